@@ -1,0 +1,1 @@
+"""Raw archives of the source datasets in, a HuggingFace dataset repository out."""

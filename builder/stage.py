@@ -1,0 +1,122 @@
+"""What every stage of the builder shares: the claimed output folder, recorded rejections and the summary.
+
+A stage reads the file of the one before, writes its own under a temporary name, and ends with `<stage>.summary.json`
+in which kept + rejected = in, and `<stage>.rejected.parquet` with one row per rejection.
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.schema import REJECTION_SCHEMA
+
+MARKER = ".cytoimagenet-build.json"
+_VERSIONED = ("cytoimagenet-hf", "numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A field (or an image made from it) that was left out, and why."""
+
+    idx: str
+    stage: str
+    reason: str
+    detail: str = ""
+    image_id: str | None = None
+    dir_name: str | None = None
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """Counts of one stage; `rows_in == kept + sum(rejected.values())` or construction fails."""
+
+    stage: str
+    rows_in: int
+    kept: int
+    rejected: dict[str, int]
+    by_source: dict[str, dict[str, int]] = field(default_factory=dict)
+    recipe: dict[str, Any] | None = None
+    seed: int | None = None
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rows_in != self.kept + sum(self.rejected.values()):
+            raise RuntimeError(
+                f"{self.stage}: {self.rows_in} in, but {self.kept} kept + {sum(self.rejected.values())} rejected"
+            )
+
+    def write(self, output: Path) -> None:
+        """Write `<stage>.summary.json` into the output folder, with the versions that made it."""
+        write_json(output / f"{self.stage}.summary.json", asdict(self) | {"versions": installed_versions()})
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that can change a byte of the output."""
+    found = {}
+    for name in _VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:
+    """How many rejections there are of each reason."""
+    return dict(sorted(Counter(rejection.reason for rejection in rejections).items()))
+
+
+def write_rejections(output: Path, stage: str, rejections: Iterable[Rejection]) -> None:
+    """Write `<stage>.rejected.parquet`, ordered by id."""
+    rows = sorted((asdict(r) for r in rejections), key=lambda row: (row["idx"], row["image_id"] or "", row["reason"]))
+    with atomic_path(output / f"{stage}.rejected.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=REJECTION_SCHEMA), temporary)
+
+
+@contextmanager
+def claimed(output: Path) -> Iterator[Path]:
+    """Claim an output folder for one build.
+
+    Raises:
+        InputError: the folder holds something that no build wrote, or another build is at work in it.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    marker = output / MARKER
+    if not marker.exists() and any(output.iterdir()):
+        raise InputError(f"{output} is not empty and holds no dataset build: choose a new or empty --output folder")
+    with open(marker, "a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another build is writing to {output}: wait for it, or choose another --output") from None
+        if marker.stat().st_size == 0:
+            handle.write(json.dumps({"made_by": "cytoimagenet-hf builder"}) + "\n")
+            handle.flush()
+        yield output
+
+
+def require_disk(folder: Path, needed: int) -> None:
+    """Refuse to start when the disk cannot hold `needed` bytes more.
+
+    Raises:
+        InputError: too little space, with both numbers.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder} has {free / 1e9:.1f} GB free, about {needed / 1e9:.1f} GB are needed: "
+            "free some space, choose another --output, or build fewer --sources"
+        )

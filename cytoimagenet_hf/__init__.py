@@ -1,0 +1,1 @@
+"""Load, look at, extract from, pretrain on and benchmark with CytoImageNet."""
