@@ -1,0 +1,51 @@
+"""All stages in one go, under one claim on the output folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .annotate import annotate
+from .publish import publish
+from .recipe import Recipe
+from .render import render
+from .select import select
+from .stage import StageSummary, claimed
+
+
+def build(
+    raw: Path,
+    output: Path,
+    *,
+    recipe: Recipe,
+    seed: int,
+    sources: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    licences: Sequence[str] | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    split_scheme: str | None = None,
+    group: str = "idx",
+) -> list[StageSummary]:
+    """Annotate, select, render and publish.
+
+    Args:
+        raw: folder with one folder per source.
+        output: new, empty or an earlier build; a build that was stopped continues.
+        recipe: the rules.
+        seed: of everything sampled.
+        sources, exclude, licences: which sources take part; see `annotate`.
+        workers, dask: where shards are rendered; see `render`.
+        split_scheme, group: how train and validation are divided; see `publish`.
+
+    Returns:
+        The summary of each stage.
+
+    Raises:
+        InputError: nothing to build from, or a folder that cannot be built into.
+    """
+    with claimed(output):
+        return [
+            annotate(raw, output, sources=sources, exclude=exclude, licences=licences),
+            select(output, recipe=recipe, seed=seed),
+            render(raw, output, recipe=recipe, seed=seed, workers=workers, dask=dask),
+            publish(output, recipe=recipe, seed=seed, split_scheme=split_scheme, group=group),
+        ]

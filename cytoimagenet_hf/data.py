@@ -1,0 +1,102 @@
+"""Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets as hf
+
+from .errors import InputError
+from .schema import SUBSETS
+
+
+def load_cytoimagenet(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    subset: str | Sequence[str] = "full",
+    split_scheme: str | None = None,
+    streaming: bool = False,
+) -> Any:
+    """Load CytoImageNet with the options that plain `load_dataset` does not have.
+
+    Args:
+        path: a built folder or a Hub repository such as `"me/cytoimagenet"`.
+        split: `"train"` or `"validation"`; both when None.
+        subset: `"full"`, the author's `"toy_20"` or `"toy_50"`, or any sequence of labels. Labels of a named subset
+            that the dataset lacks are left out; an unknown label in a sequence is an error. The classes of the result
+            are renumbered to the subset, in alphabetical order.
+        split_scheme: None for the split as stored (by field of view), `"published"` for the original row-wise split,
+            in which crops of one field fall on both sides (S1).
+        streaming: an iterable dataset, nothing read before it is iterated.
+
+    Returns:
+        A `Dataset` or `DatasetDict` (their iterable forms when streaming).
+
+    Raises:
+        InputError: not a dataset folder, an unknown subset, label or scheme, or a damaged shard.
+
+    Example:
+        >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
+    """
+    loaded = _load(str(path), streaming)
+    if split_scheme is not None:
+        from .splits import apply_split_scheme
+
+        loaded = apply_split_scheme(loaded, split_scheme)
+    if split is not None:
+        if split not in loaded:
+            raise InputError(f"{path} has no split {split!r}; it has {sorted(loaded)}")
+        loaded = loaded[split]
+    return loaded if subset == "full" else _restrict(loaded, subset)
+
+
+def _load(path: str, streaming: bool) -> Any:
+    folder = Path(path)
+    if folder.is_dir() and not any(folder.glob("data/*.parquet")):
+        raise InputError(
+            f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})"
+        )
+    try:
+        return hf.load_dataset(path, streaming=streaming)
+    except hf.exceptions.DatasetGenerationError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
+            f"python -m builder verify {path} names it"
+        ) from error
+
+
+def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:
+    """The labels of a subset that a dataset has, in alphabetical order.
+
+    Raises:
+        InputError: an unknown name, a label in a sequence that is not available, or nothing left.
+    """
+    if isinstance(subset, str):
+        if subset not in SUBSETS:
+            raise InputError(
+                f"no subset {subset!r}: choose full, {', '.join(SUBSETS)}, or give a list of labels"
+            )
+        chosen = sorted(set(SUBSETS[subset]) & set(available))
+    else:
+        unknown = sorted(set(subset) - set(available))
+        if unknown:
+            raise InputError(f"the dataset has no label {unknown}; it has {len(available)} labels")
+        chosen = sorted(set(subset))
+    if not chosen:
+        raise InputError(f"none of the labels of {subset!r} is in this dataset of {len(available)} labels")
+    return chosen
+
+
+def _restrict(loaded: Any, subset: str | Sequence[str]) -> Any:
+    """Keep the rows of some labels and renumber the classes."""
+    if isinstance(loaded, dict):
+        return type(loaded)({name: _restrict(part, subset) for name, part in loaded.items()})
+    names = loaded.features["label"].names
+    chosen = subset_labels(subset, names)
+    new_code = {names.index(label): code for code, label in enumerate(chosen)}
+    features = loaded.features.copy()
+    features["label"] = hf.ClassLabel(names=chosen)
+    # Only the label column is read to filter: the images of other classes are never decoded.
+    kept = loaded.filter(lambda label: label in new_code, input_columns="label")
+    return kept.map(lambda label: {"label": new_code[label]}, input_columns="label", features=features)
