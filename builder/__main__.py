@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,21 +22,15 @@ app = typer.Typer(
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
 Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
 Recipe = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
-Overrides = Annotated[
-    Optional[list[str]], typer.Option("--set", help="A recipe field, as name=value; repeatable.")
-]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="A recipe field, as name=value; repeatable.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
-Sources = Annotated[Optional[str], typer.Option(help="Only these sources, comma-separated.")]
-Exclude = Annotated[Optional[str], typer.Option(help="All sources but these, comma-separated.")]
-Licences = Annotated[Optional[str], typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
-Workers = Annotated[Optional[int], typer.Option(help="Processes; all cores by default.")]
-Dask = Annotated[Optional[str], typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
-Retry = Annotated[
-    Optional[str], typer.Option(help="Try rejected fields of these reasons again, comma-separated.")
-]
-Scheme = Annotated[
-    Optional[str], typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")
-]
+Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]
+Exclude = Annotated[str | None, typer.Option(help="All sources but these, comma-separated.")]
+Licences = Annotated[str | None, typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
+Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
+Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
 Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
@@ -70,12 +64,8 @@ def select(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
-    explain: Annotated[
-        Optional[str], typer.Option(help="Say how this label came in, and write nothing.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Classes, images, disk and hours; no output.")
-    ] = False,
+    explain: Annotated[str | None, typer.Option(help="Say how this label came in, and write nothing.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Classes, images, disk and hours; no output.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Choose weak labels and their fields.
@@ -223,9 +213,7 @@ def show(*summaries: StageSummary, as_json: bool) -> None:
     table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
     for summary in summaries:
         reasons = "\n".join(f"{reason} {count:,}" for reason, count in summary.rejected.items()) or "none"
-        table.add_row(
-            summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}"
-        )
+        table.add_row(summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}")
     Console().print(table)
 
 

@@ -101,7 +101,9 @@ def claimed(output: Path) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"another build is writing to {output}: wait for it, or choose another --output") from None
+            raise InputError(
+                f"another build is writing to {output}: wait for it, or choose another --output"
+            ) from None
         if marker.stat().st_size == 0:
             handle.write(json.dumps({"made_by": "cytoimagenet-hf builder"}) + "\n")
             handle.flush()

@@ -54,9 +54,7 @@ def load_cytoimagenet(
 def _load(path: str, streaming: bool) -> Any:
     folder = Path(path)
     if folder.is_dir() and not any(folder.glob("data/*.parquet")):
-        raise InputError(
-            f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})"
-        )
+        raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
     try:
         return hf.load_dataset(path, streaming=streaming)
     except hf.exceptions.DatasetGenerationError as error:
@@ -74,9 +72,7 @@ def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list
     """
     if isinstance(subset, str):
         if subset not in SUBSETS:
-            raise InputError(
-                f"no subset {subset!r}: choose full, {', '.join(SUBSETS)}, or give a list of labels"
-            )
+            raise InputError(f"no subset {subset!r}: choose full, {', '.join(SUBSETS)}, or give a list of labels")
         chosen = sorted(set(SUBSETS[subset]) & set(available))
     else:
         unknown = sorted(set(subset) - set(available))

@@ -33,7 +33,9 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 def write_json(target: str | Path, content: Any) -> None:
     """Write JSON atomically: sorted keys, two-space indent, newline at the end, so equal content is equal bytes."""
     with atomic_path(target) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def file_sha256(path: str | Path) -> str:
