@@ -1,0 +1,304 @@
+"""Every rule of the curation that can change a number, as one frozen dataclass with two named values.
+
+`RECIPES["published"]` does what the paper or its code did; `RECIPES["corrected"]`, the default, does what was meant.
+`load` reads a recipe by name or from a YAML file and applies overrides of the command line; `as_dict` is what a
+summary records. The table in docs/recipes.md is made from the metadata of the fields (`builder.recipe_docs`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.schema import CATEGORIES
+
+
+def _rule(default: Any, row: str, meaning: str, *, reason: str = "", choices: tuple[str, ...] = ()) -> Any:
+    """A field whose default is the corrected value; `row` is the rule's id in the list of known faults, or "-"."""
+    return field(default=default, metadata={"row": row, "meaning": meaning, "reason": reason, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The rules of one build; the defaults are the corrected ones.
+
+    Raises:
+        InputError: a value outside its choices or its range.
+
+    Example:
+        >>> RECIPES["published"].label_match, Recipe().label_match
+        ('regex', 'token')
+    """
+
+    name: str = _rule("corrected", "-", "what this recipe is called; overrides are appended to it")
+
+    # Weak labels, paper §2.1.
+    label_match: str = _rule(
+        "token",
+        "L1",
+        "how a row is found to carry a label: the label as a regular expression anywhere in the cell, or a whole "
+        "`|`-separated token",
+        reason="`rab5` also took `rab5a`; `(`, `+` and `.` matched wrongly or raised",
+        choices=("regex", "token"),
+    )
+    odd_labels: str = _rule(
+        "safe",
+        "L2",
+        "labels with `*` or `/`: lost after their rows were taken, or kept under one safe file name",
+        reason="three spellings of one label, of which later steps found none",
+        choices=("lost", "safe"),
+    )
+    repeated_label: str = _rule(
+        "largest",
+        "L5",
+        "one spelling that is a candidate in two columns: the later (larger) one overwrites the earlier, whose rows "
+        "stay taken, or only the larger is a candidate",
+        reason="both were written to one file; the rows of the first were lost to everyone",
+        choices=("overwrite", "largest"),
+    )
+    allocation: str = _rule(
+        "largest-remainder",
+        "L3",
+        "how rows are spread over strata: a rounded fraction of each, raised until there are enough, or the largest "
+        "remainder with every stratum represented before any is doubled",
+        reason="small strata got nothing, and the loop could ask for more than there is",
+        choices=("fraction", "largest-remainder"),
+    )
+    strata: tuple[str, ...] = _rule(
+        ("organism", "cell_type", "cell_visible", "sirna", "compound", "phenotype"),
+        "-",
+        "columns a label's rows are stratified by; its own column is left out, and of sirna and compound the other too",
+    )
+    presample_strata: tuple[str, ...] = _rule(
+        ("dir_name", "organism", "cell_type"), "-", "columns of the first sample of a very large label"
+    )
+    presample_above: int = _rule(10_000, "-", "labels with more free rows are first sampled down to this many")
+    min_fields: int = _rule(
+        287,
+        "L6",
+        "fewest rows of a candidate, and fewest free rows of a label",
+        reason="four thresholds in four places: 287, 287, 500, 287",
+    )
+    max_fields: int = _rule(1000, "-", "most fields of view chosen for a label")
+    min_images: int = _rule(500, "L6", "classes with fewer images after upsampling are dropped")
+    max_images: int = _rule(1000, "-", "classes with more images after upsampling are sampled down to this many")
+    held_out: tuple[str, ...] = _rule(
+        ("bbbc021",), "-", "sources never selected from, because they are benchmarks", reason="paper §2.1"
+    )
+
+    # Images, paper §2.2.
+    low: float = _rule(0.1, "I6", "lower percentile of the contrast stretch", reason="0.01 where 0.1 is documented")
+    high: float = _rule(99.9, "I6", "upper percentile of the contrast stretch")
+    read_depth: str = _rule(
+        "native",
+        "I1",
+        "depth at which files are read, before the contrast stretch",
+        reason="12-bit images kept 16 of 2,604 gray levels",
+        choices=("8-bit", "native"),
+    )
+    rgb: str = _rule(
+        "mean",
+        "I3",
+        "colour to gray: the mean written to bytes while still in [0, 1], or the mean in float",
+        reason="images of zeros and ones",
+        choices=("unit-bytes", "mean"),
+    )
+    missing_channels: str = _rule(
+        "record",
+        "I4",
+        "a channel file that is absent: left out of the mean (drop), the same and recorded in `channels_missing` "
+        "(record), or the field is rejected (reject)",
+        reason="merged images of one stain passed as images of five",
+        choices=("drop", "record", "reject"),
+    )
+    full_decode: bool = _rule(
+        True, "I5", "decode every image to its end when it is checked", reason="truncated files passed a lazy open"
+    )
+    reject_uniform: str = _rule(
+        "reject",
+        "I2",
+        "a constant image: 0/0 cast to bytes, or rejected as uniform",
+        reason="undefined bytes, different on each processor",
+        choices=("nan-cast", "reject"),
+    )
+
+    # Crops, paper §2.3.
+    min_crop_side: int = _rule(70, "-", "smallest side of a crop, in pixels")
+    min_whole_side: int = _rule(140, "-", "images with a smaller side stay whole, in pixels")
+    crop_scales: tuple[float, ...] = _rule(
+        (1 / 2, 1 / 4, 1 / 8, 1 / 16), "-", "sides of a crop, as part of the image's"
+    )
+    crops_wanted: tuple[tuple[int, int], ...] = _rule(
+        ((1000, 1), (550, 2), (400, 3), (0, 4)),
+        "-",
+        "crops per image, by the number of images of the class: from that many on, so many crops; largest first",
+    )
+    replace_single: bool = _rule(
+        False,
+        "I6",
+        "with one crop wanted, the crop takes the place of the whole image",
+        reason="classes of exactly 1000 fields lost all their whole images",
+    )
+    renormalise_crops: bool = _rule(True, "-", "stretch the contrast of each crop again")
+    duplicate_conflict: str = _rule(
+        "keep_first",
+        "S1",
+        "exact copies of an image under different labels: keep all, keep the one with the first id, or drop all",
+        reason="434 conflicting-label copies in the published set",
+        choices=("keep", "keep_first", "drop_all"),
+    )
+
+    # Splits.
+    split_scheme: str = _rule(
+        "field",
+        "S1",
+        "how images go to train and validation: row by row, or whole fields with their exact copies",
+        reason="64,805 source images on both sides, 10,274 exact copies",
+        choices=("published", "field"),
+    )
+    validation_fraction: float = _rule(0.1, "-", "part of the images that goes to validation")
+
+    def __post_init__(self) -> None:
+        for rule in fields(self):
+            value, choices = getattr(self, rule.name), rule.metadata["choices"]
+            if choices and value not in choices:
+                raise InputError(f"recipe: {rule.name} is {value!r}; choose one of {', '.join(choices)}")
+        counts = ("presample_above", "min_fields", "max_fields", "min_images", "max_images", "min_crop_side")
+        for name in (*counts, "min_whole_side"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"recipe: {name} is {getattr(self, name)}; it counts something and must be at least 1"
+                )
+        if not 0 <= self.low < self.high <= 100:
+            raise InputError(f"recipe: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(f"recipe: validation_fraction is {self.validation_fraction}; it must lie in (0, 1)")
+        if self.presample_above < self.max_fields:
+            raise InputError(f"recipe: presample_above={self.presample_above} is below max_fields={self.max_fields}")
+        if not self.crop_scales or not all(0 < scale <= 1 / 2 for scale in self.crop_scales):
+            raise InputError(
+                f"recipe: crop_scales {self.crop_scales} must lie in (0, 1/2]: crops stay in their window"
+            )
+        starts = [start for start, _ in self.crops_wanted]
+        if starts != sorted(set(starts), reverse=True) or starts[-1:] != [0]:
+            raise InputError(f"recipe: crops_wanted {self.crops_wanted} must fall from the largest class size to 0")
+        if not all(1 <= wanted <= 4 for _, wanted in self.crops_wanted):
+            raise InputError(f"recipe: crops_wanted {self.crops_wanted}: an image has four windows, so 1 to 4 crops")
+        known = {*CATEGORIES, "database", "name", "dir_name", "microscopy", "plate", "donor"}
+        for name in ("strata", "presample_strata"):
+            if unknown := sorted(set(getattr(self, name)) - known):
+                raise InputError(f"recipe: {name} names {unknown}; columns to stratify by are {sorted(known)}")
+
+
+RECIPES: dict[str, Recipe] = {
+    "published": Recipe(
+        name="published",
+        label_match="regex",
+        odd_labels="lost",
+        repeated_label="overwrite",
+        allocation="fraction",
+        low=0.01,
+        read_depth="8-bit",
+        rgb="unit-bytes",
+        missing_channels="drop",
+        full_decode=False,
+        reject_uniform="nan-cast",
+        replace_single=True,
+        duplicate_conflict="keep",
+        split_scheme="published",
+    ),
+    "corrected": Recipe(),
+}
+"""The two recipes by name."""
+
+
+def load(name_or_yaml: str, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """A recipe by name or from a YAML file, with overrides.
+
+    A YAML file holds any fields of `Recipe`, and `base: published` or `base: corrected` (the default) for the rest.
+
+    Args:
+        name_or_yaml: `published`, `corrected` or the path of a `.yaml` file.
+        overrides: field name to value, spelled as in YAML (`{"min_fields": "4", "strata": "organism,cell_type"}`).
+
+    Raises:
+        InputError: an unknown name, file or field, or a value of the wrong type.
+
+    Example:
+        >>> load("corrected", {"min_fields": "4"}).name
+        'corrected+min_fields=4'
+    """
+    recipe = RECIPES[name_or_yaml] if name_or_yaml in RECIPES else _from_yaml(Path(name_or_yaml))
+    if not overrides:
+        return recipe
+    values = {name: _typed(name, _parse(name, text)) for name, text in overrides.items()}
+    history = "".join(f"+{name}={text}" for name, text in sorted(overrides.items()) if name != "name")
+    return replace(recipe, **({"name": recipe.name + history} | values))
+
+
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values, in field order: what summaries record and what a YAML file may hold."""
+    return {name: _plain(value) for name, value in asdict(recipe).items()}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _from_yaml(path: Path) -> Recipe:
+    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        raise InputError(f"recipe {str(path)!r} is neither one of {', '.join(RECIPES)} nor a .yaml file that exists")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"recipe {path} must be a mapping of field names to values, not a {type(content).__name__}")
+    base = content.pop("base", "corrected")
+    if base not in RECIPES:
+        raise InputError(f"recipe {path}: base is {base!r}; choose one of {', '.join(RECIPES)}")
+    return replace(RECIPES[base], **({"name": path.stem} | {n: _typed(n, v) for n, v in content.items()}))
+
+
+def _parse(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe: cannot read {name}={text!r} as a value: {error}") from error
+
+
+def _typed(name: str, value: Any) -> Any:
+    """`value` as the type the field declares, or an error that names the type and an example."""
+    hints = get_type_hints(Recipe)
+    if name not in hints:
+        raise InputError(f"recipe: there is no field {name!r}; fields are {', '.join(hints)}")
+    wanted, example = hints[name], as_dict(RECIPES["corrected"])[name]
+    if wanted is str and isinstance(value, str):
+        return value
+    if wanted is bool and isinstance(value, bool):
+        return value
+    if wanted is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if wanted == tuple[str, ...]:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    if wanted == tuple[float, ...] and isinstance(value, list) and all(_is_number(item) for item in value):
+        return tuple(float(item) for item in value)
+    if wanted == tuple[tuple[int, int], ...] and isinstance(value, list) and all(map(_is_int_pair, value)):
+        return tuple((first, second) for first, second in value)
+    raise InputError(f"recipe: {name}={value!r} has the wrong type; write it like {name}={example!r}")
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, (int, float)) and not isinstance(item, bool)
+
+
+def _is_int_pair(item: Any) -> bool:
+    return isinstance(item, list) and len(item) == 2 and all(isinstance(part, int) for part in item)
