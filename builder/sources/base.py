@@ -5,11 +5,11 @@ A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked a
 case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path, PurePosixPath
 import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -62,7 +62,12 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Count:
-    """An expected number and how sure we are of it: "table", "reference", "docs" or "inferred"."""
+    """An expected number and how sure we are of it: "table", "reference", "docs" or "inferred".
+
+    `what` says what is counted. `doctor` measures and compares `"fields"` (rows of the source), the name of a label
+    column such as `"compound"` (distinct labels in it) and `"<column>=<label>"` (rows that carry the label); any other
+    wording is only shown.
+    """
 
     what: str
     number: int
@@ -86,6 +91,7 @@ class Source:
     kind: str = "image files"  # how it is annotated: "metadata table", "file names", "folders", ...
     download: str = ""  # what to fetch and how it unpacks, for `doctor`
     disk_gb: float | None = None
+    ignore: str | None = None  # regular expression on lower-case paths: images that are no fields of view (masks)
     expected: tuple[Count, ...] = ()
     notes: str = ""
 
@@ -102,59 +108,103 @@ class Archive:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """Paths of all files, relative to the root, `/`-separated, sorted; junk of archivers left out."""
-        found = []
-        for folder, folders, names in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if name.lower() not in _JUNK)
-            relative = Path(folder).relative_to(self.root)
-            found += [(relative / name).as_posix() for name in names if name.lower() not in _JUNK]
-        return tuple(sorted(found))
+        """Paths of all files, relative to the root, `/`-separated, sorted; junk of archivers left out.
+
+        Symbolic links that leave the root are not listed: they are in `links_out`.
+        """
+        return tuple(sorted(self._walked[0]))
+
+    @cached_property
+    def links_out(self) -> frozenset[str]:
+        """Symbolic links below the root whose target is outside it; never read."""
+        return frozenset(self._walked[1])
 
     @cached_property
     def images(self) -> tuple[str, ...]:
         """Those of `files` that are images by their suffix."""
-        return tuple(name for name in self.files if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+        return tuple(name for name in self.files if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)
+
+    @cached_property
+    def _walked(self) -> tuple[list[str], list[str]]:
+        base = self.root.resolve()
+        found, links_out, folders = [], [], [""]
+        while folders:
+            prefix = folders.pop()
+            with os.scandir(self.root / prefix) as entries:
+                for entry in entries:
+                    if entry.name.lower() in _JUNK:
+                        continue
+                    relative = prefix + entry.name
+                    if entry.is_symlink() and base not in Path(entry.path).resolve().parents:
+                        links_out.append(relative)
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(relative + "/")
+                    elif entry.is_file():
+                        found.append(relative)
+        return found, links_out
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.files)
 
     @cached_property
     def _by_lower(self) -> dict[str, str]:
         return {name.lower(): name for name in self.files}
 
     @cached_property
-    def _by_tail(self) -> dict[str, list[str]]:
-        tails: dict[str, list[str]] = {}
+    def _by_name(self) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = {}
         for name in self.files:
-            tails.setdefault(PurePosixPath(name).name.lower(), []).append(name)
-        return tails
+            names.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+        return names
+
+    @cached_property
+    def _holders(self) -> dict[str, list[str]]:
+        """Lower-case name of a folder → lower-case prefixes (`a/b/`) under which a folder of that name stands."""
+        holders: dict[str, list[str]] = {}
+        for folder in sorted({name.rpartition("/")[0].lower() for name in self.files}):
+            parts = folder.split("/")
+            for depth, part in enumerate(parts):
+                prefix = "".join(f"{parent}/" for parent in parts[:depth])
+                if prefix not in holders.setdefault(part, []):
+                    holders[part].append(prefix)
+        return holders
 
     def find(self, relative: str) -> str | None:
-        """The real path of a documented one: same path in any letter case, or the same path some folders deeper."""
+        """The real path of a documented one: same path in any letter case, or the same path some folders deeper.
+
+        None when there is no such file, or when several folders hold one and none stands at the documented place.
+        """
+        if relative in self._known:
+            return relative
         wanted = relative.lower()
         if wanted in self._by_lower:
             return self._by_lower[wanted]
-        candidates = self._by_tail.get(PurePosixPath(wanted).name, [])
-        deeper = [name for name in candidates if name.lower().endswith("/" + wanted)]
-        return deeper[0] if len(deeper) == 1 else None
+        top, slash, _ = wanted.partition("/")
+        if not slash:
+            candidates = self._by_name.get(wanted, [])
+        else:
+            deeper = (prefix + wanted for prefix in self._holders.get(top, ()))
+            candidates = [self._by_lower[name] for name in deeper if name in self._by_lower]
+        return candidates[0] if len(candidates) == 1 else None
 
     def table(self, relative: str, *, columns: Sequence[str], **read_csv: Any) -> pd.DataFrame:
         """Read a metadata table as text: every cell a stripped string, empty when missing.
 
-        Text, so that well `1E2` stays a well. A byte-order mark, a trailing comma and compression are handled.
+        Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, Latin-1, a trailing comma, compression
+        (`<name>.gz`, `.zip`) and Excel workbooks are handled.
 
         Raises:
             InputError: the table or one of `columns` is missing, or it cannot be decoded.
         """
-        found = self.find(relative)
+        found = next((real for end in ("", ".gz", ".zip") if (real := self.find(relative + end))), None)
         if found is None:
             raise InputError(
                 f"{self.source.dir_name}: {relative} is not below {self.root}. {self.source.download}".rstrip()
             )
         path = inside(self.root, found)
-        options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "index_col": False} | read_csv
         try:
-            try:
-                table = pd.read_csv(path, encoding="utf-8-sig", **options)
-            except UnicodeDecodeError:
-                table = pd.read_csv(path, encoding="latin-1", **options)
+            table = _read_table(path, read_csv)
         except (ValueError, OSError) as error:
             raise InputError(f"{self.source.dir_name}: cannot read {path}: {error}") from error
         table.columns = [str(name).strip() for name in table.columns]
@@ -165,3 +215,17 @@ class Archive:
                 "Is it the table of this source?"
             )
         return table[list(columns)].apply(lambda values: values.str.strip())
+
+
+def _read_table(path: Path, read_csv: dict[str, Any]) -> pd.DataFrame:
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+    if path.suffix.lower() in {".xls", ".xlsx"}:
+        return pd.read_excel(path, **options)
+    options |= {"index_col": False} | read_csv
+    with open(path, "rb") as handle:
+        utf16 = handle.read(2) in {b"\xff\xfe", b"\xfe\xff"}
+    try:
+        table = pd.read_csv(path, encoding="utf-16" if utf16 else "utf-8-sig", **options)
+    except UnicodeDecodeError:
+        table = pd.read_csv(path, encoding="latin-1", **options)
+    return table.fillna("")  # rows that are too short
