@@ -1,0 +1,177 @@
+"""The Image Data Resource: annotation tables of its studies, shared by the `idr*` sources.
+
+A study `idr0088` publishes `idr0088-screenA-annotation.csv` (one row per well, or per image when it is an experiment),
+sometimes compressed, and `…-plates.tsv`, which maps plate names to folders below `/uod/idr/filesets/<study>/`.
+Older tables carry ` %% url=…` behind column names; blanks before brackets come and go.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from builder.sources.base import Archive
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import inside
+
+DATABASE = "Image Data Resource"
+LINK = "https://idr.openmicroscopy.org/webclient/?show="
+KIND = "metadata table"
+_TABLE_SUFFIX = r"\.(csv|tsv|txt)(\.(gz|zip|bz2|xz))?"
+_CONTROLS = {
+    "negative": "negative",
+    "positive": "positive",
+    "mock": "negative",
+    "empty": "untreated",
+    "no": "untreated",
+}
+
+
+def annotation(
+    archive: Archive,
+    columns: Mapping[str, str | Sequence[str]],
+    *,
+    screen: str = "screenA",
+    kinds: Sequence[str] = ("annotation", "library"),
+    optional: Sequence[str] = (),
+    **read_csv: Any,
+) -> pd.DataFrame:
+    """Read the annotation table of a study, wherever it is below the archive's root.
+
+    Args:
+        archive: the unpacked study.
+        columns: our name → the column's documented name, or several in order of preference.
+        screen: which screen or experiment of the study.
+        kinds: file kinds in order of preference.
+        optional: our names of columns that may be absent; they are filled with "".
+        read_csv: passed on to pandas.
+
+    Returns:
+        Text columns under our names, in the table's row order; "" where a cell is empty.
+
+    Raises:
+        InputError: no such table, or a column is missing.
+    """
+    found = find_table(archive, [f"{screen}-{kind}" for kind in kinds])
+    return read_columns(archive, found, columns, optional=optional, **read_csv)
+
+
+def has_table(archive: Archive, screen: str) -> bool:
+    """Whether the archive holds the annotation of a screen."""
+    return _search(archive, [f"{screen}-annotation"]) is not None
+
+
+def find_table(archive: Archive, stems: Sequence[str]) -> str:
+    """The table of a study that is called `<study>-<stem>.csv`, `.txt` or `.tsv`, compressed or not.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = _search(archive, stems)
+    if found is None:
+        study = archive.source.dir_name
+        wanted = " or ".join(f"{study}-{stem}.csv" for stem in stems)
+        raise InputError(
+            f"{study}: no {wanted} (also .gz, .zip) is below {archive.root}. {archive.source.download}".rstrip()
+        )
+    return found
+
+
+def _search(archive: Archive, stems: Sequence[str]) -> str | None:
+    for stem in stems:
+        pattern = re.compile(f"{archive.source.dir_name}-{stem}{_TABLE_SUFFIX}", re.IGNORECASE)
+        matches = [name for name in archive.files if pattern.fullmatch(PurePosixPath(name).name)]
+        if matches:
+            return min(matches, key=lambda name: (name.count("/"), len(name), name))
+    return None
+
+
+def read_columns(
+    archive: Archive,
+    found: str,
+    columns: Mapping[str, str | Sequence[str]],
+    *,
+    optional: Sequence[str] = (),
+    **read_csv: Any,
+) -> pd.DataFrame:
+    """Read some columns of a table under our names; `columns` and `optional` as in `annotation`."""
+    names, separator = _header(archive, found, read_csv.get("sep"))
+    positions = {plain_column(name): number for number, name in reversed(list(enumerate(names)))}
+    chosen: dict[str, int] = {}
+    for ours, documented in columns.items():
+        spellings = [documented] if isinstance(documented, str) else documented
+        known = [positions[plain_column(name)] for name in spellings if plain_column(name) in positions]
+        if known:
+            chosen[ours] = known[0]
+        elif ours not in optional:
+            raise InputError(
+                f"{archive.source.dir_name}: {inside(archive.root, found)} has no column "
+                f"{' or '.join(map(repr, spellings))}; it has {names}. Is it the table of this source?"
+            )
+    wanted = [names[number].strip() for number in chosen.values()]
+    options = {"sep": separator, "usecols": sorted(set(chosen.values()))} | read_csv
+    table = archive.table(found, columns=wanted, **options).set_axis(list(chosen), axis=1)
+    return table.assign(**{ours: "" for ours in columns if ours not in chosen})[list(columns)]
+
+
+def _header(archive: Archive, found: str, separator: str | None) -> tuple[list[str], str]:
+    path = inside(archive.root, found)
+    for candidate in [separator] if separator else [",", "\t"]:
+        try:
+            options: dict[str, Any] = {"sep": candidate, "nrows": 0, "encoding_errors": "replace"}
+            names = list(pd.read_csv(path, encoding="utf-8-sig", **options).columns)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{archive.source.dir_name}: cannot read {path}: {error}") from error
+        if not any("\t" in name for name in names):
+            break
+    return names, candidate
+
+
+def plain_column(name: str) -> str:
+    """A column name without its ` %% url=…`, without blanks before brackets, in lower case.
+
+    Example:
+        >>> plain_column("Experimental Condition[Stress] %% url=http://a/%s")
+        'experimental condition [stress]'
+    """
+    name = re.sub(r"\s*\[", " [", name.partition("%%")[0])
+    return " ".join(name.split()).lower()
+
+
+def mapped(values: pd.Series, function: Callable[[str], Any]) -> pd.Series:
+    """Apply a function to a text column, once per distinct text."""
+    return values.map({text: function(text) for text in values.unique()})
+
+
+def control(control_type: str) -> str:
+    """What a `Control Type` cell says: "negative", "positive", "untreated" or "".
+
+    Example:
+        >>> control("Negative Control"), control("no reagent"), control("")
+        ('negative', 'untreated', '')
+    """
+    return _CONTROLS.get(control_type.lower().partition(" ")[0], "")
+
+
+def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, str]:
+    """Folder → plate from `<study>-<screen>-plates.tsv`, or nothing when the archive has no such file.
+
+    The file has no header and either column order; a path that names a file stands for its folder.
+    """
+    found = _search(archive, [f"{screen}-plates"])
+    if found is None:
+        return {}
+    text = inside(archive.root, found).read_text(encoding="utf-8-sig")
+    folders = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
+        paths = [cell for cell in cells if cell.startswith("/")]
+        plates = [cell for cell in cells if not cell.startswith("/")]
+        if len(paths) == 1 and plates:
+            path = PurePosixPath(paths[0])
+            folder = path.parent if path.suffix.lower() in (".xdce", ".wpi", ".xml", ".screen", ".flex") else path
+            below = folder.parts[5:] if folder.parts[1:4] == ("uod", "idr", "filesets") else folder.parts[1:]
+            folders["/".join(below)] = plates[0]
+    return folders

@@ -1,0 +1,90 @@
+"""idr0088: 1,177 compounds in fifteen reporter cell lines, each with two labelled proteins (Cox et al. 2020)."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from builder.sources import idr
+from builder.sources.base import Archive, Count, Field, Skipped, Source
+from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_name
+
+NAME = re.compile(
+    r".*_(?P<well>[a-z]\d{1,2})_T\d+F(?P<site>\d+)L\d+A(?P<channel_again>\d+)Z\d+C0*(?P<channel>\d+)\.tiff?",
+    re.IGNORECASE,
+)
+# What the tagged proteins show. Proteins that mark a pathway rather than a structure keep their name.
+REPORTERS = {
+    "actb": "actin",
+    "tuba1b": "microtubules",
+    "canx": "er",
+    "cox4i1": "mitochondria",
+    "gm130": "golgi",
+    **{protein: protein for protein in ("rab5a", "clta", "tp53bp1", "sqstm1", "rela")},
+}
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per well, with the stains of its own reporter line."""
+    table = idr.annotation(
+        archive,
+        {
+            "plate": "Plate",
+            "well": "Well",
+            "cell_type": "Characteristics [Cell Line]",
+            "compound": "Compound Name",
+            "phenotype": "Compound MoA",
+            "control": "Control Type",
+            "stains": "Channels",
+        },
+    )
+    # The published constant nucleus|actin|rab5a is right for one of the five reporter pairs only.
+    stains = idr.mapped(table["stains"], _stains)
+    return table.assign(
+        well=idr.mapped(table["well"], well_name),
+        phenotype=idr.mapped(table["phenotype"], _mechanisms),
+        control=idr.mapped(table["control"], idr.control),
+        stains=stains,
+        cell_visible=stains,
+    )
+
+
+def _mechanisms(text: str) -> tuple[str, ...]:
+    return tuple(text.replace("_", " ").split("|")) if text else ()
+
+
+def _stains(channels: str) -> tuple[str, ...]:
+    # "Ch1 (blue): Nuclei/Cytoplasm, Ch2 (green): ACTB, Ch3 (red): RAB5A"
+    proteins = [protein.strip().lower() for protein in re.findall(r"Ch[23][^:]*:\s*([^,]+)", channels)]
+    return ("nucleus", *(REPORTERS.get(protein, protein) for protein in proteins))
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Wells are joined by plate folder and well; two or three sites each, as found."""
+    table = rows(archive)
+    images = group_wells(archive, NAME, plate_folders(table["plate"].unique().tolist()))
+    yield from join_wells(table, images, [View(SOURCE.stains, {"organism": "human", "microscopy": "confocal"})])
+
+
+SOURCE = Source(
+    dir_name="idr0088",
+    name="Phenomic Profiling",
+    database=idr.DATABASE,
+    link=idr.LINK + "screen-2651",
+    licence="cc-by-nc-4.0",
+    citation="Cox et al. 2020, doi:10.1038/s41598-020-69354-8; data doi:10.17867/10000150",
+    organism="human",
+    microscopy="confocal",
+    stains={"1": "nucleus", "2": "reporter 1", "3": "reporter 2"},
+    scan=scan,
+    kind=idr.KIND,
+    download="Fetch idr0088-screenA-annotation.csv.zip and raw_images_for_IDR/<Plate Location>/<Plate>/.",
+    disk_gb=5400.0,
+    expected=(
+        Count("rows", 317_430, "table"),
+        Count("plates", 1_199, "table"),
+        Count("compounds", 1_177, "table"),
+        Count("fields", 85_000, "reference"),
+    ),
+    notes="Two or three sites per well. cell_visible is derived per row from the Channels column.",
+)

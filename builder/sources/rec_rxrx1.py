@@ -1,0 +1,85 @@
+"""RxRx1: four cell types under 1,138 siRNAs in 51 experimental batches (Sypetkowski et al. 2023)."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from builder.sources import rxrx
+from builder.sources.base import Archive, Count, Field, Skipped, Source
+from cytoimagenet_hf.errors import InputError
+
+METADATA = "rxrx1/metadata.csv"
+# The release of the CellSignal competition: wells, not sites, and neither cell types nor Thermo identifiers.
+COMPETITION = ("train.csv", "train_controls.csv", "test.csv", "test_controls.csv")
+UNTREATED = ("EMPTY", "UNTREATED")
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per site, from `metadata.csv` or else from the competition's four tables."""
+    if rxrx.table_path(archive, METADATA):
+        labels = {"cell_type": "cell_type", "sirna": "sirna", "control": "well_type"}
+        table = rxrx.metadata(archive, METADATA, labels)
+    elif any(rxrx.table_path(archive, name) for name in COMPETITION):
+        table = _competition(archive)
+    else:
+        raise InputError(
+            f"rec_rxrx1: neither {METADATA} nor the competition's {', '.join(COMPETITION)} is below {archive.root}. "
+            + SOURCE.download
+        )
+    untreated = table["sirna"].str.upper().isin(UNTREATED)
+    control = table["control"].map({"positive_control": "positive", "negative_control": "negative"}).fillna("")
+    return table.assign(
+        sirna=rxrx.blank(table["sirna"], UNTREATED),
+        control=control.mask(untreated, "untreated"),
+    )
+
+
+def _competition(archive: Archive) -> pd.DataFrame:
+    wells = []
+    for name in COMPETITION:
+        own = (["sirna"] if name != "test.csv" else []) + (["well_type"] if "controls" in name else [])
+        wells.append(
+            archive.table(rxrx.table_path(archive, name) or name, columns=["experiment", "plate", "well", *own])
+        )
+    table = pd.concat(wells, ignore_index=True).fillna("")
+    # The oldest release numbers the siRNAs; 1138 is the untreated well. Its numbers are not those of sirna_N.
+    numbered = table["sirna"].str.isdecimal()
+    sirna = table["sirna"].mask(numbered, "sirna_id_" + table["sirna"]).mask(table["sirna"] == "1138", "UNTREATED")
+    well = pd.DataFrame(
+        {
+            **rxrx.place(table),
+            "cell_type": table["experiment"].str.rpartition("-")[0],
+            "sirna": sirna,
+            "control": table["well_type"],
+        }
+    )
+    return pd.concat([well.assign(site=site) for site in ("1", "2")], ignore_index=True)
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """A line of the metadata and its six channels become a field."""
+    labels = {"organism": "human", "cell_visible": tuple(rxrx.STAINS.values()), "microscopy": "fluorescence"}
+    yield from rxrx.join_sites(archive, rows(archive), labels)
+
+
+SOURCE = Source(
+    dir_name="rec_rxrx1",
+    name="RxRx1",
+    database=rxrx.DATABASE,
+    link="https://www.rxrx.ai/rxrx1#the-data",
+    licence="cc-by-nc-sa-4.0",
+    citation="Sypetkowski et al. 2023, RxRx1: A Dataset for Evaluating Experimental Batch Correction Methods",
+    organism="human",
+    microscopy="fluorescence",
+    stains=rxrx.STAINS,
+    scan=scan,
+    kind=rxrx.KIND,
+    download="Fetch rxrx1-metadata.zip and rxrx1-images.zip from https://www.rxrx.ai/rxrx1 and unpack both.",
+    disk_gb=47.0,
+    expected=(
+        Count("fields", 125_510, "docs"),
+        Count("wells", 62_755, "inferred"),
+        Count("sirna values", 1_139, "reference"),
+    ),
+    notes="Without metadata.csv the competition's tables are read: 62,759 wells, sirna_N instead of Thermo ids.",
+)

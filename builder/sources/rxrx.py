@@ -1,0 +1,80 @@
+"""The RxRx archives of Recursion: one metadata line per site, one grey PNG per channel.
+
+Images lie in `<top>/images/<EXPERIMENT>/Plate<n>/<well>_s<site>_w<channel>.png`; the tops and folders above the
+experiment differ between releases and are ignored. Experiments are numbered with one digit or two (`HUVEC-1`,
+`HUVEC-01`): both are the same.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from builder.sources.base import Archive, Field, Skipped
+from builder.sources.plates import View, group_wells, join_wells, well_name
+
+DATABASE = "Recursion"
+KIND = "metadata table"
+STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "mitochondria", "6": "golgi"}
+NAME = re.compile(r"(?P<well>[a-z]{1,2}\d{1,2})_s(?P<site>\d+)_w(?P<channel>\d+)\.png", re.IGNORECASE)
+_FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?(\d+)", re.IGNORECASE)
+_EXPERIMENT = re.compile(r"(.*?)-?0*(\d+)")
+
+
+def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Read `metadata.csv`: `plate`, `well` and `site` of every line, and some columns under our names.
+
+    Args:
+        archive: the unpacked release.
+        relative: the documented path of the table.
+        labels: our name → column.
+    """
+    keys = ["experiment", "plate", "well", "site"]
+    table = archive.table(table_path(archive, relative) or relative, columns=[*keys, *labels.values()])
+    renamed = {ours: table[column] for ours, column in labels.items()}
+    return pd.DataFrame({**place(table), "site": table["site"], **renamed})
+
+
+def table_path(archive: Archive, relative: str) -> str | None:
+    """The documented table where it is, without its documented folder, or compressed; None where it is absent."""
+    names = (relative, relative.rpartition("/")[2])
+    found = (archive.find(name + suffix) for name in names for suffix in ("", ".gz", ".zip"))
+    return next((name for name in found if name), None)
+
+
+def place(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """`plate` (experiment and plate number) and `well` of a table with columns experiment, plate and well."""
+    plate = table["experiment"] + "_" + table["plate"]
+    return {
+        "plate": plate.map({name: _plate_name(*name.rsplit("_", 1)) for name in plate.unique()}),
+        "well": table["well"].map({well: well_name(well) for well in table["well"].unique()}),
+    }
+
+
+def _plate_name(experiment: str, plate: str) -> str:
+    match = _EXPERIMENT.fullmatch(experiment)
+    line = f"{match[1]}-{int(match[2]):02d}" if match else experiment
+    return f"{line}_{int(plate)}".upper()
+
+
+def plate_of(folder: str) -> str | None:
+    """The plate whose images a folder holds, as `place` spells it.
+
+    Example:
+        >>> plate_of("rxrx1/images/HUVEC-1/Plate2")
+        'HUVEC-01_2'
+    """
+    match = _FOLDER.fullmatch(folder)
+    return _plate_name(match[1], match[2]) if match else None
+
+
+def blank(values: pd.Series, words: Sequence[str]) -> pd.Series:
+    """Empty the cells that hold one of `words`, the table's own words for "nothing"."""
+    return values.mask(values.str.upper().isin([word.upper() for word in words]), "")
+
+
+def join_sites(archive: Archive, rows: pd.DataFrame, labels: Mapping[str, Any]) -> Iterator[Field | Skipped]:
+    """Join the lines of a metadata table to their images; `labels` hold for all fields of the source."""
+    images = group_wells(archive, NAME, plate_of)
+    return join_wells(rows, images, [View(archive.source.stains, labels)])
