@@ -1,0 +1,24 @@
+"""Microscopy images as arrays: read any file at native depth, stretch contrast, merge channels, judge, encode.
+
+The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 percentile and scaled to [0, 1], the
+merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
+"""
+
+from .encode import encode_png
+from .merge import merge, merge_channels, to_bytes, to_gray
+from .percentile import normalize, percentiles
+from .quality import quality_issue
+from .read import ImageReadError, read_image
+
+__all__ = [
+    "ImageReadError",
+    "encode_png",
+    "merge",
+    "merge_channels",
+    "normalize",
+    "percentiles",
+    "quality_issue",
+    "read_image",
+    "to_bytes",
+    "to_gray",
+]

@@ -1,0 +1,130 @@
+"""Colour to gray, channels to one image, [0, 1] to bytes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from .percentile import Image, Unit, stretcher
+
+# Pixels per block: a block in float64 (256 KiB) stays in the cache over all channels.
+_BLOCK = 1 << 15
+
+
+def to_gray(image: Image) -> Image:
+    """Gray image: a 2-D image itself, or the mean of the colours in float (I3).
+
+    Args:
+        image: (H, W), or (H, W, 3) RGB.
+
+    Returns:
+        (H, W): the native dtype for 2-D input, float64 on the scale of the input for RGB.
+
+    Raises:
+        InputError: another shape.
+
+    Example:
+        >>> to_gray(np.array([[[10, 20, 60]]], np.uint8)).tolist()
+        [[30.0]]
+    """
+    if image.ndim == 2:
+        return image
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"an image is (H, W) or (H, W, 3), not {image.shape}")
+    red, green, blue = (image[..., colour].astype(np.float64) for colour in range(3))
+    return (red + green + blue) / 3
+
+
+def merge(channels: Sequence[Image], *, low: float = 0.1, high: float = 99.9) -> Unit:
+    """Mean of the channels, each stretched between its own percentiles (paper §2.2).
+
+    Args:
+        channels: one or more images of one shape, any dtype; RGB ones become gray first.
+        low: lower percentile of the stretch.
+        high: upper percentile.
+
+    Returns:
+        (H, W) float64 in [0, 1].
+
+    Raises:
+        InputError: no channels, or channels of different shapes.
+    """
+    gray = _same_shape(channels)
+    return _mean(gray, [stretcher(channel, low, high) for channel in gray])
+
+
+def merge_channels(
+    channels: Sequence[Image], normalized: bool = True, *, low: float = 0.1, high: float = 99.9
+) -> npt.NDArray[np.uint8]:
+    """One 8-bit gray image from the channels of a field (paper §2.2).
+
+    Args:
+        channels: one or more images of one shape, any dtype; RGB ones become gray first.
+        normalized: stretch each channel between its percentiles first. If not, integers are scaled by the range of
+            their dtype, and floats must lie in [0, 1].
+        low: lower percentile of the stretch.
+        high: upper percentile.
+
+    Returns:
+        (H, W) uint8: the mean in float64, times 255, cut to a byte.
+
+    Raises:
+        InputError: no channels, different shapes, or floats out of [0, 1] with `normalized=False`.
+
+    Example:
+        >>> dark, bright = np.array([[0, 4000, 2000]], np.uint16), np.array([[0, 255, 255]], np.uint8)
+        >>> merge_channels([dark, bright], low=0, high=100).tolist()
+        [[0, 255, 191]]
+    """
+    if normalized:
+        return to_bytes(merge(channels, low=low, high=high))
+    gray = _same_shape(channels)
+    return to_bytes(
+        _mean(gray, [_scaler(given.dtype, channel) for given, channel in zip(channels, gray, strict=True)])
+    )
+
+
+def to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:
+    """[0, 1] to 0..255, cut, not rounded: the published cast, so 255 is reached by 1.0 alone."""
+    pixels = np.empty(unit.shape, dtype=np.uint8)
+    for rows in _blocks(unit.shape):
+        pixels[rows] = (unit[rows] * 255).astype(np.uint8)
+    return pixels
+
+
+def _same_shape(channels: Sequence[Image]) -> list[Image]:
+    gray = [to_gray(channel) for channel in channels]
+    if not gray:
+        raise InputError("no channels to merge")
+    if len({channel.shape for channel in gray}) > 1:
+        raise InputError(f"channels of one field differ in shape: {[channel.shape for channel in gray]}")
+    return gray
+
+
+def _mean(channels: Sequence[Image], scale: Sequence[Callable[[Image], Unit]]) -> Unit:
+    mean = np.empty(channels[0].shape, dtype=np.float64)
+    for rows in _blocks(mean.shape):
+        total = mean[rows]
+        total[...] = scale[0](channels[0][rows])
+        for channel, scaled in zip(channels[1:], scale[1:], strict=True):
+            total += scaled(channel[rows])
+        total /= len(channels)
+    return mean
+
+
+def _range_scaler(gray: Image, dtype: "np.dtype[Any]") -> Callable[[Image], Unit]:
+    """[0, 1] by the range of the dtype the file had, which for colour is no longer that of `gray`."""
+    if dtype.kind in "bui":
+        largest = 1 if dtype.kind == "b" else np.iinfo(dtype).max
+        return lambda block: np.maximum(block.astype(np.float64) / largest, 0)
+    if not (gray.size and gray.min() >= 0 and gray.max() <= 1):
+        raise InputError("float channels must lie in [0, 1] when they are not normalised: scale them first")
+    return lambda block: block.astype(np.float64)
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    height, width = shape
+    step = max(1, _BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, height, step))

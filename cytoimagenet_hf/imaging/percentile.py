@@ -1,0 +1,131 @@
+"""Exact percentiles and the contrast stretch made of them.
+
+Integer images are counted once instead of sorted: a histogram of 65,536 bins gives the same order statistics, and a
+table of 65,536 entries gives the same stretched pixels, bit for bit, at a tenth of the time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+
+Image: TypeAlias = npt.NDArray[Any]
+Unit: TypeAlias = npt.NDArray[np.float64]
+
+# Integer images that span more values than this are sorted: their histogram would not fit in the cache.
+_MOST_BINS = 1 << 20
+# cv2.calcHist counts in float32, which holds every integer up to here.
+_EXACT_FLOAT32 = 1 << 24
+
+
+def percentiles(image: Image, q: Sequence[float]) -> Unit:
+    """Percentiles of all pixels with linear interpolation between order statistics.
+
+    Args:
+        image: any shape, integer, boolean or float; not empty, no NaN or infinity.
+        q: percentages in [0, 100].
+
+    Returns:
+        float64, one per entry of `q`; for integer images bit-equal to `np.percentile(image, q)`.
+
+    Raises:
+        InputError: an empty image, a non-finite pixel, or a percentage out of range.
+
+    Example:
+        >>> percentiles(np.array([[0, 10], [20, 4000]], np.uint16), [50, 100]).tolist()
+        [15.0, 4000.0]
+    """
+    wanted = np.asarray(q, dtype=np.float64)
+    if wanted.size and not (wanted.min() >= 0 and wanted.max() <= 100):
+        raise InputError(f"percentiles {list(q)} must lie in [0, 100]")
+    _require_pixels(image)
+    counted = _histogram(image)
+    if counted is None:
+        return np.asarray(np.percentile(image.astype(np.float64), wanted), dtype=np.float64)
+    counts, smallest = counted
+    ends = np.cumsum(counts)
+    position = (image.size - 1) * (wanted / 100)
+    before = np.floor(position)
+    after = np.minimum(before + 1, image.size - 1)
+    left, right = (
+        np.searchsorted(ends, order, side="right").astype(np.float64) + smallest for order in (before, after)
+    )
+    part = position - before
+    # From the nearer neighbour, as NumPy does: the two forms differ in the last bit.
+    return np.where(part < 0.5, left + (right - left) * part, right - (right - left) * (1 - part))
+
+
+def normalize(image: Image, low: float = 0.1, high: float = 99.9) -> npt.NDArray[np.float32]:
+    """Clip an image at two of its percentiles and scale it to [0, 1] (paper §2.2).
+
+    Args:
+        image: any shape and dtype; left as it is.
+        low: lower percentile; 0.1 is DeepLoc's range.
+        high: upper percentile.
+
+    Returns:
+        float32 in [0, 1], same shape. A constant image gives zeros (I2), never NaN.
+
+    Raises:
+        InputError: an empty image, a non-finite pixel, or not 0 <= low < high <= 100.
+
+    Example:
+        >>> normalize(np.array([[100, 200, 300]], np.uint16), 0, 100).tolist()
+        [[0.0, 0.5, 1.0]]
+    """
+    return stretcher(image, low, high)(image).astype(np.float32)
+
+
+def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:
+    """The contrast stretch of `image` as a function of blocks of its pixels.
+
+    Returns:
+        A function from any part of `image` to float64 in [0, 1]: `clip((x - a) / (b - a), 0, 1)` with a and b the
+        percentiles of the whole image.
+    """
+    if not 0 <= low < high <= 100:
+        raise InputError(f"need 0 <= low < high <= 100, not low={low} and high={high}")
+    bottom, top = (float(value) for value in percentiles(image, (low, high)))
+    if top == bottom:
+        return lambda block: np.zeros(block.shape)
+    if image.dtype not in (np.uint8, np.uint16):
+        return lambda block: np.clip((block.astype(np.float64) - bottom) / (top - bottom), 0, 1)
+    levels = np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float64)
+    table = np.clip((levels - bottom) / (top - bottom), 0, 1)
+    return lambda block: _look_up(table, block)
+
+
+def _require_pixels(image: Image) -> None:
+    if image.size == 0:
+        raise InputError(f"an image of shape {image.shape} has no pixels")
+    if image.dtype.kind not in "buif":
+        raise InputError(f"an image has integer, boolean or float pixels, not {image.dtype}")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError("the image has NaN or infinite pixels: replace them before use")
+
+
+def _histogram(image: Image) -> tuple[npt.NDArray[np.int64], int] | None:
+    """Counts per value and the value of the first bin; None where sorting is the better way."""
+    if image.dtype.kind not in "bui":
+        return None
+    if image.dtype in (np.uint8, np.uint16) and image.size < _EXACT_FLOAT32:
+        bins = np.iinfo(image.dtype).max + 1
+        flat = np.ascontiguousarray(image).reshape(1, -1)
+        return cv2.calcHist([flat], [0], None, [bins], [0, bins]).ravel().astype(np.int64), 0
+    smallest, largest = int(image.min()), int(image.max())
+    if largest - smallest >= _MOST_BINS:
+        return None
+    return np.bincount(image.ravel().astype(np.int64) - smallest), smallest
+
+
+def _look_up(table: Unit, block: Image) -> Unit:
+    flat = np.ascontiguousarray(block).reshape(1, -1)
+    try:
+        found = cv2.LUT(flat, table.reshape(1, -1))
+    except cv2.error:  # OpenCV 4 has no tables of 65,536 entries
+        found = table[flat]
+    return np.asarray(found, dtype=np.float64).reshape(block.shape)

@@ -1,0 +1,31 @@
+"""Which images show nothing worth learning from (paper §2.2)."""
+
+from .merge import to_gray
+from .percentile import Image, percentiles
+
+
+def quality_issue(image: Image) -> str | None:
+    """Why an image should be left out, if it should.
+
+    Args:
+        image: (H, W) or (H, W, 3), any dtype.
+
+    Returns:
+        None, or the first that holds: `"uniform"` (its 0.1 and 99.9 percentiles are equal), `"binary"` (two values:
+        a mask), `"dim"` (its 75th percentile is 0).
+
+    Raises:
+        InputError: an empty image, another shape, or a non-finite pixel.
+
+    Example:
+        >>> import numpy as np
+        >>> quality_issue(np.zeros((8, 8))), quality_issue(np.eye(8)), quality_issue(np.arange(64).reshape(8, 8))
+        ('uniform', 'binary', None)
+    """
+    gray = to_gray(image)
+    low, upper_quartile, high = percentiles(gray, (0.1, 75, 99.9))
+    if low == high:
+        return "uniform"
+    if not ((gray != gray.min()) & (gray != gray.max())).any():
+        return "binary"
+    return "dim" if upper_quartile == 0 else None
