@@ -1,4 +1,4 @@
-"""`python -m builder …`: raw archives in, a dataset repository out. Options in, one stage function called, result printed."""
+"""`python -m builder …`: options in, one stage function called, its summary printed."""
 
 import json
 from dataclasses import asdict

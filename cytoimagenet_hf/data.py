@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets as hf
+import pyarrow.parquet as pq
 
 from .errors import InputError
 from .schema import SUBSETS
@@ -62,6 +63,15 @@ def _load(path: str, streaming: bool) -> Any:
             f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
             f"python -m builder verify {path} names it"
         ) from error
+
+
+def label_names(path: str | Path) -> list[str]:
+    """Class names of a built folder in the order of their codes, from the Parquet schema alone."""
+    files = sorted(Path(path).glob("data/*.parquet"))
+    if not files:
+        raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
+    features = hf.Features.from_arrow_schema(pq.read_schema(files[0]))
+    return list(features["label"].names)
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -1,0 +1,43 @@
+"""`cytoimagenet push`: a dataset, model or metric to the Hub."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    kind: Annotated[str, typer.Argument(help="dataset, model or metric.")],
+    folder: Annotated[Path, typer.Argument(help="What to push: a built dataset, a saved model, a metric folder.")],
+    repo_id: Annotated[str, typer.Argument(help="Repository on the Hub, owner/name.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new repository public; private by default.")
+    ] = False,
+    tag: Annotated[str | None, typer.Option(help="Name the pushed revision, e.g. v1.0.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List files and sizes; send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Push what changed; call again to continue an interrupted push.
+
+    Example: cytoimagenet push dataset cytoimagenet me/cytoimagenet --tag v1.0 --dry-run
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from cytoimagenet_hf.hub import plan_push, push
+
+    if dry_run:
+        planned = plan_push(folder, repo_id, kind=kind)
+    else:
+        planned = push(folder, repo_id, kind=kind, private=not public, tag=tag)
+    if as_json:
+        typer.echo(json.dumps([asdict(file) for file in planned], indent=2))
+        return
+    table = Table("file", "bytes", "status", title=f"{'Would push' if dry_run else 'Pushed'} to {repo_id}")
+    for file in planned:
+        table.add_row(file.path, f"{file.size:,}", file.status)
+    Console().print(table)
+    sent = sum(file.size for file in planned if file.status in ("new", "changed"))
+    Console().print(f"{sent / 1e6:.1f} MB {'to send' if dry_run else 'sent'}")
