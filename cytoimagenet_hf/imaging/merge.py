@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+
 from .percentile import Image, Unit, stretcher
 
 # Pixels per block: a block in float64 (256 KiB) stays in the cache over all channels.
@@ -81,9 +82,8 @@ def merge_channels(
     if normalized:
         return to_bytes(merge(channels, low=low, high=high))
     gray = _same_shape(channels)
-    return to_bytes(
-        _mean(gray, [_scaler(given.dtype, channel) for given, channel in zip(channels, gray, strict=True)])
-    )
+    scale = [_range_scaler(channel, given.dtype) for given, channel in zip(channels, gray, strict=True)]
+    return to_bytes(_mean(gray, scale))
 
 
 def to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:

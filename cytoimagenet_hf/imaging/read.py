@@ -16,6 +16,7 @@ import PIL.ImageFile
 import tifffile
 
 from cytoimagenet_hf.errors import InputError
+
 from .percentile import Image
 
 _DELTAVISION = struct.pack("<h", -16224), struct.pack(">h", -16224)
