@@ -1,0 +1,160 @@
+"""Not-same-compound accuracy on profiles small enough to answer by hand."""
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks import nsc_accuracy
+from cytoimagenet_hf.errors import InputError
+
+
+def angles(*degrees):
+    radians = np.deg2rad(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1)
+
+
+def test_other_doses_of_the_own_compound_are_unseen():
+    # a1 and a2 are one compound, 1 degree apart; without the exclusion both would find each other.
+    found = nsc_accuracy(
+        angles(0, 1, 20, 90, 22),
+        treatments=["a1", "a2", "b1", "c1", "d1"],
+        compounds=["a", "a", "b", "c", "d"],
+        moas=["x", "x", "y", "x", "y"],
+    )
+    # a1, a2 → b1 (y, wrong); b1 → d1 (y, right); c1 → d1 (68 degrees, y, wrong); d1 → b1 (y, right)
+    assert dict(zip(found.predictions.treatment, found.predictions.nearest, strict=True)) == {
+        "a1": "b1",
+        "a2": "b1",
+        "b1": "d1",
+        "c1": "d1",
+        "d1": "b1",
+    }
+    assert found.nsc == 2 / 5
+    assert found.per_class == {"x": 0.0, "y": 1.0}
+    assert found.confusion.loc["x", "y"] == 3
+    assert found.confusion.loc["y", "y"] == 2
+    assert found.nscb is None
+    assert found.unscorable == ()
+
+
+def test_rows_are_averaged_per_treatment_before_the_search():
+    # The wells of a point left and right; their mean points where b is.
+    found = nsc_accuracy(
+        [[1, 1], [-1, 1], [0, 2], [1, 0.2], [1, 0]],
+        treatments=["a", "a", "b", "c", "d"],
+        compounds=["a", "a", "b", "c", "d"],
+        moas=["x", "x", "x", "y", "y"],
+    )
+    assert found.nsc == 1.0
+    assert len(found.predictions) == 4
+
+
+def test_compound_alone_in_its_mechanism_is_reported_and_cannot_be_right():
+    found = nsc_accuracy(
+        angles(0, 1, 50, 51, 90, 91),
+        treatments=["a1", "a2", "b", "c", "d1", "d2"],
+        compounds=["a", "a", "b", "c", "d", "d"],
+        moas=["alone", "alone", "y", "y", "other", "other"],
+    )
+    assert found.unscorable == ("a1", "a2", "d1", "d2")
+    assert found.nsc == 2 / 6
+
+
+def test_nscb_also_asks_for_another_batch():
+    found = nsc_accuracy(
+        angles(0, 2, 10, 30, 31),
+        treatments=["a", "b", "c", "d", "e"],
+        compounds=["a", "b", "c", "d", "e"],
+        moas=["x", "x", "y", "x", "y"],
+        batches=["w1", "w1", "w2", "w2", "w1"],
+    )
+    # NSC: a→b right, b→a right, c→b (8 degrees) wrong, d→e wrong, e→d wrong
+    assert found.nsc == 2 / 5
+    # NSCB: a→c wrong, b→c wrong, c→b wrong, d→e wrong, e→d wrong
+    assert found.nscb == 0.0
+    assert found.unscorable_nscb == ()
+
+
+def test_nscb_leaves_out_who_cannot_be_right():
+    found = nsc_accuracy(
+        angles(0, 5, 40, 90),
+        treatments=["a", "b", "c", "d"],
+        compounds=["a", "b", "c", "d"],
+        moas=["x", "x", "y", "y"],
+        batches=["w1", "w2", "w1", "w1"],
+    )
+    assert found.unscorable_nscb == ("c", "d")  # y in week 1 alone
+    assert found.nscb == 1.0  # a ↔ b
+    assert found.nsc == 1.0 - 1 / 4  # c → b
+
+
+def test_control_compound_of_every_batch_stays_a_neighbour():
+    # t lies in four weeks, a quarter each: it shares no batch with anyone.
+    found = nsc_accuracy(
+        angles(0, 0, 0, 0, 3, 80, 81),
+        treatments=["t", "t", "t", "t", "a", "b", "c"],
+        compounds=["t", "t", "t", "t", "a", "b", "c"],
+        moas=["x", "x", "x", "x", "x", "y", "y"],
+        batches=["w1", "w2", "w3", "w4", "w1", "w2", "w3"],
+    )
+    assert found.nscb == 1.0
+
+
+def test_several_neighbours_vote():
+    arguments = {
+        "treatments": list("abcdef"),
+        "compounds": list("abcdef"),
+        "moas": ["x", "y", "x", "x", "y", "y"],
+    }
+    features = angles(0, 1, 2, 3, 50, 51)
+    one = nsc_accuracy(features, **arguments).predictions.set_index("treatment").predicted
+    three = nsc_accuracy(features, **arguments, k=3).predictions.set_index("treatment").predicted
+    assert one["a"] == "y"
+    assert three["a"] == "x"  # b (y), c (x), d (x)
+
+
+def test_duplicate_profiles_are_ordered_by_treatment_name():
+    features, names, moas = angles(0, 5, 5, 5), ["q", "z", "m", "b"], ["x", "x", "y", "x"]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        found = nsc_accuracy(
+            features[order],
+            treatments=[names[i] for i in order],
+            compounds=[names[i] for i in order],
+            moas=[moas[i] for i in order],
+        )
+        assert found.predictions.set_index("treatment").nearest["q"] == "b"
+
+
+def test_agrees_with_a_plain_float64_loop():
+    rng = np.random.default_rng(0)
+    count = 60
+    compounds = [f"c{i % 20}" for i in range(count)]
+    moas = [f"m{(i % 20) % 5}" for i in range(count)]
+    features = rng.normal(size=(count, 30))
+    found = nsc_accuracy(features, treatments=[f"t{i:02d}" for i in range(count)], compounds=compounds, moas=moas)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    right = 0
+    for i in range(count):
+        others = [j for j in range(count) if compounds[j] != compounds[i]]
+        right += moas[max(others, key=lambda j, i=i: unit[i] @ unit[j])] == moas[i]
+    assert found.nsc == right / count
+
+
+GOOD = {"treatments": ["a", "b"], "compounds": ["a", "b"], "moas": ["x", "x"]}
+
+
+@pytest.mark.parametrize(
+    ("features", "change", "message"),
+    [
+        (np.eye(2), {"treatments": ["a", "a"], "compounds": ["a", "a"], "moas": ["x", "y"]}, "2 values of moa"),
+        (np.eye(2), {"treatments": ["a", "a"]}, "2 values of compound"),
+        (np.eye(2), {"compounds": ["a", "a"]}, "at least two compounds"),
+        (np.eye(2), {"moas": ["x"]}, "same rows"),
+        (np.eye(2), {"moas": ["x", None]}, r"rows \[1\].*lack a name"),
+        ([[1.0, np.nan], [0, 1]], {}, r"rows \[0\].*treatments \['a'\]"),
+        (np.zeros((0, 2)), {"treatments": [], "compounds": [], "moas": []}, "at least one"),
+        (np.eye(2), {"k": 2}, "k = 2"),
+    ],
+)
+def test_bad_input_is_named(features, change, message):
+    with pytest.raises(InputError, match=message):
+        nsc_accuracy(features, **(GOOD | change))
