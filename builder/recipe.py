@@ -2,7 +2,8 @@
 
 `RECIPES["published"]` does what the paper or its code did; `RECIPES["corrected"]`, the default, does what was meant.
 `load` reads a recipe by name or from a YAML file and applies overrides of the command line; `as_dict` is what a
-summary records. The table in docs/recipes.md is made from the metadata of the fields (`builder.recipe_docs`).
+summary records. The table in docs/recipes.md is made from the metadata of the fields by
+`builder.recipe_docs`.
 """
 
 from collections.abc import Mapping
@@ -68,14 +69,21 @@ class Recipe:
         choices=("fraction", "largest-remainder"),
     )
     strata: tuple[str, ...] = _rule(
-        ("organism", "cell_type", "cell_visible", "sirna", "compound", "phenotype"),
-        "-",
-        "columns a label's rows are stratified by; its own column is left out, and of sirna and compound the other too",
+        ("dir_name", "organism", "cell_type", "cell_visible", "sirna", "compound", "phenotype"),
+        "L3",
+        "columns a label's rows are stratified by; its own is left out, and of sirna and compound the other too",
+        reason="sources were spread over in the first sample of very large labels only",
+    )
+    presample_above: int = _rule(
+        0,
+        "L3",
+        "labels with more free rows are first sampled down to about this many, stratified by `presample_strata`; "
+        "0: never",
+        reason="what the first sample left out, the second could not represent",
     )
     presample_strata: tuple[str, ...] = _rule(
-        ("dir_name", "organism", "cell_type"), "-", "columns of the first sample of a very large label"
+        ("dir_name", "organism", "cell_type"), "-", "columns of that first sample; the label's own is left out"
     )
-    presample_above: int = _rule(10_000, "-", "labels with more free rows are first sampled down to this many")
     min_fields: int = _rule(
         287,
         "L6",
@@ -166,7 +174,7 @@ class Recipe:
             value, choices = getattr(self, rule.name), rule.metadata["choices"]
             if choices and value not in choices:
                 raise InputError(f"recipe: {rule.name} is {value!r}; choose one of {', '.join(choices)}")
-        counts = ("presample_above", "min_fields", "max_fields", "min_images", "max_images", "min_crop_side")
+        counts = ("min_fields", "max_fields", "min_images", "max_images", "min_crop_side")
         for name in (*counts, "min_whole_side"):
             if getattr(self, name) < 1:
                 raise InputError(
@@ -176,8 +184,10 @@ class Recipe:
             raise InputError(f"recipe: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
         if not 0 < self.validation_fraction < 1:
             raise InputError(f"recipe: validation_fraction is {self.validation_fraction}; it must lie in (0, 1)")
-        if self.presample_above < self.max_fields:
-            raise InputError(f"recipe: presample_above={self.presample_above} is below max_fields={self.max_fields}")
+        if 0 != self.presample_above < self.max_fields:
+            raise InputError(
+                f"recipe: presample_above={self.presample_above} is below max_fields={self.max_fields}; 0 turns it off"
+            )
         if not self.crop_scales or not all(0 < scale <= 1 / 2 for scale in self.crop_scales):
             raise InputError(
                 f"recipe: crop_scales {self.crop_scales} must lie in (0, 1/2]: crops stay in their window"
@@ -200,6 +210,8 @@ RECIPES: dict[str, Recipe] = {
         odd_labels="lost",
         repeated_label="overwrite",
         allocation="fraction",
+        strata=("organism", "cell_type", "cell_visible", "sirna", "compound", "phenotype"),
+        presample_above=10_000,
         low=0.01,
         read_depth="8-bit",
         rgb="unit-bytes",
@@ -264,6 +276,8 @@ def _from_yaml(path: Path) -> Recipe:
 
 
 def _parse(name: str, text: str) -> Any:
+    if get_type_hints(Recipe).get(name) is str:
+        return text  # in YAML, `no` would be a boolean
     try:
         return yaml.safe_load(text) if text else ""
     except yaml.YAMLError as error:

@@ -82,8 +82,18 @@ def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:
 def write_rejections(output: Path, stage: str, rejections: Iterable[Rejection]) -> None:
     """Write `<stage>.rejected.parquet`, ordered by id."""
     rows = sorted((asdict(r) for r in rejections), key=lambda row: (row["idx"], row["image_id"] or "", row["reason"]))
-    with atomic_path(output / f"{stage}.rejected.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=REJECTION_SCHEMA), temporary)
+    write_rejection_batches(output, stage, [pa.Table.from_pylist(rows, schema=REJECTION_SCHEMA)])
+
+
+def write_rejection_batches(output: Path, stage: str, batches: Iterable[pa.Table]) -> None:
+    """Write `<stage>.rejected.parquet` from tables of `REJECTION_SCHEMA` in order: for stages that reject millions."""
+    repeated = [name for name in REJECTION_SCHEMA.names if name not in {"idx", "image_id"}]
+    with (
+        atomic_path(output / f"{stage}.rejected.parquet") as temporary,
+        pq.ParquetWriter(temporary, REJECTION_SCHEMA, use_dictionary=repeated) as writer,
+    ):
+        for batch in batches:
+            writer.write_table(batch)
 
 
 @contextmanager
