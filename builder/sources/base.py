@@ -6,6 +6,7 @@ case, vocabulary, " targeted", ids, missing files) are applied once, in `builder
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,6 +95,10 @@ class Source:
     ignore: str | None = None  # regular expression on lower-case paths: images that are no fields of view (masks)
     expected: tuple[Count, ...] = ()
     notes: str = ""
+
+    def is_ignored(self, image: str) -> bool:
+        """Whether an image is documented to be no field of view: a mask, an outline, a preview."""
+        return self.ignore is not None and re.search(self.ignore, image.lower()) is not None
 
 
 class Archive:
@@ -220,7 +225,7 @@ class Archive:
 def _read_table(path: Path, read_csv: dict[str, Any]) -> pd.DataFrame:
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False}
     if path.suffix.lower() in {".xls", ".xlsx"}:
-        return pd.read_excel(path, **options)
+        return pd.read_excel(path, engine="calamine", **options)  # reads both formats; pandas drops xlrd
     options |= {"index_col": False} | read_csv
     with open(path, "rb") as handle:
         utf16 = handle.read(2) in {b"\xff\xfe", b"\xfe\xff"}

@@ -1,0 +1,77 @@
+"""BBBC017: shRNA screen of HT29 cells; three channels a field, the gene from the clone library by plate and well."""
+
+import re
+from collections.abc import Iterator
+
+from cytoimagenet_hf.errors import InputError
+
+from .base import Archive, Count, Field, Skipped, Source
+from .bbbc import DATABASE, download, link
+from .names import matching
+from .plates import well_name
+
+LIBRARY = "bbbc_colon_metadata.xls"
+STAINS = {"d0": "nucleus", "d1": "mitosis", "d2": "actin"}
+NAME = (
+    r"(?P<folder>nirhta[+-](?P<plate>\d{3}))/"
+    r"(?P<stem>as_09125_\d{12}_(?P<well>[a-p]\d\d)f(?P<site>\d\d))d[012]\.(?:dib|bmp|tiff?)"
+)
+# Hairpins against genes that human cells do not have.
+NEGATIVE = {"shluc", "pgk-gfp", "lacz"}
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Files of a field are those that differ in the channel digit; the folder's last three digits are the plate."""
+    genes = _genes(archive)
+    fields: dict[tuple[str, str], tuple[str, re.Match[str]]] = {}
+    for file, name in matching(archive, NAME):
+        fields.setdefault((name["folder"], name["stem"]), (file, name))
+    for (folder, stem), (file, name) in fields.items():
+        before, after = file[: name.end("stem")], file[name.end("stem") + 2 :]
+        well = well_name(name["well"])
+        gene = genes.get((int(name["plate"]), well))
+        letter = file[name.end("stem")]
+        yield Field(
+            key=f"{folder}/{stem}",
+            files=[before + letter + channel[1] + after for channel in STAINS],
+            channels=tuple(STAINS.values()),
+            cell_type="ht29",
+            cell_visible=("nucleus", "actin"),
+            gene=gene,
+            plate=f"NIRHTa{folder[6:]}",
+            well=well,
+            site=name["site"],
+            control="negative" if gene and gene.lower() in NEGATIVE else None,
+        )
+
+
+def _genes(archive: Archive) -> dict[tuple[int, str], str]:
+    table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
+    genes: dict[tuple[int, str], str] = {}
+    for plate, well, gene in table.itertuples(index=False):
+        place = int(plate), well_name(well)
+        if place in genes:
+            raise InputError(f"bbbc017: {LIBRARY} has two rows for plate {plate}, well {well}")
+        genes[place] = gene
+    return genes
+
+
+SOURCE = Source(
+    dir_name="bbbc017",
+    name="Human HT29 colon-cancer cells shRNAi screen",
+    database=DATABASE,
+    link=link("BBBC017"),
+    licence="unverified",
+    citation="Moffat et al. 2006, A lentiviral RNAi library for human and mouse genes, Cell 124",
+    organism="human",
+    microscopy="fluorescence",
+    stains=STAINS,
+    scan=scan,
+    kind="metadata table",
+    download=download(
+        "BBBC017", "BBBC017_v1_images_NIRHTa+001.zip (… +014, -001 … -014)", into=f"NIRHTa+001/*.DIB, beside {LIBRARY}"
+    ),
+    disk_gb=102.0,
+    expected=(Count("fields", 64_512, "reference"), Count("library wells", 5_760, "table")),
+    notes="Order of phospho-histone H3 (mitosis) and actin among d1 and d2 is inferred. No phenotype, as published.",
+)

@@ -1,0 +1,38 @@
+"""Sources whose facts stand in the names of folders and files: a pattern, and what a match means.
+
+Patterns are matched against the end of the lower-case path, so an archive unpacked some folders deeper, or with other
+letter case, gives the same fields under the same keys.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from .base import Archive, Field, Skipped
+
+
+def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Images whose path, or its end from a folder on, matches a pattern; in the order of their paths.
+
+    Args:
+        archive: the unpacked files.
+        pattern: a regular expression on lower-case, `/`-separated paths.
+
+    Yields:
+        The real path and the match.
+    """
+    compiled = re.compile(rf"(?:.*/)?(?:{pattern})")
+    for image in archive.images:
+        if found := compiled.fullmatch(image.lower()):
+            yield image, found
+
+
+def by_name(
+    pattern: str, to_field: Callable[[str, re.Match[str]], Field | Skipped]
+) -> Callable[[Archive], Iterator[Field | Skipped]]:
+    """A `Source.scan` that makes one field of every image that matches; `annotate` reports the other images."""
+
+    def scan(archive: Archive) -> Iterator[Field | Skipped]:
+        for image, found in matching(archive, pattern):
+            yield to_field(image, found)
+
+    return scan
