@@ -153,9 +153,7 @@ def initialise(model: PreTrainedModel, seed: int) -> None:
 
 
 @torch.no_grad()
-def reestimate_batch_norm(
-    model: PreTrainedModel, batches: Iterable[torch.Tensor | Mapping[str, torch.Tensor]]
-) -> int:
+def reestimate_batch_norm(model: PreTrainedModel, batches: Iterable[torch.Tensor | Mapping[str, torch.Tensor]]) -> int:
     """Replace the running statistics of every batch-norm by the average over `batches`, in place.
 
     With momentum 0.01 running statistics need some 500 steps; shorter runs are at chance in evaluation mode until
