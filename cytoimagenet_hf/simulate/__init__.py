@@ -1,0 +1,29 @@
+"""The embedded default: small simulated archives in the real layouts, and benchmark sets.
+
+`simulate_archive` and `simulate_benchmarks` write files; `draw_field` draws cells for anything else. Pure numpy, scipy
+and the writers of tifffile and pillow: no network, no weights.
+"""
+
+from .archives import simulate_archive
+from .benchmarks import simulate_benchmarks
+from .camera import Optics, batch_optics, expose
+from .cells import draw_field
+from .library import EFFECTS
+from .phenotypes import Phenotype, Style, mix
+from .sizes import SIZES
+from .ugly import Planted
+
+__all__ = [
+    "EFFECTS",
+    "SIZES",
+    "Optics",
+    "Phenotype",
+    "Planted",
+    "Style",
+    "batch_optics",
+    "draw_field",
+    "expose",
+    "mix",
+    "simulate_archive",
+    "simulate_benchmarks",
+]

@@ -1,0 +1,128 @@
+"""idr0088: three 16-bit TIFF per site, one row of the annotation table per well, reporter lines with two proteins."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..library import EFFECTS
+from ..plan import FieldPlan, Plan, Shot, plate_optics
+from ..plates import allot
+from ..sizes import Size
+from .recursion import CELL_LINES, on_line
+
+IMAGES = "idr0088/20200722-awss3/ds_hcs_02/PhenoPrintScreen/raw_images_for_IDR"
+
+# Where the tagged protein of each reporter line is found: the five pairs of the screen, then more of their kind.
+# RAB5 and RAB5A: a label that begins another.
+REPORTERS = {
+    "ACTB-RAB5A": ("actin", "endosomes"),
+    "CANX-COX4I1": ("er", "mitochondria"),
+    "GM130-SQSTM1": ("golgi", "lysosomes"),
+    "TUBA1B-RELA": ("microtubules", "cytosol"),
+    "TP53BP1-CLTA": ("nuclear speckles", "endosomes"),
+    "LMNB1-RELA": ("nuclear membrane", "cytosol"),
+    "FBL-RELA": ("nucleoli", "cytosol"),
+    "PEX14-RELA": ("peroxisomes", "cytosol"),
+    "CTNNB1-RELA": ("cell membrane", "cytosol"),
+    "RAB5-RELA": ("endosomes", "cytosol"),
+    "PXN-RELA": ("focal adhesions", "cytosol"),
+    "LAMP1-RELA": ("lysosomes", "cytosol"),
+}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A compound as the annotation table spells it, its mechanism (may be empty), and what it does."""
+
+    compound: str
+    mechanism: str
+    effect: str
+
+
+DMSO = Treatment("DMSO", "", "none")
+TREATMENTS = (
+    Treatment("Tamoxifen", "estrogen receptor antagonist", "large endosomes"),
+    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria"),
+    Treatment("4-Hydroxytamoxifen", "estrogen receptor antagonist", "large endosomes"),
+    Treatment("Y-27632 * 2HCl", "Rho associated kinase inhibitor", "star-shaped cells"),
+    Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi"),
+    Treatment("Fasudil", "Rho associated kinase inhibitor", "star-shaped cells"),
+    Treatment("(S)-(+)-Monastrol", "kinesin inhibitor", "mitotic arrest"),
+    Treatment("Colchicine", "tubulin inhibitor", "microtubules lost"),
+    Treatment("Vinblastine sulfate", "tubulin inhibitor", "microtubules lost"),
+    Treatment("Etoposide", "topoisomerase inhibitor", "large nuclei"),
+    Treatment("Camptothecin", "topoisomerase inhibitor", "large nuclei"),
+    Treatment("A 23187 | Calcimycin", "", "vacuolated cells"),
+)
+
+
+def idr0088(size: Size, seed: int) -> Plan:
+    """Each reporter line under DMSO, and all compounds in the first line."""
+    reporters = list(REPORTERS)[: max(3, size.labels)]
+    treatments = TREATMENTS[: max(4, size.labels)]
+    fields: list[FieldPlan] = []
+    rows: list[dict[str, object]] = []
+    for number, reporter in enumerate(reporters):
+        line = ("A549", "HepG2", "WPMY-1")[number % 3]
+        folder = f"p1709{number + 15}PPS{number + 73:03d}/PpsL05{line}{reporter.replace('-', '')}_PPS{number + 73:03d}"
+        wells = list(allot(["DMSO"], repeats=size.wells, plates=2))
+        if number < 3:  # a third of the compounds' wells in each of three lines, so that a compound is not a reporter
+            names = [treatment.compound for treatment in treatments]
+            wells = list(allot([*names, *["DMSO"] * 4], repeats=max(2, size.wells // 6), plates=2))
+        for plate, well, compound in wells:
+            treatment = next((item for item in treatments if item.compound == compound), DMSO)
+            _add_well(fields, rows, size, seed, (line, reporter, folder, plate, well), treatment)
+    return Plan(tuple(fields), {"idr0088/idr0088-screenA-annotation.csv.zip": pd.DataFrame(rows)})
+
+
+def _add_well(
+    fields: list[FieldPlan],
+    rows: list[dict[str, object]],
+    size: Size,
+    seed: int,
+    place: tuple[str, str, str, int, str],
+    treatment: Treatment,
+) -> None:
+    line, reporter, folder, plate, well = place
+    barcode = str(1013608200 + int(folder[-3:]) * 10 + plate)
+    location = f"{folder}_201709{16 + plate}_150825"
+    usual = {"HepG2": CELL_LINES["HEPG2"], "A549": CELL_LINES["U2OS"], "WPMY-1": CELL_LINES["RPE"]}[line]
+    stains = ("nucleus", *REPORTERS[reporter])
+    for site in (1, 2):
+        name = f"{IMAGES}/{location}/{barcode}/{barcode}_{well}_T0001F{site:03d}L01A0{{0}}Z01C0{{0}}.tif"
+        fields.append(
+            FieldPlan(
+                key=f"idr0088/{barcode}/{well}/{site}",
+                phenotype=on_line(usual, EFFECTS[treatment.effect]),
+                optics=plate_optics(seed, "idr0088", barcode),
+                size=size.side,
+                shots=tuple(Shot(name.format(c), stain, "uint16") for c, stain in enumerate(stains, start=1)),
+                labels={"compound": treatment.compound, "phenotype": treatment.mechanism, "cell_type": line},
+            )
+        )
+    green, red = reporter.split("-")
+    rows.append(
+        {
+            "Plate": barcode,
+            "Well": f"{well[0]}{int(well[1:])}",  # the table does not pad
+            "Characteristics [Organism]": "Homo sapiens",
+            "Term Source 1 REF": "NCBITaxon",
+            "Term Source 1 Accession": "NCBITaxon_9606",
+            "Characteristics [Cell Line]": line,
+            "Term Source 2 REF": "EFO",
+            "Term Source 2 Accession": "EFO_0001086",
+            "Comment [Cell Line with Markers]": f"{line.replace('-', '')}-{reporter}",
+            "Compound Concentration (microMolar)": "" if treatment == DMSO else "9",
+            "Compound Set": "" if treatment == DMSO else "MoA Reference",
+            "Compound MoA": treatment.mechanism,
+            "Compound Name": treatment.compound,
+            "Compound ID - Artificial": "" if treatment == DMSO else f"CPD{TREATMENTS.index(treatment) + 1:04d}",
+            "Compound SMILES": "",
+            "Compound InChIKey": "",
+            "Compound PubChem CID": "",
+            "Compound PubChem URL": "",
+            "Control Type": "Negative Control" if treatment == DMSO else "",
+            "Channels": f"Ch1 (blue): Nuclei/Cytoplasm, Ch2 (green): {green}, Ch3 (red): {red}",
+            "Plate Location": location,
+        }
+    )
