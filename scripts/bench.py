@@ -1,0 +1,69 @@
+"""Speed and memory, side by side in one run: ours, the alternatives, the floor.
+
+    python scripts/bench.py select
+    python scripts/bench.py --output /elsewhere select --rows 200000
+
+Each benchmark is one module of `scripts/benches/` with one function `run(...)`: its options are the command's, its
+docstring the command's help. It returns a dict whose `table` is a list of rows to print; all of it is written to
+`docs/benchmarks/<name>.json` together with the machine it was measured on.
+"""
+
+import functools
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHES = {
+    "select": "Weak labels of 2.7 million fields of view.",
+    "render": "Fields of view to encoded crops.",
+    "knn": "Exact nearest neighbours.",
+    "load": "A built dataset, read whole and streamed.",
+    "extract": "Features of images.",
+    "train": "Training steps.",
+}
+"""Name → its line in `--help`; the function is `benches.<name>.run`."""
+
+
+def main() -> None:
+    """Run one benchmark; only its module is imported."""
+    sys.path.insert(0, str(ROOT))  # builder and tests are run from the checkout, not installed
+    app = typer.Typer(add_completion=False, no_args_is_help=True, help=(__doc__ or "").partition("\n")[0])
+    folder = ROOT / "docs" / "benchmarks"
+
+    @app.callback()
+    def options(output: Annotated[Path, typer.Option(help="Folder of the JSON files.")] = folder) -> None:
+        nonlocal folder
+        folder = output
+
+    for name, line in BENCHES.items():
+        if name in sys.argv:
+            run = importlib.import_module(f"benches.{name}").run
+            app.command(name)(_reported(run, name, lambda: folder))
+        else:
+            app.command(name, help=line)(_listed)
+    app()
+
+
+def _reported(run: Any, name: str, folder: Any) -> Any:
+    """`run`, followed by its table on the screen and its JSON in the folder."""
+    from benches import common
+
+    @functools.wraps(run)
+    def command(**options: Any) -> None:
+        result = run(**options)
+        common.show(result, title=f"bench {name}")
+        typer.echo(f"written to {common.write(result, folder() / f'{name}.json')}")
+
+    return command
+
+
+def _listed() -> None:
+    """Stands in for a benchmark that is listed but not run."""
+
+
+if __name__ == "__main__":
+    main()

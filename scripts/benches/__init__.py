@@ -1,0 +1,1 @@
+"""One module per benchmark: `run(...) -> dict`, see `scripts/bench.py`."""

@@ -1,0 +1,118 @@
+"""What benchmarks share: timing side by side, memory of a child process, the machine, the table and the JSON."""
+
+import importlib.metadata
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cytoimagenet_hf.files import write_json
+
+_VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
+
+
+def side_by_side(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3) -> dict[str, float]:
+    """Median seconds of each function.
+
+    Rounds alternate (a, b, a, b, …), so that a machine that slows down or warms up treats all alike.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeat):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+@dataclass(frozen=True)
+class Child:
+    """What a child process took: its own peak of resident memory, imports included."""
+
+    seconds: float
+    peak_mb: float
+    result: Any
+
+
+def in_child(function: Callable[..., Any], *args: Any, **options: Any) -> Child:
+    """Run a module-level function in a fresh process and measure it there.
+
+    Seconds are those of the call alone; the peak counts everything, the interpreter and its imports too.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_measured, (function, args, options))
+
+
+def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Child:
+    started = time.perf_counter()
+    result = function(*args, **options)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return Child(seconds, peak / (2**20 if platform.system() == "Darwin" else 2**10), result)
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and versions: what a number means nothing without."""
+    versions = {}
+    for name in _VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def show(result: Mapping[str, Any], *, title: str) -> None:
+    """Print `result["table"]`, a list of rows with the same keys, and `result["notes"]`, a list of sentences."""
+    rows = result["table"]
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*map(_cell, row.values()))
+    console = Console()
+    console.print(table)
+    for note in result.get("notes", ()):
+        console.print(f"- {note}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return (
+        f"{value:,.3g}"
+        if isinstance(value, float) and value < 100
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def write(result: Mapping[str, Any], path: Path) -> Path:
+    """Write a result with the machine it was measured on."""
+    write_json(path, {**result, "machine": machine()})
+    return path
