@@ -5,12 +5,9 @@ import os
 import subprocess
 import sys
 
-import datasets
-import numpy as np
 import pytest
-from PIL import Image
 
-from cytoimagenet_hf.schema import dataset_features
+from tests.datasets import write_dataset
 from tests.hub.loopback import TOKEN, serve
 
 
@@ -44,24 +41,9 @@ def client(hub, tmp_path):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """A built dataset of two classes, six rows, one shard a split, with a card that names its files."""
-    folder = tmp_path / "cytoimagenet"
-    labels = ["actin", "yeast"]
-    for split, codes in {"train": [0, 0, 1, 1], "validation": [0, 1]}.items():
-        rows = [
-            dict.fromkeys(dataset_features(labels), None)
-            | {"image": Image.fromarray(np.full((8, 8), 20 * i + code, np.uint8)), "label": code}
-            | {"image_id": f"{split}-{i}", "idx": f"{split}-{i}", "category": "organism"}
-            for i, code in enumerate(codes)
-        ]
-        table = datasets.Dataset.from_list(rows, features=dataset_features(labels))
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        table.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
-    (folder / "README.md").write_text(
-        "---\nconfigs:\n- config_name: default\n  data_files:\n"
-        "  - split: train\n    path: data/train-*\n  - split: validation\n    path: data/validation-*\n---\n"
+    folder = write_dataset(
+        tmp_path / "cytoimagenet", ["actin", "yeast"], {"train": [0, 0, 1, 1], "validation": [0, 1]}
     )
-    (folder / "manifest.json").write_text("{}")
     (folder / "annotations.parquet").write_bytes(b"stays at home")
     return folder
 

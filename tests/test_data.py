@@ -1,0 +1,73 @@
+import datasets as hf
+import pytest
+
+from cytoimagenet_hf.data import label_names, load_cytoimagenet, subset_labels
+from cytoimagenet_hf.errors import InputError
+from tests.datasets import write_dataset
+
+LABELS = ["actin", "mine", "yeast"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return write_dataset(tmp_path / "cytoimagenet", LABELS, {"train": [0, 1, 2, 1], "validation": [2, 0]})
+
+
+def test_plain_load_dataset_reads_the_folder_by_name_with_features_from_the_card(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    (folder / "stray.json").write_text('{"not": "data"}')
+    loaded = hf.load_dataset("cytoimagenet")
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 4, "validation": 2}
+    assert loaded["train"].features["label"].names == LABELS
+    assert loaded["train"][3]["image"].mode == "L"
+    assert loaded["train"][3]["image"].getpixel((0, 0)) == 61
+
+
+def test_a_toy_configuration_filters_the_same_files(folder):
+    assert hf.load_dataset(str(folder), "toy_20", split="train")["image_id"][:] == ["train-0", "train-2"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_subset_keeps_its_rows_and_renumbers_its_classes(folder, streaming):
+    loaded = load_cytoimagenet(folder, subset=["yeast", "mine"], split="train", streaming=streaming)
+    assert [(row["image_id"], row["label"]) for row in loaded] == [("train-1", 0), ("train-2", 1), ("train-3", 0)]
+    assert loaded.features["label"].names == ["mine", "yeast"]
+    assert list(loaded.features) == list(hf.load_dataset(str(folder), split="train").features)
+
+
+def test_named_subsets_take_the_labels_that_are_there():
+    assert subset_labels("toy_20", LABELS) == ["actin", "yeast"]
+
+
+@pytest.mark.parametrize(
+    ("subset", "message"),
+    [("toy_30", "no subset 'toy_30'"), (["moon"], "no label ['moon']"), ([], "none of the labels")],
+)
+def test_subsets_that_cannot_be_are_refused(subset, message):
+    with pytest.raises(InputError) as error:
+        subset_labels(subset, LABELS)
+    assert message in str(error.value)
+
+
+def test_an_unknown_split_names_those_there_are(folder):
+    with pytest.raises(InputError, match=r"it has \['train', 'validation'\]"):
+        load_cytoimagenet(folder, split="test")
+
+
+def test_a_folder_without_shards_says_how_to_build_them(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for call in (load_cytoimagenet, label_names):
+        with pytest.raises(InputError, match="python -m builder build"):
+            call(tmp_path / "empty")
+
+
+def test_a_truncated_shard_is_said_with_how_to_find_it(folder):
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-500])
+    with pytest.raises(InputError, match="python -m builder verify"):
+        load_cytoimagenet(folder)
+
+
+def test_class_names_come_from_the_schema_alone(folder):
+    assert label_names(folder) == LABELS
