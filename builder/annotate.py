@@ -141,7 +141,8 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
     try:
         rows.add(source.scan(archive))
     except InputError as error:
-        raise InputError(f"{error} Mend it, or leave the source out: --exclude {source.dir_name}") from error
+        where = "" if str(error).startswith(source.dir_name) else f"{folder}: "
+        raise InputError(f"{where}{error}. Mend it, or leave the source out: --exclude {source.dir_name}") from error
     return rows.finish()
 
 

@@ -7,11 +7,11 @@ case, vocabulary, " targeted", ids, missing files) are applied once, in `builder
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -19,6 +19,8 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dib", ".dv", ".flex"})
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
 
 
@@ -220,6 +222,20 @@ class Archive:
                 "Is it the table of this source?"
             )
         return table[list(columns)].apply(lambda values: values.str.strip())
+
+
+def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict[_Key, _Value]:
+    """Rows of a table by their key, for joins.
+
+    Raises:
+        InputError: a key stands twice.
+    """
+    found: dict[_Key, _Value] = {}
+    for key, value in zip(keys, values, strict=True):
+        if key in found:
+            raise InputError(f"{table} has two rows for {key}: remove the wrong one")
+        found[key] = value
+    return found
 
 
 def _read_table(path: Path, read_csv: dict[str, Any]) -> pd.DataFrame:

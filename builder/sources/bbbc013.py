@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, Skipped, Source, keyed
 from .bbbc import DATABASE, LJOSA, download, link
 from .names import matching
 from .plates import well_name, well_number
@@ -38,7 +38,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
 def _plate_map(archive: Archive) -> dict[str, tuple[str, str]]:
     table = archive.table(PLATE_MAP, columns=["row_name", "column_name", "compound", "role"])
     wells = (well_name(row + column) for row, column in zip(table["row_name"], table["column_name"], strict=True))
-    return dict(zip(wells, zip(table["compound"], table["role"], strict=True), strict=True))
+    return keyed(wells, zip(table["compound"], table["role"], strict=True), table=PLATE_MAP)
 
 
 SOURCE = Source(

@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from cytoimagenet_hf.errors import InputError
-
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, Skipped, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
 from .plates import well_name
@@ -47,13 +45,8 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
 
 def _genes(archive: Archive) -> dict[tuple[int, str], str]:
     table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
-    genes: dict[tuple[int, str], str] = {}
-    for plate, well, gene in table.itertuples(index=False):
-        place = int(plate), well_name(well)
-        if place in genes:
-            raise InputError(f"bbbc017: {LIBRARY} has two rows for plate {plate}, well {well}")
-        genes[place] = gene
-    return genes
+    plates = map(int, table["384-Plate#"])
+    return keyed(zip(plates, map(well_name, table["384-well"]), strict=True), table["gene name"], table=LIBRARY)
 
 
 SOURCE = Source(

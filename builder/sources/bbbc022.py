@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, Skipped, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
 from .plates import well_name
@@ -66,7 +66,7 @@ def _by_library(archive: Archive) -> Iterator[Field | Skipped]:
 
 def _treatments(library: pd.DataFrame) -> dict[tuple[str, str], tuple[str, str]]:
     wells = [(plate, well_name(well)) for plate, well in zip(library["Plate"], library["Well"], strict=True)]
-    return dict(zip(wells, zip(library["Compound Name"], library["Control Type"], strict=True), strict=True))
+    return keyed(wells, zip(library["Compound Name"], library["Control Type"], strict=True), table=LIBRARY)
 
 
 def _field(files: list[str], plate: str, well: str, site: str, compound: str, role: str) -> Field:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cytoimagenet_hf.errors import InputError
 
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, Skipped, Source, keyed
 from .names import matching
 
 LABELS = "C-NMC_test_prelim_phase_data_labels.csv"
@@ -49,15 +49,11 @@ def _labelled(file: str, stem: str) -> Field:
 
 def _validation_names(archive: Archive) -> dict[int, str]:
     table = archive.table(LABELS, columns=["Patient_ID", "new_names", "labels"])
-    names: dict[int, str] = {}
-    for original, new_name, label in table.itertuples(index=False):
-        number, stem = int(new_name.rpartition(".")[0]), original.lower().removesuffix(".bmp")
-        if number in names:
-            raise InputError(f"kag_leukemia: {LABELS} has two rows for {new_name}")
+    stems = [original.lower().removesuffix(".bmp") for original in table["Patient_ID"]]
+    for stem, label in zip(stems, table["labels"], strict=True):
         if stem.endswith("_all") != (label == "1"):
-            raise InputError(f"kag_leukemia: {LABELS} calls {original} {label}, its name says otherwise")
-        names[number] = stem
-    return names
+            raise InputError(f"{LABELS} gives {stem} the label {label}, its name says otherwise")
+    return keyed((int(name.rpartition(".")[0]) for name in table["new_names"]), stems, table=LABELS)
 
 
 SOURCE = Source(

@@ -20,7 +20,8 @@ def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str
     Yields:
         The real path and the match.
     """
-    compiled = re.compile(rf"(?:.*/)?(?:{pattern})")
+    # Lazy: of several ends that match, the longest, so that an optional folder of a pattern is seen.
+    compiled = re.compile(rf"(?:.*?/)??(?:{pattern})")
     for image in archive.images:
         if found := compiled.fullmatch(image.lower()):
             yield image, found

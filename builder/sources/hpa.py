@@ -1,0 +1,52 @@
+"""What the two sets of the Human Protein Atlas share: four colours a field, one row each, labels on the green one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .base import Archive, Field, Skipped
+from .names import matching
+
+STAINS = {"blue": "nucleus", "red": "microtubules", "yellow": "er", "green": "protein"}
+# Labels so common that a rarer one beside them says more; dropped in this order while others remain.
+POPULAR = ("nucleus", "er", "golgi", "nucleoli", "mitochondria", "actin")
+
+
+def rows(
+    archive: Archive, labels: Mapping[str, tuple[str, ...]], *, cell_type: str | None
+) -> Iterator[Field | Skipped]:
+    """Four rows for every id of the training table, and for every image of the test set.
+
+    Args:
+        archive: the unpacked competition.
+        labels: id → what the green channel shows.
+        cell_type: of all rows, null where it varies unstated.
+    """
+    for image, shown in labels.items():
+        for colour in STAINS:
+            yield _row(f"train/{image}_{colour}.png", image, colour, shown, cell_type)
+    for file, name in matching(archive, r"test/(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"):
+        yield _row(file, name["id"], name["colour"], (), cell_type)
+
+
+def _row(file: str, image: str, colour: str, shown: tuple[str, ...], cell_type: str | None) -> Field:
+    return Field(
+        key=f"{image.lower()}/{colour}",
+        files=[file],
+        channels=[STAINS[colour]],
+        cell_type=cell_type,
+        cell_visible=shown if colour == "green" else STAINS[colour],
+        site=image,
+    )
+
+
+def drop_popular(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels without the over-represented ones, as long as one is left.
+
+    Example:
+        >>> drop_popular(["er", "nuclear membrane"]), drop_popular(["nucleoli", "nucleoli"])
+        (('nuclear membrane',), ('nucleoli',))
+    """
+    left = list(labels)
+    for popular in POPULAR:
+        while popular in left and len(left) > 1:
+            left.remove(popular)
+    return tuple(left)

@@ -1,0 +1,61 @@
+"""kag_hpa: the 2018 image challenge of the Human Protein Atlas, one row per colour."""
+
+from collections.abc import Iterator
+
+from cytoimagenet_hf.errors import InputError
+
+from . import hpa
+from .base import Archive, Count, Field, Skipped, Source, keyed
+
+CLASSES = (
+    *("nucleoplasm", "nuclear membrane", "nucleoli", "nucleoli fibrillary center", "nuclear speckles"),
+    *("nuclear bodies", "endoplasmic reticulum", "golgi apparatus", "peroxisomes", "endosomes", "lysosomes"),
+    *("intermediate filaments", "actin filaments", "focal adhesion sites", "microtubules", "microtubule ends"),
+    *("cytokinetic bridge", "mitotic spindle", "microtubule organizing center", "centrosome", "lipid droplets"),
+    *("plasma membrane", "cell junctions", "mitochondria", "aggresome", "cytosol", "cytoplasmic bodies"),
+    "rods & rings",
+)
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Targets are class numbers, separated by blanks. All of them are kept."""
+    yield from hpa.rows(archive, read_labels(archive), cell_type=None)
+
+
+def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
+    """Id → names of its classes.
+
+    Raises:
+        InputError: an id stands twice, or a target is no class.
+    """
+    table = archive.table("train.csv", columns=["Id", "Target"])
+    return keyed(table[table.columns[0]], map(_names, table["Target"]), table="train.csv")
+
+
+def _names(target: str) -> tuple[str, ...]:
+    try:
+        return tuple(CLASSES[int(number)] for number in target.split())
+    except (ValueError, IndexError):
+        raise InputError(f"train.csv has the target {target!r}, not numbers 0 to 27") from None
+
+
+SOURCE = Source(
+    dir_name="kag_hpa",
+    name="Human Protein Atlas Image Classification",
+    database="Kaggle",
+    link="https://www.kaggle.com/c/human-protein-atlas-image-classification/data",
+    licence="unverified",
+    citation="Ouyang et al. 2019, doi:10.1038/s41592-019-0658-6",
+    organism="human",
+    microscopy="confocal",
+    stains=hpa.STAINS,
+    scan=scan,
+    kind="metadata table",
+    download=(
+        "Run `kaggle competitions download -c human-protein-atlas-image-classification`; "
+        "unpack to train/<Id>_<colour>.png, test/<Id>_<colour>.png and train.csv."
+    ),
+    disk_gb=32.0,
+    expected=(Count("fields", 171_096, "reference"), Count("labelled ids", 31_072, "table")),
+    notes="The table does not give the cell line: cell_type is unknown. Images of the atlas are CC BY-SA (inferred).",
+)
