@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
 from .layouts import LAYOUTS
 from .plan import write_plan
 from .sizes import size_named

@@ -31,7 +31,7 @@ MECHANISMS: dict[str, Phenotype] = {
 
 @dataclass(frozen=True)
 class Compound:
-    """A compound: its spelling and class in the published tables, how much it does at its highest dose, and its week."""
+    """A compound as the published tables spell it, its class, its effect at the highest dose, and its week."""
 
     name: str
     mechanism: str

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
 from .bbbc021 import bbbc021
 from .plan import write_plan
 from .single_cells import coos7, cyclops

@@ -68,7 +68,10 @@ def expose(rng: np.random.Generator, image: Map, optics: Optics, *, depth: str =
     slope = np.sin(optics.vignette_angle) * ys + np.cos(optics.vignette_angle) * xs
     light = 1 + optics.vignette * slope - 0.5 * optics.vignette * (ys**2 + xs**2)
     seen = (gaussian_filter(image, optics.blur) + optics.background) * light
-    electrons = rng.poisson(np.clip(seen, 0, None) * optics.photons) + rng.normal(0, optics.read_noise, image.shape)
+    expected = np.clip(seen, 0, None) * optics.photons
+    # A normal deviate of the Poisson's variance: the same above some ten photons, and four times as fast to draw.
+    spread = np.sqrt(expected + optics.read_noise**2)
+    electrons = expected + spread * rng.standard_normal(image.shape, dtype=np.float32)
     share = electrons / optics.photons * optics.gain + optics.offset
     if depth == "float32":
         return np.clip(share, 0, 1).astype(np.float32)

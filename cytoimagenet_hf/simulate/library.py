@@ -1,4 +1,4 @@
-"""Named looks: what treatments do to adherent cells, which the archive's labels and the benchmarks' classes refer to."""
+"""Named looks: what treatments do to adherent cells; labels of the archive and classes of the benchmarks use them."""
 
 from .phenotypes import USUAL, Phenotype, Style
 

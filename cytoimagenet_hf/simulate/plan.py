@@ -10,10 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ..seeding import derive_rng
+from cytoimagenet_hf.seeding import derive_rng
 from .camera import Optics, batch_optics, expose
 from .cells import draw_field
 from .encode import write_image
@@ -98,5 +99,8 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write CSV, compressed as the suffix says; missing values are empty cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A fixed time inside the container: equal tables are equal bytes.
-    compression = {".gz": {"method": "gzip", "mtime": 1}, ".zip": {"method": "zip", "archive_name": path.stem}}
+    compression: dict[str, dict[str, Any]] = {
+        ".gz": {"method": "gzip", "mtime": 1},
+        ".zip": {"method": "zip", "archive_name": path.stem},
+    }
     table.to_csv(path, index=False, compression=compression.get(path.suffix))

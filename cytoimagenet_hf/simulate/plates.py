@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 
-from ..seeding import derive_rng
+from cytoimagenet_hf.seeding import derive_rng
 
 
 def wells(rows: str = "BCDEFG", columns: range = range(2, 12)) -> list[str]:

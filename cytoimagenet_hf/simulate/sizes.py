@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

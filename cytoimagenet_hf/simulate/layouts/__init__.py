@@ -5,8 +5,8 @@ Names of files and columns are those of the real archives; labels are spelt as t
 
 from collections.abc import Callable
 
-from ..plan import Plan
-from ..sizes import Size
+from cytoimagenet_hf.simulate.plan import Plan
+from cytoimagenet_hf.simulate.sizes import Size
 from .broad import bbbc006, bbbc013, bbbc022, bbbc038
 from .cell_image_library import cil_kinome
 from .idr import idr0088

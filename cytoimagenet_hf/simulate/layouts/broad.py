@@ -1,15 +1,15 @@
-"""Broad Bioimage Benchmark Collection: 16-bit TIFF with UUIDs, palette bitmaps, RGBA pictures in folders of their own."""
+"""Broad Bioimage Benchmark Collection: 16-bit TIFF, palette bitmaps, RGBA pictures in folders of their own."""
 
 import hashlib
 
 import pandas as pd
 
-from ...seeding import derive_rng
-from ..library import EFFECTS
-from ..phenotypes import Phenotype, mix
-from ..plan import FieldPlan, Plan, Shot, plate_optics
-from ..plates import allot, file_uuid
-from ..sizes import Size
+from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.simulate.library import EFFECTS
+from cytoimagenet_hf.simulate.phenotypes import Phenotype, mix
+from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
+from cytoimagenet_hf.simulate.plates import allot, file_uuid
+from cytoimagenet_hf.simulate.sizes import Size
 
 PAINTING = {"Hoechst": "nucleus", "ER": "er", "Syto": "nucleoli", "Ph_golgi": "actin+golgi", "Mito": "mitochondria"}
 # Letter case, brackets and a plus sign as the compound library has them.
@@ -29,7 +29,8 @@ def bbbc022(size: Size, seed: int) -> Plan:
     """Five channels in folders of plate and channel; mock wells have an empty compound name."""
     compounds = dict(list(COMPOUNDS.items())[: min(size.labels, 7)])
     plates = ("20585", "20586")
-    fields, rows = [], []
+    fields: list[FieldPlan] = []
+    rows: list[dict[str, object]] = []
     for plate_number, well, compound in allot([*compounds, ""], repeats=max(2, size.wells // 2), plates=2):
         plate = plates[plate_number]
         for site in (1, 2):

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from ...seeding import derive_rng
-from ..phenotypes import Phenotype
-from ..plan import FieldPlan, Plan, Shot, plate_optics
-from ..sizes import Size
+from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.simulate.phenotypes import Phenotype
+from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
+from cytoimagenet_hf.simulate.sizes import Size
 
 # Families of the mapping file, and a place where such kinases may be found.
 FAMILIES = {"AGC": "cell membrane", "CAMK": "er", "CMGC": "nuclear speckles", "TK": "endosomes", "Other": "cytosol"}

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..library import EFFECTS
-from ..plan import FieldPlan, Plan, Shot, plate_optics
-from ..plates import allot
-from ..sizes import Size
+from cytoimagenet_hf.simulate.library import EFFECTS
+from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
+from cytoimagenet_hf.simulate.plates import allot
+from cytoimagenet_hf.simulate.sizes import Size
 from .recursion import CELL_LINES, on_line
 
 IMAGES = "idr0088/20200722-awss3/ds_hcs_02/PhenoPrintScreen/raw_images_for_IDR"
@@ -37,41 +37,48 @@ class Treatment:
     compound: str
     mechanism: str
     effect: str
+    repeats: int = 1
 
 
-DMSO = Treatment("DMSO", "", "none")
+DMSO = Treatment("DMSO", "", "none", 4)
+# Compounds that share a mechanism are too rare to be labels of their own: the mechanism becomes the label.
 TREATMENTS = (
     Treatment("Tamoxifen", "estrogen receptor antagonist", "large endosomes"),
-    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria"),
     Treatment("4-Hydroxytamoxifen", "estrogen receptor antagonist", "large endosomes"),
+    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria", 2),
     Treatment("Y-27632 * 2HCl", "Rho associated kinase inhibitor", "star-shaped cells"),
-    Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi"),
+    Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi", 2),
+    Treatment("A 23187 | Calcimycin", "", "vacuolated cells", 2),
+    Treatment("Toremifene", "estrogen receptor antagonist", "large endosomes"),
     Treatment("Fasudil", "Rho associated kinase inhibitor", "star-shaped cells"),
-    Treatment("(S)-(+)-Monastrol", "kinesin inhibitor", "mitotic arrest"),
+    Treatment("H-1152", "Rho associated kinase inhibitor", "star-shaped cells"),
+    Treatment("(S)-(+)-Monastrol", "kinesin inhibitor", "mitotic arrest", 2),
     Treatment("Colchicine", "tubulin inhibitor", "microtubules lost"),
     Treatment("Vinblastine sulfate", "tubulin inhibitor", "microtubules lost"),
+    Treatment("Nocodazole", "tubulin inhibitor", "microtubules lost"),
     Treatment("Etoposide", "topoisomerase inhibitor", "large nuclei"),
     Treatment("Camptothecin", "topoisomerase inhibitor", "large nuclei"),
-    Treatment("A 23187 | Calcimycin", "", "vacuolated cells"),
+    Treatment("Irinotecan", "topoisomerase inhibitor", "large nuclei"),
 )
 
 
 def idr0088(size: Size, seed: int) -> Plan:
-    """Each reporter line under DMSO, and all compounds in the first line."""
+    """Each reporter line under DMSO; all compounds in the first three, so that a compound is not a reporter."""
     reporters = list(REPORTERS)[: max(3, size.labels)]
-    treatments = TREATMENTS[: max(4, size.labels)]
+    treatments = {item.compound: item for item in (DMSO, *TREATMENTS[: 6 if size.labels < 12 else None])}
+    treated = [name for name, item in treatments.items() for _ in range(item.repeats)]
     fields: list[FieldPlan] = []
     rows: list[dict[str, object]] = []
     for number, reporter in enumerate(reporters):
         line = ("A549", "HepG2", "WPMY-1")[number % 3]
-        folder = f"p1709{number + 15}PPS{number + 73:03d}/PpsL05{line}{reporter.replace('-', '')}_PPS{number + 73:03d}"
-        wells = list(allot(["DMSO"], repeats=size.wells, plates=2))
-        if number < 3:  # a third of the compounds' wells in each of three lines, so that a compound is not a reporter
-            names = [treatment.compound for treatment in treatments]
-            wells = list(allot([*names, *["DMSO"] * 4], repeats=max(2, size.wells // 6), plates=2))
+        folder = f"p1709{number + 15}PPS{number + 73:03d}/PpsL05{line.replace('-', '')}{reporter.replace('-', '')}_PPS{number + 73:03d}"
+        repeats = max(1, size.wells // 16)
+        wells = (
+            allot(treated, repeats=repeats, plates=2) if number < 3 else allot(["DMSO"], repeats=size.wells, plates=2)
+        )
         for plate, well, compound in wells:
-            treatment = next((item for item in treatments if item.compound == compound), DMSO)
-            _add_well(fields, rows, size, seed, (line, reporter, folder, plate, well), treatment)
+            sites = (1, 2) if number < 3 else (1,)
+            _add_well(fields, rows, size, seed, (line, reporter, folder, plate, well, sites), treatments[compound])
     return Plan(tuple(fields), {"idr0088/idr0088-screenA-annotation.csv.zip": pd.DataFrame(rows)})
 
 
@@ -80,15 +87,15 @@ def _add_well(
     rows: list[dict[str, object]],
     size: Size,
     seed: int,
-    place: tuple[str, str, str, int, str],
+    place: tuple[str, str, str, int, str, tuple[int, ...]],
     treatment: Treatment,
 ) -> None:
-    line, reporter, folder, plate, well = place
+    line, reporter, folder, plate, well, sites = place
     barcode = str(1013608200 + int(folder[-3:]) * 10 + plate)
     location = f"{folder}_201709{16 + plate}_150825"
     usual = {"HepG2": CELL_LINES["HEPG2"], "A549": CELL_LINES["U2OS"], "WPMY-1": CELL_LINES["RPE"]}[line]
     stains = ("nucleus", *REPORTERS[reporter])
-    for site in (1, 2):
+    for site in sites:
         name = f"{IMAGES}/{location}/{barcode}/{barcode}_{well}_T0001F{site:03d}L01A0{{0}}Z01C0{{0}}.tif"
         fields.append(
             FieldPlan(

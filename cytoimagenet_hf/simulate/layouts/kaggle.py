@@ -4,10 +4,10 @@ import uuid
 
 import pandas as pd
 
-from ...seeding import derive_rng
-from ..phenotypes import Phenotype, Style
-from ..plan import FieldPlan, Plan, Shot, plate_optics
-from ..sizes import Size
+from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.simulate.phenotypes import Phenotype, Style
+from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
+from cytoimagenet_hf.simulate.sizes import Size
 
 BLAST = Phenotype(radius=30, nucleus=0.84, nucleus_roughness=0.06, styles={"nucleus": Style(contrast=0.5, grain=1.8)})
 NORMAL = Phenotype(radius=24, nucleus=0.66, nucleus_roughness=0.02, styles={"nucleus": Style(contrast=1.8, grain=0.8)})
@@ -16,7 +16,8 @@ NORMAL = Phenotype(radius=24, nucleus=0.66, nucleus_roughness=0.02, styles={"nuc
 def kag_leukemia(size: Size, seed: int) -> Plan:
     """Training folds named by class, and a numbered validation set with its table."""
     top = "kag_leukemia/C-NMC_Leukemia"
-    fields, rows = [], []
+    fields: list[FieldPlan] = []
+    rows: list[dict[str, object]] = []
     for number in range(size.wells * 2):
         sick = number % 2 == 0
         patient = f"{number % 5 + 1}" if sick else f"H{number % 4 + 1}"
@@ -66,7 +67,7 @@ def kag_hpa(size: Size, seed: int) -> Plan:
     """One to two classes per image; four files per image, of which green shows the protein."""
     fields, rows = [], []
     classes = list(HPA_CLASSES)[:: 1 if size.labels > 4 else 5]
-    for number in range(len(classes) * size.wells):
+    for number in range(len(classes) * max(2, size.wells // 2)):
         rng = derive_rng(seed, "hpa", str(number))
         shown = [classes[number % len(classes)]]
         if rng.random() < 0.15:

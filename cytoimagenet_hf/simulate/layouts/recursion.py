@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from ..library import EFFECTS
-from ..phenotypes import Phenotype
-from ..plan import FieldPlan, Plan, Shot, plate_optics
-from ..plates import allot
-from ..sizes import Size
+from cytoimagenet_hf.simulate.library import EFFECTS
+from cytoimagenet_hf.simulate.phenotypes import Phenotype
+from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
+from cytoimagenet_hf.simulate.plates import allot
+from cytoimagenet_hf.simulate.sizes import Size
 
 STAINS = ("nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi")
 
@@ -40,7 +40,8 @@ def rec_rxrx1(size: Size, seed: int) -> Plan:
     for line, usual in CELL_LINES.items():
         experiment = f"{line}-01"
         labels = [*sirnas, UNTREATED]
-        for plate, well, sirna in allot(labels, repeats=max(2, size.wells // 8), plates=2):
+        # Three times as many untreated wells: enough of them for each line to become a label.
+        for plate, well, sirna in allot([*labels, UNTREATED, UNTREATED], repeats=max(2, size.wells // 8), plates=2):
             for site in (1, 2):
                 name = f"{well}_s{site}"
                 key = f"{experiment}_{plate + 1}_{name}"
