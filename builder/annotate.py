@@ -197,9 +197,8 @@ class _Rows:
     def finish(self) -> tuple[pa.Table, list[Rejection]]:
         """All rows in the order of `idx`, and all rejections, images that nothing names among them."""
         for image in sorted({*self.archive.images, *self.archive.links_out} - self._used):
-            if not self.source.is_ignored(image):
-                known = image not in self.archive.links_out
-                self._reject(image, "image_without_row" if known else "outside_root", "" if known else "a link")
+            link = image in self.archive.links_out
+            self._reject(image, "outside_root" if link else "image_without_row", "a link" if link else "")
         self._flush()
         table = pa.concat_tables([ANNOTATION_SCHEMA.empty_table(), *self._tables])
         return table.take(pc.sort_indices(table["idx"])), self.rejections

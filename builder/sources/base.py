@@ -21,6 +21,7 @@ from cytoimagenet_hf.files import inside
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dib", ".dv", ".flex"})
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+_NOTHING = r"(?!)"  # matches nowhere
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
 
 
@@ -98,10 +99,6 @@ class Source:
     expected: tuple[Count, ...] = ()
     notes: str = ""
 
-    def is_ignored(self, image: str) -> bool:
-        """Whether an image is documented to be no field of view: a mask, an outline, a preview."""
-        return self.ignore is not None and re.search(self.ignore, image.lower()) is not None
-
 
 class Archive:
     """The unpacked files of one source below `raw/<dir_name>`, listed once, found without regard to letter case.
@@ -128,8 +125,13 @@ class Archive:
 
     @cached_property
     def images(self) -> tuple[str, ...]:
-        """Those of `files` that are images by their suffix."""
-        return tuple(name for name in self.files if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)
+        """Those of `files` that are images by their suffix, without what the source is told to ignore."""
+        ignored = re.compile(self.source.ignore or _NOTHING).search
+        return tuple(
+            name
+            for name in self.files
+            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not ignored(name.lower())
+        )
 
     @cached_property
     def _walked(self) -> tuple[list[str], list[str]]:
