@@ -6,7 +6,7 @@ merged image is the mean of the channels times 255. Images stay at the depth of 
 
 from .encode import encode_png
 from .merge import merge, merge_channels, to_bytes, to_gray
-from .percentile import normalize, percentiles
+from .percentile import normalize, percentiles, stretch
 from .quality import quality_issue
 from .read import ImageReadError, read_image
 
@@ -19,6 +19,7 @@ __all__ = [
     "percentiles",
     "quality_issue",
     "read_image",
+    "stretch",
     "to_bytes",
     "to_gray",
 ]

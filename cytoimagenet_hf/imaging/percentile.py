@@ -77,7 +77,12 @@ def normalize(image: Image, low: float = 0.1, high: float = 99.9) -> npt.NDArray
         >>> normalize(np.array([[100, 200, 300]], np.uint16), 0, 100).tolist()
         [[0.0, 0.5, 1.0]]
     """
-    return stretcher(image, low, high)(image).astype(np.float32)
+    return stretch(image, low, high).astype(np.float32)
+
+
+def stretch(image: Image, low: float = 0.1, high: float = 99.9) -> Unit:
+    """`normalize` in float64: for steps that go on computing."""
+    return stretcher(image, low, high)(image)
 
 
 def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:

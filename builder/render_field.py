@@ -1,0 +1,259 @@
+"""One field of view to its images: read the channels, merge, judge, crop, encode (paper §2.2, §2.3).
+
+Comes in: one row of the plan. Goes out: rows of a shard and what was left out. A field depends on nothing but its
+row, its files, the recipe and the seed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.imaging import (
+    ImageReadError,
+    encode_png,
+    merge,
+    percentiles,
+    quality_issue,
+    read_image,
+    stretch,
+    to_bytes,
+    to_gray,
+)
+from cytoimagenet_hf.seeding import derive_rng
+
+from .crops import Crop, plan_crops
+from .recipe import Recipe
+from .stage import Rejection
+
+Pixels = npt.NDArray[np.uint8]
+Row = Mapping[str, Any]
+
+
+REASONS = frozenset(
+    {
+        *("outside_root", "missing_file", "missing_channel", "unreadable", "bad_region", "unmergeable"),
+        *("uniform", "binary", "dim"),
+        *("crop_dark", "crop_bright", "crop_dim", "crop_uniform", "crop_binary"),
+    }
+)
+"""Why a field, or one crop of it, is left out."""
+
+
+class FieldRefused(Exception):
+    """A field that gives no image: a reason to count, a detail to read."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class PlaneReader:
+    """Reads planes of files below `raw`, each file of neighbouring fields once (regions of one slide, say)."""
+
+    def __init__(self, raw: Path, recipe: Recipe):
+        self._raw = raw
+        self._recipe = recipe
+        self._planes: dict[tuple[str, int | None], npt.NDArray[Any]] = {}
+
+    def read(self, field: Row) -> list[npt.NDArray[Any] | None]:
+        """The gray planes of a field in stain order; None where the file is absent.
+
+        Raises:
+            FieldRefused: a file that cannot be read, lies outside `raw`, or lacks the page or region.
+        """
+        files: list[str] = field["channel_files"]
+        pages: list[int | None] = field["channel_pages"] or [None] * len(files)
+        wanted = list(zip(files, pages, strict=True))
+        # Only what the last field shares with this one is kept: memory is bounded by one field.
+        self._planes = {key: plane for key, plane in self._planes.items() if key in wanted}
+        for file, page in wanted:
+            if (file, page) not in self._planes and (path := self._path(file)).exists():
+                self._planes[file, page] = self._read(path, page)
+        return [_cut(self._planes.get(key), field["region"], key[0]) for key in wanted]
+
+    def _path(self, file: str) -> Path:
+        try:
+            return inside(self._raw, file)
+        except InputError as error:
+            raise FieldRefused("outside_root", str(error)) from None
+
+    def _read(self, path: Path, page: int | None) -> npt.NDArray[Any]:
+        try:
+            image = read_image(path, page=page, partial=not self._recipe.full_decode)
+        except ImageReadError as error:
+            # The root is where this build ran, not a fact about the field.
+            raise FieldRefused("unreadable", str(error).replace(f"{self._raw.resolve()}/", "")) from None
+        if self._recipe.read_depth == "8-bit":
+            image = _to_8_bit(image)
+        if image.ndim == 3 and self._recipe.rgb == "unit-bytes":
+            return (to_gray(image) / max(np.iinfo(np.uint8).max, image.max())).astype(np.uint8)
+        return to_gray(image)
+
+
+def _to_8_bit(image: npt.NDArray[Any]) -> Pixels:
+    """What a reader of 8-bit colour makes of deeper files (I1)."""
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _cut(plane: npt.NDArray[Any] | None, region: list[int] | None, file: str) -> npt.NDArray[Any] | None:
+    if plane is None or region is None:
+        return plane
+    x_min, x_max, y_min, y_max = region
+    if not (0 <= x_min < x_max <= plane.shape[1] and 0 <= y_min < y_max <= plane.shape[0]):
+        raise FieldRefused("bad_region", f"{file} is {plane.shape[1]} x {plane.shape[0]}, the box is {region}")
+    return plane[y_min:y_max, x_min:x_max]
+
+
+def render_field(
+    field: Row, *, planes: PlaneReader, recipe: Recipe, seed: int
+) -> tuple[list[dict[str, Any]], list[Rejection]]:
+    """The images of one field, and what was rejected on the way.
+
+    Args:
+        field: a row of the plan: annotation, label, category and `crops_wanted`.
+        planes: reads its channel files.
+        recipe: the rules.
+        seed: of the crops.
+
+    Returns:
+        Rows of a shard (`render_shard.SHARD_SCHEMA`), and rejections: one without `image_id` if the field gives no
+        image, one with `image_id` for each crop that was looked at and left out.
+    """
+    idx, dir_name = field["idx"], field["dir_name"]
+    try:
+        merged, absent = _merged(planes.read(field), field["channels"] or [], recipe)
+        whole = to_bytes(merged)
+        issue = quality_issue(whole)
+        if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
+            raise FieldRefused(issue)
+    except FieldRefused as refusal:
+        return [], [Rejection(idx, "render", refusal.reason, refusal.detail, dir_name=dir_name)]
+
+    stains = [stain for number, stain in enumerate(field["channels"] or []) if number not in absent]
+    missing = [stain for number, stain in enumerate(field["channels"] or []) if number in absent]
+    if recipe.missing_channels == "drop":
+        stains, missing = field["channels"] or [], []
+    shared = {name: field[name] for name in _COPIED} | {
+        "channels": "|".join(stains) or None,
+        "channels_missing": "|".join(missing) or None,
+    }
+    # Published images were cropped from the 8-bit file of the merged image.
+    source = whole if recipe.read_depth == "8-bit" else merged
+    crops, rejections = _crops(field, source, recipe, seed)
+    if not crops:
+        return [shared | _image_columns(whole, idx, None)], rejections
+    return [shared | _image_columns(pixels, f"{idx}-{crop.window}", crop) for crop, pixels in crops], rejections
+
+
+_COPIED = (
+    *("idx", "label", "category", "database", "name", "dir_name"),
+    *("organism", "cell_type", "cell_visible", "phenotype", "compound", "sirna", "gene", "microscopy"),
+    *("licence", "plate", "well", "site"),
+)
+
+
+def _merged(
+    planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Recipe
+) -> tuple[npt.NDArray[np.float64], set[int]]:
+    """The merged image in [0, 1], and the numbers of the channels whose files are absent (I4)."""
+    there = [plane for plane in planes if plane is not None]
+    absent = {number for number, plane in enumerate(planes) if plane is None}
+    names = ", ".join(stains[number] if number < len(stains) else f"channel {number}" for number in sorted(absent))
+    if not there:
+        raise FieldRefused("missing_file", "no channel file is there")
+    if absent and recipe.missing_channels == "reject":
+        raise FieldRefused("missing_channel", names)
+    try:
+        merged = merge(there, low=recipe.low, high=recipe.high)
+    except InputError as error:
+        raise FieldRefused("unmergeable", str(error)) from None
+    if recipe.reject_uniform == "nan-cast" and any(_is_flat(plane, recipe) for plane in there):
+        merged = np.zeros_like(merged)  # 0/0 made the whole mean NaN, and the cast made it black (I2)
+    return merged, absent
+
+
+def _is_flat(plane: npt.NDArray[Any], recipe: Recipe) -> bool:
+    bottom, top = percentiles(plane, (recipe.low, recipe.high))
+    return bool(bottom == top)
+
+
+def _crops(
+    field: Row, source: npt.NDArray[Any], recipe: Recipe, seed: int
+) -> tuple[list[tuple[Crop, Pixels]], list[Rejection]]:
+    """Up to `crops_wanted` crops that pass; a window whose crop fails gives way to the next one."""
+    wanted: int = field["crops_wanted"]
+    if wanted == 1 and not recipe.replace_single:  # I6: the whole image is worth more than one crop of it
+        return [], []
+    planned = plan_crops(
+        *source.shape,
+        wanted=4,
+        rng=derive_rng(seed, "crop", field["idx"]),
+        min_side=recipe.min_crop_side,
+        min_whole_side=recipe.min_whole_side,
+        scales=recipe.crop_scales,
+    )
+    kept: list[tuple[Crop, Pixels]] = []
+    rejections = []
+    for crop in planned:
+        if len(kept) == wanted:
+            break
+        pixels, issue = _crop_pixels(source[crop.y_min : crop.y_max, crop.x_min : crop.x_max], recipe)
+        if issue is None:
+            kept.append((crop, pixels))
+            continue
+        image_id = f"{field['idx']}-{crop.window}"
+        rejections.append(
+            Rejection(field["idx"], "render", f"crop_{issue}", image_id=image_id, dir_name=field["dir_name"])
+        )
+    return sorted(kept, key=lambda pair: pair[0].window), rejections
+
+
+def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, str | None]:
+    plain = box if box.dtype == np.uint8 else to_bytes(box)
+    mean = plain.mean()
+    if not 1 < mean < 254:
+        return plain, "dark" if mean <= 1 else "bright"
+    if percentiles(plain, (75,))[0] == 0:
+        return plain, "dim"
+    pixels = to_bytes(stretch(box, recipe.low, recipe.high)) if recipe.renormalise_crops else plain
+    # The published rule stops above; a flat crop then became 0/0 like a flat image (I2).
+    return pixels, quality_issue(pixels) if recipe.reject_uniform == "reject" else None
+
+
+def _image_columns(pixels: Pixels, image_id: str, crop: Crop | None) -> dict[str, Any]:
+    encoded = encode_png(pixels)
+    return {
+        "image": {"bytes": encoded, "path": f"{image_id}.png"},
+        "image_id": image_id,
+        "crop": crop is not None,
+        "scaling": crop and crop.scaling,
+        "x_min": crop and crop.x_min,
+        "x_max": crop and crop.x_max,
+        "y_min": crop and crop.y_min,
+        "y_max": crop and crop.y_max,
+        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "dhash": difference_hash(pixels),
+        "png_bytes": len(encoded),
+    }
+
+
+def difference_hash(pixels: Pixels) -> str:
+    """128 bits of the signs of gradients in a 9 x 9 thumbnail: equal for near-duplicates, as 32 hex digits.
+
+    Integer arithmetic only, so every processor finds the same.
+    """
+    small = cv2.resize(pixels, (9, 9), interpolation=cv2.INTER_AREA)
+    across, down = small[:8, 1:] > small[:8, :-1], small[1:, :8] > small[:-1, :8]
+    return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()

@@ -1,0 +1,56 @@
+"""Small archives and the tables of the stages before rendering, written directly."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tifffile
+
+from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
+
+STAINS = ["nucleus", "actin"]
+
+
+def cells(seed: int, *, side: int = 150, channels: int = 2) -> list[np.ndarray]:
+    """Channels of bright blobs on a noisy 12-bit background."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    blobs = sum(np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 120) for y, x in rng.integers(0, side, (12, 2)))
+    return [
+        np.clip(150 + 1500 * blobs * (c + 1) / channels + rng.normal(0, 25, blobs.shape), 0, 4095).astype(np.uint16)
+        for c in range(channels)
+    ]
+
+
+def annotation(idx: str, files: list[str], **columns: object) -> dict[str, object]:
+    """A row of annotations.parquet; what is not given is unknown."""
+    row = dict.fromkeys(ANNOTATION_SCHEMA.names)
+    row |= {"idx": idx, "dir_name": idx.split("-")[0], "channel_files": files, "channels": STAINS[: len(files)]}
+    row |= {"database": "Test", "name": "Tiny", "organism": "human", "licence": "cc0", "path": "tiny"}
+    return row | columns
+
+
+def write_tables(output: Path, annotations: list[dict[str, object]], labels: dict[str, str]) -> None:
+    """annotations.parquet and selection.parquet of a build whose selection is `labels` (idx → label)."""
+    output.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(annotations, schema=ANNOTATION_SCHEMA), output / "annotations.parquet")
+    rows = [{"idx": idx, "label": label, "category": "compound"} for idx, label in sorted(labels.items())]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SELECTION_SCHEMA), output / "selection.parquet")
+
+
+def tiny_build(root: Path, *, fields: int = 12, side: int = 150, labels: int = 2) -> tuple[Path, Path]:
+    """An archive of two-channel fields and their tables: (raw, output)."""
+    raw, output = root / "raw", root / "output"
+    (raw / "tiny").mkdir(parents=True, exist_ok=True)
+    annotations = []
+    chosen = {}
+    for number in range(fields):
+        idx = f"tiny-{number:04d}"
+        files = [f"tiny/{idx}_w{channel}.tif" for channel in range(2)]
+        for file, image in zip(files, cells(number, side=side), strict=True):
+            tifffile.imwrite(raw / file, image)
+        annotations.append(annotation(idx, files, plate=f"p{number % 3}", well=f"A{number % 12 + 1:02d}", site="1"))
+        chosen[idx] = f"drug {number % labels}"
+    write_tables(output, annotations, chosen)
+    return raw, output
