@@ -1,5 +1,31 @@
 """Transfer benchmarks of the paper and their statistics: where the files are, what is scored, how sure one can be."""
 
+from .base import Benchmark, Item, Score
+from .bbbc021 import BBBC021
+from .coos7 import COOS7
+from .cyclops import CYCLOPS
+from .folder import FOLDER
 from .nsc import NscResult, nsc_accuracy
+from .recipes import RECIPES, BenchmarkRecipe, load_recipe
+from .tables import FeatureTable, read_feature_table
 
-__all__ = ["NscResult", "nsc_accuracy"]
+BENCHMARKS: dict[str, Benchmark] = {
+    "bbbc021": BBBC021,
+    "coos7": COOS7,
+    "cyclops": CYCLOPS,
+    "folder": FOLDER,
+}
+
+__all__ = [
+    "BENCHMARKS",
+    "RECIPES",
+    "Benchmark",
+    "BenchmarkRecipe",
+    "FeatureTable",
+    "Item",
+    "NscResult",
+    "Score",
+    "load_recipe",
+    "nsc_accuracy",
+    "read_feature_table",
+]

@@ -16,6 +16,8 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.knn import Metric, kneighbors, vote
 
+Names = Sequence[str] | npt.NDArray[Any]
+
 
 @dataclass(frozen=True)
 class NscResult:
@@ -45,10 +47,10 @@ class NscResult:
 def nsc_accuracy(
     features: npt.ArrayLike,
     *,
-    treatments: Sequence[str],
-    compounds: Sequence[str],
-    moas: Sequence[str],
-    batches: Sequence[str] | None = None,
+    treatments: Names,
+    compounds: Names,
+    moas: Names,
+    batches: Names | None = None,
     metric: Metric = "cosine",
     k: int = 1,
 ) -> NscResult:
@@ -120,7 +122,7 @@ def nsc_accuracy(
     )
 
 
-def _checked_rows(matrix: npt.NDArray[Any], *columns: Sequence[str] | None) -> pd.DataFrame:
+def _checked_rows(matrix: npt.NDArray[Any], *columns: Names | None) -> pd.DataFrame:
     named = dict(zip(("treatment", "compound", "moa", "batch"), columns, strict=True))
     present = {name: np.asarray(values, dtype=object) for name, values in named.items() if values is not None}
     lengths = {"features": len(matrix)} | {name: len(values) for name, values in present.items()}

@@ -1,0 +1,202 @@
+"""BBBC021: mechanism of action of 103 treatments of MCF7 cells (Caie et al. 2010; annotation of Ljosa et al. 2013).
+
+Features of images (or ready profiles of wells) are standardised and averaged per treatment; each treatment takes the
+mechanism of its nearest neighbour, by cosine distance, among those of other compounds. The week is the batch.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import inside
+
+from .base import Benchmark, Item, Score, column
+from .nsc import nsc_accuracy
+from .recipes import BenchmarkRecipe
+from .scaling import standardise, standardise_by_controls
+from .tables import FeatureTable
+
+WHERE = (
+    "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
+    "https://bbbc.broadinstitute.org/BBBC021 and unpack them so that <root>/<Week>/<Week_plate>/*.tif (or "
+    "<root>/<Week_plate>/*.tif) stands beside the two tables"
+)
+_CHANNELS = ("DAPI", "Tubulin", "Actin")
+_CONTROL = "DMSO"
+
+
+def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Item]:
+    """One item per annotated field of view; DMSO fields only when the recipe scales by them.
+
+    Raises:
+        InputError: a table, column or image file is missing: which, and where to get it.
+    """
+    fields = _annotated(root)
+    if recipe.nsc_scaler != "controls":
+        fields = fields[fields["compound"] != _CONTROL]
+    items, missing = [], []
+    for field in fields.to_dict("records"):
+        files = tuple(
+            _locate(root, field[f"Image_PathName_{stain}"], field[f"Image_FileName_{stain}"]) for stain in _CHANNELS
+        )
+        missing += [file for file in files if images and not file.is_file()]
+        name = f"{field['plate']}/{Path(field['Image_FileName_DAPI']).stem}"
+        items.append(Item(name, files, field["moa"], _groups(field)))
+    if missing:
+        plates = sorted({file.parent.name for file in missing})
+        raise InputError(
+            f"{len(missing)} image files of {len(plates)} plates ({', '.join(plates[:3])} …) are missing, such as "
+            f"{missing[0]}: {WHERE}"
+        )
+    return items
+
+
+def profile_items(root: Path, recipe: BenchmarkRecipe, metadata: pd.DataFrame) -> list[Item]:
+    """One item per annotated row of a profile table.
+
+    Args:
+        root: folder of the two tables.
+        recipe: whether DMSO rows are wanted.
+        metadata: columns `plate` and `well`, and `id` where the table has one; compounds and mechanisms come from the
+            tables of the download, never from the profiles.
+
+    Raises:
+        InputError: no plate and well columns, or wells the image table does not know.
+    """
+    if not {"plate", "well"} <= set(metadata.columns):
+        raise InputError(
+            f"profiles need plate and well (Metadata_Plate, Metadata_Well); found {list(metadata.columns)}"
+        )
+    wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
+    rows = metadata.assign(row_id=_profile_ids(metadata))[["row_id", "plate", "well"]].astype(str)
+    joined = rows.merge(wells, on=["plate", "well"], how="left", validate="many_to_one", indicator=True)
+    unknown = joined[joined["_merge"] == "left_only"]
+    if len(unknown):
+        raise InputError(
+            f"{len(unknown)} profile rows name wells that BBBC021_v1_image.csv lacks, such as plate "
+            f"{unknown['plate'].iloc[0]!r}, well {unknown['well'].iloc[0]!r}: compare the spelling"
+        )
+    known = joined[joined["moa"].notna()]
+    if recipe.nsc_scaler != "controls":
+        known = known[known["compound"] != _CONTROL]
+    return [Item(field["row_id"], (), field["moa"], _groups(field)) for field in known.to_dict("records")]
+
+
+def score(features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
+    """NSC accuracy of treatments, with NSCB, per-class shares and what cannot be right in `details`."""
+    values = features.rows([item.id for item in items])
+    controls = np.array([item.groups["compound"] == _CONTROL for item in items], dtype=bool)
+    if recipe.nsc_scaler == "controls":
+        values = standardise_by_controls(values, plates=column(items, "plate"), controls=controls)
+    treated = [item for item in items if item.groups["compound"] != _CONTROL]
+    values = values[~controls]
+    if recipe.nsc_scaler == "all":
+        values = standardise(values)
+    result = nsc_accuracy(
+        values,
+        treatments=column(treated, "treatment"),
+        compounds=column(treated, "compound"),
+        moas=[item.label for item in treated],
+        batches=column(treated, "batch"),
+    )
+    table = result.predictions
+    scorable = ~table["treatment"].isin(result.unscorable_nscb)
+    details = {
+        "rows": len(treated),
+        "treatments": len(table),
+        "compounds": int(table["compound"].nunique()),
+        "classes": int(table["moa"].nunique()),
+        "nscb": result.nscb,
+        "nscb_treatments": int(scorable.sum()),
+        "unscorable": list(result.unscorable),
+        "unscorable_nscb": list(result.unscorable_nscb),
+    }
+    return [
+        Score(
+            "bbbc021",
+            ids=table["treatment"].to_numpy(object),
+            references=table["moa"].to_numpy(object),
+            predictions=table["predicted"].to_numpy(object),
+            clusters=table["compound"].to_numpy(object),
+            cluster_name="compound",
+            details=details,
+        )
+    ]
+
+
+BBBC021 = Benchmark(
+    name="bbbc021",
+    title="BBBC021 (mechanism of action, NSC)",
+    channels=("nucleus", "microtubules", "actin"),
+    where=WHERE,
+    protocol="1-NN by cosine distance among treatment profiles of other compounds",
+    load=load,
+    score=score,
+    profile_items=profile_items,
+)
+
+
+def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
+    """The image table joined with the mechanisms, on the compound and the concentration as a number."""
+    images = _read(root, "BBBC021_v1_image.csv", ("Image_Metadata_Compound", "Image_Metadata_Concentration"))
+    moa = _read(root, "BBBC021_v1_moa.csv", ("compound", "concentration", "moa"))
+    images = images.rename(
+        columns={
+            "Image_Metadata_Compound": "compound",
+            "Image_Metadata_Plate_DAPI": "plate",
+            "Image_Metadata_Well_DAPI": "well",
+        }
+    )
+    # The mechanism table prints six decimals, the image table as many as it needs.
+    images["dose"] = images["Image_Metadata_Concentration"].round(6)
+    moa["dose"] = moa["concentration"].round(6)
+    twice = moa[moa.duplicated(["compound", "dose"], keep=False)]
+    if len(twice):
+        raise InputError(f"BBBC021_v1_moa.csv has {len(twice)} rows for the same treatment: {twice.iloc[0].to_dict()}")
+    fields = images.merge(
+        moa[["compound", "dose", "moa"]], on=["compound", "dose"], how="left", validate="many_to_one"
+    )
+    if not fields["moa"].notna().any():
+        raise InputError(
+            "no row of BBBC021_v1_image.csv has a mechanism in BBBC021_v1_moa.csv: the tables do not match"
+        )
+    return fields if everything else fields[fields["moa"].notna()]
+
+
+def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
+    if file is None:
+        raise InputError(f"{root / name} is missing: {WHERE}")
+    table = pd.read_csv(file)
+    lacking = [column for column in columns if column not in table]
+    if lacking:
+        raise InputError(f"{file} lacks the columns {lacking}: {WHERE}")
+    return table
+
+
+def _locate(root: Path, folder: str, filename: str) -> Path:
+    nested = inside(root, f"{folder}/{filename}")
+    flat = inside(root, f"{Path(folder).name}/{filename}")
+    return flat if not nested.is_file() and flat.is_file() else nested
+
+
+def _groups(field: Mapping[Hashable, Any]) -> dict[str, str]:
+    plate, compound = str(field["plate"]), str(field["compound"])
+    return {
+        "plate": plate,
+        "well": str(field["well"]),
+        "batch": plate.split("_")[0],
+        "compound": compound,
+        "treatment": f"{compound} at {field['dose']:g}",
+    }
+
+
+def _profile_ids(metadata: pd.DataFrame) -> pd.Series:
+    """The ids that `tables.read_feature_table` gives the same rows."""
+    if "id" in metadata:
+        return metadata["id"].astype(str)
+    return metadata[[name for name in ("plate", "well", "site") if name in metadata]].astype(str).agg("/".join, axis=1)

@@ -1,0 +1,102 @@
+"""The three ways features are scored by neighbours (FACTS §4): not same compound, train to test, leave one out."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.knn import kneighbors, vote
+from cytoimagenet_hf.seeding import derive_rng
+
+from .recipes import BenchmarkRecipe
+from .scaling import standardise
+
+Array = npt.NDArray[Any]
+NEIGHBOURS = 11  # paper §4: COOS-7 and CYCLoPs
+_FOLDS = 5
+
+
+def predict_transfer(
+    train: Array, train_labels: Array, test: Array, test_labels: Array, *, recipe: BenchmarkRecipe, k: int = NEIGHBOURS
+) -> Array:
+    """Labels of `test` (n, d) by its k neighbours in `train` (m, d), Euclidean, scaled by the training set.
+
+    Raises:
+        InputError: a test label is unseen in training, k exceeds the training set.
+    """
+    unseen = sorted(set(test_labels) - set(train_labels))
+    if unseen:
+        raise InputError(f"test labels {unseen[:5]} do not occur in training: they could never be predicted")
+    if recipe.transfer_scaler == "train":
+        train, test = standardise(train), standardise(test, fitted_on=train)
+    distances, indices = kneighbors(train, test, k)
+    return vote(train_labels[indices], distances)
+
+
+def predict_leave_one_out(
+    values: Array, labels: Array, ids: Array, *, recipe: BenchmarkRecipe, seed: int, k: int = NEIGHBOURS
+) -> Array:
+    """Labels (n,) of each row by its k neighbours among all other rows, Euclidean.
+
+    Args:
+        values: (n, d).
+        labels: (n,).
+        ids: (n,), from which the folds of the scaler "other" are drawn.
+        recipe: scaler and how the query is left out.
+        seed: of the folds.
+        k: neighbours that vote.
+    """
+    if recipe.leave_one_out_scaler != "other":
+        scaled = standardise(values) if recipe.leave_one_out_scaler == "all" else values
+        return _leave_out(scaled, np.arange(len(values)), labels, recipe=recipe, k=k)
+    predictions = np.empty_like(labels)
+    folds = _folds(ids, seed)
+    for fold in np.unique(folds):
+        queries = (folds == fold).nonzero()[0]
+        # Statistics from the other folds: a query has no part in how it is scaled.
+        scaled = standardise(values, fitted_on=values[folds != fold])
+        predictions[queries] = _leave_out(scaled, queries, labels, recipe=recipe, k=k)
+    return predictions
+
+
+def predict_leave_group_out(
+    values: Array, labels: Array, groups: Array, *, recipe: BenchmarkRecipe, k: int = NEIGHBOURS
+) -> Array:
+    """Labels (n,) of each row by its k neighbours outside its own group, Euclidean.
+
+    Raises:
+        InputError: only one group.
+    """
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise InputError(f"only one group ({names[0]!r}): nothing is left to compare with")
+    predictions = np.empty_like(labels)
+    scaled = standardise(values) if recipe.leave_one_out_scaler == "all" else values
+    for name in names:
+        own = groups == name
+        if recipe.leave_one_out_scaler == "other":
+            scaled = standardise(values, fitted_on=values[~own])
+        distances, indices = kneighbors(scaled[~own], scaled[own], k)
+        predictions[own] = vote(labels[~own][indices], distances)
+    return predictions
+
+
+def _leave_out(values: Array, queries: Array, labels: Array, *, recipe: BenchmarkRecipe, k: int) -> Array:
+    if recipe.leave_out == "id":
+        distances, indices = kneighbors(values, values[queries], k, exclude=queries)
+    else:
+        if k + 1 > len(values):
+            raise InputError(f"k = {k}, but only {len(values) - 1} other items are there: choose a smaller k")
+        # The nearest is taken for the query itself; with duplicates it need not be, and the query votes (FACTS E4).
+        distances, indices = kneighbors(values, values[queries], k + 1)
+        distances, indices = distances[:, 1:], indices[:, 1:]
+    return vote(labels[indices], distances)
+
+
+def _folds(ids: Array, seed: int) -> Array:
+    """(n,) fold of each item: by shuffled id, so that the order of rows does not matter."""
+    order = derive_rng(seed, "scaler-fold").permutation(len(ids))
+    folds = np.empty(len(ids), int)
+    folds[np.argsort(ids.astype(str), kind="stable")[order]] = np.arange(len(ids)) % _FOLDS
+    return folds
