@@ -1,0 +1,210 @@
+"""The image processor for raw microscopy: channels of any bit depth in, `pixel_values` out (paper §2.2, FACTS §4).
+
+Four methods: channels are concatenated (each one a gray image of its own, features side by side) or merged (their
+mean), with or without percentile normalisation. What follows — the factor, mean and deviation that the weights were
+trained with — comes from the weights' own `preprocessor_config.json`. The file it writes is at the same time a stock
+configuration, so that plain `AutoImageProcessor` gives the right numbers for 8-bit pictures without this package.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import torch
+from transformers import BatchFeature
+from transformers.image_processing_backends import PilBackend
+from transformers.image_utils import PILImageResampling, SizeDict
+from transformers.processing_utils import ImagesKwargs
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging import normalize, to_gray
+
+from .channels import as_channels, split_batch
+
+METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
+"""{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
+
+Plane = npt.NDArray[np.float32]
+
+
+class MicroscopyKwargs(ImagesKwargs, total=False):
+    """Options of `MicroscopyImageProcessor` beyond those every image processor has.
+
+    Attributes:
+        method (`str`): one of `METHODS`.
+        percentile_low (`float`): lower percentile of the normalisation, 0.1 in the paper.
+        percentile_high (`float`): upper percentile, 99.9 in the paper.
+        full_scale (`float`): the value that becomes white under the `-raw` methods; by default the largest of an
+            integer dtype and 1.0 for floats. 4095 for 12-bit data in 16-bit files.
+    """
+
+    method: str | None
+    percentile_low: float | None
+    percentile_high: float | None
+    full_scale: float | None
+
+
+class MicroscopyImageProcessor(PilBackend):
+    """Channels of any dtype to `pixel_values`, at native size unless `do_resize`.
+
+    An image is a list of (H, W) channels, a (C, H, W) or (H, W, C) array, a PIL image or the path of a file (each page
+    a channel); a list of images is a batch. Under `concat-*` every channel is one input of the network: C channels
+    give `pixel_values` of (C, 3, H, W), and `join_channels` puts the features of a batch side by side.
+
+    Args:
+        method: one of `METHODS`.
+        **kwargs: the other options: `percentile_low`, `percentile_high`, `full_scale`, `do_resize` with `size`
+            (bilinear, as trained), and `rescale_factor`, `image_mean`, `image_std` of the weights.
+
+    Raises:
+        InputError: an unknown method, or an image that cannot be used.
+
+    Example:
+        >>> processor = MicroscopyImageProcessor(method="concat-norm")
+        >>> dna = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+        >>> processor([dna, 4095 - dna], return_tensors="pt")["pixel_values"].shape
+        torch.Size([2, 3, 64, 64])
+    """
+
+    valid_kwargs = MicroscopyKwargs
+
+    method = "concat-norm"
+    percentile_low = 0.1
+    percentile_high = 99.9
+    full_scale = None
+    do_resize = False
+    size = {"height": 224, "width": 224}  # noqa: RUF012 - the declaration style of every transformers processor
+    resample = PILImageResampling.BILINEAR
+    do_rescale = True
+    rescale_factor = 1 / 255
+    do_normalize = True
+    image_mean = (0.0, 0.0, 0.0)
+    image_std = (1.0, 1.0, 1.0)
+
+    def __init__(self, method: str = "concat-norm", **kwargs: Any) -> None:
+        super().__init__(method=_checked_method(method), **kwargs)
+
+    def planes(self, image: Any, **options: Any) -> list[Plane]:
+        """The inputs of the network for one image, before the weights' own scaling.
+
+        Args:
+            image: see the class.
+            **options: override the processor's own for this call (`method`, `full_scale`, `do_resize`, …).
+
+        Returns:
+            One float32 (H, W) in [0, 255] per channel, or a single one when channels are merged.
+        """
+        option = {name: options.get(name, getattr(self, name)) for name in self._valid_kwargs_names}
+        how, scaling = _checked_method(option["method"]).split("-")
+        channels = as_channels(image, channels_axis=option["input_data_format"])
+        if scaling == "norm":
+            low, high = option["percentile_low"], option["percentile_high"]
+            unit = [normalize(to_gray(channel), low, high) for channel in channels]
+        else:
+            unit = [_by_full_scale(channel, option["full_scale"]) for channel in channels]
+        if how == "merge":
+            unit = [np.mean(unit, axis=0, dtype=np.float64).astype(np.float32)]
+        planes = [plane * np.float32(255) for plane in unit]
+        if option["do_resize"]:
+            planes = [_resize(plane, option["size"], option["resample"]) for plane in planes]
+        return planes
+
+    def to_pixel_values(self, planes: torch.Tensor, **options: Any) -> torch.Tensor:
+        """Gray planes (N, H, W) in [0, 255] as the weights want them: (N, 3, H, W) float32, on the planes' device."""
+        option = {name: options.get(name, getattr(self, name)) for name in self._valid_kwargs_names}
+        values = planes[:, None].float()  # (N, 1, H, W)
+        if option["do_rescale"]:
+            values = values * option["rescale_factor"]
+        if option["do_normalize"]:
+            mean, std = (_per_colour(option[name], values.device) for name in ("image_mean", "image_std"))
+            return (values - mean) / std
+        return values.repeat(1, 3, 1, 1)
+
+    def join_channels(self, features: torch.Tensor, channels: int) -> torch.Tensor:
+        """Features of the planes of a batch, (B * C, D), as one row per image, (B, C * D), in channel order."""
+        if features.shape[0] % channels:
+            raise InputError(f"{features.shape[0]} rows of features are no multiple of {channels} channels")
+        return features.reshape(features.shape[0] // channels, channels * features.shape[1])
+
+    def _preprocess_image_like_inputs(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        planes = [plane for image in split_batch(images) for plane in self.planes(image, **kwargs)]
+        values = [self.to_pixel_values(torch.from_numpy(plane)[None], **kwargs)[0].numpy() for plane in planes]
+        shapes = {value.shape[1:] for value in values}
+        if kwargs.get("return_tensors") and len(shapes) > 1:
+            raise InputError(
+                f"images of sizes {sorted(shapes)} do not stack: pass one at a time, set do_resize=True, or use "
+                "features.extract_features, which batches equal sizes together"
+            )
+        return BatchFeature({"pixel_values": values}, tensor_type=kwargs.get("return_tensors"))
+
+    @classmethod
+    def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """From the content of a `preprocessor_config.json`, this package's or that of any stock image processor."""
+        return super().from_dict(_weights_record(image_processor_dict), **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This processor as a configuration that the stock EfficientNet processor reads too.
+
+        The stock reader takes the names it knows. `do_convert_rgb` lets gray pictures in, `include_top` would divide by
+        the deviation once more, and bilinear is what the weights were trained with where its own default differs.
+        """
+        own = super().to_dict()
+        own["auto_map"] = {"AutoImageProcessor": "microscopy.MicroscopyImageProcessor"}
+        return own | {
+            "image_processor_type": "EfficientNetImageProcessorPil",
+            "do_convert_rgb": True,
+            "include_top": False,
+            "rescale_offset": False,
+        }
+
+
+def _checked_method(method: str) -> str:
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+    return method
+
+
+def _by_full_scale(channel: npt.NDArray[Any], full_scale: float | None) -> Plane:
+    """[0, 1] by the range of the dtype, or of what the caller knows about the camera."""
+    if full_scale is None:
+        full_scale = float(np.iinfo(channel.dtype).max) if channel.dtype.kind in "ui" else 1.0
+    unit = (to_gray(channel).astype(np.float64) / full_scale).astype(np.float32)
+    if unit.min() < 0 or unit.max() > 1:
+        raise InputError(
+            f"pixels from {channel.min()} to {channel.max()} leave 0 … {full_scale:g}: pass full_scale=, "
+            "or use a method that normalises"
+        )
+    return unit
+
+
+def _resize(plane: Plane, size: SizeDict | dict[str, int], resample: int) -> Plane:
+    """Through Pillow's float mode: the stock filter without its detour over 8 bits."""
+    height, width = size["height"], size["width"]
+    resized = PIL.Image.fromarray(plane, mode="F").resize((width, height), PIL.Image.Resampling(int(resample)))
+    return np.asarray(resized)
+
+
+def _per_colour(values: float | Sequence[float], device: torch.device) -> torch.Tensor:
+    given = torch.as_tensor(values, dtype=torch.float32, device=device).reshape(-1)
+    return given.expand(3)[:, None, None]  # (3, 1, 1)
+
+
+def _weights_record(config: dict[str, Any]) -> dict[str, Any]:
+    """Our own options as they are; of a stock configuration what belongs to the weights, folded into mean and std."""
+    if "method" in config:
+        dropped = ("auto_map", "image_processor_type", "do_convert_rgb", "include_top", "rescale_offset")
+        return {name: value for name, value in config.items() if name not in dropped}
+    record = {
+        name: config[name]
+        for name in ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+        if config.get(name) is not None
+    }
+    mean, std = np.asarray(record.get("image_mean", 0.0)), np.asarray(record.get("image_std", 1.0))
+    if config.get("rescale_offset"):  # the stock processor subtracts 1 after its factor
+        mean = mean + 1.0
+    # Stock EfficientNet divides by the deviation twice: its file holds the square root of ImageNet's (Keras >= 2.9).
+    if config.get("include_top", config.get("image_processor_type", "").startswith("EfficientNet")):
+        std = std**2
+    return record | {"image_mean": mean.tolist(), "image_std": std.tolist()}
