@@ -12,21 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from builder.sources.base import Archive
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
+
+from .base import Archive
+from .plates import well_name
 
 DATABASE = "Image Data Resource"
 LINK = "https://idr.openmicroscopy.org/webclient/?show="
 KIND = "metadata table"
 _TABLE_SUFFIX = r"\.(csv|tsv|txt)(\.(gz|zip|bz2|xz))?"
-_CONTROLS = {
-    "negative": "negative",
-    "positive": "positive",
-    "mock": "negative",
-    "empty": "untreated",
-    "no": "untreated",
-}
 
 
 def annotation(
@@ -145,14 +140,9 @@ def mapped(values: pd.Series, function: Callable[[str], Any]) -> pd.Series:
     return values.map({text: function(text) for text in values.unique()})
 
 
-def control(control_type: str) -> str:
-    """What a `Control Type` cell says: "negative", "positive", "untreated" or "".
-
-    Example:
-        >>> control("Negative Control"), control("no reagent"), control("")
-        ('negative', 'untreated', '')
-    """
-    return _CONTROLS.get(control_type.lower().partition(" ")[0], "")
+def wells(values: pd.Series) -> pd.Series:
+    """The column of wells as `well_name` spells them; the tables of this archive do not pad."""
+    return mapped(values, well_name)
 
 
 def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, str]:

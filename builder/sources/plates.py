@@ -7,17 +7,27 @@ plate, and which channels make one image (`View`); `join_wells` does the rest. F
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from builder.sources.base import Archive, Field, Skipped
 from cytoimagenet_hf.errors import InputError
 
+from .base import Archive, Field, Skipped
+
+OPERETTA = re.compile(
+    r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<site>\d+)p\d+-ch(?P<channel>\d)sk\d+fk\d+fl\d+\.tiff?", re.IGNORECASE
+)
+INCELL = re.compile(
+    r"(?P<row>[a-p])[ _]-[ _](?P<column>\d\d?)\(fld[ _](?P<site>\d+)[ _]wv[ _](?P<channel>\w+)[ _]-[ _]"
+    r"(?P<channel_again>\w+)\)\.tiff?",
+    re.IGNORECASE,
+)
 _WELL = re.compile(r"([a-z]{1,2})0*([1-9]\d?)", re.IGNORECASE)
 
 
+@cache  # a plate has 384 wells, its files name them thousands of times
 def well_name(well: str) -> str:
     """A well as letters and two digits, whatever the padding and the case.
 
@@ -34,6 +44,7 @@ def well_name(well: str) -> str:
     return f"{match[1].upper()}{int(match[2]):02d}"
 
 
+@cache
 def well_at(row: int, column: int) -> str:
     """The well in a row and a column, both counted from 1.
 
@@ -62,8 +73,13 @@ def padded_well(match: re.Match[str]) -> str:
 
 
 def operetta_well(match: re.Match[str]) -> str:
-    """The well in an Operetta file name, which counts rows and columns: groups `row` and `column`."""
+    """The well in an `OPERETTA` name, which counts rows and columns."""
     return well_at(int(match["row"]), int(match["column"]))
+
+
+def incell_well(match: re.Match[str]) -> str:
+    """The well in an `INCELL` name: `A - 1(fld 1 wv DAPI - DAPI).tif`."""
+    return well_name(match["row"] + match["column"])
 
 
 @dataclass(frozen=True)
@@ -80,25 +96,22 @@ class View:
 
 @dataclass
 class WellImages:
-    """Files by (plate, well), site and channel; and those that belong to none."""
+    """Files by (plate in lower case, well), site and channel in lower case."""
 
     pattern: re.Pattern[str]
     wells: dict[tuple[str, str], dict[str, dict[str, str]]] = field(default_factory=dict)
-    left_out: list[Skipped] = field(default_factory=list)
+    repeated: list[Skipped] = field(default_factory=list)
 
     def file(self, site: Mapping[str, str], channel: str) -> str:
         """The file of a channel, or the name it would have: a missing channel is recorded under its name."""
-        return site.get(channel) or self._sibling(next(iter(site.values())), channel)
+        return site.get(channel.lower()) or self._sibling(next(iter(site.values())), channel)
 
     def _sibling(self, path: str, channel: str) -> str:
-        start = path.rfind("/") + 1
-        match = self.pattern.fullmatch(path, start)
-        if match is None:  # cannot be: only matching files are grouped
-            return path
-        # Some instruments repeat the channel in the name: those groups are called channel_again.
-        for group in sorted((name for name in match.groupdict() if name.startswith("channel")), reverse=True):
-            first, last = match.span(group)
-            path = path[:first] + channel.rjust(last - first, "0") + path[last:]
+        match = self.pattern.fullmatch(path, path.rfind("/") + 1)
+        # Some instruments repeat the channel in the name: that group is called channel_again.
+        spans = [match.span(group) for group in match.groupdict() if group.startswith("channel")] if match else []
+        for first, last in sorted(spans, reverse=True):
+            path = path[:first] + channel + path[last:]
         return path
 
 
@@ -109,7 +122,7 @@ def group_wells(
     *,
     well: Callable[[re.Match[str]], str] = padded_well,
 ) -> WellImages:
-    """Sort the images of an archive into wells.
+    """Sort the images of an archive into wells; `annotate` reports those that fit nowhere.
 
     Args:
         archive: the unpacked files.
@@ -119,7 +132,7 @@ def group_wells(
     """
     images = WellImages(pattern)
     plates: dict[str, str | None] = {}
-    has_site = "site" in pattern.groupindex
+    spans = ("site", "channel") if "site" in pattern.groupindex else ("channel", "channel")
     for path in archive.images:
         folder, _, _ = path.rpartition("/")
         if folder not in plates:
@@ -127,18 +140,13 @@ def group_wells(
         plate = plates[folder]
         match = pattern.fullmatch(path, len(folder) + 1 if folder else 0)
         if plate is None or match is None:
-            reason = "unknown_plate" if plate is None else "unknown_name"
-            images.left_out.append(
-                Skipped(path, reason, "no row of the table names this plate" if plate is None else "")
-            )
             continue
-        site = str(int(match["site"])) if has_site else "1"
-        channels = images.wells.setdefault((plate.lower(), well(match)), {}).setdefault(site, {})
-        channel = match["channel"].lower()
-        if channel in channels:
-            images.left_out.append(Skipped(path, "duplicate_file", f"same field and channel as {channels[channel]}"))
-        else:
-            channels[channel] = path
+        site, channel = match.group(*spans)
+        sites = images.wells.setdefault((plate.lower(), well(match)), {})
+        files = sites.setdefault(str(int(site)) if spans[0] == "site" and site else "1", {})
+        first = files.setdefault(channel.lower(), path)
+        if first is not path:
+            images.repeated.append(Skipped(path, "duplicate_file", f"same field and channel as {first}"))
     return images
 
 
@@ -149,58 +157,55 @@ def join_wells(
 
     Args:
         rows: one row per well or site: `plate`, `well` (as `well_name` spells it), perhaps `site`, and any of the
-            labels of `Field`, "" where unknown; a column `stains` (tuple, one per channel of the view) replaces the
-            stains of the first view.
+            labels of `Field`, "" where unknown. A column `stains` (tuple, one per channel of the view) replaces the
+            stains of the first view; a column `left_out` says why a row is not wanted, "" where it is.
         images: the files, from `group_wells`.
         views: what becomes a field; a site that shows none of a view's channels yields none.
         prefix: put before every key, where several screens of a source share plates.
 
     Yields:
-        A `Field` per site and view; a `Skipped` per row without an image, and per image without a row.
+        A `Field` per site and view; a `Skipped` per row that is left out or has no image, and per repeated file.
 
     Raises:
         InputError: two rows for the same place.
     """
     place = ["plate", "well", "site"] if "site" in rows else ["plate", "well"]
     _require_unique(rows, place)
-    names = [name for name in rows.columns if name not in (*place, "stains")]
-    columns = [rows[name] if name in rows else [None] * len(rows) for name in ("plate", "well", "site", "stains")]
-    left = {key: dict(sites) for key, sites in images.wells.items()}
-    for plate, well, site, stains, *values in zip(*columns, *(rows[name] for name in names), strict=True):
-        sites = left.get((plate.lower(), well), {})
+    names = [name for name in rows.columns if name not in (*place, "stains", "left_out")]
+    columns = [_cells(rows, name) for name in ("plate", "well", "site", "stains", "left_out", *names)]
+    for plate, well, site, stains, left_out, *values in zip(*columns, strict=True):
+        sites = images.wells.get((plate.lower(), well), {})
         found = sorted(sites, key=int) if site is None else [site] if site in sites else []
-        if not found:
-            yield Skipped("/".join(part for part in (prefix + plate, well, site) if part), "no_image_file")
+        if left_out or not found:
+            key = "/".join(part for part in (prefix + plate, well, site) if part)
+            yield Skipped(key, left_out or "no_image_file")
             continue
         labels = {name: value or None for name, value in zip(names, values, strict=True)}
         for site in found:
-            files = sites.pop(site)
             for number, view in enumerate(views):
-                if files.keys().isdisjoint(view.channels):
+                if not any(channel.lower() in sites[site] for channel in view.channels):
                     continue
                 yield Field(
                     key=f"{prefix}{plate}/{well}/{site}{view.suffix}",
-                    files=tuple(images.file(files, channel) for channel in view.channels),
+                    files=tuple(images.file(sites[site], channel) for channel in view.channels),
                     channels=stains if stains and number == 0 else tuple(view.channels.values()),
                     plate=plate,
                     well=well,
                     site=site,
                     **{**labels, **view.labels},
                 )
-    for (plate, well), sites in sorted(left.items()):
-        for files in sites.values():
-            for path in files.values():
-                yield Skipped(path, "no_row", f"the table has no row for plate {plate}, well {well}")
-    yield from images.left_out
+    yield from images.repeated
+
+
+def _cells(rows: pd.DataFrame, name: str) -> list[Any]:
+    return rows[name].tolist() if name in rows else [None] * len(rows)
 
 
 def _require_unique(rows: pd.DataFrame, place: list[str]) -> None:
     repeated = rows.loc[rows.duplicated(place), place]
     if len(repeated):
         first = ", ".join(" ".join(row) for row in repeated.head(3).itertuples(index=False))
-        raise InputError(
-            f"{len(repeated)} rows of the table repeat the {', '.join(place)} of another, among them {first}"
-        )
+        raise InputError(f"{len(repeated)} rows of the table repeat the {', '.join(place)} of another: {first} …")
 
 
 def plate_folders(plates: Sequence[str], documented: Mapping[str, str] | None = None) -> Callable[[str], str | None]:
@@ -208,17 +213,14 @@ def plate_folders(plates: Sequence[str], documented: Mapping[str, str] | None = 
 
     Args:
         plates: names of the plates; a folder of that name holds the plate.
-        documented: folder → plate where the two differ; matched anywhere in a path, the longest first.
+        documented: folder → plate where the two differ; found anywhere in a path, the deepest and longest first.
     """
-    by_name = {plate.lower(): plate for plate in plates}
-    by_path = {path.strip("/").lower(): plate for path, plate in (documented or {}).items()}
+    folders = {path.strip("/").lower(): plate for path, plate in (documented or {}).items()}
+    folders |= {plate.lower(): plate for plate in plates if plate.lower() not in folders}
 
     def plate_of(folder: str) -> str | None:
-        parts = PurePosixPath(folder.lower()).parts
-        for end in range(len(parts), 0, -1):
-            for start in range(end):
-                if plate := by_path.get("/".join(parts[start:end])):
-                    return plate
-        return next((by_name[part] for part in reversed(parts) if part in by_name), None)
+        parts = folder.lower().split("/")
+        tails = ("/".join(parts[start:end]) for end in range(len(parts), 0, -1) for start in range(end))
+        return next((folders[tail] for tail in tails if tail in folders), None)
 
     return plate_of

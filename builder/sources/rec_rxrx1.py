@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from builder.sources import rxrx
-from builder.sources.base import Archive, Count, Field, Skipped, Source
 from cytoimagenet_hf.errors import InputError
+
+from . import rxrx
+from .base import Archive, Count, Field, Skipped, Source
 
 METADATA = "rxrx1/metadata.csv"
 # The release of the CellSignal competition: wells, not sites, and neither cell types nor Thermo identifiers.
@@ -26,12 +27,8 @@ def rows(archive: Archive) -> pd.DataFrame:
             f"rec_rxrx1: neither {METADATA} nor the competition's {', '.join(COMPETITION)} is below {archive.root}. "
             + SOURCE.download
         )
-    untreated = table["sirna"].str.upper().isin(UNTREATED)
-    control = table["control"].map({"positive_control": "positive", "negative_control": "negative"}).fillna("")
-    return table.assign(
-        sirna=rxrx.blank(table["sirna"], UNTREATED),
-        control=control.mask(untreated, "untreated"),
-    )
+    # Untreated wells are the negative controls of the table; the vocabulary calls them untreated, by their sirna.
+    return table.assign(control=table["control"].mask(table["sirna"].str.upper().isin(UNTREATED), ""))
 
 
 def _competition(archive: Archive) -> pd.DataFrame:
@@ -58,8 +55,7 @@ def _competition(archive: Archive) -> pd.DataFrame:
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """A line of the metadata and its six channels become a field."""
-    labels = {"organism": "human", "cell_visible": tuple(rxrx.STAINS.values()), "microscopy": "fluorescence"}
-    yield from rxrx.join_sites(archive, rows(archive), labels)
+    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
 
 
 SOURCE = Source(
@@ -78,8 +74,8 @@ SOURCE = Source(
     disk_gb=47.0,
     expected=(
         Count("fields", 125_510, "docs"),
-        Count("wells", 62_755, "inferred"),
-        Count("sirna values", 1_139, "reference"),
+        Count("sirna", 1_138, "reference"),
+        Count("cell_type", 4, "docs"),
     ),
     notes="Without metadata.csv the competition's tables are read: 62,759 wells, sirna_N instead of Thermo ids.",
 )

@@ -6,13 +6,13 @@ experiment differ between releases and are ignored. Experiments are numbered wit
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from builder.sources.base import Archive, Field, Skipped
-from builder.sources.plates import View, group_wells, join_wells, well_name
+from .base import Archive, Field, Skipped
+from .plates import View, group_wells, join_wells, well_name
 
 DATABASE = "Recursion"
 KIND = "metadata table"
@@ -67,11 +67,6 @@ def plate_of(folder: str) -> str | None:
     """
     match = _FOLDER.fullmatch(folder)
     return _plate_name(match[1], match[2]) if match else None
-
-
-def blank(values: pd.Series, words: Sequence[str]) -> pd.Series:
-    """Empty the cells that hold one of `words`, the table's own words for "nothing"."""
-    return values.mask(values.str.upper().isin([word.upper() for word in words]), "")
 
 
 def join_sites(archive: Archive, rows: pd.DataFrame, labels: Mapping[str, Any]) -> Iterator[Field | Skipped]:
