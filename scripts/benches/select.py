@@ -1,0 +1,140 @@
+"""`select` at full scale beside the published algorithm and the floor of reading and writing alone."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from builder.choice import choose
+from builder.fields import read_fields
+from builder.recipe import RECIPES
+from builder.select import select
+from cytoimagenet_hf.seeding import derive_rng
+from tests.builder.published_select import COLUMNS, count_candidates, downsample, find_free
+
+from .common import Child, in_child
+from .scale_table import write_scale_table
+
+_STRATA = ("dir_name", *COLUMNS)
+
+
+def run(
+    rows: Annotated[int, typer.Option(help="Fields of view in the table.")] = 2_700_000,
+    counts: Annotated[Path | None, typer.Option(help="CSV of dir_name, label_list_column, label, n_images.")] = None,
+    labels: Annotated[int, typer.Option(help="Labels on which the published algorithm is timed.")] = 24,
+    repeat: Annotated[int, typer.Option(help="Runs of each of ours; the median counts.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the table and the draws.")] = 0,
+) -> dict[str, Any]:
+    """Whole stage, read to write, under both recipes; the published algorithm on a sample of labels, extrapolated.
+
+    Example: python scripts/bench.py select --counts label_counts_long.csv.gz
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        origin = in_child(
+            write_scale_table, folder / "annotations.parquet", counts=counts, rows=rows, seed=seed
+        ).result
+        # Rounds alternate, so that a machine that slows down treats all alike.
+        runs: dict[str, list[Child]] = {"floor": [], "published": [], "corrected": []}
+        for _ in range(repeat):
+            for which in ("published", "corrected"):
+                runs[which].append(in_child(_stage, folder, recipe=which, seed=seed))
+            runs["floor"].append(in_child(_floor, folder))
+        original = in_child(_original, folder, labels=labels, seed=seed)
+    median = {which: float(np.median([child.seconds for child in children])) for which, children in runs.items()}
+    peak = {which: max(child.peak_mb for child in children) for which, children in runs.items()}
+    total = original.result["extrapolated_seconds"]
+    names = {
+        "corrected": "select, corrected",
+        "published": "select, published rules",
+        "floor": "floor: read and write",
+    }
+    return {
+        "table": [
+            {
+                "what": "published algorithm, pandas (extrapolated)",
+                "seconds": total,
+                "peak_mb": original.peak_mb,
+                "times_slower_than_corrected": total / median["corrected"],
+            },
+            *(
+                {
+                    "what": what,
+                    "seconds": median[which],
+                    "peak_mb": peak[which],
+                    "times_slower_than_corrected": median[which] / median["corrected"],
+                }
+                for which, what in names.items()
+            ),
+        ],
+        "notes": [
+            f"{rows:,} fields of view of 40 sources from {origin}, {original.result['candidates']} candidate labels",
+            f"published algorithm: {labels} labels timed, evenly spaced from the rarest to the most frequent, each in "
+            "the state in which it would be reached; mean x labels + counting + reading",
+            "seconds of ours are the median of the whole stage in a fresh process; peaks include the imports",
+        ],
+        "rows": rows,
+        "counts": origin,
+        "ratio_to_published": {which: total / median[which] for which in ("published", "corrected")},
+        "published_algorithm": original.result,
+        "runs_seconds": {which: [child.seconds for child in children] for which, children in runs.items()},
+        "classes": {which: runs[which][0].result for which in ("published", "corrected")},
+    }
+
+
+def _stage(folder: Path, *, recipe: str, seed: int) -> dict[str, int]:
+    summary = select(folder, recipe=RECIPES[recipe], seed=seed)
+    return {"classes": summary.details["classes"], "fields": summary.kept}
+
+
+def _floor(folder: Path) -> None:
+    """Read the same columns, write tables of the same shape; nothing else."""
+    table = pq.read_table(
+        folder / "annotations.parquet", columns=["idx", "licence", *_STRATA], read_dictionary=[*_STRATA, "licence"]
+    )
+    kept = pq.read_metadata(folder / "selection.parquet").num_rows
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), ["label"]).cast(pa.string())
+    idx = table["idx"].combine_chunks()
+    pq.write_table(
+        pa.table({"idx": idx[:kept], "label": text[:kept], "category": text[:kept]}), folder / "floor.parquet"
+    )
+    rejected = dict.fromkeys(("dir_name", "stage", "reason", "detail"), text[kept:])
+    pq.write_table(pa.table({"idx": idx[kept:], **rejected}), folder / "floor.rejected.parquet")
+
+
+def _original(folder: Path, *, labels: int, seed: int) -> dict[str, Any]:
+    """Time the published algorithm on some labels, each in the state in which it would be reached."""
+    path = folder / "annotations.parquet"
+    fields = read_fields(path, [*_STRATA])
+    taken_by = choose(fields, RECIPES["published"], seed=seed).taken_by
+    idx = np.asarray(fields.idx.to_pylist(), dtype=object)
+    started = time.perf_counter()
+    table = pd.read_parquet(path, columns=["idx", *_STRATA])
+    reading = time.perf_counter() - started
+    started = time.perf_counter()
+    candidates = count_candidates(table)
+    counting = time.perf_counter() - started
+    rng = derive_rng(seed, "bench-select", "published")
+    seconds = []
+    for number in np.linspace(0, len(candidates) - 1, min(labels, len(candidates))).round().astype(int):
+        candidate = candidates.iloc[number]
+        used = dict.fromkeys(idx[(taken_by >= 0) & (taken_by < number)], "")
+        started = time.perf_counter()
+        free = find_free(table, candidate.category, candidate.label, used)
+        if free is not None and len(free) >= 287:
+            chosen = downsample(free, candidate.category, rng, wanted=1000, presample=10_000)
+            used.update(dict.fromkeys(chosen["idx"], candidate.label))
+        seconds.append(time.perf_counter() - started)
+    return {
+        "candidates": len(candidates),
+        "reading_seconds": reading,
+        "counting_seconds": counting,
+        "label_seconds": seconds,
+        "extrapolated_seconds": reading + counting + float(np.mean(seconds)) * len(candidates),
+    }
