@@ -1,34 +1,26 @@
 """Models: EfficientNets that train, the Keras port, the microscopy image processor, fusion and the pipeline.
 
-Names are loaded on first use, so importing one does not pay for the others.
+Importing this package registers the fusion model, the image processor and the pipeline with transformers.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
-
-_HOME = {
-    "build_efficientnet": "efficientnet",
-    "initialise": "efficientnet",
-    "prepare_for_training": "efficientnet",
-    "reestimate_batch_norm": "efficientnet",
-}
+from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
+from .fusion import CytoFusionConfig, CytoFusionModel
+from .pipeline import MicroscopyFeatureExtractionPipeline
+from .pooling import pooled
+from .processing import METHODS, MicroscopyImageProcessor
+from .register import register
 
 __all__ = [
+    "METHODS",
+    "CytoFusionConfig",
+    "CytoFusionModel",
+    "MicroscopyFeatureExtractionPipeline",
+    "MicroscopyImageProcessor",
     "build_efficientnet",
     "initialise",
+    "pooled",
     "prepare_for_training",
     "reestimate_batch_norm",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+register()

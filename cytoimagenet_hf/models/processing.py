@@ -6,14 +6,16 @@ trained with — comes from the weights' own `preprocessor_config.json`. The fil
 configuration, so that plain `AutoImageProcessor` gives the right numbers for 8-bit pictures without this package.
 """
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import torch
-from transformers import BatchFeature
+from transformers import BatchFeature, PreTrainedModel
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
@@ -22,11 +24,18 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import normalize, to_gray
 
 from .channels import as_channels, split_batch
+from .records import record_from, record_of
 
 METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
 """{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
 
 Plane = npt.NDArray[np.float32]
+
+_REMOTE = "remote_processor"
+_OWN = (
+    *("method", "percentile_low", "percentile_high", "full_scale", "do_resize", "size", "resample"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+)
 
 
 class MicroscopyKwargs(ImagesKwargs, total=False):
@@ -141,8 +150,33 @@ class MicroscopyImageProcessor(PilBackend):
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """From the content of a `preprocessor_config.json`, this package's or that of any stock image processor."""
-        return super().from_dict(_weights_record(image_processor_dict), **kwargs)
+        """From the content of a `preprocessor_config.json`: this package's, or a stock one's record of the weights."""
+        if "method" not in image_processor_dict:
+            return super().from_dict(record_from(image_processor_dict), **kwargs)
+        own = {name: image_processor_dict[name] for name in _OWN if name in image_processor_dict}
+        return super().from_dict(own, **kwargs)
+
+    @classmethod
+    def for_model(cls, model: PreTrainedModel | str | Path, **options: Any) -> "MicroscopyImageProcessor":
+        """The processor of a model, folder or Hub name.
+
+        What the folder says about method, percentiles and size is kept; a stock processor there gives the numbers of
+        the weights. `options` override.
+        """
+        place = str(model) if isinstance(model, str | Path) else model.name_or_path
+        try:
+            if place:
+                return cls.from_pretrained(place, **options)
+        except (OSError, ValueError):
+            if isinstance(model, str | Path):
+                raise
+        return cls(**record_of(model), **options)
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
+        """Write `preprocessor_config.json`, and the module that `trust_remote_code=True` loads."""
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        module = shutil.copy(Path(__file__).with_name(f"{_REMOTE}.py"), save_directory)
+        return [*super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs), module]
 
     def to_dict(self) -> dict[str, Any]:
         """This processor as a configuration that the stock EfficientNet processor reads too.
@@ -151,7 +185,7 @@ class MicroscopyImageProcessor(PilBackend):
         the deviation once more, and bilinear is what the weights were trained with where its own default differs.
         """
         own = super().to_dict()
-        own["auto_map"] = {"AutoImageProcessor": "microscopy.MicroscopyImageProcessor"}
+        own["auto_map"] = {"AutoImageProcessor": f"{_REMOTE}.MicroscopyImageProcessor"}
         return own | {
             "image_processor_type": "EfficientNetImageProcessorPil",
             "do_convert_rgb": True,
@@ -189,22 +223,3 @@ def _resize(plane: Plane, size: SizeDict | dict[str, int], resample: int) -> Pla
 def _per_colour(values: float | Sequence[float], device: torch.device) -> torch.Tensor:
     given = torch.as_tensor(values, dtype=torch.float32, device=device).reshape(-1)
     return given.expand(3)[:, None, None]  # (3, 1, 1)
-
-
-def _weights_record(config: dict[str, Any]) -> dict[str, Any]:
-    """Our own options as they are; of a stock configuration what belongs to the weights, folded into mean and std."""
-    if "method" in config:
-        dropped = ("auto_map", "image_processor_type", "do_convert_rgb", "include_top", "rescale_offset")
-        return {name: value for name, value in config.items() if name not in dropped}
-    record = {
-        name: config[name]
-        for name in ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
-        if config.get(name) is not None
-    }
-    mean, std = np.asarray(record.get("image_mean", 0.0)), np.asarray(record.get("image_std", 1.0))
-    if config.get("rescale_offset"):  # the stock processor subtracts 1 after its factor
-        mean = mean + 1.0
-    # Stock EfficientNet divides by the deviation twice: its file holds the square root of ImageNet's (Keras >= 2.9).
-    if config.get("include_top", config.get("image_processor_type", "").startswith("EfficientNet")):
-        std = std**2
-    return record | {"image_mean": mean.tolist(), "image_std": std.tolist()}
