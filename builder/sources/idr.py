@@ -53,18 +53,13 @@ def annotation(
     return read_columns(archive, found, columns, optional=optional, **read_csv)
 
 
-def has_table(archive: Archive, screen: str) -> bool:
-    """Whether the archive holds the annotation of a screen."""
-    return _search(archive, [f"{screen}-annotation"]) is not None
-
-
 def find_table(archive: Archive, stems: Sequence[str]) -> str:
     """The table of a study that is called `<study>-<stem>.csv`, `.txt` or `.tsv`, compressed or not.
 
     Raises:
         InputError: there is none.
     """
-    found = _search(archive, stems)
+    found = search_table(archive, stems)
     if found is None:
         study = archive.source.dir_name
         wanted = " or ".join(f"{study}-{stem}.csv" for stem in stems)
@@ -74,7 +69,8 @@ def find_table(archive: Archive, stems: Sequence[str]) -> str:
     return found
 
 
-def _search(archive: Archive, stems: Sequence[str]) -> str | None:
+def search_table(archive: Archive, stems: Sequence[str]) -> str | None:
+    """The same table, or None."""
     for stem in stems:
         pattern = re.compile(f"{archive.source.dir_name}-{stem}{_TABLE_SUFFIX}", re.IGNORECASE)
         matches = [name for name in archive.files if pattern.fullmatch(PurePosixPath(name).name)]
@@ -109,6 +105,11 @@ def read_columns(
     options = {"sep": separator, "usecols": sorted(set(chosen.values()))} | read_csv
     table = archive.table(found, columns=wanted, **options).set_axis(list(chosen), axis=1)
     return table.assign(**{ours: "" for ours in columns if ours not in chosen})[list(columns)]
+
+
+def column_names(archive: Archive, found: str) -> list[str]:
+    """The column names of a table as it spells them."""
+    return _header(archive, found, None)[0]
 
 
 def _header(archive: Archive, found: str, separator: str | None) -> tuple[list[str], str]:
@@ -150,7 +151,7 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
 
     The file has no header and either column order; a path that names a file stands for its folder.
     """
-    found = _search(archive, [f"{screen}-plates"])
+    found = search_table(archive, [f"{screen}-plates"])
     if found is None:
         return {}
     text = inside(archive.root, found).read_text(encoding="utf-8-sig")
@@ -165,3 +166,28 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
             below = folder.parts[5:] if folder.parts[1:4] == ("uod", "idr", "filesets") else folder.parts[1:]
             folders["/".join(below)] = plates[0]
     return folders
+
+
+def by_name(archive: Archive) -> dict[str, list[str]]:
+    """Lower-case file name → images of that name, for tables that name files and leave folders open."""
+    files: dict[str, list[str]] = {}
+    for image in archive.images:
+        files.setdefault(image.rpartition("/")[2].lower(), []).append(image)
+    return files
+
+
+def unique_rows(table: pd.DataFrame, key: Sequence[str], archive: Archive) -> pd.DataFrame:
+    """The table without rows that repeat another word for word.
+
+    Raises:
+        InputError: rows with the same key and different labels; some are named.
+    """
+    table = table.drop_duplicates(ignore_index=True)
+    repeated = table.loc[table.duplicated(list(key)), list(key)]
+    if len(repeated):
+        first = ", ".join(" ".join(row) for row in repeated.head(3).itertuples(index=False))
+        raise InputError(
+            f"{archive.source.dir_name}: {len(repeated)} rows of the table repeat the {' and '.join(key)} of another, "
+            f"with other labels: {first}"
+        )
+    return table

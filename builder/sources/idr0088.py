@@ -76,12 +76,13 @@ SOURCE = Source(
     download="Fetch idr0088-screenA-annotation.csv.zip and raw_images_for_IDR/<Plate Location>/<Plate>/.",
     disk_gb=5400.0,
     expected=(
-        Count("fields", 85_000, "reference"),
+        Count("fields", 952_290, "inferred"),
+        Count("fields in the published table", 85_000, "reference"),
         Count("wells in the table", 317_430, "table"),
         Count("plates", 1_199, "table"),
         Count("compound", 1_177, "table"),
-        Count("phenotype", 292, "table"),
+        Count("mechanisms of action in the table", 292, "table"),
         Count("cell_type", 3, "table"),
     ),
-    notes="Two or three sites per well; the published table kept a part. cell_visible comes from each row's Channels.",
+    notes="Two or three sites per well. cell_visible follows each row's Channels (inferred), not the published rule.",
 )

@@ -167,10 +167,10 @@ def join_wells(
         A `Field` per site and view; a `Skipped` per row that is left out or has no image, and per repeated file.
 
     Raises:
-        InputError: two rows for the same place.
+        InputError: two rows with different labels for the same place.
     """
     place = ["plate", "well", "site"] if "site" in rows else ["plate", "well"]
-    _require_unique(rows, place)
+    rows = _unique_rows(rows, place)
     names = [name for name in rows.columns if name not in (*place, "stains", "left_out")]
     columns = [_cells(rows, name) for name in ("plate", "well", "site", "stains", "left_out", *names)]
     for plate, well, site, stains, left_out, *values in zip(*columns, strict=True):
@@ -201,11 +201,17 @@ def _cells(rows: pd.DataFrame, name: str) -> list[Any]:
     return rows[name].tolist() if name in rows else [None] * len(rows)
 
 
-def _require_unique(rows: pd.DataFrame, place: list[str]) -> None:
+def _unique_rows(rows: pd.DataFrame, place: list[str]) -> pd.DataFrame:
+    if not rows.duplicated(place).any():
+        return rows
+    rows = rows.drop_duplicates()  # a row that repeats another word for word does no harm
     repeated = rows.loc[rows.duplicated(place), place]
     if len(repeated):
         first = ", ".join(" ".join(row) for row in repeated.head(3).itertuples(index=False))
-        raise InputError(f"{len(repeated)} rows of the table repeat the {', '.join(place)} of another: {first} …")
+        raise InputError(
+            f"{len(repeated)} rows of the table repeat the {', '.join(place)} of another with other labels: {first}"
+        )
+    return rows
 
 
 def plate_folders(plates: Sequence[str], documented: Mapping[str, str] | None = None) -> Callable[[str], str | None]:

@@ -1,0 +1,73 @@
+"""idr0009: siRNA screen of protein secretion in HeLa cells (Simpson et al. 2012); screen B validates screen A."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from . import idr
+from .base import Archive, Count, Field, Skipped, Source
+from .plates import View, group_wells, join_wells, plate_folders, well_number
+
+NAME = re.compile(
+    r"--W(?P<number>\d+)--P(?P<site>\d+)--Z\d+--T\d+--(?P<channel>nucleus-dapi|pm-647|vsvg-cfp)\.tiff?", re.IGNORECASE
+)
+PHENOTYPES = ("strong inhibition of secretion", "mild inhibition of secretion", "enhanced secretion")
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per well of the screens whose table is there."""
+    stems = [[f"{screen}-annotation", f"{screen}-library"] for screen in ("screenA", "screenB")]
+    found = [table for screen in stems if (table := idr.search_table(archive, screen))]
+    found = found or [idr.find_table(archive, [stem for screen in stems for stem in screen])]
+    return pd.concat([_screen(archive, table) for table in found], ignore_index=True)
+
+
+def _screen(archive: Archive, found: str) -> pd.DataFrame:
+    # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are told by value.
+    told = [name for name in idr.column_names(archive, found) if idr.plain_column(name).startswith("phenotype")]
+    columns = {
+        "plate": "Plate",
+        "well": "Well",
+        "sirna": "siRNA Identifier",
+        "gene": ("Gene Symbol (Ensembl 81)", "Gene Symbol"),
+        "control": "Control Type",
+    }
+    table = idr.read_columns(archive, found, {**columns, **{name: name for name in told}}, optional=["control"])
+    phenotypes = zip(*(table[name].tolist() for name in told), strict=True) if told else [()] * len(table)
+    return table[list(columns)].assign(
+        well=idr.wells(table["well"]),
+        phenotype=["|".join(cell for cell in dict.fromkeys(cells) if cell in PHENOTYPES) for cells in phenotypes],
+    )
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Wells are joined by plate folder and the running number of the well."""
+    table = rows(archive)
+    plate_of = plate_folders(table["plate"].unique().tolist())
+    images = group_wells(archive, NAME, plate_of, well=lambda match: well_number(int(match["number"])))
+    labels = {"cell_type": "hela", "cell_visible": ("nucleus", "cell membrane")}
+    yield from join_wells(table, images, [View(SOURCE.stains, labels)])
+
+
+SOURCE = Source(
+    dir_name="idr0009",
+    name="Early Secretory Pathway",
+    database=idr.DATABASE,
+    link=idr.LINK + "screen-803",
+    licence="cc-by-4.0",
+    citation="Simpson et al. 2012, doi:10.1038/ncb2510",
+    organism="human",
+    microscopy="fluorescence",
+    stains={"nucleus-dapi": "nucleus", "pm-647": "cell membrane", "vsvg-cfp": "vsv-g"},
+    scan=scan,
+    kind=idr.KIND,
+    download="Fetch idr0009-screen<A|B>-annotation.csv and 20150507-VSVG/VSVG/<plate>/data/ of both screens.",
+    disk_gb=3250.0,
+    expected=(
+        Count("fields", 397_056, "table"),
+        Count("fields of screen B", 26_880, "table"),
+        Count("fields in the published table", 17_600, "reference"),
+    ),
+    notes="One field per well. cell_visible is inferred from the published figure; the published table kept a part.",
+)

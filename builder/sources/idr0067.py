@@ -1,0 +1,101 @@
+"""idr0067: budding yeast in meiosis, live, fixed and brightfield (King et al. 2019)."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cytoimagenet_hf.files import inside
+
+from . import idr
+from .base import Archive, Count, Field, Skipped, Source
+from .stacks import deltavision_pages, tiff_planes
+
+# What processing adds to the name of a field: raw, deconvolved, projected and reference images share the rest.
+_VERSION = re.compile(r"MAX_|_zproj|_R3D|_D3D|_REF|\.(dv|tiff?)$", re.IGNORECASE)
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per image, those of electron microscopy marked in `left_out`."""
+    columns = {
+        "dataset": "Dataset Name",
+        "image": "Image Name",
+        "folder": "Comment [Image File Path]",
+        "file_type": "Comment [Image File Type]",
+        "imaging": "Experimental Condition [Imaging Type]",
+        "cell_type": "Characteristics [Strain]",
+        "protein": "Comment [Protein] 1",
+        "channels": "Channels",
+    }
+    table = idr.annotation(archive, columns, screen="experimentA", kinds=["annotation"])
+    # Electron micrographs have no channels.
+    electron = (table["channels"] == "") | table["imaging"].str.lower().str.contains("electron")
+    return table.assign(left_out=electron.map({True: "electron_microscopy", False: ""}))
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Images are joined by dataset and name; reference images are brightfield rows of their own."""
+    files = idr.by_name(archive)
+    for row in idr.unique_rows(rows(archive), ["dataset", "image"], archive).to_dict("records"):
+        key = f"{row['dataset']}/{row['image']}"
+        found = _find(archive, files, row["folder"], row["image"])
+        if row["left_out"] or found is None:
+            yield Skipped(key, row["left_out"] or "no_image_file")
+            continue
+        brightfield = row["file_type"].lower() == "reference" or row["channels"].lower().startswith("bright")
+        stains = ("brightfield",) if brightfield else _stains(row["channels"])
+        path = inside(archive.root, found)
+        if path.suffix.lower() == ".dv":
+            pages = deltavision_pages(path, len(stains))
+        else:
+            pages = tuple(range(min(len(stains), tiff_planes(path))))
+        yield Field(
+            key=key,
+            files=(found,) * len(pages),
+            channels=stains[: len(pages)],
+            pages=pages,
+            cell_type=row["cell_type"],
+            cell_visible="cell body" if brightfield else row["protein"] or None,
+            microscopy="brightfield" if brightfield else "fluorescence",
+            plate=row["dataset"],
+            site=_VERSION.sub("", row["image"]),
+        )
+
+
+def _find(archive: Archive, files: dict[str, list[str]], folder: str, image: str) -> str | None:
+    if found := archive.find(f"{folder.strip('/')}/{image}".lstrip("/")):
+        return found
+    same_name = files.get(image.lower(), [])
+    return same_name[0] if len(same_name) == 1 else None
+
+
+def _stains(channels: str) -> tuple[str, ...]:
+    """Tagged proteins of `FITC = Hsp104-eGFP, mCherry = Htb1-mCherry`, in that order."""
+    tags = [part.partition("=")[2] or part for part in re.split(r",\s*(?=[^,=]+=)", channels)]
+    return tuple(tag.strip().lower() for tag in tags)
+
+
+SOURCE = Source(
+    dir_name="idr0067",
+    name="Yeast Meiosis",
+    database=idr.DATABASE,
+    link=idr.LINK + "project-904",
+    licence="cc-by-4.0",
+    citation="King et al. 2019, doi:10.7554/eLife.47156; data doi:10.17867/10000130",
+    organism="yeast",
+    microscopy="fluorescence",
+    stains={"FITC": "protein", "mCherry": "nucleus", "POL": "brightfield"},
+    scan=scan,
+    kind=idr.KIND,
+    download="Fetch idr0067-experimentA-annotation.csv and the folders <Figure n>/<Figure nX>/ of project 904.",
+    disk_gb=30.0,
+    expected=(
+        Count("fields", 336, "table"),
+        Count("rows of the table", 419, "table"),
+        Count("cell_visible=cell body", 84, "table"),
+    ),
+    notes=(
+        "Raw, deconvolved, projected and reference images of a field share plate and site. Of a stack the middle "
+        "plane of the first time point is taken (inferred). Stains are the tagged proteins."
+    ),
+)

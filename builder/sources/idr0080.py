@@ -1,0 +1,73 @@
+"""idr0080: CRISPR knock-outs in three cancer lines, Cell Painting (Way et al. 2021)."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from . import idr
+from .base import Archive, Count, Field, Skipped, Source
+from .plates import OPERETTA, View, group_wells, join_wells, operetta_well
+
+CORRECTED = "_illum_corrected"
+VISIBLE = ("nucleus", "er", "nucleoli", "rna", "actin", "golgi", "cell membrane", "mitochondria")
+_PLATE = re.compile(r"(sq\d{8})(?![0-9])[^/]*", re.IGNORECASE)
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per well. Every plate is in the table twice, original and corrected for illumination: once here."""
+    columns = {
+        "plate": "Plate",
+        "well": "Well",
+        "cell_type": "Characteristics [Cell Line]",
+        "gene": "Gene Symbol",
+        "control": "Control Type",
+    }
+    table = idr.annotation(archive, columns, optional=["control"])
+    corrected = table["plate"].str.lower().str.endswith(CORRECTED)
+    plate = table["plate"].str[: -len(CORRECTED)].where(corrected, table["plate"])
+    table = table.assign(plate=plate, well=idr.wells(table["well"]), corrected=corrected)
+    originals = set(table.loc[~corrected, "plate"])
+    return table[~corrected | ~plate.isin(originals)].drop(columns="corrected").reset_index(drop=True)
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Wells are joined by plate folder and the row and column in the name; nine positions each."""
+    images = group_wells(archive, OPERETTA, _version(archive), well=operetta_well)
+    yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_visible": VISIBLE})])
+
+
+def _version(archive: Archive) -> Callable[[str], str | None]:
+    # One version of the images: the originals, or the corrected ones where they are all there is.
+    folders = {name.rpartition("/")[0] for name in archive.images}
+    corrected = all("illum" in folder.lower() for folder in folders if _PLATE.search(folder))
+
+    def plate_of(folder: str) -> str | None:
+        match = _PLATE.search(folder)
+        return match[1] if match and ("illum" in folder.lower()) == corrected else None
+
+    return plate_of
+
+
+SOURCE = Source(
+    dir_name="idr0080",
+    name="Perturbation",
+    database=idr.DATABASE,
+    link=idr.LINK + "screen-2701",
+    licence="cc0",
+    citation="Way et al. 2021, doi:10.1091/mbc.E20-12-0784; data doi:10.17867/10000153",
+    organism="human",
+    microscopy="fluorescence",
+    stains={"1": "nucleus", "2": "er", "3": "nucleoli+rna", "4": "actin+golgi+cell membrane", "5": "mitochondria"},
+    scan=scan,
+    kind=idr.KIND,
+    download="Fetch idr0080-screenA-annotation.csv and the folders SQ000146<10-18>__<time>-Measurement<n>/Images/.",
+    disk_gb=2000.0,
+    expected=(
+        Count("fields", 31_104, "inferred"),
+        Count("wells", 3_456, "table"),
+        Count("cell_type", 3, "table"),
+        Count("gene", 58, "table"),
+    ),
+    notes="Of originals and illumination-corrected copies the originals are used. cell_visible is inferred.",
+)

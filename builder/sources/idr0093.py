@@ -1,0 +1,60 @@
+"""idr0093: genome-wide siRNA screen of cell size and RNA production in HeLa cells (Müller, Pelkmans and Berry)."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from . import idr
+from .base import Archive, Count, Field, Skipped, Source
+from .plates import View, group_wells, join_wells, plate_folders
+
+NAME = re.compile(
+    r"[^/]*_(?P<well>[a-p]\d{1,2})_T\d+F(?P<site>\d+)L\d+A\d+Z\d+C0*(?P<channel>[1-5])\.(?:tiff?|png)", re.IGNORECASE
+)
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per well; of up to three siRNAs of a pool the first names it, as published."""
+    columns = {
+        "plate": "Plate",
+        "well": "Well",
+        "sirna": "siRNA Pool Identifier 1",
+        "gene": ("Gene Symbol", "HGNC Gene Symbol"),
+        "control": "Control Type",
+    }
+    table = idr.annotation(archive, columns, optional=["control"])
+    return table.assign(well=idr.wells(table["well"]), plate=table["plate"].str.zfill(3))
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """Wells are joined by plate folder (001 to 083) and well; nine sites each."""
+    table = rows(archive)
+    plate_of = plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive))
+    labels = {"cell_type": "hela", "cell_visible": ("nucleus", "pcna", "rna", "cell body")}
+    yield from join_wells(table, group_wells(archive, NAME, plate_of), [View(SOURCE.stains, labels)])
+
+
+SOURCE = Source(
+    dir_name="idr0093",
+    name="siRNA screen for cell size and RNA production",
+    database=idr.DATABASE,
+    link=idr.LINK + "screen-2751",
+    licence="cc-by-4.0",
+    citation="Müller M, Pelkmans L, Berry S; data doi:10.17867/10000157",
+    organism="human",
+    microscopy="confocal",
+    stains={"1": "nucleus", "2": "rna", "3": "pcna", "4": "protein", "5": "channel 5"},
+    scan=scan,
+    kind=idr.KIND,
+    download="Fetch idr0093-screenA-annotation.csv, idr0093-screenA-plates.tsv and the plate folders of screen 2751.",
+    disk_gb=12_000.0,
+    expected=(
+        Count("fields", 233_505, "inferred"),
+        Count("fields in the published table", 29_000, "reference"),
+        Count("wells in the table", 25_945, "reference"),
+        Count("sirna", 21_587, "reference"),
+        Count("plates", 83, "table"),
+    ),
+    notes="Which of the five channels shows which stain, cell_visible and the disk are inferred.",
+)

@@ -1,0 +1,45 @@
+"""RxRx19a: kidney and Vero cells infected with SARS-CoV-2, under 1,670 drugs (Heiser et al. 2020)."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from . import rxrx
+from .base import Archive, Count, Field, Skipped, Source
+
+# Five channels: w5 is wheat germ agglutinin here, there are no mitochondria.
+STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "golgi"}
+
+
+def rows(archive: Archive) -> pd.DataFrame:
+    """One row per site."""
+    labels = {"cell_type": "cell_type", "phenotype": "disease_condition", "compound": "treatment"}
+    return rxrx.metadata(archive, "RxRx19a/metadata.csv", labels)
+
+
+def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    """A line of the metadata and its five channels become a field."""
+    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(STAINS.values())})
+
+
+SOURCE = Source(
+    dir_name="rec_rxrx19a",
+    name="RxRx19a",
+    database=rxrx.DATABASE,
+    link="https://www.rxrx.ai/rxrx19a",
+    licence="cc-by-4.0",
+    citation="Heiser et al. 2020, doi:10.1101/2020.04.21.054387",
+    organism="human",  # as published, although VERO is a line of a monkey
+    microscopy="fluorescence",
+    stains=STAINS,
+    scan=scan,
+    kind=rxrx.KIND,
+    download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19#Download; they unpack to RxRx19a/.",
+    disk_gb=445.0,
+    expected=(
+        Count("fields", 305_520, "docs"),
+        Count("compound", 1_669, "reference"),
+        Count("cell_type", 2, "reference"),
+        Count("phenotype", 3, "reference"),
+    ),
+)
