@@ -113,7 +113,7 @@ def _on_dask(function: Callable[[Task], Result], tasks: Sequence[Task], address:
     except ImportError:
         raise InputError("--dask needs the package distributed: pip install 'cytoimagenet-hf[dask]'") from None
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:

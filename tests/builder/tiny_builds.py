@@ -54,3 +54,12 @@ def tiny_build(root: Path, *, fields: int = 12, side: int = 150, labels: int = 2
         chosen[idx] = f"drug {number % labels}"
     write_tables(output, annotations, chosen)
     return raw, output
+
+
+def rendered_images(output: Path) -> dict[str, dict]:
+    """Rows of all shards by image_id."""
+    rows = [row for path in sorted(output.glob("shards/shard-*.parquet")) for row in pq.read_table(path).to_pylist()]
+    found = {row["image_id"]: row for row in rows}
+    if len(found) != len(rows):
+        raise AssertionError("an image_id occurs twice")
+    return found
