@@ -16,6 +16,9 @@ from cytoimagenet_hf.errors import InputError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+DASK_TIMEOUT = "10s"
+"""How long a scheduler may take to answer."""
+
 # A task that kills its worker three times running (memory, a crashing decoder) will do so again.
 _MOST_DEATHS = 3
 
@@ -113,7 +116,7 @@ def _on_dask(function: Callable[[Task], Result], tasks: Sequence[Task], address:
     except ImportError:
         raise InputError("--dask needs the package distributed: pip install 'cytoimagenet-hf[dask]'") from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=DASK_TIMEOUT)
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:

@@ -67,21 +67,21 @@ def render(
         raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
-    plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
-    tasks = _tasks(Path(raw).resolve(), plan, recipe, seed)
-    _clear_temporary(plan.parent)
-    reports = {task.number: report for task in tasks if (report := read_report(task.path, task.plan_id))}
-    todo = [task for task in tasks if task.number not in reports]
-    require_disk(output, sum(task.fields for task in todo) * _BYTES_PER_FIELD)
-    for task in tasks:
-        if task.number in reports and {r.reason for r in reports[task.number].rejections} & set(retry_rejected):
-            todo.append(replace(task, retry=frozenset(retry_rejected)))
     with _full_disk_said(output):
+        plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
+        tasks = _tasks(Path(raw).resolve(), plan, recipe, seed)
+        _clear_temporary(plan.parent)
+        reports = {task.number: report for task in tasks if (report := read_report(task.path, task.plan_id))}
+        todo = [task for task in tasks if task.number not in reports]
+        require_disk(output, sum(task.fields for task in todo) * _BYTES_PER_FIELD)
+        for task in tasks:
+            if task.number in reports and {r.reason for r in reports[task.number].rejections} & set(retry_rejected):
+                todo.append(replace(task, retry=frozenset(retry_rejected)))
         for report in _shown(run_tasks(render_shard, todo, workers=workers, dask=dask, executor=executor), todo):
             reports[report.number] = report
-    write_rejections(output, "render", [rejection for report in reports.values() for rejection in report.rejections])
-    summary = _summary(list(reports.values()), recipe, seed, time.perf_counter() - started)
-    summary.write(output)
+        write_rejections(output, "render", [rejection for r in reports.values() for rejection in r.rejections])
+        summary = _summary(list(reports.values()), recipe, seed, time.perf_counter() - started)
+        summary.write(output)
     return summary
 
 

@@ -78,8 +78,9 @@ def _kill_after_first_shard(pid: int, output: Path):
     raise SystemExit(0 if finished < 6 else 1)
 
 
-def test_no_cluster_at_the_address():
+def test_no_cluster_at_the_address(monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr("builder.executors.DASK_TIMEOUT", "0.5s")
     with pytest.raises(InputError, match="no Dask scheduler"):
         list(run_tasks(str, ["a"], dask="tcp://127.0.0.1:1"))
 

@@ -193,20 +193,16 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path, monkeypat
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(pq.ParquetWriter, "write_table", full)
-        patched.setattr("builder.render.make_plan", _planned(raw, output))
-        with pytest.raises(InputError, match=r"full.*continues"):
-            render(raw, output, recipe=CORRECTED, seed=0, workers=1)
-    assert not list(output.glob("shards/*shard-*"))
+    for planned in (False, True):
+        if planned:
+            make_plan(output, recipe=CORRECTED, seed=0)
+        with monkeypatch.context() as patched:
+            patched.setattr(pq.ParquetWriter, "write_table", full)
+            with pytest.raises(InputError, match=r"full.*continues"):
+                render(raw, output, recipe=CORRECTED, seed=0, workers=1)
+        assert [path.name for path in output.glob("shards/*")] == ["plan.parquet"] * planned
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
         with pytest.raises(InputError, match="GB free"):
             render(raw, output, recipe=CORRECTED, seed=0, workers=1)
     assert render(raw, output, recipe=CORRECTED, seed=0, workers=1).kept == 2
-
-
-def _planned(raw, output):
-    """The plan, made before the disk is full."""
-    path = make_plan(output, recipe=CORRECTED, seed=0)
-    return lambda *_, **__: path
