@@ -1,0 +1,107 @@
+"""The command line of `scripts/train.py`, made from the fields of `TrainConfig`: recipe < YAML file < option."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import InputError
+from .config import RECIPES, TrainConfig
+
+_EXAMPLE = """example:
+  accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --subset toy_20 --cache disk
+  accelerate launch scripts/train.py --config runs/toy/config.yaml --resume"""
+
+
+def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse.Namespace]:
+    """Read a command line.
+
+    Returns:
+        The configuration, and the options that are about this call only: `resume`, `json`.
+
+    Raises:
+        InputError: a missing dataset or output, an unreadable YAML file, or a value out of range.
+
+    Example:
+        >>> parse(["--dataset", "d", "--output", "o", "--recipe", "modern", "--epochs", "3"])[0].optimizer
+        'adamw'
+    """
+    given = vars(_parser().parse_args(arguments))
+    call = argparse.Namespace(resume=given.pop("resume", False), json=given.pop("json", False))
+    values = {**_read_yaml(given.pop("config", None)), **given}
+    config = TrainConfig.from_dict(values)
+    for name in ("dataset", "output"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} is missing (or `{name}:` in the --config file)")
+    return config, call
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Pretrain or fine-tune an image classifier on CytoImageNet.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,  # so that only what was typed overrides the recipe and the YAML file
+    )
+    parser.add_argument("--config", metavar="YAML", help="options from a file, such as a run's own config.yaml")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, or start if none")
+    parser.add_argument("--json", action="store_true", help="print the final metrics as JSON")
+    for spec in dataclasses.fields(TrainConfig):
+        default = spec.default if spec.default is not dataclasses.MISSING else {}
+        text = f"{spec.metadata['help']} ({_describe(spec.name, default)})".replace("%", "%%")
+        parser.add_argument(f"--{spec.name.replace('_', '-')}", **_kind(default, spec), help=text)
+    return parser
+
+
+def _kind(default: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
+    """How argparse reads a field, from the type of its default."""
+    if isinstance(default, bool):
+        return {"action": argparse.BooleanOptionalAction}
+    if isinstance(default, tuple):
+        return {"nargs": "*", "metavar": "NAME"}
+    if isinstance(default, dict):
+        return {"nargs": "*", "metavar": "KEY=VALUE", "action": _KeyValues}
+    if spec.metadata["choices"]:
+        return {"choices": spec.metadata["choices"]}
+    kind = type(default) if default is not None else str
+    return {"type": kind, "metavar": kind.__name__.upper()}
+
+
+class _KeyValues(argparse.Action):
+    """`width_coefficient=0.5 image_size=64` → a dict, values read as YAML scalars."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        pairs = [str(item).partition("=") for item in values or ()]
+        if bad := [key for key, equals, _ in pairs if not equals]:
+            parser.error(f"{option_string} takes KEY=VALUE, not {bad[0]!r}")
+        setattr(namespace, self.dest, {key: yaml.safe_load(value) for key, _, value in pairs})
+
+
+def _describe(name: str, default: Any) -> str:
+    """The default, and what each recipe makes of it."""
+    shown = " ".join(default) if isinstance(default, tuple) else default
+    others = [f"{recipe}: {values[name]}" for recipe, values in RECIPES.items() if name in values]
+    return "; ".join([f"default: {'none' if shown in (None, {}, '') else shown}", *others])
+
+
+def _read_yaml(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise InputError(f"--config {path}: no such file")
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"--config {path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"--config {path} must hold `option: value` lines")
+    return values

@@ -1,0 +1,145 @@
+"""Checkpoints of a run: written atomically, read without pickle, refused where they belong to another run.
+
+A checkpoint is a folder `step-########` with `model.safetensors`, `optimizer.safetensors`, `average.safetensors` (with
+a running average only) and `state.json`: where the run stands, its configuration, the fingerprint of its data and the
+versions it ran under. No generator states are kept: every draw is a function of (seed, epoch, step).
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ..errors import InputError
+from ..files import write_json
+from .config import TrainConfig
+
+_PACKAGES = ("cytoimagenet-hf", "torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
+
+
+def save(
+    folder: Path,
+    state: Mapping[str, Any],
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None = None,
+) -> Path:
+    """Write the checkpoint of `state["global_step"]` below `folder`; it appears whole or not at all."""
+    target = folder / f"step-{state['global_step']:08d}"
+    temporary = folder / f".{target.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    tensors, groups = flatten_optimizer(optimizer.state_dict())
+    _save_tensors(temporary / "model.safetensors", model.state_dict())
+    _save_tensors(temporary / "optimizer.safetensors", tensors)
+    if average is not None:
+        _save_tensors(temporary / "average.safetensors", average.state_dict())
+    write_json(temporary / "state.json", {**state, "optimizer": groups})
+    shutil.rmtree(target, ignore_errors=True)  # the same step, saved before a restart
+    os.replace(temporary, target)
+    return target
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint with the highest step below `folder`, if any."""
+    found = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    return found[-1] if found else None
+
+
+def prune(folder: Path, *, keep: int, best: int | None) -> None:
+    """Remove all but the newest `keep` checkpoints and the one of step `best`."""
+    found = sorted(folder.glob("step-*"))
+    for path in found[:-keep]:
+        if path.name != f"step-{best or 0:08d}":
+            shutil.rmtree(path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The `state.json` of a checkpoint."""
+    state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return state
+
+
+def compare(recorded: Mapping[str, Any], now: Mapping[str, Any], config: TrainConfig, path: Path) -> list[str]:
+    """Compare the state of a checkpoint with that of the run that is about to go on from it.
+
+    Returns:
+        Remarks: versions or a number of processes that differ; results may then differ in the last bits.
+
+    Raises:
+        InputError: another configuration or other data; the message lists every difference.
+    """
+    lines = config.differences(recorded["config"])
+    if recorded["fingerprint"] != now["fingerprint"]:
+        lines.append(
+            f"data: fingerprint {recorded['fingerprint'][:16]} → {now['fingerprint'][:16]} ({config.dataset})"
+        )
+    if lines:
+        raise InputError(
+            f"--resume: {path} belongs to another run (recorded → now):\n  " + "\n  ".join(lines) + "\n"
+            "Give the recorded values (config.yaml of the run holds them) or choose another --output."
+        )
+    before = {**recorded["versions"], "processes": recorded["processes"]}
+    after = {**now["versions"], "processes": now["processes"]}
+    return [f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value]
+
+
+def load_weights(path: Path, model: nn.Module, name: str = "model") -> None:
+    """Load `<name>.safetensors` of a checkpoint into a module of the same structure."""
+    model.load_state_dict(load_file(path / f"{name}.safetensors"))
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
+    """Load the optimiser's state, each tensor in the memory layout of its parameter."""
+    tensors = load_file(path / "optimizer.safetensors")
+    optimizer.load_state_dict(unflatten_optimizer(tensors, read_state(path)["optimizer"]))
+    # The updates of a parameter and its state go through different kernels where their layouts differ.
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter).copy_(value)
+
+
+def flatten_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """An optimiser's state dict as tensors named `<parameter>.<slot>`, and the rest as JSON values."""
+    tensors, scalars = {}, {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            kind = tensors if isinstance(value, torch.Tensor) else scalars
+            kind[f"{index}.{name}"] = value
+    return tensors, {"groups": state["param_groups"], "scalars": scalars}
+
+
+def unflatten_optimizer(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten_optimizer`."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **rest["scalars"]}.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": rest["groups"]}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())

@@ -1,0 +1,64 @@
+"""Optimiser, learning rate and the running average of the weights."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from .config import TrainConfig
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser, with weight decay on matrices and kernels only: decaying a norm's gain or a bias helps nothing."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    arguments: dict[str, Any] = {"lr": config.learning_rate}
+    if config.optimizer == "adam":
+        arguments["eps"] = 1e-7  # Keras' default, which the published training used
+    return OPTIMIZERS[config.optimizer](groups, **arguments)
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """The rate of an optimiser step: linear warm-up, then constant or a cosine to zero; a pure function of the step.
+
+    Example:
+        >>> config = TrainConfig(schedule="cosine", warmup=0.5, learning_rate=1.0)
+        >>> [round(learning_rate(config, step, 4), 3) for step in range(4)]
+        [0.5, 1.0, 1.0, 0.5]
+    """
+    warm = round(config.warmup * total)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Set the rate of every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+def build_average(model: nn.Module, decay: float) -> nn.Module | None:
+    """A copy of the model to hold the running average of its weights; None where `decay` is 0."""
+    return copy.deepcopy(model).eval().requires_grad_(False) if decay else None
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
+    """Move the average towards the weights after optimiser step `step`; buffers are copied.
+
+    Early in a run the decay is (1 + step) / (10 + step), so that the first weights do not hold the average back.
+    """
+    weight = 1.0 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+    for old, new in zip(average.buffers(), model.buffers(), strict=True):
+        old.copy_(new)

@@ -1,0 +1,59 @@
+"""Which images an optimiser step sees: a pure function of (seed, epoch), dealt to processes by position.
+
+The order is drawn for the whole run and then cut into `batch_size` images per step, so step i of epoch e holds the same
+images on one process or on eight, and a restart continues at step i without replaying anything.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..seeding import derive_rng
+
+Rows = NDArray[np.int64]
+
+
+def epoch_order(groups: Rows | None, count: int, *, seed: int, epoch: int) -> Rows:
+    """Row numbers in the order of one epoch, int64 (count,).
+
+    Args:
+        groups: None for a permutation; otherwise the group code of each row (its class, say): rows are drawn with
+            replacement so that every group is equally frequent.
+        count: number of rows.
+        seed: the run's seed.
+        epoch: each epoch has its own order.
+
+    Example:
+        >>> sorted(epoch_order(None, 4, seed=0, epoch=0).tolist())
+        [0, 1, 2, 3]
+    """
+    rng = derive_rng(seed, "order", str(epoch))
+    if groups is None:
+        return rng.permutation(count)
+    _, code, size = np.unique(groups, return_inverse=True, return_counts=True)
+    weight = 1.0 / size[code]
+    return rng.choice(count, size=count, p=weight / weight.sum())
+
+
+def deal(order: Rows, *, batch_size: int, accumulate: int, world: int, rank: int) -> NDArray[np.int64]:
+    """Cut an epoch's order into the batches of one process: int64 (steps, accumulate, images).
+
+    Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out
+    for good.
+
+    Raises:
+        InputError: a step cannot be divided evenly, or there are fewer rows than one step takes.
+
+    Example:
+        >>> deal(np.arange(9), batch_size=4, accumulate=1, world=2, rank=1).tolist()
+        [[[2, 3]], [[6, 7]]]
+    """
+    if batch_size % (accumulate * world):
+        raise InputError(
+            f"batch_size {batch_size} is not divisible by {world} processes x {accumulate} accumulation steps: "
+            f"choose a multiple of {accumulate * world}"
+        )
+    steps = len(order) // batch_size
+    if steps == 0:
+        raise InputError(f"{len(order)} training rows do not fill one step of batch_size {batch_size}: lower it")
+    return order[: steps * batch_size].reshape(steps, accumulate, world, -1)[:, :, rank]

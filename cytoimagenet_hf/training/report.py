@@ -1,0 +1,145 @@
+"""What a finished run leaves to read: history, curves, metrics, and the facts a model card is rendered from."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from transformers import PreTrainedModel
+
+from ..cards import model_card
+from ..files import atomic_path, write_json
+from .config import TrainConfig
+from .network import Preprocessing
+
+
+def write_config(output: Path, config: TrainConfig) -> None:
+    """`config.yaml`: the run's whole configuration, which `--config` reads back."""
+    with atomic_path(output / "config.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """`history.json`, one record per epoch, and `curves.png`."""
+    write_json(output / "history.json", list(history))
+    plot_curves(history, output / "curves.png")
+
+
+def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Loss and accuracy by epoch, training and validation side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    for axis, curves, title in (
+        (losses, (("train_loss", "training"), ("loss", "validation")), "cross-entropy"),
+        (
+            accuracies,
+            (("train_accuracy", "training"), ("accuracy", "validation"), ("top_7_accuracy", "validation, top 7")),
+            "accuracy",
+        ),
+    ):
+        for key, name in curves:
+            points = [(record["epoch"] + 1, record[key]) for record in history if record.get(key) is not None]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+        axis.set(xlabel="epoch", title=title)
+        axis.grid(alpha=0.3)
+    accuracies.set_ylim(0, 1)
+    losses.legend(frameon=False)
+    accuracies.legend(frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def write_final(
+    config: TrainConfig,
+    model: PreTrainedModel,
+    preprocessing: Preprocessing,
+    metrics: Mapping[str, Any],
+    state: Mapping[str, Any],
+) -> None:
+    """`model/` (stock checkpoint, image processor, card with figures) and `metrics.json`.
+
+    Args:
+        config: of the run.
+        model: the weights to export.
+        preprocessing: what they were trained with.
+        metrics: from `metrics.summarise`.
+        state: of the run, with `history`, `versions`, `fingerprint` and `processes`.
+    """
+    output = Path(config.output)
+    write_json(output / "metrics.json", metrics)
+    target, temporary = output / "model", output / ".model.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    preprocessing.processor().save_pretrained(temporary)
+    plot_curves(state["history"], temporary / "curves.png")
+    plot_confusion(metrics["category_confusion"], temporary / "categories.png")
+    facts = card_facts(config, metrics, state)
+    write_json(temporary / "training.json", facts)
+    card = model_card(
+        name=output.name,
+        architecture=type(model).__name__,
+        preprocessing=dataclasses.asdict(preprocessing),
+        training=facts,
+        figures={"Loss and accuracy by epoch": "curves.png", "Confusion between categories": "categories.png"},
+    )
+    (temporary / "README.md").write_text(card, encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+
+
+def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> None:
+    """Share of each category's rows (lines) by the category of the predicted class (columns)."""
+    from matplotlib.figure import Figure
+
+    rows = list(confusion)
+    columns = [name for name in next(iter(confusion.values())) if any(confusion[row][name] for row in rows)]
+    counts = np.array([[confusion[row][column] for column in columns] for row in rows], dtype=float)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (rows, columns)
+    figure = Figure(figsize=(1.6 + 0.8 * len(columns), 1.4 + 0.6 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(share):
+        axis.text(column, row, f"{value:.0%}", ha="center", va="center", color="white" if value > 0.5 else "black")
+    axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set(xlabel="category of the predicted class", ylabel="category")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def card_facts(config: TrainConfig, metrics: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Every number a model card states about a training, so that a card is rendered and never typed."""
+    history = state["history"]
+    never = [metrics["per_class"][name]["category"] for name in metrics["never_right"]]
+    shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
+    return {
+        "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip(),
+        "metrics": {
+            **{name: metrics[name] for name in ("accuracy", "top_7_accuracy", "f1_macro", "loss")},
+            "validation_images": metrics["rows"],
+            "classes_never_predicted_right": len(never),
+            "epochs": len(history),
+            "training_images_seen": sum(record["images"] for record in history),
+            "training_minutes": round(sum(record["seconds"] for record in history) / 60, 1),
+            "unreadable_rows_skipped": sum(record["skipped"] for record in history),
+            "processes": state["processes"],
+            "data_fingerprint": state["fingerprint"][:16],
+            **{f"version_of_{name}": value for name, value in state["versions"].items()},
+        },
+        "per_category": [
+            {"category": name, "classes": of["classes"], "top1": of["accuracy"], "never": never.count(name)}
+            for name, of in metrics["per_category"].items()
+        ],
+        "never_predicted": list(metrics["never_right"]),
+    }
+
+
+# Where a run happened to read and write is nobody's business but its owner's.
+_PLACES = frozenset({"dataset", "output", "cache_dir"})

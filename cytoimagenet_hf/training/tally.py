@@ -1,0 +1,106 @@
+"""What happened in the epoch under way: sums on the device, read rarely, and the clock of the data."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+
+from ..errors import InputError
+
+Item = TypeVar("Item")
+
+
+class Tally:
+    """Sums of one epoch. Losses of the newest steps wait, with their ids, until `check` looks at them at once.
+
+    Reading a number from a GPU stops the queue of kernels, so that happens every few steps, not in each.
+    """
+
+    def __init__(self, accelerator: Accelerator, restored: Mapping[str, Any] | None = None) -> None:
+        self.accelerator = accelerator
+        # Sums over all processes, recorded by a checkpoint, go on in the first process.
+        sums = (restored or {}).get("sums", [0.0] * 5) if accelerator.is_main_process else [0.0] * 5
+        self.sums = torch.tensor(sums, dtype=torch.float64, device=_double_device(accelerator))
+        self.seconds = float((restored or {}).get("seconds", 0.0))
+        self.waited = float((restored or {}).get("waited", 0.0))
+        self._pending: list[tuple[torch.Tensor, Sequence[str]]] = []
+        self._since = time.perf_counter()
+
+    def add(
+        self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, ids: Sequence[str], asked: int
+    ) -> None:
+        """Count one forward pass: summed loss (), logits (B, classes), labels (B,); `asked` rows were wanted."""
+        top = logits.detach().topk(min(7, logits.shape[1])).indices  # (B, 7)
+        hits = top == labels[:, None]
+        seen = torch.tensor([len(ids), asked - len(ids)], device=loss.device)
+        row = torch.stack([loss.detach().double(), hits[:, 0].sum(), hits.sum(), *seen])
+        self.sums += row.to(self.sums.device)
+        self._pending.append((loss.detach(), ids))
+
+    def timed(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The same items; the time spent waiting for them is counted as data wait."""
+        while True:
+            before = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - before
+            yield item
+
+    def check(self) -> None:
+        """Raise InputError, naming the images, if a loss since the last check was not finite."""
+        if self._pending:
+            finite = torch.isfinite(torch.stack([loss for loss, _ in self._pending])).tolist()
+            for good, (loss, ids) in zip(finite, self._pending, strict=True):
+                if not good:
+                    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+                    raise InputError(
+                        f"the loss became {loss.item()} on the batch of images {shown}. Look at these images; if they "
+                        "are sound, lower learning_rate, set clip_norm, or use precision bf16 or no. The newest "
+                        "checkpoint is from before this."
+                    )
+        self._pending.clear()
+
+    def record(self) -> dict[str, Any]:
+        """Sums over all processes, as JSON values; a collective call."""
+        self._lap()
+        sums = self.accelerator.reduce(self.sums.clone(), reduction="sum")
+        return {"sums": sums.tolist(), "seconds": self.seconds, "waited": self.waited}
+
+    def summary(self) -> dict[str, Any]:
+        """The epoch as history names it; a collective call."""
+        record = self.record()
+        loss, top1, top7, seen, skipped = record["sums"]
+        return {
+            "train_loss": loss / max(seen, 1),
+            "train_accuracy": top1 / max(seen, 1),
+            "train_top_7_accuracy": top7 / max(seen, 1),
+            "images": int(seen),
+            "skipped": int(skipped),
+            "seconds": record["seconds"],
+            "images_per_second": seen / max(record["seconds"], 1e-9),
+            "data_wait": record["waited"] / max(record["seconds"], 1e-9),
+        }
+
+    def postfix(self) -> dict[str, str]:
+        """For the progress line: this process's loss, speed and data-wait share."""
+        seen = max(float(self.sums[3]), 1.0)
+        passed = self.seconds + time.perf_counter() - self._since
+        return {
+            "loss": f"{float(self.sums[0]) / seen:.3f}",
+            "images/s": f"{seen * self.accelerator.num_processes / passed:.0f}",
+            "data wait": f"{self.waited / passed:.0%}",
+        }
+
+    def _lap(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._since
+        self._since = now
+
+
+def _double_device(accelerator: Accelerator) -> torch.device:
+    """Where double precision exists: not on Apple's GPUs."""
+    return torch.device("cpu") if accelerator.device.type == "mps" else accelerator.device

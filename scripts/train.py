@@ -1,0 +1,37 @@
+"""Pretrain or fine-tune on CytoImageNet.
+
+accelerate launch scripts/train.py --dataset cytoimagenet --output runs/b0 --cache disk
+accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --subset toy_20 --image-size 64 --epochs 5
+accelerate launch scripts/train.py --config runs/b0/config.yaml --resume
+
+Two processes on CPU: ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes 2 scripts/train.py …
+Exit codes: 0 done, 2 the call or the data was wrong, 128 + n stopped by signal n with a checkpoint written.
+"""
+
+import json
+import signal
+import sys
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training.arguments import parse
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        config, call = parse()
+        from cytoimagenet_hf.training import train
+
+        result = train(config, resume=call.resume)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if "stopped" in result:
+        return 128 + int(signal.Signals[result["stopped"]])
+    if call.json:
+        print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
