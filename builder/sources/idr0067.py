@@ -40,7 +40,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         key = f"{row['dataset']}/{row['image']}"
         found = _find(archive, files, row["folder"], row["image"])
         if row["left_out"] or found is None:
-            yield Skipped(key, row["left_out"] or "no_image_file")
+            yield Skipped(found or key, row["left_out"] or "no_image_file", key if found else "")
             continue
         brightfield = row["file_type"].lower() == "reference" or row["channels"].lower().startswith("bright")
         stains = ("brightfield",) if brightfield else _stains(row["channels"])

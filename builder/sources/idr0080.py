@@ -1,7 +1,8 @@
 """idr0080: CRISPR knock-outs in three cancer lines, Cell Painting (Way et al. 2021)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 
 import pandas as pd
 
@@ -33,20 +34,26 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Wells are joined by plate folder and the row and column in the name; nine positions each."""
-    images = group_wells(archive, OPERETTA, _version(archive), well=operetta_well)
-    yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_visible": VISIBLE})])
-
-
-def _version(archive: Archive) -> Callable[[str], str | None]:
-    # One version of the images: the originals, or the corrected ones where they are all there is.
+    # The originals, or the corrected copies where they are all there is.
     folders = {name.rpartition("/")[0] for name in archive.images}
-    corrected = all("illum" in folder.lower() for folder in folders if _PLATE.search(folder))
+    used = "original" if any(_version(folder) == "original" for folder in folders) else "corrected"
 
     def plate_of(folder: str) -> str | None:
         match = _PLATE.search(folder)
-        return match[1] if match and ("illum" in folder.lower()) == corrected else None
+        return match[1] if match and _version(folder) == used else None
 
-    return plate_of
+    images = group_wells(archive, OPERETTA, plate_of, well=operetta_well)
+    yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_visible": VISIBLE})])
+    for image in archive.images:
+        if _version(image.rpartition("/")[0]) not in (None, used):
+            yield Skipped(image, "other_version", f"the {used} image of this plate is used")
+
+
+@cache
+def _version(folder: str) -> str | None:
+    if not _PLATE.search(folder):
+        return None
+    return "corrected" if "illum" in folder.lower() else "original"
 
 
 SOURCE = Source(

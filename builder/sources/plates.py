@@ -164,7 +164,8 @@ def join_wells(
         prefix: put before every key, where several screens of a source share plates.
 
     Yields:
-        A `Field` per site and view; a `Skipped` per row that is left out or has no image, and per repeated file.
+        A `Field` per site and view; a `Skipped` per image of a row that is left out, per row without an image, and
+        per repeated file.
 
     Raises:
         InputError: two rows with different labels for the same place.
@@ -178,7 +179,10 @@ def join_wells(
         found = sorted(sites, key=int) if site is None else [site] if site in sites else []
         if left_out or not found:
             key = "/".join(part for part in (prefix + plate, well, site) if part)
-            yield Skipped(key, left_out or "no_image_file")
+            unwanted = [path for number in found for path in sites[number].values()]
+            yield from (Skipped(path, left_out, key) for path in unwanted)
+            if not unwanted:
+                yield Skipped(key, left_out or "no_image_file")
             continue
         labels = {name: value or None for name, value in zip(names, values, strict=True)}
         for site in found:

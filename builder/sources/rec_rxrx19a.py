@@ -14,7 +14,8 @@ STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "golgi"
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per site."""
     labels = {"cell_type": "cell_type", "phenotype": "disease_condition", "compound": "treatment"}
-    return rxrx.metadata(archive, "RxRx19a/metadata.csv", labels)
+    table = rxrx.metadata(archive, "RxRx19a/metadata.csv", labels)
+    return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
 
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:

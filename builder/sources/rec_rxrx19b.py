@@ -11,7 +11,8 @@ from .base import Archive, Count, Field, Skipped, Source
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well: all wells have one site."""
     labels = {"cell_type": "cell_type", "phenotype": "disease_condition", "compound": "treatment"}
-    return rxrx.metadata(archive, "rxrx19b/metadata.csv", labels)
+    table = rxrx.metadata(archive, "rxrx19b/metadata.csv", labels)
+    return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
 
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
