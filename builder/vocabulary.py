@@ -6,7 +6,7 @@ by `|`, " targeted" behind genes, null for what is missing (SOURCES 1.3 and 2).
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ class Vocabulary:
     merges: Mapping[str, Mapping[str, str]]
     missing: Mapping[str, Mapping[str, str | None]]
     controls: Mapping[str, Mapping[str, str]]
-    _cache: dict[tuple[str, Any], Label] = field(default_factory=dict, repr=False, compare=False)
 
     def label(self, category: str, value: str | Sequence[str] | None) -> Label:
         """Normalise what an archive wrote into a column.
@@ -56,27 +55,13 @@ class Vocabulary:
             (Label(text='bx-795 -- hcl', control=None), Label(text=None, control='untreated'))
         """
         if value is None:
-            return _UNKNOWN
-        key = (category, value if isinstance(value, str) else tuple(value))
-        known = self._cache.get(key)
-        if known is None:
-            known = self._cache[key] = self._normalise(category, key[1])
-        return known
-
-    def control(self, stated: str | None) -> str | None:
-        """The kind of control a table states in its own words: one of `CONTROLS`, or null for a sample."""
-        words = plain(stated or "")
-        exact = self.controls.get("stated", {}).get(words)
-        # Free text such as "positive control (PLK1)" carries one of the three words.
-        return exact or next((kind for kind in CONTROLS if words.startswith(kind)), None)
-
-    def _normalise(self, category: str, value: str | tuple[str, ...]) -> Label:
+            return Label(None)
         merges, controls = self.merges.get(category, {}), self.controls.get(category, {})
         missing = {**self.missing.get("any", {}), **self.missing.get(category, {})}
         labels: dict[str, None] = {}  # a set that keeps the order of the archive
         control = None
         for part in [value] if isinstance(value, str) else value:
-            for token in map(plain, str(part).split("|")):
+            for token in map(plain, part.split("|")):
                 if not token or token in missing:
                     control = control or missing.get(token)
                     continue
@@ -87,8 +72,12 @@ class Vocabulary:
                 labels[token] = None
         return Label("|".join(labels) or None, control)
 
-
-_UNKNOWN = Label(None)
+    def control(self, stated: str | None) -> str | None:
+        """The kind of control a table states in its own words: one of `CONTROLS`, or null for a sample."""
+        words = plain(stated or "")
+        exact = self.controls.get("stated", {}).get(words)
+        # Free text such as "positive control (PLK1)" carries one of the three words.
+        return exact or next((kind for kind in CONTROLS if words.startswith(kind)), None)
 
 
 def plain(text: str) -> str:

@@ -21,7 +21,6 @@ from cytoimagenet_hf.files import inside
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dib", ".dv", ".flex"})
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_NOTHING = r"(?!)"  # matches nowhere
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
 
 
@@ -126,12 +125,11 @@ class Archive:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """Those of `files` that are images by their suffix, without what the source is told to ignore."""
-        ignored = re.compile(self.source.ignore or _NOTHING).search
-        return tuple(
-            name
-            for name in self.files
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not ignored(name.lower())
-        )
+        images = (name for name in self.files if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES)
+        if self.source.ignore is None:
+            return tuple(images)
+        ignored = re.compile(self.source.ignore).search
+        return tuple(name for name in images if not ignored(name.lower()))
 
     @cached_property
     def _walked(self) -> tuple[list[str], list[str]]:
@@ -153,7 +151,8 @@ class Archive:
         return found, links_out
 
     @cached_property
-    def _known(self) -> frozenset[str]:
+    def known(self) -> frozenset[str]:
+        """`files` as a set."""
         return frozenset(self.files)
 
     @cached_property
@@ -184,7 +183,7 @@ class Archive:
 
         None when there is no such file, or when several folders hold one and none stands at the documented place.
         """
-        if relative in self._known:
+        if relative in self.known:
             return relative
         wanted = relative.lower()
         if wanted in self._by_lower:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A refused set: the folder names it goes by, and a pattern only its own files have (lower-case paths)."""
+    """A refused set: the names it goes by, and folders and file names that only it has (lower-case patterns)."""
 
     title: str
     names: tuple[str, ...]
-    files: re.Pattern[str]
+    folders: re.Pattern[str]  # found anywhere in the path of a folder, which ends in "/"
+    files: re.Pattern[str]  # matches the whole name of a file
 
 
 _CYCLOPS = (
@@ -28,25 +29,21 @@ BENCHMARKS = (
     Benchmark(
         "BBBC021",
         ("bbbc021", "bbbc021_v1", "idr0035"),
-        re.compile(
-            # Its tables, its <Week>/<Week_plate> folders, and names of fields with or without the week in front:
-            # channels 1, 2 and 4, no prefix but the week.
-            r"(^|/)(bbbc021_v1_|idr0035-|(bbbc021_v1_images_)?week\d+_\d{5}[/.]"
-            rf"|(week\d+_[^/]*)?[a-h]\d\d_s[1-4]_w[124]{_UUID}\.tif)"
-        ),
+        re.compile(r"(^|/)(bbbc021|idr0035|week\d+_\d{5}/)"),
+        # Fields have no prefix or their week as prefix, and channels 1, 2 and 4.
+        re.compile(rf"(bbbc021_v1_|idr0035-).*|(week\d+_.*)?[a-h]\d\d_s[1-4]_w[124]{_UUID}\.tiff?"),
     ),
     Benchmark(
         "COOS-7",
         ("coos7", "coos-7", "curated-coos7"),
-        re.compile(r"(^|/)(curated-coos-?7/|coos-?7[^/]*\.(hdf5|h5)$|[^/]+_protein\.tiff?$)"),
+        re.compile(r"(^|/)(curated-)?coos-?7"),
+        re.compile(r"coos-?7.*\.(hdf5|h5)|.+_protein\.tiff?"),
     ),
     Benchmark(
         "CYCLoPs",
         ("cyclops", "cyclops_wt2", "chong_labeled"),
-        re.compile(
-            rf"(^|/)(chong_labeled/|chong_(train|valid|test)_set\.hdf5$|({_CYCLOPS})/[^/]+_(gfp|rfp)\.tiff?$"
-            rf"|({_CYCLOPS})_\d+_(gfp|rfp)\.tiff?$)"
-        ),
+        re.compile(r"(^|/)(chong_labeled|cyclops)"),
+        re.compile(rf"chong_(train|valid|test)_set\.(hdf5|h5)|({_CYCLOPS})_\d+_(gfp|rfp)\.tiff?"),
     ),
 )
 
@@ -63,9 +60,15 @@ def refused_name(name: str) -> Benchmark | None:
 
 def refused_files(files: Iterable[str]) -> tuple[Benchmark, str] | None:
     """The benchmark whose files these are, and the first file that shows it."""
-    for name in files:
-        lower = name.lower()
-        for benchmark in BENCHMARKS:
-            if benchmark.files.search(lower):
-                return benchmark, name
+    folders: set[str] = set()
+    for path in files:
+        folder, slash, name = path.lower().rpartition("/")
+        if _ANY_FILE.fullmatch(name) or (folder not in folders and _ANY_FOLDER.search(folder + slash)):
+            return next((b, path) for b in BENCHMARKS if b.files.fullmatch(name) or b.folders.search(folder + slash))
+        folders.add(folder)
     return None
+
+
+# All sets at once: this looks at every file of every archive.
+_ANY_FILE = re.compile("|".join(benchmark.files.pattern for benchmark in BENCHMARKS))
+_ANY_FOLDER = re.compile("|".join(benchmark.folders.pattern for benchmark in BENCHMARKS))
