@@ -51,7 +51,7 @@ def as_channels(image: Any, *, channels_axis: str | None = None) -> list[Channel
         Arrays of one height and width in their native dtype: (H, W), or (H, W, 3) for a colour picture.
 
     Raises:
-        InputError: no pixels, NaN or infinity, another shape, channels of different sizes; the message has the channel.
+        InputError: no pixels, NaN or infinity, another shape, or channels of different sizes.
     """
     found = _collect(image, channels_axis)
     if not found:
@@ -65,7 +65,9 @@ def as_channels(image: Any, *, channels_axis: str | None = None) -> list[Channel
         if channel.dtype.kind == "f" and not np.isfinite(channel).all():
             raise InputError(f"{where} has NaN or infinite pixels: replace them before use")
         if channel.shape[:2] != found[0].shape[:2]:
-            raise InputError(f"{where} is {channel.shape[:2]} but channel 0 is {found[0].shape[:2]}: one size per image")
+            raise InputError(
+                f"{where} is {channel.shape[:2]} but channel 0 is {found[0].shape[:2]}: one size per image"
+            )
     return found
 
 
@@ -88,7 +90,9 @@ def _is_channels_first(shape: tuple[int, ...], axis: str | None) -> bool:
     if axis is not None:
         return str(getattr(axis, "value", axis)) == "channels_first"
     if shape[0] == shape[2] != 1:
-        raise InputError(f"either axis of {shape} may hold the channels: pass input_data_format='channels_first' or -'last'")
+        raise InputError(
+            f"either axis of {shape} may hold the channels: pass input_data_format='channels_first' or -'last'"
+        )
     return shape[0] < shape[2] or shape[0] == 1
 
 

@@ -1,9 +1,9 @@
 """EfficientNets that train: the stock transformers class, set right on the instance (FACTS §6).
 
-From scratch the stock class is dead: it draws batch-norm gammas from N(0, 0.02), reads Keras' momentum 0.99 with torch's
-opposite meaning, leaves the expansion batch-norms out of the configuration, and drops single elements where EfficientNet
-drops whole residual branches. Everything here changes values or parameter-free modules of an instance, so checkpoints
-stay stock: `AutoModel.from_pretrained` loads them without this package and gives the same outputs.
+From scratch the stock class is dead: it draws batch-norm gammas from N(0, 0.02), reads Keras' momentum 0.99 with
+torch's opposite meaning, leaves the expansion batch-norms out of the configuration, and drops single elements where
+EfficientNet drops whole residual branches. Everything here changes values or parameter-free modules of an instance, so
+checkpoints stay stock: `AutoModel.from_pretrained` loads them without this package and gives the same outputs.
 """
 
 import math
@@ -20,8 +20,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from ..errors import InputError
-from ..seeding import derive_rng
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.seeding import derive_rng
 
 BATCH_NORM_MOMENTUM = 0.01
 """Keras' 0.99 in torch's convention, where the momentum is the share of the new batch."""
@@ -74,7 +74,7 @@ def prepare_for_training(model: PreTrainedModel, *, momentum: float = BATCH_NORM
     """Give an EfficientNet, built or loaded, the training behaviour of the paper's Keras network, in place.
 
     Every batch-norm gets `momentum`, the expansion ones that ignore the configuration too, and residual branches are
-    dropped per image instead of per element. Other architectures are left as they are; calling it twice changes nothing.
+    dropped per image instead of per element. Other architectures stay as they are; calling it twice changes nothing.
     """
     if model.config.model_type != "efficientnet":
         return

@@ -1,7 +1,7 @@
 """`pipeline("microscopy-feature-extraction", model=...)`: features of raw images without losing their depth.
 
 The stock `image-feature-extraction` pipeline converts to 8-bit RGB before any processor, which saturates 94 % of the
-pixels of a 16-bit image, silently (FACTS §6). This one hands files and arrays to `MicroscopyImageProcessor` as they are.
+pixels of a 16-bit image, silently (FACTS §6). This one hands files and arrays to the image processor as they are.
 """
 
 from typing import Any
@@ -36,6 +36,7 @@ class MicroscopyFeatureExtractionPipeline(Pipeline):
     _load_image_processor = False  # the stock one would be found; ours reads the same file
     _load_feature_extractor = False
     _load_tokenizer = False
+    _load_video_processor = False  # looking for one would ask about the remote code of the image processor
 
     def __init__(self, model: Any, *args: Any, image_processor: Any = None, **kwargs: Any) -> None:
         if not isinstance(image_processor, MicroscopyImageProcessor):

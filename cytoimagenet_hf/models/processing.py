@@ -38,7 +38,7 @@ _OWN = (
 )
 
 
-class MicroscopyKwargs(ImagesKwargs, total=False):
+class MicroscopyKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
     """Options of `MicroscopyImageProcessor` beyond those every image processor has.
 
     Attributes:
@@ -114,7 +114,7 @@ class MicroscopyImageProcessor(PilBackend):
         else:
             unit = [_by_full_scale(channel, option["full_scale"]) for channel in channels]
         if how == "merge":
-            unit = [np.mean(unit, axis=0, dtype=np.float64).astype(np.float32)]
+            unit = [np.asarray(np.mean(unit, axis=0, dtype=np.float64), dtype=np.float32)]
         planes = [plane * np.float32(255) for plane in unit]
         if option["do_resize"]:
             planes = [_resize(plane, option["size"], option["resample"]) for plane in planes]
@@ -136,6 +136,10 @@ class MicroscopyImageProcessor(PilBackend):
         if features.shape[0] % channels:
             raise InputError(f"{features.shape[0]} rows of features are no multiple of {channels} channels")
         return features.reshape(features.shape[0] // channels, channels * features.shape[1])
+
+    def record(self) -> dict[str, Any]:
+        """The options that decide a pixel's value, as JSON values."""
+        return {name: value for name, value in super().to_dict().items() if name in _OWN}
 
     def _preprocess_image_like_inputs(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
         planes = [plane for image in split_batch(images) for plane in self.planes(image, **kwargs)]
@@ -181,8 +185,8 @@ class MicroscopyImageProcessor(PilBackend):
     def to_dict(self) -> dict[str, Any]:
         """This processor as a configuration that the stock EfficientNet processor reads too.
 
-        The stock reader takes the names it knows. `do_convert_rgb` lets gray pictures in, `include_top` would divide by
-        the deviation once more, and bilinear is what the weights were trained with where its own default differs.
+        The stock reader takes the names it knows. `do_convert_rgb` lets gray pictures in, `include_top` would divide
+        by the deviation once more, and bilinear is what the weights were trained with where its own default differs.
         """
         own = super().to_dict()
         own["auto_map"] = {"AutoImageProcessor": f"{_REMOTE}.MicroscopyImageProcessor"}

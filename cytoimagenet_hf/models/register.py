@@ -1,12 +1,18 @@
-"""The one place that tells transformers about this package's classes; `cytoimagenet_hf.models` calls it when imported.
+"""The one place that tells transformers about this package's classes; importing `cytoimagenet_hf.models` calls it.
 
-Registration has to happen before `AutoModel`, `AutoImageProcessor` and `pipeline` are asked for these names, and asking
-users to call it would break `AutoModel.from_pretrained(fusion)` right after the import. It adds names only: what stock
+Registration has to happen before `AutoModel`, `AutoImageProcessor` and `pipeline` are asked for these names; leaving
+it to users would break `AutoModel.from_pretrained(fusion)` right after the import. It adds names only: what stock
 configurations load stays the same.
 """
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, EfficientNetConfig
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    EfficientNetImageProcessorPil,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.utils import is_torchvision_available
 
 from .fusion import CytoFusionConfig, CytoFusionModel
 from .pipeline import TASK, MicroscopyFeatureExtractionPipeline
@@ -21,11 +27,14 @@ def register() -> None:
     AutoModel.register(CytoFusionConfig, CytoFusionModel, exist_ok=True)
     CytoFusionConfig.register_for_auto_class()  # saved fusions carry their code for trust_remote_code
     CytoFusionModel.register_for_auto_class("AutoModel")
-    for config in (EfficientNetConfig, CytoFusionConfig):
-        # A backend of its own: AutoImageProcessor.from_pretrained(name, backend="microscopy"); the default stays stock.
-        AutoImageProcessor.register(
-            config, image_processor_classes={"microscopy": MicroscopyImageProcessor}, exist_ok=True
-        )
+    # The type that saved processors name, with one more backend: AutoImageProcessor.from_pretrained(name) stays stock,
+    # AutoImageProcessor.from_pretrained(name, backend="microscopy") is ours.
+    classes: dict[str, type] = {"pil": EfficientNetImageProcessorPil, "microscopy": MicroscopyImageProcessor}
+    if is_torchvision_available():  # without it, the mere import warns
+        from transformers import EfficientNetImageProcessor
+
+        classes["torchvision"] = EfficientNetImageProcessor
+    AutoImageProcessor.register(CytoFusionConfig, image_processor_classes=classes, exist_ok=True)
     PIPELINE_REGISTRY.register_pipeline(
         TASK, pipeline_class=MicroscopyFeatureExtractionPipeline, pt_model=AutoModel, type="image"
     )

@@ -1,0 +1,143 @@
+"""Any backbone by name: a folder or Hub name, a Keras file, a timm name, or the random net of the benchmarks.
+
+A loaded backbone keeps its weights, the processor that feeds it and a name that tells how it was scaled, so that a row
+of results can be traced to all three.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedModel
+
+from cytoimagenet_hf.errors import InputError
+
+from .efficientnet import build_efficientnet
+from .keras import convert_keras, keras_record
+from .processing import MicroscopyImageProcessor
+from .records import IMAGENET_SCALINGS
+
+# width, depth and input size of B0 … B7
+_SCALES = (
+    *((1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 300)),
+    *((1.4, 1.8, 380), (1.6, 2.2, 456), (1.8, 2.6, 528), (2.0, 3.1, 600)),
+)
+_EFFICIENTNETS = {
+    f"efficientnet-b{number}": {"width_coefficient": width, "depth_coefficient": depth, "image_size": size}
+    for number, (width, depth, size) in enumerate(_SCALES)
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its head, the processor its weights were trained with, and the name it has in results."""
+
+    name: str
+    model: PreTrainedModel
+    processor: MicroscopyImageProcessor
+
+
+def load_backbone(name: str | Path, *, scaling: str | None = None, **options: Any) -> Backbone:
+    """Load a trained network for feature extraction.
+
+    Args:
+        name: a folder or Hub name that `AutoModel` loads (`timm/…` too, with timm installed), a Keras `.h5` file, or
+            `random:SEED` for an untrained EfficientNet-B0.
+        scaling: `"keras-2.8"` or `"keras-2.9"`: what ImageNet inputs were divided by; part of the name in results. By
+            default the processor saved with the weights decides.
+        **options: options of the processor, such as `method` or `do_resize`.
+
+    Raises:
+        InputError: nothing loads under that name, timm is missing, or the scaling is unknown.
+
+    Example:
+        >>> load_backbone("random:7").model.config.hidden_dim
+        1280
+    """
+    if scaling is not None and scaling not in IMAGENET_SCALINGS:
+        raise InputError(f"unknown scaling {scaling!r}: choose one of {', '.join(IMAGENET_SCALINGS)}")
+    shown = str(name)
+    if match := re.fullmatch(r"random:(\d+)", shown):
+        model: PreTrainedModel = build_efficientnet(0, seed=int(match[1]))
+        processor = MicroscopyImageProcessor.for_model(model, **options)
+    elif shown.endswith((".h5", ".hdf5")):
+        model = convert_keras(shown).base_model
+        processor = MicroscopyImageProcessor(**keras_record(shown, scaling=scaling), **options)
+    else:
+        model = _from_pretrained(shown)
+        try:
+            processor = MicroscopyImageProcessor.for_model(model, **options)
+        except ValueError as error:
+            raise InputError(f"{shown}: {error}") from error
+    if scaling is not None:
+        processor = MicroscopyImageProcessor.from_dict(processor.to_dict(), **IMAGENET_SCALINGS[scaling])
+        shown = f"{shown} ({scaling} scaling)"
+    return Backbone(shown, model.eval(), processor)
+
+
+def build_backbone(
+    name: str, num_labels: int, *, seed: int, labels: Sequence[str] | None = None, **config: Any
+) -> PreTrainedModel:
+    """An untrained classification network of any architecture, for training from scratch.
+
+    Args:
+        name: `efficientnet-b0` … `-b7`; or a folder or Hub name with a configuration that
+            `AutoModelForImageClassification` knows; or `timm/ARCHITECTURE`, with timm installed.
+        num_labels: number of classes.
+        seed: seed of the initialisation.
+        labels: class names in the order of their codes.
+        **config: fields of the architecture's configuration.
+
+    Raises:
+        InputError: an unknown architecture, or timm is missing.
+    """
+    if name in _EFFICIENTNETS:
+        return build_efficientnet(num_labels, seed=seed, labels=labels, **(_EFFICIENTNETS[name] | config))
+    names = list(labels) if labels is not None else [f"LABEL_{code}" for code in range(num_labels)]
+    maps = {"id2label": dict(enumerate(names)), "label2id": {label: code for code, label in enumerate(names)}}
+    with _named_errors(name), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name.startswith("timm/"):
+            settings = AutoConfig.for_model("timm_wrapper", architecture=name.removeprefix("timm/"), **maps, **config)
+        else:
+            settings = AutoConfig.from_pretrained(name, **maps, **config)
+        return AutoModelForImageClassification.from_config(settings)
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """A short hash of the weights of a network without its head: equal weights, equal fingerprint."""
+    digest = hashlib.sha256(model.config.model_type.encode())
+    for name, tensor in sorted(model.base_model.state_dict().items()):
+        if name.endswith("num_batches_tracked"):  # counts training steps, never used in evaluation
+            continue
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _from_pretrained(name: str) -> PreTrainedModel:
+    with _named_errors(name):
+        return AutoModel.from_pretrained(name)
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Turn what loading raises into an error that names the model and the next step."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(
+            f"{name} needs a package that is missing ({error}); for timm names: pip install timm"
+        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"no model loads from {name!r}: pass a folder with config.json and model.safetensors, a Hub name, a Keras "
+            f".h5 file, random:SEED or timm/NAME ({error})"
+        ) from error
