@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
+
 from .config import RECIPES, TrainConfig
 
 _EXAMPLE = """example:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..seeding import derive_rng
+from cytoimagenet_hf.seeding import derive_rng
 
 
 @dataclass(frozen=True)

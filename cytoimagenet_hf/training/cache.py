@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,27 +20,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..errors import InputError
-from ..files import atomic_path, write_json
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import atomic_path, write_json
+
+from .tables import Table
 
 _FORMAT = "uint8 grayscale, PIL bilinear, 1"
 _CHUNK = 256  # images read from Parquet at a time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Encoded(Protocol):
-    """What is cached: rows of encoded images with ids and a fingerprint."""
-
-    ids: NDArray[np.str_]
-    fingerprint: str
-
-    def __len__(self) -> int: ...
-
-    def encoded(self, rows: list[int], /) -> list[bytes | None]:
-        """The stored bytes of some images."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class DecodedCache:
         return self
 
 
-def open_cache(rows: Encoded, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
+def open_cache(rows: Table, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
     """Open the cache of a split, writing it first where it is not there yet.
 
     Args:
@@ -82,7 +71,7 @@ def open_cache(rows: Encoded, *, name: str, size: int, folder: Path, workers: in
         InputError: too little disk, or an unreadable row and `skip` is off.
     """
     path = folder / f"{name}-{size}-{rows.fingerprint[:16]}.u8"
-    record = {"fingerprint": rows.fingerprint, "shape": [len(rows), size, size], "format": _FORMAT}
+    record: dict[str, Any] = {"fingerprint": rows.fingerprint, "shape": [len(rows), size, size], "format": _FORMAT}
     if not _matches(path, record):
         unreadable = _write(path, rows, name, size, workers, skip)
         write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
@@ -120,7 +109,7 @@ def prefetch(function: Callable[[Item], Result], items: Iterable[Item], depth: i
             yield ahead.popleft().result()
 
 
-def _matches(path: Path, record: dict[str, object]) -> bool:
+def _matches(path: Path, record: dict[str, Any]) -> bool:
     beside = path.with_suffix(".json")
     if not (path.is_file() and beside.is_file()):
         return False
@@ -129,7 +118,7 @@ def _matches(path: Path, record: dict[str, object]) -> bool:
     return complete and all(found.get(key) == value for key, value in record.items())
 
 
-def _write(path: Path, rows: Encoded, name: str, size: int, workers: int, skip: bool) -> list[str]:
+def _write(path: Path, rows: Table, name: str, size: int, workers: int, skip: bool) -> list[str]:
     """Decode every row in threads (decoders release the interpreter); returns the ids that could not be read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     needed, free = len(rows) * size * size, shutil.disk_usage(path.parent).free

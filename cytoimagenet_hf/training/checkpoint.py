@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..errors import InputError
-from ..files import write_json
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import write_json
+
 from .config import TrainConfig
 
 _PACKAGES = ("cytoimagenet-hf", "torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
@@ -111,11 +112,14 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
 
 def flatten_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """An optimiser's state dict as tensors named `<parameter>.<slot>`, and the rest as JSON values."""
-    tensors, scalars = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    scalars: dict[str, Any] = {}
     for index, values in state["state"].items():
         for name, value in values.items():
-            kind = tensors if isinstance(value, torch.Tensor) else scalars
-            kind[f"{index}.{name}"] = value
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value
+            else:
+                scalars[f"{index}.{name}"] = value
     return tensors, {"groups": state["param_groups"], "scalars": scalars}
 
 

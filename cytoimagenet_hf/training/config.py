@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
+
+
+def _about(text: str, choices: tuple[str, ...] | None = None, free: bool = False) -> dict[str, Any]:
+    """What is known about a field. `free`: it may change when a run is resumed, for it cannot change the weights."""
+    return {"help": text, "choices": choices, "free": free}
 
 
 def _option(default: Any, text: str, *, choices: tuple[str, ...] | None = None, free: bool = False) -> Any:
-    """A field with its help. `free`: it may change when a run is resumed, because it cannot change the weights."""
-    metadata = {"help": text, "choices": choices, "free": free}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=_about(text, choices, free))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,9 @@ class TrainConfig:
     # model
     backbone: str = _option("efficientnet", "efficientnet, or any AutoModel name or folder")
     pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
-    model_config: dict[str, Any] = _option({}, "KEY=VALUE fields of the model's configuration")
+    model_config: dict[str, Any] = field(
+        default_factory=dict, metadata=_about("KEY=VALUE fields of the model's configuration")
+    )
     image_size: int = _option(224, "side of the square images in pixels")
     # data
     cache: str = _option(

@@ -11,7 +11,8 @@ from accelerate.utils import broadcast
 from torch import nn
 from torch.nn import functional
 
-from ..models import reestimate_batch_norm
+from cytoimagenet_hf.models import reestimate_batch_norm
+
 from .config import TrainConfig
 from .data import Batch
 from .metrics import summarise

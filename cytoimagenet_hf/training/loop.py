@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from ..seeding import derive_rng
+from cytoimagenet_hf.seeding import derive_rng
+
 from . import checkpoint, report
 from .config import TrainConfig
 from .evaluation import evaluate, settle_batch_norm
@@ -71,7 +72,7 @@ def _epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
         disable=None if accelerator.is_local_main_process else True,
         leave=False,
     )
-    with progress, contextlib.closing(inputs):
+    with progress:
         while state["step"] < steps:
             set_learning_rate(run.optimizer, learning_rate(config, state["global_step"], config.epochs * steps))
             _seed_dropout(run)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from ..schema import CATEGORIES
+from cytoimagenet_hf.schema import CATEGORIES
 
 Codes = NDArray[np.int64]
 
@@ -38,8 +38,8 @@ def summarise(labels: Codes, ranked: Codes, categories: Codes, classes: Sequence
 
     Returns:
         `accuracy`, `top_7_accuracy`, `f1_macro`, `rows`; `per_category` (accuracy, rows, classes); `per_class`
-        (accuracy, rows, category); `never_right`: classes with rows but no right one (402 in the paper); `category_confusion`:
-        rows by true category, columns by the category of the predicted class.
+        (accuracy, rows, category); `never_right`: classes with rows but no right one (402 in the paper);
+        `category_confusion`: rows by true category, columns by the category of the predicted class.
     """
     predicted = ranked[:, 0]
     right = predicted == labels

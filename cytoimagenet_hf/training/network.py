@@ -17,8 +17,9 @@ from transformers import (
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
-from ..errors import InputError
-from ..models import build_efficientnet, prepare_for_training
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import build_efficientnet, prepare_for_training
+
 from .augment import warp
 from .config import TrainConfig
 

@@ -13,7 +13,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, 
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser, with weight decay on matrices and kernels only: decaying a norm's gain or a bias helps nothing."""
+    """The optimiser; weight decay is for matrices and kernels only: decaying a norm's gain or a bias helps nothing."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},

@@ -1,14 +1,14 @@
 """Which images an optimiser step sees: a pure function of (seed, epoch), dealt to processes by position.
 
-The order is drawn for the whole run and then cut into `batch_size` images per step, so step i of epoch e holds the same
-images on one process or on eight, and a restart continues at step i without replaying anything.
+The order is drawn for the whole run and then cut into `batch_size` images per step, so step i of epoch e holds the
+same images on one process or on eight, and a restart continues at step i without replaying anything.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..seeding import derive_rng
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.seeding import derive_rng
 
 Rows = NDArray[np.int64]
 

@@ -11,8 +11,9 @@ import numpy as np
 import yaml
 from transformers import PreTrainedModel
 
-from ..cards import model_card
-from ..files import atomic_path, write_json
+from cytoimagenet_hf.cards import model_card
+from cytoimagenet_hf.files import atomic_path, write_json
+
 from .config import TrainConfig
 from .network import Preprocessing
 

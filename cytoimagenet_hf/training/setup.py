@@ -11,15 +11,17 @@ from accelerate.utils import ProjectConfiguration
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
+
 from . import checkpoint
 from .augment import Augmentation
 from .cache import open_cache
 from .config import TrainConfig
-from .data import Batch, RowSource, load_tables
+from .data import Batch, RowSource
 from .network import Preprocessing, build_network
 from .optim import build_average, build_optimizer
 from .stream import StreamSource
+from .tables import load_tables
 
 
 @dataclass
@@ -75,7 +77,7 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
     if config.sync_batch_norm:
         if accelerator.device.type != "cuda":
             raise InputError("sync_batch_norm works on CUDA GPUs only: leave it out on this machine")
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(accelerator.device)
     optimizer = build_optimizer(network, config)
     average = build_average(network, config.ema)

@@ -1,7 +1,7 @@
 """Batches from shards as they arrive: data on the Hub, or more of it than the disk holds.
 
-Each process reads its own shards (`split_dataset_by_node`), each worker its own of these. Images travel encoded and are
-decoded here, so that skipping to the middle of an epoch costs reading but no decoding.
+Each process reads its own shards (`split_dataset_by_node`), each worker its own of these. Images travel encoded and
+are decoded here, so that skipping to the middle of an epoch costs reading but no decoding.
 """
 
 import hashlib
@@ -15,11 +15,13 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
-from ..data import load_cytoimagenet
-from ..errors import InputError
+from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.errors import InputError
+
 from .cache import prefetch
 from .config import TrainConfig
-from .data import Batch, category_codes, check_columns, decode_all, outside_map, resolve_subset
+from .data import Batch, decode_all
+from .tables import category_codes, check_columns, outside_map, resolve_subset
 
 _BUFFER = 4096  # rows among which a shuffled stream picks the next one: some 250 MB of encoded images
 _COLUMNS = ("image", "label", "category", "image_id")
@@ -33,7 +35,7 @@ class StreamSource:
     next pass early. The order is a function of (seed, epoch), the number of processes and of workers.
 
     Raises:
-        InputError: a missing split or column, a split of unknown size, or shards that cannot be dealt to the processes.
+        InputError: a missing split or column, a split of unknown size, or shards that processes cannot share evenly.
     """
 
     def __init__(self, config: TrainConfig, *, rank: int, world: int) -> None:

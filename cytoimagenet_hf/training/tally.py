@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 
-from ..errors import InputError
+from cytoimagenet_hf.errors import InputError
 
 Item = TypeVar("Item")
 
