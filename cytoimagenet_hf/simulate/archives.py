@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
+
 from .layouts import LAYOUTS
 from .plan import write_plan
 from .sizes import size_named

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
+
 from .bbbc021 import bbbc021
 from .plan import write_plan
 from .single_cells import coos7, cyclops

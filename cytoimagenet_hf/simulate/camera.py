@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from .scene import Map
+from .strokes import blur
 
 _FULL = {"uint8": 255, "uint12": 4095, "uint16": 65535}
 
@@ -64,10 +64,11 @@ def expose(rng: np.random.Generator, image: Map, optics: Optics, *, depth: str =
         (H, W) array of uint8, uint16 or float32.
     """
     height, width = image.shape
-    ys, xs = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    ys = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    xs = np.linspace(-1, 1, width, dtype=np.float32)[None]
     slope = np.sin(optics.vignette_angle) * ys + np.cos(optics.vignette_angle) * xs
     light = 1 + optics.vignette * slope - 0.5 * optics.vignette * (ys**2 + xs**2)
-    seen = (gaussian_filter(image, optics.blur) + optics.background) * light
+    seen = (blur(image, optics.blur) + optics.background) * light
     expected = np.clip(seen, 0, None) * optics.photons
     # A normal deviate of the Poisson's variance: the same above some ten photons, and four times as fast to draw.
     spread = np.sqrt(expected + optics.read_noise**2)

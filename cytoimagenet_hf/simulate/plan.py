@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from cytoimagenet_hf.seeding import derive_rng
+
 from .camera import Optics, batch_optics, expose
 from .cells import draw_field
 from .encode import write_image

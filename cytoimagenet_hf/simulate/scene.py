@@ -47,8 +47,8 @@ class Scene:
     def depth(self) -> Map:
         """Position in the cytoplasm: 0 at the nucleus, 1 at the membrane."""
         outward = np.clip(self.to_nucleus, 0, None)
-        depth: Map = outward / np.maximum(outward + np.clip(self.to_membrane, 0, None), 1e-3)
-        return depth
+        across = np.maximum(outward + np.clip(self.to_membrane, 0, None), 1e-3)
+        return np.divide(outward, across, dtype=np.float32)
 
     def points(
         self, cells: NDArray[np.intp], angles: NDArray[np.float64], depths: NDArray[np.float64]

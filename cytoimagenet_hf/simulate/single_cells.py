@@ -1,6 +1,7 @@
 """COOS-7 and CYCLoPs: crops of 64 pixels with one cell in the middle, a class per place of the protein."""
 
 from cytoimagenet_hf.seeding import derive_rng
+
 from .camera import Optics, batch_optics
 from .phenotypes import Phenotype, Style
 from .plan import FieldPlan, Plan, Shot

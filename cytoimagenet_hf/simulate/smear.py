@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from .phenotypes import Phenotype
 from .scene import lay_out
-from .strokes import texture
+from .strokes import blur, texture
 
 _CYTOPLASM = np.array([178.0, 150.0, 196.0])
 _CHROMATIN = np.array([92.0, 48.0, 132.0])
@@ -33,5 +32,5 @@ def draw_smear(rng: np.random.Generator, phenotype: Phenotype, size: int) -> NDA
     colour = _CYTOPLASM + 6 * texture(rng, scene, 1.0)[..., None]
     colour = colour * (1 - chromatin) + (_CHROMATIN + 11 * style.contrast * clumps[..., None]) * chromatin
     colour = colour * rng.normal(1, 0.06) + rng.normal(0, 5, 3)  # stain and lamp differ between slides
-    blurred = gaussian_filter(colour, (0.7, 0.7, 0)) + rng.normal(0, 2, colour.shape)
+    blurred = blur(colour.astype(np.float32), 0.7) + rng.normal(0, 2, colour.shape)
     return np.where(scene.body[..., None] > 0.5, np.clip(blurred, 1, 255), 0).astype(np.uint8)

@@ -128,7 +128,7 @@ def _microtubules(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
     sway = np.cumsum(rng.normal(0, 0.06, (len(cells), steps)), axis=1) + rng.normal(0, 0.5, (len(cells), 1)) * depth
     where = scene.points(np.repeat(cells, steps), (angles[:, None] + sway).ravel(), depth.ravel())
     net = splat(scene, where, 0.7 * style.grain)
-    return np.tanh(0.45 * net) * scene.body + 0.08 * scene.body
+    return np.tanh(0.16 * net) * scene.body + 0.08 * scene.body
 
 
 def _spindle(rng: np.random.Generator, scene: Scene, style: Style) -> Map:

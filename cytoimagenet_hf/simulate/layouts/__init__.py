@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from cytoimagenet_hf.simulate.plan import Plan
 from cytoimagenet_hf.simulate.sizes import Size
+
 from .broad import bbbc006, bbbc013, bbbc022, bbbc038
 from .cell_image_library import cil_kinome
 from .idr import idr0088

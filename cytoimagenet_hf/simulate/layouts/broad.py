@@ -55,8 +55,9 @@ def bbbc022(size: Size, seed: int) -> Plan:
                 )
             )
             order = ("ER", "Hoechst", "Mito", "Ph_golgi", "Syto")
+            row: dict[str, object] = {"ImageNumber": len(rows) + 1}
             rows.append(
-                {"ImageNumber": len(rows) + 1}
+                row
                 | {f"Image_FileName_Orig{stain}": names[stain] for stain in order}
                 | {f"Image_PathName_Orig{stain}": folders[stain] for stain in order}
                 | {

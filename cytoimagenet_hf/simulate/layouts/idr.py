@@ -8,11 +8,12 @@ from cytoimagenet_hf.simulate.library import EFFECTS
 from cytoimagenet_hf.simulate.plan import FieldPlan, Plan, Shot, plate_optics
 from cytoimagenet_hf.simulate.plates import allot
 from cytoimagenet_hf.simulate.sizes import Size
+
 from .recursion import CELL_LINES, on_line
 
 IMAGES = "idr0088/20200722-awss3/ds_hcs_02/PhenoPrintScreen/raw_images_for_IDR"
 
-# Where the tagged protein of each reporter line is found: the five pairs of the screen, then more of their kind.
+# Where the tagged protein of each reporter line is found: the five pairs of the screen, then one more.
 # RAB5 and RAB5A: a label that begins another.
 REPORTERS = {
     "ACTB-RAB5A": ("actin", "endosomes"),
@@ -20,13 +21,7 @@ REPORTERS = {
     "GM130-SQSTM1": ("golgi", "lysosomes"),
     "TUBA1B-RELA": ("microtubules", "cytosol"),
     "TP53BP1-CLTA": ("nuclear speckles", "endosomes"),
-    "LMNB1-RELA": ("nuclear membrane", "cytosol"),
-    "FBL-RELA": ("nucleoli", "cytosol"),
-    "PEX14-RELA": ("peroxisomes", "cytosol"),
-    "CTNNB1-RELA": ("cell membrane", "cytosol"),
     "RAB5-RELA": ("endosomes", "cytosol"),
-    "PXN-RELA": ("focal adhesions", "cytosol"),
-    "LAMP1-RELA": ("lysosomes", "cytosol"),
 }
 
 
@@ -71,7 +66,8 @@ def idr0088(size: Size, seed: int) -> Plan:
     rows: list[dict[str, object]] = []
     for number, reporter in enumerate(reporters):
         line = ("A549", "HepG2", "WPMY-1")[number % 3]
-        folder = f"p1709{number + 15}PPS{number + 73:03d}/PpsL05{line.replace('-', '')}{reporter.replace('-', '')}_PPS{number + 73:03d}"
+        screen = f"PPS{number + 73:03d}"
+        folder = f"p1709{number + 15}{screen}/PpsL05{(line + reporter).replace('-', '')}_{screen}"
         repeats = max(1, size.wells // 16)
         wells = (
             allot(treated, repeats=repeats, plates=2) if number < 3 else allot(["DMSO"], repeats=size.wells, plates=2)
