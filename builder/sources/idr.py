@@ -7,7 +7,7 @@ Older tables carry ` %% url=…` behind column names; blanks before brackets com
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -113,16 +113,23 @@ def column_names(archive: Archive, found: str) -> list[str]:
 
 
 def _header(archive: Archive, found: str, separator: str | None) -> tuple[list[str], str]:
+    """Names of the columns, and the separator: the given one, or a comma unless it leaves tabs inside the names."""
     path = inside(archive.root, found)
-    for candidate in [separator] if separator else [",", "\t"]:
+    names = _names(archive, path, separator or ",")
+    if separator is None and any("\t" in name for name in names):
+        return _names(archive, path, "\t"), "\t"
+    return names, separator or ","
+
+
+def _names(archive: Archive, path: Path, separator: str) -> list[str]:
+    for encoding in ("utf-8-sig", "utf-16", "latin-1"):
         try:
-            options: dict[str, Any] = {"sep": candidate, "nrows": 0, "encoding_errors": "replace"}
-            names = list(pd.read_csv(path, encoding="utf-8-sig", **options).columns)
+            return [str(name) for name in pd.read_csv(path, sep=separator, nrows=0, encoding=encoding).columns]
+        except UnicodeError:  # utf-16 without its mark, too
+            continue
         except (ValueError, OSError) as error:
             raise InputError(f"{archive.source.dir_name}: cannot read {path}: {error}") from error
-        if not any("\t" in name for name in names):
-            break
-    return names, candidate
+    raise InputError(f"{archive.source.dir_name}: cannot read {path}: no text encoding fits")
 
 
 def plain_column(name: str) -> str:
