@@ -1,0 +1,171 @@
+"""What is below `--raw`, what is missing and how to get it: the data behind `sources` and `doctor`.
+
+`survey` looks at folders; with `count=True` it also reads tables and file names, as `annotate` does, and compares the
+numbers with those the sources expect. Nothing is written.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.markup import escape
+from rich.table import Table
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.schema import CATEGORIES
+
+from .rows import annotate_source
+from .sources import choose_sources
+from .sources.base import Archive, Count, Source
+from .stage import count_reasons
+from .vocabulary import Vocabulary, load_vocabulary
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A number that is not what the source expects, and how sure that expectation is."""
+
+    what: str
+    expected: int
+    found: int
+    certainty: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A source and its archive. Counts are null where they were not taken or there is no folder."""
+
+    dir_name: str
+    name: str
+    database: str
+    kind: str
+    licence: str
+    fields_expected: int | None
+    certainty: str | None
+    disk_gb: float | None
+    download: str
+    folder: str | None
+    images: int | None = None
+    fields: int | None = None
+    rejected: dict[str, int] | None = None
+    differences: tuple[Difference, ...] = ()
+    problem: str | None = None
+
+
+def survey(
+    raw: Path | None,
+    *,
+    sources: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    licences: Sequence[str] | None = None,
+    count: bool = False,
+) -> list[Report]:
+    """A report on every chosen source.
+
+    Args:
+        raw: folder with one folder per source; None to list the sources alone.
+        sources: only these; all when None.
+        exclude: not these.
+        licences: only sources under these licences.
+        count: read tables and file names and compare counts, rather than list files.
+
+    Raises:
+        InputError: `raw` is no folder, or a name is no source.
+    """
+    if raw is not None and not raw.is_dir():
+        raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
+    below = {} if raw is None else {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
+    vocabulary = load_vocabulary()
+    chosen = choose_sources(sources, exclude, licences)
+    return [_report(source, below.get(name), vocabulary, count) for name, source in chosen.items()]
+
+
+def missing_disk(reports: Sequence[Report]) -> float:
+    """GB that the archives of absent sources need, as far as their size is known."""
+    return sum(report.disk_gb or 0.0 for report in reports if report.folder is None)
+
+
+def _report(source: Source, folder: Path | None, vocabulary: Vocabulary, count: bool) -> Report:
+    expected = next((expectation for expectation in source.expected if expectation.what == "fields"), None)
+    report = Report(
+        dir_name=source.dir_name,
+        name=source.name,
+        database=source.database,
+        kind=source.kind,
+        licence=source.licence,
+        fields_expected=expected.number if expected else None,
+        certainty=expected.certainty if expected else None,
+        disk_gb=source.disk_gb,
+        download=source.download,
+        folder=None if folder is None else str(folder),
+    )
+    if folder is None:
+        return report
+    report = replace(report, images=len(Archive(folder, source).images))
+    if not count:
+        return report
+    try:
+        table, rejections = annotate_source(source, folder, vocabulary)
+    except InputError as error:
+        return replace(report, problem=str(error))
+    found = [(expectation, _measure(expectation, table)) for expectation in source.expected]
+    return replace(
+        report,
+        fields=table.num_rows,
+        rejected=count_reasons(rejections),
+        differences=tuple(
+            Difference(expectation.what, expectation.number, number, expectation.certainty)
+            for expectation, number in found
+            if number is not None and number != expectation.number
+        ),
+    )
+
+
+def _measure(count: Count, table: pa.Table) -> int | None:
+    """The number in the annotated rows that an expectation speaks of; null when it is not about rows."""
+    if count.what == "fields":
+        return int(table.num_rows)
+    column, equals, label = count.what.partition("=")
+    if column not in CATEGORIES:
+        return None
+    tokens = pc.list_flatten(pc.split_pattern(table[column].drop_null(), "|"))
+    return int(pc.sum(pc.equal(tokens, label)).as_py() or 0) if equals else len(tokens.unique())
+
+
+def sources_table(reports: Sequence[Report]) -> Table:
+    """One line a source: kind, licence, expected fields, and what is there."""
+    table = Table("source", "name", "kind", "licence", "fields", "certainty", "found", title="Sources")
+    for report in reports:
+        found = "–" if report.folder is None else f"{report.images:,} images"
+        table.add_row(
+            *map(escape, (report.dir_name, report.name, report.kind, report.licence)),
+            *(_number(report.fields_expected), report.certainty or "", found),
+        )
+    return table
+
+
+def doctor_table(reports: Sequence[Report], raw: Path) -> Table:
+    """One line a source: rows found and left out, what differs from the expectation, and how to get what is absent."""
+    table = Table("source", "fields", "left out", "to look at", title=f"Archives below {escape(str(raw))}")
+    for report in sorted(reports, key=lambda report: report.folder is None):
+        left_out = "\n".join(f"{reason} {number:,}" for reason, number in (report.rejected or {}).items())
+        table.add_row(report.dir_name, _number(report.fields), left_out, escape("\n".join(_remarks(report))))
+    free = shutil.disk_usage(raw).free / 1e9
+    table.caption = f"The absent archives need about {missing_disk(reports):,.0f} GB; {free:,.0f} GB are free."
+    return table
+
+
+def _remarks(report: Report) -> list[str]:
+    if report.folder is None:
+        size = f" About {report.disk_gb:,g} GB." if report.disk_gb else ""
+        return [f"absent. {report.download}{size}"]
+    if report.problem:
+        return [report.problem]
+    return [f"{d.what}: {d.found:,} of {d.expected:,} expected ({d.certainty})" for d in report.differences]
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
