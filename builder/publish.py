@@ -1,0 +1,217 @@
+"""shards → the dataset repository: balance classes, split without leaks, write `data/`, the card and the manifest.
+
+Two passes over the shards: the first reads all columns but the images and decides, the second copies the images, a
+shard at a time. What stood in `data/` is replaced at once when the new files are complete.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+from tqdm.auto import tqdm
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import atomic_path, file_sha256
+from cytoimagenet_hf.leaks import leak_report
+from cytoimagenet_hf.schema import REJECTION_SCHEMA, dataset_features
+from cytoimagenet_hf.splits import assign_splits
+
+from .balance import balance, codes, copy_counts, ranks
+from .candidates import file_names
+from .data_files import cell_numbers, plan_files, write_files
+from .recipe import Recipe, as_dict
+from .render_shard import SHARD_SCHEMA, read_report
+from .repository import STAGES, write_card, write_manifest
+from .stage import StageSummary, count_reasons, require_disk, write_rejections
+
+_DECIDING = (
+    *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
+    *("sha256", "dhash", "png_bytes"),
+)
+
+
+def publish(
+    output: Path, *, recipe: Recipe, seed: int, split_scheme: str | None = None, group: str = "idx"
+) -> StageSummary:
+    """Write the dataset repository from the shards of a finished rendering.
+
+    Args:
+        output: a claimed build folder with `shards/`.
+        recipe: the rules of balance, copies and split.
+        seed: of the down-sampling and the split.
+        split_scheme: `field` or `published`; the recipe's when None.
+        group: column whose values stay on one side: `idx`, or `plate` for a stricter split.
+
+    Returns:
+        Counts of images: in = kept + rejected.
+
+    Raises:
+        InputError: rendering is not finished, nothing is left to publish, or the disk is too small.
+    """
+    started = time.perf_counter()
+    shards = _finished_shards(output)
+    if group not in SHARD_SCHEMA.names:
+        raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
+    images = _read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
+    keep, rejections = balance(images, recipe, seed=seed)
+    kept = images.filter(pa.array(keep))
+    if len(kept) == 0:
+        raise InputError(
+            f"none of the {len(images)} rendered images is left ({count_reasons(rejections)}): "
+            f"min_images is {recipe.min_images}, lower it for a small build (--set min_images=…)"
+        )
+    scheme = split_scheme or recipe.split_scheme
+    split, published = (
+        assign_splits(kept, scheme=name, group=group, fraction=recipe.validation_fraction, seed=seed).tolist()
+        for name in (scheme, "published")
+    )
+    files = plan_files(split, published, kept["png_bytes"].to_pylist())
+    require_disk(output, int(np.sum(kept["png_bytes"].to_numpy())))
+
+    labels, names = codes(kept["label"])
+    features = dataset_features(names)
+    for stale in ("README.md", "manifest.json"):  # they would describe files that are about to go
+        (output / stale).unlink(missing_ok=True)
+    assigned = _assigned(kept, labels, names)
+    batches = _batches(shards, keep, assigned, cell_numbers(files, split, published), features)
+    write_files(output / "data", files, batches, features.arrow_schema)
+
+    write_rejections(output, "publish", rejections)
+    _unite_rejections(output)
+    leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
+    summary = StageSummary(
+        stage="publish",
+        rows_in=len(images),
+        kept=len(kept),
+        rejected=count_reasons(rejections),
+        by_source=_by_source(images, keep),
+        recipe=as_dict(recipe),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        details={
+            "classes": len(names),
+            "split_scheme": scheme,
+            "group": group,
+            "splits": dict(sorted(Counter(split).items())),
+            "exact_copies": copy_counts(images["sha256"], images["label"], images["dir_name"]),
+            "near_duplicates": copy_counts(images["dhash"], images["label"], images["dir_name"]),
+            "leaks": asdict(leaks),
+        },
+    )
+    summary.write(output)
+    write_manifest(output, files, kept)
+    write_card(output, files, kept, features=features, leaks=asdict(leaks))
+    return summary
+
+
+def _finished_shards(output: Path) -> list[Path]:
+    plan = output / "shards" / "plan.parquet"
+    if not plan.exists():
+        raise InputError(f"{plan} is not there: run `python -m builder render` first")
+    identity = file_sha256(plan)
+    count = pq.read_metadata(plan).num_row_groups
+    shards = [plan.parent / f"shard-{number:05d}.parquet" for number in range(count)]
+    unfinished = sum(read_report(path, identity) is None for path in shards)
+    if unfinished:
+        raise InputError(
+            f"{unfinished} of {count} shards are not rendered: run `python -m builder render` again, it continues"
+        )
+    return shards
+
+
+def _read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
+    return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
+
+
+def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:
+    """Label code, file name and path of each kept image: `<label folder>-<binary counter>.png`, as published."""
+    folders = _folders(names)
+    order = np.lexsort((ranks(kept["image_id"]), labels))
+    counts = np.bincount(labels, minlength=len(names))
+    counter = np.empty(len(kept), dtype=np.int64)
+    counter[order] = np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts)
+    digits = [max(1, int(count - 1).bit_length()) for count in counts]
+    return pa.table(
+        {
+            "label": pa.array(labels, pa.int64()),
+            "path": [f"/cytoimagenet/{folders[code]}" for code in labels],
+            "filename": [
+                f"{folders[code]}-{number:0{digits[code]}b}.png" for code, number in zip(labels, counter, strict=True)
+            ],
+        }
+    )
+
+
+def _folders(labels: Sequence[str]) -> list[str]:
+    """The published spelling of each label's folder."""
+    spelled = {label: label.replace(" -- ", "-").replace(" ", "_").replace(",", "_") for label in labels}
+    if len(set(spelled.values())) < len(spelled):
+        twice = [folder for folder, count in Counter(spelled.values()).items() if count > 1]
+        raise InputError(f"labels differ only in blanks, commas or underscores and would share the folder {twice[0]}")
+    safe = file_names(spelled.values())
+    return [safe[spelled[label]] for label in labels]
+
+
+def _batches(
+    shards: Sequence[Path],
+    keep: npt.NDArray[np.bool_],
+    assigned: pa.Table,
+    cells: npt.NDArray[np.int64],
+    features: Features,
+) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+    """The kept rows of all shards with the columns of the dataset, in the order of the first pass."""
+    row = kept_row = 0
+    with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
+        for path in shards:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=100):
+                    mask = keep[row : row + len(batch)]
+                    table = pa.Table.from_batches([batch]).filter(pa.array(mask))
+                    part = slice(kept_row, kept_row + len(table))
+                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), features), cells[part]
+                    row += len(batch)
+                    kept_row += len(table)
+                    bar.update(len(table))
+
+
+def _with_assigned(table: pa.Table, assigned: pa.Table, features: Features) -> pa.Table:
+    images = table["image"].combine_chunks()
+    content = images.field("bytes") if len(table) else pa.array([], pa.binary())
+    columns = {name: table[name] for name in table.column_names} | {
+        "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
+        **{name: assigned[name] for name in assigned.column_names},
+    }
+    return pa.table({name: columns[name] for name in features}, schema=features.arrow_schema)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _unite_rejections(output: Path) -> None:
+    """rejected.parquet: what was left out at any stage, stage after stage."""
+    with (
+        atomic_path(output / "rejected.parquet") as temporary,
+        pq.ParquetWriter(temporary, REJECTION_SCHEMA) as writer,
+    ):
+        for path in (output / f"{stage}.rejected.parquet" for stage in STAGES):
+            if path.exists():
+                with pq.ParquetFile(path) as file:
+                    for batch in file.iter_batches():
+                        writer.write_batch(batch.cast(REJECTION_SCHEMA))
+
+
+def _by_source(images: pa.Table, keep: npt.NDArray[np.bool_]) -> dict[str, dict[str, int]]:
+    sources, names = codes(images["dir_name"])
+    return {
+        name: {"in": int((sources == code).sum()), "kept": int(keep[sources == code].sum())}
+        for code, name in enumerate(names)
+    }
