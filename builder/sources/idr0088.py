@@ -10,7 +10,7 @@ from .base import Archive, Count, Field, Skipped, Source
 from .plates import View, group_wells, join_wells, plate_folders
 
 NAME = re.compile(
-    r"[^/]*_(?P<well>[a-z]\d{1,2})_T\d+F(?P<site>\d+)L\d+A(?P<channel_again>\d+)Z\d+C0*(?P<channel>\d+)\.tiff?",
+    r"[^/]*_(?P<well>[a-z]\d{1,2})_T\d+F(?P<site>\d+)L\d+A0*(?P<channel_again>\d+)Z\d+C0*(?P<channel>\d+)\.tiff?",
     re.IGNORECASE,
 )
 # What the tagged proteins show. Proteins that mark a pathway rather than a structure keep their name.
