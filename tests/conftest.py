@@ -1,10 +1,15 @@
 """What the whole test tree shares."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-_REAL = Path(__file__).resolve().parents[1] / ".." / "shared" / "real"
+_ROOT = Path(__file__).resolve().parents[1]
+_REAL = _ROOT / ".." / "shared" / "real"
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +18,19 @@ def real_root() -> Path:
     if not _REAL.is_dir():
         pytest.skip("needs the real tables and images in ../shared/real, which are not part of the project")
     return _REAL.resolve()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the demo script, run once as `make demo` runs it but tiny; shared by all workers."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    output = root / "demo"
+    with FileLock(root / "demo.lock"):
+        if not (output / "report.html").is_file():
+            command = [sys.executable, str(_ROOT / "scripts" / "demo.py"), "--output", str(output)]
+            environment = os.environ | {"HF_HOME": str(root / "demo-home"), "HF_HUB_OFFLINE": "1"}
+            options = ["--size", "tiny", "--epochs", "1"]
+            done = subprocess.run([*command, *options], cwd=root, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return output

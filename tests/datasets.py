@@ -12,26 +12,53 @@ from cytoimagenet_hf.schema import dataset_features
 
 
 def write_dataset(folder: Path, labels: Sequence[str], codes: Mapping[str, Sequence[int]]) -> Path:
-    """Write one shard per split with 8 x 8 images, ids `<split>-<row>`, and the card that names the files.
+    """Write one shard per split with 8 x 8 images and ids `<split>-<row>`.
 
     Args:
         folder: where to; created.
         labels: class names.
         codes: split → class code of each row.
     """
-    features = dataset_features(labels)
-    splits = []
-    for split, of in codes.items():
-        rows = [
-            dict.fromkeys(features)
-            | {"image": Image.fromarray(np.full((8, 8), 20 * i + code, np.uint8)), "label": code}
+    rows = {
+        split: [
+            {"image": Image.fromarray(np.full((8, 8), 20 * i + code, np.uint8)), "label": code}
             | {"image_id": f"{split}-{i}", "idx": f"{split}-{i}", "category": "organism"}
             for i, code in enumerate(of)
         ]
+        for split, of in codes.items()
+    }
+    return _write(folder, labels, rows)
+
+
+def write_textures(folder: Path, *, per_class: int, side: int, seed: int = 0) -> Path:
+    """Write a dataset of two textures, "dots" and "stripes", each image with its own phase and noise."""
+    rng = np.random.default_rng(seed)
+    labels = ["dots", "stripes"]
+    rows = []
+    for number in range(2 * per_class):
+        code, phase = number % 2, int(rng.integers(8))
+        line = (np.arange(side) + phase) // 4 % 2
+        pattern = line[:, None] if code else line[:, None] & line
+        pixels = 200 * np.broadcast_to(pattern, (side, side)) + rng.integers(0, 40, (side, side))
+        image_id = f"{labels[code]}-{number:03d}"
+        rows.append(
+            {"image": Image.fromarray(pixels.astype(np.uint8)), "label": code, "category": "phenotype"}
+            | {"image_id": image_id, "idx": image_id, "dir_name": f"source{number % 3}", "cell_type": "u2os"}
+        )
+    cut = len(rows) * 3 // 4
+    return _write(folder, labels, {"train": rows[:cut], "validation": rows[cut:]})
+
+
+def _write(folder: Path, labels: Sequence[str], rows: Mapping[str, list[dict[str, object]]]) -> Path:
+    """One shard per split, and the card that names the files; columns that a row lacks are null."""
+    features = dataset_features(labels)
+    splits = []
+    for split, part in rows.items():
         path = folder / "data" / f"{split}-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        hf.Dataset.from_list(rows, features=features).to_parquet(str(path))
-        splits.append(SplitFiles(split, (f"data/{path.name}",), len(rows), path.stat().st_size))
+        whole = [dict.fromkeys(features) | row for row in part]
+        hf.Dataset.from_list(whole, features=features).to_parquet(str(path))
+        splits.append(SplitFiles(split, (f"data/{path.name}",), len(part), path.stat().st_size))
     (folder / "README.md").write_text(dataset_card(features=features, splits=splits), encoding="utf-8")
     (folder / "manifest.json").write_text("{}")
     return folder

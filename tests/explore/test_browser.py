@@ -1,0 +1,110 @@
+"""The explorer in a real browser: open, filter, upload, be refused. Screenshots stay in the test's folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytoimagenet_hf.models import build_efficientnet
+from tests.datasets import write_textures
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a system Chromium, which is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A running explorer, started as a user starts it."""
+    root = tmp_path_factory.mktemp("explorer")
+    write_textures(root / "cytoimagenet", per_class=12, side=48)
+    network = build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.25)
+    network.save_pretrained(root / "model")
+    command = [sys.executable, "-m", "cytoimagenet_hf", "explore", str(root / "cytoimagenet"), "--model"]
+    environment = os.environ | {"HF_HOME": str(root / "home"), "GRADIO_TEMP_DIR": str(root / "uploads")}
+    environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    with subprocess.Popen(
+        [*command, str(root / "model")], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            printed = []
+            for line in server.stdout:
+                printed.append(line)
+                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                    yield found[0]
+                    break
+            else:
+                pytest.fail("the explorer did not start:\n" + "".join(printed[-20:]))
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def page(address):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.get_by_role("heading", name="CytoImageNet explorer").wait_for()
+        yield page
+        browser.close()
+
+
+def upload(page, *files):
+    page.get_by_role("tab", name="Your image").click()
+    page.locator("#upload input[type=file]").set_input_files([str(file) for file in files])
+
+
+def test_open_and_filter(page, tmp_path):
+    assert "24 images, 2 classes, 3 sources" in page.content()
+    page.get_by_text("24 shown").wait_for()
+    page.get_by_label("label", exact=True).click()
+    page.get_by_role("option", name="stripes").click()
+    page.get_by_text("12 shown").wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('#browse img')].filter(i => i.naturalWidth == 48).length == 12"
+    )
+    page.screenshot(path=tmp_path / "browse.png")
+
+
+def test_a_16_bit_multi_channel_tiff_finds_its_neighbours(page, tmp_path):
+    line = (np.arange(48) // 4 % 2 * 1000 + 40_000).astype(np.uint16)
+    stack = np.stack([np.broadcast_to(line[:, None], (48, 48))] * 2)
+    tifffile.imwrite(tmp_path / "field.tif", stack, photometric="minisblack")
+    upload(page, tmp_path / "field.tif")
+    page.locator("#neighbours img").first.wait_for()
+    assert page.locator("#neighbours img").count() == 8
+    assert page.locator("#seen img").count() == 1
+    page.get_by_text("stripes", exact=True).first.wait_for()
+    page.screenshot(path=tmp_path / "neighbours.png")
+
+
+@pytest.mark.parametrize(("name", "content"), [("notes.tif", b"cells are nice"), ("empty.png", b"")])
+def test_bad_uploads_get_a_message_that_names_the_file_only(page, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    upload(page, tmp_path / name)
+    page.locator("#message").get_by_text("cannot be used").wait_for()
+    said = page.locator("#message").inner_text()
+    assert name in said
+    assert "/" not in said
+
+
+def test_the_map_is_drawn(page, tmp_path):
+    page.get_by_role("tab", name="Map").click()
+    page.locator("#map canvas, #map svg").first.wait_for()
+    page.screenshot(path=tmp_path / "map.png")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "data/train-00000-of-00001.parquet"])
+def test_nothing_else_is_served(page, address, path):
+    for prefix in ("/gradio_api/file=", "/file="):
+        assert page.request.get(f"{address}{prefix}{path}").status in (403, 404)
