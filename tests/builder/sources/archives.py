@@ -1,7 +1,7 @@
 """Simulated archives of the sources: their own file names, their own tables, tiny images, and what must come out.
 
-A maker gets the folder of its source and writes an archive into it as the download unpacks. `MAKERS` holds those of the
-Broad collection, the Cell Image Library and Kaggle; `archives_idr.MAKERS` the others.
+A maker gets the folder of its source and writes an archive into it as the download unpacks. `MAKERS` holds those of
+the Broad collection, the Cell Image Library and Kaggle; `archives_idr.MAKERS` the others.
 """
 
 import csv
@@ -74,9 +74,7 @@ def bbbc010(root: Path) -> Expected:
             name = f"1649_1109_0003_Amp5-1_B_20070424_{well}_w{channel}_{guid(well + channel)}.tif"
             write_image(root / "BBBC010_v2_images" / name)
     write_image(root / "BBBC010_v1_foreground_eachworm" / "A01_01_ground_truth.png")
-    return Expected(
-        6, {"organism": {"nematode"}, "phenotype": {"wildtype", "dead"}, "cell_visible": {"intestine"}}
-    )
+    return Expected(6, {"organism": {"nematode"}, "phenotype": {"wildtype", "dead"}, "cell_visible": {"intestine"}})
 
 
 def bbbc011(root: Path) -> Expected:

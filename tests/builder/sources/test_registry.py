@@ -1,0 +1,132 @@
+"""Every one of the forty sources: facts present, and its simulated archive annotated as its sheet says."""
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import archives
+import archives_idr
+import pytest
+
+from builder.rows import annotate_source
+from builder.sources import SOURCES
+from builder.sources.base import Archive
+from builder.vocabulary import load_vocabulary
+from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+
+MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
+COLUMNS = (*CATEGORIES, "microscopy")
+DATABASES = {
+    *("Broad Bioimage Benchmark Collection", "Image Data Resource", "Recursion", "Kaggle", "Cell Image Library"),
+}
+
+
+def annotated(name: str, folder: Path):
+    return annotate_source(SOURCES[name], folder, load_vocabulary())
+
+
+def test_forty_sources_and_a_simulated_archive_for_each():
+    assert len(SOURCES) == 40
+    assert set(MAKERS) == set(SOURCES)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_facts(name: str):
+    source = SOURCES[name]
+    assert source.dir_name == name
+    assert source.database in DATABASES
+    assert source.link.startswith("http")
+    assert re.fullmatch(r"cc0|cc-by(-nc)?(-sa|-nd)?-\d\.\d|unverified", source.licence)
+    assert all((source.name, source.citation, source.kind, source.download))
+    assert any(count.what == "fields" for count in source.expected)
+    assert {count.certainty for count in source.expected} <= {"table", "reference", "docs", "inferred"}
+    assert all(count.number > 0 for count in source.expected)
+
+
+def check_simulated_archive(name: str, raw: Path) -> None:
+    folder = raw / name
+    folder.mkdir()
+    expected = MAKERS[name](folder)
+    table, _ = annotated(name, folder)
+    rows = table.to_pylist()
+
+    assert table.schema == ANNOTATION_SCHEMA
+    assert table.num_rows == expected.fields > 0
+    found = {c: {token for row in rows for token in (row[c] or "").split("|")} - {""} for c in COLUMNS}
+    assert {column: found[column] for column in expected.labels} == expected.labels
+    # What a maker does not name is constant, or absent.
+    assert all(len({row[column] for row in rows}) == 1 for column in COLUMNS[:-1] if column not in expected.labels)
+    for row in rows:
+        assert row["channel_files"]
+        assert len(row["channel_files"]) == len(row["channels"])
+        assert all((raw / file).is_file() for file in row["channel_files"]), row["channel_files"]
+        assert (row["dir_name"], row["licence"]) == (name, SOURCES[name].licence)
+        assert row["organism"]
+        assert row["microscopy"]
+        # Brightfield light and fluorescence never share an image.
+        assert len(row["channels"]) == 1 or "brightfield" not in row["channels"]
+    ids = [row["idx"] for row in rows]
+    assert len(set(ids)) == len(ids)
+    assert ids == sorted(ids)
+
+
+def test_all_forty_simulated_archives(tmp_path: Path):
+    """One test, so that it can say how many it checked."""
+    failed = {}
+    checked = []
+    for name in SOURCES:
+        checked.append(name)
+        try:
+            check_simulated_archive(name, tmp_path)
+        except (AssertionError, ValueError) as error:
+            failed[name] = str(error)
+    assert not failed, "\n".join(f"{name}: {error}" for name, error in failed.items())
+    assert len(checked) == 40
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_ids_do_not_depend_on_listing_order_or_on_what_else_is_there(name: str, tmp_path: Path, monkeypatch):
+    folder = tmp_path / name
+    folder.mkdir()
+    MAKERS[name](folder)
+    whole, _ = annotated(name, folder)
+
+    listed = Archive(folder, SOURCES[name]).files
+    monkeypatch.setattr(Archive, "files", property(lambda archive: tuple(reversed(listed))))
+    backwards, _ = annotated(name, folder)
+    assert backwards["idx"].to_pylist() == whole["idx"].to_pylist()
+    monkeypatch.undo()
+
+    images = {file for row in whole.to_pylist() for file in row["channel_files"]}
+    for file in sorted(images)[::2]:
+        (tmp_path / file).unlink()
+    half, _ = annotated(name, folder)
+    kept = set(half["idx"].to_pylist())
+    assert kept <= set(whole["idx"].to_pylist())
+    gone = {row["idx"] for row in whole.to_pylist() if not any((tmp_path / f).exists() for f in row["channel_files"])}
+    assert kept == set(whole["idx"].to_pylist()) - gone
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_unpacked_one_folder_deeper_and_in_upper_case(name: str, tmp_path: Path):
+    folder = tmp_path / "here" / name
+    folder.mkdir(parents=True)
+    MAKERS[name](folder)
+    plain, _ = annotated(name, folder)
+
+    deeper = tmp_path / "deeper" / name
+    shutil.copytree(folder, deeper / "download")
+    for image in sorted(deeper.rglob("*")):
+        if image.is_file() and image.suffix.lower() in {".tif", ".tiff", ".png", ".jpg", ".bmp", ".dib"}:
+            image.rename(image.with_suffix(image.suffix.swapcase()))
+    found, _ = annotated(name, deeper)
+    assert found["idx"].to_pylist() == plain["idx"].to_pylist()
+    assert all(
+        (tmp_path / "deeper" / file).is_file() for files in found["channel_files"].to_pylist() for file in files
+    )
+
+
+def test_a_source_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SOURCES["bbbc013"].licence = "cc0"
