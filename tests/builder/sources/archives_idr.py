@@ -76,9 +76,7 @@ def idr0003(root: Path) -> Expected:
             for channel in ("GFP", "Cherry", "Transmit"):
                 write_image(root / "201301120" / "Images" / folder / f"{stem}--{channel}.tif")
     labels = {"phenotype": set(stress.values()), "gene": {"fmp27 targeted"}, "cell_visible": {"cell body"}}
-    return Expected(
-        6, {"organism": {"yeast"}, "cell_type": {"y6545"}, "microscopy": {"fluorescence", "brightfield"}} | labels
-    )
+    return Expected(6, {"organism": {"yeast"}, "cell_type": {"y6545"}} | labels)
 
 
 def idr0009(root: Path) -> Expected:
@@ -154,7 +152,7 @@ def idr0021(root: Path) -> Expected:
     write_deltavision(root / "Raw-files" / "CENT2" / "Cep192_Centrin_20101014" / name)
     write_deltavision(root / "Raw-files" / "CEP192-M" / "Cep192_Centrin_20101014" / name, waves=3)
     write_deltavision(root / "Raw-files" / "CEP120" / "20111106" / "Cep120_1_SIR_PRJ.dv")
-    labels = {"cell_type": {"hela"}, "cell_visible": {"centrosome"}, "microscopy": {"super_resolution"}}
+    labels = {"cell_type": {"hela"}, "cell_visible": {"centrosome"}}
     return Expected(3, {"organism": {"human"}} | labels)
 
 
@@ -175,7 +173,7 @@ def idr0037(root: Path) -> Expected:
         for field in (1, 9):
             for channel in (1, 2, 3, 4):
                 write_image(root / "images" / folder / "Images" / operetta(row, column, field, channel))
-    labels = {"cell_type": {"a1atd-ipsc patient 1", "hpsi0813i-ffdm_3"}, "microscopy": {"fluorescence", "brightfield"}}
+    labels = {"cell_type": {"a1atd-ipsc patient 1", "hpsi0813i-ffdm_3"}}
     return Expected(8, {"organism": {"human"}, "cell_visible": {"nucleus", "cell membrane", "cell body"}} | labels)
 
 
@@ -193,7 +191,7 @@ def idr0041(root: Path) -> Expected:
             write_stack(root / below / f"{image}.tif", 93)
     write_stack(root / "mitotic_cell_atlas" / "140411_KIF11_MitoSys1" / "Calibration" / "beads.tif", 3)
     write_table(root / "idr0041-experimentA-annotation.csv", columns, rows)
-    labels = {"cell_type": {"hela"}, "gene": {"kif11 targeted"}, "microscopy": {"confocal"}}
+    labels = {"cell_type": {"hela"}, "gene": {"kif11 targeted"}, "cell_visible": {"nucleus"}}
     return Expected(2, {"organism": {"human"}} | labels)
 
 
@@ -221,7 +219,7 @@ def idr0067(root: Path) -> Expected:
     write_stack(projected, 2)
     write_deltavision(reference, waves=1)
     write_image(root / "Figure 5" / "Figure 5A" / "tomogram.tif")
-    labels = {"cell_visible": {"hsp104", "cell body"}, "microscopy": {"fluorescence", "brightfield"}}
+    labels = {"cell_visible": {"hsp104", "cell body"}}
     return Expected(4, {"organism": {"yeast"}, "cell_type": {"sk1"}} | labels)
 
 
@@ -349,7 +347,8 @@ def idr0093(root: Path) -> Expected:
             for channel in range(1, 6):
                 name = f"{plate}_{well}_T0001F{site:03d}L01A01Z01C{channel:02d}.tif"
                 write_image(root / "20200901-rsync" / folder / name)
-    labels = {"sirna": {"s10427", "s21749"}, "gene": {"kif11 targeted"}, "microscopy": {"confocal"}}
+    shown = {"nucleus", "pcna", "rna", "cell body"}
+    labels = {"sirna": {"s10427", "s21749"}, "gene": {"kif11 targeted"}, "cell_visible": shown}
     return Expected(4, {"organism": {"human"}, "cell_type": {"hela"}} | labels)
 
 
@@ -422,7 +421,8 @@ def rec_rxrx19b(root: Path) -> Expected:
     ]
     _rxrx(root / "rxrx19b", rows, ["disease_condition", "treatment", "treatment_conc", "SMILES"], channels=6)
     labels = {"cell_type": {"huvec"}, "phenotype": {"healthy", "storm-severe"}, "compound": {"tamoxifen"}}
-    return Expected(3, {"organism": {"human"}} | labels)
+    shown = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
+    return Expected(3, {"organism": {"human"}, "cell_visible": shown} | labels)
 
 
 MAKERS: dict[str, Callable[[Path], Expected]] = {
