@@ -5,9 +5,9 @@ from .bbbc021 import BBBC021
 from .coos7 import COOS7
 from .cyclops import CYCLOPS
 from .folder import FOLDER
+from .inputs import FeatureTable, read_feature_table
 from .nsc import NscResult, nsc_accuracy
 from .recipes import RECIPES, BenchmarkRecipe, load_recipe
-from .tables import FeatureTable, read_feature_table
 
 BENCHMARKS: dict[str, Benchmark] = {
     "bbbc021": BBBC021,

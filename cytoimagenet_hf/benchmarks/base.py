@@ -15,8 +15,8 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import read_image, to_gray
 
+from .inputs import FeatureTable
 from .recipes import BenchmarkRecipe
-from .tables import FeatureTable
 
 Array = npt.NDArray[Any]
 
@@ -102,6 +102,7 @@ class Benchmark:
         protocol: one sentence for tables and cards.
         load: (root, recipe, *, images=True, ...) → items; `images=False` when features are at hand already.
         score: (features, items, recipe, seed) → one Score per scored set.
+        listed_from_set: the published code listed these items from a set, in arbitrary order (FACTS E2).
         profile_items: (root, recipe, metadata of a profile table) → items, where ready profiles are supported.
     """
 
@@ -112,6 +113,7 @@ class Benchmark:
     protocol: str
     load: Loader
     score: Scorer
+    listed_from_set: bool = False
     profile_items: Callable[[Path, BenchmarkRecipe, pd.DataFrame], list[Item]] | None = None
 
 

@@ -15,10 +15,10 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
 
 from .base import Benchmark, Item, Score, column
+from .inputs import FeatureTable
 from .nsc import nsc_accuracy
 from .recipes import BenchmarkRecipe
 from .scaling import standardise, standardise_by_controls
-from .tables import FeatureTable
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "

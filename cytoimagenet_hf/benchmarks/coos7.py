@@ -12,9 +12,9 @@ import numpy as np
 from cytoimagenet_hf.errors import InputError
 
 from .base import Benchmark, Item, Plane, Score, class_folders, labels_of, paired_files
+from .inputs import FeatureTable
 from .protocols import NEIGHBOURS, predict_transfer
 from .recipes import BenchmarkRecipe
-from .tables import FeatureTable
 
 WHERE = (
     "download the five HDF5 files of COOS-7 from Zenodo (https://arxiv.org/abs/1906.07282 has the link), or lay the "
@@ -93,6 +93,7 @@ COOS7 = Benchmark(
     protocol="11-NN, Euclidean, fitted on train, predicting each test set",
     load=load,
     score=score,
+    listed_from_set=True,
 )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from cytoimagenet_hf.errors import InputError
 
 from .base import Benchmark, Item, Score, class_folders, labels_of, paired_files
+from .inputs import FeatureTable
 from .protocols import NEIGHBOURS, predict_leave_one_out
 from .recipes import BenchmarkRecipe
-from .tables import FeatureTable
 
 WHERE = (
     "download http://spidey.ccbr.utoronto.ca/~okraus/DeepLoc_full_datasets.zip or Kaggle's "
@@ -80,4 +80,5 @@ CYCLOPS = Benchmark(
     protocol="11-NN, Euclidean, leave-one-out",
     load=load,
     score=score,
+    listed_from_set=True,
 )

@@ -16,9 +16,9 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 
 from .base import Array, Benchmark, Item, Score, class_folders, labels_of, paired_files
+from .inputs import FeatureTable
 from .protocols import NEIGHBOURS, predict_leave_group_out, predict_leave_one_out
 from .recipes import BenchmarkRecipe
-from .tables import FeatureTable
 
 WHERE = (
     "lay the images out as <root>/<class>/<image>, or as <root>/<class>/<stem>_<channel>.<extension> with --channels; "

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.feature_tables import as_matrix, metadata_of, read_features
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class FeatureTable:
         return self.values if np.array_equal(order, np.arange(len(self.values))) else self.values[order]
 
     @property
+    def is_profile(self) -> bool:
+        """Whether rows are wells: plate and well are known."""
+        return self.metadata is not None and {"plate", "well"} <= set(self.metadata.columns)
+
+    @property
     def fingerprint(self) -> str:
         """Hash of ids and values: equal features, equal fingerprint."""
         digest = hashlib.sha256("\n".join(map(str, self.ids)).encode())
@@ -77,13 +83,7 @@ class FeatureTable:
 
 def from_arrow(table: pa.Table, *, name: str, about: dict[str, Any] | None = None) -> FeatureTable:
     """A table with columns `id` and `features` (lists of one length), as extraction writes it."""
-    lists = table["features"].combine_chunks()
-    flat = lists.flatten().to_numpy(zero_copy_only=False)
-    if lists.null_count or len(table) == 0 or flat.size % len(table):
-        raise InputError(f"{name}: the lists in `features` are missing or differ in length")
-    return FeatureTable(
-        name, np.array(table["id"].to_pylist(), dtype=object), flat.reshape(len(table), -1), about=about or {}
-    )
+    return FeatureTable(name, np.array(table["id"].to_pylist(), dtype=object), as_matrix(table), about=about or {})
 
 
 def read_feature_table(path: str | Path) -> FeatureTable:
@@ -100,10 +100,10 @@ def read_feature_table(path: str | Path) -> FeatureTable:
         raise InputError(f"{file} is no file: --features takes a Parquet or CSV table")
     about = {"features_file": file.name}
     if file.suffix == ".parquet":
-        table = pq.read_table(file)
-        if {"id", "features"} <= set(table.column_names):
-            return from_arrow(table, name=file.stem, about=about)
-        frame = table.to_pandas()
+        if {"id", "features"} <= set(pq.read_schema(file).names):
+            table = read_features(file)
+            return from_arrow(table, name=file.stem, about=metadata_of(table) | about)
+        frame = pd.read_parquet(file)
     else:
         frame = pd.read_csv(file, index_col=False, low_memory=False)
     return _from_wide(frame, name=file.name.split(".")[0], about=about)

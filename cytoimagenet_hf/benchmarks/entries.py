@@ -1,0 +1,166 @@
+"""What is scored on a task: models, feature tables, fusions with controls, baselines; each built when used."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .base import Benchmark, Item
+from .baselines import pixel_baselines
+from .contamination import training_sources
+from .extraction import Model, cached_features, fingerprint_items, load_model
+from .fusion import fuse, random_features, shuffle_within_class
+from .inputs import FeatureTable
+from .recipes import BenchmarkRecipe
+
+_NEVER_TRAINED = frozenset[str]()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One column of the table.
+
+    Attributes:
+        name: unique within a run.
+        kind: `model`, `fusion`, `control` or `baseline`.
+        build: makes the features, so that no more than one table and its parts are in memory.
+        sources: training sources, None when unknown.
+        about: for the record.
+    """
+
+    name: str
+    kind: str
+    build: Callable[[], FeatureTable]
+    sources: frozenset[str] | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def model_entries(
+    models: Iterable[Model],
+    items: Sequence[Item],
+    *,
+    methods: Sequence[str],
+    cache: Path,
+    batch_size: int,
+    kind: str = "model",
+) -> list[Entry]:
+    """One entry per model and method; the method is part of the name when there are several."""
+    fingerprint = fingerprint_items(items)
+    return [
+        Entry(
+            model.name if len(methods) == 1 else f"{model.name} [{method}]",
+            kind,
+            partial(
+                cached_features,
+                model,
+                items,
+                method=method,
+                items_fingerprint=fingerprint,
+                cache=cache,
+                batch_size=batch_size,
+            ),
+            training_sources(model.spec, declared=model.training_sources),
+            {"model": model.spec, "method": method, "weights": model.fingerprint},
+        )
+        for method in methods
+        for model in models
+    ]
+
+
+def table_entry(table: FeatureTable) -> Entry:
+    """A ready feature table: what it was trained on is known by its name alone."""
+    about = {key: value for key, value in table.about.items() if key != "features"}
+    return Entry(table.name, "model", lambda: table, training_sources(table.name), about)
+
+
+def fusion_entries(
+    entries: Sequence[Entry],
+    items: Sequence[Item],
+    benchmark: Benchmark,
+    *,
+    recipe: BenchmarkRecipe,
+    seed: int,
+    noise: Callable[[Entry], Entry | None],
+) -> list[Entry]:
+    """Every two entries of one method side by side, each followed by its three controls.
+
+    Args:
+        entries: models or tables.
+        items: their images or wells.
+        benchmark: whether the original joined this set's rows by an arbitrary position.
+        recipe: how rows are joined (FACTS E2).
+        seed: of the shuffles.
+        noise: the random partner of an entry; None for those that are random themselves.
+    """
+    found = []
+    for a, b in combinations(entries, 2):
+        if a.about.get("method") != b.about.get("method"):
+            continue
+        misjoined = recipe.fusion_join == "position" and benchmark.listed_from_set
+        second = _shuffled(b, items, seed) if misjoined else b.build
+        found.append(_fusion(a, b.name, second, "fusion", sources=_union(a.sources, b.sources)))
+        found.append(_fusion(a, a.name, a.build, "control", sources=a.sources))
+        random = noise(a)
+        if random is not None:
+            found.append(_fusion(a, random.name, random.build, "control", sources=a.sources))
+        found.append(
+            _fusion(
+                a,
+                f"{b.name} shuffled within class",
+                _shuffled(b, items, seed),
+                "control",
+                sources=_union(a.sources, b.sources),
+            )
+        )
+    return list({entry.name: entry for entry in found}.values())
+
+
+def baseline_entries(
+    items: Sequence[Item],
+    *,
+    seed: int,
+    random_nets: int,
+    methods: Sequence[str],
+    cache: Path,
+    batch_size: int,
+) -> list[Entry]:
+    """Random nets of several seeds, and features of pixels."""
+    nets = [load_model(f"random net {number}=random:{number}") for number in range(seed, seed + random_nets)]
+    pixels: dict[str, FeatureTable] = {}
+
+    def pixel_table(name: str) -> FeatureTable:
+        if not pixels:
+            pixels.update(pixel_baselines(items, seed=seed))
+        return pixels[name]
+
+    return model_entries(nets, items, methods=methods[:1], cache=cache, batch_size=batch_size, kind="baseline") + [
+        Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED)
+        for name in ("pixel PCA", "intensity histogram", "foreground area")
+    ]
+
+
+def noise_entry(table: Entry, items: Sequence[Item], *, seed: int) -> Entry:
+    """A random partner for a table that came without images."""
+    ids = np.array([item.id for item in items], dtype=object)
+    return Entry(
+        "noise", "baseline", lambda: random_features(ids, table.build().values.shape[1], seed=seed), _NEVER_TRAINED
+    )
+
+
+def _fusion(
+    a: Entry, second_name: str, second: Callable[[], FeatureTable], kind: str, *, sources: frozenset[str] | None
+) -> Entry:
+    name = f"{a.name} + {second_name}"
+    return Entry(name, kind, lambda: fuse(a.build(), second(), name=name), sources, {"method": a.about.get("method")})
+
+
+def _shuffled(entry: Entry, items: Sequence[Item], seed: int) -> Callable[[], FeatureTable]:
+    return lambda: shuffle_within_class(entry.build(), items, seed=seed)
+
+
+def _union(first: frozenset[str] | None, second: frozenset[str] | None) -> frozenset[str] | None:
+    return None if first is None or second is None else first | second

@@ -1,0 +1,63 @@
+"""Two models' features side by side, joined by id, and the controls without which a gain means nothing (FACTS E2)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.seeding import derive_rng
+
+from .base import Item
+from .inputs import FeatureTable
+
+CONTROLS_NOTE = (
+    "A fusion A + B is worth what it gains over its controls, not over A alone. A + A has the neighbours of A: any "
+    "other number is an error. A + random net tells what more dimensions give without pretraining. A + B shuffled "
+    "within class joins two different images of one class, so the label leaks into the features: its accuracy is no "
+    "result, and a fusion that comes near it should be searched for rows joined wrongly."
+)
+
+
+def fuse(first: FeatureTable, second: FeatureTable, *, name: str) -> FeatureTable:
+    """Both tables' features side by side for the ids of the first.
+
+    Raises:
+        InputError: the tables do not describe the same ids.
+
+    Example:
+        >>> a = FeatureTable("a", np.array(["x", "y"]), np.array([[1.0], [2.0]]))
+        >>> b = FeatureTable("b", np.array(["y", "x"]), np.array([[20.0], [10.0]]))
+        >>> fuse(a, b, name="a + b").values.tolist()
+        [[1.0, 10.0], [2.0, 20.0]]
+    """
+    extra = sorted(set(second.ids) - set(first.ids))
+    if extra:
+        raise InputError(
+            f"{second.name} has {len(extra)} ids that {first.name} lacks, such as {extra[:3]}: fuse like with like"
+        )
+    values = np.hstack([first.values, second.rows(first.ids)])
+    return FeatureTable(name, first.ids, values, first.metadata, {"fused": [first.about, second.about]})
+
+
+def shuffle_within_class(table: FeatureTable, items: Sequence[Item], *, seed: int) -> FeatureTable:
+    """The table with its rows exchanged among items of one label (and one split): every row lies about its id.
+
+    The control that shows what misaligned rows do, and what the recipe `published` does where the original listed its
+    cells from a set.
+    """
+    ids = np.array([item.id for item in items], dtype=object)
+    strata = np.array([f"{item.groups.get('split', '')}\x1f{item.label}" for item in items])
+    source = np.arange(len(ids))
+    for stratum in np.unique(strata):
+        rows = (strata == stratum).nonzero()[0]
+        rows = rows[np.argsort(ids[rows].astype(str))]  # the same exchange, whatever the order of the items
+        source[rows] = rows[derive_rng(seed, "shuffle-within-class", stratum).permutation(len(rows))]
+    return FeatureTable(f"{table.name} shuffled within class", ids, table.rows(ids[source]), None, table.about)
+
+
+def random_features(ids: npt.NDArray[Any], width: int, *, seed: int, name: str = "noise") -> FeatureTable:
+    """Features that know nothing: the random partner of tables that came without images."""
+    values = derive_rng(seed, "random-features").normal(size=(len(ids), width)).astype(np.float32)
+    return FeatureTable(name, ids, values)

@@ -1,0 +1,52 @@
+"""Results on disk: the record, the predictions behind it, tables in three languages, figures."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cytoimagenet_hf.files import atomic_path, write_json
+
+from .figures import save_figures
+from .suite import Results
+from .table import result_tables, to_html, to_latex, to_markdown
+
+
+def write_report(results: Results, folder: Path, *, seed: int, figures: bool = True) -> None:
+    """Write `results.json`, `predictions.parquet`, `table.md`, `table.tex`, `table.html` and `figures/*.png`.
+
+    Args:
+        results: of `run_suite`.
+        folder: made when absent; files of an earlier report are replaced.
+        seed: of the projections in the figures.
+        figures: whether to draw.
+    """
+    write_json(folder / "results.json", results.record)
+    with atomic_path(folder / "predictions.parquet") as temporary:
+        pq.write_table(predictions_table(results), temporary)
+    tables = result_tables(results.record)
+    for name, render in (("table.md", to_markdown), ("table.tex", to_latex), ("table.html", to_html)):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text("\n".join(render(table) for table in tables), encoding="utf-8")
+    if figures:
+        save_figures(results, folder / "figures", seed=seed)
+
+
+def predictions_table(results: Results) -> pa.Table:
+    """One row per entry, set and item: entry, set, id, reference, prediction, cluster."""
+    parts = [
+        pa.table(
+            {
+                "entry": pa.array([entry] * len(score.ids), pa.string()),
+                "set": pa.array([name] * len(score.ids), pa.string()),
+                "id": pa.array(score.ids, pa.string()),
+                "reference": pa.array(score.references, pa.string()),
+                "prediction": pa.array(score.predictions, pa.string()),
+                "cluster": pa.array(
+                    [None] * len(score.ids) if score.clusters is None else score.clusters, pa.string()
+                ),
+            }
+        )
+        for (entry, name), score in results.scores.items()
+    ]
+    return pa.concat_tables(parts)

@@ -1,0 +1,72 @@
+"""From what a caller wrote (`bbbc021`, `folder:PATH`, data folders) to benchmarks with their folders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from cytoimagenet_hf.errors import InputError
+
+from . import BENCHMARKS
+from .base import Benchmark
+from .folder import configured
+from .protocols import NEIGHBOURS
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Options that only some benchmarks know."""
+
+    channels: tuple[str, ...] = ()
+    group: str | None = None
+    k: int = NEIGHBOURS
+    image_key: str = "data"
+    label_key: str = "labels"
+
+
+def find_tasks(
+    names: Sequence[str], data: Sequence[Path], options: TaskOptions = TaskOptions()
+) -> tuple[tuple[Benchmark, Path], ...]:
+    """Pair every task with its folder.
+
+    Args:
+        names: keys of `BENCHMARKS`, or `folder:PATH`.
+        data: one folder per task that needs one, in order; or a single one: the task's own, or one that holds a folder
+            named after each task.
+        options: for the benchmarks that know them.
+
+    Raises:
+        InputError: an unknown task, or another number of folders than tasks.
+    """
+    wanting = [name for name in names if not name.startswith("folder:")]
+    unknown = [name for name in wanting if name not in BENCHMARKS or name == "folder"]
+    if unknown:
+        known = ", ".join(name for name in BENCHMARKS if name != "folder")
+        raise InputError(f"unknown task {unknown[0]!r}: choose {known} or folder:PATH")
+    if wanting and len(data) not in (1, len(wanting)):
+        raise InputError(f"{len(wanting)} tasks need --data once each, or one folder that holds them; got {len(data)}")
+    roots = iter(_roots(wanting, data))
+    return tuple(
+        (_folder(Path(name.partition(":")[2]), options), Path(name.partition(":")[2]))
+        if name.startswith("folder:")
+        else (_with_options(BENCHMARKS[name], options), next(roots))
+        for name in names
+    )
+
+
+def _roots(names: Sequence[str], data: Sequence[Path]) -> list[Path]:
+    if len(data) == len(names) > 1:
+        return list(data)
+    # One folder: the task's own, or a parent of folders named after the tasks.
+    return [data[0] / name if (data[0] / name).is_dir() else data[0] for name in names]
+
+
+def _folder(root: Path, options: TaskOptions) -> Benchmark:
+    benchmark = configured(channels=options.channels, group=options.group, k=options.k)
+    return replace(benchmark, title=f"{root.name} (folder per class)")
+
+
+def _with_options(benchmark: Benchmark, options: TaskOptions) -> Benchmark:
+    if benchmark.name != "coos7":
+        return benchmark
+    return replace(benchmark, load=partial(benchmark.load, image_key=options.image_key, label_key=options.label_key))

@@ -1,0 +1,216 @@
+"""All tasks on all models or feature tables: one call, one results record, resumable.
+
+Features that the cache holds are not extracted again. The record names the configuration, versions and hashes that
+made it; scores keep their predictions, so that any two entries can be compared item by item.
+"""
+
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.seeding import derive_rng
+
+from .base import Benchmark, Item, Score
+from .compare import compare_pairs, summarise
+from .contamination import marks, overlaps
+from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
+from .extraction import Model, load_model
+from .fusion import CONTROLS_NOTE
+from .inputs import FeatureTable, read_feature_table
+from .recipes import RECIPES, BenchmarkRecipe
+
+_SAMPLE = 2000  # items of a scatter plot
+_VERSIONED = ("cytoimagenet-hf", "numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to run; `run_suite` runs it.
+
+    Attributes:
+        tasks: benchmarks, each with the folder of its files.
+        models: specs that `extraction.load_model` takes.
+        features: ready feature tables (Parquet, CSV).
+        methods: extraction methods.
+        recipe: of the benchmarks.
+        seed: of everything drawn: random nets, folds, bootstrap, shuffles.
+        fuse: also score every two models (or tables) side by side, with their controls.
+        baselines: also score random nets and features of pixels.
+        random_nets: how many random nets the baselines have.
+        batch_size: images per step of extraction.
+        cache: folder of extracted features; None keeps them for this run only.
+    """
+
+    tasks: tuple[tuple[Benchmark, Path], ...]
+    models: tuple[str, ...] = ()
+    features: tuple[Path, ...] = ()
+    methods: tuple[str, ...] = ("concat-norm",)
+    recipe: BenchmarkRecipe = RECIPES["corrected"]
+    seed: int = 0
+    fuse: bool = False
+    baselines: bool = False
+    random_nets: int = 3
+    batch_size: int = 64
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Features of some items, in the order of their ids."""
+
+    labels: list[str]
+    values: npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run.
+
+    Attributes:
+        record: ready for JSON: config, versions, entries, scores, comparisons.
+        scores: (entry, set) → predictions.
+        samples: (model, task) → labels and features of some items, for scatter plots.
+    """
+
+    record: dict[str, Any]
+    scores: dict[tuple[str, str], Score]
+    samples: dict[tuple[str, str], Sample]
+
+
+def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: None) -> Results:
+    """Score every entry on every task.
+
+    Args:
+        suite: what to run.
+        report: told what is being done, one line a step.
+
+    Raises:
+        InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.
+    """
+    if not (suite.models or suite.features or suite.baselines):
+        raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
+    if suite.fuse and len(suite.models) + len(suite.features) < 2:
+        raise InputError("a fusion takes two models or feature tables: name another")
+    models = [load_model(spec, seed=suite.seed) for spec in suite.models]
+    tables = [read_feature_table(path) for path in suite.features]
+    scores: dict[tuple[str, str], Score] = {}
+    samples: dict[tuple[str, str], Sample] = {}
+    described: dict[str, dict[str, Any]] = {}
+    summaries: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for benchmark, root in suite.tasks:
+            seen: set[str] = set()
+            for items, entries in _rounds(suite, benchmark, root, models, tables, suite.cache or Path(scratch)):
+                for entry in entries:
+                    if entry.name in seen:
+                        raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
+                    seen.add(entry.name)
+                    report(f"{benchmark.name}: {entry.name}")
+                    described.setdefault(entry.name, {"name": entry.name, "kind": entry.kind, **entry.about})
+                    table = entry.build()
+                    if entry.kind == "model":
+                        samples[entry.name, benchmark.name] = _sample(table, items, suite.seed)
+                    for score in benchmark.score(table, items, suite.recipe, suite.seed):
+                        scores[entry.name, score.name] = score
+                        summaries.append(_summary(benchmark, entry, score, suite.seed))
+    sets = list(dict.fromkeys(summary["set"] for summary in summaries))
+    record = {
+        "config": _config(suite),
+        "versions": _versions(),
+        "entries": list(described.values()),
+        "scores": summaries,
+        "comparisons": compare_pairs(scores, entries=list(described), sets=sets),
+        "controls_note": CONTROLS_NOTE if suite.fuse else None,
+    }
+    return Results(record, scores, samples)
+
+
+def _rounds(
+    suite: Suite,
+    benchmark: Benchmark,
+    root: Path,
+    models: list[Model],
+    tables: list[FeatureTable],
+    cache: Path,
+) -> Iterator[tuple[list[Item], list[Entry]]]:
+    """Entries that share their items: first all that describe images, then profiles of wells."""
+    profiles = [table for table in tables if benchmark.profile_items and table.is_profile]
+    by_id = [table_entry(table) for table in tables if not any(table is profile for profile in profiles)]
+    if models or suite.baselines or by_id:
+        items = benchmark.load(root, suite.recipe, images=bool(models or suite.baselines))
+        options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "batch_size": suite.batch_size}
+        entries = model_entries(models, items, **options) if models else []
+        if suite.fuse:
+            entries += _fusions(suite, benchmark, items, entries, by_id, options)
+        yield items, entries + by_id
+        if suite.baselines:
+            yield items, baseline_entries(items, seed=suite.seed, random_nets=suite.random_nets, **options)
+    # Profiles that are to be fused describe the same wells; else each has its own.
+    together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
+    for group in together:
+        items = benchmark.profile_items(root, suite.recipe, group[0].metadata)  # type: ignore[misc, arg-type]
+        entries = [table_entry(table) for table in group]
+        yield items, entries + (_fusions(suite, benchmark, items, [], entries, {}) if len(group) > 1 else [])
+
+
+def _fusions(
+    suite: Suite,
+    benchmark: Benchmark,
+    items: list[Item],
+    models: list[Entry],
+    tables: list[Entry],
+    options: dict[str, Any],
+) -> list[Entry]:
+    """Fusions of models, whose random partner is an untrained net, and of tables, whose partner is noise."""
+    shared: dict[str, Any] = {"recipe": suite.recipe, "seed": suite.seed}
+
+    def random_net(entry: Entry) -> Entry | None:
+        net = load_model(f"random net=random:{suite.seed + 1}")
+        return model_entries([net], items, **options | {"methods": (entry.about["method"],)})[0]
+
+    return fusion_entries(models, items, benchmark, noise=random_net, **shared) + fusion_entries(
+        tables, items, benchmark, noise=lambda entry: noise_entry(entry, items, seed=suite.seed), **shared
+    )
+
+
+def _sample(table: FeatureTable, items: list[Item], seed: int) -> Sample:
+    chosen = derive_rng(seed, "sample").permutation(len(items))[:_SAMPLE]
+    some = [items[row] for row in sorted(chosen)]
+    return Sample([item.label for item in some], table.rows([item.id for item in some]))
+
+
+def _summary(benchmark: Benchmark, entry: Entry, score: Score, seed: int) -> dict[str, Any]:
+    found = overlaps(benchmark.name, entry.sources)
+    return {
+        "task": benchmark.name,
+        "entry": entry.name,
+        "kind": entry.kind,
+        **summarise(score, seed=seed),
+        "marks": marks(found),
+        "contamination": [asdict(overlap) for overlap in found],
+    }
+
+
+def _config(suite: Suite) -> dict[str, Any]:
+    return {
+        "tasks": [benchmark.name for benchmark, _ in suite.tasks],
+        "models": list(suite.models),
+        "features": [{"file": path.name, "sha256": file_sha256(path)} for path in suite.features],
+        "methods": list(suite.methods),
+        "recipe": asdict(suite.recipe),
+        "seed": suite.seed,
+        "fuse": suite.fuse,
+        "baselines": suite.baselines,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _VERSIONED}

@@ -1,0 +1,92 @@
+"""`cytoimagenet benchmark`: the transfer benchmarks on models or ready features."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    task: Annotated[
+        list[str], typer.Option(help="bbbc021, coos7, cyclops or folder:PATH; give it again for several.")
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of the files, one per task in the same order; or one that holds a folder per task."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED; NAME=… names it."),
+    ] = None,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="concat-norm, concat-raw, merge-norm, merge-raw, or all.")
+    ] = "concat-norm",
+    fuse: Annotated[bool, typer.Option("--fuse", help="Also every two side by side, with their controls.")] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
+    ] = False,
+    recipe: Annotated[str, typer.Option(help="published or corrected.")] = "corrected",
+    scaler: Annotated[
+        str | None, typer.Option(help="Scale otherwise than the recipe: none, all, controls or other.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random nets, folds, bootstrap and shuffles.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for results.json, predictions, tables and figures.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of extracted features; an interrupted run continues from it.")
+    ] = None,
+    channels: Annotated[
+        str, typer.Option(help="folder: suffixes of the channel files in stain order, such as gfp,rfp.")
+    ] = "",
+    group: Annotated[str | None, typer.Option(help="folder: column that names groups, left out together.")] = None,
+    k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
+    image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
+    label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
+    batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results record as JSON.")] = False,
+) -> None:
+    """Score features by nearest neighbours; intervals, paired tests, controls and contamination marks included.
+
+    Example: cytoimagenet benchmark --task bbbc021 --data /data/bbbc021 --model runs/b0/model --model random --fuse
+    """
+    import json
+
+    from rich.console import Console
+
+    from cytoimagenet_hf.benchmarks.recipes import load_recipe
+    from cytoimagenet_hf.benchmarks.report import write_report
+    from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
+    from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+    from cytoimagenet_hf.benchmarks.table import result_tables, to_rich
+    from cytoimagenet_hf.models import METHODS
+
+    suffixes = tuple(part.strip() for part in channels.split(",") if part.strip())
+    options = TaskOptions(suffixes, group, k, image_key, label_key)
+    suite = Suite(
+        tasks=find_tasks(task, data or [], options),
+        models=tuple(model or ()),
+        features=tuple(features or ()),
+        methods=tuple(METHODS) if method == "all" else (method,),
+        recipe=load_recipe(recipe, scaler=scaler),
+        seed=seed,
+        fuse=fuse,
+        baselines=baselines,
+        batch_size=batch_size,
+        cache=cache,
+    )
+    console = Console(stderr=as_json)
+    results = run_suite(suite, report=lambda message: console.print(message, style="dim", markup=False))
+    if output is not None:
+        write_report(results, output, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(results.record, indent=2))
+        return
+    for table in result_tables(results.record):
+        console.print(to_rich(table))
+    if output is not None:
+        console.print(f"written to {output}")
