@@ -75,11 +75,11 @@ def _epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
     with progress:
         while state["step"] < steps:
             set_learning_rate(run.optimizer, learning_rate(config, state["global_step"], config.epochs * steps))
-            _seed_dropout(run)
             for part in range(config.accumulate):
                 batch, images = next(inputs)
                 labels = batch.labels.to(accelerator.device, non_blocking=True)
                 last = part == config.accumulate - 1
+                _seed_dropout(run, part)  # after the batch: starting a loader draws a number, too
                 with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
                     logits = run.model(pixel_values=images).logits.float()
                     loss = functional.cross_entropy(
@@ -183,9 +183,9 @@ def _save(run: Run, tally: Tally | None) -> None:
     run.accelerator.wait_for_everyone()
 
 
-def _seed_dropout(run: Run) -> None:
-    """Seed torch for this step and process: what layers draw needs no generator state in the checkpoint."""
-    place = f"{run.state['global_step']}/{run.accelerator.process_index}"
+def _seed_dropout(run: Run, part: int) -> None:
+    """Seed torch for this forward pass and process: what layers draw needs no generator state in the checkpoint."""
+    place = f"{run.state['global_step']}/{part}/{run.accelerator.process_index}"
     torch.manual_seed(int(derive_rng(run.config.seed, "dropout", place).integers(2**63)))
 
 
