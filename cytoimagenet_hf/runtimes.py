@@ -24,6 +24,7 @@ from cytoimagenet_hf.models.pooling import pooled
 class Runner:
     """`pixel_values` float32 (N, 3, H, W) on `device` to features float32 (N, D) on the CPU."""
 
+    name: str
     run: Callable[[torch.Tensor], torch.Tensor]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
@@ -35,8 +36,8 @@ class Runner:
 
 def make_runner(
     model: PreTrainedModel,
-    *,
     backend: str = "torch",
+    *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> Runner:
@@ -74,7 +75,7 @@ def _torch(model: PreTrainedModel, device: str | torch.device | None, dtype: tor
             for module, mode in modes.items():
                 module.training = mode
 
-    return Runner(run, place, precision)
+    return Runner("torch", run, place, precision)
 
 
 def _onnxruntime(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
@@ -100,7 +101,10 @@ def _onnxruntime(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
             verbose=False,
         )
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return Runner(lambda pixels: torch.from_numpy(session.run(None, {"pixel_values": pixels.contiguous().numpy()})[0]))
+    return Runner(
+        "onnxruntime",
+        lambda pixels: torch.from_numpy(session.run(None, {"pixel_values": pixels.contiguous().numpy()})[0]),
+    )
 
 
 def _openvino(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
@@ -114,7 +118,7 @@ def _openvino(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
     compiled = openvino.compile_model(
         graph, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
     )
-    return Runner(lambda pixels: torch.from_numpy(compiled(pixels.contiguous().numpy())[0].copy()))
+    return Runner("openvino", lambda pixels: torch.from_numpy(compiled(pixels.contiguous().numpy())[0].copy()))
 
 
 BACKENDS: dict[str, Callable[[PreTrainedModel, Any, Any], Runner]] = {

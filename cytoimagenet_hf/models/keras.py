@@ -18,8 +18,10 @@ import torch
 from transformers import EfficientNetForImageClassification, EfficientNetModel
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import file_sha256
 
 from .efficientnet import build_efficientnet
+from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS, Record
 
 Array = npt.NDArray[Any]
@@ -136,6 +138,41 @@ def keras_record(h5_path: str | Path, *, scaling: str | None = None) -> Record:
     # Since 2.9 a second rescaling divides by the root of the deviation again, for ImageNet weights only.
     std = variance if "rescaling_1" in names else np.sqrt(variance)
     return {"rescale_factor": 1 / 255, "image_mean": mean.tolist(), "image_std": std.tolist()}
+
+
+def save_converted(
+    model: EfficientNetModel | EfficientNetForImageClassification,
+    record: Record,
+    output: str | Path,
+    *,
+    source: str | Path,
+) -> list[str]:
+    """Write a ported network as a folder that transformers and this package load.
+
+    Args:
+        model: from `convert_keras`.
+        record: from `keras_record`.
+        output: folder of safetensors, configuration, image processor and card.
+        source: the Keras file, named in the card.
+
+    Returns:
+        The names of the files.
+    """
+    from cytoimagenet_hf.cards import model_card
+
+    folder = Path(output)
+    model.save_pretrained(folder)
+    MicroscopyImageProcessor(**record).save_pretrained(folder)
+    card = model_card(
+        name=folder.name,
+        architecture="EfficientNet-B0"
+        if model.config.hidden_dim == 1280
+        else f"EfficientNet, {model.config.hidden_dim} features",
+        preprocessing=record,
+        origin=f"Converted from the Keras weights `{Path(source).name}` (SHA-256 `{file_sha256(source)[:16]}…`).",
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return sorted(file.name for file in folder.iterdir())
 
 
 def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
