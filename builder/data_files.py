@@ -9,12 +9,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Features
+from tqdm.auto import tqdm
+
+from .shards import full_disk_said
+from .stage import require_disk
 
 ROW_GROUP_ROWS = 100
 _ROW_GROUP_BYTES = 32 << 20  # of large whole images fewer: memory stays bounded
@@ -36,6 +40,44 @@ class DataFile:
     def rows(self) -> int:
         """Images in the file."""
         return sum(self.groups)
+
+
+def write_dataset(
+    output: Path,
+    shards: Sequence[Path],
+    keep: npt.NDArray[np.bool_],
+    assigned: pa.Table,
+    *,
+    features: Features,
+    split: Sequence[str],
+    published: Sequence[str],
+) -> list[DataFile]:
+    """Write `data/` from shards, and put it in place of what stood there when it is complete.
+
+    Args:
+        output: the dataset repository. Its card and manifest are removed: they describe what is about to go.
+        shards: in order.
+        keep: which of their images, in order, go into the dataset.
+        assigned: one row per kept image: `label` (code), `path`, `filename` and `png_bytes`.
+        features: of the dataset.
+        split: `train` or `validation` for each kept image.
+        published: the same under the published scheme.
+
+    Returns:
+        The files, as written.
+
+    Raises:
+        InputError: the disk is too small.
+    """
+    files = plan_files(split, published, assigned["png_bytes"].to_pylist())
+    require_disk(output, int(np.sum(assigned["png_bytes"].to_numpy())))
+    for stale in ("README.md", "manifest.json"):
+        (output / stale).unlink(missing_ok=True)
+    number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
+    cells = np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
+    with full_disk_said(output):
+        _write_files(output / "data", files, _batches(shards, keep, assigned, cells, features), features.arrow_schema)
+    return files
 
 
 def plan_files(splits: Sequence[str], published: Sequence[str], png_bytes: Sequence[int]) -> list[DataFile]:
@@ -80,17 +122,13 @@ def _cut_files(sizes: list[int]) -> Iterator[tuple[int, ...]]:
             groups, file_bytes = [], 0
 
 
-def write_files(
-    folder: Path, files: Sequence[DataFile], batches: Iterable[tuple[pa.Table, npt.NDArray[Any]]], schema: pa.Schema
+def _write_files(
+    folder: Path,
+    files: Sequence[DataFile],
+    batches: Iterable[tuple[pa.Table, npt.NDArray[np.int64]]],
+    schema: pa.Schema,
 ) -> None:
-    """Write all files below a new folder, then put it in place of `folder` at once.
-
-    Args:
-        folder: `data` of the dataset; what stood there goes when the new files are complete.
-        files: the plan.
-        batches: tables of `schema` with the cell of each row, as positions in the sorted cells of the plan.
-        schema: `Features.arrow_schema`.
-    """
+    """Write all files below a new folder, then put it in place of `folder`; each batch comes with cell numbers."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -160,7 +198,38 @@ def _replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def cell_numbers(files: Sequence[DataFile], splits: Sequence[str], published: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The cell of each image, as `write_files` numbers them."""
-    number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
-    return np.array([number[cell] for cell in zip(splits, published, strict=True)], dtype=np.int64)
+def _batches(
+    shards: Sequence[Path],
+    keep: npt.NDArray[np.bool_],
+    assigned: pa.Table,
+    cells: npt.NDArray[np.int64],
+    features: Features,
+) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+    """The kept rows of all shards with the columns of the dataset, in the order of the first pass."""
+    row = kept_row = 0
+    with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
+        for path in shards:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=100):
+                    mask = keep[row : row + len(batch)]
+                    table = pa.Table.from_batches([batch]).filter(pa.array(mask))
+                    part = slice(kept_row, kept_row + len(table))
+                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), features), cells[part]
+                    row += len(batch)
+                    kept_row += len(table)
+                    bar.update(len(table))
+
+
+def _with_assigned(table: pa.Table, assigned: pa.Table, features: Features) -> pa.Table:
+    images = table["image"].combine_chunks()
+    content = images.field("bytes") if len(table) else pa.array([], pa.binary())
+    columns = {name: table[name] for name in table.column_names} | {
+        "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
+        **{name: assigned[name] for name in ("label", "path", "filename")},
+    }
+    return pa.table({name: columns[name] for name in features}, schema=features.arrow_schema)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

@@ -6,7 +6,7 @@ shard at a time. What stood in `data/` is replaced at once when the new files ar
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,22 +14,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features
-from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256
+from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.leaks import leak_report
 from cytoimagenet_hf.schema import REJECTION_SCHEMA, dataset_features
 from cytoimagenet_hf.splits import assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
 from .candidates import file_names
-from .data_files import cell_numbers, plan_files, write_files
+from .data_files import write_dataset
 from .recipe import Recipe, as_dict
-from .render_shard import SHARD_SCHEMA, read_report
+from .render_shard import SHARD_SCHEMA
 from .repository import STAGES, write_card, write_manifest
-from .stage import StageSummary, count_reasons, require_disk, write_rejections
+from .shards import finished_reports, list_tasks
+from .stage import StageSummary, count_reasons, write_rejections
 
 _DECIDING = (
     *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
@@ -59,7 +58,7 @@ def publish(
     shards = _finished_shards(output)
     if group not in SHARD_SCHEMA.names:
         raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
-    images = _read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
+    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
     keep, rejections = balance(images, recipe, seed=seed)
     kept = images.filter(pa.array(keep))
     if len(kept) == 0:
@@ -72,19 +71,13 @@ def publish(
         assign_splits(kept, scheme=name, group=group, fraction=recipe.validation_fraction, seed=seed).tolist()
         for name in (scheme, "published")
     )
-    files = plan_files(split, published, kept["png_bytes"].to_pylist())
-    require_disk(output, int(np.sum(kept["png_bytes"].to_numpy())))
-
     labels, names = codes(kept["label"])
     features = dataset_features(names)
-    for stale in ("README.md", "manifest.json"):  # they would describe files that are about to go
-        (output / stale).unlink(missing_ok=True)
     assigned = _assigned(kept, labels, names)
-    batches = _batches(shards, keep, assigned, cell_numbers(files, split, published), features)
-    write_files(output / "data", files, batches, features.arrow_schema)
+    files = write_dataset(output, shards, keep, assigned, features=features, split=split, published=published)
 
     write_rejections(output, "publish", rejections)
-    _unite_rejections(output)
+    unite_rejections(output)
     leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
     summary = StageSummary(
         stage="publish",
@@ -115,23 +108,22 @@ def _finished_shards(output: Path) -> list[Path]:
     plan = output / "shards" / "plan.parquet"
     if not plan.exists():
         raise InputError(f"{plan} is not there: run `python -m builder render` first")
-    identity = file_sha256(plan)
-    count = pq.read_metadata(plan).num_row_groups
-    shards = [plan.parent / f"shard-{number:05d}.parquet" for number in range(count)]
-    unfinished = sum(read_report(path, identity) is None for path in shards)
+    tasks = list_tasks(plan)
+    unfinished = len(tasks) - len(finished_reports(tasks))
     if unfinished:
         raise InputError(
-            f"{unfinished} of {count} shards are not rendered: run `python -m builder render` again, it continues"
+            f"{unfinished} of {len(tasks)} shards are not rendered: run `python -m builder render` again, it continues"
         )
-    return shards
+    return [task.path for task in tasks]
 
 
-def _read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
+def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
+    """Some columns of all images, in the order of the shards."""
     return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
 
 
 def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:
-    """Label code, file name and path of each kept image: `<label folder>-<binary counter>.png`, as published."""
+    """What `write_dataset` adds to each kept image; names are `<label folder>-<binary counter>.png`, as published."""
     folders = _folders(names)
     order = np.lexsort((ranks(kept["image_id"]), labels))
     counts = np.bincount(labels, minlength=len(names))
@@ -145,6 +137,7 @@ def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str
             "filename": [
                 f"{folders[code]}-{number:0{digits[code]}b}.png" for code, number in zip(labels, counter, strict=True)
             ],
+            "png_bytes": kept["png_bytes"],
         }
     )
 
@@ -159,44 +152,7 @@ def _folders(labels: Sequence[str]) -> list[str]:
     return [safe[spelled[label]] for label in labels]
 
 
-def _batches(
-    shards: Sequence[Path],
-    keep: npt.NDArray[np.bool_],
-    assigned: pa.Table,
-    cells: npt.NDArray[np.int64],
-    features: Features,
-) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
-    """The kept rows of all shards with the columns of the dataset, in the order of the first pass."""
-    row = kept_row = 0
-    with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
-        for path in shards:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=100):
-                    mask = keep[row : row + len(batch)]
-                    table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-                    part = slice(kept_row, kept_row + len(table))
-                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), features), cells[part]
-                    row += len(batch)
-                    kept_row += len(table)
-                    bar.update(len(table))
-
-
-def _with_assigned(table: pa.Table, assigned: pa.Table, features: Features) -> pa.Table:
-    images = table["image"].combine_chunks()
-    content = images.field("bytes") if len(table) else pa.array([], pa.binary())
-    columns = {name: table[name] for name in table.column_names} | {
-        "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
-        **{name: assigned[name] for name in assigned.column_names},
-    }
-    return pa.table({name: columns[name] for name in features}, schema=features.arrow_schema)
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _unite_rejections(output: Path) -> None:
+def unite_rejections(output: Path) -> None:
     """rejected.parquet: what was left out at any stage, stage after stage."""
     with (
         atomic_path(output / "rejected.parquet") as temporary,

@@ -1,30 +1,23 @@
 """selection → shards: read, merge channels, quality-check, crop and encode every selected field (paper §2.2, §2.3).
 
 The plan cuts the fields into shards (`render_plan`), each shard is one task on any executor (`render_shard`,
-`executors`), and a shard that is there is done: a build stopped at any moment continues and ends with the same bytes.
+`shards`), and a shard that is there is done: a build stopped at any moment continues and ends with the same bytes.
 """
 
 import concurrent.futures
-import errno
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-from tqdm.auto import tqdm
-
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256
 
 from .crops import Crop, plan_crops
-from .executors import run_tasks
 from .recipe import Recipe, as_dict
 from .render_field import REASONS
 from .render_plan import make_plan
-from .render_shard import ShardReport, ShardTask, read_report, render_shard
+from .render_shard import RenderTask, render_shard
+from .shards import ShardReport, counts_by_source, finished_reports, full_disk_said, list_tasks, run_shards
 from .stage import StageSummary, count_reasons, require_disk, write_rejections
 
 __all__ = ["Crop", "plan_crops", "render"]
@@ -67,17 +60,18 @@ def render(
         raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
-    with _full_disk_said(output):
+    with full_disk_said(output):
         plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
-        tasks = _tasks(Path(raw).resolve(), plan, recipe, seed)
-        _clear_temporary(plan.parent)
-        reports = {task.number: report for task in tasks if (report := read_report(task.path, task.plan_id))}
+        tasks = [
+            RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed) for task in list_tasks(plan)
+        ]
+        reports = finished_reports(tasks)
         todo = [task for task in tasks if task.number not in reports]
-        require_disk(output, sum(task.fields for task in todo) * _BYTES_PER_FIELD)
+        require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
         for task in tasks:
             if task.number in reports and {r.reason for r in reports[task.number].rejections} & set(retry_rejected):
                 todo.append(replace(task, retry=frozenset(retry_rejected)))
-        for report in _shown(run_tasks(render_shard, todo, workers=workers, dask=dask, executor=executor), todo):
+        for report in run_shards(render_shard, todo, unit="field", workers=workers, dask=dask, executor=executor):
             reports[report.number] = report
         write_rejections(output, "render", [rejection for r in reports.values() for rejection in r.rejections])
         summary = _summary(list(reports.values()), recipe, seed, time.perf_counter() - started)
@@ -85,64 +79,17 @@ def render(
     return summary
 
 
-def _tasks(raw: Path, plan: Path, recipe: Recipe, seed: int) -> list[ShardTask]:
-    identity = file_sha256(plan)
-    metadata = pq.read_metadata(plan)
-    return [
-        ShardTask(number, metadata.row_group(number).num_rows, plan, identity, raw, recipe, seed)
-        for number in range(metadata.num_row_groups)
-    ]
-
-
-def _clear_temporary(shards: Path) -> None:
-    """Remove what killed workers left half-written."""
-    for leftover in shards.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def _full_disk_said(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise InputError(
-            f"the disk of {output} is full: free some space and run the same command again, it continues here"
-        ) from error
-
-
-def _shown(reports: Iterator[ShardReport], todo: list[ShardTask]) -> Iterator[ShardReport]:
-    """The reports, with a progress bar: fields done, images per second, time left."""
-    images = 0
-    with tqdm(total=sum(task.fields for task in todo), unit="field", desc="render", disable=None) as bar:
-        for report in reports:
-            images += report.images
-            bar.update(sum(report.fields.values()))
-            bar.set_postfix_str(f"{images / max(bar.format_dict['elapsed'], 1e-9):.0f} images/s")
-            yield report
-
-
 def _summary(reports: list[ShardReport], recipe: Recipe, seed: int, seconds: float) -> StageSummary:
     rejections = [rejection for report in reports for rejection in report.rejections]
     fields = [rejection for rejection in rejections if rejection.image_id is None]
     crops = [rejection for rejection in rejections if rejection.image_id is not None]
-    rows_in: Counter[str] = Counter()
-    for report in reports:
-        rows_in.update(report.fields)
-    lost = Counter((rejection.dir_name, rejection.reason) for rejection in fields)
-    by_source = {
-        source: {"in": count}
-        | {reason: number for (name, reason), number in sorted(lost.items()) if name == source}
-        | {"kept": count - sum(number for (name, _), number in lost.items() if name == source)}
-        for source, count in sorted(rows_in.items())
-    }
+    rows_in = sum(sum(report.rows_in.values()) for report in reports)
     return StageSummary(
         stage="render",
-        rows_in=rows_in.total(),
-        kept=rows_in.total() - len(fields),
+        rows_in=rows_in,
+        kept=rows_in - len(fields),
         rejected=count_reasons(fields),
-        by_source=by_source,
+        by_source=counts_by_source(reports, fields),
         recipe=as_dict(recipe),
         seed=seed,
         seconds=seconds,

@@ -1,14 +1,12 @@
 """Which field goes to which shard: `shards/plan.parquet`, one row group per shard.
 
 Fields are ordered by a hash of their first file: fields of one file are neighbours and read it once, all others are
-mixed, so the finished dataset streams well shuffled. The plan carries the fingerprint of what it was made from.
+mixed, so the finished dataset streams well shuffled.
 """
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path
 
 from .recipe import Recipe, as_dict
+from .shards import settle_plan
 
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform"),
     *("min_crop_side", "min_whole_side", "crop_scales", "crops_wanted", "replace_single", "renormalise_crops"),
 )
 """The fields of a recipe that decide the bytes of a shard."""
-
-_KEY = b"cytoimagenet.fingerprint"
 
 
 def crops_wanted(class_size: int, recipe: Recipe) -> int:
@@ -50,25 +46,10 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
             another seed or other rows; the message lists what differs.
     """
     table = _joined(output, recipe)
-    rows = len(table)
-    fingerprint = {
-        "rules": {name: as_dict(recipe)[name] for name in RENDER_RULES},
-        "seed": seed,
-        "fields": rows,
-    }
+    rules = {name: as_dict(recipe)[name] for name in RENDER_RULES}
     path = output / "shards" / "plan.parquet"
-    if path.exists():
-        _require_same(path, fingerprint, table)
-        return path
-    with atomic_path(path) as temporary:
-        content = {_KEY: json.dumps(fingerprint, sort_keys=True).encode()}
-        pq.write_table(table.replace_schema_metadata(content), temporary, row_group_size=_shard_rows(rows))
+    settle_plan(path, table, rules | {"seed": seed, "fields": len(table)})
     return path
-
-
-def read_fingerprint(plan: Path) -> dict[str, Any]:
-    """What the shards of a plan depend on, beside its rows: rules and seed."""
-    return dict(json.loads(pq.read_schema(plan).metadata[_KEY]))
 
 
 def _joined(output: Path, recipe: Recipe) -> pa.Table:
@@ -121,36 +102,3 @@ def _order(table: pa.Table) -> pa.Array:
         raise InputError(f"annotations.parquet: {table['idx'][first_file.index('')]} names no channel file")
     hashes = np.array([hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in first_file])
     return pa.array(np.lexsort((np.array(table["idx"].to_pylist()), hashes)))
-
-
-def _shard_rows(rows: int) -> int:
-    """Fields per shard: enough shards for many workers, none so large that losing one hurts."""
-    return min(256, max(8, -(-rows // 32)))
-
-
-def _require_same(path: Path, fingerprint: dict[str, Any], table: pa.Table) -> None:
-    before = read_fingerprint(path)
-    flat_before, flat_now = before["rules"] | before, fingerprint["rules"] | fingerprint
-    changes = [
-        f"{name}: {flat_before.get(name)!r} there, {flat_now.get(name)!r} asked for"
-        for name in flat_now
-        if name != "rules" and flat_before.get(name) != flat_now.get(name)
-    ]
-    if not changes and not _same_rows(path, table):
-        changes = ["other annotations or another selection of the same fields"]
-    if changes:
-        raise InputError(
-            f"{path.parent} holds shards made otherwise ({'; '.join(changes)}): "
-            "choose another --output, or delete that folder to render anew"
-        )
-
-
-def _same_rows(path: Path, table: pa.Table) -> bool:
-    start = 0
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            group = file.read_row_group(number).replace_schema_metadata(None)
-            if not group.equals(table.slice(start, len(group)).replace_schema_metadata(None)):
-                return False
-            start += len(group)
-    return start == len(table)

@@ -17,8 +17,8 @@ from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 
 from .data_files import DataFile
 
-STAGES = ("annotate", "select", "render", "publish")
-"""The stages of a build, in order."""
+STAGES = ("annotate", "select", "render", "publish", "import")
+"""The stages of a build in order, and the one that takes their place for the published archive."""
 
 
 def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table) -> None:
