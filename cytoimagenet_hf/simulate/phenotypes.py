@@ -33,7 +33,7 @@ class Phenotype:
     nucleus: float = 0.5  # nuclear radius / cell radius
     nucleus_elongation: float = 0.12
     nucleus_roughness: float = 0.02
-    lobes: int = 1  # pieces the nucleus is in
+    lobes: int = 1  # of the nucleus
     bud: float = 0.0  # height of a yeast bud / cell radius
     styles: Mapping[str, Style] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)  # stained structure → where its protein is found instead
@@ -58,27 +58,22 @@ def mix(control: Phenotype, effect: Phenotype, strength: float) -> Phenotype:
         effect: the look at full dose.
         strength: 0 = control, 1 = effect; fields that are not numbers switch at 0.5.
     """
-    numbers = {
-        item.name: getattr(control, item.name) + strength * (getattr(effect, item.name) - getattr(control, item.name))
-        for item in fields(Phenotype)
-        if item.name not in ("styles", "moved", "lobes")
-    }
     late = effect if strength >= 0.5 else control
     styles = {
-        name: _mix_styles(control.style(name), effect.style(name), strength)
+        name: Style(**_between(control.style(name), effect.style(name), strength))
         for name in sorted({*control.styles, *effect.styles})
     }
+    numbers = _between(control, effect, strength, without=("styles", "moved", "lobes"))
     return Phenotype(**numbers, lobes=late.lobes, moved=dict(late.moved), styles=styles)
 
 
-def _mix_styles(control: Style, effect: Style, strength: float) -> Style:
-    return Style(
-        **{
-            item.name: getattr(control, item.name)
-            + strength * (getattr(effect, item.name) - getattr(control, item.name))
-            for item in fields(Style)
-        }
-    )
+def _between(first: object, last: object, strength: float, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Numeric fields part of the way from one dataclass to another of its kind; exact at both ends."""
+    return {
+        item.name: (1 - strength) * getattr(first, item.name) + strength * getattr(last, item.name)
+        for item in fields(first)  # type: ignore[arg-type]
+        if item.name not in without
+    }
 
 
 _USUAL = Style()

@@ -40,14 +40,14 @@ DMSO = Treatment("DMSO", "", "none", 4)
 TREATMENTS = (
     Treatment("Tamoxifen", "estrogen receptor antagonist", "large endosomes"),
     Treatment("4-Hydroxytamoxifen", "estrogen receptor antagonist", "large endosomes"),
-    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria", 2),
+    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria", 3),
     Treatment("Y-27632 * 2HCl", "Rho associated kinase inhibitor", "star-shaped cells"),
-    Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi", 2),
-    Treatment("A 23187 | Calcimycin", "", "vacuolated cells", 2),
+    Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi", 3),
+    Treatment("A 23187 | Calcimycin", "", "vacuolated cells", 3),
     Treatment("Toremifene", "estrogen receptor antagonist", "large endosomes"),
     Treatment("Fasudil", "Rho associated kinase inhibitor", "star-shaped cells"),
     Treatment("H-1152", "Rho associated kinase inhibitor", "star-shaped cells"),
-    Treatment("(S)-(+)-Monastrol", "kinesin inhibitor", "mitotic arrest", 2),
+    Treatment("(S)-(+)-Monastrol", "kinesin inhibitor", "mitotic arrest", 3),
     Treatment("Colchicine", "tubulin inhibitor", "microtubules lost"),
     Treatment("Vinblastine sulfate", "tubulin inhibitor", "microtubules lost"),
     Treatment("Nocodazole", "tubulin inhibitor", "microtubules lost"),
@@ -100,7 +100,12 @@ def _add_well(
                 optics=plate_optics(seed, "idr0088", barcode),
                 size=size.side,
                 shots=tuple(Shot(name.format(c), stain, "uint16") for c, stain in enumerate(stains, start=1)),
-                labels={"compound": treatment.compound, "phenotype": treatment.mechanism, "cell_type": line},
+                labels={
+                    "compound": treatment.compound,
+                    "phenotype": treatment.mechanism,
+                    "cell_type": line,
+                    "reporter": reporter,
+                },
             )
         )
     green, red = reporter.split("-")

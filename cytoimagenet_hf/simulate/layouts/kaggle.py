@@ -67,7 +67,7 @@ def kag_hpa(size: Size, seed: int) -> Plan:
     """One to two classes per image; four files per image, of which green shows the protein."""
     fields, rows = [], []
     classes = list(HPA_CLASSES)[:: 1 if size.labels > 4 else 5]
-    for number in range(len(classes) * max(2, size.wells * 7 // 8)):
+    for number in range(len(classes) * size.wells):
         rng = derive_rng(seed, "hpa", str(number))
         shown = [classes[number % len(classes)]]
         if rng.random() < 0.15:

@@ -40,8 +40,8 @@ def rec_rxrx1(size: Size, seed: int) -> Plan:
     for line, usual in CELL_LINES.items():
         experiment = f"{line}-01"
         labels = [*sirnas, UNTREATED]
-        # Three times as many untreated wells: enough of them for each line to become a label.
-        for plate, well, sirna in allot([*labels, UNTREATED, UNTREATED], repeats=max(2, size.wells // 8), plates=2):
+        # Four times as many untreated wells: enough of them for each line to become a label.
+        for plate, well, sirna in allot([*labels, *[UNTREATED] * 3], repeats=max(2, size.wells // 8), plates=2):
             for site in (1, 2):
                 name = f"{well}_s{site}"
                 key = f"{experiment}_{plate + 1}_{name}"
