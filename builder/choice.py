@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.seeding import derive_rng
 
-from .candidates import Candidate, ColumnIndex, index_columns, rank_candidates
+from .candidates import ColumnIndex, index_columns, rank_candidates
 from .fields import FieldTable, Rows
 from .recipe import Recipe
 from .strata import draw, fraction_sizes, largest_remainder_sizes, stratify
@@ -76,8 +76,8 @@ def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
     best_carried = np.full(len(table), -1, np.int32)
     is_class_carried = np.zeros(len(table), np.bool_)
     for number, candidate in enumerate(tqdm(ranked, desc="select", unit="label", disable=None)):
-        carried, reason = _carried(columns, candidate, recipe)
-        free = carried[taken_by[carried] < 0]
+        carried, reason = carried_rows(columns[candidate.category], candidate.label, recipe)
+        free = carried[taken_by[carried] < 0] if reason is None else carried[:0]
         if recipe.repeated_label == "largest" and largest[candidate.label] is not candidate:
             reason = "other_column"
         elif reason is None and len(free) < recipe.min_fields:
@@ -101,14 +101,18 @@ def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
     return Choice(tuple(outcomes), taken_by, best_carried)
 
 
-def _carried(columns: dict[str, ColumnIndex], candidate: Candidate, recipe: Recipe) -> tuple[Rows, str | None]:
-    """The rows found to carry a label, and why they could not be found."""
-    column = columns[candidate.category]
+def carried_rows(column: ColumnIndex, label: str, recipe: Recipe) -> tuple[Rows, str | None]:
+    """The rows found to carry a label in its column, taken or not, and why they could not be found (or None)."""
     if recipe.label_match == "token":
-        return column.carrying(candidate.label), None
-    rows = column.matching(candidate.label)
+        return column.carrying(label), None
+    rows = column.matching(label)
     # The original stopped here with an exception; the label is left out and said so instead.
-    return (column.carrying(candidate.label), "invalid_pattern") if rows is None else (rows, None)
+    return (column.carrying(label), "invalid_pattern") if rows is None else (rows, None)
+
+
+def strata_columns(category: str, recipe: Recipe) -> list[str]:
+    """The columns a label of this category is stratified by: not its own, nor the other of sirna and compound."""
+    return [name for name in recipe.strata if name not in {category, _PARTNER.get(category)}]
 
 
 def _sample(
@@ -126,8 +130,7 @@ def _sample(
         else:
             take = largest_remainder_sizes(sizes, recipe.presample_above, rng)
         chosen = draw(strata, take, rng)
-    own = {category, _PARTNER.get(category)}
-    strata = stratify([table.codes[name] for name in recipe.strata if name not in own], free[chosen])
+    strata = stratify([table.codes[name] for name in strata_columns(category, recipe)], free[chosen])
     sizes = np.bincount(strata)
     if recipe.allocation == "largest-remainder":
         return chosen[draw(strata, largest_remainder_sizes(sizes, recipe.max_fields, rng), rng)]

@@ -5,7 +5,7 @@ Comes in: `annotations.parquet` or a DataFrame, in any row order. Goes out: a `F
 Only the columns asked for are read, as dictionaries: 2.7 million rows take about 200 MB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,10 +58,11 @@ def read_fields(path: Path, columns: Sequence[str]) -> FieldTable:
         present = pq.read_schema(path).names
         if absent := [name for name in ("idx", *columns) if name not in present]:
             raise InputError(f"{path} has no column {absent}: annotate again")
-        table = pq.read_table(path, columns=["idx", *columns], read_dictionary=list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(path, read_dictionary=list(columns)) as file:
+            # Column by column: only the codes of the columns before are still in memory.
+            return _encode(lambda name: file.read([name])[name], columns, where=str(path))
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}. Remove it and annotate again") from error
-    return _encode(table, columns, where=str(path))
 
 
 def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTable:
@@ -75,7 +76,7 @@ def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTabl
     arrays = {name: _text(annotations[name], name) for name in ("idx", *columns) if name in annotations.columns}
     for name in columns:
         arrays.setdefault(name, pa.nulls(len(annotations), pa.string()))
-    return _encode(pa.table(arrays), columns, where="the annotation table")
+    return _encode(pa.table(arrays).column, columns, where="the annotation table")
 
 
 def _text(values: "pd.Series[str]", name: str) -> pa.Array:
@@ -85,10 +86,10 @@ def _text(values: "pd.Series[str]", name: str) -> pa.Array:
         raise InputError(f"the annotation table: column {name!r} must hold text or nulls: {error}") from error
 
 
-def _encode(table: pa.Table, columns: Sequence[str], *, where: str) -> FieldTable:
-    if table.num_rows == 0:
+def _encode(load: Callable[[str], pa.ChunkedArray], columns: Sequence[str], *, where: str) -> FieldTable:
+    idx = _whole(load("idx"))
+    if len(idx) == 0:
         raise InputError(f"{where} has no rows: there is nothing to select from")
-    idx = _whole(table["idx"])
     if idx.null_count:
         raise InputError(f"{where}: {idx.null_count} rows have no idx")
     order = None
@@ -101,7 +102,7 @@ def _encode(table: pa.Table, columns: Sequence[str], *, where: str) -> FieldTabl
             raise InputError(f"{where}: idx {example!r} and {pc.sum(repeated).as_py() - 1} others occur twice")
     codes, values = {}, {}
     for name in columns:
-        column = table[name]
+        column = load(name)
         encoded = _whole(column if pa.types.is_dictionary(column.type) else column.dictionary_encode())
         if order is not None:
             encoded = encoded.take(order)

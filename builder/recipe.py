@@ -315,4 +315,4 @@ def _is_number(item: Any) -> bool:
 
 
 def _is_int_pair(item: Any) -> bool:
-    return isinstance(item, list) and len(item) == 2 and all(isinstance(part, int) for part in item)
+    return isinstance(item, list) and len(item) == 2 and all(type(part) is int for part in item)

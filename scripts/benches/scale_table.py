@@ -1,7 +1,7 @@
 """An annotation table at full scale: real numbers of images per label where they are at hand, simulated ones if not.
 
 Forty sources, all seven label columns. The label a source was annotated by has the counts of the public inventory;
-what the inventory does not count (stains, cell lines, mechanisms of a compound, the gene of an siRNA) is drawn, seeded,
+what the inventory does not count (stains, cell lines, mechanisms, the gene of an siRNA) is drawn, seeded,
 with the repetitions such tables have.
 """
 

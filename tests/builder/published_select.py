@@ -66,7 +66,7 @@ def find_free(table: pd.DataFrame, category: str, label: str, used: dict[str, st
     free = ~table["idx"].isin(used)
     try:
         carries = table[category].str.contains(label, regex=True)
-    except re.error:
+    except (re.error, ValueError):  # pandas strings raise pyarrow's ValueError
         return None
     return table[carries.fillna(False).astype(bool) & free]
 
@@ -92,7 +92,9 @@ def downsample(
 def fraction_of_groups(
     rows: pd.DataFrame, groups: list[str], fraction: float, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """pandas' own fraction of each group, rounded half to even; small groups give nothing."""
-    return rows.groupby(groups, dropna=False, sort=False, group_keys=False).sample(
-        frac=min(fraction, 1.0), random_state=rng
-    )
+    """A fraction of each group by pandas' own `sample`: rounded half to even, so small groups give nothing."""
+    parts = [
+        group.sample(frac=min(fraction, 1.0), random_state=rng)
+        for _, group in rows.groupby(groups, dropna=False, sort=False)
+    ]
+    return pd.concat(parts)
