@@ -73,7 +73,7 @@ def search_table(archive: Archive, stems: Sequence[str]) -> str | None:
     """The same table, or None."""
     for stem in stems:
         pattern = re.compile(f"{archive.source.dir_name}-{stem}{_TABLE_SUFFIX}", re.IGNORECASE)
-        matches = [name for name in archive.files if pattern.fullmatch(PurePosixPath(name).name)]
+        matches = [name for name in archive.files if pattern.fullmatch(name, name.rfind("/") + 1)]
         if matches:
             return min(matches, key=lambda name: (name.count("/"), len(name), name))
     return None

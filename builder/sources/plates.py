@@ -131,19 +131,27 @@ def group_wells(
         well: the well of a matched name.
     """
     images = WellImages(pattern)
+    wells = images.wells
     plates: dict[str, str | None] = {}
     spans = ("site", "channel") if "site" in pattern.groupindex else ("channel", "channel")
-    for path in archive.images:
+    for path in archive.images:  # millions: no dictionary is made that is not kept
         folder, _, _ = path.rpartition("/")
         if folder not in plates:
-            plates[folder] = plate_of(folder)
+            plate = plate_of(folder)
+            plates[folder] = plate.lower() if plate else None
         plate = plates[folder]
-        match = pattern.fullmatch(path, len(folder) + 1 if folder else 0)
-        if plate is None or match is None:
+        if plate is None:
             continue
-        site, channel = match.group(*spans)
-        sites = images.wells.setdefault((plate.lower(), well(match)), {})
-        files = sites.setdefault(str(int(site)) if spans[0] == "site" and site else "1", {})
+        match = pattern.fullmatch(path, len(folder) + 1 if folder else 0)
+        if match is None:
+            continue
+        place = plate, well(match)
+        if (sites := wells.get(place)) is None:
+            sites = wells[place] = {}
+        number, channel = match.group(*spans)
+        site = str(int(number)) if spans[0] == "site" and number else "1"
+        if (files := sites.get(site)) is None:
+            files = sites[site] = {}
         first = files.setdefault(channel.lower(), path)
         if first is not path:
             images.repeated.append(Skipped(path, "duplicate_file", f"same field and channel as {first}"))

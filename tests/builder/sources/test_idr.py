@@ -293,3 +293,31 @@ def test_the_plate_names_of_idr0072_meet_those_of_the_server(tmp_path):
     }
     plates = {idr0072._letters(plate): plate for plate in pairs}
     assert [idr0072._plate_of(f"disk/Plates/{folder}", plates) for folder in pairs.values()] == list(pairs)
+
+
+def test_controls_are_named_alike_across_studies(tmp_path):
+    found = {}
+    for name in ("idr0009", "idr0017", "idr0080", "idr0081", "idr0088", "idr0093"):
+        MAKERS[name](tmp_path / name)
+        table, _ = annotate_source(SOURCES[name], tmp_path / name, load_vocabulary())
+        found[name] = {(row["well"], row["control"]) for row in table.to_pylist() if row["control"]}
+    assert found == {
+        "idr0009": {("A01", "untreated"), ("P24", "positive")},
+        "idr0017": {("A01", "untreated"), ("C01", "positive"), ("C02", "positive"), ("C23", "negative")},
+        "idr0080": {("A01", "untreated"), ("P24", "negative")},
+        "idr0081": {("A01", "negative"), ("B02", "negative")},
+        "idr0088": {("B02", "negative")},
+        "idr0093": {("B02", "positive"), ("O23", "negative")},
+    }
+
+
+@pytest.mark.parametrize("name", ["idr0003", "idr0037", "idr0067"])
+def test_brightfield_rows_say_so_and_show_cell_bodies(name, tmp_path):
+    MAKERS[name](tmp_path / name)
+    table, _ = annotate_source(SOURCES[name], tmp_path / name, load_vocabulary())
+    rows = table.to_pylist()
+    bright = [row for row in rows if row["microscopy"] == "brightfield"]
+    assert {(tuple(row["channels"]), row["cell_visible"]) for row in bright} == {(("brightfield",), "cell body")}
+    others = [row for row in rows if row["microscopy"] == "fluorescence"]
+    assert len(bright) + len(others) == len(rows) > len(bright) > 0
+    assert not any("brightfield" in row["channels"] for row in others)
