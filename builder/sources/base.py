@@ -7,6 +7,7 @@ case, vocabulary, " targeted", ids, missing files) are applied once, in `builder
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from pandas.errors import ParserWarning
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
@@ -246,8 +248,10 @@ def _read_table(path: Path, read_csv: dict[str, Any]) -> pd.DataFrame:
     options |= {"index_col": False} | read_csv
     with open(path, "rb") as handle:
         utf16 = handle.read(2) in {b"\xff\xfe", b"\xfe\xff"}
-    try:
-        table = pd.read_csv(path, encoding="utf-16" if utf16 else "utf-8-sig", **options)
-    except UnicodeDecodeError:
-        table = pd.read_csv(path, encoding="latin-1", **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ParserWarning)  # rows that end in a comma have one cell more than the heading
+        try:
+            table = pd.read_csv(path, encoding="utf-16" if utf16 else "utf-8-sig", **options)
+        except UnicodeDecodeError:
+            table = pd.read_csv(path, encoding="latin-1", **options)
     return table.fillna("")  # rows that are too short
