@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -36,9 +37,10 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-def _imported(name: str) -> typer.models.CommandFunctionType:
+def _imported(name: str) -> Callable[..., None]:
     module = importlib.import_module(f"cytoimagenet_hf.commands.{name.replace('-', '_')}")
-    return module.command
+    command: Callable[..., None] = module.command
+    return command
 
 
 def _listed() -> None:

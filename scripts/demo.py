@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -25,7 +26,7 @@ from builder.build import build
 from builder.figures import contact_sheet
 from builder.recipe import load as load_recipe
 from cytoimagenet_hf.benchmarks import BENCHMARKS
-from cytoimagenet_hf.benchmarks.suite import Suite
+from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
@@ -106,11 +107,8 @@ def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 def describe(folder: Path) -> dict[str, Any]:
     """Load the dataset as a user would, and count what is in it."""
     dataset = load_cytoimagenet(folder)
-    rows = {
-        split: part.select_columns(["category", "dir_name", "label"]).to_pandas() for split, part in dataset.items()
-    }
-    table = rows["train"]._append(rows["validation"])
     console.print(dataset)
+    table = pd.concat([part.select_columns(["category", "dir_name"]).to_pandas() for part in dataset.values()])
     return {
         "images": len(table),
         "classes": len(dataset["train"].features["label"].names),
@@ -144,7 +142,7 @@ def benchmark(output: Path, *, seed: int) -> Any:
         seed=seed,
         cache=output / "features",
     )
-    return suite.run(report=lambda line: console.print(line, style="dim"))
+    return run_suite(suite, report=lambda line: console.print(line, style="dim"))
 
 
 def show(record: dict[str, Any], output: Path) -> None:
