@@ -45,7 +45,13 @@ def main() -> None:
             app.command(name)(_reported(run, name, lambda: folder))
         else:
             app.command(name, help=line)(_listed)
-    app()
+    from cytoimagenet_hf.errors import InputError
+
+    try:
+        app()
+    except InputError as error:
+        typer.secho(f"error: {error}", err=True, fg="red")
+        raise SystemExit(2) from None
 
 
 def _reported(run: Any, name: str, folder: Any) -> Any:

@@ -8,6 +8,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,8 @@ def in_child(function: Callable[..., Any], *args: Any, **options: Any) -> Child:
 
     Seconds are those of the call alone; the peak counts everything, the interpreter and its imports too.
     """
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_measured, (function, args, options))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, function, args, options).result()
 
 
 def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Child:
@@ -103,13 +103,9 @@ def show(result: Mapping[str, Any], *, title: str) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return (
-        f"{value:,.3g}"
-        if isinstance(value, float) and value < 100
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+    return str(value)
 
 
 def write(result: Mapping[str, Any], path: Path) -> Path:

@@ -52,6 +52,7 @@ def run(
         originals = {kind: in_child(_original, folder, kind=kind, labels=labels, seed=seed) for kind in _ORIGINALS}
     median = {which: float(np.median([child.seconds for child in children])) for which, children in runs.items()}
     peak = {which: max(child.peak_mb for child in children) for which, children in runs.items()}
+    candidates = originals["str"].result["candidates"]
     total = {kind: child.result["extrapolated_seconds"] for kind, child in originals.items()}
     names = {
         "corrected": "select, corrected",
@@ -82,8 +83,8 @@ def run(
         "notes": [
             f"{rows:,} fields of view of 40 sources from {origin}, {candidates} candidate labels",
             f"published algorithm: {labels} labels timed, evenly spaced from the rarest to the most frequent, each in "
-            "the state in which it would be reached; mean x labels + counting + reading. Its state file, written after "
-            "each label, is counted and stated apart in the JSON",
+            "the state in which it would be reached; mean x labels + counting + reading",
+            "its state file, which it writes after each label, is counted, and stated apart in the JSON",
             "seconds of ours are the median of the whole stage in a fresh process; peaks include the imports",
         ],
         "rows": rows,
