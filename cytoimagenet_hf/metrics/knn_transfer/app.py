@@ -1,0 +1,7 @@
+"""The Space of this metric: a form over its inputs."""
+
+import evaluate
+from evaluate.utils import launch_gradio_widget
+
+if __name__ == "__main__":
+    launch_gradio_widget(evaluate.load("knn_transfer.py"))
