@@ -104,7 +104,8 @@ def read_columns(
     wanted = [names[number].strip() for number in chosen.values()]
     options = {"sep": separator, "usecols": sorted(set(chosen.values()))} | read_csv
     table = archive.table(found, columns=wanted, **options).set_axis(list(chosen), axis=1)
-    return table.assign(**{ours: "" for ours in columns if ours not in chosen})[list(columns)]
+    table = table[(table != "").any(axis=1)]  # spreadsheets leave lines of separators at the end
+    return table.assign(**{ours: "" for ours in columns if ours not in chosen})[list(columns)].reset_index(drop=True)
 
 
 def column_names(archive: Archive, found: str) -> list[str]:
@@ -149,8 +150,8 @@ def mapped(values: pd.Series, function: Callable[[str], Any]) -> pd.Series:
 
 
 def wells(values: pd.Series) -> pd.Series:
-    """The column of wells as `well_name` spells them; the tables of this archive do not pad."""
-    return mapped(values, well_name)
+    """The column of wells as `well_name` spells them; the tables of this archive do not pad. "" stays ""."""
+    return mapped(values, lambda well: well_name(well) if well else "")
 
 
 def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, str]:

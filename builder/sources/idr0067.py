@@ -70,9 +70,9 @@ def _find(archive: Archive, files: dict[str, list[str]], folder: str, image: str
 
 
 def _stains(channels: str) -> tuple[str, ...]:
-    """Tagged proteins of `FITC = Hsp104-eGFP, mCherry = Htb1-mCherry`, in that order."""
-    tags = [part.partition("=")[2] or part for part in re.split(r",\s*(?=[^,=]+=)", channels)]
-    return tuple(tag.strip().lower() for tag in tags)
+    """Tagged proteins of `FITC = Hsp104-eGFP, mCherry = Htb1-mCherry, DAPI`, in that order; DAPI is the nucleus."""
+    tags = [(part.partition("=")[2] or part).strip().lower() for part in channels.split(",")]
+    return tuple("nucleus" if tag == "dapi" else tag for tag in tags)
 
 
 SOURCE = Source(

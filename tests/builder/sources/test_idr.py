@@ -9,7 +9,7 @@ import pytest
 from archives_idr import MAKERS, operetta, write_deltavision, write_image, write_stack
 
 from builder.annotate import annotate_source
-from builder.sources import SOURCES, idr, idr0003, idr0009, idr0072
+from builder.sources import SOURCES, idr, idr0003, idr0009, idr0067, idr0072
 from builder.sources.base import Archive, Field, Skipped
 from builder.vocabulary import load_vocabulary
 from cytoimagenet_hf.errors import InputError
@@ -55,6 +55,7 @@ def test_a_table_is_found_compressed_or_not_and_at_any_depth(tmp_path, suffix, f
         pytest.param(TEXT.encode("utf-16"), id="utf-16"),
         pytest.param(TEXT.replace("P1,A1,Dmso", "P1,A1,Dmso,").encode(), id="trailing comma"),
         pytest.param(TEXT.replace(",", "\t").encode(), id="tabs"),
+        pytest.param((TEXT + ",,\n,,\n").encode(), id="lines of separators"),
         pytest.param(TEXT.replace("\n", "\r\n").encode(), id="carriage returns"),
         pytest.param(TEXT.replace("Plate,", " Plate ,").replace("P1", " P1 ").encode(), id="blanks"),
     ],
@@ -195,6 +196,20 @@ def test_idr0067_versions_of_a_field_belong_together(tmp_path):
     raw = fields["Figure 1B/1B_010618_Hsp104Htb1_Meiosis_01_47_R3D.dv"]
     assert (raw.channels, raw.pages) == (("hsp104-egfp", "htb1-mcherry"), (4, 5))
     assert [item.reason for item in skipped] == ["electron_microscopy"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "stains"),
+    [
+        ("FITC = Hsp104-eGFP, mCherry = Htb1-mCherry", ("hsp104-egfp", "htb1-mcherry")),
+        (
+            "FITC = yeGFP-Spo20(51-91), mCherry = Nup49-mCherry, DAPI",
+            ("yegfp-spo20(51-91)", "nup49-mcherry", "nucleus"),
+        ),
+    ],
+)
+def test_idr0067_stains_are_the_tagged_proteins(channels, stains):
+    assert idr0067._stains(channels) == stains
 
 
 def test_idr0072_joins_folders_that_are_spelled_otherwise(tmp_path):
