@@ -23,7 +23,8 @@ _MAIN_COLUMN = {
     "sirna": ("rec_rxrx1", "idr0009", "idr0056", "idr0093", "bbbc017"),
     "gene": ("idr0008", "idr0012", "idr0028", "idr0030", "idr0001", "idr0003"),
 }
-_LISTED_AS = {"cell_component": "cell_visible", "cell_type": "cell_type", "phenotype": "phenotype"}
+_LISTED_AS = {"cell_component": "cell_visible", "": "phenotype"}
+_KINDS = ("compound", "sirna", "gene", "phenotype", "cell_type", "cell_component")
 _ORGANISMS = ("human", "mouse", "yeast", "fly", "nematode")
 _STAINS = 38
 _CELL_TYPES = 44
@@ -83,7 +84,7 @@ def _inventory(counts: Path | None, seed: int) -> pd.DataFrame:
     largest = table.groupby("dir_name").n_images.sum().nlargest(SOURCES).index
     table = table[table.dir_name.isin(largest)].reset_index(drop=True)
     main = {source: column for column, sources in _MAIN_COLUMN.items() for source in sources}
-    table["column"] = table.dir_name.map(main).fillna(table.label_list_column.map(_LISTED_AS)).fillna("phenotype")
+    table["column"] = table.dir_name.map(main).fillna(table.label_list_column.replace(_LISTED_AS)).fillna("phenotype")
     nameless = table.label == ""
     table.loc[nameless, "label"] = table.dir_name[nameless] + " " + table.index[nameless].astype(str)
     table["label"] = table.label.str.lower()
@@ -102,7 +103,7 @@ def _simulated(rng: np.random.Generator) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "dir_name": name,
-                    "label_list_column": str(rng.choice(list(_LISTED_AS), p=[0.1, 0.1, 0.8])),
+                    "label_list_column": _KINDS[source % len(_KINDS)],
                     "label": [f"{name} (label) {number}" for number in range(labels)],
                     "n_images": sizes,
                 }
