@@ -9,7 +9,6 @@ EFFECTS: dict[str, Phenotype] = {
     "elongated cells": USUAL.variant(elongation=0.6, nucleus_elongation=0.4, radius=17),
     "star-shaped cells": USUAL.variant(roughness=0.2, radius=19, nucleus=0.4),
     "crowded cells": USUAL.variant(confluence=1.5, roughness=0.02, radius=15),
-    "sparse cells": USUAL.variant(confluence=0.25),
     "fragmented nuclei": USUAL.variant(lobes=4, nucleus=0.55, nucleus_roughness=0.05),
     "two nuclei": USUAL.variant(lobes=2, radius=21, nucleus=0.55),
     "large nuclei": USUAL.variant(
@@ -18,13 +17,9 @@ EFFECTS: dict[str, Phenotype] = {
     "condensed chromatin": USUAL.variant(
         nucleus=0.38, styles={"nucleus": Style(contrast=4, grain=0.6, level=1.3), "nucleoli": Style(amount=0.4)}
     ),
-    "many nucleoli": USUAL.variant(styles={"nucleoli": Style(amount=2.6, grain=0.5)}),
-    "swollen er": USUAL.variant(styles={"er": Style(grain=2.4, spread=1.0, contrast=1.2)}),
     "collapsed er": USUAL.variant(styles={"er": Style(grain=0.8, spread=0.0, level=1.2)}),
     "dispersed golgi": USUAL.variant(styles={"golgi": Style(spread=1.0, amount=2.2, grain=0.8)}),
     "fragmented mitochondria": USUAL.variant(styles={"mitochondria": Style(grain=0.22, amount=2.2)}),
-    "fused mitochondria": USUAL.variant(styles={"mitochondria": Style(grain=2.8, amount=0.8, spread=0.7)}),
-    "collapsed mitochondria": USUAL.variant(styles={"mitochondria": Style(spread=0.0, amount=1.4, grain=0.8)}),
     "thick actin fibres": USUAL.variant(elongation=0.3, styles={"actin": Style(grain=1.9, contrast=1.5)}),
     "actin lost": USUAL.variant(roughness=0.12, moved={"actin": "peroxisomes"}),
     "actin at the edge": USUAL.variant(moved={"actin": "cell membrane"}, roughness=0.02),

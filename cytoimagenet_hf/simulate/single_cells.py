@@ -34,7 +34,7 @@ def coos7(size: Size, seed: int) -> Plan:
                 fields.append(
                     FieldPlan(
                         key=stem,
-                        phenotype=_mouse(seed, stem),
+                        phenotype=mouse_cell(seed, stem),
                         optics=_optics(seed, f"coos7/{plates}", number, severity=severity),
                         size=SIDE,
                         shots=(
@@ -96,7 +96,8 @@ def cyclops(size: Size, seed: int) -> Plan:
     return Plan(tuple(fields))
 
 
-def _mouse(seed: int, stem: str) -> Phenotype:
+def mouse_cell(seed: int, stem: str) -> Phenotype:
+    """Geometry of one cell of COOS-7: varied, and independent of its class."""
     rng = derive_rng(seed, "shape", stem)
     return Phenotype(
         radius=float(rng.uniform(21, 29)),

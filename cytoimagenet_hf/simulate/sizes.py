@@ -22,7 +22,7 @@ class Size:
 SIZES: dict[str, Size] = {
     "tiny": Size(side=96, wells=6, labels=3, treatments=12, replicates=1, train_cells=5, test_cells=3, yeast_cells=4),
     "small": Size(
-        side=144, wells=32, labels=12, treatments=60, replicates=3, train_cells=60, test_cells=40, yeast_cells=36
+        side=140, wells=32, labels=12, treatments=60, replicates=3, train_cells=60, test_cells=40, yeast_cells=36
     ),
 }
 """Sizes by name."""

@@ -35,12 +35,11 @@ class Treatment:
     repeats: int = 1
 
 
-DMSO = Treatment("DMSO", "", "none", 4)
+DMSO = Treatment("DMSO", "", "none", 2)
 # Compounds that share a mechanism are too rare to be labels of their own: the mechanism becomes the label.
 TREATMENTS = (
     Treatment("Tamoxifen", "estrogen receptor antagonist", "large endosomes"),
     Treatment("4-Hydroxytamoxifen", "estrogen receptor antagonist", "large endosomes"),
-    Treatment("(-)-Cotinine", "nAChR agonist", "collapsed mitochondria", 3),
     Treatment("Y-27632 * 2HCl", "Rho associated kinase inhibitor", "star-shaped cells"),
     Treatment("(+)-Bay K 8644 [R]", "voltage_gated_calcium_channel_agonist", "dispersed golgi", 3),
     Treatment("A 23187 | Calcimycin", "", "vacuolated cells", 3),
