@@ -26,6 +26,7 @@ from cytoimagenet_hf.splits import assign_splits
 
 from .balance import codes, copy_counts
 from .data_files import write_dataset
+from .near import near_groups
 from .publish import read_columns, unite_rejections
 from .render_field import difference_hash
 from .render_shard import SHARD_SCHEMA
@@ -228,6 +229,7 @@ def _write(
     rejections = [rejection for report in reports.values() for rejection in report.rejections]
     leaks = asdict(leak_report(images.append_column("split", pa.array(split))))
     as_published = leak_report(images.append_column("split", pa.array(published)))
+    near = pa.chunked_array([near_groups(images["dhash"].to_pylist())])
     summary = StageSummary(
         stage=STAGE,
         rows_in=len(metadata),
@@ -239,7 +241,7 @@ def _write(
         details={
             "classes": len(names),
             "exact_copies": copy_counts(images["sha256"], images["label"], images["dir_name"]),
-            "near_duplicates": copy_counts(images["dhash"], images["label"], images["dir_name"]),
+            "near_duplicates": copy_counts(near, images["label"], images["dir_name"]),
             "leaks": leaks,
             "leaks_of_the_published_split": asdict(as_published),
         },

@@ -24,6 +24,7 @@ from cytoimagenet_hf.splits import assign_splits
 from .balance import balance, codes, copy_counts, ranks
 from .candidates import file_names
 from .data_files import write_dataset
+from .near import near_groups
 from .recipe import Recipe, as_dict
 from .render_shard import SHARD_SCHEMA
 from .repository import STAGES, write_card, write_manifest
@@ -79,6 +80,7 @@ def publish(
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
     leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
+    near = pa.chunked_array([near_groups(images["dhash"].to_pylist())])
     summary = StageSummary(
         stage="publish",
         rows_in=len(images),
@@ -94,7 +96,7 @@ def publish(
             "group": group,
             "splits": dict(sorted(Counter(split).items())),
             "exact_copies": copy_counts(images["sha256"], images["label"], images["dir_name"]),
-            "near_duplicates": copy_counts(images["dhash"], images["label"], images["dir_name"]),
+            "near_duplicates": copy_counts(near, images["label"], images["dir_name"]),
             "leaks": asdict(leaks),
         },
     )

@@ -250,10 +250,11 @@ def _image_columns(pixels: Pixels, image_id: str, crop: Crop | None) -> dict[str
 
 
 def difference_hash(pixels: Pixels) -> str:
-    """128 bits of the signs of gradients in a 9 x 9 thumbnail: equal for near-duplicates, as 32 hex digits.
+    """128 bits of the gradients of a 9 x 9 thumbnail, as 32 hex digits; near-duplicates differ in few.
 
-    Integer arithmetic only, so every processor finds the same.
+    Bytes only, so every processor finds the same.
     """
-    small = cv2.resize(pixels, (9, 9), interpolation=cv2.INTER_AREA)
-    across, down = small[:8, 1:] > small[:8, :-1], small[1:, :8] > small[:-1, :8]
+    small = cv2.resize(pixels, (9, 9), interpolation=cv2.INTER_AREA).astype(np.int16)
+    # Two gray levels: less is noise, and would turn the bits of flat areas at random.
+    across, down = small[:8, 1:] - small[:8, :-1] > 2, small[1:, :8] - small[:-1, :8] > 2
     return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()

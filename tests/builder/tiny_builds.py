@@ -39,7 +39,9 @@ def write_tables(output: Path, annotations: list[dict[str, object]], labels: dic
     pq.write_table(pa.Table.from_pylist(rows, schema=SELECTION_SCHEMA), output / "selection.parquet")
 
 
-def tiny_build(root: Path, *, fields: int = 12, side: int = 150, labels: int = 2) -> tuple[Path, Path]:
+def tiny_build(
+    root: Path, *, fields: int = 12, side: int = 150, labels: int = 2, plates: int = 3
+) -> tuple[Path, Path]:
     """An archive of two-channel fields and their tables: (raw, output)."""
     raw, output = root / "raw", root / "output"
     (raw / "tiny").mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,9 @@ def tiny_build(root: Path, *, fields: int = 12, side: int = 150, labels: int = 2
         files = [f"tiny/{idx}_w{channel}.tif" for channel in range(2)]
         for file, image in zip(files, cells(number, side=side), strict=True):
             tifffile.imwrite(raw / file, image)
-        annotations.append(annotation(idx, files, plate=f"p{number % 3}", well=f"A{number % 12 + 1:02d}", site="1"))
+        annotations.append(
+            annotation(idx, files, plate=f"p{number % plates}", well=f"A{number % 12 + 1:02d}", site="1")
+        )
         chosen[idx] = f"drug {number % labels}"
     write_tables(output, annotations, chosen)
     return raw, output

@@ -1,0 +1,165 @@
+"""The published archive becomes the same dataset repository: bytes and metadata kept, trouble recorded."""
+
+import hashlib
+import io
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+from builder.kaggle import import_kaggle
+from builder.verify import verify
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging import merge_channels
+from cytoimagenet_hf.schema import dataset_features
+from tests.builder.tiny_builds import cells
+
+
+def kaggle_archive(root: Path, *, images: int = 40) -> tuple[Path, pd.DataFrame]:
+    """A folder per label and metadata.csv in the layout of the published archive."""
+    rows = []
+    for number in range(images):
+        label, field = ("kinase", "rna synthesis inhibitor")[number % 2], number // 4
+        folder = label.replace(" ", "_")
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        name = f"{folder}-{number // 2:06b}.png"
+        PIL.Image.fromarray(merge_channels(cells(number, side=90))).save(root / folder / name, compress_level=1)
+        row = {
+            "label": label,
+            "category": "phenotype",
+            "database": "Recursion",
+            "name": "RxRx1",
+            "dir_name": "rec_rxrx1",
+        }
+        row |= {"path": f"/cytoimagenet/{folder}", "filename": name, "idx": f"rec_rxrx1-{field}-{number % 2}"}
+        row |= {"organism": "human", "microscopy": "fluorescence", "channels": "f_nucleus|f_actin", "gene": ""}
+        row |= {
+            "crop": str(number % 2 == 0),
+            "scaling": "0.5" if number % 2 == 0 else "",
+            "x_min": "70.0" if number % 2 == 0 else "",
+        }
+        row |= {"dset": "val" if number % 10 == 3 else "train"}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table.to_csv(root / "metadata.csv", index=True)
+    return root, table
+
+
+def imported_rows(output: Path) -> dict[str, dict]:
+    rows = [row for path in output.glob("data/*") for row in pq.read_table(path).to_pylist()]
+    return {row["filename"]: row for row in rows}
+
+
+def test_every_row_and_every_byte_is_kept(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    output = tmp_path / "cytoimagenet"
+    summary = import_kaggle(archive, output, workers=1)
+    assert (summary.rows_in, summary.kept, summary.rejected) == (40, 40, {})
+    found = imported_rows(output)
+    names = sorted(set(table["label"]))
+    for row in table.to_dict("records"):
+        ours = found[row["filename"]]
+        content = (archive / Path(row["path"]).name / row["filename"]).read_bytes()
+        assert ours["image"] == {"bytes": content, "path": row["filename"]}
+        for name in ("category", "database", "dir_name", "path", "idx", "organism", "channels"):
+            assert ours[name] == row[name]
+        assert names[ours["label"]] == row["label"]
+        assert ours["crop"] is (row["crop"] == "True")
+        assert ours["x_min"] == (70 if row["x_min"] else None)
+        assert ours["gene"] is None
+        pixels = np.asarray(PIL.Image.open(io.BytesIO(content)))
+        assert ours["sha256"] == hashlib.sha256(pixels.tobytes()).hexdigest()
+        assert ours["image_id"] == row["filename"].removesuffix(".png")
+    assert verify(output).intact
+
+
+def test_it_loads_under_both_splits(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    output = tmp_path / "cytoimagenet"
+    summary = import_kaggle(archive, output, workers=1)
+    loaded = load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"].features == dataset_features(["kinase", "rna synthesis inhibitor"])
+    published = load_dataset(str(output), "published", cache_dir=str(tmp_path / "cache"))
+    stated = set(table["filename"][table["dset"] == "val"])
+    assert set(published["validation"]["filename"]) == stated
+    assert summary.details["leaks"]["groups_on_both_sides"] == 0
+    assert summary.details["leaks_of_the_published_split"]["groups_on_both_sides"] == 4
+
+
+def test_missing_unreadable_and_odd_rows_are_recorded(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    (tmp_path / "secret.png").write_bytes((archive / "kinase" / "kinase-000000.png").read_bytes())
+    (archive / "kinase" / "kinase-000001.png").unlink()
+    broken = archive / "kinase" / "kinase-000010.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    table.loc[6, "filename"] = "../../secret.png"
+    table.loc[8, "x_min"] = "left"
+    table.to_csv(archive / "metadata.csv", index=False)
+    output = tmp_path / "output"
+    summary = import_kaggle(archive, output, workers=1)
+    assert summary.rejected == {"bad_value": 1, "missing_file": 1, "outside_root": 1, "unreadable": 1}
+    assert summary.by_source == {"rec_rxrx1": {"in": 40, "kept": 36} | summary.rejected}
+    rejected = {row["reason"]: row for row in pq.read_table(output / "rejected.parquet").to_pylist()}
+    assert rejected["missing_file"]["detail"] == "kinase/kinase-000001.png"
+    assert "kinase-000010.png" in rejected["unreadable"]["detail"]
+    assert str(tmp_path) not in rejected["outside_root"]["detail"]
+    assert len(imported_rows(output)) == 36
+
+
+def test_colour_files_keep_their_bytes_and_are_hashed_as_they_load(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive")
+    colour = archive / "kinase" / "kinase-000000.png"
+    PIL.Image.fromarray(np.dstack([np.asarray(PIL.Image.open(colour))] * 3)).save(colour)
+    import_kaggle(archive, tmp_path / "output", workers=1)
+    loaded = load_dataset(str(tmp_path / "output"), split="train+validation", cache_dir=str(tmp_path / "cache"))
+    row = next(row for row in loaded if row["filename"] == "kinase-000000.png")
+    assert row["sha256"] == hashlib.sha256(np.asarray(row["image"]).tobytes()).hexdigest()
+
+
+def test_killed_it_continues_and_ends_with_the_same_bytes(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive", images=64)
+    import_kaggle(archive, tmp_path / "whole", workers=1)
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("data/*")}
+    output = tmp_path / "killed"
+    for moment in (0.02, 0.05, 0.08, 0.15, 0.3):
+        process = multiprocessing.get_context("fork").Process(
+            target=import_kaggle, args=(archive, output), kwargs={"workers": 1}
+        )
+        process.start()
+        process.join(moment)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    summary = import_kaggle(archive, output, workers=2)
+    assert {path.name: path.read_bytes() for path in output.glob("data/*")} == expected
+    assert summary.kept == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="idx"), "no column"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "occur twice"),
+        (lambda table: table.assign(dset="test"), "dset holds"),
+        (lambda table: table.assign(label=""), "have no label"),
+        (lambda table: table.assign(path="/elsewhere/nothing"), "none of the 40 images"),
+    ],
+)
+def test_unusable_metadata_is_said(tmp_path, change, message):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    change(table).to_csv(archive / "metadata.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        import_kaggle(archive, tmp_path / "output", workers=1)
+    assert not (tmp_path / "output" / "data").exists()
+
+
+def test_no_metadata(tmp_path):
+    with pytest.raises(InputError, match=r"metadata\.csv is not there"):
+        import_kaggle(tmp_path, tmp_path / "output")

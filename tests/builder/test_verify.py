@@ -1,0 +1,58 @@
+"""A repository is checked against its manifest, and every kind of damage is named."""
+
+import json
+
+import pytest
+
+from builder import recipe as recipes
+from builder.publish import publish
+from builder.render import render
+from builder.verify import verify
+from cytoimagenet_hf.errors import InputError
+from tests.builder.tiny_builds import tiny_build
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=20, side=80)
+    recipe = recipes.load("corrected", {"min_images": "4"})
+    render(raw, output, recipe=recipe, seed=0, workers=1)
+    publish(output, recipe=recipe, seed=0)
+    return output
+
+
+def test_an_intact_dataset(dataset):
+    report = verify(dataset)
+    assert (report.intact, report.rows, report.problems) == (True, 20, {})
+    assert report.files == len(list(dataset.glob("data/*")))
+
+
+def test_each_kind_of_damage_is_named(dataset):
+    train, validation = sorted(dataset.glob("data/*"))[0], sorted(dataset.glob("data/*"))[-1]
+    content = bytearray(train.read_bytes())
+    content[100] ^= 1
+    train.write_bytes(content)
+    validation.write_bytes(validation.read_bytes()[:-10])
+    (dataset / "data" / "train-00000-of-00099.parquet").write_bytes(b"")
+    problems = verify(dataset).problems
+    assert problems[f"data/{train.name}"] == "content differs from what was published"
+    assert "truncated" in problems[f"data/{validation.name}"]
+    assert "not in the manifest" in problems["data/train-00000-of-00099.parquet"]
+    train.unlink()
+    assert verify(dataset).problems[f"data/{train.name}"] == "absent"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"files": {"data/a": {}}}', '{"files": 3}'])
+def test_a_damaged_manifest(dataset, content):
+    (dataset / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        verify(dataset)
+
+
+def test_no_manifest_or_one_that_points_outside(dataset, tmp_path):
+    with pytest.raises(InputError, match="is not there"):
+        verify(tmp_path / "nothing")
+    facts = {"bytes": 1, "rows": 1, "sha256": "0"}
+    (dataset / "manifest.json").write_text(json.dumps({"files": {"../../etc/passwd": facts}}))
+    with pytest.raises(InputError, match="outside"):
+        verify(dataset)
