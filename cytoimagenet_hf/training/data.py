@@ -111,7 +111,7 @@ class _Decoded(Dataset[Any]):
     def __getitems__(self, rows: Sequence[int]) -> Batch | InputError:
         encoded = self.table.encoded(rows)
         try:
-            pixels, slots = decode_all(encoded, self.table.ids[rows], self.size, skip=self.skip)
+            pixels, slots = decode_all(encoded, self.table.ids[rows].tolist(), self.size, skip=self.skip)
         except InputError as error:
             return error
         return _collate(self.table, np.asarray(rows), pixels, slots)

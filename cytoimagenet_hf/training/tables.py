@@ -64,7 +64,7 @@ def make_table(dataset: Any, where: str) -> Table:
     labels = pc.fill_null(table["label"], -1).to_numpy().astype(np.int64)
     classes = tuple(dataset.features["label"].names)
     if len(bad := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
-        raise InputError(outside_map(where, ids[bad[0]], labels[bad[0]], len(classes), others=len(bad) - 1))
+        raise InputError(outside_map(where, str(ids[bad[0]]), int(labels[bad[0]]), len(classes), others=len(bad) - 1))
     names = table["category"].to_pylist() if "category" in table.column_names else [None] * len(ids)
     images = dataset.select_columns(["image"]).cast_column("image", hf.Image(decode=False))
     digest = hashlib.sha256("\x1f".join(classes).encode())

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training import TrainConfig, checkpoint
+from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
+
+
+def trained(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(model, TrainConfig(optimizer="adamw", weight_decay=0.1))
+    for _ in range(3):
+        step(model, optimizer)
+    return model, optimizer
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    model(torch.ones(2, 3, 3, 3) * torch.arange(1, 3)[:, None, None, None]).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+STATE = {"global_step": 3, "best": None, "epoch": 0}
+
+
+def test_a_loaded_run_goes_on_as_the_saved_one(tmp_path) -> None:
+    model, optimizer = trained()
+    path = checkpoint.save(tmp_path, STATE, model=model, optimizer=optimizer, average=build_average(model, 0.9))
+    again, other = trained(seed=1)
+    checkpoint.load_weights(path, again)
+    checkpoint.load_optimizer(path, other)
+    for _ in range(2):
+        step(model, optimizer)
+        step(again, other)
+    for one, two in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_an_optimizer_state_survives_json_and_tensors() -> None:
+    _, optimizer = trained()
+    tensors, rest = checkpoint.flatten_optimizer(optimizer.state_dict())
+    again = checkpoint.unflatten_optimizer(tensors, json.loads(json.dumps(rest)))
+    before = optimizer.state_dict()
+    assert again["state"].keys() == before["state"].keys()
+    assert all(torch.equal(again["state"][i][k], v) for i, of in before["state"].items() for k, v in of.items())
+    assert again["param_groups"][0]["weight_decay"] == 0.1
+
+
+def test_a_folder_appears_whole_and_no_file_is_a_pickle(tmp_path) -> None:
+    model, optimizer = trained()
+    (tmp_path / ".step-00000003.tmp").mkdir()  # what a kill left behind
+    path = checkpoint.save(tmp_path, STATE, model=model, optimizer=optimizer)
+    assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "optimizer.safetensors", "state.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000003"]
+    (tmp_path / "step-00000009").mkdir()  # without a state it is no checkpoint
+    assert checkpoint.newest(tmp_path) == path
+    assert checkpoint.newest(tmp_path / "none") is None
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path) -> None:
+    for number in (1, 2, 3, 4, 5):
+        (tmp_path / f"step-{number:08d}").mkdir()
+    checkpoint.prune(tmp_path, keep=2, best=2)
+    assert sorted(int(path.name[5:]) for path in tmp_path.iterdir()) == [2, 4, 5]
+
+
+def test_another_run_is_refused_with_every_difference(tmp_path) -> None:
+    before = {"config": TrainConfig(seed=1, flip=True).to_dict(), "fingerprint": "aaa"}
+    now = {"fingerprint": "bbb"}
+    with pytest.raises(InputError, match=r"(?s)seed: 1 → 2.*flip|flip: True → False.*seed: 1 → 2.*aaa → bbb"):
+        checkpoint.compare(before, now, TrainConfig(seed=2), tmp_path)
+
+
+def test_other_versions_and_processes_are_remarked(tmp_path) -> None:
+    before = {"config": TrainConfig().to_dict(), "fingerprint": "a", "versions": {"torch": "1"}, "processes": 1}
+    now = {"fingerprint": "a", "versions": {"torch": "2"}, "processes": 4}
+    assert checkpoint.compare(before, now, TrainConfig(), tmp_path) == ["torch 1 → 2", "processes 1 → 4"]
+
+
+def test_warm_up_then_cosine_to_zero() -> None:
+    config = TrainConfig(schedule="cosine", warmup=0.2, learning_rate=1.0)
+    rates = [learning_rate(config, number, 10) for number in range(10)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[6] == pytest.approx(0.5)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 0.05
+
+
+def test_norms_and_biases_are_not_decayed() -> None:
+    _, optimizer = trained()
+    decayed, kept = optimizer.param_groups
+    assert {p.ndim for p in decayed["params"]} == {2, 4}
+    assert {p.ndim for p in kept["params"]} == {1}
+    assert kept["weight_decay"] == 0
+
+
+def test_the_running_average_follows_its_formula() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0.0)
+    average = build_average(model, 0.5)
+    assert average is not None
+    expected = 0.0
+    for number, value in enumerate([1.0, 2.0, 3.0]):
+        model.weight.data.fill_(value)
+        update_average(average, model, decay=0.5, step=number)
+        decay = min(0.5, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * value
+        assert average.weight.item() == pytest.approx(expected)
+    assert build_average(model, 0.0) is None

@@ -1,0 +1,80 @@
+import pytest
+import yaml
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training import RECIPES, TrainConfig
+from cytoimagenet_hf.training.arguments import parse
+
+PLACES = ["--dataset", "d", "--output", "o"]
+
+
+def test_published_is_the_papers_training() -> None:
+    config = TrainConfig.from_dict({"recipe": "published"})
+    assert (config.optimizer, config.learning_rate, config.batch_size, config.epochs) == ("adam", 1e-3, 64, 24)
+    assert (config.rotation, config.image_size, config.flip, config.label_smoothing) == (360, 224, False, 0)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_survives_yaml(recipe: str) -> None:
+    config = TrainConfig.from_dict({"recipe": recipe, "subset": ["actin", "yeast"], "model_config": {"depth": 2}})
+    assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+
+
+def test_command_line_beats_yaml_beats_recipe(tmp_path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("recipe: modern\nepochs: 7\nlearning_rate: 0.5\n")
+    config, call = parse([*PLACES, "--config", str(file), "--epochs", "3", "--no-flip", "--resume"])
+    assert (config.epochs, config.learning_rate, config.optimizer, config.flip) == (3, 0.5, "adamw", False)
+    assert call.resume
+
+
+def test_lists_and_pairs_on_the_command_line() -> None:
+    config, call = parse(
+        [
+            *PLACES,
+            "--subset",
+            "actin",
+            "yeast",
+            "--trackers",
+            "--model-config",
+            "width_coefficient=0.5",
+            "image_size=64",
+        ]
+    )
+    assert config.subset == ("actin", "yeast")
+    assert config.trackers == ()
+    assert config.model_config == {"width_coefficient": 0.5, "image_size": 64}
+    assert not call.resume
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"recipe": "best"}, "published, modern"),
+        ({"epochs": 0}, "epochs"),
+        ({"cache": "tape"}, "none, disk, ram, device"),
+        ({"rotation": 400}, "0 and 360"),
+        ({"pretrained": True}, "backbone"),
+        ({"streaming": True, "cache": "ram"}, "streaming"),
+    ],
+)
+def test_a_wrong_value_is_named(values: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        TrainConfig.from_dict(values)
+
+
+def test_missing_places_and_files_are_named(tmp_path) -> None:
+    with pytest.raises(InputError, match="--output is missing"):
+        parse(["--dataset", "d"])
+    with pytest.raises(InputError, match="no such file"):
+        parse([*PLACES, "--config", str(tmp_path / "none.yaml")])
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(InputError, match="option: value"):
+        parse([*PLACES, "--config", str(tmp_path / "list.yaml")])
+
+
+def test_differences_leave_out_what_cannot_change_the_weights() -> None:
+    before = TrainConfig(dataset="a", output="x", cache="ram", workers=1, seed=1)
+    after = TrainConfig(dataset="b", output="y", cache="none", workers=8, seed=2, subset=("actin",))
+    assert after.differences(before.to_dict()) == ["subset: ['full'] → ['actin']", "seed: 1 → 2"]

@@ -1,0 +1,194 @@
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training import train
+from cytoimagenet_hf.training.tables import load_tables
+from cytoimagenet_hf.training.tally import Tally
+from tests.training.conftest import CLASSES, ROWS, write_shapes
+
+
+def weights(output: str | Path) -> dict[str, torch.Tensor]:
+    return load_file(Path(output) / "model" / "model.safetensors")
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_learns_and_leaves_a_stock_checkpoint(config) -> None:
+    settings = config(
+        epochs=12, learning_rate=5e-3, model_config={"width_coefficient": 0.25, "depth_coefficient": 0.2}
+    )
+    metrics = train(settings)
+    output = Path(settings.output)
+    assert metrics["accuracy"] > 0.9
+    assert metrics["rows"] == ROWS["validation"]  # 23 rows in batches of 64: none dropped
+    assert json.loads((output / "metrics.json").read_text()) == metrics
+
+    history = json.loads((output / "history.json").read_text())
+    assert [record["epoch"] for record in history] == list(range(12))
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert all(record["images"] == 96 for record in history)
+    assert (output / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+    model = AutoModelForImageClassification.from_pretrained(output / "model").eval()
+    assert model.config.id2label == dict(enumerate(CLASSES))
+    assert AutoModel.from_pretrained(output / "model").config.model_type == "efficientnet"
+    # A user's own path, image by image through the saved processor, gives the accuracy that was reported.
+    processor = AutoImageProcessor.from_pretrained(output / "model")
+    table = load_tables(settings)["validation"]
+    images = load_images(settings.dataset)
+    with torch.inference_mode():
+        logits = model(**processor(images, return_tensors="pt")).logits
+    assert (logits.argmax(1).numpy() == table.labels).mean() == pytest.approx(metrics["accuracy"])
+
+    card = (output / "model" / "README.md").read_text()
+    assert "learning_rate: 0.005" in card
+    assert str(output) not in card
+
+
+def load_images(dataset: str) -> list[object]:
+    from cytoimagenet_hf.data import load_cytoimagenet
+
+    return list(load_cytoimagenet(dataset, split="validation")["image"])
+
+
+@pytest.mark.parametrize("recipe", ["published", "modern"])
+def test_resume_in_mid_epoch_is_bit_equal(config, tmp_path, recipe) -> None:
+    whole = config(epochs=2, recipe=recipe, checkpoint_every=4, keep=9)
+    train(whole)
+    part = config(epochs=2, recipe=recipe, checkpoint_every=4, keep=9, cache="none", output=str(tmp_path / "part"))
+    shutil.copytree(Path(whole.output) / "checkpoints", tmp_path / "part" / "checkpoints")
+    for path in (tmp_path / "part" / "checkpoints").iterdir():
+        if path.name > "step-00000004":  # of six in an epoch
+            shutil.rmtree(path)
+    train(part, resume=True)
+    assert equal(weights(whole.output), weights(part.output))
+    one, other = (json.loads((Path(run.output) / "history.json").read_text()) for run in (whole, part))
+    for key in ("train_loss", "train_accuracy", "loss", "accuracy", "images"):
+        assert [record[key] for record in one] == [record[key] for record in other]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_with_a_checkpoint_and_resume_ends_as_if_nothing_was(
+    config, tmp_path, monkeypatch, number
+) -> None:
+    train(config(output=str(tmp_path / "whole")))
+    settings = config()
+    seen = []
+
+    def preempted(self: Tally) -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tally, "check", preempted)
+        stopped = train(settings)
+    assert stopped == {"stopped": number.name, "epoch": 0, "step": 3}
+    assert not (Path(settings.output) / "model").exists()
+    train(settings, resume=True)
+    assert equal(weights(tmp_path / "whole"), weights(settings.output))
+
+
+def test_accumulation_takes_the_same_images(config, tmp_path) -> None:
+    # Without batch-norm in the way, two half batches are the whole batch.
+    settings = {"epochs": 1, "bn_batches": 0, "rotation": 0}
+    seen = []
+    for accumulate in (1, 2):
+        run = config(**settings, accumulate=accumulate, output=str(tmp_path / str(accumulate)))
+        train(run)
+        history = json.loads((Path(run.output) / "history.json").read_text())
+        seen.append((history[0]["images"], history[0]["step"]))
+    assert seen == [(96, 6), (96, 6)]
+
+
+def test_another_configuration_or_dataset_is_refused_on_resume(config, tmp_path) -> None:
+    settings = config()
+    train(settings)
+    with pytest.raises(InputError, match="holds a run already"):
+        train(settings)
+    with pytest.raises(InputError, match=r"learning_rate: 0.001 → 0.01"):
+        train(config(learning_rate=0.01), resume=True)
+
+    def relabelled(row):
+        return row | ({"label": 1} if row["image_id"] == "train-0" else {})
+
+    other = write_shapes(tmp_path / "other", change=relabelled)
+    with pytest.raises(InputError, match="data: fingerprint"):
+        train(config(dataset=str(other)), resume=True)
+    before = weights(settings.output)
+    assert train(settings, resume=True)["rows"] == 23  # a finished run only writes its results again
+    assert equal(before, weights(settings.output))
+
+
+def test_a_loss_that_is_not_finite_names_its_images_and_leaves_no_checkpoint(config) -> None:
+    settings = config(
+        learning_rate=100.0,
+        optimizer="adamw",
+        epochs=30,
+        checkpoint_every=1,
+        model_config={"width_coefficient": 0.125, "depth_coefficient": 0.125, "batch_norm_eps": 0.0},
+    )
+    with pytest.raises(InputError, match=r"the loss became (nan|inf) on the batch of images train-\d+, .*and 8 more"):
+        train(settings)
+
+
+def test_unreadable_rows_are_counted(config, tmp_path) -> None:
+    def spoil(row):
+        return row | ({"image": {"bytes": b"no image", "path": None}} if row["image_id"].endswith("-5") else {})
+
+    spoiled = str(write_shapes(tmp_path / "spoiled", change=spoil))
+    with pytest.raises(InputError, match="'train-5' cannot be decoded"):
+        train(config(dataset=spoiled))
+    metrics = train(config(dataset=spoiled, on_unreadable="skip", output=str(tmp_path / "skipping")))
+    assert metrics["rows"] == 22
+    (record,) = json.loads((tmp_path / "skipping" / "history.json").read_text())
+    assert (record["images"], record["skipped"]) == (95, 1)
+
+
+def test_the_best_weights_can_be_exported(config) -> None:
+    settings = config(epochs=3, export="best", keep=1, recipe="modern")
+    metrics = train(settings)
+    history = json.loads((Path(settings.output) / "history.json").read_text())
+    assert metrics["accuracy"] == max(record["accuracy"] for record in history)
+    best = int(np.argmax([record["accuracy"] for record in history]))
+    saved = load_file(Path(settings.output) / "checkpoints" / f"step-{6 * (best + 1):08d}" / "average.safetensors")
+    assert equal(saved, weights(settings.output))
+
+
+def test_any_backbone_and_pretrained_weights(config, tmp_path) -> None:
+    first = config()
+    train(first)
+    tuned = config(
+        backbone=f"{first.output}/model",
+        pretrained=True,
+        model_config={},
+        subset=["dots", "stripes"],
+        batch_size=8,
+        learning_rate=1e-9,
+        bn_batches=0,
+        output=str(tmp_path / "tuned"),
+    )
+    train(tuned)
+    before, after = weights(first.output), weights(tuned.output)
+    assert after["classifier.weight"].shape[0] == 2  # a new head
+    name = "efficientnet.encoder.top_conv.weight"
+    assert torch.allclose(before[name], after[name], atol=1e-5)  # on the old backbone
+    with pytest.raises(InputError, match="no-such-model"):
+        train(config(backbone=str(tmp_path / "no-such-model"), output=str(tmp_path / "x")))
+
+
+def test_sync_batch_norm_is_for_gpus(config) -> None:
+    with pytest.raises(InputError, match="GPU"):
+        train(config(sync_batch_norm=True))
