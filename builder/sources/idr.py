@@ -162,7 +162,7 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
     found = search_table(archive, [f"{screen}-plates"])
     if found is None:
         return {}
-    text = inside(archive.root, found).read_text(encoding="utf-8-sig")
+    text = inside(archive.root, found).read_text(encoding="utf-8-sig", errors="replace")
     folders = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
@@ -182,20 +182,3 @@ def by_name(archive: Archive) -> dict[str, list[str]]:
     for image in archive.images:
         files.setdefault(image.rpartition("/")[2].lower(), []).append(image)
     return files
-
-
-def unique_rows(table: pd.DataFrame, key: Sequence[str], archive: Archive) -> pd.DataFrame:
-    """The table without rows that repeat another word for word.
-
-    Raises:
-        InputError: rows with the same key and different labels; some are named.
-    """
-    table = table.drop_duplicates(ignore_index=True)
-    repeated = table.loc[table.duplicated(list(key)), list(key)]
-    if len(repeated):
-        first = ", ".join(" ".join(row) for row in repeated.head(3).itertuples(index=False))
-        raise InputError(
-            f"{archive.source.dir_name}: {len(repeated)} rows of the table repeat the {' and '.join(key)} of another, "
-            f"with other labels: {first}"
-        )
-    return table

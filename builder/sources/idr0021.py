@@ -8,6 +8,7 @@ from cytoimagenet_hf.files import inside
 
 from . import idr
 from .base import Archive, Count, Field, Skipped, Source
+from .plates import unique_rows
 from .stacks import deltavision_pages
 
 
@@ -22,7 +23,7 @@ def rows(archive: Archive) -> pd.DataFrame:
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Images lie in folders below the one of their dataset; the channels of a file are its planes."""
     table = rows(archive)
-    table = idr.unique_rows(table, ["dataset", "image"], archive)
+    table = unique_rows(table, ["dataset", "image"])
     files = idr.by_name(archive)
     for dataset, image, channels in zip(*(table[name].tolist() for name in table), strict=True):
         below = f"/{dataset.lower()}/"

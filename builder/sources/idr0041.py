@@ -8,6 +8,7 @@ from cytoimagenet_hf.files import inside
 
 from . import idr
 from .base import Archive, Count, Field, Skipped, Source
+from .plates import unique_rows
 from .stacks import tiff_planes
 
 DEPTH = 31  # z planes of a file
@@ -32,7 +33,7 @@ def rows(archive: Archive) -> pd.DataFrame:
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """A file is a z-stack of three channels; its middle plane stands for it."""
     table = rows(archive)
-    table = idr.unique_rows(table, ["path"], archive)
+    table = unique_rows(table, ["path"])
     for gene, assay, path in zip(table["gene"], table["assay"], table["path"], strict=True):
         found = archive.find(path)
         if found is None:

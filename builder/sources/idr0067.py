@@ -9,6 +9,7 @@ from cytoimagenet_hf.files import inside
 
 from . import idr
 from .base import Archive, Count, Field, Skipped, Source
+from .plates import unique_rows
 from .stacks import deltavision_pages, tiff_planes
 
 # What processing adds to the name of a field: raw, deconvolved, projected and reference images share the rest.
@@ -36,7 +37,7 @@ def rows(archive: Archive) -> pd.DataFrame:
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Images are joined by dataset and name; reference images are brightfield rows of their own."""
     files = idr.by_name(archive)
-    for row in idr.unique_rows(rows(archive), ["dataset", "image"], archive).to_dict("records"):
+    for row in unique_rows(rows(archive), ["dataset", "image"]).to_dict("records"):
         key = f"{row['dataset']}/{row['image']}"
         found = _find(archive, files, row["folder"], row["image"])
         if row["left_out"] or found is None:

@@ -179,7 +179,7 @@ def join_wells(
         InputError: two rows with different labels for the same place.
     """
     place = ["plate", "well", "site"] if "site" in rows else ["plate", "well"]
-    rows = _unique_rows(rows, place)
+    rows = unique_rows(rows, place)
     names = [name for name in rows.columns if name not in (*place, "stains", "left_out")]
     columns = [_cells(rows, name) for name in ("plate", "well", "site", "stains", "left_out", *names)]
     for plate, well, site, stains, left_out, *values in zip(*columns, strict=True):
@@ -213,15 +213,20 @@ def _cells(rows: pd.DataFrame, name: str) -> list[Any]:
     return rows[name].tolist() if name in rows else [None] * len(rows)
 
 
-def _unique_rows(rows: pd.DataFrame, place: list[str]) -> pd.DataFrame:
-    if not rows.duplicated(place).any():
+def unique_rows(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """The rows without those that repeat another word for word, which does no harm.
+
+    Raises:
+        InputError: rows with the same key and different labels; some are named.
+    """
+    if not rows.duplicated(list(key)).any():
         return rows
-    rows = rows.drop_duplicates()  # a row that repeats another word for word does no harm
-    repeated = rows.loc[rows.duplicated(place), place]
+    rows = rows.drop_duplicates()
+    repeated = rows.loc[rows.duplicated(list(key)), list(key)]
     if len(repeated):
         first = ", ".join(" ".join(row) for row in repeated.head(3).itertuples(index=False))
         raise InputError(
-            f"{len(repeated)} rows of the table repeat the {', '.join(place)} of another with other labels: {first}"
+            f"{len(repeated)} rows of the table repeat the {', '.join(key)} of another with other labels: {first}."
         )
     return rows
 

@@ -38,7 +38,7 @@ def tiff_planes(path: Path) -> int:
     Example:
         >>> import numpy, tempfile
         >>> file = Path(tempfile.mkdtemp()) / "stack.tif"
-        >>> tifffile.imwrite(file, numpy.zeros((6, 4, 4), numpy.uint8))
+        >>> tifffile.imwrite(file, numpy.zeros((6, 8, 8), numpy.uint8))
         >>> tiff_planes(file)
         6
     """
