@@ -97,6 +97,9 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = "idx", fractio
     if scheme == "field":
         needed += [name for name in dict.fromkeys((group, "idx", "sha256")) if name in (first.column_names or ())]
     rows = pd.concat([read_columns(part, needed).assign(stored=name) for name, part in dataset.items()])
+    classes = (first.features or {}).get("label")
+    if isinstance(classes, hf.ClassLabel):  # by name, as at build time, so that equal seeds give equal splits
+        rows["label"] = rows["label"].map(dict(enumerate(classes.names)))
     if scheme == "field" and group in rows and not _is_leaking(rows, group):
         return dataset
     split = assign_splits(rows, scheme=scheme, group=group, fraction=fraction, seed=seed)

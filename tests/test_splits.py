@@ -161,6 +161,13 @@ def test_a_scheme_is_the_same_for_a_stream_and_the_same_again(dataset):
         assert set(again[side]["image_id"]) == ids
 
 
+def test_the_published_scheme_of_a_loaded_dataset_is_the_one_of_its_build(dataset):
+    table = images({"actin": [4] * 50, "dmso": [2] * 50})
+    built = assign_splits(table, scheme="published", seed=0)
+    loaded = apply_split_scheme(dataset, "published")
+    assert set(loaded["validation"]["image_id"]) == set(built.index[built == "validation"])
+
+
 def test_a_leak_free_dataset_is_returned_as_stored_and_a_leaking_one_is_mended(dataset):
     assert apply_split_scheme(dataset, "field") is dataset
     published = apply_split_scheme(dataset, "published")
