@@ -24,7 +24,7 @@ from .stage import Rejection
 from .vocabulary import Label, Vocabulary
 
 STAGE = "annotate"
-_CHUNK = 1 << 14  # rows turned into Arrow at a time, so that millions of fields fit into memory
+_CHUNK = 1 << 11  # rows turned into Arrow at a time: few enough to stay in the cache, and to spare the collector
 _LABELS = operator.attrgetter(*CATEGORIES)
 _COLUMNS = (
     *("idx", *CATEGORIES, "microscopy", "channels", "channel_files", "channel_pages", "region"),
@@ -59,7 +59,7 @@ def field_id(dir_name: str, key: str) -> str:
 
     Example:
         >>> field_id("bbbc013", "A01/channel1")
-        'bbbc013-f4d7a2a1d0a0d6d5'
+        'bbbc013-d4fd817422c19c4d'
     """
     return f"{dir_name}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
 
@@ -87,6 +87,7 @@ class _Rows:
         self._seen: set[str] = set()
         self._used: set[str] = set()
         self._labels = [_Known(partial(self._label, category)) for category in CATEGORIES]
+        self._combinations = _Known(self._combination)
         self._microscopy = _Known(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
         self._wells, self._controls = _Known(_well), _Known(vocabulary.control)
 
@@ -143,16 +144,14 @@ class _Rows:
         """What differs from row to row, in the order of `_COLUMNS`."""
         if len(item.channels) != len(files) or (item.pages is not None and len(item.pages) != len(files)):
             raise RuntimeError(f"{self.source.dir_name}: {item.key} has {len(files)} files for {list(item.channels)}")
-        labels = [
-            known[tuple(value) if isinstance(value, list) else value]
-            for known, value in zip(self._labels, _LABELS(item), strict=True)
-        ]
-        control = self._controls[item.control]
-        for label in labels:
-            control = control or label.control
+        values = _LABELS(item)
+        try:
+            texts, marked = self._combinations[values]
+        except TypeError:  # some column holds a list
+            texts, marked = self._combinations[tuple(tuple(v) if isinstance(v, list) else v for v in values)]
         return (
             idx,
-            *[label.text for label in labels],
+            *texts,
             self._microscopy[item.microscopy],
             item.channels,
             files,
@@ -162,8 +161,13 @@ class _Rows:
             self._wells[item.well],
             item.site or None,
             item.donor or None,
-            control,
+            self._controls[item.control] or marked,
         )
+
+    def _combination(self, values: Sequence[Any]) -> tuple[tuple[str | None, ...], str | None]:
+        """Texts of the label columns, and the control that one of them marks; sites of a well share them."""
+        labels = [known[value] for known, value in zip(self._labels, values, strict=True)]
+        return tuple(label.text for label in labels), next((label.control for label in labels if label.control), None)
 
     def _label(self, category: str, value: str | Sequence[str] | None) -> Label:
         return self.vocabulary.label(category, self.source.organism if category == "organism" and not value else value)

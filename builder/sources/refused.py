@@ -17,6 +17,7 @@ class Benchmark:
     names: tuple[str, ...]
     folders: re.Pattern[str]  # found anywhere in the path of a folder, which ends in "/"
     files: re.Pattern[str]  # matches the whole name of a file
+    endings: tuple[str, ...] = ()  # of the name of a file
 
 
 _CYCLOPS = (
@@ -37,7 +38,8 @@ BENCHMARKS = (
         "COOS-7",
         ("coos7", "coos-7", "curated-coos7"),
         re.compile(r"(^|/)(curated-)?coos-?7"),
-        re.compile(r"coos-?7.*\.(hdf5|h5)|.+_protein\.tiff?"),
+        re.compile(r"coos-?7.*\.(hdf5|h5)"),
+        ("_protein.tif", "_protein.tiff"),
     ),
     Benchmark(
         "CYCLoPs",
@@ -60,15 +62,25 @@ def refused_name(name: str) -> Benchmark | None:
 
 def refused_files(files: Iterable[str]) -> tuple[Benchmark, str] | None:
     """The benchmark whose files these are, and the first file that shows it."""
-    folders: set[str] = set()
+    seen: set[str] = set()
     for path in files:
         folder, slash, name = path.lower().rpartition("/")
-        if _ANY_FILE.fullmatch(name) or (folder not in folders and _ANY_FOLDER.search(folder + slash)):
-            return next((b, path) for b in BENCHMARKS if b.files.fullmatch(name) or b.folders.search(folder + slash))
-        folders.add(folder)
+        if (
+            _FILES.fullmatch(name)
+            or name.endswith(_ENDINGS)
+            or (folder not in seen and _FOLDERS.search(folder + slash))
+        ):
+            return next(benchmark for benchmark in BENCHMARKS if _holds(benchmark, folder + slash, name)), path
+        seen.add(folder)
     return None
 
 
-# All sets at once: this looks at every file of every archive.
-_ANY_FILE = re.compile("|".join(benchmark.files.pattern for benchmark in BENCHMARKS))
-_ANY_FOLDER = re.compile("|".join(benchmark.folders.pattern for benchmark in BENCHMARKS))
+def _holds(benchmark: Benchmark, folder: str, name: str) -> bool:
+    known_name = benchmark.files.fullmatch(name) or name.endswith(benchmark.endings)
+    return bool(known_name or benchmark.folders.search(folder))
+
+
+# All sets at once: every file of every archive is looked at.
+_FILES = re.compile("|".join(benchmark.files.pattern for benchmark in BENCHMARKS))
+_FOLDERS = re.compile("|".join(benchmark.folders.pattern for benchmark in BENCHMARKS))
+_ENDINGS = tuple(ending for benchmark in BENCHMARKS for ending in benchmark.endings)
