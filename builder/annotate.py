@@ -6,6 +6,7 @@ out is recorded: rows without an image, images without a row, repeated keys, fil
 
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
 from .rows import STAGE, annotate_source
 from .sources import SOURCES, choose_sources
-from .sources.refused import Benchmark, refused_name
+from .sources.refused import Benchmark, refused_files, refused_name
 from .stage import Rejection, StageSummary, count_reasons, write_rejections
 from .vocabulary import load_vocabulary
 
@@ -105,7 +106,7 @@ def find_folders(
             "`python -m builder doctor` says how to get each source."
         )
     if not folders:
-        if benchmark := refused_name(raw.name) or next(iter(refused.values()), None):
+        if benchmark := refused_name(raw.name) or next(iter(refused.values()), None) or _benchmark_files(raw):
             raise InputError(f"{raw} holds {benchmark.title}, a benchmark: it is kept for evaluation and is no source")
         hint = f" {raw.name} itself is one: pass --raw {raw.parent}." if raw.name.lower() in SOURCES else ""
         raise InputError(
@@ -113,3 +114,10 @@ def find_folders(
             f"Chosen: {', '.join(chosen) or 'none'}. `python -m builder sources` lists all."
         )
     return folders, refused
+
+
+def _benchmark_files(raw: Path) -> Benchmark | None:
+    """The benchmark that a folder without known sources holds, by a first look at its files."""
+    files = (path.relative_to(raw).as_posix() for path in islice(raw.rglob("*"), 10_000) if path.is_file())
+    found = refused_files(files)
+    return found[0] if found else None

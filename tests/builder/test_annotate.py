@@ -131,6 +131,15 @@ def test_benchmarks_are_refused_by_their_files(tmp_path, file):
     assert not (tmp_path / "out" / "annotations.parquet").exists()
 
 
+def test_a_benchmark_under_another_name_is_refused(tmp_path):
+    folder = tmp_path / "my_cells" / "Week1" / "Week1_22123"
+    folder.mkdir(parents=True)
+    (folder / "a.tif").touch()
+    for raw in (tmp_path, tmp_path / "my_cells"):
+        with pytest.raises(InputError, match="holds BBBC021, a benchmark"):
+            annotate(raw, tmp_path / "out")
+
+
 # Bad input
 
 

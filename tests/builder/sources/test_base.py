@@ -1,0 +1,94 @@
+"""Archives on disk: what is listed, how a documented path is found, how tables are read."""
+
+import gzip
+
+import pytest
+
+from builder.sources import SOURCES
+from builder.sources.base import Archive, keyed
+from builder.sources.names import matching
+from cytoimagenet_hf.errors import InputError
+
+SOURCE = SOURCES["bbbc038"]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    def build(*names: str) -> Archive:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return Archive(tmp_path, SOURCE)
+
+    return build
+
+
+def test_listing_leaves_out_junk_and_what_the_source_ignores(archive):
+    found = archive("b/1.PNG", "a/masks/2.png", "__MACOSX/b/._1.png", "b/Thumbs.db", ".DS_Store", "t.csv")
+    assert found.files == ("a/masks/2.png", "b/1.PNG", "t.csv")
+    assert found.images == ("b/1.PNG",)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "real"),
+    [
+        ("x/y/a.tif", "x/y/a.tif"),
+        ("X/Y/A.TIF", "x/y/a.tif"),
+        ("y/a.tif", "x/y/a.tif"),  # one folder deeper than documented
+        ("b.tif", "deep/est/b.tif"),
+        ("a.tif", None),  # twice: neither is taken for the other
+        ("y/c.tif", None),
+        ("z/a.tif", "z/a.tif"),
+    ],
+)
+def test_find(archive, wanted, real):
+    assert archive("x/y/a.tif", "z/a.tif", "deep/est/b.tif").find(wanted) == real
+
+
+def test_links_out_of_the_archive_are_not_listed(archive, tmp_path):
+    found = archive("a/1.png")
+    inside = tmp_path / "a" / "2.png"
+    inside.symlink_to(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "3.png").symlink_to("/etc/hostname")
+    assert found.files == ("a/1.png", "a/2.png")
+    assert found.links_out == {"a/3.png"}
+
+
+def test_matching_prefers_the_longest_end(archive):
+    found = archive("top/wt plate/1.png", "top/2.png")
+    assert [name["path"] for _, name in matching(found, r"(?P<path>(?:wt[^/]*/)?[^/]+)\.png")] == ["2", "wt plate/1"]
+
+
+def test_tables_are_text(archive, tmp_path):
+    found = archive()
+    (tmp_path / "t.csv").write_text("plate,well,extra\n001,1E2,x\n NA , 2021-01-02 ,\nshort\n")
+    table = found.table("T.csv", columns=["well", "plate"])
+    assert table.to_numpy().tolist() == [["1E2", "001"], ["2021-01-02", "NA"], ["", "short"]]
+
+
+def test_compressed_tables_are_found_by_their_plain_name(archive, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "t.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    assert archive().table("t.csv", columns=["b"])["b"].tolist() == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "t.csv is not below"),
+        (b"x,y\n1,2\n", r"no column \['a'\]; it has \['x', 'y'\]"),
+        (b"", "cannot read"),
+        (b'a,b\n"1,2\n', "cannot read"),
+    ],
+)
+def test_bad_tables(archive, tmp_path, content, complaint):
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=complaint):
+        archive().table("t.csv", columns=["a"])
+
+
+def test_keyed():
+    assert keyed("ab", (1, 2), table="t.csv") == {"a": 1, "b": 2}
+    with pytest.raises(InputError, match=r"t.csv has two rows for a"):
+        keyed("aa", (1, 2), table="t.csv")
