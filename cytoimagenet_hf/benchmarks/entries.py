@@ -102,20 +102,16 @@ def fusion_entries(
             continue
         misjoined = recipe.fusion_join == "position" and benchmark.listed_from_set
         second = _shuffled(b, items, seed) if misjoined else b.build
-        found.append(_fusion(a, b.name, second, "fusion", sources=_union(a.sources, b.sources)))
-        found.append(_fusion(a, a.name, a.build, "control", sources=a.sources))
+        both = _union(a.sources, b.sources)
+        join = partial(_fusion, a, items=items)
+        found += [
+            join(b.name, second, "fusion", sources=both),
+            join(a.name, a.build, "control", sources=a.sources),
+            join(f"{b.name} shuffled within class", _shuffled(b, items, seed), "control", sources=both),
+        ]
         random = noise(a)
         if random is not None:
-            found.append(_fusion(a, random.name, random.build, "control", sources=a.sources))
-        found.append(
-            _fusion(
-                a,
-                f"{b.name} shuffled within class",
-                _shuffled(b, items, seed),
-                "control",
-                sources=_union(a.sources, b.sources),
-            )
-        )
+            found.append(join(random.name, random.build, "control", sources=a.sources))
     return list({entry.name: entry for entry in found}.values())
 
 
@@ -152,10 +148,23 @@ def noise_entry(table: Entry, items: Sequence[Item], *, seed: int) -> Entry:
 
 
 def _fusion(
-    a: Entry, second_name: str, second: Callable[[], FeatureTable], kind: str, *, sources: frozenset[str] | None
+    a: Entry,
+    second_name: str,
+    second: Callable[[], FeatureTable],
+    kind: str,
+    *,
+    items: Sequence[Item],
+    sources: frozenset[str] | None,
 ) -> Entry:
     name = f"{a.name} + {second_name}"
-    return Entry(name, kind, lambda: fuse(a.build(), second(), name=name), sources, {"method": a.about.get("method")})
+    ids = np.array([item.id for item in items], dtype=object)
+    return Entry(
+        name,
+        kind,
+        lambda: fuse(a.build(), second(), name=name, ids=ids),
+        sources,
+        {"method": a.about.get("method")},
+    )
 
 
 def _shuffled(entry: Entry, items: Sequence[Item], seed: int) -> Callable[[], FeatureTable]:

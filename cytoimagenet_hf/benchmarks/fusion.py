@@ -20,11 +20,17 @@ CONTROLS_NOTE = (
 )
 
 
-def fuse(first: FeatureTable, second: FeatureTable, *, name: str) -> FeatureTable:
-    """Both tables' features side by side for the ids of the first.
+def fuse(first: FeatureTable, second: FeatureTable, *, name: str, ids: npt.NDArray[Any] | None = None) -> FeatureTable:
+    """Both tables' features side by side, joined by id.
+
+    Args:
+        first: one model's.
+        second: the other's, in any order.
+        name: of the result.
+        ids: items to fuse; both tables may hold more. None: all, and both must hold the same.
 
     Raises:
-        InputError: the tables do not describe the same ids.
+        InputError: an id that one of them lacks.
 
     Example:
         >>> a = FeatureTable("a", np.array(["x", "y"]), np.array([[1.0], [2.0]]))
@@ -32,13 +38,13 @@ def fuse(first: FeatureTable, second: FeatureTable, *, name: str) -> FeatureTabl
         >>> fuse(a, b, name="a + b").values.tolist()
         [[1.0, 10.0], [2.0, 20.0]]
     """
-    extra = sorted(set(second.ids) - set(first.ids))
-    if extra:
-        raise InputError(
-            f"{second.name} has {len(extra)} ids that {first.name} lacks, such as {extra[:3]}: fuse like with like"
-        )
-    values = np.hstack([first.values, second.rows(first.ids)])
-    return FeatureTable(name, first.ids, values, first.metadata, {"fused": [first.about, second.about]})
+    if ids is None:
+        ids = first.ids
+        extra = sorted(set(second.ids) - set(ids))
+        if extra:
+            raise InputError(f"{second.name} has {len(extra)} ids that {first.name} lacks, such as {extra[:3]}")
+    values = np.hstack([first.rows(ids), second.rows(ids)])
+    return FeatureTable(name, ids, values, None, {"fused": [first.about, second.about]})
 
 
 def shuffle_within_class(table: FeatureTable, items: Sequence[Item], *, seed: int) -> FeatureTable:

@@ -1,0 +1,111 @@
+"""The kNN protocols with answers by hand, under both recipes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
+from cytoimagenet_hf.benchmarks.protocols import predict_leave_group_out, predict_leave_one_out, predict_transfer
+from cytoimagenet_hf.benchmarks.scaling import standardise, standardise_by_controls
+from cytoimagenet_hf.errors import InputError
+
+PUBLISHED, CORRECTED = RECIPES["published"], RECIPES["corrected"]
+UNSCALED = {name: replace(recipe, leave_one_out_scaler="none") for name, recipe in RECIPES.items()}
+
+
+def names(*letters):
+    return np.array(letters, dtype=object)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_transfer_votes_among_training_neighbours(recipe):
+    train, labels = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]]), names("a", "a", "b", "b", "b")
+    test = np.array([[0.4], [10.4]])
+    assert predict_transfer(train, labels, test, names("a", "b"), recipe=recipe, k=3).tolist() == ["a", "b"]
+
+
+def test_transfer_scales_by_training_rows_alone():
+    # Unscaled, the second feature decides; scaled by train, where its spread is large, the first does.
+    train = np.array([[0.0, -50.0], [1.0, 50.0]])
+    labels, test = names("a", "b"), np.array([[0.1, 30.0]])
+    assert predict_transfer(train, labels, test, names("a"), recipe=CORRECTED, k=1).tolist() == ["a"]
+    bare = replace(CORRECTED, transfer_scaler="none")
+    assert predict_transfer(train, labels, test, names("a"), recipe=bare, k=1).tolist() == ["b"]
+
+
+def test_transfer_refuses_labels_unseen_in_training_and_large_k():
+    train, labels = np.zeros((2, 1)), names("a", "b")
+    with pytest.raises(InputError, match=r"\['c'\]"):
+        predict_transfer(train, labels, train, names("a", "c"), recipe=CORRECTED)
+    with pytest.raises(InputError, match="k = 11"):
+        predict_transfer(train, labels, train, labels, recipe=CORRECTED)
+
+
+def test_leave_one_out_published_lets_a_duplicate_pass_for_the_query():
+    # Two identical cells with different labels: the second finds the first at rank 0, which is dropped, then itself.
+    values = np.array([[0.0], [0.0], [9.0], [9.5]])
+    labels, ids = names("a", "b", "c", "c"), names("1", "2", "3", "4")
+    found = {
+        name: predict_leave_one_out(values, labels, ids, recipe=recipe, seed=0, k=1).tolist()
+        for name, recipe in UNSCALED.items()
+    }
+    assert found["published"] == ["b", "b", "c", "c"]  # row 1 is right by voting for itself
+    assert found["corrected"] == ["b", "a", "c", "c"]
+
+
+def test_leave_one_out_vote_rules():
+    values = np.array([[0.0], [1.0], [2.1], [3.3], [4.6]])
+    labels, ids = names("x", "b", "b", "a", "a"), names(*"12345")
+    found = predict_leave_one_out(values, labels, ids, recipe=UNSCALED["corrected"], seed=0, k=4)
+    # The first sees b, b, a, a: a tie, and the smaller label wins.
+    assert found[0] == "a"
+    with pytest.raises(InputError, match="k = 5"):
+        predict_leave_one_out(values, labels, ids, recipe=UNSCALED["published"], seed=0, k=5)
+
+
+def test_scaler_other_keeps_the_query_out_of_its_own_scale():
+    rng = np.random.default_rng(0)
+    values, ids = rng.normal(size=(40, 3)), np.array([f"i{n:02d}" for n in range(40)], dtype=object)
+    labels = np.array(list("ab") * 20, dtype=object)
+    other = predict_leave_one_out(values, labels, ids, recipe=CORRECTED, seed=1, k=3)
+    again = predict_leave_one_out(values, labels, ids, recipe=CORRECTED, seed=1, k=3)
+    assert (other == again).all()
+    # Order of rows does not matter: folds are drawn over ids.
+    order = rng.permutation(40)
+    shuffled = predict_leave_one_out(values[order], labels[order], ids[order], recipe=CORRECTED, seed=1, k=3)
+    assert (shuffled == other[order]).all()
+
+
+def test_leave_group_out_never_looks_inside_the_group():
+    values = np.array([[0.0], [0.1], [5.0], [5.1]])
+    labels, plates = names("a", "b", "a", "b"), names("p", "p", "q", "q")
+    found = predict_leave_group_out(values, labels, plates, recipe=UNSCALED["corrected"], k=1)
+    assert found.tolist() == ["a", "a", "b", "b"]
+    with pytest.raises(InputError, match="only one group"):
+        predict_leave_group_out(values, labels, names(*"pppp"), recipe=CORRECTED)
+
+
+def test_controls_scale_each_plate_by_its_own():
+    values = np.array([[0.0], [2.0], [5.0], [10.0], [14.0], [20.0]])
+    plates, controls = names(*"pppqqq"), [True, True, False, True, True, False]
+    found = standardise_by_controls(values, plates=plates, controls=controls)
+    assert found.ravel().tolist() == [-1, 1, 4, -1, 1, 4]
+    with pytest.raises(InputError, match="plate 'q' has 1 control"):
+        standardise_by_controls(values, plates=plates, controls=[True, True, False, True, False, False])
+
+
+def test_constant_features_become_zero_not_infinite():
+    assert standardise(np.full((3, 1), 7.0)).tolist() == [[0], [0], [0]]
+
+
+def test_recipes_differ_where_the_facts_say():
+    assert (PUBLISHED.folder_labels, CORRECTED.folder_labels) == ("shifted", "own")  # E1
+    assert (PUBLISHED.fusion_join, CORRECTED.fusion_join) == ("position", "id")  # E2
+    assert (PUBLISHED.nsc_scaler, CORRECTED.nsc_scaler) == ("all", "controls")  # E3
+    assert (PUBLISHED.leave_out, CORRECTED.leave_out) == ("first", "id")  # E4
+    assert load_recipe("published", scaler="none").leave_one_out_scaler == "none"
+    with pytest.raises(InputError, match="unknown recipe"):
+        load_recipe("mine")
+    with pytest.raises(InputError, match="unknown scaler"):
+        load_recipe("published", scaler="robust")

@@ -1,0 +1,232 @@
+"""The suite on simulated sets: entries, controls, comparisons, record, report, cache, command."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from builder.sources import SOURCES
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
+from cytoimagenet_hf.benchmarks.compare import compare
+from cytoimagenet_hf.benchmarks.contamination import MARKS, _entries, marks, overlaps, training_sources
+from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
+from cytoimagenet_hf.benchmarks.report import write_report
+from cytoimagenet_hf.benchmarks.select import find_tasks
+from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
+from cytoimagenet_hf.commands.benchmark import command
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.feature_tables import make_table, write_features
+
+
+@pytest.fixture
+def tables(class_features, tmp_path):
+    """Two feature files that describe CYCLoPs' cells, one better than the other."""
+    for name, noise in (("good", 0.5), ("poor", 4.0)):
+        table = class_features("cyclops", noise=noise, seed=len(name) + int(noise), name=name)
+        write_features(make_table(table.ids.tolist(), table.values, {}), tmp_path / f"{name}.parquet")
+    return tmp_path / "good.parquet", tmp_path / "poor.parquet"
+
+
+@pytest.fixture
+def suite(simulated, tables):
+    return Suite(tasks=((BENCHMARKS["cyclops"], simulated / "cyclops"),), features=tables, fuse=True)
+
+
+def test_fusion_stands_beside_its_controls(suite):
+    results = run_suite(suite)
+    kinds = {entry["name"]: entry["kind"] for entry in results.record["entries"]}
+    assert kinds == {
+        "good": "model",
+        "poor": "model",
+        "good + poor": "fusion",
+        "good + good": "control",
+        "good + noise": "control",
+        "good + poor shuffled within class": "control",
+    }
+    scores = results.scores
+    assert (scores["good + good", "cyclops"].predictions == scores["good", "cyclops"].predictions).all()
+    assert results.record["controls_note"] == CONTROLS_NOTE
+    titles = [table.title for table in result_tables(results.record)]
+    assert titles[:2] == ["kNN accuracy, % (± 95 % Wald)", "Fusion beside its controls, %"]
+
+
+def test_published_fusion_joins_by_position_and_so_equals_the_shuffled_control(suite):
+    scores = run_suite(replace(suite, recipe=RECIPES["published"])).scores
+    joined = scores["good + poor", "cyclops"].predictions
+    assert (joined == scores["good + poor shuffled within class", "cyclops"].predictions).all()
+    corrected = run_suite(suite).scores
+    assert (
+        corrected["good + poor", "cyclops"].predictions
+        != corrected["good + poor shuffled within class", "cyclops"].predictions
+    ).any()
+
+
+def test_comparisons_are_paired_by_id_and_adjusted(suite):
+    record = run_suite(suite).record
+    pair = next(p for p in record["comparisons"] if (p["first"], p["second"]) == ("good", "poor"))
+    by_entry = {score["entry"]: score for score in record["scores"]}
+    assert pair["difference"] == pytest.approx(by_entry["poor"]["accuracy"] - by_entry["good"]["accuracy"])
+    assert pair["only_second"] - pair["only_first"] == by_entry["poor"]["right"] - by_entry["good"]["right"]
+    assert pair["p_holm"] == pair["p"]  # one set: nothing to adjust for
+    assert pair["smallest_significant"] == 6 / pair["n"]
+
+
+def test_compare_refuses_other_items_or_labels(suite):
+    score = run_suite(suite).scores["good", "cyclops"]
+    with pytest.raises(InputError, match="different items"):
+        compare(score, replace(score, ids=score.ids[::-1].copy() + "x"))
+    with pytest.raises(InputError, match="different labels"):
+        compare(score, replace(score, references=np.roll(score.references, 5)))
+    order = np.random.default_rng(0).permutation(len(score.ids))
+    shuffled = replace(
+        score, ids=score.ids[order], references=score.references[order], predictions=score.predictions[order]
+    )
+    assert compare(score, shuffled)["difference"] == 0
+    assert compare(score, shuffled)["p"] == 1.0
+
+
+def test_equal_runs_give_equal_records_and_the_report_holds_them(suite, tmp_path):
+    results = run_suite(suite)
+    assert run_suite(suite).record == results.record
+    write_report(results, tmp_path / "report", seed=0, figures=False)
+    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(json.dumps(results.record))
+    predictions = pq.read_table(tmp_path / "report" / "predictions.parquet").to_pandas()
+    for score in results.record["scores"]:
+        own = predictions[(predictions["entry"] == score["entry"]) & (predictions["set"] == score["set"])]
+        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score["accuracy"])
+    for name in ("table.md", "table.tex", "table.html"):
+        assert "good + poor" in (tmp_path / "report" / name).read_text()
+
+
+def test_figures_are_drawn_without_touching_pyplot(suite, tmp_path, monkeypatch):
+    import sys
+
+    from cytoimagenet_hf.benchmarks import figures
+
+    monkeypatch.setitem(sys.modules, "umap", None)  # what a machine without umap-learn sees
+    drawn = figures.save_figures(run_suite(replace(suite, fuse=False)), tmp_path, seed=0)
+    names = {path.stem for path in drawn}
+    assert {"accuracy", "confusion-cyclops-good", "gain-cyclops-poor", "features-cyclops-good"} <= names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_calls_without_sense_are_refused(simulated, tables):
+    task = ((BENCHMARKS["cyclops"], simulated / "cyclops"),)
+    with pytest.raises(InputError, match="nothing to score"):
+        run_suite(Suite(tasks=task))
+    with pytest.raises(InputError, match="takes two"):
+        run_suite(Suite(tasks=task, features=tables[:1], fuse=True))
+    with pytest.raises(InputError, match="two entries are called 'good'"):
+        run_suite(Suite(tasks=task, features=(tables[0], tables[0])))
+
+
+def test_features_are_kept_resumed_and_keyed_by_what_they_depend_on(simulated, tmp_path, monkeypatch):
+    items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
+    calls = []
+
+    def extract(backbone, images, *, ids, method, batch_size):
+        calls.append(list(ids))
+        if len(calls) == 2 and fail:
+            raise KeyboardInterrupt
+        return make_table(ids, np.float32([[len(name)] for name in ids]), {})
+
+    class Processor:
+        def to_dict(self):
+            return {}
+
+    monkeypatch.setattr(extraction, "extract_features", extract)
+    monkeypatch.setattr(extraction, "PART", 2)
+    model = extraction.Model("m", "m", None, "weights-1")
+    options = {
+        "method": "concat-norm",
+        "items_fingerprint": extraction.fingerprint_items(items),
+        "cache": tmp_path,
+    }
+    fail = True
+    with pytest.raises(KeyboardInterrupt):
+        extraction.cached_features(model, items, **options)
+    fail = False
+    table = extraction.cached_features(model, items, **options)
+    assert [len(call) for call in calls] == [2, 2, 2, 1]  # the part that was there is not made again
+    assert table.ids.tolist() == [item.id for item in items]
+    extraction.cached_features(model, items, **options)
+    assert len(calls) == 4
+    extraction.cached_features(replace(model, fingerprint="weights-2"), items, **options)
+    assert len(calls) == 7
+    extraction.cached_features(model, items, **options | {"method": "merge-raw"})
+    assert len(calls) == 10
+
+
+def test_item_fingerprint_sees_changed_files(simulated, tmp_path):
+    items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:2]
+    before = extraction.fingerprint_items(items)
+    copy = tmp_path / items[0].channels[0].name
+    copy.write_bytes(items[0].channels[0].read_bytes() + b" ")
+    changed = [replace(items[0], channels=(copy, *items[0].channels[1:])), items[1]]
+    assert extraction.fingerprint_items(items) == before
+    assert extraction.fingerprint_items(changed) != before
+
+
+def test_contamination_ledger_names_real_tasks_sources_and_kinds():
+    entries = _entries()
+    assert len(entries) >= 10
+    for entry in entries:
+        assert entry.task in BENCHMARKS
+        assert entry.source in SOURCES or entry.source == entry.task
+        assert entry.kind in MARKS
+    assert training_sources("me/cytoimagenet-b0") == frozenset(SOURCES)
+    assert training_sources("google/imagenet-b0") == frozenset()
+    assert training_sources("anything", declared=["idr0072"]) == {"idr0072"}
+    assert marks(overlaps("coos7", frozenset(SOURCES))) == "†"
+    assert marks(overlaps("bbbc021", None)) == "?"
+    assert marks(overlaps("coos7", frozenset())) == ""
+
+
+def test_registry_holds_four_benchmarks_with_facts():
+    checked = 0
+    for name, benchmark in BENCHMARKS.items():
+        assert name == benchmark.name
+        assert all((benchmark.title, benchmark.where, benchmark.protocol))
+        with pytest.raises(InputError, match=r".{20,}"):
+            benchmark.load(Path("/nonexistent"), RECIPES["corrected"])
+        checked += 1
+    assert checked == 4
+
+
+def test_tasks_find_their_folders(simulated, tmp_path):
+    found = find_tasks(["bbbc021", "coos7"], [simulated])
+    assert [root.name for _, root in found] == ["bbbc021", "coos7"]
+    (folder, root) = find_tasks([f"folder:{tmp_path}"], [])[0]
+    assert (folder.name, root) == ("folder", tmp_path)
+    with pytest.raises(InputError, match="unknown task 'bbbc022'"):
+        find_tasks(["bbbc022"], [tmp_path])
+    with pytest.raises(InputError, match="--data"):
+        find_tasks(["bbbc021"], [])
+
+
+def test_renderings_escape_and_mark():
+    table = Table("A_b & c", ("", "x|y"), (("50 %", "1 ± 2"), ("<b>", "[red]")), "a note", frozenset({(0, 1)}))
+    assert "| 50 % | **1 ± 2** |" in to_markdown(table)
+    latex = to_latex(table)
+    assert "A\\_b \\& c" in latex
+    assert "50 \\% & \\textbf{1 $\\pm$ 2}" in latex
+    assert "&lt;b&gt;" in to_html(table)
+    assert to_rich(table).row_count == 2
+
+
+def test_command_prints_json_and_reports(simulated, tables, tmp_path):
+    app = typer.Typer()
+    app.command()(command)
+    arguments = ["--task", "cyclops", "--data", str(simulated), "--features", str(tables[0]), "--json"]
+    outcome = CliRunner().invoke(app, arguments)
+    assert outcome.exit_code == 0, outcome.output
+    record = json.loads(outcome.stdout)
+    assert record["config"]["recipe"]["name"] == "corrected"
+    assert record["scores"][0]["entry"] == "good"
+    assert record["scores"][0]["n"] == 68
