@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from .base import Archive, Count, Field, Skipped, Source
+from .stacks import tiff_planes
 
 MAPPING = "cil_kinome_mapping.csv"
 
@@ -12,10 +13,14 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
     table = archive.table(MAPPING, columns=["file_name", "kinase"])
     for file_name, family in table.itertuples(index=False):
         number = file_name.rpartition(".")[0]
+        found = archive.find(f"{number}.tif")
+        planes = tiff_planes(archive.root / found) if found else 1
         yield Field(
             key=number,
-            files=[f"{number}.tif"],
-            channels=["nucleus+protein"],
+            files=[f"{number}.tif"] * planes,
+            # The layout is undocumented: all planes are read, and two of them can only be nucleus and kinase.
+            channels=["nucleus", "protein"] if planes == 2 else ["nucleus+protein"] * planes,
+            pages=range(planes) if planes > 1 else None,
             cell_type="hela",
             cell_visible=f"{family} kinase",  # the vocabulary merges the families into one label
             site=number,
@@ -37,5 +42,5 @@ SOURCE = Source(
     download=f"Fetch <id>.zip (53366 to 54562) and unpack each to <id>.tif, beside {MAPPING} (file_name, kinase).",
     disk_gb=4.0,
     expected=(Count("fields", 908, "table"), Count("cell_visible=kinase", 908, "table")),
-    notes="How nucleus and kinase are laid out inside a file is undocumented; it is read as one gray image.",
+    notes="How nucleus and kinase are laid out inside a file is undocumented; all its planes are merged.",
 )

@@ -61,9 +61,13 @@ def test_a_row_in_full(tmp_path):
 
 
 def test_pages_and_regions_are_recorded(tmp_path):
-    annotate(make(tmp_path / "raw", "bbbc041", "bbbc051"), tmp_path / "out")
+    annotate(make(tmp_path / "raw", "bbbc041", "bbbc051", "cil_kinome"), tmp_path / "out")
     table = rows(tmp_path / "out")
     assert {tuple(pages) for pages in table.loc[table.dir_name == "bbbc051", "channel_pages"]} == {(3,)}
+    two_planes = table.loc[field_id("cil_kinome", "53465")]
+    assert list(two_planes["channels"]) == ["nucleus", "protein"]
+    assert list(two_planes["channel_files"]) == ["cil_kinome/53465.tif"] * 2
+    assert list(two_planes["channel_pages"]) == [0, 1]
     boxes = table.loc[table.dir_name == "bbbc041", "region"].map(tuple)
     assert set(boxes) == {(0, 3, 0, 4), (2, 5, 1, 5), (4, 7, 2, 6)}
 
