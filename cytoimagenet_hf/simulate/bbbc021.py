@@ -39,7 +39,8 @@ class Compound:
     strength: float = 1.0
 
 
-# As published, a few classes hold one compound more than once in a week, and "Cholesterol-lowering" only two.
+# Compounds of one class are in different weeks: whoever matches plates instead of cells finds the wrong class.
+# The only kinase inhibitor has no other compound to be matched with, so its treatments cannot be scored right.
 COMPOUNDS = (
     Compound("cytochalasin B", "Actin disruptors", 1),
     Compound("latrunculin B", "Actin disruptors", 2),

@@ -1,5 +1,7 @@
 """COOS-7 and CYCLoPs: crops of 64 pixels with one cell in the middle, a class per place of the protein."""
 
+from dataclasses import replace
+
 from cytoimagenet_hf.seeding import derive_rng
 
 from .camera import Optics, batch_optics
@@ -18,7 +20,7 @@ COOS7_CLASSES = {
     "Cytosol": "cytosol",
     "Nuclear_Envelope": "nuclear membrane",
 }
-# Training plates and a held-out part of them; other plates; another day; another instrument.
+# How far plates differ: training plates and a held-out part of them; other plates; another day; another instrument.
 COOS7_SHIFT = {"train": 0.5, "test1": 0.5, "test2": 0.8, "test3": 1.2, "test4": 1.6}
 
 
@@ -27,6 +29,7 @@ def coos7(size: Size, seed: int) -> Plan:
     fields = []
     for part, severity in COOS7_SHIFT.items():
         count = size.train_cells if part == "train" else size.test_cells
+        scale = 0.85 if part == "test4" else 1.0  # the other instrument's pixels are larger
         plates = "train" if part in ("train", "test1") else part  # test1 comes from the training plates
         for label, structure in COOS7_CLASSES.items():
             for number in range(count):
@@ -35,7 +38,7 @@ def coos7(size: Size, seed: int) -> Plan:
                     FieldPlan(
                         key=stem,
                         phenotype=mouse_cell(seed, stem),
-                        optics=_optics(seed, f"coos7/{plates}", number, severity=severity),
+                        optics=_optics(seed, f"coos7/{plates}", number, severity=severity, scale=scale),
                         size=SIDE,
                         shots=(
                             Shot(f"{stem}_protein.tif", structure, "uint16"),
@@ -123,6 +126,7 @@ def _yeast(seed: int, stem: str) -> Phenotype:
     )
 
 
-def _optics(seed: int, plates: str, number: int, *, severity: float) -> Optics:
+def _optics(seed: int, plates: str, number: int, *, severity: float, scale: float = 1.0) -> Optics:
     """One of six plates."""
-    return batch_optics(derive_rng(seed, "optics", f"{plates}/{number % 6}"), severity=severity)
+    optics = batch_optics(derive_rng(seed, "optics", f"{plates}/{number % 6}"), severity=severity)
+    return replace(optics, scale=scale)

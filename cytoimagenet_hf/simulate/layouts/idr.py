@@ -65,14 +65,13 @@ def idr0088(size: Size, seed: int) -> Plan:
     rows: list[dict[str, object]] = []
     for number, reporter in enumerate(reporters):
         line = ("A549", "HepG2", "WPMY-1")[number % 3]
+        sites: tuple[int, ...]
         screen = f"PPS{number + 73:03d}"
         folder = f"p1709{number + 15}{screen}/PpsL05{(line + reporter).replace('-', '')}_{screen}"
-        repeats = max(1, size.wells // 16)
-        wells = (
-            allot(treated, repeats=repeats, plates=2) if number < 3 else allot(["DMSO"], repeats=size.wells, plates=2)
-        )
-        for plate, well, compound in wells:
-            sites = (1, 2) if number < 3 else (1,)
+        names, repeats, sites = ["DMSO"], size.wells, (1,)
+        if number < 3:
+            names, repeats, sites = treated, max(1, size.wells // 16), (1, 2)
+        for plate, well, compound in allot(names, repeats=repeats, plates=2):
             _add_well(fields, rows, size, seed, (line, reporter, folder, plate, well, sites), treatments[compound])
     return Plan(tuple(fields), {"idr0088/idr0088-screenA-annotation.csv.zip": pd.DataFrame(rows)})
 
