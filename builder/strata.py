@@ -31,14 +31,19 @@ def stratify(columns: Sequence[Codes], rows: npt.NDArray[np.int32]) -> npt.NDArr
         [0, 1, 0, 2]
     """
     key = np.zeros(len(rows), np.int64)
+    if len(rows) == 0:
+        return key
     span = 1  # key < span
     for column in columns:
-        codes = column[rows].astype(np.int64) + 1
-        width = int(codes.max(initial=0)) + 1
+        codes = column[rows]
+        lowest, width = int(codes.min()), int(codes.max()) + 2
+        if lowest + 2 == width:
+            continue  # one value in all rows tells nothing apart
         if span > np.iinfo(np.int64).max // width:
             key = pd.factorize(key)[0].astype(np.int64)
             span = int(key.max(initial=0)) + 1
-        key = key * width + codes
+        key *= width
+        key += codes + 1  # unknown, -1, becomes 0
         span *= width
     return pd.factorize(key)[0].astype(np.int64)
 

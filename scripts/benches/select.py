@@ -51,6 +51,7 @@ def run(
             runs["floor"].append(in_child(_floor, folder))
         originals = {kind: in_child(_original, folder, kind=kind, labels=labels, seed=seed) for kind in _ORIGINALS}
     median = {which: float(np.median([child.seconds for child in children])) for which, children in runs.items()}
+    cpu = {which: float(np.median([child.cpu_seconds for child in children])) for which, children in runs.items()}
     peak = {which: max(child.peak_mb for child in children) for which, children in runs.items()}
     candidates = originals["str"].result["candidates"]
     total = {kind: child.result["extrapolated_seconds"] for kind, child in originals.items()}
@@ -65,6 +66,7 @@ def run(
                 {
                     "what": f"published algorithm, {_ORIGINALS[kind]} (extrapolated)",
                     "seconds": total[kind],
+                    "cpu_seconds": child.result["extrapolated_cpu_seconds"],
                     "peak_mb": child.peak_mb,
                     "times_corrected": total[kind] / median["corrected"],
                 }
@@ -74,6 +76,7 @@ def run(
                 {
                     "what": what,
                     "seconds": median[which],
+                    "cpu_seconds": cpu[which],
                     "peak_mb": peak[which],
                     "times_corrected": median[which] / median["corrected"],
                 }
@@ -133,6 +136,7 @@ def _original(folder: Path, *, kind: str, labels: int, seed: int) -> dict[str, A
     counting = time.perf_counter() - started
     rng = derive_rng(seed, "bench-select", "published")
     choosing, recording = [], []
+    loop_started, cpu_started = time.perf_counter(), time.process_time()
     for number in np.linspace(0, len(candidates) - 1, min(labels, len(candidates))).round().astype(int):
         candidate = candidates.iloc[number]
         used = dict.fromkeys(idx[(taken_by >= 0) & (taken_by < number)], "")
@@ -146,13 +150,16 @@ def _original(folder: Path, *, kind: str, labels: int, seed: int) -> dict[str, A
         # The original wrote all rows taken so far after each label (L5), and read them back when it was restarted.
         (folder / "used.json").write_text(json.dumps(used))
         recording.append(time.perf_counter() - started)
+    busy = (time.process_time() - cpu_started) / (time.perf_counter() - loop_started)
     per_label = float(np.mean(choosing) + np.mean(recording))
+    total = reading + counting + per_label * len(candidates)
     return {
         "candidates": len(candidates),
         "reading_seconds": reading,
         "counting_seconds": counting,
         "choosing_seconds_per_label": float(np.mean(choosing)),
         "recording_seconds_per_label": float(np.mean(recording)),
-        "extrapolated_seconds": reading + counting + per_label * len(candidates),
+        "extrapolated_seconds": total,
+        "extrapolated_cpu_seconds": total * busy,
         "choosing_seconds": choosing,
     }

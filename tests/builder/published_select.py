@@ -46,12 +46,10 @@ def published_select(
     threshold: int = 287,
     wanted: int = 1000,
     presample: int = 10_000,
-    candidates: pd.DataFrame | None = None,
 ) -> Iterator[Taken]:
     """Yield each label as it takes its rows; labels written with `*` or `/` take rows too."""
     used: dict[str, str] = {}
-    ranked = count_candidates(table, threshold=threshold) if candidates is None else candidates
-    for candidate in ranked.itertuples():
+    for candidate in count_candidates(table, threshold=threshold).itertuples():
         rows = find_free(table, candidate.category, candidate.label, used)
         if rows is None or len(rows) < threshold:
             yield Taken(candidate.category, candidate.label, 0 if rows is None else len(rows), [])

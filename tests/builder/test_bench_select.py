@@ -43,7 +43,9 @@ def test_the_benchmark_runs_and_writes_its_numbers_with_the_machine(tmp_path):
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=120)
     assert "floor: read and write" in done.stdout
     result = json.loads((tmp_path / "select.json").read_text())
-    assert [set(row) for row in result["table"]] == [{"what", "seconds", "peak_mb", "times_corrected"}] * 5
+    assert [set(row) for row in result["table"]] == [
+        {"what", "seconds", "cpu_seconds", "peak_mb", "times_corrected"}
+    ] * 5
     assert result["rows"] == 8000
     assert result["machine"]["cores"] >= 1
     assert result["classes"]["corrected"]["fields"] > 0
