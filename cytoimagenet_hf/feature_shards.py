@@ -115,17 +115,23 @@ def _make(
 ) -> bool:
     """Write one shard and the list of what it left out; False when nothing in it could be used."""
     refused: list[Refusal] = []
-    usable = extract_features(
-        backbone,
-        [item.read for item in items],
-        ids=[item.id for item in items],
-        backend=run,
-        on_error=lambda name, error: refused.append(Refusal(name, str(error))),
-        **options,
-    )
+    usable = None
+    try:
+        usable = extract_features(
+            backbone,
+            [item.read for item in items],
+            ids=[item.id for item in items],
+            backend=run,
+            on_error=lambda name, error: refused.append(Refusal(name, str(error))),
+            **options,
+        )
+    except InputError:
+        if len(refused) < len(items):
+            raise
     if refused:  # first: a shard that is there is complete
+        refused.sort(key=lambda refusal: refusal.id)
         write_json(file.with_suffix(".refused.json"), [asdict(refusal) for refusal in refused])
-    if len(refused) == len(items):
+    if usable is None:
         return False
     stored = make_table(usable["id"].to_pylist(), as_matrix(usable).astype(STORAGE[storage]), metadata_of(usable))
     write_features(stored, file)

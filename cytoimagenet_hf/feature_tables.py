@@ -103,7 +103,7 @@ def join_features(tables: Sequence[pa.Table]) -> pa.Table:
         parts.append(as_matrix(table)[[rows[name] for name in ids]])
     channels = [
         f"{number}:{channel}"
-        for number, (table, part) in enumerate(zip(tables, parts, strict=True))
+        for number, table in enumerate(tables, 1)
         for channel in metadata_of(table).get("channels") or ["feature"]
     ]
     even = len(

@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 Vector = npt.NDArray[np.float32]
+Refuse = Callable[[str, InputError], None]
 _BATCH_PIXELS = 1 << 22  # 83 images of 224 x 224: more does not run faster on a CPU and takes gigabytes
 _WAITING_PIXELS = 1 << 25  # 128 MB of planes that wait for others of their size
 
@@ -62,7 +63,7 @@ def extract_features(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     workers: int = 0,
-    on_error: Callable[[str, InputError], None] | None = None,
+    on_error: Refuse | None = None,
 ) -> pa.Table:
     """Pooled penultimate features of images, keyed by id.
 
@@ -81,14 +82,14 @@ def extract_features(
         dtype: of torch; by default bfloat16 on a GPU, float32 on a CPU.
         workers: threads that read and normalise images ahead.
         on_error: called with the id and the error of an image that cannot be used, which is then left out; by default
-            the error is raised. A table without rows has no width.
+            the error is raised.
 
     Returns:
         Table with `id` (string) and `features` (fixed-size list of float32): D per image, or C x D under `concat-*`.
 
     Raises:
         InputError: ids missing or repeated, an image that cannot be used (the message has its id), images with
-            different numbers of channels, no images.
+            different numbers of channels, no images or no usable one.
 
     Example:
         >>> from cytoimagenet_hf.models import build_efficientnet
@@ -106,7 +107,7 @@ def extract_features(
     prepared = _prepared(named, lambda image: source.planes(image, method=method), workers, on_error)
     vectors: dict[str, Vector] = {}
     with tqdm(total=len(ids) if isinstance(ids, Sized) else None, unit="image", disable=None) as progress:
-        for name, vector in _by_size(prepared, run, source, batch_size):
+        for name, vector in _by_size(prepared, run, source, batch_size, on_error):
             first = next(iter(vectors), name)
             if vectors and vector.size != vectors[first].size:
                 raise InputError(
@@ -118,9 +119,10 @@ def extract_features(
     if not order:
         raise InputError("no images to extract features from")
     kept = [name for name in order if name in vectors]
+    if not kept:
+        raise InputError(f"none of the {len(order)} images can be used")
     made_by = describe(backbone, source, run, method=method, channels=channels)
-    matrix = np.stack([vectors[name] for name in kept]) if kept else np.empty((0, 0), np.float32)
-    return make_table(kept, matrix, made_by)
+    return make_table(kept, np.stack([vectors[name] for name in kept]), made_by)
 
 
 def describe(
@@ -181,7 +183,7 @@ def _prepared(
     pairs: Iterable[tuple[str, Any]],
     planes_of: Callable[[Any], list[Plane]],
     workers: int,
-    on_error: Callable[[str, InputError], None] | None,
+    on_error: Refuse | None,
 ) -> Iterator[tuple[str, list[Plane]]]:
     """Planes of each image, read and normalised ahead by threads; what fails is reported under its id."""
 
@@ -193,12 +195,16 @@ def _prepared(
             return name, error
 
     for name, planes in _ahead(prepare, pairs, workers) if workers else map(prepare, pairs):
-        if not isinstance(planes, InputError):
-            yield name, planes
-        elif on_error is None:
-            raise InputError(f"image {name!r}: {planes}") from planes
+        if isinstance(planes, InputError):
+            _refuse(name, planes, on_error)
         else:
-            on_error(name, planes)
+            yield name, planes
+
+
+def _refuse(name: str, error: InputError, on_error: Refuse | None) -> None:
+    if on_error is None:
+        raise InputError(f"image {name!r}: {error}") from error
+    on_error(name, error)
 
 
 def _ahead(work: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
@@ -214,7 +220,11 @@ def _ahead(work: Callable[[Any], Any], items: Iterable[Any], workers: int) -> It
 
 
 def _by_size(
-    prepared: Iterable[tuple[str, list[Plane]]], run: Runner, processor: MicroscopyImageProcessor, batch_size: int
+    prepared: Iterable[tuple[str, list[Plane]]],
+    run: Runner,
+    processor: MicroscopyImageProcessor,
+    batch_size: int,
+    on_error: Refuse | None,
 ) -> Iterator[tuple[str, Vector]]:
     """Run planes of equal size together; yield an image when its last plane is done."""
     waiting: dict[tuple[int, ...], list[tuple[str, int, Plane]]] = {}
@@ -227,8 +237,21 @@ def _by_size(
         if not waiting[size]:
             del waiting[size]
         planes = torch.from_numpy(np.stack([plane for _, _, plane in batch])).to(run.device)  # (N, H, W)
-        features = run(processor.to_pixel_values(planes)).numpy()  # (N, D)
+        try:
+            features = run(processor.to_pixel_values(planes)).numpy()  # (N, D)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # smaller than the network's windows, for example
+            unfit = InputError(
+                f"the network cannot take {size[0]} x {size[1]} pixels: resize it, or leave it out ({error})"
+            )
+            for name in dict.fromkeys(name for name, _, _ in batch):
+                if wanted.pop(name, None) is not None:
+                    _refuse(name, unfit, on_error)
+            return
         for (name, place, _), vector in zip(batch, features, strict=True):
+            if name not in wanted:  # refused with another of its planes
+                continue
             parts[name][place] = vector
             if len(parts[name]) == wanted[name]:
                 own = parts.pop(name)

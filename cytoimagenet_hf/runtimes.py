@@ -91,7 +91,7 @@ def _onnxruntime(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         torch.onnx.export(
-            _Pooled(model),
+            _Pooled(model).eval(),
             (torch.zeros(2, 3, 64, 96),),
             file,
             input_names=["pixel_values"],
@@ -101,10 +101,14 @@ def _onnxruntime(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
             verbose=False,
         )
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return Runner(
-        "onnxruntime",
-        lambda pixels: torch.from_numpy(session.run(None, {"pixel_values": pixels.contiguous().numpy()})[0]),
-    )
+
+    def run(pixels: torch.Tensor) -> torch.Tensor:
+        try:
+            return torch.from_numpy(session.run(None, {"pixel_values": pixels.contiguous().numpy()})[0])
+        except Exception as error:  # its errors share no class but this
+            raise RuntimeError(str(error)) from error
+
+    return Runner("onnxruntime", run)
 
 
 def _openvino(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
@@ -113,7 +117,9 @@ def _openvino(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
         import openvino
     except ImportError as error:
         raise InputError(f"backend openvino: pip install openvino ({error})") from error
-    graph = openvino.convert_model(_Pooled(model), example_input=torch.zeros(2, 3, 64, 96), input=[-1, 3, -1, -1])
+    graph = openvino.convert_model(
+        _Pooled(model).eval(), example_input=torch.zeros(2, 3, 64, 96), input=[-1, 3, -1, -1]
+    )
     # float32: newer CPUs would otherwise compute in bfloat16
     compiled = openvino.compile_model(
         graph, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}

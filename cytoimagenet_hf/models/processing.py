@@ -139,7 +139,8 @@ class MicroscopyImageProcessor(PilBackend):
 
     def record(self) -> dict[str, Any]:
         """The options that decide a pixel's value, as JSON values."""
-        return {name: value for name, value in super().to_dict().items() if name in _OWN}
+        own = {name: value for name, value in super().to_dict().items() if name in _OWN}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
 
     def _preprocess_image_like_inputs(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
         planes = [plane for image in split_batch(images) for plane in self.planes(image, **kwargs)]
@@ -221,7 +222,7 @@ def _resize(plane: Plane, size: SizeDict | dict[str, int], resample: int) -> Pla
     """Through Pillow's float mode: the stock filter without its detour over 8 bits."""
     height, width = size["height"], size["width"]
     resized = PIL.Image.fromarray(plane, mode="F").resize((width, height), PIL.Image.Resampling(int(resample)))
-    return np.asarray(resized)
+    return np.array(resized)
 
 
 def _per_colour(values: float | Sequence[float], device: torch.device) -> torch.Tensor:

@@ -123,7 +123,7 @@ def test_a_missing_variable_is_named(copied) -> None:
     with h5py.File(copied, "r+") as file:
         group = file["top_bn"]
         group.attrs["weight_names"] = [name for name in group.attrs["weight_names"] if "moving_mean" not in str(name)]
-    with pytest.raises(InputError, match="top_bn.*running_mean"):
+    with pytest.raises(InputError, match=r"top_bn.*running_mean"):
         convert_keras(copied)
 
 
