@@ -18,6 +18,7 @@ def load_cytoimagenet(
     subset: str | Sequence[str] = "full",
     split_scheme: str | None = None,
     streaming: bool = False,
+    revision: str | None = None,
 ) -> Any:
     """Load CytoImageNet with the options that plain `load_dataset` does not have.
 
@@ -30,17 +31,19 @@ def load_cytoimagenet(
         split_scheme: None for the split as stored (by field of view), `"published"` for the original row-wise split,
             in which crops of one field fall on both sides (S1).
         streaming: an iterable dataset, nothing read before it is iterated.
+        revision: tag, branch or commit of a Hub repository; the newest when None.
 
     Returns:
         A `Dataset` or `DatasetDict` (their iterable forms when streaming).
 
     Raises:
-        InputError: not a dataset folder, an unknown subset, label or scheme, or a damaged shard.
+        InputError: neither a dataset folder nor a repository of that revision, an unknown subset, label or scheme, or
+            a damaged shard.
 
     Example:
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
-    loaded = _load(str(path), streaming)
+    loaded = _load(str(path), streaming, revision)
     if split_scheme is not None:
         from .splits import apply_split_scheme
 
@@ -52,12 +55,17 @@ def load_cytoimagenet(
     return loaded if subset == "full" else _restrict(loaded, subset)
 
 
-def _load(path: str, streaming: bool) -> Any:
+def _load(path: str, streaming: bool, revision: str | None) -> Any:
     folder = Path(path)
     if folder.is_dir() and not any(folder.glob("data/*.parquet")):
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
     try:
-        return hf.load_dataset(path, streaming=streaming)
+        return hf.load_dataset(path, streaming=streaming, revision=revision)
+    except hf.exceptions.DatasetNotFoundError as error:
+        raise InputError(
+            f"{path} is neither a folder nor a dataset on the Hub that you may read: {error}. "
+            "Log in with `hf auth login` if it is private"
+        ) from error
     except hf.exceptions.DatasetGenerationError as error:
         raise InputError(
             f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "

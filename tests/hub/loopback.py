@@ -1,7 +1,8 @@
 """A Hub on the loopback interface, in memory: enough of the protocol for the real clients to push to and load from.
 
 It answers what `huggingface_hub`, `datasets`, `transformers` and `evaluate` send: repositories, regular and LFS
-uploads, commits, trees, tags, downloads with ranges. `Faults` makes it break connections or refuse, as a real one may.
+uploads, commits, trees, tags, downloads with ranges. `Faults` makes it break connections, stall or refuse, as a real
+one may.
 """
 
 import base64
@@ -16,14 +17,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_loopback"
+READ_TOKEN = "hf_loopback_read_only"
 
 
 @dataclass
 class Faults:
-    """What goes wrong: so many uploads are cut off first; every call is refused with `status` if set."""
+    """What goes wrong.
+
+    Attributes:
+        broken_uploads: so many uploads are cut off first.
+        stall_after: uploads after so many are never answered; `Hub.stalled` tells that one is waiting.
+        stale: every commit is refused, as if somebody else had pushed meanwhile.
+    """
 
     broken_uploads: int = 0
-    status: int | None = None
+    stall_after: int | None = None
+    stale: bool = False
 
 
 @dataclass
@@ -45,6 +54,10 @@ class Hub:
     faults: Faults = field(default_factory=Faults)
     log: list[str] = field(default_factory=list)
     uploaded: list[int] = field(default_factory=list)
+    ranges: list[tuple[str, int, int]] = field(default_factory=list)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def files(self, kind: str, name: str, revision: str = "main") -> dict[str, bytes]:
         return self.repositories[kind, name].revisions[revision]
@@ -60,6 +73,7 @@ def serve() -> Iterator[Hub]:
     try:
         yield server.hub  # type: ignore[attr-defined]
     finally:
+        server.hub.closing.set()  # type: ignore[attr-defined]
         server.shutdown()
         server.server_close()
 
@@ -101,8 +115,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(parts.query)
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.log.append(f"{self.command} {parts.path}")
-        if self.hub.faults.status:
-            return self._json({"error": "refused by the test"}, status=self.hub.faults.status)
         for verb, pattern, action in _ROUTES:
             found = re.fullmatch(pattern, unquote(parts.path))
             if verb == method and found:
@@ -110,14 +122,17 @@ class _Handler(BaseHTTPRequestHandler):
                 if "name" in groups and action != "create":
                     key = ((groups.get("kind") or "models"), groups["name"])
                     repository = self.hub.repositories.get(key)
-                    authorised = self.headers.get("Authorization") == f"Bearer {TOKEN}"
-                    if repository is None or (repository.private and not authorised):
-                        return self._missing("RepoNotFound", 404 if authorised else 401)
-                    if (method != "GET") and not authorised:
+                    known = self._token() in (TOKEN, READ_TOKEN)
+                    if repository is None or (repository.private and not known):
+                        return self._missing("RepoNotFound", 404 if known else 401)
+                    if method == "POST" and self._token() != TOKEN:
                         return self._json({"error": "no right to write"}, status=403)
                     groups["repository"] = repository
                 return getattr(self, f"_{action}")(**groups)
         return self._json({"error": "not found"}, status=404)
+
+    def _token(self) -> str:
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def do_GET(self) -> None:
         self._dispatch("GET")
@@ -149,8 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.body)
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
         kind = {"model": "models", "dataset": "datasets", "space": "spaces"}[asked.get("type") or "model"]
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self._json({"error": "no right to create"}, status=401)
+        if self._token() != TOKEN:
+            status = 403 if self._token() == READ_TOKEN else 401
+            return self._json({"error": "no right to create"}, status=status)
         known = (kind, name) in self.hub.repositories
         if not known:
             private = asked.get("private", asked.get("visibility") == "private")
@@ -186,10 +202,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
-        assert hashlib.sha256(self.body).hexdigest() == oid
-        self.hub.blobs[oid] = self.body
-        self.hub.uploaded.append(len(self.body))
+        if self._stalls(oid):
+            self.hub.stalled.set()
+            self.hub.closing.wait()
+            self.close_connection = True
+            return
         self._send(b"")
+
+    def _stalls(self, oid: str) -> bool:
+        """Store an upload, or tell that it is one too many: clients send several at once."""
+        with self.hub.lock:
+            limit = self.hub.faults.stall_after
+            if limit is not None and len(self.hub.uploaded) >= limit:
+                return True
+            assert hashlib.sha256(self.body).hexdigest() == oid
+            self.hub.blobs[oid] = self.body
+            self.hub.uploaded.append(len(self.body))
+            return False
 
     def _lfs_verify(self) -> None:
         known = json.loads(self.body)["oid"] in self.hub.blobs
@@ -197,6 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _commit(self, repository: Repository, kind: str, name: str, revision: str) -> None:
         lines = [json.loads(line) for line in self.body.splitlines() if line.strip()]
+        if self.hub.faults.stale:
+            return self._json({"error": "a commit has happened since"}, status=412)
         files = dict(repository.revisions[revision])
         for line in lines:
             value = line["value"]
@@ -287,5 +318,6 @@ class _Handler(BaseHTTPRequestHandler):
         if not wanted:
             return self._send(data, headers=headers)
         start, stop = int(wanted[1]), int(wanted[2] or len(data) - 1) + 1
+        self.hub.ranges.append((path, start, stop))
         headers["Content-Range"] = f"bytes {start}-{min(stop, len(data)) - 1}/{len(data)}"
         return self._send(data[start:stop], status=206, headers=headers)

@@ -1,0 +1,105 @@
+"""Push a model, a fusion and a metric, and load them again by name with the real clients over HTTP."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from cytoimagenet_hf.cards import model_card
+from cytoimagenet_hf.metrics import METRICS, metric_path
+from cytoimagenet_hf.models import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
+
+TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.25}
+PIXELS = np.arange(3 * 32 * 32, dtype=np.float32).reshape(1, 3, 32, 32) % 251
+RUN = """
+import json, numpy as np, torch
+from transformers import AutoModel
+model = AutoModel.from_pretrained({name!r}, **{options!r}).eval()
+with torch.no_grad():
+    features = model(pixel_values=torch.from_numpy(np.load("pixels.npy"))).pooler_output
+np.save("features.npy", features.numpy())
+"""
+
+
+@pytest.fixture(autouse=True)
+def pixels(tmp_path, monkeypatch):
+    """Pixels of both sides in one file; one thread, so that sums add up in the same order."""
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+
+
+def features_of(model):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            return model.eval()(pixel_values=torch.from_numpy(PIXELS)).pooler_output.numpy()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def saved(model, processor, folder):
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    card = model_card(name=folder.name, architecture=type(model).__name__, preprocessing=processor.record())
+    (folder / "README.md").write_text(card)
+    return folder
+
+
+def test_a_pushed_model_gives_the_same_features_and_brings_its_processor(hub, client, push, tmp_path):
+    model = build_efficientnet(0, seed=3, **TINY)
+    processor = MicroscopyImageProcessor(method="merge-norm", image_std=[0.5, 0.5, 0.5])
+    folder = saved(model, processor, tmp_path / "b0")
+    push("model", folder, "me/b0", "--tag", "v1")
+    assert hub.repositories["models", "me/b0"].private
+    assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= set(
+        hub.files("models", "me/b0")
+    )
+    processors = """
+from transformers import AutoImageProcessor
+stock = AutoImageProcessor.from_pretrained("me/b0")
+trusted = AutoImageProcessor.from_pretrained("me/b0", trust_remote_code=True)
+from cytoimagenet_hf.models import MicroscopyImageProcessor
+own = MicroscopyImageProcessor.from_pretrained("me/b0", revision="v1")
+channels = [np.arange(64, dtype=np.uint16).reshape(8, 8) * 60, np.eye(8, dtype=np.uint16)]
+values = [p(channels, return_tensors="np")["pixel_values"] for p in (own, trusted)]
+print(json.dumps([type(stock).__name__, type(trusted).__name__, own.method, own.record()["image_std"],
+    values[0].shape, bool((values[0] == values[1]).all())]))
+"""
+    printed = client(RUN.format(name="me/b0", options={}) + processors)
+    stock, trusted, method, std, shape, same = json.loads(printed.splitlines()[-1])
+    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), features_of(model))
+    assert stock.startswith("EfficientNetImageProcessor")
+    assert (trusted, method, std, same) == ("MicroscopyImageProcessor", "merge-norm", [0.5] * 3, True)
+    assert shape == [1, 3, 8, 8]
+
+
+def test_a_pushed_fusion_loads_by_name_with_the_package_or_with_the_code_it_brings(client, push, tmp_path):
+    fusion = CytoFusionModel.from_backbones([build_efficientnet(0, seed=seed, **TINY) for seed in (0, 1)])
+    folder = saved(fusion, MicroscopyImageProcessor.for_model(fusion), tmp_path / "fusion")
+    push("model", folder, "me/fusion")
+    expected = features_of(fusion)
+    assert expected.shape == (1, 640)
+    client("import cytoimagenet_hf.models\n" + RUN.format(name="me/fusion", options={}))
+    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), expected)
+    (tmp_path / "features.npy").unlink()
+    client(RUN.format(name="me/fusion", options={"trust_remote_code": True}))
+    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), expected)
+
+
+def test_pushed_metrics_load_by_name_and_score(hub, client, push):
+    for name in METRICS:
+        push("metric", metric_path(name), f"me/{name}")
+        assert hub.repositories["spaces", f"me/{name}"].private
+        assert set(hub.files("spaces", f"me/{name}")) == {f"{name}.py", "app.py", "README.md", "requirements.txt"}
+    printed = client(
+        "import evaluate\n"
+        f"print(*[evaluate.load('me/' + name).name for name in {METRICS}])\n"
+        "metric = evaluate.load('me/knn_transfer')\n"
+        "print(metric.compute(predictions=[1, 1, 0, 0], references=[1, 0, 0, 0])['accuracy'])"
+    )
+    *names, accuracy = printed.split()[-len(METRICS) - 1 :]
+    assert tuple(names) == METRICS
+    assert float(accuracy) == 0.75
