@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from cytoimagenet_hf.seeding import derive_rng
 
@@ -71,13 +72,14 @@ def render(root: Path, fields: Sequence[FieldPlan], *, seed: int, workers: int) 
     for folder in {(root / shot.path).parent for plan in fields for shot in plan.shots}:
         folder.mkdir(parents=True, exist_ok=True)
     task = partial(render_field, root, seed)
+    shown = partial(tqdm, total=len(fields), unit="field", desc="simulate", disable=None)
     if workers <= 1:
-        for plan in fields:
+        for plan in shown(fields):
             task(plan)
         return
     # Spawned, not forked: the caller may have started threads (torch, pyarrow).
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for _ in pool.map(task, fields, chunksize=max(1, len(fields) // (workers * 8))):
+        for _ in shown(pool.map(task, fields, chunksize=max(1, len(fields) // (workers * 8)))):
             pass
 
 
