@@ -20,9 +20,12 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     try:
         config, call = parse()
+        from accelerate import PartialState
+
         from cytoimagenet_hf.training import train
 
         result = train(config, resume=call.resume)
+        PartialState().destroy_process_group()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

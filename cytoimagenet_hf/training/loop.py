@@ -48,11 +48,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         while run.state["epoch"] < config.epochs:
             tally = Tally(run.accelerator, run.state["tally"])
             if stopped := _epoch(run, tally, stop):
-                run.accelerator.end_training()
+                _finish_trackers(run)
                 return {"stopped": stopped, "epoch": run.state["epoch"], "step": run.state["step"]}
             _close_epoch(run, tally)
     metrics = _finish(run)
-    run.accelerator.end_training()
+    _finish_trackers(run)
     return metrics
 
 
@@ -100,7 +100,7 @@ def _epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
 
             due = config.checkpoint_every and state["global_step"] % config.checkpoint_every == 0
             if due or state["step"] % look_every == 0 or state["step"] == steps:
-                tally.check()
+                tally.check(run.network.parameters())
                 progress.set_postfix(tally.postfix(), refresh=False)
                 stopped = stop.agreed(accelerator)
                 if stopped or due:
@@ -166,6 +166,12 @@ def _finish(run: Run) -> dict[str, Any]:
         report.write_final(run.config, run.evaluated, run.preprocessing, metrics, state)
     run.accelerator.wait_for_everyone()
     return metrics
+
+
+def _finish_trackers(run: Run) -> None:
+    """Close the trackers; `end_training` would also end the process group, which belongs to the caller."""
+    for tracker in run.accelerator.trackers:
+        tracker.finish()
 
 
 def _save(run: Run, tally: Tally | None) -> None:

@@ -1,7 +1,7 @@
 """What happened in the epoch under way: sums on the device, read rarely, and the clock of the data."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -50,18 +50,15 @@ class Tally:
             self.waited += time.perf_counter() - before
             yield item
 
-    def check(self) -> None:
-        """Raise InputError, naming the images, if a loss since the last check was not finite."""
-        if self._pending:
-            finite = torch.isfinite(torch.stack([loss for loss, _ in self._pending])).tolist()
-            for good, (loss, ids) in zip(finite, self._pending, strict=True):
-                if not good:
-                    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
-                    raise InputError(
-                        f"the loss became {loss.item()} on the batch of images {shown}. Look at these images; if they "
-                        "are sound, lower learning_rate, set clip_norm, or use precision bf16 or no. The newest "
-                        "checkpoint is from before this."
-                    )
+    def check(self, parameters: Iterable[torch.Tensor] = ()) -> None:
+        """Raise InputError, naming the images, if a loss since the last check, or a weight now, is not finite."""
+        finite = torch.isfinite(torch.stack([loss for loss, _ in self._pending])).tolist() if self._pending else []
+        for good, (loss, ids) in zip(finite, self._pending, strict=True):
+            if not good:
+                raise InputError(_diverged(f"the loss became {loss.item()} on", ids))
+        norms = torch._foreach_norm([parameter.detach() for parameter in parameters])
+        if norms and self._pending and not torch.isfinite(torch.stack(list(norms))).all():
+            raise InputError(_diverged("the weights are no longer finite after", self._pending[-1][1]))
         self._pending.clear()
 
     def record(self) -> dict[str, Any]:
@@ -99,6 +96,14 @@ class Tally:
         now = time.perf_counter()
         self.seconds += now - self._since
         self._since = now
+
+
+def _diverged(what: str, ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+    return (
+        f"{what} the batch of images {shown}. Look at these images; if they are sound, lower learning_rate, set "
+        "clip_norm, or use precision bf16 or no. The newest checkpoint is from before this."
+    )
 
 
 def _double_device(accelerator: Accelerator) -> torch.device:

@@ -1,0 +1,57 @@
+import pytest
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training import train
+from cytoimagenet_hf.training.stream import StreamSource
+from tests.training.conftest import ROWS, write_shapes
+
+
+def streamed(config, **changed):
+    return config(streaming=True, cache="none", **changed)
+
+
+def test_processes_read_different_rows_and_none_twice(config) -> None:
+    sources = [StreamSource(streamed(config, batch_size=24), rank=rank, world=3) for rank in range(3)]
+    assert sources[0].steps == ROWS["train"] // 24
+    seen = [item for source in sources for batch in source.training(0) for item in batch.ids]
+    assert len(seen) == 96
+    assert set(seen) == {f"train-{number}" for number in range(96)}
+    scored = [item for source in sources for batch in source.validation(8) for item in batch.ids]
+    assert sorted(scored) == sorted(f"validation-{number}" for number in range(23))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_and_can_be_entered_anywhere(config) -> None:
+    source = StreamSource(streamed(config), rank=0, world=1)
+    whole = [batch.ids for batch in source.training(1)]
+    assert [batch.ids for batch in source.training(1, start=4)] == whole[4:]
+    assert [batch.ids for batch in source.training(2)] != whole
+    again = StreamSource(streamed(config), rank=0, world=1)
+    assert [batch.ids for batch in again.training(1)] == whole
+
+
+def test_workers_share_the_shards(config) -> None:
+    source = StreamSource(streamed(config, workers=2), rank=0, world=1)  # three shards: one or three workers, not two
+    seen = [item for batch in source.training(0) for item in batch.ids]
+    assert sorted(seen) == sorted(f"train-{number}" for number in range(96))
+
+
+def test_shards_that_cannot_be_shared_are_refused(config) -> None:
+    with pytest.raises(InputError, match="3 training shards cannot be dealt evenly to 2 processes"):
+        StreamSource(streamed(config), rank=0, world=2)
+    with pytest.raises(InputError, match="category"):
+        StreamSource(streamed(config, subset=["category:compound"]), rank=0, world=1)
+
+
+def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
+    def spoil(row):
+        return row | ({"image": {"bytes": b"no image", "path": None}} if row["image_id"] == "train-70" else {})
+
+    spoiled = str(write_shapes(tmp_path / "stream", change=spoil))
+    with pytest.raises(InputError, match="'train-70' cannot be decoded"):
+        list(StreamSource(streamed(config, dataset=spoiled), rank=0, world=1).training(0))
+    skipping = StreamSource(streamed(config, dataset=spoiled, on_unreadable="skip"), rank=0, world=1)
+    assert sum(len(batch.ids) for batch in skipping.training(0)) == 95
+
+
+def test_a_streamed_run_trains_and_scores_every_row(config) -> None:
+    assert train(streamed(config))["rows"] == ROWS["validation"]

@@ -1,0 +1,34 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+
+def test_two_processes_stop_together_and_resume_bit_equal(config, tmp_path: Path) -> None:
+    settings = config(recipe="modern", epochs=2, accumulate=2)
+    (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))
+    script = Path(__file__).with_name("two_processes.py")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run(
+        [*launch, str(script), str(tmp_path)],
+        env=os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    assert first["stopped"] == second["stopped"] == {"stopped": "SIGTERM", "epoch": 0, "step": 4}
+    assert first["whole"] == second["whole"] == first["resumed"]
+    assert first["whole"]["rows"] == 23  # 12 rows on one process, 11 on the other, each scored once
+    one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
+    assert [record["images"] for record in history] == [96, 96]  # counted over both, before and after the stop

@@ -1,0 +1,42 @@
+"""Run by `test_two_processes.py` under `accelerate launch`: whole, stopped and resumed runs on two processes."""
+
+import json
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+from cytoimagenet_hf.training import TrainConfig, train
+from cytoimagenet_hf.training.tally import Tally
+
+warnings.filterwarnings("ignore")
+torch.set_num_threads(1)
+place = Path(sys.argv[1])
+base = json.loads((place / "config.json").read_text())
+rank = int(os.environ["RANK"])
+
+
+def config(name: str) -> TrainConfig:
+    return TrainConfig.from_dict(base | {"output": str(place / name)})
+
+
+whole = train(config("whole"))
+honest = Tally.check
+steps = []
+
+
+def preempted(self: Tally, parameters: object) -> None:
+    """Only the second process gets the signal; the first must stop after the same step."""
+    steps.append(1)
+    if rank == 1 and len(steps) == 4:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+Tally.check = preempted
+stopped = train(config("stopped"))
+Tally.check = honest
+resumed = train(config("stopped"), resume=True)
+(place / f"rank{rank}.json").write_text(json.dumps({"whole": whole, "stopped": stopped, "resumed": resumed}))
