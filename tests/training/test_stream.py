@@ -1,9 +1,16 @@
+import datasets as hf
 import pytest
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.stream import StreamSource
 from tests.training.conftest import ROWS, write_shapes
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` waits five seconds for its reading threads after each pass over interleaved shards."""
+    monkeypatch.setattr(hf.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
 
 
 def streamed(config, **changed):
