@@ -19,6 +19,7 @@ from cytoimagenet_hf.imaging import (
     ImageReadError,
     encode_png,
     merge,
+    merge_channels,
     percentiles,
     quality_issue,
     read_image,
@@ -131,8 +132,9 @@ def render_field(
     """
     idx, dir_name = field["idx"], field["dir_name"]
     try:
-        merged, absent = _merged(planes.read(field), field["channels"] or [], recipe)
-        whole = to_bytes(merged)
+        channels = planes.read(field)
+        absent = _absent(channels, field["channels"] or [], recipe)
+        whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
         issue = quality_issue(whole)
         if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
             raise FieldRefused(issue)
@@ -147,8 +149,6 @@ def render_field(
         "channels": "|".join(stains) or None,
         "channels_missing": "|".join(missing) or None,
     }
-    # Published images were cropped from the 8-bit file of the merged image.
-    source = whole if recipe.read_depth == "8-bit" else merged
     crops, rejections = _crops(field, source, recipe, seed)
     if not crops:
         return [shared | _image_columns(whole, idx, None)], rejections
@@ -162,24 +162,36 @@ _COPIED = (
 )
 
 
-def _merged(
-    planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Recipe
-) -> tuple[npt.NDArray[np.float64], set[int]]:
-    """The merged image in [0, 1], and the numbers of the channels whose files are absent (I4)."""
-    there = [plane for plane in planes if plane is not None]
+def _absent(planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Recipe) -> set[int]:
+    """The numbers of the channels whose files are absent (I4)."""
     absent = {number for number, plane in enumerate(planes) if plane is None}
-    names = ", ".join(stains[number] if number < len(stains) else f"channel {number}" for number in sorted(absent))
-    if not there:
+    if len(absent) == len(planes):
         raise FieldRefused("missing_file", "no channel file is there")
     if absent and recipe.missing_channels == "reject":
-        raise FieldRefused("missing_channel", names)
+        names = (stains[number] if number < len(stains) else f"channel {number}" for number in sorted(absent))
+        raise FieldRefused("missing_channel", ", ".join(names))
+    return absent
+
+
+def _merged(planes: list[npt.NDArray[Any]], field: Row, recipe: Recipe) -> tuple[Pixels, npt.NDArray[Any]]:
+    """The merged image in bytes, and the image to crop from: at full depth, if it will be cropped at all."""
+    if recipe.reject_uniform == "nan-cast" and any(_is_flat(plane, recipe) for plane in planes):
+        black = np.zeros(planes[0].shape, dtype=np.uint8)
+        return black, black  # 0/0 made the whole mean NaN, and the cast made it black (I2)
     try:
-        merged = merge(there, low=recipe.low, high=recipe.high)
+        # Published images were cropped from the 8-bit file of the merged image.
+        if recipe.read_depth == "8-bit" or not _may_crop(planes[0].shape, field["crops_wanted"], recipe):
+            whole = merge_channels(planes, low=recipe.low, high=recipe.high)
+            return whole, whole
+        merged = merge(planes, low=recipe.low, high=recipe.high)
+        return to_bytes(merged), merged
     except InputError as error:
         raise FieldRefused("unmergeable", str(error)) from None
-    if recipe.reject_uniform == "nan-cast" and any(_is_flat(plane, recipe) for plane in there):
-        merged = np.zeros_like(merged)  # 0/0 made the whole mean NaN, and the cast made it black (I2)
-    return merged, absent
+
+
+def _may_crop(shape: tuple[int, ...], wanted: int, recipe: Recipe) -> bool:
+    # One crop is less than the whole image, which it replaced only in the published set (I6).
+    return min(shape) >= recipe.min_whole_side and (wanted > 1 or recipe.replace_single)
 
 
 def _is_flat(plane: npt.NDArray[Any], recipe: Recipe) -> bool:
@@ -192,7 +204,7 @@ def _crops(
 ) -> tuple[list[tuple[Crop, Pixels]], list[Rejection]]:
     """Up to `crops_wanted` crops that pass; a window whose crop fails gives way to the next one."""
     wanted: int = field["crops_wanted"]
-    if wanted == 1 and not recipe.replace_single:  # I6: the whole image is worth more than one crop of it
+    if not _may_crop(source.shape, wanted, recipe):
         return [], []
     planned = plan_crops(
         *source.shape,

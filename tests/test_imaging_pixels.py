@@ -58,6 +58,23 @@ def test_percentiles_of_uint16_need_no_wider_type_in_numpy_either(image, q):
     assert np.array_equal(percentiles(image, q), np.percentile(image, q))
 
 
+FLOATS = hnp.arrays(
+    st.sampled_from([np.float32, np.float64]), SHAPES, elements=st.floats(-(2.0**90), 2.0**90, width=32)
+)
+
+
+@given(FLOATS, st.lists(st.floats(0, 100), min_size=1, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_percentiles_of_floats_are_numpys_bit_for_bit(image, q):
+    assert np.array_equal(percentiles(image, q), np.percentile(image.astype(np.float64), q))
+
+
+def test_percentiles_of_floats_without_a_finite_range():
+    image = np.array([[-1.7e308, 0.0, 1.7e308, 5e-324]])
+    assert np.array_equal(percentiles(image, (0, 100)), [-1.7e308, 1.7e308])
+    assert percentiles(np.full((3, 3), 5e-324), (50,)).tolist() == [5e-324]
+
+
 def test_percentiles_of_large_images_and_floats():
     rng = np.random.default_rng(0)
     image = rng.poisson(300, (700, 900)).astype(np.uint16)

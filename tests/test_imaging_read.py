@@ -1,6 +1,7 @@
 """Every kind of file at its native depth; every damaged one named with the reason."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -115,6 +116,30 @@ def test_png_depths(tmp_path):
     assert np.array_equal(read_image(tmp_path / "rgb16.png"), RGB16)
     PIL.Image.fromarray(GRAY8 > 100).save(tmp_path / "mask.png")
     assert np.array_equal(read_image(tmp_path / "mask.png"), np.where(GRAY8 > 100, 255, 0))
+
+
+@pytest.mark.parametrize("filtered", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("image", [GRAY8, GRAY16, GRAY8[:1], GRAY16[:, :1]], ids=["8", "16", "row", "column"])
+def test_gray_png_of_every_row_filter_is_what_pillow_reads(tmp_path, image, filtered):
+    rows = np.ascontiguousarray(image.astype(image.dtype.newbyteorder(">"))).view(np.uint8).reshape(len(image), -1)
+    data = b"".join(bytes([filtered]) + row.tobytes() for row in rows)  # any bytes are valid differences
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8 * image.dtype.itemsize, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tEXt", b"made by\0hand"), (b"IDAT", zlib.compress(data)[:7])]
+    chunks += [(b"IDAT", zlib.compress(data)[7:]), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in chunks]
+    (tmp_path / "cell.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    found = read_image(tmp_path / "cell.png")
+    assert found.dtype == image.dtype
+    assert np.array_equal(found, np.asarray(PIL.Image.open(tmp_path / "cell.png")))
+
+
+def test_a_flipped_bit_of_a_png_is_found(tmp_path):
+    PIL.Image.fromarray(GRAY8).save(tmp_path / "cell.png")
+    content = bytearray((tmp_path / "cell.png").read_bytes())
+    content[content.index(b"IDAT") + 20] ^= 1
+    (tmp_path / "cell.png").write_bytes(content)
+    with pytest.raises(ImageReadError, match=r"cell\.png.*IDAT"):
+        read_image(tmp_path / "cell.png")
 
 
 def test_alpha_is_dropped(tmp_path):

@@ -53,7 +53,10 @@ def merge(channels: Sequence[Image], *, low: float = 0.1, high: float = 99.9) ->
         InputError: no channels, or channels of different shapes.
     """
     gray = _same_shape(channels)
-    return _mean(gray, [stretcher(channel, low, high) for channel in gray])
+    merged = np.empty(gray[0].shape, dtype=np.float64)
+    for rows, mean in _means(gray, [stretcher(channel, low, high) for channel in gray]):
+        merged[rows] = mean
+    return merged
 
 
 def merge_channels(
@@ -79,19 +82,27 @@ def merge_channels(
         >>> merge_channels([dark, bright], low=0, high=100).tolist()
         [[0, 255, 191]]
     """
-    if normalized:
-        return to_bytes(merge(channels, low=low, high=high))
     gray = _same_shape(channels)
-    scale = [_range_scaler(channel, given.dtype) for given, channel in zip(channels, gray, strict=True)]
-    return to_bytes(_mean(gray, scale))
+    if normalized:
+        scale = [stretcher(channel, low, high) for channel in gray]
+    else:
+        scale = [_range_scaler(channel, given.dtype) for given, channel in zip(channels, gray, strict=True)]
+    merged = np.empty(gray[0].shape, dtype=np.uint8)
+    for rows, mean in _means(gray, scale):
+        merged[rows] = _cut_to_bytes(mean)
+    return merged
 
 
 def to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:
     """[0, 1] to 0..255, cut, not rounded: the published cast, so 255 is reached by 1.0 alone."""
     pixels = np.empty(unit.shape, dtype=np.uint8)
     for rows in _blocks(unit.shape):
-        pixels[rows] = (unit[rows] * 255).astype(np.uint8)
+        pixels[rows] = _cut_to_bytes(unit[rows])
     return pixels
+
+
+def _cut_to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:
+    return (unit * 255).astype(np.uint8)
 
 
 def _same_shape(channels: Sequence[Image]) -> list[Image]:
@@ -103,15 +114,14 @@ def _same_shape(channels: Sequence[Image]) -> list[Image]:
     return gray
 
 
-def _mean(channels: Sequence[Image], scale: Sequence[Callable[[Image], Unit]]) -> Unit:
-    mean = np.empty(channels[0].shape, dtype=np.float64)
-    for rows in _blocks(mean.shape):
-        total = mean[rows]
-        total[...] = scale[0](channels[0][rows])
+def _means(channels: Sequence[Image], scale: Sequence[Callable[[Image], Unit]]) -> Iterator[tuple[slice, Unit]]:
+    """The mean of the scaled channels, block by block of rows."""
+    for rows in _blocks(channels[0].shape):
+        total = scale[0](channels[0][rows])
         for channel, scaled in zip(channels[1:], scale[1:], strict=True):
             total += scaled(channel[rows])
         total /= len(channels)
-    return mean
+        yield rows, total
 
 
 def _range_scaler(gray: Image, dtype: "np.dtype[Any]") -> Callable[[Image], Unit]:
@@ -121,7 +131,7 @@ def _range_scaler(gray: Image, dtype: "np.dtype[Any]") -> Callable[[Image], Unit
         return lambda block: np.maximum(block.astype(np.float64) / largest, 0)
     if not (gray.size and gray.min() >= 0 and gray.max() <= 1):
         raise InputError("float channels must lie in [0, 1] when they are not normalised: scale them first")
-    return lambda block: block.astype(np.float64)
+    return lambda block: block.astype(np.float64, copy=True)
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:

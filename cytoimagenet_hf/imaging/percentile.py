@@ -15,6 +15,7 @@ from cytoimagenet_hf.errors import InputError
 
 Image: TypeAlias = npt.NDArray[Any]
 Unit: TypeAlias = npt.NDArray[np.float64]
+Counts: TypeAlias = tuple[npt.NDArray[np.int64], int]
 
 # Integer images that span more values than this are sorted: their histogram would not fit in the cache.
 _MOST_BINS = 1 << 20
@@ -22,12 +23,13 @@ _MOST_BINS = 1 << 20
 _EXACT_FLOAT32 = 1 << 24
 
 
-def percentiles(image: Image, q: Sequence[float]) -> Unit:
+def percentiles(image: Image, q: Sequence[float], *, counted: Counts | None = None) -> Unit:
     """Percentiles of all pixels with linear interpolation between order statistics.
 
     Args:
         image: any shape, integer, boolean or float; not empty, no NaN or infinity.
         q: percentages in [0, 100].
+        counted: `histogram(image)`, where it is at hand.
 
     Returns:
         float64, one per entry of `q`; for integer images bit-equal to `np.percentile(image, q)`.
@@ -43,17 +45,10 @@ def percentiles(image: Image, q: Sequence[float]) -> Unit:
     if wanted.size and not (wanted.min() >= 0 and wanted.max() <= 100):
         raise InputError(f"percentiles {list(q)} must lie in [0, 100]")
     _require_pixels(image)
-    counted = _histogram(image)
-    if counted is None:
-        return np.asarray(np.percentile(image.astype(np.float64), wanted), dtype=np.float64)
-    counts, smallest = counted
-    ends = np.cumsum(counts)
     position = (image.size - 1) * (wanted / 100)
-    before = np.floor(position)
-    after = np.minimum(before + 1, image.size - 1)
-    left, right = (
-        np.searchsorted(ends, order, side="right").astype(np.float64) + smallest for order in (before, after)
-    )
+    before = np.floor(position).astype(np.int64)
+    places = np.stack([before, np.minimum(before + 1, image.size - 1)])
+    left, right = _order_statistics(image, places, counted or histogram(image))
     part = position - before
     # From the nearer neighbour, as NumPy does: the two forms differ in the last bit.
     return np.where(part < 0.5, left + (right - left) * part, right - (right - left) * (1 - part))
@@ -99,9 +94,53 @@ def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:
         return lambda block: np.zeros(block.shape)
     if image.dtype not in (np.uint8, np.uint16):
         return lambda block: np.clip((block.astype(np.float64) - bottom) / (top - bottom), 0, 1)
-    levels = np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float64)
-    table = np.clip((levels - bottom) / (top - bottom), 0, 1)
+    # Values above the image's largest are never looked up.
+    table = np.zeros(np.iinfo(image.dtype).max + 1)
+    levels = np.arange(int(image.max()) + 1, dtype=np.float64)
+    table[: len(levels)] = np.clip((levels - bottom) / (top - bottom), 0, 1)
     return lambda block: _look_up(table, block)
+
+
+def _order_statistics(image: Image, orders: npt.NDArray[np.int64], counted: Counts | None) -> Unit:
+    """The pixels at some places (from 0) of the sorted image, as float64; same shape as `orders`."""
+    if counted is not None:
+        counts, smallest = counted
+        return np.searchsorted(np.cumsum(counts), orders, side="right").astype(np.float64) + smallest
+    flat = image.astype(np.float64).ravel()
+    smallest, span = float(flat.min()), float(flat.max()) - float(flat.min())
+    scale = 65535 / span if span > np.finfo(np.float64).tiny else 0.0
+    if not np.isfinite(span):
+        return np.asarray(np.sort(flat)[orders], dtype=np.float64)
+    # Rounding down to 65,536 levels keeps the order, so only the pixels of one level have to be sorted for each place.
+    level = ((flat - smallest) * scale).astype(np.uint16)
+    ends = np.cumsum(_count(level, 65536))
+    found = np.empty(orders.shape)
+    for place in np.unique(orders):
+        own = int(np.searchsorted(ends, place, side="right"))
+        inside = flat[level == own]
+        rank = int(place) - int(ends[own] - len(inside))
+        found[orders == place] = np.partition(inside, rank)[rank]
+    return found
+
+
+def histogram(image: Image) -> Counts | None:
+    """Counts per value of an integer image and the value of the first bin; None where sorting is the better way."""
+    if image.dtype.kind not in "bui":
+        return None
+    smallest, largest = int(image.min()), int(image.max())
+    if image.dtype in (np.uint8, np.uint16):
+        return _count(image, largest + 1), 0
+    if largest - smallest >= _MOST_BINS:
+        return None
+    return np.bincount(image.ravel().astype(np.int64) - smallest), smallest
+
+
+def _count(image: Image, bins: int) -> npt.NDArray[np.int64]:
+    """How often each of the values 0 … bins - 1 occurs in an 8- or 16-bit image."""
+    if image.size >= _EXACT_FLOAT32:
+        return np.bincount(image.ravel(), minlength=bins)
+    flat = np.ascontiguousarray(image).reshape(1, -1)
+    return np.asarray(cv2.calcHist([flat], [0], None, [bins], [0, bins]).ravel().astype(np.int64))
 
 
 def _require_pixels(image: Image) -> None:
@@ -111,20 +150,6 @@ def _require_pixels(image: Image) -> None:
         raise InputError(f"an image has integer, boolean or float pixels, not {image.dtype}")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise InputError("the image has NaN or infinite pixels: replace them before use")
-
-
-def _histogram(image: Image) -> tuple[npt.NDArray[np.int64], int] | None:
-    """Counts per value and the value of the first bin; None where sorting is the better way."""
-    if image.dtype.kind not in "bui":
-        return None
-    if image.dtype in (np.uint8, np.uint16) and image.size < _EXACT_FLOAT32:
-        bins = np.iinfo(image.dtype).max + 1
-        flat = np.ascontiguousarray(image).reshape(1, -1)
-        return cv2.calcHist([flat], [0], None, [bins], [0, bins]).ravel().astype(np.int64), 0
-    smallest, largest = int(image.min()), int(image.max())
-    if largest - smallest >= _MOST_BINS:
-        return None
-    return np.bincount(image.ravel().astype(np.int64) - smallest), smallest
 
 
 def _look_up(table: Unit, block: Image) -> Unit:

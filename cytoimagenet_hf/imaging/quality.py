@@ -1,7 +1,7 @@
 """Which images show nothing worth learning from (paper §2.2)."""
 
 from .merge import to_gray
-from .percentile import Image, percentiles
+from .percentile import Image, histogram, percentiles
 
 
 def quality_issue(image: Image) -> str | None:
@@ -23,9 +23,14 @@ def quality_issue(image: Image) -> str | None:
         ('uniform', 'binary', None)
     """
     gray = to_gray(image)
-    low, upper_quartile, high = percentiles(gray, (0.1, 75, 99.9))
+    counted = histogram(gray) if gray.size else None
+    low, upper_quartile, high = percentiles(gray, (0.1, 75, 99.9), counted=counted)
     if low == high:
         return "uniform"
-    if not ((gray != gray.min()) & (gray != gray.max())).any():
+    if counted is not None:
+        binary = (counted[0] > 0).sum() == 2
+    else:
+        binary = not ((gray != gray.min()) & (gray != gray.max())).any()
+    if binary:
         return "binary"
     return "dim" if upper_quartile == 0 else None

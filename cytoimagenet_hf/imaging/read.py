@@ -18,6 +18,7 @@ import tifffile
 from cytoimagenet_hf.errors import InputError
 
 from .percentile import Image
+from .png import decode_gray_png
 
 _DELTAVISION = struct.pack("<h", -16224), struct.pack(">h", -16224)
 
@@ -67,6 +68,8 @@ def _reader(head: bytes) -> Callable[[Path, int | None, bool], Image]:
         return _read_npy
     if head[96:98] in _DELTAVISION:
         return _read_deltavision
+    if head.startswith(b"\x89PNG") and head[25:26] == b"\0" and head[28:29] == b"\0":
+        return _read_gray_png
     # Pillow cuts 16-bit colour to 8 bits; bit depth and colour type are bytes 24 and 25 of a PNG.
     if head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0":
         return _read_deep_colour_png
@@ -131,6 +134,14 @@ def _read_deltavision(path: Path, page: int | None, partial: bool) -> Image:
     planes = pixels.reshape(-1, *pixels.shape[-2:])
     _require_page(path, page or 0, len(planes))
     return np.array(planes[page or 0])
+
+
+def _read_gray_png(path: Path, page: int | None, partial: bool) -> Image:
+    if not (page or partial):
+        pixels = decode_gray_png(path.read_bytes())
+        if pixels is not None:
+            return pixels
+    return _read_pillow(path, page, partial)
 
 
 def _read_deep_colour_png(path: Path, page: int | None, partial: bool) -> Image:

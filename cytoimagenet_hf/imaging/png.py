@@ -1,0 +1,61 @@
+"""Gray PNG files, decoded faster than any one library does it.
+
+Decoding is the floor of rendering for the largest sources, whose channels are PNG. libdeflate inflates two to three
+times faster than the zlib inside PNG readers, which undo the row filters faster than NumPy can: so the one inflates,
+and the other reads a PNG whose data is stored instead of compressed.
+"""
+
+import struct
+import zlib
+
+import cv2
+import imagecodecs
+import numpy as np
+
+from .percentile import Image
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def decode_gray_png(content: bytes) -> Image | None:
+    """Decode an 8- or 16-bit gray PNG without alpha and interlacing; None for every other file.
+
+    Raises:
+        ValueError: the file is truncated, or its checksums do not fit.
+    """
+    if not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
+        return None
+    width, height, depth, colour, *_, interlaced = struct.unpack(">IIBBBBB", content[16:29])
+    chunks = _chunks(content)
+    if colour != 0 or depth not in (8, 16) or interlaced or b"tRNS" in chunks:
+        return None
+    size = height * (width * depth // 8 + 1)  # one filter byte before each row
+    rows = imagecodecs.deflate_decode(b"".join(chunks.get(b"IDAT", [])), out=size)
+    if len(rows) != size:
+        raise ValueError(f"{size - len(rows):,} of its {size:,} bytes are missing")
+    stored = content[:33] + _chunk(b"IDAT", zlib.compress(rows, 0)) + _chunk(b"IEND", b"")
+    pixels = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("its rows cannot be decoded")
+    return pixels
+
+
+def _chunks(content: bytes) -> dict[bytes, list[bytes]]:
+    """The data of the chunks by name, with their checksums verified."""
+    found: dict[bytes, list[bytes]] = {}
+    position = len(_SIGNATURE)
+    while position + 8 <= len(content):
+        length, name = struct.unpack(">I4s", content[position : position + 8])
+        data = content[position + 8 : position + 8 + length]
+        checksum = content[position + 8 + length : position + 12 + length]
+        if len(checksum) < 4:
+            raise ValueError(f"it ends inside its {name.decode('latin-1')} chunk")
+        if zlib.crc32(name + data) != struct.unpack(">I", checksum)[0]:
+            raise ValueError(f"the checksum of its {name.decode('latin-1')} chunk does not fit")
+        found.setdefault(name, []).append(data)
+        position += 12 + length
+    return found
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
