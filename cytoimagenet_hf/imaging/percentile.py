@@ -107,12 +107,12 @@ def _order_statistics(image: Image, orders: npt.NDArray[np.int64], counted: Coun
         counts, smallest = counted
         return np.searchsorted(np.cumsum(counts), orders, side="right").astype(np.float64) + smallest
     flat = image.astype(np.float64).ravel()
-    smallest, span = float(flat.min()), float(flat.max()) - float(flat.min())
+    floor, span = float(flat.min()), float(flat.max()) - float(flat.min())
     scale = 65535 / span if span > np.finfo(np.float64).tiny else 0.0
     if not np.isfinite(span):
         return np.asarray(np.sort(flat)[orders], dtype=np.float64)
     # Rounding down to 65,536 levels keeps the order, so only the pixels of one level have to be sorted for each place.
-    level = ((flat - smallest) * scale).astype(np.uint16)
+    level = ((flat - floor) * scale).astype(np.uint16)
     ends = np.cumsum(_count(level, 65536))
     found = np.empty(orders.shape)
     for place in np.unique(orders):
