@@ -7,32 +7,35 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from cytoimagenet_hf.errors import InputError
 
-from .stage import StageSummary
+from .options import (
+    AsJson,
+    Dask,
+    Exclude,
+    Group,
+    Licences,
+    Output,
+    Overrides,
+    Raw,
+    Recipe,
+    Retry,
+    Scheme,
+    Seed,
+    Sources,
+    Workers,
+    filters,
+    listed,
+    pairs,
+    show,
+)
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Turn raw archives of microscopy datasets into the curated dataset, in one go or stage by stage.",
 )
-
-Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
-Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
-Recipe = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="A recipe field, as name=value; repeatable.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
-Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]
-Exclude = Annotated[str | None, typer.Option(help="All sources but these, comma-separated.")]
-Licences = Annotated[str | None, typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default.")]
-Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
-Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
-Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
-Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 @app.command()
@@ -82,10 +85,9 @@ def select(
         from .explain import dry_run as plan
         from .explain import explain_label
 
-        report: Any = plan(output, recipe=rules, seed=seed, **chosen) if dry_run else None
-        if explain is not None:
-            report = explain_label(output, explain, recipe=rules, seed=seed, **chosen)
-        Console().print_json(json.dumps(asdict(report), default=str)) if as_json else Console().print(report)
+        question = {"recipe": rules, "seed": seed, **chosen}
+        report: Any = plan(output, **question) if explain is None else explain_label(output, explain, **question)
+        _print(asdict(report), report, as_json=as_json)
         return
     with claimed(output):
         show(run(output, recipe=rules, seed=seed, **chosen), as_json=as_json)
@@ -184,37 +186,88 @@ def build(
     show(*summaries, as_json=as_json)
 
 
-def listed(text: str | None) -> tuple[str, ...] | None:
-    """`"a, b"` → `("a", "b")`; None stays None."""
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+@app.command("import-kaggle")
+def import_kaggle(
+    archive: Annotated[Path, typer.Option(help="The unpacked archive: metadata.csv and one folder per label.")],
+    output: Output,
+    seed: Seed = 0,
+    workers: Workers = None,
+    dask: Dask = None,
+    as_json: AsJson = False,
+) -> None:
+    """The published archive, image by image, to the same dataset repository; resumes where it stopped.
+
+    Example: python -m builder import-kaggle --archive /data/cytoimagenet-kaggle --output cytoimagenet
+    """
+    from .kaggle import import_kaggle as run
+    from .stage import claimed
+
+    with claimed(output):
+        show(run(archive, output, seed=seed, workers=workers, dask=dask), as_json=as_json)
 
 
-def filters(sources: str | None, exclude: str | None, licences: str | None) -> dict[str, Any]:
-    """The three source filters as keyword arguments of a stage."""
-    return {"sources": listed(sources), "exclude": listed(exclude) or (), "licences": listed(licences)}
+@app.command()
+def sources(
+    raw: Annotated[Path | None, typer.Option(help="Also say what is found below this folder.")] = None,
+    sources: Sources = None,
+    exclude: Exclude = None,
+    licences: Licences = None,
+    as_json: AsJson = False,
+) -> None:
+    """The forty sources: kind, licence, expected fields, and what is there.
+
+    Example: python -m builder sources --raw /data/archives --licences cc0,cc-by
+    """
+    from .doctor import sources_table, survey
+
+    reports = survey(raw, **filters(sources, exclude, licences))
+    _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
-def pairs(overrides: list[str] | None) -> dict[str, str]:
-    """`["min_fields=4"]` → `{"min_fields": "4"}`."""
-    found = {}
-    for item in overrides or ():
-        name, separator, value = item.partition("=")
-        if not separator:
-            raise InputError(f"--set {item}: write it as name=value, for example --set min_fields=4")
-        found[name.strip()] = value.strip()
-    return found
+@app.command()
+def doctor(
+    raw: Raw,
+    sources: Sources = None,
+    exclude: Exclude = None,
+    licences: Licences = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is there, what is missing and how to get it, which counts differ. Exits 1 when an archive cannot be read.
+
+    Example: python -m builder doctor --raw /data/archives
+    """
+    from .doctor import doctor_table, survey
+
+    reports = survey(raw, **filters(sources, exclude, licences), count=True)
+    _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
+    if any(report.problem for report in reports):
+        raise typer.Exit(1)
 
 
-def show(*summaries: StageSummary, as_json: bool) -> None:
-    """Print stage summaries for a person, or as JSON for a program."""
+@app.command()
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="A built dataset, or a download of one.")], as_json: AsJson = False
+) -> None:
+    """Compare a dataset with the hashes of its manifest. Exits 1 when a file is damaged or missing.
+
+    Example: python -m builder verify cytoimagenet
+    """
+    from .verify import verify as run
+
+    report = run(dataset)
+    damaged = "\n".join(f"{name}: {problem}" for name, problem in report.problems.items())
+    intact = f"{report.files} files, {report.rows:,} rows, {report.bytes / 1e6:,.1f} MB: all as published"
+    _print(asdict(report), damaged or intact, as_json=as_json)
+    if not report.intact:
+        raise typer.Exit(1)
+
+
+def _print(content: Any, shown: Any, *, as_json: bool) -> None:
+    """JSON for a program, or a table or text for a person."""
     if as_json:
-        typer.echo(json.dumps([asdict(summary) for summary in summaries], indent=2, sort_keys=True))
-        return
-    table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
-    for summary in summaries:
-        reasons = "\n".join(f"{reason} {count:,}" for reason, count in summary.rejected.items()) or "none"
-        table.add_row(summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}")
-    Console().print(table)
+        typer.echo(json.dumps(content, indent=2, sort_keys=True, default=str))
+    else:
+        Console().print(shown)
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""Options that several commands share, and how their values are read and results shown."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cytoimagenet_hf.errors import InputError
+
+from .stage import StageSummary
+
+Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
+Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
+Recipe = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="A recipe field, as name=value; repeatable.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
+Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]
+Exclude = Annotated[str | None, typer.Option(help="All sources but these, comma-separated.")]
+Licences = Annotated[str | None, typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
+Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
+Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
+Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+def listed(text: str | None) -> tuple[str, ...] | None:
+    """`"a, b"` → `("a", "b")`; None stays None."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def filters(sources: str | None, exclude: str | None, licences: str | None) -> dict[str, Any]:
+    """The three source filters as keyword arguments of a stage."""
+    return {"sources": listed(sources), "exclude": listed(exclude) or (), "licences": listed(licences)}
+
+
+def pairs(overrides: list[str] | None) -> dict[str, str]:
+    """`["min_fields=4"]` → `{"min_fields": "4"}`."""
+    found = {}
+    for item in overrides or ():
+        name, separator, value = item.partition("=")
+        if not separator:
+            raise InputError(f"--set {item}: write it as name=value, for example --set min_fields=4")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def show(*summaries: StageSummary, as_json: bool) -> None:
+    """Print stage summaries for a person or a program; exit 1 when a source the caller gave was refused."""
+    _print_summaries(summaries, as_json=as_json)
+    if any(summary.details.get(name) for summary in summaries for name in ("refused", "nothing_usable")):
+        raise typer.Exit(1)
+
+
+def _print_summaries(summaries: Sequence[StageSummary], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(summary) for summary in summaries], indent=2, sort_keys=True))
+        return
+    table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
+    for summary in summaries:
+        reasons = "\n".join(f"{reason} {count:,}" for reason, count in summary.rejected.items()) or "none"
+        table.add_row(summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}")
+    Console().print(table)

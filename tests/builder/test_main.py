@@ -1,0 +1,103 @@
+"""The builder's command line, run in a process as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cytoimagenet_hf.simulate import simulate_archive
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--set", "min_fields=4", "--set", "min_images=4", "--set", "max_fields=8", "--set", "max_images=12"]
+
+
+def builder(*arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stdout[-1500:] + done.stderr[-1500:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive") / "raw"
+    simulate_archive(folder, size="tiny", seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(raw, tmp_path_factory):
+    output = tmp_path_factory.mktemp("build") / "cytoimagenet"
+    done = builder("build", "--raw", raw, "--output", output, "--sources", "bbbc013,kag_hpa", *SMALL, "--json")
+    return output, json.loads(done.stdout)
+
+
+def test_build_reports_every_stage_and_each_reconciles(built):
+    _, summaries = built
+    assert [summary["stage"] for summary in summaries] == ["annotate", "select", "render", "publish"]
+    for summary in summaries:
+        assert summary["rows_in"] == summary["kept"] + sum(summary["rejected"].values())
+
+
+def test_verify_finds_a_damaged_shard(built, tmp_path):
+    output, _ = built
+    assert json.loads(builder("verify", output, "--json").stdout)["problems"] == {}
+    shard = next((output / "data").glob("train-*"))
+    content = shard.read_bytes()
+    try:
+        shard.write_bytes(content[:-10])
+        damaged = json.loads(builder("verify", output, "--json", code=1).stdout)["problems"]
+    finally:
+        shard.write_bytes(content)
+    assert list(damaged) == [f"data/{shard.name}"]
+
+
+def test_explain_and_dry_run_write_nothing(built):
+    output, _ = built
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    explained = builder("select", "--output", output, "--explain", "nucleus", *SMALL)
+    assert "nucleus" in explained.stdout
+    builder("select", "--output", output, "--dry-run", *SMALL, "--json")
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+def test_sources_lists_forty_and_filters_by_licence():
+    everything = json.loads(builder("sources", "--json").stdout)
+    free = json.loads(builder("sources", "--licences", "cc0", "--json").stdout)
+    assert len(everything) == 40
+    assert {report["licence"] for report in free} == {"cc0"}
+
+
+def test_doctor_says_what_is_there_and_how_to_get_the_rest(raw):
+    reports = {report["dir_name"]: report for report in json.loads(builder("doctor", "--raw", raw, "--json").stdout)}
+    assert reports["bbbc013"]["fields"] > 0
+    assert reports["idr0003"]["folder"] is None
+    assert reports["idr0003"]["download"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["annotate", "--raw", "nowhere", "--output", "{tmp}/out"], "nowhere"),
+        (["annotate", "--raw", "{tmp}/strange", "--output", "{tmp}/out"], "rec_rxrx1"),
+        (["annotate", "--raw", "{raw}", "--output", "{tmp}/strange"], "holds no dataset build"),
+        (["build", "--raw", "{raw}", "--output", "{tmp}/out", "--sources", "bbbc021"], "benchmark"),
+        (["select", "--output", "{tmp}/out"], "annotat"),
+        (["select", "--output", "{tmp}/out", "--set", "min_fields=few"], "min_fields"),
+        (["select", "--output", "{tmp}/out", "--set", "min_fields"], "name=value"),
+        (["render", "--raw", "{raw}", "--output", "{tmp}/out"], "select"),
+        (["publish", "--output", "{tmp}/out"], "render"),
+        (["import-kaggle", "--archive", "{tmp}/strange", "--output", "{tmp}/out"], "metadata.csv"),
+    ],
+)
+def test_wrong_calls_exit_2_with_one_line_that_helps(raw, tmp_path, arguments, said):
+    (tmp_path / "strange" / "holiday").mkdir(parents=True)
+    (tmp_path / "strange" / "holiday" / "beach.jpg").write_bytes(b"sun")
+    done = builder(*(argument.format(raw=raw, tmp=tmp_path) for argument in arguments), code=2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    left = {path.name for path in (tmp_path / "out").glob("*")} if (tmp_path / "out").exists() else set()
+    assert left <= {".cytoimagenet-build.json"}
