@@ -6,6 +6,7 @@ Writes `demo/report.html` to look at and `demo/results.json` to compute with. Of
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -58,8 +59,9 @@ def main(
     start_afresh(output)
     seconds: dict[str, float] = {}
     with timed("simulate", seconds):
-        simulate_archive(output / "raw", size=size, seed=seed)
-        simulate_benchmarks(output / "benchmarks", size=size, seed=seed)
+        processes = os.cpu_count() or 1
+        simulate_archive(output / "raw", size=size, seed=seed, workers=processes)
+        simulate_benchmarks(output / "benchmarks", size=size, seed=seed, workers=processes)
     with timed("build", seconds):
         recipe = load_recipe("corrected", RECIPE)
         summaries = build(output / "raw", output / "cytoimagenet", recipe=recipe, seed=seed)
