@@ -133,6 +133,14 @@ class Recipe:
         choices=("nan-cast", "reject"),
     )
 
+    black_margins: str = _rule(
+        "trim",
+        "-",
+        "a dim image with black margins: rejected as it is (keep), or cut to its signal and judged again (trim)",
+        reason="single cells cut out onto black (kag_leukemia) were all dim as whole images",
+        choices=("keep", "trim"),
+    )
+
     # Crops, paper §2.3.
     min_crop_side: int = _rule(70, "-", "smallest side of a crop, in pixels")
     min_whole_side: int = _rule(140, "-", "images with a smaller side stay whole, in pixels")
@@ -218,6 +226,7 @@ RECIPES: dict[str, Recipe] = {
         missing_channels="drop",
         full_decode=False,
         reject_uniform="nan-cast",
+        black_margins="keep",
         replace_single=True,
         duplicate_conflict="keep",
         split_scheme="published",

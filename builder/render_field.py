@@ -35,6 +35,7 @@ from .stage import Rejection
 
 Pixels = npt.NDArray[np.uint8]
 Row = Mapping[str, Any]
+Box = tuple[int, int, int, int]
 
 
 REASONS = frozenset(
@@ -136,6 +137,11 @@ def render_field(
         absent = _absent(channels, field["channels"] or [], recipe)
         whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
         issue = quality_issue(whole)
+        box = None
+        if issue == "dim" and recipe.black_margins == "trim":
+            box = _signal_box(whole)
+            whole, source = (image[box[2] : box[3], box[0] : box[1]] for image in (whole, source))
+            issue = quality_issue(whole)
         if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
             raise FieldRefused(issue)
     except FieldRefused as refusal:
@@ -151,8 +157,13 @@ def render_field(
     }
     crops, rejections = _crops(field, source, recipe, seed)
     if not crops:
-        return [shared | _image_columns(whole, idx, None)], rejections
-    return [shared | _image_columns(pixels, f"{idx}-{crop.window}", crop) for crop, pixels in crops], rejections
+        return [shared | _image_columns(whole, idx) | _place(box)], rejections
+    return [
+        shared
+        | _image_columns(pixels, f"{idx}-{crop.window}")
+        | _place((crop.x_min, crop.x_max, crop.y_min, crop.y_max), box, scaling=crop.scaling)
+        for crop, pixels in crops
+    ], rejections
 
 
 _COPIED = (
@@ -242,17 +253,25 @@ def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, str | N
     return pixels, quality_issue(pixels) if recipe.reject_uniform == "reject" else None
 
 
-def _image_columns(pixels: Pixels, image_id: str, crop: Crop | None) -> dict[str, Any]:
+def _signal_box(whole: Pixels) -> Box:
+    """x_min, x_max, y_min, y_max of all pixels that are not black."""
+    columns, rows = (np.flatnonzero(whole.any(axis=axis)) for axis in (0, 1))
+    return int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+
+
+def _place(box: Box | None, within: Box | None = None, *, scaling: float | None = None) -> dict[str, Any]:
+    """Where in the field an image lies; unknown for a whole field. A trimmed field has a box but is no crop."""
+    right, down = (within[0], within[2]) if within else (0, 0)
+    x_min, x_max, y_min, y_max = (box[0] + right, box[1] + right, box[2] + down, box[3] + down) if box else (None,) * 4
+    place = {"x_min": x_min, "x_max": x_max, "y_min": y_min, "y_max": y_max}
+    return place | {"crop": scaling is not None, "scaling": scaling}
+
+
+def _image_columns(pixels: Pixels, image_id: str) -> dict[str, Any]:
     encoded = encode_png(pixels)
     return {
         "image": {"bytes": encoded, "path": f"{image_id}.png"},
         "image_id": image_id,
-        "crop": crop is not None,
-        "scaling": crop and crop.scaling,
-        "x_min": crop and crop.x_min,
-        "x_max": crop and crop.x_max,
-        "y_min": crop and crop.y_min,
-        "y_max": crop and crop.y_max,
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "width": pixels.shape[1],
         "height": pixels.shape[0],

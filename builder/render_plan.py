@@ -19,7 +19,7 @@ from .recipe import Recipe, as_dict
 from .shards import settle_plan
 
 RENDER_RULES = (
-    *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform"),
+    *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
     *("min_crop_side", "min_whole_side", "crop_scales", "crops_wanted", "replace_single", "renormalise_crops"),
 )
 """The fields of a recipe that decide the bytes of a shard."""

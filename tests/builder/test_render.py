@@ -48,6 +48,36 @@ def one_field(tmp_path, planes, *, recipe=CORRECTED, **columns):
     return rendered_images(output), [(row["reason"], row["detail"], row["image_id"]) for row in rejected]
 
 
+@pytest.mark.parametrize("margins", ["trim", "keep"])
+def test_a_cell_on_black_is_trimmed_or_rejected_as_dim(tmp_path, margins):
+    cell = cells(0, side=90)[0]
+    found, rejected = one_field(
+        tmp_path, [np.pad(cell, ((120, 90), (30, 200)))], recipe=rule(black_margins=margins, crops_wanted=((0, 1),))
+    )
+    if margins == "keep":
+        assert rejected == [("dim", "", None)]
+        return
+    row = found["tiny-1"]
+    # Not the whole box: the darkest pixels of its border are below the first gray level.
+    assert 30 <= row["x_min"] < 40 < 110 < row["x_max"] <= 120
+    assert 120 <= row["y_min"] < 130 < 200 < row["y_max"] <= 210
+    assert (row["width"], row["height"]) == (row["x_max"] - row["x_min"], row["y_max"] - row["y_min"])
+    assert (row["crop"], row["scaling"]) == (False, None)
+
+
+def test_crops_of_a_trimmed_field_lie_in_the_field(tmp_path):
+    cell = cells(1, side=300)[0]
+    field = np.pad(cell, ((400, 0), (300, 0)))
+    found, _ = one_field(tmp_path, [field])
+    stretched = merge([field])
+    assert len(found) == 4
+    for row in found.values():
+        assert row["x_min"] >= 300
+        assert row["y_min"] >= 400
+        box = stretched[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]]
+        assert np.array_equal(pixels(row), to_bytes(stretch(box)))
+
+
 def test_a_small_field_stays_whole_and_is_the_merge_of_its_channels(tmp_path):
     planes = cells(0, side=100)
     found, rejected = one_field(tmp_path, planes, plate="p1", well="B02", site="2")
@@ -133,7 +163,7 @@ def test_a_field_whose_crops_all_fail_stays_whole(tmp_path):
 REFUSED = {
     "uniform": [np.full((80, 80), 7, np.uint16)],
     "binary": [np.pad(np.full((40, 40), 255, np.uint8), 20)],
-    "dim": [np.pad(cells(0, side=30)[0], 30)],
+    "dim": [np.where(np.arange(90 * 90).reshape(90, 90) % 7, 0, cells(0, side=90)[0])],
     "unmergeable": [cells(0, side=80)[0], cells(0, side=81)[0]],
     "missing_file": [None, None],
 }
