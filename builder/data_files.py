@@ -55,7 +55,7 @@ def write_dataset(
     """Write `data/` from shards, and put it in place of what stood there when it is complete.
 
     Args:
-        output: the dataset repository. Its card and manifest are removed: they describe what is about to go.
+        output: the dataset repository. Its card, manifest and metadata are removed: they describe what is about to go.
         shards: in order.
         keep: which of their images, in order, go into the dataset.
         assigned: one row per kept image: `label` (code), `path`, `filename` and `png_bytes`.
@@ -71,7 +71,7 @@ def write_dataset(
     """
     files = plan_files(split, published, assigned["png_bytes"].to_pylist())
     require_disk(output, int(np.sum(assigned["png_bytes"].to_numpy())))
-    for stale in ("README.md", "manifest.json"):
+    for stale in ("README.md", "manifest.json", "croissant.json"):
         (output / stale).unlink(missing_ok=True)
     number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
     cells = np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)

@@ -1,10 +1,13 @@
 """Pictures of a built dataset: the contact sheet a person looks at before trusting it."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.dataset as pads
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from cytoimagenet_hf.data import label_names
@@ -36,22 +39,44 @@ def contact_sheet(
     files = sorted(Path(output).glob("data/*.parquet"))
     if not files:
         raise InputError(f"{output} holds no data/*.parquet: build it first")
-    table = pads.dataset(files, format="parquet")
-    codes = table.to_table(columns=["label"])["label"].to_numpy()
+    codes = pa.concat_arrays(
+        [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
+    ).to_numpy()
     names = label_names(output)
-    shown = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))]
+    shown = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
+    picked = {
+        code: np.sort(
+            derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:per_class]
+        )
+        for code in shown
+    }
+    encoded = _images(files, np.sort(np.concatenate(list(picked.values()))))
     sheet = Image.new("L", (_LABEL_WIDTH + per_class * (side + _GAP), len(shown) * (side + _GAP)), color=40)
     pen = ImageDraw.Draw(sheet)
-    for row, label in enumerate(shown):
-        top = row * (side + _GAP)
-        pen.multiline_text((6, top + side // 2 - 12), _wrapped(label), fill=230)
-        rows = np.flatnonzero(codes == names.index(label))
-        picked = derive_rng(seed, "contact sheet", label).permutation(rows)[:per_class]
-        for column, cell in enumerate(table.take(np.sort(picked), columns=["image"])["image"].to_pylist()):
-            picture = Image.open(io.BytesIO(cell["bytes"]))
+    for line, (code, rows) in enumerate(picked.items()):
+        top = line * (side + _GAP)
+        pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
+        for column, row in enumerate(rows):
+            picture = Image.open(io.BytesIO(encoded[row]))
             picture.thumbnail((side, side))
             sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
     return sheet
+
+
+def _images(files: Sequence[Path], rows: npt.NDArray[np.int64]) -> dict[int, bytes]:
+    """The encoded images at sorted row numbers, counted over all files; other row groups are not read."""
+    found: dict[int, bytes] = {}
+    start = 0
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                stop = start + file.metadata.row_group(group).num_rows
+                wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+                if len(wanted):
+                    content = file.read_row_group(group, columns=["image.bytes"])["image"]
+                    found |= {int(row): content[int(row) - start]["bytes"].as_py() for row in wanted}
+                start = stop
+    return found
 
 
 def _wrapped(label: str, width: int = 24) -> str:

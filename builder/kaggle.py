@@ -248,7 +248,7 @@ def _write(
     )
     summary.write(output)
     write_manifest(output, files, images)
-    write_card(output, files, images, features=features, leaks=leaks)
+    write_card(output, files, images, features=features, leaks=leaks, seed=seed)
     return summary
 
 

@@ -102,7 +102,7 @@ def publish(
     )
     summary.write(output)
     write_manifest(output, files, kept)
-    write_card(output, files, kept, features=features, leaks=asdict(leaks))
+    write_card(output, files, kept, features=features, leaks=asdict(leaks), seed=seed)
     return summary
 
 

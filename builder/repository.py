@@ -1,24 +1,30 @@
-"""What stands beside the data of a dataset repository: the manifest and the card.
+"""What stands beside the data of a dataset repository: the manifest, the card, its picture and Croissant metadata.
 
-Both are made from the rows of the dataset and the summaries of the stages, never typed by hand.
+All are made from the rows of the dataset and the summaries of the stages, never typed by hand.
 """
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datasets import Features
 
-from cytoimagenet_hf.cards import SplitFiles, dataset_card
+from cytoimagenet_hf.cards import SplitFiles, dataset_card, hub_licence
+from cytoimagenet_hf.croissant import croissant
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 
 from .data_files import DataFile
+from .figures import contact_sheet
 
 STAGES = ("annotate", "select", "render", "publish", "import")
 """The stages of a build in order, and the one that takes their place for the published archive."""
+
+VERSION = 1
+"""Of the layout: what files there are, and what their columns mean."""
 
 
 def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table) -> None:
@@ -28,7 +34,7 @@ def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table) -> N
         path = output / "data" / file.name
         listed[f"data/{file.name}"] = {"bytes": path.stat().st_size, "rows": file.rows, "sha256": file_sha256(path)}
     content = {
-        "version": 1,
+        "version": VERSION,
         "files": listed,
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
@@ -50,9 +56,37 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def write_card(
-    output: Path, files: Sequence[DataFile], kept: pa.Table, *, features: Features, leaks: Mapping[str, Any]
+    output: Path,
+    files: Sequence[DataFile],
+    kept: pa.Table,
+    *,
+    features: Features,
+    leaks: Mapping[str, Any],
+    seed: int,
 ) -> None:
-    """README.md: the card, rendered from the summaries of all stages and the rows of the dataset."""
+    """README.md and croissant.json, from the summaries of all stages and the rows of the dataset, and a picture.
+
+    Args:
+        output: the dataset repository, its data in place.
+        files: of the data.
+        kept: the rows of the dataset, without images.
+        features: of the dataset.
+        leaks: the leak report of the stored split.
+        seed: chooses the images of the picture.
+    """
+    sources = _sources(kept)
+    splits = _split_files(output, files, 0)
+    picture = output / "figures" / "contact_sheet.png"
+    with atomic_path(picture) as temporary:
+        contact_sheet(output, seed=seed).save(temporary, format="png")
+    metadata = croissant(
+        features=features,
+        splits=[split.name for split in splits],
+        licence=hub_licence(sources),
+        version=f"{VERSION}.0.0",
+        date=datetime.now(timezone.utc).date().isoformat(),
+    )
+    write_json(output / "croissant.json", metadata)
     summaries = {
         stage: json.loads(path.read_text(encoding="utf-8"))
         for stage in STAGES
@@ -60,12 +94,13 @@ def write_card(
     }
     card = dataset_card(
         features=features,
-        splits=_split_files(output, files, 0),
+        splits=splits,
         published_splits=_split_files(output, files, 1),
-        sources=_sources(kept),
+        sources=sources,
         summaries=summaries,
         statistics=_statistics(kept),
         leaks={name: count for name, count in leaks.items() if isinstance(count, int)},
+        figures={"A few images of up to forty classes, one class a row": picture.relative_to(output).as_posix()},
     )
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(card, encoding="utf-8")

@@ -18,7 +18,7 @@ from builder import recipe as recipes
 from builder.data_files import plan_files
 from builder.publish import publish
 from builder.render import render
-from cytoimagenet_hf.cards import check_card
+from cytoimagenet_hf.card_check import check_card
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.leaks import leak_report
 from cytoimagenet_hf.schema import dataset_features
