@@ -4,7 +4,7 @@ Templates live in `model_card/` (inside the wheel: `cytoimagenet_hf/model_card/`
 classes of `datasets` and `huggingface_hub`, so that `load_dataset` and the Hub read it as their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,7 +13,6 @@ from typing import Any
 
 import datasets as hf
 import jinja2
-import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from .errors import InputError
@@ -25,9 +24,14 @@ BIBTEX = """@article{hua2021cytoimagenet,
   journal = {arXiv preprint arXiv:2111.11646},
   year    = {2021}
 }"""
+PAPER = "https://arxiv.org/abs/2111.11646"
+"""Address of the paper."""
 
 # Licence of the sources → the Hub's identifier; several become `other` with the list in the card.
-_HUB_LICENCES = frozenset({"cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"})
+_HUB_LICENCES = {
+    "cc0": "cc0-1.0",
+    **{name: name for name in ("cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")},
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def dataset_card(
     summaries: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, Any] | None = None,
     leaks: Mapping[str, Any] | None = None,
+    figures: Mapping[str, str] | None = None,
 ) -> str:
     """README.md of a dataset repository: what `load_dataset` reads on top, what a person reads below.
 
@@ -60,9 +65,11 @@ def dataset_card(
         summaries: stage name → content of its summary JSON.
         statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
         leaks: counts of the leak report of the default split.
+        figures: caption → file in the repository.
 
     Example:
         >>> from cytoimagenet_hf.schema import dataset_features
+        >>> from cytoimagenet_hf.card_check import check_card
         >>> card = dataset_card(features=dataset_features(["actin"]), splits=[SplitFiles("train", ("data/a",), 1, 9)])
         >>> check_card(card)
         []
@@ -80,6 +87,8 @@ def dataset_card(
         summaries=summaries or {},
         statistics=statistics or {},
         leaks=leaks or {},
+        licence_names=sorted({str(source["licence"]) for source in sources}),
+        figures=figures or {},
         subsets={name: sorted(set(wanted) & set(labels)) for name, wanted in SUBSETS.items()},
         columns={name: _type_name(feature) for name, feature in features.items()},
         bibtex=BIBTEX,
@@ -92,6 +101,7 @@ def model_card(
     architecture: str,
     preprocessing: Mapping[str, Any],
     training: Mapping[str, Any] | None = None,
+    training_sources: Sequence[str] | None = None,
     benchmarks: Sequence[Mapping[str, Any]] = (),
     contamination: Sequence[Mapping[str, Any]] = (),
     figures: Mapping[str, str] | None = None,
@@ -104,8 +114,9 @@ def model_card(
         architecture: for example `"EfficientNet-B0"`.
         preprocessing: the record the image processor was made from.
         training: metrics and configuration of the run: `config`, `metrics`, `per_category`, `never_predicted`.
+        training_sources: short names of the sources it was trained on; None when they are not known.
         benchmarks: one mapping per score with task, metric, value (in [0, 1]), low, high, method.
-        contamination: one mapping per (source, task) with why they are related.
+        contamination: one mapping per (task, source) that share something, with `kind` and `note`.
         figures: caption → file beside the card.
         origin: where the weights come from, when not from `training`.
 
@@ -131,7 +142,7 @@ def model_card(
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="image-feature-extraction",
-        license="other" if training else "cc0-1.0",
+        license="other",  # that of the weights follows from the images they were trained on
         tags=["microscopy", "biology", "efficientnet", "cytoimagenet"],
         model_name=name,
         eval_results=results or None,
@@ -143,6 +154,7 @@ def model_card(
         architecture=architecture,
         preprocessing=preprocessing,
         training=training or {},
+        training_sources=training_sources,
         benchmarks=benchmarks,
         contamination=contamination,
         figures=figures or {},
@@ -151,50 +163,15 @@ def model_card(
     )
 
 
-def check_card(text: str) -> list[str]:
-    """What is wrong with a card's YAML header, checked offline; an empty list when nothing is.
+def hub_licence(sources: Iterable[Mapping[str, Any]]) -> str:
+    """The Hub's identifier of the licence that all sources share; `other` when they differ or one is not known.
 
-    Checks the delimiters, the YAML itself, split sizes, that every configuration names its files, and that class codes
-    run from 0 without gaps.
+    Example:
+        >>> hub_licence([{"licence": "cc0"}, {"licence": "cc0"}]), hub_licence([{"licence": "unverified"}])
+        ('cc0-1.0', 'other')
     """
-    parts = text.split("---\n", 2)
-    if len(parts) < 3 or parts[0]:
-        return ["the card does not start with a YAML header between two lines of ---"]
-    try:
-        header = yaml.safe_load(parts[1])
-    except yaml.YAMLError as error:
-        return [f"the YAML header cannot be read: {error}"]
-    if not isinstance(header, dict):
-        return ["the YAML header is not a mapping"]
-    problems = []
-    for info in _as_list(header.get("dataset_info")):
-        problems += _info_problems(info)
-    for config in _as_list(header.get("configs")):
-        if not config.get("config_name") or not config.get("data_files"):
-            problems.append(f"a configuration lacks its name or its files: {config}")
-    for model in _as_list(header.get("model-index")):
-        for result in model.get("results", []):
-            for metric in result.get("metrics", []):
-                if not isinstance(metric.get("value"), int | float):
-                    problems.append(f"a metric of {model.get('name')} is no number: {metric}")
-    return problems
-
-
-def _info_problems(info: Mapping[str, Any]) -> list[str]:
-    problems = []
-    for split in info.get("splits", []):
-        if split.get("num_examples", -1) < 0:
-            problems.append(f"split {split.get('name')} has no size")
-    for feature in info.get("features", []):
-        dtype = feature.get("dtype")
-        names = dtype.get("class_label", {}).get("names", {}) if isinstance(dtype, dict) else {}
-        if [int(code) for code in names] != list(range(len(names))):
-            problems.append(f"class codes of {feature['name']} do not run from 0 without gaps")
-    return problems
-
-
-def _as_list(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]
+    licences = {str(source["licence"]) for source in sources}
+    return _HUB_LICENCES.get(licences.pop(), "other") if len(licences) == 1 else "other"
 
 
 def _dataset_header(
@@ -203,10 +180,8 @@ def _dataset_header(
     published_splits: Sequence[SplitFiles],
     sources: Sequence[Mapping[str, Any]],
 ) -> str:
-    licences = {str(source["licence"]) for source in sources}
-    licence = licences.pop() if len(licences) == 1 else "other"
     data = DatasetCardData(
-        license=licence if licence in _HUB_LICENCES else "other",
+        license=hub_licence(sources),
         pretty_name="CytoImageNet",
         task_categories=["image-classification", "image-feature-extraction"],
         tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets as hf
 
-from .cards import BIBTEX
+from .cards import BIBTEX, PAPER
 
 _CONTEXT = {
     "@language": "en",
@@ -58,32 +58,28 @@ _TYPES = {
 
 
 def croissant(
-    *, features: hf.Features, splits: Sequence[str], url: str, licence: str, version: str, date: str
+    *, features: hf.Features, splits: Sequence[str], licence: str, version: str, date: str
 ) -> dict[str, Any]:
     """Metadata as JSON-LD, ready for `croissant.json` at the root of the repository.
 
     Args:
         features: columns of the dataset.
-        splits: names of the splits; the files are `data/<split>-*.parquet`.
-        url: address of the repository.
+        splits: names of the splits; the files are `data/<split>-*.parquet`, beside the metadata wherever those lie.
         licence: identifier or address of the licence.
         version: of the dataset, for example `"1.0.0"`.
         date: of publication, ISO 8601.
+
+    Example:
+        >>> from cytoimagenet_hf.schema import dataset_features
+        >>> content = croissant(features=dataset_features(["actin"]), splits=["train"], licence="other",
+        ...     version="1.0.0", date="2026-01-31")
+        >>> content["distribution"][0]["includes"]
+        ['data/train-*.parquet']
     """
-    repository = {
-        "@type": "cr:FileObject",
-        "@id": "repository",
-        "name": "repository",
-        "contentUrl": url,
-        "encodingFormat": "git+https",
-        # A repository has no hash; the format's maintainers ask for this address in its place.
-        "sha256": "https://github.com/mlcommons/croissant/issues/80",
-    }
     shards = {
         "@type": "cr:FileSet",
         "@id": "shards",
         "name": "shards",
-        "containedIn": {"@id": "repository"},
         "encodingFormat": "application/x-parquet",
         "includes": [f"data/{split}-*.parquet" for split in splits],
     }
@@ -95,10 +91,10 @@ def croissant(
         "description": "Weakly labelled grayscale microscopy images for pretraining, curated from open archives.",
         "citeAs": BIBTEX,
         "license": licence,
-        "url": url,
+        "url": PAPER,
         "version": version,
         "datePublished": date,
-        "distribution": [repository, shards],
+        "distribution": [shards],
         "recordSet": [
             {
                 "@type": "cr:RecordSet",

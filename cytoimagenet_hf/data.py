@@ -1,11 +1,16 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets as hf
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
+from huggingface_hub import hf_hub_download
 
 from .errors import InputError
 from .schema import SUBSETS
@@ -80,6 +85,37 @@ def label_names(path: str | Path) -> list[str]:
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
     features = hf.Features.from_arrow_schema(pq.read_schema(files[0]))
     return list(features["label"].names)
+
+
+def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -> list[str] | None:
+    """Short names of the sources that a dataset, or a subset of it, has images of: what a model trained on it saw.
+
+    Args:
+        path: a built folder, whose rows are read (no pixels), or a Hub repository, whose manifest is.
+        subset: as for `load_cytoimagenet`; of a repository, the sources of the whole dataset are given.
+
+    Returns:
+        Sorted names; None where neither the rows nor a manifest tell.
+    """
+    if not Path(path).is_dir():
+        return _sources_on_the_hub(str(path))
+    names = label_names(path)
+    files = pads.dataset(sorted(Path(path).glob("data/*.parquet")))
+    if "dir_name" not in files.schema.names:
+        return None
+    rows = files.to_table(columns=["dir_name", "label"])
+    if subset != "full":
+        codes = [names.index(label) for label in subset_labels(subset, names)]
+        rows = rows.filter(pc.is_in(rows["label"], pa.array(codes, rows["label"].type)))
+    return sorted(pc.unique(rows["dir_name"].drop_null()).to_pylist())
+
+
+def _sources_on_the_hub(repo_id: str) -> list[str] | None:
+    try:
+        manifest = hf_hub_download(repo_id, "manifest.json", repo_type="dataset")
+        return sorted(json.loads(Path(manifest).read_text(encoding="utf-8"))["statistics"]["images_by_source"])
+    except (OSError, ValueError, KeyError):  # absent, no such repository, or not one of ours
+        return None
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -30,7 +30,10 @@ KINDS = {
     "dataset": Kind(
         "dataset",
         ("README.md", "data/*.parquet"),
-        ("README.md", "data/*.parquet", "manifest.json", "*.summary.json", "rejected.parquet", "figures/*"),
+        (
+            *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet"),
+            *("data/*.parquet", "figures/*.png"),
+        ),
     ),
     "model": Kind("model", ("config.json", "*.safetensors"), ("*.json", "*.safetensors", "*.md", "*.py", "*.png")),
     "metric": Kind("space", ("README.md", "app.py"), ("*.py", "README.md", "requirements.txt")),

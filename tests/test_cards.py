@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from cytoimagenet_hf.cards import SplitFiles, check_card, dataset_card, model_card
+from cytoimagenet_hf.card_check import check_card
+from cytoimagenet_hf.cards import SplitFiles, dataset_card, model_card
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import dataset_features
 

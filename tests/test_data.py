@@ -1,9 +1,11 @@
 import datasets as hf
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from cytoimagenet_hf.data import label_names, load_cytoimagenet, subset_labels
+from cytoimagenet_hf.data import dataset_sources, label_names, load_cytoimagenet, subset_labels
 from cytoimagenet_hf.errors import InputError
-from tests.datasets import write_dataset
+from tests.datasets import write_dataset, write_textures
 
 LABELS = ["actin", "mine", "yeast"]
 
@@ -71,3 +73,16 @@ def test_a_truncated_shard_is_said_with_how_to_find_it(folder):
 
 def test_class_names_come_from_the_schema_alone(folder):
     assert label_names(folder) == LABELS
+
+
+def test_the_sources_of_a_dataset_are_those_of_its_rows(tmp_path):
+    folder = write_textures(tmp_path / "textures", per_class=3, side=8)
+    assert dataset_sources(folder) == ["source0", "source1", "source2"]
+    table = pq.read_table(folder / "data" / "train-00000-of-00001.parquet")
+    assert dataset_sources(folder, subset=["dots"]) == ["source0", "source1", "source2"]
+    dots_of_one = table.filter(pc.or_(pc.equal(table["label"], 1), pc.equal(table["dir_name"], "source0")))
+    pq.write_table(dots_of_one, folder / "data" / "train-00000-of-00001.parquet")
+    (folder / "data" / "validation-00000-of-00001.parquet").unlink()
+    assert dataset_sources(folder, subset=["dots"]) == ["source0"]
+    pq.write_table(table.drop_columns("dir_name"), folder / "data" / "train-00000-of-00001.parquet")
+    assert dataset_sources(folder) is None

@@ -16,6 +16,10 @@ def command(
         bool, typer.Option("--public", help="Make a new repository public; private by default.")
     ] = False,
     tag: Annotated[str | None, typer.Option(help="Name the pushed revision, e.g. v1.0.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="results.json of `cytoimagenet benchmark`: scores for the model's card.")
+    ] = None,
+    entry: Annotated[str | None, typer.Option(help="The model's name in the results, if they hold several.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List files and sizes; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
@@ -26,8 +30,15 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
+    from cytoimagenet_hf.card_facts import add_scores, write_model_card
+    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.hub import plan_push, push
 
+    if results is not None:
+        if kind != "model":
+            raise InputError(f"--results belongs to models; a {kind} has no scores")
+        add_scores(folder, results, entry=entry)
+        write_model_card(folder, name=repo_id)
     if dry_run:
         planned = plan_push(folder, repo_id, kind=kind)
     else:

@@ -18,7 +18,7 @@ import torch
 from transformers import EfficientNetForImageClassification, EfficientNetModel
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.files import file_sha256, write_json
 
 from .efficientnet import build_efficientnet
 from .processing import MicroscopyImageProcessor
@@ -158,20 +158,13 @@ def save_converted(
     Returns:
         The names of the files.
     """
-    from cytoimagenet_hf.cards import model_card
+    from cytoimagenet_hf.card_facts import CONVERSION, write_model_card
 
     folder = Path(output)
     model.save_pretrained(folder)
     MicroscopyImageProcessor(**record).save_pretrained(folder)
-    card = model_card(
-        name=folder.name,
-        architecture="EfficientNet-B0"
-        if model.config.hidden_dim == 1280
-        else f"EfficientNet, {model.config.hidden_dim} features",
-        preprocessing=record,
-        origin=f"Converted from the Keras weights `{Path(source).name}` (SHA-256 `{file_sha256(source)[:16]}…`).",
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_json(folder / CONVERSION, {"weights": Path(source).name, "sha256": file_sha256(source)})
+    write_model_card(folder)
     return sorted(file.name for file in folder.iterdir())
 
 

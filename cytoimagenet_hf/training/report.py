@@ -1,6 +1,5 @@
 """What a finished run leaves to read: history, curves, metrics, and the facts a model card is rendered from."""
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,13 @@ import numpy as np
 import yaml
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.cards import model_card
+from cytoimagenet_hf.card_facts import TRAINING, write_model_card
+from cytoimagenet_hf.data import dataset_sources
 from cytoimagenet_hf.files import atomic_path, write_json
 
 from .config import TrainConfig
 from .network import Preprocessing
+from .tables import resolve_subset
 
 
 def write_config(output: Path, config: TrainConfig) -> None:
@@ -77,20 +78,16 @@ def write_final(
     write_json(output / "metrics.json", metrics)
     target, temporary = output / "model", output / ".model.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
+    # Declared, so that benchmarks can mark what they share with the training images (FACTS C1).
+    sources = dataset_sources(config.dataset, subset=resolve_subset(config))
+    if sources is not None:
+        model.config.training_sources = sources
     model.save_pretrained(temporary)
     preprocessing.processor().save_pretrained(temporary)
     plot_curves(state["history"], temporary / "curves.png")
     plot_confusion(metrics["category_confusion"], temporary / "categories.png")
-    facts = card_facts(config, metrics, state)
-    write_json(temporary / "training.json", facts)
-    card = model_card(
-        name=output.name,
-        architecture=type(model).__name__,
-        preprocessing=dataclasses.asdict(preprocessing),
-        training=facts,
-        figures={"Loss and accuracy by epoch": "curves.png", "Confusion between categories": "categories.png"},
-    )
-    (temporary / "README.md").write_text(card, encoding="utf-8")
+    write_json(temporary / TRAINING, training_facts(config, metrics, state))
+    write_model_card(temporary, name=output.resolve().name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
 
@@ -115,7 +112,7 @@ def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> No
         figure.savefig(temporary, dpi=120, format="png")
 
 
-def card_facts(config: TrainConfig, metrics: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Every number a model card states about a training, so that a card is rendered and never typed."""
     history = state["history"]
     never = [metrics["per_class"][name]["category"] for name in metrics["never_right"]]
