@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
@@ -36,18 +35,18 @@ class ColumnIndex:
     Attributes:
         cells: distinct cells, alphabetical.
         rows: row numbers grouped by cell, ascending within a cell; unknown cells left out.
-        starts: (cells + 1,) where each cell's group starts in `rows`.
+        starts: where each cell's group starts in `rows`, and where the last ends.
         tokens: token → numbers of the cells that hold it.
     """
 
     cells: Sequence[str]
     rows: Rows
-    starts: npt.NDArray[np.int64]
+    starts: Sequence[int]
     tokens: Mapping[str, Sequence[int]]
 
     def count(self, token: str) -> int:
         """Rows that hold the token, once each."""
-        return int(sum(self.starts[cell + 1] - self.starts[cell] for cell in self.tokens[token]))
+        return sum(self.starts[cell + 1] - self.starts[cell] for cell in self.tokens[token])
 
     def carrying(self, token: str) -> Rows:
         """Rows that hold `token` as a whole `|`-separated token, ascending."""
@@ -126,15 +125,14 @@ def index_column(codes: Codes, cells: Sequence[str]) -> ColumnIndex:
         raise InputError("a label holds a line break: clean it in the source's adapter")
     # Stable sorting of 16-bit keys is a radix sort, five times faster than of 32-bit ones; -1 becomes the largest.
     keys = codes.astype(np.uint16) if len(cells) < 65_535 else codes.astype(np.uint32)
-    known = int(np.count_nonzero(codes >= 0))
-    rows = np.argsort(keys, kind="stable").astype(np.int32)[:known]
-    counts = np.bincount(codes[codes >= 0], minlength=len(cells))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes[codes >= 0], minlength=len(cells)))]).tolist()
+    rows = np.argsort(keys, kind="stable")[: starts[-1]].astype(np.int32)
     tokens: dict[str, list[int]] = {}
     for number, cell in enumerate(cells):
-        for token in dict.fromkeys(cell.split("|")):
+        for token in dict.fromkeys(cell.split("|")) if "|" in cell else (cell,):
             if token:
                 tokens.setdefault(token, []).append(number)
-    return ColumnIndex(cells=cells, rows=rows, starts=np.concatenate([[0], np.cumsum(counts)]), tokens=tokens)
+    return ColumnIndex(cells=cells, rows=rows, starts=starts, tokens=tokens)
 
 
 def rank_candidates(columns: Mapping[str, ColumnIndex], recipe: Recipe) -> list[Candidate]:

@@ -92,20 +92,21 @@ def select(
         )
     with atomic_path(output / "selection.parquet") as temporary:
         pq.write_table(_chosen(selected), temporary, use_dictionary=["label", "category"])
-    write_rejection_batches(output, "select", _rejections(selected))
-    by_source = _by_source(selected)
+    reasons = _reasons(selected)
+    write_rejection_batches(output, "select", _rejections(selected, reasons))
+    by_source = _by_source(selected, reasons)
+    total = sum((Counter(counts) for counts in by_source.values()), Counter())
     summary = StageSummary(
         stage="select",
         rows_in=len(selected.table),
         kept=kept,
-        rejected=dict(sorted(sum((Counter(counts) for counts in by_source.values()), Counter()).items())),
+        rejected={reason: total[reason] for reason in sorted(total.keys() - {"in", "kept"})},
         by_source=by_source,
         recipe=as_dict(recipe),
         seed=seed,
         seconds=time.perf_counter() - started,
         details=_details(selected),
     )
-    summary.rejected.pop("in"), summary.rejected.pop("kept")
     summary.write(output)
     return summary
 
@@ -197,8 +198,16 @@ def _text(values: Sequence[str], codes: npt.NDArray[np.integer[Any]]) -> pa.Arra
     return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string())).cast(pa.string())
 
 
-def _reasons(selected: Selection) -> tuple[list[str], npt.NDArray[np.int8], npt.NDArray[np.int32]]:
-    """Names of reasons, each row's (-1: kept), and the outcome that each row's reason is about (-1: none)."""
+@dataclass(frozen=True)
+class _Reasons:
+    """Why each row was left out: (rows,) position in `names`, -1 if kept, and the outcome it is about, -1 if none."""
+
+    names: list[str]
+    reason: npt.NDArray[np.int8]
+    about: npt.NDArray[np.int32]
+
+
+def _reasons(selected: Selection) -> _Reasons:
     choice = selected.choice
     names = [*_FILTERS, "no_candidate_label", "over_quota"]
     names += sorted({outcome.reason for outcome in choice.outcomes if outcome.reason is not None})
@@ -206,14 +215,13 @@ def _reasons(selected: Selection) -> tuple[list[str], npt.NDArray[np.int8], npt.
     about = np.where(choice.taken_by >= 0, choice.taken_by, choice.best_carried)
     reason = np.array([*of_outcome, names.index("no_candidate_label")], np.int8)[about]
     reason = np.where(selected.left_out >= 0, selected.left_out, reason)
-    return names, np.where(choice.kept, np.int8(-1), reason), about
+    return _Reasons(names, np.where(choice.kept, np.int8(-1), reason), about)
 
 
-def _rejections(selected: Selection) -> Iterator[pa.Table]:
+def _rejections(selected: Selection, reasons: _Reasons) -> Iterator[pa.Table]:
     """Rejected rows in batches, in the order of `idx`; the detail is the label that came nearest."""
-    names, reason, about = _reasons(selected)
     labels = [outcome.label for outcome in selected.choice.outcomes]
-    rejected = np.flatnonzero(reason >= 0)
+    rejected = np.flatnonzero(reasons.reason >= 0)
     for start in range(0, len(rejected), _BATCH):
         rows = rejected[start : start + _BATCH]
         nobody = np.full(len(rows), -1, np.int32)
@@ -222,23 +230,22 @@ def _rejections(selected: Selection) -> Iterator[pa.Table]:
             "image_id": _text([], nobody),
             "dir_name": _text(selected.table.values["dir_name"], selected.table.codes["dir_name"][rows]),
             "stage": _text(["select"], np.zeros(len(rows), np.int32)),
-            "reason": _text(names, reason[rows]),
-            "detail": _text(labels, about[rows]),
+            "reason": _text(reasons.names, reasons.reason[rows]),
+            "detail": _text(labels, reasons.about[rows]),
         }
         yield pa.table([columns[name] for name in REJECTION_SCHEMA.names], schema=REJECTION_SCHEMA)
 
 
-def _by_source(selected: Selection) -> dict[str, dict[str, int]]:
-    names, reason, _ = _reasons(selected)
+def _by_source(selected: Selection, reasons: _Reasons) -> dict[str, dict[str, int]]:
     known = selected.table.values["dir_name"]
     source = selected.table.codes["dir_name"]  # -1, unknown, counts as one more source
-    width = len(names) + 1
-    cells = np.bincount(np.where(source < 0, len(known), source).astype(np.int64) * width + reason + 1)
+    width = len(reasons.names) + 1
+    cells = np.bincount(np.where(source < 0, len(known), source).astype(np.int64) * width + reasons.reason + 1)
     cells = np.resize(np.pad(cells, (0, (len(known) + 1) * width - len(cells))), (len(known) + 1, width))
     counts = {}
     for name, row in zip([*known, "unknown"], cells.tolist(), strict=True):
         if sum(row):
-            rejected = {reason: number for reason, number in zip(names, row[1:], strict=True) if number}
+            rejected = {reason: number for reason, number in zip(reasons.names, row[1:], strict=True) if number}
             counts[name] = {"in": sum(row), "kept": row[0], **rejected}
     return counts
 
