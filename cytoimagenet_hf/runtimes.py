@@ -84,7 +84,7 @@ def _onnxruntime(model: PreTrainedModel, device: Any, dtype: Any) -> Runner:
         import onnxruntime
         import onnxscript  # noqa: F401 - what torch exports through
     except ImportError as error:
-        raise InputError(f"backend onnxruntime: pip install onnx onnxscript onnxruntime ({error})") from error
+        raise InputError(f"backend onnxruntime: pip install onnxscript onnxruntime ({error})") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
