@@ -4,8 +4,8 @@ The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 
 merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
 """
 
+from .channels import merge, merge_channels, to_bytes, to_gray
 from .encode import encode_png
-from .merge import merge, merge_channels, to_bytes, to_gray
 from .percentile import normalize, percentiles, stretch
 from .quality import quality_issue
 from .read import ImageReadError, read_image

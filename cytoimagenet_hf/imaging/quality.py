@@ -1,6 +1,6 @@
 """Which images show nothing worth learning from (paper §2.2)."""
 
-from .merge import to_gray
+from .channels import to_gray
 from .percentile import Image, histogram, percentiles
 
 

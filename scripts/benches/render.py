@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tifffile
 
-from benches.common import in_child, side_by_side
+from benches.common import in_child
 from builder import recipe as recipes
 from builder.render import render
 from builder.render_field import PlaneReader, render_field
@@ -46,6 +46,7 @@ def run(repeat: int = 9, fields: int = 800) -> dict[str, Any]:
         scaling = _scaling(root, fields)
     notes = [
         "published: 8-bit colour, np.percentile in float64, Pillow's PNG level 6; floor: decode + encode alone",
+        "CPU milliseconds on one core, the fastest of the alternating rounds",
         "both judge the merged image by the quality rules; ours also hashes its pixels",
         "size: bytes of our PNG for those of Pillow's level 6; pixels are compared with the float64 definition",
         f"{fields} fields of 5 x 540² TIFF, four crops each: {scaling['one_worker']:.0f} images/s with one worker, "
@@ -106,7 +107,7 @@ def _measured(
         "floor": lambda: ([read_image(path) for path in paths], [encode_png(image) for image in pixels]),
         "ours": ours,
     }
-    seconds = side_by_side(timed, repeat=repeat)
+    seconds = _fastest(timed, repeat)
     size = sum(len(row["image"]["bytes"]) for row in rows) / sum(len(_pillow_png(image)) for image in pixels)
     return {
         "field": name,
@@ -119,6 +120,17 @@ def _measured(
         "size": size,
         "pixels": "equal",
     }
+
+
+def _fastest(functions: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
+    """CPU seconds of the fastest of several alternating rounds: what one core needs, whoever shares the machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeat):
+        for name, function in functions.items():
+            started = time.process_time()
+            function()
+            seconds[name].append(time.process_time() - started)
+    return {name: min(times) for name, times in seconds.items()}
 
 
 Box = tuple[int, ...] | None
