@@ -12,15 +12,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from .errors import InputError
 
 Metric = Literal["euclidean", "cosine"]
+Rows = npt.NDArray[Any]
 
 _GROUP = 32  # columns that share one minimum in the first pass over the estimates
 _SPARE = 16  # estimates kept beyond the k-th; rows that need more take the slower path
-_RERANK_BYTES = 1 << 25  # float64 rows measured at a time: stays within the last-level cache
+_MEASURED = 4096  # rows measured at a time when many tie: bounds the float64 copy
 _COSINE_DECIMALS = 12  # below this, two directions are one: the rest is rounding
 
 
@@ -32,7 +34,7 @@ def kneighbors(
     metric: Metric = "euclidean",
     exclude: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
     device: str | torch.device | None = None,
-    chunk_bytes: int = 1 << 27,
+    chunk_bytes: int = 1 << 26,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """The k nearest training rows of each query, nearest first; equal distances in the order of the training rows.
 
@@ -62,8 +64,8 @@ def kneighbors(
     rows, queries = _matrix(train, "train"), _matrix(query, "query")
     if rows.shape[1] != queries.shape[1]:
         raise InputError(f"train has {rows.shape[1]} features, query has {queries.shape[1]}: extract both alike")
-    excluded = _excluded(exclude, len(queries), len(rows))
-    visible = len(rows) - int(excluded is not None and bool((excluded >= 0).any()))
+    hidden = _hidden(exclude, len(queries), len(rows))
+    visible = len(rows) - int(hidden is not None and bool((hidden >= 0).any()))
     if not 1 <= k <= visible:
         raise InputError(f"k = {k}, but a query may see {visible} training rows: choose k between 1 and {visible}")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -73,8 +75,11 @@ def kneighbors(
         step = max(1, chunk_bytes // (4 * len(rows)))
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
-            hidden = None if excluded is None else excluded[part].to(place)
-            distances[part], indices[part] = _search(space, queries[part].to(place), k, hidden)
+            found = _candidates(space, queries[part], k, None if hidden is None else hidden[part])
+            for row, near in enumerate(found, start):
+                measured = _measure(queries[row], rows, near, metric)
+                order = np.argsort(measured, kind="stable")[:k]  # `near` ascends: equals stay in the order of the rows
+                distances[row], indices[row] = measured[order], near[order]
     return distances, indices
 
 
@@ -102,62 +107,71 @@ def vote(neighbour_labels: npt.ArrayLike, distances: npt.ArrayLike) -> npt.NDArr
 
 
 class _Space:
-    """The training rows as the search needs them: float32 for estimates, the originals for measuring."""
+    """The training rows as the estimates need them: float32, near the origin, on the device."""
 
-    def __init__(self, rows: Tensor, metric: Metric, device: torch.device) -> None:
-        self.metric = metric
-        self.exact = rows.to(device)
-        norms = _norms(self.exact)
-        _check_norms(norms, self.exact, "train", metric)
-        self.rows = self.exact
+    def __init__(self, rows: Rows, metric: Metric, device: torch.device) -> None:
+        self.metric, self.device = metric, device
+        placed = _tensor(rows, device)
+        norms = _norms(placed)
+        _check_norms(norms, "train", metric)
         if metric == "cosine":  # |a - b|² = 2 (1 - cos) for unit vectors: the same search
-            self.rows = (self.rows / norms[:, None]).float()
-        mean = self.rows.mean(0)
+            placed = (placed / norms[:, None]).float()
+        mean = placed.mean(0)
         # Far from the origin the product loses the digits that tell neighbours apart. Moving the origin costs a copy.
-        self.centre = mean if bool(mean.double().square().sum() > 0.25 * _norms(self.rows).square().mean()) else None
-        self.rows = (self.rows if self.centre is None else self.rows - self.centre).float()
+        far = bool(mean.double().square().sum() > 0.25 * _norms(placed).square().mean())
+        self.centre = mean if far else None
+        self.rows = (placed - mean if far else placed).float()
         sizes = _norms(self.rows)
         self.squares = sizes.square().float()
         self.radius = sizes.max()
 
-    def place(self, queries: Tensor, norms: Tensor) -> Tensor:
+    def place(self, queries: Rows) -> Tensor:
         """Queries where the rows are: (B, D) float32."""
+        placed = _tensor(queries, self.device)
+        norms = _norms(placed)
+        _check_norms(norms, "query", self.metric)
         if self.metric == "cosine":
-            queries = (queries / norms[:, None]).float()
-        return (queries if self.centre is None else queries - self.centre).float()
-
-    def measure(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """Float64 distances from differences, never from norms: (B, D) against (B, C, D) or (C, D) → (B, C)."""
-        left, right = queries.double(), rows.double()
-        if self.metric == "cosine":
-            left, right = (x / x.square().sum(-1, keepdim=True).sqrt() for x in (left, right))
-        # Without the product every pair is summed alike, so equal rows get equal distances.
-        found = torch.cdist(left[..., None, :], right, compute_mode="donot_use_mm_for_euclid_dist")[..., 0, :]
-        if self.metric == "cosine":
-            found = torch.round(found.square() / 2, decimals=_COSINE_DECIMALS)
-        return found
+            placed = (placed / norms[:, None]).float()
+        return (placed if self.centre is None else placed - self.centre).float()
 
 
-def _search(
-    space: _Space, queries: Tensor, k: int, excluded: Tensor | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    norms = _norms(queries)
-    _check_norms(norms, queries, "query", space.metric)
-    placed = space.place(queries, norms)
+def _candidates(space: _Space, queries: Rows, k: int, hidden: npt.NDArray[np.int64] | None) -> Iterator[Rows]:
+    """Training rows of each query, ascending, that the estimates cannot rule out from its k nearest."""
+    placed = space.place(queries)
     scores = torch.addmm(space.squares, placed, space.rows.T, alpha=-2)  # (B, N): squared distance less |query|²
-    if excluded is not None:
+    if hidden is not None:
+        excluded = torch.from_numpy(hidden).to(space.device)
         hit = (excluded >= 0).nonzero()[:, 0]
         scores[hit, excluded[hit]] = torch.inf
     count = min(k + _SPARE, scores.shape[1])
     values, columns = _smallest(scores, count)
-    limit = values[:, k - 1].double() + 2 * _rounding(space, _norms(placed))
-    within = values.double() <= limit[:, None]  # (B, count)
-    distances, indices = _rerank(space, queries, columns, within, k)
-    if count < scores.shape[1]:
-        for row in within[:, -1].nonzero()[:, 0].tolist():
-            near = (scores[row].double() <= limit[row]).nonzero()[:, 0]
-            distances[row], indices[row] = _rank_one(space, queries[row], near, k)
-    return distances.cpu().numpy(), indices.cpu().numpy()
+    limits = values[:, k - 1].double() + 2 * _rounding(space, _norms(placed))
+    within = (values.double() <= limits[:, None]).cpu().numpy()  # (B, count)
+    spilt = within[:, -1] & (count < scores.shape[1])
+    for row, (near, chosen, over) in enumerate(zip(columns.cpu().numpy(), within, spilt, strict=True)):
+        if over:  # more near ties than were kept: look at all
+            yield (scores[row].double() <= limits[row]).nonzero()[:, 0].cpu().numpy()
+        else:
+            yield np.sort(near[chosen])
+
+
+def _measure(query: Rows, rows: Rows, near: Rows, metric: Metric) -> npt.NDArray[np.float64]:
+    """Float64 distances from differences, never from norms, so that equal rows get equal distances."""
+    found = np.empty(len(near))
+    for start in range(0, len(near), _MEASURED):
+        part = slice(start, start + _MEASURED)
+        left, right = query[None], rows[near[part]]
+        if metric == "cosine":
+            left, right = _unit(left), _unit(right)
+            found[part] = np.round(cdist(left, right, "sqeuclidean")[0] / 2, _COSINE_DECIMALS)
+        else:
+            found[part] = cdist(left, right)[0]
+    return found
+
+
+def _unit(rows: Rows) -> npt.NDArray[np.float64]:
+    exact = rows.astype(np.float64)
+    return exact / np.sqrt((exact * exact).sum(-1, keepdims=True))
 
 
 def _rounding(space: _Space, norms: Tensor) -> Tensor:
@@ -186,39 +200,19 @@ def _smallest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, columns.gather(1, position)
 
 
-def _rerank(space: _Space, queries: Tensor, columns: Tensor, within: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    width = int(within.sum(1).max())
-    columns, order = columns[:, :width].sort(1)  # by training row, so that a stable sort keeps that order among equals
-    within = within[:, :width].gather(1, order)
-    distances = torch.empty(columns.shape, dtype=torch.float64, device=queries.device)
-    step = max(1, _RERANK_BYTES // (8 * width * queries.shape[1]))
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        distances[part] = space.measure(queries[part], space.exact[columns[part]])
-    distances[~within] = torch.inf
-    distances, order = distances.sort(dim=1, stable=True)
-    return distances[:, :k], columns.gather(1, order)[:, :k]
-
-
-def _rank_one(space: _Space, query: Tensor, near: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The same for one query with many near ties; `near` ascends."""
-    step = max(1, _RERANK_BYTES // (8 * len(query)))
-    found = torch.cat([space.measure(query, space.exact[part]) for part in torch.split(near, step)])
-    distances, order = found.sort(stable=True)
-    return distances[:k], near[order[:k]]
-
-
-def _matrix(array: npt.ArrayLike, name: str) -> Tensor:
+def _matrix(array: npt.ArrayLike, name: str) -> Rows:
     values = np.asarray(array)
     if values.ndim != 2 or values.shape[1] == 0 or (name == "train" and len(values) == 0):
         raise InputError(f"{name} has shape {values.shape}: expected (rows, features), neither empty")
-    if values.dtype != np.float32:
-        values = values.astype(np.float64)
+    return values if values.dtype == np.float32 else values.astype(np.float64)
+
+
+def _tensor(values: Rows, device: torch.device) -> Tensor:
     # torch has no read-only arrays and warns; nothing here writes to its input.
-    return torch.from_numpy(values if values.flags.writeable and values.flags.c_contiguous else values.copy())
+    return torch.from_numpy(values if values.flags.writeable else values.copy()).to(device)
 
 
-def _excluded(exclude: Any, queries: int, rows: int) -> Tensor | None:
+def _hidden(exclude: Any, queries: int, rows: int) -> npt.NDArray[np.int64] | None:
     if exclude is None:
         return None
     found = np.asarray(exclude)
@@ -226,7 +220,7 @@ def _excluded(exclude: Any, queries: int, rows: int) -> Tensor | None:
         raise InputError(f"exclude has shape {found.shape} and type {found.dtype}: expected {queries} training rows")
     if queries and (found.max() >= rows or found.min() < -1):
         raise InputError(f"exclude names rows {found.min()}..{found.max()}, the training set has 0..{rows - 1}")
-    return torch.from_numpy(found.astype(np.int64))
+    return found.astype(np.int64)
 
 
 def _norms(rows: Tensor, step: int = 1024) -> Tensor:
@@ -236,7 +230,7 @@ def _norms(rows: Tensor, step: int = 1024) -> Tensor:
     return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in torch.split(rows, step)])
 
 
-def _check_norms(norms: Tensor, rows: Tensor, name: str, metric: Metric) -> None:
+def _check_norms(norms: Tensor, name: str, metric: Metric) -> None:
     odd = (~norms.isfinite()).nonzero()[:, 0].tolist()
     if odd:
         raise InputError(f"{name} rows {odd[:5]} ({len(odd)} in all) hold NaN or infinite values: extract them again")
