@@ -1,0 +1,50 @@
+"""Write the generated pages of the documentation, or check that they are what would be written.
+
+python scripts/docs.py
+python scripts/docs.py --check     exits with 1 and names the pages that differ
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a page differs.")] = False,
+) -> None:
+    """Write every page that differs."""
+    stale = []
+    for name, content in pages().items():
+        path = ROOT / name
+        if path.is_file() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(content, encoding="utf-8")
+    for name in stale:
+        typer.echo(f"{name} {'differs: run python scripts/docs.py' if check else 'written'}")
+    if check and stale:
+        raise typer.Exit(1)
+
+
+def pages() -> dict[str, str]:
+    """Page → what it should hold."""
+    sys.path.insert(0, str(ROOT))  # builder and scripts are run from the checkout, not installed
+    from builder.provenance import sources_markdown
+    from builder.recipe_docs import recipes_markdown
+    from scripts.pages import api, numbers
+
+    return {
+        "docs/sources.md": sources_markdown(),
+        "docs/recipes.md": recipes_markdown(),
+        "docs/api.md": api.page(),
+        "docs/numbers.md": numbers.page(),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,118 @@
+"""Generated pages are what their generators write, links lead somewhere, and commands in the docs exist."""
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from builder.__main__ import app as builder_app
+from cytoimagenet_hf.cli import COMMANDS
+from cytoimagenet_hf.training.arguments import parse
+from scripts.docs import pages
+from scripts.pages import api, numbers
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
+GENERATED = pages()
+
+
+def names(paths):
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+@pytest.mark.parametrize("name", [name for name in GENERATED if name != "docs/numbers.md"])
+def test_a_generated_page_is_what_would_be_written(name):
+    assert (ROOT / name).read_text() == GENERATED[name], "run python scripts/docs.py"
+
+
+def test_the_numbers_are_those_of_the_files_that_are_there():
+    page = (ROOT / "docs" / "numbers.md").read_text()
+    for name, section in numbers.sections().items():
+        assert section in page, f"{name}: run python scripts/docs.py"
+
+
+def test_tables_put_what_they_are_about_first_and_numbers_right():
+    rows = [{"seconds": 1.23456, "what": "a|b"}, {"seconds": None, "what": "floor"}]
+    assert numbers.table(rows).splitlines() == [
+        "| what | seconds |",
+        "| --- | --: |",
+        r"| a\|b | 1.23 |",
+        "| floor | – |",
+    ]
+
+
+def test_every_room_of_the_reference_has_entries_and_no_private_name():
+    page = api.page()
+    for modules in api.ROOMS.values():
+        for module in modules:
+            part = page.split(f"### {module}\n")[1].split("\n### ")[0]
+            assert re.search(r"^#### `|^\*\*`", part, flags=re.MULTILINE), module
+    assert not re.findall(r"^#### `_", page, flags=re.MULTILINE)
+
+
+def test_the_script_says_which_pages_differ(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "docs.py", "--check"], capture_output=True, text=True, cwd=tmp_path
+    )
+    stale = [name for name, content in GENERATED.items() if (ROOT / name).read_text() != content]
+    assert done.returncode == bool(stale), done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == stale
+
+
+@pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
+def test_links_lead_to_a_file_and_to_a_heading_in_it(path):
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, fragment = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        assert file.exists(), target
+        assert ROOT in file.parents, f"{target} leaves the project"
+        if fragment:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), flags=re.MULTILINE)
+            assert fragment in {api.anchor(heading) for heading in headings}, target
+
+
+def commands():
+    """Each shell command of this project in the docs, as (page, words)."""
+    for path in PAGES:
+        for block in re.findall(
+            r"```bash\n(.*?)```|`((?:cytoimagenet|python -m builder) [^`]*)`", path.read_text(), re.DOTALL
+        ):
+            for line in "".join(block).replace("\\\n", " ").splitlines():
+                words = shlex.split(line.split("   #")[0].replace("…", ""))
+                if words[:1] == ["cytoimagenet"] or words[:3] == ["python", "-m", "builder"]:
+                    yield path.name, words
+                if words[:3] == ["accelerate", "launch", "scripts/train.py"]:
+                    yield path.name, words
+
+
+def known_options(words):
+    if words[0] == "cytoimagenet":
+        app = typer.Typer()
+        app.command()(importlib.import_module(f"cytoimagenet_hf.commands.{words[1].replace('-', '_')}").command)
+        command = typer.main.get_command(app)
+    else:
+        command = typer.main.get_command(builder_app).commands[words[3]]
+    return {option for parameter in command.params for option in parameter.opts} | {"--help"}
+
+
+def test_commands_in_the_docs_know_their_options():
+    checked = 0
+    for page, words in commands():
+        if words[0] == "accelerate":
+            if "--config" not in words and words[3] != "--help":
+                parse(words[3:])
+            checked += 1
+            continue
+        if words[1] in COMMANDS or (words[0] == "python" and not words[3].startswith("--")):
+            unknown = {word for word in words if word.startswith("--")} - known_options(words)
+            assert not unknown, f"{page}: {' '.join(words)}"
+            checked += 1
+    assert checked > 25
