@@ -89,15 +89,19 @@ def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:
     """
     if not 0 <= low < high <= 100:
         raise InputError(f"need 0 <= low < high <= 100, not low={low} and high={high}")
-    bottom, top = (float(value) for value in percentiles(image, (low, high)))
+    _require_pixels(image)
+    counted = histogram(image)
+    bottom, top = (float(value) for value in percentiles(image, (low, high), counted=counted))
     if top == bottom:
         return lambda block: np.zeros(block.shape)
-    if image.dtype not in (np.uint8, np.uint16):
+    if image.dtype not in (np.uint8, np.uint16) or counted is None:
         return lambda block: np.clip((block.astype(np.float64) - bottom) / (top - bottom), 0, 1)
-    # Values above the image's largest are never looked up.
     table = np.zeros(np.iinfo(image.dtype).max + 1)
-    levels = np.arange(int(image.max()) + 1, dtype=np.float64)
-    table[: len(levels)] = np.clip((levels - bottom) / (top - bottom), 0, 1)
+    levels = table[: len(counted[0])]  # values above the image's largest are never looked up
+    levels[:] = np.arange(len(levels))
+    levels -= bottom
+    levels /= top - bottom
+    np.clip(levels, 0, 1, out=levels)
     return lambda block: _look_up(table, block)
 
 
@@ -127,9 +131,10 @@ def histogram(image: Image) -> Counts | None:
     """Counts per value of an integer image and the value of the first bin; None where sorting is the better way."""
     if image.dtype.kind not in "bui":
         return None
-    smallest, largest = int(image.min()), int(image.max())
+    largest = int(image.max())
     if image.dtype in (np.uint8, np.uint16):
         return _count(image, largest + 1), 0
+    smallest = int(image.min())
     if largest - smallest >= _MOST_BINS:
         return None
     return np.bincount(image.ravel().astype(np.int64) - smallest), smallest
