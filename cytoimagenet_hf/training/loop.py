@@ -47,7 +47,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     with StopRequest() as stop:
         while run.state["epoch"] < config.epochs:
             tally = Tally(run.accelerator, run.state["tally"])
-            if stopped := _epoch(run, tally, stop):
+            if stopped := train_epoch(run, tally, stop):
                 _finish_trackers(run)
                 return {"stopped": stopped, "epoch": run.state["epoch"], "step": run.state["step"]}
             _close_epoch(run, tally)
@@ -56,7 +56,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     return metrics
 
 
-def _epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
+def train_epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
     """Train to the end of the epoch, or to a signal, whose name is returned after a checkpoint."""
     config, accelerator, state = run.config, run.accelerator, run.state
     epoch, steps = state["epoch"], run.source.steps
