@@ -24,8 +24,8 @@ class Table:
     best: frozenset[tuple[int, int]] = frozenset()
 
 
-def result_tables(record: dict[str, Any]) -> list[Table]:
-    """All tables of a results record, the paper's first; those without rows are left out."""
+def result_tables(record: dict[str, Any], *, by_class: bool = True) -> list[Table]:
+    """All tables of a results record, the paper's first; those without rows are left out, classes on request."""
     kinds = {entry["name"]: entry["kind"] for entry in record["entries"]}
     main = [name for name, kind in kinds.items() if kind in ("model", "fusion")]
     controls = [name for name, kind in kinds.items() if kind in ("fusion", "control")]
@@ -36,7 +36,7 @@ def result_tables(record: dict[str, Any]) -> list[Table]:
         accuracy_table(record, baselines, title="Baselines, %", note=_random_nets(record)),
         interval_table(record, [*main, *baselines]),
         comparison_table(record, main),
-        *(class_table(record, name, main) for name in _sets(record)),
+        *(class_table(record, name, main) for name in _sets(record) if by_class),
     ]
     return [table for table in tables if table.rows]
 

@@ -29,6 +29,9 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    repairs: Annotated[
+        bool, typer.Option("--repairs", help="Instead: what each repair of the original changes.")
+    ] = False,
     recipe: Annotated[str, typer.Option(help="published or corrected.")] = "corrected",
     scaler: Annotated[
         str | None, typer.Option(help="Scale otherwise than the recipe: none, all, controls or other.")
@@ -55,14 +58,17 @@ def command(
     Example: cytoimagenet benchmark --task bbbc021 --data /data/bbbc021 --model runs/b0/model --model random --fuse
     """
     import json
+    from dataclasses import asdict
 
     from rich.console import Console
 
     from cytoimagenet_hf.benchmarks.recipes import load_recipe
+    from cytoimagenet_hf.benchmarks.repairs import repair_table
     from cytoimagenet_hf.benchmarks.report import write_report
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
-    from cytoimagenet_hf.benchmarks.table import result_tables, to_rich
+    from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
+    from cytoimagenet_hf.files import atomic_path
     from cytoimagenet_hf.models import METHODS
 
     suffixes = tuple(part.strip() for part in channels.split(",") if part.strip())
@@ -80,13 +86,27 @@ def command(
         cache=cache,
     )
     console = Console(stderr=as_json)
-    results = run_suite(suite, report=lambda message: console.print(message, style="dim", markup=False))
+
+    def report(message: str) -> None:
+        console.print(message, style="dim", markup=False)
+
+    if repairs:
+        changes = repair_table(suite, report=report)
+        if output is not None:
+            with atomic_path(output / "repairs.md") as temporary:
+                temporary.write_text(to_markdown(changes), encoding="utf-8")
+        if as_json:
+            typer.echo(json.dumps(asdict(changes) | {"best": sorted(changes.best)}, indent=2))
+        else:
+            console.print(to_rich(changes))
+        return
+    results = run_suite(suite, report=report)
     if output is not None:
         write_report(results, output, seed=seed)
     if as_json:
         typer.echo(json.dumps(results.record, indent=2))
         return
-    for table in result_tables(results.record):
+    for table in result_tables(results.record, by_class=False):
         console.print(to_rich(table))
     if output is not None:
         console.print(f"written to {output}")
