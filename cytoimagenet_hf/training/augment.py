@@ -36,7 +36,7 @@ class Augmentation:
         """Draw one transform per image of a step: float32 (count, 2, 3), output to input coordinates in [-1, 1].
 
         Example:
-            >>> Augmentation(rotation=0).matrices(1, seed=0, epoch=0, step=0).tolist()
+            >>> Augmentation(rotation=0).matrices(1, seed=0, epoch=0, step=0).abs().tolist()
             [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
         """
         rng = derive_rng(seed, "augment", f"{epoch}/{step}")
