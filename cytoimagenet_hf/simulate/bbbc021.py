@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .library import EFFECTS
-from .phenotypes import USUAL, Phenotype, Style, mix
+from .phenotypes import Phenotype, Style, mix
 from .plan import FieldPlan, Plan, Shot, plate_optics
 from .plates import file_uuid, wells
 from .sizes import Size
@@ -15,9 +15,11 @@ STAINS = {"DAPI": (1, "nucleus"), "Tubulin": (2, "microtubules"), "Actin": (4, "
 MECHANISMS: dict[str, Phenotype] = {
     "Actin disruptors": EFFECTS["actin lost"].variant(roughness=0.16, radius=17),
     "Aurora kinase inhibitors": EFFECTS["large nuclei"].variant(lobes=2, nucleus=0.72, radius=23),
-    "Cholesterol-lowering": EFFECTS["elongated cells"].variant(radius=16, confluence=0.4),
+    "Cholesterol-lowering": EFFECTS["elongated cells"].variant(confluence=0.7, moved={"actin": "lysosomes"}),
     "DNA damage": EFFECTS["large nuclei"].variant(confluence=0.3, radius=23),
-    "DNA replication": USUAL.variant(styles={"nucleus": Style(contrast=3.0, grain=1.8), "actin": Style(grain=1.5)}),
+    "DNA replication": EFFECTS["thick actin fibres"].variant(
+        nucleus=0.6, styles={"nucleus": Style(contrast=3.0, grain=1.8)}
+    ),
     "Eg5 inhibitors": EFFECTS["mitotic arrest"].variant(confluence=0.4),
     "Epithelial": EFFECTS["actin at the edge"].variant(confluence=1.4, radius=17),
     "Kinase inhibitors": EFFECTS["star-shaped cells"].variant(confluence=0.5, styles={"actin": Style(contrast=0.5)}),
@@ -135,7 +137,7 @@ def _add(
         FieldPlan(
             key=f"bbbc021/{plate}/{well}",
             phenotype=look,
-            optics=plate_optics(seed, "bbbc021", plate),
+            optics=plate_optics(seed, "bbbc021", plate, severity=0.7),  # one microscope
             size=size.side,
             shots=tuple(Shot(f"bbbc021/{folder}/{names[stain]}", STAINS[stain][1], "uint16") for stain in STAINS),
             labels={"compound": compound.name, "moa": compound.mechanism},

@@ -40,7 +40,7 @@ def batch_optics(rng: np.random.Generator, *, severity: float = 1.0) -> Optics:
     """
     wide = rng.normal(0, 1, 7) * severity
     return Optics(
-        blur=float(np.clip(0.6 * np.exp(0.3 * wide[0]), 0.3, 1.6)),
+        blur=float(np.clip(0.6 * np.exp(0.22 * wide[0]), 0.35, 1.4)),
         photons=float(220 * np.exp(0.5 * wide[1])),
         background=float(0.08 * np.exp(0.5 * wide[2])),
         gain=float(np.clip(0.3 * np.exp(0.25 * wide[3]), 0.12, 0.6)),

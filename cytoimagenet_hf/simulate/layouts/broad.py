@@ -25,10 +25,10 @@ COMPOUNDS = {
 def bbbc022(size: Size, seed: int) -> Plan:
     """Five channels in folders of plate and channel; mock wells have an empty compound name."""
     compounds = dict(list(COMPOUNDS.items())[: size.labels])
-    plates = ("20585", "20586")
+    plates = ("20585", "20586", "20589", "20590")
     fields: list[FieldPlan] = []
     rows: list[dict[str, object]] = []
-    for plate_number, well, compound in allot([*compounds, ""], repeats=max(2, size.wells // 2), plates=2):
+    for plate_number, well, compound in allot([*compounds, ""], repeats=max(2, size.wells // 2), plates=4):
         plate = plates[plate_number]
         for site in (1, 2):
             names = {

@@ -68,10 +68,10 @@ def idr0088(size: Size, seed: int) -> Plan:
         sites: tuple[int, ...]
         screen = f"PPS{number + 73:03d}"
         folder = f"p1709{number + 15}{screen}/PpsL05{(line + reporter).replace('-', '')}_{screen}"
-        names, repeats, sites = ["DMSO"], size.wells, (1,)
+        names, repeats, sites, plates = ["DMSO"], size.wells, (1,), 4
         if number < 3:
-            names, repeats, sites = treated, max(1, size.wells // 16), (1, 2)
-        for plate, well, compound in allot(names, repeats=repeats, plates=2):
+            names, repeats, sites, plates = treated, max(1, size.wells // 16), (1, 2), 2
+        for plate, well, compound in allot(names, repeats=repeats, plates=plates):
             _add_well(fields, rows, size, seed, (line, reporter, folder, plate, well, sites), treatments[compound])
     return Plan(tuple(fields), {"idr0088/idr0088-screenA-annotation.csv.zip": pd.DataFrame(rows)})
 

@@ -83,7 +83,7 @@ def kag_hpa(size: Size, seed: int) -> Plan:
             FieldPlan(
                 key=f"kag_hpa/{name}",
                 phenotype=Phenotype(radius=float(rng.uniform(17, 26)), elongation=float(rng.uniform(0.05, 0.35))),
-                optics=plate_optics(seed, "kag_hpa", str(number % 7)),
+                optics=plate_optics(seed, "kag_hpa", str(number % 29)),
                 size=size.side,
                 shots=tuple(Shot(f"kag_hpa/train/{name}_{colour}.png", stain) for colour, stain in stains.items()),
                 labels={"cell_visible": " ".join(map(str, shown))},

@@ -30,14 +30,14 @@ CELL_LINES = {
 
 
 def rec_rxrx1(size: Size, seed: int) -> Plan:
-    """Every siRNA in every cell line, on two plates of one experiment per line."""
+    """Every siRNA in every cell line, on the four plates of one experiment per line."""
     sirnas = dict(list(SIRNAS.items())[: size.labels])
     fields, rows = [], []
     for line, usual in CELL_LINES.items():
         experiment = f"{line}-01"
         labels = [*sirnas, UNTREATED]
         # Four times as many untreated wells: enough of them for each line to become a label.
-        for plate, well, sirna in allot([*labels, *[UNTREATED] * 3], repeats=max(2, size.wells // 8), plates=2):
+        for plate, well, sirna in allot([*labels, *[UNTREATED] * 3], repeats=max(2, size.wells // 8), plates=4):
             for site in (1, 2):
                 name = f"{well}_s{site}"
                 key = f"{experiment}_{plate + 1}_{name}"
