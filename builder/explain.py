@@ -27,7 +27,7 @@ from .select import Selection, read_selection
 from .strata import stratify
 
 _BYTES_PER_IMAGE = 63_000  # the published archive: 56 GB, 890,737 images
-_SECONDS_PER_FIELD = 0.25  # one core, five 16-bit channels of 1080 x 1080 pixels: see docs/benchmarks/render.json
+_SECONDS_PER_FIELD = 0.11  # one core, 5 x 1080² 16-bit LZW TIFF: docs/benchmarks/render.json
 
 
 @dataclass(frozen=True)
