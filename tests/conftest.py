@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+# One thread each, before any library reads it: the tests run in two processes on two cores, and threads that wait for
+# each other by spinning make a small network a hundred times slower there.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 _ROOT = Path(__file__).resolve().parents[1]
 _REAL = _ROOT / ".." / "shared" / "real"
 

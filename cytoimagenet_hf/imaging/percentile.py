@@ -113,7 +113,7 @@ def _order_statistics(image: Image, orders: npt.NDArray[np.int64], counted: Coun
     flat = image.astype(np.float64).ravel()
     floor, span = float(flat.min()), float(flat.max()) - float(flat.min())
     scale = 65535 / span if span > np.finfo(np.float64).tiny else 0.0
-    if not np.isfinite(span):
+    if flat.size < 1 << 15 or not np.isfinite(span):
         return np.asarray(np.sort(flat)[orders], dtype=np.float64)
     # Rounding down to 65,536 levels keeps the order, so only the pixels of one level have to be sorted for each place.
     level = ((flat - floor) * scale).astype(np.uint16)
@@ -132,6 +132,8 @@ def histogram(image: Image) -> Counts | None:
     if image.dtype.kind not in "bui":
         return None
     largest = int(image.max())
+    if image.size < largest // 4:  # a single cell of 64 x 64 sorts faster than 65,536 bins fill
+        return None
     if image.dtype in (np.uint8, np.uint16):
         return _count(image, largest + 1), 0
     smallest = int(image.min())

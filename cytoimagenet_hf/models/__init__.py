@@ -5,6 +5,7 @@ Importing this package registers the fusion model, the image processor and the p
 
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .fusion import CytoFusionConfig, CytoFusionModel
+from .keras import convert_keras
 from .pipeline import MicroscopyFeatureExtractionPipeline
 from .pooling import pooled
 from .processing import METHODS, MicroscopyImageProcessor
@@ -17,6 +18,7 @@ __all__ = [
     "MicroscopyFeatureExtractionPipeline",
     "MicroscopyImageProcessor",
     "build_efficientnet",
+    "convert_keras",
     "initialise",
     "pooled",
     "prepare_for_training",
