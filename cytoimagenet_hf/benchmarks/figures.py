@@ -131,7 +131,7 @@ def project(values: Array, *, seed: int) -> tuple[Array, str]:
     except ImportError:
         return np.pad(components[:, :2], ((0, 0), (0, max(0, 2 - components.shape[1])))), "PCA"
     neighbours = min(15, len(values) - 1)
-    return np.asarray(UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(components)), "UMAP"
+    return np.asarray(UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(components)), "UMAP"
 
 
 def _save(figure: Figure, path: Path) -> Path:

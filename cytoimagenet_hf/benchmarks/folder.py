@@ -77,7 +77,13 @@ def load(
 
 
 def score(
-    features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
+    features: FeatureTable,
+    items: Sequence[Item],
+    recipe: BenchmarkRecipe,
+    seed: int,
+    *,
+    k: int = NEIGHBOURS,
+    name: str = "folder",
 ) -> list[Score]:
     """k-NN accuracy, leaving out one image or, where groups are known, one group."""
     ids, labels = np.array([item.id for item in items], dtype=object), labels_of(items)
@@ -90,7 +96,7 @@ def score(
         predictions = predict_leave_one_out(values, labels, ids, recipe=recipe, seed=seed, k=k)
     return [
         Score(
-            "folder",
+            name,
             ids,
             labels,
             predictions,
@@ -112,13 +118,17 @@ FOLDER = Benchmark(
 )
 
 
-def configured(*, channels: Sequence[str] = (), group: str | None = None, k: int = NEIGHBOURS) -> Benchmark:
-    """The folder benchmark with these channel suffixes, group column and number of neighbours."""
+def configured(
+    *, channels: Sequence[str] = (), group: str | None = None, k: int = NEIGHBOURS, name: str = "folder"
+) -> Benchmark:
+    """The folder benchmark with these channel suffixes, group column, number of neighbours and name in tables."""
     return replace(
         FOLDER,
+        name=name,
+        title=name,
         channels=tuple(channels),
         load=partial(load, channels=tuple(channels), group=group),
-        score=partial(score, k=k),
+        score=partial(score, k=k, name=name),
     )
 
 

@@ -62,8 +62,8 @@ def _roots(names: Sequence[str], data: Sequence[Path]) -> list[Path]:
 
 
 def _folder(root: Path, options: TaskOptions) -> Benchmark:
-    benchmark = configured(channels=options.channels, group=options.group, k=options.k)
-    return replace(benchmark, title=f"{root.name} (folder per class)")
+    name = f"folder:{root.resolve().name}"
+    return configured(channels=options.channels, group=options.group, k=options.k, name=name)
 
 
 def _with_options(benchmark: Benchmark, options: TaskOptions) -> Benchmark:

@@ -45,6 +45,7 @@ class Suite:
         fuse: also score every two models (or tables) side by side, with their controls.
         baselines: also score random nets and features of pixels.
         random_nets: how many random nets the baselines have.
+        partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
         batch_size: images per step of extraction.
         cache: folder of extracted features; None keeps them for this run only.
     """
@@ -58,6 +59,7 @@ class Suite:
     fuse: bool = False
     baselines: bool = False
     random_nets: int = 3
+    partner: str | None = None
     batch_size: int = 64
     cache: Path | None = None
 
@@ -173,7 +175,7 @@ def _fusions(
     shared: dict[str, Any] = {"recipe": suite.recipe, "seed": suite.seed}
 
     def random_net(entry: Entry) -> Entry | None:
-        net = load_model(f"random net=random:{suite.seed + 1}")
+        net = load_model(f"random net={suite.partner or f'random:{suite.seed + 1}'}")
         return model_entries([net], items, **options | {"methods": (entry.about["method"],)})[0]
 
     return fusion_entries(models, items, benchmark, noise=random_net, **shared) + fusion_entries(

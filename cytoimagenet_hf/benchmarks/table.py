@@ -83,7 +83,8 @@ def interval_table(record: dict[str, Any], entries: Sequence[str]) -> Table:
             )
         )
     columns = ("set", "features", "n", "Wilson 95 %", "cluster bootstrap 95 %", "NSCB", "mean of classes")
-    return Table("Intervals and protocol details, %", (*columns, "worst class", "cannot be right"), tuple(rows))
+    table = Table("Intervals and protocol details, %", (*columns, "worst class", "cannot be right"), tuple(rows))
+    return _without_empty_columns(table)
 
 
 def comparison_table(record: dict[str, Any], entries: Sequence[str]) -> Table:
@@ -171,6 +172,12 @@ def to_rich(table: Table) -> "rich.table.Table":
     for row in _marked(table, lambda cell: f"[bold]{cell}[/bold]", escape):
         found.add_row(*row)
     return found
+
+
+def _without_empty_columns(table: Table) -> Table:
+    kept = [c for c in range(len(table.columns)) if any(row[c] != "–" for row in table.rows)]
+    rows = tuple(tuple(row[c] for c in kept) for row in table.rows)
+    return Table(table.title, tuple(table.columns[c] for c in kept), rows, table.note)
 
 
 def _marked(table: Table, mark: Callable[[str], str], clean: Callable[[str], str]) -> list[list[str]]:

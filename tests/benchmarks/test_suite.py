@@ -203,7 +203,7 @@ def test_tasks_find_their_folders(simulated, tmp_path):
     found = find_tasks(["bbbc021", "coos7"], [simulated])
     assert [root.name for _, root in found] == ["bbbc021", "coos7"]
     (folder, root) = find_tasks([f"folder:{tmp_path}"], [])[0]
-    assert (folder.name, root) == ("folder", tmp_path)
+    assert (folder.name, root) == (f"folder:{tmp_path.name}", tmp_path)
     with pytest.raises(InputError, match="unknown task 'bbbc022'"):
         find_tasks(["bbbc022"], [tmp_path])
     with pytest.raises(InputError, match="--data"):
