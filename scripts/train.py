@@ -9,6 +9,7 @@ Exit codes: 0 done, 2 the call or the data was wrong, 128 + n stopped by signal 
 """
 
 import json
+import os
 import signal
 import sys
 
@@ -31,8 +32,11 @@ def main() -> int:
         return 2
     if "stopped" in result:
         return 128 + int(signal.Signals[result["stopped"]])
-    if call.json:
-        print(json.dumps(result))
+    if int(os.environ.get("RANK", "0")) == 0:
+        model = f"{config.output}/model"
+        print(f"model in {model}; to share it: cytoimagenet push model {model} OWNER/NAME", file=sys.stderr)
+        if call.json:
+            print(json.dumps(result))
     return 0
 
 

@@ -164,8 +164,24 @@ def _finish(run: Run) -> dict[str, Any]:
         metrics = state["best"]["metrics"]
     if run.accelerator.is_main_process:
         report.write_final(run.config, run.evaluated, run.preprocessing, metrics, state)
+        _show_predictions(run)
     run.accelerator.wait_for_everyone()
     return metrics
+
+
+@torch.inference_mode()
+def _show_predictions(run: Run) -> None:
+    """`predictions.png`: the first validation images with their labels and predictions."""
+    batch = next(run.source.validation(24), None)
+    if batch is None or len(batch.ids) == 0:
+        return
+    run.evaluated.eval()
+    with run.accelerator.autocast():
+        logits = run.evaluated(pixel_values=run.preprocessing(batch.pixels.to(run.accelerator.device))).logits
+    predicted = logits.argmax(dim=1).cpu().numpy()
+    path = Path(run.config.output) / "predictions.png"
+    pixels = batch.pixels.cpu().numpy()
+    report.plot_predictions(pixels, batch.labels.numpy(), predicted, run.source.classes, path)
 
 
 def _finish_trackers(run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.card_facts import TRAINING, write_model_card
@@ -17,6 +18,9 @@ from cytoimagenet_hf.files import atomic_path, write_json
 from .config import TrainConfig
 from .network import Preprocessing
 from .tables import resolve_subset
+
+Pixels = NDArray[np.uint8]
+Codes = NDArray[np.int64]
 
 
 def write_config(output: Path, config: TrainConfig) -> None:
@@ -108,6 +112,24 @@ def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> No
     axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
     axis.set_yticks(range(len(rows)), rows)
     axis.set(xlabel="category of the predicted class", ylabel="category")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: Sequence[str], path: Path) -> None:
+    """Images uint8 (N, S, S) with what they are and what was predicted, wrong ones in red."""
+    from matplotlib.figure import Figure
+
+    columns = 6
+    rows = -(-len(pixels) // columns)
+    figure = Figure(figsize=(2 * columns, 2.4 * rows), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axis in grid:
+        axis.set_axis_off()
+    for axis, image, label, guess in zip(grid, pixels, labels, predicted, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        wrong = "" if label == guess else f"\nnot {classes[guess]}"
+        axis.set_title(f"{classes[label]}{wrong}", fontsize=7, color="tab:red" if wrong else "black")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 

@@ -90,4 +90,5 @@ def _row(split: str, number: int) -> dict[str, Any]:
         "category": CATEGORY[CLASSES[code]],
         "image_id": image_id,
         "idx": image_id,
+        "dir_name": ("bbbc010", "rec_rxrx1")[number % 2],
     }

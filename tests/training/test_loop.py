@@ -40,10 +40,12 @@ def test_a_run_learns_and_leaves_a_stock_checkpoint(config) -> None:
     assert [record["epoch"] for record in history] == list(range(10))
     assert history[-1]["loss"] < history[0]["loss"]
     assert all(record["images"] == 96 for record in history)
-    assert (output / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    for figure in ("curves.png", "predictions.png", "model/curves.png", "model/categories.png"):
+        assert (output / figure).read_bytes()[:4] == b"\x89PNG"
 
     model = AutoModelForImageClassification.from_pretrained(output / "model").eval()
     assert model.config.id2label == dict(enumerate(CLASSES))
+    assert model.config.training_sources == ["bbbc010", "rec_rxrx1"]
     assert AutoModel.from_pretrained(output / "model").config.model_type == "efficientnet"
     # A user's own path, image by image through the saved processor, gives the accuracy that was reported.
     processor = AutoImageProcessor.from_pretrained(output / "model")

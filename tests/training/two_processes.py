@@ -12,31 +12,33 @@ import torch
 from cytoimagenet_hf.training import TrainConfig, train
 from cytoimagenet_hf.training.tally import Tally
 
-warnings.filterwarnings("ignore")
-torch.set_num_threads(1)
-place = Path(sys.argv[1])
-base = json.loads((place / "config.json").read_text())
-rank = int(os.environ["RANK"])
+
+def main(place: Path) -> None:
+    """Train whole, stop in the middle, resume; leave what each process was told."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    base = json.loads((place / "config.json").read_text())
+    rank = int(os.environ["RANK"])
+
+    def config(name: str) -> TrainConfig:
+        return TrainConfig.from_dict(base | {"output": str(place / name)})
+
+    whole = train(config("whole"))
+    honest = Tally.check
+    steps = []
+
+    def preempted(self: Tally, parameters: object) -> None:
+        """Only the second process gets the signal; the first must stop after the same step."""
+        steps.append(1)
+        if rank == 1 and len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Tally.check = preempted
+    stopped = train(config("stopped"))
+    Tally.check = honest
+    resumed = train(config("stopped"), resume=True)
+    (place / f"rank{rank}.json").write_text(json.dumps({"whole": whole, "stopped": stopped, "resumed": resumed}))
 
 
-def config(name: str) -> TrainConfig:
-    return TrainConfig.from_dict(base | {"output": str(place / name)})
-
-
-whole = train(config("whole"))
-honest = Tally.check
-steps = []
-
-
-def preempted(self: Tally, parameters: object) -> None:
-    """Only the second process gets the signal; the first must stop after the same step."""
-    steps.append(1)
-    if rank == 1 and len(steps) == 4:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-Tally.check = preempted
-stopped = train(config("stopped"))
-Tally.check = honest
-resumed = train(config("stopped"), resume=True)
-(place / f"rank{rank}.json").write_text(json.dumps({"whole": whole, "stopped": stopped, "resumed": resumed}))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
