@@ -1,6 +1,7 @@
 """What goes into the wheel, what it imports, and how fast the command line answers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cytoimagenet_hf.cli import COMMANDS
+
 GIT = shutil.which("git") or "git"
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The built wheel, unpacked: what a user has after `pip install`."""
+def built(tmp_path_factory):
+    """The wheel built from what is tracked: its path, and what the build said."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     files = subprocess.run([GIT, "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
@@ -24,11 +27,18 @@ def wheel(tmp_path_factory):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    subprocess.run([*build, str(source)], check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+    done = subprocess.run([*build, str(source)], check=True, capture_output=True, text=True)
+    (path,) = folder.glob("*.whl")
+    return path, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    """The built wheel, unpacked: what a user has after `pip install`."""
+    path, _ = built
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(path.parent / "site")
+    return path.parent / "site"
 
 
 def run(site, *arguments):
@@ -41,8 +51,11 @@ def run(site, *arguments):
 def test_every_package_of_the_tree_is_listed():
     tomllib = pytest.importorskip("tomllib")  # Python 3.11
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "cytoimagenet_hf").rglob("__init__.py")}
-    assert listed - {"cytoimagenet_hf.model_card"} == found
+    tracked = subprocess.run(
+        [GIT, "ls-files", "cytoimagenet_hf", "model_card"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    folders = {Path(name).parent.as_posix().replace("/", ".") for name in tracked.stdout.split()}
+    assert listed == {re.sub("^model_card", "cytoimagenet_hf.model_card", folder) for folder in folders}
 
 
 def test_the_wheel_holds_the_library_and_its_data_and_nothing_else(wheel):
@@ -52,7 +65,23 @@ def test_the_wheel_holds_the_library_and_its_data_and_nothing_else(wheel):
         [GIT, "ls-files", "cytoimagenet_hf"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert set(tracked.stdout.split()) <= names
-    assert "cytoimagenet_hf/model_card/dataset_card.md.jinja" in names
+    templates = subprocess.run([GIT, "ls-files", "model_card"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {f"cytoimagenet_hf/{name}" for name in templates.stdout.split()} <= names
+
+
+def test_a_built_wheel_says_nothing_about_packages_it_ignores(built):
+    assert "absent from the `packages`" not in built[1]
+
+
+def test_every_listed_command_is_there(wheel):
+    found = {path.stem for path in (wheel / "cytoimagenet_hf" / "commands").glob("*.py")}
+    assert {name.replace("-", "_") for name in COMMANDS} == found - {"__init__"}
+
+
+def test_the_metrics_travel(wheel):
+    program = "from cytoimagenet_hf.metrics import METRICS, metric_path; print(*map(metric_path, METRICS))"
+    for folder in run(wheel, "-c", program).split():
+        assert {path.name for path in Path(folder).iterdir()} >= {"README.md", "app.py", "requirements.txt"}
 
 
 def test_the_installed_package_loads_processes_and_scores(wheel):
