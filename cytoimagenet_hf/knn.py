@@ -111,33 +111,40 @@ class _Space:
 
     def __init__(self, rows: Rows, metric: Metric, device: torch.device) -> None:
         self.metric, self.device = metric, device
-        placed = _tensor(rows, device)
-        norms = _norms(placed)
-        _check_norms(norms, "train", metric)
-        if metric == "cosine":  # |a - b|² = 2 (1 - cos) for unit vectors: the same search
-            placed = (placed / norms[:, None]).float()
+        self.centre: Tensor | None = None
+        placed, norms = self._placed(rows, "train")
         mean = placed.mean(0)
         # Far from the origin the product loses the digits that tell neighbours apart. Moving the origin costs a copy.
-        far = bool(mean.double().square().sum() > 0.25 * _norms(placed).square().mean())
-        self.centre = mean if far else None
-        self.rows = (placed - mean if far else placed).float()
-        sizes = _norms(self.rows)
-        self.squares = sizes.square().float()
-        self.radius = sizes.max()
+        if bool(mean.square().sum() > 0.25 * norms.square().mean()):
+            self.centre = mean
+            placed, norms = _moved(placed, self.centre)
+        self.rows, self.squares, self.radius = placed.float(), norms.square().float(), norms.max().double()
 
-    def place(self, queries: Rows) -> Tensor:
-        """Queries where the rows are: (B, D) float32."""
-        placed = _tensor(queries, self.device)
-        norms = _norms(placed)
-        _check_norms(norms, "query", self.metric)
-        if self.metric == "cosine":
-            placed = (placed / norms[:, None]).float()
-        return (placed if self.centre is None else placed - self.centre).float()
+    def place(self, queries: Rows) -> tuple[Tensor, Tensor]:
+        """Queries where the rows are, (B, D) float32, and their norms (B,)."""
+        placed, norms = self._placed(queries, "query")
+        if self.centre is not None:
+            placed, norms = _moved(placed, self.centre)
+        return placed.float(), norms.double()
+
+    def _placed(self, rows: Rows, name: str) -> tuple[Tensor, Tensor]:
+        # torch has no read-only arrays and warns; nothing here writes to its input.
+        placed = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(self.device)
+        norms = _norms(placed, torch.float64 if self.metric == "cosine" else placed.dtype)
+        _check_norms(norms, placed, name, self.metric)
+        if self.metric == "cosine":  # |a - b|² = 2 (1 - cos) for unit vectors: the same search
+            return (placed / norms[:, None]).float(), torch.ones_like(norms)
+        return placed, norms
+
+
+def _moved(placed: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    moved = (placed - centre).float()
+    return moved, _norms(moved, torch.float32)
 
 
 def _candidates(space: _Space, queries: Rows, k: int, hidden: npt.NDArray[np.int64] | None) -> Iterator[Rows]:
     """Training rows of each query, ascending, that the estimates cannot rule out from its k nearest."""
-    placed = space.place(queries)
+    placed, norms = space.place(queries)
     scores = torch.addmm(space.squares, placed, space.rows.T, alpha=-2)  # (B, N): squared distance less |query|²
     if hidden is not None:
         excluded = torch.from_numpy(hidden).to(space.device)
@@ -145,7 +152,7 @@ def _candidates(space: _Space, queries: Rows, k: int, hidden: npt.NDArray[np.int
         scores[hit, excluded[hit]] = torch.inf
     count = min(k + _SPARE, scores.shape[1])
     values, columns = _smallest(scores, count)
-    limits = values[:, k - 1].double() + 2 * _rounding(space, _norms(placed))
+    limits = values[:, k - 1].double() + 2 * _rounding(space, norms)
     within = (values.double() <= limits[:, None]).cpu().numpy()  # (B, count)
     spilt = within[:, -1] & (count < scores.shape[1])
     for row, (near, chosen, over) in enumerate(zip(columns.cpu().numpy(), within, spilt, strict=True)):
@@ -177,7 +184,7 @@ def _unit(rows: Rows) -> npt.NDArray[np.float64]:
 def _rounding(space: _Space, norms: Tensor) -> Tensor:
     """Worst-case error of an estimate (Higham, Accuracy and Stability, §3.1): γ (|q| + |t|)², and what underflows."""
     dim = space.rows.shape[1]
-    slack = (dim + 8) * 2.0**-24
+    slack = (1.01 * dim + 16) * 2.0**-24  # a little more for the norms, which are rounded too
     return slack / (1 - slack) * (norms + space.radius).square() + 4 * dim * float(np.finfo(np.float32).tiny)
 
 
@@ -207,11 +214,6 @@ def _matrix(array: npt.ArrayLike, name: str) -> Rows:
     return values if values.dtype == np.float32 else values.astype(np.float64)
 
 
-def _tensor(values: Rows, device: torch.device) -> Tensor:
-    # torch has no read-only arrays and warns; nothing here writes to its input.
-    return torch.from_numpy(values if values.flags.writeable else values.copy()).to(device)
-
-
 def _hidden(exclude: Any, queries: int, rows: int) -> npt.NDArray[np.int64] | None:
     if exclude is None:
         return None
@@ -223,18 +225,19 @@ def _hidden(exclude: Any, queries: int, rows: int) -> npt.NDArray[np.int64] | No
     return found.astype(np.int64)
 
 
-def _norms(rows: Tensor, step: int = 1024) -> Tensor:
-    """Euclidean norm of each row, summed in float64 a block at a time."""
-    if len(rows) == 0:
-        return torch.zeros(0, dtype=torch.float64, device=rows.device)
-    return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in torch.split(rows, step)])
+def _norms(rows: Tensor, dtype: torch.dtype, step: int = 1024) -> Tensor:
+    """Euclidean norm of each row, a block at a time."""
+    squares = [part.to(dtype).square().sum(1) for part in torch.split(rows, step)]
+    return torch.cat([*squares, torch.zeros(0, dtype=dtype, device=rows.device)]).sqrt()
 
 
-def _check_norms(norms: Tensor, name: str, metric: Metric) -> None:
-    odd = (~norms.isfinite()).nonzero()[:, 0].tolist()
-    if odd:
-        raise InputError(f"{name} rows {odd[:5]} ({len(odd)} in all) hold NaN or infinite values: extract them again")
-    if bool((norms > 1e18).any()):
+def _check_norms(norms: Tensor, rows: Tensor, name: str, metric: Metric) -> None:
+    if bool((~(norms < 1e18)).any()):
+        odd = (~rows.isfinite().all(1)).nonzero()[:, 0].tolist()
+        if odd:
+            raise InputError(
+                f"{name} rows {odd[:5]} ({len(odd)} in all) hold NaN or infinite values: extract them again"
+            )
         raise InputError(f"{name} holds values whose squares overflow float32: standardise the features first")
     zero = (norms == 0).nonzero()[:, 0].tolist() if metric == "cosine" else []
     if zero:
