@@ -18,7 +18,7 @@ from .base import Benchmark, Item, Score, column
 from .inputs import FeatureTable
 from .nsc import nsc_accuracy
 from .recipes import BenchmarkRecipe
-from .scaling import standardise, standardise_by_controls
+from .scaling import standardise, standardise_by_controls, standardise_by_shrunk_controls
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -27,6 +27,7 @@ WHERE = (
 )
 _CHANNELS = ("DAPI", "Tubulin", "Actin")
 _CONTROL = "DMSO"
+_BY_CONTROLS = {"controls": standardise_by_controls, "controls-shrunk": standardise_by_shrunk_controls}
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Item]:
@@ -36,7 +37,7 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[It
         InputError: a table, column or image file is missing: which, and where to get it.
     """
     fields = _annotated(root)
-    if recipe.nsc_scaler != "controls":
+    if recipe.nsc_scaler not in _BY_CONTROLS:
         fields = fields[fields["compound"] != _CONTROL]
     items, missing = [], []
     for field in fields.to_dict("records"):
@@ -81,7 +82,7 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, metadata: pd.DataFrame) -
             f"{unknown['plate'].iloc[0]!r}, well {unknown['well'].iloc[0]!r}: compare the spelling"
         )
     known = joined[joined["moa"].notna()]
-    if recipe.nsc_scaler != "controls":
+    if recipe.nsc_scaler not in _BY_CONTROLS:
         known = known[known["compound"] != _CONTROL]
     return [Item(field["row_id"], (), field["moa"], _groups(field)) for field in known.to_dict("records")]
 
@@ -90,8 +91,8 @@ def score(features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe
     """NSC accuracy of treatments, with NSCB, per-class shares and what cannot be right in `details`."""
     values = features.rows([item.id for item in items])
     controls = np.array([item.groups["compound"] == _CONTROL for item in items], dtype=bool)
-    if recipe.nsc_scaler == "controls":
-        values = standardise_by_controls(values, plates=column(items, "plate"), controls=controls)
+    if recipe.nsc_scaler in _BY_CONTROLS:
+        values = _BY_CONTROLS[recipe.nsc_scaler](values, plates=column(items, "plate"), controls=controls)
     treated = [item for item in items if item.groups["compound"] != _CONTROL]
     values = values[~controls]
     if recipe.nsc_scaler == "all":

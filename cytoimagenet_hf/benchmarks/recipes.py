@@ -21,7 +21,7 @@ class BenchmarkRecipe:
         fusion_join: E2. "position": rows of the second model come in another order within each class, as with the
             original's lists made from sets; that joins features of two cells and leaks the label. "id": by id.
         nsc_scaler: E3, BBBC021. "all": mean and sd of all scored images; "controls": of the DMSO images of each plate;
-            "none".
+            "controls-shrunk": the same, but steady when a plate has few (`standardise_by_shrunk_controls`); "none".
         transfer_scaler: COOS-7. "train": of the training set; "none".
         leave_one_out_scaler: E3, CYCLoPs and folders. "all": of the scored set; "other": of the folds (of five) that
             the query is not in; "none".
@@ -31,7 +31,7 @@ class BenchmarkRecipe:
     name: str
     folder_labels: Literal["own", "shifted"]
     fusion_join: Literal["id", "position"]
-    nsc_scaler: Literal["none", "all", "controls"]
+    nsc_scaler: Literal["none", "all", "controls", "controls-shrunk"]
     transfer_scaler: Literal["none", "train"]
     leave_one_out_scaler: Literal["none", "all", "other"]
     leave_out: Literal["id", "first"]
@@ -39,13 +39,14 @@ class BenchmarkRecipe:
 
 RECIPES = {
     "published": BenchmarkRecipe("published", "shifted", "position", "all", "train", "all", "first"),
-    "corrected": BenchmarkRecipe("corrected", "own", "id", "controls", "train", "other", "id"),
+    "corrected": BenchmarkRecipe("corrected", "own", "id", "controls-shrunk", "train", "other", "id"),
 }
 
 _SCALERS: dict[str, dict[str, Any]] = {
     "none": {"nsc_scaler": "none", "transfer_scaler": "none", "leave_one_out_scaler": "none"},
     "all": {"nsc_scaler": "all", "leave_one_out_scaler": "all"},
     "controls": {"nsc_scaler": "controls"},
+    "controls-shrunk": {"nsc_scaler": "controls-shrunk"},
     "other": {"leave_one_out_scaler": "other"},
 }
 

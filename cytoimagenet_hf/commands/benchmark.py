@@ -34,7 +34,7 @@ def command(
     ] = False,
     recipe: Annotated[str, typer.Option(help="published or corrected.")] = "corrected",
     scaler: Annotated[
-        str | None, typer.Option(help="Scale otherwise than the recipe: none, all, controls or other.")
+        str | None, typer.Option(help="Scale otherwise than the recipe: none, all, controls, controls-shrunk, other.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of random nets, folds, bootstrap and shuffles.")] = 0,
     output: Annotated[

@@ -125,7 +125,7 @@ def test_simulated_set_scores_perfectly_on_features_of_the_class(simulated, clas
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("scaler", ["none", "all", "controls"])
+@pytest.mark.parametrize("scaler", ["none", "all", "controls", "controls-shrunk"])
 def test_the_real_tables_give_103_treatments_of_38_compounds_in_12_mechanisms(real_root, tmp_path, scaler):
     root = real_root / "bbbc021"
     image = pd.read_csv(root / "BBBC021_v1_image.csv.gz")
