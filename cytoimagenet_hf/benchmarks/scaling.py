@@ -52,8 +52,8 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     """The same with few controls: plate means drawn towards the mean of all controls, one sd pooled within plates.
 
     Three DMSO fields a plate tell more of their own noise than of the plate, and a z-score by them makes all
-    treatments of a plate look alike. Each feature's plate means are therefore shrunk by w = t² / (t² + s² / m), where s² is the
-    variance within plates, m the controls of the plate and t² what remains of the variance between plate means: many
+    treatments of a plate look alike. Each feature's plate means are therefore shrunk by w = t² / (t² + s² / m): s² is
+    the variance within plates, m the controls of the plate, t² what remains of the variance between plate means. Many
     controls give the plate's own mean, few or equal plates the common one (empirical Bayes; Johnson et al. 2007).
 
     Args:
