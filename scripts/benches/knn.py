@@ -51,7 +51,10 @@ def run(
             f"fastest of {repeat}",
             f"neighbours equal to float64's for {agreement:.2%} of {checked} queries",
         ]
-        result: dict[str, Any] = {"equal_to_float64": agreement, "goals": {"times_floor": 1.3, "coos7_peak_mb": 1500}}
+        result: dict[str, Any] = {
+            "equal_to_float64": agreement,
+            "goals": {"cpu_times_floor": 1.3, "coos7_peak_mb": 1500},
+        }
         if coos7:
             query = file.with_name("query.npy")
             in_child(save_features, file, 41_456, features, seed)
@@ -62,12 +65,21 @@ def run(
                 f"COOS-7, train against test 3, {features:,} features: {child.result['seconds']:.1f} s, peak "
                 f"{child.peak_mb:,.0f} MB, of which features {(41_456 + 32_596) * features * 4 / 1e6:,.0f} MB"
             )
-    floor, ours = best["floor: product alone"]["seconds"], best["this package"]["seconds"]
-    table = [
-        {"what": what, **numbers, "times_floor": numbers["seconds"] / floor, "times_ours": numbers["seconds"] / ours}
+    return {"table": with_ratios(best), "notes": notes, **result}
+
+
+def with_ratios(best: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Rows of the table; ratios are of CPU seconds, which other work on the machine does not stretch."""
+    floor, own = best["floor: product alone"]["cpu_seconds"], best["this package"]["cpu_seconds"]
+    return [
+        {
+            "what": what,
+            **numbers,
+            "cpu_times_floor": numbers["cpu_seconds"] / floor,
+            "cpu_times_ours": numbers["cpu_seconds"] / own,
+        }
         for what, numbers in best.items()
     ]
-    return {"table": table, "notes": notes, **result}
 
 
 def save_features(file: Path, rows: int, features: int, seed: int) -> None:
