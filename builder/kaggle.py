@@ -30,7 +30,7 @@ from .near import near_groups
 from .publish import read_columns, unite_rejections
 from .render_field import difference_hash
 from .render_shard import SHARD_SCHEMA
-from .repository import write_card, write_manifest
+from .repository import write_companions
 from .shards import (
     Row,
     ShardReport,
@@ -247,8 +247,7 @@ def _write(
         },
     )
     summary.write(output)
-    write_manifest(output, files, images)
-    write_card(output, files, images, features=features, leaks=leaks, seed=seed)
+    write_companions(output, files, images, labels=names, seed=seed)
     return summary
 
 

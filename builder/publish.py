@@ -27,7 +27,7 @@ from .data_files import write_dataset
 from .near import near_groups
 from .recipe import Recipe, as_dict
 from .render_shard import SHARD_SCHEMA
-from .repository import STAGES, write_card, write_manifest
+from .repository import STAGES, write_companions
 from .shards import finished_reports, list_tasks
 from .stage import StageSummary, count_reasons, write_rejections
 
@@ -101,8 +101,7 @@ def publish(
         },
     )
     summary.write(output)
-    write_manifest(output, files, kept)
-    write_card(output, files, kept, features=features, leaks=asdict(leaks), seed=seed)
+    write_companions(output, files, kept, labels=names, seed=seed)
     return summary
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from datasets import Features
 
 from cytoimagenet_hf.cards import SplitFiles, dataset_card, hub_licence
 from cytoimagenet_hf.croissant import croissant
+from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.schema import dataset_features
 
 from .data_files import DataFile
 from .figures import contact_sheet
@@ -26,18 +27,45 @@ STAGES = ("annotate", "select", "render", "publish", "import")
 VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
 
+_PICTURE = "figures/contact_sheet.png"
 
-def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table) -> None:
-    """manifest.json: what `verify` checks the repository against."""
+
+def write_companions(
+    output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str], seed: int
+) -> None:
+    """Everything that stands beside the data; the card comes last, so that what has one is complete."""
+    write_manifest(output, files, kept, labels=labels)
+    write_picture(output, seed=seed)
+    write_metadata(output)
+    write_card(output)
+
+
+def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str]) -> None:
+    """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
+
+    Args:
+        output: the dataset repository, its data in place.
+        files: of the data.
+        kept: the rows of the dataset, without images.
+        labels: class names in the order of their codes.
+    """
     listed = {}
     for file in files:
         path = output / "data" / file.name
-        listed[f"data/{file.name}"] = {"bytes": path.stat().st_size, "rows": file.rows, "sha256": file_sha256(path)}
+        listed[f"data/{file.name}"] = {
+            "bytes": path.stat().st_size,
+            "rows": file.rows,
+            "sha256": file_sha256(path),
+            "split": file.cell[0],
+            "published_split": file.cell[1],
+        }
     content = {
         "version": VERSION,
         "files": listed,
+        "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
+        "sources": _sources(kept),
     }
     write_json(output / "manifest.json", content)
 
@@ -55,71 +83,81 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
 
 
-def write_card(
-    output: Path,
-    files: Sequence[DataFile],
-    kept: pa.Table,
-    *,
-    features: Features,
-    leaks: Mapping[str, Any],
-    seed: int,
-) -> None:
-    """README.md and croissant.json, from the summaries of all stages and the rows of the dataset, and a picture.
-
-    Args:
-        output: the dataset repository, its data in place.
-        files: of the data.
-        kept: the rows of the dataset, without images.
-        features: of the dataset.
-        leaks: the leak report of the stored split.
-        seed: chooses the images of the picture.
-    """
-    sources = _sources(kept)
-    splits = _split_files(output, files, 0)
-    picture = output / "figures" / "contact_sheet.png"
-    with atomic_path(picture) as temporary:
+def write_picture(output: Path, *, seed: int) -> None:
+    """figures/contact_sheet.png: a few images of up to forty classes."""
+    with atomic_path(output / _PICTURE) as temporary:
         contact_sheet(output, seed=seed).save(temporary, format="png")
+
+
+def write_metadata(output: Path) -> None:
+    """croissant.json, from the manifest, dated today."""
+    manifest = _manifest(output)
     metadata = croissant(
-        features=features,
-        splits=[split.name for split in splits],
-        licence=hub_licence(sources),
+        features=dataset_features(manifest["labels"]),
+        splits=[split.name for split in _splits(manifest, "split")],
+        licence=hub_licence(manifest["sources"]),
         version=f"{VERSION}.0.0",
         date=datetime.now(timezone.utc).date().isoformat(),
     )
     write_json(output / "croissant.json", metadata)
+
+
+def write_card(output: Path) -> None:
+    """README.md: the card of a published dataset; call it again when the template has changed."""
+    with atomic_path(output / "README.md") as temporary:
+        temporary.write_text(card(output), encoding="utf-8")
+
+
+def card(output: Path) -> str:
+    """The card, from the manifest and the summaries of all stages.
+
+    Raises:
+        InputError: no manifest.
+    """
+    manifest = _manifest(output)
     summaries = {
         stage: json.loads(path.read_text(encoding="utf-8"))
         for stage in STAGES
         if (path := output / f"{stage}.summary.json").exists()
     }
-    card = dataset_card(
-        features=features,
-        splits=splits,
-        published_splits=_split_files(output, files, 1),
-        sources=sources,
+    last: dict[str, Any] = next(reversed(summaries.values()), {})
+    leaks = last.get("details", {}).get("leaks", {})
+    statistics = {name: counts for name, counts in manifest["statistics"].items() if name != "images_by_source"}
+    return dataset_card(
+        features=dataset_features(manifest["labels"]),
+        splits=_splits(manifest, "split"),
+        published_splits=_splits(manifest, "published_split"),
+        sources=manifest["sources"],
         summaries=summaries,
-        statistics=_statistics(kept),
+        statistics=statistics,
         leaks={name: count for name, count in leaks.items() if isinstance(count, int)},
-        figures={"A few images of up to forty classes, one class a row": picture.relative_to(output).as_posix()},
+        figures={"A few images of up to forty classes, one class a row": _PICTURE}
+        if (output / _PICTURE).exists()
+        else {},
     )
-    with atomic_path(output / "README.md") as temporary:
-        temporary.write_text(card, encoding="utf-8")
 
 
-def _split_files(output: Path, files: Sequence[DataFile], side: int) -> list[SplitFiles]:
-    """The splits as lists of files: `side` 0 is the stored split, 1 the published one."""
+def _manifest(output: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{output} holds no manifest.json: publish the dataset first") from None
+    return manifest
+
+
+def _splits(manifest: Mapping[str, Any], scheme: str) -> list[SplitFiles]:
+    """The splits of a scheme, `split` or `published_split`, as lists of files."""
     found = []
     for split in ("train", "validation"):
-        own = [file for file in files if file.cell[side] == split]
-        size = sum((output / "data" / file.name).stat().st_size for file in own)
+        own = {name: facts for name, facts in sorted(manifest["files"].items()) if facts[scheme] == split}
         if own:
-            paths = tuple(f"data/{file.name}" for file in own)
-            found.append(SplitFiles(split, paths, sum(file.rows for file in own), size))
+            rows, size = (sum(facts[count] for facts in own.values()) for count in ("rows", "bytes"))
+            found.append(SplitFiles(split, tuple(own), rows, size))
     return found
 
 
 def _sources(kept: pa.Table) -> list[dict[str, Any]]:
-    """The facts of each source in the dataset, for the card."""
+    """The facts of each source in the dataset."""
     from .sources import SOURCES  # forty modules, needed here alone
 
     rows = kept.select(["dir_name", "name", "database", "licence"])
