@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cytoimagenet_hf.cards import SplitFiles, dataset_card, hub_licence
+from cytoimagenet_hf.cards import SplitFiles, dataset_card, hub_licence, read_note
 from cytoimagenet_hf.croissant import croissant
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
@@ -27,7 +27,8 @@ STAGES = ("annotate", "select", "render", "publish", "import")
 VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
 
-_PICTURE = "figures/contact_sheet.png"
+_SHEET = "figures/contact_sheet.png"
+_PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
 
 
 def write_companions(
@@ -85,7 +86,7 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 def write_picture(output: Path, *, seed: int) -> None:
     """figures/contact_sheet.png: a few images of up to forty classes."""
-    with atomic_path(output / _PICTURE) as temporary:
+    with atomic_path(output / _SHEET) as temporary:
         contact_sheet(output, seed=seed).save(temporary, format="png")
 
 
@@ -131,9 +132,8 @@ def card(output: Path) -> str:
         summaries=summaries,
         statistics=statistics,
         leaks={name: count for name, count in leaks.items() if isinstance(count, int)},
-        figures={"A few images of up to forty classes, one class a row": _PICTURE}
-        if (output / _PICTURE).exists()
-        else {},
+        figures={caption: name for caption, name in _PICTURES.items() if (output / name).exists()},
+        note=read_note(output),
     )
 
 

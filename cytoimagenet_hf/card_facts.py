@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cards import model_card
+from .cards import model_card, read_note
 from .errors import InputError
 from .files import atomic_path, write_json
 
@@ -30,8 +30,8 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
     """README.md of a saved model, from what lies beside it.
 
     Args:
-        folder: with `config.json`; `preprocessor_config.json`, `training.json`, `conversion.json`, `benchmarks.json`
-            and figures as far as they are there.
+        folder: with `config.json`; `preprocessor_config.json`, `training.json`, `conversion.json`, `benchmarks.json`,
+            `NOTE.md` and figures as far as they are there.
         name: of the model or its repository; the folder's name by default.
 
     Raises:
@@ -67,6 +67,7 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
         "contamination": _contamination(sources),
         "figures": {caption: file for file, caption in _FIGURES.items() if (folder / file).is_file()},
         "origin": _origin(conversion),
+        "note": read_note(folder),
     }
 
 

@@ -54,6 +54,7 @@ def dataset_card(
     statistics: Mapping[str, Any] | None = None,
     leaks: Mapping[str, Any] | None = None,
     figures: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> str:
     """README.md of a dataset repository: what `load_dataset` reads on top, what a person reads below.
 
@@ -66,6 +67,7 @@ def dataset_card(
         statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
         leaks: counts of the leak report of the default split.
         figures: caption → file in the repository.
+        note: what its maker wants to be read first; `read_note` finds it.
 
     Example:
         >>> from cytoimagenet_hf.schema import dataset_features
@@ -89,6 +91,7 @@ def dataset_card(
         leaks=leaks or {},
         licence_names=sorted({str(source["licence"]) for source in sources}),
         figures=figures or {},
+        note=note,
         subsets={name: sorted(set(wanted) & set(labels)) for name, wanted in SUBSETS.items()},
         columns={name: _type_name(feature) for name, feature in features.items()},
         bibtex=BIBTEX,
@@ -106,6 +109,7 @@ def model_card(
     contamination: Sequence[Mapping[str, Any]] = (),
     figures: Mapping[str, str] | None = None,
     origin: str = "",
+    note: str = "",
 ) -> str:
     """README.md of a model repository.
 
@@ -119,6 +123,7 @@ def model_card(
         contamination: one mapping per (task, source) that share something, with `kind` and `note`.
         figures: caption → file beside the card.
         origin: where the weights come from, when not from `training`.
+        note: what its maker wants to be read first; `read_note` finds it.
 
     Raises:
         InputError: a score outside [0, 1].
@@ -159,8 +164,15 @@ def model_card(
         contamination=contamination,
         figures=figures or {},
         origin=origin,
+        note=note,
         bibtex=BIBTEX,
     )
+
+
+def read_note(folder: str | Path) -> str:
+    """The text of `NOTE.md` in a folder, which its card repeats on top whenever it is rendered; "" without one."""
+    path = Path(folder) / "NOTE.md"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def hub_licence(sources: Iterable[Mapping[str, Any]]) -> str:

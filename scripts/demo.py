@@ -27,6 +27,7 @@ from cytoimagenet_hf.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = ".cytoimagenet-demo"
+NOTE = "> **Simulated.** Drawn images in the layouts of real archives; nothing here says anything about those.\n"
 TASKS = ("bbbc021", "coos7", "cyclops")
 # Thresholds for thousands of fields instead of millions; every other rule is the corrected recipe's.
 RECIPE = {"min_fields": "30", "max_fields": "100", "min_images": "60", "max_images": "160"}
@@ -109,8 +110,11 @@ def curate(output: Path, *, seed: int) -> list[str]:
     """Build the dataset; the names of the stages."""
     from builder.build import build
     from builder.recipe import load
+    from builder.repository import write_card
 
     summaries = build(output / "raw", output / "cytoimagenet", recipe=load("corrected", RECIPE), seed=seed)
+    (output / "cytoimagenet" / "NOTE.md").write_text(NOTE, encoding="utf-8")
+    write_card(output / "cytoimagenet")
     return [summary.stage for summary in summaries]
 
 
@@ -134,6 +138,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 def train(output: Path, *, epochs: int, seed: int) -> None:
     """Pretrain through `accelerate launch`, as on any machine, and save untrained twins to compare with."""
+    from cytoimagenet_hf.card_facts import write_model_card
     from cytoimagenet_hf.models import build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
@@ -144,6 +149,8 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
     command += ["--model-config", *(f"{name}={value}" for name, value in NETWORK.items())]
     subprocess.run([sys.executable, *command], check=True)
     shutil.copytree(output / "run" / "model", output / "model")
+    (output / "model" / "NOTE.md").write_text(NOTE, encoding="utf-8")
+    write_model_card(output / "model")
     # Other seeds than the training's: its own initialisation was the starting point of the trained network.
     for number in range(RANDOM_NETS):
         twin = build_efficientnet(0, seed=seed + 1 + number, image_size=TRAINING["image_size"], **NETWORK)

@@ -36,6 +36,9 @@ def pages() -> dict[str, str]:
     sys.path.insert(0, str(ROOT))  # builder and scripts are run from the checkout, not installed
     from builder.provenance import sources_markdown
     from builder.recipe_docs import recipes_markdown
+    from builder.repository import card
+    from cytoimagenet_hf.card_facts import card_facts
+    from cytoimagenet_hf.cards import model_card
     from scripts.pages import api, numbers
 
     return {
@@ -43,6 +46,10 @@ def pages() -> dict[str, str]:
         "docs/recipes.md": recipes_markdown(),
         "docs/api.md": api.page(),
         "docs/numbers.md": numbers.page(),
+        "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
+        "docs/cards/model/README.md": model_card(
+            **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")
+        ),
     }
 
 

@@ -142,3 +142,9 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         write_model_card(tmp_path)
+
+
+def test_a_note_stands_on_top_however_often_the_card_is_rendered(folder):
+    (folder / "NOTE.md").write_text("> Read this first.\n")
+    for _ in range(2):
+        assert "# b0\n\n> Read this first.\n\nEfficientNet-B0 for" in write_model_card(folder).read_text()

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from builder.__main__ import app as builder_app
+from cytoimagenet_hf.card_check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
@@ -116,3 +117,8 @@ def test_commands_in_the_docs_know_their_options():
             assert not unknown, f"{page}: {' '.join(words)}"
             checked += 1
     assert checked > 25
+
+
+def test_the_cards_shown_are_sound_and_as_the_hub_reads_them():
+    for kind in ("dataset", "model"):
+        assert check_card((ROOT / "docs" / "cards" / kind / "README.md").read_text()) == []
