@@ -1,5 +1,6 @@
 """Training images per second: our loop with and without a cache, a loop as examples write it, the network alone."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ def run(
     """
     options = {"images": images, "side": side, "size": size, "batch": batch, "workers": workers}
     options |= {"compiled": compiled, "precision": precision, "repeat": repeat}
+    options["load average before"] = os.getloadavg()[0]  # a busy machine blurs what waits for threads
     table: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "data", count=images, side=side)
