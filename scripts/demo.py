@@ -34,7 +34,7 @@ RECIPE = {"min_fields": "30", "max_fields": "100", "min_images": "60", "max_imag
 # A quarter of B0's width at 64 pixels: minutes on two cores instead of weeks.
 NETWORK = {"width_coefficient": 0.35, "depth_coefficient": 0.5}
 RANDOM_NETS = 3  # one untrained network may be lucky
-TRAINING = {"image_size": 64, "batch_size": 64, "epochs": 8, "cache": "ram", "recipe": "modern", "workers": 2}
+TRAINING = {"image_size": 64, "batch_size": 64, "epochs": 12, "cache": "ram", "recipe": "modern", "workers": 2}
 
 console = Console()
 
