@@ -1,5 +1,6 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def _load(path: str, streaming: bool, revision: str | None) -> Any:
     if folder.is_dir() and not any(folder.glob("data/*.parquet")):
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
     try:
-        return hf.load_dataset(path, streaming=streaming, revision=revision)
+        cache = _cache_of(folder) if folder.is_dir() else None
+        return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
     except hf.exceptions.DatasetNotFoundError as error:
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {error}. "
@@ -76,6 +78,18 @@ def _load(path: str, streaming: bool, revision: str | None) -> Any:
             f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
             f"python -m builder verify {path} names it"
         ) from error
+
+
+def _cache_of(folder: Path) -> str:
+    """A cache of its own for each state of the files.
+
+    `datasets` goes by folder name and card, and would serve the rows of an earlier build, or of a shard damaged since.
+    """
+    state = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("data/*.parquet"))
+    ]
+    digest = hashlib.sha256(repr((str(folder.resolve()), state)).encode()).hexdigest()[:16]
+    return str(Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{digest}")
 
 
 def label_names(path: str | Path) -> list[str]:

@@ -86,3 +86,11 @@ def test_the_sources_of_a_dataset_are_those_of_its_rows(tmp_path):
     assert dataset_sources(folder, subset=["dots"]) == ["source0"]
     pq.write_table(table.drop_columns("dir_name"), folder / "data" / "train-00000-of-00001.parquet")
     assert dataset_sources(folder) is None
+
+
+def test_a_rebuilt_folder_is_read_anew_even_under_the_same_card(folder):
+    before = load_cytoimagenet(folder, split="train")["label"][:]
+    card = (folder / "README.md").read_text()
+    write_dataset(folder, LABELS, {"train": [2, 2, 0, 1], "validation": [2, 0]})
+    (folder / "README.md").write_text(card)
+    assert (before, load_cytoimagenet(folder, split="train")["label"][:]) == ([0, 1, 2, 1], [2, 2, 0, 1])
