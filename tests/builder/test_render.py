@@ -13,7 +13,7 @@ import tifffile
 import builder.render_field
 from builder.recipe import RECIPES, Recipe
 from builder.render import render
-from builder.render_field import REASONS
+from builder.render_field import REASONS, PlaneReader
 from builder.render_plan import crops_wanted
 from builder.render_shard import SHARD_SCHEMA
 from cytoimagenet_hf.imaging import merge, merge_channels, stretch, to_bytes
@@ -295,3 +295,13 @@ def test_shard_columns_are_those_of_the_dataset(tmp_path):
     (path,) = output.glob("shards/shard-*")
     assert pq.read_schema(path).remove_metadata() == SHARD_SCHEMA
     assert set(dataset_features([])) - set(SHARD_SCHEMA.names) == {"path", "filename"}
+
+
+def test_a_source_folder_may_be_a_link_to_another_disk(tmp_path):
+    (tmp_path / "disk" / "bbbc013").mkdir(parents=True)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "bbbc013").symlink_to(tmp_path / "disk" / "bbbc013")
+    tifffile.imwrite(tmp_path / "disk" / "bbbc013" / "a.tif", np.arange(64, dtype=np.uint8).reshape(8, 8))
+    reader = PlaneReader(tmp_path / "raw", RECIPES["corrected"])
+    (plane,) = reader.read({"channel_files": ["bbbc013/a.tif"], "channel_pages": None, "region": None})
+    assert plane[7, 7] == 63
