@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from cytoimagenet_hf.data import label_names
 from cytoimagenet_hf.errors import InputError
@@ -21,7 +21,7 @@ _GAP = 3
 def contact_sheet(
     output: str | Path, *, seed: int, classes: int = 40, per_class: int = 8, side: int = 96
 ) -> Image.Image:
-    """Sampled images of a built dataset, one row per class, each shrunk to fit `side` x `side` pixels.
+    """Sampled images of a built dataset, one row per class, each scaled to fit `side` x `side` pixels.
 
     Args:
         output: a built dataset folder.
@@ -58,7 +58,7 @@ def contact_sheet(
         pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
         for column, row in enumerate(rows):
             picture = Image.open(io.BytesIO(encoded[row]))
-            picture.thumbnail((side, side))
+            picture = ImageOps.contain(picture, (side, side))
             sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
     return sheet
 

@@ -54,7 +54,7 @@ def _bars(scores: Mapping[tuple[str, str], Mapping[str, Any]], sets: list[str], 
         )
     axis.set_xticks(np.arange(len(sets)) + 0.4 - width / 2, sets)
     axis.set(ylabel="accuracy", ylim=(0, 1))
-    axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper right")
+    figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside upper center")
     axis.grid(axis="y", alpha=0.3)
     stream = io.BytesIO()
     figure.savefig(stream, dpi=130, format="png")
