@@ -134,11 +134,14 @@ def publish(
     seed: Seed = 0,
     split_scheme: Scheme = None,
     group: Group = "idx",
+    sources: Sources = None,
+    exclude: Exclude = None,
+    licences: Licences = None,
     as_json: AsJson = False,
 ) -> None:
     """Balance classes, split without leaks, write the dataset repository and its card.
 
-    Example: python -m builder publish --output cytoimagenet --group plate
+    Example: python -m builder publish --output cytoimagenet --licences cc0,cc-by --group plate
     """
     from .publish import publish as run
     from .recipe import load
@@ -146,7 +149,9 @@ def publish(
 
     with claimed(output):
         rules = load(recipe, pairs(overrides))
-        show(run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group), as_json=as_json)
+        chosen = filters(sources, exclude, licences)
+        summary = run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group, **chosen)
+        show(summary, as_json=as_json)
 
 
 @app.command()

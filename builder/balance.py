@@ -3,7 +3,7 @@
 Arrays in, a mask and rejections out; nothing depends on the order of the rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,30 @@ Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 
-def balance(images: pa.Table, recipe: Recipe, *, seed: int) -> tuple[Mask, list[Rejection]]:
-    """Choose images: conflicting copies first, then the size of each class (paper §2.3).
+def balance(
+    images: pa.Table, recipe: Recipe, *, seed: int, sources: Collection[str] | None = None
+) -> tuple[Mask, list[Rejection]]:
+    """Choose images: sources that take part, then conflicting copies, then the size of each class (paper §2.3).
 
     Args:
         images: one row per rendered image: `image_id`, `idx`, `dir_name`, `label`, `sha256`.
         recipe: `duplicate_conflict`, `max_images`, `min_images`.
         seed: of the down-sampling of each class.
+        sources: `dir_name` of the sources that take part; all when None.
 
     Returns:
-        A mask of the rows to keep, and one rejection for each other row: `duplicate_conflict`, `over_max_images` or
-        `under_min_images`.
+        A mask of the rows to keep, and one rejection for each other row: `source_left_out`, `duplicate_conflict`,
+        `over_max_images` or `under_min_images`.
     """
     reason = np.full(len(images), "", dtype=object)
+    if sources is not None:
+        reason[~pc.is_in(images["dir_name"], value_set=pa.array(sorted(sources))).to_numpy()] = "source_left_out"
     rank = ranks(images["image_id"])
     labels, names = codes(images["label"])
     for rows in _conflicts(codes(images["sha256"])[0], labels):
+        rows = rows[reason[rows] == ""]
+        if len(set(labels[rows])) < 2:
+            continue
         first = rows[np.argmin(rank[rows])]
         if recipe.duplicate_conflict == "keep_first":
             reason[rows[rows != first]] = "duplicate_conflict"

@@ -57,8 +57,7 @@ def contact_sheet(
         top = line * (side + _GAP)
         pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
         for column, row in enumerate(rows):
-            picture = Image.open(io.BytesIO(encoded[row]))
-            picture = ImageOps.contain(picture, (side, side))
+            picture = ImageOps.contain(Image.open(io.BytesIO(encoded[row])), (side, side))
             sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
     return sheet
 

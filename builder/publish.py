@@ -29,6 +29,7 @@ from .recipe import Recipe, as_dict
 from .render_shard import SHARD_SCHEMA
 from .repository import STAGES, write_companions
 from .shards import finished_reports, list_tasks
+from .sources import choose_sources
 from .stage import StageSummary, count_reasons, write_rejections
 
 _DECIDING = (
@@ -38,7 +39,15 @@ _DECIDING = (
 
 
 def publish(
-    output: Path, *, recipe: Recipe, seed: int, split_scheme: str | None = None, group: str = "idx"
+    output: Path,
+    *,
+    recipe: Recipe,
+    seed: int,
+    split_scheme: str | None = None,
+    group: str = "idx",
+    sources: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    licences: Sequence[str] | None = None,
 ) -> StageSummary:
     """Write the dataset repository from the shards of a finished rendering.
 
@@ -48,6 +57,8 @@ def publish(
         seed: of the down-sampling and the split.
         split_scheme: `field` or `published`; the recipe's when None.
         group: column whose values stay on one side: `idx`, or `plate` for a stricter split.
+        sources, exclude, licences: which of the rendered sources go in, as for `annotate`; so that one rendering
+            serves a full dataset and one that may be passed on.
 
     Returns:
         Counts of images: in = kept + rejected.
@@ -60,7 +71,9 @@ def publish(
     if group not in SHARD_SCHEMA.names:
         raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
     images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
-    keep, rejections = balance(images, recipe, seed=seed)
+    filtered = sources is not None or exclude or licences is not None
+    chosen = choose_sources(sources, exclude, licences) if filtered else None
+    keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
     kept = images.filter(pa.array(keep))
     if len(kept) == 0:
         raise InputError(

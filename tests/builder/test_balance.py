@@ -35,6 +35,16 @@ def test_exact_copies_under_two_labels(conflict, kept):
     assert sorted(r.image_id for r in rejections) == sorted(set("abcde") - set(kept))
 
 
+def test_a_source_that_is_left_out_takes_no_part_in_conflicts():
+    images = table([("a", "actin", "x"), ("b", "yeast", "x"), ("c", "actin", "y")])
+    images = images.set_column(
+        images.schema.get_field_index("dir_name"), "dir_name", [["bbbc013", "idr0088", "idr0088"]]
+    )
+    keep, rejections = balance(images, rule(), seed=0, sources=["idr0088"])
+    assert keep.tolist() == [False, True, True]
+    assert [(rejection.image_id, rejection.reason) for rejection in rejections] == [("a", "source_left_out")]
+
+
 def test_small_classes_go_and_large_ones_are_sampled_down():
     rows = [(f"a{n:03d}", "actin", f"a{n}") for n in range(50)] + [(f"y{n}", "yeast", f"y{n}") for n in range(4)]
     keep, rejections = balance(table(rows), rule(min_images=5, max_images=20), seed=0)

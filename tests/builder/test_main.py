@@ -1,6 +1,7 @@
 """The builder's command line, run in a process as a user runs it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_verify_finds_a_damaged_shard(built, tmp_path):
     finally:
         shard.write_bytes(content)
     assert list(damaged) == [f"data/{shard.name}"]
+
+
+def test_one_rendering_serves_a_dataset_of_some_licences_too(built, tmp_path):
+    output, _ = built
+    copy = tmp_path / "cytoimagenet"
+    shutil.copytree(output, copy)
+    (summary,) = json.loads(builder("publish", "--output", copy, "--licences", "cc-by-3.0", *SMALL, "--json").stdout)
+    assert summary["rejected"]["source_left_out"] > 0
+    assert summary["rows_in"] == summary["kept"] + sum(summary["rejected"].values())
+    kept = {name for name, counts in summary["by_source"].items() if counts["kept"]}
+    assert kept == {"bbbc013"}
 
 
 def test_explain_and_dry_run_write_nothing(built):
