@@ -40,10 +40,9 @@ def balance(
         reason[~pc.is_in(images["dir_name"], value_set=pa.array(sorted(sources))).to_numpy()] = "source_left_out"
     rank = ranks(images["image_id"])
     labels, names = codes(images["label"])
-    for rows in _conflicts(codes(images["sha256"])[0], labels):
-        rows = rows[reason[rows] == ""]
-        if len(set(labels[rows])) < 2:
-            continue
+    taking_part = np.flatnonzero(reason == "")
+    for conflict in _conflicts(codes(images["sha256"])[0][taking_part], labels[taking_part]):
+        rows = taking_part[conflict]
         first = rows[np.argmin(rank[rows])]
         if recipe.duplicate_conflict == "keep_first":
             reason[rows[rows != first]] = "duplicate_conflict"

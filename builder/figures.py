@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageOps
 
-from cytoimagenet_hf.data import label_names
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.data import data_files, label_names
 from cytoimagenet_hf.seeding import derive_rng
 
 _LABEL_WIDTH = 170
@@ -36,9 +35,7 @@ def contact_sheet(
     Raises:
         InputError: the folder holds no built dataset.
     """
-    files = sorted(Path(output).glob("data/*.parquet"))
-    if not files:
-        raise InputError(f"{output} holds no data/*.parquet: build it first")
+    files = data_files(output)
     codes = pa.concat_arrays(
         [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
     ).to_numpy()

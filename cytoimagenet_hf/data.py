@@ -62,11 +62,8 @@ def load_cytoimagenet(
 
 
 def _load(path: str, streaming: bool, revision: str | None) -> Any:
-    folder = Path(path)
-    if folder.is_dir() and not any(folder.glob("data/*.parquet")):
-        raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
+    cache = _cache_of(Path(path)) if Path(path).is_dir() else None
     try:
-        cache = _cache_of(folder) if folder.is_dir() else None
         return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
     except hf.exceptions.DatasetNotFoundError as error:
         raise InputError(
@@ -85,19 +82,26 @@ def _cache_of(folder: Path) -> str:
 
     `datasets` goes by folder name and card, and would serve the rows of an earlier build, or of a shard damaged since.
     """
-    state = [
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("data/*.parquet"))
-    ]
+    state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in data_files(folder)]
     digest = hashlib.sha256(repr((str(folder.resolve()), state)).encode()).hexdigest()[:16]
     return str(Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{digest}")
 
 
-def label_names(path: str | Path) -> list[str]:
-    """Class names of a built folder in the order of their codes, from the Parquet schema alone."""
+def data_files(path: str | Path) -> list[Path]:
+    """The Parquet files of a built folder, by name.
+
+    Raises:
+        InputError: there are none.
+    """
     files = sorted(Path(path).glob("data/*.parquet"))
     if not files:
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
-    features = hf.Features.from_arrow_schema(pq.read_schema(files[0]))
+    return files
+
+
+def label_names(path: str | Path) -> list[str]:
+    """Class names of a built folder in the order of their codes, from the Parquet schema alone."""
+    features = hf.Features.from_arrow_schema(pq.read_schema(data_files(path)[0]))
     return list(features["label"].names)
 
 
@@ -114,7 +118,7 @@ def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -
     if not Path(path).is_dir():
         return _sources_on_the_hub(str(path))
     names = label_names(path)
-    files = pads.dataset(sorted(Path(path).glob("data/*.parquet")))
+    files = pads.dataset(data_files(path))
     if "dir_name" not in files.schema.names:
         return None
     rows = files.to_table(columns=["dir_name", "label"])
