@@ -56,6 +56,6 @@ def inside(root: str | Path, relative: str | Path) -> Path:
     """
     base = Path(root).resolve()
     joined = (base / relative).resolve()
-    if joined != base and base not in joined.parents:
+    if not joined.is_relative_to(base):
         raise InputError(f"{str(relative)!r} points outside {base}: tables may only name files below their own folder")
     return joined

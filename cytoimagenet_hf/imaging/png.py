@@ -33,7 +33,7 @@ def decode_gray_png(content: bytes) -> Image | None:
     rows = imagecodecs.deflate_decode(b"".join(chunks.get(b"IDAT", [])), out=size)
     if len(rows) != size:
         raise ValueError(f"{size - len(rows):,} of its {size:,} bytes are missing")
-    stored = content[:33] + _chunk(b"IDAT", zlib.compress(rows, 0)) + _chunk(b"IEND", b"")
+    stored = content[:33] + _chunk(b"IDAT", imagecodecs.deflate_encode(rows, level=0)) + _chunk(b"IEND", b"")
     pixels = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("its rows cannot be decoded")
