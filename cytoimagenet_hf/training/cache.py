@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.imaging.png import decode_gray_png
 
 from .tables import Table
 
@@ -88,10 +89,16 @@ def decode(content: bytes | None, size: int) -> NDArray[np.uint8]:
     Raises:
         InputError: the bytes are missing, truncated or no image.
     """
+    content = content or b""
     try:
-        image = Image.open(io.BytesIO(content or b"")).convert("L")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"cannot be decoded ({len(content or b'')} bytes: {error})") from error
+        gray = decode_gray_png(content)  # what the builder writes; in two thirds of Pillow's time
+        if gray is not None and gray.dtype == np.uint8:
+            image = Image.fromarray(gray)
+        else:
+            image = Image.open(io.BytesIO(content)).convert("L")
+    # libdeflate's error is a RuntimeError
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:
+        raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
