@@ -82,8 +82,8 @@ def select(
     rules = load(recipe, pairs(overrides))
     chosen = filters(sources, exclude, licences)
     if explain is not None or dry_run:
-        from .explain import dry_run as plan
-        from .explain import explain_label
+        from .select.explain import dry_run as plan
+        from .select.explain import explain_label
 
         question = {"recipe": rules, "seed": seed, **chosen}
         report: Any = plan(output, **question) if explain is None else explain_label(output, explain, **question)

@@ -24,13 +24,13 @@ from cytoimagenet_hf.leaks import leak_report
 from cytoimagenet_hf.schema import dataset_features
 from cytoimagenet_hf.splits import assign_splits
 
-from .balance import codes, copy_counts
-from .data_files import write_dataset
-from .near import near_groups
-from .publish import read_columns, unite_rejections
-from .render_field import difference_hash
-from .render_shard import SHARD_SCHEMA
-from .repository import write_companions
+from .publish.balance import codes, copy_counts
+from .publish.data_files import write_dataset
+from .publish.near import near_groups
+from .publish.repository import write_companions
+from .publish.run import read_columns, unite_rejections
+from .render.field import difference_hash
+from .render.shard import SHARD_SCHEMA
 from .shards import (
     Row,
     ShardReport,

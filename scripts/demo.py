@@ -109,8 +109,8 @@ def simulate(output: Path, *, size: str, seed: int) -> None:
 def curate(output: Path, *, seed: int) -> list[str]:
     """Build the dataset; the names of the stages."""
     from builder.build import build
+    from builder.publish.repository import write_card
     from builder.recipe import load
-    from builder.repository import write_card
 
     summaries = build(output / "raw", output / "cytoimagenet", recipe=load("corrected", RECIPE), seed=seed)
     (output / "cytoimagenet" / "NOTE.md").write_text(NOTE, encoding="utf-8")
@@ -138,7 +138,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 def train(output: Path, *, epochs: int, seed: int) -> None:
     """Pretrain through `accelerate launch`, as on any machine, and save untrained twins to compare with."""
-    from cytoimagenet_hf.card_facts import write_model_card
+    from cytoimagenet_hf.cards.facts import write_model_card
     from cytoimagenet_hf.models import build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
@@ -181,7 +181,7 @@ def told(line: str) -> None:
 
 def report(record: dict[str, Any], output: Path, *, seed: int) -> None:
     """`results.json` to compute with, `report.html` to look at."""
-    from builder.figures import contact_sheet
+    from builder.publish.figures import contact_sheet
     from scripts.report import write_report
 
     write_json(output / "results.json", record)

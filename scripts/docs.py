@@ -35,10 +35,10 @@ def pages() -> dict[str, str]:
     """Page → what it should hold."""
     sys.path.insert(0, str(ROOT))  # builder and scripts are run from the checkout, not installed
     from builder.provenance import sources_markdown
+    from builder.publish.repository import card
     from builder.recipe_docs import recipes_markdown
-    from builder.repository import card
-    from cytoimagenet_hf.card_facts import card_facts
     from cytoimagenet_hf.cards import model_card
+    from cytoimagenet_hf.cards.facts import card_facts
     from scripts.pages import api, numbers
 
     return {

@@ -88,13 +88,13 @@ def test_the_installed_package_loads_processes_and_scores(wheel):
     program = """
 import numpy as np, cytoimagenet_hf
 from pathlib import Path
-from cytoimagenet_hf import benchmarks, card_check, cards, data
+from cytoimagenet_hf import benchmarks, cards, data
 from cytoimagenet_hf.models import MicroscopyImageProcessor
 assert Path(cytoimagenet_hf.__file__).is_relative_to(Path.cwd()), cytoimagenet_hf.__file__
 plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
 values = MicroscopyImageProcessor()([plane, plane], return_tensors="np")["pixel_values"]
 card = cards.model_card(name="m", architecture="B0", preprocessing={})
-print(values.shape, len(benchmarks.BENCHMARKS), card_check.check_card(card), callable(data.load_cytoimagenet))
+print(values.shape, len(benchmarks.BENCHMARKS), cards.check_card(card), callable(data.load_cytoimagenet))
 """
     assert run(wheel, "-c", program).strip() == "(2, 3, 8, 8) 4 [] True"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cytoimagenet_hf.feature_tables import read_features, write_features
 from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.features.tables import read_features, write_features
 from cytoimagenet_hf.models.backbones import Backbone, fingerprint, load_backbone
 
 from .base import Item, Plane

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.feature_tables import as_matrix, metadata_of, read_features
+from cytoimagenet_hf.features.tables import as_matrix, metadata_of, read_features
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ def command(
     from cytoimagenet_hf.benchmarks.extraction import load_model
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
     from cytoimagenet_hf.data import load_cytoimagenet
-    from cytoimagenet_hf.feature_tables import as_matrix
     from cytoimagenet_hf.features import extract_features
+    from cytoimagenet_hf.features.tables import as_matrix
     from cytoimagenet_hf.files import atomic_path, write_json
 
     images = load_cytoimagenet(dataset, split=split)

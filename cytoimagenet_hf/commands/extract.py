@@ -55,8 +55,8 @@ def command(
     import torch
 
     from cytoimagenet_hf.errors import InputError
-    from cytoimagenet_hf.feature_shards import extract_to_folder
-    from cytoimagenet_hf.images_in import find_images
+    from cytoimagenet_hf.features.items import find_images
+    from cytoimagenet_hf.features.shards import extract_to_folder
     from cytoimagenet_hf.models.backbones import load_backbone
 
     precisions = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -30,7 +30,7 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
-    from cytoimagenet_hf.card_facts import add_scores, write_model_card
+    from cytoimagenet_hf.cards.facts import add_scores, write_model_card
     from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.hub import plan_push, push
 

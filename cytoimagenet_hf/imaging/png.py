@@ -57,5 +57,5 @@ def _chunks(content: bytes) -> dict[bytes, list[bytes]]:
     return found
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def _chunk(name: bytes, data: bytes | bytearray) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

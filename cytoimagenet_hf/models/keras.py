@@ -158,7 +158,7 @@ def save_converted(
     Returns:
         The names of the files.
     """
-    from cytoimagenet_hf.card_facts import CONVERSION, write_model_card
+    from cytoimagenet_hf.cards.facts import CONVERSION, write_model_card
 
     folder = Path(output)
     model.save_pretrained(folder)

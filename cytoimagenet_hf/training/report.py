@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.card_facts import TRAINING, write_model_card
+from cytoimagenet_hf.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.data import dataset_sources
 from cytoimagenet_hf.files import atomic_path, write_json
 

@@ -11,9 +11,9 @@ import torch
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import as_matrix, extract_features
+from cytoimagenet_hf.features.runtimes import BACKENDS, Runner, make_runner
 from cytoimagenet_hf.models import MicroscopyImageProcessor, reestimate_batch_norm
 from cytoimagenet_hf.models.backbones import Backbone, load_backbone
-from cytoimagenet_hf.runtimes import BACKENDS, Runner, make_runner
 
 Matrix = npt.NDArray[np.float32]
 GOALS = {"torch": 5.0, "onnxruntime": 10.0, "openvino": 10.0}

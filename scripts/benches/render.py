@@ -19,7 +19,7 @@ import tifffile
 from benches.common import in_child
 from builder import recipe as recipes
 from builder.render import render
-from builder.render_field import PlaneReader, render_field
+from builder.render.field import PlaneReader, render_field
 from cytoimagenet_hf.imaging import encode_png, read_image
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
 

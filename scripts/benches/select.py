@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from builder.choice import choose
-from builder.fields import read_fields
 from builder.recipe import RECIPES
 from builder.select import select
+from builder.select.choice import choose
+from builder.select.fields import read_fields
 from cytoimagenet_hf.seeding import derive_rng
-from tests.builder.published_select import COLUMNS, count_candidates, downsample, find_free
+from tests.builder.select.published_select import COLUMNS, count_candidates, downsample, find_free
 
 from .common import Child, in_child
 from .scale_table import write_scale_table

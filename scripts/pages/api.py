@@ -19,8 +19,8 @@ ROOMS = {
     ),
     "Training": ("cytoimagenet_hf.training",),
     "The Hub and cards": (
-        *("cytoimagenet_hf.hub", "cytoimagenet_hf.cards", "cytoimagenet_hf.card_facts", "cytoimagenet_hf.card_check"),
-        "cytoimagenet_hf.croissant",
+        *("cytoimagenet_hf.hub", "cytoimagenet_hf.cards", "cytoimagenet_hf.cards.facts"),
+        "cytoimagenet_hf.cards.croissant",
     ),
     "Simulated data": ("cytoimagenet_hf.simulate",),
     "Building the dataset": (

@@ -6,7 +6,7 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import FeatureTable, read_feature_table
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.feature_tables import make_table, write_features
+from cytoimagenet_hf.features.tables import make_table, write_features
 
 
 def table(ids, values):

@@ -21,7 +21,7 @@ from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
 from cytoimagenet_hf.commands.benchmark import command
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.feature_tables import make_table, write_features
+from cytoimagenet_hf.features.tables import make_table, write_features
 
 
 @pytest.fixture

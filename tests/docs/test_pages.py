@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from builder.__main__ import app as builder_app
-from cytoimagenet_hf.card_check import check_card
+from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages

@@ -1,0 +1,107 @@
+"""Which rendered images go into the dataset: exact copies under several labels, classes too large or too small.
+
+Arrays in, a mask and rejections out; nothing depends on the order of the rows.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from builder.recipe import Recipe
+from builder.stage import Rejection
+from cytoimagenet_hf.seeding import derive_rng
+
+Codes = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+
+def balance(
+    images: pa.Table, recipe: Recipe, *, seed: int, sources: Collection[str] | None = None
+) -> tuple[Mask, list[Rejection]]:
+    """Choose images: sources that take part, then conflicting copies, then the size of each class (paper §2.3).
+
+    Args:
+        images: one row per rendered image: `image_id`, `idx`, `dir_name`, `label`, `sha256`.
+        recipe: `duplicate_conflict`, `max_images`, `min_images`.
+        seed: of the down-sampling of each class.
+        sources: `dir_name` of the sources that take part; all when None.
+
+    Returns:
+        A mask of the rows to keep, and one rejection for each other row: `source_left_out`, `duplicate_conflict`,
+        `over_max_images` or `under_min_images`.
+    """
+    reason = np.full(len(images), "", dtype=object)
+    if sources is not None:
+        reason[~pc.is_in(images["dir_name"], value_set=pa.array(sorted(sources))).to_numpy()] = "source_left_out"
+    rank = ranks(images["image_id"])
+    labels, names = codes(images["label"])
+    taking_part = np.flatnonzero(reason == "")
+    for conflict in _conflicts(codes(images["sha256"])[0][taking_part], labels[taking_part]):
+        rows = taking_part[conflict]
+        first = rows[np.argmin(rank[rows])]
+        if recipe.duplicate_conflict == "keep_first":
+            reason[rows[rows != first]] = "duplicate_conflict"
+        elif recipe.duplicate_conflict == "drop_all":
+            reason[rows] = "duplicate_conflict"
+    for code, name in enumerate(names):
+        rows = np.flatnonzero((labels == code) & (reason == ""))
+        if len(rows) < recipe.min_images:
+            reason[rows] = "under_min_images"
+        elif len(rows) > recipe.max_images:
+            drawn = derive_rng(seed, "balance", name).permutation(len(rows))[recipe.max_images :]
+            reason[rows[np.argsort(rank[rows])][drawn]] = "over_max_images"
+    return reason == "", list(_rejections(images, reason))
+
+
+def copy_counts(values: pa.ChunkedArray, labels: pa.ChunkedArray, sources: pa.ChunkedArray) -> dict[str, int]:
+    """How many values occur more than once, in how many rows, and across labels and sources.
+
+    Example:
+        >>> copy_counts(*(pa.chunked_array([row]) for row in (["x", "x", "y"], ["a", "b", "a"], ["s", "s", "s"])))
+        {'groups': 1, 'images': 2, 'across_labels': 1, 'across_sources': 0}
+    """
+    encoded = codes(values)[0]
+    sizes = np.bincount(encoded)
+    return {
+        "groups": int((sizes > 1).sum()),
+        "images": int(sizes[sizes > 1].sum()),
+        "across_labels": int((_distinct(encoded, codes(labels)[0]) > 1).sum()),
+        "across_sources": int((_distinct(encoded, codes(sources)[0]) > 1).sum()),
+    }
+
+
+def codes(column: pa.ChunkedArray) -> tuple[Codes, list[Any]]:
+    """A column as codes of its distinct values in sorted order; it must have no nulls."""
+    values = pc.unique(column).sort()
+    return pc.index_in(column, value_set=values).to_numpy().astype(np.int32), values.to_pylist()
+
+
+def ranks(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The place of each row in sorted order."""
+    rank = np.empty(len(column), dtype=np.int64)
+    rank[pc.sort_indices(column).to_numpy()] = np.arange(len(column))
+    return rank
+
+
+def _conflicts(contents: Codes, labels: Codes) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of each content that stands under more than one label."""
+    conflicting = _distinct(contents, labels) > 1
+    rows = np.flatnonzero(conflicting[contents])
+    order = rows[np.argsort(contents[rows], kind="stable")]
+    yield from np.split(order, np.flatnonzero(np.diff(contents[order])) + 1) if len(order) else ()
+
+
+def _distinct(groups: Codes, values: Codes) -> npt.NDArray[np.int64]:
+    """How many distinct values each group holds."""
+    pairs = np.unique(np.stack([groups, values], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=int(groups.max(initial=-1)) + 1)
+
+
+def _rejections(images: pa.Table, reason: npt.NDArray[np.object_]) -> Iterator[Rejection]:
+    out = images.select(["idx", "image_id", "dir_name"]).filter(pa.array(reason != ""))
+    for row, why in zip(out.to_pylist(), reason[reason != ""], strict=True):
+        yield Rejection(row["idx"], "publish", why, image_id=row["image_id"], dir_name=row["dir_name"])

@@ -1,0 +1,180 @@
+"""What stands beside the data of a dataset repository: the manifest, the card, its picture and Croissant metadata.
+
+All are made from the rows of the dataset and the summaries of the stages, never typed by hand.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cytoimagenet_hf.cards.croissant import croissant
+from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.schema import dataset_features
+
+from .data_files import DataFile
+from .figures import contact_sheet
+
+STAGES = ("annotate", "select", "render", "publish", "import")
+"""The stages of a build in order, and the one that takes their place for the published archive."""
+
+VERSION = 1
+"""Of the layout: what files there are, and what their columns mean."""
+
+_SHEET = "figures/contact_sheet.png"
+_PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
+
+
+def write_companions(
+    output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str], seed: int
+) -> None:
+    """Everything that stands beside the data; the card comes last, so that what has one is complete."""
+    write_manifest(output, files, kept, labels=labels)
+    write_picture(output, seed=seed)
+    write_metadata(output)
+    write_card(output)
+
+
+def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str]) -> None:
+    """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
+
+    Args:
+        output: the dataset repository, its data in place.
+        files: of the data.
+        kept: the rows of the dataset, without images.
+        labels: class names in the order of their codes.
+    """
+    listed = {}
+    for file in files:
+        path = output / "data" / file.name
+        listed[f"data/{file.name}"] = {
+            "bytes": path.stat().st_size,
+            "rows": file.rows,
+            "sha256": file_sha256(path),
+            "split": file.cell[0],
+            "published_split": file.cell[1],
+        }
+    content = {
+        "version": VERSION,
+        "files": listed,
+        "labels": list(labels),
+        "class_counts": _counts(kept["label"]),
+        "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
+        "sources": _sources(kept),
+    }
+    write_json(output / "manifest.json", content)
+
+
+def _statistics(kept: pa.Table) -> dict[str, dict[str, int]]:
+    classes = set(zip(kept["category"].to_pylist(), kept["label"].to_pylist(), strict=True))
+    return {
+        "images_by_category": _counts(kept["category"]),
+        "classes_by_category": dict(sorted(Counter(category for category, _ in classes).items())),
+        "images_by_database": _counts(kept["database"]),
+    }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
+
+
+def write_picture(output: Path, *, seed: int) -> None:
+    """figures/contact_sheet.png: a few images of up to forty classes."""
+    with atomic_path(output / _SHEET) as temporary:
+        contact_sheet(output, seed=seed).save(temporary, format="png")
+
+
+def write_metadata(output: Path) -> None:
+    """croissant.json, from the manifest, dated today."""
+    manifest = _manifest(output)
+    metadata = croissant(
+        features=dataset_features(manifest["labels"]),
+        splits=[split.name for split in _splits(manifest, "split")],
+        licence=hub_licence(manifest["sources"]),
+        version=f"{VERSION}.0.0",
+        date=datetime.now(timezone.utc).date().isoformat(),
+    )
+    write_json(output / "croissant.json", metadata)
+
+
+def write_card(output: Path) -> None:
+    """README.md: the card of a published dataset; call it again when the template has changed."""
+    with atomic_path(output / "README.md") as temporary:
+        temporary.write_text(card(output), encoding="utf-8")
+
+
+def card(output: Path) -> str:
+    """The card, from the manifest and the summaries of all stages.
+
+    Raises:
+        InputError: no manifest.
+    """
+    manifest = _manifest(output)
+    summaries = {
+        stage: json.loads(path.read_text(encoding="utf-8"))
+        for stage in STAGES
+        if (path := output / f"{stage}.summary.json").exists()
+    }
+    last: dict[str, Any] = next(reversed(summaries.values()), {})
+    leaks = last.get("details", {}).get("leaks", {})
+    statistics = {name: counts for name, counts in manifest["statistics"].items() if name != "images_by_source"}
+    return dataset_card(
+        features=dataset_features(manifest["labels"]),
+        splits=_splits(manifest, "split"),
+        published_splits=_splits(manifest, "published_split"),
+        sources=manifest["sources"],
+        summaries=summaries,
+        statistics=statistics,
+        leaks={name: count for name, count in leaks.items() if isinstance(count, int)},
+        figures={caption: name for caption, name in _PICTURES.items() if (output / name).exists()},
+        note=read_note(output),
+    )
+
+
+def _manifest(output: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{output} holds no manifest.json: publish the dataset first") from None
+    return manifest
+
+
+def _splits(manifest: Mapping[str, Any], scheme: str) -> list[SplitFiles]:
+    """The splits of a scheme, `split` or `published_split`, as lists of files."""
+    found = []
+    for split in ("train", "validation"):
+        own = {name: facts for name, facts in sorted(manifest["files"].items()) if facts[scheme] == split}
+        if own:
+            rows, size = (sum(facts[count] for facts in own.values()) for count in ("rows", "bytes"))
+            found.append(SplitFiles(split, tuple(own), rows, size))
+    return found
+
+
+def _sources(kept: pa.Table) -> list[dict[str, Any]]:
+    """The facts of each source in the dataset."""
+    from builder.sources import SOURCES  # forty modules, needed here alone
+
+    rows = kept.select(["dir_name", "name", "database", "licence"])
+    facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
+    images = _counts(kept["dir_name"])
+    found = []
+    for row in facts.to_pylist():
+        known = SOURCES.get(row["dir_name"])
+        found.append(
+            {
+                "dir_name": row["dir_name"],
+                "name": row["name_min"] or row["dir_name"],
+                "database": row["database_min"] or "unknown",
+                "licence": row["licence_min"] or "unverified",
+                "link": known.link if known else "",
+                "citation": known.citation if known else "",
+                "images": images[row["dir_name"]],
+            }
+        )
+    return found

@@ -1,0 +1,187 @@
+"""shards → the dataset repository: balance classes, split without leaks, write `data/`, the card and the manifest.
+
+Two passes over the shards: the first reads all columns but the images and decides, the second copies the images, a
+shard at a time. What stood in `data/` is replaced at once when the new files are complete.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builder.recipe import Recipe, as_dict
+from builder.render.shard import SHARD_SCHEMA
+from builder.select.candidates import file_names
+from builder.shards import finished_reports, list_tasks
+from builder.sources import choose_sources
+from builder.stage import StageSummary, count_reasons, write_rejections
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.leaks import leak_report
+from cytoimagenet_hf.schema import REJECTION_SCHEMA, dataset_features
+from cytoimagenet_hf.splits import assign_splits
+
+from .balance import balance, codes, copy_counts, ranks
+from .data_files import write_dataset
+from .near import near_groups
+from .repository import STAGES, write_companions
+
+_DECIDING = (
+    *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
+    *("sha256", "dhash", "png_bytes"),
+)
+
+
+def publish(
+    output: Path,
+    *,
+    recipe: Recipe,
+    seed: int,
+    split_scheme: str | None = None,
+    group: str = "idx",
+    sources: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    licences: Sequence[str] | None = None,
+) -> StageSummary:
+    """Write the dataset repository from the shards of a finished rendering.
+
+    Args:
+        output: a claimed build folder with `shards/`.
+        recipe: the rules of balance, copies and split.
+        seed: of the down-sampling and the split.
+        split_scheme: `field` or `published`; the recipe's when None.
+        group: column whose values stay on one side: `idx`, or `plate` for a stricter split.
+        sources, exclude, licences: which of the rendered sources go in, as for `annotate`; so that one rendering
+            serves a full dataset and one that may be passed on.
+
+    Returns:
+        Counts of images: in = kept + rejected.
+
+    Raises:
+        InputError: rendering is not finished, nothing is left to publish, or the disk is too small.
+    """
+    started = time.perf_counter()
+    shards = _finished_shards(output)
+    if group not in SHARD_SCHEMA.names:
+        raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
+    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
+    filtered = sources is not None or exclude or licences is not None
+    chosen = choose_sources(sources, exclude, licences) if filtered else None
+    keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
+    kept = images.filter(pa.array(keep))
+    if len(kept) == 0:
+        raise InputError(
+            f"none of the {len(images)} rendered images is left ({count_reasons(rejections)}): "
+            f"min_images is {recipe.min_images}, lower it for a small build (--set min_images=…)"
+        )
+    scheme = split_scheme or recipe.split_scheme
+    split, published = (
+        assign_splits(kept, scheme=name, group=group, fraction=recipe.validation_fraction, seed=seed).tolist()
+        for name in (scheme, "published")
+    )
+    labels, names = codes(kept["label"])
+    features = dataset_features(names)
+    assigned = _assigned(kept, labels, names)
+    files = write_dataset(output, shards, keep, assigned, features=features, split=split, published=published)
+
+    write_rejections(output, "publish", rejections)
+    unite_rejections(output)
+    leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
+    near = pa.chunked_array([near_groups(images["dhash"].to_pylist())])
+    summary = StageSummary(
+        stage="publish",
+        rows_in=len(images),
+        kept=len(kept),
+        rejected=count_reasons(rejections),
+        by_source=_by_source(images, keep),
+        recipe=as_dict(recipe),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        details={
+            "classes": len(names),
+            "split_scheme": scheme,
+            "group": group,
+            "splits": dict(sorted(Counter(split).items())),
+            "exact_copies": copy_counts(images["sha256"], images["label"], images["dir_name"]),
+            "near_duplicates": copy_counts(near, images["label"], images["dir_name"]),
+            "leaks": asdict(leaks),
+        },
+    )
+    summary.write(output)
+    write_companions(output, files, kept, labels=names, seed=seed)
+    return summary
+
+
+def _finished_shards(output: Path) -> list[Path]:
+    plan = output / "shards" / "plan.parquet"
+    if not plan.exists():
+        raise InputError(f"{plan} is not there: run `python -m builder render` first")
+    tasks = list_tasks(plan)
+    unfinished = len(tasks) - len(finished_reports(tasks))
+    if unfinished:
+        raise InputError(
+            f"{unfinished} of {len(tasks)} shards are not rendered: run `python -m builder render` again, it continues"
+        )
+    return [task.path for task in tasks]
+
+
+def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
+    """Some columns of all images, in the order of the shards."""
+    return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
+
+
+def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:
+    """What `write_dataset` adds to each kept image; names are `<label folder>-<binary counter>.png`, as published."""
+    folders = _folders(names)
+    order = np.lexsort((ranks(kept["image_id"]), labels))
+    counts = np.bincount(labels, minlength=len(names))
+    counter = np.empty(len(kept), dtype=np.int64)
+    counter[order] = np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts)
+    digits = [max(1, int(count - 1).bit_length()) for count in counts]
+    return pa.table(
+        {
+            "label": pa.array(labels, pa.int64()),
+            "path": [f"/cytoimagenet/{folders[code]}" for code in labels],
+            "filename": [
+                f"{folders[code]}-{number:0{digits[code]}b}.png" for code, number in zip(labels, counter, strict=True)
+            ],
+            "png_bytes": kept["png_bytes"],
+        }
+    )
+
+
+def _folders(labels: Sequence[str]) -> list[str]:
+    """The published spelling of each label's folder."""
+    spelled = {label: label.replace(" -- ", "-").replace(" ", "_").replace(",", "_") for label in labels}
+    if len(set(spelled.values())) < len(spelled):
+        twice = [folder for folder, count in Counter(spelled.values()).items() if count > 1]
+        raise InputError(f"labels differ only in blanks, commas or underscores and would share the folder {twice[0]}")
+    safe = file_names(spelled.values())
+    return [safe[spelled[label]] for label in labels]
+
+
+def unite_rejections(output: Path) -> None:
+    """rejected.parquet: what was left out at any stage, stage after stage."""
+    with (
+        atomic_path(output / "rejected.parquet") as temporary,
+        pq.ParquetWriter(temporary, REJECTION_SCHEMA) as writer,
+    ):
+        for path in (output / f"{stage}.rejected.parquet" for stage in STAGES):
+            if path.exists():
+                with pq.ParquetFile(path) as file:
+                    for batch in file.iter_batches():
+                        writer.write_batch(batch.cast(REJECTION_SCHEMA))
+
+
+def _by_source(images: pa.Table, keep: npt.NDArray[np.bool_]) -> dict[str, dict[str, int]]:
+    sources, names = codes(images["dir_name"])
+    return {
+        name: {"in": int((sources == code).sum()), "kept": int(keep[sources == code].sum())}
+        for code, name in enumerate(names)
+    }

@@ -1,0 +1,297 @@
+"""One field of view to its images: read the channels, merge, judge, crop, encode (paper §2.2, §2.3).
+
+Comes in: one row of the plan. Goes out: rows of a shard and what was left out. A field depends on nothing but its
+row, its files, the recipe and the seed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from builder.recipe import Recipe
+from builder.stage import Rejection
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.imaging import (
+    ImageReadError,
+    encode_png,
+    merge,
+    merge_channels,
+    percentiles,
+    quality_issue,
+    read_image,
+    stretch,
+    to_bytes,
+    to_gray,
+)
+from cytoimagenet_hf.seeding import derive_rng
+
+from .crops import Crop, plan_crops
+
+Pixels = npt.NDArray[np.uint8]
+Row = Mapping[str, Any]
+Box = tuple[int, int, int, int]
+
+
+REASONS = frozenset(
+    {
+        *("outside_root", "missing_file", "missing_channel", "unreadable", "bad_region", "unmergeable"),
+        *("uniform", "binary", "dim"),
+        *("crop_dark", "crop_bright", "crop_dim", "crop_uniform", "crop_binary"),
+    }
+)
+"""Why a field, or one crop of it, is left out."""
+
+
+class FieldRefused(Exception):
+    """A field that gives no image: a reason to count, a detail to read."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class PlaneReader:
+    """Reads planes of files below `raw`, each file of neighbouring fields once (regions of one slide, say)."""
+
+    def __init__(self, raw: Path, recipe: Recipe):
+        self._raw = raw
+        self._recipe = recipe
+        self._planes: dict[tuple[str, int | None], npt.NDArray[Any]] = {}
+
+    def read(self, field: Row) -> list[npt.NDArray[Any] | None]:
+        """The gray planes of a field in stain order; None where the file is absent.
+
+        Raises:
+            FieldRefused: a file that cannot be read, lies outside `raw`, or lacks the page or region.
+        """
+        files: list[str] = field["channel_files"]
+        pages: list[int | None] = field["channel_pages"] or [None] * len(files)
+        wanted = list(zip(files, pages, strict=True))
+        # Only what the last field shares with this one is kept: memory is bounded by one field.
+        self._planes = {key: plane for key, plane in self._planes.items() if key in wanted}
+        for file, page in wanted:
+            if (file, page) not in self._planes and (path := self._path(file)).exists():
+                self._planes[file, page] = self._read(path, page)
+        return [_cut(self._planes.get(key), field["region"], key[0]) for key in wanted]
+
+    def _path(self, file: str) -> Path:
+        # A source's folder may itself be a link, to a larger disk say; no file may leave that folder.
+        source, _, rest = file.partition("/")
+        try:
+            if source in ("", ".", ".."):
+                raise InputError(f"{file!r} names no folder of a source")
+            return inside(self._raw / source, rest)
+        except InputError as error:
+            raise FieldRefused("outside_root", str(error)) from None
+
+    def _read(self, path: Path, page: int | None) -> npt.NDArray[Any]:
+        try:
+            image = read_image(path, page=page, partial=not self._recipe.full_decode)
+        except ImageReadError as error:
+            # The root is where this build ran, not a fact about the field.
+            raise FieldRefused("unreadable", str(error).replace(f"{self._raw.resolve()}/", "")) from None
+        if self._recipe.read_depth == "8-bit":
+            image = _to_8_bit(image)
+        if image.ndim == 3 and self._recipe.rgb == "unit-bytes":
+            return (to_gray(image) / max(np.iinfo(np.uint8).max, image.max())).astype(np.uint8)
+        return to_gray(image)
+
+
+def _to_8_bit(image: npt.NDArray[Any]) -> Pixels:
+    """What a reader of 8-bit colour makes of deeper files (I1)."""
+    if image.dtype == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _cut(plane: npt.NDArray[Any] | None, region: list[int] | None, file: str) -> npt.NDArray[Any] | None:
+    if plane is None or region is None:
+        return plane
+    x_min, x_max, y_min, y_max = region
+    if not (0 <= x_min < x_max <= plane.shape[1] and 0 <= y_min < y_max <= plane.shape[0]):
+        raise FieldRefused("bad_region", f"{file} is {plane.shape[1]} x {plane.shape[0]}, the box is {region}")
+    return plane[y_min:y_max, x_min:x_max]
+
+
+def render_field(
+    field: Row, *, planes: PlaneReader, recipe: Recipe, seed: int
+) -> tuple[list[dict[str, Any]], list[Rejection]]:
+    """The images of one field, and what was rejected on the way.
+
+    Args:
+        field: a row of the plan: annotation, label, category and `crops_wanted`.
+        planes: reads its channel files.
+        recipe: the rules.
+        seed: of the crops.
+
+    Returns:
+        Rows of a shard (`shard.SHARD_SCHEMA`), and rejections: one without `image_id` if the field gives no
+        image, one with `image_id` for each crop that was looked at and left out.
+    """
+    idx, dir_name = field["idx"], field["dir_name"]
+    try:
+        channels = planes.read(field)
+        absent = _absent(channels, field["channels"] or [], recipe)
+        whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
+        issue = quality_issue(whole)
+        box = None
+        if issue == "dim" and recipe.black_margins == "trim":
+            box = _signal_box(whole)
+            whole, source = (image[box[2] : box[3], box[0] : box[1]] for image in (whole, source))
+            issue = quality_issue(whole)
+        if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
+            raise FieldRefused(issue)
+    except FieldRefused as refusal:
+        return [], [Rejection(idx, "render", refusal.reason, refusal.detail, dir_name=dir_name)]
+
+    stains = [stain for number, stain in enumerate(field["channels"] or []) if number not in absent]
+    missing = [stain for number, stain in enumerate(field["channels"] or []) if number in absent]
+    if recipe.missing_channels == "drop":
+        stains, missing = field["channels"] or [], []
+    shared = {name: field[name] for name in _COPIED} | {
+        "channels": "|".join(stains) or None,
+        "channels_missing": "|".join(missing) or None,
+    }
+    crops, rejections = _crops(field, source, recipe, seed)
+    if not crops:
+        return [shared | _image_columns(whole, idx) | _place(box)], rejections
+    return [
+        shared
+        | _image_columns(pixels, f"{idx}-{crop.window}")
+        | _place((crop.x_min, crop.x_max, crop.y_min, crop.y_max), box, scaling=crop.scaling)
+        for crop, pixels in crops
+    ], rejections
+
+
+_COPIED = (
+    *("idx", "label", "category", "database", "name", "dir_name"),
+    *("organism", "cell_type", "cell_visible", "phenotype", "compound", "sirna", "gene", "microscopy"),
+    *("licence", "plate", "well", "site"),
+)
+
+
+def _absent(planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Recipe) -> set[int]:
+    """The numbers of the channels whose files are absent (I4)."""
+    absent = {number for number, plane in enumerate(planes) if plane is None}
+    if len(absent) == len(planes):
+        raise FieldRefused("missing_file", "no channel file is there")
+    if absent and recipe.missing_channels == "reject":
+        names = (stains[number] if number < len(stains) else f"channel {number}" for number in sorted(absent))
+        raise FieldRefused("missing_channel", ", ".join(names))
+    return absent
+
+
+def _merged(planes: list[npt.NDArray[Any]], field: Row, recipe: Recipe) -> tuple[Pixels, npt.NDArray[Any]]:
+    """The merged image in bytes, and the image to crop from: at full depth, if it will be cropped at all."""
+    if recipe.reject_uniform == "nan-cast" and any(_is_flat(plane, recipe) for plane in planes):
+        black = np.zeros(planes[0].shape, dtype=np.uint8)
+        return black, black  # 0/0 made the whole mean NaN, and the cast made it black (I2)
+    try:
+        # Published images were cropped from the 8-bit file of the merged image.
+        if recipe.read_depth == "8-bit" or not _may_crop(planes[0].shape, field["crops_wanted"], recipe):
+            whole = merge_channels(planes, low=recipe.low, high=recipe.high)
+            return whole, whole
+        merged = merge(planes, low=recipe.low, high=recipe.high)
+        return to_bytes(merged), merged
+    except InputError as error:
+        raise FieldRefused("unmergeable", str(error)) from None
+
+
+def _may_crop(shape: tuple[int, ...], wanted: int, recipe: Recipe) -> bool:
+    # One crop is less than the whole image, which it replaced only in the published set (I6).
+    return min(shape) >= recipe.min_whole_side and (wanted > 1 or recipe.replace_single)
+
+
+def _is_flat(plane: npt.NDArray[Any], recipe: Recipe) -> bool:
+    bottom, top = percentiles(plane, (recipe.low, recipe.high))
+    return bool(bottom == top)
+
+
+def _crops(
+    field: Row, source: npt.NDArray[Any], recipe: Recipe, seed: int
+) -> tuple[list[tuple[Crop, Pixels]], list[Rejection]]:
+    """Up to `crops_wanted` crops that pass; a window whose crop fails gives way to the next one."""
+    wanted: int = field["crops_wanted"]
+    if not _may_crop(source.shape, wanted, recipe):
+        return [], []
+    planned = plan_crops(
+        *source.shape,
+        wanted=4,
+        rng=derive_rng(seed, "crop", field["idx"]),
+        min_side=recipe.min_crop_side,
+        min_whole_side=recipe.min_whole_side,
+        scales=recipe.crop_scales,
+    )
+    kept: list[tuple[Crop, Pixels]] = []
+    rejections = []
+    for crop in planned:
+        if len(kept) == wanted:
+            break
+        pixels, issue = _crop_pixels(source[crop.y_min : crop.y_max, crop.x_min : crop.x_max], recipe)
+        if issue is None:
+            kept.append((crop, pixels))
+            continue
+        image_id = f"{field['idx']}-{crop.window}"
+        rejections.append(
+            Rejection(field["idx"], "render", f"crop_{issue}", image_id=image_id, dir_name=field["dir_name"])
+        )
+    return sorted(kept, key=lambda pair: pair[0].window), rejections
+
+
+def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, str | None]:
+    plain = box if box.dtype == np.uint8 else to_bytes(box)
+    mean = plain.mean()
+    if not 1 < mean < 254:
+        return plain, "dark" if mean <= 1 else "bright"
+    if percentiles(plain, (75,))[0] == 0:
+        return plain, "dim"
+    pixels = to_bytes(stretch(box, recipe.low, recipe.high)) if recipe.renormalise_crops else plain
+    # The published rule stops above; a flat crop then became 0/0 like a flat image (I2).
+    return pixels, quality_issue(pixels) if recipe.reject_uniform == "reject" else None
+
+
+def _signal_box(whole: Pixels) -> Box:
+    """x_min, x_max, y_min, y_max of all pixels that are not black."""
+    columns, rows = (np.flatnonzero(whole.any(axis=axis)) for axis in (0, 1))
+    return int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+
+
+def _place(box: Box | None, within: Box | None = None, *, scaling: float | None = None) -> dict[str, Any]:
+    """Where in the field an image lies; unknown for a whole field. A trimmed field has a box but is no crop."""
+    right, down = (within[0], within[2]) if within else (0, 0)
+    x_min, x_max, y_min, y_max = (box[0] + right, box[1] + right, box[2] + down, box[3] + down) if box else (None,) * 4
+    place = {"x_min": x_min, "x_max": x_max, "y_min": y_min, "y_max": y_max}
+    return place | {"crop": scaling is not None, "scaling": scaling}
+
+
+def _image_columns(pixels: Pixels, image_id: str) -> dict[str, Any]:
+    encoded = encode_png(pixels)
+    return {
+        "image": {"bytes": encoded, "path": f"{image_id}.png"},
+        "image_id": image_id,
+        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "dhash": difference_hash(pixels),
+        "png_bytes": len(encoded),
+    }
+
+
+def difference_hash(pixels: Pixels) -> str:
+    """128 bits of the gradients of a 9 x 9 thumbnail, as 32 hex digits; near-duplicates differ in few.
+
+    Bytes only, so every processor finds the same.
+    """
+    # Up to eight pixels at two edges are left out: boxes of whole pixels are averaged seven times faster.
+    height, width = (side - side % 9 if side > 9 else side for side in pixels.shape)
+    small = cv2.resize(pixels[:height, :width], (9, 9), interpolation=cv2.INTER_AREA).astype(np.int16)
+    # Two gray levels: less is noise, and would turn the bits of flat areas at random.
+    across, down = small[:8, 1:] - small[:8, :-1] > 2, small[1:, :8] - small[:-1, :8] > 2
+    return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()

@@ -1,0 +1,103 @@
+"""Which field goes to which shard: `shards/plan.parquet`, one row group per shard.
+
+Fields are ordered by a hash of their first file: fields of one file are neighbours and read it once, all others are
+mixed, so the finished dataset streams well shuffled.
+"""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from builder.recipe import Recipe, as_dict
+from builder.shards import settle_plan
+from cytoimagenet_hf.errors import InputError
+
+RENDER_RULES = (
+    *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
+    *("min_crop_side", "min_whole_side", "crop_scales", "crops_wanted", "replace_single", "renormalise_crops"),
+)
+"""The fields of a recipe that decide the bytes of a shard."""
+
+
+def crops_wanted(class_size: int, recipe: Recipe) -> int:
+    """Crops per image in a class of that many fields.
+
+    Example:
+        >>> [crops_wanted(size, Recipe()) for size in (1000, 999, 550, 400, 399, 1)]
+        [1, 2, 2, 3, 4, 4]
+    """
+    return next(wanted for start, wanted in recipe.crops_wanted if class_size >= start)
+
+
+def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
+    """Write `shards/plan.parquet`, or check that the one there is the same.
+
+    Returns:
+        Its path.
+
+    Raises:
+        InputError: a stage before has not run, the tables do not fit, or the shards there were made by other rules,
+            another seed or other rows; the message lists what differs.
+    """
+    table = _joined(output, recipe)
+    rules = {name: as_dict(recipe)[name] for name in RENDER_RULES}
+    path = output / "shards" / "plan.parquet"
+    settle_plan(path, table, rules | {"seed": seed, "fields": len(table)})
+    return path
+
+
+def _joined(output: Path, recipe: Recipe) -> pa.Table:
+    """Selected fields with their annotation, class size and order."""
+    selection = _read(output / "selection.parquet", "select")
+    if len(selection) == 0:
+        raise InputError(
+            f"{output / 'selection.parquet'} selects no field: lower min_fields, or give more sources to annotate"
+        )
+    annotations = _selected_annotations(output / "annotations.parquet", selection["idx"])
+    for name, table in (("selection.parquet", selection), ("annotations.parquet", annotations)):
+        if len(pc.unique(table["idx"])) != len(table):
+            raise InputError(f"{output / name} holds an idx twice: run the stage that writes it again")
+    position = pc.index_in(selection["idx"], value_set=annotations["idx"])
+    if position.null_count:
+        lost = selection["idx"].filter(pc.is_null(position))[0].as_py()
+        raise InputError(
+            f"{position.null_count} selected fields, {lost} for one, are not in annotations.parquet: run select again"
+        )
+    sizes = Counter(selection["label"].to_pylist())
+    wanted = [crops_wanted(sizes[label], recipe) for label in selection["label"].to_pylist()]
+    joined = annotations.take(position)
+    for name in ("label", "category"):
+        joined = joined.append_column(name, selection[name])
+    joined = joined.append_column("crops_wanted", pa.array(wanted, pa.int32()))
+    return joined.take(_order(joined)).combine_chunks()
+
+
+def _read(path: Path, stage: str) -> pa.Table:
+    if not path.exists():
+        raise InputError(f"{path} is not there: run `python -m builder {stage}` first")
+    return pq.read_table(path)
+
+
+def _selected_annotations(path: Path, idx: pa.ChunkedArray) -> pa.Table:
+    """Rows of the annotations that were selected; the others never stand in memory together."""
+    if not path.exists():
+        raise InputError(f"{path} is not there: run `python -m builder annotate` first")
+    with pq.ParquetFile(path) as file:
+        parts = [
+            part.filter(pc.is_in(part["idx"], value_set=idx.combine_chunks()))
+            for part in file.iter_batches(batch_size=1 << 16)
+        ]
+        return pa.Table.from_batches(parts, schema=file.schema_arrow).replace_schema_metadata(None)
+
+
+def _order(table: pa.Table) -> pa.Array:
+    first_file = [files[0] if files else "" for files in table["channel_files"].to_pylist()]
+    if "" in first_file:
+        raise InputError(f"annotations.parquet: {table['idx'][first_file.index('')]} names no channel file")
+    hashes = np.array([hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in first_file])
+    return pa.array(np.lexsort((np.array(table["idx"].to_pylist()), hashes)))

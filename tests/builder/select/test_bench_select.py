@@ -1,0 +1,51 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def scale_table(tmp_path_factory):
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from benches.scale_table import write_scale_table
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+    path = tmp_path_factory.mktemp("scale") / "annotations.parquet"
+    origin = write_scale_table(path, counts=None, rows=5000, seed=0)
+    return path, origin
+
+
+def test_the_scale_table_has_forty_sources_and_values_in_all_seven_columns(scale_table):
+    path, origin = scale_table
+    table = pq.read_table(path)
+    assert origin == "simulated label counts"
+    assert table.schema.equals(ANNOTATION_SCHEMA)
+    assert table.num_rows == 5000
+    assert len(set(table["dir_name"].to_pylist())) >= 35  # of forty; the smallest may miss in so few rows
+    ids = table["idx"].to_pylist()
+    assert ids == sorted(set(ids))
+    filled = {name: table.num_rows - table[name].null_count for name in CATEGORIES}
+    assert filled["organism"] == 5000
+    assert min(filled.values()) > 100
+
+
+def test_the_benchmark_runs_and_writes_its_numbers_with_the_machine(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "bench.py"), "--output", str(tmp_path)]
+    options = ["select", "--rows", "8000", "--labels", "1", "--repeat", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=120)
+    assert "floor: read and write" in done.stdout
+    result = json.loads((tmp_path / "select.json").read_text())
+    assert [set(row) for row in result["table"]] == [
+        {"what", "seconds", "cpu_seconds", "peak_mb", "times_corrected"}
+    ] * 5
+    assert result["rows"] == 8000
+    assert result["machine"]["cores"] >= 1
+    assert result["classes"]["corrected"]["fields"] > 0

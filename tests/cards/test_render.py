@@ -1,0 +1,80 @@
+import pytest
+import yaml
+
+from cytoimagenet_hf.cards import SplitFiles, dataset_card, model_card
+from cytoimagenet_hf.cards.check import check_card
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.schema import dataset_features
+
+SPLITS = [SplitFiles("train", ("data/train-*",), 9, 900), SplitFiles("validation", ("data/validation-*",), 1, 100)]
+SOURCE = {
+    "dir_name": "bbbc013",
+    "name": "a|b",
+    "database": "BBBC",
+    "link": "l",
+    "licence": "cc-by-3.0",
+    "citation": "c",
+}
+
+
+def header(card):
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def test_the_header_holds_classes_sizes_and_a_subset_by_filter():
+    card = dataset_card(features=dataset_features(["actin", "mine", "yeast"]), splits=SPLITS)
+    found = header(card)
+    info = {entry["config_name"]: entry for entry in found["dataset_info"]}
+    label = next(feature for feature in info["default"]["features"] if feature["name"] == "label")
+    assert label["dtype"]["class_label"]["names"] == {"0": "actin", "1": "mine", "2": "yeast"}
+    assert [split["num_examples"] for split in info["default"]["splits"]] == [9, 1]
+    configs = {entry["config_name"]: entry for entry in found["configs"]}
+    assert configs["toy_20"]["filters"] == [["label", "in", [0, 2]]]
+    assert found["license"] == "other"
+    assert check_card(card) == []
+
+
+def test_one_licence_is_named_and_tables_survive_pipes():
+    card = dataset_card(features=dataset_features(["a"]), splits=SPLITS, sources=[SOURCE | {"images": 10}])
+    assert header(card)["license"] == "cc-by-3.0"
+    assert "a\\|b" in card
+
+
+def test_a_model_card_carries_its_scores_as_a_model_index():
+    score = {
+        "task": "bbbc021",
+        "metric": "NSC accuracy",
+        "value": 0.83498,
+        "low": 0.76,
+        "high": 0.9,
+        "method": "concat",
+    }
+    card = model_card(name="me/b0", architecture="EfficientNet-B0", preprocessing={"resample": 2}, benchmarks=[score])
+    metric = header(card)["model-index"][0]["results"][0]["metrics"][0]
+    assert (metric["name"], metric["value"]) == ("NSC accuracy", 0.835)
+    assert check_card(card) == []
+
+
+def test_percentages_are_refused_as_scores():
+    score = {"task": "bbbc021", "metric": "NSC", "value": 83.5, "low": 76, "high": 90, "method": "concat"}
+    with pytest.raises(InputError, match=r"fractions in \[0, 1\]"):
+        model_card(name="m", architecture="a", preprocessing={}, benchmarks=[score])
+
+
+@pytest.mark.parametrize(
+    ("card", "problem"),
+    [
+        ("# no header\n", "does not start"),
+        ("---\na: [\n---\n", "cannot be read"),
+        ("---\nconfigs:\n- config_name: default\n---\n", "lacks its name or its files"),
+        ("---\ndataset_info:\n  splits:\n  - name: train\n---\n", "train has no size"),
+        (
+            "---\ndataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:\n        names:\n"
+            "          '0': a\n          '2': b\n---\n",
+            "without gaps",
+        ),
+    ],
+)
+def test_each_defect_of_a_header_is_found(card, problem):
+    (found,) = check_card(card)
+    assert problem in found
