@@ -116,7 +116,8 @@ def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -
         Sorted names; None where neither the rows nor a manifest tell.
     """
     if not Path(path).is_dir():
-        return _sources_on_the_hub(str(path))
+        manifest = _manifest(str(path))
+        return sorted(manifest["statistics"]["images_by_source"]) if manifest else None
     names = label_names(path)
     files = pads.dataset(data_files(path))
     if "dir_name" not in files.schema.names:
@@ -128,12 +129,29 @@ def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -
     return sorted(pc.unique(rows["dir_name"].drop_null()).to_pylist())
 
 
-def _sources_on_the_hub(repo_id: str) -> list[str] | None:
+def stored_files(path: str | Path) -> list[tuple[str, str]]:
+    """What tells a dataset's files from those of another build, without reading them: name and content of each.
+
+    The content is the hash in the manifest, or the size in a folder without one. A repository without a manifest
+    tells nothing: the list is empty.
+    """
+    if manifest := _manifest(str(path)):
+        return sorted((name, facts["sha256"]) for name, facts in manifest["files"].items())
+    return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
+
+
+def _manifest(path: str) -> dict[str, Any]:
+    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none."""
     try:
-        manifest = hf_hub_download(repo_id, "manifest.json", repo_type="dataset")
-        return sorted(json.loads(Path(manifest).read_text(encoding="utf-8"))["statistics"]["images_by_source"])
-    except (OSError, ValueError, KeyError):  # absent, no such repository, or not one of ours
-        return None
+        if Path(path).is_dir():
+            found = Path(path) / "manifest.json"
+        else:
+            found = Path(hf_hub_download(path, "manifest.json", repo_type="dataset"))
+        content = json.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # absent, or no such repository
+        return {}
+    # Others use the name for other things.
+    return content if isinstance(content, dict) and {"files", "statistics", "labels"} <= content.keys() else {}
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
-from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.data import load_cytoimagenet, stored_files
 from cytoimagenet_hf.errors import InputError
 
 from .cache import prefetch
@@ -46,7 +46,8 @@ class StreamSource:
         self.splits = {name: self._checked(loaded, name) for name in ("train", "validation")}
         self.classes = tuple(self.splits["train"].features["label"].names)
         rows = {name: _rows(split, f"{config.dataset}, split {name}") for name, split in self.splits.items()}
-        content = "\x1f".join([*self.classes, *(f"{name} {number}" for name, number in rows.items())])
+        stated = [f"{name} {what}" for name, what in (*rows.items(), *stored_files(config.dataset))]
+        content = "\x1f".join([*self.classes, *stated])
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
         if config.batch_size % (config.accumulate * world):
             raise InputError(f"batch_size {config.batch_size} is not divisible by {config.accumulate * world}")

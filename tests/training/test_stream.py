@@ -1,3 +1,5 @@
+import json
+
 import datasets as hf
 import pytest
 
@@ -62,3 +64,31 @@ def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
 
 def test_a_streamed_run_trains_and_scores_every_row(config) -> None:
     assert train(streamed(config))["rows"] == ROWS["validation"]
+
+
+def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
+    def fingerprint(folder) -> str:
+        return StreamSource(streamed(config, dataset=str(folder)), rank=0, world=1).fingerprint
+
+    same = write_shapes(tmp_path / "same")
+    assert fingerprint(same) == fingerprint(shapes)
+
+    def spoil(row):
+        return row | ({"image": {"bytes": b"other", "path": None}} if row["image_id"] == "train-70" else {})
+
+    assert fingerprint(write_shapes(tmp_path / "other", change=spoil)) != fingerprint(shapes)
+    # A published dataset states the hash of each file: what has the same size is told apart, too.
+    by_hash = []
+    for digest in ("a", "b"):
+        files = {"data/train-00000-of-00003.parquet": {"sha256": digest}}
+        (same / "manifest.json").write_text(json.dumps({"files": files, "statistics": {}, "labels": []}))
+        by_hash.append(fingerprint(same))
+    assert len({*by_hash, fingerprint(shapes)}) == 3
+
+
+def test_resuming_a_stream_of_other_data_is_refused(config, tmp_path) -> None:
+    folder = write_shapes(tmp_path / "stream")
+    train(streamed(config, dataset=str(folder)))
+    write_shapes(folder, change=lambda row: row | {"compound": "another"})
+    with pytest.raises(InputError, match="data: fingerprint"):
+        train(streamed(config, dataset=str(folder), epochs=1), resume=True)
