@@ -65,9 +65,9 @@ def _load(path: str, streaming: bool, revision: str | None) -> Any:
     cache = _cache_of(Path(path)) if Path(path).is_dir() else None
     try:
         return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
-    except hf.exceptions.DatasetNotFoundError as error:
+    except FileNotFoundError as error:  # DatasetNotFoundError is one; so is what an absolute path that is absent raises
         raise InputError(
-            f"{path} is neither a folder nor a dataset on the Hub that you may read: {error}. "
+            f"{path} is neither a folder nor a dataset on the Hub that you may read: {str(error).rstrip('.')}. "
             "Log in with `hf auth login` if it is private"
         ) from error
     except hf.exceptions.DatasetGenerationError as error:

@@ -64,6 +64,11 @@ def test_a_folder_without_shards_says_how_to_build_them(tmp_path):
             call(tmp_path / "empty")
 
 
+def test_an_absent_folder_is_said(tmp_path):
+    with pytest.raises(InputError, match="neither a folder nor a dataset on the Hub"):
+        load_cytoimagenet(tmp_path / "absent")
+
+
 def test_a_truncated_shard_is_said_with_how_to_find_it(folder):
     shard = folder / "data" / "train-00000-of-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-500])
