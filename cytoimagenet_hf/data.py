@@ -65,7 +65,7 @@ def _load(path: str, streaming: bool, revision: str | None) -> Any:
     cache = _cache_of(Path(path)) if Path(path).is_dir() else None
     try:
         return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
-    except FileNotFoundError as error:  # DatasetNotFoundError is one; so is what an absolute path that is absent raises
+    except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {str(error).rstrip('.')}. "
             "Log in with `hf auth login` if it is private"
