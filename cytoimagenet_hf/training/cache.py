@@ -44,7 +44,7 @@ class DecodedCache:
         """The readable ones of `rows`, uint8 (B, size, size), and their positions in `rows`."""
         slots = np.flatnonzero(self.readable[rows])
         index = torch.from_numpy(np.asarray(rows)[slots])
-        return self.images.index_select(0, index.to(self.images.device)), slots
+        return self.images.index_select(0, index.to(self.images.device, non_blocking=True)), slots
 
     def to(self, device: torch.device) -> "DecodedCache":
         """The same images in the device's memory."""

@@ -80,7 +80,7 @@ class RowSource:
         table = self.tables[split]
         if self.caches is not None:
             cache = self.caches[split]
-            return prefetch(lambda rows: _collate(table, rows, *cache.take(rows)), batches)
+            return prefetch(lambda rows: _pinned(_collate(table, rows, *cache.take(rows))), batches)
         skip = self.config.on_unreadable == "skip"
         loader = DataLoader(
             _Decoded(table, self.config.image_size, skip),
@@ -90,6 +90,13 @@ class RowSource:
             pin_memory=torch.cuda.is_available(),
         )
         return _unwrapped(loader)
+
+
+def _pinned(batch: Batch) -> Batch:
+    """The batch in memory that a GPU copies from while it computes; as it is on other machines, or on the GPU."""
+    if not torch.cuda.is_available() or batch.pixels.is_cuda:
+        return batch
+    return batch._replace(pixels=batch.pixels.pin_memory(), labels=batch.labels.pin_memory())
 
 
 def _unwrapped(loader: Iterable[Batch | InputError]) -> Iterator[Batch]:

@@ -59,7 +59,8 @@ class Run:
                 step, part = start + index // config.accumulate, index % config.accumulate
                 drawn = augmentation.matrices(config.batch_size, seed=config.seed, epoch=epoch, step=step)
                 dealt = drawn.view(config.accumulate, accelerator.num_processes, self.micro_batch, 2, 3)
-                matrices = dealt[part, accelerator.process_index][batch.slots].to(accelerator.device)
+                matrices = dealt[part, accelerator.process_index][batch.slots]
+                matrices = matrices.to(accelerator.device, non_blocking=True)
             pixels = batch.pixels.to(accelerator.device, non_blocking=True)
             yield batch, self.preprocessing(pixels, matrices)
 
@@ -72,6 +73,8 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
     """
     found = _resumable(Path(config.output), resume)
     accelerator = _accelerator(config)
+    # Every step has the same shapes, so the fastest convolution kernels are worth a trial.
+    torch.backends.cudnn.benchmark = accelerator.device.type == "cuda"
     source = _open_source(config, accelerator)
     network, preprocessing = build_network(config, source.classes)
     if config.sync_batch_norm:

@@ -20,11 +20,14 @@ class Tally:
 
     def __init__(self, accelerator: Accelerator, restored: Mapping[str, Any] | None = None) -> None:
         self.accelerator = accelerator
+        restored = restored or {}
         # Sums over all processes, recorded by a checkpoint, go on in the first process.
-        sums = (restored or {}).get("sums", [0.0] * 5) if accelerator.is_main_process else [0.0] * 5
-        self.sums = torch.tensor(sums, dtype=torch.float64, device=_double_device(accelerator))
-        self.seconds = float((restored or {}).get("seconds", 0.0))
-        self.waited = float((restored or {}).get("waited", 0.0))
+        sums: list[float] = restored.get("sums", [0.0] * 5) if accelerator.is_main_process else [0.0] * 5
+        # Loss, top-1 and top-7 hits are known to the device; how many rows were seen and skipped is known here.
+        self.sums = torch.tensor(sums[:3], dtype=torch.float64, device=_double_device(accelerator))
+        self.seen, self.skipped = sums[3:]
+        self.seconds = float(restored.get("seconds", 0.0))
+        self.waited = float(restored.get("waited", 0.0))
         self._pending: list[tuple[torch.Tensor, Sequence[str]]] = []
         self._since = time.perf_counter()
 
@@ -34,9 +37,10 @@ class Tally:
         """Count one forward pass: summed loss (), logits (B, classes), labels (B,); `asked` rows were wanted."""
         top = logits.detach().topk(min(7, logits.shape[1])).indices  # (B, 7)
         hits = top == labels[:, None]
-        seen = torch.tensor([len(ids), asked - len(ids)], device=loss.device)
-        row = torch.stack([loss.detach().double(), hits[:, 0].sum(), hits.sum(), *seen])
-        self.sums += row.to(self.sums.device)
+        row = torch.stack([loss.detach().float(), hits[:, 0].sum(), hits.sum()])
+        self.sums += row.to(self.sums.device).double()
+        self.seen += len(ids)
+        self.skipped += asked - len(ids)
         self._pending.append((loss.detach(), ids))
 
     def timed(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -64,7 +68,8 @@ class Tally:
     def record(self) -> dict[str, Any]:
         """Sums over all processes, as JSON values; a collective call."""
         self._lap()
-        sums = self.accelerator.reduce(self.sums.clone(), reduction="sum")
+        counts = self.sums.new_tensor([self.seen, self.skipped])
+        sums = self.accelerator.reduce(torch.cat([self.sums, counts]), reduction="sum")
         return {"sums": sums.tolist(), "seconds": self.seconds, "waited": self.waited}
 
     def summary(self) -> dict[str, Any]:
@@ -84,7 +89,7 @@ class Tally:
 
     def postfix(self) -> dict[str, str]:
         """For the progress line: this process's loss, speed and data-wait share."""
-        seen = max(float(self.sums[3]), 1.0)
+        seen = max(self.seen, 1.0)
         passed = self.seconds + time.perf_counter() - self._since
         return {
             "loss": f"{float(self.sums[0]) / seen:.3f}",
