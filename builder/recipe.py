@@ -159,6 +159,12 @@ class Recipe:
         reason="classes of exactly 1000 fields lost all their whole images",
     )
     renormalise_crops: bool = _rule(True, "-", "stretch the contrast of each crop again")
+    min_crop_contrast: float = _rule(
+        0.1,
+        "-",
+        "least contrast of a crop before that stretch, as part of the gray range of the merged field; 0 keeps all",
+        reason="3 % of the crops of 167 real fields were background alone, which the stretch made pure noise",
+    )
     duplicate_conflict: str = _rule(
         "keep_first",
         "S1",
@@ -190,6 +196,8 @@ class Recipe:
                 )
         if not 0 <= self.low < self.high <= 100:
             raise InputError(f"recipe: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
+        if not 0 <= self.min_crop_contrast < 1:
+            raise InputError(f"recipe: min_crop_contrast is {self.min_crop_contrast}; it must lie in [0, 1)")
         if not 0 < self.validation_fraction < 1:
             raise InputError(f"recipe: validation_fraction is {self.validation_fraction}; it must lie in (0, 1)")
         if 0 != self.presample_above < self.max_fields:
@@ -228,6 +236,7 @@ RECIPES: dict[str, Recipe] = {
         reject_uniform="nan-cast",
         black_margins="keep",
         replace_single=True,
+        min_crop_contrast=0.0,
         duplicate_conflict="keep",
         split_scheme="published",
     ),

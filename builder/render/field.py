@@ -42,7 +42,7 @@ REASONS = frozenset(
     {
         *("outside_root", "missing_file", "missing_channel", "unreadable", "bad_region", "unmergeable"),
         *("uniform", "binary", "dim"),
-        *("crop_dark", "crop_bright", "crop_dim", "crop_uniform", "crop_binary"),
+        *("crop_dark", "crop_bright", "crop_dim", "crop_uniform", "crop_binary", "crop_empty"),
     }
 )
 """Why a field, or one crop of it, is left out."""
@@ -250,11 +250,14 @@ def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, str | N
     mean = plain.mean()
     if not 1 < mean < 254:
         return plain, "dark" if mean <= 1 else "bright"
-    if percentiles(plain, (75,))[0] == 0:
+    bottom, upper_quartile, top = percentiles(plain, (recipe.low, 75, recipe.high))
+    if upper_quartile == 0:
         return plain, "dim"
     pixels = to_bytes(stretch(box, recipe.low, recipe.high)) if recipe.renormalise_crops else plain
-    # The published rule stops above; a flat crop then became 0/0 like a flat image (I2).
-    return pixels, quality_issue(pixels) if recipe.reject_uniform == "reject" else None
+    # The published rule stops above; a flat crop then became 0/0 like a flat image (I2), and background noise.
+    if recipe.reject_uniform == "reject" and (issue := quality_issue(pixels)):
+        return pixels, issue
+    return pixels, "empty" if top - bottom < 255 * recipe.min_crop_contrast else None
 
 
 def _signal_box(whole: Pixels) -> Box:

@@ -18,7 +18,7 @@ def test_the_two_recipes_differ_where_the_original_was_wrong_and_nowhere_else():
     assert differing == {
         *("name", "label_match", "odd_labels", "repeated_label", "allocation", "strata", "presample_above", "low"),
         *("read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "replace_single"),
-        *("black_margins",),
+        *("black_margins", "min_crop_contrast"),
         *("duplicate_conflict", "split_scheme"),
     }
 

@@ -13,10 +13,12 @@ STAINS = ["nucleus", "actin"]
 
 
 def cells(seed: int, *, side: int = 150, channels: int = 2) -> list[np.ndarray]:
-    """Channels of bright blobs on a noisy 12-bit background."""
+    """Channels of bright blobs on a noisy 12-bit background; one at least in each quarter."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:side, :side]
-    blobs = sum(np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 120) for y, x in rng.integers(0, side, (12, 2)))
+    quarters = np.array([(y, x) for y in (1, 3) for x in (1, 3)]) * side // 4
+    centres = np.concatenate([rng.integers(0, side, (12, 2)), quarters])
+    blobs = sum(np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 120) for y, x in centres)
     return [
         np.clip(150 + 1500 * blobs * (c + 1) / channels + rng.normal(0, 25, blobs.shape), 0, 4095).astype(np.uint16)
         for c in range(channels)

@@ -147,6 +147,18 @@ def test_a_dark_window_gives_way_to_another_and_is_recorded(tmp_path):
     assert all(row["x_max"] > 130 for row in found.values())
 
 
+@pytest.mark.parametrize(("least", "kept"), [(0.1, {"tiny-1-3"}), (0.0, {f"tiny-1-{window}" for window in range(4)})])
+def test_background_is_no_example_of_a_label(tmp_path, least, kept):
+    # Camera noise of 1 % of the signal's range everywhere, cells in the last quarter alone.
+    plane = np.random.default_rng(0).normal(300, 10, (300, 300)).clip(0).astype(np.uint16)
+    plane[150:, 150:] = cells(0, side=150)[0]
+    found, rejected = one_field(tmp_path, [plane], recipe=rule(min_crop_contrast=least))
+    assert set(found) == kept
+    assert {image_id: reason for reason, _, image_id in rejected} == {
+        f"tiny-1-{window}": "crop_empty" for window in range(4) if f"tiny-1-{window}" not in kept
+    }
+
+
 def test_a_field_whose_crops_all_fail_stays_whole(tmp_path):
     plane = np.kron([[50, 100], [150, 200]], np.ones((150, 150))).astype(np.uint8)  # each window is flat
     found, rejected = one_field(tmp_path, [plane])
