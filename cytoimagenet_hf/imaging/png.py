@@ -14,6 +14,8 @@ import numpy as np
 
 from .percentile import Image
 
+# Deflate makes at best one byte of 1,032; a header that claims more pixels would only take the memory.
+_MOST_EXPANSION = 1032
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -21,7 +23,7 @@ def decode_gray_png(content: bytes) -> Image | None:
     """Decode an 8- or 16-bit gray PNG without alpha and interlacing; None for every other file.
 
     Raises:
-        ValueError: the file is truncated, or its checksums do not fit.
+        ValueError: the file is truncated, its checksums do not fit, or its header claims more than it can hold.
     """
     if not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
         return None
@@ -30,6 +32,8 @@ def decode_gray_png(content: bytes) -> Image | None:
     if colour != 0 or depth not in (8, 16) or interlaced or b"tRNS" in chunks:
         return None
     size = height * (width * depth // 8 + 1)  # one filter byte before each row
+    if size > _MOST_EXPANSION * len(content):
+        raise ValueError(f"it claims {width} x {height} pixels, more than its {len(content):,} bytes can hold")
     rows = imagecodecs.deflate_decode(b"".join(chunks.get(b"IDAT", [])), out=size)
     if len(rows) != size:
         raise ValueError(f"{size - len(rows):,} of its {size:,} bytes are missing")

@@ -97,7 +97,7 @@ def decode(content: bytes | None, size: int) -> NDArray[np.uint8]:
         else:
             image = Image.open(io.BytesIO(content)).convert("L")
     # libdeflate's error is a RuntimeError
-    except (OSError, SyntaxError, ValueError, RuntimeError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)

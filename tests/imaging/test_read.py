@@ -259,3 +259,12 @@ def test_real_files(real_root):
     assert np.array_equal(read_image(palette), tifffile.imread(palette))
     assert (read_image(deep).dtype, read_image(deep).max() > 255) == (np.uint16, True)
     assert np.array_equal(read_image(colour), np.asarray(PIL.Image.open(colour)))
+
+
+def test_a_png_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
+    header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    content = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(ImageReadError, match="it claims 2147483647 x 2147483647 pixels"):
+        read_image(tmp_path / "bomb.png")
