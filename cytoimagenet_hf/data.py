@@ -116,7 +116,7 @@ def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -
         Sorted names; None where neither the rows nor a manifest tell.
     """
     if not Path(path).is_dir():
-        manifest = _manifest(str(path))
+        manifest = read_manifest(path)
         return sorted(manifest["statistics"]["images_by_source"]) if manifest else None
     names = label_names(path)
     files = pads.dataset(data_files(path))
@@ -135,23 +135,24 @@ def stored_files(path: str | Path) -> list[tuple[str, str]]:
     The content is the hash in the manifest, or the size in a folder without one. A repository without a manifest
     tells nothing: the list is empty.
     """
-    if manifest := _manifest(str(path)):
+    if manifest := read_manifest(path):
         return sorted((name, facts["sha256"]) for name, facts in manifest["files"].items())
     return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
 
 
-def _manifest(path: str) -> dict[str, Any]:
+def read_manifest(path: str | Path) -> dict[str, Any]:
     """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none."""
     try:
         if Path(path).is_dir():
             found = Path(path) / "manifest.json"
         else:
-            found = Path(hf_hub_download(path, "manifest.json", repo_type="dataset"))
+            found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset"))
         content = json.loads(found.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # absent, or no such repository
         return {}
     # Others use the name for other things.
-    return content if isinstance(content, dict) and {"files", "statistics", "labels"} <= content.keys() else {}
+    ours = isinstance(content, dict) and {"files", "labels", "class_counts", "statistics", "sources"} <= content.keys()
+    return content if ours else {}
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from cytoimagenet_hf.cards.croissant import croissant
 from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.data import read_manifest
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.schema import dataset_features
@@ -138,10 +139,9 @@ def card(output: Path) -> str:
 
 
 def _manifest(output: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{output} holds no manifest.json: publish the dataset first") from None
+    manifest = read_manifest(output)
+    if not manifest:
+        raise InputError(f"{output} holds no manifest.json: publish the dataset first")
     return manifest
 
 

@@ -48,12 +48,18 @@ def deal(order: Rows, *, batch_size: int, accumulate: int, world: int, rank: int
         >>> deal(np.arange(9), batch_size=4, accumulate=1, world=2, rank=1).tolist()
         [[[2, 3]], [[6, 7]]]
     """
+    steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, world=world)
+    return order[: steps * batch_size].reshape(steps, accumulate, world, -1)[:, :, rank]
+
+
+def count_steps(rows: int, *, batch_size: int, accumulate: int, world: int) -> int:
+    """Optimiser steps of an epoch of `rows` rows; see `deal` for the arguments and errors."""
     if batch_size % (accumulate * world):
         raise InputError(
             f"batch_size {batch_size} is not divisible by {world} processes x {accumulate} accumulation steps: "
             f"choose a multiple of {accumulate * world}"
         )
-    steps = len(order) // batch_size
+    steps = rows // batch_size
     if steps == 0:
-        raise InputError(f"{len(order)} training rows do not fill one step of batch_size {batch_size}: lower it")
-    return order[: steps * batch_size].reshape(steps, accumulate, world, -1)[:, :, rank]
+        raise InputError(f"{rows} training rows do not fill one step of batch_size {batch_size}: lower it")
+    return steps

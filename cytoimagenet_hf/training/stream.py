@@ -21,6 +21,7 @@ from cytoimagenet_hf.errors import InputError
 from .cache import prefetch
 from .config import TrainConfig
 from .data import Batch, decode_all
+from .order import count_steps
 from .tables import category_codes, check_columns, outside_map, resolve_subset
 
 _BUFFER = 4096  # rows among which a shuffled stream picks the next one: some 250 MB of encoded images
@@ -49,11 +50,9 @@ class StreamSource:
         stated = [f"{name} {what}" for name, what in (*rows.items(), *stored_files(config.dataset))]
         content = "\x1f".join([*self.classes, *stated])
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
-        if config.batch_size % (config.accumulate * world):
-            raise InputError(f"batch_size {config.batch_size} is not divisible by {config.accumulate * world}")
-        self.steps = rows["train"] // config.batch_size
-        if self.steps == 0:
-            raise InputError(f"{rows['train']} training rows do not fill one step of batch_size {config.batch_size}")
+        self.steps = count_steps(
+            rows["train"], batch_size=config.batch_size, accumulate=config.accumulate, world=world
+        )
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on."""

@@ -79,9 +79,10 @@ def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
     assert fingerprint(write_shapes(tmp_path / "other", change=spoil)) != fingerprint(shapes)
     # A published dataset states the hash of each file: what has the same size is told apart, too.
     by_hash = []
+    others: dict[str, dict] = {name: {} for name in ("labels", "class_counts", "statistics", "sources")}
     for digest in ("a", "b"):
         files = {"data/train-00000-of-00003.parquet": {"sha256": digest}}
-        (same / "manifest.json").write_text(json.dumps({"files": files, "statistics": {}, "labels": []}))
+        (same / "manifest.json").write_text(json.dumps({"files": files, **others}))
         by_hash.append(fingerprint(same))
     assert len({*by_hash, fingerprint(shapes)}) == 3
 
