@@ -4,7 +4,7 @@ In comes what an archive wrote, out comes the label of the dataset: lower case, 
 by `|`, " targeted" behind genes, null for what is missing (SOURCES 1.3 and 2).
 """
 
-import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,6 @@ from typing import Any
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 VOCABULARY = Path(__file__).with_name("vocabulary.toml")
 CONTROLS = ("negative", "positive", "untreated")

@@ -6,7 +6,7 @@ All are made from the rows of the dataset and the summaries of the stages, never
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def write_metadata(output: Path) -> None:
         splits=[split.name for split in _splits(manifest, "split")],
         licence=hub_licence(manifest["sources"]),
         version=f"{VERSION}.0.0",
-        date=datetime.now(timezone.utc).date().isoformat(),
+        date=datetime.now(UTC).date().isoformat(),
     )
     write_json(output / "croissant.json", metadata)
 

@@ -4,17 +4,12 @@ The facts are in `contamination.toml`. A mark does not say that a number is wron
 the same laboratory, compounds or cells.
 """
 
-import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MARKS = {"source": "‡", "laboratory": "†", "strains": "s", "cell line": "l", "compounds": "c", "unknown": "?"}
 """Kind of overlap → mark in tables; `?` where a model's training sources are not known."""
