@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +23,9 @@ from rich.table import Table
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
+
+if TYPE_CHECKING:
+    from cytoimagenet_hf.results import ResultsRecord
 
 # Worker processes import this file: what a step needs is imported in the step.
 
@@ -71,10 +75,10 @@ def main(
         "dataset": dataset,
         "training": json.loads((output / "run" / "metrics.json").read_text()),
         "history": json.loads((output / "run" / "history.json").read_text()),
-        "benchmarks": results,
+        "benchmarks": results.to_json(),
     }
-    report(record, output, seed=seed)
-    show(record, output)
+    report(record, results, output, seed=seed)
+    show(results, output)
 
 
 def start_afresh(output: Path) -> None:
@@ -157,7 +161,7 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
         twin.save_pretrained(output / f"random-{number + 1}")
 
 
-def benchmark(output: Path, *, seed: int) -> dict[str, Any]:
+def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
     """The three tasks on untrained networks, the trained one, and the trained one beside an untrained one."""
     from cytoimagenet_hf.benchmarks import BENCHMARKS
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
@@ -171,7 +175,8 @@ def benchmark(output: Path, *, seed: int) -> dict[str, Any]:
     partner = str(output / "random-2")
     fused = Suite(models=(f"Pretrained={output / 'model'}", first), fuse=True, partner=partner, **shared)
     records = [run_suite(suite, report=told).record for suite in (fused, Suite(models=tuple(others), **shared))]
-    return records[0] | {name: records[0][name] + records[1][name] for name in ("entries", "scores")}
+    both = {name: getattr(records[0], name) + getattr(records[1], name) for name in ("entries", "scores")}
+    return replace(records[0], **both)
 
 
 def told(line: str) -> None:
@@ -179,16 +184,16 @@ def told(line: str) -> None:
     console.print(line, style="dim")
 
 
-def report(record: dict[str, Any], output: Path, *, seed: int) -> None:
+def report(record: dict[str, Any], results: "ResultsRecord", output: Path, *, seed: int) -> None:
     """`results.json` to compute with, `report.html` to look at."""
     from builder.publish.figures import contact_sheet
     from scripts.report import write_report
 
     write_json(output / "results.json", record)
-    write_report(output / "report.html", record, sheet=contact_sheet(output / "cytoimagenet", seed=seed))
+    write_report(output / "report.html", record, results, sheet=contact_sheet(output / "cytoimagenet", seed=seed))
 
 
-def show(record: dict[str, Any], output: Path) -> None:
+def show(results: "ResultsRecord", output: Path) -> None:
     """The table that closes the terminal output."""
     table = Table(title="Does it transfer? kNN accuracy, % ± 95 % Wald")
     randoms = [f"Random {number + 1}" for number in range(RANDOM_NETS)]
@@ -201,13 +206,13 @@ def show(record: dict[str, Any], output: Path) -> None:
         "clear",
     ):
         table.add_column(heading, justify="left" if heading == "benchmark" else "right")
-    scores = {(score["set"], score["entry"]): score for score in record["benchmarks"]["scores"]}
-    for name in dict.fromkeys(score["set"] for score in record["benchmarks"]["scores"]):
-        best = max((scores[name, random] for random in randoms), key=lambda score: score["accuracy"])
-        row = [best, scores[name, "Pretrained"], scores[name, "Pretrained + Random 1"]]
-        gain = row[1]["accuracy"] - best["accuracy"]
-        clear = gain > row[1]["wald_half_width"] + best["wald_half_width"]
-        cells = [f"{100 * score['accuracy']:.1f} ± {100 * score['wald_half_width']:.1f}" for score in row]
+    scores = results.by_entry()
+    for name in results.sets:
+        best = max((scores[random, name] for random in randoms), key=lambda score: score.accuracy)
+        row = [best, scores["Pretrained", name], scores["Pretrained + Random 1", name]]
+        gain = row[1].accuracy - best.accuracy
+        clear = gain > row[1].wald_half_width + best.wald_half_width
+        cells = [f"{100 * score.accuracy:.1f} ± {100 * score.wald_half_width:.1f}" for score in row]
         table.add_row(name, *cells, f"{100 * gain:+.1f}", "yes" if clear else "no")
     table.caption = "clear: the gain over the best untrained network exceeds both half-widths together."
     console.print(table)

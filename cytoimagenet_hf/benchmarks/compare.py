@@ -1,73 +1,129 @@
-"""Scores as results: intervals of each, paired tests between them, adjusted over tasks (FACTS E6)."""
+"""Scores as results: the interval of each, and paired tests between them that respect what the items share.
+
+Cells of one plate, and doses of one compound, are right or wrong together. A test that takes them for independent
+rejects more than half of the true null hypotheses on 6 plates of 400 cells, so where groups are known whole groups
+exchange the two models' names.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm
 from sklearn.metrics import confusion_matrix
 
 from cytoimagenet_hf import stats
+from cytoimagenet_hf.contamination import Overlap, marks
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.results import Comparison, Ends, Kind, ScoreRecord
 
 from .base import Score
 
-
-def summarise(score: Score, *, seed: int) -> dict[str, Any]:
-    """One result, ready for JSON: accuracy, intervals, per-class shares, confusion, details of the protocol."""
-    right, n = int(score.correct.sum()), len(score.ids)
-    low, high = stats.wilson_interval(right, n)
-    classes = sorted(set(score.references) | set(score.predictions))
-    shares = pd.Series(score.correct).groupby(score.references).mean()
-    cluster = None
-    if score.clusters is not None and len(set(score.clusters)) > 1:
-        cluster = [*stats.cluster_bootstrap(score.correct, score.clusters.astype(str), seed=seed)]
-    return {
-        "set": score.name,
-        "n": n,
-        "right": right,
-        "accuracy": right / n,
-        "wald_half_width": stats.wald_half_width(right, n),
-        "wilson": [low, high],
-        "cluster": score.cluster_name,
-        "cluster_interval": cluster,
-        "per_class": {str(name): float(share) for name, share in shares.items()},
-        "confusion": {
-            "classes": [str(name) for name in classes],
-            "counts": confusion_matrix(score.references, score.predictions, labels=classes).tolist(),
-        },
-        "details": dict(score.details),
-    }
+LEVEL = 0.05
+_POWER = 0.8
+Scores = Mapping[tuple[str, str], Score]
+Correct = npt.NDArray[np.bool_]
 
 
-def compare_pairs(
-    scores: Mapping[tuple[str, str], Score], *, entries: Sequence[str], sets: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Every two entries on every set both were scored on: difference, exact McNemar, Holm over the sets.
+def summarise_score(
+    score: Score, *, task: str, entry: str, kind: Kind, overlaps: Sequence[Overlap] = (), seed: int
+) -> ScoreRecord:
+    """One result: accuracy, intervals, shares by class, confusion, details of the protocol.
 
     Args:
-        scores: (entry, set) → score.
-        entries: names, in the order of the table.
-        sets: names, in the order of the table.
+        score: predictions of one entry on one set.
+        task: its benchmark.
+        entry: name of the entry.
+        kind: of the entry.
+        overlaps: what its training shares with the benchmark.
+        seed: of the bootstrap.
     """
-    results = []
-    for first, second in combinations(entries, 2):
+    right, n = int(score.correct.sum()), len(score.ids)
+    classes = sorted(set(score.references) | set(score.predictions))
+    shares = pd.Series(score.correct).groupby(score.references).mean()
+    groups = None if score.clusters is None else len(set(score.clusters))
+    by_group = None
+    if score.clusters is not None and groups is not None and groups > 1:
+        by_group = _ends(stats.cluster_bootstrap(score.correct, score.clusters.astype(str), seed=seed))
+    return ScoreRecord(
+        task=task,
+        set=score.name,
+        entry=entry,
+        kind=kind,
+        n=n,
+        right=right,
+        accuracy=right / n,
+        wald_half_width=stats.wald_half_width(right, n),
+        wilson=_ends(stats.wilson_interval(right, n)),
+        cluster=score.cluster_name,
+        groups=groups,
+        cluster_interval=by_group,
+        per_class={str(name): float(share) for name, share in shares.items()},
+        classes=tuple(str(name) for name in classes),
+        confusion=tuple(
+            tuple(int(count) for count in row)
+            for row in confusion_matrix(score.references, score.predictions, labels=classes)
+        ),
+        details=dict(score.details),
+        marks=marks(overlaps),
+        contamination=tuple(overlaps),
+    )
+
+
+def compare_pairs(scores: Scores, *, entries: Sequence[str], sets: Sequence[str], seed: int) -> tuple[Comparison, ...]:
+    """Every two entries on every set both were scored on, adjusted by Holm over the sets of a pair.
+
+    The entry whose name comes first in the alphabet is subtracted, so that the sign of a difference does not depend on
+    the order in which models were named.
+    """
+    found: list[Comparison] = []
+    for first, second in combinations(sorted(entries), 2):
         common = [name for name in sets if (first, name) in scores and (second, name) in scores]
-        pair = [compare(scores[first, name], scores[second, name]) for name in common]
-        for result, adjusted in zip(pair, stats.holm([result["p"] for result in pair]), strict=True):
-            results.append({"first": first, "second": second, **result, "p_holm": float(adjusted)})
-    return results
+        found += adjust([_named(scores, first, second, name, seed) for name in common])
+    return tuple(found)
 
 
-def compare(first: Score, second: Score) -> dict[str, Any]:
-    """Two models on the same items, joined by id.
+def compare_with_best(
+    scores: Scores, *, entries: Sequence[str], baselines: Sequence[str], sets: Sequence[str], seed: int
+) -> tuple[Comparison, ...]:
+    """Every entry's gain over the best baseline of each set, adjusted by Holm over the sets.
 
-    `smallest_significant` is the gain below which no result can be significant, `detectable` what 80 % power would
-    find at the observed disagreement; None where no difference could be.
+    The best baseline is chosen on the scored items themselves, which favours it: a gain shown here is not overstated.
+    """
+    best = {}
+    for name in sets:
+        scored = [baseline for baseline in baselines if (baseline, name) in scores]
+        if scored:
+            best[name] = max(scored, key=lambda baseline: scores[baseline, name].correct.mean())
+    found: list[Comparison] = []
+    for entry in entries:
+        common = [name for name in sets if name in best and (entry, name) in scores]
+        found += adjust([_named(scores, best[name], entry, name, seed) for name in common])
+    return tuple(found)
+
+
+def adjust(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Holm's adjustment over the comparisons that have a p-value."""
+    tested = [pair for pair in pairs if pair.p is not None]
+    adjusted = iter(stats.holm([pair.p for pair in tested if pair.p is not None]))
+    return [replace(pair, p_holm=float(next(adjusted))) if pair.p is not None else pair for pair in pairs]
+
+
+def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -> Comparison:
+    """Two entries on the same items, joined by id.
+
+    Args:
+        first: subtracted.
+        second: the other.
+        names: of the two entries.
+        seed: of permutations and bootstrap.
 
     Raises:
-        InputError: they were scored on different items, or against different labels.
+        InputError: they were scored on different items, against different labels, or with other groups.
     """
     order = pd.Index(second.ids).get_indexer(pd.Index(first.ids))
     if len(first.ids) != len(second.ids) or (order < 0).any():
@@ -75,20 +131,82 @@ def compare(first: Score, second: Score) -> dict[str, Any]:
     a, b = first.correct, second.correct[order]
     if not np.array_equal(first.references, second.references[order]):
         raise InputError(f"{first.name}: two models were scored against different labels; use one recipe for both")
+    if first.clusters is not None and not np.array_equal(first.clusters, _reordered(second.clusters, order)):
+        raise InputError(f"{first.name}: two models were scored with different groups; use one table of groups")
     only_first, only_second = stats.discordant(a, b)
-    n = len(a)
-    share = (only_first + only_second) / n
+    groups = None if first.clusters is None else first.clusters.astype(str)
+    compared = _by_items(a, b) if groups is None else _by_groups(a, b, groups, seed)
+    return Comparison(
+        set=first.name,
+        first=names[0],
+        second=names[1],
+        n=len(a),
+        difference=float(b.mean() - a.mean()),
+        only_first=only_first,
+        only_second=only_second,
+        cluster=first.cluster_name,
+        p_holm=None,
+        **compared,
+    )
+
+
+def smallest_p(groups: int) -> float:
+    """The smallest two-sided p-value that exchanging this many groups can give: 2 of 2^G labellings.
+
+    Example:
+        >>> smallest_p(5), smallest_p(6)
+        (0.0625, 0.03125)
+    """
+    return float(2.0 ** (1 - groups))
+
+
+def _by_items(a: Correct, b: Correct) -> dict[str, Any]:
+    """Items are independent as far as anyone knows."""
+    gain = b.astype(np.float64) - a
+    half = float(norm.ppf(0.975) * gain.std() / np.sqrt(len(gain)))
+    share = float((a != b).mean())
+    detectable = stats.minimum_detectable_difference(len(a), discordance=share) if share else None
     return {
-        "set": first.name,
-        "n": n,
-        "difference": float(b.mean() - a.mean()),
-        "only_first": only_first,
-        "only_second": only_second,
+        "interval": (float(gain.mean()) - half, float(gain.mean()) + half),
+        "test": "exact McNemar",
+        "groups": None,
         "p": stats.mcnemar_exact(a, b),
-        "smallest_significant": _finite(stats.minimum_detectable_difference(n)),
-        "detectable": _finite(stats.minimum_detectable_difference(n, discordance=share)) if share else None,
+        "detectable": detectable if detectable is not None and np.isfinite(detectable) else None,
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _by_groups(a: Correct, b: Correct, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
+    """Groups are independent, what is inside them is not."""
+    gain = b.astype(np.float64) - a
+    count = len(set(groups))
+    testable = smallest_p(count) <= LEVEL
+    return {
+        "interval": _ends(stats.cluster_bootstrap(gain, groups, seed=seed)) if count > 1 else None,
+        "test": "group permutation" if testable else "none",
+        "groups": count,
+        "p": stats.paired_permutation(a, b, seed=seed, groups=groups) if testable else None,
+        "detectable": _detectable(gain, groups),
+    }
+
+
+def _detectable(gain: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> float | None:
+    """(z of the level + z of the power) standard errors of the mean gain, as groups spread."""
+    sums = pd.Series(gain).groupby(groups).agg(["sum", "size"])
+    count = len(sums)
+    spread = float(((sums["sum"] - sums["size"] * gain.mean()) ** 2).sum())
+    if count < 2 or spread == 0:
+        return None
+    error = np.sqrt(count / (count - 1) * spread) / len(gain)
+    return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(_POWER)) * error)
+
+
+def _ends(interval: stats.Interval) -> Ends:
+    return interval.low, interval.high
+
+
+def _named(scores: Scores, first: str, second: str, name: str, seed: int) -> Comparison:
+    return compare(scores[first, name], scores[second, name], names=(first, second), seed=seed)
+
+
+def _reordered(clusters: npt.NDArray[Any] | None, order: npt.NDArray[Any]) -> Any:
+    return None if clusters is None else clusters[order]

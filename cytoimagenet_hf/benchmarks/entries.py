@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from cytoimagenet_hf.contamination import training_sources
+from cytoimagenet_hf.results import Kind
+
 from .base import Benchmark, Item
 from .baselines import pixel_baselines
-from .contamination import training_sources
 from .extraction import Model, cached_features, fingerprint_items, load_model
 from .fusion import fuse, random_features, shuffle_within_class
 from .inputs import FeatureTable
@@ -33,7 +35,7 @@ class Entry:
     """
 
     name: str
-    kind: str
+    kind: Kind
     build: Callable[[], FeatureTable]
     sources: frozenset[str] | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -46,7 +48,7 @@ def model_entries(
     methods: Sequence[str],
     cache: Path,
     batch_size: int,
-    kind: str = "model",
+    kind: Kind = "model",
 ) -> list[Entry]:
     """One entry per model and method; the method is part of the name when there are several."""
     fingerprint = fingerprint_items(items)
@@ -151,7 +153,7 @@ def _fusion(
     a: Entry,
     second_name: str,
     second: Callable[[], FeatureTable],
-    kind: str,
+    kind: Kind,
     *,
     items: Sequence[Item],
     sources: frozenset[str] | None,

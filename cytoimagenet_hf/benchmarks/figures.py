@@ -8,28 +8,32 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.results import Kind, ResultsRecord, ScoreRecord
 
 from .suite import Results
 
 Array = npt.NDArray[Any]
 
+COLOURS: dict[Kind, str] = {"model": "#0072b2", "fusion": "#d55e00", "control": "#999999", "baseline": "#222222"}
+"""Kind of entry → colour (Okabe and Ito: told apart by colour-blind readers too)."""
+
 
 def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
-    """Write every figure the results have as PNG: bars, confusion per set and model, gains, features."""
+    """Write every figure the results have as PNG: accuracies, confusion per set and model, gains, features."""
     record = results.record
-    kinds = {entry["name"]: entry["kind"] for entry in record["entries"]}
-    figures = {"accuracy": accuracy_bars(record)}
-    for score in record["scores"]:
-        if kinds[score["entry"]] in ("model", "fusion"):
-            figures[f"confusion {score['set']} {score['entry']}"] = confusion(score)
-    models = [name for name, kind in kinds.items() if kind in ("model", "fusion")]
-    for name in dict.fromkeys(score["set"] for score in record["scores"]):
-        scored = {score["entry"]: score for score in record["scores"] if score["set"] == name}
-        for entry in models[1:]:
-            if entry in scored and models[0] in scored:
-                figures[f"gain {name} {entry}"] = class_gain(scored[models[0]], scored[entry])
+    figures = {"accuracy": accuracy_dots(record, ("model", "fusion", "baseline"))}
+    if record.names("control"):
+        figures["controls"] = accuracy_dots(record, ("fusion", "control"))
+    scored = record.by_entry()
+    for (entry, name), score in scored.items():
+        if score.kind in ("model", "fusion"):
+            figures[f"confusion {name} {entry}"] = confusion(score)
+    for pair in record.comparisons:
+        gain = class_gain(scored[pair.first, pair.set], scored[pair.second, pair.set])
+        figures[f"gain {pair.set} {pair.second} over {pair.first}"] = gain
     for (entry, task), sample in results.samples.items():
         if len(sample.values) > 2:
             figures[f"features {task} {entry}"] = feature_scatter(
@@ -38,37 +42,42 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
     return [_save(figure, folder / f"{_safe(name)}.png") for name, figure in figures.items()]
 
 
-def accuracy_bars(record: dict[str, Any]) -> Figure:
-    """Accuracy with 95 % Wald intervals: a group of bars per scored set, a bar per entry."""
-    scores = record["scores"]
-    sets = list(dict.fromkeys(score["set"] for score in scores))
-    entries = list(dict.fromkeys(score["entry"] for score in scores))
-    figure = Figure(figsize=(max(5.0, 0.28 * len(sets) * (len(entries) + 1) + 2), 4), layout="constrained")
-    axes = figure.subplots()
-    width = 0.8 / len(entries)
-    for number, entry in enumerate(entries):
-        own = {score["set"]: score for score in scores if score["entry"] == entry}
-        places = [place for place, name in enumerate(sets) if name in own]
-        axes.bar(
-            [place - 0.4 + (number + 0.5) * width for place in places],
-            [100 * own[sets[place]]["accuracy"] for place in places],
-            width,
-            yerr=[100 * own[sets[place]]["wald_half_width"] for place in places],
-            label=entry,
-            color=colormaps["tab20"](number % 20),
-            error_kw={"elinewidth": 0.8, "capsize": 2},
-        )
-    axes.set_xticks(range(len(sets)), sets)
-    axes.set_ylabel("accuracy, %")
-    axes.set_ylim(0, 100)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=min(4, len(entries)), fontsize=8, frameon=False)
+def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
+    """Accuracy of the entries of these kinds: a panel per set, a row per entry, 95 % intervals.
+
+    The dashed line is the best baseline of the set. Colours tell the kind of entry, never the entry itself, so the
+    figure stays readable with any number of models.
+    """
+    scores, names = record.by_entry(), record.names(*kinds)[::-1]
+    size = (1.6 + 2.1 * len(record.sets), 1.3 + 0.24 * len(names))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(record.sets), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, record.sets, strict=True):
+        for row, entry in enumerate(names):
+            score = scores.get((entry, name))
+            if score is None:
+                continue
+            low, high = score.interval
+            axes.plot([100 * low, 100 * high], [row, row], color=COLOURS[score.kind], linewidth=1.5)
+            axes.plot(100 * score.accuracy, row, "o", color=COLOURS[score.kind], markersize=5)
+        best = [score.accuracy for (_, where), score in scores.items() if where == name and score.kind == "baseline"]
+        if best:
+            axes.axvline(100 * max(best), color=COLOURS["baseline"], linewidth=0.8, linestyle="--")
+        axes.set_xlim(0, 100)
+        axes.set_title(name, fontsize=9)
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        axes.grid(axis="x", linewidth=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("accuracy, %", fontsize=9)
+    shown = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
+    marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in shown]
+    figure.legend(marks, shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
     return figure
 
 
-def confusion(score: dict[str, Any]) -> Figure:
+def confusion(score: ScoreRecord) -> Figure:
     """Confusion matrix of one entry on one set: share of each true class (rows)."""
-    classes, counts = score["confusion"]["classes"], np.array(score["confusion"]["counts"], float)
+    classes, counts = score.classes, np.array(score.confusion, float)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = max(3.5, 0.32 * len(classes) + 2)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
@@ -78,15 +87,15 @@ def confusion(score: dict[str, Any]) -> Figure:
     axes.set_yticks(range(len(classes)), classes, fontsize=7)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{score['set']}: {score['entry']}", fontsize=9)
+    axes.set_title(f"{score.set}: {score.entry}", fontsize=9)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     return figure
 
 
-def class_gain(first: dict[str, Any], second: dict[str, Any]) -> Figure:
+def class_gain(first: ScoreRecord, second: ScoreRecord) -> Figure:
     """By class, how many points the second entry gains over the first, largest gain on top."""
-    common = sorted(set(first["per_class"]) & set(second["per_class"]))
-    gains = sorted((100 * (second["per_class"][name] - first["per_class"][name]), name) for name in common)
+    common = sorted(set(first.per_class) & set(second.per_class))
+    gains = sorted((100 * (second.per_class[name] - first.per_class[name]), name) for name in common)
     figure = Figure(figsize=(5, max(2.5, 0.25 * len(gains) + 1)), layout="constrained")
     axes = figure.subplots()
     axes.barh(
@@ -95,8 +104,8 @@ def class_gain(first: dict[str, Any], second: dict[str, Any]) -> Figure:
         color=["tab:blue" if gain >= 0 else "tab:red" for gain, _ in gains],
     )
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel(f"points, {second['entry']} − {first['entry']}")
-    axes.set_title(first["set"], fontsize=9)
+    axes.set_xlabel(f"points, {second.entry} − {first.entry}")
+    axes.set_title(first.set, fontsize=9)
     axes.tick_params(labelsize=7)
     return figure
 

@@ -13,10 +13,10 @@ from .base import Item
 from .inputs import FeatureTable
 
 CONTROLS_NOTE = (
-    "A fusion A + B is worth what it gains over its controls, not over A alone. A + A has the neighbours of A: any "
-    "other number is an error. A + random net tells what more dimensions give without pretraining. A + B shuffled "
-    "within class joins two different images of one class, so the label leaks into the features: its accuracy is no "
-    "result, and a fusion that comes near it should be searched for rows joined wrongly."
+    "Rows were joined by id. A fusion A + B is worth what it gains over its controls, not over A alone: A + A has the "
+    "neighbours of A, A + random net tells what more dimensions give without pretraining. A + B shuffled within class "
+    "joins two different images of one class on purpose, which leaks the label; its accuracy is no result, it shows "
+    "how high a fusion would seem to score with its rows joined wrongly."
 )
 
 

@@ -43,9 +43,9 @@ def repair_table(suite: Suite, *, report: Callable[[str], None] = lambda message
         report(f"recipe: {name}")
         record = run_suite(replace(suite, recipe=recipe), report=report).record
         shown[name] = {
-            (score["set"], score["entry"]): 100 * score["accuracy"]
-            for score in record["scores"]
-            if score["kind"] in ("model", "fusion")
+            (score.set, score.entry): 100 * score.accuracy
+            for score in record.scores
+            if score.kind in ("model", "fusion")
         }
     keys = list(shown["corrected"])
     first = shown["corrected"]

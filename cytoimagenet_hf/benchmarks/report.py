@@ -21,7 +21,7 @@ def write_report(results: Results, folder: Path, *, seed: int, figures: bool = T
         seed: of the projections in the figures.
         figures: whether to draw.
     """
-    write_json(folder / "results.json", results.record)
+    write_json(folder / "results.json", results.record.to_json())
     with atomic_path(folder / "predictions.parquet") as temporary:
         pq.write_table(predictions_table(results), temporary)
     tables = result_tables(results.record)

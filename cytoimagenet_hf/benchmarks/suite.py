@@ -7,20 +7,21 @@ made it; scores keep their predictions, so that any two entries can be compared 
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.contamination import overlaps
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.seeding import derive_rng
 
 from .base import Benchmark, Item, Score
-from .compare import compare_pairs, summarise
-from .contamination import marks, overlaps
+from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
 from .extraction import Model, load_model
 from .fusion import CONTROLS_NOTE
@@ -77,12 +78,12 @@ class Results:
     """A finished run.
 
     Attributes:
-        record: ready for JSON: config, versions, entries, scores, comparisons.
+        record: config, versions, entries, scores, comparisons.
         scores: (entry, set) → predictions.
         samples: (model, task) → labels and features of some items, for scatter plots.
     """
 
-    record: dict[str, Any]
+    record: ResultsRecord
     scores: dict[tuple[str, str], Score]
     samples: dict[tuple[str, str], Sample]
 
@@ -105,8 +106,8 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     tables = [read_feature_table(path) for path in suite.features]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
-    described: dict[str, dict[str, Any]] = {}
-    summaries: list[dict[str, Any]] = []
+    described: dict[str, EntryRecord] = {}
+    summaries: list[ScoreRecord] = []
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
@@ -116,23 +117,37 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                         raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
                     seen.add(entry.name)
                     report(f"{benchmark.name}: {entry.name}")
-                    described.setdefault(entry.name, {"name": entry.name, "kind": entry.kind, **entry.about})
+                    described.setdefault(entry.name, EntryRecord(entry.name, entry.kind, entry.about))
                     table = entry.build()
                     if entry.kind == "model":
                         samples[entry.name, benchmark.name] = _sample(table, items, suite.seed)
                     for score in benchmark.score(table, items, suite.recipe, suite.seed):
                         scores[entry.name, score.name] = score
-                        summaries.append(_summary(benchmark, entry, score, suite.seed))
-    sets = list(dict.fromkeys(summary["set"] for summary in summaries))
-    record = {
-        "config": _config(suite),
-        "versions": _versions(),
-        "entries": list(described.values()),
-        "scores": summaries,
-        "comparisons": compare_pairs(scores, entries=list(described), sets=sets),
-        "controls_note": CONTROLS_NOTE if suite.fuse else None,
-    }
-    return Results(record, scores, samples)
+                        summary = summarise_score(
+                            score,
+                            task=benchmark.name,
+                            entry=entry.name,
+                            kind=entry.kind,
+                            overlaps=overlaps(benchmark.name, entry.sources),
+                            seed=suite.seed,
+                        )
+                        summaries.append(summary)
+    record = ResultsRecord(_config(suite), _versions(), tuple(described.values()), tuple(summaries))
+    return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
+
+
+def with_comparisons(
+    record: ResultsRecord, scores: dict[tuple[str, str], Score], *, seed: int, fuse: bool
+) -> ResultsRecord:
+    """The record with its paired comparisons, gains over the best baseline, and the note on fusions."""
+    own = record.names("model", "fusion")
+    options: dict[str, Any] = {"entries": own, "sets": record.sets, "seed": seed}
+    return replace(
+        record,
+        comparisons=compare_pairs(scores, **options),
+        gains=compare_with_best(scores, baselines=record.names("baseline"), **options),
+        controls_note=CONTROLS_NOTE if fuse else "",
+    )
 
 
 def _rounds(
@@ -189,21 +204,9 @@ def _sample(table: FeatureTable, items: list[Item], seed: int) -> Sample:
     return Sample([item.label for item in some], table.rows([item.id for item in some]))
 
 
-def _summary(benchmark: Benchmark, entry: Entry, score: Score, seed: int) -> dict[str, Any]:
-    found = overlaps(benchmark.name, entry.sources)
-    return {
-        "task": benchmark.name,
-        "entry": entry.name,
-        "kind": entry.kind,
-        **summarise(score, seed=seed),
-        "marks": marks(found),
-        "contamination": [asdict(overlap) for overlap in found],
-    }
-
-
 def _config(suite: Suite) -> dict[str, Any]:
     return {
-        "tasks": [benchmark.name for benchmark, _ in suite.tasks],
+        "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),
         "features": [{"file": path.name, "sha256": file_sha256(path)} for path in suite.features],
         "methods": list(suite.methods),
@@ -211,6 +214,9 @@ def _config(suite: Suite) -> dict[str, Any]:
         "seed": suite.seed,
         "fuse": suite.fuse,
         "baselines": suite.baselines,
+        "random_nets": suite.random_nets,
+        "partner": suite.partner,
+        "batch_size": suite.batch_size,
     }
 
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.contamination import overlaps, tasks, training_sources
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.results import read_results
 
 from .render import model_card, read_note
 
@@ -86,28 +88,24 @@ def add_scores(folder: str | Path, results: str | Path, *, entry: str | None = N
     Raises:
         InputError: no such entry, several models without a name, or a file that holds no results.
     """
-    record = _read(Path(results))
-    if not isinstance(record, dict) or "scores" not in record:
-        raise InputError(f"{results} holds no results of `cytoimagenet benchmark`")
-    entries = {described["name"]: described for described in record["entries"]}
-    models = [name for name, described in entries.items() if described["kind"] == "model"]
+    record = read_results(results)
+    entries = {described.name: described for described in record.entries}
+    models = record.names("model")
     if entry is None and len(models) == 1:
         (entry,) = models
     if entry not in entries:
         raise InputError(f"{results} has no entry {entry!r}: choose one of {', '.join(entries)}")
     found = [
         {
-            "task": score["set"],
+            "task": score.set,
             "metric": "kNN accuracy",
-            "value": score["accuracy"],
-            "low": interval[0],
-            "high": interval[1],
-            "method": entries[entry].get("method", ""),
+            "value": score.accuracy,
+            "low": score.interval[0],
+            "high": score.interval[1],
+            "method": entries[entry].about.get("method", ""),
         }
-        for score in record["scores"]
-        if score["entry"] == entry
-        # By group where there are groups: cells of one plate are not independent (FACTS E6).
-        for interval in [score["cluster_interval"] or score["wilson"]]
+        for score in record.scores
+        if score.entry == entry
     ]
     write_json(Path(folder) / SCORES, found)
     return found
@@ -126,8 +124,6 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 def _training_sources(config: Mapping[str, Any], origin: str) -> list[str] | None:
     """Declared ones, those of all backbones of a fusion, or those known for weights of that name."""
-    from cytoimagenet_hf.benchmarks.contamination import training_sources
-
     if config.get("backbones"):
         parts = [_training_sources(backbone, "") for backbone in config["backbones"]]
         return None if None in parts else sorted({source for part in parts for source in part or ()})
@@ -136,12 +132,9 @@ def _training_sources(config: Mapping[str, Any], origin: str) -> list[str] | Non
 
 
 def _contamination(sources: Sequence[str] | None) -> list[dict[str, str]]:
-    from cytoimagenet_hf.benchmarks import BENCHMARKS
-    from cytoimagenet_hf.benchmarks.contamination import overlaps
-
     if sources is None:
         return []
-    found = [overlap for task in BENCHMARKS for overlap in overlaps(task, frozenset(sources))]
+    found = [overlap for task in tasks() for overlap in overlaps(task, frozenset(sources))]
     return [{"task": o.task, "source": o.source, "kind": o.kind, "note": o.note} for o in found]
 
 

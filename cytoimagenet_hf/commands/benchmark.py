@@ -104,7 +104,7 @@ def command(
     if output is not None:
         write_report(results, output, seed=seed)
     if as_json:
-        typer.echo(json.dumps(results.record, indent=2))
+        typer.echo(json.dumps(results.record.to_json(), indent=2))
         return
     for table in result_tables(results.record, by_class=False):
         console.print(to_rich(table))

@@ -15,7 +15,7 @@ ROOMS = {
     "Neighbours and statistics": ("cytoimagenet_hf.knn", "cytoimagenet_hf.stats", "cytoimagenet_hf.metrics"),
     "Benchmarks": (
         *("cytoimagenet_hf.benchmarks", "cytoimagenet_hf.benchmarks.suite", "cytoimagenet_hf.benchmarks.compare"),
-        "cytoimagenet_hf.benchmarks.contamination",
+        "cytoimagenet_hf.contamination",
     ),
     "Training": ("cytoimagenet_hf.training",),
     "The Hub and cards": (

@@ -13,15 +13,16 @@ from typer.testing import CliRunner
 from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
 from cytoimagenet_hf.benchmarks.compare import compare
-from cytoimagenet_hf.benchmarks.contamination import MARKS, _entries, marks, overlaps, training_sources
 from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
 from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.select import find_tasks
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
 from cytoimagenet_hf.commands.benchmark import command
+from cytoimagenet_hf.contamination import MARKS, _entries, marks, overlaps, training_sources
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.tables import make_table, write_features
+from cytoimagenet_hf.results import from_json, read_results
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def suite(simulated, tables):
 
 def test_fusion_stands_beside_its_controls(suite):
     results = run_suite(suite)
-    kinds = {entry["name"]: entry["kind"] for entry in results.record["entries"]}
+    kinds = {entry.name: entry.kind for entry in results.record.entries}
     assert kinds == {
         "good": "model",
         "poor": "model",
@@ -51,7 +52,7 @@ def test_fusion_stands_beside_its_controls(suite):
     }
     scores = results.scores
     assert (scores["good + good", "cyclops"].predictions == scores["good", "cyclops"].predictions).all()
-    assert results.record["controls_note"] == CONTROLS_NOTE
+    assert results.record.controls_note == CONTROLS_NOTE
     titles = [table.title for table in result_tables(results.record)]
     assert titles[:2] == ["kNN accuracy, % (± 95 % Wald)", "Fusion beside its controls, %"]
 
@@ -69,37 +70,37 @@ def test_published_fusion_joins_by_position_and_so_equals_the_shuffled_control(s
 
 def test_comparisons_are_paired_by_id_and_adjusted(suite):
     record = run_suite(suite).record
-    pair = next(p for p in record["comparisons"] if (p["first"], p["second"]) == ("good", "poor"))
-    by_entry = {score["entry"]: score for score in record["scores"]}
-    assert pair["difference"] == pytest.approx(by_entry["poor"]["accuracy"] - by_entry["good"]["accuracy"])
-    assert pair["only_second"] - pair["only_first"] == by_entry["poor"]["right"] - by_entry["good"]["right"]
-    assert pair["p_holm"] == pair["p"]  # one set: nothing to adjust for
-    assert pair["smallest_significant"] == 6 / pair["n"]
+    pair = next(p for p in record.comparisons if (p.first, p.second) == ("good", "poor"))
+    by_entry = record.by_entry()
+    good, poor = by_entry["good", "cyclops"], by_entry["poor", "cyclops"]
+    assert pair.difference == pytest.approx(poor.accuracy - good.accuracy)
+    assert pair.only_second - pair.only_first == poor.right - good.right
+    assert pair.p_holm == pair.p  # one set: nothing to adjust for
 
 
 def test_compare_refuses_other_items_or_labels(suite):
     score = run_suite(suite).scores["good", "cyclops"]
     with pytest.raises(InputError, match="different items"):
-        compare(score, replace(score, ids=score.ids[::-1].copy() + "x"))
+        compare(score, replace(score, ids=score.ids[::-1].copy() + "x"), names=("a", "b"), seed=0)
     with pytest.raises(InputError, match="different labels"):
-        compare(score, replace(score, references=np.roll(score.references, 5)))
+        compare(score, replace(score, references=np.roll(score.references, 5)), names=("a", "b"), seed=0)
     order = np.random.default_rng(0).permutation(len(score.ids))
     shuffled = replace(
         score, ids=score.ids[order], references=score.references[order], predictions=score.predictions[order]
     )
-    assert compare(score, shuffled)["difference"] == 0
-    assert compare(score, shuffled)["p"] == 1.0
+    same = compare(score, shuffled, names=("a", "b"), seed=0)
+    assert (same.difference, same.p) == (0, 1.0)
 
 
 def test_equal_runs_give_equal_records_and_the_report_holds_them(suite, tmp_path):
     results = run_suite(suite)
     assert run_suite(suite).record == results.record
     write_report(results, tmp_path / "report", seed=0, figures=False)
-    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(json.dumps(results.record))
+    assert read_results(tmp_path / "report" / "results.json") == from_json(results.record.to_json())
     predictions = pq.read_table(tmp_path / "report" / "predictions.parquet").to_pandas()
-    for score in results.record["scores"]:
-        own = predictions[(predictions["entry"] == score["entry"]) & (predictions["set"] == score["set"])]
-        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score["accuracy"])
+    for score in results.record.scores:
+        own = predictions[(predictions["entry"] == score.entry) & (predictions["set"] == score.set)]
+        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score.accuracy)
     for name in ("table.md", "table.tex", "table.html"):
         assert "good + poor" in (tmp_path / "report" / name).read_text()
 
@@ -112,7 +113,7 @@ def test_figures_are_drawn_without_touching_pyplot(suite, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "umap", None)  # what a machine without umap-learn sees
     drawn = figures.save_figures(run_suite(replace(suite, fuse=False)), tmp_path, seed=0)
     names = {path.stem for path in drawn}
-    assert {"accuracy", "confusion-cyclops-good", "gain-cyclops-poor", "features-cyclops-good"} <= names
+    assert {"accuracy", "confusion-cyclops-good", "gain-cyclops-poor-over-good", "features-cyclops-good"} <= names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 

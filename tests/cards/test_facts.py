@@ -8,6 +8,7 @@ import yaml
 from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cards.facts import add_scores, card_facts, write_model_card
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
 
 CONFIG = {
     "architectures": ["EfficientNetModel"],
@@ -23,17 +24,23 @@ def score(entry, name, accuracy, cluster=None):
     return {"entry": entry, "set": name, "accuracy": accuracy, "wilson": [0.1, 0.9], "cluster_interval": cluster}
 
 
-RECORD = {
-    "entries": [
-        {"name": "Mine", "kind": "model", "method": "concat-norm"},
-        {"name": "Random", "kind": "model", "method": "concat-norm"},
-    ],
-    "scores": [
-        score("Mine", "bbbc021 NSC", 0.75, [0.6, 0.8]),
-        score("Mine", "coos7 test 1", 0.5),
-        score("Random", "x", 0),
-    ],
-}
+def _score(name, entry, accuracy, wilson, by_group=None):
+    return ScoreRecord(
+        *("bbbc021", name, entry, "model", 4, int(4 * accuracy), accuracy, 0.4, wilson),
+        *("compound" if by_group else None, 3 if by_group else None, by_group, {"x": accuracy}, ("x",), ((4,),)),
+    )
+
+
+RECORD = ResultsRecord(
+    {},
+    {},
+    (EntryRecord("Mine", "model", {"method": "concat-norm"}), EntryRecord("Random", "model")),
+    (
+        _score("bbbc021 NSC", "Mine", 0.75, (0.4, 0.9), (0.6, 0.8)),
+        _score("coos7 test 1", "Mine", 0.5, (0.1, 0.9)),
+        _score("coos7 test 1", "Random", 0.25, (0.0, 0.6)),
+    ),
+).to_json()
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ def test_converted_weights_are_known_by_their_name(folder):
     [
         (RECORD, None, "choose one of Mine, Random"),
         (RECORD, "Yours", "no entry 'Yours'"),
-        ([], None, "holds no results"),
+        ([], None, "is no results record"),
     ],
 )
 def test_results_that_do_not_tell_are_refused(folder, tmp_path, content, entry, message):

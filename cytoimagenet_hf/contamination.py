@@ -55,6 +55,11 @@ def overlaps(task: str, sources: frozenset[str] | None) -> list[Overlap]:
     return [entry for entry in _entries() if entry.task == task and entry.source in sources]
 
 
+def tasks() -> list[str]:
+    """Benchmarks the ledger knows, by name."""
+    return sorted({entry.task for entry in _entries()})
+
+
 def marks(found: Iterable[Overlap]) -> str:
     """The marks of these overlaps, strongest first, each once.
 

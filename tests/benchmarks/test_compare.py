@@ -1,0 +1,81 @@
+"""Paired tests of scores: by group where groups are known, with the level they promise."""
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks.base import Score
+from cytoimagenet_hf.benchmarks.compare import compare, compare_pairs, compare_with_best, smallest_p
+
+_SETS = 400
+
+
+def _score(correct, groups=None, cluster="plate"):
+    correct = np.asarray(correct, bool)
+    references = np.array(["x"] * len(correct), object)
+    predictions = np.where(correct, "x", "y").astype(object)
+    ids = np.array([f"cell-{number:05d}" for number in range(len(correct))], object)
+    return Score("set", ids, references, predictions, groups, cluster if groups is not None else None)
+
+
+def _clustered(rng, *, plates, cells, gain):
+    """Two models whose chance of being right varies by plate, each in its own way; the second better by `gain`."""
+    groups = np.repeat([f"p{number}" for number in range(plates)], cells).astype(object)
+    levels = 0.7 + rng.normal(0, 0.08, (2, plates)) + np.array([[0.0], [gain]])
+    draws = rng.random((2, plates * cells)) < np.repeat(np.clip(levels, 0, 1), cells, axis=1)
+    return [_score(row, groups) for row in draws]
+
+
+def _share_rejected(*, plates, cells, gain, sets=_SETS):
+    rng = np.random.default_rng(5)
+    pairs = [_clustered(rng, plates=plates, cells=cells, gain=gain) for _ in range(sets)]
+    ps = [compare(a, b, names=("a", "b"), seed=0).p for a, b in pairs]
+    return np.mean([p is not None and p <= 0.05 for p in ps])
+
+
+@pytest.mark.parametrize(("plates", "cells"), [(6, 400), (38, 3)])
+def test_true_nulls_with_groups_are_rejected_at_most_at_their_level(plates, cells):
+    assert _share_rejected(plates=plates, cells=cells, gain=0.0) <= 0.07
+
+
+def test_a_true_effect_is_found():
+    # 20 plates, a gain of 10 points where plates differ by 8: power about 0.9
+    assert _share_rejected(plates=20, cells=100, gain=0.10, sets=100) >= 0.8
+
+
+def test_too_few_groups_are_said_and_not_tested():
+    groups = np.array(["a", "b", "c", "d", "e"] * 4, object)
+    found = compare(_score([0] * 20, groups), _score([1] * 20, groups), names=("a", "b"), seed=0)
+    assert (found.test, found.p, found.p_holm, found.groups) == ("none", None, None, 5)
+    assert smallest_p(5) > 0.05 >= smallest_p(6)
+
+
+def test_without_groups_items_are_compared_by_mcnemar():
+    found = compare(_score([1, 1, 1] + [0] * 100), _score([0] * 103), names=("a", "b"), seed=0)
+    assert (found.test, found.groups, found.p) == ("exact McNemar", None, 0.25)
+    assert found.interval == pytest.approx((-3 / 103 - 0.0324, -3 / 103 + 0.0324), abs=1e-3)
+
+
+def test_the_sign_does_not_depend_on_the_order_of_the_models():
+    scores = {("b", "set"): _score([1, 1, 0, 0]), ("a", "set"): _score([1, 0, 0, 0])}
+    for order in (["a", "b"], ["b", "a"]):
+        (pair,) = compare_pairs(scores, entries=order, sets=["set"], seed=0)
+        assert (pair.first, pair.second, pair.difference) == ("a", "b", 0.25)
+
+
+def test_gain_is_over_the_best_baseline_of_each_set():
+    scores = {
+        ("net", "set"): _score([1, 1, 1, 0]),
+        ("histogram", "set"): _score([1, 1, 0, 0]),
+        ("area", "set"): _score([1, 0, 0, 0]),
+    }
+    (gain,) = compare_with_best(scores, entries=["net"], baselines=["area", "histogram"], sets=["set"], seed=0)
+    assert (gain.first, gain.second, gain.difference) == ("histogram", "net", 0.25)
+
+
+def test_the_interval_of_a_difference_goes_by_group():
+    groups = np.repeat(["a", "b", "c", "d", "e", "f"], 50).astype(object)
+    better = np.repeat([1, 0, 1, 0, 1, 0], 50)
+    found = compare(_score(np.zeros(300), groups), _score(better, groups), names=("a", "b"), seed=0)
+    low, high = found.interval
+    assert low <= 0.1
+    assert high >= 0.9
