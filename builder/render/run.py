@@ -1,7 +1,8 @@
 """selection → shards: read, merge channels, quality-check, crop and encode every selected field (paper §2.2, §2.3).
 
 The plan cuts the fields into shards (`plan`), each shard is one task on any executor (`shard`,
-`shards`), and a shard that is there is done: a build stopped at any moment continues and ends with the same bytes.
+`shards`), and a shard that is there is done: a build stopped at any moment continues and, with the same
+versions of the libraries, ends with the same bytes.
 """
 
 import concurrent.futures

@@ -1,7 +1,8 @@
 """The training loop: from a configuration to a stock checkpoint, on one process or many.
 
 Everything drawn in step i of epoch e (order, augmentation, dropout) is a function of (seed, e, i), so a run that was
-stopped goes on bit-equal on CPU to one that was not.
+stopped takes the same steps as one that was not: weights, optimizer and draws are restored exactly, and on one machine
+with the same processes, threads and versions the results agree to float32 rounding.
 """
 
 import contextlib

@@ -5,26 +5,30 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cytoimagenet_hf.cards import model_card
 from cytoimagenet_hf.metrics import METRICS, metric_path
 from cytoimagenet_hf.models import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
+from tests.closeness import assert_same_outputs, assert_same_weights
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.25}
 PIXELS = np.arange(3 * 32 * 32, dtype=np.float32).reshape(1, 3, 32, 32) % 251
 RUN = """
 import json, numpy as np, torch
+from safetensors.torch import save_file
 from transformers import AutoModel
 model = AutoModel.from_pretrained({name!r}, **{options!r}).eval()
 with torch.no_grad():
     features = model(pixel_values=torch.from_numpy(np.load("pixels.npy"))).pooler_output
 np.save("features.npy", features.numpy())
+save_file(model.state_dict(), "weights.safetensors")
 """
 
 
 @pytest.fixture(autouse=True)
 def pixels(tmp_path, monkeypatch):
-    """Pixels of both sides in one file; one thread, so that sums add up in the same order."""
+    """Pixels of both sides in one file, and one thread each: two would only wait for each other."""
     np.save(tmp_path / "pixels.npy", PIXELS)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
@@ -70,7 +74,8 @@ print(json.dumps([type(stock).__name__, type(trusted).__name__, own.method, own.
 """
     printed = client(RUN.format(name="me/b0", options={}) + processors)
     stock, trusted, method, std, shape, same = json.loads(printed.splitlines()[-1])
-    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), features_of(model))
+    assert_same_outputs(np.load(tmp_path / "features.npy"), features_of(model))
+    assert_same_weights(load_file(tmp_path / "weights.safetensors"), model.state_dict())
     assert stock.startswith("EfficientNetImageProcessor")
     assert (trusted, method, std, same) == ("MicroscopyImageProcessor", "merge-norm", [0.5] * 3, True)
     assert shape == [1, 3, 8, 8]
@@ -83,10 +88,12 @@ def test_a_pushed_fusion_loads_by_name_with_the_package_or_with_the_code_it_brin
     expected = features_of(fusion)
     assert expected.shape == (1, 640)
     client("import cytoimagenet_hf.models\n" + RUN.format(name="me/fusion", options={}))
-    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), expected)
+    assert_same_outputs(np.load(tmp_path / "features.npy"), expected)
+    assert_same_weights(load_file(tmp_path / "weights.safetensors"), fusion.state_dict())
     (tmp_path / "features.npy").unlink()
     client(RUN.format(name="me/fusion", options={"trust_remote_code": True}))
-    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), expected)
+    assert_same_outputs(np.load(tmp_path / "features.npy"), expected)
+    assert_same_weights(load_file(tmp_path / "weights.safetensors"), fusion.state_dict())
 
 
 def test_pushed_metrics_load_by_name_and_score(hub, client, push):

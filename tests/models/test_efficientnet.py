@@ -11,6 +11,7 @@ from transformers import EfficientNetForImageClassification as Stock
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import build_efficientnet, prepare_for_training, reestimate_batch_norm
 from cytoimagenet_hf.models.efficientnet import StochasticDepth
+from tests.closeness import assert_same_outputs, assert_same_weights
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
 LESS_STRIDE = {"strides": [1, 2, 2, 1, 1, 1, 1]}  # 32 px images keep a 4 x 4 map at the end, as 128 px ones would
@@ -112,8 +113,10 @@ def test_checkpoint_is_stock_and_a_loaded_one_can_be_prepared_again(tmp_path) ->
     loaded = AutoModelForImageClassification.from_pretrained(tmp_path, trust_remote_code=False).eval()
     backbone = AutoModel.from_pretrained(tmp_path, trust_remote_code=False).eval()
     with torch.no_grad():
-        assert torch.equal(loaded(pixels).logits, model(pixels).logits)
-        assert torch.equal(backbone(pixels).pooler_output, model.efficientnet(pixels).pooler_output)
+        assert_same_outputs(loaded(pixels).logits, model(pixels).logits)
+        assert_same_outputs(backbone(pixels).pooler_output, model.efficientnet(pixels).pooler_output)
+    assert_same_weights(loaded.state_dict(), model.state_dict())
+    assert_same_weights(backbone.state_dict(), model.efficientnet.state_dict())
     assert loaded.config.label2id == {"actin": 0, "dmso": 1, "yeast": 2}
     prepare_for_training(loaded)
     prepare_for_training(loaded)

@@ -8,6 +8,7 @@ from transformers import AutoModel, ResNetConfig, ResNetModel, pipeline
 
 from cytoimagenet_hf.models import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.models.records import record_of
+from tests.closeness import assert_same_outputs, assert_same_weights
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
 IMAGENET = {"rescale_factor": 1 / 255, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -46,8 +47,9 @@ def test_one_from_pretrained(folders, tmp_path) -> None:
     fusion.save_pretrained(tmp_path / "fusion")
     loaded = AutoModel.from_pretrained(tmp_path / "fusion")
     assert type(loaded) is CytoFusionModel
+    assert_same_weights(loaded.state_dict(), fusion.state_dict())
     with torch.inference_mode():
-        assert torch.equal(loaded.eval()(PIXELS).pooler_output, fusion(PIXELS).pooler_output)
+        assert_same_outputs(loaded.eval()(PIXELS).pooler_output, fusion(PIXELS).pooler_output)
 
 
 def test_loads_with_trusted_code_where_the_package_is_absent(folders, tmp_path) -> None:
@@ -66,7 +68,7 @@ assert not any(module.startswith("cytoimagenet_hf") for module in sys.modules)
     environment = {"HF_HOME": str(tmp_path / "home"), "PATH": "", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, env=environment)
     with torch.inference_mode():
-        np.testing.assert_allclose(np.load(tmp_path / "features.npy"), fusion(PIXELS).pooler_output.numpy(), atol=1e-6)
+        assert_same_outputs(np.load(tmp_path / "features.npy"), fusion(PIXELS).pooler_output)
 
 
 def test_fusions_without_a_known_preprocessing_are_refused() -> None:

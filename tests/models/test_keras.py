@@ -13,6 +13,7 @@ from transformers import AutoModel, EfficientNetForImageClassification
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.models.keras import convert_keras, keras_record, save_converted
+from tests.closeness import assert_same_outputs, assert_same_weights
 
 _ORACLES = Path(__file__).resolve().parents[2] / ".." / "shared" / "oracles"
 
@@ -73,8 +74,9 @@ def test_converted_folder_gives_the_same_features_through_plain_auto_classes(ora
     pixels = MicroscopyImageProcessor.from_pretrained(tmp_path / "b0")(
         np.random.default_rng(0).integers(0, 65535, (2, 70, 81), np.uint16), return_tensors="pt"
     ).pixel_values
+    assert_same_weights(loaded.state_dict(), model.state_dict())
     with torch.inference_mode():
-        assert torch.equal(loaded(pixels).pooler_output, model(pixels).pooler_output)
+        assert_same_outputs(loaded(pixels).pooler_output, model(pixels).pooler_output)
 
 
 def test_a_head_becomes_a_classifier(copied) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
 from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
+from tests.closeness import assert_same_training, assert_same_weights
 
 
 def trained(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -34,11 +35,11 @@ def test_a_loaded_run_goes_on_as_the_saved_one(tmp_path) -> None:
     again, other = trained(seed=1)
     checkpoint.load_weights(path, again)
     checkpoint.load_optimizer(path, other)
+    assert_same_weights(again.state_dict(), model.state_dict())
     for _ in range(2):
         step(model, optimizer)
         step(again, other)
-    for one, two in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(one, two)
+    assert_same_training(again.state_dict(), model.state_dict())
 
 
 def test_an_optimizer_state_survives_json_and_tensors() -> None:

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
+import pytest
 from safetensors.torch import load_file
 
+from tests.closeness import TRAINED, assert_same_training
 
-def test_two_processes_stop_together_and_resume_bit_equal(config, tmp_path: Path) -> None:
+
+def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_path: Path) -> None:
     settings = config(recipe="modern", epochs=2, accumulate=2)
     (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))
     script = Path(__file__).with_name("two_processes.py")
@@ -26,9 +28,13 @@ def test_two_processes_stop_together_and_resume_bit_equal(config, tmp_path: Path
 
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     assert first["stopped"] == second["stopped"] == {"stopped": "SIGTERM", "epoch": 0, "step": 4}
-    assert first["whole"] == second["whole"] == first["resumed"]
+    assert first["whole"] == second["whole"]  # gathered, then computed twice from equal numbers
+    scores = ("loss", "accuracy", "rows")
+    assert [first["resumed"][name] for name in scores] == pytest.approx(
+        [first["whole"][name] for name in scores], TRAINED
+    )
     assert first["whole"]["rows"] == 23  # 12 rows on one process, 11 on the other, each scored once
     one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_training(other, one)
     history = json.loads((tmp_path / "stopped" / "history.json").read_text())
     assert [record["images"] for record in history] == [96, 96]  # counted over both, before and after the stop
