@@ -27,7 +27,8 @@ class Encoder(Protocol):
     Attributes:
         name: what the caller asked for, shown in tables.
         facts: what it eats.
-        network: (N, c, h, w) float32 → (N, dim) float32; in evaluation mode.
+        network: (N, c, h, w) float32 → (N, dim) float32; in evaluation mode. `factor`, `mean`, `sd` and `repeat` of
+            the facts are its first step, so that one plane travels where the weights take three.
         fingerprint: short hash of weights and facts.
         training_sources: what it was trained on as its configuration declares, or None.
     """

@@ -4,6 +4,12 @@ from typing import Any
 
 import torch
 
+POOLINGS = ("last", "gem", "blocks")
+"""`last`: what the network itself pools; `gem`: generalised mean (p = 3) of the last feature map; `blocks`: mean and
+deviation of the last feature map of each stage."""
+
+_POWER, _FLOOR = 3.0, 1e-6
+
 
 def pooled(output: Any) -> torch.Tensor:
     """The pooled output of a backbone, or the mean of its last hidden state over space or tokens.
@@ -20,3 +26,45 @@ def pooled(output: Any) -> torch.Tensor:
         return given.flatten(1)
     hidden = output.last_hidden_state
     return hidden.mean((2, 3)) if hidden.ndim == 4 else hidden.mean(1)
+
+
+def pool(output: Any, how: str) -> torch.Tensor:
+    """Pool what a backbone returns.
+
+    Args:
+        output: as for `pooled`; with `hidden_states` for `blocks`.
+        how: one of `POOLINGS`.
+
+    Returns:
+        (B, D).
+
+    Raises:
+        ValueError: an unknown name, or a network without feature maps, such as a ViT.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> maps = (torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2))
+        >>> pool(SimpleNamespace(hidden_states=maps), "blocks").tolist()
+        [[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
+    """
+    if how == "last":
+        return pooled(output)
+    if how == "gem":
+        return _maps([output.last_hidden_state])[0].clamp(min=_FLOOR).pow(_POWER).mean((2, 3)).pow(1 / _POWER)
+    if how != "blocks":
+        raise ValueError(f"pooling {how!r}: choose {', '.join(POOLINGS)}")
+    maps = _maps(list(output.hidden_states))
+    # The last map of each stage: a stage ends where the number of channels changes.
+    ends = [one for one, after in zip(maps, [*maps[1:], None], strict=True) if _width(one) != _width(after)]
+    parts = [torch.cat([one.mean((2, 3)), one.std((2, 3), correction=0)], dim=1) for one in ends]
+    return torch.cat(parts, dim=1)
+
+
+def _maps(found: list[torch.Tensor]) -> list[torch.Tensor]:
+    if not all(one.ndim == 4 for one in found):
+        raise ValueError("this pooling needs a network with feature maps: use pooling='last'")
+    return found
+
+
+def _width(one: torch.Tensor | None) -> int:
+    return -1 if one is None else one.shape[1]

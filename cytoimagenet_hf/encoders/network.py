@@ -1,0 +1,69 @@
+"""What surrounds a network's own weights: the scaling they were trained with, tiles, and the pooling of the output."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models.pooling import POOLINGS, pool
+
+from .facts import EncoderFacts
+
+
+class Pooled(nn.Module):
+    """A transformers backbone as pixels → vectors.
+
+    Args:
+        model: without its head.
+        pooling: one of `models.pooling.POOLINGS`.
+        options: further arguments of each call.
+    """
+
+    def __init__(self, model: nn.Module, pooling: str = "last", **options: Any) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise InputError(f"pooling {pooling!r}: choose {', '.join(POOLINGS)}")
+        self.model = model
+        self.pooling = pooling
+        self.options = options
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, D)."""
+        if self.pooling == "blocks":
+            return pool(self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options), "blocks")
+        return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
+
+
+class Fed(nn.Module):
+    """A network behind the last steps of its preprocessing: `factor`, `mean`, `sd`, `repeat`, and the mean over tiles.
+
+    Args:
+        inner: (N, c, h, w) → (N, D).
+        facts: of the network.
+    """
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, inner: nn.Module, facts: EncoderFacts) -> None:
+        super().__init__()
+        self.inner = inner
+        self.repeat = facts.repeat
+        self.tile_channels = facts.input_channels if facts.fit == "tiles" else None
+        # One multiplication and one addition; doubles keep the rounding of the three steps away.
+        factor, mean, sd = (torch.tensor(value, dtype=torch.float64) for value in (facts.factor, facts.mean, facts.sd))
+        self.register_buffer("scale", (factor / sd).float().reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / sd).float().reshape(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, D); with tiles, (N, tiles * c, h, w)."""
+        count, channels, height, width = pixels.shape
+        if self.tile_channels is not None:
+            pixels = pixels.reshape(-1, self.tile_channels, height, width)
+        if self.repeat > 1:
+            pixels = pixels.repeat(1, self.repeat, 1, 1)
+        vectors = self.inner(pixels * self.scale + self.shift)
+        if self.tile_channels is not None:
+            vectors = vectors.reshape(count, channels // self.tile_channels, -1).mean(1)
+        return vectors

@@ -1,0 +1,108 @@
+"""Our own networks and every transformers network that comes with an image processor, as encoders.
+
+What they eat is the record beside the weights (`models.records`): the microscopy processor of this package says
+method, percentiles and size too, a stock processor the numbers of the weights alone.
+"""
+
+from typing import Any, Literal, cast
+
+import PIL.Image
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor
+from cytoimagenet_hf.models.backbones import load_backbone
+
+from .build import FactsEncoder, make_encoder
+from .facts import EncoderFacts, Interpolation, WeightSource
+from .network import Pooled
+
+OWN = EncoderFacts(
+    name="own",
+    title="EfficientNet of this project, or any transformers network with its image processor",
+    channels="each",
+    scale="percentile",
+    dim=0,
+    source=WeightSource("a folder, a Hub name, a Keras .h5 file, or random:SEED"),
+    repeat=3,
+    note="method, percentiles, mean and deviation are those of the preprocessor_config.json beside the weights",
+)
+"""What holds for every one of them; the record beside the weights says the rest."""
+
+
+def load_own(
+    name: str,
+    *,
+    method: str | None = None,
+    scaling: str | None = None,
+    pooling: str = "last",
+    **options: Any,
+) -> FactsEncoder:
+    """A network with its image processor as an encoder.
+
+    Args:
+        name: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
+        method: one of `models.METHODS`; by default what the processor beside the weights says.
+        scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
+        pooling: one of `models.pooling.POOLINGS`.
+        **options: of `make_encoder`.
+
+    Raises:
+        InputError: nothing loads under that name, or an unknown option.
+    """
+    backbone = load_backbone(name, scaling=scaling)
+    declared = getattr(backbone.model.config, "training_sources", None)
+    return make_encoder(
+        backbone.name,
+        facts_of(backbone.processor, method=method, source=WeightSource(name)),
+        Pooled(backbone.model.base_model, pooling),
+        training_sources=declared,
+        **options,
+    )
+
+
+def facts_of(
+    processor: MicroscopyImageProcessor, *, method: str | None = None, source: WeightSource = OWN.source
+) -> EncoderFacts:
+    """The facts that a microscopy processor stands for.
+
+    Args:
+        processor: with the numbers of the weights.
+        method: instead of the processor's own.
+        source: of the weights.
+
+    Example:
+        >>> facts = facts_of(MicroscopyImageProcessor("merge-raw", full_scale=4095))
+        >>> facts.channels, facts.scale, facts.full_scale, round(facts.factor, 6)
+        ('merged', 'dtype', 4095.0, 1.0)
+    """
+    record = processor.record()
+    how = method or record["method"]
+    if how not in METHODS:
+        raise InputError(f"unknown method {how!r}: choose one of {', '.join(METHODS)}")
+    channels: Literal["each", "merged"] = "merged" if how.startswith("merge-") else "each"
+    size = record["size"] if record["do_resize"] else None
+    full_scale = record.get("full_scale")
+    normalised = record["do_normalize"]
+    return EncoderFacts(
+        name=OWN.name,
+        title=OWN.title,
+        channels=channels,
+        scale="percentile" if how.endswith("-norm") else "dtype",
+        dim=0,
+        source=source,
+        low=record["percentile_low"],
+        high=record["percentile_high"],
+        full_scale=None if full_scale is None else float(full_scale),
+        factor=255.0 * (record["rescale_factor"] if record["do_rescale"] else 1.0),
+        mean=_numbers(record["image_mean"]) if normalised else (0.0,),
+        sd=_numbers(record["image_std"]) if normalised else (1.0,),
+        repeat=3,
+        size=None if size is None else (size["height"], size["width"]),
+        fit="native" if size is None else "resize",
+        interpolation=cast(Interpolation, PIL.Image.Resampling(int(record["resample"])).name.lower()),
+        note=OWN.note,
+    )
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),)
