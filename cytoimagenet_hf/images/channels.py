@@ -1,0 +1,135 @@
+"""Which stain each channel of a source is: by its names or by the caller's mapping, never by guessing an order."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cytoimagenet_hf.errors import InputError
+
+from .options import Stains
+from .source import natural
+
+_NUMBERED = re.compile(r"(?:wave(?:length)?|channel|ch|w|c)?[ _-]?0*(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, order=True)
+class Channel:
+    """A channel as its source writes it.
+
+    Attributes:
+        key: its number or token: `1`, `DAPI`.
+        label: the name that an index or a header gives it; empty where none does.
+    """
+
+    key: str
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name in lower case: its label, or its key."""
+        return (self.label or self.key).strip().lower()
+
+    @property
+    def numbered(self) -> bool:
+        """Whether nothing but a number is known of it."""
+        return self.name.isdecimal()
+
+
+def name_channels(
+    found: Iterable[Channel], *, stains: Stains, wanted: Sequence[str] = ()
+) -> tuple[dict[Channel, str], tuple[str, ...]]:
+    """The stain of every channel, and the order of stains in an image.
+
+    Args:
+        found: channels of the whole source, in its own order.
+        stains: a mapping of names to stains, or stains alone.
+        wanted: the channels to keep and their order, by name or stain; all where empty.
+
+    Returns:
+        Channel → stain (channels that are not kept are absent), and the stains in order.
+
+    Raises:
+        InputError: a name that no channel has, stains alone where channels have names, another number of stains than
+            of channels, or one stain for two channels.
+    """
+    channels = list(dict.fromkeys(found))
+    named = _unique_names(channels)
+    listing = ", ".join(dict.fromkeys(named.values())) or "none"
+    order: list[str] = []
+    if isinstance(stains, tuple):
+        if stains:
+            named = _by_position(named, stains, listing)
+            order = list(stains)
+    else:
+        for token, stain in stains.items():
+            hits = [channel for channel in channels if _is(token, channel)]
+            if not hits:
+                raise InputError(f"stains name channel {token!r}, which is not there: the channels are {listing}")
+            named |= dict.fromkeys(hits, stain)
+            order.append(stain)
+    _require_one_each(named, channels)
+    order += [stain for stain in dict.fromkeys(named.values()) if stain not in order]
+    if wanted:
+        chosen = [_chosen(token, named, listing) for token in wanted]
+        order = list(dict.fromkeys(chosen))
+        named = {channel: stain for channel, stain in named.items() if stain in order}
+    return named, tuple(order)
+
+
+def in_order(channels: Iterable[Channel]) -> list[Channel]:
+    """Channels by their keys, 2 before 10."""
+    return sorted(set(channels), key=lambda channel: (natural(channel.key), channel.label))
+
+
+def _unique_names(channels: Sequence[Channel]) -> dict[Channel, str]:
+    """Names; where two keys carry one label (three bright-field planes), the key tells them apart."""
+    keys: dict[str, set[str]] = {}
+    for channel in channels:
+        keys.setdefault(channel.name, set()).add(channel.key)
+    return {
+        channel: f"{channel.name} {channel.key.lower()}" if len(keys[channel.name]) > 1 else channel.name
+        for channel in channels
+    }
+
+
+def _by_position(named: dict[Channel, str], stains: tuple[str, ...], listing: str) -> dict[Channel, str]:
+    if sorted(stains) == sorted(named.values()):
+        return named
+    if not all(channel.numbered for channel in named):
+        raise InputError(
+            f"the channels have names ({listing}): say which is which, such as "
+            f"{next(iter(named.values()))}={stains[0]}, instead of {','.join(stains)}"
+        )
+    numbers = sorted({channel.key for channel in named}, key=natural)
+    if len(numbers) != len(stains):
+        raise InputError(
+            f"{len(stains)} stains ({', '.join(stains)}) for {len(numbers)} channels ({listing}): name them, such as "
+            f"{numbers[0]}={stains[0]}"
+        )
+    by_number = dict(zip(numbers, stains, strict=True))
+    return {channel: by_number[channel.key] for channel in named}
+
+
+def _is(token: str, channel: Channel) -> bool:
+    """Whether a caller's word means this channel: its label, its key, or its number as `w1`, `ch01`, `C1`."""
+    word = token.strip().lower()
+    if word in (channel.name, channel.key.lower(), channel.label.lower()):
+        return True
+    given, own = _NUMBERED.fullmatch(word), _NUMBERED.fullmatch(channel.key)
+    return bool(given and own and int(given[1]) == int(own[1]))
+
+
+def _require_one_each(named: dict[Channel, str], channels: Sequence[Channel]) -> None:
+    holders: dict[str, set[str]] = {}
+    for channel in channels:
+        holders.setdefault(named[channel], set()).add(channel.key)
+    for stain, keys in holders.items():
+        if len(keys) > 1:
+            raise InputError(f"channels {', '.join(sorted(keys))} would both be {stain!r}: give each its own stain")
+
+
+def _chosen(token: str, named: dict[Channel, str], listing: str) -> str:
+    for channel, stain in named.items():
+        if token.lower() == stain or _is(token, channel):
+            return stain
+    raise InputError(f"there is no channel {token!r}: the channels are {listing}")

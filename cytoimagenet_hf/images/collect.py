@@ -1,0 +1,269 @@
+"""Planes of any source become images: grouped by plate, well, site and time, z planes together, channels named.
+
+Every format ends here, so that ids, wells, missing channels and doubles are treated one way.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cytoimagenet_hf.errors import InputError
+
+from .base import Image, PlaneRef
+from .channels import Channel, in_order, name_channels
+from .options import Options
+from .source import Ignored, natural
+from .wells import normalise_well
+
+
+@dataclass(frozen=True)
+class FoundPlane:
+    """One plane as a format found it, in the words of its source.
+
+    Attributes:
+        ref: where it lies.
+        channel: number or token, and the label where the source gives one.
+        name: of its image, where plate and well do not tell: relative path without suffix.
+        plate: name of the plate.
+        well: as written; empty where there is none.
+        site: field of view within the well.
+        z: number of the plane in its stack, from 1.
+        t: number of the time point, from 1.
+        origin: folder of the measurement it belongs to; planes of two measurements never make one image.
+        row: of a table in which each row is an image.
+        id: given by the source.
+        metadata: further columns of its source.
+        problem: why its image cannot be used.
+    """
+
+    ref: PlaneRef
+    channel: Channel
+    name: str
+    plate: str = ""
+    well: str = ""
+    site: str = ""
+    z: int | None = None
+    t: int | None = None
+    origin: str = ""
+    row: str = ""
+    id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a format found in a source.
+
+    Attributes:
+        planes: all planes.
+        ignored: what gave none, and why.
+        channels: channels in the source's own order; by default by number or name.
+        notes: what a reader of the listing should know.
+    """
+
+    planes: Sequence[FoundPlane]
+    ignored: Sequence[Ignored] = ()
+    channels: Sequence[Channel] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """Images, the stain of each channel, and remarks."""
+
+    images: list[Image]
+    stains: Mapping[Channel, str]
+    notes: tuple[str, ...]
+
+
+_Key = tuple[Any, ...]
+
+
+def assemble(findings: Findings, options: Options) -> Assembled:
+    """Images from planes.
+
+    Raises:
+        InputError: channels that cannot be named as asked, see `channels.name_channels`.
+    """
+    channels = list(findings.channels) or in_order(plane.channel for plane in findings.planes)
+    stains, order = name_channels(channels, stains=options.stains, wanted=options.channels)
+    wells = _wells(findings.planes)
+    groups: dict[_Key, list[FoundPlane]] = {}
+    for plane in findings.planes:
+        well = wells.get(plane.well, "")
+        place = (plane.plate, well or plane.well, plane.site) if plane.well else (plane.name,)
+        groups.setdefault((plane.origin, plane.row, plane.t, *place), []).append(plane)
+    form = _Form(
+        stains,
+        order,
+        wells,
+        options,
+        whole_sites=all(plane.site.isdecimal() for plane in findings.planes if plane.site),
+        several_times=len({plane.t for plane in findings.planes}) > 1,
+        depths=_depths(findings.planes) if options.projection in ("max", "mean") else {},
+    )
+    drafts = [form.image(planes) for planes in groups.values()]
+    images, notes = _with_ids(drafts)
+    return Assembled(sorted(images, key=lambda image: natural(image.id)), stains, (*findings.notes, *notes))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    image: Image
+    place: tuple[str, ...]  # plate, well, site, t: what an id is made of; empty without a well
+    name: str
+    origin: str
+    given: str
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What all images of a source share."""
+
+    stains: Mapping[Channel, str]
+    order: tuple[str, ...]
+    wells: Mapping[str, str]
+    options: Options
+    whole_sites: bool
+    several_times: bool
+    depths: Mapping[tuple[str, str, str], int]
+
+    def image(self, planes: list[FoundPlane]) -> _Draft:
+        first = planes[0]
+        well = self.wells.get(first.well, "")
+        metadata = self._metadata(planes, well or first.well)
+        problems = [plane.problem for plane in planes if plane.problem]
+        if first.well and not well:
+            problems.append(_well_problem(first.well))
+        by_stain: dict[str, dict[int | None, FoundPlane]] = {stain: {} for stain in self.order}
+        for plane in planes:
+            if plane.channel not in self.stains or not self._in_projection(plane):
+                continue
+            stack = by_stain[self.stains[plane.channel]]
+            if plane.z in stack:
+                problems.append(_double(self.stains[plane.channel], stack[plane.z], plane))
+            stack[plane.z] = plane
+        problems += self._gaps(first, by_stain)
+        image = Image(
+            "",
+            self.order,
+            tuple(tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0)) for stack in by_stain.values()),
+            metadata,
+            "mean" if self.options.projection == "mean" else "max",
+            problems[0] if problems else "",
+        )
+        place = (first.plate, well or first.well, first.site, str(metadata.get("t", ""))) if first.well else ()
+        name = f"{first.name}/{metadata['t']}" if "t" in metadata else first.name
+        return _Draft(image, place, name, first.origin, first.id)
+
+    def _metadata(self, planes: list[FoundPlane], well: str) -> dict[str, Any]:
+        first = planes[0]
+        known: dict[str, Any] = {}
+        if first.plate:
+            known["plate"] = first.plate
+        if well:
+            known["well"] = well
+        if first.site:
+            known["site"] = int(first.site) if self.whole_sites else first.site
+        if isinstance(self.options.projection, int) and any(plane.z is not None for plane in planes):
+            known["z"] = self.options.projection
+        if self.several_times and first.t is not None:
+            known["t"] = first.t
+        for plane in planes:
+            known |= {column: value for column, value in plane.metadata.items() if column not in known}
+        return known
+
+    def _in_projection(self, plane: FoundPlane) -> bool:
+        wanted = self.options.projection
+        return not isinstance(wanted, int) or plane.z is None or plane.z == wanted
+
+    def _gaps(self, first: FoundPlane, by_stain: Mapping[str, Mapping[int | None, FoundPlane]]) -> list[str]:
+        """Stacks that lack files which others of the plate have: projected, they would differ silently."""
+        gaps = []
+        for stain, stack in by_stain.items():
+            if not stack:
+                continue
+            key = next(iter(stack.values())).channel.key
+            expected = self.depths.get((first.origin, first.plate, key), 0)
+            if len(stack) < expected:
+                gaps.append(f"channel {stain} has {len(stack)} z planes where other images have {expected}")
+        return gaps
+
+
+def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
+    """Number of z planes per measurement, plate and channel, where each plane is a file of its own."""
+    counts: Counter[_Key] = Counter()
+    for plane in planes:
+        if plane.well and plane.z is not None and plane.ref.kind == "file" and plane.ref.page is None:
+            counts[plane.origin, plane.plate, plane.channel.key, plane.row, plane.well, plane.site, plane.t] += 1
+    depths: dict[tuple[str, str, str], int] = {}
+    for (origin, plate, channel, *_), count in counts.items():
+        depths[origin, plate, channel] = max(count, depths.get((origin, plate, channel), 0))
+    return depths
+
+
+def _wells(planes: Iterable[FoundPlane]) -> dict[str, str]:
+    """Well as written → `A01`; names that are no wells are absent."""
+    known = {}
+    for written in {plane.well for plane in planes if plane.well}:
+        try:
+            known[written] = normalise_well(written)
+        except InputError:
+            continue
+    return known
+
+
+def _well_problem(written: str) -> str:
+    try:
+        normalise_well(written)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _double(stain: str, first: FoundPlane, second: FoundPlane) -> str:
+    spelled = f"; wells {first.well} and {second.well} are one" if first.well != second.well else ""
+    return f"two planes of channel {stain}: {_where(first.ref)} and {_where(second.ref)}{spelled}"
+
+
+def _where(ref: PlaneRef) -> str:
+    return f"{ref.path.name}{list(ref.address) if ref.address else ''}"
+
+
+def _with_ids(drafts: Sequence[_Draft]) -> tuple[list[Image], list[str]]:
+    """Ids that are unique: place on the plate, else name; doubles keep apart by name and origin, and are named."""
+    places = Counter(draft.place for draft in drafts if draft.place)
+    origins: dict[tuple[str, ...], set[str]] = {}
+    for draft in drafts:
+        if draft.place and places[draft.place] > 1:
+            origins.setdefault(draft.place, set()).add(draft.origin)
+    ids: list[str] = []
+    problems: list[str] = []
+    notes: dict[str, None] = {}
+    for draft in drafts:
+        problem = draft.image.problem
+        name = draft.given or ("/".join(part for part in draft.place if part) or draft.name)
+        if draft.place and places[draft.place] > 1 and not draft.given:
+            plate, well, site, _ = draft.place
+            if len(origins[draft.place]) > 1:
+                name = f"{draft.origin}/{name}"
+                shown = ", ".join(sorted(origin or "." for origin in origins[draft.place]))
+                problem = problem or f"plate {plate!r} lies in several folders ({shown}): extract them one by one"
+                notes[f"plate {plate!r} lies in several folders ({shown}); images they share are refused"] = None
+            else:
+                name = f"{name}/{draft.name}"
+                if site:
+                    problem = problem or f"plate {plate!r}, well {well}, site {site} is there more than once"
+        ids.append(name)
+        problems.append(problem)
+    repeated = {name for name, count in Counter(ids).items() if count > 1}
+    if repeated:
+        shown = sorted(repeated, key=natural)[0]
+        raise InputError(f"id {shown!r} occurs twice, and {len(repeated) - 1} further ids: ids must be unique")
+    images = [
+        Image(name, image.channels, image.planes, image.metadata, image.projection, problem)
+        for name, image, problem in zip(ids, (draft.image for draft in drafts), problems, strict=True)
+    ]
+    return images, list(notes)

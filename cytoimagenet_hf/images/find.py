@@ -1,0 +1,171 @@
+"""Images of a source, whatever wrote it: its kind is told by looking, or by `format`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cytoimagenet_hf.errors import InputError
+
+from .base import Image
+from .channels import Channel
+from .collect import assemble
+from .formats import FORMATS
+from .options import Options, parse_channels, parse_projection, parse_stains
+from .source import Ignored, Source, open_source
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An image that cannot be used, and why, as far as it is known without opening it."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source holds.
+
+    Attributes:
+        source: as the caller wrote it.
+        format: key of `FORMATS`.
+        images: all images, those that cannot be used among them, by id.
+        stains: each channel of the source and the stain it became.
+        ignored: files that gave no image, and why.
+        notes: what else to know before anything is computed.
+    """
+
+    source: str
+    format: str
+    images: list[Image]
+    stains: Mapping[Channel, str]
+    ignored: tuple[Ignored, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The images that reading would refuse, for reasons known by now."""
+        reasons = ((image.id, image.reason_against()) for image in self.images)
+        return [Rejected(name, reason) for name, reason in reasons if reason]
+
+
+def find_images(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    channels: str | Sequence[str] | None = None,
+    stains: str | Sequence[str] | Mapping[str, str] | None = None,
+    pattern: str | None = None,
+    root: str | Path | None = None,
+    axes: str | None = None,
+    projection: str | int = "max",
+    id_column: str | None = None,
+    image_column: str = "image",
+) -> list[Image]:
+    """The images of a source, ordered by id.
+
+    Args:
+        source: a folder, a quoted glob, a file or store, a table, a built dataset, or `hf:NAME[:SPLIT]`.
+        format: a key of `FORMATS`; by default told by looking.
+        channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
+            columns that name the files; by default `path`, several files of one image joined by `|`.
+        stains: `"w1=dna,w2=er"` or a mapping names channels; `"dna,er"` alone only where channels have no names.
+        pattern: names of files with fields, `"{plate}_{well}_s{site}_w{c}.tif"`; `*` is any text, `{_}` ignored text.
+        root: folder that the files of a table lie below; absolute paths are allowed inside it. By default the folder
+            of the table.
+        axes: axes of stacks that do not say them, such as `"CYX"`.
+        projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"`, counted from 1.
+        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is.
+        image_column: column of images in a dataset.
+
+    Returns:
+        Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
+
+    Raises:
+        InputError: nothing there, an unknown kind, channels that cannot be named as asked, ids that repeat, or a file
+            outside the root.
+
+    Example:
+        >>> import tempfile, numpy as np, tifffile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for wave in (1, 2):
+        ...         tifffile.imwrite(f"{folder}/p7_B02_s1_w{wave}.tif", np.full((4, 4), wave, np.uint16))
+        ...     (image,) = find_images(
+        ...         folder, pattern="{plate}_{well}_s{site}_w{c}.tif", stains="w1=dna,w2=er"
+        ...     )
+        ...     print(image.id, image.channels, [int(plane.max()) for plane in image.read()])
+        p7/B02/1 ('dna', 'er') [1, 2]
+    """
+    return look(
+        source,
+        format=format,
+        channels=channels,
+        stains=stains,
+        pattern=pattern,
+        root=root,
+        axes=axes,
+        projection=projection,
+        id_column=id_column,
+        image_column=image_column,
+    ).images
+
+
+def look(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    channels: str | Sequence[str] | None = None,
+    stains: str | Sequence[str] | Mapping[str, str] | None = None,
+    pattern: str | None = None,
+    root: str | Path | None = None,
+    axes: str | None = None,
+    projection: str | int = "max",
+    id_column: str | None = None,
+    image_column: str = "image",
+) -> Found:
+    """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
+
+    Raises:
+        InputError: as `find_images`.
+    """
+    options = Options(
+        parse_channels(channels),
+        parse_stains(stains),
+        pattern,
+        Path(root) if root is not None else None,
+        axes.upper() if axes else None,
+        parse_projection(projection),
+        id_column,
+        image_column,
+    )
+    opened = open_source(source)
+    kind = _kind(opened, options, format)
+    findings = FORMATS[kind].find(opened, options)
+    if not findings.planes:
+        raise InputError(f"no images in {opened.text}, read as {kind} ({FORMATS[kind].about})")
+    # in a table of one's own, channels name columns, which are the channels already
+    assembled = assemble(findings, replace(options, channels=()) if kind == "table" else options)
+    return Found(
+        opened.text,
+        kind,
+        assembled.images,
+        assembled.stains,
+        (*opened.ignored, *findings.ignored),
+        assembled.notes,
+    )
+
+
+def _kind(source: Source, options: Options, wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted not in FORMATS:
+            raise InputError(f"format {wanted!r}: choose one of {', '.join(FORMATS)}")
+        return wanted
+    if options.pattern is not None:
+        return "pattern"
+    for name, kind in FORMATS.items():
+        if kind.matches(source, options):
+            return name
+    raise InputError(
+        f"no images in {source.text}: it holds {len(source.files)} files, none of a known kind "
+        f"({', '.join(FORMATS)}), such as {', '.join(source.files[:3]) or 'none'}"
+    )

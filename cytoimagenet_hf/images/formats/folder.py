@@ -1,0 +1,31 @@
+"""A folder, a glob or a file of images without further order: each file is an image, or a stack by its axes."""
+
+from collections import Counter
+
+from cytoimagenet_hf.images.base import PlaneRef
+from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of, without_suffix
+
+
+def matches(source: Source, options: Options) -> bool:
+    """Any image file at all."""
+    return bool(source.images)
+
+
+def find(source: Source, options: Options) -> Findings:
+    """An image per file."""
+    names = source.images
+    # a.png beside a.tif: the suffix becomes part of the id
+    stems = Counter(map(without_suffix, names))
+    planes = [
+        FoundPlane(
+            PlaneRef(source.root / name),
+            Channel("1"),
+            name if stems[without_suffix(name)] > 1 else without_suffix(name),
+        )
+        for name in names
+    ]
+    ignored = [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
+    return Findings(planes, ignored)

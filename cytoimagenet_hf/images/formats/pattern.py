@@ -1,0 +1,33 @@
+"""Files whose names follow a pattern that the caller gives: `{plate}_{well}_s{site}_w{c}.tif`."""
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images.collect import Findings
+from cytoimagenet_hf.images.names import compile_pattern, planes_by_name
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+
+
+def matches(source: Source, options: Options) -> bool:
+    """Whenever a pattern is given."""
+    return options.pattern is not None
+
+
+def find(source: Source, options: Options) -> Findings:
+    """Planes of the files that match; the rest is ignored, by name.
+
+    Raises:
+        InputError: no pattern, or one that no file matches.
+    """
+    if options.pattern is None:
+        raise InputError("format pattern needs the pattern: --pattern '{well}_s{site}_w{c}.tif'")
+    expression = compile_pattern(options.pattern)
+    planes, others = planes_by_name(source, source.files, expression)
+    if not planes:
+        shown = next(iter(source.images), "none")
+        raise InputError(
+            f"no images in {source.text} match {options.pattern}: it has {len(source.images)} image files, the first "
+            f"is {shown}"
+        )
+    reason = f"does not match {options.pattern}"
+    ignored = [Ignored(name, reason if suffix_of(name) in SUFFIXES else "no image file") for name in others]
+    return Findings(planes, ignored)

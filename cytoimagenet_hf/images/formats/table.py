@@ -1,0 +1,69 @@
+"""A table of one's own: a row per image, with a column of ids and one or more columns of files."""
+
+from pathlib import Path
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images.base import PlaneRef
+from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import Source, without_suffix
+from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, read_rows
+
+
+def matches(source: Source, options: Options) -> bool:
+    """One file with the ending of a table."""
+    return source.single and bool(source.with_suffix(*TABLES))
+
+
+def find(source: Source, options: Options) -> Findings:
+    """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`.
+
+    Raises:
+        InputError: no such column, ids that are absent, or a file outside the root.
+    """
+    table = source.root / source.files[0]
+    rows = read_rows(table)
+    columns = list(map(str, rows.columns))
+    wanted = options.channels or ("path",)
+    for column in wanted:
+        if column not in columns:
+            raise InputError(f"{table} has no column {column!r}: it has {', '.join(columns)}")
+    placed = places([column for column in columns if column not in wanted])
+    named = ""
+    if options.id_column or "well" not in placed or any(name in columns for name in ID_COLUMNS):
+        named = id_column(columns, options.id_column, str(table))
+    root = options.root or source.root
+    planes: list[FoundPlane] = []
+    kept = [column for column in columns if is_metadata(column) and column not in placed.values()]
+    for number, row in enumerate(rows.to_dict("records")):
+        known, problem = place_of(row, placed)
+        given = str(row[named]) if named else ""
+        if named and not given:
+            raise InputError(f"{table}: row {number + 2} has no {named}")
+        for channel, name in _files([str(row[column]) for column in wanted], wanted):
+            path = file_below(root, name) if name else Path()
+            planes.append(
+                FoundPlane(
+                    PlaneRef(path),
+                    channel,
+                    given or without_suffix(name),
+                    plate=known.get("plate", ""),
+                    well=known.get("well", ""),
+                    site=known.get("site", ""),
+                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    row=str(number),
+                    id=given,
+                    metadata={own_name(column): row[column] for column in kept if row[column] != ""},
+                    problem=problem or ("" if name else f"row {number + 2} names no file for {channel.name}"),
+                )
+            )
+    return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))
+
+
+def _files(cells: list[str], columns: tuple[str, ...]) -> list[tuple[Channel, str]]:
+    """Channels and files of one row: a column is a channel, or numbered where its cells hold several files."""
+    if len(columns) > 1:
+        return [(Channel(column), cell) for column, cell in zip(columns, cells, strict=True)]
+    return [(Channel(str(number)), name) for number, name in enumerate(cells[0].split("|"), 1)]

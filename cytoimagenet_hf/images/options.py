@@ -1,0 +1,101 @@
+"""What a caller may say about a source, checked once."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytoimagenet_hf.errors import InputError
+
+Stains = Mapping[str, str] | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a source is to be understood.
+
+    Attributes:
+        channels: channels to take, in order, by the source's names or by stain; all where empty. In a table of one's
+            own: the columns that name the files.
+        stains: the source's name of a channel → stain; or stains alone, where channels have no names.
+        pattern: file-name pattern with fields.
+        root: folder that the files of a table lie below.
+        axes: axes of stacks that do not say them, such as `"CYX"`.
+        projection: `"max"`, `"mean"`, or the number of the one z plane to take, counted from 1.
+        id_column: column of ids in a table or dataset.
+        image_column: column of images in a dataset.
+    """
+
+    channels: tuple[str, ...] = ()
+    stains: Stains = ()
+    pattern: str | None = None
+    root: Path | None = None
+    axes: str | None = None
+    projection: str | int = "max"
+    id_column: str | None = None
+    image_column: str = "image"
+
+
+def parse_channels(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of channels from `"dna,actin"` or a sequence.
+
+    Raises:
+        InputError: a file-name pattern, which is an option of its own.
+    """
+    if given is None:
+        return ()
+    parts = given.split(",") if isinstance(given, str) else list(given)
+    if any("{" in part for part in parts):
+        raise InputError(
+            f"channels {given!r} looks like a file-name pattern: give it as --pattern (pattern=); --channels names "
+            "channels or columns"
+        )
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def parse_stains(given: str | Sequence[str] | Mapping[str, str] | None) -> Stains:
+    """Stains from `"w1=dna,w2=er"`, `"dna,er"`, a mapping or a sequence; in lower case.
+
+    Raises:
+        InputError: named and bare stains mixed, or one channel named twice.
+
+    Example:
+        >>> parse_stains("w1=DNA, w2=ER")
+        {'w1': 'dna', 'w2': 'er'}
+        >>> parse_stains(["DNA", "ER"])
+        ('dna', 'er')
+    """
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        return {str(channel).strip(): str(stain).strip().lower() for channel, stain in given.items()}
+    parts = [part.strip() for part in (given.split(",") if isinstance(given, str) else given) if part.strip()]
+    if not any("=" in part for part in parts):
+        return tuple(part.lower() for part in parts)
+    named: dict[str, str] = {}
+    for part in parts:
+        channel, equals, stain = (piece.strip() for piece in part.partition("="))
+        if not (channel and equals and stain):
+            raise InputError(f"stains {given!r}: {part!r} is not CHANNEL=STAIN; write w1=dna,w2=er")
+        if channel in named:
+            raise InputError(f"stains {given!r} name channel {channel} twice")
+        named[channel] = stain.lower()
+    return named
+
+
+def parse_projection(given: str | int) -> str | int:
+    """`"max"`, `"mean"`, or a plane's number from `"z=3"` or 3.
+
+    Raises:
+        InputError: something else.
+
+    Example:
+        >>> parse_projection("z=3"), parse_projection("mean")
+        (3, 'mean')
+    """
+    if given in ("max", "mean"):
+        return given
+    match = re.fullmatch(r"(?:z\s*=\s*)?(\d+)", str(given).strip().lower())
+    if not match:
+        raise InputError(f"projection {given!r}: choose max, mean, or one plane such as z=3, counted from 1")
+    return int(match[1])

@@ -1,0 +1,170 @@
+"""What a source holds, looked at once: the files below a folder, those of a glob, or one file; nothing is opened.
+
+What cannot be listed (a folder without permission, a link that runs in a circle, a name that is not UTF-8) is part of
+the result with its reason.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytoimagenet_hf.errors import InputError
+
+SUFFIXES = frozenset(
+    {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".dv"}
+)
+"""Files that count as images of one or more planes."""
+
+_STORE_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A file or folder that gave no image, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was given, and what lies there.
+
+    Attributes:
+        text: as the caller wrote it.
+        root: folder that the names are relative to.
+        files: names relative to the root, `/` between folders, in natural order.
+        stores: folders that are Zarr stores; what lies in them is not listed.
+        single: whether one file or store was named.
+        ignored: what could not be listed.
+    """
+
+    text: str
+    root: Path
+    files: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    single: bool = False
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def images(self) -> list[str]:
+        """The files whose names end as those of images do."""
+        return [name for name in self.files if suffix_of(name) in SUFFIXES]
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        """The files with one of these endings (lower case)."""
+        return [name for name in self.files if name.lower().endswith(suffixes)]
+
+
+def open_source(given: str | Path) -> Source:
+    """List what a source holds.
+
+    Raises:
+        InputError: nothing there.
+    """
+    text = str(given)
+    path = Path(text)
+    if text.startswith("hf:"):
+        return Source(text, Path())
+    if path.is_dir():
+        if _is_store(path):
+            return Source(text, path.parent, stores=(path.name,), single=True)
+        return _listed(text, path)
+    if path.is_file():
+        return Source(text, path.parent, files=(path.name,), single=True)
+    if match := _GLOB.search(text):
+        root = Path(text[: match.start()].rpartition("/")[0] or ("/" if text.startswith("/") else "."))
+        return _globbed(text, root)
+    raise InputError(f"{text} does not exist: give a folder, a quoted glob, a table, an image file or hf:NAME")
+
+
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """Sort key in which channel 2 comes before channel 10."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def suffix_of(name: str) -> str:
+    """The ending of a file's name, lower case, with its dot; empty where there is none."""
+    return os.path.splitext(name)[1].lower()
+
+
+def without_suffix(name: str) -> str:
+    """A relative name without the ending of an image: `.tif`, `.ome.tif`, …"""
+    stem = os.path.splitext(name)[0]
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
+
+
+def _is_store(folder: Path) -> bool:
+    return folder.suffix.lower() == ".zarr" or any((folder / name).is_file() for name in _STORE_FILES)
+
+
+def _listed(text: str, root: Path) -> Source:
+    files: list[str] = []
+    stores: list[str] = []
+    ignored: list[Ignored] = []
+    for name, kind in _walk(root, ignored):
+        (stores if kind == "store" else files).append(name)
+    return Source(
+        text, root, tuple(sorted(files, key=natural)), tuple(sorted(stores, key=natural)), ignored=tuple(ignored)
+    )
+
+
+def _walk(root: Path, ignored: list[Ignored]) -> Iterator[tuple[str, str]]:
+    """Names and kinds below a folder; links to folders are followed once each."""
+    waiting = [("", root)]
+    seen = {_identity(root)}
+    while waiting:
+        prefix, folder = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            ignored.append(Ignored(prefix or str(root), f"the folder cannot be read: {error.strerror}"))
+            continue
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if not _is_text(entry.name):
+                ignored.append(Ignored(os.fsencode(name).decode("utf-8", "backslashreplace"), "its name is not UTF-8"))
+            elif entry.name.startswith("."):
+                ignored.append(Ignored(name, "hidden"))
+            elif entry.is_file():
+                yield name, "file"
+            elif not entry.is_dir():
+                ignored.append(Ignored(name, "a link to nothing, or no file"))
+            elif _is_store(Path(entry.path)):
+                yield name, "store"
+            elif (identity := _identity(Path(entry.path))) in seen:
+                ignored.append(Ignored(name, "a link to a folder that is listed already"))
+            else:
+                seen.add(identity)
+                waiting.append((f"{name}/", Path(entry.path)))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _globbed(text: str, root: Path) -> Source:
+    files, stores = [], []
+    for found in glob.glob(text, recursive=True):
+        path = Path(found)
+        name = path.relative_to(root).as_posix()
+        if path.is_file():
+            files.append(name)
+        elif _is_store(path):
+            stores.append(name)
+    if not files and not stores:
+        raise InputError(f"no file matches {text}")
+    return Source(text, root, tuple(sorted(files, key=natural)), tuple(sorted(stores, key=natural)))

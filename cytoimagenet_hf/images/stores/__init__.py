@@ -1,0 +1,33 @@
+"""How the pixels of each kind of container are read; every function opens what it needs and closes it again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from . import dataset, file
+
+Place = tuple[int | str, ...]
+"""Where a plane lies in its container; what the numbers mean is the store's affair."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """One kind of container.
+
+    Attributes:
+        read: (path, places) → the planes at these places, (H, W) or (H, W, 3) in native dtype.
+        stamp: (path, places) → text that changes with the pixels at these places.
+    """
+
+    read: Callable[[Path, Sequence[Place]], list[npt.NDArray[Any]]]
+    stamp: Callable[[Path, Sequence[Place]], str]
+
+
+STORES: dict[str, Store] = {
+    "file": Store(file.read, file.stamp),
+    "dataset": Store(dataset.read, dataset.stamp),
+}
+"""Kind of a `PlaneRef` → how it is read."""

@@ -1,0 +1,116 @@
+"""Tables that name image files: their rows as text, places on a plate by many spellings, files below one root."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import inside
+
+from .wells import well_at
+
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+"""Endings of tables."""
+
+_PLACES = {
+    "plate": (
+        *("plate", "plate_id", "plateid", "plate_name", "platename"),
+        *("plate_barcode", "assay_plate_barcode", "barcode"),
+    ),
+    "well": ("well", "well_id", "wellid", "well_name", "wellname", "well_position"),
+    "site": ("site", "field", "field_id", "fieldid", "fov", "site_id"),
+    "z": ("plane_id", "plane", "z"),
+    "t": ("timepoint", "time_point", "t"),
+    "row": ("row", "wellrow", "well_row"),
+    "column": ("col", "column", "wellcol", "wellcolumn", "well_col", "well_column"),
+}  # fmt: skip
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """A table with every cell as text, empty where there is nothing.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        if path.suffix == ".parquet":
+            rows = pd.read_parquet(path)
+            return rows.astype("string").fillna("").astype(object)
+        separator = "\t" if ".tsv" in path.name.lower() else ","
+        return pd.read_csv(path, dtype=str, sep=separator, encoding="utf-8-sig").fillna("").astype(object)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a table: {error}") from error
+
+
+def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, str]:
+    """Which columns say plate, well, site, z, t, row and column.
+
+    Args:
+        columns: names as in the table.
+        suffixes: of metadata that is repeated per channel: `Image_Metadata_Plate_DAPI`.
+
+    Returns:
+        `plate, well, …` → column, the first that says it.
+    """
+    found: dict[str, str] = {}
+    for column in columns:
+        name = own_name(column, suffixes).lower()
+        for place, spellings in _PLACES.items():
+            if name in spellings and place not in found:
+                found[place] = column
+    return found
+
+
+def own_name(column: str, suffixes: Sequence[str] = ()) -> str:
+    """Name of a metadata column without `Image_`, `Metadata_` and a channel's suffix."""
+    name = re.sub(r"^(?:Image_)?(?:Metadata_)?", "", column)
+    for suffix in suffixes:
+        if name.endswith(f"_{suffix}") and len(name) > len(suffix) + 1:
+            return name[: -len(suffix) - 1]
+    return name
+
+
+def is_metadata(column: str) -> bool:
+    """Whether a column is metadata by its prefix."""
+    return column.startswith(("Metadata_", "Image_Metadata_"))
+
+
+def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Plate, well, site, z and t of a row as text, and what is wrong with them."""
+    known = {place: str(row[column]).strip() for place, column in columns.items()}
+    known = {place: value.removesuffix(".0") if value[:-2].isdecimal() else value for place, value in known.items()}
+    row_token, column_token = known.pop("row", ""), known.pop("column", "")
+    if known.get("site", "").isdecimal():
+        known["site"] = str(int(known["site"]))
+    if not known.get("well") and row_token and column_token:
+        try:
+            known["well"] = well_at(row_token, column_token)
+        except InputError as error:
+            return known | {"well": f"{row_token}-{column_token}"}, str(error)
+    return known, ""
+
+
+def file_below(root: Path, name: str) -> Path:
+    """A file named by a table, relative to the root or absolute inside it.
+
+    Raises:
+        InputError: it lies outside the root.
+    """
+    parent, base = os.path.split(name)
+    folder = _folder_below(root, parent)
+    path = folder / base
+    if base in ("", "..") or path.is_symlink():
+        return inside(root, name)
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _folder_below(root: Path, folder: str) -> Path:
+    return inside(root, folder or ".")
