@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_laplace
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from cytoimagenet_hf.imaging import normalize
+from cytoimagenet_hf.imaging import normalize, to_gray
+from cytoimagenet_hf.seeding import derive_rng
 
 from .base import Array, Item
 from .inputs import FeatureTable
@@ -15,43 +17,91 @@ from .inputs import FeatureTable
 _BINS = 32
 _SIDE = 16  # pixels a side of the thumbnails that enter the PCA
 _COMPONENTS = 64
+_SIGMAS = (1.0, 2.0, 4.0, 8.0)  # pixels; of the Laplacians of Gaussians
+_RANGE_SAMPLE = 200  # images whose pixels set the common range of the raw histograms
+
+BASELINES = (
+    *("raw intensities", "raw histogram", "intensity histogram", "LoG texture"),
+    *("foreground area", "object count", "pixel PCA"),
+)
+"""Names of the baselines; the two raw ones see absolute intensity, the others each channel after its own stretch."""
 
 
 def pixel_baselines(items: Sequence[Item], *, seed: int) -> dict[str, FeatureTable]:
-    """Feature tables of three baselines, each channel after the percentile stretch, channels side by side.
+    """Feature tables of the baselines, channels side by side.
 
-    `intensity histogram`: 32 bins; `foreground area`: share of pixels above Otsu's threshold; `pixel PCA`: 64
-    components of 16 x 16 thumbnails, fitted on the training split where there is one.
+    `raw intensities`: mean and deviation; `raw histogram`: 32 bins between the 0.1 and 99.9 percentile of a sample of
+    all images; `intensity histogram`: 32 bins of the stretched channel; `LoG texture`: mean and deviation of the
+    Laplacian of Gaussian at four scales; `foreground area`: share of pixels above Otsu's threshold; `object count`:
+    connected pieces of it; `pixel PCA`: 64 components of 16 x 16 thumbnails, fitted on the training split if there is
+    one.
     """
-    histograms, areas, thumbnails = [], [], []
+    ranges = _common_ranges(items, seed=seed)
+    found: dict[str, list[Array]] = {name: [] for name in BASELINES}
     for item in tqdm(items, desc="pixel baselines", unit="image", disable=None):
-        stretched = [normalize(channel) for channel in item.read()]
-        histograms.append(np.concatenate([intensity_histogram(channel) for channel in stretched]))
-        areas.append([foreground_area(channel) for channel in stretched])
-        thumbnails.append(
+        raw = [to_gray(channel).astype(np.float64) for channel in item.read()]
+        stretched = [normalize(channel) for channel in raw]
+        found["raw intensities"].append(np.concatenate([raw_moments(channel) for channel in raw]))
+        found["raw histogram"].append(
+            np.concatenate([intensity_histogram(c, ends) for c, ends in zip(raw, ranges, strict=True)])
+        )
+        found["intensity histogram"].append(np.concatenate([intensity_histogram(c) for c in stretched]))
+        found["LoG texture"].append(np.concatenate([log_texture(channel) for channel in stretched]))
+        found["foreground area"].append(np.array([foreground_area(channel) for channel in stretched]))
+        found["object count"].append(np.array([object_count(channel) for channel in stretched], np.float64))
+        found["pixel PCA"].append(
             np.concatenate([cv2.resize(c, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel() for c in stretched])
         )
     ids = np.array([item.id for item in items], dtype=object)
+    values = {name: np.asarray(rows, np.float32) for name, rows in found.items()}
     train = np.array([item.groups.get("split", "train") == "train" for item in items])
-    pixels = np.asarray(thumbnails, np.float32)
+    pixels = values["pixel PCA"]
     components = min(_COMPONENTS, int(train.sum()), pixels.shape[1])
     pca = PCA(components, svd_solver="randomized", random_state=seed).fit(pixels[train])
-    tables = {
-        "pixel PCA": pca.transform(pixels),
-        "intensity histogram": np.asarray(histograms, np.float32),
-        "foreground area": np.asarray(areas, np.float32),
-    }
-    return {name: FeatureTable(name, ids, values, about={"baseline": name}) for name, values in tables.items()}
+    values["pixel PCA"] = pca.transform(pixels)
+    return {name: FeatureTable(name, ids, table, about={"baseline": name}) for name, table in values.items()}
 
 
-def intensity_histogram(channel: Array) -> Array:
-    """Share of pixels in each of 32 bins of [0, 1]: (32,)."""
-    counts, _ = np.histogram(channel, bins=_BINS, range=(0.0, 1.0))
+def raw_moments(channel: Array) -> Array:
+    """Mean and standard deviation of the pixels as they are: (2,)."""
+    return np.array([channel.mean(), channel.std()])
+
+
+def log_texture(channel: Array) -> Array:
+    """Mean absolute value and deviation of the scale-normalised Laplacian of Gaussian at four scales: (8,)."""
+    responses = [sigma**2 * gaussian_laplace(channel.astype(np.float64), sigma) for sigma in _SIGMAS]
+    return np.array([number for response in responses for number in (np.abs(response).mean(), response.std())])
+
+
+def object_count(channel: Array) -> int:
+    """Connected pieces of the foreground that are larger than a thousandth of the image: cells, roughly."""
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(_foreground(channel).astype(np.uint8))
+    return int((statistics[1:, cv2.CC_STAT_AREA] > channel.size / 1000).sum())
+
+
+def intensity_histogram(channel: Array, ends: tuple[float, float] = (0.0, 1.0)) -> Array:
+    """Share of pixels in each of 32 bins between two values, what lies outside in the first and last: (32,)."""
+    counts, _ = np.histogram(np.clip(channel, *ends), bins=_BINS, range=ends)
     return counts / channel.size
 
 
 def foreground_area(channel: Array) -> float:
     """Share of pixels above Otsu's threshold of a channel in [0, 1]."""
+    return float(_foreground(channel).mean())
+
+
+def _foreground(channel: Array) -> Array:
     gray = (channel * 255).astype(np.uint8)
     threshold, _ = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return float((gray > threshold).mean())
+    return np.asarray(gray > threshold)
+
+
+def _common_ranges(items: Sequence[Item], *, seed: int) -> list[tuple[float, float]]:
+    """Per channel, the 0.1 and 99.9 percentile of the pixels of a sample of images."""
+    chosen = derive_rng(seed, "baseline-range").permutation(len(items))[:_RANGE_SAMPLE]
+    sampled = [[to_gray(channel) for channel in items[row].read()] for row in sorted(chosen)]
+    ends = []
+    for channels in zip(*sampled, strict=True):
+        low, high = np.percentile(np.concatenate([channel.ravel() for channel in channels]), [0.1, 99.9])
+        ends.append((float(low), float(high) if high > low else float(low) + 1.0))
+    return ends

@@ -13,7 +13,7 @@ from cytoimagenet_hf.contamination import training_sources
 from cytoimagenet_hf.results import Kind
 
 from .base import Benchmark, Item
-from .baselines import pixel_baselines
+from .baselines import BASELINES, pixel_baselines
 from .extraction import Model, cached_features, fingerprint_items, load_model
 from .fusion import fuse, random_features, shuffle_within_class
 from .inputs import FeatureTable
@@ -136,8 +136,7 @@ def baseline_entries(
         return pixels[name]
 
     return model_entries(nets, items, methods=methods[:1], cache=cache, batch_size=batch_size, kind="baseline") + [
-        Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED)
-        for name in ("pixel PCA", "intensity histogram", "foreground area")
+        Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED) for name in BASELINES
     ]
 
 

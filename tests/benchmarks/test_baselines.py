@@ -1,0 +1,47 @@
+"""Pixel baselines: each number by hand, and what each of them can and cannot see."""
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
+from cytoimagenet_hf.benchmarks.baselines import (
+    BASELINES,
+    foreground_area,
+    intensity_histogram,
+    log_texture,
+    object_count,
+    pixel_baselines,
+    raw_moments,
+)
+
+
+def test_numbers_by_hand():
+    assert raw_moments(np.array([[1.0, 3.0]])).tolist() == [2.0, 1.0]
+    histogram = intensity_histogram(np.array([[-5.0, 0.0, 10.0, 99.0]]), (0.0, 10.0))
+    assert (histogram[0], histogram[-1], histogram.sum()) == (0.5, 0.5, 1.0)
+    image = np.zeros((64, 64))
+    image[5:15, 5:15] = image[40:50, 40:50] = 1.0
+    image[30, 30] = 1.0  # a speck is no object
+    assert object_count(image) == 2
+    assert foreground_area(image) == pytest.approx(201 / 64**2)
+
+
+def test_texture_is_blind_to_brightness_but_not_to_grain():
+    rng = np.random.default_rng(0)
+    noise = rng.random((64, 64))
+    assert log_texture(noise + 0.5) == pytest.approx(log_texture(noise), abs=1e-3)  # the kernel is cut off
+    assert log_texture(np.full((64, 64), 0.3)) == pytest.approx(np.zeros(8), abs=1e-3)
+    fine, coarse = log_texture(noise), log_texture(np.kron(noise[:8, :8], np.ones((8, 8))))
+    assert fine[0] > coarse[0]
+
+
+def test_every_baseline_of_a_simulated_set_has_a_row_per_image(simulated):
+    items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])
+    tables = pixel_baselines(items, seed=0)
+    assert tuple(tables) == BASELINES
+    widths = {name: table.values.shape for name, table in tables.items()}
+    assert widths["raw intensities"] == (len(items), 4)
+    assert widths["raw histogram"] == widths["intensity histogram"] == (len(items), 64)
+    assert widths["LoG texture"] == (len(items), 16)
+    again = pixel_baselines(items[::-1], seed=0)["raw intensities"]
+    assert np.allclose(again.rows([item.id for item in items]), tables["raw intensities"].values)

@@ -1,0 +1,122 @@
+"""Measures on hand-made features whose answer can be spelled out, and against scikit-learn, scipy and brute force."""
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from cytoimagenet_hf.benchmarks.measures import (
+    enrichment,
+    few_shot,
+    mixing_rejection,
+    probe,
+    recall_at_1,
+    replicate_precision,
+    target_precision,
+)
+from cytoimagenet_hf.errors import InputError
+
+
+def _plates(rng, *, strength):
+    """Three plates of six controls and two treatments; each treatment has a direction of its own."""
+    values, treatments, plates = [], [], []
+    directions = {"strong": np.eye(8)[0], "weak": np.eye(8)[1] * 0}
+    for plate in ("p1", "p2", "p3"):
+        for name in ("control",) * 6 + ("strong", "weak"):
+            values.append(strength * directions.get(name, np.zeros(8)) + rng.normal(0, 1, 8))
+            treatments.append(name)
+            plates.append(plate)
+    treatments = np.array(treatments, object)
+    return np.array(values), treatments, np.array(plates, object), treatments == "control"
+
+
+def test_a_strong_treatment_ranks_its_replicates_first_and_no_effect_does_not():
+    values, treatments, plates, controls = _plates(np.random.default_rng(1), strength=30.0)
+    found = replicate_precision(
+        values, treatments=treatments, plates=plates, controls=controls, seed=0, null_size=1000
+    ).set_index("treatment")
+    assert found.loc["strong", "mean_average_precision"] == pytest.approx(1.0)
+    assert found.loc["strong", "corrected_p_value"] < 0.05
+    assert found.loc["weak", "mean_average_precision"] < 0.9
+    assert found["wells"].tolist() == [3, 3]
+
+
+def test_average_precision_by_hand():
+    # Query q1 on plate 1 has one replicate and two controls; a control is nearer, so the replicate ranks second: 1/2.
+    values = np.array([[1.0, 0.0], [0.6, 0.8], [1.0, 0.1], [-1.0, 0.0], [0.0, -1.0], [0.1, -1.0]])
+    treatments = np.array(["q", "q", "c", "c", "c", "c"], object)
+    plates = np.array(["p1", "p2", "p1", "p1", "p2", "p2"], object)
+    found = replicate_precision(
+        values, treatments=treatments, plates=plates, controls=treatments == "c", seed=0, null_size=100
+    )
+    assert found["mean_average_precision"].tolist() == [pytest.approx((1 / 2 + 1) / 2)]
+
+
+def test_replicates_need_two_plates_and_controls():
+    values, treatments, plates, controls = _plates(np.random.default_rng(1), strength=1.0)
+    with pytest.raises(InputError, match="no treatment is on two plates"):
+        replicate_precision(values[:8], treatments=treatments[:8], plates=plates[:8], controls=controls[:8], seed=0)
+    with pytest.raises(InputError, match="no control wells"):
+        replicate_precision(values, treatments=treatments, plates=plates, controls=np.zeros(len(values), bool), seed=0)
+
+
+def test_compounds_of_one_target_are_found():
+    values = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0.3]], float)
+    targets = np.array(["a", "a", "b", "b", "c"], object)
+    found = target_precision(values, compounds=np.array(list("vwxyz"), object), targets=targets, seed=0, null_size=100)
+    assert found.set_index("target")["mean_average_precision"].to_dict() == {"a": 1.0, "b": 1.0}
+    with pytest.raises(InputError, match="two profiles"):
+        target_precision(values, compounds=np.array(list("vvxyz"), object), targets=targets, seed=0)
+
+
+def _grouped(rng):
+    """Two classes in six groups, each group with an offset of its own; nothing tells the class."""
+    groups = np.repeat([f"g{n}" for n in range(6)], 30).astype(object)
+    labels = np.array(["a", "b"] * 90)
+    offset = np.array([rng.normal(0, 5, 6) for _ in range(6)])[np.repeat(np.arange(6), 30)]
+    return offset + rng.normal(0, 1, (180, 6)), labels.astype(object), groups
+
+
+def test_a_probe_cannot_learn_the_group():
+    values, labels, groups = _grouped(np.random.default_rng(3))
+    assert abs((probe(values, labels, groups, seed=0) == labels).mean() - 0.5) < 0.15
+    values[:, 0] = np.where(labels == "a", -4, 4) + np.random.default_rng(0).normal(0, 0.5, len(labels))
+    assert (probe(values, labels, groups, seed=0) == labels).mean() == 1.0
+    with pytest.raises(InputError, match="2 groups"):
+        probe(values[:60], labels[:60], groups[:60], seed=0)
+
+
+def test_few_shots_come_from_other_groups_and_more_of_them_help():
+    rng = np.random.default_rng(4)
+    values, labels, groups = _grouped(rng)
+    values = np.where(labels == "a", -1, 1)[:, None] * np.eye(6)[0] * 2 + rng.normal(0, 1, (180, 6))
+    shares = {n: right.mean() for n, right in few_shot(values, labels, groups, seeds=20, seed=0).items()}
+    assert list(shares) == [1, 5, 10]
+    assert shares[1] < shares[5] <= shares[10] + 0.02
+    assert shares[10] > 0.9
+    with pytest.raises(InputError, match="fewer than 1000"):
+        few_shot(values, labels, groups, shots=(1000,), seed=0)
+
+
+def test_mixing_of_shuffled_batches_is_rejected_at_the_level():
+    rng = np.random.default_rng(0)
+    values, batches = rng.normal(size=(600, 5)), rng.permutation(np.repeat(["a", "b", "c"], 200))
+    assert mixing_rejection(values, batches) < 0.1
+    # One neighbourhood by hand: all ten neighbours of one batch where a third is expected.
+    assert chisquare([10, 0, 0], [10 / 3] * 3).pvalue < 0.05
+    with pytest.raises(InputError, match="only one batch"):
+        mixing_rejection(values, np.repeat("a", 600))
+
+
+def test_recall_and_enrichment_by_hand():
+    values = np.array([[1, 0], [1, 0.1], [0, 1], [0.2, 1], [1, 0.05]], float)
+    names = np.array(["x", "x", "y", "y", "z"], object)
+    alone = np.arange(5)
+    # x0's nearest is z, x1's is z, the two y find each other, z has no partner.
+    assert recall_at_1(values, names=names, excluded=alone).tolist()[:4] == [0, 0, 1, 1]
+    assert np.isnan(recall_at_1(values, names=names, excluded=alone)[4])
+    # With the batches of x0 and z equal, z may not be x0's neighbour any more.
+    batches = np.array([0, 1, 2, 3, 0])
+    assert recall_at_1(values, names=names, excluded=batches)[0] == 1
+    # y2: its one nearest of four candidates is y3: cells 1, 0, 0, 3 → (1.5 · 3.5) / (0.5 · 0.5) = 21
+    assert enrichment(values, names=names, excluded=alone)[2] == pytest.approx(21.0)
+    assert np.isnan(enrichment(values, names=names, excluded=alone)[4])
