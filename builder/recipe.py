@@ -7,19 +7,21 @@ summary records. The table in docs/recipes.md is made from the metadata of the f
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
-
-import yaml
+from typing import Any
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.settings import build, from_text, plain, read_yaml, setting, settle
 
 
-def _rule(default: Any, row: str, meaning: str, *, reason: str = "", choices: tuple[str, ...] = ()) -> Any:
-    """A field whose default is the corrected value; `row` is the rule's id in the list of known faults, or "-"."""
-    return field(default=default, metadata={"row": row, "meaning": meaning, "reason": reason, "choices": choices})
+def _rule(default: Any, row: str, meaning: str, *, reason: str = "", **limits: Any) -> Any:
+    """A field whose default is the corrected value; `row` is the rule's id in the list of known faults, or "-".
+
+    `limits` are those of `cytoimagenet_hf.settings.setting`: choices, low, high, above, below.
+    """
+    return setting(default, commas=True, row=row, meaning=meaning, reason=reason, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class Recipe:
         "labels with more free rows are first sampled down to about this many, stratified by `presample_strata`; "
         "0: never",
         reason="what the first sample left out, the second could not represent",
+        low=0,
     )
     presample_strata: tuple[str, ...] = _rule(
         ("dir_name", "organism", "cell_type"), "-", "columns of that first sample; the label's own is left out"
@@ -89,17 +92,22 @@ class Recipe:
         "L6",
         "fewest rows of a candidate, and fewest free rows of a label",
         reason="four thresholds in four places: 287, 287, 500, 287",
+        low=1,
     )
-    max_fields: int = _rule(1000, "-", "most fields of view chosen for a label")
-    min_images: int = _rule(500, "L6", "classes with fewer images after upsampling are dropped")
-    max_images: int = _rule(1000, "-", "classes with more images after upsampling are sampled down to this many")
+    max_fields: int = _rule(1000, "-", "most fields of view chosen for a label", low=1)
+    min_images: int = _rule(500, "L6", "classes with fewer images after upsampling are dropped", low=1)
+    max_images: int = _rule(
+        1000, "-", "classes with more images after upsampling are sampled down to this many", low=1
+    )
     held_out: tuple[str, ...] = _rule(
         ("bbbc021",), "-", "sources never selected from, because they are benchmarks", reason="paper §2.1"
     )
 
     # Images, paper §2.2.
-    low: float = _rule(0.1, "I6", "lower percentile of the contrast stretch", reason="0.01 where 0.1 is documented")
-    high: float = _rule(99.9, "I6", "upper percentile of the contrast stretch")
+    low: float = _rule(
+        0.1, "I6", "lower percentile of the contrast stretch", reason="0.01 where 0.1 is documented", low=0, high=100
+    )
+    high: float = _rule(99.9, "I6", "upper percentile of the contrast stretch", low=0, high=100)
     read_depth: str = _rule(
         "native",
         "I1",
@@ -142,10 +150,14 @@ class Recipe:
     )
 
     # Crops, paper §2.3.
-    min_crop_side: int = _rule(70, "-", "smallest side of a crop, in pixels")
-    min_whole_side: int = _rule(140, "-", "images with a smaller side stay whole, in pixels")
+    min_crop_side: int = _rule(70, "-", "smallest side of a crop, in pixels", low=1)
+    min_whole_side: int = _rule(140, "-", "images with a smaller side stay whole, in pixels", low=1)
     crop_scales: tuple[float, ...] = _rule(
-        (1 / 2, 1 / 4, 1 / 8, 1 / 16), "-", "sides of a crop, as part of the image's"
+        (1 / 2, 1 / 4, 1 / 8, 1 / 16),
+        "-",
+        "sides of a crop, as part of the image's: at most half, for crops stay in their window",
+        above=0,
+        high=1 / 2,
     )
     crops_wanted: tuple[tuple[int, int], ...] = _rule(
         ((1000, 1), (550, 2), (400, 3), (0, 4)),
@@ -164,6 +176,8 @@ class Recipe:
         "-",
         "least contrast of a crop before that stretch, as part of the gray range of the merged field; 0 keeps all",
         reason="3 % of the crops of 167 real fields were background alone, which the stretch made pure noise",
+        low=0,
+        below=1,
     )
     duplicate_conflict: str = _rule(
         "keep_first",
@@ -181,32 +195,17 @@ class Recipe:
         reason="64,805 source images on both sides, 10,274 exact copies",
         choices=("published", "field"),
     )
-    validation_fraction: float = _rule(0.1, "-", "part of the images that goes to validation")
+    validation_fraction: float = _rule(0.1, "-", "part of the images that goes to validation", above=0, below=1)
 
     def __post_init__(self) -> None:
-        for rule in fields(self):
-            value, choices = getattr(self, rule.name), rule.metadata["choices"]
-            if choices and value not in choices:
-                raise InputError(f"recipe: {rule.name} is {value!r}; choose one of {', '.join(choices)}")
-        counts = ("min_fields", "max_fields", "min_images", "max_images", "min_crop_side")
-        for name in (*counts, "min_whole_side"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"recipe: {name} is {getattr(self, name)}; it counts something and must be at least 1"
-                )
-        if not 0 <= self.low < self.high <= 100:
+        settle(self, name="recipe")
+        if not self.low < self.high:
             raise InputError(f"recipe: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
-        if not 0 <= self.min_crop_contrast < 1:
-            raise InputError(f"recipe: min_crop_contrast is {self.min_crop_contrast}; it must lie in [0, 1)")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError(f"recipe: validation_fraction is {self.validation_fraction}; it must lie in (0, 1)")
+        if not self.crop_scales:
+            raise InputError("recipe: crop_scales is empty: name at least one")
         if 0 != self.presample_above < self.max_fields:
             raise InputError(
                 f"recipe: presample_above={self.presample_above} is below max_fields={self.max_fields}; 0 turns it off"
-            )
-        if not self.crop_scales or not all(0 < scale <= 1 / 2 for scale in self.crop_scales):
-            raise InputError(
-                f"recipe: crop_scales {self.crop_scales} must lie in (0, 1/2]: crops stay in their window"
             )
         starts = [start for start, _ in self.crops_wanted]
         if starts != sorted(set(starts), reverse=True) or starts[-1:] != [0]:
@@ -264,73 +263,21 @@ def load(name_or_yaml: str, overrides: Mapping[str, str] | None = None) -> Recip
     recipe = RECIPES[name_or_yaml] if name_or_yaml in RECIPES else _from_yaml(Path(name_or_yaml))
     if not overrides:
         return recipe
-    values = {name: _typed(name, _parse(name, text)) for name, text in overrides.items()}
+    values = {name: from_text(Recipe, name, text, name="recipe") for name, text in overrides.items()}
     history = "".join(f"+{name}={text}" for name, text in sorted(overrides.items()) if name != "name")
-    return replace(recipe, **({"name": recipe.name + history} | values))
+    return build(Recipe, {"name": recipe.name + history} | values, name="recipe", base=recipe)
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain JSON values, in field order: what summaries record and what a YAML file may hold."""
-    return {name: _plain(value) for name, value in asdict(recipe).items()}
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return plain(recipe)
 
 
 def _from_yaml(path: Path) -> Recipe:
     if path.suffix not in {".yaml", ".yml"} or not path.is_file():
         raise InputError(f"recipe {str(path)!r} is neither one of {', '.join(RECIPES)} nor a .yaml file that exists")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"recipe {path} must be a mapping of field names to values, not a {type(content).__name__}")
+    content = read_yaml(path, name="recipe")
     base = content.pop("base", "corrected")
     if base not in RECIPES:
         raise InputError(f"recipe {path}: base is {base!r}; choose one of {', '.join(RECIPES)}")
-    return replace(RECIPES[base], **({"name": path.stem} | {n: _typed(n, v) for n, v in content.items()}))
-
-
-def _parse(name: str, text: str) -> Any:
-    if get_type_hints(Recipe).get(name) is str:
-        return text  # in YAML, `no` would be a boolean
-    try:
-        return yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise InputError(f"recipe: cannot read {name}={text!r} as a value: {error}") from error
-
-
-def _typed(name: str, value: Any) -> Any:
-    """`value` as the type the field declares, or an error that names the type and an example."""
-    hints = get_type_hints(Recipe)
-    if name not in hints:
-        raise InputError(f"recipe: there is no field {name!r}; fields are {', '.join(hints)}")
-    wanted, example = hints[name], as_dict(RECIPES["corrected"])[name]
-    if wanted is str and isinstance(value, str):
-        return value
-    if wanted is bool and isinstance(value, bool):
-        return value
-    if wanted is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if wanted == tuple[str, ...]:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-    if wanted == tuple[float, ...] and isinstance(value, list) and all(_is_number(item) for item in value):
-        return tuple(float(item) for item in value)
-    if wanted == tuple[tuple[int, int], ...] and isinstance(value, list) and all(map(_is_int_pair, value)):
-        return tuple((first, second) for first, second in value)
-    raise InputError(f"recipe: {name}={value!r} has the wrong type; write it like {name}={example!r}")
-
-
-def _is_number(item: Any) -> bool:
-    return isinstance(item, (int, float)) and not isinstance(item, bool)
-
-
-def _is_int_pair(item: Any) -> bool:
-    return isinstance(item, list) and len(item) == 2 and all(type(part) is int for part in item)
+    return build(Recipe, {"name": path.stem} | content, name=f"recipe {path}", base=RECIPES[base])

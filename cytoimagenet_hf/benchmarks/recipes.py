@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.settings import settle
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class BenchmarkRecipe:
     transfer_scaler: Literal["none", "train"]
     leave_one_out_scaler: Literal["none", "all", "other"]
     leave_out: Literal["id", "first"]
+
+    def __post_init__(self) -> None:
+        settle(self, name="benchmark recipe")
 
 
 RECIPES = {

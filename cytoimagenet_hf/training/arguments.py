@@ -3,12 +3,12 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.errors import InputError, one_line
+from cytoimagenet_hf.settings import from_text, read_yaml
 
 from .config import RECIPES, TrainConfig
 
@@ -32,7 +32,12 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
     """
     given = vars(_parser().parse_args(arguments))
     call = argparse.Namespace(resume=given.pop("resume", False), json=given.pop("json", False))
-    values = {**_read_yaml(given.pop("config", None)), **given}
+    file = given.pop("config", None)
+    typed = {
+        name: from_text(TrainConfig, name, v, name="training") if isinstance(v, str) else v
+        for name, v in given.items()
+    }
+    values = {**({} if file is None else read_yaml(file, name="--config")), **typed}
     config = TrainConfig.from_dict(values)
     for name in ("dataset", "output"):
         if not getattr(config, name):
@@ -51,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint, or start if none")
     parser.add_argument("--json", action="store_true", help="print the final metrics as JSON")
     for spec in dataclasses.fields(TrainConfig):
-        default = spec.default if spec.default is not dataclasses.MISSING else {}
+        default = {} if spec.default is dataclasses.MISSING else spec.default
         text = f"{spec.metadata['help']} ({_describe(spec.name, default)})".replace("%", "%%")
         parser.add_argument(f"--{spec.name.replace('_', '-')}", **_kind(default, spec), help=text)
     return parser
@@ -67,8 +72,7 @@ def _kind(default: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
         return {"nargs": "*", "metavar": "KEY=VALUE", "action": _KeyValues}
     if spec.metadata["choices"]:
         return {"choices": spec.metadata["choices"]}
-    kind = type(default) if default is not None else str
-    return {"type": kind, "metavar": kind.__name__.upper()}
+    return {"metavar": "TEXT" if default is None else type(default).__name__.upper()}  # `settle` checks the value
 
 
 class _KeyValues(argparse.Action):
@@ -84,7 +88,10 @@ class _KeyValues(argparse.Action):
         pairs = [str(item).partition("=") for item in values or ()]
         if bad := [key for key, equals, _ in pairs if not equals]:
             parser.error(f"{option_string} takes KEY=VALUE, not {bad[0]!r}")
-        setattr(namespace, self.dest, {key: yaml.safe_load(value) for key, _, value in pairs})
+        try:
+            setattr(namespace, self.dest, {key: yaml.safe_load(value) for key, _, value in pairs})
+        except yaml.YAMLError as error:
+            parser.error(f"{option_string}: {one_line(error)}")
 
 
 def _describe(name: str, default: Any) -> str:
@@ -92,17 +99,3 @@ def _describe(name: str, default: Any) -> str:
     shown = " ".join(default) if isinstance(default, tuple) else default
     others = [f"{recipe}: {values[name]}" for recipe, values in RECIPES.items() if name in values]
     return "; ".join([f"default: {'none' if shown in (None, {}, '') else shown}", *others])
-
-
-def _read_yaml(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    if not Path(path).is_file():
-        raise InputError(f"--config {path}: no such file")
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"--config {path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"--config {path} must hold `option: value` lines")
-    return values

@@ -6,19 +6,16 @@ A recipe is a set of defaults: `recipe < YAML file < command line`. Nothing here
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.settings import build, plain, setting, settle
 
 
-def _about(text: str, choices: tuple[str, ...] | None = None, free: bool = False) -> dict[str, Any]:
-    """What is known about a field. `free`: it may change when a run is resumed, for it cannot change the weights."""
-    return {"help": text, "choices": choices, "free": free}
-
-
-def _option(default: Any, text: str, *, choices: tuple[str, ...] | None = None, free: bool = False) -> Any:
-    return field(default=default, metadata=_about(text, choices, free))
+def _option(default: Any, text: str, *, free: bool = False, **limits: Any) -> Any:
+    """A field of the configuration. `free`: it may change when a run is resumed, for it cannot change the weights."""
+    return setting(default, text, free=free, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,7 @@ class TrainConfig:
     # what
     dataset: str = _option("", "dataset folder, or a Hub repository", free=True)
     output: str = _option("", "folder of the run", free=True)
-    recipe: str = _option("published", "defaults to start from: published or modern")
+    recipe: str = _option("published", "defaults to start from: published or modern", choices=("published", "modern"))
     subset: tuple[str, ...] = _option(
         ("full",), "full, toy_20, toy_50, category:NAME (such as category:compound), or a list of labels"
     )
@@ -45,16 +42,16 @@ class TrainConfig:
     # model
     backbone: str = _option("efficientnet", "efficientnet, or any AutoModel name or folder")
     pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
-    model_config: dict[str, Any] = field(
-        default_factory=dict, metadata=_about("KEY=VALUE fields of the model's configuration")
-    )
-    image_size: int = _option(224, "side of the square images in pixels")
+    model_config: dict[str, Any] = _option({}, "KEY=VALUE fields of the model's configuration")  # noqa: RUF009
+    image_size: int = _option(224, "side of the square images in pixels", low=16, high=4096)
     # data
     cache: str = _option(
         "none", "decoded uint8 images: none, disk, ram, device", choices=("none", "disk", "ram", "device"), free=True
     )
     cache_dir: str | None = _option(None, "folder of the cache (OUTPUT/cache)", free=True)
-    workers: int = _option(2, "decoding processes per rank without a cache; decoding threads with one", free=True)
+    workers: int = _option(
+        2, "decoding processes per rank without a cache; decoding threads with one", free=True, low=0, high=1024
+    )
     on_unreadable: str = _option("stop", "a row that cannot be decoded: stop or skip", choices=("stop", "skip"))
     sampling: str = _option(
         "uniform",
@@ -62,46 +59,48 @@ class TrainConfig:
         choices=("uniform", "class", "category"),
     )
     # augmentation, on the device
-    rotation: float = _option(360.0, "rotation drawn from 0 to this many degrees, borders reflected")
+    rotation: float = _option(360.0, "rotation drawn from 0 to this many degrees, borders reflected", low=0, high=360)
     flip: bool = _option(False, "mirror half of the images")
-    scale_jitter: float = _option(0.0, "zoom drawn log-uniformly from 1/(1+s) to 1+s")
+    scale_jitter: float = _option(0.0, "zoom drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=4)
     # optimisation
-    epochs: int = _option(24, "passes over the training rows")
-    batch_size: int = _option(64, "images per optimiser step, over all processes and accumulation steps")
-    accumulate: int = _option(1, "forward passes per optimiser step")
+    epochs: int = _option(24, "passes over the training rows", low=1, high=100_000)
+    batch_size: int = _option(
+        64, "images per optimiser step, over all processes and accumulation steps", low=1, high=1 << 20
+    )
+    accumulate: int = _option(1, "forward passes per optimiser step", low=1, high=4096)
     optimizer: str = _option("adam", "adam or adamw", choices=("adam", "adamw"))
-    learning_rate: float = _option(1e-3, "peak learning rate, for this batch size")
-    weight_decay: float = _option(0.0, "decoupled decay of weights (not of biases and norms)")
+    learning_rate: float = _option(1e-3, "peak learning rate, for this batch size", low=0, high=100)
+    weight_decay: float = _option(0.0, "decoupled decay of weights (not of biases and norms)", low=0, high=10)
     schedule: str = _option("constant", "constant or cosine to zero", choices=("constant", "cosine"))
-    warmup: float = _option(0.0, "share of all steps over which the learning rate rises from zero")
-    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
-    ema: float = _option(0.0, "decay of the weights' running average that is evaluated and saved; 0: none")
-    clip_norm: float = _option(0.0, "largest gradient norm; 0: no clipping")
+    warmup: float = _option(0.0, "share of all steps over which the learning rate rises from zero", low=0, high=1)
+    label_smoothing: float = _option(0.0, "share of the target spread over all classes", low=0, high=0.99)
+    ema: float = _option(
+        0.0, "decay of the weights' running average that is evaluated and saved; 0: none", low=0, high=0.999999
+    )
+    clip_norm: float = _option(0.0, "largest gradient norm; 0: no clipping", low=0, high=1000000000.0)
     # machine
     precision: str = _option(
         "no", "no, bf16, fp16, or auto: bf16 where the accelerator has it", choices=("no", "auto", "bf16", "fp16")
     )
     compile: bool = _option(False, "torch.compile the network")
     sync_batch_norm: bool = _option(False, "batch-norm statistics over all processes (GPUs)")
-    seed: int = _option(0, "seed of the initialisation, the order, the augmentation and dropout")
+    seed: int = _option(
+        0, "seed of the initialisation, the order, the augmentation and dropout", low=0, high=2**63 - 1
+    )
     # run
-    bn_batches: int = _option(20, "batches that re-estimate batch-norm statistics before each evaluation; 0: never")
-    evaluate_every: int = _option(1, "epochs between evaluations (the last is always evaluated)")
+    bn_batches: int = _option(
+        20, "batches that re-estimate batch-norm statistics before each evaluation; 0: never", low=0, high=100_000
+    )
+    evaluate_every: int = _option(1, "epochs between evaluations (the last is always evaluated)", low=1, high=100_000)
     export: str = _option("last", "weights of OUTPUT/model: last or best", choices=("last", "best"))
-    checkpoint_every: int = _option(0, "steps between checkpoints; 0: at the end of each epoch", free=True)
-    keep: int = _option(2, "newest checkpoints kept, beside the best", free=True)
+    checkpoint_every: int = _option(
+        0, "steps between checkpoints; 0: at the end of each epoch", free=True, low=0, high=1 << 40
+    )
+    keep: int = _option(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
     trackers: tuple[str, ...] = _option(("tensorboard",), "accelerate trackers: tensorboard, wandb, …", free=True)
 
     def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            value, choices = getattr(self, spec.name), spec.metadata["choices"]
-            if choices and value not in choices:
-                raise InputError(f"{spec.name} is {value!r}: choose {', '.join(choices)}")
-        if self.recipe not in RECIPES:
-            raise InputError(f"recipe is {self.recipe!r}: choose {', '.join(RECIPES)}")
-        for name, low, high in _RANGES:
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name} is {getattr(self, name)}: it must lie between {low:g} and {high:g}")
+        settle(self, name="training")
         if self.pretrained and self.backbone == "efficientnet":
             raise InputError("pretrained needs backbone to name the weights, for example google/efficientnet-b0")
         if self.streaming and (self.cache != "none" or self.sampling != "uniform"):
@@ -112,20 +111,15 @@ class TrainConfig:
         """A configuration from plain values (YAML, JSON), on top of the recipe they name.
 
         Raises:
-            InputError: an unknown key.
+            InputError: an unknown key, or a value of the wrong type or range.
         """
-        known = {spec.name for spec in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(f"unknown training option {unknown}: scripts/train.py --help lists them")
         recipe = values.get("recipe", "published")
-        merged = {**RECIPES.get(recipe, {}), **values}
-        lists = {name: tuple(value) for name, value in merged.items() if isinstance(value, list)}
-        return cls(**{**merged, **lists})
+        defaults = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
+        return build(cls, {**defaults, **values}, name="training")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML and JSON; `from_dict` reads them back."""
-        values = dataclasses.asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return plain(self)
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """Lines `name: recorded → now` for every field that decides the weights and differs from a record."""
@@ -164,11 +158,3 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """Defaults by recipe name; each value that differs from the published training carries its reason."""
-
-_RANGES = (
-    *(("image_size", 16, 4096), ("epochs", 1, 100_000), ("batch_size", 1, 1 << 20), ("accumulate", 1, 4096)),
-    *(("workers", 0, 1024), ("rotation", 0, 360), ("scale_jitter", 0, 4), ("learning_rate", 0, 100)),
-    *(("weight_decay", 0, 10), ("warmup", 0, 1), ("label_smoothing", 0, 0.99), ("ema", 0, 0.999999)),
-    *(("clip_norm", 0, 1e9), ("bn_batches", 0, 100_000), ("evaluate_every", 1, 100_000), ("keep", 1, 1000)),
-    *(("checkpoint_every", 0, 1 << 40), ("seed", 0, 2**63 - 1)),
-)

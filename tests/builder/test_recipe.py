@@ -73,7 +73,7 @@ def test_overrides_take_the_type_of_their_field_and_are_spelled_in_the_name():
         ("full_decode", "1", "wrong type"),
         ("rgb", "average", "choose one of unit-bytes, mean"),
         ("low", "99.95", "need 0 <= low < high <= 100"),
-        ("crop_scales", "[0.75]", r"must lie in \(0, 1/2\]"),
+        ("crop_scales", "[0.75]", r"must lie in \(0, 0.5\]"),
         ("crops_wanted", "[[0, 4], [10, 1]]", "must fall"),
         ("crops_wanted", "[[10, 1]]", "must fall from the largest class size to 0"),
         ("crops_wanted", "[[0, 5]]", "four windows"),
