@@ -5,9 +5,15 @@ A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked a
 case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
 """
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import re
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +30,8 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
+_WORKBOOK = "[Content_Types].xml"
+_PACKED_ENDS = ("", ".gz", ".zip", ".bz2", ".xz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +112,8 @@ class Source:
 class Archive:
     """The unpacked files of one source below `raw/<dir_name>`, listed once, found without regard to letter case.
 
-    Archives unpacked one folder deeper than documented are found: a documented path matches the end of a real one.
+    Archives unpacked some folders deeper than documented are found: a documented path matches the end of a real one.
+    Where a source says so, folders in front of a documented path may be missing, too.
     """
 
     def __init__(self, root: Path, source: Source):
@@ -180,14 +189,25 @@ class Archive:
                     holders[part].append(prefix)
         return holders
 
-    def find(self, relative: str) -> str | None:
+    def find(self, relative: str, *, last: int | None = None) -> str | None:
         """The real path of a documented one: same path in any letter case, or the same path some folders deeper.
 
-        None when there is no such file, or when several folders hold one and none stands at the documented place.
+        Args:
+            relative: the documented path, `/`-separated.
+            last: how many of its last folders tell it from other files; those in front may be missing. None for all.
+
+        Returns:
+            None when there is no such file, or when several folders hold one and none stands at the documented place.
         """
         if relative in self.known:
             return relative
-        wanted = relative.lower()
+        *folders, name = relative.lower().split("/")
+        for cut in range(1 + (0 if last is None else max(len(folders) - last, 0))):
+            if found := self._find_end("/".join([*folders[cut:], name])):
+                return found
+        return None
+
+    def _find_end(self, wanted: str) -> str | None:
         if wanted in self._by_lower:
             return self._by_lower[wanted]
         top, slash, _ = wanted.partition("/")
@@ -198,23 +218,40 @@ class Archive:
             candidates = [self._by_lower[name] for name in deeper if name in self._by_lower]
         return candidates[0] if len(candidates) == 1 else None
 
+    def find_table(self, relative: str) -> str | None:
+        """The real path of a table or list: its folders may be missing, and it may be compressed."""
+        names = (relative + end for end in _PACKED_ENDS)
+        return next((found for name in names if (found := self.find(name, last=0))), None)
+
+    def content(self, found: str) -> bytes:
+        """The bytes of a table or list, unpacked when they are compressed, whatever its name says.
+
+        Raises:
+            InputError: it cannot be read or unpacked, or a zip holds several files.
+        """
+        path = inside(self.root, found)
+        try:
+            return _unpacked(path.read_bytes())
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self.source.dir_name}: cannot read {path}: {error}. Download it again") from error
+
     def table(self, relative: str, *, columns: Sequence[str], **read_csv: Any) -> pd.DataFrame:
         """Read a metadata table as text: every cell a stripped string, empty when missing.
 
         Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, Latin-1, a trailing comma, compression
-        (`<name>.gz`, `.zip`) and Excel workbooks are handled.
+        (under any name) and Excel workbooks are handled.
 
         Raises:
             InputError: the table or one of `columns` is missing, or it cannot be decoded.
         """
-        found = next((real for end in ("", ".gz", ".zip") if (real := self.find(relative + end))), None)
+        found = self.find_table(relative)
         if found is None:
             raise InputError(
                 f"{self.source.dir_name}: {relative} is not below {self.root}. {self.source.download}".rstrip()
             )
         path = inside(self.root, found)
         try:
-            table = _read_table(path, read_csv)
+            table = _read_table(self.content(found), read_csv)
         except (ValueError, OSError) as error:
             raise InputError(f"{self.source.dir_name}: cannot read {path}: {error}") from error
         table.columns = [str(name).strip() for name in table.columns]
@@ -241,17 +278,39 @@ def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict
     return found
 
 
-def _read_table(path: Path, read_csv: dict[str, Any]) -> pd.DataFrame:
+def _unpacked(content: bytes) -> bytes:
+    """By content, not by name: browsers and mirrors unpack `.gz` on the way and leave the suffix, or drop it."""
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    if content.startswith(b"BZh"):
+        return bz2.decompress(content)
+    if content.startswith(b"\xfd7zXZ\x00"):
+        return lzma.decompress(content)
+    if content.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+            if _WORKBOOK in names:
+                return content
+            if len(names) != 1:
+                raise ValueError(f"the zip holds {len(names)} files, not one: unpack it here")
+            return archive.read(names[0])
+    return content
+
+
+def _is_workbook(content: bytes) -> bool:
+    return content.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04"))  # .xls, .xlsx
+
+
+def _read_table(content: bytes, read_csv: dict[str, Any]) -> pd.DataFrame:
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False}
-    if path.suffix.lower() in {".xls", ".xlsx"}:
-        return pd.read_excel(path, engine="calamine", **options)  # reads both formats; pandas drops xlrd
+    if _is_workbook(content):
+        return pd.read_excel(io.BytesIO(content), engine="calamine", **options)  # both formats; pandas drops xlrd
     options |= {"index_col": False} | read_csv
-    with open(path, "rb") as handle:
-        utf16 = handle.read(2) in {b"\xff\xfe", b"\xfe\xff"}
+    utf16 = content[:2] in {b"\xff\xfe", b"\xfe\xff"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ParserWarning)  # rows that end in a comma have one cell more than the heading
         try:
-            table = pd.read_csv(path, encoding="utf-16" if utf16 else "utf-8-sig", **options)
+            table = pd.read_csv(io.BytesIO(content), encoding="utf-16" if utf16 else "utf-8-sig", **options)
         except UnicodeDecodeError:
-            table = pd.read_csv(path, encoding="latin-1", **options)
+            table = pd.read_csv(io.BytesIO(content), encoding="latin-1", **options)
     return table.fillna("")  # rows that are too short

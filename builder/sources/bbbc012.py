@@ -14,7 +14,7 @@ STAINS = {"1": "brightfield", "2": "intestine", "3": "pharynx"}
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """File names give well and channel; a plate map (columns well, phenotype), where one is there, the phenotype."""
     phenotypes: dict[str, str] = {}
-    if archive.find(PLATE_MAP):
+    if archive.find_table(PLATE_MAP):
         table = archive.table(PLATE_MAP, columns=["well", "phenotype"])
         phenotypes = keyed(map(well_name, table["well"]), table["phenotype"], table=PLATE_MAP)
     pattern = r"(?P<plate>101210oraneplt1)_(?P<well>[a-p]\d\d)_w(?P<channel>[123])_\[?[0-9a-f-]*\]?\.tiff?"

@@ -14,7 +14,7 @@ SHOWN = {"1": ("fkhr", "cell body"), "2": ("nucleus", "nucleus")}
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """File names give channel and well; the plate map, where it is there, the compound."""
-    treatments = _plate_map(archive) if archive.find(PLATE_MAP) else {}
+    treatments = _plate_map(archive) if archive.find_table(PLATE_MAP) else {}
     pattern = r"channel(?P<channel>[12])-(?P<number>\d\d)-(?P<row>[a-h])-(?P<column>\d\d)\.(?:bmp|tiff?)"
     for file, name in matching(archive, pattern):
         well = well_name(name["row"] + name["column"])

@@ -23,7 +23,7 @@ FILE_COLUMNS = {"w1": "OrigHoechst", "w2": "OrigER", "w3": "OrigSyto", "w4": "Or
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """The set's own image table names every file; without it, file names are joined to IDR's library of the plates."""
-    return _by_image_table(archive) if archive.find(IMAGES) else _by_library(archive)
+    return _by_image_table(archive) if archive.find_table(IMAGES) else _by_library(archive)
 
 
 def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
@@ -46,6 +46,7 @@ def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
             yield Skipped("/".join((plate, well, *names)), "broken_row", f"a line of {IMAGES} lacks cells")
             continue
         files = [f"BBBC022_v1_images_{plate}{c}/{name}" for c, name in zip(STAINS, names, strict=True)]
+        files = [archive.find(file, last=0) or file for file in files]  # the microscope's names are unique
         yield _field(files, plate, well, site[1], compound, role)
 
 

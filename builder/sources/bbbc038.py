@@ -28,7 +28,7 @@ SOURCE = Source(
     microscopy="brightfield/fluorescence",  # either, unknown per image
     stains={"": "nucleus"},
     scan=by_name(
-        r"(?P<stage>stage1_train|stage1_test|stage2_test_final)/(?P<id>[0-9a-f]+)/images/(?P=id)\.png", _field
+        r"(?P<id>[0-9a-f]{32,})/images/(?P=id)\.png", _field
     ),
     kind="folders",
     download=download(

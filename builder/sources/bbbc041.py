@@ -23,6 +23,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
                 boxes = [(_region(box["bounding_box"], shape), box["category"]) for box in entry["objects"]]
             except (KeyError, TypeError, AttributeError) as error:
                 raise InputError(f"bbbc041: {listed} lacks {error} in an entry; is it the list of BBBC041?") from error
+            file = archive.find(f"malaria/{image}", last=0) or f"malaria/{image}"
             for number, (region, category) in enumerate(boxes, start=1):
                 key = f"{image.rpartition('/')[2].rpartition('.')[0]}_{number}"
                 if region[0] >= region[1] or region[2] >= region[3]:
@@ -30,7 +31,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
                     continue
                 yield Field(
                     key=key,
-                    files=[f"malaria/{image}"],
+                    files=[file],
                     channels=["brightfield"],
                     cell_type=category,
                     region=region,
@@ -39,11 +40,11 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
 
 
 def _entries(archive: Archive, listed: str) -> list[dict[str, Any]]:
-    found = archive.find(listed) or archive.find(listed.rpartition("/")[2])
+    found = archive.find_table(listed)
     if found is None:
         raise InputError(f"bbbc041: {listed} is not below {archive.root}. {archive.source.download}")
     try:
-        return list(json.loads(inside(archive.root, found).read_text(encoding="utf-8-sig")))
+        return list(json.loads(archive.content(found).decode("utf-8-sig")))
     except (OSError, ValueError) as error:
         raise InputError(f"bbbc041: cannot read {archive.root / found}: {error}") from error
 

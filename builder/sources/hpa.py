@@ -22,9 +22,13 @@ def rows(
     """
     for image, shown in labels.items():
         for colour in STAINS:
-            yield _row(f"train/{image}_{colour}.png", image, colour, shown, cell_type)
-    for file, name in matching(archive, r"test/(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"):
-        yield _row(file, name["id"], name["colour"], (), cell_type)
+            file = f"train/{image}_{colour}.png"
+            yield _row(archive.find(file, last=0) or file, image, colour, shown, cell_type)
+    # The zips of the images have no folder inside: some unpack both into one.
+    known = {image.lower() for image in labels}
+    for file, name in matching(archive, r"(?:(?P<set>[^/]+)/)?(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"):
+        if name["set"] != "train" and name["id"] not in known:
+            yield _row(file, name["id"], name["colour"], (), cell_type)
 
 
 def _row(file: str, image: str, colour: str, shown: tuple[str, ...], cell_type: str | None) -> Field:

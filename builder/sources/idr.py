@@ -5,9 +5,10 @@ sometimes compressed, and `…-plates.tsv`, which maps plate names to folders be
 Older tables carry ` %% url=…` behind column names; blanks before brackets come and go.
 """
 
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -115,22 +116,24 @@ def column_names(archive: Archive, found: str) -> list[str]:
 
 def _header(archive: Archive, found: str, separator: str | None) -> tuple[list[str], str]:
     """Names of the columns, and the separator: the given one, or a comma unless it leaves tabs inside the names."""
-    path = inside(archive.root, found)
-    names = _names(archive, path, separator or ",")
+    content = archive.content(found)
+    names = _names(archive, found, content, separator or ",")
     if separator is None and any("\t" in name for name in names):
-        return _names(archive, path, "\t"), "\t"
+        return _names(archive, found, content, "\t"), "\t"
     return names, separator or ","
 
 
-def _names(archive: Archive, path: Path, separator: str) -> list[str]:
+def _names(archive: Archive, found: str, content: bytes, separator: str) -> list[str]:
+    where = f"{archive.source.dir_name}: cannot read {inside(archive.root, found)}"
     for encoding in ("utf-8-sig", "utf-16", "latin-1"):
         try:
-            return [str(name) for name in pd.read_csv(path, sep=separator, nrows=0, encoding=encoding).columns]
+            header = pd.read_csv(io.BytesIO(content), sep=separator, nrows=0, encoding=encoding)
+            return [str(name) for name in header.columns]
         except UnicodeError:  # utf-16 without its mark, too
             continue
         except (ValueError, OSError) as error:
-            raise InputError(f"{archive.source.dir_name}: cannot read {path}: {error}") from error
-    raise InputError(f"{archive.source.dir_name}: cannot read {path}: no text encoding fits")
+            raise InputError(f"{where}: {error}") from error
+    raise InputError(f"{where}: no text encoding fits")
 
 
 def plain_column(name: str) -> str:
@@ -162,7 +165,7 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
     found = search_table(archive, [f"{screen}-plates"])
     if found is None:
         return {}
-    text = inside(archive.root, found).read_text(encoding="utf-8-sig", errors="replace")
+    text = archive.content(found).decode("utf-8-sig", errors="replace")
     folders = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]

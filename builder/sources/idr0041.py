@@ -35,7 +35,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
     table = rows(archive)
     table = unique_rows(table, ["path"])
     for gene, assay, path in zip(table["gene"], table["assay"], table["path"], strict=True):
-        found = archive.find(path)
+        found = archive.find(path, last=3)  # assay, cell and kind of image
         if found is None:
             yield Skipped(path, "no_image_file")
             continue

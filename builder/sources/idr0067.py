@@ -64,7 +64,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
 
 
 def _find(archive: Archive, files: dict[str, list[str]], folder: str, image: str) -> str | None:
-    if found := archive.find(f"{folder.strip('/')}/{image}".lstrip("/")):
+    if found := archive.find(f"{folder.strip('/')}/{image}".lstrip("/"), last=1):
         return found
     same_name = files.get(image.lower(), [])
     return same_name[0] if len(same_name) == 1 else None

@@ -12,7 +12,7 @@ from .plates import OPERETTA, View, group_wells, join_wells, operetta_well
 
 CORRECTED = "_illum_corrected"
 VISIBLE = ("nucleus", "er", "nucleoli", "rna", "actin", "golgi", "cell membrane", "mitochondria")
-_PLATE = re.compile(r"(sq\d{8})(?![0-9])[^/]*", re.IGNORECASE)
+_PLATE = re.compile(r"(?P<plate>sq\d{8})(?![0-9])(?P<measured>__)?", re.IGNORECASE)
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -34,26 +34,33 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Wells are joined by plate folder and the row and column in the name; nine positions each."""
-    # The originals, or the corrected copies where they are all there is.
-    folders = {name.rpartition("/")[0] for name in archive.images}
-    used = "original" if any(_version(folder) == "original" for folder in folders) else "corrected"
+    # Of each plate the originals, or the corrected copies where they are all there is of it.
+    versions: dict[str, set[str]] = {}
+    for folder in sorted({name.rpartition("/")[0] for name in archive.images}):
+        if found := _version(folder):
+            versions.setdefault(found[0], set()).add(found[1])
+    used = {plate: max(kinds) for plate, kinds in versions.items()}  # "original" sorts behind "corrected"
 
     def plate_of(folder: str) -> str | None:
-        match = _PLATE.search(folder)
-        return match[1] if match and _version(folder) == used else None
+        found = _version(folder)
+        return found[0] if found and used[found[0]] == found[1] else None
 
     images = group_wells(archive, OPERETTA, plate_of, well=operetta_well)
     yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_visible": VISIBLE})])
     for image in archive.images:
-        if _version(image.rpartition("/")[0]) not in (None, used):
-            yield Skipped(image, "other_version", f"the {used} image of this plate is used")
+        found = _version(image.rpartition("/")[0])
+        if found and used[found[0]] != found[1]:
+            yield Skipped(image, "other_version", f"the {used[found[0]]} images of plate {found[0]} are used")
 
 
 @cache
-def _version(folder: str) -> str | None:
-    if not _PLATE.search(folder):
+def _version(folder: str) -> tuple[str, str] | None:
+    """Plate and version of a folder: measurements carry their time, corrected copies the plate's name alone."""
+    match = _PLATE.search(folder)
+    if match is None:
         return None
-    return "corrected" if "illum" in folder.lower() else "original"
+    original = match["measured"] and "illum" not in folder.lower()
+    return match["plate"].upper(), "original" if original else "corrected"
 
 
 SOURCE = Source(
@@ -76,5 +83,5 @@ SOURCE = Source(
         Count("cell_type", 3, "table"),
         Count("gene", 58, "table"),
     ),
-    notes="Of originals and illumination-corrected copies the originals are used. cell_visible is inferred.",
+    notes="Of a plate's originals and illumination-corrected copies the originals are used. cell_visible is inferred.",
 )

@@ -236,10 +236,13 @@ def plate_folders(plates: Sequence[str], documented: Mapping[str, str] | None = 
 
     Args:
         plates: names of the plates; a folder of that name holds the plate.
-        documented: folder → plate where the two differ; found anywhere in a path, the deepest and longest first.
+        documented: folder → plate where the two differ; found anywhere in a path, the deepest and longest first. Of a
+            folder that is documented with its parents, the last parts are enough where they name one plate only.
     """
     folders = {path.strip("/").lower(): plate for path, plate in (documented or {}).items()}
     folders |= {plate.lower(): plate for plate in plates if plate.lower() not in folders}
+    for end, plate in _ends(folders).items():
+        folders.setdefault(end, plate)
 
     def plate_of(folder: str) -> str | None:
         parts = folder.lower().split("/")
@@ -247,3 +250,17 @@ def plate_folders(plates: Sequence[str], documented: Mapping[str, str] | None = 
         return next((folders[tail] for tail in tails if tail in folders), None)
 
     return plate_of
+
+
+def _ends(folders: Mapping[str, str]) -> dict[str, str]:
+    """Last parts of the documented folders that one plate alone has, so that downloads without the parents are read.
+
+    A name that also stands in the middle of a path (`images`, `01_batch`) names no plate.
+    """
+    plates: dict[str, set[str]] = {}
+    parents = {part for path in folders for part in path.split("/")[:-1]}
+    for path, plate in folders.items():
+        parts = path.split("/")
+        for start in range(1, len(parts)):
+            plates.setdefault("/".join(parts[start:]), set()).add(plate)
+    return {end: owners.pop() for end, owners in plates.items() if len(owners) == 1 and end not in parents}

@@ -38,9 +38,7 @@ def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.D
 
 def table_path(archive: Archive, relative: str) -> str | None:
     """The documented table where it is, without its documented folder, or compressed; None where it is absent."""
-    names = (relative, relative.rpartition("/")[2])
-    found = (archive.find(name + suffix) for name in names for suffix in ("", ".gz", ".zip"))
-    return next((name for name in found if name), None)
+    return archive.find_table(relative)
 
 
 def place(table: pd.DataFrame) -> dict[str, pd.Series]:
