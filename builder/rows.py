@@ -122,6 +122,8 @@ class _Rows:
         for image in self.archive.images:
             if image not in self._used:
                 self._reject(image, "image_without_row", "")
+        for item in self.archive.unread:
+            self._reject(item.key, item.reason, item.detail)
         for link in sorted(self.archive.links_out - self._used):
             self._reject(link, "outside_root", "a symbolic link")
         self._flush()

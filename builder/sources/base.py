@@ -129,6 +129,11 @@ class Archive:
         return tuple(sorted(self._walked[0]))
 
     @cached_property
+    def unread(self) -> tuple[Skipped, ...]:
+        """What could not be listed: folders without permission, links in a circle, names that are no UTF-8."""
+        return tuple(self._walked[2])
+
+    @cached_property
     def links_out(self) -> frozenset[str]:
         """Symbolic links below the root whose target is outside it; never read."""
         return frozenset(self._walked[1])
@@ -143,23 +148,39 @@ class Archive:
         return tuple(name for name in images if not ignored(name.lower()))
 
     @cached_property
-    def _walked(self) -> tuple[list[str], list[str]]:
-        base = self.root.resolve()
-        found, links_out, folders = [], [], [""]
+    def _walked(self) -> tuple[list[str], list[str], list[Skipped]]:
+        base = os.path.realpath(self.root)
+        found, links_out, unread, folders = [], [], [], [""]
         while folders:
             prefix = folders.pop()
-            with os.scandir(self.root / prefix) as entries:
-                for entry in entries:
-                    if entry.name.lower() in _JUNK:
-                        continue
-                    relative = prefix + entry.name
-                    if entry.is_symlink() and base not in Path(entry.path).resolve().parents:
-                        links_out.append(relative)
-                    elif entry.is_dir(follow_symlinks=False):
-                        folders.append(relative + "/")
-                    elif entry.is_file():
-                        found.append(relative)
-        return found, links_out
+            try:
+                with os.scandir(self.root / prefix) as listed:
+                    entries = sorted(listed, key=lambda entry: entry.name)
+            except OSError as error:
+                if not prefix:
+                    raise InputError(f"{self.source.dir_name}: cannot list {self.root}: {error}") from error
+                unread.append(Skipped(prefix.rstrip("/"), "unreadable_folder", error.strerror or ""))
+                continue
+            for entry in entries:
+                if entry.name.lower() in _JUNK:
+                    continue
+                relative = prefix + entry.name
+                if not _is_text(entry.name):
+                    shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
+                    unread.append(Skipped(shown, "name_not_utf8", "rename it to what the table says"))
+                elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(base + os.sep):
+                    links_out.append(relative)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(relative + "/")
+                else:
+                    try:
+                        if entry.is_file():
+                            found.append(relative)
+                        elif entry.is_symlink() and not os.path.exists(entry.path):
+                            unread.append(Skipped(relative, "broken_link", "nothing is at its end"))
+                    except OSError as error:  # a link that leads to itself
+                        unread.append(Skipped(relative, "broken_link", error.strerror or ""))
+        return found, links_out, unread
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -262,6 +283,15 @@ class Archive:
                 "Is it the table of this source?"
             )
         return table[list(columns)].apply(lambda values: values.str.strip())
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name is UTF-8: Python smuggles other bytes in as surrogates, which no table can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict[_Key, _Value]:

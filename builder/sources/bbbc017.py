@@ -20,7 +20,8 @@ NEGATIVE = {"shluc", "pgk-gfp", "lacz"}
 
 def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Files of a field are those that differ in the channel digit; the folder's last three digits are the plate."""
-    genes = _genes(archive)
+    genes, odd = _genes(archive)
+    yield from odd
     fields: dict[tuple[str, str], tuple[str, re.Match[str]]] = {}
     for file, name in matching(archive, NAME):
         fields.setdefault((name["folder"], name["stem"]), (file, name))
@@ -43,10 +44,14 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         )
 
 
-def _genes(archive: Archive) -> dict[tuple[int, str], str]:
+def _genes(archive: Archive) -> tuple[dict[tuple[int, str], str], list[Skipped]]:
+    """Plate and well → gene, and the rows whose plate is no number."""
     table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
-    plates = map(int, table["384-Plate#"])
-    return keyed(zip(plates, map(well_name, table["384-well"]), strict=True), table["gene name"], table=LIBRARY)
+    numbered = table["384-Plate#"].str.isdecimal()
+    odd = [Skipped("/".join(cells), "plate_is_no_number", LIBRARY) for cells in table[~numbered].to_numpy().tolist()]
+    table = table[numbered]
+    plates, wells = map(int, table["384-Plate#"]), map(well_name, table["384-well"])
+    return keyed(zip(plates, wells, strict=True), table["gene name"], table=LIBRARY), odd
 
 
 SOURCE = Source(

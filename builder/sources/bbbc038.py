@@ -27,9 +27,7 @@ SOURCE = Source(
     organism="human|mouse|fly",
     microscopy="brightfield/fluorescence",  # either, unknown per image
     stains={"": "nucleus"},
-    scan=by_name(
-        r"(?P<id>[0-9a-f]{32,})/images/(?P=id)\.png", _field
-    ),
+    scan=by_name(r"(?P<id>[0-9a-f]{32,})/images/(?P=id)\.png", _field),
     kind="folders",
     download=download(
         "BBBC038",

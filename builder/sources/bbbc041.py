@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
 
 from .base import Archive, Count, Field, Skipped, Source
 from .bbbc import DATABASE, LJOSA, download, link

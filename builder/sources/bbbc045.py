@@ -32,7 +32,8 @@ SOURCE = Source(
     microscopy="fluorescence|brightfield|darkfield",
     stains={},
     scan=by_name(
-        r"stained_montages/(?P<path>(?P<donor>(?!stained_montages/)[^/]+)/(?:[^/]+/)*[^/]*ch(?P<channel>\d+)[^/]*)\.tiff?", _field
+        r"stained_montages/(?P<path>(?P<donor>(?!stained_montages/)[^/]+)/(?:[^/]+/)*[^/]*ch(?P<channel>\d+)[^/]*)\.tiff?",
+        _field,
     ),
     kind="folders",
     download=download(

@@ -26,7 +26,9 @@ def rows(
             yield _row(archive.find(file, last=0) or file, image, colour, shown, cell_type)
     # The zips of the images have no folder inside: some unpack both into one.
     known = {image.lower() for image in labels}
-    for file, name in matching(archive, r"(?:(?P<set>[^/]+)/)?(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"):
+    for file, name in matching(
+        archive, r"(?:(?P<set>[^/]+)/)?(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"
+    ):
         if name["set"] != "train" and name["id"] not in known:
             yield _row(file, name["id"], name["colour"], (), cell_type)
 

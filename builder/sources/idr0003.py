@@ -10,9 +10,10 @@ from . import idr
 from .base import Archive, Count, Field, Skipped, Source
 from .plates import View, group_wells, join_wells, padded_well, plate_folders, well_number
 
-# The exact form of the stems is not documented: a well (A01) or a running number (W00001), then perhaps a position.
+# The exact form of the stems is not documented: a well (A01), a running number (W00001) or both, as ScanR microscopes
+# write them (A1--W00001--P00002--Z00000--T00000--GFP), then perhaps a position.
 NAME = re.compile(
-    r"(?:[^/]*?(?<![a-z0-9])(?:(?P<well>[a-p]\d{1,2})|W(?P<number>\d+))(?!\d))(?:\D*?(?P<site>\d+))?[^/]*?"
+    r"(?:[^/]*?(?<![a-z0-9])(?:(?P<well>[a-p]\d{1,2})(?:--W\d+)?|W(?P<number>\d+))(?!\d))(?:\D*?(?P<site>\d+))?[^/]*?"
     r"--(?P<channel>GFP|Cherry|Transmit)\.tiff?",
     re.IGNORECASE,
 )

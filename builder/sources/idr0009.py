@@ -10,8 +10,12 @@ from .base import Archive, Count, Field, Skipped, Source
 from .plates import View, group_wells, join_wells, plate_folders, well_number
 
 NAME = re.compile(
-    r"--W(?P<number>\d+)--P(?P<site>\d+)--Z\d+--T\d+--(?P<channel>nucleus-dapi|pm-647|vsvg-cfp)\.tiff?", re.IGNORECASE
+    r"[^/]*--W(?P<number>\d+)--P(?P<site>\d+)--Z\d+--T\d+--(?P<channel>(?:nucleus-)?dapi|(?:pm-)?647|(?:vsvg-)?cfp)"
+    r"\.tiff?",
+    re.IGNORECASE,
 )
+# Some plates were saved under the dyes alone.
+DYES = {"dapi": "nucleus-dapi", "647": "pm-647", "cfp": "vsvg-cfp"}
 PHENOTYPES = ("strong inhibition of secretion", "mild inhibition of secretion", "enhanced secretion")
 
 
@@ -45,7 +49,13 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
     """Wells are joined by plate folder and the running number of the well."""
     table = rows(archive)
     plate_of = plate_folders(table["plate"].unique().tolist())
-    images = group_wells(archive, NAME, plate_of, well=lambda match: well_number(int(match["number"])))
+    images = group_wells(
+        archive,
+        NAME,
+        plate_of,
+        well=lambda match: well_number(int(match["number"])),
+        channel=lambda name: DYES.get(name, name),
+    )
     labels = {"cell_type": "hela", "cell_visible": ("nucleus", "cell membrane")}
     yield from join_wells(table, images, [View(SOURCE.stains, labels)])
 

@@ -16,18 +16,22 @@ from .base import Archive, Count, Field, Skipped, Source
 from .plates import INCELL, View, group_wells, incell_well, join_wells, plate_folders
 
 _TABLE = re.compile(r"(?:.*/)?(pgpc_lopac_well_annotation|changed_lopac3_384[^/]*)\.txt(\.gz|\.zip)?", re.IGNORECASE)
-# Genotypes in the order of X, from the plates file. Of the lines' own codes only those of the parents are known.
-LINES = (
-    *(
-        "hct116 akt1-/- akt2-/-",
-        "hct116 mek2-/-",
-        "hct116 akt1-/-",
-        "hct116 ctnnb1 mt-/wt+",
-        "par007",
-        "hct116 p53-/-",
-    ),
-    *("hct116 pten-/-", "hct116 pi3kca mt-/wt+", "hct116 kras mt-/wt+", "hct116 bax-/-", "hct116 mek1-/-", "par001"),
-)
+# Codes of the supplier and genotypes in the order of X: PGPC, vignettes/src/ImageAndDataProcessing.Rnw, `line`, whose
+# start plates are 1, 5, 9 and so on. The codes are the labels, as published.
+LINES = {
+    "02-006": "AKT1-/- & AKT2-/-",
+    "02-031": "MEK2-/-",
+    "02-004": "AKT1-/-",
+    "104-009": "CTNNB1 mt-/wt+",
+    "par007": "second parental line",
+    "104-001": "P53-/-",
+    "104-004": "PTEN-/-",
+    "104-007": "PI3KCA mt-/wt+",
+    "104-008": "KRAS mt-/wt+",
+    "02-008": "BAX-/-",
+    "02-030": "MEK1-/-",
+    "par001": "first parental line",
+}
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -102,7 +106,9 @@ SOURCE = Source(
         Count("cell_type", 12, "reference"),
     ),
     notes=(
-        "No derivatives: images made from this source may not be shared. Plate formula inferred; genotypes stand for "
-        "ten of the twelve line codes. The authors' list of wrong dilutions is not applied, as published."
+        "No derivatives: images made from this source may not be shared. Plate formula inferred. The lines, with their "
+        "genotypes from the PGPC vignette: "
+        + ", ".join(f"{code} {genotype}" for code, genotype in LINES.items())
+        + ". The authors' list of wrong dilutions is not applied, as published."
     ),
 )

@@ -21,6 +21,15 @@ from .stacks import tiff_planes
 _OPERA = re.compile(r"(\d{3})(\d{3})(\d*)")
 _NAMED = re.compile(r"(vamp1?_deg.*?)__(.*?)__([a-p]\d{1,2})(?:__.*|$)", re.IGNORECASE)
 SCREENS = ("screenA", "screenB")
+# Folders and tables that differ by more than signs, from idr0072-screenB-plates.tsv; letters of the one, of the other.
+SPELLED = {
+    "20151030plate116meas02": "20151030plate116meas01",
+    "20151030plate117meas01": "20151020plate117meas01",
+    "vampdegbin1pl7320150527meas01": "vampdegbin1pl7320140527meas01",
+    "vampdegbin1pl7420140603meas01": "vampdegbinpl7420140603meas01",
+    "vampdegpl67bin120140415meas01": "vampdegpl6720140415meas01",
+    "vampdegpl68bin120140415meas01": "vampdegpl6820140415meas01",
+}
 Labels = dict[str, Any]
 
 
@@ -48,7 +57,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         wells.setdefault((row["plate"], row["well"]), []).append({str(name): cell for name, cell in row.items()})
     plates = {_letters(plate): plate for plate, _ in wells}
     server = {path: plate for screen in SCREENS for path, plate in idr.server_folders(archive, screen=screen).items()}
-    documented = plate_folders([], {path: plates.get(_letters(plate), plate) for path, plate in server.items()})
+    documented = plate_folders((), {path: plates.get(_letters(plate), plate) for path, plate in server.items()})
     folders: dict[str, str | None] = {}
     seen = set()
     for path in archive.images:
@@ -108,9 +117,18 @@ def _plate_of(folder: str, plates: dict[str, str]) -> str | None:
     # A measurement is a folder of its own (`<plate>/Meas_01`) or a part of the name (`<plate>_Meas_01`).
     for end in range(len(parts), 0, -1):
         for first in (end - 1, end - 2):
-            if first >= 0 and (plate := plates.get(_letters("".join(parts[first:end])))):
+            letters = _letters("".join(parts[max(first, 0) : end]))
+            if first >= 0 and (plate := plates.get(SPELLED.get(letters, letters))):
                 return plate
-    return None
+    # Some folders leave the measurement out: they hold the plate's only one.
+    measured = re.compile(r"meas[ _]?\d+", re.IGNORECASE)
+    if any(measured.search(part) for part in parts):
+        return None
+    only: dict[str, str | None] = {}
+    for letters, plate in plates.items():
+        stem = re.sub(r"meas\d+$", "", letters)
+        only[stem] = None if stem in only else plate
+    return next((plate for part in reversed(parts) if (plate := only.get(_letters(part)))), None)
 
 
 def _letters(plate: str) -> str:

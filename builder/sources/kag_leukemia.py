@@ -17,7 +17,9 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         yield _labelled(file, name["stem"])
     validation = {
         int(name["number"]): file
-        for file, name in matching(archive, r"(?:validation_data/(?:[^/]+/)?|c-nmc_test_prelim_phase_data/)(?P<number>\d+)\.bmp")
+        for file, name in matching(
+            archive, r"(?:validation_data/(?:[^/]+/)?|c-nmc_test_prelim_phase_data/)(?P<number>\d+)\.bmp"
+        )
     }
     names = _validation_names(archive) if validation else {}
     for number, file in sorted(validation.items()):
@@ -25,7 +27,9 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
             yield _labelled(file, names[number])
         else:
             yield Skipped(file, "no_row", f"{LABELS} has no row for {number}.bmp")
-    for file, name in matching(archive, r"(?:testing_data/(?:[^/]+/)?|c-nmc_test_final_phase_data/)(?P<number>\d+)\.bmp"):
+    for file, name in matching(
+        archive, r"(?:testing_data/(?:[^/]+/)?|c-nmc_test_final_phase_data/)(?P<number>\d+)\.bmp"
+    ):
         yield Field(
             key=f"testing/{int(name['number'])}",
             files=[file],

@@ -121,6 +121,7 @@ def group_wells(
     plate_of: Callable[[str], str | None],
     *,
     well: Callable[[re.Match[str]], str] = padded_well,
+    channel: Callable[[str], str] = str,
 ) -> WellImages:
     """Sort the images of an archive into wells; `annotate` reports those that fit nowhere.
 
@@ -129,6 +130,7 @@ def group_wells(
         pattern: matches a file's name; groups `channel`, optionally `site`, and those that `well` needs.
         plate_of: the plate a folder (relative, `/`-separated) belongs to, or None; asked once for each folder.
         well: the well of a matched name.
+        channel: the channel of a view by its spelling in a name (lower case).
     """
     images = WellImages(pattern)
     wells = images.wells
@@ -148,11 +150,11 @@ def group_wells(
         place = plate, well(match)
         if (sites := wells.get(place)) is None:
             sites = wells[place] = {}
-        number, channel = match.group(*spans)
+        number, spelled = match.group(*spans)
         site = str(int(number)) if spans[0] == "site" and number else "1"
         if (files := sites.get(site)) is None:
             files = sites[site] = {}
-        first = files.setdefault(channel.lower(), path)
+        first = files.setdefault(channel(spelled.lower()), path)
         if first is not path:
             images.repeated.append(Skipped(path, "duplicate_file", f"same field and channel as {first}"))
     return images

@@ -17,10 +17,10 @@ UNTREATED = ("EMPTY", "UNTREATED")
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per site, from `metadata.csv` or else from the competition's four tables."""
-    if rxrx.table_path(archive, METADATA):
+    if archive.find_table(METADATA):
         labels = {"cell_type": "cell_type", "sirna": "sirna", "control": "well_type"}
         table = rxrx.metadata(archive, METADATA, labels)
-    elif any(rxrx.table_path(archive, name) for name in COMPETITION):
+    elif any(archive.find_table(name) for name in COMPETITION):
         table = _competition(archive)
     else:
         raise InputError(
@@ -35,9 +35,7 @@ def _competition(archive: Archive) -> pd.DataFrame:
     wells = []
     for name in COMPETITION:
         own = (["sirna"] if name != "test.csv" else []) + (["well_type"] if "controls" in name else [])
-        wells.append(
-            archive.table(rxrx.table_path(archive, name) or name, columns=["experiment", "plate", "well", *own])
-        )
+        wells.append(archive.table(name, columns=["experiment", "plate", "well", *own]))
     table = pd.concat(wells, ignore_index=True).fillna("")
     # The oldest release numbers the siRNAs; 1138 is the untreated well. Its numbers are not those of sirna_N.
     numbered = table["sirna"].str.isdecimal()

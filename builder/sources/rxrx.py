@@ -31,29 +31,25 @@ def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.D
         labels: our name → column.
     """
     keys = ["experiment", "plate", "well", "site"]
-    table = archive.table(table_path(archive, relative) or relative, columns=[*keys, *labels.values()])
+    table = archive.table(relative, columns=[*keys, *labels.values()])
     renamed = {ours: table[column] for ours, column in labels.items()}
     return pd.DataFrame({**place(table), "site": table["site"], **renamed})
 
 
-def table_path(archive: Archive, relative: str) -> str | None:
-    """The documented table where it is, without its documented folder, or compressed; None where it is absent."""
-    return archive.find_table(relative)
-
-
 def place(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """`plate` (experiment and plate number) and `well` of a table with columns experiment, plate and well."""
+    """`plate` (experiment and plate number), `well`, and `left_out` where the plate is no number."""
     plate = table["experiment"] + "_" + table["plate"]
     return {
         "plate": plate.map({name: _plate_name(*name.rsplit("_", 1)) for name in plate.unique()}),
         "well": table["well"].map({well: well_name(well) for well in table["well"].unique()}),
+        "left_out": table["plate"].str.isdecimal().map({True: "", False: "plate_is_no_number"}),
     }
 
 
 def _plate_name(experiment: str, plate: str) -> str:
     match = _EXPERIMENT.fullmatch(experiment)
     line = f"{match[1]}-{int(match[2]):02d}" if match else experiment
-    return f"{line}_{int(plate)}".upper()
+    return f"{line}_{int(plate) if plate.isdecimal() else plate}".upper()
 
 
 def plate_of(folder: str) -> str | None:

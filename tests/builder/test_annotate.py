@@ -1,6 +1,9 @@
 """The first stage on small archives: what it writes, what it records, what it refuses."""
 
+import gzip
 import json
+import lzma
+import os
 import shutil
 from pathlib import Path
 
@@ -308,3 +311,58 @@ def test_real_archives(real_root, tmp_path):
     assert set(table.get_group("bbbc013")["compound"].dropna()) == {"wortmannin"}
     assert set(table.get_group("bbbc017")["gene"]) == {"phkg2 targeted"}
     assert table.get_group("kag_leukemia")["phenotype"].value_counts().to_dict() == {"leukemia": 4, "wildtype": 3}
+
+
+def test_what_cannot_be_listed_is_recorded_and_the_rest_is_read(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    folder = make(raw, "bbbc013") / "bbbc013"
+    whole = annotate(raw, tmp_path / "whole").kept
+    (folder / "loop.tif").symlink_to("loop.tif")
+    (folder / "gone.tif").symlink_to("nowhere.tif")
+    (folder / "closed").mkdir()
+    with open(os.fsencode(folder) + b"/caf\xe9.tif", "wb"):
+        pass
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("builder.sources.base.os.scandir", refuse)
+    summary = annotate(raw, tmp_path / "out")
+    assert summary.kept == whole
+    assert summary.rejected == {"broken_link": 2, "name_not_utf8": 1, "unreadable_folder": 1}
+    details = pd.read_parquet(tmp_path / "out" / "annotate.rejected.parquet")["detail"]
+    assert {detail.partition(":")[0] for detail in details} == {"loop.tif", "gone.tif", "closed", "caf\\xe9.tif"}
+
+
+def test_a_folder_that_cannot_be_listed_at_all_says_so(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    (raw / "bbbc013").mkdir(parents=True)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builder.sources.base.os.scandir", refuse)
+    with pytest.raises(InputError, match=r"cannot list .*bbbc013.*Permission denied"):
+        annotate(raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_table_packed_under_a_plain_name_is_read(tmp_path, pack):
+    folder = make(tmp_path / "raw", "bbbc013") / "bbbc013"
+    table = folder / "BBBC013_platemap_long_nM.csv"
+    table.write_bytes(pack(table.read_bytes()))
+    summary = annotate(tmp_path / "raw", tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out" / "annotations.parquet").to_pylist()
+    assert {row["compound"] for row in rows} >= {"wortmannin", "ly294002"}
+    assert summary.kept == 6
+
+
+def test_a_broken_gzip_names_the_table(tmp_path):
+    folder = make(tmp_path / "raw", "bbbc013") / "bbbc013"
+    table = folder / "BBBC013_platemap_long_nM.csv"
+    table.write_bytes(gzip.compress(table.read_bytes())[:-20])
+    with pytest.raises(InputError, match=r"BBBC013_platemap_long_nM\.csv.*Download it again"):
+        annotate(tmp_path / "raw", tmp_path / "out")

@@ -136,7 +136,7 @@ def idr0017(root: Path) -> Expected:
         for name in names:
             for channel in ("DAPI", "Cy3"):
                 write_image(folder / f"{name}(fld 4 wv {channel} - {channel}).tif")
-    labels = {"compound": {"kainsäure", "dapt", "taxol", "dmso"}, "cell_type": {"hct116 akt1-/- akt2-/-", "par007"}}
+    labels = {"compound": {"kainsäure", "dapt", "taxol", "dmso"}, "cell_type": {"02-006", "par007"}}
     return Expected(6, {"organism": {"human"}, "cell_visible": {"nucleus", "actin"}} | labels)
 
 

@@ -11,6 +11,7 @@ from archives_idr import MAKERS, operetta, write_deltavision, write_image, write
 from builder.annotate import annotate_source
 from builder.sources import SOURCES, idr, idr0003, idr0009, idr0067, idr0072
 from builder.sources.base import Archive, Field, Skipped
+from builder.sources.idr import server_folders
 from builder.vocabulary import load_vocabulary
 from cytoimagenet_hf.errors import InputError
 
@@ -147,11 +148,36 @@ def test_idr0003_keeps_plates_and_brightfield_apart(tmp_path):
         ("b7-3--Cherry.TIF", "b7", "3"),
         ("scan.P24.pos02--Transmit.tif", "P24", "02"),
         ("--W00025--P00003--Z00000--T00000--GFP.tif", None, "00003"),
+        ("A1--W00001--P00002--Z00000--T00000--GFP.tif", "A1", "00002"),
     ],
 )
 def test_idr0003_reads_the_stems_that_a_plate_may_have(name, well, site):
     match = idr0003.NAME.fullmatch(name)
     assert (match["well"], match["site"]) == (well, site)
+
+
+def test_idr0003_reads_every_position_of_a_plate_that_scanr_named(tmp_path):
+    MAKERS["idr0003"](tmp_path)
+    for position in (1, 2, 3):
+        for channel in ("GFP", "Cherry", "Transmit"):
+            name = f"P24--W00384--P{position:05d}--Z00000--T00000--{channel}.tif"
+            write_image(tmp_path / "starvation" / "p17" / name)
+    fields, _ = scanned("idr0003", tmp_path)
+    assert {key for key in fields if "P24" in key and not key.endswith("brightfield")} == {
+        *("starvation p17/P24/1", "starvation p17/P24/2", "starvation p17/P24/3")
+    }
+
+
+def test_idr0009_files_named_by_the_dye_alone_are_the_same_channels(tmp_path):
+    MAKERS["idr0009"](tmp_path)
+    whole, _ = scanned("idr0009", tmp_path)
+    for path in sorted(tmp_path.rglob("*--W00002--*.tif")):
+        path.rename(path.with_name("A2" + path.name.replace("nucleus-dapi", "dapi").replace("vsvg-cfp", "cfp")))
+    fields, _ = scanned("idr0009", tmp_path)
+    assert fields.keys() == whole.keys()
+    assert [name.rpartition("--")[2] for name in fields["0305-01--2007-04-03/A02/1"].files] == [
+        *("dapi.tif", "pm-647.tif", "cfp.tif")
+    ]
 
 
 def test_idr0009_tells_phenotypes_by_value_where_headings_are_shifted(tmp_path):
@@ -237,6 +263,38 @@ def test_idr0072_follows_the_plates_file_and_reports_contradicting_rows(tmp_path
         table.write("VAMP_DEG_20120507/Meas_01,A3,Mus musculus,NMuMG,VAMP5,VAMP5,\n")
     _, skipped = scanned("idr0072", tmp_path)
     assert "conflicting_rows" in {item.reason for item in skipped}
+
+
+def test_idr0072_reads_a_folder_without_its_measurement_where_the_plate_has_one(tmp_path):
+    plates = {idr0072._letters(name): name for name in ("A_2012/Meas_01", "B_2012/Meas_01", "B_2012/Meas_02")}
+    found = [idr0072._plate_of(folder, plates) for folder in ("ftp/A_2012", "ftp/B_2012", "A_2012/Meas_03", "Meas_01")]
+    assert found == ["A_2012/Meas_01", None, None, None]
+
+
+def test_a_packed_plates_file_is_no_text(tmp_path):
+    MAKERS["idr0093"](tmp_path)
+    path = tmp_path / "idr0093-screenA-plates.tsv"
+    folders = server_folders(archive_of("idr0093", tmp_path))
+    for name in ("idr0093-screenA-plates.tsv.gz", "idr0093-screenA-plates.tsv"):
+        content = gzip.compress(path.read_bytes()) if path.exists() else (tmp_path / f"{path.name}.gz").read_bytes()
+        path.unlink(missing_ok=True)
+        (tmp_path / name).write_bytes(content)
+        assert server_folders(archive_of("idr0093", tmp_path)) == folders
+
+
+def test_idr0080_chooses_the_version_plate_by_plate(tmp_path):
+    MAKERS["idr0080"](tmp_path)
+    table = tmp_path / "idr0080-screenA-annotation.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    more = [line.replace("SQ00014610", "SQ00014611") for line in lines[1:]]
+    table.write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
+    second = tmp_path / "20200923-illumcorrected" / "SQ00014611"  # of the second plate only the corrected images
+    shutil.copytree(tmp_path / "20200923-illumcorrected" / "SQ00014610", second)
+    fields, skipped = scanned("idr0080", tmp_path)
+    assert {key: "illumcorrected" in field.files[0] for key, field in fields.items()} == {
+        f"SQ0001461{plate}/{well}/9": plate == 1 for plate in (0, 1) for well in ("A01", "B03", "P24")
+    }
+    assert {item.detail for item in skipped} == {"the original images of plate SQ00014610 are used"}
 
 
 def test_idr0080_uses_one_version_of_the_images_under_the_same_keys(tmp_path):

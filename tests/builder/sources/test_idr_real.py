@@ -137,9 +137,9 @@ def test_plates_files(real_root):
     # The genotypes of the lines in the order of X, as idr0017 lists them.
     genotypes = [found[below.format(f"{number:02d}")].partition("_LOPAC")[0] for number in range(1, 13)]
     assert (genotypes[4], genotypes[11]) == ("PARENTAL007", "PARENTAL001")
-    named = [line.removeprefix("hct116 ").replace(" akt2", "_&_akt2").replace(" ", "_") for line in idr0017.LINES]
-    spelled = [name.lower().replace("parental", "par") for name in genotypes]
-    assert named == spelled
+    named = [line.replace(" & ", "_&_").replace(" ", "_") for line in idr0017.LINES.values()]
+    assert named[:4] + named[5:11] == genotypes[:4] + genotypes[5:11]
+    assert (list(idr0017.LINES)[4], list(idr0017.LINES)[11]) == ("par007", "par001")
 
 
 def test_idr0093_plates_file_finds_every_plate(real_root):

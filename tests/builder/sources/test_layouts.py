@@ -99,7 +99,9 @@ def variants(source: str) -> list[Variant]:
         Variant("last folders only", last_folders(facts)),
         Variant("one folder more than the last", last_folders(facts + 1)),
         Variant("last folders only, below others", lambda name: FTP(last_folders(facts)(name))),
-        Variant("upper case", lambda name: f"{PurePosixPath(name).with_suffix('')}{PurePosixPath(name).suffix.upper()}"),
+        Variant(
+            "upper case", lambda name: f"{PurePosixPath(name).with_suffix('')}{PurePosixPath(name).suffix.upper()}"
+        ),
     ]
     packed = [
         Variant(f"{layout.name}, tables as {pack}", layout.place, pack)

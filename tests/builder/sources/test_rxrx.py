@@ -116,3 +116,13 @@ def test_without_any_table_the_message_names_both(tmp_path):
     (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match=r"metadata\.csv.*train\.csv.*Fetch"):
         scanned("rec_rxrx1", tmp_path)
+
+
+def test_one_odd_plate_cell_is_a_rejection_and_not_the_end(tmp_path):
+    MAKERS["rec_rxrx19b"](tmp_path)
+    whole, _ = scanned("rec_rxrx19b", tmp_path)
+    with open(tmp_path / "rxrx19b" / "metadata.csv", "a", encoding="utf-8") as table:
+        table.write("HUVEC-1_x_AA09_1,HUVEC-1_x_AA09,HUVEC,HUVEC-1,one,AA09,1,healthy,,,\n")
+    fields, skipped = scanned("rec_rxrx19b", tmp_path)
+    assert fields == whole
+    assert skipped == [Skipped("HUVEC-01_ONE/AA09/1", "plate_is_no_number")]
