@@ -106,8 +106,8 @@ SOURCE = Source(
         Count("cell_type", 12, "reference"),
     ),
     notes=(
-        "No derivatives: images made from this source may not be shared. Plate formula inferred. The lines, with their "
-        "genotypes from the PGPC vignette: "
+        "No derivatives: images made from this source may not be shared. Plate formula inferred. The lines, with "
+        "their genotypes from the PGPC vignette: "
         + ", ".join(f"{code} {genotype}" for code, genotype in LINES.items())
         + ". The authors' list of wrong dilutions is not applied, as published."
     ),
