@@ -7,8 +7,9 @@ from .annotate import annotate
 from .publish import publish
 from .recipe import Recipe
 from .render import render
+from .render.plan import require_plan_fits
 from .select import select
-from .stage import StageSummary, claimed
+from .stage import StageSummary, claimed, tables_aside
 
 
 def build(
@@ -29,7 +30,7 @@ def build(
 
     Args:
         raw: folder with one folder per source.
-        output: new, empty or an earlier build; a build that was stopped continues.
+        output: new, empty or an earlier build; a stopped build continues, a refused one changes nothing.
         recipe: the rules.
         seed: of everything sampled.
         sources, exclude, licences: which sources take part; see `annotate`.
@@ -43,9 +44,16 @@ def build(
         InputError: nothing to build from, or a folder that cannot be built into.
     """
     with claimed(output):
+        # The tables are made aside and come into their place when the plan that follows from them has been accepted: a
+        # build that is refused has changed nothing.
+        with tables_aside(output) as tables:
+            summaries = [
+                annotate(raw, tables, sources=sources, exclude=exclude, licences=licences),
+                select(tables, recipe=recipe, seed=seed),
+            ]
+            require_plan_fits(output, tables=tables, recipe=recipe, seed=seed)
         return [
-            annotate(raw, output, sources=sources, exclude=exclude, licences=licences),
-            select(output, recipe=recipe, seed=seed),
+            *summaries,
             render(raw, output, recipe=recipe, seed=seed, workers=workers, dask=dask),
             publish(output, recipe=recipe, seed=seed, split_scheme=split_scheme, group=group),
         ]

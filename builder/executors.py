@@ -30,6 +30,7 @@ def run_tasks(
     workers: int | None = None,
     dask: str | None = None,
     executor: concurrent.futures.Executor | None = None,
+    at_work: Callable[[Task], str | None] | None = None,
 ) -> Iterator[Result]:
     """Apply a function to tasks.
 
@@ -40,6 +41,7 @@ def run_tasks(
         dask: address of a Dask scheduler, e.g. `tcp://host:8786`. Its workers must see the same files and import the
             same checkout.
         executor: anything with `submit`, used instead of local processes.
+        at_work: what the worker of a task had before it when it died, in words; None if it was not at it.
 
     Yields:
         Results, as they come.
@@ -58,7 +60,7 @@ def run_tasks(
     elif (workers or os.cpu_count() or 1) == 1:
         yield from map(function, tasks)
     else:
-        yield from _on_processes(function, tasks, min(workers or os.cpu_count() or 1, len(tasks)))
+        yield from _on_processes(function, tasks, min(workers or os.cpu_count() or 1, len(tasks)), at_work)
 
 
 def _as_completed(
@@ -73,11 +75,17 @@ def _as_completed(
             future.cancel()
 
 
-def _on_processes(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
+def _on_processes(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    at_work: Callable[[Task], str | None] | None,
+) -> Iterator[Result]:
     # Spawned, not forked: a fork would hold the lock on the output folder after the parent is gone.
     context = multiprocessing.get_context("spawn")
     left = dict(enumerate(tasks))
     deaths = 0
+    suspects: list[set[str]] = []
     while left:
         with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
             numbers = {pool.submit(function, task): number for number, task in left.items()}
@@ -86,17 +94,26 @@ def _on_processes(function: Callable[[Task], Result], tasks: Sequence[Task], wor
                     result = future.result()
                     del left[numbers[future]]
                     deaths = 0
+                    suspects = []
                     yield result
             except BrokenProcessPool as error:
                 deaths += 1
+                suspects.append({words for task in left.values() if at_work and (words := at_work(task))})
                 if deaths == _MOST_DEATHS:
                     raise InputError(
-                        f"worker processes died {deaths} times without finishing a task: give fewer --workers if "
-                        'memory is short; guard the call of a script with `if __name__ == "__main__":`'
+                        f"worker processes died {deaths} times without finishing a task{_blamed(suspects)}: give "
+                        "fewer --workers if memory is short, or a smaller max_pixels; guard the call of a script with "
+                        '`if __name__ == "__main__":`'
                     ) from error
             finally:
                 for future in numbers:
                     future.cancel()
+
+
+def _blamed(suspects: Sequence[set[str]]) -> str:
+    """What the workers were at: what was there at every death, if there is such a thing, or all of it."""
+    named = set.intersection(*suspects) or set.union(*suspects)
+    return f", at {'; '.join(sorted(named))}" if named else ""
 
 
 def _end_with_parent() -> None:

@@ -1,16 +1,16 @@
 """Shards: the unit of work, of retry and of resume.
 
-A plan (`shards/plan.parquet`) holds the input rows of one shard per row group. A shard is one Parquet file that
-appears under its name only when it is complete and carries its own report: it is done or absent, whoever dies when.
+A plan (`shards/plan.parquet`) holds the input rows of one shard per row group. `builder.shard_files` says what stands
+on disk for one of them; here they are planned, counted and run.
 """
 
 import concurrent.futures
 import errno
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,50 +22,16 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256
 
 from .executors import run_tasks
+from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
 from .stage import Rejection
 
-_ROW_GROUP_ROWS = 100
-_ROW_GROUP_BYTES = 32 << 20  # large images close a group earlier: memory stays bounded
 _FINGERPRINT = b"cytoimagenet.fingerprint"
-_REPORT = b"cytoimagenet.shard"
+_CHECKERS = 8  # threads that hash shards and look at files: both wait for the disk
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """One shard to make: a row group of a plan. Stages add what their workers need."""
-
-    number: int
-    rows: int
-    plan: Path
-    plan_id: str
-
-    @property
-    def path(self) -> Path:
-        """Where the shard stands when it is done."""
-        return self.plan.parent / f"shard-{self.number:05d}.parquet"
-
-    def read_rows(self) -> list[Row]:
-        """The rows of the plan this shard is made from."""
-        with pq.ParquetFile(self.plan) as plan:
-            return list(plan.read_row_group(self.number).to_pylist())
+Task = TypeVar("Task", bound=ShardTask)
 
 
-@dataclass(frozen=True)
-class ShardReport:
-    """What a finished shard says about itself."""
-
-    number: int
-    plan_id: str
-    rows_in: dict[str, int]  # per source
-    images: int
-    crops: int
-    png_bytes: int
-    rejections: list[Rejection]
-
-
-def settle_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
+def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
     """Write a plan, or check that the one there is the same.
 
     Args:
@@ -77,13 +43,48 @@ def settle_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> Non
         InputError: the shards there were made by another fingerprint or from other rows; says what differs.
     """
     if plan.exists():
-        _require_same(plan, table, fingerprint)
+        require_same_plan(plan, table, fingerprint)
         return
-    for stale in plan.parent.glob("shard-*.parquet"):
+    for stale in (path for kind in ("shard-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)):
         stale.unlink()
     with atomic_path(plan) as temporary:
         content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode()}
         pq.write_table(table.replace_schema_metadata(content), temporary, row_group_size=_shard_rows(len(table)))
+
+
+def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
+    """Check that a plan holds these rows and was made by this fingerprint; writes nothing.
+
+    Raises:
+        InputError: it does not; says what differs.
+    """
+    before = read_fingerprint(plan)
+    changes = [
+        f"{name}: {before.get(name)!r} there, {value!r} asked for"
+        for name, value in fingerprint.items()
+        if before.get(name) != value
+    ]
+    if not changes and not _same_rows(plan, table):
+        changes = ["other annotations or another selection of the same fields"]
+    if changes:
+        raise InputError(
+            f"{plan.parent} holds shards made otherwise ({'; '.join(changes)}): "
+            "choose another --output, or delete that folder to make them anew"
+        )
+
+
+def read_fingerprint(plan: Path) -> dict[str, Any]:
+    """What the shards of a plan depend on beside its rows.
+
+    Raises:
+        InputError: the plan is damaged.
+    """
+    try:
+        return dict(json.loads((pq.read_schema(plan).metadata or {})[_FINGERPRINT]))
+    except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"{plan} is damaged ({error}): delete {plan.parent} and run `python -m builder render` again"
+        ) from error
 
 
 def list_tasks(plan: Path) -> list[ShardTask]:
@@ -96,65 +97,46 @@ def list_tasks(plan: Path) -> list[ShardTask]:
     ]
 
 
-def finished_reports(tasks: Iterable[ShardTask]) -> dict[int, ShardReport]:
-    """Reports of the shards that are there, by number; what killed workers left half-written is removed."""
-    tasks = list(tasks)
+def finished_reports(tasks: Sequence[ShardTask]) -> dict[int, ShardReport]:
+    """Reports of the shards that are there and undamaged, by number; what killed workers left behind is removed."""
     for folder in {task.plan.parent for task in tasks}:
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-    return {task.number: report for task in tasks if (report := read_report(task))}
+    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
+        reports = checkers.map(read_report, tasks)
+        return {task.number: report for task, report in zip(tasks, reports, strict=True) if report}
 
 
-def read_report(task: ShardTask) -> ShardReport | None:
-    """The report in a shard's footer; None if there is no shard of this plan, or a damaged one."""
-    try:
-        content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
-    except (OSError, KeyError, pa.ArrowInvalid):
-        return None
-    if content["plan_id"] != task.plan_id:
-        return None
-    return ShardReport(**content | {"rejections": [Rejection(**row) for row in content["rejections"]]})
-
-
-def write_shard(
-    task: ShardTask, rows_in: Sequence[Row], made: Iterable[tuple[list[Row], list[Rejection]]], schema: pa.Schema
-) -> ShardReport:
-    """Write one shard from what became of its rows.
+def unfinished_tasks(
+    tasks: Sequence[Task], reports: dict[int, ShardReport], *, retry: Collection[str] = ()
+) -> list[Task]:
+    """What a run has left to do.
 
     Args:
-        task: the shard.
-        rows_in: its input rows, for the counts per source.
-        made: images and rejections, input row by input row.
-        schema: of the images.
+        tasks: all shards.
+        reports: of those that are there, see `finished_reports`.
+        retry: rows that were rejected for one of these reasons are made again.
+
+    Returns:
+        Tasks of the shards that are absent, and of those with rows to make again: whose files have another size or
+        time than when they were read, or whose rejection is to be tried again.
     """
-    rejections: list[Rejection] = []
-    written: Counter[str] = Counter()
-
-    def images() -> Iterator[Row]:
-        for rows, rejected in made:
-            rejections.extend(rejected)
-            written["images"] += len(rows)
-            written["crops"] += sum(bool(row["crop"]) for row in rows)
-            written["png_bytes"] += sum(row["png_bytes"] for row in rows)
-            yield from rows
-
-    with atomic_path(task.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for group in _row_groups(images()):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
-        report = ShardReport(
-            number=task.number,
-            plan_id=task.plan_id,
-            rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
-            images=written["images"],
-            crops=written["crops"],
-            png_bytes=written["png_bytes"],
-            rejections=rejections,
-        )
-        writer.add_key_value_metadata({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
-    return report
-
-
-Task = TypeVar("Task", bound=ShardTask)
+    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
+        there = [task for task in tasks if task.number in reports]
+        changed = dict(zip((t.number for t in there), checkers.map(rows_with_changed_files, there), strict=True))
+    todo = []
+    for task in tasks:
+        if task.number not in reports:
+            todo.append(task)
+            continue
+        again = changed[task.number] | {
+            task.key_of_rejection(rejection)
+            for rejection in reports[task.number].rejections
+            if rejection.reason in retry
+        }
+        if again:
+            todo.append(replace(task, again=frozenset(again)))
+    return todo
 
 
 def run_shards(
@@ -168,7 +150,7 @@ def run_shards(
 ) -> Iterator[ShardReport]:
     """Make shards on any executor and show how far they are: rows done, images per second, time left."""
     images = 0
-    reports = run_tasks(function, tasks, workers=workers, dask=dask, executor=executor)
+    reports = run_tasks(function, tasks, workers=workers, dask=dask, executor=executor, at_work=row_at_work)
     with tqdm(total=sum(task.rows for task in tasks), unit=unit, disable=None) as bar:
         for report in reports:
             images += report.images
@@ -191,7 +173,7 @@ def counts_by_source(reports: Iterable[ShardReport], lost: Iterable[Rejection]) 
 
 
 @contextmanager
-def full_disk_said(output: Path) -> Iterator[None]:
+def explain_full_disk(output: Path) -> Iterator[None]:
     """Turn a full disk into advice; everything else passes."""
     try:
         yield
@@ -203,38 +185,9 @@ def full_disk_said(output: Path) -> Iterator[None]:
         ) from error
 
 
-def _row_groups(images: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    size = 0
-    for image in images:
-        group.append(image)
-        size += image["png_bytes"]
-        if len(group) == _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
 def _shard_rows(rows: int) -> int:
     """Rows per shard: enough shards for many workers, none so large that losing one hurts."""
     return min(256, max(8, -(-rows // 32)))
-
-
-def _require_same(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
-    before = dict(json.loads((pq.read_schema(plan).metadata or {})[_FINGERPRINT]))
-    changes = [
-        f"{name}: {before.get(name)!r} there, {value!r} asked for"
-        for name, value in fingerprint.items()
-        if before.get(name) != value
-    ]
-    if not changes and not _same_rows(plan, table):
-        changes = ["other annotations or another selection of the same fields"]
-    if changes:
-        raise InputError(
-            f"{plan.parent} holds shards made otherwise ({'; '.join(changes)}): "
-            "choose another --output, or delete that folder to make them anew"
-        )
 
 
 def _same_rows(plan: Path, table: pa.Table) -> bool:

@@ -7,6 +7,7 @@ in which kept + rejected = in, and `<stage>.rejected.parquet` with one row per r
 import fcntl
 import importlib.metadata
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -98,18 +99,31 @@ def write_rejection_batches(output: Path, stage: str, batches: Iterable[pa.Table
 
 @contextmanager
 def claimed(output: Path) -> Iterator[Path]:
-    """Claim an output folder for one build.
+    """Claim an output folder for one build. A folder made for a build that is refused at once is removed again.
 
     Raises:
-        InputError: the folder holds something that no build wrote, or another build is at work in it.
+        InputError: the folder holds something that no build wrote, cannot be written, or another build is at work in
+            it.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    new_folders = [folder for folder in (output, *output.parents) if not folder.exists()]
     marker = output / MARKER
-    if not marker.exists() and any(output.iterdir()):
-        raise InputError(f"{output} is not empty and holds no dataset build: choose a new or empty --output folder")
-    with open(marker, "a+", encoding="utf-8") as handle:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        is_new = not marker.exists()
+        if is_new and any(output.iterdir()):
+            raise InputError(
+                f"{output} is not empty and holds no dataset build: choose a new or empty --output folder"
+            )
+        handle = open(marker, "a+", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(
+            f"{output} cannot be built into: {error.strerror or error}. Choose another --output"
+        ) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not marker.exists() or not os.path.samestat(marker.stat(), os.fstat(handle.fileno())):
+                raise BlockingIOError  # another build was refused and took its marker away just now
         except BlockingIOError:
             raise InputError(
                 f"another build is writing to {output}: wait for it, or choose another --output"
@@ -117,7 +131,30 @@ def claimed(output: Path) -> Iterator[Path]:
         if marker.stat().st_size == 0:
             handle.write(json.dumps({"made_by": "cytoimagenet-hf builder"}) + "\n")
             handle.flush()
-        yield output
+        try:
+            yield output
+        except InputError:
+            if is_new and [path.name for path in output.iterdir()] == [MARKER]:
+                marker.unlink()
+                for folder in new_folders:
+                    folder.rmdir()
+            raise
+
+
+@contextmanager
+def tables_aside(output: Path) -> Iterator[Path]:
+    """A folder for files of the first stages, which are put into `output` when the block ends without an error."""
+    aside = output / ".tables.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        yield aside
+        for path in sorted(aside.iterdir()):
+            os.replace(path, output / path.name)
+    except InputError as error:  # the caller knows the folder by the name it gave
+        raise InputError(str(error).replace(str(aside), str(output))) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def require_disk(folder: Path, needed: int) -> None:

@@ -1,40 +1,63 @@
-"""Are the files of a dataset repository those that were published? Checks `data/` against `manifest.json`."""
+"""Are the files of a dataset repository those that were published, and do their pixels fit their rows?
 
+Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
+"""
+
+import hashlib
+import io
 import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256, inside
+from cytoimagenet_hf.imaging.png import decode_gray_png
+
+_COLUMNS = ["image", "image_id", "sha256", "width", "height"]
+_BATCH = 100  # images in memory at a time
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` found; `problems` maps a file to what is wrong with it."""
+    """What `verify` found.
+
+    Attributes:
+        images_decoded: how many images were compared with their row; 0 in a quick check.
+        problems: a file → what is wrong with it.
+    """
 
     files: int
     rows: int
     bytes: int
+    images_decoded: int
     problems: dict[str, str]
 
     @property
     def intact(self) -> bool:
-        """Every file is the published one."""
+        """Every file is the published one, and every image that was decoded fits its row."""
         return not self.problems
 
 
-def verify(dataset_dir: Path) -> VerifyReport:
-    """Compare the files of a dataset with the sizes and hashes of its manifest.
+def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
+    """Compare the files of a dataset with its manifest, and its images with their rows.
 
     Args:
         dataset_dir: a built dataset, or a download of one.
+        quick: files only; images are not decoded.
 
     Returns:
         The files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
-        content, or in `data/` without being listed, what is wrong.
+        content, in `data/` without being listed, or with images that contradict their rows, what is wrong.
 
     Raises:
         InputError: no manifest, or one that is damaged.
@@ -50,10 +73,21 @@ def verify(dataset_dir: Path) -> VerifyReport:
     for path in sorted(Path(dataset_dir).glob("data/*.parquet")):
         if f"data/{path.name}" not in listed:
             problems[f"data/{path.name}"] = "not in the manifest: left by another build"
+    sound = [name for name in sorted(listed) if name not in problems]
+    decoded = 0
+    if not quick:
+        total = sum(listed[name]["rows"] for name in sound)
+        with tqdm(total=total, unit="image", desc="decode", disable=None) as bar:
+            for name in sound:
+                images, problem = _decoded(inside(dataset_dir, name), bar)
+                decoded += images
+                if problem:
+                    problems[name] = problem
     return VerifyReport(
         files=len(listed),
         rows=sum(facts["rows"] for facts in listed.values()),
         bytes=sum(facts["bytes"] for facts in listed.values()),
+        images_decoded=decoded,
         problems=problems,
     )
 
@@ -76,3 +110,44 @@ def _problem(path: Path, facts: dict[str, Any]) -> str | None:
     if (size := path.stat().st_size) != facts["bytes"]:
         return f"{size:,} bytes instead of {facts['bytes']:,}: {'truncated' if size < facts['bytes'] else 'changed'}"
     return None if file_sha256(path) == facts["sha256"] else "content differs from what was published"
+
+
+def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:
+    """Decode all images of a file: how many there are, and which contradict their rows."""
+    count = 0
+    wrong: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as decoders:
+        for rows in _batches(path):
+            count += len(rows)
+            wrong += [words for words in decoders.map(_contradiction, rows) if words]
+            bar.update(len(rows))
+    if not wrong:
+        return count, None
+    return count, f"{len(wrong)} of its {count} images contradict their rows, the first: {wrong[0]}"
+
+
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=_COLUMNS):
+            yield pa.Table.from_batches([batch]).to_pylist()
+
+
+def _contradiction(row: dict[str, Any]) -> str | None:
+    try:
+        pixels = _pixels(row["image"]["bytes"])
+    except Exception as error:  # decoders raise whatever their bytes made them stumble over
+        return f"{row['image_id']} cannot be decoded: {error}"
+    if pixels.shape != (row["height"], row["width"]):
+        return f"{row['image_id']} is {pixels.shape[1]} x {pixels.shape[0]}, not {row['width']} x {row['height']}"
+    if hashlib.sha256(pixels.tobytes()).hexdigest() != row["sha256"]:
+        return f"{row['image_id']} has other pixels than its sha256"
+    return None
+
+
+def _pixels(content: bytes) -> Any:
+    """What `Image(mode="L")` of the dataset decodes."""
+    pixels = decode_gray_png(content)
+    if pixels is not None and pixels.dtype == np.uint8:
+        return pixels
+    with PIL.Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("L"))

@@ -41,7 +41,8 @@ def assign_splits(
         group: column whose equal values stay together (`idx`: a field of view; `plate`: stricter). A row whose
             group is unknown stays with its `idx`, where there is one.
         fraction: of each label that goes to validation. A label is off by at most half its largest component as long
-            as components hold one label each.
+            as components hold one label each; labels too small to give one take turns, so that all labels together
+            come near the fraction, too.
         seed: of the draws.
         together: columns whose equal values stay together too; exact copies by default. Columns that the table lacks
             are left out, unknown values tie nothing.
@@ -189,7 +190,34 @@ def _deal(
             if sizes[starts[number]] < 2 * missing:
                 chosen[number] = True
                 dealt[label] += sizes[starts[number]]
+    _give_left_out_labels_a_turn(chosen, dealt, target, single, sizes[starts], bounds, names, seed)
     return chosen[component]
+
+
+def _give_left_out_labels_a_turn(
+    chosen: npt.NDArray[np.bool_],
+    dealt: npt.NDArray[np.floating[Any]],
+    target: npt.NDArray[np.floating[Any]],
+    single: npt.NDArray[np.integer[Any]],
+    sizes: npt.NDArray[np.integer[Any]],
+    bounds: npt.NDArray[np.integer[Any]],
+    names: Sequence[str],
+    seed: int,
+) -> None:
+    """Small labels of large components give nothing each, and together an empty validation side.
+
+    In a drawn order such labels give their smallest component, until all labels together have come to their target.
+    A label of one component keeps it for training.
+    """
+    for label in derive_rng(seed, "split", "left out").permutation(np.flatnonzero(dealt == 0)):
+        missing = target.sum() - dealt.sum()
+        own = single[bounds[label] : bounds[label + 1]]
+        if missing <= 0.5 or len(own) < 2:
+            continue
+        smallest = own[np.argmin(sizes[own])]
+        if sizes[smallest] < 2 * missing:
+            chosen[smallest] = True
+            dealt[label] += sizes[smallest]
 
 
 def _is_leaking(rows: pd.DataFrame, group: str) -> bool:

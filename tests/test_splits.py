@@ -177,3 +177,14 @@ def test_a_leak_free_dataset_is_returned_as_stored_and_a_leaking_one_is_mended(d
 def test_an_unknown_scheme_of_a_loaded_dataset_is_refused(dataset):
     with pytest.raises(InputError, match="unknown split scheme"):
         apply_split_scheme(dataset, "rows")
+
+
+def test_small_labels_of_large_fields_take_turns_instead_of_leaving_validation_empty():
+    rows = pd.DataFrame({"image_id": [f"{n:03d}" for n in range(120)]})
+    rows["label"], rows["idx"] = rows.index // 12, rows.index // 4
+    split = assign_splits(rows, fraction=0.1, seed=0).to_numpy()
+    taken = rows[split == "validation"]
+    assert len(taken) == 12
+    assert taken["label"].nunique() == taken["idx"].nunique() == 3
+    lone = rows.assign(idx=rows["label"])  # one field a label: nothing could be taken without losing the label
+    assert set(assign_splits(lone, fraction=0.1, seed=0)) == {"train"}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 from tqdm.auto import tqdm
 
-from builder.shards import full_disk_said
+from builder.shards import explain_full_disk
 from builder.stage import require_disk
 
 ROW_GROUP_ROWS = 100
@@ -75,7 +75,7 @@ def write_dataset(
         (output / stale).unlink(missing_ok=True)
     number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
     cells = np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
-    with full_disk_said(output):
+    with explain_full_disk(output):
         _write_files(output / "data", files, _batches(shards, keep, assigned, cells, features), features.arrow_schema)
     return files
 

@@ -22,8 +22,8 @@ from cytoimagenet_hf.schema import dataset_features
 from .data_files import DataFile
 from .figures import contact_sheet
 
-STAGES = ("annotate", "select", "render", "publish", "import")
-"""The stages of a build in order, and the one that takes their place for the published archive."""
+STAGES = ("annotate", "select", "render", "import", "publish")
+"""The stages of a build in order; for the published archive, `import` takes the place of those before it."""
 
 VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
@@ -164,7 +164,7 @@ def _sources(kept: pa.Table) -> list[dict[str, Any]]:
     facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
     images = _counts(kept["dir_name"])
     found = []
-    for row in facts.to_pylist():
+    for row in facts.sort_by("dir_name").to_pylist():  # grouping is threaded: its order is not the same twice
         known = SOURCES.get(row["dir_name"])
         found.append(
             {

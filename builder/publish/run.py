@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.recipe import Recipe, as_dict
+from builder.render.plan import require_plan_fits
 from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
-from builder.shards import finished_reports, list_tasks
+from builder.shards import finished_reports, list_tasks, read_fingerprint
 from builder.sources import choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.errors import InputError
@@ -36,6 +38,10 @@ _DECIDING = (
     *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
     *("sha256", "dhash", "png_bytes"),
 )
+_STATED = ("path", "filename", "dset")
+"""Columns of shards whose images have names and a published split of their own: those of the published archive."""
+ARCHIVE = "the published archive"
+"""What the plan of such shards says that they were made from."""
 
 
 def publish(
@@ -64,13 +70,15 @@ def publish(
         Counts of images: in = kept + rejected.
 
     Raises:
-        InputError: rendering is not finished, nothing is left to publish, or the disk is too small.
+        InputError: rendering is not finished, a shard is damaged, the tables or rules are not those the shards were
+            made from, nothing is left to publish, or the disk is too small.
     """
     started = time.perf_counter()
-    shards = _finished_shards(output)
+    shards = _finished_shards(output, recipe)
     if group not in SHARD_SCHEMA.names:
         raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
-    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group))])
+    stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
+    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
     filtered = sources is not None or exclude or licences is not None
     chosen = choose_sources(sources, exclude, licences) if filtered else None
     keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
@@ -85,14 +93,25 @@ def publish(
         assign_splits(kept, scheme=name, group=group, fraction=recipe.validation_fraction, seed=seed).tolist()
         for name in (scheme, "published")
     )
+    if stated and kept["dset"].null_count == 0:
+        published = kept["dset"].to_pylist()
     labels, names = codes(kept["label"])
     features = dataset_features(names)
-    assigned = _assigned(kept, labels, names)
+    assigned = _as_stated(kept, labels) if stated else _assigned(kept, labels, names)
     files = write_dataset(output, shards, keep, assigned, features=features, split=split, published=published)
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
     leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
+    details: dict[str, Any] = {"leaks": asdict(leaks)}
+    if stated:
+        as_published = leak_report(kept.append_column("split", pa.array(published)), group=group)
+        details["leaks_of_the_published_split"] = asdict(as_published)
+    if "validation" not in split:
+        details["no_validation"] = (
+            f"the {len(kept)} images are too few groups of one {group} to set any aside: choose another --group, or "
+            "more images"
+        )
     near = pa.chunked_array([near_groups(images["dhash"].to_pylist())])
     summary = StageSummary(
         stage="publish",
@@ -110,23 +129,34 @@ def publish(
             "splits": dict(sorted(Counter(split).items())),
             "exact_copies": copy_counts(images["sha256"], images["label"], images["dir_name"]),
             "near_duplicates": copy_counts(near, images["label"], images["dir_name"]),
-            "leaks": asdict(leaks),
-        },
+        }
+        | details,
     )
     summary.write(output)
     write_companions(output, files, kept, labels=names, seed=seed)
     return summary
 
 
-def _finished_shards(output: Path) -> list[Path]:
+def _finished_shards(output: Path, recipe: Recipe) -> list[Path]:
+    """The shards, all there, undamaged, and made from the tables in the folder by the rules of the recipe."""
     plan = output / "shards" / "plan.parquet"
     if not plan.exists():
         raise InputError(f"{plan} is not there: run `python -m builder render` first")
-    tasks = list_tasks(plan)
-    unfinished = len(tasks) - len(finished_reports(tasks))
-    if unfinished:
+    tables = [output / f"{name}.parquet" for name in ("annotations", "selection")]
+    if read_fingerprint(plan).get("made_from") != ARCHIVE:
+        require_plan_fits(output, tables=output, recipe=recipe)
+    elif foreign := [table.name for table in tables if table.exists()]:
         raise InputError(
-            f"{unfinished} of {len(tasks)} shards are not rendered: run `python -m builder render` again, it continues"
+            f"{output} holds an import of {ARCHIVE} and {foreign[0]} of a build: delete what does not belong there"
+        )
+    tasks = list_tasks(plan)
+    finished = finished_reports(tasks)
+    if unfinished := [task for task in tasks if task.number not in finished]:
+        damaged = [task.path.name for task in unfinished if task.path.exists()]
+        remark = f", of which {', '.join(damaged[:5])} {'are' if damaged[1:] else 'is'} damaged" if damaged else ""
+        raise InputError(
+            f"{len(unfinished)} of {len(tasks)} shards are not rendered{remark}: "
+            "run the same command that makes shards (`python -m builder render`) again, it continues"
         )
     return [task.path for task in tasks]
 
@@ -134,6 +164,11 @@ def _finished_shards(output: Path) -> list[Path]:
 def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
     """Some columns of all images, in the order of the shards."""
     return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
+
+
+def _as_stated(kept: pa.Table, labels: npt.NDArray[np.int32]) -> pa.Table:
+    """What `write_dataset` adds to each kept image that has a name already."""
+    return kept.select(["path", "filename", "png_bytes"]).append_column("label", pa.array(labels, pa.int64()))
 
 
 def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:

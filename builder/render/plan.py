@@ -7,6 +7,7 @@ mixed, so the finished dataset streams well shuffled.
 import hashlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from builder.recipe import Recipe, as_dict
-from builder.shards import settle_plan
+from builder.shards import read_fingerprint, require_same_plan, write_or_check_plan
 from cytoimagenet_hf.errors import InputError
 
 RENDER_RULES = (
@@ -46,10 +47,33 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
             another seed or other rows; the message lists what differs.
     """
     table = _joined(output, recipe)
-    rules = {name: as_dict(recipe)[name] for name in RENDER_RULES}
     path = output / "shards" / "plan.parquet"
-    settle_plan(path, table, rules | {"seed": seed, "fields": len(table)})
+    write_or_check_plan(path, table, _fingerprint(table, recipe, seed))
     return path
+
+
+def require_plan_fits(output: Path, *, tables: Path, recipe: Recipe, seed: int | None = None) -> None:
+    """Check that the plan in `output`, if there is one, is the one that some tables and rules give; writes nothing.
+
+    Args:
+        output: folder of a build.
+        tables: folder of `annotations.parquet` and `selection.parquet`.
+        recipe: the rules.
+        seed: of the crops; that of the plan when None.
+
+    Raises:
+        InputError: the shards there were made otherwise; says what differs.
+    """
+    path = output / "shards" / "plan.parquet"
+    if path.exists():
+        table = _joined(tables, recipe)
+        planned = read_fingerprint(path)
+        require_same_plan(path, table, _fingerprint(table, recipe, planned.get("seed") if seed is None else seed))
+
+
+def _fingerprint(table: pa.Table, recipe: Recipe, seed: int | None) -> dict[str, Any]:
+    rules = {name: as_dict(recipe)[name] for name in RENDER_RULES}
+    return rules | {"seed": seed, "fields": len(table)}
 
 
 def _joined(output: Path, recipe: Recipe) -> pa.Table:
@@ -97,8 +121,10 @@ def _selected_annotations(path: Path, idx: pa.ChunkedArray) -> pa.Table:
 
 
 def _order(table: pa.Table) -> pa.Array:
-    first_file = [files[0] if files else "" for files in table["channel_files"].to_pylist()]
-    if "" in first_file:
-        raise InputError(f"annotations.parquet: {table['idx'][first_file.index('')]} names no channel file")
+    counts = pc.fill_null(pc.list_value_length(table["channel_files"]), 0)
+    if pc.min(counts).as_py() == 0:
+        empty = table["idx"].filter(pc.equal(counts, 0))[0]
+        raise InputError(f"annotations.parquet: {empty} names no channel file")
+    first_file = pc.list_element(table["channel_files"], 0).to_pylist()
     hashes = np.array([hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in first_file])
     return pa.array(np.lexsort((np.array(table["idx"].to_pylist()), hashes)))

@@ -8,11 +8,18 @@ versions of the libraries, ends with the same bytes.
 import concurrent.futures
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 from builder.recipe import Recipe, as_dict
-from builder.shards import ShardReport, counts_by_source, finished_reports, full_disk_said, list_tasks, run_shards
+from builder.shard_files import ShardReport
+from builder.shards import (
+    counts_by_source,
+    explain_full_disk,
+    finished_reports,
+    list_tasks,
+    run_shards,
+    unfinished_tasks,
+)
 from builder.stage import StageSummary, count_reasons, require_disk, write_rejections
 from cytoimagenet_hf.errors import InputError
 
@@ -58,17 +65,14 @@ def render(
         raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
-    with full_disk_said(output):
+    with explain_full_disk(output):
         plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed) for task in list_tasks(plan)
         ]
         reports = finished_reports(tasks)
-        todo = [task for task in tasks if task.number not in reports]
+        todo = unfinished_tasks(tasks, reports, retry=retry_rejected)
         require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
-        for task in tasks:
-            if task.number in reports and {r.reason for r in reports[task.number].rejections} & set(retry_rejected):
-                todo.append(replace(task, retry=frozenset(retry_rejected)))
         for report in run_shards(render_shard, todo, unit="field", workers=workers, dask=dask, executor=executor):
             reports[report.number] = report
         write_rejections(output, "render", [rejection for r in reports.values() for rejection in r.rejections])

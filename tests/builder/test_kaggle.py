@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from builder.kaggle import import_kaggle
+from builder.kaggle import AS_PUBLISHED, import_kaggle
+from builder.publish import publish
 from builder.verify import verify
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import merge_channels
@@ -146,7 +147,6 @@ def test_killed_it_continues_and_ends_with_the_same_bytes(tmp_path):
     ("change", "message"),
     [
         (lambda table: table.drop(columns="idx"), "no column"),
-        (lambda table: pd.concat([table, table.iloc[:1]]), "occur twice"),
         (lambda table: table.assign(dset="test"), "dset holds"),
         (lambda table: table.assign(label=""), "have no label"),
         (lambda table: table.assign(path="/elsewhere/nothing"), "none of the 40 images"),
@@ -163,3 +163,86 @@ def test_unusable_metadata_is_said(tmp_path, change, message):
 def test_no_metadata(tmp_path):
     with pytest.raises(InputError, match=r"metadata\.csv is not there"):
         import_kaggle(tmp_path, tmp_path / "output")
+
+
+def test_a_repeated_row_is_one_recorded_rejection(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    pd.concat([table, table.iloc[[0, 7, 7]]]).to_csv(archive / "metadata.csv", index=False)
+    output = tmp_path / "output"
+    summary = import_kaggle(archive, output, workers=1)
+    assert (summary.rows_in, summary.kept, summary.rejected) == (43, 40, {"repeated_row": 3})
+    assert summary.by_source == {"rec_rxrx1": {"in": 43, "kept": 40, "repeated_row": 3}}
+    rejected = pq.read_table(output / "rejected.parquet").to_pylist()
+    assert sorted(row["detail"] for row in rejected) == sorted(table["filename"].iloc[[0, 7, 7]])
+
+
+@pytest.mark.parametrize(
+    "spelled", [("1.0", "0.0"), ("1", "0"), ("yes", "no"), ("TRUE", "FALSE"), ("Y", "n"), ("true ", " False")]
+)
+def test_truth_in_every_common_spelling(tmp_path, spelled):
+    archive, table = kaggle_archive(tmp_path / "archive", images=12)
+    table.assign(crop=[spelled[number % 2] for number in range(12)]).to_csv(archive / "metadata.csv", index=False)
+    assert import_kaggle(archive, tmp_path / "output", workers=1).rejected == {}
+    crops = {name: row["crop"] for name, row in imported_rows(tmp_path / "output").items()}
+    assert crops == {name: number % 2 == 0 for number, name in enumerate(table["filename"])}
+
+
+def test_values_that_cannot_be_told_are_quoted_when_all_rows_have_them(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive", images=12)
+    table.assign(crop="perhaps").to_csv(archive / "metadata.csv", index=False)
+    with pytest.raises(InputError, match=r"bad_value 12, for example 'perhaps' is neither true nor false"):
+        import_kaggle(archive, tmp_path / "output", workers=1)
+
+
+def test_feather_alone_and_folders_further_down_are_recognised(tmp_path):
+    archive, table = kaggle_archive(tmp_path / "archive" / "cytoimagenet")
+    import_kaggle(archive, tmp_path / "csv", workers=1)
+    (archive / "metadata.csv").unlink()
+    stated = table.assign(
+        crop=table["crop"] == "True",
+        scaling=pd.to_numeric(table["scaling"]),
+        x_min=pd.to_numeric(table["x_min"]),
+        label=table["label"].astype("category"),
+    )
+    stated.to_feather(archive / "metadata.ftr")
+    import_kaggle(tmp_path / "archive", tmp_path / "feather", workers=1)
+    assert imported_rows(tmp_path / "feather") == imported_rows(tmp_path / "csv")
+    kaggle_archive(tmp_path / "archive" / "second")
+    with pytest.raises(InputError, match="several archives"):
+        import_kaggle(tmp_path / "archive", tmp_path / "neither", workers=1)
+
+
+def test_ten_classes_of_twelve_images_give_some_to_validation(tmp_path):
+    rows = []
+    for number in range(120):
+        label, field = f"class {number // 12}", number // 4
+        folder, name = label.replace(" ", "_"), f"{number:03d}.png"
+        (tmp_path / "archive" / folder).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (12, 12), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(tmp_path / "archive" / folder / name)
+        rows.append({"label": label, "path": folder, "filename": name, "idx": f"tiny-{field}"})
+    pd.DataFrame(rows).to_csv(tmp_path / "archive" / "metadata.csv", index=False)
+    summary = import_kaggle(tmp_path / "archive", tmp_path / "output", workers=1)
+    assert summary.details["splits"] == {"train": 108, "validation": 12}
+    assert summary.details["leaks"]["groups_on_both_sides"] == 0
+
+
+def test_an_imported_archive_is_published_again_like_any_build(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive")
+    output = tmp_path / "output"
+    import_kaggle(archive, output, workers=1)
+    before = imported_rows(output)
+    summary = publish(output, recipe=AS_PUBLISHED, seed=3, licences=["cc-by-nc-sa"])
+    assert summary.kept == 40
+    assert imported_rows(output).keys() == before.keys()
+
+
+def test_a_changed_image_is_noticed(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive", images=12)
+    output = tmp_path / "output"
+    import_kaggle(archive, output, workers=1)
+    changed = archive / "kinase" / "kinase-000000.png"
+    PIL.Image.fromarray(np.arange(8100, dtype=np.uint8).reshape(90, 90)).save(changed)
+    import_kaggle(archive, output, workers=1)
+    assert imported_rows(output)["kinase-000000.png"]["image"]["bytes"] == changed.read_bytes()
+    assert verify(output).intact

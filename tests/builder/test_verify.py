@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from builder import recipe as recipes
@@ -9,6 +11,7 @@ from builder.publish import publish
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import file_sha256
 from tests.builder.tiny_builds import tiny_build
 
 
@@ -25,6 +28,25 @@ def test_an_intact_dataset(dataset):
     report = verify(dataset)
     assert (report.intact, report.rows, report.problems) == (True, 20, {})
     assert report.files == len(list(dataset.glob("data/*")))
+    assert (report.images_decoded, verify(dataset, quick=True).images_decoded) == (20, 0)
+
+
+def test_a_row_that_contradicts_its_pixels_is_found_though_the_manifest_agrees(dataset):
+    train = sorted(dataset.glob("data/*"))[0]
+    rows = pq.read_table(train).to_pylist()
+    rows[3]["image"]["bytes"] = rows[4]["image"]["bytes"]
+    rows[5]["image"]["bytes"] = rows[5]["image"]["bytes"][:200]
+    rows[6]["width"] = 81
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(train)), train)
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    manifest["files"][f"data/{train.name}"] |= {"bytes": train.stat().st_size, "sha256": file_sha256(train)}
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    assert verify(dataset, quick=True).intact
+    report = verify(dataset)
+    assert list(report.problems) == [f"data/{train.name}"]
+    problem = report.problems[f"data/{train.name}"]
+    assert problem.startswith(f"3 of its {len(rows)} images")
+    assert f"{rows[3]['image_id']} has other pixels than its sha256" in problem
 
 
 def test_each_kind_of_damage_is_named(dataset):

@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
+import builder.render.field
+from builder.publish import publish
 from builder.recipe import RECIPES, Recipe
 from builder.render import render
 from builder.render.plan import make_plan
 from builder.stage import MARKER, claimed
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging import ImageReadError
 from tests.builder.tiny_builds import rendered_images, tiny_build, write_tables
 
 CORRECTED = RECIPES["corrected"]
@@ -140,16 +143,21 @@ def test_other_rules_or_another_seed_in_the_same_folder_are_refused_with_the_dif
     assert shard_hashes(output) == before
 
 
-def test_retry_tries_only_the_fields_rejected_for_that_reason(tmp_path):
+def test_retry_tries_only_the_fields_rejected_for_that_reason(tmp_path, monkeypatch):
     raw, output = tiny_build(tmp_path, fields=10)
-    good = raw / "tiny" / "tiny-0003_w0.tif"
-    content = good.read_bytes()
-    good.write_bytes(content[:500])
+    reads = builder.render.field.read_image
+
+    def stumbling(path, **options):
+        if path.name == "tiny-0003_w0.tif":
+            raise ImageReadError(f"cannot open {path}: Input/output error")
+        return reads(path, **options)
+
+    monkeypatch.setattr(builder.render.field, "read_image", stumbling)
     tifffile.imwrite(raw / "tiny" / "tiny-0005_w0.tif", np.zeros((150, 150), np.uint16))
     tifffile.imwrite(raw / "tiny" / "tiny-0005_w1.tif", np.zeros((150, 150), np.uint16))
     assert render(raw, output, recipe=CORRECTED, seed=1, workers=1).rejected == {"uniform": 1, "unreadable": 1}
     before = rendered_images(output)
-    good.write_bytes(content)
+    monkeypatch.undo()
     for path in raw.glob("tiny/*"):  # the other fields must not be needed again
         if path.name[:9] not in ("tiny-0003",):
             path.unlink()
@@ -206,3 +214,66 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path, monkeypat
         with pytest.raises(InputError, match="GB free"):
             render(raw, output, recipe=CORRECTED, seed=0, workers=1)
     assert render(raw, output, recipe=CORRECTED, seed=0, workers=1).kept == 2
+
+
+def _flipped(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    for place in range(at, min(at + 8, len(content))):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_damage_anywhere_inside_a_shard_is_refused_by_name_and_mended_by_the_next_run(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=6, side=80)
+    recipe = rule(min_images=1)
+    render(raw, output, recipe=recipe, seed=1, workers=1)
+    expected = shard_hashes(output)
+    shard = output / "shards" / "shard-00000.parquet"
+    whole = shard.read_bytes()
+    places = np.random.default_rng(0).integers(0, len(whole) - 8, 40)
+    for place in (4, len(whole) // 2, len(whole) - 8, *places.tolist()):
+        shard.write_bytes(whole)
+        _flipped(shard, place)
+        with pytest.raises(InputError, match=r"shard-00000\.parquet is damaged"):
+            publish(output, recipe=recipe, seed=1)
+    assert not (output / "data").exists()
+    render(raw, output, recipe=recipe, seed=1, workers=1)
+    assert shard_hashes(output) == expected
+    _flipped(output / "shards" / "seal-00000.json", 15)
+    render(raw, output, recipe=recipe, seed=1, workers=1)
+    assert shard_hashes(output) == expected
+    assert publish(output, recipe=recipe, seed=1).kept == 6
+
+
+def test_a_changed_raw_file_is_noticed_and_only_its_field_is_made_again(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=10, side=100)
+    changed = raw / "tiny" / "tiny-0003_w0.tif"
+    late = raw / "tiny" / "tiny-0005_w1.tif"
+    content = late.read_bytes()
+    late.unlink()
+    render(raw, output, recipe=CORRECTED, seed=1, workers=1)
+    before = rendered_images(output)
+    assert before["tiny-0005"]["channels_missing"] == "actin"
+    tifffile.imwrite(changed, np.asarray(tifffile.imread(changed))[::-1])
+    os.utime(changed, ns=(1, 1))
+    late.write_bytes(content)
+    for path in raw.glob("tiny/tiny-0008*"):  # archives are deleted to make room: what was made of them stays
+        path.unlink()
+    summary = render(raw, output, recipe=CORRECTED, seed=1, workers=1)
+    after = rendered_images(output)
+    assert {name for name in before if before[name] != after[name]} == {"tiny-0003", "tiny-0005"}
+    assert after["tiny-0005"]["channels_missing"] is None
+    assert (summary.rows_in, summary.kept, list(after)) == (10, 10, list(before))
+    stamps = {path.name: path.stat().st_mtime_ns for path in output.glob("shards/shard-*")}
+    render(raw, output, recipe=CORRECTED, seed=1, workers=1)
+    assert {path.name: path.stat().st_mtime_ns for path in output.glob("shards/shard-*")} == stamps
+
+
+def test_a_copied_archive_with_other_times_gives_the_same_shards(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=6, side=80)
+    render(raw, output, recipe=CORRECTED, seed=1, workers=1)
+    expected = shard_hashes(output)
+    for path in raw.glob("tiny/*"):
+        os.utime(path, ns=(10**18, 10**18))
+    render(raw, output, recipe=CORRECTED, seed=1, workers=1)
+    assert shard_hashes(output) == expected

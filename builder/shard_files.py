@@ -1,0 +1,255 @@
+"""One shard on disk: written once, sealed, checked whenever it is taken over, mended row by row.
+
+A shard is a Parquet file that carries its report in its footer. Beside it stands its seal, `seal-#####.json`: the
+SHA-256 of the shard, and the size and time of every raw file it was made from. A shard whose seal is absent or does
+not fit is no shard: it is made anew. Times stand in the seal alone, so copies of an archive give the same shards.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cytoimagenet_hf.files import atomic_path, file_sha256
+
+from .stage import Rejection
+
+_ROW_GROUP_ROWS = 100
+_ROW_GROUP_BYTES = 32 << 20  # large images close a group earlier: memory stays bounded
+_REPORT = b"cytoimagenet.shard"
+
+Row = dict[str, Any]
+Made = tuple[list[Row], list[Rejection]]
+"""What becomes of one input row: its images, and what was left out."""
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to make: a row group of a plan. Stages add what their workers need, and say which files a row reads.
+
+    Attributes:
+        again: keys of the rows to make again, the others are taken over from the shard that is there; None makes all.
+    """
+
+    number: int
+    rows: int
+    plan: Path
+    plan_id: str
+    again: frozenset[str] | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the shard stands when it is done."""
+        return self.plan.parent / f"shard-{self.number:05d}.parquet"
+
+    @property
+    def seal(self) -> Path:
+        """Where its seal stands."""
+        return self.plan.parent / f"seal-{self.number:05d}.json"
+
+    def read_rows(self, columns: list[str] | None = None) -> list[Row]:
+        """The rows of the plan this shard is made from."""
+        with pq.ParquetFile(self.plan) as plan:
+            return list(plan.read_row_group(self.number, columns=columns).to_pylist())
+
+    def key(self, row: Row) -> str:
+        """What an input row and the images made from it share; unique among the input rows."""
+        return str(row["idx"])
+
+    def key_of_rejection(self, rejection: Rejection) -> str:
+        """The key of the row that a rejection is about."""
+        return rejection.idx
+
+    def files_of(self, row: Row) -> list[Path]:
+        """The raw files a row is made from, unchecked."""
+        return []
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What a finished shard says about itself."""
+
+    number: int
+    plan_id: str
+    rows_in: dict[str, int]  # per source
+    images: int
+    crops: int
+    png_bytes: int
+    rejections: list[Rejection]
+
+
+def read_report(task: ShardTask) -> ShardReport | None:
+    """The report in a shard's footer; None if there is no shard of this plan, or its bytes are not those sealed."""
+    try:
+        content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
+        sealed = json.loads(task.seal.read_text(encoding="utf-8"))["sha256"]
+        if content["plan_id"] != task.plan_id or file_sha256(task.path) != sealed:
+            return None
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # JSON and Unicode errors are ValueErrors
+        return None
+    return ShardReport(**content | {"rejections": [Rejection(**row) for row in content["rejections"]]})
+
+
+def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
+    """Keys of the rows whose raw files have another size or time than when the shard was made, or are new.
+
+    A file that is gone changes nothing: archives are deleted to make room for the next.
+    """
+    try:
+        sealed = json.loads(task.seal.read_text(encoding="utf-8"))["files"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return frozenset()
+    changed = set()
+    for row, before in zip(task.read_rows(), sealed, strict=True):
+        now = _stamps(task.files_of(row))
+        if any(stamp is not None and stamp != was for stamp, was in zip(now, before, strict=True)):
+            changed.add(task.key(row))
+    return frozenset(changed)
+
+
+def write_shard(task: ShardTask, make: Callable[[Row], Made], schema: pa.Schema) -> ShardReport:
+    """Write one shard and its seal.
+
+    Args:
+        task: the shard; with `again`, rows of other keys are taken over from the shard that is there.
+        make: images and rejections of one input row.
+        schema: of the images.
+    """
+    rows_in = task.read_rows()
+    rejections: list[Rejection] = []
+    written: Counter[str] = Counter()
+    stamps: list[list[str | None]] = []
+
+    def images() -> Iterator[Row]:
+        for rows, rejected in _made(task, rows_in, make, stamps):
+            rejections.extend(rejected)
+            written["images"] += len(rows)
+            written["crops"] += sum(bool(row["crop"]) for row in rows)
+            written["png_bytes"] += sum(row["png_bytes"] for row in rows)
+            yield from rows
+
+    # The seal goes last: whoever dies in between leaves a shard without its seal, which counts as absent.
+    with atomic_path(task.seal) as seal:
+        with atomic_path(task.path) as temporary:
+            with pq.ParquetWriter(temporary, schema) as writer:
+                for group in _row_groups(images()):
+                    writer.write_table(pa.Table.from_pylist(group, schema=schema))
+                report = ShardReport(
+                    number=task.number,
+                    plan_id=task.plan_id,
+                    rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
+                    images=written["images"],
+                    crops=written["crops"],
+                    png_bytes=written["png_bytes"],
+                    rejections=rejections,
+                )
+                writer.add_key_value_metadata({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
+            digest = file_sha256(temporary)
+        seal.write_text(json.dumps({"sha256": digest, "files": stamps}) + "\n", encoding="utf-8")
+    return report
+
+
+def row_at_work(task: ShardTask) -> str | None:
+    """The row and the files that a worker of this shard had before it when it died; None if it was not at one."""
+    try:
+        number = int(_mark(task).read_bytes() or b"-1")
+    except (OSError, ValueError):
+        return None
+    if number < 0:
+        return None
+    row = task.read_rows()[number]
+    names = ", ".join(str(path) for path in task.files_of(row))
+    return f"{task.key(row)} ({names})"
+
+
+def _made(
+    task: ShardTask, rows: list[Row], make: Callable[[Row], Made], stamps: list[list[str | None]]
+) -> Iterator[Made]:
+    """What becomes of each row, made or taken over; `stamps` receives the state of its files before they are read."""
+    before = read_report(task) if task.again is not None else None
+    taken_over = _taken_over(task, before) if before else None
+    sealed = json.loads(task.seal.read_text(encoding="utf-8"))["files"] if before else None
+    with _marked(task) as mark:
+        for number, row in enumerate(rows):
+            made = None if taken_over is None else taken_over(task.key(row))
+            if made is not None and sealed is not None and task.key(row) not in (task.again or ()):
+                stamps.append(sealed[number])
+                yield made
+                continue
+            mark(number)
+            stamps.append(_stamps(task.files_of(row)))
+            yield make(row)
+
+
+def _taken_over(task: ShardTask, before: ShardReport) -> Callable[[str], Made]:
+    """Images and rejections of a key in the shard that is there; keys are asked for in the order of the plan."""
+    rejected: dict[str, list[Rejection]] = {}
+    for rejection in before.rejections:
+        rejected.setdefault(task.key_of_rejection(rejection), []).append(rejection)
+    groups = _images_by_key(task)
+    waiting: list[tuple[str, list[Row]]] = []
+
+    def find(key: str) -> Made:
+        if not waiting:
+            waiting.extend(itertools.islice(groups, 1))
+        own = waiting.pop()[1] if waiting and waiting[0][0] == key else []
+        return own, rejected.get(key, [])
+
+    return find
+
+
+def _images_by_key(task: ShardTask) -> Iterator[tuple[str, list[Row]]]:
+    with pq.ParquetFile(task.path) as file:
+        images = itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(batch_size=16))
+        for key, rows in itertools.groupby(images, key=task.key):
+            yield key, list(rows)
+
+
+def _stamps(paths: Iterable[Path]) -> list[str | None]:
+    """Size and time of files in twelve hex digits each; None for one that is not there."""
+    found: list[str | None] = []
+    for path in paths:
+        try:
+            state = os.stat(path)
+        except (OSError, ValueError):
+            found.append(None)
+        else:
+            text = f"{state.st_size} {state.st_mtime_ns}".encode()
+            found.append(hashlib.blake2b(text, digest_size=6).hexdigest())
+    return found
+
+
+def _mark(task: ShardTask) -> Path:
+    return task.plan.parent / f".{task.path.name}.at.tmp"
+
+
+@contextmanager
+def _marked(task: ShardTask) -> Iterator[Callable[[int], object]]:
+    """A file that says which row is being made: what a killed process wrote is still there to be read."""
+    try:
+        with open(_mark(task), "wb", buffering=0) as handle:
+            yield lambda number: os.pwrite(handle.fileno(), b"%06d" % number, 0)
+    finally:
+        _mark(task).unlink(missing_ok=True)
+
+
+def _row_groups(images: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    size = 0
+    for image in images:
+        group.append(image)
+        size += image["png_bytes"]
+        if len(group) == _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,123 @@
+"""A whole build: the same bytes twice, and nothing changed on disk by a build that is refused."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder import recipe as recipes
+from builder.build import build
+from builder.publish import publish
+from builder.select import select
+from builder.stage import claimed
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.simulate import simulate_archive
+
+SMALL = {"min_fields": "4", "min_images": "4", "max_fields": "8", "max_images": "12"}
+RECIPE = recipes.load("corrected", SMALL)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive") / "raw"
+    simulate_archive(folder, size="tiny", seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(raw, tmp_path_factory):
+    output = tmp_path_factory.mktemp("build") / "cytoimagenet"
+    build(raw, output, recipe=RECIPE, seed=0, sources=["bbbc013", "kag_hpa"], workers=1)
+    return output
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file with the hash of its bytes; how long stages took and today's date apart."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if path.name.endswith(".summary.json"):
+            content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
+        if path.name == "croissant.json":
+            content = re.sub(rb'"datePublished": "[^"]*"', b"", content)
+        found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def test_two_builds_give_the_same_tree(raw, built, tmp_path):
+    again = tmp_path / "cytoimagenet"
+    build(raw, again, recipe=RECIPE, seed=0, sources=["bbbc013", "kag_hpa"], workers=2)
+    assert tree(again) == tree(built)
+
+
+def test_the_manifest_of_many_sources_is_in_one_order(raw, tmp_path):
+    output = tmp_path / "cytoimagenet"
+    build(raw, output, recipe=recipes.load("corrected", SMALL | {"min_fields": "2", "min_images": "2"}), seed=0)
+    first = (output / "manifest.json").read_bytes()
+    names = [source["dir_name"] for source in json.loads(first)["sources"]]
+    assert len(names) > 5
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("sources", "changed", "seed"),
+    [
+        (["rec_rxrx1", "bbbc022"], {}, 0),
+        (["bbbc013"], {}, 0),
+        (["bbbc013", "kag_hpa"], {"low": "0.5"}, 0),
+        (["bbbc013", "kag_hpa"], {"min_fields": "900"}, 0),
+        (["bbbc013", "kag_hpa"], {}, 1),
+    ],
+)
+def test_a_refused_build_changes_nothing(raw, built, sources, changed, seed):
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in built.rglob("*") if path.is_file()}
+    with pytest.raises(InputError) as refused:
+        build(raw, built, recipe=recipes.load("corrected", SMALL | changed), seed=seed, sources=sources, workers=1)
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in built.rglob("*") if path.is_file()}
+    assert after == before
+    assert ".tables.tmp" not in str(refused.value)
+
+
+def test_a_build_that_is_refused_at_once_leaves_no_folder(raw, tmp_path):
+    output = tmp_path / "new" / "cytoimagenet"
+    with pytest.raises(InputError, match="benchmark"):
+        build(raw, output, recipe=RECIPE, seed=0, sources=["bbbc021"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_mixture_of_two_builds_is_not_published(raw, built, tmp_path):
+    other = tmp_path / "other"
+    build(raw, other, recipe=RECIPE, seed=0, sources=["bbbc013", "rec_rxrx1"], workers=1)
+    for names in (("annotations.parquet",), ("selection.parquet",), ("annotations.parquet", "selection.parquet")):
+        mixed = tmp_path / f"mixed {len(names)} {names[0]}"
+        shutil.copytree(built, mixed)
+        for name in names:
+            shutil.copy(other / name, mixed / name)
+        before = tree(mixed)
+        with pytest.raises(InputError):
+            publish(mixed, recipe=RECIPE, seed=0)
+        assert tree(mixed) == before
+    mixed = tmp_path / "shards of another"
+    shutil.copytree(built, mixed)
+    shutil.copytree(other / "shards", mixed / "shards", dirs_exist_ok=True)
+    with pytest.raises(InputError):
+        publish(mixed, recipe=RECIPE, seed=0)
+
+
+def test_publishing_by_other_render_rules_is_refused(built):
+    with pytest.raises(InputError, match=r"low: 0\.1 there, 0\.01 asked for"):
+        publish(built, recipe=recipes.load("published", SMALL), seed=0)
+
+
+def test_a_folder_in_use_or_a_file_in_the_way_is_said(tmp_path):
+    with claimed(tmp_path / "used"), pytest.raises(InputError, match="another build"), claimed(tmp_path / "used"):
+        pass
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be built into"), claimed(tmp_path / "file"):
+        pass
+    with pytest.raises(InputError, match="annotate"), claimed(tmp_path / "out"):
+        select(tmp_path / "out", recipe=RECIPE, seed=0)
+    assert not (tmp_path / "out").exists()
