@@ -11,6 +11,7 @@ from .errors import InputError
 COMMANDS = {
     "extract": "Features from images: any model, any bit depth, several channels.",
     "benchmark": "The kNN transfer benchmarks on models or ready features.",
+    "leaderboard": "Results of several runs as one sortable page.",
     "diversity": "A dataset seen through features: distances within and between labels.",
     "convert-keras": "Published Keras weights to a transformers checkpoint.",
     "leaks": "Groups and exact copies on both sides of a split.",

@@ -237,10 +237,11 @@ def _type_name(feature: Any) -> str:
 def _rendered(template: str, **context: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
-    return environment.from_string((_templates() / template).read_text(encoding="utf-8")).render(**context) + "\n"
+    return environment.from_string((templates() / template).read_text(encoding="utf-8")).render(**context) + "\n"
 
 
-def _templates() -> Traversable:
+def templates() -> Traversable:
+    """The folder of card and page templates."""
     packaged = files("cytoimagenet_hf") / "model_card"
     # In a checkout the templates lie beside the package, where they are edited.
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "model_card"
