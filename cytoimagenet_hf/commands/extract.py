@@ -1,7 +1,7 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,7 +62,7 @@ def command(
     precisions = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if dtype not in precisions:
         raise InputError(f"dtype {dtype!r}: choose float32, bfloat16 or float16")
-    options: dict[str, object] = {"method": method}
+    options: dict[str, Any] = {"method": method}
     if size is not None:
         options |= {"do_resize": True, "size": {"height": size, "width": size}}
     if full_scale is not None:

@@ -4,6 +4,7 @@ What they eat is the record beside the weights (`models.records`): the microscop
 method, percentiles and size too, a stock processor the numbers of the weights alone.
 """
 
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import PIL.Image
@@ -35,6 +36,8 @@ def load_own(
     method: str | None = None,
     scaling: str | None = None,
     pooling: str = "last",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     **options: Any,
 ) -> FactsEncoder:
     """A network with its image processor as an encoder.
@@ -44,18 +47,30 @@ def load_own(
         method: one of `models.METHODS`; by default what the processor beside the weights says.
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
         pooling: one of `models.pooling.POOLINGS`.
+        revision: of a Hub repository.
+        trust_remote_code: whether the repository's own code may run.
         **options: of `make_encoder`.
 
     Raises:
         InputError: nothing loads under that name, or an unknown option.
     """
-    backbone = load_backbone(name, scaling=scaling)
-    declared = getattr(backbone.model.config, "training_sources", None)
+    backbone = load_backbone(name, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
+    config = backbone.model.config
+    commit = getattr(config, "_commit_hash", None) or revision
+    facts = facts_of(
+        backbone.processor,
+        method=method,
+        source=WeightSource(name, revision=commit, remote_code=trust_remote_code),
+    )
+    # A ViT has position embeddings for one size alone, unless its class stretches them, as DINOv2's does.
+    side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
+    if facts.fit == "native" and isinstance(side, int) and isinstance(patch, int):
+        facts = replace(facts, size=(side, side), fit="resize")
     return make_encoder(
         backbone.name,
-        facts_of(backbone.processor, method=method, source=WeightSource(name)),
+        facts,
         Pooled(backbone.model.base_model, pooling),
-        training_sources=declared,
+        training_sources=getattr(config, "training_sources", None),
         **options,
     )
 

@@ -36,6 +36,19 @@ def load_encoder(
         >>> encoder.encode(np.zeros((2, 3, 64, 64), np.uint16)).shape  # two images of three channels
         (2, 3840)
     """
-    if revision is not None and not re.fullmatch(r"[0-9a-f]{40}", revision) and trust_remote_code:
-        raise InputError(f"revision {revision!r} can change: code runs only from a 40-hex commit")
-    return load_own(str(name), **options)
+    if trust_remote_code and not Path(name).is_dir():
+        require_pinned(revision, str(name))
+    return load_own(str(name), revision=revision, trust_remote_code=trust_remote_code, **options)
+
+
+def require_pinned(revision: str | None, name: str) -> None:
+    """Refuse to run code that may be another tomorrow.
+
+    Raises:
+        InputError: no revision, or one that is no commit of 40 hex digits, such as a branch.
+    """
+    if revision is None or not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise InputError(
+            f"{name}: its own code runs only from a revision of 40 hex digits, not {revision or 'its newest state'}: "
+            "look at the code of one commit on its page and pass that commit as revision"
+        )

@@ -6,19 +6,20 @@ of results can be traced to all three.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 
 from cytoimagenet_hf.errors import InputError
 
+from .checkpoints import explained, load_network
 from .efficientnet import build_efficientnet
 from .keras import convert_keras, keras_record
+from .loading import input_errors
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS
 
@@ -42,7 +43,14 @@ class Backbone:
     processor: MicroscopyImageProcessor
 
 
-def load_backbone(name: str | Path, *, scaling: str | None = None, **options: Any) -> Backbone:
+def load_backbone(
+    name: str | Path,
+    *,
+    scaling: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> Backbone:
     """Load a trained network for feature extraction.
 
     Args:
@@ -50,6 +58,8 @@ def load_backbone(name: str | Path, *, scaling: str | None = None, **options: An
             `random:SEED` for an untrained EfficientNet-B0.
         scaling: `"keras-2.8"` or `"keras-2.9"`: what ImageNet inputs were divided by; part of the name in results. By
             default the processor saved with the weights decides.
+        revision: of a Hub repository.
+        trust_remote_code: whether the repository's own code may run.
         **options: options of the processor, such as `method` or `do_resize`.
 
     Raises:
@@ -69,11 +79,9 @@ def load_backbone(name: str | Path, *, scaling: str | None = None, **options: An
         model = convert_keras(shown).base_model
         processor = MicroscopyImageProcessor(**keras_record(shown, scaling=scaling), **options)
     else:
-        model = _from_pretrained(shown)
-        try:
-            processor = MicroscopyImageProcessor.for_model(model, **options)
-        except ValueError as error:
-            raise InputError(f"{shown}: {error}") from error
+        with input_errors():
+            model = load_network(shown, revision=revision, trust_remote_code=trust_remote_code)
+        processor = MicroscopyImageProcessor.for_model(model, revision=revision, **options)
     if scaling is not None:
         processor = MicroscopyImageProcessor.from_dict(processor.to_dict(), **IMAGENET_SCALINGS[scaling])
         shown = f"{shown} ({scaling} scaling)"
@@ -100,7 +108,7 @@ def build_backbone(
         return build_efficientnet(num_labels, seed=seed, labels=labels, **(_EFFICIENTNETS[name] | config))
     names = list(labels) if labels is not None else [f"LABEL_{code}" for code in range(num_labels)]
     maps = {"id2label": dict(enumerate(names)), "label2id": {label: code for code, label in enumerate(names)}}
-    with _named_errors(name), torch.random.fork_rng(devices=[]):
+    with input_errors(), explained(name), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name.startswith("timm/"):
             settings = AutoConfig.for_model("timm_wrapper", architecture=name.removeprefix("timm/"), **maps, **config)
@@ -118,26 +126,3 @@ def fingerprint(model: PreTrainedModel) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _from_pretrained(name: str) -> PreTrainedModel:
-    with _named_errors(name):
-        return AutoModel.from_pretrained(name)
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Turn what loading raises into an error that names the model and the next step."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ImportError as error:
-        raise InputError(
-            f"{name} needs a package that is missing ({error}); for timm names: pip install timm"
-        ) from error
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"no model loads from {name!r}: pass a folder with config.json and model.safetensors, a Hub name, a Keras "
-            f".h5 file, random:SEED or timm/NAME ({error})"
-        ) from error

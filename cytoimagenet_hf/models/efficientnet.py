@@ -43,7 +43,7 @@ def build_efficientnet(
         The model in training mode; input `pixel_values` is float32 (B, 3, H, W).
 
     Raises:
-        InputError: `num_labels` is negative, or `labels` are not `num_labels` different names.
+        InputError: `num_labels` is negative, `labels` are not `num_labels` different names, or an unknown field.
 
     Example:
         >>> model = build_efficientnet(2, seed=0, labels=["actin", "yeast"], width_coefficient=0.25)
@@ -60,6 +60,9 @@ def build_efficientnet(
         "batch_norm_momentum": BATCH_NORM_MOMENTUM,
         **config,
     }
+    unknown = sorted(settings.keys() - EfficientNetConfig().to_dict().keys())
+    if unknown:
+        raise InputError(f"EfficientNetConfig has no field {', '.join(unknown)}: see its documentation")
     settings.setdefault("hidden_dim", _top_width(settings["width_coefficient"], settings.get("depth_divisor", 8)))
     settings |= _label_maps(labels, num_labels) if labels is not None else {"num_labels": num_labels}
     with torch.random.fork_rng(devices=[]):  # the stock constructors draw from the global generator

@@ -1,7 +1,7 @@
 """Several backbones as one model: each with its own normalisation, pooled outputs side by side (paper, "fusion").
 
 Input is one raw image in 0..255; what each backbone was trained with is part of the configuration. The file depends on
-torch, transformers and its two neighbours alone, because it travels with saved models for `trust_remote_code`.
+torch, transformers and its three neighbours alone, because it travels with saved models for `trust_remote_code`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from .checkpoints import load_network
 from .pooling import pooled
-from .records import record_of
+from .records import record_from, record_of
 
 
 class CytoFusionConfig(PreTrainedConfig):
@@ -62,6 +63,8 @@ class CytoFusionModel(PreTrainedModel):
                 f"{len(config.backbones)} backbones with {len(config.preprocessing)} preprocessing records: "
                 "a fusion has at least one backbone, each with its record"
             )
+        for record in config.preprocessing:
+            record_from(record, "preprocessing of a fusion")  # checked before weights are made
         self.backbones = nn.ModuleList(
             AutoModel.from_config(AutoConfig.for_model(**backbone)) for backbone in config.backbones
         )
@@ -84,14 +87,15 @@ class CytoFusionModel(PreTrainedModel):
         Raises:
             ValueError: nothing to fuse, or a model without a known preprocessing.
         """
-        loaded = [AutoModel.from_pretrained(b) if isinstance(b, str | Path) else b.base_model for b in backbones]
+        loaded = [load_network(b) if isinstance(b, str | Path) else b.base_model for b in backbones]
         if preprocessing is None:
             preprocessing = [
                 record_of(model, given if isinstance(given, str | Path) else None)
                 for model, given in zip(loaded, backbones, strict=True)
             ]
         config = CytoFusionConfig(
-            backbones=[model.config.to_dict() for model in loaded], preprocessing=[_plain(r) for r in preprocessing]
+            backbones=[model.config.to_dict() for model in loaded],
+            preprocessing=[record_from(record) for record in preprocessing],
         )
         fusion = cls(config)
         for own, given in zip(fusion.backbones, loaded, strict=True):
@@ -110,14 +114,6 @@ class CytoFusionModel(PreTrainedModel):
             for backbone, record in zip(self.backbones, self.config.preprocessing, strict=True)
         ]
         return BaseModelOutputWithPooling(pooler_output=torch.cat(features, dim=1))  # (B, D1 + D2 + …)
-
-
-def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "rescale_factor": float(record["rescale_factor"]),
-        "image_mean": [float(value) for value in record["image_mean"]],
-        "image_std": [float(value) for value in record["image_std"]],
-    }
 
 
 def _normalised(pixel_values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:

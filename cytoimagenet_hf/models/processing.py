@@ -6,8 +6,9 @@ trained with — comes from the weights' own `preprocessor_config.json`. The fil
 configuration, so that plain `AutoImageProcessor` gives the right numbers for 8-bit pictures without this package.
 """
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import normalize, to_gray
 
 from .channels import as_channels, split_batch
-from .records import record_from, record_of
+from .loading import input_errors
+from .records import flag, read_processor, record_from, record_of
 
 METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
 """{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
@@ -94,6 +96,7 @@ class MicroscopyImageProcessor(PilBackend):
 
     def __init__(self, method: str = "concat-norm", **kwargs: Any) -> None:
         super().__init__(method=_checked_method(method), **kwargs)
+        _check_own(self.record())
 
     def planes(self, image: Any, **options: Any) -> list[Plane]:
         """The inputs of the network for one image, before the weights' own scaling.
@@ -157,25 +160,41 @@ class MicroscopyImageProcessor(PilBackend):
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
         """From the content of a `preprocessor_config.json`: this package's, or a stock one's record of the weights."""
         if "method" not in image_processor_dict:
-            return super().from_dict(record_from(image_processor_dict), **kwargs)
+            with input_errors():
+                return super().from_dict(record_from(image_processor_dict), **kwargs)
         own = {name: image_processor_dict[name] for name in _OWN if name in image_processor_dict}
         return super().from_dict(own, **kwargs)
 
     @classmethod
-    def for_model(cls, model: PreTrainedModel | str | Path, **options: Any) -> "MicroscopyImageProcessor":
+    def get_image_processor_dict(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the file beside a model says; a damaged one is an `InputError` that names it."""
+        with input_errors():
+            read_processor(pretrained_model_name_or_path, revision=kwargs.get("revision"))
+        return super().get_image_processor_dict(pretrained_model_name_or_path, **kwargs)
+
+    @classmethod
+    def for_model(
+        cls, model: PreTrainedModel | str | Path, *, revision: str | None = None, **options: Any
+    ) -> "MicroscopyImageProcessor":
         """The processor of a model, folder or Hub name.
 
         What the folder says about method, percentiles and size is kept; a stock processor there gives the numbers of
         the weights. `options` override.
+
+        Raises:
+            InputError: the file is damaged or impossible; or there is none, and what the weights were trained with is
+                not known.
         """
         place = str(model) if isinstance(model, str | Path) else model.name_or_path
-        try:
-            if place:
-                return cls.from_pretrained(place, **options)
-        except (OSError, ValueError):
+        with input_errors():
+            found = read_processor(place, revision=revision) if place else None
+            if found is not None:
+                return cls.from_dict(found, **options)
             if isinstance(model, str | Path):
-                raise
-        return cls(**record_of(model), **options)
+                raise InputError(f"{place} has no image processor (preprocessor_config.json)")
+            return cls(**record_of(model, revision=revision), **options)
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Write `preprocessor_config.json`, and the module that `trust_remote_code=True` loads."""
@@ -203,6 +222,31 @@ def _checked_method(method: str) -> str:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
     return method
+
+
+def _check_own(record: dict[str, Any]) -> None:
+    """Refuse options that give no pixels: wherever a processor comes from, a file, a call or another processor."""
+    with input_errors():
+        record_from(record)
+        resized = flag(record, "do_resize", False)
+    low: Any = record.get("percentile_low")
+    high: Any = record.get("percentile_high")
+    white: Any = record.get("full_scale")
+    if not all(_is_number(value) for value in (low, high)) or not 0 <= low < high <= 100:
+        raise InputError(f"percentiles {low!r} and {high!r}: need 0 <= low < high <= 100")
+    if white is not None and not (_is_number(white) and white > 0):
+        raise InputError(f"full_scale is {white!r}: pass the pixel value that is white, such as 4095")
+    size = record.get("size")
+    sides = [size.get(name) for name in ("height", "width")] if isinstance(size, Mapping) else [None]
+    if resized and not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise InputError(f"size is {size!r}: height and width in pixels, 1 or more")
+    resample = record.get("resample")
+    if not isinstance(resample, int) or isinstance(resample, bool) or not 0 <= resample <= 5:
+        raise InputError(f"resample is {resample!r}: 0 to 5, as Pillow numbers its filters")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _by_full_scale(channel: npt.NDArray[Any], full_scale: float | None) -> Plane:

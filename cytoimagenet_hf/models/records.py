@@ -1,19 +1,24 @@
 """The preprocessing that weights were trained with, as three numbers: factor, mean, deviation.
 
 `value = (pixel * rescale_factor - image_mean) / image_std` for pixels in 0..255. Whatever a stock image processor adds
-to this form is folded in. Copied into saved fusion models: transformers only.
+to this form is folded in. This is the one reader of such files: the processor, the encoders, the fusion, the trainer
+and the cards ask it. A file that cannot be read is an error, never a default. Copied into saved fusion models:
+transformers only, hence plain `ValueError`.
 """
 
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
+from transformers.utils import cached_file
 
 Record = dict[str, Any]
 
 CYTOIMAGENET: Record = {"rescale_factor": 1 / 255, "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
-"""CytoImageNet weights: the Keras network divides by 255 and normalises by mean 0, variance 1 (FACTS §6)."""
+"""CytoImageNet weights: the Keras network divides by 255 and normalises by mean 0, variance 1."""
 
 RAW: Record = {"rescale_factor": 1.0, "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
 """Fusion models: they take 0..255 and normalise for each backbone themselves."""
@@ -32,47 +37,131 @@ IMAGENET_SCALINGS: dict[str, Record] = {
 """What "the ImageNet EfficientNet" saw, by Keras version: published baselines used the first or the second."""
 
 
-def record_of(model: PreTrainedModel, name: str | Path | None = None) -> Record:
+_FILES = ("processor_config.json", "preprocessor_config.json")  # the first only where it holds an image processor
+
+
+def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revision: str | None = None) -> Record:
     """The record of a loaded model, from the processor saved with it.
 
     Args:
         model: any transformers model.
         name: the folder or Hub name it came from; by default the model's own `name_or_path`.
+        revision: of the Hub repository.
 
     Raises:
-        ValueError: there is no processor, and the model is none whose preprocessing is known.
+        ValueError: the processor's file is damaged or impossible; or there is none, and neither the configuration says
+            what the weights were trained with nor was the network built in memory by this package.
     """
-    if model.config.model_type == "cyto-fusion":
+    config = model.config
+    if config.model_type == "cyto-fusion":
         return dict(RAW)
     place = str(name or model.name_or_path or "")
-    if place:
-        try:
-            return record_from(AutoImageProcessor.from_pretrained(place).to_dict())
-        except (OSError, ValueError):
-            pass  # a checkpoint without a processor beside it
-    if model.config.model_type == "efficientnet":
+    found = read_processor(place, revision=revision) if place else None
+    if found is not None:
+        return record_from(found, place)
+    if isinstance(timm := getattr(config, "pretrained_cfg", None), Mapping) and {"mean", "std"} <= timm.keys():
+        return record_from({"image_mean": timm["mean"], "image_std": timm["std"]}, f"{place} (pretrained_cfg)")
+    if config.model_type == "efficientnet" and not place:
         return dict(CYTOIMAGENET)
     raise ValueError(
         f"no image processor beside {place or type(model).__name__}, so its mean and deviation are unknown: "
-        "save one with the model, or pass the preprocessing"
+        "save one with the model (preprocessor_config.json), or pass the preprocessing"
     )
 
 
-def record_from(config: Mapping[str, Any]) -> Record:
-    """The record in the configuration of a stock image processor, or of this package's."""
-    factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
+def read_processor(place: str | Path, *, revision: str | None = None) -> Record | None:
+    """The content of the image processor's file beside a model.
+
+    Args:
+        place: a folder or Hub name.
+        revision: of the Hub repository.
+
+    Returns:
+        None where the folder or repository has no such file.
+
+    Raises:
+        ValueError: the file is there and is not a JSON object, or the Hub cannot be asked.
+    """
+    for name in _FILES:
+        try:
+            file = cached_file(str(place), name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        except OSError as error:
+            raise ValueError(f"{place}: no answer whether there is a {name} ({error})") from error
+        if file is None:
+            continue
+        try:
+            content = json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file} is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{file} is no JSON object: it should hold the options of an image processor")
+        if name == _FILES[1]:
+            return content
+        if isinstance(content.get("image_processor"), dict):
+            return dict(content["image_processor"])
+    return None
+
+
+def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
+    """The record in the configuration of a stock image processor, or of this package's.
+
+    Args:
+        config: what its file holds.
+        where: it came from, for messages.
+
+    Raises:
+        ValueError: a number that is missing, not finite or impossible, a wrong length or type.
+
+    Example:
+        >>> record_from({"image_mean": 0.5, "image_std": 0.5, "do_rescale": False})["rescale_factor"]
+        1.0
+    """
+    place = f"{where}: " if where else ""
+    factor = _number(config.get("rescale_factor", 1 / 255), "rescale_factor", place)
+    if not flag(config, "do_rescale", True, where):
+        factor = 1.0
+    if factor == 0:
+        raise ValueError(f"{place}rescale_factor is 0: every pixel would be 0")
     mean, std = [0.0] * 3, [1.0] * 3
-    if config.get("do_normalize", True):
-        mean, std = _three(config.get("image_mean", 0.0)), _three(config.get("image_std", 1.0))
-    if config.get("rescale_offset"):  # subtracts 1 after the factor
+    if flag(config, "do_normalize", True, where):
+        missing = [name for name in ("image_mean", "image_std") if config.get(name) is None]
+        if missing:
+            raise ValueError(f"{place}the image processor normalises and has no {' and no '.join(missing)}")
+        mean, std = (_three(config[name], name, place) for name in ("image_mean", "image_std"))
+    if min(std) <= 0:
+        raise ValueError(f"{place}image_std is {std}: a deviation is above 0")
+    if flag(config, "rescale_offset", False, where):  # subtracts 1 after the factor
         mean = [value + 1.0 for value in mean]
     # The stock EfficientNet processor divides by the deviation once more: its files hold the square root (keras-2.9).
     stock_efficientnet = str(config.get("image_processor_type", "")).startswith("EfficientNet")
-    if config.get("include_top", stock_efficientnet):
+    if flag(config, "include_top", stock_efficientnet, where):
         std = [value**2 for value in std]
     return {"rescale_factor": factor, "image_mean": mean, "image_std": std}
 
 
-def _three(value: Any) -> list[float]:
-    values = [float(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
+def flag(config: Mapping[str, Any], name: str, default: bool, where: str | Path = "") -> bool:
+    """A yes or no of such a file.
+
+    Raises:
+        ValueError: it is neither true nor false; `null` means the default.
+    """
+    value = config.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ValueError(f"{f'{where}: ' if where else ''}{name} is {value!r}: true or false")
+    return value
+
+
+def _three(value: Any, name: str, place: str) -> list[float]:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if len(given) not in (1, 3):
+        raise ValueError(f"{place}{name} has {len(given)} numbers: one, or one per colour")
+    values = [_number(entry, name, place) for entry in given]
     return values if len(values) == 3 else values * 3
+
+
+def _number(value: Any, name: str, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{place}{name} is {value!r}: a finite number")
+    return float(value)

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageClassification,
     PreTrainedModel,
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
-from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import build_efficientnet, prepare_for_training
+from cytoimagenet_hf.models.checkpoints import explained, load_network
+from cytoimagenet_hf.models.loading import input_errors
+from cytoimagenet_hf.models.records import record_of
 
 from .augment import warp
 from .config import TrainConfig
@@ -26,21 +27,22 @@ from .config import TrainConfig
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From uint8 grayscale to what the network takes: x / 255, then (x - mean) / std per channel.
+    """From uint8 grayscale to what the network takes: x * factor, then (x - mean) / std per channel.
 
-    Mean 0 and std 1 are the network of the paper, which only rescales (FACTS §6).
+    Factor 1/255, mean 0 and std 1 are the network of the paper, which only rescales.
     """
 
     size: int
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    factor: float = 1 / 255
 
     def __call__(self, pixels: torch.Tensor, matrices: torch.Tensor | None = None) -> torch.Tensor:
         """Pixels uint8 (B, S, S) to float32 (B, 3, S, S), warped by `matrices` (B, 2, 3) when there are any."""
         images = pixels.unsqueeze(1).to(torch.float32)  # (B, 1, S, S)
         if matrices is not None:
             images = warp(images, matrices)  # one channel: a third of the work
-        images = (images / 255.0).expand(-1, 3, -1, -1)
+        images = (images * self.factor).expand(-1, 3, -1, -1)
         if self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0):
             mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
             std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
@@ -54,7 +56,7 @@ class Preprocessing:
             resample=2,  # bilinear, as in training; the stock default is nearest
             do_center_crop=False,
             do_convert_rgb=True,  # an 'L' image would give one channel
-            rescale_factor=1 / 255,
+            rescale_factor=self.factor,
             image_mean=list(self.mean),
             image_std=list(self.std),
             include_top=False,  # True normalises a second time
@@ -74,36 +76,27 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
     else:
         model = _from_name(config, classes)
         if config.pretrained:
-            preprocessing = _recorded(config)
+            preprocessing = _recorded(model, config)
     prepare_for_training(model)
     return model.to(memory_format=torch.channels_last).train(), preprocessing
 
 
 def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
-    maps = {
+    maps: dict[str, Any] = {
         "id2label": dict(enumerate(classes)),
         "label2id": {label: code for code, label in enumerate(classes)},
     }
     torch.manual_seed(config.seed)  # a new head, or all weights, are drawn from the global generator
-    try:
+    with input_errors(), explained(config.backbone):
         if config.pretrained:
-            return AutoModelForImageClassification.from_pretrained(
-                config.backbone, ignore_mismatched_sizes=True, **maps, **config.model_config
-            )
+            return load_network(config.backbone, auto=AutoModelForImageClassification, **maps, **config.model_config)
         settings = AutoConfig.from_pretrained(config.backbone, **maps, **config.model_config)
         return AutoModelForImageClassification.from_config(settings)
-    except (OSError, ValueError) as error:
-        raise InputError(f"backbone {config.backbone!r} cannot be loaded as an image classifier: {error}") from error
 
 
-def _recorded(config: TrainConfig) -> Preprocessing:
-    """The preprocessing that pretrained weights were trained with."""
-    try:
-        record = AutoImageProcessor.from_pretrained(config.backbone).to_dict()
-    except (OSError, ValueError) as error:
-        raise InputError(f"backbone {config.backbone!r} has no image processor to take mean and std from") from error
-    mean = tuple(map(float, record.get("image_mean") or (0.0,) * 3))
-    std = tuple(map(float, record.get("image_std") or (1.0,) * 3))
-    if record.get("include_top"):  # stock EfficientNets divide by std twice: Keras up to 2.8 did so, too
-        std = tuple(value * value for value in std)
-    return Preprocessing(config.image_size, mean, std)
+def _recorded(network: PreTrainedModel, config: TrainConfig) -> Preprocessing:
+    """The preprocessing that pretrained weights were trained with, as extraction reads it."""
+    with input_errors():
+        record = record_of(network, config.backbone)
+    mean, std = (tuple(record[name]) for name in ("image_mean", "image_std"))
+    return Preprocessing(config.image_size, mean, std, record["rescale_factor"])

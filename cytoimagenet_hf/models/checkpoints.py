@@ -1,0 +1,189 @@
+"""Weights from files into a network, with proof that they are that network's.
+
+transformers draws at random what a file lacks and prints a report; here it is an error. Messages that do not matter
+(a classification head left out, progress bars) are not printed. Copied into saved fusion models: torch, transformers
+and safetensors only, hence plain `ValueError`.
+"""
+
+import inspect
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import logging
+
+_HEADS = frozenset({"head", "heads", "head_dist", "fc", "classifier", "last_linear", "pooler"})
+_ADVICE = "pass a folder with config.json and model.safetensors, or a Hub name"
+
+
+def load_network(
+    name: str | Path,
+    *,
+    auto: Any = AutoModel,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> PreTrainedModel:
+    """A trained network with all its weights.
+
+    Args:
+        name: folder or Hub name.
+        auto: the auto class that loads it; with a class for a task, the head may be new.
+        revision: of the Hub repository.
+        trust_remote_code: whether the repository's own code may run.
+        **options: fields of the configuration, and arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: a damaged or missing file; weights that are missing, of another shape, left over or not finite; or
+            a repository whose own class would be needed. The message names the file or the weights.
+    """
+    check_folder(name)
+    settings: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code, **options}
+    # Mismatched shapes come back in the report, where those of a new head are told apart.
+    settings |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    with explained(name), quietly():
+        model, info = auto.from_pretrained(str(name), **settings)
+        missing = info["missing_keys"]
+        poolable = "add_pooling_layer" in inspect.signature(type(model).__init__).parameters
+        if auto is AutoModel and missing and poolable and all(key.startswith("pooler.") for key in missing):
+            # Saved from a classifier: the stock class would draw a dense layer at random and pool through it.
+            model, info = auto.from_pretrained(str(name), add_pooling_layer=False, **settings)
+    _check_class(model, name)
+    _check_keys(model, info, name)
+    require_finite_weights(model, str(name))
+    return model
+
+
+def check_folder(name: str | Path) -> None:
+    """Look at the files of a local folder before anything is built from them; Hub names pass.
+
+    Raises:
+        ValueError: a path that is not there, a file that is damaged.
+    """
+    place = Path(name)
+    if not place.is_dir():
+        text = str(name)
+        if place.exists() or text.startswith(("/", ".", "~")) or text.count("/") > 1 or "\\" in text:
+            raise ValueError(f"no model loads from {text!r}, which is no folder: {_ADVICE}")
+        return
+    config = place / "config.json"
+    if not config.is_file():
+        raise ValueError(f"{place} has no config.json: {_ADVICE}")
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{config} is not JSON: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
+        raise ValueError(f"{config} names no model_type: is it the configuration of a transformers model?")
+    for file in sorted(place.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                opened.keys()
+        except Exception as error:  # safetensors' own class derives from Exception
+            raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
+
+
+def require_finite_weights(network: nn.Module, name: str) -> None:
+    """Refuse a network with NaN or infinite weights.
+
+    Raises:
+        ValueError: the message names the first such weights.
+    """
+    for key, value in network.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name}: the weights {key} have NaN or infinite values: is the file damaged?")
+
+
+def few(names: Iterable[str]) -> str:
+    """The first names and how many more there are.
+
+    Example:
+        >>> few("abcde")
+        'a, b, c and 2 more'
+    """
+    listed = sorted(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without transformers' load report and progress bars, unless its verbosity was raised."""
+    level = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    if level > logging.INFO:
+        logging.set_verbosity(logging.CRITICAL)
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def explained(name: str | Path) -> Iterator[None]:
+    """What reading other people's files raises, as an error that names the model and the next step.
+
+    Raises:
+        ValueError: from whatever the block raises, but for memory that ran out.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except ImportError as error:
+        raise ValueError(f"{name} needs a package that is missing ({error}); for timm: pip install timm") from error
+    except Exception as error:  # transformers, safetensors, torch and the Hub share no class but this
+        said = " ".join(str(error).split())
+        raise ValueError(f"no model loads from {str(name)!r}: {_ADVICE} ({type(error).__name__}: {said})") from error
+
+
+def _check_class(model: PreTrainedModel, name: str | Path) -> None:
+    """A configuration that names a class of its own must have been loaded by that class."""
+    named = getattr(model.config, "auto_map", None) or {}
+    classes = {
+        str(own).rsplit(".", 1)[-1]
+        for kind, own in named.items()
+        if kind.startswith("AutoModel") and isinstance(own, str)
+    }
+    if classes and type(model).__name__ not in classes:
+        raise ValueError(
+            f"{name} is made for its own class {few(classes)}, and {type(model).__name__} of transformers is not it: "
+            "its code runs only with trust_remote_code and a revision of 40 hex digits"
+        )
+
+
+def _check_keys(model: PreTrainedModel, info: dict[str, Any], name: str | Path) -> None:
+    base = model.base_model
+    own = {key.split(".", 1)[0] for key in base.state_dict()}
+    prefix = f"{model.base_model_prefix}." if base is not model else ""
+    shapes = {key: (tuple(theirs), tuple(ours)) for key, theirs, ours in info["mismatched_keys"]}
+    missing = [
+        key for key in info["missing_keys"] if key.startswith(prefix) and not key.endswith("num_batches_tracked")
+    ]
+    other = {key: shape for key, shape in shapes.items() if key.startswith(prefix)}
+    if missing:
+        raise ValueError(f"{name}: the file lacks weights of {type(model).__name__}: {few(missing)}")
+    if other:
+        key, (theirs, ours) = next(iter(sorted(other.items())))
+        raise ValueError(
+            f"{name}: {len(other)} weights have another shape than {type(model).__name__} needs, such as {key}: "
+            f"{theirs} in the file, {ours} in the network"
+        )
+    # Weights of a head are left out; weights of further layers would mean that the configuration is another network's.
+    stem = f"{model.base_model_prefix}."
+    extra = [
+        key
+        for key in info["unexpected_keys"]
+        if (parts := key.removeprefix(stem).split("."))[0] in own and _HEADS.isdisjoint(parts)
+    ]
+    if extra:
+        raise ValueError(f"{name}: the file has weights that {type(model).__name__} has no place for: {few(extra)}")

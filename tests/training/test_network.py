@@ -1,0 +1,62 @@
+"""Fine-tuning feeds a network exactly what extraction feeds it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.training.config import TrainConfig
+from cytoimagenet_hf.training.network import build_network
+
+TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+def configured(folder) -> TrainConfig:
+    return TrainConfig(dataset="none", output="none", backbone=str(folder), pretrained=True, image_size=24)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        IMAGENET,
+        IMAGENET | {"do_normalize": False},
+        IMAGENET | {"do_rescale": False},
+        IMAGENET | {"rescale_factor": 1 / 127.5, "rescale_offset": True},
+        IMAGENET | {"include_top": True},
+        {"image_mean": 0.5, "image_std": 0.25},
+    ],
+    ids=["plain", "no mean", "no factor", "offset", "divided twice", "one number"],
+)
+def test_pixels_are_those_of_extraction(tmp_path, record) -> None:
+    build_efficientnet(3, seed=0, **TINY).save_pretrained(tmp_path)
+    stock = {"image_processor_type": "EfficientNetImageProcessor", "include_top": False}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(stock | record))
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 24, 24), np.uint8)
+    _, preprocessing = build_network(configured(tmp_path), ["a", "b"])
+    extracted = MicroscopyImageProcessor.from_pretrained(tmp_path, method="concat-raw")(pixels, return_tensors="pt")
+    trained = preprocessing(torch.from_numpy(pixels))
+    torch.testing.assert_close(trained, extracted["pixel_values"], rtol=1e-5, atol=1e-5)
+    preprocessing.processor().save_pretrained(tmp_path / "tuned")
+    again = MicroscopyImageProcessor.from_pretrained(tmp_path / "tuned", method="concat-raw", do_resize=False)
+    torch.testing.assert_close(
+        again(pixels, return_tensors="pt")["pixel_values"], extracted["pixel_values"], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_backbone_without_a_record_is_refused(tmp_path) -> None:
+    build_efficientnet(3, seed=0, **TINY).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no image processor beside"):
+        build_network(configured(tmp_path), ["a", "b"])
+    (tmp_path / "preprocessor_config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"preprocessor_config\.json is no JSON object"):
+        build_network(configured(tmp_path), ["a", "b"])
+
+
+def test_an_unknown_field_of_the_configuration_is_refused() -> None:
+    config = TrainConfig(dataset="none", output="none", model_config={"nosuch": 1})
+    with pytest.raises(InputError, match="no field nosuch"):
+        build_network(config, ["a", "b"])
