@@ -6,11 +6,15 @@ merged image is the mean of the channels times 255. Images stay at the depth of 
 
 from .channels import merge, merge_channels, to_bytes, to_gray
 from .encode import encode_png
+from .errors import AmbiguousAxesError, ImageReadError
+from .limits import MAX_PIXELS
 from .percentile import normalize, percentiles, stretch
 from .quality import quality_issue
-from .read import ImageReadError, read_image
+from .read import read_image, read_planes
 
 __all__ = [
+    "MAX_PIXELS",
+    "AmbiguousAxesError",
     "ImageReadError",
     "encode_png",
     "merge",
@@ -19,6 +23,7 @@ __all__ = [
     "percentiles",
     "quality_issue",
     "read_image",
+    "read_planes",
     "stretch",
     "to_bytes",
     "to_gray",

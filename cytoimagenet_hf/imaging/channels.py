@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
 
-from .percentile import Image, Unit, stretcher
+from .percentile import Pixels, Unit, stretcher
 
 # Pixels per block: a block in float64 (256 KiB) stays in the cache over all channels.
 _BLOCK = 1 << 15
 
 
-def to_gray(image: Image) -> Image:
+def to_gray(image: Pixels) -> Pixels:
     """Gray image: a 2-D image itself, or the mean of the colours in float (I3).
 
     Args:
@@ -38,7 +38,7 @@ def to_gray(image: Image) -> Image:
     return (red + green + blue) / 3
 
 
-def merge(channels: Sequence[Image], *, low: float = 0.1, high: float = 99.9) -> Unit:
+def merge(channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -> Unit:
     """Mean of the channels, each stretched between its own percentiles (paper §2.2).
 
     Args:
@@ -60,7 +60,7 @@ def merge(channels: Sequence[Image], *, low: float = 0.1, high: float = 99.9) ->
 
 
 def merge_channels(
-    channels: Sequence[Image], normalized: bool = True, *, low: float = 0.1, high: float = 99.9
+    channels: Sequence[Pixels], normalized: bool = True, *, low: float = 0.1, high: float = 99.9
 ) -> npt.NDArray[np.uint8]:
     """One 8-bit gray image from the channels of a field (paper §2.2).
 
@@ -105,7 +105,7 @@ def _cut_to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:
     return (unit * 255).astype(np.uint8)
 
 
-def _same_shape(channels: Sequence[Image]) -> list[Image]:
+def _same_shape(channels: Sequence[Pixels]) -> list[Pixels]:
     gray = [to_gray(channel) for channel in channels]
     if not gray:
         raise InputError("no channels to merge")
@@ -114,7 +114,7 @@ def _same_shape(channels: Sequence[Image]) -> list[Image]:
     return gray
 
 
-def _means(channels: Sequence[Image], scale: Sequence[Callable[[Image], Unit]]) -> Iterator[tuple[slice, Unit]]:
+def _means(channels: Sequence[Pixels], scale: Sequence[Callable[[Pixels], Unit]]) -> Iterator[tuple[slice, Unit]]:
     """The mean of the scaled channels, block by block of rows."""
     for rows in _blocks(channels[0].shape):
         total = scale[0](channels[0][rows])
@@ -124,7 +124,7 @@ def _means(channels: Sequence[Image], scale: Sequence[Callable[[Image], Unit]]) 
         yield rows, total
 
 
-def _range_scaler(gray: Image, dtype: "np.dtype[Any]") -> Callable[[Image], Unit]:
+def _range_scaler(gray: Pixels, dtype: "np.dtype[Any]") -> Callable[[Pixels], Unit]:
     """[0, 1] by the range of the dtype the file had, which for colour is no longer that of `gray`."""
     if dtype.kind in "bui":
         largest = 1 if dtype.kind == "b" else np.iinfo(dtype).max

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
 
-Image: TypeAlias = npt.NDArray[Any]
+Pixels: TypeAlias = npt.NDArray[Any]
 Unit: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = tuple[npt.NDArray[np.int64], int]
 
@@ -23,7 +23,7 @@ _MOST_BINS = 1 << 20
 _EXACT_FLOAT32 = 1 << 24
 
 
-def percentiles(image: Image, q: Sequence[float], *, counted: Counts | None = None) -> Unit:
+def percentiles(image: Pixels, q: Sequence[float], *, counted: Counts | None = None) -> Unit:
     """Percentiles of all pixels with linear interpolation between order statistics.
 
     Args:
@@ -54,7 +54,7 @@ def percentiles(image: Image, q: Sequence[float], *, counted: Counts | None = No
     return np.where(part < 0.5, left + (right - left) * part, right - (right - left) * (1 - part))
 
 
-def normalize(image: Image, low: float = 0.1, high: float = 99.9) -> npt.NDArray[np.float32]:
+def normalize(image: Pixels, low: float = 0.1, high: float = 99.9) -> npt.NDArray[np.float32]:
     """Clip an image at two of its percentiles and scale it to [0, 1] (paper §2.2).
 
     Args:
@@ -75,12 +75,12 @@ def normalize(image: Image, low: float = 0.1, high: float = 99.9) -> npt.NDArray
     return stretch(image, low, high).astype(np.float32)
 
 
-def stretch(image: Image, low: float = 0.1, high: float = 99.9) -> Unit:
+def stretch(image: Pixels, low: float = 0.1, high: float = 99.9) -> Unit:
     """`normalize` in float64: for steps that go on computing."""
     return stretcher(image, low, high)(image)
 
 
-def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:
+def stretcher(image: Pixels, low: float, high: float) -> Callable[[Pixels], Unit]:
     """The contrast stretch of `image` as a function of blocks of its pixels.
 
     Returns:
@@ -105,7 +105,7 @@ def stretcher(image: Image, low: float, high: float) -> Callable[[Image], Unit]:
     return lambda block: _look_up(table, block)
 
 
-def _order_statistics(image: Image, orders: npt.NDArray[np.int64], counted: Counts | None) -> Unit:
+def _order_statistics(image: Pixels, orders: npt.NDArray[np.int64], counted: Counts | None) -> Unit:
     """The pixels at some places (from 0) of the sorted image, as float64; same shape as `orders`."""
     if counted is not None:
         counts, smallest = counted
@@ -127,7 +127,7 @@ def _order_statistics(image: Image, orders: npt.NDArray[np.int64], counted: Coun
     return found
 
 
-def histogram(image: Image) -> Counts | None:
+def histogram(image: Pixels) -> Counts | None:
     """Counts per value of an integer image and the value of the first bin; None where sorting is the better way."""
     if image.dtype.kind not in "bui":
         return None
@@ -142,7 +142,7 @@ def histogram(image: Image) -> Counts | None:
     return np.bincount(image.ravel().astype(np.int64) - smallest), smallest
 
 
-def _count(image: Image, bins: int) -> npt.NDArray[np.int64]:
+def _count(image: Pixels, bins: int) -> npt.NDArray[np.int64]:
     """How often each of the values 0 … bins - 1 occurs in an 8- or 16-bit image."""
     if image.size >= _EXACT_FLOAT32:
         return np.bincount(image.ravel(), minlength=bins)
@@ -150,7 +150,7 @@ def _count(image: Image, bins: int) -> npt.NDArray[np.int64]:
     return np.asarray(cv2.calcHist([flat], [0], None, [bins], [0, bins]).ravel().astype(np.int64))
 
 
-def _require_pixels(image: Image) -> None:
+def _require_pixels(image: Pixels) -> None:
     if image.size == 0:
         raise InputError(f"an image of shape {image.shape} has no pixels")
     if image.dtype.kind not in "buif":
@@ -159,7 +159,7 @@ def _require_pixels(image: Image) -> None:
         raise InputError("the image has NaN or infinite pixels: replace them before use")
 
 
-def _look_up(table: Unit, block: Image) -> Unit:
+def _look_up(table: Unit, block: Pixels) -> Unit:
     flat = np.ascontiguousarray(block).reshape(1, -1)
     try:
         found = cv2.LUT(flat, table.reshape(1, -1))

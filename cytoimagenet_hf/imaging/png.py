@@ -12,14 +12,14 @@ import cv2
 import imagecodecs
 import numpy as np
 
-from .percentile import Image
+from .percentile import Pixels
 
 # Deflate makes at best one byte of 1,032; a header that claims more pixels would only take the memory.
 _MOST_EXPANSION = 1032
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def decode_gray_png(content: bytes) -> Image | None:
+def decode_gray_png(content: bytes) -> Pixels | None:
     """Decode an 8- or 16-bit gray PNG without alpha and interlacing; None for every other file.
 
     Raises:

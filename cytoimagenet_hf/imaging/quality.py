@@ -1,10 +1,10 @@
 """Which images show nothing worth learning from (paper §2.2)."""
 
 from .channels import to_gray
-from .percentile import Image, histogram, percentiles
+from .percentile import Pixels, histogram, percentiles
 
 
-def quality_issue(image: Image) -> str | None:
+def quality_issue(image: Pixels) -> str | None:
     """Why an image should be left out, if it should.
 
     Args:

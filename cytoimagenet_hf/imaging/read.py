@@ -1,150 +1,170 @@
 """Read a microscopy file at its native depth, or say what is wrong with it and where.
 
 The kind of a file is told from its first bytes, never from its name. Palettes are resolved to the values they stand
-for, alpha is dropped, and every image is decoded to its end (I5).
+for, alpha is dropped, and every image is decoded to its end (I5). Its size is judged from the header first.
 """
 
-import io
+import math
+import stat
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
-import tifffile
 
 from cytoimagenet_hf.errors import InputError
 
-from .percentile import Image
+from . import deltavision, signatures
+from .errors import ImageReadError
+from .limits import MAX_PIXELS, check_pixels
+from .palette import from_palette
+from .percentile import Pixels
 from .png import decode_gray_png
+from .tiff import read_tiff
 
-_DELTAVISION = struct.pack("<h", -16224), struct.pack(">h", -16224)
-
-
-class ImageReadError(InputError):
-    """An image file that cannot be read; the message holds the path and the reason."""
+_Planes = list[Pixels]
 
 
-def read_image(path: str | Path, *, page: int | None = None, partial: bool = False) -> Image:
+def read_image(
+    path: str | Path, *, page: int | None = None, partial: bool = False, max_pixels: int = MAX_PIXELS
+) -> Pixels:
     """Read one plane of an image file.
 
     PNG, JPEG, BMP, DIB, GIF and what else Pillow knows; TIFF and its kin (FLEX, LSM, OME) through tifffile: 8, 12,
-    16 bit, float, any compression, palettes; NPY without pickles; DeltaVision (.dv) with the optional package `mrc`.
+    16 bit, float, any compression, palettes; NPY without pickles; DeltaVision (.dv).
 
     Args:
         path: the file.
-        page: plane of a multi-plane file, in file order; None reads the first.
+        page: plane of a multi-plane file, in file order; `describe_stack` says which plane is which. Samples of a
+            page that are no colours count as planes. None reads the first page as one picture.
         partial: take what a truncated file still holds, the rest black, as the published build did (I5).
+        max_pixels: planes that claim more in their header are refused before memory is taken.
 
     Returns:
         (H, W) or (H, W, 3) RGB, in the dtype of the file (one-bit images as 0 and 255).
 
     Raises:
-        ImageReadError: the file is absent, empty, truncated, of an unknown kind, not an image, or lacks the page.
+        ImageReadError: the file is absent, empty, truncated, of an unknown kind, not an image, too large, or lacks
+            the page.
+    """
+    return read_planes(path, [page], partial=partial, max_pixels=max_pixels)[0]
+
+
+def read_planes(
+    path: str | Path, pages: Sequence[int | None], *, partial: bool = False, max_pixels: int = MAX_PIXELS
+) -> list[Pixels]:
+    """Several planes of one file, which is opened once.
+
+    Args:
+        path: the file.
+        pages: planes, as `read_image` takes them, in any order.
+        partial: see `read_image`.
+        max_pixels: see `read_image`; the limit of each plane.
+
+    Returns:
+        One array per page.
+
+    Raises:
+        ImageReadError: as of `read_image`.
     """
     path = Path(path)
+    with decoding(path):
+        found = _READERS[kind_of(path)](path, pages, partial, max_pixels)
+        return [_checked(image, path) for image in found]
+
+
+def kind_of(path: Path) -> str:
+    """The kind of an image file by its first bytes: a key of `signatures.kind_of`.
+
+    Raises:
+        ImageReadError: the file cannot be opened, is empty, or is something that is no image.
+    """
     try:
+        # A pipe would block for ever, a device never end.
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ImageReadError(f"cannot open {path}: not a regular file")
         with open(path, "rb") as handle:
-            head = handle.read(128)
-    except OSError as error:
-        raise ImageReadError(f"cannot open {path}: {error.strerror or error}") from error
+            head = handle.read(signatures.HEAD)
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageReadError):
+            raise
+        raise ImageReadError(f"cannot open {path}: {getattr(error, 'strerror', None) or error}") from error
     if not head:
         raise ImageReadError(f"{path} is empty (0 bytes)")
+    if (words := signatures.refused(head)) is not None:
+        raise ImageReadError(f"{path} is {words}")
+    return signatures.kind_of(head, size)
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Whatever a decoder stumbles over becomes an `ImageReadError` that names the file."""
     try:
-        image = _reader(head)(path, page, partial)
-    except ImageReadError:
+        yield
+    except InputError:
         raise
+    except MemoryError as error:
+        raise ImageReadError(f"cannot decode {path}: not enough memory for it") from error
     except Exception as error:  # decoders raise whatever their file made them stumble over
         raise ImageReadError(f"cannot decode {path}: {type(error).__name__}: {error}") from error
-    return _checked(image, path)
 
 
-def _reader(head: bytes) -> Callable[[Path, int | None, bool], Image]:
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _read_tiff
-    if head.startswith(b"\x93NUMPY"):
-        return _read_npy
-    if head[96:98] in _DELTAVISION:
-        return _read_deltavision
-    if head.startswith(b"\x89PNG") and head[25:26] == b"\0" and head[28:29] == b"\0":
-        return _read_gray_png
-    # Pillow cuts 16-bit colour to 8 bits; bit depth and colour type are bytes 24 and 25 of a PNG.
-    if head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25:26] != b"\0":
-        return _read_deep_colour_png
-    return _read_pillow
+def _read_tiff(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+    return read_tiff(path, pages, partial=partial, max_pixels=max_pixels)
 
 
-def _read_tiff(path: Path, page: int | None, partial: bool) -> Image:
-    with tifffile.TiffFile(path) as tiff:
-        index = page or 0
-        planes = len(tiff.pages)
-        if planes == 1 and index:
-            # ImageJ writes one directory for a whole stack.
-            stack = tiff.series[0]
-            planes = stack.size // tiff.pages[0].size
-            _require_page(path, index, planes)
-            return np.asarray(stack.asarray()).reshape(planes, *tiff.pages[0].shape)[index]
-        _require_page(path, index, planes)
-        plane = tiff.pages[index]
-        end = max(offset + count for offset, count in zip(plane.dataoffsets, plane.databytecounts, strict=True))
-        short = end - path.stat().st_size
-        if short > 0 and not partial:
-            raise ImageReadError(f"{path} is truncated: {short:,} of its bytes are missing")
-        if short > 0:
-            return _read_padded_tiff(path, index, short)
-        return _tiff_plane(plane)
-
-
-def _read_padded_tiff(path: Path, index: int, short: int) -> Image:
-    with tifffile.TiffFile(io.BytesIO(path.read_bytes() + bytes(short))) as tiff:
-        return _tiff_plane(tiff.pages[index])
-
-
-def _tiff_plane(plane: tifffile.TiffPage) -> Image:
-    pixels = np.asarray(plane.asarray())
-    if plane.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        # Palettes hold 16 bits per colour, of which the upper eight carry 8-bit values in every common spelling.
-        return _from_palette(pixels, (plane.colormap >> 8).astype(np.uint8).T)
-    if plane.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "bu":
-        pixels = ~pixels if pixels.dtype == bool else (1 << plane.bitspersample) - 1 - pixels
-        pixels = pixels.astype(plane.dtype)
-    if plane.axes[:1] == "S":  # colours in planes of their own
-        pixels = np.moveaxis(pixels, 0, -1)
-    return pixels
-
-
-def _read_npy(path: Path, page: int | None, partial: bool) -> Image:
+def _read_npy(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+    shape = npy_shape(path)
+    is_stack = len(shape) == 3 and shape[2] not in (3, 4)
+    height, width, *colours = (*shape[is_stack:], 1, 1)[: max(2, len(shape) - is_stack)]
+    check_pixels(path, width, height, max_pixels=max_pixels, values=math.prod(colours))
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
-        _require_page(path, page or 0, len(pixels))
-        pixels = pixels[page or 0]
-    else:
-        _require_page(path, page or 0, 1)
-    return np.array(pixels)
+    found = []
+    for page in pages:
+        _require_page(path, page or 0, len(pixels) if is_stack else 1)
+        found.append(np.array(pixels[page or 0] if is_stack else pixels))
+    return found
 
 
-def _read_deltavision(path: Path, page: int | None, partial: bool) -> Image:
-    try:
-        import mrc
-    except ImportError:
-        raise ImageReadError(f"{path} is a DeltaVision file: pip install mrc reads it") from None
-    pixels = np.asarray(mrc.imread(str(path)))
-    planes = pixels.reshape(-1, *pixels.shape[-2:])
-    _require_page(path, page or 0, len(planes))
-    return np.array(planes[page or 0])
+def npy_shape(path: Path) -> tuple[int, ...]:
+    """The shape of the array in an NPY file, from its header."""
+    with open(path, "rb") as handle:
+        version = np.lib.format.read_magic(handle)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape: tuple[int, ...] = header(handle)[0]
+    return shape
 
 
-def _read_gray_png(path: Path, page: int | None, partial: bool) -> Image:
-    if not (page or partial):
-        pixels = decode_gray_png(path.read_bytes())
-        if pixels is not None:
-            return pixels
-    return _read_pillow(path, page, partial)
+def _read_deltavision(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+    header = deltavision.read_header(path)
+    for page in pages:
+        _require_page(path, page or 0, header.planes)
+    return [deltavision.read_plane(path, header, page or 0, partial=partial, max_pixels=max_pixels) for page in pages]
 
 
-def _read_deep_colour_png(path: Path, page: int | None, partial: bool) -> Image:
+def _read_png(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+    with open(path, "rb") as handle:
+        head = handle.read(33)
+    if len(head) == 33 and head[12:16] == b"IHDR":
+        width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", head[16:29])
+        check_pixels(path, width, height, max_pixels=max_pixels)
+        if not (any(pages) or partial) and colour == 0 and not interlaced:
+            pixels = decode_gray_png(path.read_bytes())
+            if pixels is not None:
+                return [pixels] * len(pages)
+        # Pillow cuts 16-bit colour to 8 bits.
+        if depth == 16 and colour != 0:
+            return [_deep_colour_png(path, page) for page in pages]
+    return _read_pillow(path, pages, partial, max_pixels)
+
+
+def _deep_colour_png(path: Path, page: int | None) -> Pixels:
     _require_page(path, page or 0, 1)
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
@@ -152,28 +172,49 @@ def _read_deep_colour_png(path: Path, page: int | None, partial: bool) -> Image:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _read_pillow(path: Path, page: int | None, partial: bool) -> Image:
-    with PIL.Image.open(path) as image:
-        _require_page(path, page or 0, getattr(image, "n_frames", 1))
-        image.seek(page or 0)
-        if partial:
-            _load_what_is_there(image)
-        return _pillow_pixels(image)
+def _read_pillow(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+    found = []
+    with _open_pillow(path) as image:
+        for page in pages:
+            check_pixels(path, *image.size, max_pixels=max_pixels)
+            if page:  # frames are counted by walking through all of them
+                _require_page(path, page, getattr(image, "n_frames", 1))
+            if image.tell() != (page or 0):
+                image.seek(page or 0)
+            if partial:
+                _load_what_is_there(image)
+            found.append(_pillow_pixels(image))
+    return found
+
+
+# Pillow offers these as module-wide switches only.
+_SWITCHES = threading.Lock()
+
+
+def _open_pillow(path: Path) -> PIL.Image.Image:
+    """Open without Pillow's own limit, which warns from 90 million pixels on: ours is checked before decoding."""
+    with _SWITCHES:
+        before = PIL.Image.MAX_IMAGE_PIXELS
+        PIL.Image.MAX_IMAGE_PIXELS = None
+        try:
+            return PIL.Image.open(path)
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = before
 
 
 def _load_what_is_there(image: PIL.Image.Image) -> None:
-    # Pillow offers this as a module-wide switch only.
-    PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True
-    try:
-        image.load()
-    finally:
-        PIL.ImageFile.LOAD_TRUNCATED_IMAGES = False
+    with _SWITCHES:
+        PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True
+        try:
+            image.load()
+        finally:
+            PIL.ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _pillow_pixels(image: PIL.Image.Image) -> Image:
+def _pillow_pixels(image: PIL.Image.Image) -> Pixels:
     if image.mode == "P":
         colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-        return _from_palette(np.asarray(image), colours)
+        return from_palette(np.asarray(image), colours)
     if image.mode == "I" and image.format == "PNG":  # how older Pillow opens 16-bit gray
         return np.asarray(image).astype(np.uint16)
     if image.mode not in {"1", "L", "LA", "La", "I", "F", "RGB", "RGBA"} and not image.mode.startswith("I;16"):
@@ -181,15 +222,16 @@ def _pillow_pixels(image: PIL.Image.Image) -> Image:
     return np.asarray(image)
 
 
-def _from_palette(indices: Image, colours: Image) -> Image:
-    """Pixel values of a palette image: gray where the palette is gray."""
-    padded = np.zeros((max(len(colours), int(indices.max()) + 1), 3), dtype=np.uint8)
-    padded[: len(colours)] = colours
-    gray = (padded == padded[:, :1]).all()
-    return padded[:, 0][indices] if gray else padded[indices]
+_READERS: dict[str, Callable[[Path, Sequence[int | None], bool, int], _Planes]] = {
+    "tiff": _read_tiff,
+    "npy": _read_npy,
+    "deltavision": _read_deltavision,
+    "png": _read_png,
+    "other": _read_pillow,
+}
 
 
-def _checked(image: Image, path: Path) -> Image:
+def _checked(image: Pixels, path: Path) -> Pixels:
     """The image as (H, W) or (H, W, 3), or an error that says what it is instead."""
     shape = image.shape
     if image.size == 0:

@@ -1,0 +1,32 @@
+"""How large an image may be: judged from the header, before any memory is taken."""
+
+from pathlib import Path
+
+from .errors import ImageReadError
+
+MAX_PIXELS = 2**28
+"""Pixels of one plane: 16,384², ten times the largest field of the sources; at 16 bits half a gigabyte."""
+
+# A colour picture with alpha has four values per pixel; files of more are as large as their values.
+_VALUES_PER_PIXEL = 4
+
+
+def check_pixels(path: Path, width: int, height: int, *, max_pixels: int, values: int = 1) -> None:
+    """Refuse a plane that is too large.
+
+    Args:
+        path: the file, for the message.
+        width: pixels across, as its header says.
+        height: pixels down.
+        max_pixels: the limit.
+        values: per pixel: colours, samples, focus positions.
+
+    Raises:
+        ImageReadError: more pixels than `max_pixels`.
+    """
+    pixels = width * height
+    if pixels * max(1.0, values / _VALUES_PER_PIXEL) > max_pixels:
+        size = f"{width} x {height}" + (f" x {values}" if values > _VALUES_PER_PIXEL else "")
+        raise ImageReadError(
+            f"{path} claims {size} pixels, more than the limit of {max_pixels:,}: if it is sound, raise max_pixels"
+        )

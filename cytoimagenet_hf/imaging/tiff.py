@@ -1,0 +1,176 @@
+"""Planes of TIFF files and their kin (FLEX, LSM, OME), by their place in the file.
+
+A plane is a directory of the file (a page), one sample of a page whose samples are no colours, or one picture of a
+stack that ImageJ wrote behind a single directory.
+"""
+
+import io
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+
+from .errors import ImageReadError
+from .limits import check_pixels
+from .palette import from_palette
+from .percentile import Pixels
+
+MOST_PAGES = 1 << 20
+"""Directories of a file that are looked at; a chain of more, or a loop, is an error."""
+
+_SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
+_ALPHA = (1, 2)
+
+
+def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pixels: int) -> list[Pixels]:
+    """Planes of one file, which is opened once; None stands for the whole first page.
+
+    Raises:
+        ImageReadError: a plane the file does not have, samples that may be channels or colours, truncation, or a
+            plane of more than `max_pixels`.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        if not _has_pages(tiff):
+            raise ImageReadError(f"{path} is a TIFF without pages: truncated or damaged")
+        highest = max((page or 0 for page in pages), default=0)
+        known = count_pages(path, highest + 1) if highest else 1
+        return [_read_plane(tiff, path, page, known, partial, max_pixels) for page in pages]
+
+
+def own_samples(page: tifffile.TiffPage) -> int:
+    """How many planes the samples of one page are: 1 where they are gray, or the colours of a picture."""
+    samples = int(page.samplesperpixel)
+    if samples == 1 or page.photometric == _PALETTE:
+        return 1
+    if page.planarconfig == _SEPARATE:
+        return samples
+    if page.photometric in (_RGB, _YCBCR):
+        return 1 if samples <= 4 else samples
+    is_gray_with_alpha = samples == 2 and tuple(page.extrasamples)[:1] in {(kind,) for kind in _ALPHA}
+    return 1 if is_gray_with_alpha else samples
+
+
+def count_pages(path: Path, most: int) -> int:
+    """Directories of a TIFF file, at most `most`: the chain is followed without reading what the directories say.
+
+    Raises:
+        ImageReadError: the chain is a loop, or has more than `MOST_PAGES` directories while more are asked for.
+    """
+    with open(path, "rb") as handle:
+        size = os.fstat(handle.fileno()).st_size
+        order, wide = _byte_order(handle.read(16))
+        count, entry, offset = (f"{order}Q", 20, f"{order}Q") if wide else (f"{order}H", 12, f"{order}I")
+        handle.seek(8 if wide else 4)
+        place = struct.unpack(offset, handle.read(struct.calcsize(offset)))[0]
+        seen: set[int] = set()
+        while 0 < place < size and len(seen) < most:
+            if place in seen:
+                raise ImageReadError(f"{path} is damaged: its pages form a loop after {len(seen):,}")
+            if len(seen) == MOST_PAGES:
+                raise ImageReadError(f"{path} has more than {MOST_PAGES:,} pages: split it")
+            seen.add(place)
+            handle.seek(place)
+            (tags,) = struct.unpack(count, handle.read(struct.calcsize(count)).ljust(struct.calcsize(count), b"\0"))
+            handle.seek(tags * entry, os.SEEK_CUR)
+            following = handle.read(struct.calcsize(offset))
+            place = struct.unpack(offset, following)[0] if len(following) == struct.calcsize(offset) else 0
+    return len(seen)
+
+
+def _byte_order(head: bytes) -> tuple[str, bool]:
+    order = "<" if head[:2] == b"II" else ">"
+    return order, struct.unpack_from(f"{order}H", head, 2)[0] == 43
+
+
+def _has_pages(tiff: tifffile.TiffFile) -> bool:
+    try:
+        tiff.pages.first  # noqa: B018 - reads the first directory
+    except (IndexError, tifffile.TiffFileError):
+        return False
+    return True
+
+
+def _read_plane(
+    tiff: tifffile.TiffFile, path: Path, number: int | None, known: int, partial: bool, max_pixels: int
+) -> Pixels:
+    first = tiff.pages.first
+    samples = own_samples(first)
+    index, sample = divmod(number or 0, samples)
+    if index < 0:
+        raise ImageReadError(f"{path} has no page {number}: pages count from 0")
+    if index and known == 1:
+        return _one_directory(tiff, path, index, partial, max_pixels)
+    if index >= known:
+        raise ImageReadError(f"{path} has no page {number}: it has {known * samples}, counted from 0")
+    page = first if index == 0 else tiff.pages[index].aspage()
+    pixels = _page_pixels(page, path, partial, max_pixels)
+    own = own_samples(page)
+    if own == 1:
+        return pixels
+    planes = pixels if page.planarconfig == _SEPARATE else np.moveaxis(pixels, -1, 0)
+    if number is not None and own == samples:
+        return np.ascontiguousarray(planes[sample])
+    if own == 3 and page.photometric == _RGB:
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    raise ImageReadError(
+        f"{path} holds {own} planes of {page.imagelength} x {page.imagewidth} that may be channels or colours with "
+        f"alpha: read one of them with page=0 … {own - 1}"
+    )
+
+
+def _page_pixels(page: tifffile.TiffPage, path: Path, partial: bool, max_pixels: int) -> Pixels:
+    _check_page(page, path, max_pixels)
+    end = max((o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
+    short = end - path.stat().st_size
+    if short <= 0:
+        return _resolved(page, np.asarray(page.asarray()))
+    if not partial or short > page.nbytes + (1 << 20):
+        raise ImageReadError(f"{path} is truncated: {short:,} of its bytes are missing")
+    with tifffile.TiffFile(io.BytesIO(path.read_bytes() + bytes(short))) as padded:
+        whole = padded.pages[page.index].aspage()
+        return _resolved(whole, np.asarray(whole.asarray()))
+
+
+def _one_directory(tiff: tifffile.TiffFile, path: Path, index: int, partial: bool, max_pixels: int) -> Pixels:
+    """A later plane of a stack that lies without compression behind the directory of its first plane."""
+    first, stack = tiff.pages.first, tiff.series[0]
+    planes = stack.size // first.size
+    if index >= planes:
+        raise ImageReadError(f"{path} has no page {index}: it has {planes}, counted from 0")
+    if stack.dataoffset is None:
+        raise ImageReadError(f"{path} holds a volume in one page: write its planes as pages")
+    _check_page(first, path, max_pixels)
+    with open(path, "rb") as handle:
+        handle.seek(stack.dataoffset + index * first.nbytes)
+        content = _read_or_pad(handle, first.nbytes, path, partial)
+    pixels = np.frombuffer(content, first.dtype.newbyteorder(tiff.byteorder)).reshape(first.shape)
+    return _resolved(first, pixels.astype(first.dtype))
+
+
+def _read_or_pad(handle: BinaryIO, length: int, path: Path, partial: bool) -> bytes:
+    content = handle.read(length)
+    if len(content) < length and not partial:
+        raise ImageReadError(f"{path} is truncated: {length - len(content):,} of its bytes are missing")
+    return content.ljust(length, b"\0")
+
+
+def _check_page(page: tifffile.TiffPage, path: Path, max_pixels: int) -> None:
+    values = int(page.samplesperpixel) * int(page.imagedepth)
+    check_pixels(path, page.imagewidth, page.imagelength, max_pixels=max_pixels, values=values)
+    if page.is_tiled:  # each is decoded whole, however little of it the picture shows
+        check_pixels(path, page.tilewidth, page.tilelength, max_pixels=max_pixels, values=values)
+
+
+def _resolved(page: tifffile.TiffPage, pixels: Pixels) -> Pixels:
+    """Samples as brightness: palettes looked up, white-is-zero turned over."""
+    if page.photometric == _PALETTE:
+        # Palettes hold 16 bits per colour, of which the upper eight carry 8-bit values in every common spelling.
+        return from_palette(pixels, (page.colormap >> 8).astype(np.uint8).T)
+    if page.photometric == _MINISWHITE and pixels.dtype.kind in "bu":
+        pixels = ~pixels if pixels.dtype == bool else (1 << page.bitspersample) - 1 - pixels
+        pixels = pixels.astype(page.dtype)
+    return pixels
