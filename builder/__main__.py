@@ -1,6 +1,8 @@
 """`python -m builder …`: options in, one stage function called, its summary printed."""
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.boundary import DEBUG, run_app
+from cytoimagenet_hf.cli import options
 
 from .options import (
     AsJson,
@@ -34,8 +37,9 @@ from .options import (
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Turn raw archives of microscopy datasets into the curated dataset, in one go or stage by stage.",
+    help=f"Turn raw archives of microscopy datasets into the curated dataset, in one go or stage by stage. {DEBUG}",
 )
+app.callback()(options)
 
 
 @app.command()
@@ -278,14 +282,15 @@ def _print(content: Any, shown: Any, *, as_json: bool) -> None:
         Console().print(shown)
 
 
-def main() -> None:
-    """Run the command line: an `InputError` is printed without a traceback and exits 2."""
-    try:
-        app()
-    except InputError as error:
-        typer.secho(f"error: {error}", err=True, fg="red")
-        raise SystemExit(2) from None
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 1, 2, 70 or 130, as `cytoimagenet_hf.boundary` explains.
+
+    Args:
+        arguments: what follows the program's name; those of the process by default.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return run_app(lambda: app, program="python -m builder", arguments=arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

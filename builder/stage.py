@@ -5,7 +5,6 @@ in which kept + rejected = in, and `<stage>.rejected.parquet` with one row per r
 """
 
 import fcntl
-import importlib.metadata
 import json
 import os
 import shutil
@@ -22,9 +21,10 @@ import pyarrow.parquet as pq
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, write_json
 from cytoimagenet_hf.schema import REJECTION_SCHEMA
+from cytoimagenet_hf.versions import installed_versions
 
 MARKER = ".cytoimagenet-build.json"
-_VERSIONED = ("cytoimagenet-hf", "numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
+_VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,7 @@ class StageSummary:
 
     def write(self, output: Path) -> None:
         """Write `<stage>.summary.json` into the output folder, with the versions that made it."""
-        write_json(output / f"{self.stage}.summary.json", asdict(self) | {"versions": installed_versions()})
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that can change a byte of the output."""
-    found = {}
-    for name in _VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        write_json(output / f"{self.stage}.summary.json", asdict(self) | {"versions": installed_versions(_VERSIONED)})
 
 
 def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:

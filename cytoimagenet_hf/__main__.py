@@ -1,5 +1,7 @@
 """`python -m cytoimagenet_hf`: the same as the `cytoimagenet` command."""
 
+import sys
+
 from .cli import main
 
-main()
+sys.exit(main())

@@ -2,11 +2,13 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
-from .errors import InputError
+from .boundary import DEBUG, run_app
+from .versions import project_version
 
 COMMANDS = {
     "extract": "Features from images: any model, any bit depth, several channels.",
@@ -21,21 +23,46 @@ COMMANDS = {
 """Command name → its line in `--help`; the function is `commands.<name>.command`."""
 
 
-def main() -> None:
-    """Run the command line: an `InputError` is printed without a traceback and exits 2."""
-    app = typer.Typer(
-        add_completion=False, no_args_is_help=True, help="Load, extract from and benchmark CytoImageNet."
-    )
-    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0, 1, 2, 70 or 130, as `boundary` explains.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return run_app(lambda: _app(arguments), program="cytoimagenet", arguments=arguments)
+
+
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    app = typer.Typer(add_completion=False, no_args_is_help=True, help=f"Load, extract from and benchmark. {DEBUG}")
+    app.callback()(options)
+    asked = next((argument for argument in arguments if not argument.startswith("-")), "")
     for name, line in COMMANDS.items():
         # Only the command that runs is imported, so `--help` needs neither torch nor datasets.
-        function = _imported(name) if name == asked else _listed
-        app.command(name, help=None if name == asked else line)(function)
-    try:
-        app()
-    except InputError as error:
-        typer.secho(f"error: {error}", err=True, fg="red")
-        raise SystemExit(2) from None
+        if name == asked:
+            app.command(name)(_imported(name))
+        else:
+            app.command(name, help=line)(_listed)
+    return app
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end; the callback of `--version`."""
+    if asked:
+        typer.echo(f"cytoimagenet-hf {project_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+]
+
+
+def options(version: Version = False) -> None:
+    """What stands before the command's name."""
 
 
 def _imported(name: str) -> Callable[..., None]:

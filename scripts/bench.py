@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cytoimagenet_hf.boundary import DEBUG, run_app
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCHES = {
     "select": "Weak labels of 2.7 million fields of view.",
@@ -28,10 +30,12 @@ BENCHES = {
 """Name → its line in `--help`; the function is `benches.<name>.run`."""
 
 
-def main() -> None:
+def main() -> int:
     """Run one benchmark; only its module is imported."""
     sys.path.insert(0, str(ROOT))  # builder and tests are run from the checkout, not installed
-    app = typer.Typer(add_completion=False, no_args_is_help=True, help=(__doc__ or "").partition("\n")[0])
+    app = typer.Typer(
+        add_completion=False, no_args_is_help=True, help=(__doc__ or "").partition("\n")[0] + " " + DEBUG
+    )
     folder = ROOT / "docs" / "benchmarks"
 
     @app.callback()
@@ -45,13 +49,7 @@ def main() -> None:
             app.command(name)(_reported(run, name, lambda: folder))
         else:
             app.command(name, help=line)(_listed)
-    from cytoimagenet_hf.errors import InputError
-
-    try:
-        app()
-    except InputError as error:
-        typer.secho(f"error: {error}", err=True, fg="red")
-        raise SystemExit(2) from None
+    return run_app(lambda: app, program="scripts/bench.py", arguments=sys.argv[1:])
 
 
 def _reported(run: Any, name: str, folder: Any) -> Any:
@@ -72,4 +70,4 @@ def _listed() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cytoimagenet_hf.boundary import run_app
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
 
@@ -220,8 +221,6 @@ def show(results: "ResultsRecord", output: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except InputError as error:
-        console.print(f"error: {error}", style="red")
-        raise SystemExit(2) from None
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    sys.exit(run_app(lambda: app, program="scripts/demo.py", arguments=sys.argv[1:]))

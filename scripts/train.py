@@ -5,31 +5,35 @@ accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --su
 accelerate launch scripts/train.py --config runs/b0/config.yaml --resume
 
 Two processes on CPU: ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes 2 scripts/train.py …
-Exit codes: 0 done, 2 the call or the data was wrong, 128 + n stopped by signal n with a checkpoint written.
+Exit codes: 0 done, 2 the call or the data was wrong, 70 a fault of this program (--debug shows the traceback),
+128 + n stopped by signal n with a checkpoint written.
 """
 
 import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.boundary import run
 from cytoimagenet_hf.training.arguments import parse
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    try:
-        config, call = parse()
-        from accelerate import PartialState
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given = [argument for argument in arguments if argument != "--debug"]
+    return run(lambda: _train(given), program="scripts/train.py", arguments=arguments)
 
-        from cytoimagenet_hf.training import train
 
-        result = train(config, resume=call.resume)
-        PartialState().destroy_process_group()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def _train(arguments: Sequence[str]) -> int:
+    config, call = parse(arguments)
+    from accelerate import PartialState
+
+    from cytoimagenet_hf.training import train
+
+    result = train(config, resume=call.resume)
+    PartialState().destroy_process_group()
     if "stopped" in result:
         return 128 + int(signal.Signals[result["stopped"]])
     if int(os.environ.get("RANK", "0")) == 0:

@@ -4,7 +4,6 @@ Features that the cache holds are not extracted again. The record names the conf
 made it; scores keep their predictions, so that any two entries can be compared item by item.
 """
 
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.versions import installed_versions
 
 from .base import Benchmark, Item, Score
 from .compare import compare_pairs, compare_with_best, summarise_score
@@ -29,7 +29,7 @@ from .inputs import FeatureTable, read_feature_table
 from .recipes import RECIPES, BenchmarkRecipe
 
 _SAMPLE = 2000  # items of a scatter plot
-_VERSIONED = ("cytoimagenet-hf", "numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
+_VERSIONED = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                             seed=suite.seed,
                         )
                         summaries.append(summary)
-    record = ResultsRecord(_config(suite), _versions(), tuple(described.values()), tuple(summaries))
+    record = ResultsRecord(_config(suite), installed_versions(_VERSIONED), tuple(described.values()), tuple(summaries))
     return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
 
 
@@ -218,7 +218,3 @@ def _config(suite: Suite) -> dict[str, Any]:
         "partner": suite.partner,
         "batch_size": suite.batch_size,
     }
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _VERSIONED}

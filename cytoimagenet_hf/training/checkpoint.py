@@ -7,10 +7,8 @@ versions it ran under. No generator states are kept: every draw is a function of
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,11 @@ from torch import nn
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.versions import installed_versions
 
 from .config import TrainConfig
 
-_PACKAGES = ("cytoimagenet-hf", "torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
 
 
 def save(
@@ -134,13 +133,7 @@ def unflatten_optimizer(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide the numbers."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

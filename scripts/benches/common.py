@@ -1,6 +1,5 @@
 """What benchmarks share: timing side by side, memory of a child process, the machine, the table and the JSON."""
 
-import importlib.metadata
 import multiprocessing
 import os
 import platform
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.versions import installed_versions
 
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
 
@@ -64,19 +64,12 @@ def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and versions: what a number means nothing without."""
-    versions = {}
-    for name in _VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": versions,
+        "versions": installed_versions(_VERSIONED),
     }
 
 
