@@ -65,7 +65,9 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
 
 def _keys(table: FeatureTable, level: str) -> list[str]:
     keys = [key for key in _KEYS[level] if key in table.metadata]
-    keys += [key for key in ("z", "t") if key in table.metadata and key not in keys and table.metadata[key].nunique() > 1]
+    keys += [
+        key for key in ("z", "t") if key in table.metadata and key not in keys and table.metadata[key].nunique() > 1
+    ]
     needed = "site" if level == "site" else "well"
     if needed not in keys:
         known = ", ".join(map(str, table.metadata)) or "nothing"
@@ -75,7 +77,8 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
     empty = table.metadata[keys].isna().any(axis=1).to_numpy()
     if empty.any():
         raise InputError(
-            f"{int(empty.sum())} of {len(table)} rows lack a {' or '.join(keys)}, such as {table.ids[empty][:3].tolist()}"
+            f"{int(empty.sum())} of {len(table)} rows lack a {' or '.join(keys)}, such as "
+            f"{table.ids[empty][:3].tolist()}"
         )
     return keys
 

@@ -1,4 +1,7 @@
-"""Plate maps: what was in which well. Read under the Broad's, JUMP's, CellProfiler's and plain names; joined by plate and well."""
+"""Plate maps: what was in which well.
+
+Read under the Broad's, JUMP's, CellProfiler's and plain column names; joined to rows by plate and well.
+"""
 
 import re
 from collections import Counter
@@ -41,8 +44,8 @@ class PlateMap:
 def read_plate_map(path: str | Path, *, barcodes: str | Path | None = None) -> PlateMap:
     """Read a plate map.
 
-    Wells stand in `well`, `well_position`, `Metadata_Well`, …, or in columns of rows and columns; `A1`, `a01` and `A01`
-    are one well. A map without a column of plates is one layout for all plates.
+    Wells stand in `well`, `well_position`, `Metadata_Well`, …, or in columns of rows and columns; `A1`, `a01` and
+    `A01` are one well. A map without a column of plates is one layout for all plates.
 
     Args:
         path: CSV, TSV, Parquet or Excel.
@@ -55,8 +58,8 @@ def read_plate_map(path: str | Path, *, barcodes: str | Path | None = None) -> P
     """
     path = Path(path)
     frame = read_table(path, dtype=None).rename(columns=lambda name: re.sub(r"(?i)^(image_)?metadata_", "", str(name)))
-    if frame.columns.duplicated().any():
-        twice = list(frame.columns[frame.columns.duplicated()])
+    twice = list(frame.columns[frame.columns.str.lower().duplicated()])
+    if twice:
         raise InputError(f"{path}: column {twice[0]!r} occurs twice once Metadata_ is left out: drop one")
     notes: list[str] = []
     frame = _with_wells(frame, path, notes)
@@ -176,10 +179,14 @@ def _with_plates(frame: pd.DataFrame, path: Path, barcodes: str | Path | None, n
         pairs = read_table(barcodes, dtype=str)
         own, theirs = _named(pairs, _PLATE), _named(pairs, _MAP)
         if own is None or theirs is None:
-            raise InputError(f"{barcodes}: Assay_Plate_Barcode and Plate_Map_Name expected, found {', '.join(pairs)}")
+            raise InputError(
+                f"{barcodes}: Assay_Plate_Barcode and Plate_Map_Name expected, found {', '.join(map(str, pairs))}"
+            )
         missing = sorted(set(pairs[theirs]) - set(layouts))
         if missing:
-            notes.append(f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {', '.join(missing[:3])}")
+            notes.append(
+                f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {', '.join(missing[:3])}"
+            )
         joined = frame.astype({layout: str}).merge(
             pairs[[own, theirs]].rename(columns={own: "plate", theirs: layout}), on=layout, how="inner"
         )

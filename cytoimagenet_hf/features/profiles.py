@@ -20,11 +20,24 @@ from .steps import Mask, profile_name, reference_rows, refuse_or_drop, with_step
 from .table import FeatureTable
 from .tvn import tvn
 
-__all__ = ["LEVELS", "METHODS", "OPERATIONS", "aggregate", "annotate", "normalize", "profile_name", "select", "sphere", "tvn"]
+__all__ = [
+    "LEVELS",
+    "METHODS",
+    "OPERATIONS",
+    "aggregate",
+    "annotate",
+    "normalize",
+    "profile_name",
+    "select",
+    "sphere",
+    "tvn",
+]
 
 METHODS = ("standardize", "robustize", "mad_robustize", "inverse_normal")
 OPERATIONS = ("variance_threshold", "correlation_threshold", "drop_outliers")
-_AMPLIFY = 1e4  # sphering may stretch the least direction this much more than the largest before it only shows rounding
+_AMPLIFY = (
+    1e4  # sphering may stretch the least direction this much more than the largest before it only shows rounding
+)
 _MARK = "Metadata_Reference"
 
 
@@ -166,9 +179,7 @@ def sphere(
     return with_step(table, step, values=values)
 
 
-def _check_sphering(
-    table: FeatureTable, reference: Mask, batch: str, *, epsilon: float, correlated: bool
-) -> None:
+def _check_sphering(table: FeatureTable, reference: Mask, batch: str, *, epsilon: float, correlated: bool) -> None:
     x = table.values[reference].astype(np.float64)
     spread = x.std(axis=0)
     flat = spread <= 1e-7 * np.abs(x).max(axis=0)

@@ -152,10 +152,10 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
     return Screen(tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
 
 
-def _separation(
-    plate: str, name: str, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
-) -> Separation:
-    values = (measure(low, high, robust=robust) for measure in (screens.z_prime, screens.ssmd) for robust in (False, True))
+def _separation(plate: str, name: str, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Separation:
+    values = (
+        measure(low, high, robust=robust) for measure in (screens.z_prime, screens.ssmd) for robust in (False, True)
+    )
     return Separation(plate, name, len(low), len(high), *values)
 
 

@@ -61,7 +61,9 @@ def batches_of(table: FeatureTable, by: str | None) -> pd.Series:
     if by is None:
         return pd.Series("all", index=range(len(table)))
     if by not in table.metadata:
-        raise InputError(f"no column {by!r} to tell batches by: the table has {', '.join(table.metadata) or 'none'}")
+        raise InputError(
+            f"no column {by!r} to tell batches by: the table has {', '.join(map(str, table.metadata)) or 'none'}"
+        )
     column = table.metadata[by].reset_index(drop=True)
     if column.isna().any():
         raise InputError(
@@ -70,7 +72,9 @@ def batches_of(table: FeatureTable, by: str | None) -> pd.Series:
     return column.astype(str)
 
 
-def reference_rows(table: FeatureTable, controls: Mask | None, by: str | None, *, least: int) -> dict[str, tuple[Mask, Mask]]:
+def reference_rows(
+    table: FeatureTable, controls: Mask | None, by: str | None, *, least: int
+) -> dict[str, tuple[Mask, Mask]]:
     """Batch → (its rows, those of them that are the reference): all rows, or the controls.
 
     Raises:
@@ -89,9 +93,7 @@ def reference_rows(table: FeatureTable, controls: Mask | None, by: str | None, *
         kind = "rows" if controls is None else "control wells"
         some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
         way = "aggregate less" if controls is None else "name controls of every plate, or normalise on all wells"
-        raise InputError(
-            f"{len(poor)} of {len(found)} plates have fewer than {least} {kind}: {some}: {way}"
-        )
+        raise InputError(f"{len(poor)} of {len(found)} plates have fewer than {least} {kind}: {some}: {way}")
     return found
 
 

@@ -59,7 +59,14 @@ def tvn(
     for own, reference in batches.values():
         covariance = np.atleast_2d(np.cov(x[reference], rowvar=False))
         x[own] = x[own] @ inverse_root(covariance + _RIDGE * np.eye(kept))
-    step = {"step": "tvn", "name": "tvn", "by": by, "components": kept, "controls": int(marks.sum()), "dropped": dropped}
+    step = {
+        "step": "tvn",
+        "name": "tvn",
+        "by": by,
+        "components": kept,
+        "controls": int(marks.sum()),
+        "dropped": dropped,
+    }
     return with_step(table, step, values=x, names=tuple(f"Image_all_tvn_{place:04d}" for place in range(kept)))
 
 

@@ -202,8 +202,8 @@ def _doses(
     odd = given.notna() & dose.isna()
     if odd.any():
         raise InputError(
-            f"{int(odd.sum())} doses in {found['dose']} are no numbers, such as {given[odd].iloc[0]!r}: write the unit "
-            "in a column of its own"
+            f"{int(odd.sum())} doses in {found['dose']} are no numbers, such as {given[odd].iloc[0]!r}: write the "
+            "unit in a column of its own"
         )
     if (dose < 0).any():
         raise InputError(f"{int((dose < 0).sum())} doses in {found['dose']} are negative")
@@ -219,7 +219,9 @@ def _doses(
         return values, _shown(dose_unit or (kinds[0] if kinds else ""))
     odd_units = [unit for unit in kinds if _molar(unit) is None]
     if odd_units:
-        raise InputError(f"doses in {', '.join(kinds)} cannot be put on one scale: {', '.join(odd_units)} is not molar")
+        raise InputError(
+            f"doses in {', '.join(kinds)} cannot be put on one scale: {', '.join(odd_units)} is not molar"
+        )
     target = dose_unit or kinds[0]
     base = _molar(target)
     if base is None:
