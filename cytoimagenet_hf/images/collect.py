@@ -23,7 +23,8 @@ class FoundPlane:
 
     Attributes:
         ref: where it lies.
-        channel: number or token, and the label where the source gives one.
+        channel: number or token, and the label where the source gives one; without a key where a problem keeps it
+            unknown.
         name: of its image, where plate and well do not tell: relative path without suffix.
         plate: name of the plate.
         well: as written; empty where there is none.
@@ -87,7 +88,10 @@ def assemble(findings: Findings, options: Options) -> Assembled:
     Raises:
         InputError: channels that cannot be named as asked, see `channels.name_channels`.
     """
-    channels = list(findings.channels) or in_order(plane.channel for plane in findings.planes)
+    known = [plane.channel for plane in findings.planes if plane.channel.key]
+    if not known:
+        raise InputError(findings.planes[0].problem)
+    channels = list(findings.channels) or in_order(known)
     stains, order = name_channels(channels, stains=options.stains, wanted=options.channels)
     wells = _wells(findings.planes)
     groups: dict[_Key, list[FoundPlane]] = {}

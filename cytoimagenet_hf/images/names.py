@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
 
@@ -23,6 +25,7 @@ FIELDS: dict[str, str] = {
 }
 """Field of a pattern → what it may stand for; a field of another name stands for any text and becomes metadata."""
 
+_TAKEN = {*FIELDS, "field_x", "field_y"}
 _TOKEN = re.compile(r"\{(\w*)\}|(\*\*/)|(\*)|(\?)")
 
 
@@ -41,6 +44,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         {'_folder': 'week1/', 'well': 'B02', 'c': '3'}
     """
     fields = [match[1] for match in _TOKEN.finditer(pattern) if match[1] not in (None, "_")]
+    if pattern.isalpha():
+        raise InputError(f"pattern {pattern!r} has no fields: a known kind of source is --format {pattern.lower()}")
     if not fields or "" in fields or len(set(fields)) != len(fields):
         raise InputError(f"pattern {pattern!r} needs fields, each once: {{plate}}_{{well}}_s{{site}}_w{{c}}.tif")
     if ("row" in fields) != ("column" in fields) or ("row" in fields and "well" in fields):
@@ -62,76 +67,92 @@ def _expression(match: re.Match[str]) -> str:
     return r"(?:[^/]+/)*" if folders else r"[^/]*" if star else r"[^/]"
 
 
-def planes_by_name(
-    source: Source,
-    names: Iterable[str],
-    expression: re.Pattern[str],
-    *,
-    origin_of: Callable[[str], str] = lambda folder: folder,
-    plate_of: Callable[[str], str] | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> tuple[list[FoundPlane], list[str]]:
-    """A plane for every name that the expression matches in full.
+@dataclass(frozen=True)
+class Naming:
+    """What names of files mean beyond the groups of their expression.
 
-    Args:
-        source: where the names are from.
-        names: relative names.
-        expression: groups `plate, well, row, column, site, c, z, t`, `_folder`; other groups become metadata.
-        origin_of: folder of a file → folder of its measurement (without `TimePoint_1`, …).
-        plate_of: folder of a measurement → its plate, where the name does not say; by default the folder's name.
-        labels: number of a channel → its name, where a header gives it.
-
-    Returns:
-        Planes, and the names that did not match.
+    Attributes:
+        expression: groups `plate, well, row, column, site, c, z, t`, `_folder`; other groups become metadata, and
+            those that start with `_` are dropped.
+        split_folder: folder of a file → folder of its measurement, and values that the folders in between give.
+        plate_of: folder of a measurement, absolute → its plate, where the name does not say.
+        label_of: (folder of a measurement, channel) → the channel's name; empty where nothing says it.
+        first: number from which the instrument counts a field, where that is not 1.
     """
+
+    expression: re.Pattern[str]
+    split_folder: Callable[[str], tuple[str, dict[str, str]]] = lambda folder: (folder, {})
+    plate_of: Callable[[Path], str] = lambda folder: folder.name
+    label_of: Callable[[str, str], str] = lambda folder, channel: ""
+    first: Mapping[str, int] = field(default_factory=dict)
+
+
+def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tuple[list[FoundPlane], list[str]]:
+    """A plane for every name that the expression matches in full; and the names that it does not match."""
     planes, others = [], []
+    root = source.root.resolve()
     for name in names:
-        match = expression.fullmatch(name)
+        match = naming.expression.fullmatch(name)
         if match is None:
             others.append(name)
             continue
         values = {field: value for field, value in match.groupdict().items() if value is not None}
         folder = values.pop("_folder", "").rstrip("/")
-        origin = origin_of(folder)
-        well, problem = _well(values)
-        plate = values.get("plate", "") or (
-            (plate_of or _last_of)(origin or source.root.resolve().name) if well else ""
-        )
-        channel = str(int(values["c"])) if values.get("c", "1").isdecimal() and "c" in values else values.get("c", "1")
-        own = {field: value for field, value in values.items() if field not in FIELDS}
+        origin, between = naming.split_folder(folder)
+        values = between | {field: value for field, value in values.items() if not field.startswith("_")}
+        well, problem = _well(values, naming.first)
+        channel = plain_number(values.get("c", "1"))
         planes.append(
             FoundPlane(
                 PlaneRef(source.root / name),
-                Channel(channel, (labels or {}).get(channel, "")),
+                Channel(channel, naming.label_of(origin, channel)),
                 _name(name, folder, values),
-                plate=plate,
+                plate=values.get("plate", "") or (naming.plate_of(root / origin) if well else ""),
                 well=well,
-                site=_plain_number(values.get("site", "")),
-                z=int(values["z"]) if "z" in values else None,
-                t=int(values["t"]) if "t" in values else None,
+                site=_site(values, naming.first.get("site", 1)),
+                z=_number(values.get("z"), naming.first.get("z", 1)),
+                t=_number(values.get("t"), naming.first.get("t", 1)),
                 origin=origin,
-                metadata=own,
+                metadata={field: value for field, value in values.items() if field not in _TAKEN},
                 problem=problem,
             )
         )
     return planes, others
 
 
-def _last_of(folder: str) -> str:
-    return folder.rpartition("/")[2]
+def share_named(source: Source, expression: re.Pattern[str]) -> float:
+    """The share of a source's image files whose names an expression matches."""
+    names = source.images
+    return sum(1 for name in names if expression.fullmatch(name)) / max(1, len(names))
 
 
-def _well(values: Mapping[str, str]) -> tuple[str, str]:
+def plain_number(text: str) -> str:
+    """A number without leading zeros; other text as it is."""
+    return str(int(text)) if text.isdecimal() else text
+
+
+def _site(values: Mapping[str, str], first: int) -> str:
+    if "field_x" in values:
+        return f"x{int(values['field_x'])}y{int(values['field_y'])}"
+    return _from_one(values.get("site", ""), first)
+
+
+def _number(text: str | None, first: int) -> int | None:
+    return None if text is None else int(text) - first + 1
+
+
+def _from_one(text: str, first: int) -> str:
+    return str(int(text) - first + 1) if text.isdecimal() else text
+
+
+def _well(values: Mapping[str, str], first: Mapping[str, int]) -> tuple[str, str]:
     if "row" not in values:
         return values.get("well", ""), ""
+    row, column = (_from_one(values[field], first.get(field, 1)) for field in ("row", "column"))
     try:
-        return well_at(values["row"], values["column"]), ""
+        return well_at(row, column), ""
     except InputError as error:
-        return f"{values['row']}-{values['column']}", str(error)
-
-
-def _plain_number(text: str) -> str:
-    return str(int(text)) if text.isdecimal() else text
+        return f"{row}-{column}", str(error)
 
 
 def _name(name: str, folder: str, values: Mapping[str, str]) -> str:

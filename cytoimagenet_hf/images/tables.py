@@ -11,10 +11,11 @@ import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.tabular import read_table
 
 from .wells import well_at
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
 """Endings of tables."""
 
 _PLACES = {
@@ -31,22 +32,13 @@ _PLACES = {
 }  # fmt: skip
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def rows_of(path: Path) -> pd.DataFrame:
     """A table with every cell as text, empty where there is nothing.
 
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        if path.suffix == ".parquet":
-            rows = pd.read_parquet(path)
-            return rows.astype("string").fillna("").astype(object)
-        separator = "\t" if ".tsv" in path.name.lower() else ","
-        return pd.read_csv(path, dtype=str, sep=separator, encoding="utf-8-sig").fillna("").astype(object)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
+    return read_table(path).fillna("").astype(object)
 
 
 def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, str]:
@@ -104,11 +96,11 @@ def file_below(root: Path, name: str) -> Path:
         InputError: it lies outside the root.
     """
     parent, base = os.path.split(name)
-    folder = _folder_below(root, parent)
-    path = folder / base
-    if base in ("", "..") or path.is_symlink():
-        return inside(root, name)
-    return path
+    try:
+        path = _folder_below(root, parent) / base
+        return inside(root, name) if base in ("", "..") or path.is_symlink() else path
+    except InputError as error:
+        raise InputError(f"{error}; --root (root=) names the folder that all files lie below") from error
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,21 @@ from cytoimagenet_hf.images.collect import Findings
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
 
-from . import dataset, folder, pattern, table
+from . import (
+    dataset,
+    folder,
+    harmony,
+    imagexpress,
+    incell,
+    loaddata,
+    microscopes,
+    named,
+    omezarr,
+    pattern,
+    samplesheet,
+    table,
+    yokogawa,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,19 @@ class Format:
 FORMATS: dict[str, Format] = {
     "dataset": Format("a HuggingFace dataset: hf:NAME[:SPLIT] or a built folder", dataset.matches, dataset.find),
     "pattern": Format("files named by --pattern", pattern.matches, pattern.find),
+    "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
+    "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
     "table": Format("a CSV or Parquet table of files", table.matches, table.find),
+    "omezarr": Format("OME-Zarr plates and images, 0.4 and 0.5", omezarr.matches, omezarr.find),
+    "czi": Format("Zeiss .czi", microscopes.matcher(".czi"), microscopes.finder(".czi")),
+    "nd2": Format("Nikon .nd2", microscopes.matcher(".nd2"), microscopes.finder(".nd2")),
+    "lif": Format("Leica .lif", microscopes.matcher(".lif"), microscopes.finder(".lif")),
+    "phenix": Format("Opera Phenix or Operetta, by Index.idx.xml or by name", harmony.matches, harmony.find),
+    "yokogawa": Format("Yokogawa, by MeasurementData.mlf or by name", yokogawa.matches, yokogawa.find),
+    "incell": Format("IN Cell Analyzer, by .xdce or by name", incell.matches, incell.find),
+    "imagexpress": Format("ImageXpress, by name", imagexpress.matches, imagexpress.find),
+    "scanr": Format("Olympus scanR, by name", named.matcher(named.SCANR), named.finder(named.SCANR)),
+    "leica": Format("Leica Matrix Screener, by name", named.matcher(named.LEICA), named.finder(named.LEICA)),
     "folder": Format("image files, each an image or a stack", folder.matches, folder.find),
 }
 """Name → kind; the first that matches is taken."""

@@ -2,7 +2,7 @@
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images.collect import Findings
-from cytoimagenet_hf.images.names import compile_pattern, planes_by_name
+from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 
@@ -20,8 +20,7 @@ def find(source: Source, options: Options) -> Findings:
     """
     if options.pattern is None:
         raise InputError("format pattern needs the pattern: --pattern '{well}_s{site}_w{c}.tif'")
-    expression = compile_pattern(options.pattern)
-    planes, others = planes_by_name(source, source.files, expression)
+    planes, others = planes_by_name(source, source.files, Naming(compile_pattern(options.pattern)))
     if not planes:
         shown = next(iter(source.images), "none")
         raise InputError(

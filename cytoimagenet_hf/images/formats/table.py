@@ -9,7 +9,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, read_rows
+from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, rows_of
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -24,7 +24,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: no such column, ids that are absent, or a file outside the root.
     """
     table = source.root / source.files[0]
-    rows = read_rows(table)
+    rows = rows_of(table)
     columns = list(map(str, rows.columns))
     wanted = options.channels or ("path",)
     for column in wanted:
@@ -44,6 +44,7 @@ def find(source: Source, options: Options) -> Findings:
             raise InputError(f"{table}: row {number + 2} has no {named}")
         for channel, name in _files([str(row[column]) for column in wanted], wanted):
             path = file_below(root, name) if name else Path()
+            missing = "" if path.is_file() else f"row {number + 2} names {name}, which is absent"
             planes.append(
                 FoundPlane(
                     PlaneRef(path),
@@ -56,7 +57,7 @@ def find(source: Source, options: Options) -> Findings:
                     row=str(number),
                     id=given,
                     metadata={own_name(column): row[column] for column in kept if row[column] != ""},
-                    problem=problem or ("" if name else f"row {number + 2} names no file for {channel.name}"),
+                    problem=problem or (missing if name else f"row {number + 2} names no file for {channel.name}"),
                 )
             )
     return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))

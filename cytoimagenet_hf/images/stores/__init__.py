@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from . import dataset, file
+from . import czi, dataset, file, lif, nd2, zarr
 
 Place = tuple[int | str, ...]
 """Where a plane lies in its container; what the numbers mean is the store's affair."""
@@ -28,6 +28,10 @@ class Store:
 
 STORES: dict[str, Store] = {
     "file": Store(file.read, file.stamp),
+    "zarr": Store(zarr.read, zarr.stamp),
+    "czi": Store(czi.read, czi.stamp),
+    "nd2": Store(nd2.read, nd2.stamp),
+    "lif": Store(lif.read, lif.stamp),
     "dataset": Store(dataset.read, dataset.stamp),
 }
 """Kind of a `PlaneRef` → how it is read."""

@@ -1,0 +1,93 @@
+"""ImageXpress (MetaXpress): `TimePoint_1/ZStep_1/PLATE_B03_s2_w1<UUID>.tif`, thumbnails beside, names in the .HTD.
+
+BBBC021 is written so, flat and without `TimePoint_1`, its waves numbered 1, 2 and 4.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.names import Naming, planes_by_name
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+
+_UUID = r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
+# The wave is matched lazily: a UUID follows it without a sign between, and its first digit is no second digit of it.
+_NAME = re.compile(
+    r"(?P<_folder>(?:[^/]+/)*)(?:(?P<plate>[^/]+?)_)?(?P<well>[A-Z]{1,2}\d{2})"
+    rf"(?P<_more>(?:_s(?P<site>\d+))?(?:_w(?P<c>\d\d??))?(?:{_UUID})?)\.tiff?",
+    re.IGNORECASE,
+)
+_STEP = re.compile(r"(TimePoint|ZStep)_(\d+)", re.IGNORECASE)
+_WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
+
+
+def matches(source: Source, options: Options) -> bool:
+    """At least half of the images that are no thumbnails carry a site, a wave or a UUID in such a name."""
+    names = [name for name in source.images if not _is_thumbnail(name)]
+    hits = (_NAME.fullmatch(name) for name in names)
+    return sum(1 for hit in hits if hit and hit["_more"]) * 2 >= max(1, len(names))
+
+
+def find(source: Source, options: Options) -> Findings:
+    """Planes by name; thumbnails and everything else is ignored."""
+    thumbnails = [name for name in source.files if _is_thumbnail(name)]
+    names = [name for name in source.images if not _is_thumbnail(name)]
+    labels = {_folder_of(name): _wave_names(source.root / name) for name in source.with_suffix(".htd")}
+    naming = Naming(_NAME, split_folder=_split, label_of=lambda folder, wave: labels.get(folder, {}).get(wave, ""))
+    planes, others = planes_by_name(source, names, naming)
+    planes, notes = _plates_by_folder(planes, source.root.resolve())
+    ignored = [Ignored(name, "thumbnail") for name in thumbnails]
+    ignored += [Ignored(name, "not named as ImageXpress names images") for name in others]
+    ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
+    return Findings(planes, ignored, notes=notes)
+
+
+def _is_thumbnail(name: str) -> bool:
+    return "_thumb" in name.rpartition("/")[2].lower()
+
+
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _split(folder: str) -> tuple[str, dict[str, str]]:
+    """Folder of the plate, with the time point and z step that the folders below it give."""
+    parts = folder.split("/") if folder else []
+    values = {}
+    while parts and (match := _STEP.fullmatch(parts[-1])):
+        values["t" if match[1].lower() == "timepoint" else "z"] = match[2]
+        parts.pop()
+    return "/".join(parts), values
+
+
+def _wave_names(header: Path) -> dict[str, str]:
+    """Names of the waves from a .HTD file; empty where it cannot be read."""
+    try:
+        text = header.read_bytes().decode("cp1252", "replace")
+    except OSError:
+        return {}
+    return {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
+
+
+def _plates_by_folder(planes: Sequence[FoundPlane], root: Path) -> tuple[list[FoundPlane], list[str]]:
+    """Plates called by their folders where files of several folders carry one prefix (BBBC021: one per week)."""
+    folders: dict[str, set[str]] = {}
+    for plane in planes:
+        folders.setdefault(plane.plate, set()).add(plane.origin)
+    shared = {
+        plate: origins
+        for plate, origins in folders.items()
+        if len({(root / origin).name for origin in origins}) == len(origins) > 1
+    }
+    notes = [
+        f"files of {len(origins)} folders are named {plate}: their plates are called by the folders, such as "
+        f"{(root / min(origins)).name}"
+        for plate, origins in shared.items()
+    ]
+    renamed = [
+        replace(plane, plate=(root / plane.origin).name) if plane.plate in shared else plane for plane in planes
+    ]
+    return renamed, notes

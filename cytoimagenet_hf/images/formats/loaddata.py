@@ -1,0 +1,138 @@
+"""CellProfiler LoadData, also as JUMP and the Cell Painting Gallery write it: a row per image, columns per channel.
+
+Files are `FileName_X` with `PathName_X`, or `URL_X`, each also with `Image_` in front; `Series_X`, `Frame_X`, `C_X`,
+`Z_X` and `T_X` choose planes of stacks, counted from 0. `FileName_IllumX` are correction functions, no pictures.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images.base import PlaneRef
+from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import Source, without_suffix
+from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, rows_of
+from cytoimagenet_hf.tabular import read_names
+
+_FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
+_PLANE = re.compile(
+    r"(?:Image_)?(?:FileName|PathName|URL|Series|Frame|C|Z|T|ObjectsFileName|ObjectsPathName|MD5Digest)_.+"
+)
+
+
+def matches(source: Source, options: Options) -> bool:
+    """One table with a column `FileName_X` or `URL_X`."""
+    if not (source.single and source.with_suffix(*TABLES)):
+        return False
+    return bool(_stains(read_names(source.root / source.files[0])))
+
+
+def find(source: Source, options: Options) -> Findings:
+    """An image per row.
+
+    Raises:
+        InputError: the table cannot be read, or names a file outside the root.
+    """
+    table = source.root / source.files[0]
+    rows = rows_of(table)
+    columns = [str(column) for column in rows.columns]
+    stains = _stains(columns)
+    if not stains:
+        raise InputError(f"{table} has no column FileName_<channel> or URL_<channel>: it has {', '.join(columns)}")
+    notes = [f"{column} names correction functions, not pictures" for column in columns if _is_illumination(column)]
+    metadata = [column for column in columns if is_metadata(column)]
+    others = [
+        column
+        for column in columns
+        if column not in metadata and not _PLANE.fullmatch(column) and not column.startswith("Unnamed")
+    ]
+    placed = places([*metadata, *others], stains)
+    # Without a prefix, a column is metadata only where it says a place or names what was done to the well.
+    kept = {column: own_name(column) for column in metadata if column not in placed.values()}
+    numbers = {"TableNumber", "ImageNumber", "Group_Number", "Group_Index"}
+    kept |= {
+        column: column.removeprefix("Image_")
+        for column in others
+        if column not in placed.values() and column.removeprefix("Image_") not in numbers
+    }
+    reader = _Reader(source, options, stains, set(columns))
+    planes: list[FoundPlane] = []
+    for number, row in enumerate(rows.to_dict("records")):
+        known, problem = place_of(row, placed)
+        given = str(row.get(options.id_column, "")) if options.id_column else ""
+        shared = {own: row[column] for column, own in kept.items() if row[column] != ""}
+        for stain in stains:
+            ref, missing = reader.plane(row, stain, number + 2)
+            planes.append(
+                FoundPlane(
+                    ref,
+                    Channel(stain),
+                    without_suffix(ref.path.name) or f"row {number + 2}",
+                    plate=known.get("plate", ""),
+                    well=known.get("well", ""),
+                    site=known.get("site", ""),
+                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    row=str(number),
+                    id=given,
+                    metadata=shared,
+                    problem=problem or missing,
+                )
+            )
+    return Findings(planes, channels=[Channel(stain) for stain in stains], notes=notes)
+
+
+def _stains(columns: list[str]) -> list[str]:
+    """Channels of the pictures, in the order of their columns."""
+    found = (match[2] for column in columns if not _is_illumination(column) and (match := _FILE.fullmatch(column)))
+    return list(dict.fromkeys(found))
+
+
+def _is_illumination(column: str) -> bool:
+    match = _FILE.fullmatch(column)
+    return bool(match and match[2].lower().startswith("illum"))
+
+
+class _Reader:
+    """Turns the columns of one channel in a row into a plane."""
+
+    def __init__(self, source: Source, options: Options, stains: list[str], columns: set[str]) -> None:
+        self.root = options.root or source.root
+        self.columns = {
+            (name, stain): column
+            for stain in stains
+            for name in ("FileName", "PathName", "URL", "Series", "Frame", "C", "Z", "T")
+            for column in (f"{name}_{stain}", f"Image_{name}_{stain}")
+            if column in columns
+        }
+
+    def plane(self, row: Mapping[Any, Any], stain: str, line: int) -> tuple[PlaneRef, str]:
+        """The plane, and why it cannot be used."""
+        cells = {name: str(row[column]) for (name, own), column in self.columns.items() if own == stain}
+        name, problem = _file_name(cells)
+        if problem or not name:
+            return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
+        path = file_below(self.root, name)
+        if any(cells.get(axis, "") not in ("", "0") for axis in ("C", "Z", "T", "Series")) and not cells.get("Frame"):
+            return PlaneRef(path), f"line {line} chooses {stain} by Series, C, Z or T: give Frame_{stain} instead"
+        if not path.is_file():
+            return PlaneRef(path), f"line {line} names {name}, which is absent"
+        frame = cells.get("Frame", "").removesuffix(".0")
+        return PlaneRef(path, page=int(frame) if frame.isdecimal() else None), ""
+
+
+def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
+    """A file's name as its table gives it, `/` between folders: the URL wins over path and name."""
+    url = cells.get("URL", "")
+    if url:
+        parts = urlparse(url)
+        if len(parts.scheme) > 1 and parts.scheme != "file":
+            return "", f"{url} is not on this machine: download it, and name the file in FileName and PathName"
+        return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")
+    folder = cells.get("PathName", "").replace("\\", "/")
+    base = cells.get("FileName", "").replace("\\", "/")
+    return (str(PurePosixPath(folder) / base) if base else ""), ""

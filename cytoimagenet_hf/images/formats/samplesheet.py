@@ -1,0 +1,60 @@
+"""The samplesheet of nf-core/cellpainting: a row per file, with channel, path, source, batch, plate, well and site."""
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images.base import PlaneRef
+from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.source import Source, without_suffix
+from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of
+from cytoimagenet_hf.tabular import read_names
+
+_NEEDED = {"channel", "path", "well"}
+
+
+def matches(source: Source, options: Options) -> bool:
+    """One table with the columns channel, path and well."""
+    if not (source.single and source.with_suffix(*TABLES)):
+        return False
+    return set(read_names(source.root / source.files[0])) >= _NEEDED
+
+
+def find(source: Source, options: Options) -> Findings:
+    """A plane per row.
+
+    Raises:
+        InputError: a column is absent, or a file lies outside the root.
+    """
+    table = source.root / source.files[0]
+    rows = rows_of(table)
+    columns = [str(column) for column in rows.columns]
+    if absent := sorted(_NEEDED - set(columns)):
+        raise InputError(
+            f"{table} has no column {', '.join(absent)}: a samplesheet has channel, path, plate, well, site"
+        )
+    placed = places([column for column in columns if column not in ("channel", "path")])
+    kept = [column for column in columns if column not in {"channel", "path", *placed.values()}]
+    kept = [column for column in kept if column not in ("field_id", "plane_id", "row", "col")]
+    planes = []
+    for number, row in enumerate(rows.to_dict("records"), 2):
+        known, problem = place_of(row, placed)
+        name = str(row["path"])
+        remote = "://" in name
+        path = source.root if remote or not name else file_below(options.root or source.root, name)
+        missing = "" if remote or path.exists() else f"line {number} names {name}, which is absent"
+        missing = f"line {number}: {name} is not on this machine: download it first" if remote else missing
+        planes.append(
+            FoundPlane(
+                PlaneRef(path),
+                Channel(str(row["channel"])),
+                without_suffix(name) or f"row {number}",
+                plate=known.get("plate", ""),
+                well=known.get("well", ""),
+                site=known.get("site", ""),
+                z=int(known["z"]) if known.get("z", "").isdecimal() else None,
+                t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                metadata={own_name(column): row[column] for column in kept if row[column] != ""},
+                problem=problem or missing or ("" if name else f"line {number} names no file"),
+            )
+        )
+    return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))

@@ -1,0 +1,96 @@
+"""One plate in every layout: equal pixels, channels, metadata and ids, whatever wrote it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaozarrs
+
+from cytoimagenet_hf.images import Image, find_images, look
+from cytoimagenet_hf.simulate.plate_layouts import PLATE_LAYOUTS, write_imagexpress, write_omezarr, write_phenix
+from tests.images.plates import STAINS, eight_fields
+
+PLATE = "P-7_x#2"
+NUMBERED = ",".join(f"{number}={stain}" for number, stain in enumerate(STAINS, 1))
+
+
+def require_equal(images: list[Image], *, projected=lambda stack: stack) -> None:
+    """The eight fields, as `eight_fields` made them."""
+    wanted = {f"{PLATE}/{field.well}/{field.site}": field for field in eight_fields(depth=DEPTH.get(projected, 1))}
+    assert [image.id for image in images] == sorted(wanted)
+    for image in images:
+        field = wanted[image.id]
+        assert image.channels == STAINS
+        assert dict(image.metadata) == {"plate": PLATE, "well": field.well, "site": field.site}
+        for stain, plane in zip(STAINS, image.read(), strict=True):
+            assert plane.dtype == np.uint16
+            np.testing.assert_array_equal(plane, projected(field.planes[stain]))
+
+
+def deepest(stack):
+    return stack.max(axis=0)
+
+
+DEPTH = {deepest: 3}
+WAYS = {
+    "imagexpress": (lambda folder: write_imagexpress(folder, PLATE, eight_fields(), seed=0), "imagexpress", {}),
+    "phenix V6": (lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0), "phenix", {}),
+    "phenix V5": (lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0, version=5), "phenix", {}),
+    "phenix names": (
+        lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0, index=False),
+        "phenix",
+        {"stains": NUMBERED},
+    ),
+    "loaddata": (lambda folder: PLATE_LAYOUTS["loaddata"](folder, PLATE, eight_fields(), seed=0), "loaddata", {}),
+    "omezarr 0.5": (lambda folder: write_omezarr(folder, PLATE, eight_fields(), seed=0), "omezarr", {}),
+    "omezarr 0.4": (
+        lambda folder: write_omezarr(folder, PLATE, eight_fields(), seed=0, version="0.4"),
+        "omezarr",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_layout_gives_the_same_images(tmp_path: Path, way: str) -> None:
+    write, kind, options = WAYS[way]
+    source = write(tmp_path)
+    found = look(source, **options)
+    assert found.format == kind
+    assert found.rejected == []
+    require_equal(found.images)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder, fields: write_imagexpress(folder, PLATE, fields, seed=0),
+        lambda folder, fields: write_phenix(folder, PLATE, fields, seed=0),
+        lambda folder, fields: write_omezarr(folder, PLATE, fields, seed=0),
+    ],
+)
+def test_stacks_are_projected_equally(tmp_path: Path, write) -> None:
+    source = write(tmp_path, eight_fields(depth=3))
+    require_equal(find_images(source), projected=deepest)
+    second = find_images(source, projection="z=2")[0]
+    np.testing.assert_array_equal(second.read()[0], eight_fields(depth=3)[0].planes["dna"][1])
+    assert second.metadata["z"] == 2
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_the_zarr_plates_are_valid(tmp_path: Path, version: str) -> None:
+    store = write_omezarr(tmp_path, PLATE, eight_fields(), seed=0, version=version)
+    yaozarrs.validate_zarr_store(store)
+
+
+def test_the_measurement_folder_of_several_plates(tmp_path: Path) -> None:
+    write_phenix(tmp_path, "A", eight_fields(), seed=0)
+    write_phenix(tmp_path, "B", eight_fields(), seed=0)
+    images = find_images(tmp_path)
+    assert len(images) == 16
+    assert {image.metadata["plate"] for image in images} == {"A", "B"}
+
+
+def test_the_images_folder_of_a_measurement_names_its_plate(tmp_path: Path) -> None:
+    source = write_phenix(tmp_path, PLATE, eight_fields(), seed=0, index=False)
+    require_equal(find_images(source / "Images", stains=NUMBERED))
