@@ -11,11 +11,14 @@ from .limits import MAX_PIXELS
 from .percentile import normalize, percentiles, stretch
 from .quality import quality_issue
 from .read import read_image, read_planes
+from .stacks import StackLayout, describe_stack
 
 __all__ = [
     "MAX_PIXELS",
     "AmbiguousAxesError",
     "ImageReadError",
+    "StackLayout",
+    "describe_stack",
     "encode_png",
     "merge",
     "merge_channels",

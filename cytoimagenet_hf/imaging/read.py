@@ -187,6 +187,12 @@ def _read_pillow(path: Path, pages: Sequence[int | None], partial: bool, max_pix
     return found
 
 
+def count_frames(path: Path) -> int:
+    """Pictures in a file that Pillow reads: frames of an animation."""
+    with _open_pillow(path) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
 # Pillow offers these as module-wide switches only.
 _SWITCHES = threading.Lock()
 

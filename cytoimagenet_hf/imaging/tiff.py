@@ -102,7 +102,7 @@ def _read_plane(
     index, sample = divmod(number or 0, samples)
     if index < 0:
         raise ImageReadError(f"{path} has no page {number}: pages count from 0")
-    if index and known == 1:
+    if index and known == 1 and samples == 1:
         return _one_directory(tiff, path, index, partial, max_pixels)
     if index >= known:
         raise ImageReadError(f"{path} has no page {number}: it has {known * samples}, counted from 0")

@@ -1,4 +1,4 @@
-"""What users hand in as "an image", as a list of channels: arrays, pictures, multi-page files, lists of them.
+"""What users hand in as "an image", as a list of channels: arrays, pictures, files of several channels, lists of them.
 
 Arrays and pictures differ in one point: the third axis of an array holds channels, the colours of a picture (an RGB
 file or PIL image) are one brightfield channel, later averaged to gray (paper §2.2).
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import tifffile
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.imaging import read_image
+from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
 
 Channel = npt.NDArray[Any]
 
@@ -39,21 +38,24 @@ def split_batch(images: Any) -> list[Any]:
     return [images] if all(getattr(entry, "ndim", 0) == 2 for entry in images) else list(images)
 
 
-def as_channels(image: Any, *, channels_axis: str | None = None) -> list[Channel]:
+def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | None = None) -> list[Channel]:
     """The channels of one image, in order.
 
     Args:
-        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path of a file, each page a channel; or
-            a list of these, one or more channels each.
+        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path of a file, whose metadata say
+            which of its planes are channels; or a list of these, one or more channels each.
         channels_axis: `"channels_first"` or `"channels_last"` for 3-D arrays; by default the shorter of the two axes.
+            The first also says that the planes of a file are channels, where the file does not say what they are.
+        axes: what the planes of a file are, see `imaging.describe_stack`; overrides what the file says.
 
     Returns:
         Arrays of one height and width in their native dtype: (H, W), or (H, W, 3) for a colour picture.
 
     Raises:
-        InputError: no pixels, NaN or infinity, another shape, or channels of different sizes.
+        InputError: no pixels, NaN or infinity, another shape, channels of different sizes, or a file with several
+            focus positions, time points or pictures, or one that does not say what its planes are.
     """
-    found = _collect(image, channels_axis)
+    found = _collect(image, channels_axis, axes)
     if not found:
         raise InputError("an image without channels: the list is empty")
     for number, channel in enumerate(found):
@@ -71,13 +73,13 @@ def as_channels(image: Any, *, channels_axis: str | None = None) -> list[Channel
     return found
 
 
-def _collect(image: Any, axis: str | None) -> list[Channel]:
+def _collect(image: Any, axis: str | None, axes: str | None) -> list[Channel]:
     if isinstance(image, str | Path):
-        return [read_image(image, page=page) for page in range(_count_pages(Path(image)))]
+        return _from_file(Path(image), axis, axes)
     if isinstance(image, PIL.Image.Image):
         return [_from_pillow(image)]
     if isinstance(image, Sequence):
-        return [channel for entry in image for channel in _collect(entry, axis)]
+        return [channel for entry in image for channel in _collect(entry, axis, axes)]
     array = np.asarray(image)  # CPU tensors too
     if array.ndim == 2:
         return [array]
@@ -88,7 +90,7 @@ def _collect(image: Any, axis: str | None) -> list[Channel]:
 
 def _is_channels_first(shape: tuple[int, ...], axis: str | None) -> bool:
     if axis is not None:
-        return str(getattr(axis, "value", axis)) == "channels_first"
+        return _says_first(axis)
     if shape[0] == shape[2] != 1:
         raise InputError(
             f"either axis of {shape} may hold the channels: pass input_data_format='channels_first' or -'last'"
@@ -102,12 +104,26 @@ def _from_pillow(picture: PIL.Image.Image) -> Channel:
     return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
 
 
-def _count_pages(path: Path) -> int:
-    """Planes of a TIFF; 1 for every other kind of file, so that an unreadable one fails when it is read."""
+def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Channel]:
     try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = len(tiff.pages)
-            # ImageJ writes one directory for a whole stack.
-            return pages if pages != 1 else max(1, tiff.series[0].size // tiff.pages[0].size)
-    except (OSError, tifffile.TiffFileError):
-        return 1
+        layout = describe_stack(path, axes=axes)
+    except AmbiguousAxesError:
+        if not _says_first(axis):
+            raise
+        layout = describe_stack(path, axes="C")
+    if layout.series_count > 1:
+        raise InputError(
+            f"{path} holds {layout.series_count} pictures, and one image is asked for: images.find_images makes an "
+            "image of each; pages of one size that are channels need axes='C'"
+        )
+    others = [f"{layout.sizes[letter]} along {letter}" for letter in layout.axes if letter not in "CYX"]
+    if others:
+        raise InputError(
+            f"{path} holds several planes per channel ({', '.join(others)}): images.find_images projects Z and makes "
+            "an image of each T; if the planes are channels after all, pass axes='C'"
+        )
+    return read_planes(path, layout.pages)
+
+
+def _says_first(axis: str | None) -> bool:
+    return str(getattr(axis, "value", axis)) == "channels_first"

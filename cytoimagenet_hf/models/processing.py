@@ -49,20 +49,24 @@ class MicroscopyKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
         percentile_high (`float`): upper percentile, 99.9 in the paper.
         full_scale (`float`): the value that becomes white under the `-raw` methods; by default the largest of an
             integer dtype and 1.0 for floats. 4095 for 12-bit data in 16-bit files.
+        axes (`str`): what the planes of a file are where it does not say: `"C"` for channels. See
+            `imaging.describe_stack`.
     """
 
     method: str | None
     percentile_low: float | None
     percentile_high: float | None
     full_scale: float | None
+    axes: str | None
 
 
 class MicroscopyImageProcessor(PilBackend):
     """Channels of any dtype to `pixel_values`, at native size unless `do_resize`.
 
-    An image is a list of (H, W) channels, a (C, H, W) or (H, W, C) array, a PIL image or the path of a file (each page
-    a channel); a list of images is a batch. Under `concat-*` every channel is one input of the network: C channels
-    give `pixel_values` of (C, 3, H, W), and `join_channels` puts the features of a batch side by side.
+    An image is a list of (H, W) channels, a (C, H, W) or (H, W, C) array, a PIL image or the path of a file whose
+    metadata say which of its planes are channels (`axes="C"` where they do not); a list of images is a batch. Under
+    `concat-*` every channel is one input of the network: C channels give `pixel_values` of (C, 3, H, W), and
+    `join_channels` puts the features of a batch side by side.
 
     Args:
         method: one of `METHODS`.
@@ -85,6 +89,7 @@ class MicroscopyImageProcessor(PilBackend):
     percentile_low = 0.1
     percentile_high = 99.9
     full_scale = None
+    axes = None
     do_resize = False
     size = {"height": 224, "width": 224}  # noqa: RUF012 - the declaration style of every transformers processor
     resample = PILImageResampling.BILINEAR
@@ -110,7 +115,7 @@ class MicroscopyImageProcessor(PilBackend):
         """
         option = {name: options.get(name, getattr(self, name)) for name in self._valid_kwargs_names}
         how, scaling = _checked_method(option["method"]).split("-")
-        channels = as_channels(image, channels_axis=option["input_data_format"])
+        channels = as_channels(image, channels_axis=option["input_data_format"], axes=option["axes"])
         if scaling == "norm":
             low, high = option["percentile_low"], option["percentile_high"]
             unit = [normalize(to_gray(channel), low, high) for channel in channels]

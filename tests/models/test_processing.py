@@ -69,8 +69,11 @@ def test_shapes_lists_and_files_are_the_same_image(tmp_path) -> None:
         files.append(tmp_path / f"c{number}.tif")
     for same in (first, np.moveaxis(first, 0, -1), torch.from_numpy(first.astype(np.int32)), [files]):
         np.testing.assert_allclose(pixel_values(same), expected, atol=1e-6)
-    for name in ("pages.tif", "imagej.tif"):
-        np.testing.assert_array_equal(pixel_values(tmp_path / name), expected)
+    np.testing.assert_array_equal(pixel_values(tmp_path / "imagej.tif"), expected)
+    with pytest.raises(InputError, match=r"pages\.tif holds .* does not say what they are: pass axes='C'"):
+        pixel_values(tmp_path / "pages.tif")
+    for option in ({"axes": "C"}, {"input_data_format": "channels_first"}):
+        np.testing.assert_array_equal(pixel_values(tmp_path / "pages.tif", **option), expected)
     np.testing.assert_array_equal(pixel_values([TWELVE_BIT, TWELVE_BIT]), np.concatenate([expected, expected]))
 
 
