@@ -7,6 +7,7 @@ open files or functions.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,46 @@ class PlaneRef:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A square of an image: one cell.
+
+    Attributes:
+        top: first row; may lie outside the image.
+        left: first column; may lie outside the image.
+        size: side in pixels.
+        mirror: fill what lies outside by mirroring the image at its border; else such a box is refused.
+        frame: (height, width) that the image must have, where a label image says it.
+    """
+
+    top: int
+    left: int
+    size: int
+    mirror: bool = True
+    frame: tuple[int, int] | None = None
+
+    def cut(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The pixels of the box.
+
+        Raises:
+            InputError: the image has another size than its label image, the centre lies outside, or a border is
+                crossed that is not to be mirrored.
+        """
+        height, width = plane.shape[:2]
+        if self.frame not in (None, (height, width)):
+            raise _Unfit(f"the image is {height} x {width} and its label image {self.frame}")
+        half = self.size // 2
+        if not (0 <= self.top + half < height and 0 <= self.left + half < width):
+            raise _Unfit(f"the centre (row {self.top + half}, column {self.left + half}) lies outside the image")
+        if not self.mirror and (
+            min(self.top, self.left) < 0 or self.top + self.size > height or self.left + self.size > width
+        ):
+            raise _Unfit(f"the box of {self.size} pixels crosses the border of the image")
+        rows = _mirrored(np.arange(self.top, self.top + self.size), height)
+        columns = _mirrored(np.arange(self.left, self.left + self.size), width)
+        return np.ascontiguousarray(plane[rows[:, None], columns])
+
+
+@dataclass(frozen=True)
 class Image:
     """One image: a field of view, a cell, or a row of a dataset.
 
@@ -63,6 +104,7 @@ class Image:
             source under its own name without `Metadata_`.
         projection: how a z stack becomes one plane.
         problem: why it cannot be used, found without opening it; empty where nothing speaks against it.
+        box: the part of the planes that it is; None: all of them.
     """
 
     id: str
@@ -71,6 +113,7 @@ class Image:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     projection: Projection = "max"
     problem: str = ""
+    box: Box | None = None
 
     def read(self) -> list[npt.NDArray[Any]]:
         """The channels in order, each (H, W) or (H, W, 3), in native dtype; a mean of a z stack is float32.
@@ -80,13 +123,14 @@ class Image:
         """
         if reason := self.reason_against():
             raise InputError(f"{self.id}: {reason}")
-        flat = [plane for planes in self.planes for plane in planes]
-        pixels = iter(_read_planes(flat))
-        stacks = [[next(pixels) for _ in planes] for planes in self.planes]
-        for name, stack in zip(self.channels, stacks, strict=True):
-            _require_equal(self.id, [(f"plane {place} of {name}", plane) for place, plane in enumerate(stack, 1)])
-        _require_equal(self.id, [(name, stack[0]) for name, stack in zip(self.channels, stacks, strict=True)])
-        return [self._project(stack) for stack in stacks]
+        try:
+            if self.box is None:
+                return _read_channels(self.channels, self.planes, self.projection)
+            # Cells of a field come one after another: its planes are read once for all of them.
+            whole = _kept_channels(self.channels, self.planes, self.projection, self.stamp)
+            return [self.box.cut(plane) for plane in whole]
+        except _Unfit as error:
+            raise InputError(f"{self.id}: {error}") from error
 
     def reason_against(self) -> str:
         """Why `read` would refuse it before a file is opened; empty where it would try."""
@@ -103,14 +147,48 @@ class Image:
             for (kind, path), addresses in _by_container(plane for planes in self.planes for plane in planes).items()
         ]
         counts = [len(planes) for planes in self.planes]
-        return hashlib.sha256(repr((self.channels, self.projection, counts, per_file)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.channels, self.projection, self.box, counts, per_file)).encode()).hexdigest()[
+            :16
+        ]
 
-    def _project(self, stack: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        if len(stack) == 1:
-            return stack[0]
-        if self.projection == "max":
-            return np.asarray(np.maximum.reduce(stack))
-        return np.asarray(np.mean(stack, axis=0, dtype=np.float64).astype(np.float32))
+
+class _Unfit(InputError):
+    """Planes that were read and do not fit together; the message lacks the image's id."""
+
+
+def _read_channels(
+    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection
+) -> list[npt.NDArray[Any]]:
+    pixels = iter(_read_planes([plane for stack in planes for plane in stack]))
+    stacks = [[next(pixels) for _ in stack] for stack in planes]
+    for name, stack in zip(channels, stacks, strict=True):
+        _require_equal([(f"plane {place} of {name}", plane) for place, plane in enumerate(stack, 1)])
+    _require_equal([(name, stack[0]) for name, stack in zip(channels, stacks, strict=True)])
+    return [_project(stack, projection) for stack in stacks]
+
+
+@lru_cache(maxsize=4)
+def _kept_channels(
+    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection, stamp: str
+) -> list[npt.NDArray[Any]]:
+    """The last few fields, kept while their files do not change."""
+    return _read_channels(channels, planes, projection)
+
+
+def _project(stack: list[npt.NDArray[Any]], projection: Projection) -> npt.NDArray[Any]:
+    if len(stack) == 1:
+        return stack[0]
+    if projection == "max":
+        return np.asarray(np.maximum.reduce(stack))
+    return np.asarray(np.mean(stack, axis=0, dtype=np.float64).astype(np.float32))
+
+
+def _mirrored(places: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
+    """Places on a line, those beyond its ends mirrored there without repeating the border."""
+    if length == 1:
+        return np.zeros_like(places)
+    turned = np.abs(places) % (2 * (length - 1))
+    return np.minimum(turned, 2 * (length - 1) - turned)
 
 
 def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Place]]:
@@ -129,13 +207,13 @@ def _read_planes(planes: list[PlaneRef]) -> list[npt.NDArray[Any]]:
     return [pixels[plane.kind, plane.path, plane.address] for plane in planes]
 
 
-def _require_equal(name: str, planes: list[tuple[str, npt.NDArray[Any]]]) -> None:
+def _require_equal(planes: list[tuple[str, npt.NDArray[Any]]]) -> None:
     (first, expected), *rest = planes
     for other, plane in rest:
         if plane.shape != expected.shape:
-            raise InputError(f"{name}: {first} is {_size(expected)} and {other} is {_size(plane)}")
+            raise _Unfit(f"{first} is {_size(expected)} and {other} is {_size(plane)}")
         if plane.dtype != expected.dtype:
-            raise InputError(f"{name}: {first} is {expected.dtype} and {other} is {plane.dtype}")
+            raise _Unfit(f"{first} is {expected.dtype} and {other} is {plane.dtype}")
 
 
 def _size(plane: npt.NDArray[Any]) -> str:

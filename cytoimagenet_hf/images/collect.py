@@ -262,10 +262,13 @@ def _with_ids(drafts: Sequence[_Draft]) -> tuple[list[Image], list[str]]:
                     problem = problem or f"plate {plate!r}, well {well}, site {site} is there more than once"
         ids.append(name)
         problems.append(problem)
-    repeated = {name for name, count in Counter(ids).items() if count > 1}
-    if repeated:
-        shown = sorted(repeated, key=natural)[0]
-        raise InputError(f"id {shown!r} occurs twice, and {len(repeated) - 1} further ids: ids must be unique")
+    repeated = Counter(ids)
+    for number, (name, draft) in enumerate(zip(ids, drafts, strict=True)):
+        if repeated[name] > 1 and draft.given:
+            raise InputError(f"id {name!r} occurs twice: ids must be unique")
+        if repeated[name] > 1:  # refused, so that the number never stands in a table of features
+            ids[number] = f"{name}#{number + 1}"
+            problems[number] = problems[number] or f"{name} is there more than once"
     images = [
         Image(name, image.channels, image.planes, image.metadata, image.projection, problem)
         for name, image, problem in zip(ids, (draft.image for draft in drafts), problems, strict=True)

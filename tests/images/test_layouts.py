@@ -7,7 +7,13 @@ import pytest
 import yaozarrs
 
 from cytoimagenet_hf.images import Image, find_images, look
-from cytoimagenet_hf.simulate.plate_layouts import PLATE_LAYOUTS, write_imagexpress, write_omezarr, write_phenix
+from cytoimagenet_hf.simulate.plate_layouts import (
+    PLATE_LAYOUTS,
+    write_imagexpress,
+    write_ometiff,
+    write_omezarr,
+    write_phenix,
+)
 from tests.images.plates import STAINS, eight_fields
 
 PLATE = "P-7_x#2"
@@ -94,3 +100,10 @@ def test_the_measurement_folder_of_several_plates(tmp_path: Path) -> None:
 def test_the_images_folder_of_a_measurement_names_its_plate(tmp_path: Path) -> None:
     source = write_phenix(tmp_path, PLATE, eight_fields(), seed=0, index=False)
     require_equal(find_images(source / "Images", stains=NUMBERED))
+
+
+def test_stacks_named_by_a_pattern(tmp_path: Path) -> None:
+    source = write_ometiff(tmp_path, PLATE, eight_fields(), seed=0)
+    require_equal(find_images(source, pattern="{plate}_{well}_s{site}.ome.tiff"))
+    deep = write_ometiff(tmp_path / "deep", PLATE, eight_fields(depth=3), seed=0)
+    require_equal(find_images(deep, pattern="{plate}_{well}_s{site}.ome.tiff"), projected=deepest)

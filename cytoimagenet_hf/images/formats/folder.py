@@ -5,6 +5,7 @@ from collections import Counter
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of, without_suffix
 
@@ -28,4 +29,4 @@ def find(source: Source, options: Options) -> Findings:
         for name in names
     ]
     ignored = [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
-    return Findings(planes, ignored)
+    return Findings(expand_stacks(planes, options), ignored)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
@@ -42,7 +43,7 @@ def find(source: Source, options: Options) -> Findings:
     ignored = [Ignored(name, "thumbnail") for name in thumbnails]
     ignored += [Ignored(name, "not named as ImageXpress names images") for name in others]
     ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
-    return Findings(planes, ignored, notes=notes)
+    return Findings(expand_if_stacks(planes, options), ignored, notes=notes)
 
 
 def _is_thumbnail(name: str) -> bool:

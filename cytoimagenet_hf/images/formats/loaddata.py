@@ -17,6 +17,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, rows_of
+from cytoimagenet_hf.imaging.stacks import describe_stack
 from cytoimagenet_hf.tabular import read_names
 
 _FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
@@ -72,7 +73,7 @@ def find(source: Source, options: Options) -> Findings:
                 FoundPlane(
                     ref,
                     Channel(stain),
-                    without_suffix(ref.path.name) or f"row {number + 2}",
+                    without_suffix(ref.path.name) if ref.path.name else f"row {number + 2}",
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),
@@ -117,12 +118,23 @@ class _Reader:
         if problem or not name:
             return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
         path = file_below(self.root, name)
-        if any(cells.get(axis, "") not in ("", "0") for axis in ("C", "Z", "T", "Series")) and not cells.get("Frame"):
-            return PlaneRef(path), f"line {line} chooses {stain} by Series, C, Z or T: give Frame_{stain} instead"
         if not path.is_file():
             return PlaneRef(path), f"line {line} names {name}, which is absent"
-        frame = cells.get("Frame", "").removesuffix(".0")
-        return PlaneRef(path, page=int(frame) if frame.isdecimal() else None), ""
+        try:
+            return PlaneRef(path, page=_page(path, cells)), ""
+        except (InputError, ValueError) as error:
+            return PlaneRef(path), f"line {line}: {error}"
+
+
+def _page(path: Path, cells: Mapping[str, str]) -> int | None:
+    """The plane that a row chooses: its frame, else its place along the axes of the stack."""
+    numbers = {axis: int(float(cells[axis])) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
+    if "Frame" in numbers:
+        return numbers["Frame"]
+    if not any(numbers.values()):
+        return None
+    layout = describe_stack(path, series=numbers.pop("Series", 0))
+    return layout.page(**{axis: number for axis, number in numbers.items() if number})
 
 
 def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:

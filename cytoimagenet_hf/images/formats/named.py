@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from cytoimagenet_hf.images.collect import Findings
+from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
@@ -44,6 +45,6 @@ def finder(naming: Naming) -> Callable[[Source, Options], Findings]:
         planes, others = planes_by_name(source, source.images, naming)
         ignored = [Ignored(name, "its name has not this instrument's form") for name in others]
         ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
-        return Findings(planes, ignored)
+        return Findings(expand_if_stacks(planes, options), ignored)
 
     return find

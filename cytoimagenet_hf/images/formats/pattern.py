@@ -2,6 +2,7 @@
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images.collect import Findings
+from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
@@ -20,7 +21,8 @@ def find(source: Source, options: Options) -> Findings:
     """
     if options.pattern is None:
         raise InputError("format pattern needs the pattern: --pattern '{well}_s{site}_w{c}.tif'")
-    planes, others = planes_by_name(source, source.files, Naming(compile_pattern(options.pattern)))
+    expression = compile_pattern(options.pattern)
+    planes, others = planes_by_name(source, source.files, Naming(expression))
     if not planes:
         shown = next(iter(source.images), "none")
         raise InputError(
@@ -29,4 +31,5 @@ def find(source: Source, options: Options) -> Findings:
         )
     reason = f"does not match {options.pattern}"
     ignored = [Ignored(name, reason if suffix_of(name) in SUFFIXES else "no image file") for name in others]
-    return Findings(planes, ignored)
+    expand = expand_if_stacks if "c" in expression.groupindex else expand_stacks
+    return Findings(expand(planes, options), ignored)

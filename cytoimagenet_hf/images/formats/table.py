@@ -6,6 +6,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
@@ -60,7 +61,9 @@ def find(source: Source, options: Options) -> Findings:
                     problem=problem or (missing if name else f"row {number + 2} names no file for {channel.name}"),
                 )
             )
-    return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))
+    several = len({plane.channel for plane in planes}) > 1
+    planes = expand_if_stacks(planes, options) if several else expand_stacks(planes, options)
+    return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes if plane.channel.key)))
 
 
 def _files(cells: list[str], columns: tuple[str, ...]) -> list[tuple[Channel, str]]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from cytoimagenet_hf.imaging import read_image
+from cytoimagenet_hf.imaging.read import read_planes
 
 
 def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
     """The pages of one file."""
-    return [read_image(path, page=int(place[0]) if place else None) for place in places]
+    return read_planes(path, [int(place[0]) if place else None for place in places])
 
 
 def stamp(path: Path, places: Sequence[tuple[int | str, ...]]) -> str:

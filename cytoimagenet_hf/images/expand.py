@@ -1,0 +1,112 @@
+"""Files of several planes: each becomes its channels, z planes, times and fields, by the axes that it states."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.stacks import StackLayout, describe_stack
+
+from .base import PlaneRef
+from .channels import Channel
+from .collect import FoundPlane
+from .options import Options
+from .source import suffix_of
+
+_SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
+"""Kinds of files that hold one plane, which need not be opened to know it."""
+
+
+def expand_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundPlane]:
+    """The planes of every file, told by opening each: for sources whose names say no channel.
+
+    Args:
+        planes: one per file.
+        options: `axes`, and `stains` whose number names the pages of a stack without axes.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        return [plane for found in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in found]
+
+
+def expand_if_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundPlane]:
+    """The planes of files whose names say the channel: one of each channel is opened, the rest if it is a stack."""
+    firsts: dict[tuple[str, Channel], FoundPlane] = {}
+    for plane in planes:
+        if not plane.problem:
+            firsts.setdefault((plane.origin, plane.channel), plane)
+    if any(_is_stack(plane) for plane in firsts.values()):
+        return expand_stacks(planes, replace(options, stains={}))
+    return list(planes)
+
+
+def _is_stack(plane: FoundPlane) -> bool:
+    if suffix_of(plane.ref.path.name) in _SINGLE:
+        return False
+    try:
+        layout = describe_stack(plane.ref.path)
+    except InputError:  # ambiguous: several planes; unreadable: told when it is read
+        return plane.ref.path.is_file() and plane.ref.path.stat().st_size > 0
+    return len(layout.axes) > 2 or layout.series_count > 1
+
+
+def _expanded(plane: FoundPlane, options: Options) -> Iterator[FoundPlane]:
+    if plane.problem or suffix_of(plane.ref.path.name) in _SINGLE:
+        yield plane
+        return
+    try:
+        layouts = _layouts(plane, options)
+    except InputError as error:
+        # Nothing is known of its channels, unless its name says them.
+        unknown = plane.channel if plane.channel.key not in ("", "1") else Channel("")
+        yield replace(plane, channel=unknown, problem=str(error))
+        return
+    for layout in layouts:
+        yield from _planes(plane, layout)
+
+
+def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
+    path = plane.ref.path
+    try:
+        first = describe_stack(path, axes=options.axes)
+    except InputError:
+        stains = options.stains
+        if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
+            raise
+        # As many stains as pages: the caller has said that the pages are channels.
+        first = describe_stack(path, axes="C")
+        if first.sizes.get("C") != len(stains):
+            raise
+    if first.series_count == 1 or options.axes is not None:
+        return [first]
+    return [first, *(describe_stack(path, series=number) for number in range(1, first.series_count))]
+
+
+def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
+    outer = layout.axes.removesuffix("YX")
+    field = str(layout.series + 1) if layout.series_count > 1 else ""
+    name = f"{plane.name}/{field}" if field else plane.name
+    site = ".".join(part for part in (plane.site, field) if part)
+    if unknown := sorted(set(outer) - set("TZC")):
+        reason = f"{layout.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
+        yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
+        return
+    if "C" in outer and plane.channel.key not in ("", "1"):
+        reason = (
+            f"{layout.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"
+        )
+        yield replace(plane, name=name, site=site, problem=reason)
+        return
+    for places in product(*(range(layout.sizes[letter]) for letter in outer)):
+        at = dict(zip(outer, places, strict=True))
+        label = layout.channel_names[at.get("C", 0)] if layout.channel_names else ""
+        channel = Channel(str(at.get("C", 0) + 1), label) if plane.channel.key in ("", "1") else plane.channel
+        yield replace(
+            plane,
+            ref=PlaneRef(layout.path, layout.page(**at)),
+            channel=channel,
+            name=name,
+            site=site,
+            z=at["Z"] + 1 if "Z" in at else plane.z,
+            t=at["T"] + 1 if "T" in at else plane.t,
+        )

@@ -1,0 +1,307 @@
+"""What single instruments and programs write: names, indices and tables, each by a few files of its form."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images import find_images, look
+from cytoimagenet_hf.simulate.plate_layouts import write_imagexpress, write_phenix
+from tests.images.plates import eight_fields
+
+UUID = "0A1B2C3D-1234-ABCD-0123-0123456789AB"
+
+
+def write(path: Path, value: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.full((4, 5), value, np.uint16))
+
+
+def values(image) -> list[int]:
+    return [int(plane.max()) for plane in image.read()]
+
+
+def one(source, **options):
+    (image,) = find_images(source, **options)
+    return image
+
+
+# ImageXpress
+
+
+def test_the_flat_names_of_bbbc021(tmp_path) -> None:
+    for plate in ("Week1_22123", "Week1_22141"):
+        for wave in (1, 2, 4):
+            write(tmp_path / "Week1" / plate / f"Week1_150607_B02_s4_w{wave}{UUID}.tif", wave)
+    for wave in (1, 2, 4):
+        write(tmp_path / "Week4" / "Week4_27481" / f"G10_s1_w{wave}{UUID}.tif", 10 * wave)
+    found = look(tmp_path, stains="w1=dna,w2=tubulin,w4=actin")
+    assert found.format == "imagexpress"
+    assert [image.id for image in found.images] == ["Week1_22123/B02/4", "Week1_22141/B02/4", "Week4_27481/G10/1"]
+    assert [values(image) for image in found.images] == [[1, 2, 4], [1, 2, 4], [10, 20, 40]]
+    assert "called by the folders" in found.notes[0]
+    assert found.rejected == []
+
+
+@pytest.mark.parametrize("name", ["P_x_B02_w10.tif", f"B02_w1{UUID}.TIF", "p_b02_s1.tif", f"B02{UUID}.tif"])
+def test_names_of_imagexpress(tmp_path, name) -> None:
+    write(tmp_path / "folder" / name)
+    found = look(tmp_path)
+    assert found.format == "imagexpress"
+    assert found.images[0].metadata["well"] == "B02"
+    assert found.images[0].channels == (("10",) if "w10." in name else ("1",))
+
+
+def test_thumbnails_are_dropped_and_counted(tmp_path) -> None:
+    source = write_imagexpress(tmp_path, "P", eight_fields(), seed=0)
+    ignored = [file.reason for file in look(source).ignored]
+    assert ignored.count("thumbnail") == 40
+    assert ignored.count("no image file") == 1  # the .HTD
+
+
+def test_wave_names_and_numbers_both_name_a_channel(tmp_path) -> None:
+    source = write_imagexpress(tmp_path, "P", eight_fields(), seed=0)
+    by_number = find_images(source, stains="w1=hoechst")[0]
+    by_name = find_images(source, stains="DNA=hoechst")[0]
+    assert by_number.channels == by_name.channels == ("hoechst", "er", "rna", "agp", "mito")
+
+
+# Harmony
+
+
+def test_an_index_that_names_absent_files_and_files_it_does_not_name(tmp_path) -> None:
+    source = write_phenix(tmp_path, "P", eight_fields(), seed=0)
+    (source / "Images" / "r02c02f01p01-ch3sk1fk1fl1.tiff").unlink()
+    write(source / "Images" / "r09c09f01p01-ch1sk1fk1fl1.tiff")
+    found = look(source)
+    assert [rejected.id for rejected in found.rejected] == ["P/B02/1"]
+    assert "names r02c02f01p01-ch3sk1fk1fl1.tiff, which is absent" in found.rejected[0].reason
+    assert [file.reason for file in found.ignored if "r09" in file.path] == ["its index does not name it"]
+    with pytest.raises(InputError, match="absent"):
+        found.images[0].read()
+
+
+def test_two_measurements_of_one_plate_are_refused(tmp_path) -> None:
+    first = write_phenix(tmp_path, "P", eight_fields(), seed=0)
+    first.rename(tmp_path / "P__2024-01-30T09_00_00-Measurement 1")
+    write_phenix(tmp_path, "P", eight_fields(), seed=0)
+    found = look(tmp_path)
+    assert len(found.images) == len(found.rejected) == 16
+    assert all("several folders" in rejected.reason for rejected in found.rejected)
+
+
+@pytest.mark.parametrize("content", ["", "<a><b></a>", "no xml"])
+def test_a_damaged_index_is_one_line(tmp_path, content) -> None:
+    source = write_phenix(tmp_path, "P", eight_fields(), seed=0)
+    (source / "Images" / "Index.idx.xml").write_text(content)
+    with pytest.raises(InputError, match="no readable XML"):
+        find_images(source)
+
+
+# Yokogawa
+
+
+def test_names_of_yokogawa_key_on_the_channel_not_the_action(tmp_path) -> None:
+    for action, z, channel in [(1, 1, 1), (2, 1, 2), (3, 1, 4), (1, 2, 1), (2, 2, 2), (4, 2, 4)]:
+        write(tmp_path / f"P#1_x_B03_T0001F002L01A{action:02d}Z{z:02d}C{channel:02d}.tif", 10 * z + channel)
+    image = one(tmp_path)
+    assert (image.id, image.channels, values(image)) == ("P#1_x/B03/2", ("1", "2", "4"), [21, 22, 24])
+
+
+MLF = """<?xml version="1.0" encoding="utf-8"?>
+<bts:MeasurementData xmlns:bts="http://www.yokogawa.co.jp/BTS/BTSSchema/1.0" bts:Version="1.0">{}</bts:MeasurementData>
+"""
+RECORD = (
+    '<bts:MeasurementRecord bts:Type="{}" bts:Row="2" bts:Column="3" bts:FieldIndex="2" bts:TimePoint="1" '
+    'bts:ZIndex="1" bts:Ch="{}" bts:ActionIndex="1"{}>{}</bts:MeasurementRecord>'
+)
+
+
+def test_records_of_yokogawa(tmp_path) -> None:
+    for name in ("a_B03_T0001F002L01A01Z01C01.tif", "a_B03_T0001F002L01A01Z01C03.tif", "mip.tif", "stray.tif"):
+        write(tmp_path / name, 3 if "C03" in name else 1)
+    records = [
+        RECORD.format("IMG", 1, "", "a_B03_T0001F002L01A01Z01C01.tif"),
+        RECORD.format("IMG", 3, "", "a_B03_T0001F002L01A01Z01C03.tif"),
+        RECORD.format("IMG", 1, ' bts:ZImageProcessing="MIP"', "mip.tif"),
+        RECORD.format("ERR", 1, "", ""),
+    ]
+    (tmp_path / "MeasurementData.mlf").write_text(MLF.format("".join(records)))
+    (tmp_path / "s.mes").write_text('<x:S xmlns:x="u"><x:Channel x:Ch="3" x:Fluorophore="Alexa 488"/></x:S>')
+    found = look(tmp_path, stains="C01=dna")
+    assert found.format == "yokogawa"
+    (image,) = found.images
+    assert (image.id, image.channels, values(image)) == ("a/B03/2", ("dna", "alexa 488"), [1, 3])
+    reasons = {file.path: file.reason for file in found.ignored}
+    assert "projection" in reasons["mip.tif"]
+    assert "does not name it" in reasons["stray.tif"]
+
+
+# IN Cell, scanR, Leica
+
+
+def test_names_of_incell(tmp_path) -> None:
+    for channel in ("DAPI - DAPI", "FITC - FITC"):
+        for z in (1, 2):
+            write(tmp_path / "P" / f"B - 3(fld 2 wv {channel} z {z}).tif", z)
+    image = one(tmp_path / "P")
+    assert (image.id, image.channels, values(image)) == ("P/B03/2", ("dapi - dapi", "fitc - fitc"), [2, 2])
+
+
+def test_the_xdce_of_incell(tmp_path) -> None:
+    images = ""
+    for wave, label in enumerate(("DAPI", "FITC")):
+        write(tmp_path / "P" / f"{wave}.tif", 5 + wave)
+        images += (
+            f'<Image filename="{wave}.tif" thumbnail="{wave}_t.tif"><Well label="B - 3"><Row number="2"/>'
+            f'<Column number="3"/></Well><EmissionFilter name="{label}"/>'
+            f'<Identifier field_index="1" z_index="0" wave_index="{wave}" time_index="0"/></Image>'
+        )
+    (tmp_path / "P" / "run.xdce").write_text(f"<ImageStack><Images>{images}</Images></ImageStack>")
+    image = one(tmp_path / "P")
+    assert (image.id, image.channels, values(image)) == ("P/B03/2", ("dapi", "fitc"), [5, 6])
+
+
+def test_names_of_scanr(tmp_path) -> None:
+    for channel in ("DAPI", "Cy5"):
+        write(tmp_path / "P" / "data" / f"B03--W00015--P00002--Z00000--T00000--{channel}.tif", len(channel))
+    image = one(tmp_path)
+    assert (image.id, image.channels, values(image)) == ("P/B03/2", ("cy5", "dapi"), [3, 4])
+    assert image.metadata["well_number"] == "00015"
+
+
+def test_names_of_leica(tmp_path) -> None:
+    folder = tmp_path / "P" / "chamber--U02--V01" / "field--X00--Y01"
+    for channel in (0, 1):
+        name = f"image--L0000--S00--U02--V01--J08--E00--O00--X00--Y01--T0000--Z00--C0{channel}.ome.tif"
+        write(folder / name, 7 + channel)
+    image = one(tmp_path / "P", stains="C00=dna,C01=er")
+    assert (image.id, image.channels, values(image)) == ("P/B03/x0y1", ("dna", "er"), [7, 8])
+
+
+# Tables of CellProfiler and nf-core
+
+
+def write_table(folder: Path, **columns) -> Path:
+    for name in ("a.tif", "b.tif"):
+        write(folder / "deep" / name, ord(name[0]) - 96)
+    pd.DataFrame(columns).to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+def test_loaddata_as_bbbc021_writes_it(tmp_path) -> None:
+    table = write_table(
+        tmp_path,
+        TableNumber=[1],
+        ImageNumber=[7],
+        Image_FileName_DAPI=["a.tif"],
+        Image_PathName_DAPI=["deep"],
+        Image_FileName_Actin=["b.tif"],
+        Image_PathName_Actin=["deep"],
+        Image_Metadata_Plate_DAPI=["P"],
+        Image_Metadata_Well_DAPI=["B2"],
+        Replicate=[1],
+        Image_Metadata_Compound=["taxol"],
+    )
+    image = one(table)
+    assert (image.id, image.channels, values(image)) == ("P/B02", ("dapi", "actin"), [1, 2])
+    assert dict(image.metadata) == {"plate": "P", "well": "B02", "Compound": "taxol", "Replicate": "1"}
+
+
+def test_loaddata_by_url_with_illumination_and_row_tokens(tmp_path) -> None:
+    table = write_table(
+        tmp_path,
+        URL_OrigDNA=[f"file://{tmp_path}/deep/a.tif", "s3://bucket/a.tif"],
+        FileName_IllumDNA=["x.npy", "x.npy"],
+        Metadata_Row=["A", "B"],
+        Metadata_Col=["1", "1"],
+        Metadata_Plate=["P", "P"],
+    )
+    found = look(table)
+    assert found.images[0].channels == ("origdna",)
+    assert values(found.images[0]) == [1]
+    assert found.images[0].metadata["well"] == "A01"
+    assert "not on this machine" in found.rejected[0].reason
+    assert "correction functions" in found.notes[0]
+
+
+def test_loaddata_chooses_planes_of_stacks(tmp_path) -> None:
+    stack = np.arange(6, dtype=np.uint16).reshape(2, 3, 1, 1) * np.ones((1, 1, 4, 5), np.uint16)
+    tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    table = write_table(
+        tmp_path,
+        FileName_A=["s.tif"] * 3,
+        Frame_A=["5", "", ""],
+        C_A=["", "1", "9"],
+        Z_A=["", "1", ""],
+        Metadata_Well=["A1", "A2", "A3"],
+    )
+    found = look(table)
+    assert [values(image) for image in found.images[:2]] == [[5], [4]]
+    assert "has no C 9" in found.rejected[0].reason
+
+
+def test_loaddata_with_broken_rows(tmp_path) -> None:
+    table = write_table(
+        tmp_path,
+        FileName_A=["deep/a.tif", "deep/gone.tif", "", "deep/a.tif", "deep/b.tif"],
+        Metadata_Plate=["P"] * 5,
+        Metadata_Well=["A01", "A02", "A03", "A1", "Q99"],
+        Metadata_Site=["1"] * 5,
+    )
+    reasons = {rejected.id: rejected.reason for rejected in look(table).rejected}
+    assert [reason for name, reason in reasons.items() if name.startswith("P/A01/1")] == [
+        "plate 'P', well A01, site 1 is there more than once"
+    ] * 2
+    assert "absent" in reasons["P/A02/1"]
+    assert "names no file" in reasons["P/A03/1"]
+    assert "outside a plate" in reasons["P/Q99/1"]
+
+
+def test_a_table_names_its_root(tmp_path) -> None:
+    table = write_table(tmp_path / "tables", FileName_A=["a.tif"], PathName_A=[str(tmp_path / "images" / "deep")])
+    write(tmp_path / "images" / "deep" / "a.tif", 9)
+    with pytest.raises(InputError, match="--root"):
+        find_images(table)
+    assert values(one(table, root=tmp_path / "images")) == [9]
+
+
+def test_a_table_that_is_not_utf8_is_one_line(tmp_path) -> None:
+    (tmp_path / "t.csv").write_bytes("FileName_A,Metadata_Well\nä.tif,A01\n".encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        find_images(tmp_path / "t.csv")
+
+
+def test_the_samplesheet_of_nfcore(tmp_path) -> None:
+    table = write_table(
+        tmp_path,
+        channel=["DNA", "ER", "DNA"],
+        path=["deep/a.tif", "deep/b.tif", "s3://bucket/x.tif"],
+        source=["s1"] * 3,
+        batch=["b1"] * 3,
+        plate=["P"] * 3,
+        well=["B03", "B03", "B04"],
+        site=["1"] * 3,
+        row=["2"] * 3,
+        col=["3"] * 3,
+    )
+    found = look(table)
+    assert found.format == "samplesheet"
+    image = found.images[0]
+    assert (image.id, image.channels, values(image)) == ("P/B03/1", ("dna", "er"), [1, 2])
+    assert dict(image.metadata) == {"plate": "P", "well": "B03", "site": 1, "source": "s1", "batch": "b1"}
+    assert "not on this machine" in found.rejected[0].reason
+
+
+# A real plate
+
+
+def test_the_real_plate_of_bbbc013(real_root) -> None:
+    folder = real_root / "plates" / "bbbc013" / "BBBC013_v1_images_bmp"
+    images = find_images(folder, pattern="Channel{c}-{_}-{row}-{column}.*", stains="1=fkhr,2=dna")
+    assert len(images) == 96
+    assert images[0].metadata["well"] == "A01"
+    assert [plane.shape for plane in images[0].read()] == [(640, 640)] * 2
