@@ -66,7 +66,7 @@ def kneighbors(
         raise InputError(f"train has {rows.shape[1]} features, query has {queries.shape[1]}: extract both alike")
     hidden = _hidden(exclude, len(queries), len(rows))
     visible = len(rows) - int(hidden is not None and bool((hidden >= 0).any()))
-    if not 1 <= k <= visible:
+    if not 1 <= k <= visible or k != int(k):
         raise InputError(f"k = {k}, but a query may see {visible} training rows: choose k between 1 and {visible}")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
@@ -90,6 +90,9 @@ def vote(neighbour_labels: npt.ArrayLike, distances: npt.ArrayLike) -> npt.NDArr
         neighbour_labels: (n_query, k) label codes or names; "smallest" is their sort order.
         distances: (n_query, k), of the same neighbours.
 
+    Raises:
+        InputError: shapes that differ, k of 0, distances that are NaN or infinite, or labels that are NaN.
+
     Example:
         >>> vote([[3, 1, 1, 3], [2, 0, 1, 3]], [[1, 2, 3, 4], [1, 2, 3, 4]]).tolist()
         [1, 2]
@@ -97,6 +100,10 @@ def vote(neighbour_labels: npt.ArrayLike, distances: npt.ArrayLike) -> npt.NDArr
     labels, far = np.asarray(neighbour_labels), np.asarray(distances)
     if labels.ndim != 2 or labels.shape != far.shape or labels.shape[1] == 0:
         raise InputError(f"labels {labels.shape} and distances {far.shape} must both be (n_query, k), k at least 1")
+    if far.dtype.kind not in "buif" or not np.isfinite(far).all():
+        raise InputError("distances must be finite numbers: NaN would win every vote")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise InputError("neighbour labels hold NaN: leave out the training rows without a label")
     names, flat = np.unique(labels, return_inverse=True)
     codes = flat.reshape(labels.shape)  # (Q, k)
     counts = np.stack([(codes == column[:, None]).sum(1) for column in codes.T], axis=1)  # (Q, k)
@@ -208,10 +215,14 @@ def _smallest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _matrix(array: npt.ArrayLike, name: str) -> Rows:
-    values = np.asarray(array)
+    try:
+        values = np.asarray(array)
+        values = values if values.dtype == np.float32 else values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be rows of numbers, all of one length: {error}") from error
     if values.ndim != 2 or values.shape[1] == 0 or (name == "train" and len(values) == 0):
         raise InputError(f"{name} has shape {values.shape}: expected (rows, features), neither empty")
-    return values if values.dtype == np.float32 else values.astype(np.float64)
+    return values
 
 
 def _hidden(exclude: Any, queries: int, rows: int) -> npt.NDArray[np.int64] | None:

@@ -78,13 +78,15 @@ def cluster_bootstrap(
         confidence: coverage aimed at.
 
     Raises:
-        InputError: fewer than two groups, or lengths that differ.
+        InputError: fewer than two groups, lengths that differ, nothing, NaN or infinite values, groups without a name,
+            a confidence outside (0, 1) or no resamples.
 
     Example:
         >>> cluster_bootstrap([1, 1, 1, 0, 0, 0], ["a", "a", "a", "b", "b", "b"], seed=0)
         Interval(low=0.0, high=1.0)
     """
-    sums, sizes = _group_sums(values, groups)
+    _require_draws(resamples, confidence)
+    sums, sizes = _group_sums(_numbers(values, "values"), groups)
     count = len(sums)
     if count < 2:
         raise InputError("a cluster bootstrap needs at least two groups: choose a finer group, or another interval")
@@ -101,7 +103,11 @@ def cluster_bootstrap(
 
 
 def discordant(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[int, int]:
-    """How many items only the first model gets right, and how many only the second."""
+    """How many items only the first model gets right, and how many only the second.
+
+    Raises:
+        InputError: lengths that differ, nothing, or values that are neither booleans nor 0 and 1.
+    """
     a, b = _paired(first, second)
     return int((a & ~b).sum()), int((b & ~a).sum())
 
@@ -112,6 +118,9 @@ def mcnemar_exact(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     Args:
         first: (n,) booleans, the first model was right.
         second: (n,) booleans, the second was.
+
+    Raises:
+        InputError: as of `discordant`.
 
     Example:
         >>> mcnemar_exact([True] * 3 + [False] * 100, [False] * 103)  # a gain of 3 of 103 treatments
@@ -139,9 +148,13 @@ def paired_permutation(
         groups: (n,) items swapped together; None: each alone.
         resamples: random swaps; the observed labelling counts as one more, p = (hits + 1) / (resamples + 1), so that
             p is never 0 and the test keeps its level (Phipson & Smyth 2010).
+
+    Raises:
+        InputError: lengths that differ, nothing, NaN or infinite scores, groups without a name, or no resamples.
     """
-    a, b = np.asarray(first, float), np.asarray(second, float)
-    if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
+    _require_draws(resamples)
+    a, b = _numbers(first, "scores of the first model"), _numbers(second, "scores of the second model")
+    if a.shape != b.shape:
         raise InputError(f"paired scores must have one common length, got {a.shape} and {b.shape}")
     sums, _ = _group_sums(a - b, np.arange(len(a)) if groups is None else groups)
     rng = derive_rng(seed, "paired-permutation")
@@ -156,12 +169,18 @@ def paired_permutation(
 def holm(pvalues: Sequence[float] | npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Holm's step-down adjustment: compare with the level as if each test were the only one.
 
+    Args:
+        pvalues: one per test; none gives none.
+
+    Raises:
+        InputError: a p-value outside [0, 1], or NaN.
+
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.06, 0.06]
     """
-    values = np.asarray(pvalues, float)
-    if values.ndim != 1 or bool(((values < 0) | (values > 1) | np.isnan(values)).any()):
+    values = _numbers(pvalues, "p-values") if len(pvalues) else np.empty(0)
+    if bool(((values < 0) | (values > 1)).any()):
         raise InputError("p-values must be a flat sequence of numbers in [0, 1]")
     order = np.argsort(values, kind="stable")
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -189,8 +208,10 @@ def minimum_detectable_difference(
         >>> round(103 * minimum_detectable_difference(103))  # treatments, of BBBC021's 103
         6
     """
-    if n < 1 or not 0 < alpha < 1 or not 0 < power < 1:
-        raise InputError(f"n = {n}, alpha = {alpha}, power = {power}: n must be positive, the others inside (0, 1)")
+    if not _is_whole(n) or n < 1 or not 0 < alpha < 1 or not 0 < power < 1:
+        raise InputError(
+            f"n = {n}, alpha = {alpha}, power = {power}: n must be positive and whole, the others inside (0, 1)"
+        )
     if discordance is None:
         wins = 1 + int(np.floor(np.log2(1 / alpha) + 1e-12))  # 2 * 0.5^wins <= alpha
         wins = wins if 2 * 0.5**wins <= alpha else wins + 1
@@ -227,8 +248,8 @@ def _mcnemar_power(n: int, discordance: float, alpha: float) -> Callable[[float]
 
 
 def _share(successes: int, n: int) -> float:
-    if n < 1 or not 0 <= successes <= n:
-        raise InputError(f"{successes} right of {n}: expected 0 <= right <= n, n at least 1")
+    if not (_is_whole(n) and _is_whole(successes)) or n < 1 or not 0 <= successes <= n:
+        raise InputError(f"{successes} right of {n}: expected whole numbers, 0 <= right <= n, n at least 1")
     return successes / n
 
 
@@ -242,12 +263,45 @@ def _paired(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[npt.NDArray[np
     a, b = np.asarray(first), np.asarray(second)
     if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
         raise InputError(f"paired results must have one common length, got {a.shape} and {b.shape}")
+    for name, values in (("first", a), ("second", b)):
+        odd = [] if values.dtype == bool else [value for value in values.tolist() if value not in (0, 1)]
+        if odd:
+            raise InputError(f"results of the {name} model hold {odd[0]!r}: each is right or wrong, True or False")
     return a.astype(bool), b.astype(bool)
 
 
-def _group_sums(values: npt.ArrayLike, groups: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    numbers, names = np.asarray(values, float), np.asarray(groups)
-    if numbers.ndim != 1 or numbers.shape != names.shape or len(numbers) == 0:
+def _group_sums(numbers: npt.NDArray[np.float64], groups: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    names = np.asarray(groups)
+    if numbers.shape != names.shape:
         raise InputError(f"values {numbers.shape} and groups {names.shape} must have one common length, at least 1")
+    if names.dtype.kind in "fO":
+        missing = [place for place, name in enumerate(names.tolist()) if name is None or name != name]
+        if missing:
+            raise InputError(f"groups {missing[:5]} ({len(missing)} in all) have no name: leave their items out")
+        names = names.astype(str) if names.dtype.kind == "O" else names
     _, codes = np.unique(names, return_inverse=True)
     return np.bincount(codes, numbers), np.bincount(codes)
+
+
+def _numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """(n,) float64, n at least 1, all finite: resampling NaN would answer with a p-value like any other."""
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numbers: {error}") from error
+    if found.ndim != 1 or len(found) == 0:
+        raise InputError(f"{name} have shape {found.shape}: expected one common length, at least 1")
+    odd = np.flatnonzero(~np.isfinite(found))
+    if len(odd):
+        raise InputError(f"{name} {odd[:5].tolist()} ({len(odd)} in all) are NaN or infinite: leave these items out")
+    return found
+
+
+def _require_draws(resamples: int, confidence: float = 0.95) -> None:
+    if not _is_whole(resamples) or resamples < 1:
+        raise InputError(f"resamples = {resamples}: expected a whole number, at least 1")
+    _z(confidence)
+
+
+def _is_whole(number: float) -> bool:
+    return bool(np.isfinite(number)) and number == int(number)

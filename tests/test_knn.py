@@ -166,3 +166,35 @@ def test_vote_agrees_with_sklearn_where_the_rules_agree():
 def test_vote_refuses_other_shapes():
     with pytest.raises(InputError, match="k at least 1"):
         vote([[1, 2]], [[0.1]])
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")], ids=str)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: kneighbors([[x], [1.0]], [[1.0]], 1),
+        lambda x: kneighbors([[0.0], [1.0]], [[x]], 1, metric="cosine"),
+        lambda x: vote([[0, 1]], [[x, 1.0]]),
+    ],
+)
+def test_what_is_not_finite_is_refused_everywhere(call, odd):
+    with pytest.raises(InputError):
+        call(odd)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: kneighbors([[0.0], [1.0]], [[1.0]], 1.5), "k = 1.5"),
+        (lambda: kneighbors([[0.0], [1.0]], [[1.0]], float("nan")), "k = nan"),
+        (lambda: kneighbors([[0.0], [1.0]], [[1.0]], float("inf")), "k = inf"),
+        (lambda: kneighbors([["a"]], [[1.0]], 1), "train must be rows of numbers"),
+        (lambda: kneighbors([[1.0]], [[1.0], [1.0, 2.0]], 1), "query must be rows of numbers"),
+        (lambda: kneighbors([[None]], [[1.0]], 1), "NaN"),
+        (lambda: vote([[0.0, float("nan")]], [[1.0, 2.0]]), "labels hold NaN"),
+        (lambda: vote([[0, 1]], [["a", "b"]]), "finite numbers"),
+    ],
+)
+def test_input_that_would_be_cut_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

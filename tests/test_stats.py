@@ -136,3 +136,63 @@ def test_detectable_difference_has_the_power_it_claims():
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+ODD = [float("nan"), float("inf"), float("-inf")]
+GROUPS = ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: stats.paired_permutation([x, 1, 0, 1], [0, 1, 0, 1], seed=0),
+        lambda x: stats.paired_permutation([0, 1, 0, 1], [0, 1, 0, x], seed=0, groups=GROUPS),
+        lambda x: stats.cluster_bootstrap([x, 1, 0, 1], GROUPS, seed=0),
+        lambda x: stats.cluster_bootstrap([0, 1, 0, 1], GROUPS, seed=0, confidence=x),
+        lambda x: stats.cluster_bootstrap([0, 1, 0, 1], GROUPS, seed=0, resamples=x),
+        lambda x: stats.paired_permutation([0, 1], [1, 1], seed=0, resamples=x),
+        lambda x: stats.mcnemar_exact([x, 1], [0, 1]),
+        lambda x: stats.discordant([0, 1], [0, x]),
+        lambda x: stats.holm([0.1, x]),
+        lambda x: stats.wald_interval(x, 3),
+        lambda x: stats.wald_half_width(1, x),
+        lambda x: stats.wilson_interval(1, x),
+        lambda x: stats.wilson_interval(1, 3, confidence=x),
+        lambda x: stats.minimum_detectable_difference(x),
+        lambda x: stats.minimum_detectable_difference(9, discordance=x),
+        lambda x: stats.minimum_detectable_difference(9, alpha=x),
+        lambda x: stats.minimum_detectable_difference(9, discordance=0.5, power=x),
+    ],
+)
+def test_what_is_not_finite_is_refused_everywhere(call, odd):
+    with pytest.raises(InputError):
+        call(odd)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stats.cluster_bootstrap([], [], seed=0), "at least 1"),
+        (lambda: stats.mcnemar_exact([], []), "common length"),
+        (lambda: stats.discordant([], []), "common length"),
+        (lambda: stats.paired_permutation([1, 2], [1], seed=0), "common length"),
+        (lambda: stats.paired_permutation(["x", "y"], [1, 2], seed=0), "must be numbers"),
+        (lambda: stats.paired_permutation([1, 2], [1, 2], seed=0, resamples=0), "resamples"),
+        (lambda: stats.paired_permutation([1, 2], [1, 2], seed=0, groups=["a", None]), "no name"),
+        (lambda: stats.cluster_bootstrap([1, 0], [1.0, np.nan], seed=0), "no name"),
+        (lambda: stats.cluster_bootstrap([1, 0], ["a", "b"], seed=0, confidence=1.5), "confidence"),
+        (lambda: stats.mcnemar_exact([0.4, 0.9], [0, 1]), "right or wrong"),
+        (lambda: stats.mcnemar_exact(["yes", "no"], ["no", "no"]), "right or wrong"),
+        (lambda: stats.holm(["a"]), "must be numbers"),
+        (lambda: stats.wald_interval(1.5, 3), "whole numbers"),
+        (lambda: stats.minimum_detectable_difference(9.5), "whole"),
+    ],
+)
+def test_empty_and_cut_input_is_refused_by_name(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_no_tests_need_no_adjustment():
+    assert stats.holm([]).tolist() == []

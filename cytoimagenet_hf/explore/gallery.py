@@ -106,7 +106,7 @@ class Gallery:
         """The nearest dataset images of an upload.
 
         Args:
-            files: one or several image files of any bit depth; each page and each file is a channel of one image.
+            files: one or several image files of any bit depth; each channel of each file is one of the image.
             k: how many neighbours.
 
         Raises:

@@ -64,3 +64,44 @@ def test_nsc_refuses_neighbours_of_the_same_compound(tmp_path):
 def test_unknown_metric_is_named():
     with pytest.raises(InputError, match="knn_transfer"):
         metric_path("f1")
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("predictions", "references", "message"),
+    [
+        ([], [], "nothing to score"),
+        ([1.5, 0], [1, 0], r"predictions\[0\] is 1.5"),
+        ([1, 0], [1, float("nan")], r"references\[1\] is nan"),
+        ([1, None], [1, 0], r"predictions\[1\] is None"),
+        (["a", 1], ["a", "b"], "mix text and numbers"),
+        (["1", "0"], [1, 0], "text on one side"),
+        (["a"], ["a", "b"], "1 predictions for 2 references"),
+    ],
+)
+def test_labels_are_never_cut(name, predictions, references, message, tmp_path):
+    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    extra = {"compounds": ["a"] * len(references)} if name == "nsc_accuracy" else {}
+    with pytest.raises(InputError, match=message):
+        metric.compute(predictions=predictions, references=references, **extra)
+    with pytest.raises(InputError, match=message):
+        metric.add_batch(predictions=predictions, references=references)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_single_labels_are_checked_too(name, tmp_path):
+    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    with pytest.raises(InputError, match=r"predictions\[0\] is 1.5"):
+        metric.add(prediction=1.5, reference=1)
+
+
+def test_names_of_groups_and_compounds_must_fit(tmp_path):
+    inputs = {"predictions": ["x", "y"], "references": ["x", "y"]}
+    knn = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    with pytest.raises(InputError, match="1 groups for 2"):
+        knn.compute(**inputs, groups=["a"], seed=0)
+    nsc = evaluate.load(metric_path("nsc_accuracy"), cache_dir=str(tmp_path))
+    with pytest.raises(InputError, match="3 compounds for 2"):
+        nsc.compute(**inputs, compounds=["a", "b", "c"])
+    with pytest.raises(InputError, match=r"neighbour_compounds\[1\] is missing"):
+        nsc.compute(**inputs, compounds=["a", "b"], neighbour_compounds=["b", None])

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytoimagenet_hf import stats
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.metrics.labels import check_labels, check_names
 
 _DESCRIPTION = """
 Accuracy of predictions made by k nearest neighbours on a transfer task, with a Wald and a Wilson interval, accuracy
@@ -64,6 +65,16 @@ class KnnTransfer(evaluate.Metric):
             ],
         )
 
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add predictions and references, checked before they are encoded; `compute` passes here too."""
+        check_labels(predictions, references)
+        super().add_batch(predictions=predictions, references=references, **kwargs)
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one prediction and its reference."""
+        check_labels([prediction], [reference])
+        super().add(prediction=prediction, reference=reference, **kwargs)
+
     def _compute(
         self,
         predictions: Sequence[Any],
@@ -72,6 +83,7 @@ class KnnTransfer(evaluate.Metric):
         confidence: float = 0.95,
         seed: int | None = None,
     ) -> dict[str, Any]:
+        check_names("groups", groups, len(references))
         truth = np.asarray(references)
         correct = np.asarray(predictions) == truth
         right, n = int(correct.sum()), len(correct)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytoimagenet_hf import stats
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.metrics.labels import check_labels, check_names
 
 _DESCRIPTION = """
 NSC accuracy (BBBC021; Ljosa et al. 2013): the share of treatments whose nearest neighbour of another compound has
@@ -64,6 +65,16 @@ class NscAccuracy(evaluate.Metric):
             ),
         )
 
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
+        """Add predictions and references, checked before they are encoded; `compute` passes here too."""
+        check_labels(predictions, references)
+        super().add_batch(predictions=predictions, references=references, **kwargs)
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+        """Add one prediction and its reference."""
+        check_labels([prediction], [reference])
+        super().add(prediction=prediction, reference=reference, **kwargs)
+
     def _compute(
         self,
         predictions: Sequence[str],
@@ -72,9 +83,9 @@ class NscAccuracy(evaluate.Metric):
         neighbour_compounds: Sequence[str] | None = None,
         seed: int = 0,
     ) -> dict[str, Any]:
+        check_names("compounds", compounds, len(references))
+        check_names("neighbour_compounds", neighbour_compounds, len(references))
         truth, own = np.asarray(references), np.asarray(compounds)
-        if len(own) != len(truth):
-            raise InputError(f"{len(own)} compounds for {len(truth)} treatments")
         if neighbour_compounds is not None:
             same = (np.asarray(neighbour_compounds) == own).nonzero()[0].tolist()
             if same:
