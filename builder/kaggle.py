@@ -5,11 +5,13 @@ whose image is there and can be decoded, its file taken over byte for byte, with
 """
 
 import hashlib
+import io
+import os
+import struct
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,9 @@ import PIL.Image
 import pyarrow as pa
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.imaging import ImageReadError, read_image, to_gray
+from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.imaging import ImageReadError, read_image
+from cytoimagenet_hf.imaging.png import decode_gray_png
 
 from .kaggle_table import archive_folder, read_metadata
 from .publish import publish
@@ -39,6 +43,8 @@ from .stage import Rejection, StageSummary, count_reasons, require_disk, write_r
 
 STAGE = "import"
 _SCHEMA = pa.schema([*SHARD_SCHEMA, *((name, pa.string()) for name in ("path", "filename", "dset"))])
+_FOUND_OUT = ("image", "image_id", "sha256", "width", "height", "dhash", "png_bytes")
+_STATED = pa.schema([field for field in _SCHEMA if field.name not in _FOUND_OUT])
 # The images are as the published rules left them; nothing is balanced a second time.
 AS_PUBLISHED = replace(
     RECIPES["published"],
@@ -48,9 +54,6 @@ AS_PUBLISHED = replace(
     max_images=1 << 30,
     split_scheme="field",
 )
-_TRUTH = {"true": True, "1": True, "1.0": True, "yes": True, "t": True, "y": True} | {
-    "false": False, "0": False, "0.0": False, "no": False, "f": False, "n": False
-}  # fmt: skip
 
 
 def import_kaggle(
@@ -89,7 +92,9 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
     """Read every image of the archive into `shards/`; see `import_kaggle`."""
     started = time.perf_counter()
     archive = archive_folder(archive)
-    metadata, repeated = read_metadata(archive)
+    metadata, refused = read_metadata(archive, _STATED)
+    if len(metadata) == 0:
+        raise _nothing_left(archive, refused)
     with explain_full_disk(output):
         plan = output.resolve() / "shards" / "plan.parquet"
         write_or_check_plan(plan, metadata, {"made_from": ARCHIVE, "images": len(metadata)})
@@ -101,21 +106,19 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
             reports[report.number] = report
         rejections = [rejection for report in reports.values() for rejection in report.rejections]
         if len(rejections) == len(metadata):
-            raise InputError(
-                f"none of the {len(metadata)} images that the metadata of {archive} names could be taken over "
-                f"({_explained(rejections)})"
-            )
-        write_rejections(output, STAGE, [*rejections, *repeated])
+            raise _nothing_left(archive, [*rejections, *refused])
         by_source = counts_by_source(reports.values(), rejections)
-        for rejection in repeated:
+        for rejection in refused:
             counts = by_source.setdefault(rejection.dir_name or "", {"in": 0, "kept": 0})
             counts["in"] += 1
             counts[rejection.reason] = counts.get(rejection.reason, 0) + 1
+        rejections += refused
+        write_rejections(output, STAGE, rejections)
         summary = StageSummary(
             stage=STAGE,
-            rows_in=len(metadata) + len(repeated),
+            rows_in=len(metadata) + len(refused),
             kept=sum(report.images for report in reports.values()),
-            rejected=count_reasons([*rejections, *repeated]),
+            rejected=count_reasons(rejections),
             by_source=by_source,
             seconds=time.perf_counter() - started,
         )
@@ -123,13 +126,16 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
     return summary
 
 
-def _explained(rejections: list[Rejection]) -> str:
+def _nothing_left(archive: Path, rejections: list[Rejection]) -> InputError:
     """The reasons with an example of each, and what to do about the commonest."""
     examples = {rejection.reason: rejection.detail for rejection in rejections}
     reasons = "; ".join(
         f"{reason} {count}, for example {examples[reason]}" for reason, count in count_reasons(rejections).items()
     )
-    return reasons + ("; are the label folders beside the metadata?" if "missing_file" in examples else "")
+    hint = "; are the label folders beside the metadata?" if "missing_file" in examples else ""
+    return InputError(
+        f"none of the {len(rejections)} images that the metadata of {archive} names can be taken over: {reasons}{hint}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,75 +170,73 @@ def _import_image(row: Row, *, archive: Path) -> Made:
     def rejected(reason: str, detail: str) -> Made:
         return [], [Rejection(row["idx"], STAGE, reason, detail, image_id=image_id, dir_name=row["dir_name"])]
 
-    path = archive / file
-    if not _stays_inside(path, archive):
+    path = f"{archive}/{file}"
+    if not _stays_inside(path, file, archive):
         return rejected("outside_root", f"{file!r} leaves the archive")
-    if not path.is_file():
-        return rejected("missing_file", file)
     try:
-        pixels = _published_pixels(path)
-        values = {name: _value(row.get(name), kind) for name, kind in _COLUMNS.items()}
-    except (ImageReadError, ValueError) as error:
-        reason = getattr(error, "reason", "unreadable") if isinstance(error, ImageReadError) else "bad_value"
+        with open(path, "rb") as handle:
+            content = handle.read()
+    except (OSError, ValueError) as error:
+        is_absent = isinstance(error, (FileNotFoundError, NotADirectoryError, ValueError))
+        return rejected("missing_file" if is_absent else "unreadable", file)
+    try:
+        pixels = _published_pixels(content, path)
+    except ImageReadError as error:
+        reason = "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable"
         return rejected(reason, str(error).replace(f"{archive}/", ""))
-    content = path.read_bytes()
+    except MemoryError:
+        return rejected("out_of_memory", file)
     made = {
         "image": {"bytes": content, "path": row["filename"]},
         "image_id": image_id,
-        "licence": values["licence"] or _licence(row["dir_name"]),
+        "licence": row.get("licence") or _licence(row["dir_name"]),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "dhash": difference_hash(pixels),
         "png_bytes": len(content),
     }
-    return [values | made], []
+    return [row | made], []
 
 
-def _stays_inside(path: Path, archive: Path) -> bool:
+def _stays_inside(path: str, file: str, archive: Path) -> bool:
     """Does a file lie below the archive? Links are followed; where there are none, nothing needs to be looked up."""
-    relative = path.relative_to(archive)
-    if ".." in relative.parts or "\x00" in str(relative):
+    if ".." in file.split("/") or "\0" in file:
         return False
-    if not any(part.is_symlink() for part in (path, path.parent)):
+    if not os.path.islink(path) and file.count("/") == 1 and not _is_link(os.path.dirname(path)):
         return True
-    return path.resolve().is_relative_to(archive)
+    try:
+        inside(archive, file)
+    except InputError:
+        return False
+    return True
 
 
-def _published_pixels(path: Path) -> npt.NDArray[np.uint8]:
+@lru_cache(maxsize=1 << 12)
+def _is_link(folder: str) -> bool:
+    return os.path.islink(folder)
+
+
+def _published_pixels(content: bytes, path: str) -> npt.NDArray[np.uint8]:
     """What `Image(mode="L")` of the dataset decodes: gray bytes."""
-    pixels = read_image(path)
-    if pixels.ndim == 2 and pixels.dtype == np.uint8:
-        return pixels
-    with PIL.Image.open(path) as image:
-        return np.asarray(image.convert("L")) if to_gray(pixels).size else np.empty((0, 0), np.uint8)
+    if _is_plain_gray(content):
+        try:
+            pixels = decode_gray_png(content)
+        except ValueError as error:
+            raise ImageReadError(f"cannot decode {path}: {error}") from error
+        if pixels is not None:
+            return pixels
+    read_image(path)  # decodes to the end, or says what is wrong with the file
+    with PIL.Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("L"))
 
 
-def _value(text: str | None, kind: str) -> Any:
-    """A cell of the metadata as the type of its column."""
-    if text is None or kind == "text":
-        return text
-    if kind == "truth":
-        if text.strip().lower() not in _TRUTH:
-            raise ValueError(f"{text!r} is neither true nor false (True, yes, 1 or 1.0; False, no, 0 or 0.0)")
-        return _TRUTH[text.strip().lower()]
-    number = float(text)
-    if kind == "whole number":
-        if number != int(number):
-            raise ValueError(f"{text!r} is no whole number")
-        return int(number)
-    return number
-
-
-def _kind(field: pa.Field) -> str:
-    if pa.types.is_boolean(field.type):
-        return "truth"
-    if pa.types.is_integer(field.type):
-        return "whole number"
-    return "number" if pa.types.is_floating(field.type) else "text"
-
-
-_COLUMNS = {field.name: _kind(field) for field in _SCHEMA}
+def _is_plain_gray(content: bytes) -> bool:
+    """An 8-bit gray PNG of a size that every published image has by far: no other reader needs to look at it."""
+    if len(content) < 33 or content[24:26] != b"\x08\x00":
+        return False
+    width, height = struct.unpack(">II", content[16:24])
+    return bool(width * height <= 1 << 24)
 
 
 def _licence(dir_name: str) -> str | None:

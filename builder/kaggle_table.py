@@ -4,18 +4,24 @@ import hashlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import dataset_features
 
 from .stage import Rejection
 
 _FILES = ("metadata.csv", "metadata.ftr", "metadata.feather")
 _REQUIRED = ("label", "path", "filename", "idx")
+_MEANT = {"crop": "true or false (yes or no, 1 or 0)", "scaling": "a number"} | dict.fromkeys(
+    ("x_min", "x_max", "y_min", "y_max"), "a whole number"
+)
+_TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "0", "0.0"), False
+)
 _SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation"}
 
 
@@ -39,12 +45,16 @@ def archive_folder(archive: Path) -> Path:
     )
 
 
-def read_metadata(archive: Path) -> tuple[pa.Table, list[Rejection]]:
-    """The metadata as rows of a plan, and a rejection for each row that repeats an image.
+def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Rejection]]:
+    """The metadata as rows of a plan, and a rejection for each row that repeats an image or holds an unusable value.
+
+    Args:
+        archive: folder that holds the table.
+        schema: the columns of the plan and their types; those the table lacks are null.
 
     Returns:
-        All columns as text, `dset` as `train` or `validation` (null throughout where the archive states no split), in
-        an order that mixes labels. Of rows that name one file the first counts.
+        The rows in an order that mixes labels, `dset` as `train` or `validation` (null throughout where the archive
+        states no split). Of rows that name one image the first counts.
 
     Raises:
         InputError: the table cannot be read, lacks a column or a value that every row must have.
@@ -63,22 +73,43 @@ def read_metadata(archive: Path) -> tuple[pa.Table, list[Rejection]]:
         table = _set(table, "dir_name", pc.list_element(pc.split_pattern(table["idx"], "-"), 0))
     names = table["filename"].to_pylist()
     ids = [PurePosixPath(name).stem for name in names]
-    repeated = pd.Series(ids).duplicated().to_numpy()
-    rejections = [
-        Rejection(
-            row["idx"], "import", "repeated_row", row["filename"], image_id=ids[number], dir_name=row["dir_name"]
-        )
-        for number, row in zip(
-            np.flatnonzero(repeated).tolist(),
-            table.filter(pa.array(repeated)).select(["idx", "filename", "dir_name"]).to_pylist(),
-            strict=True,
-        )
-    ]
+    columns, wrong = {}, {}
+    for field in schema:
+        if field.name in table.column_names:
+            columns[field.name], wrong[field.name] = _typed(table[field.name], field.type)
+        else:
+            columns[field.name] = pa.nulls(len(table), field.type)
+    is_repeated = pd.Series(ids).duplicated().to_numpy()
+    is_wrong = np.logical_or.reduce(list(wrong.values()))
+    rejections = []
+    for number in np.flatnonzero(is_repeated | is_wrong).tolist():
+        reason, detail = "repeated_row", names[number]
+        if not is_repeated[number]:
+            name = next(name for name in wrong if wrong[name][number])
+            reason, detail = "bad_value", f"{name} is {table[name][number].as_py()!r}, not {_MEANT[name]}"
+        idx, dir_name = table["idx"][number].as_py(), table["dir_name"][number].as_py()
+        rejections.append(Rejection(idx, "import", reason, detail, image_id=ids[number], dir_name=dir_name))
     mixed = np.array([hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names], dtype="S8")
     order = np.argsort(mixed, kind="stable")
-    order = order[~repeated[order]]
-    known = [name for name in (*dataset_features([]), "dset") if name in table.column_names and name != "image"]
-    return table.select(known).take(pa.array(order)).combine_chunks(), rejections
+    order = order[~(is_repeated | is_wrong)[order]]
+    return pa.table(columns, schema=schema).take(pa.array(order)).combine_chunks(), rejections
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.Array | pa.ChunkedArray, npt.NDArray[np.bool_]]:
+    """Text as the type of its column, null where it cannot be, and which cells those are."""
+    if pa.types.is_string(kind):
+        return column, np.zeros(len(column), bool)
+    text = column.to_pandas()
+    if pa.types.is_boolean(kind):
+        meaning = {value: _TRUTH.get(value.strip().lower()) for value in text.dropna().unique()}
+        values = text.map(meaning)
+        return pa.array(values, kind, from_pandas=True), (values.isna() & text.notna()).to_numpy()
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+    usable = np.isfinite(numbers)
+    if pa.types.is_integer(kind):
+        usable &= (np.abs(numbers) < 2**31) & (numbers == np.round(numbers))
+    values = np.where(usable, numbers, 0).astype(kind.to_pandas_dtype())
+    return pa.array(values, kind, mask=~usable), text.notna().to_numpy() & ~usable
 
 
 def _read(path: Path) -> pa.Table:

@@ -54,8 +54,11 @@ def inside(root: str | Path, relative: str | Path) -> Path:
     Raises:
         InputError: the path leaves the root.
     """
-    base = Path(root).resolve()
-    joined = (base / relative).resolve()
+    try:
+        base = Path(root).resolve()
+        joined = (base / relative).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link that loops, a name too long or with a zero byte
+        raise InputError(f"{str(relative)!r} is no path below {root}: {error}") from error
     if not joined.is_relative_to(base):
         raise InputError(f"{str(relative)!r} points outside {base}: tables may only name files below their own folder")
     return joined

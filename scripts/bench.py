@@ -23,6 +23,7 @@ BENCHES = {
     "select": "Weak labels of 2.7 million fields of view.",
     "render": "Fields of view to encoded crops.",
     "knn": "Exact nearest neighbours.",
+    "import": "The published archive at its full size, 890,737 tiny images.",
     "load": "A built dataset, read whole and streamed.",
     "extract": "Features of images.",
     "train": "Training steps.",

@@ -17,6 +17,7 @@ from cytoimagenet_hf.seeding import derive_rng
 
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
+_REASONS = ("", "source_left_out", "duplicate_conflict", "under_min_images", "over_max_images")
 
 
 def balance(
@@ -34,27 +35,31 @@ def balance(
         A mask of the rows to keep, and one rejection for each other row: `source_left_out`, `duplicate_conflict`,
         `over_max_images` or `under_min_images`.
     """
-    reason = np.full(len(images), "", dtype=object)
+    reason = np.zeros(len(images), np.int8)  # positions in _REASONS
     if sources is not None:
-        reason[~pc.is_in(images["dir_name"], value_set=pa.array(sorted(sources))).to_numpy()] = "source_left_out"
+        left_out = ~pc.is_in(images["dir_name"], value_set=pa.array(sorted(sources))).to_numpy()
+        reason[left_out] = _REASONS.index("source_left_out")
     rank = ranks(images["image_id"])
     labels, names = codes(images["label"])
-    taking_part = np.flatnonzero(reason == "")
+    taking_part = np.flatnonzero(reason == 0)
     for conflict in _conflicts(codes(images["sha256"])[0][taking_part], labels[taking_part]):
         rows = taking_part[conflict]
         first = rows[np.argmin(rank[rows])]
         if recipe.duplicate_conflict == "keep_first":
-            reason[rows[rows != first]] = "duplicate_conflict"
+            reason[rows[rows != first]] = _REASONS.index("duplicate_conflict")
         elif recipe.duplicate_conflict == "drop_all":
-            reason[rows] = "duplicate_conflict"
+            reason[rows] = _REASONS.index("duplicate_conflict")
+    left = np.flatnonzero(reason == 0)
+    left = left[np.argsort(labels[left], kind="stable")]
+    bounds = np.searchsorted(labels[left], np.arange(len(names) + 1))
     for code, name in enumerate(names):
-        rows = np.flatnonzero((labels == code) & (reason == ""))
+        rows = left[bounds[code] : bounds[code + 1]]
         if len(rows) < recipe.min_images:
-            reason[rows] = "under_min_images"
+            reason[rows] = _REASONS.index("under_min_images")
         elif len(rows) > recipe.max_images:
             drawn = derive_rng(seed, "balance", name).permutation(len(rows))[recipe.max_images :]
-            reason[rows[np.argsort(rank[rows])][drawn]] = "over_max_images"
-    return reason == "", list(_rejections(images, reason))
+            reason[rows[np.argsort(rank[rows])][drawn]] = _REASONS.index("over_max_images")
+    return reason == 0, list(_rejections(images, reason))
 
 
 def copy_counts(values: pa.ChunkedArray, labels: pa.ChunkedArray, sources: pa.ChunkedArray) -> dict[str, int]:
@@ -97,11 +102,12 @@ def _conflicts(contents: Codes, labels: Codes) -> Iterator[npt.NDArray[np.int64]
 
 def _distinct(groups: Codes, values: Codes) -> npt.NDArray[np.int64]:
     """How many distinct values each group holds."""
-    pairs = np.unique(np.stack([groups, values], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=int(groups.max(initial=-1)) + 1)
+    width = int(values.max(initial=0)) + 1
+    pairs = np.unique(groups.astype(np.int64) * width + values)
+    return np.bincount(pairs // width, minlength=int(groups.max(initial=-1)) + 1)
 
 
-def _rejections(images: pa.Table, reason: npt.NDArray[np.object_]) -> Iterator[Rejection]:
-    out = images.select(["idx", "image_id", "dir_name"]).filter(pa.array(reason != ""))
-    for row, why in zip(out.to_pylist(), reason[reason != ""], strict=True):
-        yield Rejection(row["idx"], "publish", why, image_id=row["image_id"], dir_name=row["dir_name"])
+def _rejections(images: pa.Table, reason: npt.NDArray[np.int8]) -> Iterator[Rejection]:
+    out = images.select(["idx", "image_id", "dir_name"]).filter(pa.array(reason != 0))
+    for row, why in zip(out.to_pylist(), reason[reason != 0].tolist(), strict=True):
+        yield Rejection(row["idx"], "publish", _REASONS[why], image_id=row["image_id"], dir_name=row["dir_name"])

@@ -135,8 +135,9 @@ def _write_files(
     cells = sorted({file.cell for file in files})
     writers = [_CellWriter(temporary, [file for file in files if file.cell == cell], schema) for cell in cells]
     for table, cell_of_row in batches:
-        for number, writer in enumerate(writers):
-            writer.add(table.filter(pa.array(cell_of_row == number)))
+        for number in np.unique(cell_of_row).tolist():
+            is_own = cell_of_row == number
+            writers[number].add(table if is_own.all() else table.filter(pa.array(is_own)))
     for writer in writers:
         writer.require_complete()
     _replace_folder(temporary, folder)
@@ -206,6 +207,7 @@ def _batches(
     features: Features,
 ) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
     """The kept rows of all shards with the columns of the dataset, in the order of the first pass."""
+    schema = features.arrow_schema
     row = kept_row = 0
     with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
         for path in shards:
@@ -214,20 +216,20 @@ def _batches(
                     mask = keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
                     part = slice(kept_row, kept_row + len(table))
-                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), features), cells[part]
+                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), schema), cells[part]
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))
 
 
-def _with_assigned(table: pa.Table, assigned: pa.Table, features: Features) -> pa.Table:
+def _with_assigned(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
     images = table["image"].combine_chunks()
     content = images.field("bytes") if len(table) else pa.array([], pa.binary())
     columns = {name: table[name] for name in table.column_names} | {
         "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
         **{name: assigned[name] for name in ("label", "path", "filename")},
     }
-    return pa.table({name: columns[name] for name in features}, schema=features.arrow_schema)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

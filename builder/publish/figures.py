@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from cytoimagenet_hf.data import data_files, label_names
 from cytoimagenet_hf.seeding import derive_rng
@@ -54,9 +54,16 @@ def contact_sheet(
         top = line * (side + _GAP)
         pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
         for column, row in enumerate(rows):
-            picture = ImageOps.contain(Image.open(io.BytesIO(encoded[row])), (side, side))
+            picture = _fitted(Image.open(io.BytesIO(encoded[row])), side)
             sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
     return sheet
+
+
+def _fitted(picture: Image.Image, side: int) -> Image.Image:
+    """A picture scaled to fit a square; one that is narrower than a pixel then is still one pixel wide."""
+    scale = side / max(picture.size)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _images(files: Sequence[Path], rows: npt.NDArray[np.int64]) -> dict[int, bytes]:

@@ -40,9 +40,10 @@ def _near_pairs(bits: npt.NDArray[np.uint8], band: int) -> Iterator[tuple[int, i
     width = bits.shape[1] // _BANDS
     values = np.ascontiguousarray(bits[:, band * width : (band + 1) * width]).view(np.uint32).ravel()
     order = np.argsort(values, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
-        if not 1 < len(group) <= _LARGEST_GROUP:
-            continue
+    bounds = np.r_[0, np.flatnonzero(np.diff(values[order])) + 1, len(values)]
+    sizes = np.diff(bounds)
+    for number in np.flatnonzero((sizes > 1) & (sizes <= _LARGEST_GROUP)):
+        group = order[bounds[number] : bounds[number + 1]]
         different = np.unpackbits(bits[group][:, None] ^ bits[group][None], axis=2).sum(axis=2)
         for first, second in zip(*np.nonzero(np.triu(different <= _MOST_BITS, 1)), strict=True):
             yield int(group[first]), int(group[second])

@@ -40,7 +40,8 @@ Box = tuple[int, int, int, int]
 
 REASONS = frozenset(
     {
-        *("outside_root", "missing_file", "missing_channel", "unreadable", "bad_region", "unmergeable"),
+        *("outside_root", "missing_file", "missing_channel", "unreadable", "too_large", "out_of_memory"),
+        *("bad_region", "unmergeable"),
         *("uniform", "binary", "dim"),
         *("crop_dark", "crop_bright", "crop_dim", "crop_uniform", "crop_binary", "crop_empty"),
     }
@@ -77,7 +78,7 @@ class PlaneReader:
         # Only what the last field shares with this one is kept: memory is bounded by one field.
         self._planes = {key: plane for key, plane in self._planes.items() if key in wanted}
         for file, page in wanted:
-            if (file, page) not in self._planes and (path := self._path(file)).exists():
+            if (file, page) not in self._planes and _is_there(path := self._path(file), file):
                 self._planes[file, page] = self._read(path, page)
         return [_cut(self._planes.get(key), field["region"], key[0]) for key in wanted]
 
@@ -96,12 +97,24 @@ class PlaneReader:
             image = read_image(path, page=page, partial=not self._recipe.full_decode)
         except ImageReadError as error:
             # The root is where this build ran, not a fact about the field.
-            raise FieldRefused("unreadable", str(error).replace(f"{self._raw.resolve()}/", "")) from None
+            words = str(error).replace(f"{self._raw.resolve()}/", "")
+            raise FieldRefused(_reason(error), words) from None
         if self._recipe.read_depth == "8-bit":
             image = _to_8_bit(image)
         if image.ndim == 3 and self._recipe.rgb == "unit-bytes":
             return (to_gray(image) / max(np.iinfo(np.uint8).max, image.max())).astype(np.uint8)
         return to_gray(image)
+
+
+def _is_there(path: Path, file: str) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a folder that may not be entered
+        raise FieldRefused("unreadable", f"cannot open {file}: {error.strerror or error}") from None
+
+
+def _reason(error: ImageReadError) -> str:
+    return "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable"
 
 
 def _to_8_bit(image: npt.NDArray[Any]) -> Pixels:
@@ -135,22 +148,30 @@ def render_field(
         Rows of a shard (`shard.SHARD_SCHEMA`), and rejections: one without `image_id` if the field gives no
         image, one with `image_id` for each crop that was looked at and left out.
     """
-    idx, dir_name = field["idx"], field["dir_name"]
     try:
-        channels = planes.read(field)
-        absent = _absent(channels, field["channels"] or [], recipe)
-        whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
-        issue = quality_issue(whole)
-        box = None
-        if issue == "dim" and recipe.black_margins == "trim":
-            box = _signal_box(whole)
-            whole, source = (image[box[2] : box[3], box[0] : box[1]] for image in (whole, source))
-            issue = quality_issue(whole)
-        if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
-            raise FieldRefused(issue)
-    except FieldRefused as refusal:
-        return [], [Rejection(idx, "render", refusal.reason, refusal.detail, dir_name=dir_name)]
+        return _rendered(field, planes, recipe, seed)
+    except MemoryError:
+        refusal = FieldRefused("out_of_memory", ", ".join(field["channel_files"]))
+    except FieldRefused as error:
+        refusal = error
+    return [], [Rejection(field["idx"], "render", refusal.reason, refusal.detail, dir_name=field["dir_name"])]
 
+
+def _rendered(
+    field: Row, planes: PlaneReader, recipe: Recipe, seed: int
+) -> tuple[list[dict[str, Any]], list[Rejection]]:
+    idx = field["idx"]
+    channels = planes.read(field)
+    absent = _absent(channels, field["channels"] or [], recipe)
+    whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
+    issue = quality_issue(whole)
+    box = None
+    if issue == "dim" and recipe.black_margins == "trim":
+        box = _signal_box(whole)
+        whole, source = (image[box[2] : box[3], box[0] : box[1]] for image in (whole, source))
+        issue = quality_issue(whole)
+    if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
+        raise FieldRefused(issue)
     stains = [stain for number, stain in enumerate(field["channels"] or []) if number not in absent]
     missing = [stain for number, stain in enumerate(field["channels"] or []) if number in absent]
     if recipe.missing_channels == "drop":

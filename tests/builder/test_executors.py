@@ -12,6 +12,10 @@ import pytest
 from builder.executors import run_tasks
 from builder.recipe import RECIPES
 from builder.render import render
+from builder.render.plan import make_plan
+from builder.render.shard import SHARD_SCHEMA, RenderTask
+from builder.shard_files import write_shard
+from builder.shards import list_tasks, run_shards
 from cytoimagenet_hf.errors import InputError
 from tests.builder.tiny_builds import tiny_build
 
@@ -87,3 +91,21 @@ def test_no_cluster_at_the_address(monkeypatch):
 
 def test_nothing_to_do_starts_nothing():
     assert list(run_tasks(_die, [], workers=2)) == []
+
+
+def _killed_at_the_third_field(row):
+    if row["idx"] == "tiny-0003":
+        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory is short
+    return [], []
+
+
+def _dying_shard(task):
+    return write_shard(task, _killed_at_the_third_field, SHARD_SCHEMA)
+
+
+def test_workers_that_are_killed_say_at_which_file(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=20, side=80)
+    plan = make_plan(output, recipe=RECIPES["corrected"], seed=0)
+    tasks = [RenderTask(**vars(task), raw=raw, recipe=RECIPES["corrected"], seed=0) for task in list_tasks(plan)]
+    with pytest.raises(InputError, match=r"at tiny-0003 \(.*tiny-0003_w0\.tif, .*_w1\.tif\): give fewer --workers"):
+        list(run_shards(_dying_shard, tasks, unit="field", workers=2))

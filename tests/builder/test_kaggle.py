@@ -190,7 +190,7 @@ def test_truth_in_every_common_spelling(tmp_path, spelled):
 def test_values_that_cannot_be_told_are_quoted_when_all_rows_have_them(tmp_path):
     archive, table = kaggle_archive(tmp_path / "archive", images=12)
     table.assign(crop="perhaps").to_csv(archive / "metadata.csv", index=False)
-    with pytest.raises(InputError, match=r"bad_value 12, for example 'perhaps' is neither true nor false"):
+    with pytest.raises(InputError, match=r"bad_value 12, for example crop is 'perhaps', not true or false"):
         import_kaggle(archive, tmp_path / "output", workers=1)
 
 

@@ -16,7 +16,7 @@ from builder.render import render
 from builder.render.field import REASONS, PlaneReader
 from builder.render.plan import crops_wanted
 from builder.render.shard import SHARD_SCHEMA
-from cytoimagenet_hf.imaging import merge, merge_channels, stretch, to_bytes
+from cytoimagenet_hf.imaging import ImageReadError, merge, merge_channels, stretch, to_bytes
 from cytoimagenet_hf.schema import dataset_features
 from tests.builder.tiny_builds import annotation, cells, rendered_images, tiny_build, write_tables
 
@@ -317,3 +317,29 @@ def test_a_source_folder_may_be_a_link_to_another_disk(tmp_path):
     reader = PlaneReader(tmp_path / "raw", RECIPES["corrected"])
     (plane,) = reader.read({"channel_files": ["bbbc013/a.tif"], "channel_pages": None, "region": None})
     assert plane[7, 7] == 63
+
+
+def test_links_in_circles_and_what_memory_cannot_hold_are_recorded_and_the_rest_is_rendered(tmp_path, monkeypatch):
+    raw, output = tiny_build(tmp_path, fields=6, side=80)
+    loop = raw / "tiny" / "tiny-0001_w0.tif"
+    loop.unlink()
+    loop.symlink_to(loop.name)
+    reads = builder.render.field.read_image
+
+    def hungry(path, **options):
+        if path.name == "tiny-0002_w1.tif":
+            raise MemoryError
+        if path.name == "tiny-0003_w1.tif":
+            raise ImageReadError(f"cannot decode {path}: not enough memory for it") from MemoryError()
+        return reads(path, **options)
+
+    monkeypatch.setattr(builder.render.field, "read_image", hungry)
+    summary = render(raw, output, recipe=CORRECTED, seed=0, workers=1)
+    assert (summary.kept, summary.rejected) == (3, {"out_of_memory": 2, "outside_root": 1})
+    rejected = pq.read_table(output / "render.rejected.parquet").to_pylist()
+    details = {row["idx"]: row["detail"] for row in rejected}
+    assert "tiny-0002_w1.tif" in details["tiny-0002"]
+    assert "tiny-0003_w1.tif" in details["tiny-0003"]
+    assert str(tmp_path) not in details["tiny-0003"]
+    monkeypatch.undo()
+    assert render(raw, output, recipe=CORRECTED, seed=0, workers=1, retry_rejected=["out_of_memory"]).kept == 5
