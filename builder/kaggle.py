@@ -5,7 +5,6 @@ whose image is there and can be decoded, its file taken over byte for byte, with
 """
 
 import hashlib
-import io
 import os
 import struct
 import time
@@ -15,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 import pyarrow as pa
 
 from cytoimagenet_hf.errors import InputError
@@ -23,11 +21,12 @@ from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
 
+from .decode import decode_stored
 from .kaggle_table import archive_folder, read_metadata
 from .publish import publish
 from .publish.run import ARCHIVE
 from .recipe import RECIPES
-from .render.field import difference_hash
+from .render.field import difference_hash, reason_of
 from .render.shard import SHARD_SCHEMA
 from .shard_files import Made, Row, ShardReport, ShardTask, write_shard
 from .shards import (
@@ -182,8 +181,7 @@ def _import_image(row: Row, *, archive: Path) -> Made:
     try:
         pixels = _published_pixels(content, path)
     except ImageReadError as error:
-        reason = "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable"
-        return rejected(reason, str(error).replace(f"{archive}/", ""))
+        return rejected(reason_of(error), str(error).replace(f"{archive}/", ""))
     except MemoryError:
         return rejected("out_of_memory", file)
     made = {
@@ -227,8 +225,7 @@ def _published_pixels(content: bytes, path: str) -> npt.NDArray[np.uint8]:
         if pixels is not None:
             return pixels
     read_image(path)  # decodes to the end, or says what is wrong with the file
-    with PIL.Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image.convert("L"))
+    return decode_stored(content)
 
 
 def _is_plain_gray(content: bytes) -> bool:

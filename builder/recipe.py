@@ -133,6 +133,12 @@ class Recipe:
     full_decode: bool = _rule(
         True, "I5", "decode every image to its end when it is checked", reason="truncated files passed a lazy open"
     )
+    max_pixels: int = _rule(
+        1 << 28,
+        "-",
+        "most pixels of one plane of a file; larger ones are rejected by their header, before any memory is taken",
+        low=1,
+    )
     reject_uniform: str = _rule(
         "reject",
         "I2",

@@ -4,7 +4,6 @@ Files are checked against `manifest.json`, then every image is decoded and compa
 """
 
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator
@@ -13,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256, inside
-from cytoimagenet_hf.imaging.png import decode_gray_png
+
+from .decode import decode_stored
 
 _COLUMNS = ["image", "image_id", "sha256", "width", "height"]
 _BATCH = 100  # images in memory at a time
@@ -134,7 +132,7 @@ def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 def _contradiction(row: dict[str, Any]) -> str | None:
     try:
-        pixels = _pixels(row["image"]["bytes"])
+        pixels = decode_stored(row["image"]["bytes"])
     except Exception as error:  # decoders raise whatever their bytes made them stumble over
         return f"{row['image_id']} cannot be decoded: {error}"
     if pixels.shape != (row["height"], row["width"]):
@@ -142,12 +140,3 @@ def _contradiction(row: dict[str, Any]) -> str | None:
     if hashlib.sha256(pixels.tobytes()).hexdigest() != row["sha256"]:
         return f"{row['image_id']} has other pixels than its sha256"
     return None
-
-
-def _pixels(content: bytes) -> Any:
-    """What `Image(mode="L")` of the dataset decodes."""
-    pixels = decode_gray_png(content)
-    if pixels is not None and pixels.dtype == np.uint8:
-        return pixels
-    with PIL.Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image.convert("L"))

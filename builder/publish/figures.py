@@ -1,6 +1,5 @@
 """Pictures of a built dataset: the contact sheet a person looks at before trusting it."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from builder.decode import decode_stored
 from cytoimagenet_hf.data import data_files, label_names
 from cytoimagenet_hf.seeding import derive_rng
 
@@ -54,7 +54,7 @@ def contact_sheet(
         top = line * (side + _GAP)
         pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
         for column, row in enumerate(rows):
-            picture = _fitted(Image.open(io.BytesIO(encoded[row])), side)
+            picture = _fitted(Image.fromarray(decode_stored(encoded[row])), side)
             sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
     return sheet
 

@@ -19,6 +19,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.imaging import (
     ImageReadError,
+    ImageTooLargeError,
     encode_png,
     merge,
     merge_channels,
@@ -94,11 +95,13 @@ class PlaneReader:
 
     def _read(self, path: Path, page: int | None) -> npt.NDArray[Any]:
         try:
-            image = read_image(path, page=page, partial=not self._recipe.full_decode)
+            image = read_image(
+                path, page=page, partial=not self._recipe.full_decode, max_pixels=self._recipe.max_pixels
+            )
         except ImageReadError as error:
             # The root is where this build ran, not a fact about the field.
             words = str(error).replace(f"{self._raw.resolve()}/", "")
-            raise FieldRefused(_reason(error), words) from None
+            raise FieldRefused(reason_of(error), words) from None
         if self._recipe.read_depth == "8-bit":
             image = _to_8_bit(image)
         if image.ndim == 3 and self._recipe.rgb == "unit-bytes":
@@ -113,7 +116,10 @@ def _is_there(path: Path, file: str) -> bool:
         raise FieldRefused("unreadable", f"cannot open {file}: {error.strerror or error}") from None
 
 
-def _reason(error: ImageReadError) -> str:
+def reason_of(error: ImageReadError) -> str:
+    """The reason that a file which cannot be read is counted under."""
+    if isinstance(error, ImageTooLargeError):
+        return "too_large"
     return "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable"
 
 

@@ -6,7 +6,7 @@ merged image is the mean of the channels times 255. Images stay at the depth of 
 
 from .channels import merge, merge_channels, to_bytes, to_gray
 from .encode import encode_png
-from .errors import AmbiguousAxesError, ImageReadError
+from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
 from .limits import MAX_PIXELS
 from .percentile import normalize, percentiles, stretch
 from .quality import quality_issue
@@ -17,6 +17,7 @@ __all__ = [
     "MAX_PIXELS",
     "AmbiguousAxesError",
     "ImageReadError",
+    "ImageTooLargeError",
     "StackLayout",
     "describe_stack",
     "encode_png",

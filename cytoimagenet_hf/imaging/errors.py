@@ -10,6 +10,10 @@ class ImageReadError(InputError):
         super().__init__(printable(message))
 
 
+class ImageTooLargeError(ImageReadError):
+    """An image whose header claims more pixels than the caller's limit: nothing of it was decoded."""
+
+
 class AmbiguousAxesError(InputError):
     """A file whose planes may be channels, focus positions or time points: the caller has to say which."""
 

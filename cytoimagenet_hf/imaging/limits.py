@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .errors import ImageReadError
+from .errors import ImageTooLargeError
 
 MAX_PIXELS = 2**28
 """Pixels of one plane: 16,384², ten times the largest field of the sources; at 16 bits half a gigabyte."""
@@ -22,11 +22,11 @@ def check_pixels(path: Path, width: int, height: int, *, max_pixels: int, values
         values: per pixel: colours, samples, focus positions.
 
     Raises:
-        ImageReadError: more pixels than `max_pixels`.
+        ImageTooLargeError: more pixels than `max_pixels`.
     """
     pixels = width * height
     if pixels * max(1.0, values / _VALUES_PER_PIXEL) > max_pixels:
         size = f"{width} x {height}" + (f" x {values}" if values > _VALUES_PER_PIXEL else "")
-        raise ImageReadError(
+        raise ImageTooLargeError(
             f"{path} claims {size} pixels, more than the limit of {max_pixels:,}: if it is sound, raise max_pixels"
         )

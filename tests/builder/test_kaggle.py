@@ -5,6 +5,8 @@ import io
 import multiprocessing
 import os
 import signal
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +248,26 @@ def test_a_changed_image_is_noticed(tmp_path):
     import_kaggle(archive, output, workers=1)
     assert imported_rows(output)["kinase-000000.png"]["image"]["bytes"] == changed.read_bytes()
     assert verify(output).intact
+
+
+def test_a_png_whose_bytes_spell_another_signature_is_a_png(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive", images=12)
+    # Bytes 96 and 97 are the mark of DeltaVision files: 31 of 890,737 sound images were refused for them.
+    odd = archive / "kinase" / "kinase-000000.png"
+    content = odd.read_bytes()
+    comment = b"Comment\0" + bytes(96 - 33 - 8 - 8) + b"\xa0\xc0" + bytes(20)
+    chunk = b"tEXt" + comment
+    odd.write_bytes(
+        content[:33] + struct.pack(">I", len(comment)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+    )
+    assert odd.read_bytes()[96:98] == b"\xa0\xc0"
+    assert import_kaggle(archive, tmp_path / "output", workers=1).rejected == {}
+
+
+def test_an_image_that_claims_too_much_is_one_rejection(tmp_path):
+    archive, _ = kaggle_archive(tmp_path / "archive", images=12)
+    PIL.Image.fromarray(np.zeros((20_000, 20_000), np.uint8)).save(archive / "kinase" / "kinase-000000.png")
+    (archive / "kinase" / "kinase-000001.png").unlink()
+    (archive / "kinase" / "kinase-000001.png").symlink_to("kinase-000001.png")
+    summary = import_kaggle(archive, tmp_path / "output", workers=1)
+    assert summary.rejected == {"outside_root": 1, "too_large": 1}

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import tracemalloc
 
 import numpy as np
 import PIL.Image
@@ -343,3 +344,28 @@ def test_links_in_circles_and_what_memory_cannot_hold_are_recorded_and_the_rest_
     assert str(tmp_path) not in details["tiny-0003"]
     monkeypatch.undo()
     assert render(raw, output, recipe=CORRECTED, seed=0, workers=1, retry_rejected=["out_of_memory"]).kept == 5
+
+
+def test_an_image_of_too_many_pixels_is_rejected_by_its_header_with_its_name(tmp_path):
+    found, rejected = one_field(tmp_path, [cells(0, side=100)[0]], recipe=rule(max_pixels=9_999))
+    assert found == {}
+    assert [(reason, image_id) for reason, _, image_id in rejected] == [("too_large", None)]
+    assert rejected[0][1].startswith("w0.tif claims 100 x 100 pixels")
+
+
+def test_a_small_file_that_claims_a_huge_image_takes_no_memory(tmp_path):
+    raw, output = tmp_path / "raw", tmp_path / "output"
+    raw.mkdir()
+    blank = np.zeros((30_000, 30_000), np.uint8)
+    PIL.Image.fromarray(blank).save(raw / "gray.png")
+    tifffile.imwrite(raw / "gray.tif", blank, compression="zlib")
+    del blank
+    write_tables(
+        output,
+        [annotation("tiny-1", ["gray.png"]), annotation("tiny-2", ["gray.tif"])],
+        {"tiny-1": "a", "tiny-2": "a"},
+    )
+    tracemalloc.start()
+    assert render(raw, output, recipe=CORRECTED, seed=0, workers=1).rejected == {"too_large": 2}
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
