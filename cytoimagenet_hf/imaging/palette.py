@@ -21,5 +21,9 @@ def from_palette(indices: Pixels, colours: Pixels) -> Pixels:
     """
     padded = np.zeros((max(len(colours), int(indices.max()) + 1), 3), dtype=np.uint8)
     padded[: len(colours)] = colours
-    gray = (padded == padded[:, :1]).all()
-    return padded[:, 0][indices] if gray else padded[indices]
+    return padded[:, 0][indices] if is_gray(colours) else padded[indices]
+
+
+def is_gray(colours: Pixels) -> bool:
+    """Whether every colour of a palette (N, 3) is a gray."""
+    return bool((colours == colours[:, :1]).all())

@@ -22,7 +22,7 @@ from cytoimagenet_hf.errors import InputError
 from . import deltavision, signatures
 from .errors import ImageReadError
 from .limits import MAX_PIXELS, check_pixels
-from .palette import from_palette
+from .palette import from_palette, is_gray
 from .percentile import Pixels
 from .png import decode_gray_png
 from .tiff import read_tiff
@@ -187,10 +187,26 @@ def _read_pillow(path: Path, pages: Sequence[int | None], partial: bool, max_pix
     return found
 
 
-def count_frames(path: Path) -> int:
-    """Pictures in a file that Pillow reads: frames of an animation."""
+def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generic]]:
+    """Frames, shape and dtype of what `read_image` gives of a PNG or another of Pillow's files, without decoding."""
+    with open(path, "rb") as handle:
+        head = handle.read(26)
     with _open_pillow(path) as image:
-        return int(getattr(image, "n_frames", 1))
+        size = (image.height, image.width)
+        frames = int(getattr(image, "n_frames", 1))
+        if head.startswith(b"\x89PNG") and head[24] == 16 and head[25] != 0:  # colour beyond 8 bits, see `_read_png`
+            return frames, (*size, 3), np.dtype(np.uint16)
+        if image.mode == "P":
+            colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+            return frames, size if is_gray(colours) else (*size, 3), np.dtype(np.uint8)
+        if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+            return frames, size, np.dtype(np.uint16)
+        if image.mode in _GRAY_MODES:
+            return frames, size, np.dtype(_GRAY_MODES[image.mode])
+        return frames, (*size, 3), np.dtype(np.uint8)
+
+
+_GRAY_MODES = {"1": np.uint8, "L": np.uint8, "LA": np.uint8, "La": np.uint8, "I": np.int32, "F": np.float32}
 
 
 # Pillow offers these as module-wide switches only.

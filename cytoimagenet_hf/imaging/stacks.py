@@ -15,7 +15,7 @@ import tifffile
 from . import deltavision
 from .errors import AmbiguousAxesError, ImageReadError
 from .names import imagej_channel_names, ome_channel_names
-from .read import count_frames, decoding, kind_of, npy_shape, read_image, read_planes
+from .read import decoding, kind_of, npy_shape, picture_header, read_image, read_planes
 from .tiff import count_pages, own_samples
 
 __all__ = ["MAX_PAGES", "StackLayout", "describe_stack", "read_planes"]
@@ -118,9 +118,8 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
         elif kind == "npy":
             found = _describe_npy(path)
         else:
-            frames = count_frames(path)
-            first = read_image(path)
-            found = _Planes([("Q", frames)], first.shape, first.dtype, tuple(range(frames)))
+            frames, shape, dtype = picture_header(path)
+            found = _Planes([("Q", frames)], shape, dtype, tuple(range(frames)))
     return _layout(path, found, given, 0, 1)
 
 

@@ -3,6 +3,7 @@
 import struct
 import time
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -271,6 +272,35 @@ def test_other_files_of_several_planes(tmp_path):
         check(layout, stack(6).reshape(*(sizes[letter] for letter in axes[:3]), *SIDE), axes)
     PIL.Image.fromarray(stack(1, dtype="u1")[0]).save(tmp_path / "one.png")
     assert describe_stack(tmp_path / "one.png").axes == "YX"
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "F", "CMYK", "gray palette", "deep", "I"]
+)
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "jpg", "webp", "im"])
+def test_a_layout_says_what_reading_gives(tmp_path, mode, suffix):
+    path = tmp_path / f"cell.{suffix}"
+    if mode == "deep":
+        if suffix != "png":
+            return
+        cv2.imwrite(str(path), np.dstack([stack(1)[0] * 900] * 3))
+    else:
+        picture = PIL.Image.fromarray(np.dstack([stack(1, dtype="u1")[0] * scale for scale in (1, 2, 3)]))
+        if mode == "I;16":
+            picture = PIL.Image.fromarray(stack(1)[0])
+        elif mode == "P":
+            picture = picture.quantize(4)
+        elif mode == "gray palette":
+            picture = picture.convert("L").convert("P")
+        else:
+            picture = picture.convert("L").convert(mode) if mode in ("F", "I") else picture.convert(mode)
+        try:
+            picture.save(path)
+        except (OSError, ValueError):
+            return  # a kind of file that has no such pictures
+    layout, image = describe_stack(path), read_image(path)
+    assert (layout.axes, layout.shape, layout.dtype) == ("YX", image.shape, image.dtype)
+    assert layout.page() == 0
 
 
 @pytest.mark.parametrize("axes", ["", "CC", "CX", "Q C", "C1", "ZC"])
