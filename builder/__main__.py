@@ -98,6 +98,29 @@ def select(
 
 
 @app.command()
+def labels(
+    output: Output,
+    recipe: Recipe = "corrected",
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    sources: Sources = None,
+    exclude: Exclude = None,
+    licences: Licences = None,
+    as_json: AsJson = False,
+) -> None:
+    """Labels by category beside the paper's, and which of its author's 51 names are there; writes nothing.
+
+    Example: python -m builder labels --output cytoimagenet --recipe published --set holdings=mine.csv
+    """
+    from .recipe import load
+    from .select.compare import compare_with_paper
+
+    chosen = filters(sources, exclude, licences)
+    report = compare_with_paper(output, recipe=load(recipe, pairs(overrides)), seed=seed, **chosen)
+    _print(asdict(report), report, as_json=as_json)
+
+
+@app.command()
 def render(
     raw: Raw,
     output: Output,

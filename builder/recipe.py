@@ -95,6 +95,21 @@ class Recipe:
         low=1,
     )
     max_fields: int = _rule(1000, "-", "most fields of view chosen for a label", low=1)
+    assignment: str = _rule(
+        "minimum first",
+        "H1",
+        "labels in the order from the rarest: each takes all it may (in turn), or each takes `min_fields` and, when "
+        "all had their turn, draws anew up to `max_fields` (minimum first)",
+        reason="with complete downloads 1,177 compounds of one source took every row of the mechanisms they stand for",
+        choices=("in turn", "minimum first"),
+    )
+    holdings: str = _rule(
+        "",
+        "H1",
+        "fields of view held of each source: all that were annotated (empty), the author's as far as they are known "
+        "(`author`, builder/holdings.csv), or a file of that form",
+        reason="the paper's labels follow from what its author had downloaded",
+    )
     min_images: int = _rule(500, "L6", "classes with fewer images after upsampling are dropped", low=1)
     max_images: int = _rule(
         1000, "-", "classes with more images after upsampling are sampled down to this many", low=1
@@ -233,6 +248,8 @@ RECIPES: dict[str, Recipe] = {
         allocation="fraction",
         strata=("organism", "cell_type", "cell_visible", "sirna", "compound", "phenotype"),
         presample_above=10_000,
+        assignment="in turn",
+        holdings="author",
         low=0.01,
         read_depth="8-bit",
         rgb="unit-bytes",

@@ -1,10 +1,11 @@
 """Weak labels: which label each field of view is chosen for (paper §2.1), from a table of codes.
 
 Labels are taken from the rarest to the most frequent; each takes up to `max_fields` of the rows that carry it and are
-still free. One pass, one generator per label: the same rows for the same table, recipe and seed, whatever the order
-of the table (L4, L5).
+still free, at once or, by the recipe, `min_fields` first and the rest when every label has had its turn. One generator
+per label: the same rows for the same table, recipe and seed, whatever the order of the table (L4, L5).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +15,12 @@ from tqdm.auto import tqdm
 from builder.recipe import Recipe
 from cytoimagenet_hf.seeding import derive_rng
 
-from .candidates import ColumnIndex, index_columns, rank_candidates
+from .candidates import Candidate, ColumnIndex, index_columns, rank_candidates
 from .fields import FieldTable, Rows
 from .strata import draw, fraction_sizes, largest_remainder_sizes, stratify
 
 _PARTNER = {"sirna": "compound", "compound": "sirna"}
+_RESERVE_FROM = 20  # times min_fields: enough rows for the strata of a reservation, few enough to be quick
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
     columns = index_columns(table)
     ranked = rank_candidates(columns, recipe)
     largest = {candidate.label: candidate for candidate in ranked}  # the last of a spelling has the most rows
+    reserve = recipe.assignment == "minimum first"
     outcomes: list[Outcome] = []
     taken_by = np.full(len(table), -1, np.int32)
     best_carried = np.full(len(table), -1, np.int32)
@@ -84,8 +87,9 @@ def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
             reason = "label_too_small"
         chosen = 0
         if reason is None:
-            rng = derive_rng(seed, "select", f"{candidate.category}/{candidate.label}")
-            rows = free[_sample(table, free, candidate.category, recipe, rng)]
+            rng = _draws_of(candidate, seed)
+            drawn = _reserved(table, free, candidate, recipe, rng) if reserve else None
+            rows = free[_sample(table, free, candidate.category, recipe, rng)] if drawn is None else drawn
             taken_by[rows] = number
             chosen = len(rows)
             if recipe.odd_labels == "lost" and set("*/") & set(candidate.label):
@@ -96,9 +100,50 @@ def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
             best_carried[carried] = number
         else:
             best_carried[carried[~is_class_carried[carried]]] = number
+    if reserve:
+        outcomes = _filled(table, columns, ranked, outcomes, taken_by, recipe, seed)
     if recipe.repeated_label == "overwrite":
         outcomes = _overwritten(outcomes)
     return Choice(tuple(outcomes), taken_by, best_carried)
+
+
+def _draws_of(candidate: Candidate, seed: int) -> np.random.Generator:
+    return derive_rng(seed, "select", f"{candidate.category}/{candidate.label}")
+
+
+def _reserved(table: FieldTable, free: Rows, candidate: Candidate, recipe: Recipe, rng: np.random.Generator) -> Rows:
+    """The fewest rows that make a class, stratified; of very large labels from a part that is drawn evenly.
+
+    They are drawn again when all labels have theirs, so what this part leaves out is not lost.
+    """
+    part = min(_RESERVE_FROM * recipe.min_fields, len(free))
+    if part < len(free):
+        free = free[np.sort(rng.choice(len(free), part, replace=False))]
+    return free[_sample(table, free, candidate.category, recipe, rng, most=recipe.min_fields)]
+
+
+def _filled(
+    table: FieldTable,
+    columns: Mapping[str, ColumnIndex],
+    ranked: Sequence[Candidate],
+    outcomes: Sequence[Outcome],
+    taken_by: Rows,
+    recipe: Recipe,
+    seed: int,
+) -> list[Outcome]:
+    """Each class, from the rarest, draws anew from its own rows and those still free, up to `max_fields`."""
+    filled = list(outcomes)
+    for number, (candidate, outcome) in enumerate(zip(ranked, outcomes, strict=True)):
+        if outcome.reason is not None or outcome.chosen == outcome.free:
+            continue
+        carried, _ = carried_rows(columns[candidate.category], candidate.label, recipe)
+        holder = taken_by[carried]
+        open_rows = carried[(holder < 0) | (holder == number)]
+        rows = open_rows[_sample(table, open_rows, candidate.category, recipe, _draws_of(candidate, seed))]
+        taken_by[carried[holder == number]] = -1
+        taken_by[rows] = number
+        filled[number] = replace(outcome, free=len(open_rows), chosen=len(rows))
+    return filled
 
 
 def carried_rows(column: ColumnIndex, label: str, recipe: Recipe) -> tuple[Rows, str | None]:
@@ -116,11 +161,12 @@ def strata_columns(category: str, recipe: Recipe) -> list[str]:
 
 
 def _sample(
-    table: FieldTable, free: Rows, category: str, recipe: Recipe, rng: np.random.Generator
+    table: FieldTable, free: Rows, category: str, recipe: Recipe, rng: np.random.Generator, *, most: int | None = None
 ) -> npt.NDArray[np.int64]:
-    """Positions in `free` of the rows a label takes: all up to `max_fields`, otherwise a stratified sample."""
+    """Positions in `free` of the rows a label takes: all up to `most` (`max_fields`), else a stratified sample."""
+    most = most or recipe.max_fields
     chosen = np.arange(len(free))
-    if len(free) <= recipe.max_fields:
+    if len(free) <= most:
         return chosen
     if 0 != recipe.presample_above < len(free):
         strata = stratify([table.codes[name] for name in recipe.presample_strata if name != category], free)
@@ -133,10 +179,10 @@ def _sample(
     strata = stratify([table.codes[name] for name in strata_columns(category, recipe)], free[chosen])
     sizes = np.bincount(strata)
     if recipe.allocation == "largest-remainder":
-        return chosen[draw(strata, largest_remainder_sizes(sizes, recipe.max_fields, rng), rng)]
-    chosen = chosen[draw(strata, fraction_sizes(sizes, recipe.max_fields, until_enough=True), rng)]
-    surplus = len(chosen) > recipe.max_fields
-    return np.sort(rng.choice(chosen, recipe.max_fields, replace=False)) if surplus else chosen
+        return chosen[draw(strata, largest_remainder_sizes(sizes, most, rng), rng)]
+    chosen = chosen[draw(strata, fraction_sizes(sizes, most, until_enough=True), rng)]
+    surplus = len(chosen) > most
+    return np.sort(rng.choice(chosen, most, replace=False)) if surplus else chosen
 
 
 def _overwritten(outcomes: list[Outcome]) -> list[Outcome]:

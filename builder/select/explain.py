@@ -137,7 +137,7 @@ def _explain(
         reason = f"out: {column.count(label):,} rows, a candidate needs {recipe.min_fields:,}"
     else:
         free, chosen = (taken_by < 0) | (taken_by >= number), taken_by == number
-        reason = _verdict(choice.outcomes[number].reason, int(chosen.sum()), int(free.sum()), recipe)
+        reason = verdict(choice.outcomes[number].reason, int(chosen.sum()), choice.outcomes[number].free, recipe)
     before = Counter(choice.outcomes[by].label for by in taken_by[~free].tolist())
     names = strata_columns(category, recipe)
     return Explanation(
@@ -147,7 +147,7 @@ def _explain(
         verdict=reason,
         rows=column.count(label),
         carrying=len(carried),
-        free=int(free.sum()),
+        free=int(free.sum()) if number is None else choice.outcomes[number].free,
         chosen=int(chosen.sum()),
         turn=None if number is None else number + 1,
         candidates=len(choice.outcomes),
@@ -158,7 +158,8 @@ def _explain(
     )
 
 
-def _verdict(reason: str | None, chosen: int, free: int, recipe: Recipe) -> str:
+def verdict(reason: str | None, chosen: int, free: int, recipe: Recipe) -> str:
+    """What became of a candidate, in a sentence."""
     sentences = {
         None: f"in: {chosen:,} of {free:,} free rows",
         "label_too_small": f"out: {free:,} rows were left when its turn came, a class needs {recipe.min_fields:,}",

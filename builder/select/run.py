@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder.holdings import held_rows, read_holdings
 from builder.recipe import Recipe, as_dict
 from builder.stage import StageSummary, write_rejection_batches
 from cytoimagenet_hf.errors import InputError
@@ -29,7 +30,7 @@ from .candidates import file_names
 from .choice import Choice, choose
 from .fields import FieldTable, frame_fields, read_fields
 
-_FILTERS = ("held_out", "source_left_out", "licence_left_out")
+_FILTERS = ("held_out", "source_left_out", "licence_left_out", "not_held")
 _BATCH = 1 << 18  # rows of a rejection batch: bounds the strings in memory to some 20 MB
 
 
@@ -161,6 +162,8 @@ def selection_of(
     left_out[_among(table, "dir_name", exclude)] = 1
     if sources is not None:
         left_out[~_among(table, "dir_name", sources)] = 1
+    if holdings := read_holdings(recipe.holdings):
+        left_out[(left_out < 0) & ~held_rows(holdings, table.codes, table.values, seed=seed)] = 3
     left_out[_among(table, "dir_name", recipe.held_out)] = 0
     if (left_out >= 0).any():
         table = table.without_labels(left_out >= 0)
@@ -170,7 +173,8 @@ def selection_of(
 
 
 def _columns(recipe: Recipe) -> list[str]:
-    return list(dict.fromkeys((*CATEGORIES, "dir_name", "licence", *recipe.strata, *recipe.presample_strata)))
+    plate = ("plate",) if recipe.holdings else ()
+    return list(dict.fromkeys((*CATEGORIES, "dir_name", "licence", *plate, *recipe.strata, *recipe.presample_strata)))
 
 
 def _among(table: FieldTable, column: str, wanted: Sequence[str]) -> npt.NDArray[np.bool_]:

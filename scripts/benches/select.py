@@ -29,20 +29,22 @@ _ORIGINALS = {"str": "pandas strings", "object": "Python strings as in pandas 1"
 
 def run(
     rows: Annotated[int, typer.Option(help="Fields of view in the table.")] = 2_700_000,
-    counts: Annotated[Path | None, typer.Option(help="CSV of dir_name, label_list_column, label, n_images.")] = None,
+    inventory: Annotated[Path | None, typer.Option(help="datasets_info.csv of the original project.")] = None,
+    tables: Annotated[Path | None, typer.Option(help="Folder with a folder of tables per source.")] = None,
     labels: Annotated[int, typer.Option(help="Labels on which the published algorithm is timed.")] = 24,
     repeat: Annotated[int, typer.Option(help="Runs of each of ours; the median counts.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the table and the draws.")] = 0,
 ) -> dict[str, Any]:
     """Whole stage, read to write, under both recipes; the published algorithm on a sample of labels, extrapolated.
 
-    Example: python scripts/bench.py select --counts label_counts_long.csv.gz
+    Example: python scripts/bench.py select --inventory datasets_info.csv --tables /data/archives
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        origin = in_child(
-            write_scale_table, folder / "annotations.parquet", counts=counts, rows=rows, seed=seed
+        origins = in_child(
+            write_scale_table, folder / "annotations.parquet", inventory=inventory, tables=tables, rows=rows, seed=seed
         ).result
+        rows = pq.read_metadata(folder / "annotations.parquet").num_rows
         # Rounds alternate, so that a machine that slows down treats all alike.
         runs: dict[str, list[Child]] = {"floor": [], "published": [], "corrected": []}
         for _ in range(repeat):
@@ -84,14 +86,16 @@ def run(
             ),
         ],
         "notes": [
-            f"{rows:,} fields of view of 40 sources from {origin}, {candidates} candidate labels",
+            f"{rows:,} fields of view drawn from the forty sources as complete downloads; labels of "
+            f"{_listed(origins, 'table')} from their tables, of {_listed(origins, 'inventory')} from the public "
+            f"inventory, of {_listed(origins, 'drawn')} drawn; {candidates} candidate labels",
             f"published algorithm: {labels} labels timed, evenly spaced from the rarest to the most frequent, each in "
             "the state in which it would be reached; mean x labels + counting + reading",
             "its state file, which it writes after each label, is counted, and stated apart in the JSON",
             "seconds of ours are the median of the whole stage in a fresh process; peaks include the imports",
         ],
         "rows": rows,
-        "counts": origin,
+        "labels_from": origins,
         "ratio_to_published": {
             which: {kind: seconds / median[which] for kind, seconds in total.items()}
             for which in ("published", "corrected")
@@ -100,6 +104,10 @@ def run(
         "runs_seconds": {which: [child.seconds for child in children] for which, children in runs.items()},
         "classes": {which: runs[which][0].result for which in ("published", "corrected")},
     }
+
+
+def _listed(origins: dict[str, str], origin: str) -> str:
+    return f"{sum(found == origin for found in origins.values())} sources"
 
 
 def _stage(folder: Path, *, recipe: str, seed: int) -> dict[str, int]:

@@ -12,7 +12,8 @@ from builder.select.explain import Plan, dry_run, explain_label
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
-SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"})
+IN_TURN = {"assignment": "in turn"}
+SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"} | IN_TURN)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_the_plan_counts_classes_images_disk_and_hours(output):
 
 
 def test_the_plan_leaves_out_classes_of_too_few_images(output):
-    recipe = load("corrected", {"min_fields": "4", "min_images": "21"})
+    recipe = load("corrected", {"min_fields": "4", "min_images": "21"} | IN_TURN)
     plan = dry_run(output, recipe=recipe, seed=0)
     assert (plan.classes, plan.classes_too_small, plan.images, plan.fields) == (0, 1, 0, 5)
 
