@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.executors import run_tasks
 from cytoimagenet_hf.files import atomic_path, file_sha256
 
-from .executors import run_tasks
 from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
 from .stage import Rejection
 

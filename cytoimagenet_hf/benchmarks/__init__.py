@@ -1,11 +1,10 @@
 """Transfer benchmarks of the paper and their statistics: where the files are, what is scored, how sure one can be."""
 
-from .base import Benchmark, Item, Score
+from .base import Benchmark, Score
 from .bbbc021 import BBBC021
 from .coos7 import COOS7
 from .cyclops import CYCLOPS
 from .folder import FOLDER
-from .inputs import FeatureTable, read_feature_table
 from .nsc import NscResult, nsc_accuracy
 from .recipes import RECIPES, BenchmarkRecipe, load_recipe
 
@@ -21,11 +20,8 @@ __all__ = [
     "RECIPES",
     "Benchmark",
     "BenchmarkRecipe",
-    "FeatureTable",
-    "Item",
     "NscResult",
     "Score",
     "load_recipe",
     "nsc_accuracy",
-    "read_feature_table",
 ]

@@ -1,4 +1,4 @@
-"""What a benchmark is: facts, a way to its items, and a way to score a feature table.
+"""What a benchmark is: facts, a way to its images, and a way to score a feature table.
 
 Adding one is a file like `cyclops.py` (its facts, `load`, `score`) and a line in `BENCHMARKS`.
 """
@@ -10,52 +10,36 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.imaging import read_image, to_gray
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image, PlaneRef
 
-from .inputs import FeatureTable
 from .recipes import BenchmarkRecipe
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Plane:
-    """One channel image inside an array of an HDF5 file."""
+def labelled(
+    name: str,
+    files: Sequence[Path],
+    label: str,
+    *,
+    channels: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+) -> Image:
+    """An image of one file per channel whose metadata has the label to be predicted.
 
-    path: Path
-    key: str
-    index: tuple[int, ...]
-
-    def read(self) -> Array:
-        """The plane, native dtype, (H, W)."""
-        import h5py
-
-        with h5py.File(self.path, "r") as file:
-            return np.asarray(file[self.key][self.index])
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image of a benchmark.
-
-    Attributes:
-        id: stable, unique within the benchmark; feature tables are joined by it.
-        channels: one file or plane per stain, always in the same order.
+    Args:
+        name: stable, unique within the benchmark; feature tables are joined by it.
+        files: one per stain, always in the same order; a saved array (`.npy`) of (H, W, stains) holds several.
         label: what is to be predicted.
-        groups: further facts by name: plate, well, compound, treatment, batch, split; `control` for controls.
+        channels: stains; numbers by default.
+        facts: what else is known: plate, well, compound, treatment, batch, split.
     """
-
-    id: str
-    channels: tuple[Path | Plane, ...]
-    label: str
-    groups: Mapping[str, str] = field(default_factory=dict)
-
-    def read(self) -> list[Array]:
-        """The channel images, native dtype, each (H, W)."""
-        return [plane for channel in self.channels for plane in _planes(channel)]
+    planes = [plane for file in files for plane in _planes(file)]
+    stains = tuple(channels) if len(channels) == len(planes) else tuple(map(str, range(len(planes))))
+    return Image(name, stains, tuple((plane,) for plane in planes), {"label": label, **(facts or {})})
 
 
 @dataclass(frozen=True)
@@ -86,8 +70,8 @@ class Score:
         return np.asarray(self.references == self.predictions, dtype=bool)
 
 
-Loader = Callable[..., list[Item]]
-Scorer = Callable[[FeatureTable, Sequence[Item], BenchmarkRecipe, int], list[Score]]
+Loader = Callable[..., list[Image]]
+Scorer = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe, int], list[Score]]
 
 
 @dataclass(frozen=True)
@@ -100,10 +84,12 @@ class Benchmark:
         channels: stains in order.
         where: where to get the files: told when they are missing.
         protocol: one sentence for tables and cards.
-        load: (root, recipe, *, images=True, ...) → items; `images=False` when features are at hand already.
-        score: (features, items, recipe, seed) → one Score per scored set.
-        listed_from_set: the published code listed these items from a set, in arbitrary order (FACTS E2).
-        profile_items: (root, recipe, metadata of a profile table) → items, where ready profiles are supported.
+        load: (root, recipe, *, images=True, ...) → images with `label` and further facts in their metadata;
+            `images=False` when features are at hand already.
+        score: (features, images, recipe, seed) → one Score per scored set.
+        listed_from_set: the published code listed these images from a set, in arbitrary order (FACTS E2).
+        profile_items: (root, recipe, profiles) → its rows as images without pixels, where
+            ready profiles are supported.
     """
 
     name: str
@@ -114,34 +100,39 @@ class Benchmark:
     load: Loader
     score: Scorer
     listed_from_set: bool = False
-    profile_items: Callable[[Path, BenchmarkRecipe, pd.DataFrame], list[Item]] | None = None
+    profile_items: Callable[[Path, BenchmarkRecipe, FeatureTable], list[Image]] | None = None
 
 
-def column(items: Sequence[Item], group: str) -> Array:
-    """A group of every item as an array.
+def column(images: Sequence[Image], fact: str) -> Array:
+    """A fact of every image as an array.
 
     Raises:
-        InputError: an item lacks it.
+        InputError: an image lacks it.
     """
     try:
-        return np.array([item.groups[group] for item in items], dtype=object)
+        return np.array([image.metadata[fact] for image in images], dtype=object)
     except KeyError:
-        lacking = next(item.id for item in items if group not in item.groups)
+        lacking = next(image.id for image in images if fact not in image.metadata)
         raise InputError(
-            f"item {lacking!r} has no {group!r}: the benchmark's tables must give it for every item"
+            f"image {lacking!r} has no {fact!r}: the benchmark's tables must give it for every image"
         ) from None
 
 
-def labels_of(items: Sequence[Item]) -> Array:
-    """The label of every item.
+def ids_of(images: Sequence[Image]) -> Array:
+    """The ids, in order."""
+    return np.array([image.id for image in images], dtype=object)
+
+
+def labels_of(images: Sequence[Image]) -> Array:
+    """The label of every image.
 
     Raises:
         InputError: fewer than two classes.
     """
-    labels = np.array([item.label for item in items], dtype=object)
+    labels = column(images, "label")
     if len(set(labels)) < 2:
         raise InputError(
-            f"only one class ({labels[0]!r}) is there: nothing can be told apart" if len(labels) else "no items"
+            f"only one class ({labels[0]!r}) is there: nothing can be told apart" if len(labels) else "no images"
         )
     return labels
 
@@ -182,11 +173,14 @@ def paired_files(folder: Path, suffixes: Sequence[str], *, extension: str = ".ti
     return found
 
 
-def _planes(channel: Path | Plane) -> list[Array]:
-    if isinstance(channel, Plane):
-        return [channel.read()]
-    image = read_image(channel)
-    if image.ndim == 2:
-        return [image]
-    # The last axis of a saved array holds stains; that of a picture holds the colours of one stain.
-    return list(np.moveaxis(image, -1, 0)) if channel.suffix == ".npy" else [to_gray(image)]
+def _planes(file: Path) -> list[PlaneRef]:
+    """The last axis of a saved array holds stains; that of a picture holds the colours of one stain."""
+    if file.suffix != ".npy":
+        return [PlaneRef(file)]
+    try:
+        shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError):
+        return [PlaneRef(file)]  # reading it says what is wrong
+    if len(shape) != 3:
+        return [PlaneRef(file)]
+    return [PlaneRef(file, kind="npy", place=("", "", stain)) for stain in range(shape[2])]

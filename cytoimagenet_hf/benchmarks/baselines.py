@@ -8,11 +8,12 @@ from scipy.ndimage import gaussian_laplace
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
+from cytoimagenet_hf.features import FeatureTable, make_table
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, to_gray
 from cytoimagenet_hf.seeding import derive_rng
 
-from .base import Array, Item
-from .inputs import FeatureTable
+from .base import Array, ids_of
 
 _BINS = 32
 _SIDE = 16  # pixels a side of the thumbnails that enter the PCA
@@ -27,7 +28,7 @@ BASELINES = (
 """Names of the baselines; the two raw ones see absolute intensity, the others each channel after its own stretch."""
 
 
-def pixel_baselines(items: Sequence[Item], *, seed: int) -> dict[str, FeatureTable]:
+def pixel_baselines(items: Sequence[Image], *, seed: int) -> dict[str, FeatureTable]:
     """Feature tables of the baselines, channels side by side.
 
     `raw intensities`: mean and deviation; `raw histogram`: 32 bins between the 0.1 and 99.9 percentile of a sample of
@@ -52,14 +53,13 @@ def pixel_baselines(items: Sequence[Item], *, seed: int) -> dict[str, FeatureTab
         found["pixel PCA"].append(
             np.concatenate([cv2.resize(c, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel() for c in stretched])
         )
-    ids = np.array([item.id for item in items], dtype=object)
     values = {name: np.asarray(rows, np.float32) for name, rows in found.items()}
-    train = np.array([item.groups.get("split", "train") == "train" for item in items])
+    train = np.array([item.metadata.get("split", "train") == "train" for item in items])
     pixels = values["pixel PCA"]
     components = min(_COMPONENTS, int(train.sum()), pixels.shape[1])
     pca = PCA(components, svd_solver="randomized", random_state=seed).fit(pixels[train])
     values["pixel PCA"] = pca.transform(pixels)
-    return {name: FeatureTable(name, ids, table, about={"baseline": name}) for name, table in values.items()}
+    return {name: make_table(ids_of(items), table, about={"baseline": name}) for name, table in values.items()}
 
 
 def raw_moments(channel: Array) -> Array:
@@ -96,7 +96,7 @@ def _foreground(channel: Array) -> Array:
     return np.asarray(gray > threshold)
 
 
-def _common_ranges(items: Sequence[Item], *, seed: int) -> list[tuple[float, float]]:
+def _common_ranges(items: Sequence[Image], *, seed: int) -> list[tuple[float, float]]:
     """Per channel, the 0.1 and 99.9 percentile of the pixels of a sample of images."""
     chosen = derive_rng(seed, "baseline-range").permutation(len(items))[:_RANGE_SAMPLE]
     sampled = [[to_gray(channel) for channel in items[row].read()] for row in sorted(chosen)]

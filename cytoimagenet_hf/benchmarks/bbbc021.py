@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.images import Image
 
-from .base import Benchmark, Item, Score, column
-from .inputs import FeatureTable
+from .base import Benchmark, Score, column, ids_of, labelled
 from .nsc import nsc_accuracy
 from .recipes import BenchmarkRecipe
 from .scaling import standardise, standardise_by_controls, standardise_by_shrunk_controls
@@ -30,8 +31,8 @@ _CONTROL = "DMSO"
 _BY_CONTROLS = {"controls": standardise_by_controls, "controls-shrunk": standardise_by_shrunk_controls}
 
 
-def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Item]:
-    """One item per annotated field of view; DMSO fields only when the recipe scales by them.
+def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
+    """One image per annotated field of view; DMSO fields only when the recipe scales by them.
 
     Raises:
         InputError: a table, column or image file is missing: which, and where to get it.
@@ -46,7 +47,7 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[It
         )
         missing += [file for file in files if images and not file.is_file()]
         name = f"{field['plate']}/{Path(field['Image_FileName_DAPI']).stem}"
-        items.append(Item(name, files, field["moa"], _groups(field)))
+        items.append(labelled(name, files, field["moa"], channels=BBBC021.channels, facts=_facts(field)))
     if missing:
         plates = sorted({file.parent.name for file in missing})
         raise InputError(
@@ -56,24 +57,24 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[It
     return items
 
 
-def profile_items(root: Path, recipe: BenchmarkRecipe, metadata: pd.DataFrame) -> list[Item]:
-    """One item per annotated row of a profile table.
+def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> list[Image]:
+    """The annotated rows of a profile table, as images without pixels.
 
     Args:
         root: folder of the two tables.
         recipe: whether DMSO rows are wanted.
-        metadata: columns `plate` and `well`, and `id` where the table has one; compounds and mechanisms come from the
+        table: profiles with `plate` and `well`; compounds and mechanisms come from the
             tables of the download, never from the profiles.
 
     Raises:
         InputError: no plate and well columns, or wells the image table does not know.
     """
-    if not {"plate", "well"} <= set(metadata.columns):
+    if not {"plate", "well"} <= set(table.metadata.columns):
         raise InputError(
-            f"profiles need plate and well (Metadata_Plate, Metadata_Well); found {list(metadata.columns)}"
+            f"profiles need plate and well (Metadata_Plate, Metadata_Well); found {list(table.metadata.columns)}"
         )
     wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
-    rows = metadata.assign(row_id=_profile_ids(metadata))[["row_id", "plate", "well"]].astype(str)
+    rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
     joined = rows.merge(wells, on=["plate", "well"], how="left", validate="many_to_one", indicator=True)
     unknown = joined[joined["_merge"] == "left_only"]
     if len(unknown):
@@ -84,16 +85,16 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, metadata: pd.DataFrame) -
     known = joined[joined["moa"].notna()]
     if recipe.nsc_scaler not in _BY_CONTROLS:
         known = known[known["compound"] != _CONTROL]
-    return [Item(field["row_id"], (), field["moa"], _groups(field)) for field in known.to_dict("records")]
+    return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
 
 
-def score(features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
+def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
     """NSC accuracy of treatments, with NSCB, per-class shares and what cannot be right in `details`."""
-    values = features.rows([item.id for item in items])
-    controls = np.array([item.groups["compound"] == _CONTROL for item in items], dtype=bool)
+    values = features.rows(ids_of(items)).values
+    controls = np.array(column(items, "compound") == _CONTROL, dtype=bool)
     if recipe.nsc_scaler in _BY_CONTROLS:
         values = _BY_CONTROLS[recipe.nsc_scaler](values, plates=column(items, "plate"), controls=controls)
-    treated = [item for item in items if item.groups["compound"] != _CONTROL]
+    treated = [item for item in items if item.metadata["compound"] != _CONTROL]
     values = values[~controls]
     if recipe.nsc_scaler == "all":
         values = standardise(values)
@@ -101,7 +102,7 @@ def score(features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe
         values,
         treatments=column(treated, "treatment"),
         compounds=column(treated, "compound"),
-        moas=[item.label for item in treated],
+        moas=column(treated, "label"),
         batches=column(treated, "batch"),
     )
     table = result.predictions
@@ -185,7 +186,7 @@ def _locate(root: Path, folder: str, filename: str) -> Path:
     return flat if not nested.is_file() and flat.is_file() else nested
 
 
-def _groups(field: Mapping[Hashable, Any]) -> dict[str, str]:
+def _facts(field: Mapping[Hashable, Any]) -> dict[str, str]:
     plate, compound = str(field["plate"]), str(field["compound"])
     return {
         "plate": plate,
@@ -194,10 +195,3 @@ def _groups(field: Mapping[Hashable, Any]) -> dict[str, str]:
         "compound": compound,
         "treatment": f"{compound} at {field['dose']:g}",
     }
-
-
-def _profile_ids(metadata: pd.DataFrame) -> pd.Series:
-    """The ids that `tables.read_feature_table` gives the same rows."""
-    if "id" in metadata:
-        return metadata["id"].astype(str)
-    return metadata[[name for name in ("plate", "well", "site") if name in metadata]].astype(str).agg("/".join, axis=1)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image, PlaneRef
 
-from .base import Benchmark, Item, Plane, Score, class_folders, labels_of, paired_files
-from .inputs import FeatureTable
+from .base import Benchmark, Score, class_folders, column, ids_of, labelled, labels_of, paired_files
 from .protocols import NEIGHBOURS, predict_transfer
 from .recipes import BenchmarkRecipe
 
@@ -21,12 +22,13 @@ WHERE = (
     "cells out as <root>/<train|test1|test2|test3|test4>/<class>/<stem>_protein.tif and _nucleus.tif"
 )
 _TESTS = ("test1", "test2", "test3", "test4")
+_STAINS = ("protein", "nucleus")
 
 
 def load(
     root: Path, recipe: BenchmarkRecipe, *, images: bool = True, image_key: str = "data", label_key: str = "labels"
-) -> list[Item]:
-    """One item per cell of the training set and of the test sets that are there.
+) -> list[Image]:
+    """One image per cell of the training set and of the test sets that are there.
 
     Args:
         root: folder with `train`, `test1` … (also below `CURATED-COOS7`), or with one HDF5 file for each.
@@ -46,7 +48,7 @@ def load(
             items += _folder_items(base / split, split)
         elif file is not None:
             items += _hdf5_items(file, split, image_key, label_key)
-    found = {item.groups["split"] for item in items}
+    found = set(column(items, "split"))
     if "train" not in found or len(found) < 2:
         raise InputError(
             f"{base} holds {sorted(found) or 'no set'}; train and at least one test set are needed: {WHERE}"
@@ -55,26 +57,26 @@ def load(
 
 
 def score(
-    features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
+    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
 ) -> list[Score]:
     """11-NN accuracy on each test set."""
-    by_split = {split: [item for item in items if item.groups["split"] == split] for split in ("train", *_TESTS)}
+    by_split = {split: [item for item in items if item.metadata["split"] == split] for split in ("train", *_TESTS)}
     train = by_split.pop("train")
-    train_values, train_labels = features.rows([item.id for item in train]), labels_of(train)
+    train_values, train_labels = features.rows(ids_of(train)).values, labels_of(train)
     scores = []
     for split, test in by_split.items():
         if not test:
             continue
-        labels = np.array([item.label for item in test], dtype=object)
+        labels = column(test, "label")
         predictions = predict_transfer(
-            train_values, train_labels, features.rows([item.id for item in test]), labels, recipe=recipe, k=k
+            train_values, train_labels, features.rows(ids_of(test)).values, labels, recipe=recipe, k=k
         )
-        plates = [item.groups.get("plate") for item in test]
+        plates = [item.metadata.get("plate") for item in test]
         known = all(plate is not None for plate in plates) and len(set(plates)) > 1
         scores.append(
             Score(
                 f"coos7/{split}",
-                ids=np.array([item.id for item in test], dtype=object),
+                ids=ids_of(test),
                 references=labels,
                 predictions=predictions,
                 clusters=np.array(plates, dtype=object) if known else None,
@@ -88,7 +90,7 @@ def score(
 COOS7 = Benchmark(
     name="coos7",
     title="COOS-7 (protein localisation, mouse)",
-    channels=("protein", "nucleus"),
+    channels=_STAINS,
     where=WHERE,
     protocol="11-NN, Euclidean, fitted on train, predicting each test set",
     load=load,
@@ -97,11 +99,11 @@ COOS7 = Benchmark(
 )
 
 
-def _folder_items(folder: Path, split: str) -> list[Item]:
+def _folder_items(folder: Path, split: str) -> list[Image]:
     return [
-        Item(f"{split}/{label.name}/{stem}", files, label.name, {"split": split})
+        labelled(f"{split}/{label.name}/{stem}", files, label.name, channels=_STAINS, facts={"split": split})
         for label in class_folders(folder, where=WHERE)
-        for stem, files in paired_files(label, ("protein", "nucleus")).items()
+        for stem, files in paired_files(label, _STAINS).items()
     ]
 
 
@@ -113,7 +115,7 @@ def _hdf5_file(base: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[Item]:
+def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[Image]:
     import h5py
 
     with h5py.File(file, "r") as content:
@@ -129,11 +131,11 @@ def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[
         )
     names = [label.decode() if isinstance(label, bytes) else str(label) for label in labels.tolist()]
     return [
-        Item(
+        Image(
             f"{split}/{row:06d}",
-            (Plane(file, image_key, (row, 0)), Plane(file, image_key, (row, 1))),
-            name,
-            {"split": split},
+            _STAINS,
+            tuple((PlaneRef(file, kind="hdf5", place=(image_key, row, place)),) for place in range(2)),
+            {"label": name, "split": split},
         )
         for row, name in enumerate(names)
     ]

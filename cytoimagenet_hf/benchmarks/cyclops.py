@@ -7,12 +7,11 @@ The published code left two names out of its list of labels but not of its list 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image
 
-from .base import Benchmark, Item, Score, class_folders, labels_of, paired_files
-from .inputs import FeatureTable
+from .base import Benchmark, Score, class_folders, ids_of, labelled, labels_of, paired_files
 from .protocols import NEIGHBOURS, predict_leave_one_out
 from .recipes import BenchmarkRecipe
 
@@ -25,8 +24,8 @@ LEFT_OUT = ("DEAD", "GHOST")
 MERGED = {"SPINDLEPOLE": "SPINDLE"}
 
 
-def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Item]:
-    """One item per cell; labels by the recipe.
+def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
+    """One image per cell; labels by the recipe.
 
     Raises:
         InputError: no class folders, an empty one, a cell without its second channel.
@@ -37,7 +36,13 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[It
     folders = class_folders(base, where=WHERE)
     labels = folder_labels([folder.name for folder in folders], shifted=recipe.folder_labels == "shifted")
     return [
-        Item(f"{folder.name}/{stem}", files, labels[folder.name], {"folder": folder.name})
+        labelled(
+            f"{folder.name}/{stem}",
+            files,
+            labels[folder.name],
+            channels=CYCLOPS.channels,
+            facts={"folder": folder.name},
+        )
         for folder in folders
         if folder.name in labels
         for stem, files in paired_files(folder, ("gfp", "rfp")).items()
@@ -63,12 +68,11 @@ def folder_labels(folders: Sequence[str], *, shifted: bool) -> dict[str, str]:
 
 
 def score(
-    features: FeatureTable, items: Sequence[Item], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
+    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
 ) -> list[Score]:
     """11-NN leave-one-out accuracy."""
-    ids = np.array([item.id for item in items], dtype=object)
-    labels = labels_of(items)
-    predictions = predict_leave_one_out(features.rows(ids), labels, ids, recipe=recipe, seed=seed, k=k)
+    ids, labels = ids_of(items), labels_of(items)
+    predictions = predict_leave_one_out(features.rows(ids).values, labels, ids, recipe=recipe, seed=seed, k=k)
     return [Score("cyclops", ids, labels, predictions, details={"classes": len(set(labels))})]
 
 

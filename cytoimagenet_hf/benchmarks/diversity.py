@@ -4,7 +4,7 @@ The author kept 552 of the 894 classes, those whose mean inter-class cosine dist
 choice here gives a list of labels that `load_cytoimagenet(subset=…)` takes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,6 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
             _scatter(grid[line, place], points[kept.to_numpy()], some.loc[kept, column].astype(str))
             grid[line, place].set_title(f"{title}, by {column.replace('dir_name', 'source')} ({method})", fontsize=9)
     return figure
-
-
-def read_images(dataset: Any, rows: Iterable[int]) -> list[Any]:
-    """Functions that decode one row each, when its turn comes."""
-    return [lambda row=int(row): [np.asarray(dataset[row]["image"])] for row in rows]
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -7,16 +7,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cytoimagenet_hf.contamination import training_sources
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import Kind
 
-from .base import Benchmark, Item
+from .base import Benchmark, ids_of
 from .baselines import BASELINES, pixel_baselines
-from .extraction import Model, cached_features, fingerprint_items, load_model
+from .extraction import features_of, load_model
 from .fusion import fuse, random_features, shuffle_within_class
-from .inputs import FeatureTable
 from .recipes import BenchmarkRecipe
 
 _NEVER_TRAINED = frozenset[str]()
@@ -42,46 +41,37 @@ class Entry:
 
 
 def model_entries(
-    models: Iterable[Model],
-    items: Sequence[Item],
+    specs: Iterable[str],
+    items: Sequence[Image],
     *,
     methods: Sequence[str],
+    seed: int,
     cache: Path,
     batch_size: int,
     kind: Kind = "model",
 ) -> list[Entry]:
     """One entry per model and method; the method is part of the name when there are several."""
-    fingerprint = fingerprint_items(items)
     return [
         Entry(
             model.name if len(methods) == 1 else f"{model.name} [{method}]",
             kind,
-            partial(
-                cached_features,
-                model,
-                items,
-                method=method,
-                items_fingerprint=fingerprint,
-                cache=cache,
-                batch_size=batch_size,
-            ),
-            training_sources(model.spec, declared=model.training_sources),
-            {"model": model.spec, "method": method, "weights": model.fingerprint},
+            partial(features_of, model, items, cache=cache, batch_size=batch_size),
+            training_sources(model.spec, declared=model.encoder.training_sources),
+            {"model": model.spec, "method": method, "weights": model.encoder.fingerprint},
         )
         for method in methods
-        for model in models
+        for model in (load_model(spec, method=method, seed=seed) for spec in specs)
     ]
 
 
-def table_entry(table: FeatureTable) -> Entry:
+def table_entry(name: str, table: FeatureTable) -> Entry:
     """A ready feature table: what it was trained on is known by its name alone."""
-    about = {key: value for key, value in table.about.items() if key != "features"}
-    return Entry(table.name, "model", lambda: table, training_sources(table.name), about)
+    return Entry(name, "model", lambda: table, training_sources(name), table.about)
 
 
 def fusion_entries(
     entries: Sequence[Entry],
-    items: Sequence[Item],
+    items: Sequence[Image],
     benchmark: Benchmark,
     *,
     recipe: BenchmarkRecipe,
@@ -118,7 +108,7 @@ def fusion_entries(
 
 
 def baseline_entries(
-    items: Sequence[Item],
+    items: Sequence[Image],
     *,
     seed: int,
     random_nets: int,
@@ -127,7 +117,7 @@ def baseline_entries(
     batch_size: int,
 ) -> list[Entry]:
     """Random nets of several seeds, and features of pixels."""
-    nets = [load_model(f"random net {number}=random:{number}") for number in range(seed, seed + random_nets)]
+    nets = [f"random net {number}=random:{number}" for number in range(seed, seed + random_nets)]
     pixels: dict[str, FeatureTable] = {}
 
     def pixel_table(name: str) -> FeatureTable:
@@ -135,16 +125,19 @@ def baseline_entries(
             pixels.update(pixel_baselines(items, seed=seed))
         return pixels[name]
 
-    return model_entries(nets, items, methods=methods[:1], cache=cache, batch_size=batch_size, kind="baseline") + [
+    options: dict[str, Any] = {"methods": methods[:1], "seed": seed, "cache": cache, "batch_size": batch_size}
+    return model_entries(nets, items, kind="baseline", **options) + [
         Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED) for name in BASELINES
     ]
 
 
-def noise_entry(table: Entry, items: Sequence[Item], *, seed: int) -> Entry:
+def noise_entry(table: Entry, items: Sequence[Image], *, seed: int) -> Entry:
     """A random partner for a table that came without images."""
-    ids = np.array([item.id for item in items], dtype=object)
     return Entry(
-        "noise", "baseline", lambda: random_features(ids, table.build().values.shape[1], seed=seed), _NEVER_TRAINED
+        "noise",
+        "baseline",
+        lambda: random_features(ids_of(items), table.build().values.shape[1], seed=seed),
+        _NEVER_TRAINED,
     )
 
 
@@ -154,21 +147,19 @@ def _fusion(
     second: Callable[[], FeatureTable],
     kind: Kind,
     *,
-    items: Sequence[Item],
+    items: Sequence[Image],
     sources: frozenset[str] | None,
 ) -> Entry:
-    name = f"{a.name} + {second_name}"
-    ids = np.array([item.id for item in items], dtype=object)
     return Entry(
-        name,
+        f"{a.name} + {second_name}",
         kind,
-        lambda: fuse(a.build(), second(), name=name, ids=ids),
+        lambda: fuse(a.build(), second(), ids=ids_of(items)),
         sources,
         {"method": a.about.get("method")},
     )
 
 
-def _shuffled(entry: Entry, items: Sequence[Item], seed: int) -> Callable[[], FeatureTable]:
+def _shuffled(entry: Entry, items: Sequence[Image], seed: int) -> Callable[[], FeatureTable]:
     return lambda: shuffle_within_class(entry.build(), items, seed=seed)
 
 

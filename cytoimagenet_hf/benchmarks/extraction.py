@@ -1,122 +1,70 @@
-"""Features of a benchmark's items by one model, kept in a cache whose name says what they depend on.
+"""Features of a benchmark's images by one model, kept in a cache whose name says what they depend on."""
 
-A cache entry is a folder of parts; a part that is there is not made again, so an interrupted run continues, and equal
-weights, method and files never cost twice.
-"""
-
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-
-from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.features.tables import read_features, write_features
-from cytoimagenet_hf.models.backbones import Backbone, fingerprint, load_backbone
-
-from .base import Item, Plane
-from .inputs import FeatureTable, from_arrow
-
-PART = 2048  # items per part: a few minutes of work at most is lost with an interrupted run
+from cytoimagenet_hf.encoders import ENCODERS, Encoder, load_encoder
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.features.columns import short_name
+from cytoimagenet_hf.features.store import Settings, cached_features
+from cytoimagenet_hf.images import Image
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded network and what identifies it.
+    """A loaded network under the name it has in tables.
 
     Attributes:
         name: short, for tables.
         spec: what the caller asked for.
-        backbone: the network and the processor that feeds it.
-        fingerprint: hash of its weights and of how it is fed.
-        training_sources: as its configuration declares them, or None.
+        encoder: the network and what it eats.
     """
 
     name: str
     spec: str
-    backbone: Backbone
-    fingerprint: str
-    training_sources: tuple[str, ...] | None = None
+    encoder: Encoder
 
 
-def load_model(spec: str, *, seed: int = 0) -> Model:
+def load_model(spec: str, *, method: str | None = None, seed: int = 0) -> Model:
     """Load what a caller can name.
 
     Args:
-        spec: whatever `models.backbones.load_backbone` takes (a folder, a Hub or timm name, Keras weights), or
-            `random` for `random:SEED`; `NAME=…` before any of these names it in tables.
+        spec: whatever `encoders.load_encoder` takes (a folder, a Hub or timm name, Keras weights, a registered
+            network), or `random` for `random:SEED`; `NAME=…` before any of these names it in tables.
+        method: one of `models.METHODS`; networks that have their own way with channels keep it.
         seed: of `random`.
 
     Raises:
         InputError: nothing loads under that name.
     """
     name, _, target = spec.rpartition("=")
-    backbone = load_backbone(f"random:{seed}" if target == "random" else target)
-    declared = getattr(backbone.model.config, "training_sources", None)
-    fed = hashlib.sha256(json.dumps(backbone.processor.to_dict(), sort_keys=True, default=str).encode()).hexdigest()
-    return Model(
-        name or _short(target),
-        target,
-        backbone,
-        f"{fingerprint(backbone.model)}-{fed[:8]}",
-        None if declared is None else tuple(declared),
-    )
+    kind = target.partition(":")[0]
+    own = kind == "own" or kind not in ENCODERS
+    encoder = load_encoder(f"random:{seed}" if target == "random" else target, method=method if own else None)
+    return Model(name or _short(target), target, encoder)
 
 
-def fingerprint_items(items: Sequence[Item]) -> str:
-    """Hash of ids, and of names, sizes and times of the files: changed or added files give another fingerprint."""
-    digest = hashlib.sha256()
-    stated: dict[Path, str] = {}
-    for item in items:
-        digest.update(f"\n{item.id}".encode())
-        for channel in item.channels:
-            file = channel.path if isinstance(channel, Plane) else channel
-            if file not in stated:
-                stat = file.stat()
-                stated[file] = f"{file.name}:{stat.st_size}:{stat.st_mtime_ns}"
-            digest.update(f"|{stated[file]}:{channel.index if isinstance(channel, Plane) else ''}".encode())
-    return digest.hexdigest()[:16]
+def features_of(model: Model, images: Sequence[Image], *, cache: Path, batch_size: int = 64) -> FeatureTable:
+    """Features of all images, from the cache where they are.
 
+    Labels and groups are no part of them: another recipe scores the same features.
 
-def cached_features(
-    model: Model,
-    items: Sequence[Item],
-    *,
-    method: str,
-    items_fingerprint: str,
-    cache: Path,
-    batch_size: int = 64,
-) -> FeatureTable:
-    """Features of all items, from the cache where they are.
-
-    Args:
-        model: the network.
-        items: in any order.
-        method: one of `models.METHODS`.
-        items_fingerprint: of these items (`fingerprint_items`).
-        cache: folder of all entries.
-        batch_size: planes per step.
+    Raises:
+        InputError: an image cannot be used; a benchmark is not scored on a part of its images.
     """
-    folder = cache / f"{model.fingerprint}-{method}-{items_fingerprint}"
-    parts = []
-    for start in range(0, len(items), PART):
-        file = folder / f"part-{start // PART:05d}.parquet"
-        if not file.is_file():
-            chosen = items[start : start + PART]
-            ids = [item.id for item in chosen]
-            images = [item.read for item in chosen]
-            part = extract_features(model.backbone, images, ids=ids, method=method, batch_size=batch_size)
-            write_features(part, file)
-        parts.append(read_features(file))
-    about = {"model": model.spec, "weights": model.fingerprint, "method": method, "items": items_fingerprint}
-    return from_arrow(pa.concat_tables(parts), name=model.name, about=about)
+    plain = [
+        replace(image, metadata={key: image.metadata[key] for key in ("plate",) if key in image.metadata})
+        for image in images
+    ]
+    table, refused = cached_features(model.encoder, plain, cache=cache, settings=Settings(batch_size=batch_size))
+    if refused:
+        raise InputError(
+            f"{len(refused)} of {len(images)} images cannot be used; image {refused[0].id!r}: {refused[0].reason}"
+        )
+    return table
 
 
 def _short(target: str) -> str:
-    if Path(target).exists():
-        path = Path(target).resolve()
-        # runs/b0/model says more than model.
-        return f"{path.parent.name}/{path.name}" if path.name in ("model", "best", "last") else path.stem
-    return target.rsplit("/", 1)[-1]
+    return short_name(str(Path(target).resolve()) if Path(target).exists() else target)

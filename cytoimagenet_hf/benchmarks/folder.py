@@ -5,18 +5,19 @@ what two images of one group share cannot be taken for the class.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.images.stores.dataset import load as load_rows
 
-from .base import Array, Benchmark, Item, Score, class_folders, labels_of, paired_files
-from .inputs import FeatureTable
+from .base import Benchmark, Score, class_folders, ids_of, labelled, labels_of, paired_files
 from .protocols import NEIGHBOURS, predict_leave_group_out, predict_leave_one_out
 from .recipes import BenchmarkRecipe
 
@@ -28,19 +29,6 @@ WHERE = (
 _EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dib", ".npy")
 
 
-@dataclass(frozen=True)
-class DatasetItem(Item):
-    """A row of a HuggingFace dataset; its picture is decoded when read."""
-
-    dataset: Any = None
-    row: int = 0
-
-    def read(self) -> list[Array]:
-        """The picture as one gray channel."""
-        image = np.asarray(self.dataset[self.row]["image"])
-        return [image if image.ndim == 2 else image.mean(-1)]
-
-
 def load(
     root: Path,
     recipe: BenchmarkRecipe,
@@ -48,8 +36,8 @@ def load(
     images: bool = True,
     channels: Sequence[str] = (),
     group: str | None = None,
-) -> list[Item]:
-    """One item per image.
+) -> list[Image]:
+    """Every image with its class.
 
     Args:
         root: class folders, or a HuggingFace dataset in Parquet.
@@ -72,13 +60,14 @@ def load(
             key = f"{folder.name}/{name}"
             if groups is not None and key not in groups:
                 raise InputError(f"{root / 'metadata.csv'} has no row for {key!r}: every image needs its {group}")
-            items.append(Item(key, files, folder.name, {} if groups is None else {"group": groups[key]}))
+            facts = {} if groups is None else {"group": groups[key]}
+            items.append(labelled(key, files, folder.name, channels=channels, facts=facts))
     return items
 
 
 def score(
     features: FeatureTable,
-    items: Sequence[Item],
+    items: Sequence[Image],
     recipe: BenchmarkRecipe,
     seed: int,
     *,
@@ -86,9 +75,9 @@ def score(
     name: str = "folder",
 ) -> list[Score]:
     """k-NN accuracy, leaving out one image or, where groups are known, one group."""
-    ids, labels = np.array([item.id for item in items], dtype=object), labels_of(items)
-    values = features.rows(ids)
-    groups = np.array([item.groups.get("group") for item in items], dtype=object)
+    ids, labels = ids_of(items), labels_of(items)
+    values = features.rows(ids).values
+    groups = np.array([item.metadata.get("group") for item in items], dtype=object)
     grouped = all(group is not None for group in groups)
     if grouped:
         predictions = predict_leave_group_out(values, labels, groups, recipe=recipe, k=k)
@@ -160,26 +149,21 @@ def _groups(root: Path, group: str) -> dict[str, str]:
     return dict(zip(table["file_name"], table[group], strict=True))
 
 
-def _dataset_items(root: Path, group: str | None) -> list[Item]:
-    from datasets import concatenate_datasets, load_dataset
-
-    splits = load_dataset(str(root))
-    dataset = concatenate_datasets(list(splits.values()))
-    lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in dataset.column_names]
-    if lacking:
-        raise InputError(f"{root} lacks the columns {lacking}; it has {dataset.column_names}")
-    names = getattr(dataset.features["label"], "names", None)
-    codes = dataset["label"]
-    ids = dataset["image_id"] if "image_id" in dataset.column_names else [f"row-{row}" for row in range(len(dataset))]
-    groups = dataset[group] if group else None
-    return [
-        DatasetItem(
-            str(ids[row]),
-            (),
-            str(names[codes[row]] if names else codes[row]),
-            {} if groups is None else {"group": str(groups[row])},
-            dataset=dataset,
-            row=row,
-        )
-        for row in range(len(dataset))
-    ]
+def _dataset_items(root: Path, group: str | None) -> list[Image]:
+    splits = load_rows(str(root))
+    items: list[Image] = []
+    for split, rows in splits.items():
+        lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in rows.column_names]
+        if lacking:
+            raise InputError(f"{root} lacks the columns {lacking}; it has {rows.column_names}")
+        names = getattr(rows.features["label"], "names", None)
+        labels, groups = rows["label"], rows[group] if group else None
+        ids = rows["image_id"] if "image_id" in rows.column_names else None
+        for row in range(len(rows)):
+            facts = {"label": str(names[labels[row]] if names else labels[row])}
+            if groups is not None:
+                facts["group"] = str(groups[row])
+            plane = PlaneRef(root, kind="dataset", place=(split, "image", row))
+            name = f"row-{len(items)}" if ids is None else str(ids[row])
+            items.append(Image(name, ("0",), ((plane,),), facts))
+    return items

@@ -4,6 +4,7 @@ Features that the cache holds are not extracted again. The record names the conf
 made it; scores keep their predictions, so that any two entries can be compared item by item.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,17 +16,18 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.contamination import overlaps
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable, read_features
+from cytoimagenet_hf.features.reading import SHARDS
 from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.seeding import derive_rng
 from cytoimagenet_hf.versions import installed_versions
 
-from .base import Benchmark, Item, Score
+from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
-from .extraction import Model, load_model
 from .fusion import CONTROLS_NOTE
-from .inputs import FeatureTable, read_feature_table
 from .recipes import RECIPES, BenchmarkRecipe
 
 _SAMPLE = 2000  # items of a scatter plot
@@ -102,8 +104,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
-    models = [load_model(spec, seed=suite.seed) for spec in suite.models]
-    tables = [read_feature_table(path) for path in suite.features]
+    tables = [(path.name.split(".")[0], read_features(path)) for path in suite.features]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
     described: dict[str, EntryRecord] = {}
@@ -111,7 +112,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
-            for items, entries in _rounds(suite, benchmark, root, models, tables, suite.cache or Path(scratch)):
+            for items, entries in _rounds(suite, benchmark, root, tables, suite.cache or Path(scratch)):
                 for entry in entries:
                     if entry.name in seen:
                         raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
@@ -154,17 +155,18 @@ def _rounds(
     suite: Suite,
     benchmark: Benchmark,
     root: Path,
-    models: list[Model],
-    tables: list[FeatureTable],
+    tables: list[tuple[str, FeatureTable]],
     cache: Path,
-) -> Iterator[tuple[list[Item], list[Entry]]]:
+) -> Iterator[tuple[list[Image], list[Entry]]]:
     """Entries that share their items: first all that describe images, then profiles of wells."""
-    profiles = [table for table in tables if benchmark.profile_items and table.is_profile]
-    by_id = [table_entry(table) for table in tables if not any(table is profile for profile in profiles)]
-    if models or suite.baselines or by_id:
-        items = benchmark.load(root, suite.recipe, images=bool(models or suite.baselines))
+    profiles = [(name, table) for name, table in tables if benchmark.profile_items and _knows_wells(table)]
+    by_id = [
+        table_entry(name, table) for name, table in tables if not (benchmark.profile_items and _knows_wells(table))
+    ]
+    if suite.models or suite.baselines or by_id:
+        items = benchmark.load(root, suite.recipe, images=bool(suite.models or suite.baselines))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "batch_size": suite.batch_size}
-        entries = model_entries(models, items, **options) if models else []
+        entries = model_entries(suite.models, items, seed=suite.seed, **options)
         if suite.fuse:
             entries += _fusions(suite, benchmark, items, entries, by_id, options)
         yield items, entries + by_id
@@ -173,15 +175,15 @@ def _rounds(
     # Profiles that are to be fused describe the same wells; else each has its own.
     together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
     for group in together:
-        items = benchmark.profile_items(root, suite.recipe, group[0].metadata)  # type: ignore[misc, arg-type]
-        entries = [table_entry(table) for table in group]
+        items = benchmark.profile_items(root, suite.recipe, group[0][1])  # type: ignore[misc]
+        entries = [table_entry(name, table) for name, table in group]
         yield items, entries + (_fusions(suite, benchmark, items, [], entries, {}) if len(group) > 1 else [])
 
 
 def _fusions(
     suite: Suite,
     benchmark: Benchmark,
-    items: list[Item],
+    items: list[Image],
     models: list[Entry],
     tables: list[Entry],
     options: dict[str, Any],
@@ -190,25 +192,29 @@ def _fusions(
     shared: dict[str, Any] = {"recipe": suite.recipe, "seed": suite.seed}
 
     def random_net(entry: Entry) -> Entry | None:
-        net = load_model(f"random net={suite.partner or f'random:{suite.seed + 1}'}")
-        return model_entries([net], items, **options | {"methods": (entry.about["method"],)})[0]
+        net = f"random net={suite.partner or f'random:{suite.seed + 1}'}"
+        return model_entries([net], items, seed=suite.seed, **options | {"methods": (entry.about["method"],)})[0]
 
     return fusion_entries(models, items, benchmark, noise=random_net, **shared) + fusion_entries(
         tables, items, benchmark, noise=lambda entry: noise_entry(entry, items, seed=suite.seed), **shared
     )
 
 
-def _sample(table: FeatureTable, items: list[Item], seed: int) -> Sample:
+def _sample(table: FeatureTable, items: list[Image], seed: int) -> Sample:
     chosen = derive_rng(seed, "sample").permutation(len(items))[:_SAMPLE]
     some = [items[row] for row in sorted(chosen)]
-    return Sample([item.label for item in some], table.rows([item.id for item in some]))
+    return Sample(column(some, "label").tolist(), table.rows(ids_of(some)).values)
+
+
+def _knows_wells(table: FeatureTable) -> bool:
+    return {"plate", "well"} <= set(table.metadata.columns)
 
 
 def _config(suite: Suite) -> dict[str, Any]:
     return {
         "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),
-        "features": [{"file": path.name, "sha256": file_sha256(path)} for path in suite.features],
+        "features": [{"file": path.name, "sha256": _hash(path)} for path in suite.features],
         "methods": list(suite.methods),
         "recipe": asdict(suite.recipe),
         "seed": suite.seed,
@@ -218,3 +224,10 @@ def _config(suite: Suite) -> dict[str, Any]:
         "partner": suite.partner,
         "batch_size": suite.batch_size,
     }
+
+
+def _hash(path: Path) -> str:
+    """Of a file, or of all shards of a folder."""
+    if path.is_file():
+        return file_sha256(path)
+    return hashlib.sha256("".join(file_sha256(shard) for shard in sorted(path.glob(SHARDS))).encode()).hexdigest()

@@ -15,6 +15,9 @@ def command(
     split: Annotated[str, typer.Option(help="train or validation.")] = "train",
     seed: Annotated[int, typer.Option(help="Of the draw and the projection.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.")] = 64,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print distances and subset as JSON.")] = False,
 ) -> None:
     """Mean cosine distance within and between labels; the labels that stand apart, ready for subset=.
@@ -22,6 +25,7 @@ def command(
     Example: cytoimagenet diversity cytoimagenet --model runs/b0/model --output diversity
     """
     import json
+    from dataclasses import asdict
 
     from rich.console import Console
 
@@ -29,36 +33,32 @@ def command(
     from cytoimagenet_hf.benchmarks.extraction import load_model
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
     from cytoimagenet_hf.data import load_cytoimagenet
-    from cytoimagenet_hf.features import extract_features
-    from cytoimagenet_hf.features.tables import as_matrix
+    from cytoimagenet_hf.features.store import Settings, cached_features
     from cytoimagenet_hf.files import atomic_path, write_json
+    from cytoimagenet_hf.images.rows import row_image
 
     images = load_cytoimagenet(dataset, split=split)
     about = images.remove_columns("image").to_pandas()
     about["label"] = [images.features["label"].names[code] for code in about["label"]]
     rows = diversity.sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)
-    about = about.iloc[rows].reset_index(drop=True)
-    loaded = load_model(model, seed=seed)
-    table = extract_features(
-        loaded.backbone,
-        diversity.read_images(images, rows),
-        ids=about["image_id"].tolist(),
-        method="merge-norm",
-        batch_size=batch_size,
-    )
-    features = as_matrix(table)
+    chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
+    loaded = load_model(model, method="merge-norm", seed=seed)
+    table, refused = cached_features(loaded.encoder, chosen, cache=cache, settings=Settings(batch_size=batch_size))
+    about = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
+    features = table.values
     distances = diversity.label_distances(features, about["label"])
     distances = distances.merge(about.groupby("label")["category"].first().reset_index(), on="label")
     subset = diversity.distant_labels(distances, threshold=threshold)
     record = {
         "dataset": dataset,
         "model": loaded.name,
-        "weights": loaded.fingerprint,
+        "weights": loaded.encoder.fingerprint,
         "seed": seed,
         "per_label": per_label,
         "threshold": threshold,
         "labels": distances.astype(object).where(distances.notna(), None).to_dict("records"),
         "subset": subset,
+        "refused": [asdict(refusal) for refusal in refused],
     }
     if output is not None:
         write_json(output / "diversity.json", record)
@@ -68,6 +68,8 @@ def command(
         figure = diversity.distance_scatter(distances, threshold=threshold)
         diversity.save_figure(figure, output / "distances.png")
         diversity.save_figure(diversity.crop_figure(features, about, seed=seed), output / "crops.png")
+    for refusal in refused:
+        typer.secho(f"left out {refusal.id}: {refusal.reason}", err=True, fg="yellow")
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return

@@ -1,5 +1,6 @@
 """`cytoimagenet explore`: a window to look through a dataset."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ def command(
     model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
     limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.")] = 5000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; a free one from 7860 on by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be shown as JSON and exit.")] = False,
@@ -29,7 +33,9 @@ def command(
     from cytoimagenet_hf.explore.app import launch
     from cytoimagenet_hf.explore.gallery import FILTERS, Gallery
 
-    gallery = Gallery(dataset, model=model, limit=limit, seed=seed)
+    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache)
+    for refusal in gallery.refused:
+        typer.secho(f"no features for {refusal.id}: {refusal.reason}", err=True, fg="yellow")
     if as_json:
         shown = {column: gallery.choices(column) for column in FILTERS}
         typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))

@@ -7,23 +7,46 @@ import typer
 
 
 def command(
-    images: Annotated[
+    source: Annotated[
         str,
-        typer.Argument(help="Folder, quoted glob, .csv or .parquet table of files, built dataset, or hf:NAME:SPLIT."),
-    ],
-    model: Annotated[str, typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, or random:SEED.")],
-    output: Annotated[Path, typer.Option(help="Folder of the feature table; an interrupted run continues there.")],
-    method: Annotated[str, typer.Option(help="concat-norm, concat-raw, merge-norm or merge-raw.")] = "concat-norm",
-    channels: Annotated[
-        str | None,
-        typer.Option(
-            help='One file per channel: a pattern such as "{well}_w{c}.tif", or columns of the table: dna,actin.'
+        typer.Argument(
+            help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
+            "hf:NAME:SPLIT."
         ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A name of `cytoimagenet models`, checkpoint folder, Hub name, Keras .h5, random:SEED.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the feature table; an interrupted run continues there.")
     ] = None,
-    stains: Annotated[str, typer.Option(help="Names of the channels in order, such as dna,tubulin,actin.")] = "",
-    root: Annotated[Path | None, typer.Option(help="Folder that the files of a table are relative to.")] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show plates, wells, channels and what was ignored, and stop.")
+    ] = False,
+    format: Annotated[str | None, typer.Option(help="Kind of the source; by default told by looking.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help='Names of files with fields: "{plate}_{well}_s{site}_w{c}.tif"; {_} is ignored.')
+    ] = None,
+    stains: Annotated[str, typer.Option(help="Names of channels: w1=dna,w2=er; dna,er where they have none.")] = "",
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to take, in this order; of a table, columns that name the files.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
+    projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="Which pixel values become 0 and 1: percentiles of each image, of its plate, or none (the range of "
+            "the dtype). By default as the model was trained."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.")
+    ] = None,
+    pooling: Annotated[str | None, typer.Option(help="What is taken of the network: last, gem or blocks.")] = None,
     scaling: Annotated[
         str | None, typer.Option(help="ImageNet inputs as Keras scaled them: keras-2.8 or keras-2.9.")
     ] = None,
@@ -31,66 +54,107 @@ def command(
         int | None, typer.Option(help="Resize to this side, bilinear; by default the native size.")
     ] = None,
     full_scale: Annotated[
-        float | None, typer.Option(help="White under -raw methods: 4095 for 12-bit data in 16-bit files.")
+        float | None, typer.Option(help="White where nothing is normalised: 4095 for 12-bit data in 16-bit files.")
     ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-hex commit.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
+    ] = False,
     storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
     backend: Annotated[str, typer.Option(help="torch, onnxruntime or openvino (faster on CPUs).")] = "torch",
-    device: Annotated[str | None, typer.Option(help="cuda, cpu, …; by default a GPU if there is one.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda, cpu, …, or several as cuda:0,cuda:1; by default a GPU if there is one.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16; by default bfloat16 on a GPU.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers see the same files.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Planes per step.", min=1)] = 64,
-    shard_size: Annotated[int, typer.Option(help="Images per shard.", min=1)] = 1024,
+    shard_size: Annotated[int, typer.Option(help="Images per shard: what is redone when one changes.", min=1)] = 256,
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0)] = 2,
+    seed: Annotated[int, typer.Option(help="Of the fields from which a plate's percentiles are taken.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Extract pooled features: a table of id and features, with the fingerprints of model and processor.
+    """Extract pooled features: a table of id, plate, well, site and features that pandas.read_parquet reads.
 
-    Exits with 1 when an image was left out; the reasons are printed and stand beside the shards.
+    Exits with 1 when an image was left out; the reasons are printed and stand in _rejected.json.
 
-    Example: cytoimagenet extract plates/ --channels "{well}_w{c}.tif" --model runs/b0/model --output features
+    Example: cytoimagenet extract plate/ --stains w1=dna,w2=er --model runs/b0/model --output features
     """
     import json
     import time
     from dataclasses import asdict
-
-    import torch
+    from functools import partial
 
     from cytoimagenet_hf.errors import InputError
-    from cytoimagenet_hf.features.items import find_images
-    from cytoimagenet_hf.features.shards import extract_to_folder
-    from cytoimagenet_hf.models.backbones import load_backbone
+    from cytoimagenet_hf.images import look
 
-    precisions = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in precisions:
-        raise InputError(f"dtype {dtype!r}: choose float32, bfloat16 or float16")
-    options: dict[str, Any] = {"method": method}
-    if size is not None:
-        options |= {"do_resize": True, "size": {"height": size, "width": size}}
-    if full_scale is not None:
-        options["full_scale"] = full_scale
-    items = find_images(images, channels=channels, root=root, id_column=id_column, image_column=image_column)
-    backbone = load_backbone(model, scaling=scaling, **options)
-    started = time.perf_counter()
-    summary = extract_to_folder(
-        backbone,
-        items,
-        output,
-        method=method,
-        channels=[stain.strip() for stain in stains.split(",") if stain.strip()],
+    found = look(
+        source,
+        format=format,
+        channels=channels,
+        stains=stains or None,
+        pattern=pattern,
+        root=root,
+        axes=axes,
+        projection=projection,
+        id_column=id_column,
+        image_column=image_column,
+    )
+    if list_only:
+        from cytoimagenet_hf.images.listing import show, summarise
+
+        if as_json:
+            typer.echo(json.dumps(summarise(found), indent=2))
+        else:
+            show(found)
+        return
+    if not model or output is None:
+        raise InputError("give --model and --output, or --list to see what there is")
+
+    from cytoimagenet_hf.encoders import load_encoder
+    from cytoimagenet_hf.features.store import Settings, extract_to_folder
+
+    devices = [name.strip() for name in (device or "").split(",") if name.strip()]
+    settings = Settings(
         shard_size=shard_size,
         storage=storage,
         backend=backend,
-        device=device,
-        dtype=precisions[dtype],
+        device=devices[0] if devices else None,
+        dtype=dtype,
         batch_size=batch_size,
         workers=workers,
+    )
+    chosen = {
+        "normalize": normalize,
+        "method": method,
+        "pooling": pooling,
+        "scaling": scaling,
+        "size": size,
+        "full_scale": full_scale,
+        "revision": revision,
+    }
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **given)
+    started = time.perf_counter()
+    summary = extract_to_folder(
+        load(),
+        found.images,
+        output,
+        settings=settings,
+        seed=seed,
+        load=load,
+        dask=dask,
+        devices=devices if len(devices) > 1 else (),
     )
     seconds = time.perf_counter() - started
     if as_json:
         typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
     else:
+        again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         typer.echo(
             f"{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in {summary.shards} "
-            f"shards of {output} ({summary.shards_made_now} made now, {seconds:.1f} s)"
+            f"shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
         for refusal in summary.refused:
             typer.secho(f"left out {refusal.id}: {refusal.reason}", err=True, fg="yellow")

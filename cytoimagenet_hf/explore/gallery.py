@@ -11,14 +11,17 @@ from typing import Any
 
 import datasets as hf
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from cytoimagenet_hf.benchmarks.extraction import load_model
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.features.store import Refusal, cached_features
+from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.knn import kneighbors
+from cytoimagenet_hf.models.channels import as_channels
 from cytoimagenet_hf.seeding import derive_rng
 
 FILTERS = ("category", "label", "dir_name", "organism", "cell_type", "microscopy")
@@ -54,13 +57,23 @@ class Gallery:
         model: folder or name of a model for neighbours and the map; without one only browsing works.
         limit: at most this many images, sampled over all splits.
         seed: of the sample.
+        cache: folder where features are kept; by default among the caches of the Hub.
 
     Raises:
         InputError: no dataset, or no model at that place.
     """
 
-    def __init__(self, path: str | Path, *, model: str | None = None, limit: int = 5000, seed: int = 0):
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        model: str | None = None,
+        limit: int = 5000,
+        seed: int = 0,
+        cache: Path | None = None,
+    ) -> None:
         splits = load_cytoimagenet(path)
+        self.refused: tuple[Refusal, ...] = ()
         whole = hf.concatenate_datasets([splits[name] for name in sorted(splits)])
         rows = whole.remove_columns("image").to_pandas()
         picked = np.sort(derive_rng(seed, "explore").permutation(len(rows))[:limit])
@@ -73,10 +86,16 @@ class Gallery:
         self._model_name = model
         self._position = {image_id: position for position, image_id in enumerate(self.rows["image_id"])}
         if model is not None:
-            self._model = _load(model)
-            self._features = self._extract(
-                [image.convert("L") for image in self.images["image"]], self.rows["image_id"]
-            )
+            self._encoder = load_model(model, method=METHOD).encoder
+            places = [(name, row) for name in sorted(splits) for row in range(len(splits[name]))]
+            wanted = [
+                row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
+                for place, image_id in zip(picked, self.rows["image_id"], strict=True)
+            ]
+            table, self.refused = cached_features(self._encoder, wanted, cache=cache)
+            self._features = table.values
+            # Rows of the sample that have features: an image that the network cannot take has none.
+            self._known = np.array([self._position[name] for name in table.ids])
 
     @property
     def has_model(self) -> bool:
@@ -116,14 +135,15 @@ class Gallery:
             raise InputError("neighbours need a model: start with --model")
         if not files:
             raise InputError("drop at least one image file")
-        from cytoimagenet_hf.models import MicroscopyImageProcessor
-
-        (seen,) = MicroscopyImageProcessor(method=METHOD).planes([str(file) for file in files])
-        query = self._extract([[seen]], ["upload"])
-        distances, found = kneighbors(self._features, query, min(k, len(self.rows)), metric="cosine")
+        # What a file does not say of its planes the page says: they are channels.
+        channels = as_channels([str(file) for file in files], channels_axis="channels_first")
+        (unit,) = self._encoder.units(channels, stains=())
+        seen = unit[0] * np.float32(255)
+        query = extract_features(self._encoder, [[seen]], ids=["upload"]).values
+        distances, found = kneighbors(self._features, query, min(k, len(self._features)), metric="cosine")
         near = [
             Neighbour(str(self.rows["image_id"][i]), float(d), self.rows.loc[i, list(_SHOWN)].dropna().to_dict())
-            for i, d in zip(found[0], distances[0], strict=True)
+            for i, d in zip(self._known[found[0]], distances[0], strict=True)
         ]
         shares = pd.Series([neighbour.row["label"] for neighbour in near]).value_counts(normalize=True)
         picture = Image.fromarray(seen.astype(np.uint8))
@@ -148,25 +168,11 @@ class Gallery:
 
         plane = PCA(2, svd_solver="full").fit_transform(StandardScaler().fit_transform(self._features))
         return (
-            self.rows[["category", "dir_name", "label"]]
+            self.rows.loc[self._known, ["category", "dir_name", "label"]]
             .rename(columns={"dir_name": "source"})
             .assign(x=plane[:, 0], y=plane[:, 1])
         )
 
-    def _extract(self, images: Sequence[Any], ids: Sequence[str]) -> npt.NDArray[np.float32]:
-        table = extract_features(self._model, images, method=METHOD, ids=list(ids), batch_size=32)
-        columns = table.combine_chunks()["features"].chunk(0)
-        return np.asarray(columns.flatten()).reshape(len(table), -1)
-
     def _caption(self, position: int) -> str:
         row = self.rows.loc[position, list(_SHOWN)].dropna()
         return " · ".join(str(row[name]) for name in ("label", "dir_name", "cell_type") if name in row)
-
-
-def _load(model: str) -> Any:
-    from transformers import AutoModel
-
-    try:
-        return AutoModel.from_pretrained(model).eval()
-    except (OSError, ValueError) as error:
-        raise InputError(f"no model at {model}: {error}") from error

@@ -1,14 +1,14 @@
 """Features of microscopy images: one vector per image, in tables keyed by image id."""
 
 from .extract import extract_features
-from .tables import as_matrix, feature_names, join_features, metadata_of, read_features, write_features
+from .reading import read_features, write_features
+from .table import FeatureTable, join_features, make_table
 
 __all__ = [
-    "as_matrix",
+    "FeatureTable",
     "extract_features",
-    "feature_names",
     "join_features",
-    "metadata_of",
+    "make_table",
     "read_features",
     "write_features",
 ]

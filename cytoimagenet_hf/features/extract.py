@@ -1,262 +1,364 @@
-"""Features of microscopy images: channels in, one vector per image out, by the paper's four methods (FACTS §4).
+"""Features of microscopy images: any network, any images, one vector per image.
 
-Images are taken one by one from any iterable, at native size. Planes of one size run as one batch, whatever image they
-belong to, and what waits is bounded, so a million images of mixed sizes need no more memory than a few batches.
+Images are taken one by one from any iterable, read and prepared by threads while the network runs. What decides a
+number is the encoder; how images are batched and where they come from is not.
 """
 
-import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
+from cytoimagenet_hf.encoders import Encoder, load_encoder, make_encoder
+from cytoimagenet_hf.encoders.network import Pooled
+from cytoimagenet_hf.encoders.own import facts_of
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.models import MicroscopyImageProcessor
-from cytoimagenet_hf.models.backbones import Backbone, fingerprint, load_backbone
-from cytoimagenet_hf.models.processing import Plane
+from cytoimagenet_hf.models.backbones import Backbone
+from cytoimagenet_hf.models.channels import as_channels
 
+from .batches import Batches, Refuse, Unit, Vector, read_ahead
+from .columns import feature_names
+from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner, make_runner
-from .tables import (
-    make_table,
-)
+from .table import FeatureTable
 
-Vector = npt.NDArray[np.float32]
-Refuse = Callable[[str, InputError], None]
-# Pixels per run: 20 images of 224 x 224 on a CPU, where 64 take gigabytes and twice the time per image.
-_CPU_BATCH_PIXELS = 1 << 20
-_GPU_BATCH_PIXELS = 1 << 25
-_WAITING_PIXELS = 1 << 25  # 128 MB of planes that wait for others of their size
+Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
 
 
 def extract_features(
-    model: PreTrainedModel | Backbone | str,
+    model: Model,
     images: Iterable[Any],
     *,
-    ids: Iterable[str],
-    method: str = "concat-norm",
-    batch_size: int = 64,
+    ids: Iterable[str] | None = None,
     channels: Sequence[str] | None = None,
+    method: str | None = None,
+    batch_size: int = 64,
     processor: MicroscopyImageProcessor | None = None,
     backend: str | Runner = "torch",
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     workers: int = 0,
+    ranges: Mapping[str, PlateRanges] | None = None,
     on_error: Refuse | None = None,
-) -> pa.Table:
-    """Pooled penultimate features of images, keyed by id.
+) -> FeatureTable:
+    """Features of images, keyed by id.
 
     Args:
-        model: a network (a classification head is left out), a loaded `Backbone`, or a name `load_backbone` takes.
-        images: any iterable. An image is a list of (H, W) channels of any dtype, a (C, H, W) or (H, W, C) array, a
-            PIL image, a path or a list of paths; or a function that returns one of these.
-        ids: one different id per image.
-        method: `"concat-norm"`, `"concat-raw"`, `"merge-norm"` or `"merge-raw"`.
-        batch_size: planes per run of the network; less for large images.
-        channels: stains in channel order, kept in the metadata and in `feature_names`.
-        processor: by default the one saved with the model.
+        model: an `Encoder`, a network (a classification head is left out), a loaded `Backbone`, or a name that
+            `encoders.load_encoder` takes.
+        images: any iterable. An image is an `images.Image`; a list of (H, W) channels of any dtype, a (C, H, W) or
+            (H, W, C) array, a PIL image, a path or a list of paths; or a function that returns one of these.
+        ids: one different id per image; may be left out for `images.Image`, which has its own.
+        channels: stains in channel order, where the images do not name them.
+        method: of our own networks: `"concat-norm"`, `"concat-raw"`, `"merge-norm"` or `"merge-raw"`.
+        batch_size: units per run of the network; fewer for large ones.
+        processor: of a network; by default the one saved with it.
         backend: `"torch"`, or `"onnxruntime"` or `"openvino"` where installed: faster on CPUs, equal within 1e-5; or a
             runner of this model that `make_runner` made, to export once for several calls.
         device: of torch; by default a GPU if there is one.
         dtype: of torch; by default bfloat16 on a GPU, float32 on a CPU.
-        workers: threads that read and normalise images ahead.
+        workers: threads that read and prepare images ahead.
+        ranges: pixel ranges per plate for an encoder that normalises over a plate; by default they are measured, which
+            needs a sequence of `images.Image`.
         on_error: called with the id and the error of an image that cannot be used, which is then left out; by default
             the error is raised.
 
     Returns:
-        Table with `id` (string) and `features` (fixed-size list of float32): D per image, or C x D under `concat-*`.
+        A row per usable image, in the order given, with the metadata of `images.Image`; D features, or C x D where
+        each channel is a block of its own.
 
     Raises:
         InputError: ids missing or repeated, an image that cannot be used (the message has its id), images with
-            different numbers of channels, no images or no usable one.
+            different channels, no images or no usable one.
 
     Example:
         >>> from cytoimagenet_hf.models import build_efficientnet
         >>> net = build_efficientnet(0, seed=0, width_coefficient=0.25)
         >>> dna = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)
         >>> table = extract_features(net, [[dna, dna]], ids=["a01-1"], channels=["dna", "actin"])
-        >>> table["features"].type.list_size  # 2 channels x 320
-        640
+        >>> table.values.shape, table.names[0]  # 2 channels x 320
+        ((1, 640), 'Image_dna_efficientnetmodel_0000')
     """
-    backbone = _as_backbone(model)
-    source = processor or backbone.processor
-    run = backend if isinstance(backend, Runner) else make_runner(backbone.model, backend, device=device, dtype=dtype)
-    order: list[str] = []
-    named = _recorded(_paired(images, ids), order)
-    prepared = _prepared(named, lambda image: source.planes(image, method=method), workers, on_error)
-    vectors: dict[str, Vector] = {}
-    with tqdm(total=len(ids) if isinstance(ids, Sized) else None, unit="image", disable=None) as progress:
-        for name, vector in _by_size(prepared, run, source, batch_size, on_error):
-            first = next(iter(vectors), name)
-            if vectors and vector.size != vectors[first].size:
-                raise InputError(
-                    f"image {name!r} gives {vector.size} features and {first!r} gives {vectors[first].size}: "
-                    f"under {method} every image needs the same channels"
-                )
-            vectors[name] = vector
-            progress.update()
-    if not order:
+    encoder = as_encoder(model, method=method, processor=processor)
+    if ranges is None and encoder.facts.per == "plate":
+        ranges = _measured(encoder, images, workers)
+    run = runner_of(encoder, backend, device=device, dtype=dtype)
+    with tqdm(total=len(images) if isinstance(images, Sized) else None, unit="image", disable=None) as bar:
+        found = extract_rows(
+            encoder,
+            _named(images, ids, tuple(channels or ())),
+            run=run,
+            batch_size=batch_size,
+            workers=workers,
+            ranges=ranges,
+            on_error=on_error,
+            advance=bar.update,
+        )
+    if not found.order:
         raise InputError("no images to extract features from")
-    kept = [name for name in order if name in vectors]
-    if not kept:
-        raise InputError(f"none of the {len(order)} images can be used")
-    made_by = describe(backbone, source, run, method=method, channels=channels)
-    return make_table(kept, np.stack([vectors[name] for name in kept]), made_by)
+    if not found.vectors:
+        name, error = next(iter(found.refused.items()))
+        raise InputError(f"none of the {len(found.order)} images can be used; {name!r}: {error}")
+    kept = [name for name in found.order if name in found.vectors]
+    values = np.stack([found.vectors[name] for name in kept])
+    stains = found.stains or ()
+    about = describe(encoder, run, stains=stains, ranges=ranges)
+    metadata = pd.DataFrame([dict(found.metadata[name]) for name in kept], index=range(len(kept)))
+    names = names_of(encoder, stains, values.shape[1])
+    return FeatureTable(np.array(kept, dtype=object), values, metadata, names, about)
+
+
+def as_encoder(
+    model: Model, *, method: str | None = None, processor: MicroscopyImageProcessor | None = None
+) -> Encoder:
+    """The encoder that something stands for: itself, a name, or a network with its processor.
+
+    Raises:
+        InputError: `method` or `processor` for what is an encoder already.
+    """
+    if isinstance(model, str):
+        return load_encoder(model, method=method)
+    if isinstance(model, Backbone):
+        return _of_network(model.name, model.model, processor or model.processor, method)
+    if isinstance(model, PreTrainedModel):
+        name = str(model.name_or_path or type(model).__name__.removesuffix("ForImageClassification"))
+        return _of_network(name, model, processor or MicroscopyImageProcessor.for_model(model), method)
+    if method is not None or processor is not None:
+        raise InputError("an encoder knows what it eats: pass method and processor where it is loaded")
+    return model
+
+
+def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImageProcessor, method: str | None) -> Encoder:
+    modes = {module: module.training for module in model.modules()}
+    try:
+        declared = getattr(model.config, "training_sources", None)
+        facts = facts_of(processor, method=method)
+        return make_encoder(name, facts, Pooled(model.base_model), training_sources=declared)
+    finally:
+        for module, mode in modes.items():  # the caller's network is left as it was
+            module.training = mode
+
+
+def runner_of(
+    encoder: Encoder,
+    backend: str | Runner = "torch",
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Runner:
+    """The runner of an encoder; see `runtimes.make_runner`."""
+    if isinstance(backend, Runner):
+        return backend
+    fixed = encoder.facts.size is not None
+    return make_runner(encoder.network, backend, device=device, dtype=dtype, fixed_size=fixed)
 
 
 def describe(
-    backbone: Backbone,
-    processor: MicroscopyImageProcessor,
+    encoder: Encoder,
     run: Runner,
     *,
-    method: str,
-    channels: Sequence[str] | None = None,
+    stains: Sequence[str],
+    ranges: Mapping[str, PlateRanges] | None = None,
 ) -> dict[str, Any]:
-    """What made a feature table, as its metadata says it."""
-    settings = processor.record() | {"method": method}
-    return {
-        "model": backbone.name,
-        "model_fingerprint": fingerprint(backbone.model),
-        "processor": settings,
-        "processor_fingerprint": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16],
-        "method": method,
-        "channels": list(channels or []),
+    """What made a feature table, as its `about` says it: plain JSON values."""
+    facts = json.loads(json.dumps(asdict(encoder.facts), default=str))
+    about = {
+        "model": encoder.name,
+        "model_fingerprint": encoder.fingerprint,
+        "facts": facts,
+        "normalize": _scope(encoder),
+        "stains": list(stains),
         "backend": run.name,
         "dtype": str(run.dtype).removeprefix("torch."),
     }
+    if ranges:
+        about["ranges"] = {
+            plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
+        }
+    return about
 
 
-def _as_backbone(model: PreTrainedModel | Backbone | str) -> Backbone:
-    if isinstance(model, Backbone):
-        return model
-    if isinstance(model, PreTrainedModel):
-        name = str(model.name_or_path or type(model).__name__)
-        return Backbone(name, model, MicroscopyImageProcessor.for_model(model))
-    return load_backbone(model)
+def _scope(encoder: Encoder) -> str:
+    """What the pixel values that become 0 and 1 are taken from: `image`, `plate` or `none` (the dtype)."""
+    if encoder.facts.scale not in ("percentile", "minmax", "zscore"):
+        return "none"
+    return "plate" if encoder.facts.per == "plate" else "image"
 
 
-def _paired(images: Iterable[Any], ids: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Ids with their images; refuses ids that repeat and lists of different length."""
+def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, ...]:
+    """Names of the features: a block per stain where each channel has its own, else one block `all`."""
+    dim = encoder.facts.dim
+    count = width // dim if dim and width % dim == 0 else 1
+    if count == len(stains):
+        blocks: Sequence[str] = stains
+    elif count == 1:
+        blocks = ("all",)
+    else:
+        blocks = [str(place) for place in range(count)]
+    return feature_names(blocks, width, model=encoder.name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image on its way: how it is read, and what is known of it."""
+
+    id: str
+    read: Callable[[], Any]
+    stains: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    plate: str = ""
+
+    @classmethod
+    def of(cls, image: Image) -> "Source":
+        """Of an `images.Image`."""
+        return cls(image.id, image.read, image.channels, image.metadata, plate_of(image))
+
+
+@dataclass
+class Rows:
+    """What an extraction found: every id is in `vectors` or in `refused`."""
+
+    order: list[str] = field(default_factory=list)
+    vectors: dict[str, Vector] = field(default_factory=dict)
+    metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: dict[str, InputError] = field(default_factory=dict)
+    stains: tuple[str, ...] | None = None
+
+
+def extract_rows(
+    encoder: Encoder,
+    sources: Iterable[Source],
+    *,
+    run: Runner,
+    batch_size: int,
+    workers: int,
+    ranges: Mapping[str, PlateRanges] | None = None,
+    on_error: Refuse | None = None,
+    stains: tuple[str, ...] | None = None,
+    advance: Callable[[int], Any] = lambda images: None,
+) -> Rows:
+    """The vectors of images, with what is known of them and what was refused.
+
+    Args:
+        encoder: the network and what it eats.
+        sources: images, read when their turn comes.
+        run: its runner.
+        batch_size: most units per run.
+        workers: threads that read ahead.
+        ranges: of every plate, for normalisation over plates.
+        on_error: told what is refused; None: the first refusal is raised.
+        stains: those of every image; by default those of the first usable one.
+        advance: told how many images more are done, for a progress bar.
+    """
+    rows = Rows(stains=stains)
+
+    def refuse(name: str, error: InputError) -> None:
+        if on_error is None:
+            raise InputError(f"image {name!r}: {error}") from error
+        rows.refused[name] = error
+        on_error(name, error)
+        advance(1)
+
+    def prepare(source: Source) -> tuple[tuple[str, ...], list[Unit]]:
+        planes = as_planes(source.read())
+        names = source.stains or tuple(str(number) for number in range(len(planes)))
+        own = _ranges_of(source, ranges)
+        return names, encoder.units(planes, stains=source.stains, ranges=own)
+
+    def recorded() -> Iterator[tuple[str, Source]]:
+        for source in sources:
+            rows.order.append(source.id)
+            rows.metadata[source.id] = source.metadata
+            yield source.id, source
+
+    def units() -> Iterator[tuple[str, list[Unit] | InputError]]:
+        for name, prepared in read_ahead(recorded(), prepare, workers):
+            if isinstance(prepared, InputError):
+                yield name, prepared
+                continue
+            own, made = prepared
+            if rows.stains is None:
+                rows.stains = own
+            if own != rows.stains:
+                yield (
+                    name,
+                    InputError(
+                        f"its channels are {', '.join(own)} and those of the others {', '.join(rows.stains)}: "
+                        "every image needs the same channels in the same order"
+                    ),
+                )
+                continue
+            yield name, made
+
+    batches = Batches(run, encoder.join, batch_size=batch_size, refuse=refuse)
+    for name, vector in batches.vectors(units()):
+        rows.vectors[name] = vector
+        advance(1)
+    return rows
+
+
+def as_planes(image: Any) -> list[npt.NDArray[Any]]:
+    """The channels of whatever a caller calls an image."""
+    if isinstance(image, Image):
+        return image.read()
+    return list(as_channels(image))
+
+
+def _ranges_of(source: Source, ranges: Mapping[str, PlateRanges] | None) -> dict[str, tuple[float, float]] | None:
+    if ranges is None:
+        return None
+    if source.plate not in ranges:
+        raise InputError(f"plate {source.plate!r} has no pixel ranges: none of the fields looked at can be read")
+    return ranges[source.plate].ranges
+
+
+def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, ...]) -> Iterator[Source]:
+    """Sources with their ids; refuses ids that repeat and lists of different length."""
     seen: set[str] = set()
-    end = object()
-    for name, image in zip_longest(ids, images, fillvalue=end):
-        if name is end or image is end:
-            raise InputError(
-                f"{len(seen)} pairs, then {'images' if name is end else 'ids'} are left over: one id per image"
-            )
+    for name, image in _own_ids(images) if ids is None else _paired(images, ids):
         if name is None or str(name) == "":
             raise InputError(f"image {len(seen)} has no id")
         if str(name) in seen:
             raise InputError(f"id {name!r} occurs twice: ids must be unique")
         seen.add(str(name))
-        yield str(name), image
+        if isinstance(image, Image):
+            yield Source(str(name), image.read, image.channels, image.metadata, plate_of(image))
+        else:
+            yield Source(str(name), _reader(image), stains)
 
 
-def _recorded(pairs: Iterable[tuple[str, Any]], order: list[str]) -> Iterator[tuple[str, Any]]:
-    for name, image in pairs:
-        order.append(name)
+def _reader(image: Any) -> Callable[[], Any]:
+    return image if callable(image) else lambda: image
+
+
+def _own_ids(images: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    for image in images:
+        if not isinstance(image, Image):
+            raise InputError(f"an image of type {type(image).__name__} has no id: pass ids=")
+        yield image.id, image
+
+
+def _paired(images: Iterable[Any], ids: Iterable[str]) -> Iterator[tuple[Any, Any]]:
+    end = object()
+    for number, (name, image) in enumerate(zip_longest(ids, images, fillvalue=end)):
+        if name is end or image is end:
+            raise InputError(
+                f"{number} pairs, then {'images' if name is end else 'ids'} are left over: one id per image"
+            )
         yield name, image
 
 
-def _prepared(
-    pairs: Iterable[tuple[str, Any]],
-    planes_of: Callable[[Any], list[Plane]],
-    workers: int,
-    on_error: Refuse | None,
-) -> Iterator[tuple[str, list[Plane]]]:
-    """Planes of each image, read and normalised ahead by threads; what fails is reported under its id."""
-
-    def prepare(pair: tuple[str, Any]) -> tuple[str, list[Plane] | InputError]:
-        name, image = pair
-        try:
-            return name, planes_of(image() if callable(image) else image)
-        except InputError as error:
-            return name, error
-
-    for name, planes in _ahead(prepare, pairs, workers) if workers else map(prepare, pairs):
-        if isinstance(planes, InputError):
-            _refuse(name, planes, on_error)
-        else:
-            yield name, planes
-
-
-def _refuse(name: str, error: InputError, on_error: Refuse | None) -> None:
-    if on_error is None:
-        raise InputError(f"image {name!r}: {error}") from error
-    on_error(name, error)
-
-
-def _ahead(work: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
-    """`map` in threads that are never more than four items per thread ahead of the reader."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _by_size(
-    prepared: Iterable[tuple[str, list[Plane]]],
-    run: Runner,
-    processor: MicroscopyImageProcessor,
-    batch_size: int,
-    on_error: Refuse | None,
-) -> Iterator[tuple[str, Vector]]:
-    """Run planes of equal size together; yield an image when its last plane is done."""
-    waiting: dict[tuple[int, ...], list[tuple[str, int, Plane]]] = {}
-    parts: dict[str, dict[int, Vector]] = {}
-    wanted: dict[str, int] = {}
-    most = _CPU_BATCH_PIXELS if run.device.type == "cpu" else _GPU_BATCH_PIXELS
-
-    def flush(size: tuple[int, ...]) -> Iterator[tuple[str, Vector]]:
-        batch, waiting[size] = waiting[size][: limit(size)], waiting[size][limit(size) :]
-        if not waiting[size]:
-            del waiting[size]
-        planes = torch.from_numpy(np.stack([plane for _, _, plane in batch])).to(run.device)  # (N, H, W)
-        try:
-            features = run(processor.to_pixel_values(planes)).numpy()  # (N, D)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # smaller than the network's windows, for example
-            unfit = InputError(
-                f"the network cannot take {size[0]} x {size[1]} pixels: resize it, or leave it out ({error})"
-            )
-            for name in dict.fromkeys(name for name, _, _ in batch):
-                if wanted.pop(name, None) is not None:
-                    _refuse(name, unfit, on_error)
-            return
-        for (name, place, _), vector in zip(batch, features, strict=True):
-            if name not in wanted:  # refused with another of its planes
-                continue
-            parts[name][place] = vector
-            if len(parts[name]) == wanted[name]:
-                own = parts.pop(name)
-                yield name, np.concatenate([own[place] for place in range(wanted.pop(name))])
-
-    def limit(size: tuple[int, ...]) -> int:
-        return max(1, min(batch_size, most // (size[0] * size[1])))
-
-    def pixels(size: tuple[int, ...]) -> int:
-        return len(waiting[size]) * size[0] * size[1]
-
-    for name, planes in prepared:
-        size = planes[0].shape
-        wanted[name], parts[name] = len(planes), {}
-        waiting.setdefault(size, []).extend((name, place, plane) for place, plane in enumerate(planes))
-        while len(waiting.get(size, ())) >= limit(size):
-            yield from flush(size)
-        while sum(map(pixels, waiting)) > _WAITING_PIXELS:
-            yield from flush(max(waiting, key=pixels))
-    while waiting:
-        yield from flush(next(iter(waiting)))
+def _measured(encoder: Encoder, images: Iterable[Any], workers: int) -> dict[str, PlateRanges]:
+    if not isinstance(images, Sequence) or not all(isinstance(image, Image) for image in images):
+        raise InputError("normalisation over a plate looks at its images first: pass a list of images.Image")
+    return measure_plates(images, low=encoder.facts.low, high=encoder.facts.high, workers=workers)

@@ -9,9 +9,11 @@ import numpy.typing as npt
 import PIL.Image
 import torch
 
+from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import as_matrix, extract_features
-from cytoimagenet_hf.features.runtimes import BACKENDS, Runner, make_runner
+from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.features.extract import as_encoder, runner_of
+from cytoimagenet_hf.features.runtimes import BACKENDS, Runner
 from cytoimagenet_hf.models import MicroscopyImageProcessor, reestimate_batch_norm
 from cytoimagenet_hf.models.backbones import Backbone, load_backbone
 
@@ -36,12 +38,13 @@ def run(
         ).pixel_values
         reestimate_batch_norm(backbone.model, [pixels])
     backbone.model.eval().to(device)
-    runners, exported = _runners(backbone, device)
+    encoder = as_encoder(backbone, method="concat-raw")
+    runners, exported = _runners(encoder, device)
     table, notes = [], []
     reached: dict[str, float] = {}
     for side, count in ((64, images_64), (224, images_224)):
         images = _cells(side, count)
-        ways = _ways(backbone, images, runners, device)
+        ways = _ways(backbone, encoder, images, runners, device)
         seconds, features = _timed(ways, repeat)
         loop_name, few = "transformers, one image at a time", max(8, count // 4)
         loop_rate = few / seconds[loop_name]
@@ -85,21 +88,26 @@ def _cells(side: int, count: int) -> npt.NDArray[np.uint8]:
     return images
 
 
-def _runners(backbone: Backbone, device: str) -> tuple[dict[str, Runner], dict[str, float]]:
+def _runners(encoder: Encoder, device: str) -> tuple[dict[str, Runner], dict[str, float]]:
     runners, exported = {}, {}
     for name in BACKENDS:
-        started = time.perf_counter()
         try:
-            runners[name] = make_runner(backbone.model, name, device=device if name == "torch" else None)
+            runners[name] = runner_of(encoder, name, device=device if name == "torch" else None)
         except InputError:
             continue  # not installed
+        started = time.perf_counter()
+        runners[name](torch.zeros(2, 1, 64, 64))  # the first batch exports
         if name != "torch":
             exported[name] = time.perf_counter() - started
     return runners, exported
 
 
 def _ways(
-    backbone: Backbone, images: npt.NDArray[np.uint8], runners: dict[str, Runner], device: str
+    backbone: Backbone,
+    encoder: Encoder,
+    images: npt.NDArray[np.uint8],
+    runners: dict[str, Runner],
+    device: str,
 ) -> dict[str, Callable[[], Matrix]]:
     ids = [f"image-{number:05d}" for number in range(len(images))]
     few = max(8, len(images) // 4)
@@ -123,12 +131,10 @@ def _ways(
         return np.concatenate(rows)
 
     def ours(runner: Runner) -> Callable[[], Matrix]:
-        return lambda: as_matrix(
-            extract_features(backbone, list(images), ids=ids, method="concat-raw", backend=runner)
-        )
+        return lambda: np.asarray(extract_features(encoder, list(images), ids=ids, backend=runner).values)
 
     def alone(runner: Runner) -> Callable[[], Matrix]:
-        ready = backbone.processor.to_pixel_values(torch.from_numpy(images).float()).to(runner.device)
+        ready = (torch.from_numpy(images).float()[:, None] / 255).to(runner.device)  # (N, 1, H, W)
         return lambda: np.concatenate([runner(batch).numpy() for batch in ready.split(64)])
 
     ways: dict[str, Callable[[], Matrix]] = {

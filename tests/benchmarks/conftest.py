@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, FeatureTable
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
+from cytoimagenet_hf.features import make_table
 from cytoimagenet_hf.simulate import simulate_benchmarks
 
 
@@ -19,13 +20,15 @@ def simulated(tmp_path_factory):
 def class_features(simulated):
     """Make features for a simulated set: (task, noise, seed) → table in which each class has its own direction."""
 
-    def make(task, *, noise=0.3, seed=0, name="made", width=12):
+    def make(task, *, noise=0.3, seed=0, width=12):
         # Items of both recipes: one takes DMSO, the other DEAD and GHOST.
         loaded = [item for recipe in RECIPES.values() for item in BENCHMARKS[task].load(simulated / task, recipe)]
         items = sorted({item.id: item for item in loaded}.values(), key=lambda item: item.id)
         rng = np.random.default_rng(seed)
-        centres = {label: rng.normal(size=width) for label in sorted({item.label for item in items})}
-        values = np.array([centres[item.label] for item in items]) + noise * rng.normal(size=(len(items), width))
-        return FeatureTable(name, np.array([item.id for item in items], dtype=object), values.astype(np.float32))
+        centres = {label: rng.normal(size=width) for label in sorted({item.metadata["label"] for item in items})}
+        values = np.array([centres[item.metadata["label"]] for item in items]) + noise * rng.normal(
+            size=(len(items), width)
+        )
+        return make_table([item.id for item in items], values.astype(np.float32))
 
     return make

@@ -44,4 +44,4 @@ def test_every_baseline_of_a_simulated_set_has_a_row_per_image(simulated):
     assert widths["raw histogram"] == widths["intensity histogram"] == (len(items), 64)
     assert widths["LoG texture"] == (len(items), 16)
     again = pixel_baselines(items[::-1], seed=0)["raw intensities"]
-    assert np.allclose(again.rows([item.id for item in items]), tables["raw intensities"].values)
+    assert np.allclose(again.rows([item.id for item in items]).values, tables["raw intensities"].values)

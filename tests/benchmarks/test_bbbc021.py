@@ -1,12 +1,15 @@
 """BBBC021: its tables, its files, ready profiles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, FeatureTable, load_recipe, read_feature_table
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.bbbc021 import BBBC021
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import read_features
 
 PUBLISHED, CORRECTED = RECIPES["published"], RECIPES["corrected"]
 
@@ -44,8 +47,12 @@ def test_concentrations_are_joined_as_numbers_and_controls_follow_the_recipe(roo
     assert (len(published), len(corrected)) == (8, 12)
     first = published[0]
     assert first.id == "Week1_1/Week1_1_0_w1"
-    assert [path.name for path in first.channels] == ["Week1_1_0_w1.tif", "Week1_1_0_w2.tif", "Week1_1_0_w4.tif"]
-    assert (first.label, first.groups["treatment"], first.groups["batch"]) == ("x", "a at 0.3", "Week1")
+    assert [plane.path.name for (plane,) in first.planes] == [
+        "Week1_1_0_w1.tif",
+        "Week1_1_0_w2.tif",
+        "Week1_1_0_w4.tif",
+    ]
+    assert [first.metadata[name] for name in ("label", "treatment", "batch")] == ["x", "a at 0.3", "Week1"]
 
 
 def test_missing_files_say_what_and_where_to_get_it(root):
@@ -82,7 +89,7 @@ def profiles(root, tmp_path, values, keep=slice(None)):
     for number, column in enumerate(np.array(values, float).T):
         table[f"Cells_F{number}"] = column
     table.iloc[keep].to_csv(tmp_path / "profiles.csv", index=False)
-    return read_feature_table(tmp_path / "profiles.csv")
+    return read_features(tmp_path / "profiles.csv")
 
 
 def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_plate(root, tmp_path):
@@ -95,7 +102,7 @@ def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_p
     shares = {}
     for scaler in ("none", "all", "controls"):
         recipe = load_recipe("corrected", scaler=scaler)
-        items = BBBC021.profile_items(root, recipe, table.metadata)
+        items = BBBC021.profile_items(root, recipe, table)
         (score,) = BBBC021.score(table, items, recipe, 0)
         assert score.details["treatments"] == 4
         assert score.details["compounds"] == 4
@@ -108,9 +115,9 @@ def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_p
 def test_profiles_with_unknown_wells_or_columns_are_refused(root, tmp_path):
     table = profiles(root, tmp_path, np.ones((14, 1)))
     with pytest.raises(InputError, match=r"14 profile rows.*'Week1_1', well 'Z99'"):
-        BBBC021.profile_items(root, PUBLISHED, table.metadata.assign(well="Z99"))
+        BBBC021.profile_items(root, PUBLISHED, replace(table, metadata=table.metadata.assign(well="Z99")))
     with pytest.raises(InputError, match="plate and well"):
-        BBBC021.profile_items(root, PUBLISHED, table.metadata.drop(columns="well"))
+        BBBC021.profile_items(root, PUBLISHED, replace(table, metadata=table.metadata.drop(columns="well")))
 
 
 def test_simulated_set_scores_perfectly_on_features_of_the_class(simulated, class_features):
@@ -120,8 +127,8 @@ def test_simulated_set_scores_perfectly_on_features_of_the_class(simulated, clas
     (score,) = BENCHMARKS["bbbc021"].score(table, items, recipe, 0)
     assert score.correct.all()
     assert score.cluster_name == "compound"
-    with pytest.raises(InputError, match="has no features for"):
-        BENCHMARKS["bbbc021"].score(FeatureTable("half", table.ids[:3], table.values[:3]), items, recipe, 0)
+    with pytest.raises(InputError, match="no features for"):
+        BENCHMARKS["bbbc021"].score(table.take(np.arange(3)), items, recipe, 0)
 
 
 @pytest.mark.real
@@ -134,9 +141,9 @@ def test_the_real_tables_give_103_treatments_of_38_compounds_in_12_mechanisms(re
     values = np.random.default_rng(0).normal(size=(len(wells), 6))
     frame = wells.assign(**{f"Cells_{n}": values[:, n] for n in range(6)})
     frame.to_csv(tmp_path / "wells.csv", index=False)
-    table = read_feature_table(tmp_path / "wells.csv")
+    table = read_features(tmp_path / "wells.csv")
     recipe = load_recipe("corrected", scaler=scaler)
-    items = BBBC021.profile_items(root, recipe, table.metadata)
+    items = BBBC021.profile_items(root, recipe, table)
     (score,) = BBBC021.score(table, items, recipe, 0)
     details = score.details
     assert (details["treatments"], details["compounds"], details["classes"]) == (103, 38, 12)

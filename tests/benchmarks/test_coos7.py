@@ -4,9 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks import RECIPES, FeatureTable
+from cytoimagenet_hf.benchmarks import RECIPES
 from cytoimagenet_hf.benchmarks.coos7 import COOS7
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import make_table
 
 RECIPE = RECIPES["corrected"]
 
@@ -33,7 +34,7 @@ def test_folders_give_one_score_per_test_set(simulated, class_features):
 
 def test_hdf5_planes_are_read_one_by_one(hdf5_root):
     items = COOS7.load(hdf5_root, RECIPE)
-    assert {item.groups["split"] for item in items} == {"train", "test1", "test3"}
+    assert {item.metadata["split"] for item in items} == {"train", "test1", "test3"}
     assert items[3].id == "train/000003"
     with h5py.File(hdf5_root / "COOS7_v1.0_training.hdf5") as file:
         protein, nucleus = items[3].read()
@@ -63,6 +64,6 @@ def test_one_class_is_no_task(hdf5_root):
         with h5py.File(name, "a") as file:
             file["labels"][...] = 0
     items = COOS7.load(hdf5_root, RECIPE)
-    table = FeatureTable("f", np.array([item.id for item in items], dtype=object), np.ones((len(items), 2)))
+    table = make_table([item.id for item in items], np.ones((len(items), 2)))
     with pytest.raises(InputError, match="only one class"):
         COOS7.score(table, items, RECIPE, 0)

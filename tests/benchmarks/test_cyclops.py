@@ -38,7 +38,7 @@ def test_simulated_set_under_both_recipes(simulated, class_features):
     found = {}
     for name, recipe in RECIPES.items():
         items = CYCLOPS.load(simulated / "cyclops", recipe)
-        found[name] = Counter((item.groups["folder"], item.label) for item in items)
+        found[name] = Counter((item.metadata["folder"], item.metadata["label"]) for item in items)
     assert any(folder == "DEAD" for folder, _ in found["published"])
     assert not any(folder in ("DEAD", "GHOST") for folder, _ in found["corrected"])
     assert any(folder != label for folder, label in found["published"] if folder != "SPINDLEPOLE")
@@ -59,6 +59,6 @@ def test_a_folder_between_is_found_and_problems_are_named(tmp_path):
     for channel in ("gfp", "rfp"):
         (folder / f"ER_7_{channel}.tif").touch()
     (item,) = CYCLOPS.load(tmp_path, RECIPES["corrected"])
-    assert (item.id, item.label) == ("ER/ER_7", "ER")
+    assert (item.id, item.metadata["label"]) == ("ER/ER_7", "ER")
     with pytest.raises(InputError, match="is no folder"):
         CYCLOPS.load(tmp_path / "absent", RECIPES["corrected"])

@@ -10,10 +10,11 @@ import tifffile
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
-from cytoimagenet_hf.benchmarks import RECIPES, FeatureTable
+from cytoimagenet_hf.benchmarks import RECIPES
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import make_table
 
 RECIPE = RECIPES["corrected"]
 
@@ -30,16 +31,14 @@ def root(tmp_path):
 
 
 def features_of(items, value):
-    return FeatureTable(
-        "f", np.array([item.id for item in items], dtype=object), np.array([value(item) for item in items], float)
-    )
+    return make_table([item.id for item in items], np.array([value(item) for item in items], float))
 
 
 def test_channels_are_paired_by_suffix_in_the_order_given(root):
     items = configured(channels=("dna", "actin"), k=3).load(root, RECIPE)
     assert len(items) == 8
     assert items[0].id == "alive/cell_0"
-    assert [file.name for file in items[0].channels] == ["cell_0_dna.tif", "cell_0_actin.tif"]
+    assert [plane.path.name for (plane,) in items[0].planes] == ["cell_0_dna.tif", "cell_0_actin.tif"]
     plain = configured(k=3).load(root, RECIPE)
     assert len(plain) == 16
 
@@ -50,7 +49,9 @@ def test_groups_of_metadata_csv_are_left_out_together(root):
     task = configured(channels=("dna", "actin"), group="plate", k=1)
     items = task.load(root, RECIPE)
     # The nearest of an image is always one of its own plate; outside it, the nearest is of its class.
-    table = features_of(items, lambda item: [float(item.label == "dead") + 0.1 * (item.groups["group"] == "q")])
+    table = features_of(
+        items, lambda item: [float(item.metadata["label"] == "dead") + 0.1 * (item.metadata["group"] == "q")]
+    )
     (score,) = task.score(table, items, RECIPE, 0)
     assert score.correct.all()
     assert set(score.clusters) == {"p", "q"}
@@ -109,7 +110,7 @@ def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
     Dataset.from_dict(rows, features=columns).to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
     task = configured(group="donor", k=3)
     items = task.load(tmp_path / "set", RECIPE)
-    assert [(item.id, item.label, item.groups["group"]) for item in items[:2]] == [
+    assert [(item.id, item.metadata["label"], item.metadata["group"]) for item in items[:2]] == [
         ("i0", "no", "a"),
         ("i1", "yes", "a"),
     ]
@@ -129,7 +130,7 @@ def test_real_cells_are_told_apart_by_pixels_alone(real_root, tmp_path):
             target.write_bytes(archive.read(name))
     task = configured()
     items = task.load(tmp_path, RECIPE)
-    counts = Counter(item.label for item in items)
+    counts = Counter(item.metadata["label"] for item in items)
     assert len(counts) == 2
     assert [plane.shape for plane in items[0].read()] == [(68, 68)] * 3
     for table in pixel_baselines(items, seed=0).values():

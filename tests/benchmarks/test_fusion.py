@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks import RECIPES, FeatureTable
-from cytoimagenet_hf.benchmarks.base import Item
+from cytoimagenet_hf.benchmarks import RECIPES
+from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.fusion import fuse, random_features, shuffle_within_class
 from cytoimagenet_hf.benchmarks.protocols import predict_leave_one_out
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import make_table
 
 CLASSES, PER_CLASS = 6, 120
 
@@ -18,28 +19,28 @@ def cells():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(CLASSES), PER_CLASS)
     own = 1.6 * rng.normal(size=(len(codes), 8)) + rng.normal(size=(CLASSES, 8))[codes]
-    items = [Item(f"cell-{number:04d}", (), f"class-{code}") for number, code in enumerate(codes)]
+    items = [labelled(f"cell-{number:04d}", (), f"class-{code}") for number, code in enumerate(codes)]
     ids = np.array([item.id for item in items], dtype=object)
     views = [own @ rng.normal(size=(8, 24)) + 0.8 * rng.normal(size=(len(codes), 24)) for _ in range(2)]
     order = rng.permutation(len(ids))  # the second model's table lists its rows otherwise
-    return items, FeatureTable("A", ids, views[0]), FeatureTable("B", ids[order], views[1][order])
+    return items, make_table(ids, views[0]), make_table(ids[order], views[1][order])
 
 
 def accuracy(table, items):
     ids = np.array([item.id for item in items], dtype=object)
-    labels = np.array([item.label for item in items], dtype=object)
-    predicted = predict_leave_one_out(table.rows(ids), labels, ids, recipe=RECIPES["corrected"], seed=0)
+    labels = np.array([item.metadata["label"] for item in items], dtype=object)
+    predicted = predict_leave_one_out(table.rows(ids).values, labels, ids, recipe=RECIPES["corrected"], seed=0)
     return (predicted == labels).mean(), predicted
 
 
 def test_misaligned_fusion_inflates_accuracy_and_the_controls_catch_it(cells):
     items, a, b = cells
     alone, votes = accuracy(a, items)
-    doubled, doubled_votes = accuracy(fuse(a, a, name="A + A"), items)
-    aligned, _ = accuracy(fuse(a, b, name="A + B"), items)
+    doubled, doubled_votes = accuracy(fuse(a, a, ids=a.ids), items)
+    aligned, _ = accuracy(fuse(a, b, ids=a.ids), items)
     noise = random_features(a.ids, 24, seed=0)
-    with_noise, _ = accuracy(fuse(a, noise, name="A + noise"), items)
-    leaked, _ = accuracy(fuse(a, shuffle_within_class(b, items, seed=1), name="A + B shuffled"), items)
+    with_noise, _ = accuracy(fuse(a, noise, ids=a.ids), items)
+    leaked, _ = accuracy(fuse(a, shuffle_within_class(b, items, seed=1), ids=a.ids), items)
     assert (doubled, doubled_votes.tolist()) == (alone, votes.tolist())
     assert with_noise < alone
     # The same features, joined to the wrong cell of the right class, look better than joined to their own.
@@ -49,11 +50,11 @@ def test_misaligned_fusion_inflates_accuracy_and_the_controls_catch_it(cells):
 
 def test_shuffle_exchanges_rows_within_class_and_split_only():
     items = [
-        Item(name, (), name[0], {"split": split})
+        labelled(name, (), name[0], facts={"split": split})
         for name, split in [("x1", "train"), ("x2", "train"), ("x3", "test"), ("y1", "train"), ("y2", "train")]
     ]
     ids = np.array([item.id for item in items], dtype=object)
-    table = FeatureTable("t", ids, np.arange(5.0)[:, None])
+    table = make_table(ids, np.arange(5.0)[:, None])
     seen = {tuple(shuffle_within_class(table, items, seed=seed).values[:, 0]) for seed in range(30)}
     for row in seen:
         assert sorted(row[:2]) == [0, 1]
@@ -61,14 +62,11 @@ def test_shuffle_exchanges_rows_within_class_and_split_only():
         assert sorted(row[3:]) == [3, 4]
     assert len(seen) == 4
     assert shuffle_within_class(table, items, seed=1).values.tolist() == (
-        shuffle_within_class(table, items[::-1], seed=1).rows(ids).tolist()
+        shuffle_within_class(table, items[::-1], seed=1).rows(ids).values.tolist()
     )
 
 
 def test_tables_of_different_items_are_not_fused():
-    one = FeatureTable("one", np.array(["a", "b"], dtype=object), np.ones((2, 1)))
-    more = FeatureTable("more", np.array(["a", "b", "c"], dtype=object), np.ones((3, 1)))
-    with pytest.raises(InputError, match=r"1 ids that one lacks.*'c'"):
-        fuse(one, more, name="x")
-    with pytest.raises(InputError, match="no features for 1"):
-        fuse(more, one, name="x")
+    one, more = make_table(["a", "b"], np.ones((2, 1))), make_table(["a", "b", "c"], np.ones((3, 1)))
+    with pytest.raises(InputError, match=r"no features for 1.*'c'"):
+        fuse(one, more, ids=more.ids)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, BenchmarkRecipe
 from cytoimagenet_hf.benchmarks.repairs import REPAIRS, repair_table, variants
 from cytoimagenet_hf.benchmarks.suite import Suite
-from cytoimagenet_hf.features.tables import make_table, write_features
+from cytoimagenet_hf.features import make_table, write_features
 
 
 def test_every_rule_that_differs_between_the_recipes_is_a_repair():
@@ -24,7 +24,7 @@ def test_each_repair_changes_its_own_task_alone(simulated, class_features, tmp_p
     for name, noise in (("a", 1.0), ("b", 1.2)):
         table = class_features("cyclops", noise=noise, seed=int(10 * noise))
         files.append(tmp_path / f"{name}.parquet")
-        write_features(make_table(table.ids.tolist(), table.values, {}), files[-1])
+        write_features(make_table(table.ids, table.values), files[-1])
     suite = Suite(tasks=((BENCHMARKS["cyclops"], simulated / "cyclops"),), features=tuple(files), fuse=True)
     found = repair_table(suite)
     rows = {row[0]: dict(zip(found.columns[1:], row[1:], strict=True)) for row in found.rows}

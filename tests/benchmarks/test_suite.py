@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
+from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
+from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
 from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.select import find_tasks
@@ -21,16 +23,18 @@ from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_l
 from cytoimagenet_hf.commands.benchmark import command
 from cytoimagenet_hf.contamination import MARKS, _entries, marks, overlaps, training_sources
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features.tables import make_table, write_features
+from cytoimagenet_hf.features import make_table, write_features
 from cytoimagenet_hf.results import from_json, read_results
+from tests.datasets import write_textures
+from tests.tiny_encoder import tiny_encoder
 
 
 @pytest.fixture
 def tables(class_features, tmp_path):
     """Two feature files that describe CYCLoPs' cells, one better than the other."""
     for name, noise in (("good", 0.5), ("poor", 4.0)):
-        table = class_features("cyclops", noise=noise, seed=len(name) + int(noise), name=name)
-        write_features(make_table(table.ids.tolist(), table.values, {}), tmp_path / f"{name}.parquet")
+        table = class_features("cyclops", noise=noise, seed=len(name) + int(noise))
+        write_features(make_table(table.ids, table.values), tmp_path / f"{name}.parquet")
     return tmp_path / "good.parquet", tmp_path / "poor.parquet"
 
 
@@ -127,51 +131,35 @@ def test_calls_without_sense_are_refused(simulated, tables):
         run_suite(Suite(tasks=task, features=(tables[0], tables[0])))
 
 
-def test_features_are_kept_resumed_and_keyed_by_what_they_depend_on(simulated, tmp_path, monkeypatch):
-    items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
-    calls = []
-
-    def extract(backbone, images, *, ids, method, batch_size):
-        calls.append(list(ids))
-        if len(calls) == 2 and fail:
-            raise KeyboardInterrupt
-        return make_table(ids, np.float32([[len(name)] for name in ids]), {})
-
-    class Processor:
-        def to_dict(self):
-            return {}
-
-    monkeypatch.setattr(extraction, "extract_features", extract)
-    monkeypatch.setattr(extraction, "PART", 2)
-    model = extraction.Model("m", "m", None, "weights-1")
-    options = {
-        "method": "concat-norm",
-        "items_fingerprint": extraction.fingerprint_items(items),
-        "cache": tmp_path,
-    }
-    fail = True
-    with pytest.raises(KeyboardInterrupt):
-        extraction.cached_features(model, items, **options)
-    fail = False
-    table = extraction.cached_features(model, items, **options)
-    assert [len(call) for call in calls] == [2, 2, 2, 1]  # the part that was there is not made again
-    assert table.ids.tolist() == [item.id for item in items]
-    extraction.cached_features(model, items, **options)
-    assert len(calls) == 4
-    extraction.cached_features(replace(model, fingerprint="weights-2"), items, **options)
-    assert len(calls) == 7
-    extraction.cached_features(model, items, **options | {"method": "merge-raw"})
-    assert len(calls) == 10
+def test_features_are_kept_and_keyed_by_network_and_pixels_not_by_labels(simulated, tmp_path):
+    images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
+    model = extraction.Model("m", "m", tiny_encoder())
+    table = extraction.features_of(model, images, cache=tmp_path)
+    assert table.ids.tolist() == [image.id for image in images]
+    relabelled = [replace(image, metadata={"label": "other"}) for image in images]
+    assert extraction.features_of(model, relabelled, cache=tmp_path).values.tolist() == table.values.tolist()
+    assert len(list(tmp_path.iterdir())) == 1
+    extraction.features_of(extraction.Model("m", "m", tiny_encoder(factor=2)), images, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_item_fingerprint_sees_changed_files(simulated, tmp_path):
-    items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:2]
-    before = extraction.fingerprint_items(items)
-    copy = tmp_path / items[0].channels[0].name
-    copy.write_bytes(items[0].channels[0].read_bytes() + b" ")
-    changed = [replace(items[0], channels=(copy, *items[0].channels[1:])), items[1]]
-    assert extraction.fingerprint_items(items) == before
-    assert extraction.fingerprint_items(changed) != before
+def test_datasets_of_equal_ids_and_other_pixels_share_no_features(tmp_path):
+    found = []
+    for name, seed in (("one", 0), ("two", 1)):
+        write_textures(tmp_path / name, per_class=2, side=16, seed=seed)
+        images = configured().load(tmp_path / name, RECIPES["corrected"])
+        model = extraction.Model("m", "m", tiny_encoder())
+        found.append(extraction.features_of(model, images, cache=tmp_path / "cache"))
+    assert found[0].ids.tolist() == found[1].ids.tolist()
+    assert not np.isclose(found[0].values, found[1].values).all(axis=1).any()
+
+
+def test_an_image_that_cannot_be_used_is_named(simulated, tmp_path):
+    images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:3]
+    (tmp_path / "damaged.tif").write_bytes(b"II*")
+    damaged = labelled("damaged", [tmp_path / "damaged.tif"] * 2, "x", channels=("protein", "cytosol"))
+    with pytest.raises(InputError, match=r"1 of 4 images cannot be used; image 'damaged'.*damaged\.tif"):
+        extraction.features_of(extraction.Model("m", "m", tiny_encoder()), [*images, damaged], cache=tmp_path / "c")
 
 
 def test_contamination_ledger_names_real_tasks_sources_and_kinds():

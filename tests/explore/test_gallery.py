@@ -4,7 +4,7 @@ import tifffile
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.explore.gallery import Gallery
-from cytoimagenet_hf.models import build_efficientnet
+from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 from tests.datasets import write_textures
 
 
@@ -15,12 +15,13 @@ def place(tmp_path_factory):
     write_textures(root / "cytoimagenet", per_class=12, side=48)
     network = build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.25)
     network.save_pretrained(root / "model")
+    MicroscopyImageProcessor().save_pretrained(root / "model")
     return root
 
 
 @pytest.fixture(scope="module")
 def gallery(place):
-    return Gallery(place / "cytoimagenet", model=str(place / "model"))
+    return Gallery(place / "cytoimagenet", model=str(place / "model"), cache=place / "cache")
 
 
 def test_filters_narrow_what_is_shown(gallery):

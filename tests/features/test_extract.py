@@ -1,6 +1,5 @@
 """Extraction against a plain loop over images; ids, laziness and what is refused."""
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import pytest
 import torch
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import as_matrix, extract_features, feature_names, metadata_of
+from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.features.extract import as_encoder, runner_of
 from cytoimagenet_hf.features.runtimes import BACKENDS, make_runner
 from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
 from cytoimagenet_hf.models.backbones import load_backbone
@@ -49,9 +49,9 @@ def one_by_one(net, method) -> np.ndarray:
 def test_every_method_agrees_with_one_image_at_a_time(net, method) -> None:
     table = extract_features(net, IMAGES, ids=IDS, method=method, batch_size=3)
     expected = one_by_one(net, method)
-    assert table["id"].to_pylist() == IDS
-    assert table.schema.field("features").type.list_size == (640 if method.startswith("concat") else 320)
-    np.testing.assert_allclose(as_matrix(table), expected, atol=TOLERANCE * np.abs(expected).max(), rtol=0)
+    assert table.ids.tolist() == IDS
+    assert table.values.shape[1] == (640 if method.startswith("concat") else 320)
+    np.testing.assert_allclose(table.values, expected, atol=TOLERANCE * np.abs(expected).max(), rtol=0)
     assert np.abs(expected).max() > 0.5
     assert net.training
 
@@ -59,23 +59,28 @@ def test_every_method_agrees_with_one_image_at_a_time(net, method) -> None:
 def test_channels_stand_in_order_and_give_names(net) -> None:
     both = extract_features(net, IMAGES, ids=IDS, channels=["dna", "actin"])
     second = extract_features(net, [image[1:] for image in IMAGES], ids=IDS)
-    np.testing.assert_allclose(as_matrix(both)[:, 320:], as_matrix(second), atol=TOLERANCE, rtol=0)
-    names = feature_names(both)
-    assert (names[0], names[319], names[320], names[-1]) == ("dna_0000", "dna_0319", "actin_0000", "actin_0319")
+    np.testing.assert_allclose(both.values[:, 320:], second.values, atol=TOLERANCE, rtol=0)
+    names = [name.replace("efficientnet", "net") for name in (both.names[0], both.names[319], both.names[320])]
+    assert names == ["Image_dna_net_0000", "Image_dna_net_0319", "Image_actin_net_0000"]
 
 
 def test_metadata_tells_model_processor_and_method(net) -> None:
-    made_by = metadata_of(extract_features(net, IMAGES[:1], ids=IDS[:1], method="merge-raw"))
+    made_by = extract_features(net, IMAGES[:1], ids=IDS[:1], method="merge-raw").about
     other = build_efficientnet(5, seed=1, width_coefficient=0.25, depth_coefficient=0.5)
-    their = metadata_of(extract_features(other, IMAGES[:1], ids=IDS[:1], method="merge-norm"))
-    assert made_by["method"] == "merge-raw"
-    assert made_by["processor"]["rescale_factor"] == 1 / 255
+    their = extract_features(other, IMAGES[:1], ids=IDS[:1], method="merge-raw").about
+    assert (made_by["facts"]["channels"], made_by["facts"]["scale"], made_by["normalize"]) == (
+        "merged",
+        "dtype",
+        "none",
+    )
+    assert made_by["facts"]["factor"] == pytest.approx(1)
     assert made_by["model_fingerprint"] != their["model_fingerprint"]
-    assert made_by["processor_fingerprint"] != their["processor_fingerprint"]
+    merged = extract_features(net, IMAGES[:1], ids=IDS[:1], method="merge-norm").about
+    assert (merged["normalize"], merged["model_fingerprint"] == made_by["model_fingerprint"]) == ("image", False)
 
 
 def test_images_are_read_lazily_and_few_wait(net, monkeypatch) -> None:
-    monkeypatch.setattr("cytoimagenet_hf.features.extract._WAITING_PIXELS", 4 * 32 * 32)
+    monkeypatch.setattr("cytoimagenet_hf.features.batches._WAITING_VALUES", 4 * 32 * 32)
     drawn, most_ahead, done = 0, 0, 0
 
     def images():
@@ -85,7 +90,7 @@ def test_images_are_read_lazily_and_few_wait(net, monkeypatch) -> None:
             most_ahead = max(most_ahead, drawn - done)
             yield [np.full((32, 32 + number % 5), number, np.uint8) + np.arange(32, dtype=np.uint8)[:, None]]
 
-    runner = make_runner(net)
+    runner = runner_of(as_encoder(net, method="concat-raw"))
 
     def counted(values):
         nonlocal done
@@ -95,14 +100,15 @@ def test_images_are_read_lazily_and_few_wait(net, monkeypatch) -> None:
     table = extract_features(
         net, images(), ids=map(str, range(30)), batch_size=8, backend=replace(runner, run=counted), method="concat-raw"
     )
-    assert table["id"].to_pylist() == [str(number) for number in range(30)]
+    assert table.ids.tolist() == [str(number) for number in range(30)]
     assert most_ahead <= 6
 
 
 def test_reading_ahead_in_threads_changes_nothing(net) -> None:
     plain = extract_features(net, IMAGES, ids=IDS)
     threaded = extract_features(net, [lambda image=image: image for image in IMAGES], ids=IDS, workers=3)
-    assert plain.equals(threaded, check_metadata=True)
+    assert (plain.ids.tolist(), plain.about) == (threaded.ids.tolist(), threaded.about)
+    assert plain.values.tolist() == threaded.values.tolist()
 
 
 def test_wrong_ids_are_refused(net) -> None:
@@ -139,7 +145,7 @@ def test_unusable_images_can_be_left_out(net) -> None:
     table = extract_features(
         net, images, ids=list("abcde"), on_error=lambda name, error: left_out.update({name: error})
     )
-    assert table["id"].to_pylist() == ["a", "d"]
+    assert table.ids.tolist() == ["a", "d"]
     assert sorted(left_out) == ["b", "c", "e"]
     assert "absent.tif" in str(left_out["c"])
 
@@ -160,11 +166,11 @@ TWO_BLOCKS = {  # exporting is slow; two blocks have every kind of layer
 def test_exported_runtimes_agree_with_torch_at_every_size(backend) -> None:
     pytest.importorskip(backend)
     model = with_statistics(build_efficientnet(0, seed=0, **TWO_BLOCKS))
-    ours = as_matrix(extract_features(model, IMAGES, ids=IDS))
+    ours = extract_features(model, IMAGES, ids=IDS).values
     theirs = extract_features(model, IMAGES, ids=IDS, backend=backend, batch_size=4)
-    assert metadata_of(theirs)["backend"] == backend
+    assert theirs.about["backend"] == backend
     assert np.abs(ours).max() > 0.2
-    np.testing.assert_allclose(as_matrix(theirs), ours, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(theirs.values, ours, atol=1e-5, rtol=0)
 
 
 def test_fastest_runtime_agrees_on_the_keras_weights() -> None:
@@ -173,8 +179,8 @@ def test_fastest_runtime_agrees_on_the_keras_weights() -> None:
     if not weights.is_file():
         pytest.skip("needs the Keras weights in ../shared/oracles, which are not part of the project")
     backbone = load_backbone(weights)
-    ours = as_matrix(extract_features(backbone, IMAGES, ids=IDS))
-    theirs = as_matrix(extract_features(backbone, IMAGES, ids=IDS, backend="openvino"))
+    ours = extract_features(backbone, IMAGES, ids=IDS).values
+    theirs = extract_features(backbone, IMAGES, ids=IDS, backend="openvino").values
     np.testing.assert_allclose(theirs, ours, atol=1e-5, rtol=0)
 
 
@@ -192,8 +198,8 @@ def test_backbones_by_name(net, tmp_path) -> None:
     MicroscopyImageProcessor(image_mean=[0.1] * 3).save_pretrained(tmp_path / "net")
     loaded = load_backbone(tmp_path / "net")
     assert loaded.processor.image_mean == (0.1, 0.1, 0.1)
-    same = metadata_of(extract_features(str(tmp_path / "net"), IMAGES[:1], ids=["a"]))
-    ours = metadata_of(extract_features(net, IMAGES[:1], ids=["a"]))
+    same = extract_features(str(tmp_path / "net"), IMAGES[:1], ids=["a"]).about
+    ours = extract_features(net, IMAGES[:1], ids=["a"], processor=loaded.processor).about
     assert same["model_fingerprint"] == ours["model_fingerprint"]  # with and without the head
     scaled = load_backbone(tmp_path / "net", scaling="keras-2.8")
     assert scaled.name.endswith("net (keras-2.8 scaling)")
@@ -217,6 +223,4 @@ def test_nothing_is_joined_by_position(net) -> None:
     order = [3, 1, 5, 0, 4, 2]
     plain = extract_features(net, IMAGES, ids=IDS, batch_size=2)
     shuffled = extract_features(net, [IMAGES[row] for row in order], ids=[IDS[row] for row in order], batch_size=5)
-    mine = dict(zip(shuffled["id"].to_pylist(), as_matrix(shuffled), strict=True))
-    for name, row in itertools.zip_longest(plain["id"].to_pylist(), as_matrix(plain)):
-        np.testing.assert_allclose(mine[name], row, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(shuffled.rows(IDS).values, plain.values, atol=TOLERANCE, rtol=0)

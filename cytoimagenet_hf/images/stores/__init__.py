@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from . import czi, dataset, file, lif, nd2, zarr
+from . import array, czi, dataset, file, lif, nd2, zarr
 
 Place = tuple[int | str, ...]
 """Where a plane lies in its container; what the numbers mean is the store's affair."""
@@ -33,5 +33,7 @@ STORES: dict[str, Store] = {
     "nd2": Store(nd2.read, nd2.stamp),
     "lif": Store(lif.read, lif.stamp),
     "dataset": Store(dataset.read, dataset.stamp),
+    "hdf5": Store(array.read_hdf5, array.stamp),
+    "npy": Store(array.read_npy, array.stamp),
 }
 """Kind of a `PlaneRef` → how it is read."""

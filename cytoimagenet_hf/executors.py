@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from cytoimagenet_hf.errors import InputError
+from .errors import InputError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

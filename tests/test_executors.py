@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from builder.executors import run_tasks
 from builder.recipe import RECIPES
 from builder.render import render
 from builder.render.plan import make_plan
@@ -17,6 +16,7 @@ from builder.render.shard import SHARD_SCHEMA, RenderTask
 from builder.shard_files import write_shard
 from builder.shards import list_tasks, run_shards
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.executors import run_tasks
 from tests.builder.tiny_builds import tiny_build
 
 
@@ -84,7 +84,7 @@ def _kill_after_first_shard(pid: int, output: Path):
 
 def test_no_cluster_at_the_address(monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("builder.executors.DASK_TIMEOUT", "0.5s")
+    monkeypatch.setattr("cytoimagenet_hf.executors.DASK_TIMEOUT", "0.5s")
     with pytest.raises(InputError, match="no Dask scheduler"):
         list(run_tasks(str, ["a"], dask="tcp://127.0.0.1:1"))
 

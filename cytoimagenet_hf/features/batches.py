@@ -1,0 +1,190 @@
+"""Units of many images through the network: read ahead by threads, batched by size, put together per image.
+
+Units of one size run as one batch, whatever image they belong to, and what waits is bounded, so a million images of
+mixed sizes need no more memory than a few batches. An image that cannot be used is refused alone.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cytoimagenet_hf.errors import InputError
+
+from .runtimes import Runner
+
+Vector = npt.NDArray[np.float32]
+Unit = npt.NDArray[np.float32]
+Refuse = Callable[[str, InputError], None]
+
+# Pixels per run: 20 planes of 224 x 224 on a CPU, where 64 take gigabytes and twice the time per image.
+_CPU_BATCH_PIXELS = 1 << 20
+_GPU_BATCH_PIXELS = 1 << 25
+_WAITING_VALUES = 1 << 25  # 128 MB of units that wait for others of their size
+
+# What torch, ONNX Runtime and OpenVINO say of an input that is too small or of the wrong shape; anything else (memory,
+# a driver, a fault of the program) says nothing about the image.
+_SHAPE = re.compile(
+    "|".join(
+        (
+            *(
+                "kernel size can't be greater",
+                "calculated (?:padded )?(?:input|output) size",
+                "output size is too small",
+            ),
+            *("size of tensor .* must match", "shapes? (?:cannot|can not|can't) be multiplied", "size mismatch"),
+            *("sizes? (?:do|does) not match", "expected input.* to have \\d+ channels", "invalid (?:input )?shape"),
+            *("input image size", "smaller than (?:the )?kernel", "spatial dim", "padding size should be less"),
+            *("dimension.*(?:mismatch|incompatible)", "non-?positive", "expected more than 1", "must be divisible"),
+            *("shape .* is invalid for input", "not a multiple", "doesn't match model"),
+        )
+    ),
+    re.IGNORECASE,
+)
+
+
+def is_shape_error(error: BaseException) -> bool:
+    """Whether an error of the network tells that it cannot take this shape, which is a property of the image.
+
+    Example:
+        >>> is_shape_error(RuntimeError("Calculated padded input size per channel: (2 x 2). Kernel size: (3 x 3)"))
+        True
+        >>> is_shape_error(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        False
+    """
+    return not isinstance(error, torch.OutOfMemoryError) and bool(_SHAPE.search(str(error)))
+
+
+def read_ahead(
+    pairs: Iterable[tuple[str, Any]], work: Callable[[Any], Any], workers: int
+) -> Iterator[tuple[str, Any | InputError]]:
+    """`work` on every pair's value in threads that stay at most two items per thread ahead; refusals are returned."""
+
+    def attempt(pair: tuple[str, Any]) -> tuple[str, Any]:
+        name, value = pair
+        try:
+            return name, work(value)
+        except InputError as error:
+            return name, error
+
+    if not workers:
+        yield from map(attempt, pairs)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Any] = deque()
+        for pair in pairs:
+            waiting.append(pool.submit(attempt, pair))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@dataclass
+class _Image:
+    """What is known of an image whose units are on their way."""
+
+    wanted: int
+    vectors: dict[int, Vector] = field(default_factory=dict)
+
+
+class Batches:
+    """Runs units of equal size together.
+
+    Args:
+        run: the network.
+        join: one vector per image from those of its units.
+        batch_size: most units per run; fewer for large ones.
+        refuse: told the id and the error of an image that cannot be used.
+    """
+
+    def __init__(
+        self, run: Runner, join: Callable[[Sequence[Vector]], Vector], *, batch_size: int, refuse: Refuse
+    ) -> None:
+        self._run, self._join, self._batch_size, self._refuse = run, join, batch_size, refuse
+        self._pixels = _CPU_BATCH_PIXELS if run.device.type == "cpu" else _GPU_BATCH_PIXELS
+        self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
+        self._images: dict[str, _Image] = {}
+
+    def vectors(self, prepared: Iterable[tuple[str, Sequence[Unit] | InputError]]) -> Iterator[tuple[str, Vector]]:
+        """The vector of every usable image, when its last unit is done."""
+        for name, units in prepared:
+            if isinstance(units, InputError):
+                self._refuse(name, units)
+                continue
+            self._images[name] = _Image(len(units))
+            for place, unit in enumerate(units):
+                self._waiting.setdefault(unit.shape, []).append((name, place, unit))
+            for size in {unit.shape for unit in units}:
+                while len(self._waiting.get(size, ())) >= self._limit(size):
+                    yield from self._flush(size)
+            while sum(map(self._values, self._waiting)) > _WAITING_VALUES:
+                yield from self._flush(max(self._waiting, key=self._values))
+        while self._waiting:
+            yield from self._flush(next(iter(self._waiting)))
+
+    def _limit(self, size: tuple[int, ...]) -> int:
+        return max(1, min(self._batch_size, self._pixels // (size[-2] * size[-1])))
+
+    def _values(self, size: tuple[int, ...]) -> int:
+        return len(self._waiting[size]) * int(np.prod(size))
+
+    def _flush(self, size: tuple[int, ...]) -> Iterator[tuple[str, Vector]]:
+        limit = self._limit(size)
+        batch, self._waiting[size] = self._waiting[size][:limit], self._waiting[size][limit:]
+        if not self._waiting[size]:
+            del self._waiting[size]
+        batch = [entry for entry in batch if entry[0] in self._images]  # not those refused with another unit
+        if not batch:
+            return
+        try:
+            vectors = self._run(torch.from_numpy(np.stack([unit for _, _, unit in batch]))).numpy()  # (N, D)
+        except (RuntimeError, ValueError, MemoryError):
+            # Memory, or one odd image: each alone tells which.
+            yield from self._one_by_one(batch)
+            return
+        for (name, place, _), vector in zip(batch, vectors, strict=True):
+            yield from self._done(name, place, vector)
+
+    def _one_by_one(self, batch: Sequence[tuple[str, int, Unit]]) -> Iterator[tuple[str, Vector]]:
+        for name, place, unit in batch:
+            if name not in self._images:
+                continue
+            try:
+                vector = self._run(torch.from_numpy(unit[None])).numpy()[0]
+            except (RuntimeError, ValueError, MemoryError) as error:
+                height, width = unit.shape[-2:]
+                if not is_shape_error(error):
+                    error.add_note(f"while the network ran on image {name!r}, {height} x {width} pixels, alone")
+                    raise
+                self._drop(
+                    name, f"the network cannot take {height} x {width} pixels: resize it, or leave it out", error
+                )
+                continue
+            yield from self._done(name, place, vector)
+
+    def _done(self, name: str, place: int, vector: Vector) -> Iterator[tuple[str, Vector]]:
+        if name not in self._images:
+            return
+        image = self._images[name]
+        image.vectors[place] = vector
+        if len(image.vectors) < image.wanted:
+            return
+        joined = self._join([image.vectors[unit] for unit in range(image.wanted)])
+        if not np.isfinite(joined).all():
+            self._drop(name, "the network gives NaN or infinite features for it", None)
+            return
+        del self._images[name]
+        yield name, joined
+
+    def _drop(self, name: str, reason: str, error: BaseException | None) -> None:
+        del self._images[name]
+        refusal = InputError(reason if error is None else f"{reason} ({str(error).splitlines()[0]})")
+        refusal.__cause__ = error
+        self._refuse(name, refusal)

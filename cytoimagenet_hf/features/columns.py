@@ -1,0 +1,109 @@
+"""What the columns of a feature table are called: here, on disk, and in tables of other tools.
+
+On disk `plate`, `well` and `site` are `Metadata_Plate`, `Metadata_Well` and `Metadata_Site`, every other fact is
+`Metadata_<name>`, and a feature is `Image_<stain>_<model>_<place>`: pycytominer, copairs and CytoTable infer both.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+_KNOWN = {"plate": "Metadata_Plate", "well": "Metadata_Well", "site": "Metadata_Site"}
+_PREFIX = re.compile(r"(?:image_)?metadata_", re.IGNORECASE)
+# Numeric or text, yet no features, in tables without prefixes.
+_PLAIN = {"plate", "well", "site", "compound", "concentration", "moa", "batch", "treatment"}
+_BOOKKEEPING = ("tablenumber", "imagenumber", "objectnumber", "replicate", "index")
+_FILES = ("unnamed", "image_filename", "image_pathname", "filename_", "pathname_", "url_", "image_url")
+
+
+def column_of(name: str) -> str:
+    """The column of a fact on disk.
+
+    Example:
+        >>> column_of("well"), column_of("compound")
+        ('Metadata_Well', 'Metadata_compound')
+    """
+    return _KNOWN.get(name, f"Metadata_{name}")
+
+
+def fact_of(column: str) -> str | None:
+    """What a column that is no feature tells; None for a feature.
+
+    Example:
+        >>> fact_of("Image_Metadata_Plate_DAPI"), fact_of("Metadata_Compound"), fact_of("Cells_Texture")
+        ('plate', 'Compound', None)
+    """
+    lower = column.lower()
+    if _PREFIX.match(column):
+        plain = _PREFIX.sub("", column, count=1)
+        # BBBC021 repeats the plate and the well with the channel they were read from.
+        known = plain.lower().removesuffix("_dapi")
+        return known if known in _KNOWN else plain
+    if lower == "id" or lower in _PLAIN or lower in _BOOKKEEPING or lower.startswith(_FILES):
+        return lower
+    return None
+
+
+def feature_names(blocks: Sequence[str], width: int, *, model: str) -> tuple[str, ...]:
+    """A name per feature of vectors that hold one block of equal length per stain.
+
+    Args:
+        blocks: stains in the order of the blocks.
+        width: features in all.
+        model: name of the network; its last part, short and plain, becomes part of the names.
+
+    Example:
+        >>> feature_names(["DNA", "ER"], 4, model="runs/b0/model")
+        ('Image_dna_b0-model_0000', 'Image_dna_b0-model_0001', 'Image_er_b0-model_0000', 'Image_er_b0-model_0001')
+    """
+    each = width // len(blocks)
+    short = _plain(short_name(model))
+    return tuple(f"Image_{_plain(block)}_{short}_{place:04d}" for block in blocks for place in range(each))
+
+
+def short_name(model: str) -> str:
+    """What a model is called in tables: the last part of its path or name, with the folder before `model` or `best`.
+
+    Example:
+        >>> short_name("runs/b0/model"), short_name("timm/resnet18"), short_name("nets/efficientnet.h5")
+        ('b0/model', 'resnet18', 'efficientnet')
+    """
+    folder, _, last = model.rstrip("/").replace("\\", "/").rpartition("/")
+    if last in ("model", "best", "last") and folder:
+        return f"{folder.rpartition('/')[2]}/{last}"  # runs/b0/model says more than model
+    return re.sub(r"\.(h5|hdf5|keras)$", "", last)
+
+
+def pack_names(names: Sequence[str]) -> list[list[str | int]]:
+    """Names as runs that count up, `[prefix, length]`, so that 5,120 of them are five; others as runs of length 0.
+
+    Example:
+        >>> pack_names(["Image_dna_b0_0000", "Image_dna_b0_0001", "Area"])
+        [['Image_dna_b0', 2], ['Area', 0]]
+    """
+    packed: list[list[str | int]] = []
+    for prefix, run in groupby(names, key=lambda name: name.rpartition("_")[0]):
+        own = list(run)
+        counted = prefix and own == _counted(prefix, len(own))
+        packed += [[prefix, len(own)]] if counted else [[name, 0] for name in own]
+    return packed
+
+
+def unpack_names(packed: Iterable[Sequence[str | int]]) -> tuple[str, ...]:
+    """The names of `pack_names`.
+
+    Example:
+        >>> unpack_names([["Image_dna_b0", 2], ["Area", 0]])
+        ('Image_dna_b0_0000', 'Image_dna_b0_0001', 'Area')
+    """
+    return tuple(
+        name for text, length in packed for name in (_counted(str(text), int(length)) if int(length) else [str(text)])
+    )
+
+
+def _counted(prefix: str, length: int) -> list[str]:
+    return [f"{prefix}_{place:04d}" for place in range(length)]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"

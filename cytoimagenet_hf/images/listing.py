@@ -1,0 +1,65 @@
+"""What a source holds, as `extract --list` tells it before anything is computed."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .find import Found
+
+_SHOWN = 10  # lines of what was ignored or cannot be used
+
+
+def summarise(found: Found) -> dict[str, Any]:
+    """Plates, wells, sites, channels, and what was ignored and why, as plain JSON values."""
+    plates: dict[str, dict[str, Any]] = {}
+    for image in found.images:
+        own = plates.setdefault(str(image.metadata.get("plate", "")), {"images": 0, "wells": set(), "sites": set()})
+        own["images"] += 1
+        own["wells"].add(image.metadata.get("well"))
+        own["sites"].add(image.metadata.get("site"))
+    return {
+        "source": found.source,
+        "format": found.format,
+        "images": len(found.images),
+        "plates": {
+            plate: {
+                "images": own["images"],
+                "wells": len(own["wells"] - {None}),
+                "sites": len(own["sites"] - {None}),
+            }
+            for plate, own in sorted(plates.items())
+        },
+        "channels": [
+            {"channel": channel.key, "label": channel.label, "stain": stain} for channel, stain in found.stains.items()
+        ],
+        "rejected": [{"id": image.id, "reason": image.reason} for image in found.rejected],
+        "ignored": [{"path": file.path, "reason": file.reason} for file in found.ignored],
+        "notes": list(found.notes),
+    }
+
+
+def show(found: Found) -> None:
+    """Print the summary for people."""
+    console = Console()
+    summary = summarise(found)
+    console.print(f"{summary['images']:,} images in {found.source}, read as {found.format}", markup=False)
+    plates = Table("plate", "wells", "sites a well, at most", "images")
+    for plate, own in summary["plates"].items():
+        plates.add_row(plate or "–", f"{own['wells']}", f"{own['sites']}", f"{own['images']:,}")
+    console.print(plates)
+    stains = Table("channel", "name in the source", "stain")
+    for channel in summary["channels"]:
+        stains.add_row(channel["channel"], channel["label"] or "–", channel["stain"])
+    console.print(stains)
+    _reasons(console, "cannot be used", [(image["id"], image["reason"]) for image in summary["rejected"]])
+    _reasons(console, "ignored", [(file["path"], file["reason"]) for file in summary["ignored"]])
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
+
+
+def _reasons(console: Console, title: str, entries: list[tuple[str, str]]) -> None:
+    for reason, count in Counter(reason for _, reason in entries).most_common(_SHOWN):
+        example = next(name for name, own in entries if own == reason)
+        console.print(f"{title}: {count:,} x {reason}, such as {example}", markup=False)

@@ -1,0 +1,33 @@
+"""A tiny plate in two files per site, and what a folder of features holds."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from cytoimagenet_hf.images import Image, find_images
+
+PATTERN = "{plate}_{well}_s{site}_{c}.tif"
+
+
+def write_plate(folder: Path, *, plate: str = "p1", wells: int = 4, sites: int = 2, gain: float = 1.0) -> Path:
+    """Sites of two channels, `dna` and `er`, of two sizes, each with pixels of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for well in range(wells):
+        for site in range(1, sites + 1):
+            rng = np.random.default_rng([well, site])
+            size = (20, 24) if well % 2 else (20, 20)
+            for stain in ("dna", "er"):
+                pixels = rng.integers(100, 1000 + 500 * well, size) * gain
+                tifffile.imwrite(folder / f"{plate}_B{well + 1:02d}_s{site}_{stain}.tif", pixels.astype(np.uint16))
+    return folder
+
+
+def plate_images(folder: Path) -> list[Image]:
+    """Its images by the pattern of its names."""
+    return find_images(folder, pattern=PATTERN)
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
