@@ -153,7 +153,7 @@ class _Form:
         image = Image(
             "",
             self.order,
-            tuple(tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0)) for stack in by_stain.values()),
+            tuple(_refs(stack) for stack in by_stain.values()),
             metadata,
             "mean" if self.options.projection == "mean" else "max",
             problems[0] if problems else "",
@@ -194,6 +194,12 @@ class _Form:
             if len(stack) < expected:
                 gaps.append(f"channel {stain} has {len(stack)} z planes where other images have {expected}")
         return gaps
+
+
+def _refs(stack: Mapping[int | None, FoundPlane]) -> tuple[PlaneRef, ...]:
+    if len(stack) < 2:
+        return tuple(plane.ref for plane in stack.values())
+    return tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0))
 
 
 def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:

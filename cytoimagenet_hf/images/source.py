@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
@@ -19,6 +20,7 @@ SUFFIXES = frozenset(
 """Files that count as images of one or more planes."""
 
 _STORE_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
+_INDEXES = (".xml", ".htd", ".mlf", ".xdce")  # they name the images beside them
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -50,7 +52,7 @@ class Source:
     single: bool = False
     ignored: tuple[Ignored, ...] = ()
 
-    @property
+    @cached_property
     def images(self) -> list[str]:
         """The files whose names end as those of images do."""
         return [name for name in self.files if suffix_of(name) in SUFFIXES]
@@ -74,6 +76,8 @@ def open_source(given: str | Path) -> Source:
         if _is_store(path):
             return Source(text, path.parent, stores=(path.name,), single=True)
         return _listed(text, path)
+    if path.is_file() and path.name.lower().endswith(_INDEXES):
+        return _listed(text, path.parent)
     if path.is_file():
         return Source(text, path.parent, files=(path.name,), single=True)
     if match := _GLOB.search(text):

@@ -153,12 +153,13 @@ def test_a_folder_and_a_glob_without_order(tmp_path) -> None:
     for name in ("b.tif", "a.tif", "deep/c.tif"):
         write(tmp_path / name, 1)
     (tmp_path / "a.png").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "notes.csv").write_text("x")
     found = look(tmp_path)
     assert found.format == "folder"
     assert [image.id for image in found.images] == ["a.png", "a.tif", "b", "deep/c"]
     assert [image.id for image in find_images(f"{tmp_path}/[bc]*.tif")] == ["b"]
-    assert [(ignored.path, ignored.reason) for ignored in found.ignored] == [("notes.txt", "no image file")]
+    assert [(ignored.path, ignored.reason) for ignored in found.ignored] == [("notes.csv", "no image file")]
+    assert found.notes == ("notes.csv is a table: to read the images by it, give it as the source",)
 
 
 def test_what_cannot_be_listed_is_told(tmp_path) -> None:

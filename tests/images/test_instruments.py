@@ -46,7 +46,17 @@ def test_the_flat_names_of_bbbc021(tmp_path) -> None:
     assert found.rejected == []
 
 
-@pytest.mark.parametrize("name", ["P_x_B02_w10.tif", f"B02_w1{UUID}.TIF", "p_b02_s1.tif", f"B02{UUID}.tif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "P_x_B02_w10.tif",
+        f"B02_w1{UUID}.TIF",
+        "p_b02_s1.tif",
+        f"B02{UUID}.tif",
+        "HEPG2/B02_s1_w1.tif",
+        f"x-1_B02_w1_{UUID}.tif",
+    ],
+)
 def test_names_of_imagexpress(tmp_path, name) -> None:
     write(tmp_path / "folder" / name)
     found = look(tmp_path)

@@ -89,6 +89,12 @@ def test_the_zarr_plates_are_valid(tmp_path: Path, version: str) -> None:
     yaozarrs.validate_zarr_store(store)
 
 
+def test_an_index_may_be_given_itself(tmp_path: Path) -> None:
+    require_equal(find_images(write_phenix(tmp_path, PLATE, eight_fields(), seed=0) / "Images" / "Index.idx.xml"))
+    header = write_imagexpress(tmp_path, PLATE, eight_fields(), seed=0) / f"{PLATE}.HTD"
+    require_equal(find_images(header))
+
+
 def test_the_measurement_folder_of_several_plates(tmp_path: Path) -> None:
     write_phenix(tmp_path, "A", eight_fields(), seed=0)
     write_phenix(tmp_path, "B", eight_fields(), seed=0)

@@ -65,7 +65,7 @@ def test_acquisitions_and_fields_counted_from_one(tmp_path) -> None:
     (well / ".zattrs").write_text(json.dumps({"well": {"images": images}}))
     found = find_images(root)
     assert [image.id for image in found] == ["P/B02/1", "P/B02/2"]
-    assert found[1].metadata["acquisition"] == "3"
+    assert [image.metadata["acquisition"] for image in found] == ["0", "3"]
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -8,6 +8,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of, without_suffix
+from cytoimagenet_hf.images.tables import TABLES
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -29,4 +30,7 @@ def find(source: Source, options: Options) -> Findings:
         for name in names
     ]
     ignored = [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
-    return Findings(expand_stacks(planes, options), ignored)
+    notes = [
+        f"{name} is a table: to read the images by it, give it as the source" for name in source.with_suffix(*TABLES)
+    ]
+    return Findings(expand_stacks(planes, options), ignored, notes=notes[:3])

@@ -1,6 +1,6 @@
 """ImageXpress (MetaXpress): `TimePoint_1/ZStep_1/PLATE_B03_s2_w1<UUID>.tif`, thumbnails beside, names in the .HTD.
 
-BBBC021 is written so, flat and without `TimePoint_1`, its waves numbered 1, 2 and 4.
+BBBC021 is written so, flat and without `TimePoint_1`, its waves numbered 1, 2 and 4; RxRx1 so, as PNG.
 """
 
 import re
@@ -18,7 +18,7 @@ _UUID = r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
 # The wave is matched lazily: a UUID follows it without a sign between, and its first digit is no second digit of it.
 _NAME = re.compile(
     r"(?P<_folder>(?:[^/]+/)*)(?:(?P<plate>[^/]+?)_)?(?P<well>[A-Z]{1,2}\d{2})"
-    rf"(?P<_more>(?:_s(?P<site>\d+))?(?:_w(?P<c>\d\d??))?(?:{_UUID})?)\.tiff?",
+    rf"(?P<_more>(?:_s(?P<site>\d+))?(?:_w(?P<c>\d\d??))?(?:_?{_UUID})?)\.(?:tiff?|png|jpe?g|bmp)",
     re.IGNORECASE,
 )
 _STEP = re.compile(r"(TimePoint|ZStep)_(\d+)", re.IGNORECASE)
@@ -26,10 +26,12 @@ _WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
 
 
 def matches(source: Source, options: Options) -> bool:
-    """At least half of the images that are no thumbnails carry a site, a wave or a UUID in such a name."""
+    """An .HTD, or at least half of the images that are no thumbnails with a site, a wave or a UUID in such a name."""
     names = [name for name in source.images if not _is_thumbnail(name)]
-    hits = (_NAME.fullmatch(name) for name in names)
-    return sum(1 for hit in hits if hit and hit["_more"]) * 2 >= max(1, len(names))
+    hits = [match for name in names if (match := _NAME.fullmatch(name))]
+    if hits and source.with_suffix(".htd"):
+        return True
+    return sum(1 for match in hits if match["_more"]) * 2 >= max(1, len(names))
 
 
 def find(source: Source, options: Options) -> Findings:

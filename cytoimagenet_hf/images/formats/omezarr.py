@@ -5,7 +5,7 @@ The metadata is read as it lies in `.zattrs` or `zarr.json`, so that finding nee
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,10 @@ def _plate(store: Path, stem: str, plate: Mapping[str, Any]) -> Iterator[_Field]
             attributes.append(attributes_of(store / path))
         except InputError:
             attributes.append({})
-    first = _first(attributes)
+    first, several = _first(attributes), len(_acquisitions(attributes)) > 1
     for path, well in wells:
-        yield from _well(store, path, stem, plate=name, well=well, first=first)
+        for field in _well(store, path, stem, plate=name, well=well, first=first):
+            yield field if several else replace(field, acquisition="")
 
 
 def _well_name(plate: Mapping[str, Any], well: Mapping[str, Any]) -> str:
@@ -119,6 +120,10 @@ def _first(wells: list[dict[str, Any]]) -> int:
     """The number that fields are counted from: 0, unless no field anywhere is called 0."""
     paths = [str(image.get("path")) for well in wells for image in well.get("well", {}).get("images", [])]
     return 0 if not paths or "0" in paths else 1
+
+
+def _acquisitions(wells: list[dict[str, Any]]) -> set[str]:
+    return {str(image.get("acquisition")) for well in wells for image in well.get("well", {}).get("images", [])}
 
 
 def _well(store: Path, path: str, stem: str, *, plate: str, well: str, first: int) -> Iterator[_Field]:
@@ -190,7 +195,7 @@ def _plane(
         z=z,
         t=t,
         origin=str(image.store),
-        metadata={"acquisition": image.acquisition} if image.acquisition not in ("", "0") else {},
+        metadata={"acquisition": image.acquisition} if image.acquisition else {},
         problem=problem,
     )
 

@@ -87,7 +87,10 @@ def read(path: Path, places: Sequence[Place]) -> list[npt.NDArray[Any]]:
         folder = path / str(name)
         for chunk in _chunk_files(folder, array_facts(folder), indices):
             if not chunk.is_file():
-                raise InputError(f"chunk {chunk.relative_to(path)} of {path} is absent")
+                raise InputError(
+                    f"chunk {chunk.relative_to(path)} of {path} is absent: lost, or never written because all of it "
+                    "is the fill value"
+                )
         try:
             if name not in arrays:
                 arrays[str(name)] = zarr.open_array(str(folder), mode="r")
