@@ -36,6 +36,17 @@ def command(
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            help="Single cells: a table of centres (CellProfiler's Nuclei.csv), a folder of DeepProfiler's locations, "
+            "or a folder of label images; needs --cell-size."
+        ),
+    ] = None,
+    cell_size: Annotated[int | None, typer.Option(help="Side of the box around a centre, in pixels.", min=1)] = None,
+    cell_border: Annotated[
+        str, typer.Option(help="Boxes over the border of an image: mirror it there, or leave the cell out.")
+    ] = "mirror",
     normalize: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +98,7 @@ def command(
     from functools import partial
 
     from cytoimagenet_hf.errors import InputError
-    from cytoimagenet_hf.images import look
+    from cytoimagenet_hf.images import find_cells, look
 
     found = look(
         source,
@@ -101,6 +112,10 @@ def command(
         id_column=id_column,
         image_column=image_column,
     )
+    if cells is not None:
+        if cell_size is None:
+            raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
+        found = find_cells(found, cells, size=cell_size, border=cell_border)
     if list_only:
         from cytoimagenet_hf.images.listing import show, summarise
 

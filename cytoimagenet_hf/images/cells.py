@@ -8,7 +8,7 @@ background. Nothing is segmented here.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,6 @@ from .find import Found
 from .source import SUFFIXES, Ignored, open_source, suffix_of, without_suffix
 from .tables import place_of, places, rows_of
 from .wells import normalise_well
-
-Border = Literal["mirror", "leave"]
 
 _CENTRES = (
     ("Nuclei_Location_Center_X", "Nuclei_Location_Center_Y"),
@@ -45,7 +43,7 @@ class _Cell:
     frame: tuple[int, int] | None = None  # size of the label image it is from
 
 
-def find_cells(found: Found, cells: str | Path, *, size: int, border: Border = "mirror") -> Found:
+def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mirror") -> Found:
     """The cells of images, as images of their own.
 
     Args:
@@ -67,6 +65,8 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: Border = "
     """
     if size < 1:
         raise InputError(f"cell size {size}: the side of a box is 1 pixel or more")
+    if border not in ("mirror", "leave"):
+        raise InputError(f"border {border!r}: choose mirror or leave")
     path = Path(cells)
     usable = [image for image in found.images if not image.reason_against()]
     if path.is_dir():
@@ -88,7 +88,7 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: Border = "
     return replace(found, images=images, ignored=(*found.ignored, *ignored), notes=(*found.notes, *notes))
 
 
-def _crop(image: Image, cell: _Cell, size: int, border: Border) -> Image:
+def _crop(image: Image, cell: _Cell, size: int, border: str) -> Image:
     metadata = {
         **image.metadata,
         "cell": cell.number,
