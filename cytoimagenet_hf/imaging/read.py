@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -74,7 +75,8 @@ def read_planes(
     """
     path = Path(path)
     with decoding(path):
-        found = _READERS[kind_of(path)](path, pages, partial, max_pixels)
+        kind, head = _look(path)
+        found = _READERS[kind](_Wanted(path, head, pages, partial, max_pixels))
         return [_checked(image, path) for image in found]
 
 
@@ -84,22 +86,39 @@ def kind_of(path: Path) -> str:
     Raises:
         ImageReadError: the file cannot be opened, is empty, or is something that is no image.
     """
+    return _look(path)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a reader is asked for: planes of one file, whose first bytes are known."""
+
+    path: Path
+    head: bytes
+    pages: Sequence[int | None]
+    partial: bool
+    max_pixels: int
+
+
+def _look(path: Path) -> tuple[str, bytes]:
+    """The kind of a file and its first bytes."""
     try:
+        status = path.stat()
         # A pipe would block for ever, a device never end.
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise ImageReadError(f"cannot open {path}: not a regular file")
         with open(path, "rb") as handle:
             head = handle.read(signatures.HEAD)
-        size = path.stat().st_size
     except (OSError, ValueError) as error:
         if isinstance(error, ImageReadError):
             raise
         raise ImageReadError(f"cannot open {path}: {getattr(error, 'strerror', None) or error}") from error
     if not head:
         raise ImageReadError(f"{path} is empty (0 bytes)")
-    if (words := signatures.refused(head)) is not None:
+    kind = signatures.kind_of(head, status.st_size)
+    if kind == "other" and (words := signatures.refused(head)) is not None:
         raise ImageReadError(f"{path} is {words}")
-    return signatures.kind_of(head, size)
+    return kind, head
 
 
 @contextmanager
@@ -115,18 +134,19 @@ def decoding(path: Path) -> Iterator[None]:
         raise ImageReadError(f"cannot decode {path}: {type(error).__name__}: {error}") from error
 
 
-def _read_tiff(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
-    return read_tiff(path, pages, partial=partial, max_pixels=max_pixels)
+def _read_tiff(wanted: _Wanted) -> _Planes:
+    return read_tiff(wanted.path, wanted.pages, partial=wanted.partial, max_pixels=wanted.max_pixels)
 
 
-def _read_npy(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+def _read_npy(wanted: _Wanted) -> _Planes:
+    path = wanted.path
     shape = npy_shape(path)
     is_stack = len(shape) == 3 and shape[2] not in (3, 4)
     height, width, *colours = (*shape[is_stack:], 1, 1)[: max(2, len(shape) - is_stack)]
-    check_pixels(path, width, height, max_pixels=max_pixels, values=math.prod(colours))
+    check_pixels(path, width, height, max_pixels=wanted.max_pixels, values=math.prod(colours))
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     found = []
-    for page in pages:
+    for page in wanted.pages:
         _require_page(path, page or 0, len(pixels) if is_stack else 1)
         found.append(np.array(pixels[page or 0] if is_stack else pixels))
     return found
@@ -141,27 +161,28 @@ def npy_shape(path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _read_deltavision(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
+def _read_deltavision(wanted: _Wanted) -> _Planes:
+    path = wanted.path
     header = deltavision.read_header(path)
-    for page in pages:
+    for page in wanted.pages:
         _require_page(path, page or 0, header.planes)
-    return [deltavision.read_plane(path, header, page or 0, partial=partial, max_pixels=max_pixels) for page in pages]
+    partial, most = wanted.partial, wanted.max_pixels
+    return [deltavision.read_plane(path, header, page or 0, partial=partial, max_pixels=most) for page in wanted.pages]
 
 
-def _read_png(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
-    with open(path, "rb") as handle:
-        head = handle.read(33)
-    if len(head) == 33 and head[12:16] == b"IHDR":
+def _read_png(wanted: _Wanted) -> _Planes:
+    path, head, pages = wanted.path, wanted.head, wanted.pages
+    if len(head) >= 33 and head[12:16] == b"IHDR":
         width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", head[16:29])
-        check_pixels(path, width, height, max_pixels=max_pixels)
-        if not (any(pages) or partial) and colour == 0 and not interlaced:
+        check_pixels(path, width, height, max_pixels=wanted.max_pixels)
+        if not (any(pages) or wanted.partial) and colour == 0 and not interlaced:
             pixels = decode_gray_png(path.read_bytes())
             if pixels is not None:
                 return [pixels] * len(pages)
         # Pillow cuts 16-bit colour to 8 bits.
         if depth == 16 and colour != 0:
             return [_deep_colour_png(path, page) for page in pages]
-    return _read_pillow(path, pages, partial, max_pixels)
+    return _read_pillow(wanted)
 
 
 def _deep_colour_png(path: Path, page: int | None) -> Pixels:
@@ -172,16 +193,16 @@ def _deep_colour_png(path: Path, page: int | None) -> Pixels:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _read_pillow(path: Path, pages: Sequence[int | None], partial: bool, max_pixels: int) -> _Planes:
-    found = []
+def _read_pillow(wanted: _Wanted) -> _Planes:
+    path, found = wanted.path, []
     with _open_pillow(path) as image:
-        for page in pages:
-            check_pixels(path, *image.size, max_pixels=max_pixels)
+        for page in wanted.pages:
+            check_pixels(path, *image.size, max_pixels=wanted.max_pixels)
             if page:  # frames are counted by walking through all of them
                 _require_page(path, page, getattr(image, "n_frames", 1))
             if image.tell() != (page or 0):
                 image.seek(page or 0)
-            if partial:
+            if wanted.partial:
                 _load_what_is_there(image)
             found.append(_pillow_pixels(image))
     return found
@@ -244,7 +265,7 @@ def _pillow_pixels(image: PIL.Image.Image) -> Pixels:
     return np.asarray(image)
 
 
-_READERS: dict[str, Callable[[Path, Sequence[int | None], bool, int], _Planes]] = {
+_READERS: dict[str, Callable[[_Wanted], _Planes]] = {
     "tiff": _read_tiff,
     "npy": _read_npy,
     "deltavision": _read_deltavision,
