@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.feather
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.tabular import read_text
 
 from .stage import Rejection
 
@@ -116,16 +117,11 @@ def _read(path: Path) -> pa.Table:
     """Every cell as text, empty as null; text as in the file, so that no number is written another way."""
     try:
         if path.suffix == ".csv":
-            return _read_csv(path)
+            return read_text(path)
         table = pyarrow.feather.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     return pa.table({name: _as_text(table[name], f"{path}, column {name}") for name in table.column_names})
-
-
-def _read_csv(path: Path) -> pa.Table:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
-    return pa.table({str(name): pa.array(frame[name], pa.string(), from_pandas=True) for name in frame.columns})
 
 
 def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

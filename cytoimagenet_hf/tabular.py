@@ -5,6 +5,7 @@ columns and rows of the file comes out, or an `InputError` that names file, line
 stand in the file, so well `1E02` stays a well and gene `NA` a gene; only an empty cell is missing.
 """
 
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -22,7 +23,7 @@ from .textrows import TextRows, read_rows
 
 _CHUNK = 10_000  # rows that are Python lists at a time, before they become Arrow
 _MISSING = ("", "nan", "NaN", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>")
-_WORKBOOKS = (b"\xd0\xcf\x11\xe0", b"PK\x03\x04")  # .xls; .xlsx is a zip
+_XLS = b"\xd0\xcf\x11\xe0"
 
 
 def read_table(
@@ -79,10 +80,22 @@ def read_table(
     if kind == "workbook":
         table = _workbook(path, wanted, columns)
     else:
-        text = read_rows(path, separator=separator, fallback=fallback, quoted=quoted)
-        table = _text(path, text, wanted, columns, ragged)
+        rows = read_rows(path, separator=separator, fallback=fallback, quoted=quoted)
+        table = _text(path, rows, wanted, columns, ragged)
     frame: pd.DataFrame = (_with_numbers(table) if dtype is None else table).to_pandas()
     return frame
+
+
+def read_text(path: str | Path, *, required: Sequence[str] = ()) -> pa.Table:
+    """A delimited text file as Arrow columns of text, for tables of millions of rows; empty cells are null.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    path = Path(path)
+    _kind(path)
+    table = _text(path, read_rows(path), list(required), None, ragged=False)
+    return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
 
 
 def read_names(path: str | Path, *, separator: str | None = None, fallback: str | None = None) -> list[str]:
@@ -110,14 +123,21 @@ def _kind(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error
     if not start:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
-    suffix = path.suffix.lower()
     if start.startswith(b"PAR1"):
         return "parquet"
-    if suffix in (".parquet", ".pq"):
+    if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError(f"{path} is no Parquet file, whatever its name says. A table of text is called .csv or .tsv")
-    if suffix in (".xls", ".xlsx") and start.startswith(_WORKBOOKS):
-        return "workbook"
-    return "text"
+    return "workbook" if _is_workbook(path, start) else "text"
+
+
+def _is_workbook(path: Path, start: bytes) -> bool:
+    """An `.xls` by its signature; an `.xlsx`, which is a zip, by what it holds, or by its name where it is damaged."""
+    if start.startswith(_XLS) or not start.startswith(b"PK\x03\x04"):
+        return start.startswith(_XLS)
+    try:
+        return "[Content_Types].xml" in zipfile.ZipFile(path).namelist()
+    except (zipfile.BadZipFile, OSError):
+        return path.suffix.lower() == ".xlsx"
 
 
 def _opened(path: Path) -> pq.ParquetFile:

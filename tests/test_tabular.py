@@ -129,7 +129,7 @@ pq.write_table(pa.table({"id": [1, 2], "x": ["a", "b"]}), PARQUET)
         ("t.parquet", b"id,x\n1,2\n", "is no Parquet file"),
         ("t.parquet", PARQUET.getvalue()[:-20], "cut short"),
         ("t.parquet", b"PAR1" + PARQUET.getvalue()[4:30] + PARQUET.getvalue()[40:], "Parquet"),
-        ("t.xlsx", zipped(b"x"), "workbook"),
+        ("t.xlsx", b"PK\x03\x04rubbish", "workbook"),
         ("t.csv", b"a,b\n1,2\n", "has no column id; it has a, b"),
     ],
 )

@@ -15,6 +15,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.tabular import read_table
 
 from .base import Benchmark, Score, column, ids_of, labelled
 from .nsc import nsc_accuracy
@@ -173,11 +174,7 @@ def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
     if file is None:
         raise InputError(f"{root / name} is missing: {WHERE}")
-    table = pd.read_csv(file)
-    lacking = [column for column in columns if column not in table]
-    if lacking:
-        raise InputError(f"{file} lacks the columns {lacking}: {WHERE}")
-    return table
+    return read_table(file, required=columns, dtype=None)
 
 
 def _locate(root: Path, folder: str, filename: str) -> Path:

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.images.stores.dataset import load as load_rows
+from cytoimagenet_hf.tabular import read_table
 
 from .base import Benchmark, Score, class_folders, ids_of, labelled, labels_of, paired_files
 from .protocols import NEIGHBOURS, predict_leave_group_out, predict_leave_one_out
@@ -139,10 +139,7 @@ def _groups(root: Path, group: str) -> dict[str, str]:
     file = root / "metadata.csv"
     if not file.is_file():
         raise InputError(f"{file} is missing, but --group {group} was asked for: {WHERE}")
-    table = pd.read_csv(file, dtype=str)
-    lacking = [name for name in ("file_name", group) if name not in table]
-    if lacking:
-        raise InputError(f"{file} lacks the columns {lacking}; it has {list(table.columns)}")
+    table = read_table(file, required=("file_name", group))
     empty = table[table[group].isna() | table["file_name"].duplicated()]
     if len(empty):
         raise InputError(f"{file}: {empty['file_name'].iloc[0]!r} has no {group}, or occurs twice")

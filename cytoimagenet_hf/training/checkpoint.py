@@ -5,18 +5,20 @@ a running average only) and `state.json`: where the run stands, its configuratio
 versions it ran under. No generator states are kept: every draw is a function of (seed, epoch, step).
 """
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.files import write_json
 from cytoimagenet_hf.versions import installed_versions
 
@@ -64,9 +66,66 @@ def prune(folder: Path, *, keep: int, best: int | None) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The `state.json` of a checkpoint."""
-    state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    return state
+    """The `state.json` of a checkpoint.
+
+    Raises:
+        InputError: it cannot be read or is no mapping.
+    """
+    with _intact(path):
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if not isinstance(state, dict):
+            raise InputError("state.json is no mapping")
+    return dict(state)
+
+
+_STATE: dict[str, tuple[type, ...]] = {
+    "config": (dict,),
+    "fingerprint": (str,),
+    "versions": (dict,),
+    "history": (list,),
+    "optimizer": (dict,),
+    "processes": (int,),
+    "epoch": (int,),
+    "step": (int,),
+    "global_step": (int,),
+    **{name: (dict, type(None)) for name in ("best", "metrics", "tally", "scaler")},
+}
+"""What a state must hold to go on from."""
+
+
+def check_state(state: Mapping[str, Any], path: Path) -> None:
+    """Refuse a state that a run cannot go on from: a missing part, one of another type, or a negative count.
+
+    Raises:
+        InputError: which part of which checkpoint.
+    """
+    with _intact(path):
+        for name, kinds in _STATE.items():
+            value = state.get(name, ...)
+            if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
+                found = "missing" if value is ... else repr(value)[:60]
+                raise InputError(f"state.json: {name} is {found}")
+
+
+@contextlib.contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in reading a checkpoint becomes one message with the way out."""
+    try:
+        yield
+    except (
+        InputError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        raise InputError(
+            f"checkpoint {path} is damaged ({one_line(error)}): delete that folder to resume from the one before it, "
+            "or to start again if it is the only one"
+        ) from error
 
 
 def compare(recorded: Mapping[str, Any], now: Mapping[str, Any], config: TrainConfig, path: Path) -> list[str]:
@@ -95,13 +154,15 @@ def compare(recorded: Mapping[str, Any], now: Mapping[str, Any], config: TrainCo
 
 def load_weights(path: Path, model: nn.Module, name: str = "model") -> None:
     """Load `<name>.safetensors` of a checkpoint into a module of the same structure."""
-    model.load_state_dict(load_file(path / f"{name}.safetensors"))
+    with _intact(path):
+        model.load_state_dict(load_file(path / f"{name}.safetensors"))
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
     """Load the optimiser's state, each tensor in the memory layout of its parameter."""
-    tensors = load_file(path / "optimizer.safetensors")
-    optimizer.load_state_dict(unflatten_optimizer(tensors, read_state(path)["optimizer"]))
+    with _intact(path):
+        tensors = load_file(path / "optimizer.safetensors")
+        optimizer.load_state_dict(unflatten_optimizer(tensors, read_state(path)["optimizer"]))
     # The updates of a parameter and its state go through different kernels where their layouts differ.
     for parameter, values in optimizer.state.items():
         for name, value in values.items():

@@ -143,9 +143,8 @@ def _close_epoch(run: Run, tally: Tally) -> None:
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
-    if run.config.bn_batches:
-        images = (images for _, images in run.training_inputs(run.state["epoch"]))
-        settle_batch_norm(run.evaluated, images, run.config, accelerator=run.accelerator)
+    images = (images for _, images in run.training_inputs(run.state["epoch"]))
+    settle_batch_norm(run.evaluated, images, run.config, accelerator=run.accelerator)
     return evaluate(
         run.evaluated,
         run.source.validation(max(64, run.micro_batch)),

@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
+from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.models import build_efficientnet, prepare_for_training
 from cytoimagenet_hf.models.checkpoints import explained, load_network
 from cytoimagenet_hf.models.loading import input_errors
@@ -79,6 +80,26 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
             preprocessing = _recorded(model, config)
     prepare_for_training(model)
     return model.to(memory_format=torch.channels_last).train(), preprocessing
+
+
+def check_model(config: TrainConfig) -> None:
+    """Try the backbone and `model_config` on two classes, before any data is read.
+
+    Raises:
+        InputError: no such backbone, an unknown field, or a value that no network can be built with.
+    """
+    try:
+        if config.backbone == "efficientnet":
+            build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+            return
+        with input_errors(), explained(config.backbone):
+            _, unused = AutoConfig.from_pretrained(config.backbone, return_unused_kwargs=True, **config.model_config)
+    except (TypeError, AttributeError, RuntimeError, OverflowError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"model_config {config.model_config}: no network can be built: {one_line(error)}") from error
+    if unused:
+        raise InputError(f"model_config: the configuration of {config.backbone} has no field {', '.join(unused)}")
 
 
 def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:

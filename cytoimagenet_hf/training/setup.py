@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import ProjectConfiguration
 from torch import nn
 from transformers import PreTrainedModel
@@ -18,7 +19,7 @@ from .augment import Augmentation
 from .cache import open_cache
 from .config import TrainConfig
 from .data import Batch, RowSource
-from .network import Preprocessing, build_network
+from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
 from .stream import StreamSource
 from .tables import load_tables
@@ -72,6 +73,11 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
         InputError: unusable data or options, a folder that holds a run already, or a checkpoint of another run.
     """
     found = _resumable(Path(config.output), resume)
+    recorded = checkpoint.read_state(found) if found else {}
+    if found:
+        checkpoint.check_state(recorded, found)
+    _check_trackers(config.trackers)
+    check_model(config)
     accelerator = _accelerator(config)
     # Every step has the same shapes, so the fastest convolution kernels are worth a trial.
     torch.backends.cudnn.benchmark = accelerator.device.type == "cuda"
@@ -99,7 +105,6 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
         "tally": None,
     }
     if found:
-        recorded = checkpoint.read_state(found)
         for remark in checkpoint.compare(recorded, state, config, found):
             accelerator.print(f"resuming under other conditions, the last bits may differ: {remark}")
         progress = ("epoch", "step", "global_step", "history", "best", "metrics", "tally")
@@ -122,6 +127,17 @@ def _resumable(output: Path, resume: bool) -> Path | None:
     if found and not resume:
         raise InputError(f"{output} holds a run already ({found.name}): pass --resume or choose another --output")
     return found
+
+
+def _check_trackers(names: tuple[str, ...]) -> None:
+    """Refuse trackers that accelerate does not know, and those it would silently leave out."""
+    known = {str(name) for name in LOGGER_TYPE_TO_CLASS}
+    available = {str(name) for name in get_available_trackers()}
+    for name in names:
+        if name not in known:
+            raise InputError(f"trackers: there is no {name!r}; choose of {', '.join(sorted(known))}")
+        if name not in available:
+            raise InputError(f"trackers: {name} is not installed: pip install {name}, or leave it out of --trackers")
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

@@ -5,9 +5,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 from safetensors.torch import load_file
+from transformers import AutoModelForImageClassification
 
+from cytoimagenet_hf.training import TrainConfig
+from cytoimagenet_hf.training.data import RowSource
+from cytoimagenet_hf.training.evaluation import evaluate
+from cytoimagenet_hf.training.network import Preprocessing
+from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training
+
+
+def saved_loss(run: Path, settings: TrainConfig) -> float:
+    """The loss of the exported weights on the validation rows, computed by one process."""
+    source = RowSource(load_tables(settings), settings, caches=None, rank=0, world=1)
+    model = AutoModelForImageClassification.from_pretrained(run / "model").eval()
+    rows = source.validation(64)
+    preprocessing = Preprocessing(settings.image_size)
+    scores = evaluate(model, rows, preprocessing, accelerator=Accelerator(cpu=True), classes=source.classes)
+    return float(scores["loss"])
 
 
 def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_path: Path) -> None:
@@ -36,5 +53,6 @@ def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_
     assert first["whole"]["rows"] == 23  # 12 rows on one process, 11 on the other, each scored once
     one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
     assert_same_training(other, one)
+    assert saved_loss(tmp_path / "frozen", settings) == pytest.approx(first["frozen"]["loss"], TRAINED)
     history = json.loads((tmp_path / "stopped" / "history.json").read_text())
     assert [record["images"] for record in history] == [96, 96]  # counted over both, before and after the stop
