@@ -9,7 +9,7 @@ from cytoimagenet_hf.errors import InputError
 from .options import Stains
 from .source import natural
 
-_NUMBERED = re.compile(r"(?:wave(?:length)?|channel|ch|w|c)?[ _-]?0*(\d+)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:wave(?:length)?|channel|ch|w|c|d)?[ _-]?0*(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)

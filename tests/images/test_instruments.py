@@ -1,11 +1,14 @@
 """What single instruments and programs write: names, indices and tables, each by a few files of its form."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import find_images, look
@@ -192,6 +195,13 @@ def test_names_of_leica(tmp_path) -> None:
     assert (image.id, image.channels, values(image)) == ("P/B03/x0y1", ("dna", "er"), [7, 8])
 
 
+def test_names_of_cellomics(tmp_path) -> None:
+    for channel in (0, 1, 2):
+        write(tmp_path / f"AS_09125_0501_D03f01d{channel}.tif", channel)
+    image = one(tmp_path, stains="d0=dna")
+    assert (image.id, image.channels, values(image)) == ("AS_09125_0501/D03/2", ("dna", "1", "2"), [0, 1, 2])
+
+
 # Tables of CellProfiler and nf-core
 
 
@@ -304,6 +314,31 @@ def test_the_samplesheet_of_nfcore(tmp_path) -> None:
     assert (image.id, image.channels, values(image)) == ("P/B03/1", ("dna", "er"), [1, 2])
     assert dict(image.metadata) == {"plate": "P", "well": "B03", "site": 1, "source": "s1", "batch": "b1"}
     assert "not on this machine" in found.rejected[0].reason
+
+
+# Whatever is missing
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(0, 39)))
+def test_every_field_that_has_a_file_is_an_image_or_a_reason(gone) -> None:
+    with TemporaryDirectory() as folder:
+        source = write_phenix(Path(folder), "P", eight_fields(), seed=0, index=False)
+        files = sorted(source.rglob("*.tiff"))
+        left = [file for number, file in enumerate(files) if number not in gone]
+        for number in gone:
+            files[number].unlink()
+        fields = {file.name[:9] for file in left}
+        if not fields:
+            return
+        found = look(source, format="phenix")
+        assert len(found.images) == len(fields) == len({image.id for image in found.images})
+        refused = {rejected.id for rejected in found.rejected}
+        present = {file.name.partition("-")[2][:3] for file in left}
+        for image in found.images:
+            assert image.channels == tuple(sorted(name[2] for name in present))
+            if image.id not in refused:
+                assert len(image.read()) == len(present)
 
 
 # A real plate

@@ -63,7 +63,7 @@ def test_every_layout_gives_the_same_images(tmp_path: Path, way: str) -> None:
     source = write(tmp_path)
     found = look(source, **options)
     assert found.format == kind
-    assert found.rejected == []
+    assert (found.rejected, found.notes) == ([], ())
     require_equal(found.images)
 
 

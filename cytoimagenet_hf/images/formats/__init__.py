@@ -54,6 +54,7 @@ FORMATS: dict[str, Format] = {
     "incell": Format("IN Cell Analyzer, by .xdce or by name", incell.matches, incell.find),
     "imagexpress": Format("ImageXpress, by name", imagexpress.matches, imagexpress.find),
     "scanr": Format("Olympus scanR, by name", named.matcher(named.SCANR), named.finder(named.SCANR)),
+    "cellomics": Format("Cellomics, by name", named.matcher(named.CELLOMICS), named.finder(named.CELLOMICS)),
     "leica": Format("Leica Matrix Screener, by name", named.matcher(named.LEICA), named.finder(named.LEICA)),
     "folder": Format("image files, each an image or a stack", folder.matches, folder.find),
 }

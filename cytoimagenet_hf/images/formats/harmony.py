@@ -44,7 +44,9 @@ def find(source: Source, options: Options) -> Findings:
     for folder, index in indexes.items():
         planes += _by_index(source, folder, index, taken)
     notes = [
-        f"{index} names no image" for folder, index in indexes.items() if not all(p.origin != folder for p in planes)
+        f"{index} names no image"
+        for folder, index in indexes.items()
+        if all(plane.origin != folder for plane in planes)
     ]
     loose = [name for name in source.images if name not in taken and not _below(name, indexes)]
     by_name, others = planes_by_name(source, loose, Naming(_NAME, _split, plate_of, first={"t": 0}))

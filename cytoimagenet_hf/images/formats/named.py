@@ -1,4 +1,4 @@
-"""Instruments that are known by their file names alone: scanR, Leica Matrix Screener and MATRIX of LAS X."""
+"""Instruments that are known by their file names alone: scanR, Leica Matrix Screener, Cellomics ArrayScan."""
 
 import re
 from collections.abc import Callable
@@ -31,6 +31,15 @@ LEICA = Naming(
     first={"z": 0, "t": 0, "row": 0, "column": 0},
 )
 """Leica: `…/image--L0000--S00--U00--V00--J08--E00--O00--X00--Y00--T0000--Z00--C00.tif`, U a column and V a row."""
+
+CELLOMICS = Naming(
+    re.compile(
+        r"(?P<_folder>(?:[^/]+/)*)(?P<plate>[^/]+)_(?P<well>[A-Z]{1,2}\d{2})f(?P<site>\d+)d(?P<c>\d+)\.tiff?",
+        re.IGNORECASE,
+    ),
+    first={"site": 0},
+)
+"""Cellomics: `AS_09125_050116030001_D03f00d2.tif`, field f and channel d from 0."""
 
 
 def matcher(naming: Naming) -> Callable[[Source, Options], bool]:
