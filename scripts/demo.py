@@ -191,7 +191,7 @@ def report(record: dict[str, Any], results: "ResultsRecord", output: Path, *, se
     from scripts.report import write_report
 
     write_json(output / "results.json", record)
-    write_report(output / "report.html", record, results, sheet=contact_sheet(output / "cytoimagenet", seed=seed))
+    write_report(output, record, results, sheet=contact_sheet(output / "cytoimagenet", seed=seed), seed=seed)
 
 
 def show(results: "ResultsRecord", output: Path) -> None:

@@ -13,44 +13,67 @@ from PIL import Image
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.results import ResultsRecord
-from cytoimagenet_hf.training.report import plot_curves
+
+from .demo_pictures import feature_map, headline, look, neighbours, rejected
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
-def write_report(target: Path, record: Mapping[str, Any], results: ResultsRecord, *, sheet: Image.Image) -> None:
-    """Render the page.
+def write_report(
+    output: Path, record: Mapping[str, Any], results: ResultsRecord, *, sheet: Image.Image, seed: int
+) -> None:
+    """Render `report.html`.
 
     Args:
-        target: HTML file.
+        output: folder of the demo.
         record: what `demo.py` writes to results.json.
         results: of the benchmarks, typed.
         sheet: the contact sheet of the dataset.
+        seed: of the samples and projections.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    looked = look(output / "cytoimagenet", output / "model", seed=seed)
+    lost = rejected(output / "cytoimagenet", output / "raw")
     pictures = {
-        "contact_sheet": _data_uri(sheet),
-        "curves": _curves(record["history"], target.parent),
         "accuracy": _drawn(accuracy_dots(results, ("model", "fusion"))),
         "controls": _drawn(accuracy_dots(results, ("fusion", "control"))),
+        "neighbours": _drawn(neighbours(looked, seed=seed)),
+        "map": _drawn(feature_map(looked, seed=seed)),
+        "curves": _picture(output / "run" / "curves.png"),
+        "predictions": _picture(output / "run" / "predictions.png"),
+        "rejected": _drawn(lost) if lost is not None else None,
+        "contact_sheet": _data_uri(sheet),
     }
-    page = template.render(record=record, pictures=pictures, results=results, scores=results.by_entry())
-    with atomic_path(target) as temporary:
+    page = template.render(
+        record=record,
+        results=results,
+        scores=results.by_entry(),
+        pictures=pictures,
+        headline=headline(record, _gains(results)),
+    )
+    with atomic_path(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _gains(results: ResultsRecord) -> list[float]:
+    """Of the pretrained network over the best untrained one, by set."""
+    scores = results.by_entry()
+    untrained = [name for name in results.names("model") if name.startswith("Random")]
+    return [
+        scores["Pretrained", name].accuracy - max(scores[random, name].accuracy for random in untrained)
+        for name in results.sets
+    ]
 
 
 def _drawn(figure: Figure) -> str:
     stream = io.BytesIO()
-    figure.savefig(stream, dpi=130, format="png")
+    figure.savefig(stream, dpi=110, format="png")
     return _data_uri(Image.open(stream))
 
 
-def _curves(history: list[dict[str, Any]], folder: Path) -> str:
-    picture = folder / "run" / "curves.png"
-    if not picture.is_file():
-        plot_curves(history, picture)
-    with Image.open(picture) as image:
+def _picture(path: Path) -> str:
+    with Image.open(path) as image:
         return _data_uri(image)
 
 

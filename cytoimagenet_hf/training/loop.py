@@ -6,6 +6,8 @@ with the same processes, threads and versions the results agree to float32 round
 """
 
 import contextlib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,15 @@ from cytoimagenet_hf.seeding import derive_rng
 
 from . import checkpoint, report
 from .config import TrainConfig
+from .data import Batch
 from .evaluation import evaluate, settle_batch_norm
 from .optim import learning_rate, set_learning_rate, update_average
 from .setup import Run, prepare
 from .signals import StopRequest
 from .tally import Tally
+
+_SHOWN = 24  # images of predictions.png
+_SEARCHED = 4096  # validation images among which as many classes are looked for
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -171,17 +177,33 @@ def _finish(run: Run) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _show_predictions(run: Run) -> None:
-    """`predictions.png`: the first validation images with their labels and predictions."""
-    batch = next(run.source.validation(24), None)
-    if batch is None or len(batch.ids) == 0:
+    """`predictions.png`: validation images of as many classes as fit, with truth and prediction."""
+    found = _varied(run.source.validation(64), _SHOWN)
+    if found is None:
         return
+    pixels, labels = found
     run.evaluated.eval()
     with run.accelerator.autocast():
-        logits = run.evaluated(pixel_values=run.preprocessing(batch.pixels.to(run.accelerator.device))).logits
+        logits = run.evaluated(pixel_values=run.preprocessing(pixels.to(run.accelerator.device))).logits
     predicted = logits.argmax(dim=1).cpu().numpy()
     path = Path(run.config.output) / "predictions.png"
-    pixels = batch.pixels.cpu().numpy()
-    report.plot_predictions(pixels, batch.labels.numpy(), predicted, run.source.classes, path)
+    report.plot_predictions(pixels.cpu().numpy(), labels.numpy(), predicted, run.source.classes, path)
+
+
+def _varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The first image of each class, then the second, …, from the start of the validation set; None without any."""
+    seen: Counter[int] = Counter()
+    ranked: list[tuple[int, int, torch.Tensor, torch.Tensor]] = []
+    for batch in batches:
+        for pixels, label in zip(batch.pixels, batch.labels, strict=True):
+            ranked.append((seen[int(label)], len(ranked), pixels, label))
+            seen[int(label)] += 1
+        if len(seen) >= count or len(ranked) >= _SEARCHED:
+            break
+    if not ranked:
+        return None
+    ranked.sort(key=lambda entry: entry[:2])
+    return torch.stack([entry[2] for entry in ranked[:count]]), torch.stack([entry[3] for entry in ranked[:count]])
 
 
 def _finish_trackers(run: Run) -> None:

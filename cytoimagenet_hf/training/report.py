@@ -117,7 +117,7 @@ def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> No
 
 
 def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: Sequence[str], path: Path) -> None:
-    """Images uint8 (N, S, S) with what they are and what was predicted, wrong ones in red."""
+    """Images uint8 (N, S, S), each with its true label and the predicted one; wrong predictions in orange."""
     from matplotlib.figure import Figure
 
     columns = 6
@@ -128,8 +128,8 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         axis.set_axis_off()
     for axis, image, label, guess in zip(grid, pixels, labels, predicted, strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        wrong = "" if label == guess else f"\nnot {classes[guess]}"
-        axis.set_title(f"{classes[label]}{wrong}", fontsize=7, color="tab:red" if wrong else "black")
+        colour = "#0072b2" if label == guess else "#d55e00"
+        axis.set_title(f"true: {classes[label]}\npredicted: {classes[guess]}", fontsize=7, color=colour)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 

@@ -1,0 +1,132 @@
+"""Pictures of the demo's report, each drawn from its files: neighbours, a map of features, rejected images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cytoimagenet_hf.benchmarks.figures import project
+from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.imaging import normalize, read_image, to_gray
+from cytoimagenet_hf.knn import kneighbors
+from cytoimagenet_hf.seeding import derive_rng
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; categories beyond six share gray.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+OTHER = "#999999"
+_SAMPLE = 600
+_THUMBNAILS = {"unreadable": "what can be decoded of it", "uniform": "", "binary": "", "crop_empty": "the whole field"}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Validation images as the network sees them.
+
+    Attributes:
+        images: (n, H, W) gray, of any sizes.
+        labels: (n,) names.
+        categories: (n,) of the labels.
+        values: (n, d) features.
+    """
+
+    images: list[npt.NDArray[np.uint8]]
+    labels: npt.NDArray[Any]
+    categories: npt.NDArray[Any]
+    values: npt.NDArray[np.floating]
+
+
+def look(dataset: Path, model: Path, *, seed: int) -> Looked:
+    """Features of a sample of the validation images."""
+    images = load_cytoimagenet(dataset, split="validation")
+    rows = np.sort(derive_rng(seed, "report").permutation(len(images))[:_SAMPLE])
+    part = images.select(rows)
+    names = part.features["label"].names
+    pixels = [np.asarray(image.convert("L")) for image in part["image"]]
+    table = extract_features(str(model), pixels, ids=part["image_id"], method="merge-norm")
+    return Looked(pixels, np.array([names[code] for code in part["label"]]), np.array(part["category"]), table.values)
+
+
+def neighbours(looked: Looked, *, seed: int, queries: int = 3, shown: int = 6) -> Figure:
+    """Three images of different categories, each with its nearest ones by cosine."""
+    _, found = kneighbors(looked.values, looked.values, shown, metric="cosine", exclude=np.arange(len(looked.values)))
+    order = derive_rng(seed, "neighbours").permutation(len(looked.labels))
+    first = {looked.categories[row]: row for row in order[::-1]}
+    picked = list(first.values())[:queries]
+    figure = Figure(figsize=(1.45 * (shown + 1), 1.8 * len(picked)), layout="constrained")
+    grid = figure.subplots(len(picked), shown + 1, squeeze=False)
+    for line, query in zip(grid, picked, strict=True):
+        for axis, row in zip(line, [query, *found[query]], strict=True):
+            axis.imshow(looked.images[row], cmap="gray", vmin=0, vmax=255)
+            same = looked.labels[row] == looked.labels[query]
+            colour = "black" if row == query else PALETTE[0] if same else PALETTE[1]
+            axis.set_title(_short(looked.labels[row]), fontsize=7, color=colour)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            for spine in axis.spines.values():
+                spine.set(visible=row == query, linewidth=2)
+    return figure
+
+
+def feature_map(looked: Looked, *, seed: int) -> Figure:
+    """The sample in the plane, coloured by category of label."""
+    points, method = project(looked.values, seed=seed)
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.subplots()
+    names = pd.Series(looked.categories).value_counts().index
+    for name, colour in zip(names, [*PALETTE, *[OTHER] * len(names)], strict=False):
+        own = looked.categories == name
+        axis.scatter(*points[own].T, s=9, color=colour, linewidths=0, label=f"{name} ({own.sum()})")
+    axis.set(xticks=[], yticks=[], xlabel=f"{method} 1", ylabel=f"{method} 2")
+    figure.legend(loc="outside right center", fontsize=8, frameon=False, markerscale=2)
+    return figure
+
+
+def rejected(dataset: Path, raw: Path) -> Figure | None:
+    """One image per reason for which pixels were rejected, as far as its file can be shown."""
+    lost = pd.read_parquet(dataset / "rejected.parquet")
+    fields = pd.read_parquet(dataset / "annotations.parquet").set_index("idx")
+    found: dict[str, npt.NDArray[Any] | None] = {}
+    for row in lost[lost["stage"] == "render"].drop_duplicates("reason").itertuples():
+        found[str(row.reason)] = _first_plane(raw, fields.loc[row.idx])
+    if not found:
+        return None
+    figure = Figure(figsize=(2.2 * len(found), 2.5), layout="constrained")
+    for axis, (reason, pixels) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+        if pixels is None:
+            axis.text(0.5, 0.5, "cannot be\ndecoded", ha="center", va="center", fontsize=8, transform=axis.transAxes)
+        else:
+            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+        note = _THUMBNAILS.get(reason, "")
+        axis.set_title(reason.replace("_", " ") + (f"\n({note})" if note else ""), fontsize=8)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return figure
+
+
+def headline(record: Mapping[str, Any], gains: Sequence[float]) -> str:
+    """What was built and how well it transfers, in one sentence."""
+    data = record["dataset"]
+    return (
+        f"{data['images']:,} images in {data['classes']} classes, curated from {len(data['by_source'])} archives; "
+        f"a small network pretrained on them beats the best of its untrained twins by {100 * min(gains):.0f} to "
+        f"{100 * max(gains):.0f} points on {len(gains)} benchmark sets."
+    )
+
+
+def _first_plane(raw: Path, field: pd.Series) -> npt.NDArray[Any] | None:
+    page = None if field["channel_pages"] is None else field["channel_pages"][0]
+    try:
+        return normalize(to_gray(read_image(raw / field["channel_files"][0], page=page, partial=True)))
+    except InputError:
+        return None
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 18 else label[:17] + "…"
