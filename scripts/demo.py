@@ -144,7 +144,7 @@ def describe(folder: Path) -> dict[str, Any]:
 def train(output: Path, *, epochs: int, seed: int) -> None:
     """Pretrain through `accelerate launch`, as on any machine, and save untrained twins to compare with."""
     from cytoimagenet_hf.cards.facts import write_model_card
-    from cytoimagenet_hf.models import build_efficientnet
+    from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
     command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
@@ -160,6 +160,7 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
     for number in range(RANDOM_NETS):
         twin = build_efficientnet(0, seed=seed + 1 + number, image_size=TRAINING["image_size"], **NETWORK)
         twin.save_pretrained(output / f"random-{number + 1}")
+        MicroscopyImageProcessor.from_pretrained(output / "model").save_pretrained(output / f"random-{number + 1}")
 
 
 def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
@@ -174,7 +175,14 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         "seed": seed,
     }
     partner = str(output / "random-2")
-    fused = Suite(models=(f"Pretrained={output / 'model'}", first), fuse=True, partner=partner, **shared)
+    fused = Suite(
+        models=(f"Pretrained={output / 'model'}", first),
+        fuse=True,
+        partner=partner,
+        baselines=True,
+        random_nets=0,  # the untrained twins stand for them
+        **shared,
+    )
     records = [run_suite(suite, report=told).record for suite in (fused, Suite(models=tuple(others), **shared))]
     both = {name: getattr(records[0], name) + getattr(records[1], name) for name in ("entries", "scores")}
     return replace(records[0], **both)

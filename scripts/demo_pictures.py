@@ -110,14 +110,24 @@ def rejected(dataset: Path, raw: Path) -> Figure | None:
     return figure
 
 
-def headline(record: Mapping[str, Any], gains: Sequence[float]) -> str:
-    """What was built and how well it transfers, in one sentence."""
+def headline(record: Mapping[str, Any], untrained: Sequence[float], pixels: Sequence[float]) -> str:
+    """What was built and how well it transfers.
+
+    Args:
+        record: of the demo.
+        untrained: gains over the best untrained network, one per scored set.
+        pixels: gains over the best features of pixels (histograms, texture, counts), one per scored set.
+    """
     data = record["dataset"]
     return (
-        f"{data['images']:,} images in {data['classes']} classes, curated from {len(data['by_source'])} archives; "
-        f"a small network pretrained on them beats the best of its untrained twins by {100 * min(gains):.0f} to "
-        f"{100 * max(gains):.0f} points on {len(gains)} benchmark sets."
+        f"{data['images']:,} images in {data['classes']} classes, curated from {len(data['by_source'])} archives. A "
+        f"small network pretrained on them gains {_points(untrained)} points over the best of its untrained twins on "
+        f"{len(untrained)} benchmark sets, and {_points(pixels)} over the best of histograms, texture and counts."
     )
+
+
+def _points(gains: Sequence[float]) -> str:
+    return f"{100 * min(gains):+.0f} to {100 * max(gains):+.0f}"
 
 
 def _first_plane(raw: Path, field: pd.Series) -> npt.NDArray[Any] | None:

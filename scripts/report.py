@@ -12,7 +12,7 @@ from PIL import Image
 
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
 from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.results import ResultsRecord
+from cytoimagenet_hf.results import Comparison, ResultsRecord
 
 from .demo_pictures import feature_map, headline, look, neighbours, rejected
 
@@ -36,7 +36,7 @@ def write_report(
     looked = look(output / "cytoimagenet", output / "model", seed=seed)
     lost = rejected(output / "cytoimagenet", output / "raw")
     pictures = {
-        "accuracy": _drawn(accuracy_dots(results, ("model", "fusion"))),
+        "accuracy": _drawn(accuracy_dots(results, ("model", "fusion", "baseline"))),
         "controls": _drawn(accuracy_dots(results, ("fusion", "control"))),
         "neighbours": _drawn(neighbours(looked, seed=seed)),
         "map": _drawn(feature_map(looked, seed=seed)),
@@ -50,20 +50,24 @@ def write_report(
         results=results,
         scores=results.by_entry(),
         pictures=pictures,
-        headline=headline(record, _gains(results)),
+        headline=headline(record, _over_untrained(results), [gain.difference for gain in _over_pixels(results)]),
     )
     with atomic_path(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _gains(results: ResultsRecord) -> list[float]:
-    """Of the pretrained network over the best untrained one, by set."""
+def _over_untrained(results: ResultsRecord) -> list[float]:
+    """Gain of the pretrained network over the best untrained one, by set."""
     scores = results.by_entry()
     untrained = [name for name in results.names("model") if name.startswith("Random")]
     return [
         scores["Pretrained", name].accuracy - max(scores[random, name].accuracy for random in untrained)
         for name in results.sets
     ]
+
+
+def _over_pixels(results: ResultsRecord) -> list[Comparison]:
+    return [gain for gain in results.gains if gain.second == "Pretrained"]
 
 
 def _drawn(figure: Figure) -> str:

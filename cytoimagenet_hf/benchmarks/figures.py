@@ -16,6 +16,7 @@ from cytoimagenet_hf.results import Kind, ResultsRecord, ScoreRecord
 from .suite import Results
 
 Array = npt.NDArray[Any]
+_COLUMNS = 3  # panels side by side
 
 COLOURS: dict[Kind, str] = {"model": "#0072b2", "fusion": "#d55e00", "control": "#999999", "baseline": "#222222"}
 """Kind of entry → colour (Okabe and Ito: told apart by colour-blind readers too)."""
@@ -49,10 +50,14 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
     figure stays readable with any number of models.
     """
     scores, names = record.by_entry(), record.names(*kinds)[::-1]
-    size = (1.6 + 2.1 * len(record.sets), 1.3 + 0.24 * len(names))
+    columns = min(_COLUMNS, len(record.sets))
+    lines = -(-len(record.sets) // columns)
+    size = (1.8 + 2.2 * columns, 0.6 + lines * (0.6 + 0.22 * len(names)))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(record.sets), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, record.sets, strict=True):
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(record.sets) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, record.sets, strict=False):
         for row, entry in enumerate(names):
             score = scores.get((entry, name))
             if score is None:
