@@ -12,6 +12,7 @@ from .versions import project_version
 
 COMMANDS = {
     "extract": "Features from images: any model, any bit depth, several channels.",
+    "profile": "Profiles of wells from features: a plate map, normalisation, Z' and dose response.",
     "benchmark": "The kNN transfer benchmarks on models or ready features.",
     "leaderboard": "Results of several runs as one sortable page.",
     "diversity": "A dataset seen through features: distances within and between labels.",

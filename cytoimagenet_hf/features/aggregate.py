@@ -11,6 +11,7 @@ from .table import FeatureTable
 
 Level = Literal["cell", "image", "site", "well"]
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}
+_FINER = {"image": (), "site": ("z", "t"), "well": ("site", "z", "t")}  # names of what no longer is one, even if alike
 LEVELS = ("cell", *_KEYS)
 
 
@@ -52,7 +53,8 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
     reduce = np.mean if operation == "mean" else np.median
     values = np.stack([reduce(part, axis=0) for part in parts]).astype(table.values.dtype)
     first = order[starts]  # the first row of each group in the order of the table
-    metadata, differing = _shared(table.metadata.reset_index(drop=True), groups, first)
+    finer = [name for name in _FINER[level] if name in table.metadata and name not in keys]
+    metadata, differing = _shared(table.metadata.reset_index(drop=True), groups, first, finer)
     sizes = [len(part) for part in parts]
     if "count" in table.metadata:  # images of cells become wells: cells are counted on
         sizes = [int(own.sum()) for own in np.split(table.metadata["count"].to_numpy()[order], starts[1:])]
@@ -83,13 +85,17 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
     return keys
 
 
-def _shared(metadata: pd.DataFrame, groups: np.ndarray, first: np.ndarray) -> tuple[pd.DataFrame, list[str]]:
+def _shared(
+    metadata: pd.DataFrame, groups: np.ndarray, first: np.ndarray, finer: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
     """The facts that agree within every group, from each group's first row; and the names of the others."""
     kept = metadata.iloc[first].copy()
     differing = []
     for name in metadata:
         codes = pd.factorize(metadata[name])[0]  # missing is -1, and a value of its own
-        if name != "count" and pd.DataFrame({"g": groups, "c": codes}).drop_duplicates().shape[0] > len(first):
+        if name in finer or (
+            name != "count" and pd.DataFrame({"g": groups, "c": codes}).drop_duplicates().shape[0] > len(first)
+        ):
             differing.append(str(name))
             kept = kept.drop(columns=name)
     return kept, differing

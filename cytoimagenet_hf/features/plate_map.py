@@ -117,6 +117,9 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
             values = known.where(known.notna(), values)
         metadata[name] = values
     lost = sorted({"/".join(key) for key, found in zip(own, matched, strict=True) if not found})
+    unused = sorted(set(range(len(rows))) - set(places.tolist()))
+    plates = set(metadata["plate"].astype(str)) if "plate" in keys else set()
+    here = [not plates or str(plate) in plates for plate in rows.get("plate", pd.Series("", index=rows.index))]
     step = {
         "step": "annotate",
         "map": plate_map.source,
@@ -124,7 +127,8 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
         "rows": len(table),
         "rows_annotated": int(matched.sum()),
         "wells_not_in_map": lost,
-        "map_wells_unused": len(set(range(len(rows))) - set(places.tolist())),
+        "map_wells_unused": len(unused),
+        "map_wells_without_rows": ["/".join(map(str, rows.loc[place, keys])) for place in unused if here[place]],
         "notes": list(plate_map.notes),
     }
     about = table.about | {"steps": [*table.about.get("steps", []), step]}

@@ -1,0 +1,170 @@
+"""`cytoimagenet profile`: from features of images to profiles of wells, with a plate map and a report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from cytoimagenet_hf.errors import InputError
+    from cytoimagenet_hf.features.profile_plan import Profiles
+
+
+def command(
+    features: Annotated[Path, typer.Argument(help="Folder of `extract`, or a feature table (.parquet, .csv.gz).")],
+    output: Annotated[Path, typer.Option(help="Profiles: .parquet, .csv, .csv.gz or .h5ad.")],
+    level: Annotated[str, typer.Option(help="One row per cell, image, site or well.")] = "well",
+    operation: Annotated[str, typer.Option(help="mean or median.")] = "mean",
+    metadata: Annotated[Path | None, typer.Option(help="Plate map, joined by plate and well.")] = None,
+    barcodes: Annotated[
+        Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
+    ] = None,
+    controls: Annotated[
+        str | None, typer.Option(help="Query of the negative controls: \"compound == 'DMSO'\".")
+    ] = None,
+    control_column: Annotated[
+        str | None, typer.Option(help="Column of roles; by default role, control_type, pert_type, ….")
+    ] = None,
+    dose_unit: Annotated[str | None, typer.Option(help="Unit of the doses, where no column says: nM, uM, ….")] = None,
+    normalize: Annotated[
+        str | None, typer.Option(help="standardize, mad_robustize, robustize or inverse_normal.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="Centre and scale of all wells, or of the (negative) controls.")] = "all",
+    by: Annotated[
+        str, typer.Option(help="Column of batches that are normalised apart; none: all together.")
+    ] = "plate",
+    select: Annotated[bool, typer.Option(help="Drop features that do not vary or that repeat others.")] = False,
+    correlation: Annotated[float, typer.Option(help="--select: features that correlate more repeat.")] = 0.9,
+    sphere: Annotated[bool, typer.Option(help="Whiten the features on the wells that --on names.")] = False,
+    sphere_epsilon: Annotated[float, typer.Option(help="Added to the singular values; larger is gentler.")] = 1e-6,
+    tvn: Annotated[bool, typer.Option(help="Typical variation normalisation on the controls.")] = False,
+    components: Annotated[int | None, typer.Option(help="--tvn: principal components kept.")] = None,
+    drop_constant: Annotated[bool, typer.Option(help="Leave out features without a scale on some plate.")] = False,
+    drop_nan: Annotated[bool, typer.Option(help="Leave out feature columns that hold NaN.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the plate as one self-contained page, .html.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="--report: the images behind the features, for pictures and intensities.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help="--images: names of files, as in extract.")] = None,
+    stains: Annotated[str, typer.Option(help="--images: names of channels, as in extract.")] = "",
+    seed: Annotated[int, typer.Option(help="--report: of UMAP and of permutations.")] = 0,
+    record: Annotated[Path | None, typer.Option(help="Also write what --json prints to this file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print counts, steps, Z' and dose responses as JSON.")
+    ] = False,
+) -> None:
+    """Turn features into profiles: aggregate, annotate, normalise, select, sphere or TVN; every step is recorded.
+
+    Where the plate map names controls and doses, Z', SSMD and the dose response of each compound are stated.
+    Exits with 1 when wells are missing from the plate map.
+
+    Example: cytoimagenet profile features --metadata platemap.csv --normalize mad_robustize --on controls --output
+    wells.parquet --report plate.html
+    """
+    import json
+
+    from cytoimagenet_hf.features.profile_plan import (
+        ProfilePlan,
+        check_output,
+        make_profiles,
+        read_rejected,
+        write_profiles,
+    )
+    from cytoimagenet_hf.features.reading import read_features
+    from cytoimagenet_hf.files import write_json
+
+    check_output(output)
+    if report is None and (images is not None or pattern is not None or stains):
+        raise InputError("images, pattern and stains belong to a report: add --report plate.html")
+    plan = ProfilePlan(
+        level=level,
+        operation=operation,
+        metadata=metadata,
+        barcodes=barcodes,
+        controls=controls,
+        control_column=control_column,
+        dose_unit=dose_unit,
+        normalize=normalize,
+        on=on,
+        by=None if by == "none" else by,
+        select=select,
+        correlation=correlation,
+        sphere=sphere,
+        sphere_epsilon=sphere_epsilon,
+        tvn=tvn,
+        components=components,
+        drop_constant=drop_constant,
+    )
+    profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
+    write_profiles(profiles.table, output)
+    told = profiles.record() | {"output": str(output)}
+    if report is not None:
+        from cytoimagenet_hf.images import find_images
+        from cytoimagenet_hf.plate_report import write_report
+
+        fields = find_images(images, pattern=pattern, stains=stains or None) if images is not None else []
+        rejected = read_rejected(features)
+        told["report"] = {"file": str(report)} | write_report(
+            profiles, report, images=fields, rejected=rejected, seed=seed
+        )
+    if record is not None:
+        write_json(record, told)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _print(profiles, told)
+    if profiles.wells_not_in_map:
+        raise typer.Exit(1)
+
+
+def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{told['rows']:,} rows, {told['features']:,} features, {told['plates']} plates: "
+        f"[bold]{told['name']}[/bold] in {told['output']}",
+        highlight=False,
+    )
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in told["roles"].items()), highlight=False)
+    for step in told["steps"]:
+        if step["step"] == "annotate":
+            console.print(
+                f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
+                f"{len(step['wells_not_in_map'])} wells are not in the map"
+                + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
+                + f", {step['map_wells_unused']} wells of the map have no row",
+                highlight=False,
+            )
+    notes = [note for step in told["steps"] for note in step.get("notes", [])] + told["notes"]
+    screen = profiles.screen
+    if screen is not None and screen.separations:
+        shown = Table(title="controls", title_justify="left")
+        for heading in ("plate", "positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD"):
+            shown.add_column(heading, justify="left" if heading in ("plate", "positive control") else "right")
+        for one in screen.separations:
+            numbers = (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)
+            wells = f"{one.negatives}/{one.positives}"
+            shown.add_row(one.plate, one.compound, wells, *(f"{number:.2f}" for number in numbers))
+        console.print(shown)
+    if screen is not None and screen.responses:
+        shown = Table(title="dose response", title_justify="left")
+        for heading in ("plate", "compound", "measured on", "wells", "doses", "Spearman", "EC50 (95 %)"):
+            shown.add_column(heading, justify="right" if heading in ("wells", "doses", "Spearman") else "left")
+        for row in screen.responses:
+            middle = row.why_no_curve
+            if row.curve is not None:
+                low, high = row.curve.interval
+                middle = f"{row.curve.ec50:.3g} ({low:.3g} to {high:.3g}) {screen.unit}".rstrip()
+            counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
+            shown.add_row(row.plate, row.compound, row.measured_on, *counts, middle)
+        console.print(shown)
+    if "report" in told:
+        console.print(f"report: {told['report']['file']}, {told['report']['bytes'] / 1e6:.1f} MB", highlight=False)
+        for sentence in told["report"]["sentences"]:
+            console.print(f"  {sentence}", highlight=False)
+    for note in notes + list(screen.notes if screen else ()):
+        console.print(f"note: {note}", highlight=False)

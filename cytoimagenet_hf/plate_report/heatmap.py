@@ -1,0 +1,108 @@
+"""A plate as it lies on the bench: a square per well, coloured by a number."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from .svg import FAINT, GRID, INK, drawing, line, number, on_shade, shade, text, well_mark
+
+_PLATES = ((8, 12), (16, 24), (32, 48))
+_SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
+
+
+def place_of(well: str) -> tuple[int, int]:
+    """Row and column of a well, from 0.
+
+    Example:
+        >>> place_of("B03"), place_of("AF48")
+        ((1, 2), (31, 47))
+    """
+    letters, digits = re.fullmatch(r"([A-Z]+)(\d+)", well).groups()  # type: ignore[union-attr]
+    row = 0
+    for letter in letters:
+        row = row * 26 + ord(letter) - ord("A") + 1
+    return row - 1, int(digits) - 1
+
+
+def plate_shape(wells: Sequence[str]) -> tuple[int, int]:
+    """Rows and columns of the smallest usual plate that has these wells.
+
+    Example:
+        >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"])
+        ((8, 12), (16, 24))
+    """
+    places = [place_of(well) for well in wells]
+    rows, columns = max(row for row, _ in places) + 1, max(column for _, column in places) + 1
+    return next((size for size in _PLATES if rows <= size[0] and columns <= size[1]), _PLATES[-1])
+
+
+def plate_heatmap(
+    wells: Mapping[str, tuple[str, float, str]],
+    *,
+    title: str,
+    legend: str,
+    limits: tuple[float, float],
+    missing: Sequence[str] = (),
+) -> str:
+    """One plate.
+
+    Args:
+        wells: well → (id, number, role); the number may be NaN.
+        title: what is drawn.
+        legend: what the numbers are, with their unit.
+        limits: numbers at the light and the dark end; beyond them colours stay as they are.
+        missing: wells that the plate map names and that have no features: crossed out.
+    """
+    rows, columns = plate_shape([*wells, *missing])
+    cell = {12: 34.0, 24: 19.0, 48: 11.0}[columns]
+    left, top = 28.0, 40.0
+    low, high = limits
+    parts = [text(left, 16, title, size=14)]
+    size = min(12.0, cell * 0.62)
+    for column in range(columns):
+        if columns <= 24 or column % 2 == 0:
+            parts.append(
+                text(left + (column + 0.5) * cell, top - 6, column + 1, anchor="middle", size=size, colour=FAINT)
+            )
+    for row in range(rows):
+        name = chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
+        parts.append(text(left - 6, top + (row + 0.68) * cell, name, anchor="end", size=size, colour=FAINT))
+        for column in range(columns):
+            x, y = left + column * cell, top + row * cell
+            box = f'x="{x + 1:.1f}" y="{y + 1:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}" rx="{cell / 8:.1f}"'
+            well = f"{name}{column + 1:02d}"
+            if well not in wells:
+                parts.append(f'<rect {box} fill="none" stroke="{GRID}"/>')
+                if well in missing:
+                    parts.append(f"<g><title>{well}: no features</title>")
+                    parts.append(line(x + 4, y + 4, x + cell - 4, y + cell - 4, colour=INK))
+                    parts.append(line(x + cell - 4, y + 4, x + 4, y + cell - 4, colour=INK) + "</g>")
+                continue
+            ident, value, role = wells[well]
+            known = np.isfinite(value)
+            part = (value - low) / (high - low) if known and high > low else 0.0
+            fill = shade(part) if known else "#ffffff"
+            told = f"{well}: {number(value)}" if known else f"{well}: no number"
+            parts.append(f'<rect {box} fill="{fill}" stroke="{GRID}" {well_mark(ident)}>')
+            parts.append(f"<title>{escape(told)}</title></rect>")
+            if role in _SIGNS and cell > 15:
+                ink = on_shade(part) if known else INK
+                parts.append(
+                    f'<text x="{x + cell / 2:.1f}" y="{y + cell * 0.66:.1f}" text-anchor="middle" '
+                    f'font-size="{cell * 0.5:.1f}" fill="{ink}" pointer-events="none">{_SIGNS[role]}</text>'
+                )
+    bottom = top + rows * cell + 14
+    width = columns * cell
+    steps = 40
+    bar = min(width * 0.5, 220.0)
+    for step in range(steps):
+        parts.append(
+            f'<rect x="{left + bar * step / steps:.1f}" y="{bottom:.1f}" width="{bar / steps + 0.5:.1f}" height="10" '
+            f'fill="{shade(step / (steps - 1))}"/>'
+        )
+    parts.append(text(left, bottom + 24, number(low), colour=FAINT))
+    parts.append(text(left + bar, bottom + 24, number(high), anchor="end", colour=FAINT))
+    parts.append(text(left + bar + 12, bottom + 10, legend, colour=FAINT))
+    return drawing(left + width + 6, bottom + 30, parts, label=f"{title}: {legend}, one square per well")

@@ -1,0 +1,242 @@
+"""The report as one HTML file: everything it shows is inside it, and opening it asks nothing of any server."""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features.profile_plan import Profiles
+from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.images import Image
+
+from .colouring import colourings
+from .curves import control_strips, dose_curve
+from .embedding import embed, plane_drawing
+from .findings import position_findings
+from .heatmap import plate_heatmap, plate_shape
+from .montage import Montage, make_montage
+from .replicates import precision_drawing, replicate_precision
+
+_MOST_CURVES = 60  # dose-response drawings, the strongest first
+
+
+def write_report(
+    profiles: Profiles,
+    path: str | Path,
+    *,
+    images: Sequence[Image] = (),
+    rejected: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the page.
+
+    Args:
+        profiles: of wells.
+        path: `.html`.
+        images: fields of view, for pictures and intensities; without them the page says how to have them.
+        rejected: id → reason of the images that extraction left out.
+        seed: of UMAP and of the permutations.
+
+    Returns:
+        What the page says that the profiles do not: replicates' precision, sentences, bytes.
+
+    Raises:
+        InputError: profiles without wells, or images of other wells.
+    """
+    path = Path(path)
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"{path}: a report is written as .html")
+    table, facts, screen = profiles.table, profiles.facts, profiles.screen
+    if screen is None or "well" not in table.metadata or "site" in table.metadata:
+        raise InputError("a report shows wells: profile with --level well")
+    plates = [str(plate) for plate in table.metadata["plate"]] if "plate" in table.metadata else ["plate"] * len(table)
+    wells = [str(well) for well in table.metadata["well"]]
+    ids = [str(ident) for ident in table.ids]
+    known = "plate" in table.metadata
+    montage = None
+    if images:
+        own = {(plate if known else "", well): one for plate, well, one in zip(plates, wells, ids, strict=True)}
+        montage = make_montage(images, own)
+    missing = _missing(profiles, set(plates), list(rejected or {}))
+    heatmaps = _heatmaps(profiles, plates, wells, ids, montage, missing)
+    plane = embed(table.values, seed=seed)
+    precision = replicate_precision(table, facts, seed=seed)
+    sentences = position_findings(table, facts, seed=seed)
+    content = {
+        "title": f"{plates[0]}" if len(set(plates)) == 1 else f"{len(set(plates))} plates",
+        "record": profiles.record(),
+        "cards": _cards(profiles, len(set(plates))),
+        "plates": list(dict.fromkeys(plates)),
+        "heatmaps": heatmaps,
+        "shape": plate_shape(wells),
+        "strips": _strips(profiles, plates, ids),
+        "curves": _curves(profiles, plates),
+        "plane": plane_drawing(plane, ids),
+        "plane_method": plane.method,
+        "colourings": [
+            {"name": one.name, "colours": dict(zip(ids, one.colours, strict=True)), "legend": one.legend}
+            for one in colourings(table, facts, screen.distance)
+        ],
+        "precision": precision if isinstance(precision, str) else precision_drawing(precision),
+        "precision_note": _precision_note(precision),
+        "has_precision": not isinstance(precision, str),
+        "sentences": sentences + list(screen.notes) + list(facts.notes),
+        "montage": montage,
+        "wells": _wells(profiles, plates, wells, ids),
+        "rejected": list((rejected or {}).items()),
+        "missing": {plate: names for plate, names in missing.items() if names},
+    }
+    source = (files("cytoimagenet_hf.plate_report") / "page.html.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.policies["json.dumps_kwargs"] = {}  # facts in the order they are told
+    html = environment.from_string(source).render(content)
+    with atomic_path(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
+    return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": plane.method}
+
+
+def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> dict[str, list[str]]:
+    """Wells without features that the plate map names, or all of whose images were rejected, by plate."""
+    unused = [well for step in profiles.table.about["steps"] for well in step.get("map_wells_without_rows", [])]
+    found: dict[str, list[str]] = {plate: [] for plate in plates}
+    for name in unused:
+        plate, _, well = str(name).rpartition("/")
+        for one in plates if not plate else [plate]:
+            found.setdefault(one, []).append(well)
+    have = set(map(str, profiles.table.ids))
+    for ident in rejected:
+        plate, well = [*str(ident).split("/"), ""][:2]  # ids of fields begin with plate and well
+        named = re.fullmatch(r"[A-Z]{1,2}\d{2}", well) is not None
+        if named and plate in plates and f"{plate}/{well}" not in have and well not in found[plate]:
+            found[plate].append(well)
+    return found
+
+
+def _heatmaps(
+    profiles: Profiles,
+    plates: Sequence[str],
+    wells: Sequence[str],
+    ids: Sequence[str],
+    montage: Montage | None,
+    missing: dict[str, list[str]],
+) -> list[dict[str, str]]:
+    """Drawings of every plate: distance from controls, each channel's intensity, or the number of fields."""
+    layers: list[tuple[str, str, npt.NDArray[np.float64]]] = []
+    distance = profiles.screen.distance if profiles.screen else np.full(len(ids), np.nan)
+    if np.isfinite(distance).any():
+        layers.append(("Distance from negative controls", "deviations of the controls", distance))
+    if montage is not None:
+        for channel, means in montage.intensity.items():
+            layers.append(
+                (f"Intensity, {channel}", "mean of the native pixels", np.array([means.get(i, np.nan) for i in ids]))
+            )
+    if not layers or montage is None:
+        counts = profiles.table.metadata.get("count")
+        numbers = np.ones(len(ids)) if counts is None else counts.to_numpy(np.float64)
+        layers.append(("Fields or cells", "rows that became the well", numbers))
+    drawn = []
+    for plate in dict.fromkeys(plates):
+        own = [place for place, name in enumerate(plates) if name == plate]
+        for title, legend, values in layers:
+            finite = values[np.isfinite(values)]
+            low, high = np.quantile(finite, [0.0, 0.98]) if len(finite) else (0.0, 1.0)
+            if high <= low:
+                low, high = min(0.0, low), low or 1.0
+            cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in own}
+            drawing = plate_heatmap(
+                cells, title=title, legend=legend, limits=(float(low), float(high)), missing=missing.get(plate, [])
+            )
+            drawn.append({"plate": plate, "drawing": drawing})
+    return drawn
+
+
+def _cards(profiles: Profiles, plates: int) -> list[dict[str, str]]:
+    cards = [
+        {"value": f"{len(profiles.table):,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
+        {"value": f"{len(profiles.table.names):,}", "label": "features"},
+    ]
+    screen = profiles.screen
+    for one in (screen.separations if screen else ())[:4]:
+        label = f"Z′ {one.compound}" + (f", {one.plate}" if plates > 1 else "")
+        cards.append({"value": f"{one.z_prime:.2f}", "label": label, "kind": "good" if one.z_prime > 0.5 else "poor"})
+    for row in (screen.responses if screen else ())[:4]:
+        label = f"Spearman with dose, {row.compound}" + (f", {row.plate}" if plates > 1 else "")
+        cards.append({"value": f"{row.spearman:.2f}", "label": label})
+    return cards
+
+
+def _strips(profiles: Profiles, plates: Sequence[str], ids: Sequence[str]) -> list[str]:
+    if profiles.screen is None:
+        return []
+    drawn, many = [], len(set(plates)) > 1
+    for one in profiles.screen.separations:
+        own = [place for place, plate in enumerate(plates) if plate == one.plate or len(set(plates)) == 1]
+        compound = profiles.facts.compound
+        roles = [
+            str(profiles.facts.role[i])
+            if profiles.facts.role[i] != "positive" or (compound[i] or "positive control") == one.compound
+            else ""
+            for i in own
+        ]
+        drawn.append(
+            control_strips(one, profiles.screen.scores[one.compound][own], roles, [ids[i] for i in own], on_plate=many)
+        )
+    return drawn
+
+
+def _curves(profiles: Profiles, plates: Sequence[str]) -> list[str]:
+    screen = profiles.screen
+    if screen is None:
+        return []
+    drawn, many = [], len(set(plates)) > 1
+    chosen = sorted(screen.responses, key=lambda row: -abs(row.spearman))[:_MOST_CURVES]
+    for row in chosen:
+        own = np.array([plate == row.plate for plate in plates]) | (len(set(plates)) == 1)
+        values = screen.distance
+        if row.measured_on != "distance":
+            values = screen.scores[
+                row.measured_on.removeprefix("score to ") if " to " in row.measured_on else row.compound
+            ]
+        drawn.append(dose_curve(row, values[own & profiles.facts.negative].tolist(), unit=screen.unit, on_plate=many))
+    return drawn
+
+
+def _precision_note(precision: Any) -> str:
+    if isinstance(precision, str):
+        return f"No replicate precision: it {precision}."
+    good = sum(row.p_value < 0.05 for row in precision)
+    return f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
+
+
+def _wells(
+    profiles: Profiles, plates: Sequence[str], wells: Sequence[str], ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    facts, screen = profiles.facts, profiles.screen
+    found: dict[str, dict[str, Any]] = {}
+    for place, ident in enumerate(ids):
+        told: dict[str, Any] = {
+            "plate": plates[place],
+            "well": wells[place],
+            "role": str(facts.role[place]) or "unknown",
+        }
+        if facts.compound[place]:
+            told["compound"] = str(facts.compound[place])
+        if facts.dose[place] > 0:
+            told["dose"] = f"{facts.dose[place]:g} {facts.unit}".strip()
+        if screen is not None:
+            if np.isfinite(screen.distance[place]):
+                told["distance from controls"] = f"{screen.distance[place]:.2f}"
+            for compound, scores in screen.scores.items():
+                if np.isfinite(scores[place]):
+                    told[f"score, {compound}"] = f"{scores[place]:.2f}"
+        found[ident] = told
+    return found
