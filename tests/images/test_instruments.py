@@ -167,9 +167,9 @@ def test_names_of_incell(tmp_path) -> None:
 def test_the_xdce_of_incell(tmp_path) -> None:
     images = ""
     for wave, label in enumerate(("DAPI", "FITC")):
-        write(tmp_path / "P" / f"{wave}.tif", 5 + wave)
+        write(tmp_path / "P" / "Images" / f"{wave}.tif", 5 + wave)
         images += (
-            f'<Image filename="{wave}.tif" thumbnail="{wave}_t.tif"><Well label="B - 3"><Row number="2"/>'
+            f'<Image filename="Images\\{wave}.tif" thumbnail="{wave}_t.tif"><Well label="B - 3"><Row number="2"/>'
             f'<Column number="3"/></Well><EmissionFilter name="{label}"/>'
             f'<Identifier field_index="1" z_index="0" wave_index="{wave}" time_index="0"/></Image>'
         )

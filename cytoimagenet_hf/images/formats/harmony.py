@@ -115,7 +115,7 @@ def _by_index(source: Source, folder: str, index: str, taken: set[str]) -> list[
     planes = []
     for image in descendants(root, "Image"):
         values = texts(image)
-        if "id" in image.attrib or "ChannelID" not in values:
+        if "ChannelID" not in values:
             continue  # a reference within Wells
         name = _file(values, folder)
         if name not in known:  # newer exports keep the images beside the folder of the index

@@ -60,11 +60,14 @@ def _add_listed(source: Source, listing: str, planes: list[FoundPlane], taken: s
     known = set(source.files)
     plate = (source.root.resolve() / folder).name
     for image in descendants(read_xml(source.root / listing), "Image"):
-        base = image.attrib.get("filename", "").replace("\\", "/").rpartition("/")[2]
+        base = image.attrib.get("filename", "").replace("\\", "/")
         values = {key: value for child in image.iter() for key, value in attributes(child).items() if "_index" in key}
         if not base or not values:
             continue
         name = f"{folder}/{base}" if folder else base
+        if name not in known:  # a place on the microscope's own disk
+            base = base.rpartition("/")[2]
+            name = f"{folder}/{base}" if folder else base
         taken.add(name)
         taken.add(name.rpartition("/")[0] + "/" + image.attrib.get("thumbnail", ""))
         problem = "" if name in known else f"{listing} names {base}, which is absent"

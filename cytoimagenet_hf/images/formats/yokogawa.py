@@ -67,12 +67,15 @@ def _add_records(
     plate = _plate(source, folder)
     known = set(source.files)
     records = [
-        (attributes(record), (record.text or "").strip().replace("\\", "/").rpartition("/")[2])
+        (attributes(record), (record.text or "").strip().replace("\\", "/"))
         for record in descendants(read_xml(source.root / table), "MeasurementRecord")
     ]
     raw = any(not values.get("ZImageProcessing") for values, _ in records)
     for values, base in records:
         name = f"{folder}/{base}" if folder else base
+        if name not in known:
+            base = base.rpartition("/")[2]
+            name = f"{folder}/{base}" if folder else base
         if values.get("Type") == "ERR" or not base:
             ignored.append(Ignored(base or table, "the microscope recorded an error here"))
             taken.add(name)
