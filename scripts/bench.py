@@ -26,6 +26,7 @@ BENCHES = {
     "import": "The published archive at its full size, 890,737 tiny images.",
     "load": "A built dataset, read whole and streamed.",
     "extract": "Features of images.",
+    "plate": "A plate from files to features.",
     "train": "Training steps.",
 }
 """Name → its line in `--help`; the function is `benches.<name>.run`."""

@@ -8,7 +8,8 @@ from cytoimagenet_hf.encoders import ENCODERS, Encoder, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.features.columns import short_name
-from cytoimagenet_hf.features.store import Settings, cached_features
+from cytoimagenet_hf.features.folder import cached_features
+from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image
 
 

@@ -33,7 +33,8 @@ def command(
     from cytoimagenet_hf.benchmarks.extraction import load_model
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
     from cytoimagenet_hf.data import load_cytoimagenet
-    from cytoimagenet_hf.features.store import Settings, cached_features
+    from cytoimagenet_hf.features.folder import cached_features
+    from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path, write_json
     from cytoimagenet_hf.images.rows import row_image
 

@@ -127,8 +127,9 @@ def command(
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
-    from cytoimagenet_hf.encoders import load_encoder
-    from cytoimagenet_hf.features.store import Settings, extract_to_folder
+    from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
+    from cytoimagenet_hf.files import write_json
+    from cytoimagenet_hf.versions import project_version
 
     devices = [name.strip() for name in (device or "").split(",") if name.strip()]
     settings = Settings(
@@ -150,18 +151,32 @@ def command(
         "revision": revision,
     }
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **given)
+    request = {
+        "model": stamp_of_model(model, revision),
+        "options": given,
+        "settings": asdict(settings) | {"workers": None},
+        "seed": seed,
+        "images": stamp_of(found.images),
+        "version": project_version(),
+    }
     started = time.perf_counter()
-    summary = extract_to_folder(
-        load(),
-        found.images,
-        output,
-        settings=settings,
-        seed=seed,
-        load=load,
-        dask=dask,
-        devices=devices if len(devices) > 1 else (),
-    )
+    summary = finished(output, request) if request["model"] is not None else None
+    if summary is None:
+        from cytoimagenet_hf.encoders import load_encoder
+        from cytoimagenet_hf.features.folder import extract_to_folder
+
+        load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **given)
+        summary = extract_to_folder(
+            load(),
+            found.images,
+            output,
+            settings=settings,
+            seed=seed,
+            load=load,
+            dask=dask,
+            devices=devices if len(devices) > 1 else (),
+        )
+        write_json(output / REQUEST, request)
     seconds = time.perf_counter() - started
     if as_json:
         typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))

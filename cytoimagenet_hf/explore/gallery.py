@@ -18,7 +18,8 @@ from cytoimagenet_hf.benchmarks.extraction import load_model
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.features.store import Refusal, cached_features
+from cytoimagenet_hf.features.folder import cached_features
+from cytoimagenet_hf.features.store import Refusal
 from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.knn import kneighbors
 from cytoimagenet_hf.models.channels import as_channels

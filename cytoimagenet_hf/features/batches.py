@@ -5,11 +5,8 @@ mixed sizes need no more memory than a few batches. An image that cannot be used
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,31 +56,6 @@ def is_shape_error(error: BaseException) -> bool:
         False
     """
     return not isinstance(error, torch.OutOfMemoryError) and bool(_SHAPE.search(str(error)))
-
-
-def read_ahead(
-    pairs: Iterable[tuple[str, Any]], work: Callable[[Any], Any], workers: int
-) -> Iterator[tuple[str, Any | InputError]]:
-    """`work` on every pair's value in threads that stay at most two items per thread ahead; refusals are returned."""
-
-    def attempt(pair: tuple[str, Any]) -> tuple[str, Any]:
-        name, value = pair
-        try:
-            return name, work(value)
-        except InputError as error:
-            return name, error
-
-    if not workers:
-        yield from map(attempt, pairs)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Any] = deque()
-        for pair in pairs:
-            waiting.append(pool.submit(attempt, pair))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 @dataclass

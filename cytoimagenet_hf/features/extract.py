@@ -26,7 +26,8 @@ from cytoimagenet_hf.models import MicroscopyImageProcessor
 from cytoimagenet_hf.models.backbones import Backbone
 from cytoimagenet_hf.models.channels import as_channels
 
-from .batches import Batches, Refuse, Unit, Vector, read_ahead
+from .ahead import read_ahead
+from .batches import Batches, Refuse, Unit, Vector
 from .columns import feature_names
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner, make_runner

@@ -19,7 +19,7 @@ from cytoimagenet_hf.imaging import to_gray
 from cytoimagenet_hf.imaging.percentile import histogram
 from cytoimagenet_hf.seeding import derive_rng
 
-from .batches import read_ahead
+from .ahead import read_ahead
 
 FIELDS = 64
 """Fields of a plate that are looked at."""

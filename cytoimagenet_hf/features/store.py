@@ -13,34 +13,25 @@ there is not made again unless one of its images has changed.
 import fcntl
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
-import torch
-from huggingface_hub import cached_assets_path
-from tqdm.auto import tqdm
 
-from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.executors import run_tasks
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image
 
-from .devices import run_on_devices
-from .extract import Source, describe, extract_rows, names_of, runner_of
-from .ranges import PlateRanges, measure_plates, plate_of
-from .reading import read_features
-from .runtimes import Runner
-from .table import FeatureTable
+from .ranges import PlateRanges, plate_of
 
-PLAN, RANGES, REJECTED, LOCK = "_extraction.json", "_ranges.json", "_rejected.json", "_lock"
+if TYPE_CHECKING:  # torch is a second's work, and a finished folder needs none
+    from cytoimagenet_hf.encoders import Encoder
+
+PLAN, RANGES, REJECTED = "_extraction.json", "_ranges.json", "_rejected.json"
+REQUEST, LOCK = "_request.json", "_lock"
 STORAGE = ("float32", "float16")
 
 
@@ -73,6 +64,9 @@ class Settings:
             raise InputError(f"dtype {self.dtype!r}: choose float32, bfloat16 or float16")
         if self.shard_size < 1 or self.batch_size < 1 or self.workers < 0:
             raise InputError("shard_size and batch_size are at least 1, workers at least 0")
+
+
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
@@ -120,166 +114,12 @@ class ShardTask:
     settings: Settings
     fingerprint: str
     ranges: Mapping[str, PlateRanges] | None = None
-    load: Callable[[], Encoder] | None = None
+    load: Callable[[], "Encoder"] | None = None
 
     @property
     def report(self) -> Path:
         """What stands beside the shard when it is done."""
         return self.file.with_name(f"_{self.file.stem.replace('features', 'shard')}.json")
-
-
-def extract_to_folder(
-    encoder: Encoder,
-    images: Sequence[Image],
-    output: str | Path,
-    *,
-    settings: Settings = Settings(),
-    seed: int = 0,
-    load: Callable[[], Encoder] | None = None,
-    dask: str | None = None,
-    devices: Sequence[str] = (),
-) -> ExtractionSummary:
-    """Extract features into `output`, continuing what an interrupted run left there.
-
-    Args:
-        encoder: the network and what it eats.
-        images: with unique ids.
-        output: a new or empty folder, or one of the same extraction.
-        settings: see `Settings`.
-        seed: of the fields from which the ranges of a plate are taken.
-        load: makes the same encoder in another process (importable by name); needed by `dask` and `devices`.
-        dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
-        devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
-
-    Raises:
-        InputError: the folder holds something else or features of other images, models or settings; another process
-            writes there; no image is usable.
-    """
-    output = Path(output)
-    _require_unique(images)
-    run = runner_of(encoder, settings.backend, device=settings.device, dtype=_precision(settings))
-    stains = Counter(image.channels for image in images).most_common(1)[0][0]
-    plan = describe(encoder, run, stains=stains) | {
-        "batch_size": settings.batch_size,
-        "shard_size": settings.shard_size,
-        "storage": settings.storage,
-        "images": len(images),
-        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
-    }
-    _require_claimable(output, plan)
-    with locked(output):
-        _require_claimable(output, plan)
-        write_json(output / PLAN, plan)
-        for leftover in output.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        ranges = _ranges(encoder, images, output, seed, settings.workers)
-        tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
-        todo = [task for task in tasks if not _is_done(task)]
-        changed = sum(task.report.is_file() for task in todo)
-        if todo and (dask or devices):
-            if load is None:
-                raise InputError("shards in other processes need load=, a function that makes the encoder there")
-            made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
-            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
-                for images_done in made:
-                    bar.update(images_done)
-        else:
-            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
-                for task in todo:
-                    make_shard(task, encoder=encoder, run=run, advance=bar.update)
-        return _finish(output, tasks, plan, len(todo), changed)
-
-
-def cached_features(
-    encoder: Encoder, images: Sequence[Image], *, cache: str | Path | None = None, settings: Settings = Settings()
-) -> tuple[FeatureTable, tuple[Refusal, ...]]:
-    """Features of images from a cache folder, extracted and kept there if they are not.
-
-    An entry is a folder named by the encoder and by ids and pixels of the images, so that two sets with equal ids and
-    other pixels never share one; an interrupted extraction continues.
-
-    Args:
-        encoder: the network and what it eats.
-        images: with unique ids.
-        cache: folder of all entries; by default beside what the Hub's libraries keep (`HF_HOME`).
-        settings: see `Settings`.
-
-    Returns:
-        The features, and the images that were left out.
-
-    Raises:
-        InputError: as `extract_to_folder`.
-    """
-    folder = Path(cache or cached_assets_path("cytoimagenet-hf", namespace="features"))
-    folder /= f"{encoder.fingerprint}-{stamp_of(images)}"
-    summary = extract_to_folder(encoder, images, folder, settings=settings)
-    return read_features(folder), summary.refused
-
-
-def make_shard_on(task: ShardTask, device: str) -> int:
-    """Make a shard on a device of this machine: see `make_shard`."""
-    return make_shard(task, device=device)
-
-
-def make_shard(
-    task: ShardTask,
-    *,
-    encoder: Encoder | None = None,
-    run: Runner | None = None,
-    device: str | None = None,
-    advance: Callable[[int], Any] = lambda images: None,
-) -> int:
-    """Write one shard and its report; how many images it was asked for.
-
-    Args:
-        task: what to make.
-        encoder: loaded by the task itself if None, once per process.
-        run: of that encoder.
-        device: instead of that of the settings.
-        advance: told how many images more are done.
-
-    Raises:
-        InputError: the encoder loaded here is another one.
-    """
-    if encoder is None or run is None:
-        encoder, run = _loaded(task, device)
-    refused: list[Refusal] = []
-    rows = extract_rows(
-        encoder,
-        [Source.of(image) for image in task.images],
-        run=run,
-        batch_size=task.settings.batch_size,
-        workers=task.settings.workers,
-        ranges=task.ranges,
-        on_error=lambda name, error: refused.append(Refusal(name, str(error))),
-        stains=task.stains,
-        advance=advance,
-    )
-    kept = [image for image in task.images if image.id in rows.vectors]
-    task.report.unlink(missing_ok=True)
-    if kept:
-        values = np.stack([rows.vectors[image.id] for image in kept])
-        _write(
-            task,
-            kept,
-            values,
-            describe(encoder, run, stains=task.stains),
-            names_of(encoder, task.stains, values.shape[1]),
-        )
-    else:
-        task.file.unlink(missing_ok=True)  # written by `_finish`, which knows the width of the others
-    refused.sort(key=lambda refusal: refusal.id)
-    digest = file_sha256(task.file) if kept else ""
-    write_json(
-        task.report,
-        {
-            "stamp": task.stamp,
-            "sha256": digest,
-            "kept": len(kept),
-            "refused": [asdict(refusal) for refusal in refused],
-        },
-    )
-    return len(task.images)
 
 
 @contextmanager
@@ -311,110 +151,67 @@ def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None =
     return digest.hexdigest()[:16]
 
 
-def _tasks(
-    encoder: Encoder,
-    images: Sequence[Image],
-    output: Path,
-    stains: tuple[str, ...],
-    settings: Settings,
-    ranges: Mapping[str, PlateRanges] | None,
-    load: Callable[[], Encoder] | None,
-) -> Iterator[ShardTask]:
-    count = -(-len(images) // settings.shard_size)
-    kinds = _kinds(images)
-    for number in range(count):
-        own = tuple(images[number * settings.shard_size : (number + 1) * settings.shard_size])
-        plates = {plate_of(image) for image in own}
-        yield ShardTask(
-            output / f"features-{number:05d}-of-{count:05d}.parquet",
-            own,
-            stains,
-            kinds,
-            stamp_of(own, ranges),
-            settings,
-            encoder.fingerprint,
-            None if ranges is None else {plate: ranges[plate] for plate in plates & ranges.keys()},
-            load,
-        )
+def stamp_of_model(name: str, revision: str | None = None) -> str | None:
+    """What stands for the weights under a name without loading them; None where only loading tells.
+
+    Example:
+        >>> stamp_of_model("random:3"), stamp_of_model("me/some-model") is None
+        ('random:3', True)
+    """
+    path = Path(name)
+    if path.exists():
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+    return name if name.startswith("random:") else f"{name}@{revision}" if revision else None
 
 
-def _kinds(images: Sequence[Image]) -> dict[str, str]:
-    """How each fact is stored, decided over all images: a shard of empty cells must not differ from the rest."""
-    seen: dict[str, set[type]] = {}
-    for image in images:
-        for name, value in image.metadata.items():
-            own = seen.setdefault(name, set())
-            if value is not None and value == value:  # NaN is nothing known
-                own.add(type(value) if isinstance(value, int | float) and not isinstance(value, bool) else str)
-    integers, numbers = {int}, {int, float}
-    return {
-        name: "int64" if own == integers else "double" if own and own <= numbers else "string"
-        for name, own in seen.items()
-    }
+def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | None:
+    """What a folder holds that was made by this very request and is complete and undamaged; None if there is a doubt.
+
+    The answer takes no network: a second run over a finished plate is done in a moment.
+
+    Args:
+        output: folder of an extraction.
+        request: what was asked for, as `_request.json` keeps it: model, options, stamp of the images.
+    """
+    if read_json(output / REQUEST) != json.loads(json.dumps(request)):
+        return None
+    files = sorted(output.glob("_shard-*-of-*.json"))
+    reports = [report for file in files if (report := read_json(file)) is not None]
+    shards = [file.with_name(f"{file.stem.removeprefix('_').replace('shard', 'features')}.parquet") for file in files]
+    if not files or len(reports) != int(files[0].stem.rpartition("-")[2]):
+        return None
+    if not all(is_intact(shard, report) for shard, report in zip(shards, reports, strict=True)):
+        return None
+    width = pq.read_schema(shards[0]).field("features").type.list_size
+    refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
+    kept = sum(report["kept"] for report in reports)
+    return ExtractionSummary(kept + len(refused), kept, width, len(shards), 0, 0, refused)
 
 
-def _write(task: ShardTask, kept: Sequence[Image], values: Any, about: dict[str, Any], names: tuple[str, ...]) -> None:
-    facts = pd.DataFrame(
-        {name: [image.metadata.get(name) for image in kept] for name in task.kinds},
-        index=range(len(kept)),
-        dtype=object,
-    )
-    table = FeatureTable(np.array([image.id for image in kept], dtype=object), values, facts, names, about)
-    stored = table.to_arrow(packed=True, dtype=np.dtype(task.settings.storage), kinds=task.kinds)
-    with atomic_path(task.file) as temporary:
-        # Dictionaries and compression do not shrink floats.
-        pq.write_table(stored, temporary, use_dictionary=False, compression="none")
-
-
-def _is_done(task: ShardTask) -> bool:
+def is_done(task: ShardTask) -> bool:
     """Whether the shard is there, made from these very images, and undamaged."""
-    report = _report(task)
+    report = read_json(task.report)
     if report is None or report["stamp"] != task.stamp:
         return False
-    if not report["kept"]:
-        return True
-    return task.file.is_file() and file_sha256(task.file) == report["sha256"]
+    return not report["kept"] or is_intact(task.file, report)
 
 
-def _report(task: ShardTask) -> dict[str, Any] | None:
+def is_intact(shard: Path, report: Mapping[str, Any]) -> bool:
+    """Whether a shard holds what its report says."""
+    return shard.is_file() and (not report["kept"] or file_sha256(shard) == report["sha256"])
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where there is none that can be read."""
     try:
-        return dict(json.loads(task.report.read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
 
 
-def _finish(
-    output: Path, tasks: Sequence[ShardTask], plan: dict[str, Any], made: int, changed: int
-) -> ExtractionSummary:
-    reports = [report for task in tasks if (report := _report(task)) is not None]
-    refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
-    write_json(output / REJECTED, [asdict(refusal) for refusal in refused])
-    full = [task for task, report in zip(tasks, reports, strict=True) if report["kept"]]
-    if not full:
-        raise InputError(f"none of the {plan['images']} images can be used; {refused[0].id!r}: {refused[0].reason}")
-    schema = pq.read_schema(full[0].file)
-    width = schema.field("features").type.list_size
-    for task in full[1:]:
-        other = pq.read_schema(task.file).field("features").type.list_size
-        if other != width:
-            raise InputError(f"{task.file} holds {other} features an image and {full[0].file.name} {width}: delete it")
-    for task, report in zip(tasks, reports, strict=True):
-        if not report["kept"]:  # a table without rows, so that the folder is complete
-            with atomic_path(task.file) as temporary:
-                pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
-    kept = sum(report["kept"] for report in reports)
-    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, refused)
-
-
-def _require_unique(images: Sequence[Image]) -> None:
-    if not images:
-        raise InputError("no images to extract features from")
-    name, count = Counter(image.id for image in images).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"id {name!r} occurs {count} times: ids must be unique")
-
-
-def _require_claimable(output: Path, wanted: dict[str, Any]) -> None:
+def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
     """A new or empty folder, or one of the same extraction; nothing is changed in any other."""
     plan = output / PLAN
     if not plan.is_file():
@@ -432,43 +229,36 @@ def _require_claimable(output: Path, wanted: dict[str, Any]) -> None:
         )
 
 
-def _ranges(
-    encoder: Encoder, images: Sequence[Image], output: Path, seed: int, workers: int
-) -> dict[str, PlateRanges] | None:
-    if encoder.facts.per != "plate":
-        return None
-    file = output / RANGES
-    known = {}
-    if file.is_file():
-        record = json.loads(file.read_text(encoding="utf-8"))
-        known = {plate: PlateRanges.from_json(own) for plate, own in record.items()}
-    low, high = encoder.facts.low, encoder.facts.high
-    found = measure_plates(images, low=low, high=high, seed=seed, workers=workers, known=known)
-    write_json(file, {plate: own.to_json() for plate, own in found.items()})
-    return found
+def summarise_shards(
+    output: Path, tasks: Sequence[ShardTask], plan: dict[str, Any], made: int, changed: int
+) -> ExtractionSummary:
+    """Write the list of what was left out, and complete the folder.
 
+    Args:
+        output: the folder.
+        tasks: all shards.
+        plan: what they depend on.
+        made: how many were made now.
+        changed: how many of them because an image had changed.
 
-def _precision(settings: Settings) -> torch.dtype | None:
-    return None if settings.dtype is None else getattr(torch, settings.dtype)
-
-
-_IN_THIS_PROCESS: dict[tuple[str, str | None], tuple[Encoder, Runner]] = {}
-
-
-def _loaded(task: ShardTask, device: str | None) -> tuple[Encoder, Runner]:
-    """The encoder of a task in a process that makes many: loaded once."""
-    key = (task.fingerprint, device)
-    if key not in _IN_THIS_PROCESS:
-        if task.load is None:
-            raise InputError("a shard in another process needs load=, a function that makes the encoder there")
-        encoder = task.load()
-        if encoder.fingerprint != task.fingerprint:
-            raise InputError(
-                f"{encoder.name} has other weights or settings here than where the extraction was started: "
-                "give every worker the same model folder and the same version of this package"
-            )
-        chosen = device or task.settings.device
-        run = runner_of(encoder, task.settings.backend, device=chosen, dtype=_precision(task.settings))
-        _IN_THIS_PROCESS.clear()
-        _IN_THIS_PROCESS[key] = encoder, run
-    return _IN_THIS_PROCESS[key]
+    Raises:
+        InputError: no image could be used, or shards of different width.
+    """
+    reports = [report for task in tasks if (report := read_json(task.report)) is not None]
+    refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
+    write_json(output / REJECTED, [asdict(refusal) for refusal in refused])
+    full = [task for task, report in zip(tasks, reports, strict=True) if report["kept"]]
+    if not full:
+        raise InputError(f"none of the {plan['images']} images can be used; {refused[0].id!r}: {refused[0].reason}")
+    schema = pq.read_schema(full[0].file)
+    width = schema.field("features").type.list_size
+    for task in full[1:]:
+        other = pq.read_schema(task.file).field("features").type.list_size
+        if other != width:
+            raise InputError(f"{task.file} holds {other} features an image and {full[0].file.name} {width}: delete it")
+    for task, report in zip(tasks, reports, strict=True):
+        if not report["kept"]:  # a table without rows, so that the folder is complete
+            with atomic_path(task.file) as temporary:
+                pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
+    kept = sum(report["kept"] for report in reports)
+    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, refused)

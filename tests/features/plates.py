@@ -10,13 +10,15 @@ from cytoimagenet_hf.images import Image, find_images
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
 
 
-def write_plate(folder: Path, *, plate: str = "p1", wells: int = 4, sites: int = 2, gain: float = 1.0) -> Path:
+def write_plate(
+    folder: Path, *, plate: str = "p1", wells: int = 4, sites: int = 2, gain: float = 1.0, side: int = 20
+) -> Path:
     """Sites of two channels, `dna` and `er`, of two sizes, each with pixels of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     for well in range(wells):
         for site in range(1, sites + 1):
             rng = np.random.default_rng([well, site])
-            size = (20, 24) if well % 2 else (20, 20)
+            size = (side, side + 4 * (well % 2))
             for stain in ("dna", "er"):
                 pixels = rng.integers(100, 1000 + 500 * well, size) * gain
                 tifffile.imwrite(folder / f"{plate}_B{well + 1:02d}_s{site}_{stain}.tif", pixels.astype(np.uint16))

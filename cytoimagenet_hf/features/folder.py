@@ -1,0 +1,299 @@
+"""Extraction into a folder of shards: which are to be made, where they run, and one shard made."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from huggingface_hub import cached_assets_path
+from tqdm.auto import tqdm
+
+from cytoimagenet_hf.encoders import Encoder
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.executors import run_tasks
+from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.images import Image
+
+from .devices import run_on_devices
+from .extract import Source, describe, extract_rows, names_of, runner_of
+from .ranges import PlateRanges, measure_plates, plate_of
+from .reading import read_features
+from .runtimes import Runner
+from .store import (
+    DEFAULTS,
+    PLAN,
+    RANGES,
+    ExtractionSummary,
+    Refusal,
+    Settings,
+    ShardTask,
+    is_done,
+    locked,
+    read_json,
+    require_claimable,
+    stamp_of,
+    summarise_shards,
+)
+from .table import FeatureTable
+
+
+def extract_to_folder(
+    encoder: Encoder,
+    images: Sequence[Image],
+    output: str | Path,
+    *,
+    settings: Settings = DEFAULTS,
+    seed: int = 0,
+    load: Callable[[], Encoder] | None = None,
+    dask: str | None = None,
+    devices: Sequence[str] = (),
+) -> ExtractionSummary:
+    """Extract features into `output`, continuing what an interrupted run left there.
+
+    Args:
+        encoder: the network and what it eats.
+        images: with unique ids.
+        output: a new or empty folder, or one of the same extraction.
+        settings: see `Settings`.
+        seed: of the fields from which the ranges of a plate are taken.
+        load: makes the same encoder in another process (importable by name); needed by `dask` and `devices`.
+        dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
+        devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
+
+    Raises:
+        InputError: the folder holds something else or features of other images, models or settings; another process
+            writes there; no image is usable.
+    """
+    output = Path(output)
+    _require_unique(images)
+    run = runner_of(encoder, settings.backend, device=settings.device, dtype=_precision(settings))
+    stains = Counter(image.channels for image in images).most_common(1)[0][0]
+    plan = describe(encoder, run, stains=stains) | {
+        "batch_size": settings.batch_size,
+        "shard_size": settings.shard_size,
+        "storage": settings.storage,
+        "images": len(images),
+        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
+    }
+    require_claimable(output, plan)
+    with locked(output):
+        require_claimable(output, plan)
+        write_json(output / PLAN, plan)
+        for leftover in output.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        ranges = _ranges(encoder, images, output, seed, settings.workers)
+        tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
+        todo = [task for task in tasks if not is_done(task)]
+        changed = sum(task.report.is_file() for task in todo)
+        if todo and (dask or devices):
+            if load is None:
+                raise InputError("shards in other processes need load=, a function that makes the encoder there")
+            made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
+            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
+                for images_done in made:
+                    bar.update(images_done)
+        else:
+            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
+                for task in todo:
+                    make_shard(task, encoder=encoder, run=run, advance=bar.update)
+        return summarise_shards(output, tasks, plan, len(todo), changed)
+
+
+def cached_features(
+    encoder: Encoder, images: Sequence[Image], *, cache: str | Path | None = None, settings: Settings = DEFAULTS
+) -> tuple[FeatureTable, tuple[Refusal, ...]]:
+    """Features of images from a cache folder, extracted and kept there if they are not.
+
+    An entry is a folder named by the encoder and by ids and pixels of the images, so that two sets with equal ids and
+    other pixels never share one; an interrupted extraction continues.
+
+    Args:
+        encoder: the network and what it eats.
+        images: with unique ids.
+        cache: folder of all entries; by default beside what the Hub's libraries keep (`HF_HOME`).
+        settings: see `Settings`.
+
+    Returns:
+        The features, and the images that were left out.
+
+    Raises:
+        InputError: as `extract_to_folder`.
+    """
+    folder = Path(cache or cached_assets_path("cytoimagenet-hf", namespace="features"))
+    folder /= f"{encoder.fingerprint}-{stamp_of(images)}"
+    summary = extract_to_folder(encoder, images, folder, settings=settings)
+    return read_features(folder), summary.refused
+
+
+def make_shard_on(task: ShardTask, device: str) -> int:
+    """Make a shard on a device of this machine: see `make_shard`."""
+    return make_shard(task, device=device)
+
+
+def make_shard(
+    task: ShardTask,
+    *,
+    encoder: Encoder | None = None,
+    run: Runner | None = None,
+    device: str | None = None,
+    advance: Callable[[int], Any] = lambda images: None,
+) -> int:
+    """Write one shard and its report; how many images it was asked for.
+
+    Args:
+        task: what to make.
+        encoder: loaded by the task itself if None, once per process.
+        run: of that encoder.
+        device: instead of that of the settings.
+        advance: told how many images more are done.
+
+    Raises:
+        InputError: the encoder loaded here is another one.
+    """
+    if encoder is None or run is None:
+        encoder, run = _loaded(task, device)
+    refused: list[Refusal] = []
+    rows = extract_rows(
+        encoder,
+        [Source.of(image) for image in task.images],
+        run=run,
+        batch_size=task.settings.batch_size,
+        workers=task.settings.workers,
+        ranges=task.ranges,
+        on_error=lambda name, error: refused.append(Refusal(name, str(error))),
+        stains=task.stains,
+        advance=advance,
+    )
+    kept = [image for image in task.images if image.id in rows.vectors]
+    task.report.unlink(missing_ok=True)
+    if kept:
+        values = np.stack([rows.vectors[image.id] for image in kept])
+        _write(
+            task,
+            kept,
+            values,
+            describe(encoder, run, stains=task.stains),
+            names_of(encoder, task.stains, values.shape[1]),
+        )
+    else:
+        task.file.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
+    refused.sort(key=lambda refusal: refusal.id)
+    digest = file_sha256(task.file) if kept else ""
+    write_json(
+        task.report,
+        {
+            "stamp": task.stamp,
+            "sha256": digest,
+            "kept": len(kept),
+            "refused": [asdict(refusal) for refusal in refused],
+        },
+    )
+    return len(task.images)
+
+
+def _tasks(
+    encoder: Encoder,
+    images: Sequence[Image],
+    output: Path,
+    stains: tuple[str, ...],
+    settings: Settings,
+    ranges: Mapping[str, PlateRanges] | None,
+    load: Callable[[], Encoder] | None,
+) -> Iterator[ShardTask]:
+    count = -(-len(images) // settings.shard_size)
+    kinds = _kinds(images)
+    for number in range(count):
+        own = tuple(images[number * settings.shard_size : (number + 1) * settings.shard_size])
+        plates = {plate_of(image) for image in own}
+        yield ShardTask(
+            output / f"features-{number:05d}-of-{count:05d}.parquet",
+            own,
+            stains,
+            kinds,
+            stamp_of(own, ranges),
+            settings,
+            encoder.fingerprint,
+            None if ranges is None else {plate: ranges[plate] for plate in plates & ranges.keys()},
+            load,
+        )
+
+
+def _kinds(images: Sequence[Image]) -> dict[str, str]:
+    """How each fact is stored, decided over all images: a shard of empty cells must not differ from the rest."""
+    seen: dict[str, set[type]] = {}
+    for image in images:
+        for name, value in image.metadata.items():
+            own = seen.setdefault(name, set())
+            if value is not None and value == value:  # NaN is nothing known
+                own.add(type(value) if isinstance(value, int | float) and not isinstance(value, bool) else str)
+    integers, numbers = {int}, {int, float}
+    return {
+        name: "int64" if own == integers else "double" if own and own <= numbers else "string"
+        for name, own in seen.items()
+    }
+
+
+def _write(task: ShardTask, kept: Sequence[Image], values: Any, about: dict[str, Any], names: tuple[str, ...]) -> None:
+    facts = pd.DataFrame(
+        {name: [image.metadata.get(name) for image in kept] for name in task.kinds},
+        index=range(len(kept)),
+        dtype=object,
+    )
+    table = FeatureTable(np.array([image.id for image in kept], dtype=object), values, facts, names, about)
+    stored = table.to_arrow(packed=True, dtype=np.dtype(task.settings.storage), kinds=task.kinds)
+    with atomic_path(task.file) as temporary:
+        # Dictionaries and compression do not shrink floats.
+        pq.write_table(stored, temporary, use_dictionary=False, compression="none")
+
+
+def _require_unique(images: Sequence[Image]) -> None:
+    if not images:
+        raise InputError("no images to extract features from")
+    name, count = Counter(image.id for image in images).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"id {name!r} occurs {count} times: ids must be unique")
+
+
+def _ranges(
+    encoder: Encoder, images: Sequence[Image], output: Path, seed: int, workers: int
+) -> dict[str, PlateRanges] | None:
+    if encoder.facts.per != "plate":
+        return None
+    file = output / RANGES
+    known = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
+    low, high = encoder.facts.low, encoder.facts.high
+    found = measure_plates(images, low=low, high=high, seed=seed, workers=workers, known=known)
+    write_json(file, {plate: own.to_json() for plate, own in found.items()})
+    return found
+
+
+def _precision(settings: Settings) -> torch.dtype | None:
+    return None if settings.dtype is None else getattr(torch, settings.dtype)
+
+
+_IN_THIS_PROCESS: dict[tuple[str, str | None], tuple[Encoder, Runner]] = {}
+
+
+def _loaded(task: ShardTask, device: str | None) -> tuple[Encoder, Runner]:
+    """The encoder of a task in a process that makes many: loaded once."""
+    key = (task.fingerprint, device)
+    if key not in _IN_THIS_PROCESS:
+        if task.load is None:
+            raise InputError("a shard in another process needs load=, a function that makes the encoder there")
+        encoder = task.load()
+        if encoder.fingerprint != task.fingerprint:
+            raise InputError(
+                f"{encoder.name} has other weights or settings here than where the extraction was started: "
+                "give every worker the same model folder and the same version of this package"
+            )
+        chosen = device or task.settings.device
+        run = runner_of(encoder, task.settings.backend, device=chosen, dtype=_precision(task.settings))
+        _IN_THIS_PROCESS.clear()
+        _IN_THIS_PROCESS[key] = encoder, run
+    return _IN_THIS_PROCESS[key]
