@@ -259,20 +259,25 @@ def sources(
 @app.command()
 def doctor(
     raw: Raw,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Compare downloads with those this dataset was made from.")
+    ] = None,
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is there, what is missing and how to get it, which counts differ. Exits 1 when an archive cannot be read.
+    """What is there, what is missing and how to get it, which counts differ.
 
-    Example: python -m builder doctor --raw /data/archives
+    Exits 1 when an archive cannot be read or is not what the dataset was made from.
+
+    Example: python -m builder doctor --raw /data/archives --dataset cytoimagenet
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(raw, **filters(sources, exclude, licences), count=True)
+    reports = survey(raw, **filters(sources, exclude, licences), count=True, dataset=dataset)
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
-    if any(report.problem for report in reports):
+    if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)
 
 

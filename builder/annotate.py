@@ -6,8 +6,10 @@ out is recorded: rows without an image, images without a row, repeated keys, fil
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from tqdm import tqdm
@@ -16,8 +18,10 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
+from .downloads import describe_download
 from .rows import STAGE, annotate_source
 from .sources import SOURCES, choose_sources
+from .sources.base import Archive
 from .sources.refused import Benchmark, refused_files, refused_name
 from .stage import Rejection, StageSummary, count_reasons, write_rejections
 from .vocabulary import load_vocabulary
@@ -51,6 +55,7 @@ def annotate(
         for name, benchmark in refused.items()
     ]
     by_source: dict[str, dict[str, int]] = {}
+    downloads: dict[str, dict[str, Any]] = {}
     output.mkdir(parents=True, exist_ok=True)
     with (
         atomic_path(output / "annotations.parquet") as temporary,
@@ -60,6 +65,7 @@ def annotate(
         for name in tqdm(sorted(folders, key=lambda name: name + "-"), unit="source", desc=STAGE, disable=None):
             table, left_out = annotate_source(SOURCES[name], folders[name], vocabulary)
             writer.write_table(table)
+            downloads[name] = asdict(describe_download(Archive(folders[name], SOURCES[name])))
             by_source[name] = {"kept": table.num_rows, "rejected": len(left_out)}
             rejections += left_out
     write_rejections(output, STAGE, rejections)
@@ -71,7 +77,11 @@ def annotate(
         rejected=count_reasons(rejections),
         by_source=by_source,
         seconds=time.perf_counter() - started,
-        details={"refused": sorted(refused), "nothing_usable": [n for n, c in by_source.items() if not c["kept"]]},
+        details={
+            "refused": sorted(refused),
+            "nothing_usable": [n for n, c in by_source.items() if not c["kept"]],
+            "downloads": downloads,
+        },
     )
     summary.write(output)
     return summary

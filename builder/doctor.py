@@ -17,6 +17,7 @@ from rich.table import Table
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
 
+from .downloads import Download, changes, describe_download, downloads_of
 from .rows import annotate_source
 from .sources import choose_sources
 from .sources.base import Archive, Count, Source
@@ -52,6 +53,7 @@ class Report:
     fields: int | None = None
     rejected: dict[str, int] | None = None
     differences: tuple[Difference, ...] = ()
+    changes: tuple[str, ...] = ()
     problem: str | None = None
 
 
@@ -62,6 +64,7 @@ def survey(
     exclude: Sequence[str] = (),
     licences: Sequence[str] | None = None,
     count: bool = False,
+    dataset: Path | None = None,
 ) -> list[Report]:
     """A report on every chosen source.
 
@@ -71,16 +74,18 @@ def survey(
         exclude: not these.
         licences: only sources under these licences.
         count: read tables and file names and compare counts, rather than list files.
+        dataset: a built dataset; downloads are compared with those it was made from.
 
     Raises:
-        InputError: `raw` is no folder, or a name is no source.
+        InputError: `raw` is no folder, a name is no source, or the dataset does not say what it was made from.
     """
     if raw is not None and not raw.is_dir():
         raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
     below = {} if raw is None else {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
     vocabulary = load_vocabulary()
     chosen = choose_sources(sources, exclude, licences)
-    return [_report(source, below.get(name), vocabulary, count) for name, source in chosen.items()]
+    recorded = {} if dataset is None else downloads_of(dataset)
+    return [_report(source, below.get(name), vocabulary, count, recorded.get(name)) for name, source in chosen.items()]
 
 
 def missing_disk(reports: Sequence[Report]) -> float:
@@ -88,7 +93,9 @@ def missing_disk(reports: Sequence[Report]) -> float:
     return sum(report.disk_gb or 0.0 for report in reports if report.folder is None)
 
 
-def _report(source: Source, folder: Path | None, vocabulary: Vocabulary, count: bool) -> Report:
+def _report(
+    source: Source, folder: Path | None, vocabulary: Vocabulary, count: bool, recorded: Download | None
+) -> Report:
     expected = next((expectation for expectation in source.expected if expectation.what == "fields"), None)
     report = Report(
         dir_name=source.dir_name,
@@ -104,7 +111,10 @@ def _report(source: Source, folder: Path | None, vocabulary: Vocabulary, count: 
     )
     if folder is None:
         return report
-    report = replace(report, images=len(Archive(folder, source).images))
+    archive = Archive(folder, source)
+    report = replace(report, images=len(archive.images))
+    if recorded is not None:
+        report = replace(report, changes=changes(recorded, describe_download(archive)))
     if not count:
         return report
     try:
@@ -163,8 +173,10 @@ def _remarks(report: Report) -> list[str]:
         size = f" About {report.disk_gb:,g} GB." if report.disk_gb else ""
         return [f"absent. {report.download}{size}"]
     if report.problem:
-        return [report.problem]
-    return [f"{d.what}: {d.found:,} of {d.expected:,} expected ({d.certainty})" for d in report.differences]
+        return [report.problem, *report.changes]
+    return [*report.changes] + [
+        f"{d.what}: {d.found:,} of {d.expected:,} expected ({d.certainty})" for d in report.differences
+    ]
 
 
 def _number(value: int | None) -> str:

@@ -20,6 +20,7 @@ from cytoimagenet_hf.boundary import DEBUG, run_app
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHES = {
+    "labels": "Labels of both recipes beside those of the paper.",
     "select": "Weak labels of 2.7 million fields of view.",
     "render": "Fields of view to encoded crops.",
     "knn": "Exact nearest neighbours.",

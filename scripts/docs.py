@@ -34,6 +34,7 @@ def main(
 def pages() -> dict[str, str]:
     """Page → what it should hold."""
     sys.path.insert(0, str(ROOT))  # builder and scripts are run from the checkout, not installed
+    from builder.holdings_docs import holdings_markdown
     from builder.provenance import sources_markdown
     from builder.publish.repository import card
     from builder.recipe_docs import recipes_markdown
@@ -44,6 +45,7 @@ def pages() -> dict[str, str]:
     return {
         "docs/sources.md": sources_markdown(),
         "docs/recipes.md": recipes_markdown(),
+        "docs/holdings.md": holdings_markdown(),
         "docs/api.md": api.page(),
         "docs/numbers.md": numbers.page(),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),

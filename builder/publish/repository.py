@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from builder.downloads import recorded_downloads
 from cytoimagenet_hf.cards.croissant import croissant
 from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
 from cytoimagenet_hf.data import read_manifest
@@ -68,6 +69,7 @@ def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, l
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
         "sources": _sources(kept),
+        "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 TITLES = {
+    "labels": "Labels of both recipes beside those of the paper",
     "select": "Choosing weak labels of 2.7 million fields of view",
     "render": "Rendering fields of view to encoded crops",
     "knn": "Exact nearest neighbours",
@@ -43,7 +44,8 @@ def _section(name: str, result: Mapping[str, Any]) -> str:
         parts.append("\n".join(f"- Goal, {goal.replace('_', ' ')}: {_cell(value)}" for goal, value in goals.items()))
     if machine := result.get("machine"):
         cores = f"{machine['cores']} cores" if machine["cores"] != 1 else "1 core"
-        parts.append(f"{machine['processor']}, {cores}, {machine['memory_gb']} GB; Python {machine['python']}.")
+        python = machine["versions"].get("python") or machine.get("python")  # beside the versions in older files
+        parts.append(f"{machine['processor']}, {cores}, {machine['memory_gb']} GB; Python {python}.")
     return "\n\n".join(parts) + "\n"
 
 
