@@ -23,6 +23,7 @@ def command(
     """
     import json
 
+    from cytoimagenet_hf.cards.facts import write_model_card
     from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.models.backbones import fingerprint
     from cytoimagenet_hf.models.keras import convert_keras, keras_record, save_converted
@@ -34,7 +35,7 @@ def command(
     names = labels.read_text(encoding="utf-8").splitlines() if labels else None
     model = convert_keras(weights, labels=names)
     record = keras_record(weights, scaling=scaling)
-    files = save_converted(model, record, output, source=weights)
+    files = sorted([*save_converted(model, record, output, source=weights), write_model_card(output).name])
     written = {
         "output": str(output),
         "architecture": type(model).__name__,

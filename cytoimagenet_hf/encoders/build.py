@@ -12,11 +12,14 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models.checkpoints import require_finite_weights
+from cytoimagenet_hf.models.loading import input_errors
 
 from .base import Array, Ranges, Unit
 from .facts import EncoderFacts
 from .network import Fed
 from .prepare import make_units
+from .roles import role_of
 
 Vector = npt.NDArray[np.float32]
 _PIXELS = 1 << 20  # per run of `encode`: 20 units of 224 x 224
@@ -92,7 +95,8 @@ def make_encoder(
         InputError: an unknown option, weights or outputs that are not finite, or another length than the facts say.
     """
     facts = adjust_facts(facts, **options)
-    require_finite_weights(inner, name)
+    with input_errors():
+        require_finite_weights(inner, name)
     network = Fed(inner, facts).eval()
     dim = _length_of_output(network, facts, name)
     if facts.dim and dim != facts.dim:
@@ -104,12 +108,15 @@ def make_encoder(
     return FactsEncoder(name, facts, network, digest, sources)
 
 
-def adjust_facts(facts: EncoderFacts, *, normalize: str | None = None, **fields: Any) -> EncoderFacts:
+def adjust_facts(
+    facts: EncoderFacts, *, normalize: str | None = None, roles: str | Sequence[str] | None = None, **fields: Any
+) -> EncoderFacts:
     """The facts with a caller's choices; what cannot be chosen for this network is an error.
 
     Args:
         facts: of the network.
         normalize: one of `NORMALIZE`; None keeps what the network was trained with.
+        roles: stains in the order in which a `joint` network takes them, as a list or with commas.
         **fields: other values of the facts; None keeps them.
 
     Raises:
@@ -118,12 +125,17 @@ def adjust_facts(facts: EncoderFacts, *, normalize: str | None = None, **fields:
     free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join"}
     unknown = sorted(fields.keys() - free)
     if unknown:
-        raise InputError(f"no option {', '.join(unknown)}: there are normalize, {', '.join(sorted(free))}")
+        raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
     given = {field: value for field, value in fields.items() if value is not None}
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":
         given.setdefault("fit", "resize")
+    if roles is not None:
+        if facts.channels != "joint":
+            raise InputError(f"{facts.name} takes each channel by itself: leave roles out")
+        names = [name.strip() for name in (roles.split(",") if isinstance(roles, str) else roles) if name.strip()]
+        given["stains"] = tuple(role_of(name) for name in names)
     if normalize is None:
         return replace(facts, **given)
     if normalize not in NORMALIZE:
@@ -147,17 +159,6 @@ def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
     bad = int((~np.isfinite(vectors).all(axis=tuple(range(1, vectors.ndim)))).sum())
     if bad:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")
-
-
-def require_finite_weights(network: nn.Module, name: str) -> None:
-    """Refuse a network with NaN or infinite weights.
-
-    Raises:
-        InputError: the message names the first such weights.
-    """
-    for key, value in network.state_dict().items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise InputError(f"{name}: the weights {key} have NaN or infinite values: is the file damaged?")
 
 
 def hash_weights(network: nn.Module) -> str:

@@ -43,18 +43,17 @@ class Fed(nn.Module):
         facts: of the network.
     """
 
-    scale: torch.Tensor
-    shift: torch.Tensor
+    mean: torch.Tensor
+    sd: torch.Tensor
 
     def __init__(self, inner: nn.Module, facts: EncoderFacts) -> None:
         super().__init__()
         self.inner = inner
         self.repeat = facts.repeat
         self.tile_channels = facts.input_channels if facts.fit == "tiles" else None
-        # One multiplication and one addition; doubles keep the rounding of the three steps away.
-        factor, mean, sd = (torch.tensor(value, dtype=torch.float64) for value in (facts.factor, facts.mean, facts.sd))
-        self.register_buffer("scale", (factor / sd).float().reshape(-1, 1, 1), persistent=False)
-        self.register_buffer("shift", (-mean / sd).float().reshape(-1, 1, 1), persistent=False)
+        self.factor = facts.factor
+        self.register_buffer("mean", torch.tensor(facts.mean).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("sd", torch.tensor(facts.sd).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, D); with tiles, (N, tiles * c, h, w)."""
@@ -63,7 +62,7 @@ class Fed(nn.Module):
             pixels = pixels.reshape(-1, self.tile_channels, height, width)
         if self.repeat > 1:
             pixels = pixels.repeat(1, self.repeat, 1, 1)
-        vectors = self.inner(pixels * self.scale + self.shift)
+        vectors = self.inner((pixels * self.factor - self.mean) / self.sd)
         if self.tile_channels is not None:
             vectors = vectors.reshape(count, channels // self.tile_channels, -1).mean(1)
         return vectors

@@ -4,6 +4,7 @@ What they eat is the record beside the weights (`models.records`): the microscop
 method, percentiles and size too, a stock processor the numbers of the weights alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -27,63 +28,91 @@ OWN = EncoderFacts(
     repeat=3,
     note="method, percentiles, mean and deviation are those of the preprocessor_config.json beside the weights",
 )
-"""What holds for every one of them; the record beside the weights says the rest."""
+TIMM = replace(
+    OWN,
+    name="timm",
+    title="any network of timm: timm/NAME",
+    source=WeightSource("timm/NAME", licence="by network", packages=("timm", "torchvision")),
+    take="what timm pools",
+    note="mean, deviation and, where it is fixed, the size are those of its pretrained_cfg",
+)
+IMAGENET_B0 = replace(
+    OWN,
+    name="imagenet-b0",
+    title="EfficientNet-B0 of ImageNet",
+    dim=1280,
+    source=WeightSource("google/efficientnet-b0", licence="apache-2.0"),
+    note="scaling='keras-2.8' or 'keras-2.9' for what published baselines divided by",
+)
+FACTS = (OWN, IMAGENET_B0, TIMM)
 
 
-def load_own(
+def load(
     name: str,
+    place: str | None,
+    facts: EncoderFacts,
     *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     method: str | None = None,
     scaling: str | None = None,
     pooling: str = "last",
-    revision: str | None = None,
-    trust_remote_code: bool = False,
     **options: Any,
 ) -> FactsEncoder:
-    """A network with its image processor as an encoder.
+    """Load a network with its image processor.
 
     Args:
-        name: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
+        name: shown in tables.
+        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
+        facts: one of `FACTS`; what the record beside the weights says replaces it.
+        revision: of a Hub repository.
+        trust_remote_code: whether the repository's own code may run.
         method: one of `models.METHODS`; by default what the processor beside the weights says.
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
         pooling: one of `models.pooling.POOLINGS`.
-        revision: of a Hub repository.
-        trust_remote_code: whether the repository's own code may run.
         **options: of `make_encoder`.
 
     Raises:
         InputError: nothing loads under that name, or an unknown option.
     """
-    backbone = load_backbone(name, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
+    source = place or facts.source.repo
+    if " " in source or source == TIMM.source.repo:
+        raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
+    backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
     config = backbone.model.config
+    found = facts_of(backbone.processor, method=method)
     commit = getattr(config, "_commit_hash", None) or revision
-    facts = facts_of(
-        backbone.processor,
-        method=method,
-        source=WeightSource(name, revision=commit, remote_code=trust_remote_code),
-    )
-    # A ViT has position embeddings for one size alone, unless its class stretches them, as DINOv2's does.
-    side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
-    if facts.fit == "native" and isinstance(side, int) and isinstance(patch, int):
-        facts = replace(facts, size=(side, side), fit="resize")
+    weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    dim = facts.dim if pooling == "last" else 0
+    found = replace(found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=dim)
+    side = _fixed_side(config)
+    if found.fit == "native" and side is not None:
+        found = replace(found, size=side, fit="resize")
     return make_encoder(
-        backbone.name,
-        facts,
+        backbone.name if backbone.name != source else name,
+        found,
         Pooled(backbone.model.base_model, pooling),
         training_sources=getattr(config, "training_sources", None),
         **options,
     )
 
 
-def facts_of(
-    processor: MicroscopyImageProcessor, *, method: str | None = None, source: WeightSource = OWN.source
-) -> EncoderFacts:
+def _fixed_side(config: Any) -> tuple[int, int] | None:
+    """Height and width of a network that takes one size alone, as ViTs with learned positions do."""
+    timm = getattr(config, "pretrained_cfg", None)
+    if isinstance(timm, Mapping):
+        shape = timm.get("input_size") if timm.get("fixed_input_size") else None
+        return None if shape is None else (int(shape[1]), int(shape[2]))
+    side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
+    return (side, side) if isinstance(side, int) and isinstance(patch, int) else None
+
+
+def facts_of(processor: MicroscopyImageProcessor, *, method: str | None = None) -> EncoderFacts:
     """The facts that a microscopy processor stands for.
 
     Args:
         processor: with the numbers of the weights.
         method: instead of the processor's own.
-        source: of the weights.
 
     Example:
         >>> facts = facts_of(MicroscopyImageProcessor("merge-raw", full_scale=4095))
@@ -104,7 +133,7 @@ def facts_of(
         channels=channels,
         scale="percentile" if how.endswith("-norm") else "dtype",
         dim=0,
-        source=source,
+        source=OWN.source,
         low=record["percentile_low"],
         high=record["percentile_high"],
         full_scale=None if full_scale is None else float(full_scale),

@@ -112,15 +112,22 @@ def _scaled(
     if facts.scale in ("dtype", "as-uint8"):
         white = np.float32(255 if facts.scale == "as-uint8" else 1)
         return [_by_full_scale(plane, facts.full_scale) * white for plane in planes]
-    if facts.scale == "percentile" and facts.per == "plane" and facts.clip:
+    if facts.scale == "percentile" and facts.per == "plane" and facts.clip and facts.low is not None:
         return [normalize(plane, facts.low, facts.high) for plane in planes]
     seen = [np.stack(planes)] * len(planes) if facts.per == "image" else planes
     if facts.scale == "zscore":
         return [_zscored(plane, pixels) for plane, pixels in zip(planes, seen, strict=True)]
-    ends = (0.0, 100.0) if facts.scale == "minmax" else (facts.low, facts.high)
-    found = [percentiles(pixels, ends) for pixels in (seen[:1] if facts.per == "image" else seen)]
+    found = [_limits(facts, pixels) for pixels in (seen[:1] if facts.per == "image" else seen)]
     found = found * len(planes) if facts.per == "image" else found
     return [_between(plane, *limit, clip=facts.clip) for plane, limit in zip(planes, found, strict=True)]
+
+
+def _limits(facts: EncoderFacts, pixels: npt.NDArray[Any]) -> tuple[float, float]:
+    """The pixel values that become 0 and 1."""
+    if facts.scale == "minmax":
+        return float(pixels.min()), float(pixels.max())
+    low, high = percentiles(pixels, (facts.low or 0.0, facts.high))
+    return (0.0 if facts.low is None else float(low)), float(high)
 
 
 def _between(plane: npt.NDArray[Any], low: float, high: float, *, clip: bool) -> Plane:

@@ -1,17 +1,38 @@
 """Every kind of network that can be asked for by name, and the one function that loads any of them."""
 
-import re
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import cached_file
+
 from cytoimagenet_hf.errors import InputError
 
+from . import cell_painting_cnn, cloome, dino, microsnoop, own, remote, subcell, vit_files
 from .build import FactsEncoder
 from .facts import EncoderFacts
-from .own import OWN, load_own
 
-ENCODERS: dict[str, EncoderFacts] = {OWN.name: OWN}
+Loader = Callable[..., FactsEncoder]
+
+_KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
+    (own.FACTS, own.load),
+    (dino.FACTS, dino.load),
+    (remote.FACTS, remote.load),
+    (subcell.FACTS, subcell.load),
+    (vit_files.FACTS, vit_files.load),
+    (microsnoop.FACTS, microsnoop.load),
+    (cell_painting_cnn.FACTS, cell_painting_cnn.load),
+    (cloome.FACTS, cloome.load),
+)
+
+ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}
 """Name → facts."""
+
+LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for facts in kinds}
+"""Name → what loads it."""
+
+_BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://" not in facts.source.repo}
 
 
 def load_encoder(
@@ -20,12 +41,12 @@ def load_encoder(
     """Load any network as channels in, one vector out.
 
     Args:
-        name: a folder or Hub name, a Keras `.h5` file, `random:SEED`, or a key of `ENCODERS`; `NAME:PLACE` loads the
+        name: a folder or Hub name, a Keras `.h5` file, `random:SEED`, or a key of `ENCODERS`; `KEY:PLACE` loads the
             weights of that kind from a folder, a file or another Hub name.
-        revision: of a Hub repository; a 40-hex commit where its own code is to run.
-        trust_remote_code: run the Python code of the repository, which needs such a revision.
-        **options: `method` and `scaling` of our own networks, `pooling`, `normalize` and fields of the facts such as
-            `full_scale`, `size` and `fit`.
+        revision: of a Hub repository; a commit of 40 hex digits where the repository's own code is to run.
+        trust_remote_code: run that code.
+        **options: `method`, `scaling` and `pooling` of our own networks, `take` of ViTs, `normalize`, `roles`, and
+            fields of the facts such as `full_scale`, `size` and `fit`.
 
     Raises:
         InputError: nothing loads under that name, or weights, record or options that cannot be used.
@@ -36,19 +57,42 @@ def load_encoder(
         >>> encoder.encode(np.zeros((2, 3, 64, 64), np.uint16)).shape  # two images of three channels
         (2, 3840)
     """
-    if trust_remote_code and not Path(name).is_dir():
-        require_pinned(revision, str(name))
-    return load_own(str(name), revision=revision, trust_remote_code=trust_remote_code, **options)
+    shown = str(name)
+    key, _, place = shown.partition(":")
+    if key not in ENCODERS or Path(shown).exists():
+        key, place = _kind_of(shown, revision), shown
+    facts = ENCODERS[key]
+    remote.require_consent(shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code)
+    return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
 
 
-def require_pinned(revision: str | None, name: str) -> None:
-    """Refuse to run code that may be another tomorrow.
+def _kind_of(name: str, revision: str | None) -> str:
+    """The kind of a folder or Hub name: by the repository, else by what its configuration says."""
+    if name in _BY_REPO:
+        return _BY_REPO[name]
+    if name.startswith("timm/"):
+        return "timm"
+    if name.startswith("random:") or name.endswith((".h5", ".hdf5")):
+        return own.OWN.name
+    config = _config(name, revision)
+    if config.get("model_type") in dino.MODEL_TYPES:
+        widths = (config.get("hidden_size"), *(config.get("hidden_sizes") or ())[-1:])
+        family = "dinov2" if str(config["model_type"]).startswith("dinov2") else "dinov3"
+        for facts in dino.FACTS:
+            if facts.name.startswith(family) and facts.dim in widths:
+                return facts.name
+        raise InputError(f"{name} is a {config['model_type']} of a width that is not known: {widths[0]}")
+    return own.OWN.name
 
-    Raises:
-        InputError: no revision, or one that is no commit of 40 hex digits, such as a branch.
-    """
-    if revision is None or not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise InputError(
-            f"{name}: its own code runs only from a revision of 40 hex digits, not {revision or 'its newest state'}: "
-            "look at the code of one commit on its page and pass that commit as revision"
-        )
+
+def _config(name: str, revision: str | None) -> dict[str, Any]:
+    """The configuration of a model, or nothing: the loader then says what is wrong with it."""
+    try:
+        if Path(name).exists():
+            file: str | None = str(Path(name) / "config.json")
+        else:
+            file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
+        content = json.loads(Path(str(file)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

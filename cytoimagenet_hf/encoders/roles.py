@@ -24,6 +24,22 @@ ANY: Role = ("*",)
 """The last role of a network that looks at one free stain beside its fixed ones."""
 
 
+_KNOWN = (DNA, ER, RNA, AGP, MITO, MICROTUBULES, PROTEIN)
+
+
+def role_of(name: str) -> Role:
+    """The role that a name stands for, with every other name of it; an unknown name is a role of its own.
+
+    Example:
+        >>> role_of("Hoechst")[:2], role_of("collagen")
+        (('dna', 'nucleus'), ('collagen',))
+    """
+    for role in _KNOWN:
+        if _plain(name) in {_plain(own) for own in role}:
+            return role
+    return ANY if name == "*" else (name,)
+
+
 def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> list[list[int]]:
     """The channels of each input of a network with roles.
 

@@ -27,6 +27,9 @@ from .records import IMAGENET_SCALINGS, Record
 Array = npt.NDArray[Any]
 Layers = dict[str, dict[str, Array]]
 
+CONVERSION = "conversion.json"
+"""File beside converted weights that says what they were made of; model cards read it."""
+
 # (width, depth) of EfficientNet-B0 … B7.
 _SIZES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8), (1.6, 2.2), (1.8, 2.6), (2.0, 3.1))
 
@@ -90,7 +93,15 @@ def convert_keras(
             f"{h5_path} has several dense layers ({', '.join(heads)}): one classification head is understood"
         )
     classes = layers[heads[0]]["kernel"].shape[1] if heads else 0
-    model = build_efficientnet(classes, seed=0, labels=labels, width_coefficient=width, depth_coefficient=depth)
+    stem = layers.get("stem_conv", {}).get("kernel", np.empty((3, 3, 3, 32)))
+    model = build_efficientnet(
+        classes,
+        seed=0,
+        labels=labels,
+        width_coefficient=width,
+        depth_coefficient=depth,
+        num_channels=stem.shape[2] if stem.ndim == 4 else 3,
+    )
     state = model.state_dict()
     prefix = "efficientnet." if heads else ""
     targets = dict(_targets(layers, model.base_model, prefix))
@@ -152,19 +163,16 @@ def save_converted(
     Args:
         model: from `convert_keras`.
         record: from `keras_record`.
-        output: folder of safetensors, configuration, image processor and card.
-        source: the Keras file, named in the card.
+        output: folder of safetensors, configuration, image processor and `conversion.json`, which the card reads.
+        source: the Keras file.
 
     Returns:
         The names of the files.
     """
-    from cytoimagenet_hf.cards.facts import CONVERSION, write_model_card
-
     folder = Path(output)
     model.save_pretrained(folder)
     MicroscopyImageProcessor(**record).save_pretrained(folder)
     write_json(folder / CONVERSION, {"weights": Path(source).name, "sha256": file_sha256(source)})
-    write_model_card(folder)
     return sorted(file.name for file in folder.iterdir())
 
 

@@ -69,7 +69,7 @@ def test_imagenet_scalings(copied) -> None:
 def test_converted_folder_gives_the_same_features_through_plain_auto_classes(oracle, tmp_path) -> None:
     model = convert_keras(oracle)
     files = save_converted(model, keras_record(oracle), tmp_path / "b0", source=oracle)
-    assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} <= set(files)
+    assert {"conversion.json", "config.json", "model.safetensors", "preprocessor_config.json"} <= set(files)
     loaded = AutoModel.from_pretrained(tmp_path / "b0", trust_remote_code=False).eval()
     pixels = MicroscopyImageProcessor.from_pretrained(tmp_path / "b0")(
         np.random.default_rng(0).integers(0, 65535, (2, 70, 81), np.uint16), return_tensors="pt"

@@ -1,0 +1,79 @@
+"""The Cell Painting CNN of DeepProfiler: an EfficientNet-B0 of five channels, features from inside its sixth stage."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import convert_keras
+
+from .build import FactsEncoder, make_encoder
+from .facts import EncoderFacts, WeightSource
+from .roles import AGP, DNA, ER, MITO, RNA
+from .weights import find_weights
+
+FACTS = (
+    EncoderFacts(
+        name="cell-painting-cnn",
+        title="Cell Painting CNN, EfficientNet-B0",
+        channels="joint",
+        stains=(DNA, ER, RNA, AGP, MITO),
+        scale="percentile",
+        dim=672,
+        source=WeightSource("https://github.com/cytomining/DeepProfiler", licence="BSD-3-Clause (code)"),
+        size=(128, 128),
+        fit="tiles",
+        take="block6a_activation, mean over space",
+        verified=False,
+        note="published features are of crops centred on cells; here the mean over tiles. Layer and order of channels "
+        "are those of its configuration as remembered by others: not checked",
+    ),
+)
+_FIRST_OF_STAGE_6 = 11  # blocks of the stages before: 1 + 2 + 2 + 3 + 3
+
+
+def load(
+    name: str,
+    place: str | None,
+    facts: EncoderFacts,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> FactsEncoder:
+    """Load it from its Keras file.
+
+    Args:
+        name: shown in tables.
+        place: the `.hdf5` file.
+        facts: of the network.
+        revision: of a Hub repository.
+        trust_remote_code: has no meaning here: no foreign code runs.
+        **options: of `make_encoder`.
+
+    Raises:
+        InputError: no such file, or weights of another network.
+    """
+    file, facts = find_weights(place, facts, revision=revision)
+    model = convert_keras(file).base_model
+    if len(model.encoder.blocks) <= _FIRST_OF_STAGE_6:
+        raise InputError(f"{file} is no EfficientNet-B0: it has {len(model.encoder.blocks)} blocks")
+    return make_encoder(name, facts, _InsideBlock(model), **options)
+
+
+class _InsideBlock(nn.Module):
+    """Up to the activation behind the depthwise convolution of the first block of stage 6."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, 672)."""
+        model: Any = self.model
+        found = model.embeddings(pixels)
+        for block in model.encoder.blocks[:_FIRST_OF_STAGE_6]:
+            found = block(found)
+        block = model.encoder.blocks[_FIRST_OF_STAGE_6]
+        return block.depthwise_conv(block.expansion(found)).mean((2, 3))
