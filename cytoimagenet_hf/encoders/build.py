@@ -123,10 +123,10 @@ def adjust_facts(
         InputError: an unknown field, or a normalisation that this network's scaling has no place for.
     """
     free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join"}
-    unknown = sorted(fields.keys() - free)
+    given = {field: value for field, value in fields.items() if value is not None}
+    unknown = sorted(given.keys() - free)
     if unknown:
         raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
-    given = {field: value for field, value in fields.items() if value is not None}
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":

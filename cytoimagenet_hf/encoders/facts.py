@@ -46,9 +46,10 @@ class EncoderFacts:
         most_channels: the most channels a `joint` network without roles takes; None: no limit.
         scale: how pixels become numbers: `dtype` (full range of the dtype to [0, 1]), `percentile` (clipped between
             `low` and `high`, to [0, 1]), `minmax`, `zscore`, `as-uint8` (0 … 255), `none`.
-        low: lower percentile; None: the pixel value 0.
+        low: lower percentile.
         high: upper percentile.
         clip: whether `percentile` clips.
+        from_zero: whether the lower end of `percentile` is the pixel value 0 instead.
         full_scale: pixel value that `dtype` and `as-uint8` take for white; None: the largest of an integer dtype, 1
             for floats. 4095 for 12-bit data in 16-bit files.
         per: what `scale` looks at: `plane`, `image` (all channels together) or `plate`.
@@ -77,9 +78,10 @@ class EncoderFacts:
     source: WeightSource
     stains: tuple[tuple[str, ...], ...] = ()
     most_channels: int | None = None
-    low: float | None = 0.1
+    low: float = 0.1
     high: float = 99.9
     clip: bool = True
+    from_zero: bool = False
     full_scale: float | None = None
     per: Literal["plane", "image", "plate"] = "plane"
     factor: float = 1.0
@@ -109,7 +111,7 @@ class EncoderFacts:
             raise InputError(f"{self.name}: factor {self.factor} and sd {self.sd} must not be 0, nor sd negative")
         if self.full_scale is not None and self.full_scale <= 0:
             raise InputError(f"{self.name}: full_scale is {self.full_scale:g}: pass the pixel value that is white")
-        if not 0 <= (self.low or 0) < self.high <= 100:
+        if not 0 <= self.low < self.high <= 100:
             raise InputError(f"{self.name}: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
         if self.size is not None and min(self.size) < 1:
             raise InputError(f"{self.name}: a size of {self.size} pixels: height and width are at least 1")

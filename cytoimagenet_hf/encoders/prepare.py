@@ -112,7 +112,7 @@ def _scaled(
     if facts.scale in ("dtype", "as-uint8"):
         white = np.float32(255 if facts.scale == "as-uint8" else 1)
         return [_by_full_scale(plane, facts.full_scale) * white for plane in planes]
-    if facts.scale == "percentile" and facts.per == "plane" and facts.clip and facts.low is not None:
+    if facts.scale == "percentile" and facts.per == "plane" and facts.clip and not facts.from_zero:
         return [normalize(plane, facts.low, facts.high) for plane in planes]
     seen = [np.stack(planes)] * len(planes) if facts.per == "image" else planes
     if facts.scale == "zscore":
@@ -126,8 +126,8 @@ def _limits(facts: EncoderFacts, pixels: npt.NDArray[Any]) -> tuple[float, float
     """The pixel values that become 0 and 1."""
     if facts.scale == "minmax":
         return float(pixels.min()), float(pixels.max())
-    low, high = percentiles(pixels, (facts.low or 0.0, facts.high))
-    return (0.0 if facts.low is None else float(low)), float(high)
+    low, high = percentiles(pixels, (facts.low, facts.high))
+    return (0.0 if facts.from_zero else float(low)), float(high)
 
 
 def _between(plane: npt.NDArray[Any], low: float, high: float, *, clip: bool) -> Plane:

@@ -111,7 +111,6 @@ def test_damaged_files_are_named(copied, file, damage) -> None:
         {"hidden_dim": "many"},
         {"num_channels": None},
         {"kernel_sizes": 3},
-        {"image_size": []},
         {"model_type": "nosuch"},
     ],
     ids=str,
