@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cytoimagenet_hf.encoders import ENCODERS, Encoder, load_encoder
+from cytoimagenet_hf.encoders import OWN_KINDS, Encoder, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.features.columns import short_name
@@ -41,9 +41,8 @@ def load_model(spec: str, *, method: str | None = None, seed: int = 0) -> Model:
         InputError: nothing loads under that name.
     """
     name, _, target = spec.rpartition("=")
-    kind = target.partition(":")[0]
-    own = kind == "own" or kind not in ENCODERS
-    encoder = load_encoder(f"random:{seed}" if target == "random" else target, method=method if own else None)
+    place = f"random:{seed}" if target == "random" else target
+    encoder = load_encoder(place, method=method if kind_of(place) in OWN_KINDS else None)
     return Model(name or _short(target), target, encoder)
 
 

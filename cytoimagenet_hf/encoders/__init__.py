@@ -3,15 +3,17 @@
 from .base import Encoder
 from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite
 from .facts import EncoderFacts, WeightSource
-from .registry import ENCODERS, load_encoder
+from .registry import ENCODERS, OWN_KINDS, kind_of, load_encoder
 
 __all__ = [
     "ENCODERS",
     "NORMALIZE",
+    "OWN_KINDS",
     "Encoder",
     "EncoderFacts",
     "FactsEncoder",
     "WeightSource",
+    "kind_of",
     "load_encoder",
     "make_encoder",
     "require_finite",

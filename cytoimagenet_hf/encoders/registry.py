@@ -29,6 +29,9 @@ _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
 ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}
 """Name → facts."""
 
+OWN_KINDS = tuple(facts.name for facts in own.FACTS)
+"""Those that take the paper's `method`; the others have their own way with channels."""
+
 LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for facts in kinds}
 """Name → what loads it."""
 
@@ -58,16 +61,27 @@ def load_encoder(
         (2, 3840)
     """
     shown = str(name)
-    key, _, place = shown.partition(":")
-    if key not in ENCODERS or Path(shown).exists():
-        key, place = _kind_of(shown, revision), shown
+    key = kind_of(shown, revision=revision)
+    named = shown == key or shown.startswith(f"{key}:")
+    place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
     facts = ENCODERS[key]
     remote.require_consent(shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code)
     return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
 
 
-def _kind_of(name: str, revision: str | None) -> str:
-    """The kind of a folder or Hub name: by the repository, else by what its configuration says."""
+def kind_of(name: str, *, revision: str | None = None) -> str:
+    """The key of `ENCODERS` that a name stands for: by its own beginning, the repository, or its configuration.
+
+    Raises:
+        InputError: a DINO network of a width that no published one has.
+
+    Example:
+        >>> kind_of("dinov2-small"), kind_of("facebook/dinov2-small"), kind_of("random:3"), kind_of("cloome:w.pt")
+        ('dinov2-small', 'dinov2-small', 'own', 'cloome')
+    """
+    key = name.partition(":")[0]
+    if key in ENCODERS and not Path(name).exists():
+        return key
     if name in _BY_REPO:
         return _BY_REPO[name]
     if name.startswith("timm/"):
