@@ -156,6 +156,8 @@ def look(
 
 
 def _kind(source: Source, options: Options, wanted: str | None) -> str:
+    if options.pattern is not None and wanted not in (None, "pattern"):
+        raise InputError(f"a pattern of names goes with --format pattern, not {wanted}: leave one of them out")
     if wanted is not None:
         if wanted not in FORMATS:
             raise InputError(f"format {wanted!r}: choose one of {', '.join(FORMATS)}")

@@ -13,6 +13,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.tabular import read_table
 
+from .source import Source
 from .wells import well_at
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
@@ -30,6 +31,19 @@ _PLACES = {
     "row": ("row", "wellrow", "well_row"),
     "column": ("col", "column", "wellcol", "wellcolumn", "well_col", "well_column"),
 }  # fmt: skip
+
+
+def table_of(source: Source) -> Path:
+    """The table that a source is, or the only one that lies in a folder.
+
+    Raises:
+        InputError: none, or several.
+    """
+    names = source.with_suffix(*TABLES)
+    if len(names) != 1:
+        shown = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
+        raise InputError(f"{source.text} is to be read by a table, and {shown}: give the table itself")
+    return source.root / names[0]
 
 
 def rows_of(path: Path) -> pd.DataFrame:

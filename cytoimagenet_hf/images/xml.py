@@ -42,6 +42,16 @@ def texts(element: Element) -> dict[str, str]:
     return {local(child.tag): (child.text or "").strip() for child in element}
 
 
+def whole(text: str | None, first: int = 1) -> int | None:
+    """A number of an index, counted from 1; None where there is none.
+
+    Args:
+        text: as written.
+        first: what the instrument calls the first.
+    """
+    return int(text) - first + 1 if text and text.strip().isdecimal() else None
+
+
 def attributes(element: Element) -> dict[str, str]:
     """Local name → value of the attributes."""
     return {local(name): value for name, value in element.attrib.items()}

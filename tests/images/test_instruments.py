@@ -114,6 +114,16 @@ def test_a_damaged_index_is_one_line(tmp_path, content) -> None:
         find_images(source)
 
 
+def test_an_index_with_unreadable_numbers_and_places_elsewhere(tmp_path) -> None:
+    write(tmp_path / "P" / "x.tiff", 4)
+    entry = "<Image><URL>{}</URL><Row>{}</Row><Col>3</Col><FieldID>1</FieldID><ChannelID>1</ChannelID></Image>"
+    images = entry.format("../../etc/x.tiff", 2) + entry.format("", "a b")
+    (tmp_path / "P" / "Index.xml").write_text(f"<E><Images>{images}</Images></E>")
+    found = look(tmp_path / "P")
+    assert [values(image) for image in found.images if not image.problem] == [[4]]
+    assert ["absent" in rejected.reason or "no place" in rejected.reason for rejected in found.rejected] == [True]
+
+
 # Yokogawa
 
 
@@ -229,6 +239,13 @@ def test_loaddata_as_bbbc021_writes_it(tmp_path) -> None:
     image = one(table)
     assert (image.id, image.channels, values(image)) == ("P/B02", ("dapi", "actin"), [1, 2])
     assert dict(image.metadata) == {"plate": "P", "well": "B02", "Compound": "taxol", "Replicate": "1"}
+
+
+def test_a_folder_with_one_table_may_be_given_with_its_format(tmp_path) -> None:
+    write_table(tmp_path, FileName_A=["a.tif"], PathName_A=["deep"])
+    assert values(one(tmp_path, format="loaddata")) == [1]
+    with pytest.raises(InputError, match="it has none"):
+        find_images(tmp_path / "deep", format="loaddata")
 
 
 def test_loaddata_by_url_with_illumination_and_row_tokens(tmp_path) -> None:

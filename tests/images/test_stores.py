@@ -68,6 +68,21 @@ def test_acquisitions_and_fields_counted_from_one(tmp_path) -> None:
     assert [image.metadata["acquisition"] for image in found] == ["0", "3"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"plate": {"wells": [{"path": "../B", "rowIndex": 0, "columnIndex": 0}], "rows": [{"name": "B"}], "columns": '
+        '[{"name": "2"}]}}',
+        '{"multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "../0"}]}]}',
+    ],
+)
+def test_metadata_cannot_lead_out_of_the_store(tmp_path, content) -> None:
+    (tmp_path / "x.zarr").mkdir()
+    (tmp_path / "x.zarr" / ".zattrs").write_text(content)
+    with pytest.raises(InputError, match="outside it"):
+        find_images(tmp_path)
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_images_that_zarr_itself_wrote(tmp_path, zarr_format) -> None:
     pixels = np.arange(1, 2 * 2 * 10 * 14 + 1, dtype=np.uint16).reshape(2, 2, 10, 14)

@@ -16,7 +16,7 @@ from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.wells import well_at
-from cytoimagenet_hf.images.xml import children, descendants, local, read_xml, texts
+from cytoimagenet_hf.images.xml import children, descendants, local, read_xml, texts, whole
 
 INDEXES = ("index.idx.xml", "index.ref.xml", "index.xml")
 _NAME = re.compile(
@@ -136,8 +136,8 @@ def _by_index(source: Source, folder: str, index: str, taken: set[str]) -> list[
                 plate=plate,
                 well=well,
                 site=values.get("FieldID", ""),
-                z=_whole(values.get("PlaneID")),
-                t=None if (time := _whole(values.get("TimepointID"))) is None else time + 1,
+                z=whole(values.get("PlaneID")),
+                t=whole(values.get("TimepointID"), 0),
                 origin=folder,
                 problem=problem,
             )
@@ -160,9 +160,9 @@ def _file(values: dict[str, str], folder: str) -> str:
     if "://" in url or url.startswith("/") or ".." in url.split("/"):
         url = url.rpartition("/")[2]
     if not url:
-        numbers = [int(values.get(key) or 1) for key in ("Row", "Col", "FieldID", "PlaneID", "ChannelID")]
+        numbers = [whole(values.get(key)) or 1 for key in ("Row", "Col", "FieldID", "PlaneID", "ChannelID")]
         url = "r{:02d}c{:02d}f{:02d}p{:02d}-ch{}".format(*numbers)
-        url += f"sk{int(values.get('TimepointID') or 0) + 1}fk1fl1.tiff"
+        url += f"sk{whole(values.get('TimepointID'), 0) or 1}fk1fl1.tiff"
     return f"{folder}/{url}" if folder else url
 
 
@@ -182,7 +182,3 @@ def _plate_named(root: Element) -> str:
             values = {local(child.tag): (child.text or "").strip() for child in plate}
             return values.get("Name") or values.get("PlateID", "")
     return ""
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.lstrip("-").isdecimal() else None

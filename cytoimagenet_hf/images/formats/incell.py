@@ -13,7 +13,7 @@ from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.wells import well_at
-from cytoimagenet_hf.images.xml import attributes, children, descendants, read_xml
+from cytoimagenet_hf.images.xml import attributes, children, descendants, read_xml, whole
 
 # What stands in the brackets comes in any order.
 _NAME = re.compile(
@@ -86,9 +86,9 @@ def _add_listed(source: Source, listing: str, planes: list[FoundPlane], taken: s
                 name,
                 plate=plate,
                 well=well,
-                site=str(int(values.get("field_index", "0")) + 1),
-                z=int(values.get("z_index", "0")) + 1,
-                t=int(values.get("time_index", "0")) + 1,
+                site=str(whole(values.get("field_index"), 0) or ""),
+                z=whole(values.get("z_index"), 0),
+                t=whole(values.get("time_index"), 0),
                 origin=folder,
                 problem=problem,
             )

@@ -16,7 +16,16 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, rows_of
+from cytoimagenet_hf.images.tables import (
+    TABLES,
+    file_below,
+    is_metadata,
+    own_name,
+    place_of,
+    places,
+    rows_of,
+    table_of,
+)
 from cytoimagenet_hf.imaging.stacks import describe_stack
 from cytoimagenet_hf.tabular import read_names
 
@@ -39,7 +48,7 @@ def find(source: Source, options: Options) -> Findings:
     Raises:
         InputError: the table cannot be read, or names a file outside the root.
     """
-    table = source.root / source.files[0]
+    table = table_of(source)
     rows = rows_of(table)
     columns = [str(column) for column in rows.columns]
     stains = _stains(columns)
@@ -61,7 +70,7 @@ def find(source: Source, options: Options) -> Findings:
         for column in others
         if column not in placed.values() and column.removeprefix("Image_") not in numbers
     }
-    reader = _Reader(source, options, stains, set(columns))
+    reader = _Reader(options.root or table.parent, stains, set(columns))
     planes: list[FoundPlane] = []
     for number, row in enumerate(rows.to_dict("records")):
         known, problem = place_of(row, placed)
@@ -101,8 +110,8 @@ def _is_illumination(column: str) -> bool:
 class _Reader:
     """Turns the columns of one channel in a row into a plane."""
 
-    def __init__(self, source: Source, options: Options, stains: list[str], columns: set[str]) -> None:
-        self.root = options.root or source.root
+    def __init__(self, root: Path, stains: list[str], columns: set[str]) -> None:
+        self.root = root
         self.columns = {
             (name, stain): column
             for stain in stains

@@ -99,7 +99,7 @@ def _plate(store: Path, stem: str, plate: Mapping[str, Any]) -> Iterator[_Field]
     attributes = []
     for path, _ in wells:
         try:
-            attributes.append(attributes_of(store / path))
+            attributes.append(attributes_of(_below(store, path)))
         except InputError:
             attributes.append({})
     first, several = _first(attributes), len(_acquisitions(attributes)) > 1
@@ -128,7 +128,7 @@ def _acquisitions(wells: list[dict[str, Any]]) -> set[str]:
 
 def _well(store: Path, path: str, stem: str, *, plate: str, well: str, first: int) -> Iterator[_Field]:
     try:
-        images = attributes_of(store / path)["well"]["images"]
+        images = attributes_of(_below(store, path))["well"]["images"]
     except (InputError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{store / path} has no metadata of a well"
         yield _Field(store, path, f"{stem}/{path}", plate, well, problem=reason)
@@ -155,12 +155,12 @@ def _planes(image: _Field) -> list[FoundPlane]:
 
 
 def _described(image: _Field) -> Iterator[FoundPlane]:
-    attributes = attributes_of(image.store / image.path)
+    attributes = attributes_of(_below(image.store, image.path))
     if not attributes.get("multiscales"):
         raise InputError(f"{image.store / image.path} has no multiscales metadata")
     scales = attributes["multiscales"][0]
     array = "/".join(part for part in (image.path, str(scales["datasets"][0]["path"])) if part)
-    shape = array_facts(image.store / array).shape
+    shape = array_facts(_below(image.store, array)).shape
     # 0.3 and older name axes by letters, still older ones not at all: always t, c, z, y, x.
     axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales.get("axes") or "tczyx"]
     axes = [str(axis).lower() for axis in axes]
@@ -198,6 +198,13 @@ def _plane(
         metadata={"acquisition": image.acquisition} if image.acquisition else {},
         problem=problem,
     )
+
+
+def _below(store: Path, path: str) -> Path:
+    """A place in a store that its metadata name."""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise InputError(f"{store} names {path!r}, which lies outside it")
+    return store / path
 
 
 def _stem(name: str) -> str:

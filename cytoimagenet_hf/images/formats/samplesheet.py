@@ -6,7 +6,7 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of
+from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of, table_of
 from cytoimagenet_hf.tabular import read_names
 
 _NEEDED = {"channel", "path", "well"}
@@ -25,7 +25,7 @@ def find(source: Source, options: Options) -> Findings:
     Raises:
         InputError: a column is absent, or a file lies outside the root.
     """
-    table = source.root / source.files[0]
+    table = table_of(source)
     rows = rows_of(table)
     columns = [str(column) for column in rows.columns]
     if absent := sorted(_NEEDED - set(columns)):
@@ -40,7 +40,7 @@ def find(source: Source, options: Options) -> Findings:
         known, problem = place_of(row, placed)
         name = str(row["path"])
         remote = "://" in name
-        path = source.root if remote or not name else file_below(options.root or source.root, name)
+        path = source.root if remote or not name else file_below(options.root or table.parent, name)
         missing = "" if remote or path.exists() else f"line {number} names {name}, which is absent"
         missing = f"line {number}: {name} is not on this machine: download it first" if remote else missing
         planes.append(

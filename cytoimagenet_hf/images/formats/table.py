@@ -10,7 +10,16 @@ from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, is_metadata, own_name, place_of, places, rows_of
+from cytoimagenet_hf.images.tables import (
+    TABLES,
+    file_below,
+    is_metadata,
+    own_name,
+    place_of,
+    places,
+    rows_of,
+    table_of,
+)
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -24,7 +33,7 @@ def find(source: Source, options: Options) -> Findings:
     Raises:
         InputError: no such column, ids that are absent, or a file outside the root.
     """
-    table = source.root / source.files[0]
+    table = table_of(source)
     rows = rows_of(table)
     columns = list(map(str, rows.columns))
     wanted = options.channels or ("path",)
@@ -35,7 +44,7 @@ def find(source: Source, options: Options) -> Findings:
     named = ""
     if options.id_column or "well" not in placed or any(name in columns for name in ID_COLUMNS):
         named = id_column(columns, options.id_column, str(table))
-    root = options.root or source.root
+    root = options.root or table.parent
     planes: list[FoundPlane] = []
     kept = [column for column in columns if is_metadata(column) and column not in placed.values()]
     for number, row in enumerate(rows.to_dict("records")):

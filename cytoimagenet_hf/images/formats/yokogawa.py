@@ -14,7 +14,7 @@ from cytoimagenet_hf.images.names import Naming, plain_number, planes_by_name, s
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.wells import well_at
-from cytoimagenet_hf.images.xml import attributes, descendants, read_xml
+from cytoimagenet_hf.images.xml import attributes, descendants, read_xml, whole
 
 _NAME = re.compile(
     r"(?P<_folder>(?:[^/]+/)*)(?P<plate>[^/]+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+"
@@ -99,8 +99,8 @@ def _add_records(
                 plate=plate or (match["plate"] if match else "") or (source.root.resolve() / folder).name,
                 well=well,
                 site=plain_number(values.get("FieldIndex", "")),
-                z=_whole(values.get("ZIndex")),
-                t=_whole(values.get("TimePoint")),
+                z=whole(values.get("ZIndex")),
+                t=whole(values.get("TimePoint")),
                 origin=folder,
                 problem=problem,
             )
@@ -135,7 +135,3 @@ def _elements(path: Path, name: str) -> list[dict[str, str]]:
         return [attributes(element) for element in descendants(read_xml(path), name)]
     except InputError:
         return []  # names are a comfort here, not a need: the listing shows numbers instead
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
