@@ -18,6 +18,7 @@ from .options import (
     Dask,
     Exclude,
     Group,
+    KeepChannels,
     Licences,
     Output,
     Overrides,
@@ -130,6 +131,7 @@ def render(
     workers: Workers = None,
     dask: Dask = None,
     retry_rejected: Retry = None,
+    keep_channels: KeepChannels = False,
     as_json: AsJson = False,
 ) -> None:
     """Read, merge channels, quality-check, crop and encode; resumes where an earlier run stopped.
@@ -149,6 +151,7 @@ def render(
             workers=workers,
             dask=dask,
             retry_rejected=listed(retry_rejected) or (),
+            keep_channels=keep_channels,
         )
         show(summary, as_json=as_json)
 
@@ -195,6 +198,7 @@ def build(
     dask: Dask = None,
     split_scheme: Scheme = None,
     group: Group = "idx",
+    keep_channels: KeepChannels = False,
     as_json: AsJson = False,
 ) -> None:
     """All four stages, one after the other.
@@ -213,6 +217,7 @@ def build(
         dask=dask,
         split_scheme=split_scheme,
         group=group,
+        keep_channels=keep_channels,
         **filters(sources, exclude, licences),
     )
     show(*summaries, as_json=as_json)

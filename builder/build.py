@@ -25,6 +25,7 @@ def build(
     dask: str | None = None,
     split_scheme: str | None = None,
     group: str = "idx",
+    keep_channels: bool = False,
 ) -> list[StageSummary]:
     """Annotate, select, render and publish.
 
@@ -35,6 +36,7 @@ def build(
         seed: of everything sampled.
         sources, exclude, licences: which sources take part; see `annotate`.
         workers, dask: where shards are rendered; see `render`.
+        keep_channels: also write the configuration `channels`, whose rows hold one plane per stain.
         split_scheme, group: how train and validation are divided; see `publish`.
 
     Returns:
@@ -54,6 +56,6 @@ def build(
             require_plan_fits(output, tables=tables, recipe=recipe, seed=seed)
         return [
             *summaries,
-            render(raw, output, recipe=recipe, seed=seed, workers=workers, dask=dask),
+            render(raw, output, recipe=recipe, seed=seed, workers=workers, dask=dask, keep_channels=keep_channels),
             publish(output, recipe=recipe, seed=seed, split_scheme=split_scheme, group=group),
         ]

@@ -96,7 +96,9 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
         raise _nothing_left(archive, refused)
     with explain_full_disk(output):
         plan = output.resolve() / "shards" / "plan.parquet"
-        write_or_check_plan(plan, metadata, {"made_from": ARCHIVE, "images": len(metadata)})
+        rows = len(metadata)
+        write_or_check_plan(plan, metadata, {"made_from": ARCHIVE, "images": rows})
+        del metadata  # the largest thing in memory; the shards read their parts of the plan
         tasks = [_ImportTask(**vars(task), archive=archive.resolve()) for task in list_tasks(plan)]
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports)
@@ -104,7 +106,7 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
         for report in run_shards(_import_shard, todo, unit="image", workers=workers, dask=dask):
             reports[report.number] = report
         rejections = [rejection for report in reports.values() for rejection in report.rejections]
-        if len(rejections) == len(metadata):
+        if len(rejections) == rows:
             raise _nothing_left(archive, [*rejections, *refused])
         by_source = counts_by_source(reports.values(), rejections)
         for rejection in refused:
@@ -115,7 +117,7 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
         write_rejections(output, STAGE, rejections)
         summary = StageSummary(
             stage=STAGE,
-            rows_in=len(metadata) + len(refused),
+            rows_in=rows + len(refused),
             kept=sum(report.images for report in reports.values()),
             rejected=count_reasons(rejections),
             by_source=by_source,

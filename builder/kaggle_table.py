@@ -1,6 +1,7 @@
 """The metadata of the published archive: found at the top or further down, as CSV or Feather, checked row by row."""
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,6 +17,7 @@ from cytoimagenet_hf.tabular import read_text
 from .stage import Rejection
 
 _FILES = ("metadata.csv", "metadata.ftr", "metadata.feather")
+_AT_ONCE = 1 << 16  # names that are Python strings at a time
 _REQUIRED = ("label", "path", "filename", "idx")
 _MEANT = {"crop": "true or false (yes or no, 1 or 0)", "scaling": "a number"} | dict.fromkeys(
     ("x_min", "x_max", "y_min", "y_max"), "a whole number"
@@ -61,7 +63,7 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
         InputError: the table cannot be read, lacks a column or a value that every row must have.
     """
     path = next(archive / name for name in _FILES if (archive / name).is_file())
-    table = _read(path)
+    table = _read(path, [*_REQUIRED, *schema.names])
     if absent := [name for name in _REQUIRED if name not in table.column_names]:
         raise InputError(f"{path} has no column {absent}; it has {table.column_names}")
     if len(table) == 0:
@@ -72,28 +74,41 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
     table = _set(table, "dset", _splits(table, path))
     if "dir_name" not in table.column_names:
         table = _set(table, "dir_name", pc.list_element(pc.split_pattern(table["idx"], "-"), 0))
-    names = table["filename"].to_pylist()
-    ids = [PurePosixPath(name).stem for name in names]
     columns, wrong = {}, {}
     for field in schema:
         if field.name in table.column_names:
             columns[field.name], wrong[field.name] = _typed(table[field.name], field.type)
         else:
             columns[field.name] = pa.nulls(len(table), field.type)
-    is_repeated = pd.Series(ids).duplicated().to_numpy()
+    # The id of an image is its file name without the suffix.
+    is_repeated = (
+        pc.replace_substring_regex(table["filename"], r"(.)\.[^.]*$", r"\1").to_pandas().duplicated().to_numpy()
+    )
     is_wrong = np.logical_or.reduce(list(wrong.values()))
     rejections = []
     for number in np.flatnonzero(is_repeated | is_wrong).tolist():
-        reason, detail = "repeated_row", names[number]
+        idx, dir_name, detail = (table[name][number].as_py() for name in ("idx", "dir_name", "filename"))
+        reason, image_id = "repeated_row", PurePosixPath(detail).stem
         if not is_repeated[number]:
             name = next(name for name in wrong if wrong[name][number])
             reason, detail = "bad_value", f"{name} is {table[name][number].as_py()!r}, not {_MEANT[name]}"
-        idx, dir_name = table["idx"][number].as_py(), table["dir_name"][number].as_py()
-        rejections.append(Rejection(idx, "import", reason, detail, image_id=ids[number], dir_name=dir_name))
-    mixed = np.array([hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names], dtype="S8")
-    order = np.argsort(mixed, kind="stable")
+        rejections.append(Rejection(idx, "import", reason, detail, image_id=image_id, dir_name=dir_name))
+    order = np.argsort(_mixed(table["filename"]), kind="stable")
     order = order[~(is_repeated | is_wrong)[order]]
-    return pa.table(columns, schema=schema).take(pa.array(order)).combine_chunks(), rejections
+    del table, wrong
+    mixed = {name: columns.pop(name).take(pa.array(order)) for name in schema.names}
+    return pa.table(mixed, schema=schema).combine_chunks(), rejections
+
+
+def _mixed(names: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """A number for each file name, the same in every archive, that has nothing to do with its label."""
+    found = np.empty(len(names), np.uint64)
+    for start in range(0, len(names), 1 << 16):
+        digests = (
+            hashlib.blake2b(n.encode(), digest_size=8).digest() for n in names[start : start + (1 << 16)].to_pylist()
+        )
+        found[start : start + (1 << 16)] = np.frombuffer(b"".join(digests), ">u8")
+    return found
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.Array | pa.ChunkedArray, npt.NDArray[np.bool_]]:
@@ -113,15 +128,17 @@ def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.Array | pa.Ch
     return pa.array(values, kind, mask=~usable), text.notna().to_numpy() & ~usable
 
 
-def _read(path: Path) -> pa.Table:
-    """Every cell as text, empty as null; text as in the file, so that no number is written another way."""
+def _read(path: Path, names: Collection[str]) -> pa.Table:
+    """The named columns as text, empty as null; as in the file, so that no number is written another way."""
+    if path.suffix == ".csv":
+        table = read_text(path)
+        return table.select([name for name in table.column_names if name in names])
     try:
-        if path.suffix == ".csv":
-            return read_text(path)
         table = pyarrow.feather.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    return pa.table({name: _as_text(table[name], f"{path}, column {name}") for name in table.column_names})
+    known = [name for name in table.column_names if name in names]
+    return pa.table({name: _as_text(table[name], f"{path}, column {name}") for name in known})
 
 
 def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

@@ -27,6 +27,9 @@ Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g
 Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
 Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
 Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
+KeepChannels = Annotated[
+    bool, typer.Option("--keep-channels", help="Also write the configuration `channels`: one plane per stain.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 

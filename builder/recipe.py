@@ -148,6 +148,12 @@ class Recipe:
     full_decode: bool = _rule(
         True, "I5", "decode every image to its end when it is checked", reason="truncated files passed a lazy open"
     )
+    channel_depth: str = _rule(
+        "native",
+        "-",
+        "depth of the planes that --keep-channels stores: as read, or stretched to 8 bits like the gray image",
+        choices=("native", "8-bit"),
+    )
     max_pixels: int = _rule(
         1 << 28,
         "-",

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class ShardTask:
 
     Attributes:
         again: keys of the rows to make again, the others are taken over from the shard that is there; None makes all.
+        keep_channels: a second file holds the planes of the same images, row by row.
     """
 
     number: int
@@ -45,6 +46,12 @@ class ShardTask:
     plan: Path
     plan_id: str
     again: frozenset[str] | None = None
+    keep_channels: bool = False
+
+    @property
+    def channels_path(self) -> Path:
+        """Where the planes of the same images stand, when channels are kept."""
+        return self.plan.parent / f"channels-{self.number:05d}.parquet"
 
     @property
     def path(self) -> Path:
@@ -91,8 +98,10 @@ def read_report(task: ShardTask) -> ShardReport | None:
     """The report in a shard's footer; None if there is no shard of this plan, or its bytes are not those sealed."""
     try:
         content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
-        sealed = json.loads(task.seal.read_text(encoding="utf-8"))["sha256"]
-        if content["plan_id"] != task.plan_id or file_sha256(task.path) != sealed:
+        sealed = json.loads(task.seal.read_text(encoding="utf-8"))
+        if content["plan_id"] != task.plan_id or file_sha256(task.path) != sealed["sha256"]:
+            return None
+        if task.keep_channels and file_sha256(task.channels_path) != sealed["channels_sha256"]:
             return None
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # JSON and Unicode errors are ValueErrors
         return None
@@ -116,46 +125,92 @@ def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
     return frozenset(changed)
 
 
-def write_shard(task: ShardTask, make: Callable[[Row], Made], schema: pa.Schema) -> ShardReport:
+def write_shard(
+    task: ShardTask, make: Callable[[Row], Made], schema: pa.Schema, *, channels: pa.Schema | None = None
+) -> ShardReport:
     """Write one shard and its seal.
 
     Args:
         task: the shard; with `again`, rows of other keys are taken over from the shard that is there.
-        make: images and rejections of one input row.
+        make: images and rejections of one input row; with `keep_channels` an image carries its planes as
+            `kept_channels`.
         schema: of the images.
+        channels: of the file of planes.
     """
     rows_in = task.read_rows()
     rejections: list[Rejection] = []
     written: Counter[str] = Counter()
     stamps: list[list[str | None]] = []
 
-    def images() -> Iterator[Row]:
-        for rows, rejected in _made(task, rows_in, make, stamps):
-            rejections.extend(rejected)
-            written["images"] += len(rows)
-            written["crops"] += sum(bool(row["crop"]) for row in rows)
-            written["png_bytes"] += sum(row["png_bytes"] for row in rows)
-            yield from rows
-
     # The seal goes last: whoever dies in between leaves a shard without its seal, which counts as absent.
-    with atomic_path(task.seal) as seal:
-        with atomic_path(task.path) as temporary:
-            with pq.ParquetWriter(temporary, schema) as writer:
-                for group in _row_groups(images()):
-                    writer.write_table(pa.Table.from_pylist(group, schema=schema))
-                report = ShardReport(
-                    number=task.number,
-                    plan_id=task.plan_id,
-                    rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
-                    images=written["images"],
-                    crops=written["crops"],
-                    png_bytes=written["png_bytes"],
-                    rejections=rejections,
-                )
-                writer.add_key_value_metadata({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
-            digest = file_sha256(temporary)
-        seal.write_text(json.dumps({"sha256": digest, "files": stamps}) + "\n", encoding="utf-8")
+    with ExitStack() as stack:
+        seal = stack.enter_context(atomic_path(task.seal))
+        second = stack.enter_context(atomic_path(task.channels_path)) if task.keep_channels else None
+        temporary = stack.enter_context(atomic_path(task.path))
+        planes = _GroupWriter(second, channels) if second is not None and channels is not None else None
+        images = _GroupWriter(temporary, schema)
+        with images, planes or nullcontext():
+            for rows, rejected in _made(task, rows_in, make, stamps):
+                rejections.extend(rejected)
+                for row in rows:
+                    kept = row.pop("kept_channels", None)
+                    images.add(row)
+                    if planes is not None:
+                        planes.add(row | kept)
+                    written["images"] += 1
+                    written["crops"] += bool(row["crop"])
+                    written["png_bytes"] += row["png_bytes"]
+            report = ShardReport(
+                number=task.number,
+                plan_id=task.plan_id,
+                rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
+                images=written["images"],
+                crops=written["crops"],
+                png_bytes=written["png_bytes"],
+                rejections=rejections,
+            )
+            images.describe({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
+        content = {"sha256": file_sha256(temporary), "files": stamps}
+        if second is not None:
+            content["channels_sha256"] = file_sha256(second)
+        else:
+            task.channels_path.unlink(missing_ok=True)  # planes of an earlier run would be those of other images
+        seal.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return report
+
+
+class _GroupWriter:
+    """A Parquet file written image by image, in row groups that are bounded in rows and in bytes."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema)
+        self._group: list[Row] = []
+        self._bytes = 0
+
+    def add(self, image: Row) -> None:
+        self._group.append(image)
+        self._bytes += image["png_bytes"]
+        if len(self._group) == _ROW_GROUP_ROWS or self._bytes >= _ROW_GROUP_BYTES:
+            self._flush()
+
+    def describe(self, metadata: dict[bytes, bytes]) -> None:
+        self._writer.add_key_value_metadata(metadata)
+
+    def _flush(self) -> None:
+        if self._group:
+            self._writer.write_table(pa.Table.from_pylist(self._group, schema=self._schema))
+            self._group, self._bytes = [], 0
+
+    def __enter__(self) -> "_GroupWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
 
 
 def row_at_work(task: ShardTask) -> str | None:
@@ -208,10 +263,16 @@ def _taken_over(task: ShardTask, before: ShardReport) -> Callable[[str], Made]:
 
 
 def _images_by_key(task: ShardTask) -> Iterator[tuple[str, list[Row]]]:
-    with pq.ParquetFile(task.path) as file:
-        images = itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(batch_size=16))
-        for key, rows in itertools.groupby(images, key=task.key):
-            yield key, list(rows)
+    images = _stored(task.path)
+    if task.keep_channels:
+        images = (row | {"kept_channels": kept} for row, kept in zip(images, _stored(task.channels_path), strict=True))
+    for key, rows in itertools.groupby(images, key=task.key):
+        yield key, list(rows)
+
+
+def _stored(path: Path) -> Iterator[Row]:
+    with pq.ParquetFile(path) as file:
+        yield from itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(batch_size=16))
 
 
 def _stamps(paths: Iterable[Path]) -> list[str | None]:
@@ -240,16 +301,3 @@ def _marked(task: ShardTask) -> Iterator[Callable[[int], object]]:
             yield lambda number: os.pwrite(handle.fileno(), b"%06d" % number, 0)
     finally:
         _mark(task).unlink(missing_ok=True)
-
-
-def _row_groups(images: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    size = 0
-    for image in images:
-        group.append(image)
-        size += image["png_bytes"]
-        if len(group) == _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

@@ -45,7 +45,9 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
     if plan.exists():
         require_same_plan(plan, table, fingerprint)
         return
-    for stale in (path for kind in ("shard-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)):
+    for stale in (
+        path for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)
+    ):
         stale.unlink()
     with atomic_path(plan) as temporary:
         content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode()}
@@ -87,12 +89,12 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
         ) from error
 
 
-def list_tasks(plan: Path) -> list[ShardTask]:
+def list_tasks(plan: Path, *, keep_channels: bool = False) -> list[ShardTask]:
     """One task per row group of a plan."""
     identity = file_sha256(plan)
     metadata = pq.read_metadata(plan)
     return [
-        ShardTask(number, metadata.row_group(number).num_rows, plan, identity)
+        ShardTask(number, metadata.row_group(number).num_rows, plan, identity, keep_channels=keep_channels)
         for number in range(metadata.num_row_groups)
     ]
 

@@ -3,7 +3,6 @@
 Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -18,10 +17,11 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256, inside
+from cytoimagenet_hf.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
 
-_COLUMNS = ["image", "image_id", "sha256", "width", "height"]
+_COLUMNS = ["image_id", "sha256", "width", "height"]
 _BATCH = 100  # images in memory at a time
 
 
@@ -68,9 +68,9 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
             if problem:
                 problems[name] = problem
             bar.update(facts["bytes"])
-    for path in sorted(Path(dataset_dir).glob("data/*.parquet")):
-        if f"data/{path.name}" not in listed:
-            problems[f"data/{path.name}"] = "not in the manifest: left by another build"
+    for path in sorted(path for name in ("data", "channels") for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
+        if f"{path.parent.name}/{path.name}" not in listed:
+            problems[f"{path.parent.name}/{path.name}"] = "not in the manifest: left by another build"
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
@@ -92,7 +92,8 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
 
 def _manifest(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        files: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["files"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
         if not all({"bytes", "rows", "sha256"} <= set(facts) for facts in files.values()):
             raise KeyError("bytes, rows, sha256")
     except FileNotFoundError:
@@ -126,17 +127,18 @@ def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:
 
 def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=_COLUMNS):
+        image = "planes" if "planes" in file.schema_arrow.names else "image"
+        for batch in file.iter_batches(batch_size=_BATCH, columns=[image, *_COLUMNS]):
             yield pa.Table.from_batches([batch]).to_pylist()
 
 
 def _contradiction(row: dict[str, Any]) -> str | None:
     try:
-        pixels = decode_stored(row["image"]["bytes"])
+        planes = read_planes(row) if "planes" in row else [decode_stored(row["image"]["bytes"])]
     except Exception as error:  # decoders raise whatever their bytes made them stumble over
         return f"{row['image_id']} cannot be decoded: {error}"
-    if pixels.shape != (row["height"], row["width"]):
-        return f"{row['image_id']} is {pixels.shape[1]} x {pixels.shape[0]}, not {row['width']} x {row['height']}"
-    if hashlib.sha256(pixels.tobytes()).hexdigest() != row["sha256"]:
+    for height, width in {plane.shape[:2] for plane in planes} - {(row["height"], row["width"])}:
+        return f"{row['image_id']} is {width} x {height}, not {row['width']} x {row['height']}"
+    if planes_sha256(planes) != row["sha256"]:
         return f"{row['image_id']} has other pixels than its sha256"
     return None

@@ -6,9 +6,10 @@ lists of files, and no image is stored twice. Row groups hold 100 images, as str
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,11 +74,62 @@ def write_dataset(
     require_disk(output, int(np.sum(assigned["png_bytes"].to_numpy())))
     for stale in ("README.md", "manifest.json", "croissant.json"):
         (output / stale).unlink(missing_ok=True)
-    number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
-    cells = np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
+    schema = features.arrow_schema
+    batches = _batches(
+        shards, keep, _cells(files, split, published), lambda table, rows: _named(table, rows, schema), assigned
+    )
     with explain_full_disk(output):
-        _write_files(output / "data", files, _batches(shards, keep, assigned, cells, features), features.arrow_schema)
+        _write_files(output / "data", files, batches, schema)
     return files
+
+
+def write_channels(
+    output: Path,
+    shards: Sequence[Path],
+    keep: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.integer[Any]],
+    *,
+    features: Features,
+    split: Sequence[str],
+    published: Sequence[str],
+) -> list[DataFile]:
+    """Write `channels/`, the planes of the images in `data/`, or remove it where no planes were kept.
+
+    Args:
+        output: the dataset repository.
+        shards: of planes, in the order of those of images; none where no planes were kept.
+        keep: which of their rows go into the dataset, as for `write_dataset`.
+        labels: code of each kept row.
+        features: of the configuration.
+        split, published: as for `write_dataset`: rows come in the order of the images in `data/`.
+
+    Returns:
+        The files, as written.
+
+    Raises:
+        InputError: the disk is too small.
+    """
+    folder = output / "channels"
+    if not shards:
+        shutil.rmtree(folder, ignore_errors=True)
+        return []
+    sizes = np.concatenate([pq.read_table(path, columns=["png_bytes"])["png_bytes"].to_numpy() for path in shards])
+    sizes = sizes[keep]
+    files = plan_files(split, published, sizes.tolist())
+    require_disk(output, int(sizes.sum()))
+    schema = features.arrow_schema
+    assigned = pa.table({"label": pa.array(labels, pa.int64())})
+    batches = _batches(
+        shards, keep, _cells(files, split, published), lambda table, rows: _coded(table, rows, schema), assigned
+    )
+    with explain_full_disk(output):
+        _write_files(folder, files, batches, schema)
+    return files
+
+
+def _cells(files: Sequence[DataFile], split: Sequence[str], published: Sequence[str]) -> npt.NDArray[np.int64]:
+    number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
+    return np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
 
 
 def plan_files(splits: Sequence[str], published: Sequence[str], png_bytes: Sequence[int]) -> list[DataFile]:
@@ -202,12 +254,11 @@ def _replace_folder(new: Path, folder: Path) -> None:
 def _batches(
     shards: Sequence[Path],
     keep: npt.NDArray[np.bool_],
-    assigned: pa.Table,
     cells: npt.NDArray[np.int64],
-    features: Features,
+    convert: Callable[[pa.Table, pa.Table], pa.Table],
+    assigned: pa.Table,
 ) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
-    """The kept rows of all shards with the columns of the dataset, in the order of the first pass."""
-    schema = features.arrow_schema
+    """The kept rows of all shards, converted with what was assigned to them, in the order of the first pass."""
     row = kept_row = 0
     with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
         for path in shards:
@@ -216,13 +267,18 @@ def _batches(
                     mask = keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
                     part = slice(kept_row, kept_row + len(table))
-                    yield _with_assigned(table, assigned.slice(kept_row, len(table)), schema), cells[part]
+                    yield convert(table, assigned.slice(kept_row, len(table))), cells[part]
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))
 
 
-def _with_assigned(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
+def _coded(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = {name: table[name] for name in table.column_names} | {"label": assigned["label"]}
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _named(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
     images = table["image"].combine_chunks()
     content = images.field("bytes") if len(table) else pa.array([], pa.binary())
     columns = {name: table[name] for name in table.column_names} | {

@@ -13,7 +13,7 @@ _MOST_BITS = _BANDS - 1
 _LARGEST_GROUP = 300
 
 
-def near_groups(hashes: Sequence[str]) -> npt.NDArray[np.int32]:
+def near_groups(hashes: Sequence[str] | npt.NDArray[np.bytes_]) -> npt.NDArray[np.int32]:
     """Number the groups of near-duplicates: equal numbers are linked by a chain of near pairs.
 
     Args:

@@ -34,16 +34,29 @@ _PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
 
 
 def write_companions(
-    output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str], seed: int
+    output: Path,
+    files: Sequence[DataFile],
+    kept: pa.Table,
+    *,
+    labels: Sequence[str],
+    seed: int,
+    channels: Sequence[DataFile] = (),
 ) -> None:
     """Everything that stands beside the data; the card comes last, so that what has one is complete."""
-    write_manifest(output, files, kept, labels=labels)
+    write_manifest(output, files, kept, labels=labels, channels=channels)
     write_picture(output, seed=seed)
     write_metadata(output)
     write_card(output)
 
 
-def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, labels: Sequence[str]) -> None:
+def write_manifest(
+    output: Path,
+    files: Sequence[DataFile],
+    kept: pa.Table,
+    *,
+    labels: Sequence[str],
+    channels: Sequence[DataFile] = (),
+) -> None:
     """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
 
     Args:
@@ -51,20 +64,15 @@ def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, l
         files: of the data.
         kept: the rows of the dataset, without images.
         labels: class names in the order of their codes.
+        channels: files of the configuration `channels`, if planes were kept.
     """
-    listed = {}
+    listed = _listed(output, "data", files)
     for file in files:
-        path = output / "data" / file.name
-        listed[f"data/{file.name}"] = {
-            "bytes": path.stat().st_size,
-            "rows": file.rows,
-            "sha256": file_sha256(path),
-            "split": file.cell[0],
-            "published_split": file.cell[1],
-        }
+        listed[f"data/{file.name}"]["published_split"] = file.cell[1]
     content = {
         "version": VERSION,
         "files": listed,
+        "channels": _listed(output, "channels", channels),
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
@@ -72,6 +80,19 @@ def write_manifest(output: Path, files: Sequence[DataFile], kept: pa.Table, *, l
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
+
+
+def _listed(output: Path, folder: str, files: Sequence[DataFile]) -> dict[str, dict[str, Any]]:
+    listed = {}
+    for file in files:
+        path = output / folder / file.name
+        listed[f"{folder}/{file.name}"] = {
+            "bytes": path.stat().st_size,
+            "rows": file.rows,
+            "sha256": file_sha256(path),
+            "split": file.cell[0],
+        }
+    return listed
 
 
 def _statistics(kept: pa.Table) -> dict[str, dict[str, int]]:
@@ -131,6 +152,7 @@ def card(output: Path) -> str:
         features=dataset_features(manifest["labels"]),
         splits=_splits(manifest, "split"),
         published_splits=_splits(manifest, "published_split"),
+        channel_splits=_splits(manifest, "split", files="channels"),
         sources=manifest["sources"],
         summaries=summaries,
         statistics=statistics,
@@ -147,11 +169,11 @@ def _manifest(output: Path) -> dict[str, Any]:
     return manifest
 
 
-def _splits(manifest: Mapping[str, Any], scheme: str) -> list[SplitFiles]:
+def _splits(manifest: Mapping[str, Any], scheme: str, *, files: str = "files") -> list[SplitFiles]:
     """The splits of a scheme, `split` or `published_split`, as lists of files."""
     found = []
     for split in ("train", "validation"):
-        own = {name: facts for name, facts in sorted(manifest["files"].items()) if facts[scheme] == split}
+        own = {name: facts for name, facts in sorted(manifest.get(files, {}).items()) if facts[scheme] == split}
         if own:
             rows, size = (sum(facts[count] for facts in own.values()) for count in ("rows", "bytes"))
             found.append(SplitFiles(split, tuple(own), rows, size))

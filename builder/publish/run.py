@@ -4,10 +4,11 @@ Two passes over the shards: the first reads all columns but the images and decid
 shard at a time. What stood in `data/` is replaced at once when the new files are complete.
 """
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,19 @@ from builder.recipe import Recipe, as_dict
 from builder.render.plan import require_plan_fits
 from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
+from builder.shard_files import ShardTask
 from builder.shards import finished_reports, list_tasks, read_fingerprint
 from builder.sources import choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.leaks import leak_report
+from cytoimagenet_hf.planes import channel_features
 from cytoimagenet_hf.schema import REJECTION_SCHEMA, dataset_features
 from cytoimagenet_hf.splits import assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
-from .data_files import write_dataset
+from .data_files import write_channels, write_dataset
 from .near import near_groups
 from .repository import STAGES, write_companions
 
@@ -74,45 +77,50 @@ def publish(
             made from, nothing is left to publish, or the disk is too small.
     """
     started = time.perf_counter()
-    shards = _finished_shards(output, recipe)
+    tasks = _finished_shards(output, recipe)
+    shards = [task.path for task in tasks]
     if group not in SHARD_SCHEMA.names:
         raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
     stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
     images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
+    images, near = _compact(images)
     filtered = sources is not None or exclude or licences is not None
     chosen = choose_sources(sources, exclude, licences) if filtered else None
     keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
-    kept = images.filter(pa.array(keep))
+    kept = images if keep.all() else images.filter(pa.array(keep))
     if len(kept) == 0:
         raise InputError(
             f"none of the {len(images)} rendered images is left ({count_reasons(rejections)}): "
             f"min_images is {recipe.min_images}, lower it for a small build (--set min_images=…)"
         )
     scheme = split_scheme or recipe.split_scheme
-    split, published = (
-        assign_splits(kept, scheme=name, group=group, fraction=recipe.validation_fraction, seed=seed).tolist()
-        for name in (scheme, "published")
-    )
+    split = _split(kept, recipe, seed=seed, scheme=scheme, group=group)
     if stated and kept["dset"].null_count == 0:
-        published = kept["dset"].to_pylist()
+        published = list(map(sys.intern, kept["dset"].to_pylist()))
+    else:
+        published = _split(kept, recipe, seed=seed, scheme="published", group=group)
     labels, names = codes(kept["label"])
     features = dataset_features(names)
     assigned = _as_stated(kept, labels) if stated else _assigned(kept, labels, names)
     files = write_dataset(output, shards, keep, assigned, features=features, split=split, published=published)
+    planes = [task.channels_path for task in tasks if task.keep_channels]
+    channels = write_channels(
+        output, planes, keep, labels, features=channel_features(names), split=split, published=published
+    )
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
-    leaks = leak_report(kept.append_column("split", pa.array(split)), group=group)
+    deciding = kept.select([*dict.fromkeys((group, "image_id", "label", "sha256"))])
+    leaks = leak_report(deciding.append_column("split", pa.array(split)), group=group)
     details: dict[str, Any] = {"leaks": asdict(leaks)}
     if stated:
-        as_published = leak_report(kept.append_column("split", pa.array(published)), group=group)
+        as_published = leak_report(deciding.append_column("split", pa.array(published)), group=group)
         details["leaks_of_the_published_split"] = asdict(as_published)
     if "validation" not in split:
         details["no_validation"] = (
             f"the {len(kept)} images are too few groups of one {group} to set any aside: choose another --group, or "
             "more images"
         )
-    near = pa.chunked_array([near_groups(images["dhash"].to_pylist())])
     summary = StageSummary(
         stage="publish",
         rows_in=len(images),
@@ -133,11 +141,11 @@ def publish(
         | details,
     )
     summary.write(output)
-    write_companions(output, files, kept, labels=names, seed=seed)
+    write_companions(output, files, kept, labels=names, seed=seed, channels=channels)
     return summary
 
 
-def _finished_shards(output: Path, recipe: Recipe) -> list[Path]:
+def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
     """The shards, all there, undamaged, and made from the tables in the folder by the rules of the recipe."""
     plan = output / "shards" / "plan.parquet"
     if not plan.exists():
@@ -150,6 +158,7 @@ def _finished_shards(output: Path, recipe: Recipe) -> list[Path]:
             f"{output} holds an import of {ARCHIVE} and {foreign[0]} of a build: delete what does not belong there"
         )
     tasks = list_tasks(plan)
+    tasks = [replace(task, keep_channels=all(task.channels_path.exists() for task in tasks)) for task in tasks]
     finished = finished_reports(tasks)
     if unfinished := [task for task in tasks if task.number not in finished]:
         damaged = [task.path.name for task in unfinished if task.path.exists()]
@@ -158,12 +167,26 @@ def _finished_shards(output: Path, recipe: Recipe) -> list[Path]:
             f"{len(unfinished)} of {len(tasks)} shards are not rendered{remark}: "
             "run the same command that makes shards (`python -m builder render`) again, it continues"
         )
-    return [task.path for task in tasks]
+    return tasks
 
 
 def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
     """Some columns of all images, in the order of the shards."""
     return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
+
+
+def _compact(images: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The same images with numbers in place of long hashes, whose equality is all that counts; and near-duplicates."""
+    hashes = np.concatenate([np.array(chunk.to_pylist(), dtype="S32") for chunk in images["dhash"].chunks])
+    near = pa.chunked_array([near_groups(hashes)])
+    images = images.drop_columns("dhash")
+    contents = pa.array(codes(images["sha256"])[0])
+    return images.set_column(images.column_names.index("sha256"), "sha256", contents), near
+
+
+def _split(kept: pa.Table, recipe: Recipe, *, seed: int, scheme: str, group: str) -> list[str]:
+    split = assign_splits(kept, scheme=scheme, group=group, fraction=recipe.validation_fraction, seed=seed)
+    return np.where(split.to_numpy() == "validation", *np.array(["validation", "train"], dtype=object)).tolist()
 
 
 def _as_stated(kept: pa.Table, labels: npt.NDArray[np.int32]) -> pa.Table:

@@ -33,6 +33,7 @@ from cytoimagenet_hf.imaging import (
 from cytoimagenet_hf.seeding import derive_rng
 
 from .crops import Crop, plan_crops
+from .planes import FieldPlanes
 
 Pixels = npt.NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -140,7 +141,7 @@ def _cut(plane: npt.NDArray[Any] | None, region: list[int] | None, file: str) ->
 
 
 def render_field(
-    field: Row, *, planes: PlaneReader, recipe: Recipe, seed: int
+    field: Row, *, planes: PlaneReader, recipe: Recipe, seed: int, keep_channels: bool = False
 ) -> tuple[list[dict[str, Any]], list[Rejection]]:
     """The images of one field, and what was rejected on the way.
 
@@ -149,13 +150,14 @@ def render_field(
         planes: reads its channel files.
         recipe: the rules.
         seed: of the crops.
+        keep_channels: give each row its planes, too, as `kept_channels`.
 
     Returns:
         Rows of a shard (`shard.SHARD_SCHEMA`), and rejections: one without `image_id` if the field gives no
         image, one with `image_id` for each crop that was looked at and left out.
     """
     try:
-        return _rendered(field, planes, recipe, seed)
+        return _rendered(field, planes, recipe, seed, keep_channels)
     except MemoryError:
         refusal = FieldRefused("out_of_memory", ", ".join(field["channel_files"]))
     except FieldRefused as error:
@@ -164,7 +166,7 @@ def render_field(
 
 
 def _rendered(
-    field: Row, planes: PlaneReader, recipe: Recipe, seed: int
+    field: Row, planes: PlaneReader, recipe: Recipe, seed: int, keep_channels: bool
 ) -> tuple[list[dict[str, Any]], list[Rejection]]:
     idx = field["idx"]
     channels = planes.read(field)
@@ -186,15 +188,27 @@ def _rendered(
         "channels": "|".join(stains) or None,
         "channels_missing": "|".join(missing) or None,
     }
+    kept = None
+    if keep_channels:
+        named = _stain_names(field["channels"] or [], len(channels))
+        there = [(plane, name) for plane, name in zip(channels, named, strict=True) if plane is not None]
+        kept = FieldPlanes([plane for plane, _ in there], [name for _, name in there], recipe)
     crops, rejections = _crops(field, source, recipe, seed)
     if not crops:
-        return [shared | _image_columns(whole, idx) | _place(box)], rejections
-    return [
-        shared
-        | _image_columns(pixels, f"{idx}-{crop.window}")
-        | _place((crop.x_min, crop.x_max, crop.y_min, crop.y_max), box, scaling=crop.scaling)
-        for crop, pixels in crops
-    ], rejections
+        row = shared | _image_columns(whole, idx) | _place(box)
+        return [row if kept is None else row | {"kept_channels": kept.row(whole, box, gray_range=None)}], rejections
+    rows = []
+    for crop, pixels in crops:
+        place = _place((crop.x_min, crop.x_max, crop.y_min, crop.y_max), box, scaling=crop.scaling)
+        row = shared | _image_columns(pixels, f"{idx}-{crop.window}") | place
+        if kept is not None:
+            part = source[crop.y_min : crop.y_max, crop.x_min : crop.x_max]
+            low, high = percentiles(part, (recipe.low, recipe.high)).tolist()
+            gray_range = (low, high) if recipe.renormalise_crops else None
+            corners = (place["x_min"], place["x_max"], place["y_min"], place["y_max"])
+            row["kept_channels"] = kept.row(pixels, corners, gray_range=gray_range)
+        rows.append(row)
+    return rows, rejections
 
 
 _COPIED = (
@@ -202,6 +216,11 @@ _COPIED = (
     *("organism", "cell_type", "cell_visible", "phenotype", "compound", "sirna", "gene", "microscopy"),
     *("licence", "plate", "well", "site"),
 )
+
+
+def _stain_names(stains: list[str], planes: int) -> list[str]:
+    """One name per plane; a plane whose stain is not known goes by its number."""
+    return [*stains, *(f"channel {number}" for number in range(len(stains), planes))][:planes]
 
 
 def _absent(planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Recipe) -> set[int]:

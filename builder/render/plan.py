@@ -21,7 +21,7 @@ from cytoimagenet_hf.errors import InputError
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
     *("min_crop_side", "min_whole_side", "crop_scales", "crops_wanted", "replace_single", "renormalise_crops"),
-    *("min_crop_contrast", "max_pixels"),
+    *("min_crop_contrast", "max_pixels", "channel_depth"),
 )
 """The fields of a recipe that decide the bytes of a shard."""
 

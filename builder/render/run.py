@@ -41,6 +41,7 @@ def render(
     dask: str | None = None,
     executor: concurrent.futures.Executor | None = None,
     retry_rejected: Collection[str] = (),
+    keep_channels: bool = False,
 ) -> StageSummary:
     """Render all selected fields into `shards/`.
 
@@ -52,6 +53,8 @@ def render(
         workers: local processes; all cores by default.
         dask: address of a Dask scheduler instead.
         executor: any `concurrent.futures` executor instead.
+        keep_channels: keep the planes of each image, too, for the configuration `channels`; shards without them are
+            made again.
         retry_rejected: reasons; fields rejected for them by an earlier run are tried again, all others stay.
 
     Returns:
@@ -68,7 +71,8 @@ def render(
     with explain_full_disk(output):
         plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
-            RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed) for task in list_tasks(plan)
+            RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)
+            for task in list_tasks(plan, keep_channels=keep_channels)
         ]
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports, retry=retry_rejected)

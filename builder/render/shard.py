@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from builder.recipe import Recipe
 from builder.shard_files import Row, ShardReport, ShardTask, write_shard
+from cytoimagenet_hf.planes import channel_features
 from cytoimagenet_hf.schema import dataset_features
 
 from .field import PlaneReader, render_field
@@ -23,6 +24,16 @@ def _shard_schema() -> pa.Schema:
 
 SHARD_SCHEMA = _shard_schema()
 """The columns of the dataset, less those `publish` assigns, with the label as text."""
+
+
+def _channels_schema() -> pa.Schema:
+    wanted: pa.Schema = channel_features([]).arrow_schema.remove_metadata()
+    kept = [field for field in wanted if field.name != "label"]
+    return pa.schema([*kept, ("label", pa.string()), ("png_bytes", pa.int32())])
+
+
+CHANNELS_SCHEMA = _channels_schema()
+"""The columns of the configuration `channels`, with the label as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,5 +57,5 @@ def render_shard(task: RenderTask) -> ShardReport:
     """
     cv2.setNumThreads(1)  # the workers are the parallelism
     planes = PlaneReader(task.raw, task.recipe)
-    make = partial(render_field, planes=planes, recipe=task.recipe, seed=task.seed)
-    return write_shard(task, make, SHARD_SCHEMA)
+    make = partial(render_field, planes=planes, recipe=task.recipe, seed=task.seed, keep_channels=task.keep_channels)
+    return write_shard(task, make, SHARD_SCHEMA, channels=CHANNELS_SCHEMA)

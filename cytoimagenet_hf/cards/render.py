@@ -49,6 +49,7 @@ def dataset_card(
     features: hf.Features,
     splits: Sequence[SplitFiles],
     published_splits: Sequence[SplitFiles] = (),
+    channel_splits: Sequence[SplitFiles] = (),
     sources: Sequence[Mapping[str, Any]] = (),
     summaries: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, Any] | None = None,
@@ -62,6 +63,7 @@ def dataset_card(
         features: columns, with the class names in `label`.
         splits: train and validation as stored; the default configuration.
         published_splits: the same rows under the row-wise split of the paper; configuration `published`.
+        channel_splits: the same rows with their planes kept apart; configuration `channels`.
         sources: one mapping per source with dir_name, name, database, link, licence, citation, images.
         summaries: stage name → content of its summary JSON.
         statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
@@ -77,7 +79,7 @@ def dataset_card(
         []
     """
     labels = features["label"].names
-    header = _dataset_header(features, splits, published_splits, sources)
+    header = _dataset_header(features, splits, published_splits, channel_splits, sources)
     return _rendered(
         "dataset_card.md.jinja",
         header=header,
@@ -85,6 +87,7 @@ def dataset_card(
         categories=CATEGORIES,
         splits=splits,
         published_splits=published_splits,
+        channel_splits=channel_splits,
         sources=sorted(sources, key=lambda source: str(source["dir_name"])),
         summaries=summaries or {},
         statistics=statistics or {},
@@ -190,6 +193,7 @@ def _dataset_header(
     features: hf.Features,
     splits: Sequence[SplitFiles],
     published_splits: Sequence[SplitFiles],
+    channel_splits: Sequence[SplitFiles],
     sources: Sequence[Mapping[str, Any]],
 ) -> str:
     data = DatasetCardData(
@@ -199,14 +203,19 @@ def _dataset_header(
         tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],
         size_categories=[_size_category(sum(split.num_examples for split in splits))],
     )
-    configurations = {"default": splits} | ({"published": published_splits} if published_splits else {})
-    infos = {name: hf.DatasetInfo(features=features, splits=_split_infos(of)) for name, of in configurations.items()}
+    others = {"published": published_splits, "channels": channel_splits}
+    configurations = {"default": splits} | {name: of for name, of in others.items() if of}
+    # The class names stand in the schema of every Parquet file; the card of 894 classes repeats them once, not five
+    # times, and the Hub's page reads them there.
+    infos = {
+        name: hf.DatasetInfo(features=features if name == "default" else None, splits=_split_infos(of))
+        for name, of in configurations.items()
+    }
     configs = [_config(name, of) for name, of in configurations.items()]
     labels = features["label"].names
     for name, wanted in SUBSETS.items():
         codes = [code for code, label in enumerate(labels) if label in set(wanted)]
         if codes:
-            infos[name] = hf.DatasetInfo(features=features)
             # The Parquet reader of `datasets` takes the filter from here: no image is stored twice.
             configs.append(_config(name, splits) | {"filters": [["label", "in", codes]]})
     hf.info.DatasetInfosDict(infos).to_dataset_card_data(data)

@@ -1,0 +1,150 @@
+"""The configuration `channels`: the same rows with their planes, equal to the gray images when merged."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tifffile
+from datasets import load_dataset
+
+from builder import recipe as recipes
+from builder.decode import decode_stored
+from builder.publish import publish
+from builder.render import render
+from builder.verify import verify
+from cytoimagenet_hf.cards.check import check_card
+from cytoimagenet_hf.planes import channel_features, merge_planes, read_planes
+from tests.builder.tiny_builds import annotation, cells, tiny_build, write_tables
+
+SMALL = recipes.load("corrected", {"min_images": "1"})
+
+
+def table(output, folder):
+    rows = [row for path in sorted(output.glob(f"{folder}/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return {row["image_id"]: row for row in rows}
+
+
+def built(tmp_path, recipe=SMALL, **options):
+    raw, output = tiny_build(tmp_path, fields=16, side=200)
+    (raw / "tiny" / "tiny-0004_w0.tif").unlink()
+    trimmed = np.pad(cells(5, side=150)[0], ((200, 30), (60, 300)))
+    for channel in range(2):
+        tifffile.imwrite(raw / "tiny" / f"tiny-0005_w{channel}.tif", trimmed)
+    render(raw, output, recipe=recipe, seed=1, workers=1, keep_channels=True, **options)
+    publish(output, recipe=recipe, seed=1)
+    return raw, output.rename(tmp_path / "cytoimagenet")
+
+
+def test_the_same_rows_and_the_same_images_when_merged(tmp_path):
+    raw, output = built(tmp_path)
+    gray, planes = table(output, "data"), table(output, "channels")
+    assert list(gray) == list(planes)
+    same = set(channel_features([])) & set(gray[next(iter(gray))]) - {"sha256"}
+    assert {"label", "licence", "plate", "x_min", "crop", "idx", "width", "channels_missing"} <= same
+    for image_id, row in planes.items():
+        assert {name: row[name] for name in same} == {name: gray[image_id][name] for name in same}
+        assert row["merges_to_gray"]
+        assert np.array_equal(merge_planes(row), decode_stored(gray[image_id]["image"]["bytes"]))
+        assert "|".join(row["stains"]) == gray[image_id]["channels"]
+    whole = planes["tiny-0003-0"] if "tiny-0003-0" in planes else next(iter(planes.values()))
+    field = tifffile.imread(raw / "tiny" / f"{whole['idx']}_w1.tif")
+    box = (slice(whole["y_min"], whole["y_max"]), slice(whole["x_min"], whole["x_max"]))
+    assert np.array_equal(read_planes(whole)[1], field[box])  # native: the very numbers of the file
+    assert {len(row["stains"]) for row in planes.values()} == {1, 2}
+    report = verify(output)
+    assert (report.intact, report.images_decoded) == (True, 2 * len(gray))
+
+
+def test_it_loads_by_name_and_streams_with_equal_splits(tmp_path, monkeypatch):
+    _, output = built(tmp_path)
+    monkeypatch.chdir(output.parent)
+    loaded = load_dataset("cytoimagenet", "channels", cache_dir=str(tmp_path / "cache"))
+    gray = load_dataset("cytoimagenet", cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"].features == channel_features(["drug 0", "drug 1"])
+    for split in ("train", "validation"):
+        for name in ("image_id", "label"):
+            assert list(loaded[split][name]) == list(gray[split][name])
+    row, image = loaded["train"][0], gray["train"][0]["image"]
+    assert np.asarray(row["planes"][0]).dtype == np.uint16
+    assert np.array_equal(merge_planes(row), np.asarray(image))
+    stream = load_dataset("cytoimagenet", "channels", split="validation", streaming=True)
+    assert [row["image_id"] for row in stream] == list(loaded["validation"]["image_id"])
+    assert check_card((output / "README.md").read_text()) == []
+
+
+def test_licences_filter_both_configurations(tmp_path):
+    raw, output = tmp_path / "raw", tmp_path / "output"
+    (raw / "bbbc013").mkdir(parents=True)
+    (raw / "kag_hpa").mkdir()
+    rows = []
+    for number in range(12):
+        source = ("bbbc013", "kag_hpa")[number % 2]
+        for channel, plane in enumerate(cells(number, side=80)):
+            tifffile.imwrite(raw / source / f"{number}_{channel}.tif", plane)
+        rows.append(annotation(f"{source}-{number}", [f"{source}/{number}_{c}.tif" for c in range(2)]))
+    write_tables(output, rows, {row["idx"]: "cell" for row in rows})
+    render(raw, output, recipe=SMALL, seed=0, workers=1, keep_channels=True)
+    publish(output, recipe=SMALL, seed=0, licences=["cc-by"])
+    gray, planes = table(output, "data"), table(output, "channels")
+    assert {row["dir_name"] for row in planes.values()} == {"bbbc013"}
+    assert list(gray) == list(planes)
+
+
+def test_eight_bits_come_near_and_say_so(tmp_path):
+    _, output = built(tmp_path, dataclasses.replace(SMALL, channel_depth="8-bit"))
+    gray = table(output, "data")
+    for image_id, row in table(output, "channels").items():
+        assert {plane.dtype for plane in read_planes(row)} == {np.dtype(np.uint8)}
+        merged, stored = merge_planes(row), decode_stored(gray[image_id]["image"]["bytes"])
+        assert np.abs(merged.astype(int) - stored).mean() < 4
+        assert row["merges_to_gray"] == np.array_equal(merged, stored)
+
+
+@pytest.mark.parametrize("kind", ["colour", "float", "deep"])
+def test_planes_that_are_no_8_or_16_bit_gray(tmp_path, kind):
+    raw, output = tmp_path / "raw", tmp_path / "output"
+    raw.mkdir()
+    plane = cells(0, side=100)[0]
+    content = {
+        "colour": np.dstack([plane >> 4, plane >> 5, plane >> 6]).astype(np.uint8),
+        "float": (plane / 4096).astype(np.float32),
+        "deep": plane.astype(np.int32) - 70_000,
+    }[kind]
+    tifffile.imwrite(raw / "w0.tif", content, photometric="rgb" if kind == "colour" else "minisblack")
+    write_tables(output, [annotation("tiny-1", ["w0.tif"])], {"tiny-1": "drug"})
+    render(raw, output, recipe=SMALL, seed=0, workers=1, keep_channels=True)
+    publish(output, recipe=SMALL, seed=0)
+    row = table(output, "channels")["tiny-1"]
+    stored = decode_stored(table(output, "data")["tiny-1"]["image"]["bytes"])
+    merged = merge_planes(row)
+    assert row["merges_to_gray"] == np.array_equal(merged, stored)
+    assert np.abs(merged.astype(int) - stored).max() <= 1
+    assert row["merges_to_gray"] or kind == "float"
+
+
+def test_planes_come_and_go_with_the_option_and_the_gray_images_stay(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=12, side=80)
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    publish(output, recipe=SMALL, seed=1)
+    before = {path.name: path.read_bytes() for path in output.glob("data/*")}
+    shards = {path.name: path.read_bytes() for path in output.glob("shards/shard-*")}
+    assert not (output / "channels").exists()
+    render(raw, output, recipe=SMALL, seed=1, workers=1, keep_channels=True)
+    publish(output, recipe=SMALL, seed=1)
+    assert {path.name: path.read_bytes() for path in output.glob("data/*")} == before
+    assert {path.name: path.read_bytes() for path in output.glob("shards/shard-*")} == shards
+    planes = {path.name: path.read_bytes() for path in output.glob("channels/*")}
+    changed = raw / "tiny" / "tiny-0003_w0.tif"
+    tifffile.imwrite(changed, tifffile.imread(changed)[::-1].copy(), software="another time")
+    render(raw, output, recipe=SMALL, seed=1, workers=1, keep_channels=True)
+    publish(output, recipe=SMALL, seed=1)
+    assert {path.name: path.read_bytes() for path in output.glob("channels/*")} != planes
+    assert verify(output).intact
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert sum(facts["rows"] for facts in manifest["channels"].values()) == 12
+    for path in output.glob("shards/channels-*"):
+        path.unlink()
+    publish(output, recipe=SMALL, seed=1)
+    assert not (output / "channels").exists()
