@@ -159,9 +159,10 @@ def _kind(source: Source, options: Options, wanted: str | None) -> str:
     if options.pattern is not None and wanted not in (None, "pattern"):
         raise InputError(f"a pattern of names goes with --format pattern, not {wanted}: leave one of them out")
     if wanted is not None:
-        if wanted not in FORMATS:
+        plain = wanted.lower().replace("-", "").replace("_", "")  # ome-zarr, Load_Data
+        if plain not in FORMATS:
             raise InputError(f"format {wanted!r}: choose one of {', '.join(FORMATS)}")
-        return wanted
+        return plain
     if options.pattern is not None:
         return "pattern"
     for name, kind in FORMATS.items():

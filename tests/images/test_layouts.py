@@ -62,7 +62,7 @@ def test_every_layout_gives_the_same_images(tmp_path: Path, way: str) -> None:
     write, kind, options = WAYS[way]
     source = write(tmp_path)
     found = look(source, **options)
-    assert found.format == kind
+    assert found.format == kind == look(source, format=kind.upper(), **options).format
     assert (found.rejected, found.notes) == ([], ())
     require_equal(found.images)
 

@@ -6,7 +6,7 @@ Files are `FileName_X` with `PathName_X`, or `URL_X`, each also with `Image_` in
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -156,4 +156,4 @@ def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")
     folder = cells.get("PathName", "").replace("\\", "/")
     base = cells.get("FileName", "").replace("\\", "/")
-    return (str(PurePosixPath(folder) / base) if base else ""), ""
+    return (f"{folder.rstrip('/')}/{base}" if folder and base else base), ""
