@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from builder.holdings import held_rows, read_holdings
 from builder.recipe import Recipe, as_dict
+from builder.sources import SOURCES
 from builder.stage import StageSummary, write_rejection_batches
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
@@ -156,6 +157,9 @@ def selection_of(
         raise InputError(f"no source {unknown} in the annotation table; it holds {known}")
     left_out = np.full(len(table), -1, np.int8)
     if licences is not None:
+        stated = {*table.values["licence"], *(source.licence for source in SOURCES.values())}
+        if unknown := [name for name in licences if not any(_licensed(licence, [name]) for licence in stated)]:
+            raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(stated))}")
         left_out[
             ~_among(table, "licence", [name for name in table.values["licence"] if _licensed(name, licences)])
         ] = 2

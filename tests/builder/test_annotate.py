@@ -366,3 +366,11 @@ def test_a_broken_gzip_names_the_table(tmp_path):
     table.write_bytes(gzip.compress(table.read_bytes())[:-20])
     with pytest.raises(InputError, match=r"BBBC013_platemap_long_nM\.csv.*Download it again"):
         annotate(tmp_path / "raw", tmp_path / "out")
+
+
+def test_images_of_another_folder_are_no_test_set(tmp_path):
+    folder = make(tmp_path / "raw", "kag_hpa") / "kag_hpa"
+    whole = annotate(tmp_path / "raw", tmp_path / "whole").kept
+    archives.write_image(folder / "external" / "someone_green.png")
+    summary = annotate(tmp_path / "raw", tmp_path / "out")
+    assert (summary.kept, summary.rejected) == (whole, {"image_without_row": 1})
