@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from cytoimagenet_hf.errors import InputError
+    from rich.table import Table
+
     from cytoimagenet_hf.features.profile_plan import Profiles
 
 
@@ -44,6 +45,9 @@ def command(
     report: Annotated[
         Path | None, typer.Option(help="Also write the plate as one self-contained page, .html.")
     ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also write heat map, controls and dose responses as a drawing, .svg.")
+    ] = None,
     images: Annotated[
         str | None, typer.Option(help="--report: the images behind the features, for pictures and intensities.")
     ] = None,
@@ -65,6 +69,7 @@ def command(
     """
     import json
 
+    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.features.profile_plan import (
         ProfilePlan,
         check_output,
@@ -100,6 +105,10 @@ def command(
     profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
     write_profiles(profiles.table, output)
     told = profiles.record() | {"output": str(output)}
+    if figure is not None:
+        from cytoimagenet_hf.plate_report import write_figure
+
+        write_figure(profiles, figure)
     if report is not None:
         from cytoimagenet_hf.images import find_images
         from cytoimagenet_hf.plate_report import write_report
@@ -121,11 +130,10 @@ def command(
 
 def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     console.print(
-        f"{told['rows']:,} rows, {told['features']:,} features, {told['plates']} plates: "
+        f"{told['rows']:,} rows, {told['features']:,} features, {told['plates']} plate{'s' * (told['plates'] > 1)}: "
         f"[bold]{told['name']}[/bold] in {told['output']}",
         highlight=False,
     )
@@ -142,29 +150,51 @@ def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
     notes = [note for step in told["steps"] for note in step.get("notes", [])] + told["notes"]
     screen = profiles.screen
     if screen is not None and screen.separations:
-        shown = Table(title="controls", title_justify="left")
-        for heading in ("plate", "positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD"):
-            shown.add_column(heading, justify="left" if heading in ("plate", "positive control") else "right")
-        for one in screen.separations:
-            numbers = (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)
-            wells = f"{one.negatives}/{one.positives}"
-            shown.add_row(one.plate, one.compound, wells, *(f"{number:.2f}" for number in numbers))
-        console.print(shown)
+        headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
+        rows = [
+            (
+                one.plate,
+                one.compound,
+                f"{one.negatives}/{one.positives}",
+                *(f"{value:.2f}" for value in (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)),
+            )
+            for one in screen.separations
+        ]
+        console.print(_table("controls", headings, rows))
     if screen is not None and screen.responses:
-        shown = Table(title="dose response", title_justify="left")
-        for heading in ("plate", "compound", "measured on", "wells", "doses", "Spearman", "EC50 (95 %)"):
-            shown.add_column(heading, justify="right" if heading in ("wells", "doses", "Spearman") else "left")
+        headings = (
+            "compound",
+            "measured on",
+            "wells",
+            "doses",
+            "Spearman",
+            f"EC50, {screen.unit or 'no unit'} (95 %)",
+        )
+        rows = []
         for row in screen.responses:
             middle = row.why_no_curve
             if row.curve is not None:
                 low, high = row.curve.interval
-                middle = f"{row.curve.ec50:.3g} ({low:.3g} to {high:.3g}) {screen.unit}".rstrip()
+                middle = f"{row.curve.ec50:,.4g} ({low:,.4g} to {high:,.4g})"
             counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
-            shown.add_row(row.plate, row.compound, row.measured_on, *counts, middle)
-        console.print(shown)
+            rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
+        console.print(_table("dose response", headings, rows))
     if "report" in told:
         console.print(f"report: {told['report']['file']}, {told['report']['bytes'] / 1e6:.1f} MB", highlight=False)
         for sentence in told["report"]["sentences"]:
             console.print(f"  {sentence}", highlight=False)
     for note in notes + list(screen.notes if screen else ()):
         console.print(f"note: {note}", highlight=False)
+
+
+def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> "Table":
+    """A table whose first cells are plates, which are shown where there are several."""
+    from rich.table import Table
+
+    several = len({row[0] for row in rows}) > 1
+    shown = Table(title=title, title_justify="left")
+    for heading in ("plate", *headings) if several else headings:
+        shown.add_column(heading)
+    for row in rows:
+        shown.add_row(*(row if several else row[1:]))
+    return shown

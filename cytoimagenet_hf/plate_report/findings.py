@@ -9,6 +9,7 @@ from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.features.well_facts import WellFacts
 from cytoimagenet_hf.seeding import derive_rng
 
+from .drawings import plates_of
 from .heatmap import place_of, plate_shape
 
 _SHUFFLES = 999
@@ -75,7 +76,7 @@ def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -
     wells = [str(well) for well in table.metadata["well"]]
     rows, columns = plate_shape(wells)
     places = [place_of(well) for well in wells]
-    plates = _plates(table)
+    plates = plates_of(table)
     alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, facts.treatment, strict=True)]
     rim = ["rim" if row in (0, rows - 1) or column in (0, columns - 1) else "inside" for row, column in places]
     sentences = [
@@ -101,7 +102,3 @@ def _sentence(
         f"{name}: {what} explains {seen:.0%} of what differs between wells of equal treatment, {verdict} "
         f"({chance:.0%} when shuffled; p = {p_value:.3f}; {used} wells)."
     )
-
-
-def _plates(table: FeatureTable) -> list[str]:
-    return [str(plate) for plate in table.metadata["plate"]] if "plate" in table.metadata else ["plate"] * len(table)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import Profiles
@@ -16,14 +15,12 @@ from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.images import Image
 
 from .colouring import colourings
-from .curves import control_strips, dose_curve
+from .drawings import control_drawings, dose_drawings, plate_drawings, plates_of
 from .embedding import embed, plane_drawing
 from .findings import position_findings
-from .heatmap import plate_heatmap, plate_shape
-from .montage import Montage, make_montage
+from .heatmap import plate_shape
+from .montage import make_montage
 from .replicates import precision_drawing, replicate_precision
-
-_MOST_CURVES = 60  # dose-response drawings, the strongest first
 
 
 def write_report(
@@ -55,7 +52,7 @@ def write_report(
     table, facts, screen = profiles.table, profiles.facts, profiles.screen
     if screen is None or "well" not in table.metadata or "site" in table.metadata:
         raise InputError("a report shows wells: profile with --level well")
-    plates = [str(plate) for plate in table.metadata["plate"]] if "plate" in table.metadata else ["plate"] * len(table)
+    plates = plates_of(table)
     wells = [str(well) for well in table.metadata["well"]]
     ids = [str(ident) for ident in table.ids]
     known = "plate" in table.metadata
@@ -64,7 +61,7 @@ def write_report(
         own = {(plate if known else "", well): one for plate, well, one in zip(plates, wells, ids, strict=True)}
         montage = make_montage(images, own)
     missing = _missing(profiles, set(plates), list(rejected or {}))
-    heatmaps = _heatmaps(profiles, plates, wells, ids, montage, missing)
+    heatmaps = plate_drawings(profiles, montage, missing)
     plane = embed(table.values, seed=seed)
     precision = replicate_precision(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed)
@@ -75,8 +72,8 @@ def write_report(
         "plates": list(dict.fromkeys(plates)),
         "heatmaps": heatmaps,
         "shape": plate_shape(wells),
-        "strips": _strips(profiles, plates, ids),
-        "curves": _curves(profiles, plates),
+        "strips": control_drawings(profiles),
+        "curves": dose_drawings(profiles),
         "plane": plane_drawing(plane, ids),
         "plane_method": plane.method,
         "colourings": [
@@ -121,44 +118,6 @@ def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> d
     return found
 
 
-def _heatmaps(
-    profiles: Profiles,
-    plates: Sequence[str],
-    wells: Sequence[str],
-    ids: Sequence[str],
-    montage: Montage | None,
-    missing: dict[str, list[str]],
-) -> list[dict[str, str]]:
-    """Drawings of every plate: distance from controls, each channel's intensity, or the number of fields."""
-    layers: list[tuple[str, str, npt.NDArray[np.float64]]] = []
-    distance = profiles.screen.distance if profiles.screen else np.full(len(ids), np.nan)
-    if np.isfinite(distance).any():
-        layers.append(("Distance from negative controls", "deviations of the controls", distance))
-    if montage is not None:
-        for channel, means in montage.intensity.items():
-            layers.append(
-                (f"Intensity, {channel}", "mean of the native pixels", np.array([means.get(i, np.nan) for i in ids]))
-            )
-    if not layers or montage is None:
-        counts = profiles.table.metadata.get("count")
-        numbers = np.ones(len(ids)) if counts is None else counts.to_numpy(np.float64)
-        layers.append(("Fields or cells", "rows that became the well", numbers))
-    drawn = []
-    for plate in dict.fromkeys(plates):
-        own = [place for place, name in enumerate(plates) if name == plate]
-        for title, legend, values in layers:
-            finite = values[np.isfinite(values)]
-            low, high = np.quantile(finite, [0.0, 0.98]) if len(finite) else (0.0, 1.0)
-            if high <= low:
-                low, high = min(0.0, low), low or 1.0
-            cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in own}
-            drawing = plate_heatmap(
-                cells, title=title, legend=legend, limits=(float(low), float(high)), missing=missing.get(plate, [])
-            )
-            drawn.append({"plate": plate, "drawing": drawing})
-    return drawn
-
-
 def _cards(profiles: Profiles, plates: int) -> list[dict[str, str]]:
     cards = [
         {"value": f"{len(profiles.table):,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
@@ -172,42 +131,6 @@ def _cards(profiles: Profiles, plates: int) -> list[dict[str, str]]:
         label = f"Spearman with dose, {row.compound}" + (f", {row.plate}" if plates > 1 else "")
         cards.append({"value": f"{row.spearman:.2f}", "label": label})
     return cards
-
-
-def _strips(profiles: Profiles, plates: Sequence[str], ids: Sequence[str]) -> list[str]:
-    if profiles.screen is None:
-        return []
-    drawn, many = [], len(set(plates)) > 1
-    for one in profiles.screen.separations:
-        own = [place for place, plate in enumerate(plates) if plate == one.plate or len(set(plates)) == 1]
-        compound = profiles.facts.compound
-        roles = [
-            str(profiles.facts.role[i])
-            if profiles.facts.role[i] != "positive" or (compound[i] or "positive control") == one.compound
-            else ""
-            for i in own
-        ]
-        drawn.append(
-            control_strips(one, profiles.screen.scores[one.compound][own], roles, [ids[i] for i in own], on_plate=many)
-        )
-    return drawn
-
-
-def _curves(profiles: Profiles, plates: Sequence[str]) -> list[str]:
-    screen = profiles.screen
-    if screen is None:
-        return []
-    drawn, many = [], len(set(plates)) > 1
-    chosen = sorted(screen.responses, key=lambda row: -abs(row.spearman))[:_MOST_CURVES]
-    for row in chosen:
-        own = np.array([plate == row.plate for plate in plates]) | (len(set(plates)) == 1)
-        values = screen.distance
-        if row.measured_on != "distance":
-            values = screen.scores[
-                row.measured_on.removeprefix("score to ") if " to " in row.measured_on else row.compound
-            ]
-        drawn.append(dose_curve(row, values[own & profiles.facts.negative].tolist(), unit=screen.unit, on_plate=many))
-    return drawn
 
 
 def _precision_note(precision: Any) -> str:

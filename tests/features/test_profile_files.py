@@ -179,6 +179,9 @@ def test_the_command_from_features_to_every_kind_of_file(tmp_path):
     )
     assert "Z'" in plain.stdout
     assert "p0/C12" in plain.stdout
+    with pytest.raises(InputError, match="belong to a report"):
+        call = [str(tmp_path / "sites.parquet"), "--output", str(tmp_path / "x.parquet"), "--images", "x"]
+        CliRunner().invoke(app, call, catch_exceptions=False)
     with pytest.raises(InputError, match="written as"):
         CliRunner().invoke(app, [str(tmp_path / "sites.parquet"), "--output", "wells.xlsx"], catch_exceptions=False)
 

@@ -12,7 +12,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import ProfilePlan, make_profiles
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.images import find_images
-from cytoimagenet_hf.plate_report import write_report
+from cytoimagenet_hf.plate_report import write_figure, write_report
 from cytoimagenet_hf.plate_report.colouring import colourings
 from cytoimagenet_hf.plate_report.embedding import embed
 from cytoimagenet_hf.plate_report.findings import explained
@@ -115,6 +115,18 @@ def test_a_plate_without_controls_has_a_page(tmp_path):
     html = (tmp_path / "plate.html").read_text(encoding="utf-8")
     assert "no negative controls are known" in html
     assert "Dose response" not in html
+
+
+def test_the_figure_is_one_valid_drawing(tmp_path):
+    from xml.etree import ElementTree
+
+    write_figure(profiles_of(compound="a & b"), tmp_path / "plate.svg")
+    root = ElementTree.parse(tmp_path / "plate.svg").getroot()
+    inner = [one for one in root if one.tag.endswith("svg")]
+    assert len(inner) == 3  # heat map, controls, doses
+    assert "a & b: Z′" in " ".join(root.itertext())
+    with pytest.raises(InputError, match=r"written as \.svg"):
+        write_figure(profiles_of(), tmp_path / "plate.png")
 
 
 def test_what_has_no_wells_is_refused(tmp_path):
