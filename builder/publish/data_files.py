@@ -226,7 +226,11 @@ class _CellWriter:
 
     def _open(self, file: DataFile) -> None:
         self._close()
-        self._writer = pq.ParquetWriter(self._folder / file.name, self._schema, write_page_index=True)
+        # Pages end where the content says so: after a change, what did not change is the same bytes to the Hub, which
+        # stores and sends only what is new. With the index of pages, readers skip to those they need.
+        self._writer = pq.ParquetWriter(
+            self._folder / file.name, self._schema, write_page_index=True, use_content_defined_chunking=True
+        )
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:

@@ -8,11 +8,14 @@ import difflib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Group
 from rich.table import Table
 
@@ -27,6 +30,10 @@ from .run import Selection, read_selection
 from .strata import stratify
 
 _BYTES_PER_IMAGE = 63_000  # the published archive: 56 GB, 890,737 images
+# A plane of --keep-channels beside the gray image: files of 12 bits have 1.8 times its bytes, of 8 bits as many;
+# each is encoded once more.
+_BYTES_PER_PLANE = 1.8 * _BYTES_PER_IMAGE
+_SECONDS_PER_PLANE = 0.02
 _SECONDS_PER_FIELD = 0.11  # one core, 5 x 1080² 16-bit LZW TIFF: docs/benchmarks/render.json
 
 
@@ -198,6 +205,9 @@ class Plan:
     disk_gb: float
     hours: float
     workers: int
+    # With --keep-channels, beside the above.
+    channels_gb: float = field(default=0.0, compare=False)
+    channels_hours: float = field(default=0.0, compare=False)
 
     def __rich__(self) -> Table:
         table = Table("what", "estimate", title=f"recipe {self.recipe}, nothing written")
@@ -207,6 +217,8 @@ class Plan:
         table.add_row("images, at most", f"{self.images:,}")
         table.add_row("disk for the result", f"{self.disk_gb:,.1f} GB")
         table.add_row(f"rendering on {self.workers} cores", f"{self.hours:,.2f} h")
+        table.add_row("--keep-channels: disk, at most, beside that", f"{self.channels_gb:,.1f} GB")
+        table.add_row("--keep-channels: rendering, beside that", f"{self.channels_hours:,.2f} h")
         return table
 
 
@@ -239,6 +251,7 @@ def dry_run(
     images = [min(size * crops_wanted(size, recipe), recipe.max_images) for size in sizes]
     large = [count for count in images if count >= recipe.min_images]
     workers = workers or os.cpu_count() or 1
+    planes = _planes_per_field(output / "annotations.parquet", selected)
     return Plan(
         recipe=recipe.name,
         fields=sum(sizes),
@@ -248,4 +261,15 @@ def dry_run(
         disk_gb=sum(large) * bytes_per_image / 1e9,
         hours=sum(sizes) * seconds_per_field / workers / 3600,
         workers=workers,
+        channels_gb=sum(large) * planes * _BYTES_PER_PLANE / 1e9,
+        channels_hours=sum(sizes) * planes * _SECONDS_PER_PLANE / workers / 3600,
     )
+
+
+def _planes_per_field(annotations: Path, selected: Selection) -> float:
+    """How many stains the chosen fields have on average; a field whose stains are not known counts as one."""
+    table = pq.read_table(annotations, columns=["idx", "channels"])
+    chosen = selected.table.idx.filter(pa.array(selected.choice.kept))
+    own = table["channels"].filter(pc.is_in(table["idx"], value_set=chosen))
+    counts = pc.max_element_wise(pc.fill_null(pc.list_value_length(own), 1), 1)
+    return float(pc.mean(counts).as_py() or 1.0)

@@ -89,6 +89,16 @@ def test_the_plan_counts_classes_images_disk_and_hours(output):
     )
 
 
+def test_the_plan_says_what_the_planes_would_come_to(output):
+    path = output / "annotations.parquet"
+    table = pq.read_table(path)
+    stains = pa.array([["nucleus", "actin", "golgi"]] * 10, table["channels"].type)
+    pq.write_table(table.set_column(table.column_names.index("channels"), "channels", stains), path)
+    three = dry_run(output, recipe=SMALL, seed=0, workers=1)
+    assert three.channels_gb == pytest.approx(10 * 3 * 1.8 * 63_000 / 1e9)
+    assert three.channels_hours == pytest.approx(5 * 3 * 0.02 / 3600)
+
+
 def test_the_plan_leaves_out_classes_of_too_few_images(output):
     recipe = load("corrected", {"min_fields": "4", "min_images": "21"} | IN_TURN)
     plan = dry_run(output, recipe=recipe, seed=0)
