@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+LOW    := .venv-lowest
+# Tests that need no extra and no tool of the development (an oracle, a validator, a browser).
+CORE   := $(filter-out tests/test_package.py tests/test_screens.py tests/test_stats.py tests/test_executors.py,$(wildcard tests/test_*.py)) \
+          $(addprefix tests/,encoders features imaging models) tests/images/test_find.py tests/images/test_wells.py
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint lowest bench clean
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
@@ -27,8 +31,22 @@ lint: $(READY)   ## ruff and mypy (strict) alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# uv knows how to choose the lowest versions; torch comes from the index of its CPU builds, as above, in the version
+# of the constraints: its own lower bound is not tried here.
+lowest:          ## the lowest allowed versions of the dependencies, and the tests that need no extras
+	$(PYTHON) -m venv $(LOW)
+	$(LOW)/bin/pip install --quiet uv
+	$(LOW)/bin/pip install --quiet --constraint constraints.txt torch
+	$(LOW)/bin/uv pip compile --quiet pyproject.toml --resolution lowest-direct --no-header --no-annotate \
+		--no-emit-package torch --no-emit-package triton --output-file $(LOW)/all.txt
+	grep -v '^nvidia-' $(LOW)/all.txt > $(LOW)/lowest.txt
+	$(LOW)/bin/uv pip install --quiet --python $(LOW)/bin/python --no-deps --requirements $(LOW)/lowest.txt
+	$(LOW)/bin/pip install --quiet --no-deps --editable .
+	$(LOW)/bin/pip install --quiet pytest hypothesis
+	OMP_NUM_THREADS=1 $(LOW)/bin/python -m pytest $(CORE)
+
 bench: $(READY)  ## speed tables, side by side in one run: see docs/benchmarks
 	$(BIN)/python scripts/bench.py --help
 
 clean:           ## remove the demo's output and the environment
-	rm -rf demo $(VENV)
+	rm -rf demo $(VENV) $(LOW)

@@ -307,6 +307,6 @@ def _from_yaml(path: Path) -> Recipe:
         raise InputError(f"recipe {str(path)!r} is neither one of {', '.join(RECIPES)} nor a .yaml file that exists")
     content = read_yaml(path, name="recipe")
     base = content.pop("base", "corrected")
-    if base not in RECIPES:
+    if not isinstance(base, str) or base not in RECIPES:
         raise InputError(f"recipe {path}: base is {base!r}; choose one of {', '.join(RECIPES)}")
     return build(Recipe, {"name": path.stem} | content, name=f"recipe {path}", base=RECIPES[base])

@@ -48,21 +48,21 @@ _ERRNO = {
 }
 _NETWORK = {"httpx", "httpx2", "requests", "urllib3", "huggingface_hub", "aiohttp", "socket"}
 _FILES = {
-    "pyarrow": "table",
-    "pandas": "table",
+    "pyarrow": "a table",
+    "pandas": "a table",
+    "python_calamine": "a workbook",
+    "datasets": "a dataset",
     "safetensors": "weights",
+    "h5py": "an HDF5 file",
     "yaml": "YAML",
     "json": "JSON",
-    "zipfile": "zip file",
-    "zlib": "packed file",
-    "tarfile": "archive",
-    "lzma": "packed file",
-    "PIL": "image",
-    "tifffile": "image",
-    "imagecodecs": "image",
-    "h5py": "HDF5 file",
-    "datasets": "dataset",
-    "python_calamine": "workbook",
+    "zipfile": "a zip file",
+    "zlib": "a packed file",
+    "tarfile": "an archive",
+    "lzma": "a packed file",
+    "PIL": "an image",
+    "tifffile": "an image",
+    "imagecodecs": "an image",
 }
 """Library whose errors are about a file → what kind of file."""
 _EXTRAS = {
@@ -100,7 +100,7 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
         return f"{error.name} is not installed: pip install 'cytoimagenet-hf[{extra}]'"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
         return f"not enough memory: use a smaller --batch-size or fewer --workers ({one_line(error)})"
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     if roots & _NETWORK or isinstance(error, (ConnectionError, TimeoutError)):
@@ -108,7 +108,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and not roots & _FILES.keys():
         return _system(error)
     for root in sorted(roots & _FILES.keys()):
-        return f"a {_FILES[root]} cannot be read: {one_line(error)}. Is it damaged or of another kind?"
+        return f"{_FILES[root]} cannot be read: {one_line(error)}. Is it damaged or of another kind?"
     if isinstance(error, UnicodeError):
         return f"text that is not UTF-8: {one_line(error)}. Convert the file, or rename it"
     return None
@@ -134,7 +134,7 @@ def reading(path: str | Path, *, kind: str = "") -> Iterator[None]:
         >>> with reading("state.json", kind="a state"):
         ...     json.loads("{")
         Traceback (most recent call last):
-        cytoimagenet_hf.errors.InputError: state.json cannot be read as a state: a JSON cannot be read: ...
+        cytoimagenet_hf.errors.InputError: state.json cannot be read as a state: JSON cannot be read: ...
     """
     try:
         yield

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from huggingface_hub import hf_hub_download
 
-from .errors import InputError
+from .errors import InputError, one_line
+from .hub import require_hub
 from .schema import SUBSETS
 
 
@@ -61,13 +62,30 @@ def load_cytoimagenet(
     return loaded if subset == "full" else _restrict(loaded, subset)
 
 
+def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
+    """Refuse a loaded dataset that lacks a column, or whose `label` is no class.
+
+    Raises:
+        InputError: which column; what it has instead.
+    """
+    for part in loaded.values() if isinstance(loaded, Mapping) else [loaded]:
+        present = list(part.column_names or [])
+        if absent := [name for name in names if name not in present]:
+            raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
+        if "label" in names and not hasattr(part.features["label"], "names"):
+            raise InputError(f"{path}: label is no class with names: write it as a ClassLabel feature")
+
+
 def _load(path: str, streaming: bool, revision: str | None) -> Any:
-    cache = _cache_of(Path(path)) if Path(path).is_dir() else None
+    local = Path(path).is_dir() and bool(path.strip())
+    cache = _cache_of(Path(path)) if local else None
+    if not local:
+        require_hub(path)
     try:
         return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
-            f"{path} is neither a folder nor a dataset on the Hub that you may read: {str(error).rstrip('.')}. "
+            f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
             "Log in with `hf auth login` if it is private"
         ) from error
     except hf.exceptions.DatasetGenerationError as error:

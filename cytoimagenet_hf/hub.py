@@ -4,17 +4,24 @@
 which files of a folder belong in the repository, a plan that can be read before anything is sent, and clear errors.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import get_session
 from huggingface_hub.utils.sha import git_hash
 
+from .boundary import explain
 from .errors import InputError
 from .files import file_sha256
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_PATIENCE = 5
+"""Seconds for the Hub's first answer; its own client tries for 25."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +50,58 @@ KINDS = {
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file of a push: its path in the repository, its size in bytes, and "new", "changed", "same" or "deleted"."""
+    """One file of a push: its path in the repository, its size in bytes, and what is to be done.
+
+    `status` is "new", "changed", "same", "deleted" or "not compared".
+    """
 
     path: str
     size: int
     status: str
 
 
+def require_hub(name: str) -> None:
+    """Refuse what cannot be a repository's name at once, and a Hub that does not answer within seconds.
+
+    Raises:
+        InputError: what is wrong with the name, or with the connection.
+    """
+    _require_name(name)
+    if not hub_answers():
+        raise InputError(
+            f"{name} is no folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
+            "check the name and the connection; HF_HUB_OFFLINE=1 uses what was downloaded before"
+        )
+
+
+def hub_answers() -> bool:
+    """Whether the Hub answers at all, asked once and briefly; True when it is not to be asked (offline mode)."""
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:  # of whichever client the Hub's library uses
+        if explain(error) is None:
+            raise
+        return False
+    return True
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or ".." in name or len(name) > 96:
+        raise InputError(
+            f"{name!r} is neither a folder that exists nor the name of a repository on the Hub, which is OWNER/NAME"
+        )
+
+
 def plan_push(
-    folder: str | Path, repo_id: str, *, kind: str, revision: str = "main", token: str | None = None
+    folder: str | Path,
+    repo_id: str,
+    *,
+    kind: str,
+    revision: str = "main",
+    token: str | None = None,
+    compare: bool = True,
 ) -> list[PlannedFile]:
     """What a push would send, from comparing hashes with the repository.
 
@@ -61,11 +111,15 @@ def plan_push(
         kind: a key of `KINDS`.
         revision: branch to compare with.
         token: access token; the stored one when None.
+        compare: False asks no repository: every file is "not compared".
 
     Raises:
         InputError: the folder is not of that kind, or the repository cannot be asked.
     """
     local = _local_files(Path(folder), kind)
+    _require_name(repo_id)
+    if not compare:
+        return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
     remote = _remote_files(repo_id, KINDS[kind].repo_type, revision, token)
     planned = []
     for path, file in local.items():
@@ -107,6 +161,7 @@ def push(
         InputError: wrong folder, no right to write, or a tag that exists.
     """
     _local_files(Path(folder), kind)
+    require_hub(repo_id)
     api = HfApi(token=token)
     repo_type = KINDS[kind].repo_type
     try:

@@ -50,7 +50,7 @@ def command(
     k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
     image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
     label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
-    batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.", min=1)] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results record as JSON.")] = False,
 ) -> None:
     """Score features by nearest neighbours; intervals, paired tests, controls and contamination marks included.

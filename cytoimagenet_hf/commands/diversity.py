@@ -10,11 +10,13 @@ def command(
     dataset: Annotated[str, typer.Argument(help="A built folder, or a dataset repository.")],
     model: Annotated[str, typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED.")],
     output: Annotated[Path | None, typer.Option(help="Folder for the table, the subset and the figures.")] = None,
-    per_label: Annotated[int, typer.Option(help="Images drawn of each label.")] = 100,
-    threshold: Annotated[float, typer.Option(help="Labels with a larger inter-class distance form the subset.")] = 0.8,
+    per_label: Annotated[int, typer.Option(help="Images drawn of each label.", min=1)] = 100,
+    threshold: Annotated[
+        float, typer.Option(help="Labels with a larger inter-class distance form the subset.", min=0, max=2)
+    ] = 0.8,
     split: Annotated[str, typer.Option(help="train or validation.")] = "train",
     seed: Annotated[int, typer.Option(help="Of the draw and the projection.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.", min=1)] = 64,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
     ] = None,
@@ -32,13 +34,14 @@ def command(
     from cytoimagenet_hf.benchmarks import diversity
     from cytoimagenet_hf.benchmarks.extraction import load_model
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
-    from cytoimagenet_hf.data import load_cytoimagenet
+    from cytoimagenet_hf.data import load_cytoimagenet, require_columns
     from cytoimagenet_hf.features.folder import cached_features
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path, write_json
     from cytoimagenet_hf.images.rows import row_image
 
     images = load_cytoimagenet(dataset, split=split)
+    require_columns(images, ("image", "label", "image_id"), dataset)
     about = images.remove_columns("image").to_pandas()
     about["label"] = [images.features["label"].names[code] for code in about["label"]]
     rows = diversity.sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)

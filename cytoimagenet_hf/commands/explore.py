@@ -9,13 +9,15 @@ import typer
 def command(
     dataset: Annotated[str, typer.Argument(help="A built folder or a Hub repository.")],
     model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
-    limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.")] = 5000,
+    limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.", min=1)] = 5000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Port; a free one from 7860 on by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be shown as JSON and exit.")] = False,
 ) -> None:
     """Browse a dataset, find the images nearest to one's own, see a map of its features.

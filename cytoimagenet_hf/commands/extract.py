@@ -62,7 +62,7 @@ def command(
         str | None, typer.Option(help="ImageNet inputs as Keras scaled them: keras-2.8 or keras-2.9.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Resize to this side, bilinear; by default the native size.")
+        int | None, typer.Option(help="Resize to this side, bilinear; by default the native size.", min=1, max=8192)
     ] = None,
     full_scale: Annotated[
         float | None, typer.Option(help="White where nothing is normalised: 4095 for 12-bit data in 16-bit files.")
@@ -82,7 +82,7 @@ def command(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Planes per step.", min=1)] = 64,
     shard_size: Annotated[int, typer.Option(help="Images per shard: what is redone when one changes.", min=1)] = 256,
-    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0)] = 2,
+    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0, max=1024)] = 2,
     seed: Annotated[int, typer.Option(help="Of the fields from which a plate's percentiles are taken.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

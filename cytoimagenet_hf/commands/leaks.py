@@ -23,10 +23,12 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
+    from cytoimagenet_hf.boundary import reading
     from cytoimagenet_hf.data import load_cytoimagenet
     from cytoimagenet_hf.splits import leak_report
 
-    report = leak_report(load_cytoimagenet(dataset, split_scheme=split_scheme), group)
+    with reading(dataset, kind="a dataset"):
+        report = leak_report(load_cytoimagenet(dataset, split_scheme=split_scheme), group)
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"leak_free": report.leak_free}, indent=2))
     else:

@@ -27,12 +27,13 @@ def command(
 
     Example: cytoimagenet push dataset cytoimagenet me/cytoimagenet --tag v1.0 --dry-run
     """
+    from huggingface_hub import constants
     from rich.console import Console
     from rich.table import Table
 
     from cytoimagenet_hf.cards.facts import add_scores, write_model_card
     from cytoimagenet_hf.errors import InputError
-    from cytoimagenet_hf.hub import plan_push, push
+    from cytoimagenet_hf.hub import hub_answers, plan_push, push
 
     if results is not None:
         if kind != "model":
@@ -40,7 +41,10 @@ def command(
         add_scores(folder, results, entry=entry)
         write_model_card(folder, name=repo_id)
     if dry_run:
-        planned = plan_push(folder, repo_id, kind=kind)
+        compare = hub_answers() and not constants.HF_HUB_OFFLINE
+        if not compare:
+            typer.echo("the Hub does not answer: the files are listed without comparing them", err=True)
+        planned = plan_push(folder, repo_id, kind=kind, compare=compare)
     else:
         planned = push(folder, repo_id, kind=kind, private=not public, tag=tag)
     if as_json:
@@ -50,5 +54,5 @@ def command(
     for file in planned:
         table.add_row(file.path, f"{file.size:,}", file.status)
     Console().print(table)
-    sent = sum(file.size for file in planned if file.status in ("new", "changed"))
+    sent = sum(file.size for file in planned if file.status in ("new", "changed", "not compared"))
     Console().print(f"{sent / 1e6:.1f} MB {'to send' if dry_run else 'sent'}")

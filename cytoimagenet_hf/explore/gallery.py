@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from cytoimagenet_hf.benchmarks.extraction import load_model
-from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.data import load_cytoimagenet, require_columns
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
@@ -74,6 +74,7 @@ class Gallery:
         cache: Path | None = None,
     ) -> None:
         splits = load_cytoimagenet(path)
+        require_columns(splits, ("image", "label"), path)
         self.refused: tuple[Refusal, ...] = ()
         whole = hf.concatenate_datasets([splits[name] for name in sorted(splits)])
         rows = whole.remove_columns("image").to_pandas()

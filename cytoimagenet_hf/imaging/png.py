@@ -34,7 +34,10 @@ def decode_gray_png(content: bytes) -> Pixels | None:
     size = height * (width * depth // 8 + 1)  # one filter byte before each row
     if size > _MOST_EXPANSION * len(content):
         raise ValueError(f"it claims {width} x {height} pixels, more than its {len(content):,} bytes can hold")
-    rows = imagecodecs.deflate_decode(b"".join(chunks.get(b"IDAT", [])), out=size)
+    try:
+        rows = imagecodecs.deflate_decode(b"".join(chunks.get(b"IDAT", [])), out=size)
+    except RuntimeError as error:  # the codec's own class, which no reader of images knows
+        raise ValueError(f"its rows cannot be unpacked: {error}") from error
     if len(rows) != size:
         raise ValueError(f"{size - len(rows):,} of its {size:,} bytes are missing")
     stored = content[:33] + _chunk(b"IDAT", imagecodecs.deflate_encode(rows, level=0)) + _chunk(b"IEND", b"")

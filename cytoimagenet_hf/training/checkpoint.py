@@ -162,6 +162,8 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
     """Load the optimiser's state, each tensor in the memory layout of its parameter."""
     with _intact(path):
         tensors = load_file(path / "optimizer.safetensors")
+        if not tensors and read_state(path).get("global_step"):
+            raise InputError("optimizer.safetensors holds nothing, after steps were made")
         optimizer.load_state_dict(unflatten_optimizer(tensors, read_state(path)["optimizer"]))
     # The updates of a parameter and its state go through different kernels where their layouts differ.
     for parameter, values in optimizer.state.items():

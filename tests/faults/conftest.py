@@ -1,0 +1,150 @@
+"""What the faults are done to: one tiny model, dataset, archive and table of each kind."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from tests.datasets import write_textures
+from tests.faults import files
+
+# Known and not yet mended: each line is a fault of the program, not of the case. The list may only shrink.
+OPEN = {
+    "processor's record is refused without the model's name": (
+        *("[std_zero]", "[std_nan]", "[mean_is_text]", "[mean_of_two]", "[factor_is_text]"),
+    ),
+    "a cell of a source's table is refused without the table's name, or a table without rows is taken": (
+        *("_of_a_source_is_refused[heading_only]", "_of_a_source_is_refused[nul]"),
+        *("_of_a_source_is_refused[stray_quote]", "_of_a_source_is_refused[million_characters]"),
+        "_of_a_source_is_refused[gzip_bomb]",
+    ),
+    "a damaged record of an extraction is a fault of the program": (
+        *("_extraction[list]", "_extraction[number]", "_extraction[null]", "_extraction[other]"),
+    ),
+    "pixels that cannot be decoded are refused without the dataset's name": (
+        *("[explore-damaged_shard]", "[diversity-damaged_shard]", "[extract-damaged_shard]"),
+        *("[leaks-damaged_shard]", "test_a_damaged_dataset_is_refused[damaged_shard]"),
+    ),
+    "columns that are absent": (
+        *("[explore-no_label]", "[explore-no_image]", "[diversity-no_label]"),
+        "test_a_damaged_dataset_is_refused[no_image]",
+    ),
+    "a TIFF whose pages lead in a circle is read": ("_recorded_rejection[loop_tif]",),
+    "an empty name is the working folder": ("[extract-empty]",),
+    "an unknown method is not asked for where no model is": ("[method_unknown]",),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the open cases."""
+    for item in items:
+        for reason, ends in OPEN.items():
+            if "faults" in item.nodeid and item.nodeid.endswith(ends):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The Hub does not answer, at once: what waits for it is tested in a process of its own."""
+    import torch
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sound input of every kind: model/, dataset/, plate/, classes/, bbbc013/, tables/."""
+    from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+
+    root = tmp_path_factory.mktemp("sound")
+    build_efficientnet(0, seed=0, width_coefficient=0.125, depth_coefficient=0.125).save_pretrained(root / "model")
+    MicroscopyImageProcessor().save_pretrained(root / "model")
+    write_textures(root / "dataset", per_class=8, side=40)
+    rng = np.random.default_rng(0)
+    for label in ("alive", "dead"):
+        (root / "classes" / label).mkdir(parents=True)
+        for number in range(3):
+            image = rng.integers(0, 4000, (40, 40)).astype(np.uint16)
+            tifffile.imwrite(root / "classes" / label / f"cell{number}.tif", image, photometric="minisblack")
+    (root / "plate").mkdir()
+    for name in ("a01.tif", "a02.tif"):
+        (root / "plate" / name).write_bytes(files.tiff())
+    (root / "kaggle" / "kinase").mkdir(parents=True)
+    for number in range(4):
+        (root / "kaggle" / "kinase" / f"kinase-{number:06d}.png").write_bytes(files.sound())
+    _write_tables(root)
+    return root
+
+
+def _write_tables(root: Path) -> None:
+    (root / "bbbc013").mkdir()
+    rows = [f"{'abcdefgh'[n % 8].upper()},{n % 12 + 1},wortmannin,{n},treated" for n in range(12)]
+    text = "row_name,column_name,compound,concentration,role\n" + "\n".join(rows) + "\n"
+    (root / "bbbc013" / "BBBC013_platemap_long_nM.csv").write_text(text)
+    for name in ("Channel1-01-A-01", "Channel2-01-A-01"):
+        (root / "bbbc013" / f"{name}.tif").write_bytes(files.tiff())
+    (root / "images.csv").write_text("id,dna\none,a01.tif\ntwo,a02.tif\n")
+    ids = [f"{label}/cell{number}.tif" for label in ("alive", "dead") for number in range(3)]
+    features = pd.DataFrame({"id": ids, "x": np.arange(6.0), "y": np.arange(6.0) % 3})
+    features.to_csv(root / "features.csv", index=False)
+    pd.DataFrame({"file_name": ids, "plate": ["p", "q", "q"] * 2}).to_csv(root / "groups.csv", index=False)
+    kaggle = pd.DataFrame(
+        {
+            "label": "kinase",
+            "category": "phenotype",
+            "database": "Recursion",
+            "name": "RxRx1",
+            "dir_name": "rec_rxrx1",
+            "path": "/cytoimagenet/kinase",
+            "filename": [f"kinase-{number:06d}.png" for number in range(4)],
+            "idx": [f"rec_rxrx1-{number}" for number in range(4)],
+            "dset": "train",
+        }
+    )
+    kaggle.to_csv(root / "kaggle" / "metadata.csv", index=False)
+    (root / "bbbc021").mkdir()
+    images = {
+        "TableNumber": [1, 1],
+        "ImageNumber": [1, 2],
+        **{f"Image_{kind}_{stain}": ["Week1_1", "Week1_1"] for kind in ("PathName",) for stain in _STAINS},
+        **{f"Image_FileName_{stain}": [f"{stain}1.tif", f"{stain}2.tif"] for stain in _STAINS},
+        "Image_Metadata_Plate_DAPI": "Week1_1",
+        "Image_Metadata_Well_DAPI": ["B02", "B03"],
+        "Image_Metadata_Compound": ["taxol", "DMSO"],
+        "Image_Metadata_Concentration": [1.0, 0.0],
+        "Replicate": 1,
+    }
+    pd.DataFrame(images).to_csv(root / "bbbc021" / "BBBC021_v1_image.csv", index=False)
+    (root / "bbbc021" / "BBBC021_v1_moa.csv").write_text(
+        "compound,concentration,moa\ntaxol,1.0,Microtubule stabilizers\nDMSO,0.0,DMSO\n"
+    )
+
+
+_STAINS = ("DAPI", "Tubulin", "Actin")
+
+
+@pytest.fixture
+def copied(sound: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of one sound thing, to spoil: `copied("model")`."""
+
+    def copy(name: str) -> Path:
+        target = tmp_path / name
+        if (sound / name).is_dir():
+            shutil.copytree(sound / name, target)
+        else:
+            shutil.copyfile(sound / name, target)
+        os.utime(target)
+        return target
+
+    return copy
