@@ -66,7 +66,8 @@ def require_hub(name: str) -> None:
     Raises:
         InputError: what is wrong with the name, or with the connection.
     """
-    _require_name(name)
+    if not _is_name(name):
+        raise InputError(f"{name!r} is neither a folder nor a dataset on the Hub, whose names are OWNER/NAME")
     if not hub_answers():
         raise InputError(
             f"{name} is no folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
@@ -88,10 +89,12 @@ def hub_answers() -> bool:
 
 
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or ".." in name or len(name) > 96:
-        raise InputError(
-            f"{name!r} is neither a folder that exists nor the name of a repository on the Hub, which is OWNER/NAME"
-        )
+    if not _is_name(name):
+        raise InputError(f"{name!r} is no name of a repository on the Hub: write OWNER/NAME")
+
+
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and ".." not in name and len(name) <= 96
 
 
 def plan_push(
@@ -161,6 +164,7 @@ def push(
         InputError: wrong folder, no right to write, or a tag that exists.
     """
     _local_files(Path(folder), kind)
+    _require_name(repo_id)
     require_hub(repo_id)
     api = HfApi(token=token)
     repo_type = KINDS[kind].repo_type
