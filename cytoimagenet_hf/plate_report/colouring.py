@@ -15,6 +15,8 @@ from .svg import CATEGORIES, OTHER, number, shade
 
 _ROLES = {"negative": CATEGORIES[0], "positive": CATEGORIES[1], "treatment": "#7b8794", "empty": CATEGORIES[3]}
 
+_NONE = "#e0cda4"  # sand: outside the blues of a scale
+
 
 @dataclass(frozen=True)
 class Colouring:
@@ -77,7 +79,7 @@ def _scale(name: str, values: npt.NDArray[np.float64], *, logarithmic: bool = Fa
     if not logarithmic:
         high = np.nanquantile(x, 0.98) if name.startswith("distance") else high
     parts = (x - low) / (high - low) if high > low else np.zeros_like(x)
-    colours = tuple(shade(0.1 + 0.9 * part) if np.isfinite(part) else OTHER for part in parts)
+    colours = tuple(shade(0.1 + 0.9 * part) if np.isfinite(part) else _NONE for part in parts)
     steps = np.linspace(0, 1, 5)
     levels = [low + step * (high - low) for step in steps]
     legend = [
@@ -85,5 +87,5 @@ def _scale(name: str, values: npt.NDArray[np.float64], *, logarithmic: bool = Fa
         for level, step in zip(levels, steps, strict=True)
     ]
     if not np.isfinite(x).all():
-        legend.append(("none", OTHER))
+        legend.append(("none", _NONE))
     return Colouring(name, colours, tuple(legend))

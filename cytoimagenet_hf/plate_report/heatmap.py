@@ -56,7 +56,7 @@ def plate_heatmap(
         missing: wells that the plate map names and that have no features: crossed out.
     """
     rows, columns = plate_shape([*wells, *missing])
-    cell = {12: 34.0, 24: 19.0, 48: 11.0}[columns]
+    cell = {12: 34.0, 24: 24.0, 48: 13.0}[columns]
     left, top = 28.0, 40.0
     low, high = limits
     parts = [text(left, 16, title, size=14)]

@@ -55,6 +55,10 @@ def write_report(
     plates = plates_of(table)
     wells = [str(well) for well in table.metadata["well"]]
     ids = [str(ident) for ident in table.ids]
+    if len(set(zip(plates, wells, strict=True))) < len(ids):
+        raise InputError(
+            "several rows share a well, such as time points: a report shows one row per well; profile them one by one"
+        )
     known = "plate" in table.metadata
     montage = None
     if images:

@@ -146,6 +146,17 @@ def test_a_plate_without_controls_is_said_and_not_judged():
             make_profiles(bare, plan)
 
 
+def test_without_positive_controls_the_response_is_the_distance():
+    table = screen_of(plates=1)
+    kept = (table.metadata["control_type"] != "poscon").to_numpy()
+    done = make_profiles(table.take(kept), ProfilePlan(normalize="standardize", on="controls"))
+    assert done.screen.separations == ()
+    (response,) = done.screen.responses
+    assert response.measured_on == "distance"
+    assert response.spearman > 0.9
+    assert any("no unit of the doses" in note for note in done.facts.notes)
+
+
 @pytest.mark.parametrize(
     "options", [{"on": "some"}, {"sphere": True, "tvn": True}, {"components": 3}, {"barcodes": Path("b.csv")}]
 )

@@ -137,6 +137,14 @@ def test_what_has_no_wells_is_refused(tmp_path):
         write_report(type(profiles)(profiles.table, profiles.facts, None), tmp_path / "plate.html")
 
 
+def test_time_points_need_pages_of_their_own(tmp_path):
+    profiles = profiles_of()
+    facts = profiles.table.metadata.assign(well="A01", t=[str(time) for time in range(24)])
+    table = FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names)
+    with pytest.raises(InputError, match="several rows share a well"):
+        write_report(make_profiles(table, ProfilePlan()), tmp_path / "plate.html")
+
+
 def test_pictures_are_small_and_intensities_native(folder):
     images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
     found = make_montage(images, {("p0", "A01"): "one", ("p0", "A02"): "two"})
