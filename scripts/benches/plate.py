@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import tifffile
 import torch
 import typer
@@ -149,7 +150,7 @@ def users_loop(plate: Path, *, model: str, most: int, threads: int) -> dict[str,
             pixels = tifffile.imread(file).astype(np.float32)
             low, high = np.percentile(pixels, [0.1, 99.9])
             gray = (np.clip((pixels - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-            inputs = processor(gray, return_tensors="pt")
+            inputs = processor(PIL.Image.fromarray(gray), return_tensors="pt")
             rows.append(network(**inputs).pooler_output.numpy())
     return {"per_minute": 60 * len(files) / len(STAINS) / (time.perf_counter() - started)}
 
