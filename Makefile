@@ -8,7 +8,7 @@ LOW    := .venv-lowest
 CORE   := $(filter-out tests/test_package.py tests/test_screens.py tests/test_stats.py tests/test_executors.py,$(wildcard tests/test_*.py)) \
           $(addprefix tests/,encoders features imaging models) tests/images/test_find.py tests/images/test_wells.py
 
-.PHONY: help demo test lint lowest bench clean
+.PHONY: help demo test lint coverage docs lowest bench clean
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
@@ -31,6 +31,12 @@ lint: $(READY)   ## ruff and mypy (strict) alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+coverage: $(READY)  ## every test with its coverage; fails below the floor in pyproject.toml
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+docs: $(READY)   ## the site of the documentation, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 # uv knows how to choose the lowest versions; torch comes from the index of its CPU builds, as above, in the version
 # of the constraints: its own lower bound is not tried here.
 lowest:          ## the lowest allowed versions of the dependencies, and the tests that need no extras
@@ -48,5 +54,5 @@ lowest:          ## the lowest allowed versions of the dependencies, and the tes
 bench: $(READY)  ## speed tables, side by side in one run: see docs/benchmarks
 	$(BIN)/python scripts/bench.py --help
 
-clean:           ## remove the demo's output and the environment
-	rm -rf demo $(VENV) $(LOW)
+clean:           ## remove the demo's output, the site and the environment
+	rm -rf demo site $(VENV) $(LOW)
