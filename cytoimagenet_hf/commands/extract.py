@@ -58,6 +58,9 @@ def command(
         str | None, typer.Option(help="Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.")
     ] = None,
     pooling: Annotated[str | None, typer.Option(help="What is taken of the network: last, gem or blocks.")] = None,
+    views: Annotated[
+        int | None, typer.Option(help="Average over 8 orientations, at eight times the price; 1: as it lies.")
+    ] = None,
     scaling: Annotated[
         str | None, typer.Option(help="ImageNet inputs as Keras scaled them: keras-2.8 or keras-2.9.")
     ] = None,
@@ -145,6 +148,7 @@ def command(
         "normalize": normalize,
         "method": method,
         "pooling": pooling,
+        "views": views,
         "scaling": scaling,
         "size": size,
         "full_scale": full_scale,

@@ -122,11 +122,13 @@ def adjust_facts(
     Raises:
         InputError: an unknown field, or a normalisation that this network's scaling has no place for.
     """
-    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join"}
+    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views"}
     given = {field: value for field, value in fields.items() if value is not None}
     unknown = sorted(given.keys() - free)
     if unknown:
         raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
+    if given.get("views", 1) not in (1, 8):
+        raise InputError(f"views={given['views']}: choose 1 or 8 (right-angle turns, mirrored too)")
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":

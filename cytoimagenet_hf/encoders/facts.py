@@ -62,6 +62,8 @@ class EncoderFacts:
         interpolation: of `resize`; all but `nearest` average when they shrink, as Pillow does.
         multiple: height and width are cut to multiples of this at the right and below (patches); 1: any.
         smallest: least height and width.
+        views: orientations over which a vector is averaged: 1, or 8 (four right-angle turns, each mirrored too). A
+            cell has no upper side; eight views cost eight times as much.
         take: what of the output is the vector.
         join: `concat` or `mean` over units.
         dim: length of one unit's vector.
@@ -93,6 +95,7 @@ class EncoderFacts:
     interpolation: Interpolation = "bilinear"
     multiple: int = 1
     smallest: int = 1
+    views: Literal[1, 8] = 1
     take: str = "pooler"
     join: Literal["concat", "mean"] = "concat"
     verified: bool = True

@@ -36,7 +36,7 @@ class Pooled(nn.Module):
 
 
 class Fed(nn.Module):
-    """A network behind the last steps of its preprocessing: `factor`, `mean`, `sd`, `repeat`, and the mean over tiles.
+    """A network behind the last steps of its preprocessing: `factor`, `mean`, `sd`, `repeat`; means over tiles, views.
 
     Args:
         inner: (N, c, h, w) → (N, D).
@@ -52,6 +52,7 @@ class Fed(nn.Module):
         self.repeat = facts.repeat
         self.tile_channels = facts.input_channels if facts.fit == "tiles" else None
         self.factor = facts.factor
+        self.views = facts.views
         self.register_buffer("mean", torch.tensor(facts.mean).reshape(-1, 1, 1), persistent=False)
         self.register_buffer("sd", torch.tensor(facts.sd).reshape(-1, 1, 1), persistent=False)
 
@@ -62,7 +63,15 @@ class Fed(nn.Module):
             pixels = pixels.reshape(-1, self.tile_channels, height, width)
         if self.repeat > 1:
             pixels = pixels.repeat(1, self.repeat, 1, 1)
-        vectors = self.inner((pixels * self.factor - self.mean) / self.sd)
+        vectors = self._seen((pixels * self.factor - self.mean) / self.sd)
         if self.tile_channels is not None:
             vectors = vectors.reshape(count, channels // self.tile_channels, -1).mean(1)
         return vectors
+
+    def _seen(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Vectors (N, D), averaged over the orientations."""
+        if self.views == 1:
+            return torch.as_tensor(self.inner(pixels))
+        turned = [torch.rot90(pixels, quarter, (2, 3)) for quarter in range(4)]
+        views = [self.inner(view) for pixels in turned for view in (pixels, pixels.flip(3))]
+        return torch.stack(views).mean(0)
