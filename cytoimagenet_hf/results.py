@@ -41,20 +41,21 @@ class ScoreRecord:
         set: scored set: `bbbc021`, `coos7/test1`.
         entry: name of the entry.
         kind: of the entry.
-        n: items predicted.
-        right: of them, right.
-        accuracy: right / n.
-        wald_half_width: half of the 95 % Wald interval, as the paper gives it.
-        wilson: 95 % Wilson interval.
+        n: items scored.
+        right: of them, right; None where a measure gives every item a share.
+        value: the mean outcome: right / n, or the mean share.
+        wald_half_width: half of the 95 % interval by the normal approximation, as the paper gives it.
+        wilson: 95 % Wilson interval of right / n; None for shares.
         cluster: what items share, such as `compound` or `plate`; None where the download does not tell.
         groups: number of such groups.
         cluster_interval: 95 % interval by resampling groups.
-        per_class: class → share right.
+        per_class: class → mean outcome.
         classes: of the confusion matrix.
         confusion: items by true (row) and predicted (column) class.
         details: further numbers of the protocol.
         marks: of contamination, as tables show them.
         contamination: what training shares with the set.
+        measure: what `value` is: `accuracy`, `replicate mAP`, `5-shot accuracy`.
     """
 
     task: str
@@ -62,10 +63,10 @@ class ScoreRecord:
     entry: str
     kind: Kind
     n: int
-    right: int
-    accuracy: float
+    right: int | None
+    value: float
     wald_half_width: float
-    wilson: Ends
+    wilson: Ends | None
     cluster: str | None
     groups: int | None
     cluster_interval: Ends | None
@@ -75,11 +76,13 @@ class ScoreRecord:
     details: Mapping[str, Any] = field(default_factory=dict)
     marks: str = ""
     contamination: tuple[Overlap, ...] = ()
+    measure: str = "accuracy"
 
     @property
     def interval(self) -> Ends:
         """By groups where there are groups: cells of one plate are not independent."""
-        return self.cluster_interval or self.wilson
+        plain = (max(0.0, self.value - self.wald_half_width), min(1.0, self.value + self.wald_half_width))
+        return self.cluster_interval or self.wilson or plain
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,12 @@ class Comparison:
         first: the entry that is subtracted.
         second: the other.
         n: common items.
-        difference: in accuracy.
+        difference: of the mean outcomes.
         interval: 95 % of the difference, by resampling groups; of independent items where no groups are known; None:
             a single group.
-        only_first: items that only the first gets right.
-        only_second: items that only the second gets right.
-        test: `group permutation`, `exact McNemar` (no groups known), or `none`.
+        only_first: items that only the first gets right, or on which it has the larger share.
+        only_second: the same of the second.
+        test: `group permutation`; where no groups are known `exact McNemar`, for shares `item permutation`; or `none`.
         groups: how many groups were exchanged; None for items.
         cluster: what the groups are.
         p: two-sided; None where no test can reach 0.05.
@@ -112,7 +115,7 @@ class Comparison:
     interval: Ends | None
     only_first: int
     only_second: int
-    test: Literal["group permutation", "exact McNemar", "none"]
+    test: Literal["group permutation", "exact McNemar", "item permutation", "none"]
     groups: int | None
     cluster: str | None
     p: float | None

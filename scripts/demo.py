@@ -217,11 +217,11 @@ def show(results: "ResultsRecord", output: Path) -> None:
         table.add_column(heading, justify="left" if heading == "benchmark" else "right")
     scores = results.by_entry()
     for name in results.sets:
-        best = max((scores[random, name] for random in randoms), key=lambda score: score.accuracy)
+        best = max((scores[random, name] for random in randoms), key=lambda score: score.value)
         row = [best, scores["Pretrained", name], scores["Pretrained + Random 1", name]]
-        gain = row[1].accuracy - best.accuracy
+        gain = row[1].value - best.value
         clear = gain > row[1].wald_half_width + best.wald_half_width
-        cells = [f"{100 * score.accuracy:.1f} ± {100 * score.wald_half_width:.1f}" for score in row]
+        cells = [f"{100 * score.value:.1f} ± {100 * score.wald_half_width:.1f}" for score in row]
         table.add_row(name, *cells, f"{100 * gain:+.1f}", "yes" if clear else "no")
     table.caption = "clear: the gain over the best untrained network exceeds both half-widths together."
     console.print(table)

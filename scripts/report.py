@@ -61,7 +61,7 @@ def _over_untrained(results: ResultsRecord) -> list[float]:
     scores = results.by_entry()
     untrained = [name for name in results.names("model") if name.startswith("Random")]
     return [
-        scores["Pretrained", name].accuracy - max(scores[random, name].accuracy for random in untrained)
+        scores["Pretrained", name].value - max(scores[random, name].value for random in untrained)
         for name in results.sets
     ]
 

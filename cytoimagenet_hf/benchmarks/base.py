@@ -44,32 +44,103 @@ def labelled(
 
 @dataclass(frozen=True)
 class Score:
-    """Predictions of one model on one scored set, in a fixed order of ids.
+    """What one model got on one scored set, item by item, in a fixed order of ids.
 
     Attributes:
-        name: the scored set: `bbbc021`, `coos7/test1`.
-        ids: (n,) what was predicted: cells, or treatments.
+        name: the scored set: `bbbc021`, `coos7/test1`, `bbbc021 · replicate mAP`.
+        ids: (n,) what was scored: cells, treatments, genes.
         references: (n,) true labels.
-        predictions: (n,) predicted labels.
+        predictions: (n,) predicted labels; None where a measure gives every item a share instead.
         clusters: (n,) group for the cluster bootstrap, or None where the download does not tell.
         cluster_name: what the groups are: `compound`, `plate`.
         details: further numbers of the protocol, ready for JSON.
+        shares: (n,) numbers in [0, 1] where there are no predictions: an average precision, a share of draws.
+        measure: what the mean of the outcomes is called.
     """
 
     name: str
     ids: Array
     references: Array
-    predictions: Array
+    predictions: Array | None
     clusters: Array | None = None
     cluster_name: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    shares: Array | None = None
+    measure: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        if (self.predictions is None) == (self.shares is None):
+            raise InputError(f"{self.name}: a score has either predictions or shares")
+        if self.shares is not None and not ((self.shares >= 0) & (self.shares <= 1)).all():
+            raise InputError(f"{self.name}: outcomes of {self.measure} must be numbers in [0, 1]")
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether each prediction is right."""
+        """(n,) whether each prediction is right.
+
+        Raises:
+            InputError: the items have shares, not predictions.
+        """
+        if self.predictions is None:
+            raise InputError(f"{self.name} has no predictions: its items have a {self.measure} each")
         return np.asarray(self.references == self.predictions, dtype=bool)
 
+    @property
+    def outcomes(self) -> npt.NDArray[np.float64]:
+        """(n,) what is averaged: 1 where a prediction is right, or the share of the item."""
+        return np.asarray(self.correct if self.shares is None else self.shares, dtype=np.float64)
 
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """What measures other than neighbours need of one scored set.
+
+    Attributes:
+        values: (n, d) features.
+        ids: (n,).
+        labels: (n,) classes.
+        groups: (n,) what items share beside their class; None where nobody knows.
+        group_name: what the groups are.
+        train: (n,) true for rows that are learnt from and not scored; None: every row is scored, from other groups.
+        batches: (n,) what ought to be mixed, such as the plate; None where it is not known.
+        batch_name: what the batches are.
+    """
+
+    values: Array
+    ids: Array
+    labels: Array
+    groups: Array | None = None
+    group_name: str | None = None
+    train: npt.NDArray[np.bool_] | None = None
+    batches: Array | None = None
+    batch_name: str | None = None
+
+
+@dataclass(frozen=True)
+class WellRows:
+    """Profiles of wells with their controls, for replicate precision.
+
+    Attributes:
+        values: (n, d), normalised as the protocol asks.
+        treatments: (n,) compound at a concentration, or whatever has replicates.
+        compounds: (n,) what treatments share: the group of the paired tests.
+        targets: (n,) mechanism of each.
+        plates: (n,).
+        controls: (n,) true for negative controls.
+    """
+
+    values: Array
+    treatments: Array
+    compounds: Array
+    targets: Array
+    plates: Array
+    controls: npt.NDArray[np.bool_]
+
+
+Rows = dict[str, LabelledRows]
+"""Scored set → its rows."""
+RowMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], Rows]
+WellMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], WellRows]
 Loader = Callable[..., list[Image]]
 Scorer = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe, int], list[Score]]
 
@@ -90,6 +161,11 @@ class Benchmark:
         listed_from_set: the published code listed these images from a set, in arbitrary order (FACTS E2).
         profile_items: (root, recipe, profiles) → its rows as images without pixels, where
             ready profiles are supported.
+        rows: (features, images, recipe) → what probes, few examples and mixing are measured on.
+        wells: (features, images, recipe) → what replicate precision is measured on, where there are controls.
+        is_control: whether an image is of a negative control, where post-processing can use them.
+        ready: (root) → feature tables that come with the download, name → file.
+        only_profiles: the download has features and no images that networks could take.
     """
 
     name: str
@@ -101,6 +177,11 @@ class Benchmark:
     score: Scorer
     listed_from_set: bool = False
     profile_items: Callable[[Path, BenchmarkRecipe, FeatureTable], list[Image]] | None = None
+    rows: RowMaker | None = None
+    wells: WellMaker | None = None
+    is_control: Callable[[Image], bool] | None = None
+    ready: Callable[[Path], dict[str, Path]] | None = None
+    only_profiles: bool = False
 
 
 def column(images: Sequence[Image], fact: str) -> Array:

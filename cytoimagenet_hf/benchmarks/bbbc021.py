@@ -17,8 +17,8 @@ from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tabular import read_table
 
-from .base import Benchmark, Score, column, ids_of, labelled
-from .nsc import nsc_accuracy
+from .base import Array, Benchmark, LabelledRows, Rows, Score, WellRows, column, ids_of, labelled
+from .nsc import BATCH_RULES, NscResult, nsc_accuracy
 from .recipes import BenchmarkRecipe
 from .scaling import standardise, standardise_by_controls, standardise_by_shrunk_controls
 
@@ -30,16 +30,17 @@ WHERE = (
 _CHANNELS = ("DAPI", "Tubulin", "Actin")
 _CONTROL = "DMSO"
 _BY_CONTROLS = {"controls": standardise_by_controls, "controls-shrunk": standardise_by_shrunk_controls}
+_PUBLISHED = "all"  # the scaler of the published code, whose result stands beside that of any other
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """One image per annotated field of view; DMSO fields only when the recipe scales by them.
+    """One image per annotated field of view; DMSO fields only when the recipe has a use for them.
 
     Raises:
         InputError: a table, column or image file is missing: which, and where to get it.
     """
     fields = _annotated(root)
-    if recipe.nsc_scaler not in _BY_CONTROLS:
+    if not wants_controls(recipe):
         fields = fields[fields["compound"] != _CONTROL]
     items, missing = [], []
     for field in fields.to_dict("records"):
@@ -84,40 +85,44 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
             f"{unknown['plate'].iloc[0]!r}, well {unknown['well'].iloc[0]!r}: compare the spelling"
         )
     known = joined[joined["moa"].notna()]
-    if recipe.nsc_scaler not in _BY_CONTROLS:
+    if not wants_controls(recipe):
         known = known[known["compound"] != _CONTROL]
     return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
 
 
+def wants_controls(recipe: BenchmarkRecipe) -> bool:
+    """Whether DMSO rows have a part in what the recipe asks for."""
+    return recipe.nsc_scaler not in ("none", "all") or recipe.postprocess != "none"
+
+
 def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
-    """NSC accuracy of treatments, with NSCB, per-class shares and what cannot be right in `details`."""
-    values = features.rows(ids_of(items)).values
-    controls = np.array(column(items, "compound") == _CONTROL, dtype=bool)
-    if recipe.nsc_scaler in _BY_CONTROLS:
-        values = _BY_CONTROLS[recipe.nsc_scaler](values, plates=column(items, "plate"), controls=controls)
-    treated = [item for item in items if item.metadata["compound"] != _CONTROL]
-    values = values[~controls]
-    if recipe.nsc_scaler == "all":
-        values = standardise(values)
-    result = nsc_accuracy(
-        values,
-        treatments=column(treated, "treatment"),
-        compounds=column(treated, "compound"),
-        moas=column(treated, "label"),
-        batches=column(treated, "batch"),
-    )
+    """NSC accuracy of treatments; NSCB, what the scaler saw and the published scaler's result in `details`."""
+    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
+    treated = [item for item in items if not _is_control(item)]
+    values, seen = _scaled(features, items, scaler)
+    result = _nsc(values, treated, recipe.nscb_rule)
     table = result.predictions
     scorable = ~table["treatment"].isin(result.unscorable_nscb)
     details = {
+        "protocol": f"{len(table)} treatments of {table['compound'].nunique()} compounds, other compounds' neighbours",
         "rows": len(treated),
         "treatments": len(table),
         "compounds": int(table["compound"].nunique()),
         "classes": int(table["moa"].nunique()),
+        "scaler": scaler,
+        "scaler_rows": seen,
+        "scaler_saw_controls": seen > 0 and scaler not in ("none", "all"),
+        "postprocess": recipe.postprocess,
         "nscb": result.nscb,
+        "nscb_rule": recipe.nscb_rule,
         "nscb_treatments": int(scorable.sum()),
+        "nscb_by_rule": _by_rule(values, treated),
         "unscorable": list(result.unscorable),
         "unscorable_nscb": list(result.unscorable_nscb),
     }
+    if recipe.postprocess == "none" and scaler != _PUBLISHED:
+        published = _nsc(_scaled(features, items, _PUBLISHED)[0], treated, recipe.nscb_rule)
+        details["published_scaler"] = {"scaler": _PUBLISHED, "nsc": published.nsc, "nscb": published.nscb}
     return [
         Score(
             "bbbc021",
@@ -131,6 +136,102 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     ]
 
 
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+    """Mean profiles of treatments, each compound a group."""
+    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
+    values, _ = _scaled(features, items, scaler)
+    treated = [item for item in items if not _is_control(item)]
+    names = column(treated, "treatment")
+    treatments, first, codes = np.unique(names.astype(str), return_index=True, return_inverse=True)
+    profiles = np.zeros((len(treatments), values.shape[1]))
+    np.add.at(profiles, codes, values)
+    profiles /= np.bincount(codes)[:, None]
+    chosen = [treated[row] for row in first]
+    return {
+        "bbbc021": LabelledRows(
+            profiles,
+            treatments.astype(object),
+            column(chosen, "label"),
+            column(chosen, "compound"),
+            "compound",
+            batches=column(chosen, "batch"),
+            batch_name="week",
+        )
+    }
+
+
+def wells(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> WellRows:
+    """Mean profiles of wells, DMSO wells among them.
+
+    Raises:
+        InputError: the DMSO rows were left out.
+    """
+    if not any(_is_control(item) for item in items):
+        raise InputError("replicate mAP ranks replicates among DMSO wells: ask for a scaler that takes them")
+    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
+    values, _ = _scaled(features, items, scaler, everything=True)
+    keys = np.array([f"{item.metadata['plate']}/{item.metadata['well']}" for item in items])
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    profiles = np.zeros((len(first), values.shape[1]))
+    np.add.at(profiles, codes, values)
+    profiles /= np.bincount(codes)[:, None]
+    chosen = [items[row] for row in first]
+    return WellRows(
+        profiles,
+        column(chosen, "treatment"),
+        column(chosen, "compound"),
+        column(chosen, "label"),
+        column(chosen, "plate"),
+        np.array([_is_control(item) for item in chosen]),
+    )
+
+
+def _is_control(item: Image) -> bool:
+    return bool(item.metadata.get("compound") == _CONTROL)
+
+
+def _scaled(
+    features: FeatureTable, items: Sequence[Image], scaler: str, *, everything: bool = False
+) -> tuple[Array, int]:
+    """Scaled features of the treated rows, or of all, and how many rows the scaler saw."""
+    values = features.rows(ids_of(items)).values
+    controls = np.array([_is_control(item) for item in items], dtype=bool)
+    if scaler in _BY_CONTROLS:
+        values = _BY_CONTROLS[scaler](values, plates=column(items, "plate"), controls=controls)
+        seen = int(controls.sum())
+    elif scaler == "all-with-controls":
+        if not controls.any():
+            raise InputError("no DMSO rows are there to be scaled with: scale by all, or add their features")
+        values, seen = standardise(values), len(values)
+    elif scaler == "all":
+        values, seen = standardise(values, fitted_on=values[~controls]), int((~controls).sum())
+    else:
+        seen = 0
+    return (values if everything else values[~controls]), seen
+
+
+def _nsc(values: Array, treated: Sequence[Image], rule: str) -> NscResult:
+    batch, same = BATCH_RULES[rule]
+    return nsc_accuracy(
+        values,
+        treatments=column(treated, "treatment"),
+        compounds=column(treated, "compound"),
+        moas=column(treated, "label"),
+        batches=column(treated, "batch" if batch == "week" else "plate"),
+        same_batch=same,
+    )
+
+
+def _by_rule(values: Array, treated: Sequence[Image]) -> dict[str, dict[str, float | int | None]]:
+    """NSCB and its denominator under every rule that papers use."""
+    found = {}
+    for rule in BATCH_RULES:
+        result = _nsc(values, treated, rule)
+        count = len(result.predictions) - len(result.unscorable_nscb)
+        found[rule] = {"nscb": result.nscb, "treatments": count}
+    return found
+
+
 BBBC021 = Benchmark(
     name="bbbc021",
     title="BBBC021 (mechanism of action, NSC)",
@@ -140,6 +241,9 @@ BBBC021 = Benchmark(
     load=load,
     score=score,
     profile_items=profile_items,
+    rows=rows,
+    wells=wells,
+    is_control=_is_control,
 )
 
 

@@ -26,7 +26,7 @@ from .base import Score
 LEVEL = 0.05
 _POWER = 0.8
 Scores = Mapping[tuple[str, str], Score]
-Correct = npt.NDArray[np.bool_]
+Outcomes = npt.NDArray[np.float64]
 
 
 def summarise_score(
@@ -42,13 +42,14 @@ def summarise_score(
         overlaps: what its training shares with the benchmark.
         seed: of the bootstrap.
     """
-    right, n = int(score.correct.sum()), len(score.ids)
-    classes = sorted(set(score.references) | set(score.predictions))
-    shares = pd.Series(score.correct).groupby(score.references).mean()
+    outcomes, n = score.outcomes, len(score.ids)
+    right = None if score.predictions is None else int(score.correct.sum())
+    classes = [] if score.predictions is None else sorted(set(score.references) | set(score.predictions))
+    shares = pd.Series(outcomes).groupby(score.references).mean()
     groups = None if score.clusters is None else len(set(score.clusters))
     by_group = None
     if score.clusters is not None and groups is not None and groups > 1:
-        by_group = _ends(stats.cluster_bootstrap(score.correct, score.clusters.astype(str), seed=seed))
+        by_group = _ends(stats.cluster_bootstrap(outcomes, score.clusters.astype(str), seed=seed))
     return ScoreRecord(
         task=task,
         set=score.name,
@@ -56,9 +57,9 @@ def summarise_score(
         kind=kind,
         n=n,
         right=right,
-        accuracy=right / n,
-        wald_half_width=stats.wald_half_width(right, n),
-        wilson=_ends(stats.wilson_interval(right, n)),
+        value=float(outcomes.mean()),
+        wald_half_width=_half_width(outcomes) if right is None else stats.wald_half_width(right, n),
+        wilson=None if right is None else _ends(stats.wilson_interval(right, n)),
         cluster=score.cluster_name,
         groups=groups,
         cluster_interval=by_group,
@@ -66,11 +67,12 @@ def summarise_score(
         classes=tuple(str(name) for name in classes),
         confusion=tuple(
             tuple(int(count) for count in row)
-            for row in confusion_matrix(score.references, score.predictions, labels=classes)
+            for row in (confusion_matrix(score.references, score.predictions, labels=classes) if classes else ())
         ),
         details=dict(score.details),
         marks=marks(overlaps),
         contamination=tuple(overlaps),
+        measure=score.measure,
     )
 
 
@@ -98,7 +100,7 @@ def compare_with_best(
     for name in sets:
         scored = [baseline for baseline in baselines if (baseline, name) in scores]
         if scored:
-            best[name] = max(scored, key=lambda baseline: scores[baseline, name].correct.mean())
+            best[name] = max(scored, key=lambda baseline: scores[baseline, name].outcomes.mean())
     found: list[Comparison] = []
     for entry in entries:
         common = [name for name in sets if name in best and (entry, name) in scores]
@@ -128,22 +130,26 @@ def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -
     order = pd.Index(second.ids).get_indexer(pd.Index(first.ids))
     if len(first.ids) != len(second.ids) or (order < 0).any():
         raise InputError(f"{first.name}: two models were scored on different items; compare like with like")
-    a, b = first.correct, second.correct[order]
+    if first.measure != second.measure:
+        raise InputError(f"{first.name}: {first.measure} and {second.measure} are no pair; compare like with like")
+    a, b = first.outcomes, second.outcomes[order]
     if not np.array_equal(first.references, second.references[order]):
         raise InputError(f"{first.name}: two models were scored against different labels; use one recipe for both")
     if first.clusters is not None and not np.array_equal(first.clusters, _reordered(second.clusters, order)):
         raise InputError(f"{first.name}: two models were scored with different groups; use one table of groups")
-    only_first, only_second = stats.discordant(a, b)
     groups = None if first.clusters is None else first.clusters.astype(str)
-    compared = _by_items(a, b) if groups is None else _by_groups(a, b, groups, seed)
+    if groups is not None:
+        compared = _by_groups(a, b, groups, seed)
+    else:
+        compared = _by_items(a, b) if first.shares is None else _by_shares(a, b, seed)
     return Comparison(
         set=first.name,
         first=names[0],
         second=names[1],
         n=len(a),
         difference=float(b.mean() - a.mean()),
-        only_first=only_first,
-        only_second=only_second,
+        only_first=int((a > b).sum()),
+        only_second=int((b > a).sum()),
         cluster=first.cluster_name,
         p_holm=None,
         **compared,
@@ -160,10 +166,10 @@ def smallest_p(groups: int) -> float:
     return float(2.0 ** (1 - groups))
 
 
-def _by_items(a: Correct, b: Correct) -> dict[str, Any]:
+def _by_items(a: Outcomes, b: Outcomes) -> dict[str, Any]:
     """Items are independent as far as anyone knows."""
-    gain = b.astype(np.float64) - a
-    half = float(norm.ppf(0.975) * gain.std() / np.sqrt(len(gain)))
+    gain = b - a
+    half = _half_width(gain)
     share = float((a != b).mean())
     detectable = stats.minimum_detectable_difference(len(a), discordance=share) if share else None
     return {
@@ -175,9 +181,27 @@ def _by_items(a: Correct, b: Correct) -> dict[str, Any]:
     }
 
 
-def _by_groups(a: Correct, b: Correct, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
+def _by_shares(a: Outcomes, b: Outcomes, seed: int) -> dict[str, Any]:
+    """Items are independent as far as anyone knows, and each has a share: the models' names are exchanged by item."""
+    gain, items = b - a, np.arange(len(a))
+    testable = smallest_p(len(a)) <= LEVEL
+    return {
+        "interval": (float(gain.mean()) - _half_width(gain), float(gain.mean()) + _half_width(gain)),
+        "test": "item permutation" if testable else "none",
+        "groups": None,
+        "p": stats.paired_permutation(a, b, seed=seed) if testable else None,
+        "detectable": _detectable(gain, items),
+    }
+
+
+def _half_width(values: Outcomes) -> float:
+    """Half of the 95 % interval of a mean by the normal approximation."""
+    return float(norm.ppf(0.975) * values.std() / np.sqrt(len(values)))
+
+
+def _by_groups(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
     """Groups are independent, what is inside them is not."""
-    gain = b.astype(np.float64) - a
+    gain = b - a
     count = len(set(groups))
     testable = smallest_p(count) <= LEVEL
     return {

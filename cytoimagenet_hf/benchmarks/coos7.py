@@ -1,9 +1,11 @@
 """COOS-7: seven protein localisations of mouse cells under four degrees of shift (Lu et al. 2019).
 
 Neighbours come from the training set, predictions are for test1 (same plates) to test4 (another instrument). Two forms
-are read: folders of TIFF pairs, and the published HDF5 files, whose keys are arguments.
+are read: folders of TIFF pairs, and the published HDF5 files, whose keys are arguments. Both are spelled in several
+ways: `train`, `training`; `test3`, `testing_3`; version 1.0 or 1.1.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,18 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
 
-from .base import Benchmark, Score, class_folders, column, ids_of, labelled, labels_of, paired_files
+from .base import (
+    Benchmark,
+    LabelledRows,
+    Rows,
+    Score,
+    class_folders,
+    column,
+    ids_of,
+    labelled,
+    labels_of,
+    paired_files,
+)
 from .protocols import NEIGHBOURS, predict_transfer
 from .recipes import BenchmarkRecipe
 
@@ -23,6 +36,12 @@ WHERE = (
 )
 _TESTS = ("test1", "test2", "test3", "test4")
 _STAINS = ("protein", "nucleus")
+_SPLIT = re.compile(r"(?<![a-z])(?:(?P<train>train(?:ing)?)|test(?:ing)?[ _-]?(?P<test>[1-4]))(?![a-z0-9])")
+CLASSES = (
+    *("endoplasmic reticulum", "inner mitochondrial membrane", "golgi", "peroxisomes"),
+    *("early endosome", "cytosol", "nuclear envelope"),
+)
+"""The classes in the order of the paper's table, shown behind the numbers 0 to 6 where a file has only numbers."""
 
 
 def load(
@@ -31,23 +50,23 @@ def load(
     """One image per cell of the training set and of the test sets that are there.
 
     Args:
-        root: folder with `train`, `test1` … (also below `CURATED-COOS7`), or with one HDF5 file for each.
+        root: folder with `train`, `test1` … (also below `CURATED-COOS7`), or with one HDF5 file for each, named
+            in any of the usual ways.
         recipe: not used: both recipes read alike.
         images: not used: the labels are where the images are.
         image_key: HDF5 array of shape (cells, 2, height, width), protein first.
-        label_key: HDF5 array of one label per cell.
+        label_key: HDF5 array of one label per cell: (cells,) or (cells, 1), numbers or text.
 
     Raises:
         InputError: the training set or all test sets are missing, a class folder is empty, a cell lacks a channel.
     """
     base = root / "CURATED-COOS7" if (root / "CURATED-COOS7").is_dir() else root
     items = []
-    for split in ("train", *_TESTS):
-        file = _hdf5_file(base, split)
-        if (base / split).is_dir():
-            items += _folder_items(base / split, split)
-        elif file is not None:
-            items += _hdf5_items(file, split, image_key, label_key)
+    for split, place in _places(base).items():
+        if place.is_dir():
+            items += _folder_items(place, split)
+        else:
+            items += _hdf5_items(place, split, image_key, label_key)
     found = set(column(items, "split"))
     if "train" not in found or len(found) < 2:
         raise InputError(
@@ -81,10 +100,30 @@ def score(
                 predictions=predictions,
                 clusters=np.array(plates, dtype=object) if known else None,
                 cluster_name="plate" if known else None,
-                details={"train": len(train), "classes": len(set(train_labels))},
+                details={
+                    "train": len(train),
+                    "classes": len(set(train_labels)),
+                    "protocol": f"{len(train)} training cells, " + ("by plate" if known else "no groups known"),
+                    "scaler": recipe.transfer_scaler,
+                },
             )
         )
     return scores
+
+
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+    """The training set with each test set."""
+    train = [item for item in items if item.metadata["split"] == "train"]
+    found = {}
+    for split in _TESTS:
+        test = [item for item in items if item.metadata["split"] == split]
+        if test:
+            both = [*train, *test]
+            marks = np.arange(len(both)) < len(train)
+            found[f"coos7/{split}"] = LabelledRows(
+                features.rows(ids_of(both)).values, ids_of(both), column(both, "label"), train=marks
+            )
+    return found
 
 
 COOS7 = Benchmark(
@@ -95,6 +134,7 @@ COOS7 = Benchmark(
     protocol="11-NN, Euclidean, fitted on train, predicting each test set",
     load=load,
     score=score,
+    rows=rows,
     listed_from_set=True,
 )
 
@@ -107,12 +147,21 @@ def _folder_items(folder: Path, split: str) -> list[Image]:
     ]
 
 
-def _hdf5_file(base: Path, split: str) -> Path | None:
-    """The HDF5 file of a set: its name holds `train` or `test1` …."""
-    found = sorted(path for path in base.glob("*.h*5") if split in path.name.lower()) if base.is_dir() else []
-    if len(found) > 1:
-        raise InputError(f"{[path.name for path in found]} in {base} all look like {split}: keep one")
-    return found[0] if found else None
+def _places(base: Path) -> dict[str, Path]:
+    """Set → its folder or HDF5 file, in the order train, test1 …; folders come before files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(base.iterdir()) if base.is_dir() else ():
+        match = _SPLIT.search(path.name.lower())
+        if match is None or not (path.is_dir() or path.suffix.lower() in (".h5", ".hdf5")):
+            continue
+        found.setdefault("train" if match["train"] else f"test{match['test']}", []).append(path)
+    chosen = {}
+    for split, paths in found.items():
+        alike = [path for path in paths if path.is_dir()] or paths
+        if len(alike) > 1:
+            raise InputError(f"{[path.name for path in alike]} in {base} all look like {split}: keep one")
+        chosen[split] = alike[0]
+    return {split: chosen[split] for split in ("train", *_TESTS) if split in chosen}
 
 
 def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[Image]:
@@ -125,11 +174,13 @@ def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[
                     f"{file} has no {key!r}, only {sorted(content)}: name the keys (image_key, label_key)"
                 )
         shape, labels = content[image_key].shape, np.asarray(content[label_key])
+    if labels.shape == (shape[0], 1):
+        labels = labels[:, 0]
     if len(shape) != 4 or shape[1] != 2 or labels.shape != (shape[0],):
         raise InputError(
-            f"{file}: images {shape}, labels {labels.shape}; expected (cells, 2, height, width) and (cells,)"
+            f"{file}: images {shape}, labels {labels.shape}; expected (cells, 2, height, width) and one label per cell"
         )
-    names = [label.decode() if isinstance(label, bytes) else str(label) for label in labels.tolist()]
+    names = [_class_name(label) for label in labels.tolist()]
     return [
         Image(
             f"{split}/{row:06d}",
@@ -139,3 +190,12 @@ def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[
         )
         for row, name in enumerate(names)
     ]
+
+
+def _class_name(label: object) -> str:
+    """Text as it is; a number from 0 to 6 with the class behind it."""
+    text = label.decode() if isinstance(label, bytes) else str(label)
+    number = text.removesuffix(".0")
+    if number.isdigit() and int(number) < len(CLASSES):
+        return f"{number} {CLASSES[int(number)]}"
+    return text

@@ -1,6 +1,6 @@
 """What is scored on a task: models, feature tables, fusions with controls, baselines; each built when used."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
@@ -9,12 +9,13 @@ from typing import Any
 
 from cytoimagenet_hf.contamination import training_sources
 from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import Kind
 
 from .base import Benchmark, ids_of
 from .baselines import BASELINES, pixel_baselines
-from .extraction import features_of, load_model
+from .extraction import DEFAULTS, features_of, load_model
 from .fusion import fuse, random_features, shuffle_within_class
 from .recipes import BenchmarkRecipe
 
@@ -47,20 +48,37 @@ def model_entries(
     methods: Sequence[str],
     seed: int,
     cache: Path,
-    batch_size: int,
+    settings: Settings = DEFAULTS,
+    options: Mapping[str, Any] | None = None,
     kind: Kind = "model",
 ) -> list[Entry]:
-    """One entry per model and method; the method is part of the name when there are several."""
+    """One entry per model and method; the method is part of the name when there are several.
+
+    Args:
+        specs: what `load_model` takes.
+        items: their images.
+        methods: of our own networks.
+        seed: of untrained networks.
+        cache: folder of extracted features.
+        settings: of the extraction.
+        options: of `load_model`.
+        kind: of the entries.
+    """
     return [
         Entry(
             model.name if len(methods) == 1 else f"{model.name} [{method}]",
             kind,
-            partial(features_of, model, items, cache=cache, batch_size=batch_size),
+            partial(features_of, model, items, cache=cache, settings=settings),
             training_sources(model.spec, declared=model.encoder.training_sources),
-            {"model": model.spec, "method": method, "weights": model.encoder.fingerprint},
+            {
+                "model": model.spec,
+                "method": method,
+                "weights": model.encoder.fingerprint,
+                "options": dict(options or {}),
+            },
         )
         for method in methods
-        for model in (load_model(spec, method=method, seed=seed) for spec in specs)
+        for model in (load_model(spec, method=method, seed=seed, options=options) for spec in specs)
     ]
 
 
@@ -114,7 +132,8 @@ def baseline_entries(
     random_nets: int,
     methods: Sequence[str],
     cache: Path,
-    batch_size: int,
+    settings: Settings = DEFAULTS,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Entry]:
     """Random nets of several seeds, and features of pixels."""
     nets = [f"random net {number}=random:{number}" for number in range(seed, seed + random_nets)]
@@ -125,8 +144,8 @@ def baseline_entries(
             pixels.update(pixel_baselines(items, seed=seed))
         return pixels[name]
 
-    options: dict[str, Any] = {"methods": methods[:1], "seed": seed, "cache": cache, "batch_size": batch_size}
-    return model_entries(nets, items, kind="baseline", **options) + [
+    shared: dict[str, Any] = {"methods": methods[:1], "seed": seed, "cache": cache, "settings": settings}
+    return model_entries(nets, items, kind="baseline", options=options, **shared) + [
         Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED) for name in BASELINES
     ]
 

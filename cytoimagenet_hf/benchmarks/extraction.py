@@ -1,8 +1,9 @@
 """Features of a benchmark's images by one model, kept in a cache whose name says what they depend on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cytoimagenet_hf.encoders import OWN_KINDS, Encoder, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
@@ -11,6 +12,11 @@ from cytoimagenet_hf.features.columns import short_name
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image
+
+DEFAULTS = Settings()
+"""Of an extraction, where a caller has no wishes."""
+
+_OF_REPOSITORIES = ("revision", "trust_remote_code")
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,9 @@ class Model:
     encoder: Encoder
 
 
-def load_model(spec: str, *, method: str | None = None, seed: int = 0) -> Model:
+def load_model(
+    spec: str, *, method: str | None = None, seed: int = 0, options: Mapping[str, Any] | None = None
+) -> Model:
     """Load what a caller can name.
 
     Args:
@@ -36,17 +44,23 @@ def load_model(spec: str, *, method: str | None = None, seed: int = 0) -> Model:
             network), or `random` for `random:SEED`; `NAME=…` before any of these names it in tables.
         method: one of `models.METHODS`; networks that have their own way with channels keep it.
         seed: of `random`.
+        options: further options of `encoders.load_encoder`, such as `full_scale`, `normalize` or `pooling`; untrained
+            networks take those that change pixels or layers, since they have no repository.
 
     Raises:
         InputError: nothing loads under that name.
     """
     name, _, target = spec.rpartition("=")
     place = f"random:{seed}" if target == "random" else target
-    encoder = load_encoder(place, method=method if kind_of(place) in OWN_KINDS else None)
+    given = dict(options or {})
+    if place.startswith("random:"):
+        given = {key: value for key, value in given.items() if key not in _OF_REPOSITORIES}
+    kind = kind_of(place, revision=given.get("revision"))
+    encoder = load_encoder(place, method=method if kind in OWN_KINDS else None, **given)
     return Model(name or _short(target), target, encoder)
 
 
-def features_of(model: Model, images: Sequence[Image], *, cache: Path, batch_size: int = 64) -> FeatureTable:
+def features_of(model: Model, images: Sequence[Image], *, cache: Path, settings: Settings = DEFAULTS) -> FeatureTable:
     """Features of all images, from the cache where they are.
 
     Labels and groups are no part of them: another recipe scores the same features.
@@ -58,7 +72,7 @@ def features_of(model: Model, images: Sequence[Image], *, cache: Path, batch_siz
         replace(image, metadata={key: image.metadata[key] for key in ("plate",) if key in image.metadata})
         for image in images
     ]
-    table, refused = cached_features(model.encoder, plain, cache=cache, settings=Settings(batch_size=batch_size))
+    table, refused = cached_features(model.encoder, plain, cache=cache, settings=settings)
     if refused:
         raise InputError(
             f"{len(refused)} of {len(images)} images cannot be used; image {refused[0].id!r}: {refused[0].reason}"

@@ -30,7 +30,7 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
     scored = record.by_entry()
     for (entry, name), score in scored.items():
-        if score.kind in ("model", "fusion"):
+        if score.kind in ("model", "fusion") and score.classes:
             figures[f"confusion {name} {entry}"] = confusion(score)
     for pair in record.comparisons:
         gain = class_gain(scored[pair.first, pair.set], scored[pair.second, pair.set])
@@ -64,8 +64,8 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
                 continue
             low, high = score.interval
             axes.plot([100 * low, 100 * high], [row, row], color=COLOURS[score.kind], linewidth=1.5)
-            axes.plot(100 * score.accuracy, row, "o", color=COLOURS[score.kind], markersize=5)
-        best = [score.accuracy for (_, where), score in scores.items() if where == name and score.kind == "baseline"]
+            axes.plot(100 * score.value, row, "o", color=COLOURS[score.kind], markersize=5)
+        best = [score.value for (_, where), score in scores.items() if where == name and score.kind == "baseline"]
         if best:
             axes.axvline(100 * max(best), color=COLOURS["baseline"], linewidth=0.8, linestyle="--")
         axes.set_xlim(0, 100)

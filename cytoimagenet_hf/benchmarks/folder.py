@@ -1,7 +1,7 @@
 """Any labelled images as a benchmark: a folder per class, or a HuggingFace dataset on disk, with groups if known.
 
-Neighbours of an image are all others; with a group column (plate, donor, protein) all those of other groups, so that
-what two images of one group share cannot be taken for the class.
+Neighbours of an image are those of other groups (plate, field, donor) where groups are known, so that what two images
+of one group share cannot be taken for the class; else all others.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.images.stores.dataset import load as load_rows
-from cytoimagenet_hf.tabular import read_table
 
-from .base import Benchmark, Score, class_folders, ids_of, labelled, labels_of, paired_files
-from .protocols import NEIGHBOURS, predict_leave_group_out, predict_leave_one_out
+from .base import Benchmark, Rows, Score, class_folders, labelled, paired_files
+from .groups import first_known, with_groups
+from .held_out import held_out_rows, score_held_out
+from .protocols import NEIGHBOURS
 from .recipes import BenchmarkRecipe
 
 WHERE = (
@@ -44,7 +43,7 @@ def load(
         recipe: not used: both recipes read alike.
         images: not used: the labels are where the images are.
         channels: suffixes of the channel files of one image, in stain order; empty: one file is one image.
-        group: column of metadata.csv, or of the dataset, that names the group.
+        group: column of metadata.csv, or of the dataset, that names the group; by default the first known one.
 
     Raises:
         InputError: no class folders, an empty one, no such column, images without a group.
@@ -53,16 +52,12 @@ def load(
         raise InputError(f"{root} is no folder: {WHERE}")
     if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
         return _dataset_items(root, group)
-    groups = _groups(root, group) if group else None
-    items = []
-    for folder in class_folders(root, where=WHERE):
-        for name, files in _images(folder, channels).items():
-            key = f"{folder.name}/{name}"
-            if groups is not None and key not in groups:
-                raise InputError(f"{root / 'metadata.csv'} has no row for {key!r}: every image needs its {group}")
-            facts = {} if groups is None else {"group": groups[key]}
-            items.append(labelled(key, files, folder.name, channels=channels, facts=facts))
-    return items
+    items = [
+        labelled(f"{folder.name}/{name}", files, folder.name, channels=channels)
+        for folder in class_folders(root, where=WHERE)
+        for name, files in _images(folder, channels).items()
+    ]
+    return with_groups(items, root, column=group, where=WHERE)
 
 
 def score(
@@ -74,26 +69,13 @@ def score(
     k: int = NEIGHBOURS,
     name: str = "folder",
 ) -> list[Score]:
-    """k-NN accuracy, leaving out one image or, where groups are known, one group."""
-    ids, labels = ids_of(items), labels_of(items)
-    values = features.rows(ids).values
-    groups = np.array([item.metadata.get("group") for item in items], dtype=object)
-    grouped = all(group is not None for group in groups)
-    if grouped:
-        predictions = predict_leave_group_out(values, labels, groups, recipe=recipe, k=k)
-    else:
-        predictions = predict_leave_one_out(values, labels, ids, recipe=recipe, seed=seed, k=k)
-    return [
-        Score(
-            name,
-            ids,
-            labels,
-            predictions,
-            clusters=groups if grouped else None,
-            cluster_name="group" if grouped else None,
-            details={"classes": len(set(labels)), "k": k},
-        )
-    ]
+    """k-NN accuracy, leaving out one group where groups are known, else one image."""
+    return [score_held_out(features, items, recipe, seed, k=k, name=name)]
+
+
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str = "folder") -> Rows:
+    """The same for other measures than neighbours."""
+    return {name: held_out_rows(features, items)}
 
 
 FOLDER = Benchmark(
@@ -101,9 +83,10 @@ FOLDER = Benchmark(
     title="folder per class",
     channels=(),
     where=WHERE,
-    protocol="11-NN, Euclidean, leave-one-out (leave-one-group-out with a group column)",
+    protocol="11-NN, Euclidean, leave-one-group-out where groups are known, else leave-one-out",
     load=load,
     score=score,
+    rows=rows,
 )
 
 
@@ -118,6 +101,7 @@ def configured(
         channels=tuple(channels),
         load=partial(load, channels=tuple(channels), group=group),
         score=partial(score, k=k, name=name),
+        rows=partial(rows, name=name),
     )
 
 
@@ -135,21 +119,11 @@ def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]
     return found
 
 
-def _groups(root: Path, group: str) -> dict[str, str]:
-    file = root / "metadata.csv"
-    if not file.is_file():
-        raise InputError(f"{file} is missing, but --group {group} was asked for: {WHERE}")
-    table = read_table(file, required=("file_name", group))
-    empty = table[table[group].isna() | table["file_name"].duplicated()]
-    if len(empty):
-        raise InputError(f"{file}: {empty['file_name'].iloc[0]!r} has no {group}, or occurs twice")
-    return dict(zip(table["file_name"], table[group], strict=True))
-
-
 def _dataset_items(root: Path, group: str | None) -> list[Image]:
     splits = load_rows(str(root))
     items: list[Image] = []
     for split, rows in splits.items():
+        group = group or first_known(rows.column_names)
         lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in rows.column_names]
         if lacking:
             raise InputError(f"{root} lacks the columns {lacking}; it has {rows.column_names}")
@@ -159,7 +133,7 @@ def _dataset_items(root: Path, group: str | None) -> list[Image]:
         for row in range(len(rows)):
             facts = {"label": str(names[labels[row]] if names else labels[row])}
             if groups is not None:
-                facts["group"] = str(groups[row])
+                facts |= {"group": str(groups[row]), "group_name": str(group)}
             plane = PlaneRef(root, kind="dataset", place=(split, "image", row))
             name = f"row-{len(items)}" if ids is None else str(ids[row])
             items.append(Image(name, ("0",), ((plane,),), facts))

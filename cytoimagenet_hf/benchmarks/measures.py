@@ -5,6 +5,7 @@ group (plate, compound, field), no measure lets a query learn from its own group
 """
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -142,16 +143,47 @@ def probe(values: Array, labels: Array, groups: Array, *, seed: int, folds: int 
     for train, test in outer.split(values, labels, groups):
         if len(set(labels[train])) < 2:
             raise InputError("classes coincide with groups: without a group its class is unknown, so no probe is fair")
-        inner = GroupKFold(min(3, len(np.unique(groups[train]))))
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-        search = GridSearchCV(model, {"logisticregression__C": _STRENGTHS}, cv=inner, error_score=0.0)
-        search.fit(values[train], labels[train].astype(str), groups=groups[train])
-        predictions[test] = search.predict(values[test])
+        predictions[test] = probe_transfer(values[train], labels[train], groups[train], values[test], seed=seed)
     return predictions
 
 
+def probe_transfer(train: Array, labels: Array, groups: Array, test: Array, *, seed: int) -> Array:
+    """Predictions (n,) of a logistic regression fitted on a training set.
+
+    The strength of the penalty is chosen by inner folds over the training groups.
+
+    Args:
+        train: (m, d).
+        labels: (m,).
+        groups: (m,) of the training rows.
+        test: (n, d).
+        seed: of the inner folds.
+
+    Raises:
+        InputError: fewer than two groups.
+    """
+    count = len(np.unique(groups))
+    if count < 2:
+        raise InputError(f"{count} training groups: two are needed to choose the penalty by")
+    inner = StratifiedGroupKFold(min(3, count), shuffle=True, random_state=seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    search = GridSearchCV(model, {"logisticregression__C": _STRENGTHS}, cv=inner, error_score=0.0)
+    with warnings.catch_warnings():
+        # A class with fewer groups than folds, and an inner fold that lacks one, are what small screens have.
+        warnings.simplefilter("ignore")
+        search.fit(train, labels.astype(str), groups=groups)
+    return np.asarray(search.predict(test), dtype=object)
+
+
 def few_shot(
-    values: Array, labels: Array, groups: Array, *, shots: Sequence[int] = SHOTS, seeds: int = 20, seed: int
+    values: Array,
+    labels: Array,
+    groups: Array,
+    *,
+    shots: Sequence[int] = SHOTS,
+    seeds: int = 20,
+    seed: int,
+    train: npt.NDArray[np.bool_] | None = None,
 ) -> dict[int, Array]:
     """How often each item is named right from a few examples of each class in other groups.
 
@@ -165,23 +197,20 @@ def few_shot(
         shots: examples per class.
         seeds: draws.
         seed: of the draws and folds.
+        train: (n,) true for the rows that examples come from, all others being queries; None: folds of groups.
 
     Returns:
-        shots → (n,) share of draws in which each item is right.
+        shots → (n,) share of draws in which each item is right; 0 for rows of `train`.
 
     Raises:
         InputError: fewer than two groups, or a class with too few examples outside a fold.
     """
-    count = len(np.unique(groups))
-    if count < 2:
-        raise InputError("only one group: examples must come from other groups than the query")
     names, codes = np.unique(labels.astype(str), return_inverse=True)
     right = {n: np.zeros(len(labels)) for n in shots}
-    outer = list(StratifiedGroupKFold(min(5, count), shuffle=True, random_state=seed).split(values, codes, groups))
-    for fold, (train, test) in enumerate(outer):
-        scaler = StandardScaler().fit(values[train])
-        scaled, queries = scaler.transform(values[train]), scaler.transform(values[test])
-        members = [np.flatnonzero(codes[train] == code) for code in range(len(names))]
+    for fold, (known, test) in enumerate(_folds_of_groups(codes, groups, seed, train)):
+        scaler = StandardScaler().fit(values[known])
+        scaled, queries = scaler.transform(values[known]), scaler.transform(values[test])
+        members = [np.flatnonzero(codes[known] == code) for code in range(len(names))]
         short = [name for name, own in zip(names, members, strict=True) if len(own) < max(shots)]
         if short:
             raise InputError(
@@ -194,6 +223,49 @@ def few_shot(
                 means = np.stack([scaled[own[:n]].mean(axis=0) for own in order])  # (K, D)
                 right[n][test] += np.argmax(_unit(queries) @ _unit(means).T, axis=1) == codes[test]
     return {n: total / seeds for n, total in right.items()}
+
+
+def possible_shots(
+    labels: Array,
+    groups: Array,
+    *,
+    seed: int,
+    shots: Sequence[int] = SHOTS,
+    train: npt.NDArray[np.bool_] | None = None,
+) -> list[int]:
+    """Those numbers of examples that every class has outside every fold of groups.
+
+    Args:
+        labels: (n,).
+        groups: (n,).
+        seed: of the folds, as for `few_shot`.
+        shots: what is asked for.
+        train: as for `few_shot`.
+
+    Raises:
+        InputError: a class lies in one fold, so that not even one example is outside.
+    """
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    counts = np.array(
+        [np.bincount(codes[known], minlength=len(names)) for known, _ in _folds_of_groups(codes, groups, seed, train)]
+    )  # (F, K)
+    found = [n for n in shots if n <= counts.min()]
+    if not found:
+        scarce = names[counts.min(axis=0).argmin()]
+        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
+    return found
+
+
+def _folds_of_groups(
+    codes: Array, groups: Array, seed: int, train: npt.NDArray[np.bool_] | None
+) -> list[tuple[Array, Array]]:
+    if train is not None:
+        return [(np.flatnonzero(train), np.flatnonzero(~train))]
+    count = len(np.unique(groups))
+    if count < 2:
+        raise InputError("only one group: examples must come from other groups than the query")
+    outer = StratifiedGroupKFold(min(5, count), shuffle=True, random_state=seed)
+    return list(outer.split(np.zeros((len(codes), 1)), codes, groups))
 
 
 def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, level: float = 0.05) -> float:

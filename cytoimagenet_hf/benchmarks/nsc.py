@@ -18,6 +18,19 @@ from cytoimagenet_hf.knn import Metric, kneighbors, vote
 
 Names = Sequence[str] | npt.NDArray[Any]
 
+BATCH_RULES = {
+    "week overlap": ("week", "overlap"),
+    "other week set": ("week", "set"),
+    "disjoint weeks": ("week", "shared"),
+    "disjoint plates": ("plate", "shared"),
+    "other plate set": ("plate", "set"),
+}
+"""Rule of NSCB → (what the batch is, when two treatments share it).
+
+`overlap`: their rows' shares per batch overlap by at least half; `set`: they are in the same set of batches; `shared`:
+any batch has both. Papers differ: of BBBC021's 103 treatments 92, 92, 91, 97 and 98 can be right.
+"""
+
 
 @dataclass(frozen=True)
 class NscResult:
@@ -53,6 +66,7 @@ def nsc_accuracy(
     batches: Names | None = None,
     metric: Metric = "cosine",
     k: int = 1,
+    same_batch: str = "overlap",
 ) -> NscResult:
     """Not-same-compound accuracy of the mean profiles of treatments.
 
@@ -61,11 +75,12 @@ def nsc_accuracy(
         treatments: (n_rows,) the treatment (compound at a concentration) of each row.
         compounds: (n_rows,) its compound.
         moas: (n_rows,) its mechanism of action.
-        batches: (n_rows,) its batch (week), for NSCB. Two treatments share their batch when the distributions of their
-            rows over batches overlap by at least half, so that a control compound present in every batch remains a
-            neighbour for all.
+        batches: (n_rows,) its batch (week or plate), for NSCB.
         metric: distance between profiles.
         k: neighbours that vote (`knn.vote`); the protocol has 1.
+        same_batch: when two treatments share their batch. "overlap": when the distributions of their rows over batches
+            overlap by at least half, so that a control compound present in every batch remains a neighbour for all;
+            "set" and "shared": see `BATCH_RULES`.
 
     Raises:
         InputError: columns of different length, a treatment with two mechanisms or compounds, missing names,
@@ -99,7 +114,7 @@ def nsc_accuracy(
 
     nscb, possible_nscb = None, np.ones(len(names), bool)
     if batches is not None:
-        allowed = other & ~_same_batch(rows["batch"].to_numpy(), codes)
+        allowed = other & ~_same_batch(rows["batch"].to_numpy(), codes, same_batch)
         predictions[["nearest_nscb", "predicted_nscb"]] = _predict(
             profiles, names, moa, allowed=allowed, metric=metric, k=k
         )
@@ -174,9 +189,16 @@ def _predict(
     return found
 
 
-def _same_batch(batches: npt.NDArray[Any], codes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _same_batch(batches: npt.NDArray[Any], codes: npt.NDArray[Any], rule: str) -> npt.NDArray[np.bool_]:
     _, batch_codes = np.unique(batches, return_inverse=True)
     counts = np.zeros((codes.max() + 1, batch_codes.max() + 1))
     np.add.at(counts, (codes, batch_codes), 1)
-    shares = counts / counts.sum(1, keepdims=True)
-    return np.minimum(shares[:, None, :], shares[None, :, :]).sum(-1) >= 0.5
+    if rule == "overlap":
+        shares = counts / counts.sum(1, keepdims=True)
+        return np.minimum(shares[:, None, :], shares[None, :, :]).sum(-1) >= 0.5
+    present = counts > 0
+    if rule == "set":
+        return np.asarray((present[:, None, :] == present[None, :, :]).all(-1))
+    if rule == "shared":
+        return np.asarray((present[:, None, :] & present[None, :, :]).any(-1))
+    raise InputError(f"same_batch {rule!r}: use overlap, set or shared")

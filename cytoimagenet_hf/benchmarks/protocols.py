@@ -82,6 +82,57 @@ def predict_leave_group_out(
     return predictions
 
 
+def predict_held_out(
+    values: Array,
+    labels: Array,
+    ids: Array,
+    groups: Array | None,
+    *,
+    recipe: BenchmarkRecipe,
+    seed: int,
+    k: int = NEIGHBOURS,
+    group_name: str | None = None,
+) -> tuple[Array, str]:
+    """Labels (n,) by k neighbours of other groups or, without groups or by request, among all other rows.
+
+    Args:
+        values: (n, d).
+        labels: (n,).
+        ids: (n,).
+        groups: (n,) plate, field, donor; None where nobody knows.
+        recipe: `held_out` says what is left out.
+        seed: of the folds of the scaler.
+        k: neighbours that vote.
+        group_name: what the groups are.
+
+    Returns:
+        The predictions, and the protocol in words for tables.
+
+    Raises:
+        InputError: groups are asked for and not known, there is one group only, or every class has its own group.
+    """
+    if groups is None and recipe.held_out == "group":
+        raise InputError(
+            "no groups are known, so no group can be left out: name a column of metadata.csv with --group, or ask for "
+            "--protocol leave-one-out"
+        )
+    if groups is None or recipe.held_out == "item":
+        known = (
+            "no groups known" if groups is None else f"{len(set(groups))} groups by {group_name or 'group'} ignored"
+        )
+        predictions = predict_leave_one_out(values, labels, ids, recipe=recipe, seed=seed, k=k)
+        return predictions, f"one of {len(labels)} images left out, {known}"
+    inside = {label: set(groups[labels == label]) for label in sorted(set(labels))}
+    if all(len(own) == 1 for own in inside.values()):
+        raise InputError(
+            f"each of the {len(inside)} classes lies in a single {group_name or 'group'}: no image has its class "
+            "outside its group, so the group cannot be told from the class; group otherwise, or ask for --protocol "
+            "leave-one-out"
+        )
+    predictions = predict_leave_group_out(values, labels, groups, recipe=recipe, k=k)
+    return predictions, f"one of {len(set(groups))} groups by {group_name or 'group'} left out"
+
+
 def _leave_out(values: Array, queries: Array, labels: Array, *, recipe: BenchmarkRecipe, k: int) -> Array:
     if recipe.leave_out == "id":
         distances, indices = kneighbors(values, values[queries], k, exclude=queries)

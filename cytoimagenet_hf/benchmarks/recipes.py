@@ -21,8 +21,15 @@ class BenchmarkRecipe:
             later folders take the label of the next one and the last two vanish. "own": each folder's own.
         fusion_join: E2. "position": rows of the second model come in another order within each class, as with the
             original's lists made from sets; that joins features of two cells and leaks the label. "id": by id.
-        nsc_scaler: E3, BBBC021. "all": mean and sd of all scored images; "controls": of the DMSO images of each plate;
-            "controls-shrunk": the same, but steady when a plate has few (`standardise_by_shrunk_controls`); "none".
+        nsc_scaler: E3, BBBC021. "all": mean and sd of all treated images, as the original did; "all-with-controls": of
+            all images, DMSO among them; "controls": of the DMSO images of each plate; "controls-shrunk": the same, but
+            steady when a plate has few (`standardise_by_shrunk_controls`); "none".
+        nscb_rule: BBBC021. Which treatments NSCB takes for the same batch: see `nsc.BATCH_RULES`.
+        postprocess: what is done to the features of a screen before they are scored, in place of `nsc_scaler`; see
+            `postprocess.STEPS`. "none": nothing, the scaler alone.
+        held_out: CYCLoPs and folders. "item": neighbours are all other images, as in the original; "known-group":
+            those of other groups (plates, fields, donors) where groups are known, else all others; "group": those of
+            other groups, and no result without groups.
         transfer_scaler: COOS-7. "train": of the training set; "none".
         leave_one_out_scaler: E3, CYCLoPs and folders. "all": of the scored set; "other": of the folds (of five) that
             the query is not in; "none".
@@ -32,34 +39,52 @@ class BenchmarkRecipe:
     name: str
     folder_labels: Literal["own", "shifted"]
     fusion_join: Literal["id", "position"]
-    nsc_scaler: Literal["none", "all", "controls", "controls-shrunk"]
+    nsc_scaler: Literal["none", "all", "all-with-controls", "controls", "controls-shrunk"]
     transfer_scaler: Literal["none", "train"]
     leave_one_out_scaler: Literal["none", "all", "other"]
     leave_out: Literal["id", "first"]
+    held_out: Literal["known-group", "group", "item"]
+    nscb_rule: Literal["week overlap", "other week set", "disjoint weeks", "disjoint plates", "other plate set"] = (
+        "week overlap"
+    )
+    postprocess: Literal["none", "controls", "sphere", "tvn", "pca"] = "none"
 
     def __post_init__(self) -> None:
         settle(self, name="benchmark recipe")
 
 
 RECIPES = {
-    "published": BenchmarkRecipe("published", "shifted", "position", "all", "train", "all", "first"),
-    "corrected": BenchmarkRecipe("corrected", "own", "id", "controls-shrunk", "train", "other", "id"),
+    "published": BenchmarkRecipe("published", "shifted", "position", "all", "train", "all", "first", "item"),
+    "corrected": BenchmarkRecipe("corrected", "own", "id", "controls-shrunk", "train", "other", "id", "known-group"),
 }
 
 _SCALERS: dict[str, dict[str, Any]] = {
     "none": {"nsc_scaler": "none", "transfer_scaler": "none", "leave_one_out_scaler": "none"},
     "all": {"nsc_scaler": "all", "leave_one_out_scaler": "all"},
+    "all-with-controls": {"nsc_scaler": "all-with-controls"},
     "controls": {"nsc_scaler": "controls"},
     "controls-shrunk": {"nsc_scaler": "controls-shrunk"},
     "other": {"leave_one_out_scaler": "other"},
 }
 
 
-def load_recipe(name: str, *, scaler: str | None = None) -> BenchmarkRecipe:
-    """A recipe by name, with the scaler of the protocols that know it replaced on request.
+PROTOCOLS = {"leave-one-out": "item", "leave-group-out": "group"}
+"""What a caller can ask for by name → `BenchmarkRecipe.held_out`."""
+
+
+def load_recipe(
+    name: str, *, scaler: str | None = None, protocol: str | None = None, nscb: str | None = None
+) -> BenchmarkRecipe:
+    """A recipe by name, with some of its choices replaced on request.
+
+    Args:
+        name: `published` or `corrected`.
+        scaler: for the protocols that know it: none, all, all-with-controls, controls, controls-shrunk or other.
+        protocol: a key of `PROTOCOLS`, for the tasks that leave something out.
+        nscb: a key of `nsc.BATCH_RULES`.
 
     Raises:
-        InputError: unknown recipe or scaler.
+        InputError: unknown recipe, scaler, protocol or rule.
 
     Example:
         >>> load_recipe("corrected", scaler="all").nsc_scaler
@@ -67,8 +92,17 @@ def load_recipe(name: str, *, scaler: str | None = None) -> BenchmarkRecipe:
     """
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}: use one of {sorted(RECIPES)}")
-    if scaler is None:
-        return RECIPES[name]
-    if scaler not in _SCALERS:
-        raise InputError(f"unknown scaler {scaler!r}: use one of {sorted(_SCALERS)}")
-    return replace(RECIPES[name], name=f"{name}, scaler {scaler}", **_SCALERS[scaler])
+    changes: dict[str, Any] = {}
+    said = [name]
+    for what, given, known in (("scaler", scaler, _SCALERS), ("protocol", protocol, PROTOCOLS)):
+        if given is not None and given not in known:
+            raise InputError(f"unknown {what} {given!r}: use one of {sorted(known)}")
+        said += [f"{what} {given}"] if given is not None else []
+    if scaler is not None:
+        changes |= _SCALERS[scaler]
+    if protocol is not None:
+        changes["held_out"] = PROTOCOLS[protocol]
+    if nscb is not None:
+        changes["nscb_rule"] = nscb
+        said.append(f"NSCB by {nscb}")
+    return replace(RECIPES[name], name=", ".join(said), **changes)

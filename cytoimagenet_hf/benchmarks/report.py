@@ -33,7 +33,7 @@ def write_report(results: Results, folder: Path, *, seed: int, figures: bool = T
 
 
 def predictions_table(results: Results) -> pa.Table:
-    """One row per entry, set and item: entry, set, id, reference, prediction, cluster."""
+    """One row per entry, set and item: entry, set, id, reference, prediction (None for shares), outcome, cluster."""
     parts = [
         pa.table(
             {
@@ -41,7 +41,10 @@ def predictions_table(results: Results) -> pa.Table:
                 "set": pa.array([name] * len(score.ids), pa.string()),
                 "id": pa.array(score.ids, pa.string()),
                 "reference": pa.array(score.references, pa.string()),
-                "prediction": pa.array(score.predictions, pa.string()),
+                "prediction": pa.array(
+                    [None] * len(score.ids) if score.predictions is None else score.predictions, pa.string()
+                ),
+                "outcome": pa.array(score.outcomes, pa.float64()),
                 "cluster": pa.array(
                     [None] * len(score.ids) if score.clusters is None else score.clusters, pa.string()
                 ),

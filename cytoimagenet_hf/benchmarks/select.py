@@ -67,6 +67,9 @@ def _folder(root: Path, options: TaskOptions) -> Benchmark:
 
 
 def _with_options(benchmark: Benchmark, options: TaskOptions) -> Benchmark:
-    if benchmark.name != "coos7":
-        return benchmark
-    return replace(benchmark, load=partial(benchmark.load, image_key=options.image_key, label_key=options.label_key))
+    if benchmark.name == "cyclops" and options.group is not None:
+        return replace(benchmark, load=partial(benchmark.load, group=options.group))
+    if benchmark.name == "coos7":
+        keys = {"image_key": options.image_key, "label_key": options.label_key}
+        return replace(benchmark, load=partial(benchmark.load, **keys))
+    return benchmark

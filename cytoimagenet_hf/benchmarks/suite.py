@@ -6,8 +6,8 @@ made it; scores keep their predictions, so that any two entries can be compared 
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cytoimagenet_hf.contamination import overlaps
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable, read_features
 from cytoimagenet_hf.features.reading import SHARDS
+from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
@@ -27,7 +28,9 @@ from cytoimagenet_hf.versions import installed_versions
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
+from .extraction import DEFAULTS
 from .fusion import CONTROLS_NOTE
+from .measured import measured_scores
 from .recipes import RECIPES, BenchmarkRecipe
 
 _SAMPLE = 2000  # items of a scatter plot
@@ -49,8 +52,11 @@ class Suite:
         baselines: also score random nets and features of pixels.
         random_nets: how many random nets the baselines have.
         partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
-        batch_size: images per step of extraction.
+        settings: of the extraction: device, precision, units per step.
+        options: of the networks, as `extract` has them: `full_scale`, `normalize`, `pooling`, `size`, `revision`, ….
         cache: folder of extracted features; None keeps them for this run only.
+        drop_nan: leave out feature columns of tables that hold NaN, instead of refusing the table.
+        measures: of `measured.MEASURES`; `nn` is the task's own protocol.
     """
 
     tasks: tuple[tuple[Benchmark, Path], ...]
@@ -63,8 +69,11 @@ class Suite:
     baselines: bool = False
     random_nets: int = 3
     partner: str | None = None
-    batch_size: int = 64
+    settings: Settings = DEFAULTS
+    options: Mapping[str, Any] = field(default_factory=dict)
     cache: Path | None = None
+    drop_nan: bool = False
+    measures: tuple[str, ...] = ("nn",)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
-    tables = [(path.name.split(".")[0], read_features(path)) for path in suite.features]
+    tables = [(path.name.split(".")[0], read_features(path, drop_nan=suite.drop_nan)) for path in suite.features]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
     described: dict[str, EntryRecord] = {}
@@ -122,7 +131,10 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                     table = entry.build()
                     if entry.kind == "model":
                         samples[entry.name, benchmark.name] = _sample(table, items, suite.seed)
-                    for score in benchmark.score(table, items, suite.recipe, suite.seed):
+                    found = measured_scores(
+                        benchmark, table, items, recipe=suite.recipe, seed=suite.seed, measures=suite.measures
+                    )
+                    for score in found:
                         scores[entry.name, score.name] = score
                         summary = summarise_score(
                             score,
@@ -165,7 +177,8 @@ def _rounds(
     ]
     if suite.models or suite.baselines or by_id:
         items = benchmark.load(root, suite.recipe, images=bool(suite.models or suite.baselines))
-        options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "batch_size": suite.batch_size}
+        options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
+        options["options"] = suite.options
         entries = model_entries(suite.models, items, seed=suite.seed, **options)
         if suite.fuse:
             entries += _fusions(suite, benchmark, items, entries, by_id, options)
@@ -222,7 +235,10 @@ def _config(suite: Suite) -> dict[str, Any]:
         "baselines": suite.baselines,
         "random_nets": suite.random_nets,
         "partner": suite.partner,
-        "batch_size": suite.batch_size,
+        "settings": asdict(suite.settings),
+        "options": dict(suite.options),
+        "drop_nan": suite.drop_nan,
+        "measures": list(suite.measures),
     }
 
 

@@ -46,7 +46,7 @@ def accuracy_table(record: ResultsRecord, entries: Sequence[str], *, title: str,
     scores, sets = record.by_entry(), record.sets
     cells = [[_accuracy(scores.get((entry, name))) for entry in entries] for name in sets]
     values = np.array(
-        [[scores[entry, name].accuracy if (entry, name) in scores else -1 for entry in entries] for name in sets]
+        [[scores[entry, name].value if (entry, name) in scores else -1 for entry in entries] for name in sets]
     )
     best = {(r, c) for r, row in enumerate(values) for c, value in enumerate(row) if value >= 0 and value == row.max()}
     if not entries:
@@ -68,6 +68,7 @@ def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
             continue
         worst = min(score.per_class, key=lambda name: score.per_class[name])
         nscb = score.details.get("nscb")
+        published = score.details.get("published_scaler")
         by_group = f"{_range(score.cluster_interval)} ({score.groups} × {score.cluster})"
         rows.append(
             (
@@ -76,14 +77,20 @@ def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
                 f"{score.n:,}",
                 _range(score.wilson),
                 by_group if score.cluster_interval else "–",
+                score.details.get("protocol", "–"),
                 f"{100 * nscb:.2f} of {score.details['nscb_treatments']}" if nscb is not None else "–",
+                f"{100 * published['nsc']:.2f}" if published else "–",
+                f"{100 * score.details['mixing']['rejected']:.1f} ({score.details['mixing']['of']})"
+                if "mixing" in score.details
+                else "–",
                 f"{100 * np.mean(list(score.per_class.values())):.2f}",
                 f"{worst} {100 * score.per_class[worst]:.1f}",
                 ", ".join(score.details.get("unscorable", ())) or "–",
             )
         )
-    columns = ("set", "features", "n", "Wilson 95 %", "by groups 95 %", "NSCB", "mean of classes")
-    table = Table("Intervals and protocol details, %", (*columns, "worst class", "cannot be right"), tuple(rows))
+    columns = ("set", "features", "n", "Wilson 95 %", "by groups 95 %", "protocol", "NSCB", "published scaler")
+    rest = ("neighbourhoods unmixed", "mean of classes", "worst class", "cannot be right")
+    table = Table("Intervals and protocol details, %", (*columns, *rest), tuple(rows))
     return _without_empty_columns(table)
 
 
@@ -218,7 +225,7 @@ def _set_title(record: ResultsRecord, name: str) -> str:
 def _accuracy(score: ScoreRecord | None) -> str:
     if score is None:
         return "–"
-    text = f"{100 * score.accuracy:.2f} ± {100 * score.wald_half_width:.2f}"
+    text = f"{100 * score.value:.2f} ± {100 * score.wald_half_width:.2f}"
     return f"{text} {score.marks}" if score.marks else text
 
 
@@ -252,7 +259,7 @@ def _random_nets(record: ResultsRecord) -> str:
     lines = []
     for name in record.sets:
         shares = [
-            100 * score.accuracy
+            100 * score.value
             for score in record.scores
             if score.set == name and score.kind == "baseline" and score.entry.startswith("random net")
         ]

@@ -98,8 +98,8 @@ def add_scores(folder: str | Path, results: str | Path, *, entry: str | None = N
     found = [
         {
             "task": score.set,
-            "metric": "kNN accuracy",
-            "value": score.accuracy,
+            "metric": "kNN accuracy" if score.measure == "accuracy" else score.measure,
+            "value": score.value,
             "low": score.interval[0],
             "high": score.interval[1],
             "method": entries[entry].about.get("method", ""),

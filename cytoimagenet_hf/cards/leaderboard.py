@@ -69,9 +69,7 @@ class Leaderboard:
     @property
     def best(self) -> dict[str, float]:
         """Set → highest accuracy."""
-        return {
-            name: max(row.cells[name].score.accuracy for row in self.rows if name in row.cells) for name in self.sets
-        }
+        return {name: max(row.cells[name].score.value for row in self.rows if name in row.cells) for name in self.sets}
 
 
 def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
@@ -94,10 +92,10 @@ def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
                 continue
             kinds.setdefault(score.entry, score.kind)
             before = cells.setdefault(score.entry, {}).get(score.set)
-            if before is not None and (before.score.right, before.score.n) != (score.right, score.n):
+            if before is not None and (before.score.value, before.score.n) != (score.value, score.n):
                 raise InputError(
-                    f"{score.entry!r} on {score.set} is {before.score.accuracy:.4f} in one record and "
-                    f"{score.accuracy:.4f} in another: name one of them otherwise (NAME=model)"
+                    f"{score.entry!r} on {score.set} is {before.score.value:.4f} in one record and "
+                    f"{score.value:.4f} in another: name one of them otherwise (NAME=model)"
                 )
             if before is None or before.gain is None:
                 cells[score.entry][score.set] = Cell(score, gains.get((score.entry, score.set)))
@@ -133,7 +131,7 @@ def to_markdown(board: Leaderboard) -> str:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "–"
-    text = f"{100 * cell.score.accuracy:.1f}{cell.score.marks}"
+    text = f"{100 * cell.score.value:.1f}{cell.score.marks}"
     if cell.gain is None:
         return text
     ends = cell.gain.interval

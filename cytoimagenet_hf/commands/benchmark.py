@@ -5,6 +5,20 @@ from typing import Annotated
 
 import typer
 
+from .options import (
+    Backend,
+    Dtype,
+    FullScale,
+    Normalize,
+    Pooling,
+    Revision,
+    Scaling,
+    Size,
+    TrustRemoteCode,
+    Views,
+    given,
+)
+
 
 def command(
     task: Annotated[
@@ -34,8 +48,29 @@ def command(
     ] = False,
     recipe: Annotated[str, typer.Option(help="published or corrected.")] = "corrected",
     scaler: Annotated[
-        str | None, typer.Option(help="Scale otherwise than the recipe: none, all, controls, controls-shrunk, other.")
+        str | None,
+        typer.Option(
+            help="Scale otherwise than the recipe: none, all (on bbbc021 of the treated images, as published), "
+            "all-with-controls, controls, controls-shrunk, other."
+        ),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="cyclops, folder: leave-group-out or leave-one-out; by default groups are left out where they are "
+            "known."
+        ),
+    ] = None,
+    nscb: Annotated[
+        str | None,
+        typer.Option(help="bbbc021: week overlap, other week set, disjoint weeks, disjoint plates, other plate set."),
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(help="Of nn, map, probe, few-shot and mixing, with commas; nn is each task's own.")
+    ] = "nn",
+    drop_nan: Annotated[
+        bool, typer.Option("--drop-nan", help="Leave out columns of --features that hold NaN or infinite values.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of random nets, folds, bootstrap and shuffles.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder for results.json, predictions, tables and figures.")
@@ -46,11 +81,25 @@ def command(
     channels: Annotated[
         str, typer.Option(help="folder: suffixes of the channel files in stain order, such as gfp,rfp.")
     ] = "",
-    group: Annotated[str | None, typer.Option(help="folder: column that names groups, left out together.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="folder, cyclops: column that names groups, left out together.")
+    ] = None,
     k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
     image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
     label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
+    normalize: Normalize = None,
+    pooling: Pooling = None,
+    views: Views = None,
+    scaling: Scaling = None,
+    size: Size = None,
+    full_scale: FullScale = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    backend: Backend = "torch",
+    device: Annotated[str | None, typer.Option(help="cuda, cpu, …; by default a GPU if there is one.")] = None,
+    dtype: Dtype = None,
     batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.", min=1)] = 64,
+    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0)] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results record as JSON.")] = False,
 ) -> None:
     """Score features by nearest neighbours; intervals, paired tests, controls and contamination marks included.
@@ -68,22 +117,34 @@ def command(
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
+    from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path
     from cytoimagenet_hf.models import METHODS
 
-    suffixes = tuple(part.strip() for part in channels.split(",") if part.strip())
-    options = TaskOptions(suffixes, group, k, image_key, label_key)
+    options = TaskOptions(_listed(channels), group, k, image_key, label_key)
     suite = Suite(
         tasks=find_tasks(task, data or [], options),
         models=tuple(model or ()),
         features=tuple(features or ()),
         methods=tuple(METHODS) if method == "all" else (method,),
-        recipe=load_recipe(recipe, scaler=scaler),
+        recipe=load_recipe(recipe, scaler=scaler, protocol=protocol, nscb=nscb),
         seed=seed,
         fuse=fuse,
         baselines=baselines,
-        batch_size=batch_size,
+        settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
+        options=given(
+            normalize=normalize,
+            pooling=pooling,
+            views=views,
+            scaling=scaling,
+            size=size,
+            full_scale=full_scale,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        ),
         cache=cache,
+        drop_nan=drop_nan,
+        measures=_listed(measures),
     )
     console = Console(stderr=as_json)
 
@@ -110,3 +171,7 @@ def command(
         console.print(to_rich(table))
     if output is not None:
         console.print(f"written to {output}")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,9 +1,23 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from .options import (
+    Backend,
+    Dtype,
+    FullScale,
+    Normalize,
+    Pooling,
+    Revision,
+    Scaling,
+    Size,
+    TrustRemoteCode,
+    Views,
+    given,
+)
 
 
 def command(
@@ -47,39 +61,23 @@ def command(
     cell_border: Annotated[
         str, typer.Option(help="Boxes over the border of an image: mirror it there, or leave the cell out.")
     ] = "mirror",
-    normalize: Annotated[
-        str | None,
-        typer.Option(
-            help="Which pixel values become 0 and 1: percentiles of each image, of its plate, or none (the range of "
-            "the dtype). By default as the model was trained."
-        ),
-    ] = None,
+    normalize: Normalize = None,
     method: Annotated[
         str | None, typer.Option(help="Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.")
     ] = None,
-    pooling: Annotated[str | None, typer.Option(help="What is taken of the network: last, gem or blocks.")] = None,
-    views: Annotated[
-        int | None, typer.Option(help="Average over 8 orientations, at eight times the price; 1: as it lies.")
-    ] = None,
-    scaling: Annotated[
-        str | None, typer.Option(help="ImageNet inputs as Keras scaled them: keras-2.8 or keras-2.9.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Resize to this side, bilinear; by default the native size.", min=1, max=8192)
-    ] = None,
-    full_scale: Annotated[
-        float | None, typer.Option(help="White where nothing is normalised: 4095 for 12-bit data in 16-bit files.")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-hex commit.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
-    ] = False,
+    pooling: Pooling = None,
+    views: Views = None,
+    scaling: Scaling = None,
+    size: Size = None,
+    full_scale: FullScale = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
     storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
-    backend: Annotated[str, typer.Option(help="torch, onnxruntime or openvino (faster on CPUs).")] = "torch",
+    backend: Backend = "torch",
     device: Annotated[
         str | None, typer.Option(help="cuda, cpu, …, or several as cuda:0,cuda:1; by default a GPU if there is one.")
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16; by default bfloat16 on a GPU.")] = None,
+    dtype: Dtype = None,
     dask: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers see the same files.")
     ] = None,
@@ -144,20 +142,19 @@ def command(
         batch_size=batch_size,
         workers=workers,
     )
-    chosen = {
-        "normalize": normalize,
-        "method": method,
-        "pooling": pooling,
-        "views": views,
-        "scaling": scaling,
-        "size": size,
-        "full_scale": full_scale,
-        "revision": revision,
-    }
-    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    chosen = given(
+        normalize=normalize,
+        method=method,
+        pooling=pooling,
+        views=views,
+        scaling=scaling,
+        size=size,
+        full_scale=full_scale,
+        revision=revision,
+    )
     request = {
         "model": stamp_of_model(model, revision),
-        "options": given,
+        "options": chosen,
         "settings": asdict(settings) | {"workers": None},
         "seed": seed,
         "images": stamp_of(found.images),
@@ -169,7 +166,7 @@ def command(
         from cytoimagenet_hf.encoders import load_encoder
         from cytoimagenet_hf.features.folder import extract_to_folder
 
-        load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **given)
+        load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **chosen)
         summary = extract_to_folder(
             load(),
             found.images,

@@ -112,6 +112,19 @@ def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_p
     assert len(items) == 8  # DMSO stays for the scaler; the compound without mechanism does not
 
 
+def test_the_record_says_which_rows_the_scaler_saw_and_shows_the_published_one_beside(root, tmp_path):
+    table = profiles(root, tmp_path, np.random.default_rng(0).normal(size=(14, 3)))
+    rows, shares = {}, {}
+    for scaler in ("all", "all-with-controls", "controls-shrunk"):
+        recipe = load_recipe("corrected", scaler=scaler)
+        items = BBBC021.profile_items(root, recipe, table)
+        (score,) = BBBC021.score(table, items, recipe, 0)
+        rows[scaler] = (score.details["scaler_rows"], score.details["scaler_saw_controls"])
+        shares[scaler] = score.details.get("published_scaler", {}).get("nsc", score.correct.mean())
+    assert rows == {"all": (8, False), "all-with-controls": (12, True), "controls-shrunk": (4, True)}
+    assert len(set(shares.values())) == 1  # beside each stands the same published result
+
+
 def test_profiles_with_unknown_wells_or_columns_are_refused(root, tmp_path):
     table = profiles(root, tmp_path, np.ones((14, 1)))
     with pytest.raises(InputError, match=r"14 profile rows.*'Week1_1', well 'Z99'"):
@@ -132,7 +145,7 @@ def test_simulated_set_scores_perfectly_on_features_of_the_class(simulated, clas
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("scaler", ["none", "all", "controls", "controls-shrunk"])
+@pytest.mark.parametrize("scaler", ["none", "all", "all-with-controls", "controls", "controls-shrunk"])
 def test_the_real_tables_give_103_treatments_of_38_compounds_in_12_mechanisms(real_root, tmp_path, scaler):
     root = real_root / "bbbc021"
     image = pd.read_csv(root / "BBBC021_v1_image.csv.gz")
@@ -150,3 +163,17 @@ def test_the_real_tables_give_103_treatments_of_38_compounds_in_12_mechanisms(re
     assert details["unscorable"] == []
     # Two mechanisms occur in one week only: the 92 treatments on which others report NSCB remain.
     assert details["nscb_treatments"] == 92
+    assert details["nscb_rule"] == "week overlap"
+    assert {rule: found["treatments"] for rule, found in details["nscb_by_rule"].items()} == {
+        "week overlap": 92,
+        "other week set": 92,
+        "disjoint weeks": 91,
+        "disjoint plates": 97,
+        "other plate set": 98,
+    }
+    saw = {"none": 0, "all": len(items), "all-with-controls": len(items)}
+    assert details["scaler"] == scaler
+    assert details["scaler_saw_controls"] == (scaler not in ("none", "all"))
+    if scaler in saw:
+        assert details["scaler_rows"] == saw[scaler]
+    assert ("published_scaler" in details) == (scaler != "all")

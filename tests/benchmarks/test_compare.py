@@ -1,10 +1,19 @@
 """Paired tests of scores: by group where groups are known, with the level they promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks.base import Score
-from cytoimagenet_hf.benchmarks.compare import compare, compare_pairs, compare_with_best, smallest_p
+from cytoimagenet_hf.benchmarks.compare import (
+    compare,
+    compare_pairs,
+    compare_with_best,
+    smallest_p,
+    summarise_score,
+)
+from cytoimagenet_hf.errors import InputError
 
 _SETS = 400
 
@@ -79,3 +88,31 @@ def test_the_interval_of_a_difference_goes_by_group():
     low, high = found.interval
     assert low <= 0.1
     assert high >= 0.9
+
+
+def test_shares_are_compared_item_by_item_or_by_group_and_never_with_predictions():
+    ids = np.array([f"t{number}" for number in range(12)], object)
+    a = Score("set", ids, ids, None, shares=np.full(12, 0.5), measure="replicate mAP")
+    b = Score("set", ids, ids, None, shares=np.full(12, 0.75), measure="replicate mAP")
+    found = compare(a, b, names=("a", "b"), seed=0)
+    assert (found.test, found.difference, found.only_first, found.only_second) == ("item permutation", 0.25, 0, 12)
+    assert found.p < 0.01
+    groups = np.repeat(["x", "y", "z"], 4).astype(object)
+    grouped = [replace(score, clusters=groups, cluster_name="plate") for score in (a, b)]
+    assert compare(*grouped, names=("a", "b"), seed=0).test == "none"
+    with pytest.raises(InputError, match="are no pair"):
+        compare(a, replace(b, measure="probe"), names=("a", "b"), seed=0)
+    with pytest.raises(InputError, match=r"must be numbers in \[0, 1\]"):
+        replace(a, shares=np.full(12, 1.5))
+    with pytest.raises(InputError, match="has no predictions"):
+        _ = a.correct
+
+
+def test_a_record_of_shares_has_no_confusion_and_an_interval_all_the_same():
+    ids = np.array(["t0", "t1", "t2", "t3"], object)
+    score = Score("set", ids, ids, None, shares=np.array([0.2, 0.4, 0.6, 0.8]), measure="replicate mAP")
+    record = summarise_score(score, task="task", entry="net", kind="model", seed=0)
+    assert (record.measure, record.n, record.right, record.wilson) == ("replicate mAP", 4, None, None)
+    assert record.value == pytest.approx(0.5)
+    assert record.classes == record.confusion == ()
+    assert record.interval == pytest.approx((0.5 - 0.2191, 0.5 + 0.2191), abs=1e-3)

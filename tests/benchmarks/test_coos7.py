@@ -67,3 +67,35 @@ def test_one_class_is_no_task(hdf5_root):
     table = make_table([item.id for item in items], np.ones((len(items), 2)))
     with pytest.raises(InputError, match="only one class"):
         COOS7.score(table, items, RECIPE, 0)
+
+
+@pytest.mark.parametrize(
+    ("files", "labels"),
+    [
+        ({"train": "COOS7_v1.0_training.hdf5", "test1": "COOS7_v1.0_testing_1.hdf5"}, np.arange(14)[:, None] % 7),
+        ({"train": "COOS7_v1.1_train.hdf5", "test1": "COOS7_v1.1_test1.hdf5"}, (np.arange(14) % 7).astype(float)),
+        ({"train": "train.h5", "test1": "TEST_1.H5"}, np.array([str(n % 7) for n in range(14)], dtype="S")),
+    ],
+)
+def test_every_spelling_of_files_and_labels_gives_the_same_cells(tmp_path, files, labels):
+    for name in files.values():
+        with h5py.File(tmp_path / name, "w") as file:
+            file["data"] = np.zeros((14, 2, 8, 8), np.uint16)
+            file["labels"] = labels
+    items = COOS7.load(tmp_path, RECIPE)
+    assert [item.metadata["split"] for item in items] == ["train"] * 14 + ["test1"] * 14
+    assert items[2].metadata["label"] == "2 golgi"
+    assert items[13].metadata["label"] == "6 nuclear envelope"
+
+
+def test_words_are_shown_as_they_are_and_two_files_of_one_set_are_refused(tmp_path):
+    for name in ("train.hdf5", "test2.hdf5", "testing_2.hdf5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["data"] = np.zeros((2, 2, 8, 8), np.uint16)
+            file["labels"] = ["ER", "Golgi"]
+    with pytest.raises(InputError, match="all look like test2: keep one"):
+        COOS7.load(tmp_path, RECIPE)
+    (tmp_path / "testing_2.hdf5").unlink()
+    assert [item.metadata["label"] for item in COOS7.load(tmp_path, RECIPE)] == ["ER", "Golgi"] * 2
+    (tmp_path / "latest_results").mkdir()  # holds "test", and is none
+    assert len(COOS7.load(tmp_path, RECIPE)) == 4

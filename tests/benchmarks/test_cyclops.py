@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import h5py
+import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES
@@ -62,3 +64,53 @@ def test_a_folder_between_is_found_and_problems_are_named(tmp_path):
     assert (item.id, item.metadata["label"]) == ("ER/ER_7", "ER")
     with pytest.raises(InputError, match="is no folder"):
         CYCLOPS.load(tmp_path / "absent", RECIPES["corrected"])
+
+
+def _deeploc(path, *, side=4, cells=6, names=("ER", "GHOST", "SPINDLEPOLE"), fields=None):
+    """A file of DeepLoc's form; pixel value = 100 * cell + place, so that planes tell where they came from."""
+    with h5py.File(path, "w") as file:
+        file["data1"] = 100.0 * np.arange(cells)[:, None] + np.arange(2 * side * side)
+        file["Index1"] = np.eye(3, dtype=np.uint8)[np.arange(cells) % 3]
+        file.attrs["Index1_columns"] = np.array(names, dtype="S17")
+        if fields is not None:
+            file["Info1"] = np.stack([np.arange(cells), fields], axis=1).astype(float)
+            file["Info1_columns"] = np.array(["Area", "ImageNumber"], dtype="S12")
+
+
+def test_deeploc_files_give_flat_channel_major_cells_with_their_classes(tmp_path):
+    _deeploc(tmp_path / "Chong_train_set.hdf5")
+    _deeploc(tmp_path / "Chong_test_set.hdf5", fields=[7, 7, 7, 9, 9, 9])
+    items = CYCLOPS.load(tmp_path, RECIPES["corrected"])
+    assert [item.id for item in items[:2]] == ["test/000000", "test/000002"]
+    assert [item.metadata["label"] for item in items[:4]] == ["ER", "SPINDLE", "ER", "SPINDLE"]
+    assert [item.metadata.get("group") for item in items] == ["7", "7", "9", "9", None, None, None, None]
+    protein, cytosol = items[1].read()
+    assert protein.tolist() == (200 + np.arange(16).reshape(4, 4)).tolist()
+    assert cytosol.tolist() == (216 + np.arange(16).reshape(4, 4)).tolist()
+
+
+def test_deeploc_files_with_doubtful_content_are_refused(tmp_path):
+    file = tmp_path / "Chong_train_set.hdf5"
+    _deeploc(file, names=("ER", "GHOST"))
+    with pytest.raises(InputError, match="names 2 classes for 3 columns"):
+        CYCLOPS.load(tmp_path, RECIPES["corrected"])
+    _deeploc(file)
+    with h5py.File(file, "a") as content:
+        content["Index1"][4] = [1, 1, 0]
+    with pytest.raises(InputError, match="1 cells have no class or several, such as row 4"):
+        CYCLOPS.load(tmp_path, RECIPES["corrected"])
+    _deeploc(file)
+    with pytest.raises(InputError, match="no column 'plate' in Info1"):
+        CYCLOPS.load(tmp_path, RECIPES["corrected"], group="plate")
+
+
+@pytest.mark.real
+def test_a_real_deeploc_file_is_read(real_root, tmp_path):
+    (tmp_path / "set.hdf5").symlink_to(real_root / "cyclops_wt2" / "DeepLoc_Schuldiner_test_set_small.hdf5")
+    items = CYCLOPS.load(tmp_path, RECIPES["corrected"])
+    assert len(items) == 36
+    assert {item.metadata["label"] for item in items} <= {
+        *("ER", "Bud", "Bud Neck", "Cell Periphery", "Cytosol", "Mitochondria", "Nuclear Periphery", "Nucleus"),
+        *("Punctate", "Vacuole", "Vacuole Membrane"),
+    }
+    assert [plane.shape for plane in items[0].read()] == [(64, 64), (64, 64)]

@@ -158,3 +158,22 @@ GOOD = {"treatments": ["a", "b"], "compounds": ["a", "b"], "moas": ["x", "x"]}
 def test_bad_input_is_named(features, change, message):
     with pytest.raises(InputError, match=message):
         nsc_accuracy(features, **(GOOD | change))
+
+
+def test_rules_of_the_same_batch_differ_as_papers_do():
+    # a1 is in weeks 1 and 2, b1 in week 1, c1 in weeks 1 and 2 (mostly 2), d1 in week 3.
+    rows = [("a1", 1), ("a1", 2), ("b1", 1), ("c1", 1), ("c1", 2), ("c1", 2), ("c1", 2), ("d1", 3)]
+    columns = {
+        "treatments": [name for name, _ in rows],
+        "compounds": [name[0] for name, _ in rows],
+        "moas": [{"a": "x", "b": "x", "c": "x", "d": "y"}[name[0]] for name, _ in rows],
+        "batches": [str(week) for _, week in rows],
+    }
+    scorable = {}
+    for rule in ("overlap", "set", "shared"):
+        found = nsc_accuracy(np.random.default_rng(0).normal(size=(8, 3)), same_batch=rule, **columns)
+        scorable[rule] = sorted({"a1", "b1", "c1", "d1"} - set(found.unscorable_nscb))
+    # overlap: a-b share half, a-c three quarters, b-c a quarter; set: a and c are equal; shared: all three meet.
+    assert scorable == {"overlap": ["b1", "c1"], "set": ["a1", "b1", "c1"], "shared": []}
+    with pytest.raises(InputError, match="use overlap, set or shared"):
+        nsc_accuracy(np.ones((8, 3)), same_batch="weeks", **columns)

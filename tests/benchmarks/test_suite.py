@@ -77,7 +77,7 @@ def test_comparisons_are_paired_by_id_and_adjusted(suite):
     pair = next(p for p in record.comparisons if (p.first, p.second) == ("good", "poor"))
     by_entry = record.by_entry()
     good, poor = by_entry["good", "cyclops"], by_entry["poor", "cyclops"]
-    assert pair.difference == pytest.approx(poor.accuracy - good.accuracy)
+    assert pair.difference == pytest.approx(poor.value - good.value)
     assert pair.only_second - pair.only_first == poor.right - good.right
     assert pair.p_holm == pair.p  # one set: nothing to adjust for
 
@@ -104,7 +104,7 @@ def test_equal_runs_give_equal_records_and_the_report_holds_them(suite, tmp_path
     predictions = pq.read_table(tmp_path / "report" / "predictions.parquet").to_pandas()
     for score in results.record.scores:
         own = predictions[(predictions["entry"] == score.entry) & (predictions["set"] == score.set)]
-        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score.accuracy)
+        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score.value)
     for name in ("table.md", "table.tex", "table.html"):
         assert "good + poor" in (tmp_path / "report" / name).read_text()
 

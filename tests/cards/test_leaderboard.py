@@ -68,9 +68,7 @@ def test_records_add_up_or_are_refused(record):
     assert make_leaderboard([record, other]).sets == ("cells", "other")
     assert make_leaderboard([record, record]) == make_leaderboard([record])
     with pytest.raises(InputError, match=r"0\.8000 in one record and 0\.7000 in another"):
-        changed = tuple(
-            replace(score, right=70, accuracy=0.7) if score.right == 80 else score for score in record.scores
-        )
+        changed = tuple(replace(score, right=70, value=0.7) if score.right == 80 else score for score in record.scores)
         make_leaderboard([record, replace(record, scores=changed)])
     with pytest.raises(InputError, match="no results"):
         make_leaderboard([])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from . import array, czi, dataset, file, lif, nd2, zarr
+from . import array, czi, dataset, file, lif, nd2, parts, zarr
 
 Place = tuple[int | str, ...]
 """Where a plane lies in its container; what the numbers mean is the store's affair."""
@@ -35,5 +35,7 @@ STORES: dict[str, Store] = {
     "dataset": Store(dataset.read, dataset.stamp),
     "hdf5": Store(array.read_hdf5, array.stamp),
     "npy": Store(array.read_npy, array.stamp),
+    "strip": Store(parts.read_strips, file.stamp),
+    "hdf5-flat": Store(parts.read_flat, file.stamp),
 }
 """Kind of a `PlaneRef` → how it is read."""

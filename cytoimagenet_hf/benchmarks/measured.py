@@ -1,0 +1,190 @@
+"""The measures a caller can ask for, on every task that can answer: neighbours, replicates, probes, few shots, mixing.
+
+`measures.py` computes on arrays; here a benchmark's rows are handed to it, and what comes back are scores with one
+outcome per item, so that intervals, paired tests and tables treat all measures alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.images import Image
+
+from .base import Array, Benchmark, LabelledRows, Score, WellRows
+from .measures import (
+    few_shot,
+    mixing_rejection,
+    possible_shots,
+    probe,
+    probe_transfer,
+    replicate_precision,
+    target_precision,
+)
+from .recipes import BenchmarkRecipe
+
+MEASURES = {
+    "nn": "the task's own protocol, by nearest neighbours",
+    "map": "replicate mAP against the controls of the query's plate, and mAP of mechanisms",
+    "probe": "logistic regression, each group predicted from the others",
+    "few-shot": "1, 5 and 10 examples of each class from other groups",
+    "mixing": "kBET: share of neighbourhoods that do not mix batches, beside the task's own score",
+}
+"""Name → what it is."""
+
+
+def measured_scores(
+    benchmark: Benchmark,
+    features: FeatureTable,
+    items: Sequence[Image],
+    *,
+    recipe: BenchmarkRecipe,
+    seed: int,
+    measures: Sequence[str] = ("nn",),
+) -> list[Score]:
+    """Scores of one table on one task by every measure that was asked for and that the task knows.
+
+    Args:
+        benchmark: the task.
+        features: of the images.
+        items: the images.
+        recipe: of the protocols.
+        seed: of folds, draws and null distributions.
+        measures: keys of `MEASURES`.
+
+    Raises:
+        InputError: an unknown measure, none that the task knows, or what scoring finds wrong.
+    """
+    unknown = [name for name in measures if name not in MEASURES]
+    if unknown or not measures:
+        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
+    scores: list[Score] = []
+    if "nn" in measures or "mixing" in measures:
+        scores += benchmark.score(features, items, recipe, seed)
+    rows = benchmark.rows(features, items, recipe) if benchmark.rows is not None else {}
+    if "mixing" in measures:
+        scores = [replace(score, details={**score.details, **_mixing(rows.get(score.name))}) for score in scores]
+    if "map" in measures and benchmark.wells is not None:
+        scores += _precision(benchmark.name, benchmark.wells(features, items, recipe), seed)
+    for name, own in rows.items():
+        if "probe" in measures:
+            scores.append(_probe(name, own, seed))
+        if "few-shot" in measures:
+            scores += _few_shot(name, own, seed)
+    if not scores:
+        raise InputError(f"{benchmark.name} cannot be measured by {', '.join(measures)}: leave it out, or add nn")
+    return scores
+
+
+def _mixing(rows: LabelledRows | None) -> dict[str, Any]:
+    if rows is None or rows.batches is None or len(set(rows.batches)) < 2:
+        return {}
+    return {"mixing": {"rejected": mixing_rejection(rows.values, rows.batches), "of": rows.batch_name}}
+
+
+def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
+    """Replicate mAP of treatments and mAP of mechanisms among compounds."""
+    found = replicate_precision(
+        wells.values, treatments=wells.treatments, plates=wells.plates, controls=wells.controls, seed=seed
+    )
+    first = {str(treatment): row for row, treatment in reversed(list(enumerate(wells.treatments)))}
+    rows = [first[treatment] for treatment in found["treatment"]]
+    scores = [
+        Score(
+            f"{name} · replicate mAP",
+            ids=found["treatment"].to_numpy(object),
+            references=wells.targets[rows],
+            predictions=None,
+            shares=np.clip(found["mean_average_precision"].to_numpy(float), 0, 1),
+            clusters=wells.compounds[rows],
+            cluster_name="compound",
+            measure="replicate mAP",
+            details={
+                "protocol": "replicates on other plates among the controls of the query's plate",
+                "active": float((found["corrected_p_value"] < 0.05).mean()),
+            },
+        )
+    ]
+    treated = ~wells.controls
+    compounds = np.unique(wells.compounds[treated].astype(str))
+    profiles, targets = [], []
+    for compound in compounds:
+        own = treated & (wells.compounds.astype(str) == compound)
+        profiles.append(np.median(wells.values[own], axis=0))
+        targets.append(wells.targets[own][0])
+    # All compounds, not the active ones alone: which are active depends on the features, and models must be paired.
+    by_target = target_precision(
+        np.array(profiles), compounds=compounds, targets=np.array(targets, dtype=object), seed=seed
+    )
+    names = by_target["target"].to_numpy(object)
+    scores.append(
+        Score(
+            f"{name} · mechanism mAP",
+            ids=names,
+            references=names,
+            predictions=None,
+            shares=np.clip(by_target["mean_average_precision"].to_numpy(float), 0, 1),
+            measure="mechanism mAP",
+            details={
+                "protocol": f"median profiles of all {len(compounds)} compounds, by mechanism",
+                "significant": float((by_target["corrected_p_value"] < 0.05).mean()),
+            },
+        )
+    )
+    return scores
+
+
+def _probe(name: str, rows: LabelledRows, seed: int) -> Score:
+    scored, groups, known = _scored(rows)
+    if rows.train is None:
+        predictions = probe(rows.values, rows.labels, groups, seed=seed)
+        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if known else "folds of single images"
+    else:
+        train = rows.train
+        predictions = probe_transfer(
+            rows.values[train], rows.labels[train], groups[train], rows.values[scored], seed=seed
+        )
+        protocol = f"fitted on {int(train.sum())} training images"
+    return Score(
+        f"{name} · probe",
+        rows.ids[scored],
+        rows.labels[scored],
+        predictions,
+        clusters=groups[scored] if known else None,
+        cluster_name=rows.group_name if known else None,
+        measure="probe accuracy",
+        details={"protocol": protocol},
+    )
+
+
+def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
+    scored, groups, known = _scored(rows)
+    shots = possible_shots(rows.labels, groups, seed=seed, train=rows.train)
+    shares = few_shot(rows.values, rows.labels, groups, shots=shots, seed=seed, train=rows.train)
+    return [
+        Score(
+            f"{name} · {n}-shot",
+            rows.ids[scored],
+            rows.labels[scored],
+            None,
+            shares=own[scored],
+            clusters=groups[scored] if known else None,
+            cluster_name=rows.group_name if known else None,
+            measure=f"{n}-shot accuracy",
+            details={
+                "protocol": f"{n} examples a class from "
+                + ("the training set" if rows.train is not None else "other groups" if known else "other images")
+            },
+        )
+        for n, own in shares.items()
+    ]
+
+
+def _scored(rows: LabelledRows) -> tuple[Array, Array, bool]:
+    """(rows that are scored, a group for every row, whether groups are known): else each row is its own group."""
+    scored = np.ones(len(rows.ids), bool) if rows.train is None else ~rows.train
+    known = rows.groups is not None
+    return scored, (rows.ids if rows.groups is None else rows.groups), known

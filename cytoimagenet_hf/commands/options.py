@@ -1,0 +1,40 @@
+"""Options that several commands share: what can be chosen for a network, written and checked once."""
+
+from typing import Annotated, Any
+
+import typer
+
+Normalize = Annotated[
+    str | None,
+    typer.Option(
+        help="Which pixel values become 0 and 1: percentiles of each image, of its plate, or none (the range of "
+        "the dtype). By default as the model was trained."
+    ),
+]
+Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem or blocks.")]
+Views = Annotated[
+    int | None, typer.Option(help="Average over 8 orientations, at eight times the price; 1: as it lies.")
+]
+Scaling = Annotated[str | None, typer.Option(help="ImageNet inputs as Keras scaled them: keras-2.8 or keras-2.9.")]
+Size = Annotated[
+    int | None, typer.Option(help="Resize to this side, bilinear; by default the native size.", min=1, max=8192)
+]
+FullScale = Annotated[
+    float | None, typer.Option(help="White where nothing is normalised: 4095 for 12-bit data in 16-bit files.")
+]
+Revision = Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-hex commit.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
+]
+Backend = Annotated[str, typer.Option(help="torch, onnxruntime or openvino (faster on CPUs).")]
+Dtype = Annotated[str | None, typer.Option(help="float32 or bfloat16; by default bfloat16 on a GPU.")]
+
+
+def given(**choices: Any) -> dict[str, Any]:
+    """The options that were given: what is None keeps the default of the network.
+
+    Example:
+        >>> given(size=224, pooling=None)
+        {'size': 224}
+    """
+    return {name: value for name, value in choices.items() if value is not None and value is not False}

@@ -1,0 +1,101 @@
+"""What is left out together, where groups are known and how they are found."""
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
+from cytoimagenet_hf.benchmarks.cyclops import CYCLOPS
+from cytoimagenet_hf.benchmarks.folder import configured
+from cytoimagenet_hf.benchmarks.groups import first_known
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import make_table
+
+RECIPE = RECIPES["corrected"]
+
+
+def _cells(root, fields):
+    """Empty yeast cells of two classes, cut from fields as their names say."""
+    for label in ("ER", "GOLGI"):
+        (root / label).mkdir()
+        for field in fields:
+            for cell in (3, 8):
+                for channel in ("gfp", "rfp"):
+                    (root / label / f"{label}_{field}_rfp_{cell}_{channel}.tif").touch()
+    return root
+
+
+def _by_field(items):
+    """A field lies far from the others; inside it the two classes are a little apart."""
+    return make_table(
+        [item.id for item in items],
+        [
+            [100.0 * int(item.id.split("_")[1]), float(item.metadata["label"] == "ER"), 0.1 * (item.id.endswith("3"))]
+            for item in items
+        ],
+    )
+
+
+def test_cells_named_by_field_are_scored_field_by_field_and_cell_by_cell_on_request(tmp_path):
+    items = CYCLOPS.load(_cells(tmp_path, (1, 2, 3)), RECIPE)
+    assert items[0].metadata["group"] == "ER_1"
+    assert items[0].metadata["group_name"] == "field"
+    recipe = load_recipe("corrected", scaler="none")
+    (score,) = CYCLOPS.score(_by_field(items), items, recipe, 0, k=1)
+    assert score.details["protocol"] == "one of 6 groups by field left out"
+    assert score.cluster_name == "field"
+    # The other class of the same field is nearer than the same class of another field: nothing is right.
+    assert not score.correct.any()
+    recipe = load_recipe("corrected", scaler="none", protocol="leave-one-out")
+    (alone,) = CYCLOPS.score(_by_field(items), items, recipe, 0, k=1)
+    assert alone.correct.all()
+    assert alone.details["protocol"] == "one of 12 images left out, 6 groups by field ignored"
+    assert len(set(alone.clusters)) == 6  # intervals and tests still go by field
+
+
+def test_a_table_tells_groups_by_itself_and_none_are_invented(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            (tmp_path / label / f"{number}.png").touch()
+    task = configured(k=1)
+    plain = task.load(tmp_path, RECIPE)
+    assert all("group" not in item.metadata for item in plain)
+    table = make_table([item.id for item in plain], np.arange(8.0)[:, None])
+    (score,) = task.score(table, plain, RECIPE, 0)
+    assert score.details["protocol"] == "one of 8 images left out, no groups known"
+    with pytest.raises(InputError, match="no groups are known"):
+        task.score(table, plain, load_recipe("corrected", protocol="leave-group-out"), 0)
+    rows = [f"{label}/{n}.png,{n},x{n % 2}" for label in ("a", "b") for n in range(4)]
+    (tmp_path / "metadata.csv").write_text("file_name,note,plate\n" + "\n".join(rows))
+    grouped = task.load(tmp_path, RECIPE)
+    assert {item.metadata["group"] for item in grouped} == {"x0", "x1"}
+    (score,) = task.score(table, grouped, RECIPE, 0)
+    assert score.details["protocol"] == "one of 2 groups by plate left out"
+
+
+def test_classes_that_coincide_with_groups_cannot_be_told_from_them(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            (tmp_path / label / f"{number}.png").touch()
+    rows = [f"{label}/{n}.png,plate {label}" for label in ("a", "b") for n in range(4)]
+    (tmp_path / "metadata.csv").write_text("file_name,plate\n" + "\n".join(rows))
+    task = configured(k=1)
+    items = task.load(tmp_path, RECIPE)
+    table = make_table([item.id for item in items], np.arange(8.0)[:, None])
+    with pytest.raises(InputError, match="each of the 2 classes lies in a single plate"):
+        task.score(table, items, RECIPE, 0)
+    (score,) = task.score(table, items, load_recipe("corrected", protocol="leave-one-out"), 0)
+    assert score.correct.mean() > 0.5
+
+
+def test_the_first_known_column_is_taken():
+    assert first_known(["label", "donor", "plate"]) == "plate"
+    assert first_known(["label", "image"]) is None
+
+
+def test_unknown_protocols_are_refused():
+    with pytest.raises(InputError, match="unknown protocol 'loo'"):
+        load_recipe("corrected", protocol="loo")
+    with pytest.raises(InputError, match="nscb_rule"):
+        load_recipe("corrected", nscb="weeks")
