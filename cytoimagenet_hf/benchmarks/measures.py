@@ -139,8 +139,7 @@ def probe(values: Array, labels: Array, groups: Array, *, seed: int, folds: int 
     if count < 3:
         raise InputError(f"{count} groups: a probe needs three, one to predict and two to choose the penalty by")
     predictions = np.empty(len(labels), dtype=object)
-    outer = StratifiedGroupKFold(min(folds, count), shuffle=True, random_state=seed)
-    for train, test in outer.split(values, labels, groups):
+    for train, test in _group_folds(labels, groups, folds=folds, seed=seed):
         if len(set(labels[train])) < 2:
             raise InputError("classes coincide with groups: without a group its class is unknown, so no probe is fair")
         predictions[test] = probe_transfer(values[train], labels[train], groups[train], values[test], seed=seed)
@@ -165,13 +164,12 @@ def probe_transfer(train: Array, labels: Array, groups: Array, test: Array, *, s
     count = len(np.unique(groups))
     if count < 2:
         raise InputError(f"{count} training groups: two are needed to choose the penalty by")
-    inner = StratifiedGroupKFold(min(3, count), shuffle=True, random_state=seed)
+    inner = _group_folds(labels, groups, folds=3, seed=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     search = GridSearchCV(model, {"logisticregression__C": _STRENGTHS}, cv=inner, error_score=0.0)
     with warnings.catch_warnings():
-        # A class with fewer groups than folds, and an inner fold that lacks one, are what small screens have.
-        warnings.simplefilter("ignore")
-        search.fit(train, labels.astype(str), groups=groups)
+        warnings.simplefilter("ignore")  # an inner fold that lacks a class is what small screens have
+        search.fit(train, labels.astype(str))
     return np.asarray(search.predict(test), dtype=object)
 
 
@@ -214,7 +212,7 @@ def few_shot(
         short = [name for name, own in zip(names, members, strict=True) if len(own) < max(shots)]
         if short:
             raise InputError(
-                f"class {short[0]!r} has fewer than {max(shots)} examples outside one fold of groups: ask for fewer"
+                f"class '{short[0]}' has fewer than {max(shots)} examples outside one fold of groups: ask for fewer"
             )
         for draw in range(seeds):
             rng = derive_rng(seed, "few-shot", f"{fold}/{draw}")
@@ -251,7 +249,7 @@ def possible_shots(
     )  # (F, K)
     found = [n for n in shots if n <= counts.min()]
     if not found:
-        scarce = names[counts.min(axis=0).argmin()]
+        scarce = str(names[counts.min(axis=0).argmin()])
         raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
     return found
 
@@ -261,11 +259,20 @@ def _folds_of_groups(
 ) -> list[tuple[Array, Array]]:
     if train is not None:
         return [(np.flatnonzero(train), np.flatnonzero(~train))]
-    count = len(np.unique(groups))
-    if count < 2:
+    if len(np.unique(groups)) < 2:
         raise InputError("only one group: examples must come from other groups than the query")
-    outer = StratifiedGroupKFold(min(5, count), shuffle=True, random_state=seed)
-    return list(outer.split(np.zeros((len(codes), 1)), codes, groups))
+    return _group_folds(codes, groups, folds=5, seed=seed)
+
+
+def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list[tuple[Array, Array]]:
+    """(training rows, test rows) of folds that divide no group; fewer folds where groups or members are few."""
+    _, members = np.unique(labels.astype(str), return_counts=True)
+    count = max(2, min(folds, len(np.unique(groups)), int(members.max())))
+    split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer members than folds is what small screens have
+        found = list(split.split(np.zeros((len(labels), 1)), labels.astype(str), groups.astype(str)))
+    return [(train, test) for train, test in found if len(test) and len(train)]
 
 
 def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, level: float = 0.05) -> float:
@@ -291,7 +298,7 @@ def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, lev
     """
     names, codes = np.unique(batches.astype(str), return_inverse=True)
     if len(names) < 2:
-        raise InputError(f"only one batch ({names[0]!r}): nothing can be mixed")
+        raise InputError(f"only one batch ({str(names[0])!r}): nothing can be mixed")
     k = k or int(np.clip(len(values) / len(names) / 4, 10, len(values) - 1))
     _, neighbours = kneighbors(values, values, k, exclude=np.arange(len(values)))
     counts = np.stack([(codes[neighbours] == code).sum(axis=1) for code in range(len(names))], axis=1)  # (n, B)

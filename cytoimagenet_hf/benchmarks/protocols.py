@@ -70,7 +70,7 @@ def predict_leave_group_out(
     """
     names = np.unique(groups)
     if len(names) < 2:
-        raise InputError(f"only one group ({names[0]!r}): nothing is left to compare with")
+        raise InputError(f"only one group ({str(names[0])!r}): nothing is left to compare with")
     predictions = np.empty_like(labels)
     scaled = standardise(values) if recipe.leave_one_out_scaler == "all" else values
     for name in names:

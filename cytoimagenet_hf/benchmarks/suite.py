@@ -31,6 +31,7 @@ from .entries import Entry, baseline_entries, fusion_entries, model_entries, noi
 from .extraction import DEFAULTS
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
+from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
 
 _SAMPLE = 2000  # items of a scatter plot
@@ -57,6 +58,7 @@ class Suite:
         cache: folder of extracted features; None keeps them for this run only.
         drop_nan: leave out feature columns of tables that hold NaN, instead of refusing the table.
         measures: of `measured.MEASURES`; `nn` is the task's own protocol.
+        postprocess: of `postprocess.STEPS` and `none`, chosen before results are seen; each is a row of its own.
     """
 
     tasks: tuple[tuple[Benchmark, Path], ...]
@@ -74,6 +76,7 @@ class Suite:
     cache: Path | None = None
     drop_nan: bool = False
     measures: tuple[str, ...] = ("nn",)
+    postprocess: tuple[str, ...] = ("none",)
 
 
 @dataclass(frozen=True)
@@ -121,32 +124,65 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
-            for items, entries in _rounds(suite, benchmark, root, tables, suite.cache or Path(scratch)):
+            steps = _steps(suite, benchmark, report)
+            # Items are loaded once for all steps, controls among them where one of the steps starts from them.
+            loading = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
+            for items, entries in _rounds(suite, benchmark, root, tables, suite.cache or Path(scratch), loading):
                 for entry in entries:
-                    if entry.name in seen:
-                        raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
-                    seen.add(entry.name)
-                    report(f"{benchmark.name}: {entry.name}")
-                    described.setdefault(entry.name, EntryRecord(entry.name, entry.kind, entry.about))
                     table = entry.build()
-                    if entry.kind == "model":
-                        samples[entry.name, benchmark.name] = _sample(table, items, suite.seed)
-                    found = measured_scores(
-                        benchmark, table, items, recipe=suite.recipe, seed=suite.seed, measures=suite.measures
-                    )
-                    for score in found:
-                        scores[entry.name, score.name] = score
-                        summary = summarise_score(
-                            score,
-                            task=benchmark.name,
-                            entry=entry.name,
-                            kind=entry.kind,
-                            overlaps=overlaps(benchmark.name, entry.sources),
+                    for step in steps:
+                        name = entry.name if step == "none" else f"{entry.name} [{step}]"
+                        if name in seen:
+                            raise InputError(f"two entries are called {name!r}: name one, as in NAME={entry.name}")
+                        seen.add(name)
+                        report(f"{benchmark.name}: {name}")
+                        about = entry.about | ({} if step == "none" else {"postprocess": step})
+                        described.setdefault(name, EntryRecord(name, entry.kind, about))
+                        made = postprocessed(step, table, items, benchmark)
+                        if entry.kind == "model":
+                            samples[name, benchmark.name] = _sample(made, items, suite.seed)
+                        found = measured_scores(
+                            benchmark,
+                            made,
+                            items,
+                            recipe=replace(suite.recipe, postprocess=step),
                             seed=suite.seed,
+                            measures=suite.measures,
                         )
-                        summaries.append(summary)
+                        for score in found:
+                            scores[name, score.name] = score
+                            summary = summarise_score(
+                                score,
+                                task=benchmark.name,
+                                entry=name,
+                                kind=entry.kind,
+                                overlaps=overlaps(benchmark.name, entry.sources),
+                                seed=suite.seed,
+                            )
+                            summaries.append(summary)
     record = ResultsRecord(_config(suite), installed_versions(_VERSIONED), tuple(described.values()), tuple(summaries))
     return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
+
+
+def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) -> list[Any]:
+    """The post-processing steps of a task: those that start from controls are said and left out where there are none.
+
+    Raises:
+        InputError: an unknown step, one asked for twice, or none that this task can take.
+    """
+    unknown = [step for step in suite.postprocess if step not in ("none", *STEPS)]
+    if unknown or not suite.postprocess or len(set(suite.postprocess)) < len(suite.postprocess):
+        raise InputError(
+            f"post-processing {', '.join(suite.postprocess)}: choose of none, {', '.join(STEPS)}, each once"
+        )
+    if benchmark.is_control is not None:
+        return list(suite.postprocess)
+    if "none" not in suite.postprocess:
+        raise InputError(f"{benchmark.name} has no control wells, which post-processing starts from: add none")
+    left_out = [step for step in suite.postprocess if step != "none"]
+    if left_out:
+        report(f"{benchmark.name} has no control wells: scored without {', '.join(left_out)}")
+    return ["none"]
 
 
 def with_comparisons(
@@ -169,6 +205,7 @@ def _rounds(
     root: Path,
     tables: list[tuple[str, FeatureTable]],
     cache: Path,
+    recipe: BenchmarkRecipe,
 ) -> Iterator[tuple[list[Image], list[Entry]]]:
     """Entries that share their items: first all that describe images, then profiles of wells."""
     profiles = [(name, table) for name, table in tables if benchmark.profile_items and _knows_wells(table)]
@@ -176,7 +213,7 @@ def _rounds(
         table_entry(name, table) for name, table in tables if not (benchmark.profile_items and _knows_wells(table))
     ]
     if suite.models or suite.baselines or by_id:
-        items = benchmark.load(root, suite.recipe, images=bool(suite.models or suite.baselines))
+        items = benchmark.load(root, recipe, images=bool(suite.models or suite.baselines))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
         options["options"] = suite.options
         entries = model_entries(suite.models, items, seed=suite.seed, **options)
@@ -188,7 +225,7 @@ def _rounds(
     # Profiles that are to be fused describe the same wells; else each has its own.
     together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
     for group in together:
-        items = benchmark.profile_items(root, suite.recipe, group[0][1])  # type: ignore[misc]
+        items = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
         entries = [table_entry(name, table) for name, table in group]
         yield items, entries + (_fusions(suite, benchmark, items, [], entries, {}) if len(group) > 1 else [])
 
@@ -239,6 +276,7 @@ def _config(suite: Suite) -> dict[str, Any]:
         "options": dict(suite.options),
         "drop_nan": suite.drop_nan,
         "measures": list(suite.measures),
+        "postprocess": list(suite.postprocess),
     }
 
 

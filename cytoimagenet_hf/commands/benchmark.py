@@ -68,6 +68,12 @@ def command(
     measures: Annotated[
         str, typer.Option(help="Of nn, map, probe, few-shot and mixing, with commas; nn is each task's own.")
     ] = "nn",
+    postprocess: Annotated[
+        str,
+        typer.Option(
+            help="bbbc021 and other screens: of none, controls, sphere, tvn and pca, with commas; each is a row."
+        ),
+    ] = "none",
     drop_nan: Annotated[
         bool, typer.Option("--drop-nan", help="Leave out columns of --features that hold NaN or infinite values.")
     ] = False,
@@ -145,6 +151,7 @@ def command(
         cache=cache,
         drop_nan=drop_nan,
         measures=_listed(measures),
+        postprocess=_listed(postprocess),
     )
     console = Console(stderr=as_json)
 

@@ -1,0 +1,94 @@
+"""Measures on tasks: what they are called, what their items are, which groups they keep apart."""
+
+import numpy as np
+import pytest
+
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, load_recipe
+from cytoimagenet_hf.benchmarks.base import labelled
+from cytoimagenet_hf.benchmarks.bbbc021 import BBBC021
+from cytoimagenet_hf.benchmarks.cyclops import CYCLOPS
+from cytoimagenet_hf.benchmarks.measured import MEASURES, measured_scores
+from cytoimagenet_hf.benchmarks.measures import possible_shots
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import make_table
+
+EVERY = tuple(MEASURES)
+
+
+def _screen(noise):
+    """Three plates; six compounds of two mechanisms on each, beside four DMSO wells of two sites."""
+    rng = np.random.default_rng(1)
+    centres = {"x": np.array([6.0, 0, 0]), "y": np.array([0, 6.0, 0]), "DMSO": np.zeros(3)}
+    items, values = [], []
+    for plate in ("Week1_1", "Week2_2", "Week3_3"):
+        for well in range(10):
+            compound = "abcdef"[well] if well < 6 else "DMSO"
+            moa = "x" if compound in "abc" else "DMSO" if compound == "DMSO" else "y"
+            for site in (1, 2):
+                facts = {"plate": plate, "well": f"B{well:02d}", "batch": plate[:5], "compound": compound}
+                facts["treatment"] = f"{compound} at 1"
+                items.append(labelled(f"{plate}/{well}/{site}", (), moa, facts=facts))
+                values.append(centres[moa] + noise * rng.normal(size=3))
+    return items, make_table([item.id for item in items], np.array(values))
+
+
+def test_every_measure_of_a_screen_finds_what_is_plain():
+    items, table = _screen(noise=0.1)
+    recipe = load_recipe("corrected", scaler="controls")
+    scores = {s.name: s for s in measured_scores(BBBC021, table, items, recipe=recipe, seed=0, measures=EVERY)}
+    assert list(scores) == [
+        *("bbbc021", "bbbc021 · replicate mAP", "bbbc021 · mechanism mAP", "bbbc021 · probe", "bbbc021 · 1-shot")
+    ]
+    assert {name: score.outcomes.mean() for name, score in scores.items()} == dict.fromkeys(scores, 1.0)
+    replicates = scores["bbbc021 · replicate mAP"]
+    assert replicates.ids.tolist() == [f"{compound} at 1" for compound in "abcdef"]
+    assert replicates.references.tolist() == ["x", "x", "x", "y", "y", "y"]
+    assert replicates.clusters.tolist() == list("abcdef")
+    assert scores["bbbc021 · probe"].cluster_name == "compound"
+    assert "mixing" not in scores["bbbc021"].details or scores["bbbc021"].details["mixing"]["of"] == "week"
+
+
+def test_knowing_nothing_scores_near_chance():
+    items, table = _screen(noise=1e6)
+    recipe = load_recipe("corrected", scaler="controls")
+    (score,) = measured_scores(BBBC021, table, items, recipe=recipe, seed=0, measures=("few-shot",))
+    assert 0.2 < score.outcomes.mean() < 0.8
+
+
+def test_replicates_need_the_controls():
+    items, table = _screen(noise=0.1)
+    treated = [item for item in items if item.metadata["compound"] != "DMSO"]
+    with pytest.raises(InputError, match="among DMSO wells"):
+        measured_scores(BBBC021, table, treated, recipe=RECIPES["published"], seed=0, measures=("map",))
+
+
+def test_transfer_sets_are_learnt_from_the_training_cells_alone(simulated, class_features):
+    coos7 = BENCHMARKS["coos7"]
+    items = coos7.load(simulated / "coos7", RECIPES["corrected"])
+    table = class_features("coos7", noise=0.01)
+    found = measured_scores(coos7, table, items, recipe=RECIPES["corrected"], seed=0, measures=("probe", "few-shot"))
+    names = [score.name for score in found]
+    assert names[:3] == ["coos7/test1 · probe", "coos7/test1 · 1-shot", "coos7/test1 · 5-shot"]  # 5 cells a class
+    assert all(score.ids[0].startswith("test") for score in found)
+    assert all(score.outcomes.mean() > 0.99 for score in found)
+
+
+def test_measures_without_groups_fold_single_images(simulated, class_features):
+    items = CYCLOPS.load(simulated / "cyclops", RECIPES["corrected"])
+    recipe = RECIPES["corrected"]
+    (score,) = measured_scores(
+        CYCLOPS, class_features("cyclops", noise=0.01), items, recipe=recipe, seed=0, measures=("few-shot",)
+    )
+    assert (score.name, score.cluster_name) == ("cyclops · 1-shot", None)
+    with pytest.raises(InputError, match="cannot be measured by map"):
+        measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("map",))
+    with pytest.raises(InputError, match="unknown measure mean"):
+        measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("mean",))
+
+
+def test_as_many_shots_as_the_scarcest_class_has_outside_each_fold():
+    labels = np.array(["a"] * 12 + ["b"] * 6)
+    groups = np.array([*"uvwxyz" * 2, *"uvwxyz"])
+    assert possible_shots(labels, groups, seed=0) == [1]  # b: six groups in five folds, four outside the fullest
+    with pytest.raises(InputError, match="class 'b' has no example outside"):
+        possible_shots(np.array(["a", "a", "b", "b"]), np.array(["u", "v", "w", "w"]), seed=0)
