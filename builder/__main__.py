@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cytoimagenet_hf.boundary import DEBUG, run_app
 from cytoimagenet_hf.cli import options
+from cytoimagenet_hf.terminal import Terminal
 
 from .options import (
     AsJson,
@@ -38,7 +38,8 @@ from .options import (
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help=f"Turn raw archives of microscopy datasets into the curated dataset, in one go or stage by stage. {DEBUG}",
+    help="Turn raw archives of microscopy datasets into the curated dataset, in one go or stage by stage.\n\n"
+    f"{DEBUG}\n\nExample: python -m builder build --raw /data/archives --output cytoimagenet",
 )
 app.callback()(options)
 
@@ -312,7 +313,7 @@ def _print(content: Any, shown: Any, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(content, indent=2, sort_keys=True, default=str))
     else:
-        Console().print(shown)
+        Terminal().print(shown)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

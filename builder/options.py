@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.terminal import Terminal
 
 from .stage import StageSummary
 
@@ -69,4 +69,4 @@ def _print_summaries(summaries: Sequence[StageSummary], *, as_json: bool) -> Non
     for summary in summaries:
         reasons = "\n".join(f"{reason} {count:,}" for reason, count in summary.rejected.items()) or "none"
         table.add_row(summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}")
-    Console().print(table)
+    Terminal().print(table)

@@ -23,8 +23,11 @@ from .errors import InputError, one_line
 from .versions import installed_versions
 
 OK, REFUSED, WRONG, FAULT, STOPPED = 0, 1, 2, 70, 130
-DEBUG = "Every command takes --debug, which shows the traceback of an error."
+DEBUG = "Every command takes --debug (the traceback of an error) and --verbose (what the libraries report)."
 """For the help of an application."""
+
+COMMON = ("--debug", "--verbose")
+"""Options of every command, taken out before a command reads its own."""
 
 _ERRNO = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere",
@@ -154,8 +157,10 @@ def run(command: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
     Args:
         command: runs it; an int that it returns is the exit code.
         program: what messages call it.
-        arguments: as typed, for the report of a fault; `--debug` among them also prints the traceback.
+        arguments: as typed, for the report of a fault; `--debug` among them also prints the traceback, without
+            `--verbose` the libraries below keep their reports to themselves.
     """
+    _set_verbosity("--verbose" in arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
@@ -181,6 +186,15 @@ def run(command: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
         return FAULT
 
 
+def _set_verbosity(verbose: bool) -> None:
+    """Load reports, warnings and the bars of libraries: all of them, or errors alone. Read when they are imported."""
+    for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
+        os.environ.setdefault(name, "info" if verbose else "error")
+    if not verbose and not sys.stderr.isatty():  # bars of a log file: a line per step
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
 def run_app(app: Callable[[], Any], *, program: str, arguments: Sequence[str]) -> int:
     """`run` for the Typer application that `app` makes; its usage errors become one line, too."""
     import typer
@@ -188,7 +202,7 @@ def run_app(app: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's, or typer's own copy of it
 
     def command() -> Any:
-        given = [argument for argument in arguments if argument != "--debug"]
+        given = [argument for argument in arguments if argument not in COMMON]
         try:
             return app()(given, prog_name=program, standalone_mode=False)
         except typer.Abort:

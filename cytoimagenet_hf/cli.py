@@ -25,6 +25,14 @@ COMMANDS = {
 """Command name → its line in `--help`; the function is `commands.<name>.command`."""
 
 
+_HELP = f"""Features of microscopy plates by any network, benchmarks of networks, and a dataset to pretrain on.
+
+{DEBUG}
+
+Example: cytoimagenet extract plate/ --list
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:
-    app = typer.Typer(add_completion=False, no_args_is_help=True, help=f"Load, extract from and benchmark. {DEBUG}")
+    app = typer.Typer(add_completion=False, no_args_is_help=True, help=_HELP)
     app.callback()(options)
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")
     for name, line in COMMANDS.items():

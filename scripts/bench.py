@@ -37,7 +37,9 @@ def main() -> int:
     """Run one benchmark; only its module is imported."""
     sys.path.insert(0, str(ROOT))  # builder and tests are run from the checkout, not installed
     app = typer.Typer(
-        add_completion=False, no_args_is_help=True, help=(__doc__ or "").partition("\n")[0] + " " + DEBUG
+        add_completion=False,
+        no_args_is_help=True,
+        help=f"{(__doc__ or '').partition(chr(10))[0]}\n\n{DEBUG}\n\nExample: python scripts/bench.py knn --rows 6000",
     )
     folder = ROOT / "docs" / "benchmarks"
 

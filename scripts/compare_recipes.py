@@ -30,7 +30,10 @@ def main(
     depth: Annotated[float, typer.Option(help="Depth coefficient of the network.")] = 0.5,
     result: Annotated[Path, typer.Option(help="JSON to write.")] = ROOT / "docs" / "benchmarks" / "recipes.json",
 ) -> None:
-    """Train every recipe with every seed and compare."""
+    """Train every recipe with every seed and compare.
+
+    Example: python scripts/compare_recipes.py --dataset demo/cytoimagenet --output runs/recipes
+    """
     shared = {
         "dataset": dataset,
         "image_size": image_size,

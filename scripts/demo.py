@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cytoimagenet_hf.boundary import run_app
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.terminal import Terminal
 
 if TYPE_CHECKING:
     from cytoimagenet_hf.results import ResultsRecord
@@ -41,7 +41,7 @@ NETWORK = {"width_coefficient": 0.35, "depth_coefficient": 0.5}
 RANDOM_NETS = 3  # one untrained network may be lucky
 TRAINING = {"image_size": 64, "batch_size": 64, "epochs": 12, "cache": "ram", "recipe": "modern", "workers": 2}
 
-console = Console()
+console = Terminal()
 
 
 def main(
@@ -52,7 +52,10 @@ def main(
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = TRAINING["epochs"],
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:
-    """Run every step and report."""
+    """Simulate, curate, load, pretrain, extract, benchmark and report, offline, in minutes.
+
+    Example: python scripts/demo.py --output demo
+    """
     sys.path.insert(0, str(ROOT))  # the builder is run from the checkout, not installed
     # Busy processes share the cores: threads that wait by spinning would slow each other down.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a page differs.")] = False,
 ) -> None:
-    """Write every page that differs."""
+    """Write every generated page that differs.
+
+    Example: python scripts/docs.py --check
+    """
     stale = []
     for name, content in pages().items():
         path = ROOT / name

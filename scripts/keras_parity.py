@@ -26,6 +26,10 @@ def main(
     outputs: Annotated[Path, typer.Argument(help="Outputs of Keras, npz.")],
     docs: Annotated[Path, typer.Option(help="Folder of the table and of benchmarks/keras_parity.json.")] = _DOCS,
 ) -> None:
+    """Compare our port of Keras weights with outputs of Keras; exits with 1 above the limit.
+
+    Example: python scripts/keras_parity.py efficientnetb0_weights-notop.h5 keras_outputs.npz
+    """
     model, record = convert_keras(weights), keras_record(weights)
     expected = np.load(outputs)
     rows = []

@@ -15,14 +15,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cytoimagenet_hf.boundary import run
+from cytoimagenet_hf.boundary import COMMON, run
 from cytoimagenet_hf.training.arguments import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    given = [argument for argument in arguments if argument != "--debug"]
+    given = [argument for argument in arguments if argument not in COMMON]
     return run(lambda: _train(given), program="scripts/train.py", arguments=arguments)
 
 

@@ -115,8 +115,6 @@ def command(
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from cytoimagenet_hf.benchmarks.recipes import load_recipe
     from cytoimagenet_hf.benchmarks.repairs import repair_table
     from cytoimagenet_hf.benchmarks.report import write_report
@@ -126,6 +124,7 @@ def command(
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path
     from cytoimagenet_hf.models import METHODS
+    from cytoimagenet_hf.terminal import Terminal
 
     options = TaskOptions(_listed(channels), group, k, image_key, label_key)
     suite = Suite(
@@ -153,7 +152,7 @@ def command(
         measures=_listed(measures),
         postprocess=_listed(postprocess),
     )
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
 
     def report(message: str) -> None:
         console.print(message, style="dim", markup=False)

@@ -29,8 +29,6 @@ def command(
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from cytoimagenet_hf.benchmarks import diversity
     from cytoimagenet_hf.benchmarks.extraction import load_model
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
@@ -39,6 +37,7 @@ def command(
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path, write_json
     from cytoimagenet_hf.images.rows import row_image
+    from cytoimagenet_hf.terminal import Terminal
 
     images = load_cytoimagenet(dataset, split=split)
     require_columns(images, ("image", "label", "image_id"), dataset)
@@ -83,4 +82,4 @@ def command(
     )
     note = f"{len(subset)} of {len(distances)} labels are farther than {threshold} from the others."
     title = f"Mean cosine distances, {loaded.name}"
-    Console().print(to_rich(Table(title, ("category", "labels", "within", "between"), summary, note)))
+    Terminal().print(to_rich(Table(title, ("category", "labels", "within", "between"), summary, note)))

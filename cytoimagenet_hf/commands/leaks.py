@@ -20,12 +20,12 @@ def command(
 
     Example: cytoimagenet leaks cytoimagenet --group plate --split-scheme published
     """
-    from rich.console import Console
     from rich.table import Table
 
     from cytoimagenet_hf.boundary import reading
     from cytoimagenet_hf.data import load_cytoimagenet
     from cytoimagenet_hf.splits import leak_report
+    from cytoimagenet_hf.terminal import Terminal
 
     with reading(dataset, kind="a dataset"):
         report = leak_report(load_cytoimagenet(dataset, split_scheme=split_scheme), group)
@@ -45,6 +45,6 @@ def command(
             examples = "; ".join(" = ".join(ids) for ids in report.examples_copies) or "–"
             table.add_row("exact copies, same label", f"{report.copies_same_label:,}", examples)
             table.add_row("exact copies, other label", f"{report.copies_conflicting_label:,}", "")
-        Console().print(table)
+        Terminal().print(table)
     if check and not report.leak_free:
         raise typer.Exit(1)

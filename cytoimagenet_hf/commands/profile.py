@@ -129,9 +129,9 @@ def command(
 
 
 def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
-    from rich.console import Console
+    from cytoimagenet_hf.terminal import Terminal
 
-    console = Console()
+    console = Terminal()
     console.print(
         f"{told['rows']:,} rows, {told['features']:,} features, {told['plates']} plate{'s' * (told['plates'] > 1)}: "
         f"[bold]{told['name']}[/bold] in {told['output']}",

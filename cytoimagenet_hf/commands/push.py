@@ -28,12 +28,12 @@ def command(
     Example: cytoimagenet push dataset cytoimagenet me/cytoimagenet --tag v1.0 --dry-run
     """
     from huggingface_hub import constants
-    from rich.console import Console
     from rich.table import Table
 
     from cytoimagenet_hf.cards.facts import add_scores, write_model_card
     from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.hub import hub_answers, plan_push, push
+    from cytoimagenet_hf.terminal import Terminal
 
     if results is not None:
         if kind != "model":
@@ -53,6 +53,6 @@ def command(
     table = Table("file", "bytes", "status", title=f"{'Would push' if dry_run else 'Pushed'} to {repo_id}")
     for file in planned:
         table.add_row(file.path, f"{file.size:,}", file.status)
-    Console().print(table)
+    Terminal().print(table)
     sent = sum(file.size for file in planned if file.status in ("new", "changed", "not compared"))
-    Console().print(f"{sent / 1e6:.1f} MB {'to send' if dry_run else 'sent'}")
+    Terminal().print(f"{sent / 1e6:.1f} MB {'to send' if dry_run else 'sent'}")

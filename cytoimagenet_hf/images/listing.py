@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from cytoimagenet_hf.terminal import Terminal
 
 from .find import Found
 
@@ -42,7 +43,7 @@ def summarise(found: Found) -> dict[str, Any]:
 
 def show(found: Found) -> None:
     """Print the summary for people."""
-    console = Console()
+    console = Terminal()
     summary = summarise(found)
     console.print(f"{summary['images']:,} images in {found.source}, read as {found.format}", markup=False)
     plates = Table("plate", "wells", "sites a well, at most", "images")
@@ -59,7 +60,7 @@ def show(found: Found) -> None:
         console.print(f"note: {note}", markup=False)
 
 
-def _reasons(console: Console, title: str, entries: list[tuple[str, str]]) -> None:
+def _reasons(console: Terminal, title: str, entries: list[tuple[str, str]]) -> None:
     for reason, count in Counter(reason for _, reason in entries).most_common(_SHOWN):
         example = next(name for name, own in entries if own == reason)
         console.print(f"{title}: {count:,} x {reason}, such as {example}", markup=False)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.terminal import Terminal
 from cytoimagenet_hf.versions import installed_versions
 
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
@@ -88,7 +88,7 @@ def show(result: Mapping[str, Any], *, title: str) -> None:
     table = Table(*rows[0], title=title)
     for row in rows:
         table.add_row(*map(_cell, row.values()))
-    console = Console()
+    console = Terminal()
     console.print(table)
     for note in result.get("notes", ()):
         console.print(f"- {note}")

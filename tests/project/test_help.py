@@ -1,0 +1,83 @@
+"""Every `--help` ends with an example, and the example is one that the command would take."""
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from builder.__main__ import app as builder_app
+from cytoimagenet_hf.boundary import COMMON
+from cytoimagenet_hf.cli import COMMANDS, _app
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+BUILDER = typer.main.get_command(builder_app).commands
+
+
+def library(name):
+    return typer.main.get_command(_app([name])).commands[name]
+
+
+def example(text):
+    """The words after `Example:`, with every line of that paragraph."""
+    found = re.search(r"Example:(.*?)(?:\n\s*\n|\Z)", text or "", flags=re.DOTALL)
+    assert found, f"no example in: {text}"
+    return shlex.split(found[1].replace("\\\n", " "))
+
+
+def check(words, command):
+    known = {option for parameter in command.params for option in parameter.opts} | set(COMMON)
+    assert {word for word in words if word.startswith("--")} <= known
+    required = {parameter.opts[-1] for parameter in command.params if parameter.required}
+    assert {name for name in required if name.startswith("--")} <= set(words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_of_the_library(name):
+    words = example(library(name).help)
+    assert words[:2] == ["cytoimagenet", name]
+    check(words, library(name))
+
+
+@pytest.mark.parametrize("name", BUILDER)
+def test_a_command_of_the_builder(name):
+    words = example(BUILDER[name].help)
+    assert words[:4] == ["python", "-m", "builder", name]
+    check(words, BUILDER[name])
+
+
+def test_the_roots_show_an_example_of_one_of_their_commands():
+    assert example(_app([]).info.help)[1] in COMMANDS
+    assert example(builder_app.info.help)[3] in BUILDER
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+def test_a_script(path):
+    done = subprocess.run([sys.executable, str(path), "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.search(rf"example:\s.*scripts/{path.name}", done.stdout, flags=re.IGNORECASE | re.DOTALL), done.stdout
+
+
+def test_a_command_of_the_benches():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        names = importlib.import_module("bench").BENCHES
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+    for name in names:
+        text = (ROOT / "scripts" / "benches" / f"{name}.py").read_text(encoding="utf-8")
+        assert f"Example: python scripts/bench.py {name}" in text
+
+
+@pytest.mark.parametrize("option", COMMON)
+def test_common_options_are_taken_by_every_command(option):
+    done = subprocess.run(
+        [sys.executable, "-m", "cytoimagenet_hf", "models", option, "--json"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("{")
