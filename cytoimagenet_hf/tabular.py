@@ -5,13 +5,14 @@ columns and rows of the file comes out, or an `InputError` that names file, line
 stand in the file, so well `1E02` stays a well and gene `NA` a gene; only an empty cell is missing.
 """
 
+import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -19,23 +20,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .errors import InputError, one_line
-from .textrows import TextRows, read_rows
+from .textrows import PACKED_ERRORS, TextRows, open_packed, read_rows
+
+BadRow = Callable[[int, list[str]], None]
+"""Takes the line and the cells of a row that is left out."""
+LongRow = BadRow | Literal["cut"] | None
 
 _CHUNK = 10_000  # rows that are Python lists at a time, before they become Arrow
 _MISSING = ("", "nan", "NaN", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>")
 _XLS = b"\xd0\xcf\x11\xe0"
+_ZIP = b"PK\x03\x04"
+_LARGEST_WORKBOOK = 1 << 28  # bytes: a sheet ends after 1,048,576 rows, and calamine reads it whole
 
 
 def read_table(
     path: str | Path,
     *,
     required: Sequence[str] = (),
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str | int] | None = None,
     dtype: type[str] | None = str,
     separator: str | None = None,
     fallback: str | None = None,
     quoted: bool = True,
     ragged: bool = False,
+    long_row: LongRow = None,
 ) -> pd.DataFrame:
     """Read a table.
 
@@ -43,16 +51,19 @@ def read_table(
         path: `.csv`, `.tsv`, `.txt` or any delimited text, plain or packed (gzip, bzip2, xz, zip with one file);
             `.parquet`; `.xls` or `.xlsx` (first sheet).
         required: columns that must be there.
-        columns: read these alone, in this order; required, too. A heading may repeat names that are not asked for.
+        columns: read these alone, in this order; required, too. A heading may repeat names that are not asked for;
+            a number is the column's place, counted from 0, whatever it is called.
         dtype: `str` for text throughout; None to make numbers of the columns that hold nothing else (in text, `NA`,
             `nan`, `NULL` and the like then count as missing), and to keep the types of a Parquet file.
         separator: of delimited text; by default whichever of tab, comma and semicolon the heading has most of.
         fallback: encoding of text that is not UTF-8 where the makers' is known, such as `latin-1`; UTF-16 with its
             byte-order mark is always read, anything else is refused by default.
         quoted: False for text whose `"` mean nothing.
-        ragged: True fills rows that end early and cuts off what stands behind the last column: for published tables
-            known to have such rows. By default they are refused, since a file cut short, or a separator that should
-            stand in quotes, looks the same. Empty cells behind the last column are always left out.
+        ragged: True fills rows that end early: for published tables known to have such rows. By default they are
+            refused, since a file cut short looks the same. Empty cells behind the last column are always left out.
+        long_row: called for each row with more cells than the heading has names, which is then left out: a separator
+            that should stand in quotes has moved its cells. `cut` drops what stands behind the last name, where that
+            is known to be all. By default such a row is refused.
 
     Returns:
         The rows in the file's order, under a new index; rows without any text are left out. A blank name of the
@@ -72,7 +83,7 @@ def read_table(
         1  B01  NaN
     """
     path = Path(path)
-    wanted = list(dict.fromkeys([*required, *(columns or ())]))
+    wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
     kind = _kind(path)
     if kind == "parquet":
         table = _parquet(path, wanted, columns)
@@ -81,7 +92,7 @@ def read_table(
         table = _workbook(path, wanted, columns)
     else:
         rows = read_rows(path, separator=separator, fallback=fallback, quoted=quoted)
-        table = _text(path, rows, wanted, columns, ragged)
+        table = _text(path, rows, wanted, columns, ragged, long_row)
     frame: pd.DataFrame = (_with_numbers(table) if dtype is None else table).to_pandas()
     return frame
 
@@ -94,7 +105,7 @@ def read_text(path: str | Path, *, required: Sequence[str] = ()) -> pa.Table:
     """
     path = Path(path)
     _kind(path)
-    table = _text(path, read_rows(path), list(required), None, ragged=False)
+    table = _text(path, read_rows(path), list(required))
     return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
 
 
@@ -119,8 +130,15 @@ def _kind(path: Path) -> str:
             raise InputError(f"{path} {'is a folder, not a table' if path.is_dir() else 'does not exist'}")
         with open(path, "rb") as handle:
             start = handle.read(8)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error
+        if not _is_workbook(path, start) and not start.startswith(b"PAR1"):
+            with open_packed(path) as handle:
+                if handle.read(8).startswith((_XLS, _ZIP)):
+                    return "workbook"
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(getattr(error, 'strerror', None) or error)}. "
+            "Is it damaged or cut short? Copy it again"
+        ) from error
     if not start:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
     if start.startswith(b"PAR1"):
@@ -132,7 +150,7 @@ def _kind(path: Path) -> str:
 
 def _is_workbook(path: Path, start: bytes) -> bool:
     """An `.xls` by its signature; an `.xlsx`, which is a zip, by what it holds, or by its name where it is damaged."""
-    if start.startswith(_XLS) or not start.startswith(b"PK\x03\x04"):
+    if start.startswith(_XLS) or not start.startswith(_ZIP):
         return start.startswith(_XLS)
     try:
         return "[Content_Types].xml" in zipfile.ZipFile(path).namelist()
@@ -149,13 +167,14 @@ def _opened(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def _parquet(path: Path, wanted: list[str], columns: Sequence[str] | None) -> pa.Table:
+def _parquet(path: Path, wanted: list[str], columns: Sequence[str | int] | None) -> pa.Table:
     opened = _opened(path)
-    _places(path, list(opened.schema_arrow.names), wanted, columns)
+    names = list(opened.schema_arrow.names)
+    places = _places(path, names, wanted, columns)
     if opened.metadata.num_rows == 0:
         raise InputError(f"{path} has a heading but no rows")
     try:
-        return opened.read(columns=None if columns is None else list(columns))
+        return opened.read(columns=None if columns is None else [names[place] for place in places])
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} cannot be read as Parquet: {one_line(error)}. Is it damaged? Copy it again"
@@ -172,7 +191,13 @@ def _as_text(table: pa.Table) -> pa.Table:
 
 def _workbook_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
-        cells = pd.read_excel(path, engine="calamine", dtype=str, header=None, keep_default_na=False)
+        with open(path, "rb") as handle:
+            start = handle.read(8)
+        with open(path, "rb") if _is_workbook(path, start) else open_packed(path) as handle:
+            content = handle.read(_LARGEST_WORKBOOK + 1)
+        if len(content) > _LARGEST_WORKBOOK:
+            raise InputError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
+        cells = pd.read_excel(io.BytesIO(content), engine="calamine", dtype=str, header=None, keep_default_na=False)
     except Exception as error:  # calamine raises its own class, pandas others, by what is wrong
         raise InputError(
             f"{path} cannot be read as a workbook: {one_line(error)}. Save it again, or as CSV UTF-8"
@@ -183,18 +208,25 @@ def _workbook_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     return [str(name).strip() for name in rows[0]], rows[1:]
 
 
-def _workbook(path: Path, wanted: list[str], columns: Sequence[str] | None) -> pa.Table:
+def _workbook(path: Path, wanted: list[str], columns: Sequence[str | int] | None) -> pa.Table:
     names, rows = _workbook_rows(path)
     numbered = ((number, row) for number, row in enumerate(rows, start=2) if any(row))
-    return _text(path, TextRows(names, numbered), wanted, columns, ragged=False)
+    return _text(path, TextRows(names, numbered), wanted, columns)
 
 
-def _text(path: Path, text: TextRows, wanted: list[str], columns: Sequence[str] | None, ragged: bool) -> pa.Table:
+def _text(
+    path: Path,
+    text: TextRows,
+    wanted: list[str],
+    columns: Sequence[str | int] | None = None,
+    ragged: bool = False,
+    long_row: LongRow = None,
+) -> pa.Table:
     places = _places(path, text.names, wanted, columns)
     names = [text.names[place] or f"Unnamed: {place}" for place in places]
     pick: Callable[[list[str]], Any] = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
     chunks = []
-    rows = (pick(cells) for cells in _even(path, text, ragged))
+    rows = (pick(cells) for cells in _even(path, text, ragged, long_row))
     while chunk := list(islice(rows, _CHUNK)):
         arrays = [pa.array(cells, pa.large_string()) for cells in zip(*chunk, strict=True)]
         chunks.append(pa.table([_emptied(array) for array in arrays], names=names))
@@ -203,12 +235,15 @@ def _text(path: Path, text: TextRows, wanted: list[str], columns: Sequence[str] 
     return pa.concat_tables(chunks)
 
 
-def _even(path: Path, text: TextRows, ragged: bool) -> Iterator[list[str]]:
+def _even(path: Path, text: TextRows, ragged: bool, long_row: LongRow) -> Iterator[list[str]]:
     """Rows of as many cells as the heading has names."""
     width = len(text.names)
     for line, cells in text.rows:
-        if len(cells) > width and (ragged or not any(cells[width:])):  # rows that end in separators
+        if len(cells) > width and (long_row == "cut" or not any(cells[width:])):  # rows that end in separators
             del cells[width:]
+        if len(cells) > width and callable(long_row):
+            long_row(line, cells)
+            continue
         if len(cells) < width and ragged:
             cells += [""] * (width - len(cells))
         if len(cells) != width:
@@ -223,7 +258,7 @@ def _emptied(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(cells, ""), pa.scalar(None, cells.type), cells)
 
 
-def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[str] | None) -> list[int]:
+def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[str | int] | None) -> list[int]:
     """Which columns to read, after those asked for were found and none of them stands twice."""
     if absent := [name for name in wanted if name not in names]:
         shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
@@ -231,7 +266,9 @@ def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[s
     counts = Counter(name for name in names if name and (columns is None or name in wanted))
     if twice := sorted(name for name, count in counts.items() if count > 1):
         raise InputError(f"{path}: its heading names {', '.join(twice)} more than once. Rename or remove one of them")
-    return list(range(len(names))) if columns is None else [names.index(name) for name in dict.fromkeys(columns)]
+    if columns is None:
+        return list(range(len(names)))
+    return [name if isinstance(name, int) else names.index(name) for name in dict.fromkeys(columns)]
 
 
 def _with_numbers(table: pa.Table) -> pa.Table:

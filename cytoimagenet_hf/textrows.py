@@ -26,7 +26,7 @@ LONGEST_CELL = 1 << 19
 """Characters: nothing that belongs into one cell is longer; a quote that is not closed soon is."""
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_PACKED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+PACKED_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What the unpackers of the standard library raise; RuntimeError is zipfile's for a password."""
 
 
@@ -122,7 +122,7 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
                 yield line
     except UnicodeDecodeError as error:
         raise InputError(_undecodable(path, encoding)) from error
-    except _PACKED as error:
+    except PACKED_ERRORS as error:
         raise InputError(
             f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
         ) from error
@@ -163,7 +163,7 @@ def _encoding(path: Path, fallback: str | None) -> str:
             return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
-    except _PACKED as error:
+    except PACKED_ERRORS as error:
         raise InputError(
             f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
         ) from error

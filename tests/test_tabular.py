@@ -33,6 +33,44 @@ def zipped(content: bytes, names: tuple[str, ...] = ("map.csv",)) -> bytes:
     return buffer.getvalue()
 
 
+def workbook(rows: list[list[str]]) -> bytes:
+    """The smallest .xlsx: one sheet, its texts in the cells."""
+    kinds = "http://schemas.openxmlformats.org"
+    cells = "".join(
+        "<row>" + "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row) + "</row>" for row in rows
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{kinds}/package/2006/content-types"><Override PartName="/xl/workbook.xml" '
+            'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
+            f'Type="{kinds}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>'
+            "</Relationships>",
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{kinds}/spreadsheetml/2006/main" '
+            f'xmlns:r="{kinds}/officeDocument/2006/relationships">'
+            '<sheets><sheet name="map" sheetId="1" r:id="r1"/></sheets></workbook>',
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
+            f'Type="{kinds}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
+            "</Relationships>",
+        )
+        archive.writestr(
+            "xl/worksheets/sheet1.xml",
+            f'<worksheet xmlns="{kinds}/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>',
+        )
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -81,17 +119,31 @@ def test_numbers_where_they_are_asked_for(tmp_path: Path) -> None:
     assert list(table.select_dtypes("number").columns) == ["count", "mean", "empty"]
 
 
+def test_workbooks_are_read_packed_or_not(tmp_path: Path) -> None:
+    plain = workbook([["plate", "well"], ["p1", "1E02"], ["p2", "B01"]])
+    for name, content in {"map.xlsx": plain, "map.csv.gz": gzip.compress(plain), "a.zip": zipped(plain)}.items():
+        (tmp_path / name).write_bytes(content)
+        assert rows_of(read_table(tmp_path / name, columns=["well", "plate"])) == [["1E02", "p1"], ["B01", "p2"]]
+        assert read_names(tmp_path / name) == ["plate", "well"]
+
+
 def test_columns_of_a_heading_that_repeats_others(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,REF,REF,\n1,a,b,c\n")
     assert rows_of(read_table(tmp_path / "t.csv", columns=["id"])) == [["1"]]
+    assert rows_of(read_table(tmp_path / "t.csv", columns=[2, 0])) == [["b", "1"]]
     assert read_names(tmp_path / "t.csv") == ["id", "REF", "REF", ""]
     (tmp_path / "u.csv").write_text(",id\n0,a\n")
     assert list(read_table(tmp_path / "u.csv").columns) == ["Unnamed: 0", "id"]
 
 
 def test_published_tables_with_uneven_rows_and_old_encodings(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes("id,name\n1,α\n".encode() + b"2\n3,x,y\n")
-    assert rows_of(read_table(tmp_path / "t.csv", ragged=True)) == [["1", "α"], ["2", None], ["3", "x"]]
+    (tmp_path / "t.csv").write_bytes("id,name\n1,α\n".encode() + b"2\n3,x,y\n4,z,,\n")
+    with pytest.raises(InputError, match=r"t\.csv, line 4: 3 cells under a heading of 2"):
+        read_table(tmp_path / "t.csv", ragged=True)
+    left_out: list[tuple[int, list[str]]] = []
+    table = read_table(tmp_path / "t.csv", ragged=True, long_row=lambda line, cells: left_out.append((line, cells)))
+    assert rows_of(table) == [["1", "α"], ["2", None], ["4", "z"]]
+    assert left_out == [(4, ["3", "x", "y"])]
     (tmp_path / "l.csv").write_bytes("id,name\n1,Müller\n".encode("latin-1"))
     assert rows_of(read_table(tmp_path / "l.csv", fallback="latin-1")) == [["1", "Müller"]]
     (tmp_path / "q.tsv").write_text('id\tname\n1\t"5 inch\n')

@@ -5,32 +5,26 @@ A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked a
 case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
 """
 
-import bz2
-import gzip
-import io
-import lzma
 import os
 import re
-import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
-from pandas.errors import ParserWarning
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.tabular import LongRow, read_names, read_table
+from cytoimagenet_hf.textrows import PACKED_ERRORS, open_packed
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dib", ".dv", ".flex"})
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
-_WORKBOOK = "[Content_Types].xml"
+_LARGEST_LIST = 1 << 30  # bytes, unpacked: a list of all boxes or folders of an archive has a hundredth of it
 _PACKED_ENDS = ("", ".gz", ".zip", ".bz2", ".xz")
 
 
@@ -245,25 +239,59 @@ class Archive:
         return next((found for name in names if (found := self.find(name, last=0))), None)
 
     def content(self, found: str) -> bytes:
-        """The bytes of a table or list, unpacked when they are compressed, whatever its name says.
+        """The bytes of a list, unpacked when they are compressed, whatever its name says.
 
         Raises:
-            InputError: it cannot be read or unpacked, or a zip holds several files.
+            InputError: it cannot be read or unpacked, is far too large, or a zip holds several files.
         """
         path = inside(self.root, found)
         try:
-            return _unpacked(path.read_bytes())
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.source.dir_name}: cannot read {path}: {error}. Download it again") from error
+            with open_packed(path) as handle:
+                content = handle.read(_LARGEST_LIST + 1)
+        except InputError as error:
+            raise InputError(f"{self.source.dir_name}: {error}") from error
+        except PACKED_ERRORS as error:
+            raise InputError(
+                f"{self.source.dir_name}: cannot read {path}: {one_line(error)}. Download it again"
+            ) from error
+        if len(content) > _LARGEST_LIST:
+            raise InputError(f"{self.source.dir_name}: {path} unpacks to more than {_LARGEST_LIST:,} bytes")
+        return content
 
-    def table(self, relative: str, *, columns: Sequence[str], **read_csv: Any) -> pd.DataFrame:
-        """Read a metadata table as text: every cell a stripped string, empty when missing.
-
-        Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, Latin-1, a trailing comma, compression
-        (under any name) and Excel workbooks are handled.
+    def names(self, found: str, *, separator: str | None = None) -> list[str]:
+        """The column names of a table as its heading spells them, repeated ones included.
 
         Raises:
-            InputError: the table or one of `columns` is missing, or it cannot be decoded.
+            InputError: as for `table`.
+        """
+        try:
+            return read_names(inside(self.root, found), separator=separator, fallback="latin-1")
+        except InputError as error:
+            raise InputError(f"{self.source.dir_name}: {error}") from error
+
+    def table(
+        self,
+        relative: str,
+        *,
+        columns: Sequence[str | int],
+        separator: str | None = None,
+        quoted: bool = True,
+        long_row: LongRow = None,
+    ) -> pd.DataFrame:
+        """Read a metadata table as text: every cell a stripped string, empty when missing.
+
+        Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, Latin-1, a trailing comma, rows that end
+        early, compression (under any name) and Excel workbooks are handled.
+
+        Args:
+            relative: the documented path of the table.
+            columns: names, or places counted from 0.
+            separator: between cells; by default whichever of tab, comma and semicolon the heading has most of.
+            quoted: False where `"` mean nothing.
+            long_row: what becomes of rows with more cells than the heading has names, as in `read_table`.
+
+        Raises:
+            InputError: the table or one of `columns` is missing, it has no rows, or cannot be read.
         """
         found = self.find_table(relative)
         if found is None:
@@ -272,17 +300,18 @@ class Archive:
             )
         path = inside(self.root, found)
         try:
-            table = _read_table(self.content(found), read_csv)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{self.source.dir_name}: cannot read {path}: {error}") from error
-        table.columns = [str(name).strip() for name in table.columns]
-        absent = [name for name in columns if name not in table.columns]
-        if absent:
-            raise InputError(
-                f"{self.source.dir_name}: {path} has no column {absent}; it has {list(table.columns)}. "
-                "Is it the table of this source?"
+            table = read_table(
+                path,
+                columns=columns,
+                separator=separator,
+                fallback="latin-1",
+                quoted=quoted,
+                ragged=True,
+                long_row=long_row,
             )
-        return table[list(columns)].apply(lambda values: values.str.strip())
+        except InputError as error:
+            raise InputError(f"{self.source.dir_name}: {error}. Is it the table of this source?") from error
+        return table.fillna("").apply(lambda values: values.str.strip())
 
 
 def _is_text(name: str) -> bool:
@@ -306,41 +335,3 @@ def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict
             raise InputError(f"{table} has two rows for {key}: remove the wrong one")
         found[key] = value
     return found
-
-
-def _unpacked(content: bytes) -> bytes:
-    """By content, not by name: browsers and mirrors unpack `.gz` on the way and leave the suffix, or drop it."""
-    if content.startswith(b"\x1f\x8b"):
-        return gzip.decompress(content)
-    if content.startswith(b"BZh"):
-        return bz2.decompress(content)
-    if content.startswith(b"\xfd7zXZ\x00"):
-        return lzma.decompress(content)
-    if content.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-            if _WORKBOOK in names:
-                return content
-            if len(names) != 1:
-                raise ValueError(f"the zip holds {len(names)} files, not one: unpack it here")
-            return archive.read(names[0])
-    return content
-
-
-def _is_workbook(content: bytes) -> bool:
-    return content.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04"))  # .xls, .xlsx
-
-
-def _read_table(content: bytes, read_csv: dict[str, Any]) -> pd.DataFrame:
-    options: dict[str, Any] = {"dtype": str, "keep_default_na": False}
-    if _is_workbook(content):
-        return pd.read_excel(io.BytesIO(content), engine="calamine", **options)  # both formats; pandas drops xlrd
-    options |= {"index_col": False} | read_csv
-    utf16 = content[:2] in {b"\xff\xfe", b"\xfe\xff"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ParserWarning)  # rows that end in a comma have one cell more than the heading
-        try:
-            table = pd.read_csv(io.BytesIO(content), encoding="utf-16" if utf16 else "utf-8-sig", **options)
-        except UnicodeDecodeError:
-            table = pd.read_csv(io.BytesIO(content), encoding="latin-1", **options)
-    return table.fillna("")  # rows that are too short

@@ -35,8 +35,7 @@ def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
             *(f"Image_Metadata_{name}" for name in ("PlateID", "CPD_WELL_POSITION", "ASSAY_WELL_ROLE")),
             "Image_Metadata_SOURCE_COMPOUND_NAME",
         ],
-        engine="python",
-        on_bad_lines=lambda cells: broken.append(cells),
+        long_row=lambda _, cells: broken.append(cells),
     )
     for cells in broken:
         yield Skipped("/".join(cells[:7]), "broken_row", f"{len(cells)} cells in a line of {IMAGES}")
@@ -51,7 +50,7 @@ def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
 
 
 def _by_library(archive: Archive) -> Iterator[Field | Skipped]:
-    library = archive.table(LIBRARY, columns=["Plate", "Well", "Compound Name", "Control Type"], sep="\t")
+    library = archive.table(LIBRARY, columns=["Plate", "Well", "Compound Name", "Control Type"], separator="\t")
     treatments = _treatments(library)
     fields: dict[tuple[str, str, str], dict[str, str]] = {}
     for file, name in matching(archive, NAME):

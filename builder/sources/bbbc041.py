@@ -43,9 +43,14 @@ def _entries(archive: Archive, listed: str) -> list[dict[str, Any]]:
     if found is None:
         raise InputError(f"bbbc041: {listed} is not below {archive.root}. {archive.source.download}")
     try:
-        return list(json.loads(archive.content(found).decode("utf-8-sig")))
-    except (OSError, ValueError) as error:
-        raise InputError(f"bbbc041: cannot read {archive.root / found}: {error}") from error
+        entries = json.loads(archive.content(found).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"bbbc041: cannot read {archive.root / found}: {error}. Download it again") from error
+    if not isinstance(entries, list):
+        raise InputError(f"bbbc041: {archive.root / found} holds no list of images; is it the list of BBBC041?")
+    return entries
 
 
 def _region(box: dict[str, dict[str, int]], shape: dict[str, int]) -> tuple[int, int, int, int]:

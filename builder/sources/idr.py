@@ -5,7 +5,6 @@ sometimes compressed, and `…-plates.tsv`, which maps plate names to folders be
 Older tables carry ` %% url=…` behind column names; blanks before brackets come and go.
 """
 
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -15,6 +14,7 @@ import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.tabular import LongRow
 
 from .base import Archive
 from .plates import well_name
@@ -32,7 +32,9 @@ def annotation(
     screen: str = "screenA",
     kinds: Sequence[str] = ("annotation", "library"),
     optional: Sequence[str] = (),
-    **read_csv: Any,
+    separator: str | None = None,
+    quoted: bool = True,
+    long_row: LongRow = None,
 ) -> pd.DataFrame:
     """Read the annotation table of a study, wherever it is below the archive's root.
 
@@ -42,7 +44,9 @@ def annotation(
         screen: which screen or experiment of the study.
         kinds: file kinds in order of preference.
         optional: our names of columns that may be absent; they are filled with "".
-        read_csv: passed on to pandas.
+        separator: between cells; by default whichever the heading has most of.
+        quoted: False where `"` mean nothing.
+        long_row: what becomes of rows with more cells than the heading has names, as in `read_table`.
 
     Returns:
         Text columns under our names, in the table's row order; "" where a cell is empty.
@@ -51,7 +55,9 @@ def annotation(
         InputError: no such table, or a column is missing.
     """
     found = find_table(archive, [f"{screen}-{kind}" for kind in kinds])
-    return read_columns(archive, found, columns, optional=optional, **read_csv)
+    return read_columns(
+        archive, found, columns, optional=optional, separator=separator, quoted=quoted, long_row=long_row
+    )
 
 
 def find_table(archive: Archive, stems: Sequence[str]) -> str:
@@ -86,10 +92,12 @@ def read_columns(
     columns: Mapping[str, str | Sequence[str]],
     *,
     optional: Sequence[str] = (),
-    **read_csv: Any,
+    separator: str | None = None,
+    quoted: bool = True,
+    long_row: LongRow = None,
 ) -> pd.DataFrame:
-    """Read some columns of a table under our names; `columns` and `optional` as in `annotation`."""
-    names, separator = _header(archive, found, read_csv.get("sep"))
+    """Read some columns of a table under our names; the arguments are those of `annotation`."""
+    names = archive.names(found, separator=separator)
     positions = {plain_column(name): number for number, name in reversed(list(enumerate(names)))}
     chosen: dict[str, int] = {}
     for ours, documented in columns.items():
@@ -102,38 +110,11 @@ def read_columns(
                 f"{archive.source.dir_name}: {inside(archive.root, found)} has no column "
                 f"{' or '.join(map(repr, spellings))}; it has {names}. Is it the table of this source?"
             )
-    wanted = [names[number].strip() for number in chosen.values()]
-    options = {"sep": separator, "usecols": sorted(set(chosen.values()))} | read_csv
-    table = archive.table(found, columns=wanted, **options).set_axis(list(chosen), axis=1)
+    places = sorted(set(chosen.values()))
+    table = archive.table(found, columns=places, separator=separator, quoted=quoted, long_row=long_row)
     table = table[(table != "").any(axis=1)]  # spreadsheets leave lines of separators at the end
-    return table.assign(**{ours: "" for ours in columns if ours not in chosen})[list(columns)].reset_index(drop=True)
-
-
-def column_names(archive: Archive, found: str) -> list[str]:
-    """The column names of a table as it spells them."""
-    return _header(archive, found, None)[0]
-
-
-def _header(archive: Archive, found: str, separator: str | None) -> tuple[list[str], str]:
-    """Names of the columns, and the separator: the given one, or a comma unless it leaves tabs inside the names."""
-    content = archive.content(found)
-    names = _names(archive, found, content, separator or ",")
-    if separator is None and any("\t" in name for name in names):
-        return _names(archive, found, content, "\t"), "\t"
-    return names, separator or ","
-
-
-def _names(archive: Archive, found: str, content: bytes, separator: str) -> list[str]:
-    where = f"{archive.source.dir_name}: cannot read {inside(archive.root, found)}"
-    for encoding in ("utf-8-sig", "utf-16", "latin-1"):
-        try:
-            header = pd.read_csv(io.BytesIO(content), sep=separator, nrows=0, encoding=encoding)
-            return [str(name) for name in header.columns]
-        except UnicodeError:  # utf-16 without its mark, too
-            continue
-        except (ValueError, OSError) as error:
-            raise InputError(f"{where}: {error}") from error
-    raise InputError(f"{where}: no text encoding fits")
+    cells = {ours: table.iloc[:, places.index(chosen[ours])] if ours in chosen else "" for ours in columns}
+    return pd.DataFrame(cells, index=table.index).reset_index(drop=True)
 
 
 def plain_column(name: str) -> str:
@@ -165,7 +146,7 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
     found = search_table(archive, [f"{screen}-plates"])
     if found is None:
         return {}
-    text = archive.content(found).decode("utf-8-sig", errors="replace")
+    text = archive.content(found).decode("utf-8-sig", errors="replace")  # a folder of another spelling is not found
     folders = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]

@@ -1,6 +1,5 @@
 """idr0003: yeast strains, one tagged protein each, in normal medium and under three stresses (Breker et al. 2013)."""
 
-import csv
 import re
 from collections.abc import Iterator
 
@@ -36,8 +35,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "control": "Control Type",
     }
     # The tab-separated library holds stray quotation marks.
-    quoting = csv.QUOTE_MINIMAL if ".csv" in found.lower() else csv.QUOTE_NONE
-    table = idr.read_columns(archive, found, columns, optional=["control"], quoting=quoting)
+    table = idr.read_columns(archive, found, columns, optional=["control"], quoted=".csv" in found.lower())
     return table.assign(well=idr.wells(table["well"]))
 
 

@@ -28,8 +28,9 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 
 def _screen(archive: Archive, found: str) -> pd.DataFrame:
-    # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are told by value.
-    told = [name for name in idr.column_names(archive, found) if idr.plain_column(name).startswith("phenotype")]
+    # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are told by value,
+    # and rows have a cell more than there are headings.
+    told = [name for name in archive.names(found) if idr.plain_column(name).startswith("phenotype")]
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -37,7 +38,9 @@ def _screen(archive: Archive, found: str) -> pd.DataFrame:
         "gene": ("Gene Symbol (Ensembl 81)", "Gene Symbol"),
         "control": "Control Type",
     }
-    table = idr.read_columns(archive, found, {**columns, **{name: name for name in told}}, optional=["control"])
+    table = idr.read_columns(
+        archive, found, {**columns, **{name: name for name in told}}, optional=["control"], long_row="cut"
+    )
     phenotypes = zip(*(table[name].tolist() for name in told), strict=True) if told else [()] * len(table)
     return table[list(columns)].assign(
         well=idr.wells(table["well"]),

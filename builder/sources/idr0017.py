@@ -42,7 +42,7 @@ def rows(archive: Archive) -> pd.DataFrame:
             f"idr0017: no PGPC_LOPAC_well_annotation.txt (.gz) is below {archive.root}. {SOURCE.download}"
         )
     columns = {name: name for name in ("PlateName", "Plate", "Well", "compoundID_384", "compoundID", "Name")}
-    table = idr.read_columns(archive, found, columns, sep="\t")
+    table = idr.read_columns(archive, found, columns, separator="\t")
     if len(strange := sorted(set(table["Plate"]) - {str(number) for number in range(1, 49)})):
         raise InputError(f"idr0017: {found} has plates {strange[:3]}; they are numbered from 1 to 48")
     line, library = table["Plate"].astype(int).sub(1).floordiv(4), table["Plate"].astype(int).sub(1).mod(4).add(1)

@@ -18,11 +18,6 @@ OPEN = {
     "processor's record is refused without the model's name": (
         *("[std_zero]", "[std_nan]", "[mean_is_text]", "[mean_of_two]", "[factor_is_text]"),
     ),
-    "a cell of a source's table is refused without the table's name, or a table without rows is taken": (
-        *("_of_a_source_is_refused[heading_only]", "_of_a_source_is_refused[nul]"),
-        *("_of_a_source_is_refused[stray_quote]", "_of_a_source_is_refused[million_characters]"),
-        "_of_a_source_is_refused[gzip_bomb]",
-    ),
     "a damaged record of an extraction is a fault of the program": (
         *("_extraction[list]", "_extraction[number]", "_extraction[null]", "_extraction[other]"),
     ),
