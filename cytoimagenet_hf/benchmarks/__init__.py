@@ -2,16 +2,25 @@
 
 from .base import Benchmark, Score
 from .bbbc021 import BBBC021
+from .chammi import CHAMMI
 from .coos7 import COOS7
 from .cyclops import CYCLOPS
 from .folder import FOLDER
 from .nsc import NscResult, nsc_accuracy
 from .recipes import RECIPES, BenchmarkRecipe, load_recipe
+from .retrieval import CPJUMP1, MORPHOHELM
+from .rxrx1 import RXRX1
+from .rxrx3 import RXRX3
 
 BENCHMARKS: dict[str, Benchmark] = {
     "bbbc021": BBBC021,
     "coos7": COOS7,
     "cyclops": CYCLOPS,
+    "chammi": CHAMMI,
+    "rxrx1": RXRX1,
+    "rxrx3-core": RXRX3,
+    "morphohelm": MORPHOHELM,
+    "cpjump1": CPJUMP1,
     "folder": FOLDER,
 }
 

@@ -142,7 +142,7 @@ Rows = dict[str, LabelledRows]
 RowMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], Rows]
 WellMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], WellRows]
 Loader = Callable[..., list[Image]]
-Scorer = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe, int], list[Score]]
+Scorer = Callable[..., list[Score]]
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,9 @@ class Benchmark:
         rows: (features, images, recipe) → what probes, few examples and mixing are measured on.
         wells: (features, images, recipe) → what replicate precision is measured on, where there are controls.
         is_control: whether an image is of a negative control, where post-processing can use them.
-        ready: (root) → feature tables that come with the download, name → file.
+        ready: (root) → feature tables that come with the download, by name, each read when called.
         only_profiles: the download has features and no images that networks could take.
+        needs_root: whether `score` takes the folder (`root=`), for annotations that lie there.
     """
 
     name: str
@@ -180,8 +181,9 @@ class Benchmark:
     rows: RowMaker | None = None
     wells: WellMaker | None = None
     is_control: Callable[[Image], bool] | None = None
-    ready: Callable[[Path], dict[str, Path]] | None = None
+    ready: Callable[[Path], dict[str, Callable[[], FeatureTable]]] | None = None
     only_profiles: bool = False
+    needs_root: bool = False
 
 
 def column(images: Sequence[Image], fact: str) -> Array:

@@ -21,9 +21,12 @@ from cytoimagenet_hf.contamination import Overlap, marks
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.results import Comparison, Ends, Kind, ScoreRecord
 
+from . import macro
 from .base import Score
 
 LEVEL = 0.05
+MACRO = "macro F1"
+"""The measure that is no mean over items."""
 _POWER = 0.8
 Scores = Mapping[tuple[str, str], Score]
 Outcomes = npt.NDArray[np.float64]
@@ -48,7 +51,11 @@ def summarise_score(
     shares = pd.Series(outcomes).groupby(score.references).mean()
     groups = None if score.clusters is None else len(set(score.clusters))
     by_group = None
-    if score.clusters is not None and groups is not None and groups > 1:
+    is_macro = score.measure == MACRO
+    if is_macro:
+        items = score.ids if score.clusters is None else score.clusters
+        by_group = macro.interval(_counts(score, items), seed=seed)
+    elif score.clusters is not None and groups is not None and groups > 1:
         by_group = _ends(stats.cluster_bootstrap(outcomes, score.clusters.astype(str), seed=seed))
     return ScoreRecord(
         task=task,
@@ -57,9 +64,9 @@ def summarise_score(
         kind=kind,
         n=n,
         right=right,
-        value=float(outcomes.mean()),
+        value=statistic(score),
         wald_half_width=_half_width(outcomes) if right is None else stats.wald_half_width(right, n),
-        wilson=None if right is None else _ends(stats.wilson_interval(right, n)),
+        wilson=None if right is None or is_macro else _ends(stats.wilson_interval(right, n)),
         cluster=score.cluster_name,
         groups=groups,
         cluster_interval=by_group,
@@ -74,6 +81,13 @@ def summarise_score(
         contamination=tuple(overlaps),
         measure=score.measure,
     )
+
+
+def statistic(score: Score) -> float:
+    """What a score is in one number: the mean of its outcomes, or macro F1."""
+    if score.measure == MACRO:
+        return float(macro.macro_f1(_counts(score, score.ids).sum(axis=0)))
+    return float(score.outcomes.mean())
 
 
 def compare_pairs(scores: Scores, *, entries: Sequence[str], sets: Sequence[str], seed: int) -> tuple[Comparison, ...]:
@@ -100,7 +114,7 @@ def compare_with_best(
     for name in sets:
         scored = [baseline for baseline in baselines if (baseline, name) in scores]
         if scored:
-            best[name] = max(scored, key=lambda baseline: scores[baseline, name].outcomes.mean())
+            best[name] = max(scored, key=lambda baseline: statistic(scores[baseline, name]))
     found: list[Comparison] = []
     for entry in entries:
         common = [name for name in sets if name in best and (entry, name) in scores]
@@ -138,7 +152,9 @@ def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -
     if first.clusters is not None and not np.array_equal(first.clusters, _reordered(second.clusters, order)):
         raise InputError(f"{first.name}: two models were scored with different groups; use one table of groups")
     groups = None if first.clusters is None else first.clusters.astype(str)
-    if groups is not None:
+    if first.measure == MACRO:
+        compared = _by_counts(first, second, order, seed)
+    elif groups is not None:
         compared = _by_groups(a, b, groups, seed)
     else:
         compared = _by_items(a, b) if first.shares is None else _by_shares(a, b, seed)
@@ -147,7 +163,7 @@ def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -
         first=names[0],
         second=names[1],
         n=len(a),
-        difference=float(b.mean() - a.mean()),
+        difference=statistic(second) - statistic(first),
         only_first=int((a > b).sum()),
         only_second=int((b > a).sum()),
         cluster=first.cluster_name,
@@ -179,6 +195,34 @@ def _by_items(a: Outcomes, b: Outcomes) -> dict[str, Any]:
         "p": stats.mcnemar_exact(a, b),
         "detectable": detectable if detectable is not None and np.isfinite(detectable) else None,
     }
+
+
+def _by_counts(first: Score, second: Score, order: npt.NDArray[Any], seed: int) -> dict[str, Any]:
+    """Macro F1 of two models, groups (or items, where none are known) exchanged and drawn by their counts."""
+    groups = first.ids if first.clusters is None else first.clusters
+    # One set of classes for both: the predictions of either enter the counts of the other as empty ones.
+    everything = np.concatenate([first.references, _predicted(first), _predicted(second)]).astype(str)
+    classes = np.unique(everything)
+    a = macro.group_counts(first.references, _predicted(first), groups, classes=classes)
+    b = macro.group_counts(first.references, _predicted(second)[order], groups, classes=classes)
+    testable = smallest_p(len(a)) <= LEVEL
+    return {
+        "interval": macro.interval(b, seed=seed, minus=a),
+        "test": ("none" if not testable else "item permutation" if first.clusters is None else "group permutation"),
+        "groups": None if first.clusters is None else len(a),
+        "p": macro.exchanged(a, b, seed=seed) if testable else None,
+        "detectable": None,
+    }
+
+
+def _counts(score: Score, groups: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return macro.group_counts(score.references, _predicted(score), groups)
+
+
+def _predicted(score: Score) -> npt.NDArray[Any]:
+    if score.predictions is None:
+        raise InputError(f"{score.name}: {MACRO} needs predictions")
+    return score.predictions
 
 
 def _by_shares(a: Outcomes, b: Outcomes, seed: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import chi2
+from scipy.stats import chi2, hypergeom
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
@@ -24,6 +24,7 @@ from cytoimagenet_hf.seeding import derive_rng
 
 Array = npt.NDArray[Any]
 SHOTS = (1, 5, 10)
+_QUERIES = 1000  # rows whose similarities are in memory at a time
 _STRENGTHS = np.logspace(-4, 1, 6)  # C of the logistic regression
 
 
@@ -315,21 +316,29 @@ def recall_at_1(values: Array, *, names: Array, excluded: Array) -> Array:
         names: (n,) what must be found: compound, gene, target.
         excluded: (n,) candidates of the query's own value here are not allowed: batch, source, layout; unique values
             leave out the query alone.
+
+    Example:
+        >>> recall_at_1(np.array([[1.0, 0], [1, 0.1], [0, 1]]), names=np.array(["a", "a", "b"]), excluded=np.arange(3))
+        array([ 1.,  1., nan])
     """
     unit = _unit(np.asarray(values, np.float64))
-    similar = unit @ unit.T
-    allowed = excluded[:, None] != excluded[None, :]
-    np.fill_diagonal(allowed, False)
-    same = names[:, None] == names[None, :]
-    nearest = np.where(allowed, similar, -np.inf).argmax(axis=1)
-    found = (names[nearest] == names).astype(np.float64)
-    return np.where((allowed & same).any(axis=1), found, np.nan)
+    _, said = np.unique(names.astype(str), return_inverse=True)
+    _, barred = np.unique(excluded.astype(str), return_inverse=True)
+    found = np.full(len(values), np.nan)
+    for start in range(0, len(values), _QUERIES):
+        rows = np.arange(start, min(start + _QUERIES, len(values)))
+        allowed = barred[rows, None] != barred[None, :]  # (Q, n)
+        matched = (allowed & (said[rows, None] == said[None, :])).any(axis=1)
+        nearest = np.where(allowed, unit[rows] @ unit.T, -np.inf).argmax(axis=1)
+        found[rows] = np.where(matched, said[nearest] == said[rows], np.nan)
+    return found
 
 
-def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0.01) -> Array:
-    """Odds ratio (n,) of the query's name among its nearest `share` of allowed rows; NaN without a match.
+def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0.01) -> tuple[Array, Array]:
+    """Odds ratio (n,) of the query's name among its nearest `share` of allowed rows, and p (n,); NaN without a match.
 
-    The ratio of (in top, same name) to the rest, ad / bc, with 0.5 added to each cell where one is empty.
+    The ratio of (in top, same name) to the rest, ad / bc, with 0.5 added to each cell where one is empty; p by the
+    exact test of Fisher, one-sided.
 
     Args:
         values: (n, d).
@@ -338,8 +347,7 @@ def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0
         share: of the allowed rows that count as near.
     """
     unit = _unit(np.asarray(values, np.float64))
-    similar = unit @ unit.T
-    ratios = np.full(len(names), np.nan)
+    ratios, ps = np.full(len(names), np.nan), np.full(len(names), np.nan)
     for row in range(len(names)):
         allowed = excluded != excluded[row]
         allowed[row] = False
@@ -347,14 +355,16 @@ def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0
         if not same.any() or same.all():
             continue
         near = np.zeros(len(same), bool)
-        near[np.argsort(-similar[row, allowed], kind="stable")[: max(1, int(np.ceil(share * len(same))))]] = True
+        count = max(1, int(np.ceil(share * len(same))))
+        near[np.argsort(-(unit[allowed] @ unit[row]), kind="stable")[:count]] = True
         cells = np.array(
             [(near & same).sum(), (near & ~same).sum(), (~near & same).sum(), (~near & ~same).sum()], float
         )
+        ps[row] = hypergeom.sf(cells[0] - 1, len(same), same.sum(), count)
         if (cells == 0).any():
             cells += 0.5
         ratios[row] = cells[0] * cells[3] / (cells[1] * cells[2])
-    return ratios
+    return ratios, ps
 
 
 def _unit(values: Array) -> Array:

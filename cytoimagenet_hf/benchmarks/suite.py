@@ -8,6 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     Raises:
         InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.
     """
-    if not (suite.models or suite.features or suite.baselines):
+    own_tables = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
+    if not (suite.models or suite.features or suite.baselines or own_tables):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
@@ -124,6 +126,10 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
+            if benchmark.only_profiles and (suite.models or suite.baselines):
+                report(f"{benchmark.name} has ready features and no images: models and baselines are not run on it")
+            if benchmark.needs_root:
+                benchmark = replace(benchmark, score=partial(benchmark.score, root=root))
             steps = _steps(suite, benchmark, report)
             # Items are loaded once for all steps, controls among them where one of the steps starts from them.
             loading = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
@@ -212,6 +218,9 @@ def _rounds(
     by_id = [
         table_entry(name, table) for name, table in tables if not (benchmark.profile_items and _knows_wells(table))
     ]
+    if benchmark.only_profiles:
+        yield from _ready_rounds(benchmark, root, tables, recipe)
+        return
     if suite.models or suite.baselines or by_id:
         items = benchmark.load(root, recipe, images=bool(suite.models or suite.baselines))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
@@ -228,6 +237,32 @@ def _rounds(
         items = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
         entries = [table_entry(name, table) for name, table in group]
         yield items, entries + (_fusions(suite, benchmark, items, [], entries, {}) if len(group) > 1 else [])
+
+
+def _ready_rounds(
+    benchmark: Benchmark, root: Path, tables: list[tuple[str, FeatureTable]], recipe: BenchmarkRecipe
+) -> Iterator[tuple[list[Image], list[Entry]]]:
+    """The caller's tables, else those that come with the download, one at a time.
+
+    Raises:
+        InputError: neither; no network can be run on a task without images.
+    """
+    named: dict[str, Callable[[], FeatureTable]] = {name: partial(_itself, table) for name, table in tables}
+    if not named and benchmark.ready is not None:
+        named = benchmark.ready(root)
+    if not named:
+        raise InputError(f"{benchmark.name} is scored from ready features, and {root} has none: {benchmark.where}")
+    for name, make in named.items():
+        table = make()
+        if benchmark.profile_items is not None:
+            items = benchmark.profile_items(root, recipe, table)
+        else:
+            items = benchmark.load(root, recipe, images=False)
+        yield items, [table_entry(name, table)]
+
+
+def _itself(table: FeatureTable) -> FeatureTable:
+    return table
 
 
 def _fusions(

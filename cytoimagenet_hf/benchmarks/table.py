@@ -69,7 +69,8 @@ def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
         worst = min(score.per_class, key=lambda name: score.per_class[name])
         nscb = score.details.get("nscb")
         published = score.details.get("published_scaler")
-        by_group = f"{_range(score.cluster_interval)} ({score.groups} × {score.cluster})"
+        by_group = _range(score.cluster_interval)
+        by_group += f" ({score.groups} × {score.cluster})" if score.cluster else " (items)"
         rows.append(
             (
                 score.set,

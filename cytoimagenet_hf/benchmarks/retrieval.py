@@ -1,0 +1,218 @@
+"""Ready profiles of wells: is the nearest profile the same perturbation, with and without its batch, source and place?
+
+Two downloads have the form: the normalised profiles of MorphoHELM (arXiv 2605.15383), and CPJUMP1's. Levels of
+restriction on the candidates: none (NR), not the same batch (NSB), not the same source (NSS), not the same well
+position (NSL). Only wells that have a match among their candidates are scored.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable, make_table, read_features
+from cytoimagenet_hf.images import Image
+
+from .base import Array, Benchmark, Score, column, ids_of, labelled
+from .measures import enrichment, recall_at_1
+from .recipes import BenchmarkRecipe
+
+MORPHOHELM_WHERE = (
+    "get a folder of data/main_paper_inputs/normalized/… of https://github.com/microsoft/MorphoHELM with git lfs, "
+    "such as cpg-tgt2 (eight models, 24 MB each), and point to it: <root>/<model>_normalized.parquet"
+)
+CPJUMP1_WHERE = (
+    "get CellProfiler profiles of CPJUMP1's plates from "
+    "https://github.com/jump-cellpainting/2024_Chandrasekaran_NatureMethods (<plate>_normalized*.csv.gz or .parquet, "
+    "1 MB each) into one folder; plates of one ending are put together"
+)
+LEVELS = {"NR": None, "NSB": ("Batch", "batch", "plate"), "NSS": ("Source", "source"), "NSL": ("well",)}
+"""Level → columns that may hold what query and candidate must not share; NR leaves out the query alone."""
+
+_NAMES = ("JCP2022", "pert_iname", "broad_sample", "gene", "compound", "treatment")
+_TARGETS = ("target", "moa", "pert_target")
+_CONTROLS = {"dmso", "jcp2022_033924", "jcp2022_999999", "jcp2022_unknown", "nan", "", "none"}
+
+
+def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
+    """Always refuses: rows come from the profiles themselves.
+
+    Raises:
+        InputError: always, saying what to get.
+    """
+    raise InputError(f"{root}: this task is scored from ready profiles with plate and well: {MORPHOHELM_WHERE}")
+
+
+def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> list[Image]:
+    """The treated rows of a profile table; controls and wells without a perturbation are left out.
+
+    Raises:
+        InputError: no column names the perturbation.
+    """
+    known = [name for name in _NAMES if name in table.metadata]
+    if not known:
+        raise InputError(
+            f"the profiles name no perturbation: one of Metadata_{', Metadata_'.join(_NAMES)} is needed; there are "
+            f"{list(map(str, table.metadata.columns))}"
+        )
+    facts = table.metadata.astype(str)
+    control = facts[known[0]].str.lower().isin(_CONTROLS)
+    for name in ("pert_type", "control_type"):
+        if name in facts:
+            control |= facts[name].str.lower().isin({"control", "negcon", "poscon", "negative_control"})
+    rows = facts.assign(row_id=table.ids)[~control]
+    return [
+        labelled(str(row["row_id"]), (), str(row[known[0]]), facts={str(key): str(row[key]) for key in facts.columns})
+        for row in rows.to_dict("records")
+    ]
+
+
+def score(
+    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, name: str = "profiles"
+) -> list[Score]:
+    """Recall@1 at every level that the metadata tell, and target enrichment of mean profiles where targets are known.
+
+    Raises:
+        InputError: no perturbation has two wells at any level.
+    """
+    ids, names, values = ids_of(items), column(items, "label"), features.rows(ids_of(items)).values
+    split = str(features.about.get("split", ""))
+    prefix = f"{name}/{split}" if split else name
+    scores = []
+    for level, columns in LEVELS.items():
+        shared = _first_fact(items, columns)
+        if columns is not None and shared is None:
+            continue
+        excluded = ids if shared is None else column(items, shared)
+        if len(set(excluded)) < 2:
+            continue
+        found = recall_at_1(values, names=names, excluded=excluded)
+        known = ~np.isnan(found)
+        if known.any():
+            protocol = "the nearest other well" if shared is None else f"the nearest well of another {shared.lower()}"
+            scores.append(
+                Score(
+                    f"{prefix} · {level} recall@1",
+                    ids[known],
+                    names[known],
+                    None,
+                    shares=found[known],
+                    clusters=names[known],
+                    cluster_name="perturbation",
+                    measure="recall@1",
+                    details={"protocol": protocol, "wells": len(ids), "without_match": int((~known).sum())},
+                )
+            )
+    if not scores:
+        raise InputError(f"{prefix}: no perturbation has two wells, so nothing can be retrieved")
+    return [*scores, *_targets(values, items, names, prefix)]
+
+
+def ready_files(root: Path, *, pattern: str) -> dict[str, Callable[[], FeatureTable]]:
+    """Profiles of the download: `<model>_normalized.parquet`, in the folder or in folders named by split."""
+    files = sorted(root.rglob(pattern)) if root.is_dir() else []
+    splits = {file.parent for file in files}
+    return {
+        (file.name if len(splits) < 2 else f"{file.parent.name}/{file.name}").removesuffix(
+            "_normalized.parquet"
+        ): partial(_read, file)
+        for file in files
+    }
+
+
+def ready_plates(root: Path) -> dict[str, Callable[[], FeatureTable]]:
+    """Profiles of plates put together by what follows the plate's name: `normalized_negcon`, `normalized`."""
+    groups: dict[str, list[Path]] = {}
+    for file in sorted(root.glob("*_normalized*")) if root.is_dir() else []:
+        if file.name.endswith((".csv", ".csv.gz", ".parquet")):
+            groups.setdefault(file.name.partition("_")[2].split(".")[0], []).append(file)
+    return {ending: partial(_together, files) for ending, files in groups.items()}
+
+
+MORPHOHELM = Benchmark(
+    name="morphohelm",
+    title="MorphoHELM (same perturbation, ready profiles)",
+    channels=(),
+    where=MORPHOHELM_WHERE,
+    protocol="nearest profile by cosine at NR, NSB, NSS and NSL; enrichment of targets",
+    load=load,
+    score=partial(score, name="morphohelm"),
+    profile_items=profile_items,
+    ready=partial(ready_files, pattern="*_normalized.parquet"),
+    only_profiles=True,
+)
+CPJUMP1 = Benchmark(
+    name="cpjump1",
+    title="CPJUMP1 (same perturbation, ready profiles)",
+    channels=(),
+    where=CPJUMP1_WHERE,
+    protocol="nearest profile by cosine at NR, NSB and NSL; enrichment of targets",
+    load=load,
+    score=partial(score, name="cpjump1"),
+    profile_items=profile_items,
+    ready=ready_plates,
+    only_profiles=True,
+)
+
+
+def _targets(values: Array, items: Sequence[Image], names: Array, prefix: str) -> list[Score]:
+    """Share of perturbations whose target is enriched among their nearest hundredth (Fisher's exact test)."""
+    fact = _first_fact(items, _TARGETS)
+    if fact is None:
+        return []
+    every, codes = np.unique(names.astype(str), return_inverse=True)
+    means = np.zeros((len(every), values.shape[1]))
+    np.add.at(means, codes, values)
+    means /= np.bincount(codes)[:, None]
+    first = np.unique(codes, return_index=True)[1]
+    targets = column([items[row] for row in first], fact).astype(str)
+    ratios, ps = enrichment(means, names=targets, excluded=every)
+    known = ~np.isnan(ratios) & ~np.isin(np.char.lower(targets.astype(str)), list(_CONTROLS))
+    if not known.any():
+        return []
+    return [
+        Score(
+            f"{prefix} · {fact} enrichment",
+            every[known].astype(object),
+            targets[known].astype(object),
+            None,
+            shares=(ps[known] < 0.05).astype(np.float64),
+            clusters=targets[known].astype(object),
+            cluster_name=fact,
+            measure="share enriched",
+            details={
+                "protocol": "same target among the nearest hundredth of mean profiles, Fisher p < 0.05; chance 5 %",
+                "odds_ratio": float(np.exp(np.log(ratios[known]).mean())),
+            },
+        )
+    ]
+
+
+def _first_fact(items: Sequence[Image], names: Sequence[str] | None) -> str | None:
+    return next((name for name in names or () if all(name in item.metadata for item in items)), None)
+
+
+def _read(file: Path) -> FeatureTable:
+    table = read_features(file)
+    return FeatureTable(
+        table.ids, table.values, table.metadata, table.names, table.about | {"split": file.parent.name}
+    )
+
+
+def _together(files: Sequence[Path]) -> FeatureTable:
+    """Wells of several plates with the features that all have."""
+    tables = [read_features(file, drop_nan=True) for file in files]
+    common = [name for name in tables[0].names if all(name in table.names for table in tables)]
+    if not common:
+        raise InputError(f"{files[0]} and the other plates have no feature in common")
+    facts = [name for name in tables[0].metadata if all(name in table.metadata for table in tables)]
+    parts = [table.values[:, [table.names.index(name) for name in common]] for table in tables]
+    metadata = {str(name): [value for table in tables for value in table.metadata[name]] for name in facts}
+    ids = [
+        f"{file.name.partition('_')[0]}/{row}" for file, table in zip(files, tables, strict=True) for row in table.ids
+    ]
+    return make_table(
+        ids, np.concatenate(parts), metadata, names=common, about={"files": [file.name for file in files]}
+    )

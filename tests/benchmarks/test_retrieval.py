@@ -1,0 +1,80 @@
+"""Ready profiles: recall at every level of restriction, with an answer that can be spelled out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytoimagenet_hf.benchmarks import RECIPES
+from cytoimagenet_hf.benchmarks.retrieval import CPJUMP1, MORPHOHELM
+from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+from cytoimagenet_hf.errors import InputError
+
+RECIPE = RECIPES["corrected"]
+
+
+def _wells():
+    """Compounds a, b and c in two sources of two batches; values are angles on a circle."""
+    rows, angles = [], []
+    for source, batch, plate, offset in (("s1", "b1", "p1", 0), ("s1", "b2", "p2", 20), ("s2", "b3", "p3", 180)):
+        for place, compound in enumerate(["JCP_a", "JCP_b", "JCP_c", "JCP2022_033924"]):
+            rows.append([source, batch, plate, f"A0{place + 1}", compound])
+            angles.append(offset + 60 * place)
+    radians = np.deg2rad(np.array(angles, float))
+    columns = ["Metadata_Source", "Metadata_Batch", "Metadata_Plate", "Metadata_Well", "Metadata_JCP2022"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(PC_0=np.cos(radians), PC_1=np.sin(radians))
+
+
+def test_levels_of_morphohelm(tmp_path):
+    folder = tmp_path / "cpg-tgt2"
+    folder.mkdir()
+    _wells().to_parquet(folder / "dino_normalized.parquet")
+    _wells().assign(PC_1=0.0).to_parquet(folder / "flat_normalized.parquet")
+    record = run_suite(Suite(tasks=((MORPHOHELM, folder),), recipe=RECIPE)).record
+    found = {score.set: score for score in record.scores if score.entry == "dino"}
+    # Source 1: batches 20 degrees apart, compounds 60: the other batch is nearest. Source 2 is turned by 180 degrees:
+    # a lies at 180, where p1 has nothing nearer than c (120), so it is always wrong across sources.
+    assert {name: round(score.value, 4) for name, score in found.items()} == {
+        "morphohelm/cpg-tgt2 · NR recall@1": round(6 / 9, 4),
+        "morphohelm/cpg-tgt2 · NSB recall@1": round(6 / 9, 4),
+        "morphohelm/cpg-tgt2 · NSS recall@1": 0.0,
+    }
+    assert all(score.cluster == "perturbation" and score.n == 9 for score in found.values())
+    assert record.names("model") == ["dino", "flat"]
+    assert len(record.comparisons) == 3
+
+
+def test_layout_needs_a_match_at_another_place(tmp_path):
+    frame = _wells()
+    frame.loc[4, "Metadata_Well"] = "H12"  # a of the second batch stands elsewhere: its two mates can find it
+    frame.to_parquet(tmp_path / "net_normalized.parquet")
+    record = run_suite(Suite(tasks=((MORPHOHELM, tmp_path),), recipe=RECIPE)).record
+    layout = next(score for score in record.scores if "NSL" in score.set)
+    assert layout.n == 3
+    assert layout.details["without_match"] == 6
+
+
+def test_plates_of_cpjump1_are_put_together_and_targets_are_enriched(tmp_path):
+    rng = np.random.default_rng(0)
+    for plate in ("BR1", "BR2", "BR3"):
+        rows = []
+        for well in range(24):
+            target = f"t{well // 2}"
+            values = 5 * np.eye(12)[well // 2] + 0.01 * rng.normal(size=12) + 0.3 * np.eye(12)[(well + 3) % 12]
+            rows.append([plate, f"A{well:02d}", f"c{well:02d}", target, *values])
+        columns = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_iname", "Metadata_target"]
+        frame = pd.DataFrame(rows, columns=[*columns, *(f"Cells_{n}" for n in range(12))])
+        frame.assign(**{f"Nuclei_{plate}": 1.0}).to_csv(tmp_path / f"{plate}_normalized.csv.gz", index=False)
+    record = run_suite(Suite(tasks=((CPJUMP1, tmp_path),), recipe=RECIPE)).record
+    values = {score.set: score.value for score in record.scores}
+    assert values["cpjump1 · NSB recall@1"] == 1.0
+    assert values["cpjump1 · target enrichment"] == 1.0
+    assert record.scores[0].entry == "normalized"
+
+
+def test_profiles_that_name_nothing_are_refused(tmp_path):
+    _wells().drop(columns="Metadata_JCP2022").to_parquet(tmp_path / "net_normalized.parquet")
+    with pytest.raises(InputError, match="name no perturbation"):
+        run_suite(Suite(tasks=((MORPHOHELM, tmp_path),), recipe=RECIPE))
+    with pytest.raises(InputError, match="has none: get a folder"):
+        run_suite(Suite(tasks=((MORPHOHELM, tmp_path / "absent"),), recipe=RECIPE))
