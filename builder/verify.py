@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
+from cytoimagenet_hf.data import FOLDERS
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import file_sha256, inside
 from cytoimagenet_hf.planes import planes_sha256, read_planes
@@ -68,7 +69,7 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
             if problem:
                 problems[name] = problem
             bar.update(facts["bytes"])
-    for path in sorted(path for name in ("data", "channels") for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
+    for path in sorted(path for name in FOLDERS for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
         if f"{path.parent.name}/{path.name}" not in listed:
             problems[f"{path.parent.name}/{path.name}"] = "not in the manifest: left by another build"
     sound = [name for name in sorted(listed) if name not in problems]
@@ -94,6 +95,8 @@ def _manifest(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
+        for of_subset in content.get("subsets", {}).values():
+            files |= of_subset
         if not all({"bytes", "rows", "sha256"} <= set(facts) for facts in files.values()):
             raise KeyError("bytes, rows, sha256")
     except FileNotFoundError:

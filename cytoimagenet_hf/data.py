@@ -17,6 +17,9 @@ from .errors import InputError, one_line
 from .hub import require_hub
 from .schema import SUBSETS
 
+FOLDERS = ("data", "channels", *SUBSETS)
+"""The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""
+
 
 def load_cytoimagenet(
     path: str | Path,
@@ -34,7 +37,8 @@ def load_cytoimagenet(
         split: `"train"` or `"validation"`; both when None.
         subset: `"full"`, the author's `"toy_20"` or `"toy_50"`, or any sequence of labels. Labels of a named subset
             that the dataset lacks are left out; an unknown label in a sequence is an error. The classes of the result
-            are renumbered to the subset, in alphabetical order.
+            are renumbered to the subset, in alphabetical order. A named subset is the configuration of that name,
+            whose files are read alone; a sequence of labels, or a split scheme, goes through the rows of all.
         split_scheme: None for the split as stored (by field of view), `"published"` for the original row-wise split,
             in which crops of one field fall on both sides (S1).
         streaming: an iterable dataset, nothing read before it is iterated.
@@ -50,7 +54,11 @@ def load_cytoimagenet(
     Example:
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
-    loaded = _load(str(path), streaming, revision)
+    loaded = None
+    if isinstance(subset, str) and subset in SUBSETS and split_scheme is None:
+        loaded = _load_named(str(path), subset, streaming, revision)
+    if loaded is None:
+        loaded = _load(str(path), streaming, revision)
     if split_scheme is not None:
         from .splits import apply_split_scheme
 
@@ -59,7 +67,7 @@ def load_cytoimagenet(
         if split not in loaded:
             raise InputError(f"{path} has no split {split!r}; it has {sorted(loaded)}")
         loaded = loaded[split]
-    return loaded if subset == "full" else _restrict(loaded, subset)
+    return loaded if subset == "full" or _has_its_classes(loaded, subset) else _restrict(loaded, subset)
 
 
 def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
@@ -76,13 +84,30 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
             raise InputError(f"{path}: label is no class with names: write it as a ClassLabel feature")
 
 
-def _load(path: str, streaming: bool, revision: str | None) -> Any:
+def _load_named(path: str, name: str, streaming: bool, revision: str | None) -> Any:
+    """The configuration of a subset; None where the dataset's card names none."""
+    try:
+        return _load(path, streaming, revision, name=name)
+    except ValueError as error:
+        if f"BuilderConfig '{name}' not found" in str(error):
+            return None
+        raise
+
+
+def _has_its_classes(loaded: Any, subset: str | Sequence[str]) -> bool:
+    """Whether what was loaded holds the classes of a named subset and no other, in order."""
+    part = next(iter(loaded.values())) if isinstance(loaded, Mapping) else loaded
+    names = getattr((part.features or {}).get("label"), "names", [])
+    return isinstance(subset, str) and names == sorted(set(names) & set(SUBSETS.get(subset, ())))
+
+
+def _load(path: str, streaming: bool, revision: str | None, *, name: str | None = None) -> Any:
     local = Path(path).is_dir() and bool(path.strip())
     cache = _cache_of(Path(path)) if local else None
     if not local:
         require_hub(path)
     try:
-        return hf.load_dataset(path, streaming=streaming, revision=revision, cache_dir=cache)
+        return hf.load_dataset(path, name, streaming=streaming, revision=revision, cache_dir=cache)
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
@@ -100,7 +125,9 @@ def _cache_of(folder: Path) -> str:
 
     `datasets` goes by folder name and card, and would serve the rows of an earlier build, or of a shard damaged since.
     """
-    state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in data_files(folder)]
+    data_files(folder)
+    files = sorted(path for name in FOLDERS for path in folder.glob(f"{name}/*.parquet"))
+    state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     digest = hashlib.sha256(repr((str(folder.resolve()), state)).encode()).hexdigest()[:16]
     return str(Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{digest}")
 

@@ -39,7 +39,7 @@ KINDS = {
         ("README.md", "data/*.parquet"),
         (
             *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet"),
-            *("data/*.parquet", "channels/*.parquet", "figures/*.png"),
+            *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
     "model": Kind("model", ("config.json", "*.safetensors"), ("*.json", "*.safetensors", "*.md", "*.py", "*.png")),
@@ -135,8 +135,8 @@ def plan_push(
             status = "same" if actual == expected else "changed"
         planned.append(PlannedFile(path, size, status))
     # A shard that the new build no longer has would be loaded beside the new ones.
-    shards = ("data/*.parquet", "channels/*.parquet")
-    stale = sorted(path for path in remote if path not in local and any(fnmatch(path, kind) for kind in shards))
+    shards = [pattern for pattern in KINDS[kind].travels if pattern.endswith("/*.parquet")]
+    stale = sorted(path for path in remote if path not in local and any(fnmatch(path, shard) for shard in shards))
     return planned + [PlannedFile(path, 0, "deleted") for path in stale]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cytoimagenet_hf.cards import SplitFiles, dataset_card
-from cytoimagenet_hf.schema import dataset_features
+from cytoimagenet_hf.schema import SUBSETS, dataset_features
 
 
 def write_dataset(folder: Path, labels: Sequence[str], codes: Mapping[str, Sequence[int]]) -> Path:
@@ -50,15 +50,33 @@ def write_textures(folder: Path, *, per_class: int, side: int, seed: int = 0) ->
 
 
 def _write(folder: Path, labels: Sequence[str], rows: Mapping[str, list[dict[str, object]]]) -> Path:
-    """One shard per split, and the card that names the files; columns that a row lacks are null."""
-    features = dataset_features(labels)
-    splits = []
-    for split, part in rows.items():
-        path = folder / "data" / f"{split}-00000-of-00001.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = [dict.fromkeys(features) | row for row in part]
-        hf.Dataset.from_list(whole, features=features).to_parquet(str(path))
-        splits.append(SplitFiles(split, (f"data/{path.name}",), len(part), path.stat().st_size))
-    (folder / "README.md").write_text(dataset_card(features=features, splits=splits), encoding="utf-8")
+    """One shard per split, those of subsets, and the card that names them; columns that a row lacks are null."""
+    splits = _write_splits(folder, "data", labels, rows)
+    subsets = {}
+    for name, wanted in SUBSETS.items():
+        chosen = sorted(set(wanted) & set(labels))
+        codes = {labels.index(label): code for code, label in enumerate(chosen)}
+        own = {
+            split: [row | {"label": codes[row["label"]]} for row in part if row["label"] in codes]
+            for split, part in rows.items()
+        }
+        if any(own.values()):
+            subsets[name] = _write_splits(folder, name, chosen, {split: part for split, part in own.items() if part})
+    card = dataset_card(features=dataset_features(labels), splits=splits, subset_splits=subsets)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "manifest.json").write_text("{}")
     return folder
+
+
+def _write_splits(
+    folder: Path, part: str, labels: Sequence[str], rows: Mapping[str, list[dict[str, object]]]
+) -> list[SplitFiles]:
+    features = dataset_features(labels)
+    splits = []
+    for split, of in rows.items():
+        path = folder / part / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = [dict.fromkeys(features) | row for row in of]
+        hf.Dataset.from_list(whole, features=features).to_parquet(str(path))
+        splits.append(SplitFiles(split, (f"{part}/{path.name}",), len(of), path.stat().st_size))
+    return splits

@@ -1,7 +1,10 @@
+import shutil
+
 import datasets as hf
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from cytoimagenet_hf.data import dataset_sources, label_names, load_cytoimagenet, subset_labels
 from cytoimagenet_hf.errors import InputError
@@ -26,8 +29,46 @@ def test_plain_load_dataset_reads_the_folder_by_name_with_features_from_the_card
     assert loaded["train"][3]["image"].getpixel((0, 0)) == 61
 
 
-def test_a_toy_configuration_filters_the_same_files(folder):
-    assert hf.load_dataset(str(folder), "toy_20", split="train")["image_id"][:] == ["train-0", "train-2"]
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda folder, **options: hf.load_dataset(str(folder), "toy_20", **options),
+        lambda folder, **options: load_cytoimagenet(folder, subset="toy_20", **options),
+        lambda folder, **options: load_cytoimagenet(folder, subset=["actin", "yeast"], **options),
+    ],
+    ids=["plain", "ours", "by labels"],
+)
+def test_a_toy_subset_has_its_own_classes_however_it_is_loaded(folder, load, streaming):
+    loaded = load(folder, split="train", streaming=streaming)
+    assert [(row["image_id"], row["label"]) for row in loaded] == [("train-0", 0), ("train-2", 1)]
+    assert loaded.features["label"].names == ["actin", "yeast"]
+
+
+@pytest.mark.parametrize("subset", ["toy_20", "toy_50"])
+def test_a_named_subset_reads_its_own_files_alone(folder, subset):
+    for path in folder.glob("data/train-*"):
+        path.write_bytes(b"not read")
+    assert load_cytoimagenet(folder, subset=subset, split="train")["image_id"][:] == ["train-0", "train-2"]
+
+
+def test_a_named_subset_of_a_dataset_without_its_files_goes_through_all_rows(folder):
+    shutil.rmtree(folder / "toy_20")
+    card = folder / "README.md"
+    _, header, text = card.read_text().split("---\n", 2)
+    content = yaml.safe_load(header)
+    content["configs"] = [config for config in content["configs"] if config["config_name"] != "toy_20"]
+    content["dataset_info"] = [info for info in content["dataset_info"] if info["config_name"] != "toy_20"]
+    card.write_text(f"---\n{yaml.safe_dump(content)}---\n{text}")
+    loaded = load_cytoimagenet(folder, subset="toy_20", split="train")
+    assert (loaded["image_id"][:], loaded["label"][:]) == (["train-0", "train-2"], [0, 1])
+    assert loaded.features["label"].names == ["actin", "yeast"]
+
+
+def test_a_named_subset_under_the_published_split_has_the_same_classes(folder):
+    loaded = load_cytoimagenet(folder, subset="toy_20", split_scheme="published")
+    assert sum(len(part) for part in loaded.values()) == 4
+    assert loaded["train"].features["label"].names == ["actin", "yeast"]
 
 
 @pytest.mark.parametrize("streaming", [False, True])

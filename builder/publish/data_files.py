@@ -1,13 +1,14 @@
 """The Parquet files of the dataset: which image goes to which file and row group, and writing them in one pass.
 
 Files are cut so that each lies on one side of the stored split *and* of the published one: both splits are then
-lists of files, and no image is stored twice. Row groups hold 100 images, as streaming and the Hub's viewer expect.
+lists of files, and no image is stored twice for them. Only the author's small subsets have files of their own, so that
+one of them loads without the rest. Row groups hold 100 images, as streaming and the Hub's viewer expect.
 """
 
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features
 from tqdm.auto import tqdm
 
 from builder.shards import explain_full_disk
 from builder.stage import require_disk
+from cytoimagenet_hf.planes import channel_features
+from cytoimagenet_hf.schema import SUBSETS, dataset_features
 
 ROW_GROUP_ROWS = 100
 _ROW_GROUP_BYTES = 32 << 20  # of large whole images fewer: memory stays bounded
@@ -49,47 +51,54 @@ def write_dataset(
     keep: npt.NDArray[np.bool_],
     assigned: pa.Table,
     *,
-    features: Features,
+    labels: Sequence[str],
     split: Sequence[str],
     published: Sequence[str],
-) -> list[DataFile]:
-    """Write `data/` from shards, and put it in place of what stood there when it is complete.
+) -> dict[str, list[DataFile]]:
+    """Write `data/` and a folder for each named subset from shards, and put them in place of what stood there.
+
+    A subset has files of its own, with its own codes: it is loaded without reading the rest, and its classes are its
+    own. They are written in the same pass.
 
     Args:
         output: the dataset repository. Its card, manifest and metadata are removed: they describe what is about to go.
         shards: in order.
         keep: which of their images, in order, go into the dataset.
         assigned: one row per kept image: `label` (code), `path`, `filename` and `png_bytes`.
-        features: of the dataset.
+        labels: class names in the order of their codes.
         split: `train` or `validation` for each kept image.
         published: the same under the published scheme.
 
     Returns:
-        The files, as written.
+        Folder → its files, as written: `data`, and each subset that has images.
 
     Raises:
         InputError: the disk is too small.
     """
-    files = plan_files(split, published, assigned["png_bytes"].to_pylist())
-    require_disk(output, int(np.sum(assigned["png_bytes"].to_numpy())))
+    schema = dataset_features(labels).arrow_schema
+    codes, sizes = assigned["label"].to_numpy(), assigned["png_bytes"].to_numpy()
+    parts = [_whole(output / "data", schema, split, published, sizes)]
+    for name, wanted in SUBSETS.items():
+        part = _subset(output / name, sorted(set(wanted) & set(labels)), labels, codes, split, published, sizes)
+        if part is None:
+            shutil.rmtree(output / name, ignore_errors=True)
+        else:
+            parts.append(part)
+    require_disk(output, sum(int(sizes[part.cells >= 0].sum()) for part in parts))
     for stale in ("README.md", "manifest.json", "croissant.json"):
         (output / stale).unlink(missing_ok=True)
-    schema = features.arrow_schema
-    batches = _batches(
-        shards, keep, _cells(files, split, published), lambda table, rows: _named(table, rows, schema), assigned
-    )
     with explain_full_disk(output):
-        _write_files(output / "data", files, batches, schema)
-    return files
+        _write_parts(parts, _batches(shards, keep, lambda table, rows: _named(table, rows, schema), assigned))
+    return {part.folder.name: part.files for part in parts}
 
 
 def write_channels(
     output: Path,
     shards: Sequence[Path],
     keep: npt.NDArray[np.bool_],
-    labels: npt.NDArray[np.integer[Any]],
+    codes: npt.NDArray[np.integer[Any]],
     *,
-    features: Features,
+    labels: Sequence[str],
     split: Sequence[str],
     published: Sequence[str],
 ) -> list[DataFile]:
@@ -99,8 +108,8 @@ def write_channels(
         output: the dataset repository.
         shards: of planes, in the order of those of images; none where no planes were kept.
         keep: which of their rows go into the dataset, as for `write_dataset`.
-        labels: code of each kept row.
-        features: of the configuration.
+        codes: label of each kept row.
+        labels: class names in the order of their codes.
         split, published: as for `write_dataset`: rows come in the order of the images in `data/`.
 
     Returns:
@@ -115,16 +124,57 @@ def write_channels(
         return []
     sizes = np.concatenate([pq.read_table(path, columns=["png_bytes"])["png_bytes"].to_numpy() for path in shards])
     sizes = sizes[keep]
-    files = plan_files(split, published, sizes.tolist())
+    schema = channel_features(labels).arrow_schema
+    part = _whole(folder, schema, split, published, sizes)
     require_disk(output, int(sizes.sum()))
-    schema = features.arrow_schema
-    assigned = pa.table({"label": pa.array(labels, pa.int64())})
-    batches = _batches(
-        shards, keep, _cells(files, split, published), lambda table, rows: _coded(table, rows, schema), assigned
-    )
+    assigned = pa.table({"label": pa.array(codes, pa.int64())})
     with explain_full_disk(output):
-        _write_files(folder, files, batches, schema)
-    return files
+        _write_parts([part], _batches(shards, keep, lambda table, rows: _coded(table, rows, schema), assigned))
+    return part.files
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One folder to write: for each kept image the number of its cell, or -1 where it is not in this folder."""
+
+    folder: Path
+    schema: pa.Schema
+    files: list[DataFile]
+    cells: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64] | None = None  # the code here of each code of the whole dataset; None: the same
+
+
+def _whole(
+    folder: Path,
+    schema: pa.Schema,
+    split: Sequence[str],
+    published: Sequence[str],
+    sizes: npt.NDArray[np.integer[Any]],
+) -> _Part:
+    files = plan_files(split, published, sizes.tolist())
+    return _Part(folder, schema, files, _cells(files, split, published))
+
+
+def _subset(
+    folder: Path,
+    chosen: Sequence[str],
+    labels: Sequence[str],
+    codes: npt.NDArray[np.int64],
+    split: Sequence[str],
+    published: Sequence[str],
+    sizes: npt.NDArray[np.integer[Any]],
+) -> _Part | None:
+    """The images of some labels, in their order, with codes in the order of `chosen`; None where there are none."""
+    new_codes = np.array([chosen.index(label) if label in chosen else -1 for label in labels], dtype=np.int64)
+    rows = np.flatnonzero(new_codes[codes] >= 0)
+    if not len(rows):
+        return None
+    schema = dataset_features(chosen).arrow_schema
+    own = [[sides[row] for row in rows.tolist()] for sides in (split, published)]
+    part = _whole(folder, schema, own[0], own[1], sizes[rows])
+    cells = np.full(len(codes), -1, dtype=np.int64)
+    cells[rows] = part.cells
+    return replace(part, cells=cells, codes=new_codes)
 
 
 def _cells(files: Sequence[DataFile], split: Sequence[str], published: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -174,25 +224,34 @@ def _cut_files(sizes: list[int]) -> Iterator[tuple[int, ...]]:
             groups, file_bytes = [], 0
 
 
-def _write_files(
-    folder: Path,
-    files: Sequence[DataFile],
-    batches: Iterable[tuple[pa.Table, npt.NDArray[np.int64]]],
-    schema: pa.Schema,
-) -> None:
-    """Write all files below a new folder, then put it in place of `folder`; each batch comes with cell numbers."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    cells = sorted({file.cell for file in files})
-    writers = [_CellWriter(temporary, [file for file in files if file.cell == cell], schema) for cell in cells]
-    for table, cell_of_row in batches:
-        for number in np.unique(cell_of_row).tolist():
-            is_own = cell_of_row == number
-            writers[number].add(table if is_own.all() else table.filter(pa.array(is_own)))
-    for writer in writers:
-        writer.require_complete()
-    _replace_folder(temporary, folder)
+def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice]]) -> None:
+    """Write all files of all parts below new folders, then put these in place; each batch comes with its rows."""
+    temporary = [part.folder.with_name(f".{part.folder.name}.tmp") for part in parts]
+    writers = []
+    for part, folder in zip(parts, temporary, strict=True):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        cells = sorted({file.cell for file in part.files})
+        writers.append(
+            [_CellWriter(folder, [file for file in part.files if file.cell == cell], part.schema) for cell in cells]
+        )
+    for table, rows in batches:
+        for part, own in zip(parts, writers, strict=True):
+            cell_of_row = part.cells[rows]
+            for number in np.unique(cell_of_row[cell_of_row >= 0]).tolist():
+                is_own = cell_of_row == number
+                chosen = table if is_own.all() else table.filter(pa.array(is_own))
+                own[number].add(chosen if part.codes is None else _recoded(chosen, part.codes, part.schema))
+    for part, folder, own in zip(parts, temporary, writers, strict=True):
+        for writer in own:
+            writer.require_complete()
+        _replace_folder(folder, part.folder)
+
+
+def _recoded(table: pa.Table, codes: npt.NDArray[np.int64], schema: pa.Schema) -> pa.Table:
+    labels = pa.array(codes[table["label"].to_numpy()], pa.int64())
+    columns = {name: table[name] for name in table.column_names} | {"label": labels}
+    return pa.table(columns, schema=schema)
 
 
 class _CellWriter:
@@ -258,10 +317,9 @@ def _replace_folder(new: Path, folder: Path) -> None:
 def _batches(
     shards: Sequence[Path],
     keep: npt.NDArray[np.bool_],
-    cells: npt.NDArray[np.int64],
     convert: Callable[[pa.Table, pa.Table], pa.Table],
     assigned: pa.Table,
-) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+) -> Iterator[tuple[pa.Table, slice]]:
     """The kept rows of all shards, converted with what was assigned to them, in the order of the first pass."""
     row = kept_row = 0
     with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
@@ -270,8 +328,8 @@ def _batches(
                 for batch in file.iter_batches(batch_size=100):
                     mask = keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-                    part = slice(kept_row, kept_row + len(table))
-                    yield convert(table, assigned.slice(kept_row, len(table))), cells[part]
+                    rows = slice(kept_row, kept_row + len(table))
+                    yield convert(table, assigned.slice(kept_row, len(table))), rows
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))

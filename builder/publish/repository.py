@@ -35,7 +35,7 @@ _PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
 
 def write_companions(
     output: Path,
-    files: Sequence[DataFile],
+    files: Mapping[str, Sequence[DataFile]],
     kept: pa.Table,
     *,
     labels: Sequence[str],
@@ -51,7 +51,7 @@ def write_companions(
 
 def write_manifest(
     output: Path,
-    files: Sequence[DataFile],
+    files: Mapping[str, Sequence[DataFile]],
     kept: pa.Table,
     *,
     labels: Sequence[str],
@@ -61,18 +61,19 @@ def write_manifest(
 
     Args:
         output: the dataset repository, its data in place.
-        files: of the data.
+        files: folder → its files: `data`, and each subset.
         kept: the rows of the dataset, without images.
         labels: class names in the order of their codes.
         channels: files of the configuration `channels`, if planes were kept.
     """
-    listed = _listed(output, "data", files)
-    for file in files:
+    listed = _listed(output, "data", files["data"])
+    for file in files["data"]:
         listed[f"data/{file.name}"]["published_split"] = file.cell[1]
     content = {
         "version": VERSION,
         "files": listed,
         "channels": _listed(output, "channels", channels),
+        "subsets": {folder: _listed(output, folder, of) for folder, of in files.items() if folder != "data"},
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
@@ -119,7 +120,7 @@ def write_metadata(output: Path) -> None:
     manifest = _manifest(output)
     metadata = croissant(
         features=dataset_features(manifest["labels"]),
-        splits=[split.name for split in _splits(manifest, "split")],
+        splits=[split.name for split in _splits(manifest["files"], "split")],
         licence=hub_licence(manifest["sources"]),
         version=f"{VERSION}.0.0",
         date=datetime.now(UTC).date().isoformat(),
@@ -150,9 +151,10 @@ def card(output: Path) -> str:
     statistics = {name: counts for name, counts in manifest["statistics"].items() if name != "images_by_source"}
     return dataset_card(
         features=dataset_features(manifest["labels"]),
-        splits=_splits(manifest, "split"),
-        published_splits=_splits(manifest, "published_split"),
-        channel_splits=_splits(manifest, "split", files="channels"),
+        splits=_splits(manifest["files"], "split"),
+        published_splits=_splits(manifest["files"], "published_split"),
+        channel_splits=_splits(manifest.get("channels", {}), "split"),
+        subset_splits={name: _splits(of, "split") for name, of in manifest.get("subsets", {}).items()},
         sources=manifest["sources"],
         summaries=summaries,
         statistics=statistics,
@@ -169,11 +171,11 @@ def _manifest(output: Path) -> dict[str, Any]:
     return manifest
 
 
-def _splits(manifest: Mapping[str, Any], scheme: str, *, files: str = "files") -> list[SplitFiles]:
+def _splits(files: Mapping[str, Mapping[str, Any]], scheme: str) -> list[SplitFiles]:
     """The splits of a scheme, `split` or `published_split`, as lists of files."""
     found = []
     for split in ("train", "validation"):
-        own = {name: facts for name, facts in sorted(manifest.get(files, {}).items()) if facts[scheme] == split}
+        own = {name: facts for name, facts in sorted(files.items()) if facts[scheme] == split}
         if own:
             rows, size = (sum(facts[count] for facts in own.values()) for count in ("rows", "bytes"))
             found.append(SplitFiles(split, tuple(own), rows, size))

@@ -28,8 +28,7 @@ from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.leaks import leak_report
-from cytoimagenet_hf.planes import channel_features
-from cytoimagenet_hf.schema import REJECTION_SCHEMA, dataset_features
+from cytoimagenet_hf.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.splits import assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
@@ -100,13 +99,10 @@ def publish(
     else:
         published = _split(kept, recipe, seed=seed, scheme="published", group=group)
     labels, names = codes(kept["label"])
-    features = dataset_features(names)
     assigned = _as_stated(kept, labels) if stated else _assigned(kept, labels, names)
-    files = write_dataset(output, shards, keep, assigned, features=features, split=split, published=published)
+    files = write_dataset(output, shards, keep, assigned, labels=names, split=split, published=published)
     planes = [task.channels_path for task in tasks if task.keep_channels]
-    channels = write_channels(
-        output, planes, keep, labels, features=channel_features(names), split=split, published=published
-    )
+    channels = write_channels(output, planes, keep, labels, labels=names, split=split, published=published)
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)

@@ -50,6 +50,7 @@ def dataset_card(
     splits: Sequence[SplitFiles],
     published_splits: Sequence[SplitFiles] = (),
     channel_splits: Sequence[SplitFiles] = (),
+    subset_splits: Mapping[str, Sequence[SplitFiles]] | None = None,
     sources: Sequence[Mapping[str, Any]] = (),
     summaries: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, Any] | None = None,
@@ -64,6 +65,7 @@ def dataset_card(
         splits: train and validation as stored; the default configuration.
         published_splits: the same rows under the row-wise split of the paper; configuration `published`.
         channel_splits: the same rows with their planes kept apart; configuration `channels`.
+        subset_splits: name of a subset (`schema.SUBSETS`) → its own files, with its own classes; a configuration each.
         sources: one mapping per source with dir_name, name, database, link, licence, citation, images.
         summaries: stage name → content of its summary JSON.
         statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
@@ -79,7 +81,8 @@ def dataset_card(
         []
     """
     labels = features["label"].names
-    header = _dataset_header(features, splits, published_splits, channel_splits, sources)
+    others = {"published": published_splits, "channels": channel_splits} | dict(subset_splits or {})
+    header = _dataset_header(features, {"default": splits} | {name: of for name, of in others.items() if of}, sources)
     return _rendered(
         "dataset_card.md.jinja",
         header=header,
@@ -95,7 +98,8 @@ def dataset_card(
         licence_names=sorted({str(source["licence"]) for source in sources}),
         figures=figures or {},
         note=note,
-        subsets={name: sorted(set(wanted) & set(labels)) for name, wanted in SUBSETS.items()},
+        subsets={name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in (subset_splits or {}).items() if of},
+        subset_splits=subset_splits or {},
         columns={name: _type_name(feature) for name, feature in features.items()},
         bibtex=BIBTEX,
     )
@@ -191,9 +195,7 @@ def hub_licence(sources: Iterable[Mapping[str, Any]]) -> str:
 
 def _dataset_header(
     features: hf.Features,
-    splits: Sequence[SplitFiles],
-    published_splits: Sequence[SplitFiles],
-    channel_splits: Sequence[SplitFiles],
+    configurations: Mapping[str, Sequence[SplitFiles]],
     sources: Sequence[Mapping[str, Any]],
 ) -> str:
     data = DatasetCardData(
@@ -201,25 +203,16 @@ def _dataset_header(
         pretty_name="CytoImageNet",
         task_categories=["image-classification", "image-feature-extraction"],
         tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],
-        size_categories=[_size_category(sum(split.num_examples for split in splits))],
+        size_categories=[_size_category(sum(s.num_examples for s in configurations["default"]))],
     )
-    others = {"published": published_splits, "channels": channel_splits}
-    configurations = {"default": splits} | {name: of for name, of in others.items() if of}
     # The class names stand in the schema of every Parquet file; the card of 894 classes repeats them once, not five
     # times, and the Hub's page reads them there.
     infos = {
         name: hf.DatasetInfo(features=features if name == "default" else None, splits=_split_infos(of))
         for name, of in configurations.items()
     }
-    configs = [_config(name, of) for name, of in configurations.items()]
-    labels = features["label"].names
-    for name, wanted in SUBSETS.items():
-        codes = [code for code, label in enumerate(labels) if label in set(wanted)]
-        if codes:
-            # The Parquet reader of `datasets` takes the filter from here: no image is stored twice.
-            configs.append(_config(name, splits) | {"filters": [["label", "in", codes]]})
     hf.info.DatasetInfosDict(infos).to_dataset_card_data(data)
-    data.configs = configs
+    data.configs = [_config(name, of) for name, of in configurations.items()]
     return str(data.to_yaml())
 
 

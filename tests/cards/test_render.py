@@ -21,15 +21,22 @@ def header(card):
     return yaml.safe_load(card.split("---\n")[1])
 
 
-def test_the_header_holds_classes_sizes_and_a_subset_by_filter():
-    card = dataset_card(features=dataset_features(["actin", "mine", "yeast"]), splits=SPLITS)
+def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
+    toy = [SplitFiles("train", ("toy_20/train-*",), 4, 400)]
+    card = dataset_card(
+        features=dataset_features(["actin", "mine", "yeast"]), splits=SPLITS, subset_splits={"toy_20": toy}
+    )
     found = header(card)
-    info = found["dataset_info"]  # of the default configuration alone: the others have the same classes
+    infos = {info["config_name"]: info for info in found["dataset_info"]}
+    info = infos["default"]  # the classes of the others stand in their files
+    assert "features" not in infos["toy_20"]
+    assert [split["num_examples"] for split in infos["toy_20"]["splits"]] == [4]
     label = next(feature for feature in info["features"] if feature["name"] == "label")
     assert label["dtype"]["class_label"]["names"] == {"0": "actin", "1": "mine", "2": "yeast"}
     assert [split["num_examples"] for split in info["splits"]] == [9, 1]
     configs = {entry["config_name"]: entry for entry in found["configs"]}
-    assert configs["toy_20"]["filters"] == [["label", "in", [0, 2]]]
+    assert configs["toy_20"]["data_files"] == [{"split": "train", "path": ["toy_20/train-*"]}]
+    assert "2 of the author's 20 classes" in card
     assert found["license"] == "other"
     assert check_card(card) == []
 

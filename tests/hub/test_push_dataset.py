@@ -96,15 +96,17 @@ def test_what_is_not_there_is_said_with_the_next_step(client, push, dataset):
 
 def test_a_dry_run_lists_files_and_sizes_and_sends_nothing(hub, push, dataset):
     planned = json.loads(push("dataset", dataset, REPOSITORY, "--dry-run", "--json"))
+    toys = [shard.replace("data", name) for name in ("toy_20", "toy_50") for shard in SHARDS]
     assert {file["path"]: file["status"] for file in planned} == dict.fromkeys(
-        ("README.md", "manifest.json", *SHARDS), "new"
+        ("README.md", "manifest.json", *SHARDS, *toys), "new"
     )
     assert all(file["size"] == (dataset / file["path"]).stat().st_size for file in planned)
     assert not hub.repositories
     assert not hub.uploaded
 
 
-def test_a_push_killed_twice_is_completed_by_calling_it_again(hub, start, push, dataset):
+def test_a_push_killed_twice_is_completed_by_calling_it_again(hub, start, push, tmp_path):
+    dataset = write_dataset(tmp_path / "other", ["here", "there"], {"train": [0, 0, 1, 1], "validation": [0, 1]})
     for arrived in (0, 1):  # killed before any shard has arrived, then after the first
         hub.faults.stall_after = arrived
         hub.stalled.clear()

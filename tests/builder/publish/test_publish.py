@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from builder import recipe as recipes
 from builder.publish import publish
 from builder.publish.data_files import plan_files
 from builder.render import render
+from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.leaks import leak_report
@@ -72,6 +74,48 @@ def test_the_published_split_is_a_configuration_over_the_same_files(built, tmp_p
     everything = [{*part["train"]["image_id"], *part["validation"]["image_id"]} for part in (default, published)]
     assert everything[0] == everything[1]
     assert leak_report(published).groups_on_both_sides > 0
+
+
+def test_a_named_subset_is_a_configuration_with_its_own_files_classes_and_codes(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=40)
+    rows = pq.read_table(output / "annotations.parquet").to_pylist()
+    # "dmso" and "yeast" are in both subsets, "coco" in toy_50 alone, "drug" in none.
+    names = ("coco", "dmso", "drug", "yeast")
+    write_tables(output, rows, {row["idx"]: names[n % 4] for n, row in enumerate(rows)})
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    publish(output, recipe=SMALL, seed=1)
+    of = {"toy_20": ["dmso", "yeast"], "toy_50": ["coco", "dmso", "yeast"]}
+    whole = load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    for subset, classes in of.items():
+        toy = load_dataset(str(output), subset, cache_dir=str(tmp_path / "cache"))
+        assert toy["train"].features == dataset_features(classes)
+        for split, part in toy.items():
+            own = [n for n, code in enumerate(whole[split]["label"]) if names[code] in classes]
+            expected = whole[split].select(own)
+            for column in ("image_id", "sha256", "filename", "idx"):
+                assert part[column][:] == expected[column][:]
+            assert [classes[code] for code in part["label"]] == [names[code] for code in expected["label"]]
+            stream = load_dataset(str(output), subset, split=split, streaming=True)
+            assert stream.features == dataset_features(classes)
+            assert [row["image_id"] for row in stream] == part["image_id"][:]
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert {name: sum(facts["rows"] for facts in files.values()) for name, files in manifest["subsets"].items()} == {
+        "toy_20": 80,
+        "toy_50": 120,
+    }
+    assert "3 of the author's 50 classes" in (output / "README.md").read_text()
+    report = verify(output)
+    assert report.intact
+    assert report.images_decoded == 160 + 80 + 120
+    (output / "toy_50" / "train-00000-of-00001.parquet").write_bytes(b"left by another build")
+    assert set(verify(output, quick=True).problems) >= {"toy_50/train-00000-of-00001.parquet"}
+    # Without its labels a subset leaves nothing behind.
+    publish(output, recipe=replace(SMALL, max_images=40), seed=1)
+    shutil.rmtree(output / "shards")
+    write_tables(output, rows, {row["idx"]: f"drug {n % 2}" for n, row in enumerate(rows)})
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    publish(output, recipe=SMALL, seed=1)
+    assert not list(output.glob("toy_*"))
 
 
 def test_file_names_count_in_binary_per_label(built):
