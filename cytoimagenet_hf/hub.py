@@ -38,11 +38,15 @@ KINDS = {
         "dataset",
         ("README.md", "data/*.parquet"),
         (
-            *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet"),
+            *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet", "eval.yaml"),
             *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
-    "model": Kind("model", ("config.json", "*.safetensors"), ("*.json", "*.safetensors", "*.md", "*.py", "*.png")),
+    "model": Kind(
+        "model",
+        ("config.json", "*.safetensors"),
+        ("*.json", "*.safetensors", "*.md", "*.py", "*.png", ".eval_results/*.yaml"),
+    ),
     "metric": Kind("space", ("README.md", "app.py"), ("*.py", "README.md", "requirements.txt")),
 }
 """Kind → its repository."""

@@ -1,6 +1,6 @@
 """A dataset seen through features: how far images of a label are from each other and from other labels.
 
-The author kept 552 of the 894 classes, those whose mean inter-class cosine distance exceeded 0.8 (FACTS §1); the same
+The author kept 552 of the 894 classes, those whose mean inter-class cosine distance exceeded 0.8 (paper §3); the same
 choice here gives a list of labels that `load_cytoimagenet(subset=…)` takes.
 """
 

@@ -1,4 +1,4 @@
-"""Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (FACTS E3)."""
+"""Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (E3 of docs/paper.md)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,10 +7,14 @@ from sklearn.preprocessing import StandardScaler
 from cytoimagenet_hf.errors import InputError
 
 Array = npt.NDArray[np.floating]
+_DEAD = 1e-12  # of the largest difference from the mean: far below what any measured feature has
 
 
 def standardise(values: Array, *, fitted_on: Array | None = None) -> Array:
     """Scale each feature by the mean and sd of `fitted_on` (default: of `values`); constant features become 0.
+
+    So do features that hardly vary in `fitted_on` beside what they do in `values`: dead units of a network, whose
+    rounding would be blown up beyond all others.
 
     Args:
         values: (n, d).
@@ -21,7 +25,10 @@ def standardise(values: Array, *, fitted_on: Array | None = None) -> Array:
         [[-1.0, 0.0], [1.0, 0.0]]
     """
     scaler = StandardScaler().fit(values if fitted_on is None else fitted_on)
-    return np.asarray(scaler.transform(values))
+    scaled = np.asarray(scaler.transform(values))
+    # scikit-learn has set the scale of exactly constant features to 1; these are the ones just above.
+    scaled[:, scaler.scale_ < _DEAD * np.abs(values - scaler.mean_).max(axis=0)] = 0
+    return scaled
 
 
 def standardise_by_controls(values: Array, *, plates: npt.ArrayLike, controls: npt.ArrayLike) -> Array:
@@ -87,5 +94,5 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     centres = common + weight * (means - common)
     spread = np.sqrt(within)
     spread[spread <= 1e-6 * np.abs(common)] = 1.0  # constant but for rounding
-    spread[spread == 0] = 1.0
+    spread[(spread == 0) | (spread < _DEAD * np.abs(values - common).max(axis=0))] = 1.0
     return np.asarray((values - centres[plate_of]) / spread)

@@ -121,7 +121,10 @@ def to_markdown(board: Leaderboard) -> str:
         mean = "–" if row.mean_gain is None else f"{100 * row.mean_gain:+.1f}"
         cells = [_cell(row.cells.get(name)) for name in board.sets]
         lines.append(f"| {row.name.replace('|', chr(92) + '|')} | {row.kind} | {mean} | {' | '.join(cells)} |")
-    note = "Accuracy in %, then the gain over the best baseline of the same run with its 95 % interval, paired."
+    note = (
+        "In %: accuracy, or what the set is named after, then the gain over the best baseline of the same run with "
+        "its 95 % interval, paired."
+    )
     marks = "; ".join(f"{mark} {kind}" for mark, kind in _used_marks(board).items())
     if marks:
         note += f" Training shares with the set: {marks}."

@@ -34,6 +34,15 @@ _HUB_LICENCES = {
 }
 
 
+# Measure of a score → the metric under which the Hub files it.
+_METRIC_TYPES = {
+    "macro F1": "f1",
+    "replicate mAP": "mean_average_precision",
+    "mechanism mAP": "mean_average_precision",
+}
+_METRIC_TYPES |= {"recall@1": "recall", "recall of pairs": "recall", "share enriched": "enrichment"}
+
+
 @dataclass(frozen=True)
 class SplitFiles:
     """One split: its name, the Parquet files that hold it (paths in the repository), rows and bytes."""
@@ -146,7 +155,7 @@ def model_card(
                 task_type="image-feature-extraction",
                 dataset_type=score["task"],
                 dataset_name=score["task"],
-                metric_type="accuracy",
+                metric_type=_METRIC_TYPES.get(score["metric"], "accuracy"),
                 metric_name=score["metric"],
                 metric_value=round(score["value"], 4),
             )

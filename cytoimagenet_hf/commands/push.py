@@ -19,6 +19,10 @@ def command(
     results: Annotated[
         Path | None, typer.Option(help="results.json of `cytoimagenet benchmark`: scores for the model's card.")
     ] = None,
+    benchmark_dataset: Annotated[
+        str | None,
+        typer.Option(help="With --results: the benchmark's dataset, owner/name; scores become .eval_results too."),
+    ] = None,
     entry: Annotated[str | None, typer.Option(help="The model's name in the results, if they hold several.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List files and sizes; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
@@ -30,15 +34,21 @@ def command(
     from huggingface_hub import constants
     from rich.table import Table
 
+    from cytoimagenet_hf.cards.eval_results import write_eval_results
     from cytoimagenet_hf.cards.facts import add_scores, write_model_card
     from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.hub import hub_answers, plan_push, push
+    from cytoimagenet_hf.results import read_results
     from cytoimagenet_hf.terminal import Terminal
 
     if results is not None:
         if kind != "model":
             raise InputError(f"--results belongs to models; a {kind} has no scores")
         add_scores(folder, results, entry=entry)
+        if benchmark_dataset is not None:
+            record = read_results(results)
+            chosen = entry or record.names("model")[0]
+            write_eval_results(folder, record, entry=chosen, dataset_id=benchmark_dataset)
         write_model_card(folder, name=repo_id)
     if dry_run:
         compare = hub_answers() and not constants.HF_HUB_OFFLINE

@@ -139,3 +139,11 @@ def test_recipes_differ_where_the_facts_say():
         load_recipe("mine")
     with pytest.raises(InputError, match="unknown scaler"):
         load_recipe("published", scaler="robust")
+
+
+def test_a_feature_that_is_dead_but_for_rounding_does_not_outweigh_the_others():
+    train = np.array([[0.0, 1e-22], [1.0, 0.0], [2.0, 2e-22]])
+    test = np.array([[1.0, 1e3]])
+    assert standardise(test, fitted_on=train).tolist() == [[0.0, 0.0]]
+    both = np.concatenate([train, test])
+    assert standardise(both, fitted_on=train)[:, 1].tolist() == [0.0, 0.0, 0.0, 0.0]
