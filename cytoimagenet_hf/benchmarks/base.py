@@ -158,7 +158,7 @@ class Benchmark:
         load: (root, recipe, *, images=True, ...) → images with `label` and further facts in their metadata;
             `images=False` when features are at hand already.
         score: (features, images, recipe, seed) → one Score per scored set.
-        listed_from_set: the published code listed these images from a set, in arbitrary order (E2 of docs/paper.md).
+        listed_from_set: the published code listed these images from a set, in arbitrary order (E2, docs/paper.md).
         profile_items: (root, recipe, profiles) → its rows as images without pixels, where
             ready profiles are supported.
         rows: (features, images, recipe) → what probes, few examples and mixing are measured on.

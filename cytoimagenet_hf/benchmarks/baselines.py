@@ -1,4 +1,4 @@
-"""What a network has to beat: features anyone can compute from pixels (E7 of docs/paper.md)."""
+"""What a network has to beat: features anyone can compute from pixels (E7, docs/paper.md)."""
 
 from collections.abc import Sequence
 

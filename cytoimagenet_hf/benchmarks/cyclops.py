@@ -1,8 +1,8 @@
 """CYCLoPs: localisation of tagged proteins in yeast cells of wild-type screen WT2 (labels of Chong et al. 2015).
 
 DEAD and GHOST are no localisations and are left out; SPINDLEPOLE counts as SPINDLE: 16 classes remain of 19 folders.
-The published code left two names out of its list of labels but not of its list of folders (E1 of docs/paper.md). Class folders
-are read, and the HDF5 files of DeepLoc from which they were made.
+The published code left two names out of its list of labels but not of its list of folders (E1, docs/paper.md). Class
+folders are read, and the HDF5 files of DeepLoc from which they were made.
 """
 
 import re

@@ -102,7 +102,7 @@ def fusion_entries(
         entries: models or tables.
         items: their images or wells.
         benchmark: whether the original joined this set's rows by an arbitrary position.
-        recipe: how rows are joined (E2 of docs/paper.md).
+        recipe: how rows are joined (E2, docs/paper.md).
         seed: of the shuffles.
         noise: the random partner of an entry; None for those that are random themselves.
     """

@@ -1,4 +1,4 @@
-"""Two models' features side by side, joined by id, and the controls without which a gain means nothing (E2 of docs/paper.md)."""
+"""Two models' features side by side, joined by id, and the controls that a gain is read beside (E2, docs/paper.md)."""
 
 from collections.abc import Sequence
 from dataclasses import replace

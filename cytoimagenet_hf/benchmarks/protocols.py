@@ -139,7 +139,7 @@ def _leave_out(values: Array, queries: Array, labels: Array, *, recipe: Benchmar
     else:
         if k + 1 > len(values):
             raise InputError(f"k = {k}, but only {len(values) - 1} other items are there: choose a smaller k")
-        # The nearest is taken for the query itself; with duplicates it need not be, and the query votes (E4 of docs/paper.md).
+        # The nearest is taken for the query itself; with duplicates it need not be: E4 of docs/paper.md.
         distances, indices = kneighbors(values, values[queries], k + 1)
         distances, indices = distances[:, 1:], indices[:, 1:]
     return vote(labels[indices], distances)

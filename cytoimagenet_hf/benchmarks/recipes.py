@@ -1,4 +1,4 @@
-"""Every choice of the benchmarks that can change a number: what the paper's code did, and what is right (E1-E5 of docs/paper.md).
+"""Every choice of the benchmarks that can change a number: the paper's and what is right (E1-E5, docs/paper.md).
 
 E5 needs no switch: the approximate cosine index existed in the original, but BBBC021 was scored by an exact search and
 the others by an exact Euclidean index, so the search is exact under both recipes.

@@ -1,4 +1,4 @@
-"""What each repair of the original changes: the corrected benchmarks with one rule at a time put back (docs/paper.md)."""
+"""What each repair changes: the corrected benchmarks with one rule at a time put back (docs/paper.md)."""
 
 from collections.abc import Callable
 from dataclasses import replace

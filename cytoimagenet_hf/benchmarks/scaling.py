@@ -1,4 +1,4 @@
-"""Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (E3 of docs/paper.md)."""
+"""Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (E3, docs/paper.md)."""
 
 import numpy as np
 import numpy.typing as npt
