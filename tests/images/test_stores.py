@@ -83,6 +83,26 @@ def test_metadata_cannot_lead_out_of_the_store(tmp_path, content) -> None:
         find_images(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [5, 1, 12]},
+        {"chunks": [1, 1, 0, 16]},
+        {"shape": "x"},
+        {"shape": None},
+        {"dimension_separator": 3},
+        {"shape": [10**9, 1, 12, 16]},
+        {"shape": [5, 1, 10**9, 10**9]},
+    ],
+)
+def test_the_metadata_of_an_array_is_checked(tmp_path, change) -> None:
+    plate = write_omezarr(tmp_path, "P", eight_fields()[:2], seed=0, version="0.4")
+    array = plate / "B" / "2" / "0" / "0" / ".zarray"
+    array.write_text(json.dumps(json.loads(array.read_text()) | change))
+    (rejected,) = look(plate).rejected
+    assert rejected.id == "P/B02/1"
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_images_that_zarr_itself_wrote(tmp_path, zarr_format) -> None:
     pixels = np.arange(1, 2 * 2 * 10 * 14 + 1, dtype=np.uint16).reshape(2, 2, 10, 14)

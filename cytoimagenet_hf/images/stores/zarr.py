@@ -5,6 +5,7 @@ A chunk whose file is absent would read as the fill value without a word, so it 
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -15,10 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 from .optional import require, unreadable
 
 Place = tuple[int | str, ...]
+
+MAX_PLANES = 1 << 16
+"""Planes of one image that are listed."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +57,27 @@ def array_facts(folder: Path) -> ArrayFacts:
             encoding = facts.get("chunk_key_encoding", {"name": "default"})
             default = encoding["name"] == "default"
             separator = encoding.get("configuration", {}).get("separator", "/" if default else ".")
-            chunks = facts["chunk_grid"]["configuration"]["chunk_shape"]
-            return ArrayFacts(
-                tuple(facts["shape"]),
-                tuple(chunks),
-                folder / "zarr.json",
-                f"c{separator}" if default else "",
-                separator,
-            )
-        facts = json.loads((folder / ".zarray").read_bytes())
-        return ArrayFacts(
-            tuple(facts["shape"]),
-            tuple(facts["chunks"]),
-            folder / ".zarray",
-            "",
-            facts.get("dimension_separator", "."),
-        )
+            shape, chunks = facts["shape"], facts["chunk_grid"]["configuration"]["chunk_shape"]
+            file, prefix = folder / "zarr.json", f"c{separator}" if default else ""
+        else:
+            facts = json.loads((folder / ".zarray").read_bytes())
+            shape, chunks, separator = facts["shape"], facts["chunks"], facts.get("dimension_separator", ".")
+            file, prefix = folder / ".zarray", ""
     except OSError:
         raise InputError(f"{folder} is no Zarr array: it has neither .zarray nor zarr.json") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the metadata of {folder} cannot be understood: {type(error).__name__}: {error}") from error
+    if not (_sizes(shape) and _sizes(chunks) and len(shape) == len(chunks) >= 2 and separator in ("/", ".")):
+        raise InputError(f"{file} is damaged: shape {shape}, chunks {chunks}, separator {separator!r}")
+    if math.prod(shape[:-2]) > MAX_PLANES or math.prod(shape[-2:]) > MAX_PIXELS:
+        raise InputError(
+            f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes, or than {MAX_PIXELS:,} pixels in one"
+        )
+    return ArrayFacts(tuple(shape), tuple(chunks), file, prefix, separator)
+
+
+def _sizes(given: Any) -> bool:
+    return isinstance(given, list) and all(type(size) is int and size > 0 for size in given)
 
 
 def read(path: Path, places: Sequence[Place]) -> list[npt.NDArray[Any]]:
