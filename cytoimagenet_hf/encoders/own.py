@@ -12,7 +12,7 @@ import PIL.Image
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor
-from cytoimagenet_hf.models.backbones import load_backbone
+from cytoimagenet_hf.models.backbones import load_backbone, without_head
 
 from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, Interpolation, WeightSource
@@ -91,7 +91,7 @@ def load(
     return make_encoder(
         backbone.name if backbone.name != source else name,
         found,
-        Pooled(backbone.model.base_model, pooling),
+        Pooled(without_head(backbone.model), pooling),
         training_sources=getattr(config, "training_sources", None),
         **options,
     )

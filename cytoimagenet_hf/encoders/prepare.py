@@ -55,10 +55,13 @@ def make_units(
         raise InputError(f"{facts.name}: normalisation over a plate needs the pixel ranges of its stains")
     if ranges is not None and facts.scale not in ("percentile", "minmax"):
         raise InputError(f"{facts.name} scales by {facts.scale}: ranges over a plate do not apply; leave them out")
+    # By the dtype of the file: the gray of a colour picture is a float.
+    whites = [facts.full_scale or _white_of(np.asarray(plane).dtype) for plane in planes]
     inputs: list[list[Plane]] = []
     for chosen in _channels_of_inputs(facts, len(gray), stains):
         limits = None if ranges is None else [_range_of(ranges, stains, number) for number in chosen]
-        inputs.append(_scaled(facts, [gray[number] for number in chosen], limits))
+        taken = [gray[number] for number in chosen]
+        inputs.append(_scaled(facts, taken, limits, whites=[whites[number] for number in chosen]))
     if facts.channels == "merged":
         merged = np.mean([scaled for (scaled,) in inputs], axis=0, dtype=np.float64)
         inputs = [[np.asarray(merged, dtype=np.float32)]]
@@ -103,15 +106,19 @@ def _range_of(ranges: Mapping[str, tuple[float, float]], stains: Sequence[str], 
 
 
 def _scaled(
-    facts: EncoderFacts, planes: list[npt.NDArray[Any]], limits: list[tuple[float, float]] | None
+    facts: EncoderFacts,
+    planes: list[npt.NDArray[Any]],
+    limits: list[tuple[float, float]] | None,
+    *,
+    whites: list[float],
 ) -> list[Plane]:
     if limits is not None:
         return [_between(plane, *limit, clip=facts.clip) for plane, limit in zip(planes, limits, strict=True)]
     if facts.scale == "none":
         return [plane.astype(np.float32) for plane in planes]
     if facts.scale in ("dtype", "as-uint8"):
-        white = np.float32(255 if facts.scale == "as-uint8" else 1)
-        return [_by_full_scale(plane, facts.full_scale) * white for plane in planes]
+        top = np.float32(255 if facts.scale == "as-uint8" else 1)
+        return [_by_white(plane, white) * top for plane, white in zip(planes, whites, strict=True)]
     if facts.scale == "percentile" and facts.per == "plane" and facts.clip and not facts.from_zero:
         return [normalize(plane, facts.low, facts.high) for plane in planes]
     seen = [np.stack(planes)] * len(planes) if facts.per == "image" else planes
@@ -143,14 +150,16 @@ def _zscored(plane: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> Plane:
     return np.asarray((plane - values.mean()) / (values.std() + _TINY), dtype=np.float32)
 
 
-def _by_full_scale(plane: npt.NDArray[Any], full_scale: float | None) -> Plane:
+def _white_of(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+
+
+def _by_white(plane: npt.NDArray[Any], white: float) -> Plane:
     """[0, 1] by the range of the dtype, or of what the caller knows about the camera."""
-    if full_scale is None:
-        full_scale = float(np.iinfo(plane.dtype).max) if plane.dtype.kind in "ui" else 1.0
-    unit = np.asarray(plane.astype(np.float64) / full_scale, dtype=np.float32)
+    unit = np.asarray(plane.astype(np.float64) / white, dtype=np.float32)
     if unit.min() < 0 or unit.max() > 1:
         raise InputError(
-            f"pixels from {plane.min()} to {plane.max()} leave 0 … {full_scale:g}: pass full_scale=, "
+            f"pixels from {plane.min()} to {plane.max()} leave 0 … {white:g}: pass full_scale=, "
             "or normalise by each image's percentiles"
         )
     return unit

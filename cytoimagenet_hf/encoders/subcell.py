@@ -39,7 +39,7 @@ FACTS = tuple(
         fit="resize",
         multiple=16,
         take="gated attention",
-        note="the same outputs as the published code on random weights; the published weights were never loaded here",
+        note="the same outputs as its published layers on random weights; published weights were never loaded here",
     )
     for variant, stains in _STAINS.items()
 )

@@ -23,7 +23,7 @@ from cytoimagenet_hf.encoders.own import facts_of
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.models import MicroscopyImageProcessor
-from cytoimagenet_hf.models.backbones import Backbone
+from cytoimagenet_hf.models.backbones import Backbone, without_head
 from cytoimagenet_hf.models.channels import as_channels
 
 from .ahead import read_ahead
@@ -144,7 +144,7 @@ def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImagePro
     try:
         declared = getattr(model.config, "training_sources", None)
         facts = facts_of(processor, method=method)
-        return make_encoder(name, facts, Pooled(model.base_model), training_sources=declared)
+        return make_encoder(name, facts, Pooled(without_head(model)), training_sources=declared)
     finally:
         for module, mode in modes.items():  # the caller's network is left as it was
             module.training = mode

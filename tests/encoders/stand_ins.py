@@ -58,7 +58,11 @@ def _own(key: str, folder: Path) -> Named:
         import timm  # noqa: F401 - skipped by the caller where it is absent
         from transformers import TimmWrapperConfig, TimmWrapperModel
 
-        TimmWrapperModel(TimmWrapperConfig(architecture="resnet10t", do_pooling=True)).save_pretrained(folder)
+        # What the Hub's repositories of timm have in their config.json.
+        recorded = {"mean": IMAGENET["image_mean"], "std": IMAGENET["image_std"], "input_size": [3, 224, 224]}
+        recorded |= {"fixed_input_size": True}
+        config = TimmWrapperConfig(architecture="vit_tiny_patch16_224", do_pooling=True, pretrained_cfg=recorded)
+        TimmWrapperModel(config).save_pretrained(folder)
         return f"timm:{folder}", {}
     size = {} if key == "imagenet-b0" else TINY
     settled(build_efficientnet(2, seed=0, **size)).save_pretrained(folder)
