@@ -1,4 +1,4 @@
-"""The whole journey on a simulated archive: simulate, curate, load, pretrain, extract, benchmark, report.
+"""The whole journey on simulated images: simulate, curate, load, pretrain, profile a plate, benchmark, report.
 
     python scripts/demo.py --output demo
 
@@ -59,6 +59,7 @@ def main(
     sys.path.insert(0, str(ROOT))  # the builder is run from the checkout, not installed
     # Busy processes share the cores: threads that wait by spinning would slow each other down.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    output = output.resolve()
     start_afresh(output)
     seconds: dict[str, float] = {}
     with timed("simulate", seconds):
@@ -69,6 +70,8 @@ def main(
         dataset = describe(output / "cytoimagenet")
     with timed("train", seconds):
         train(output, epochs=epochs, seed=seed)
+    with timed("profile", seconds):
+        plate = profile(output, size=size, seed=seed)
     with timed("benchmark", seconds):
         results = benchmark(output, seed=seed)
     record = {
@@ -79,6 +82,7 @@ def main(
         "dataset": dataset,
         "training": json.loads((output / "run" / "metrics.json").read_text()),
         "history": json.loads((output / "run" / "history.json").read_text()),
+        "plate": plate,
         "benchmarks": results.to_json(),
     }
     report(record, results, output, seed=seed)
@@ -166,6 +170,25 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
         MicroscopyImageProcessor.from_pretrained(output / "model").save_pretrained(output / f"random-{number + 1}")
 
 
+def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
+    """A plate of a screen as a microscope writes it: features, profiles of wells, the plate on one page."""
+    from cytoimagenet_hf.simulate import simulate_plate
+
+    plate = simulate_plate(output / "plate", size=size, seed=seed)["imagexpress"]
+    features, page = output / "plate" / "features", output / "plate" / "plate.html"
+    steps = [
+        ["extract", plate, "--model", output / "model", "--output", features],
+        ["profile", features, "--metadata", output / "plate" / "platemap.csv", "--normalize", "standardize"]
+        + ["--on", "controls", "--output", output / "plate" / "wells.parquet"]
+        + ["--report", page, "--images", plate, "--record", output / "plate" / "profile.json"],
+    ]
+    for step in steps:
+        command = [sys.executable, "-m", "cytoimagenet_hf", *map(str, step)]
+        subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    told: dict[str, Any] = json.loads((output / "plate" / "profile.json").read_text())
+    return told
+
+
 def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
     """The three tasks on untrained networks, the trained one, and the trained one beside an untrained one."""
     from cytoimagenet_hf.benchmarks import BENCHMARKS
@@ -228,6 +251,7 @@ def show(results: "ResultsRecord", output: Path) -> None:
         table.add_row(name, *cells, f"{100 * gain:+.1f}", "yes" if clear else "no")
     table.caption = "clear: the gain over the best untrained network exceeds both half-widths together."
     console.print(table)
+    console.print(f"Plate: {output / 'plate' / 'plate.html'}")
     console.print(f"Report: {output / 'report.html'}   Numbers: {output / 'results.json'}   Model: {output / 'model'}")
 
 
