@@ -176,13 +176,11 @@ def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
 
     plate = simulate_plate(output / "plate", size=size, seed=seed)["imagexpress"]
     features, page = output / "plate" / "features", output / "plate" / "plate.html"
-    steps = [
-        ["extract", plate, "--model", output / "model", "--output", features],
-        ["profile", features, "--metadata", output / "plate" / "platemap.csv", "--normalize", "standardize"]
-        + ["--on", "controls", "--output", output / "plate" / "wells.parquet"]
-        + ["--report", page, "--images", plate, "--record", output / "plate" / "profile.json"],
-    ]
-    for step in steps:
+    extract = ["extract", plate, "--model", output / "model", "--output", features]
+    profiles = ["profile", features, "--metadata", output / "plate" / "platemap.csv", "--normalize", "standardize"]
+    profiles += ["--on", "controls", "--output", output / "plate" / "wells.parquet"]
+    profiles += ["--report", page, "--images", plate, "--record", output / "plate" / "profile.json"]
+    for step in (extract, profiles):
         command = [sys.executable, "-m", "cytoimagenet_hf", *map(str, step)]
         subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": str(ROOT)})
     told: dict[str, Any] = json.loads((output / "plate" / "profile.json").read_text())
