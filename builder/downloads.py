@@ -6,7 +6,6 @@ manifest, `doctor --dataset` compares.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from cytoimagenet_hf.data import read_manifest
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.files import file_sha256, read_json_object
 
 from .sources import SOURCES
 from .sources.base import Archive
@@ -81,7 +80,10 @@ def recorded_downloads(output: Path) -> dict[str, dict[str, Any]]:
     path = output / "annotate.summary.json"
     if not path.is_file():
         return {}
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["details"].get("downloads", {})
+    details = read_json_object(path, remedy="run `python -m builder annotate` again").get("details")
+    found = details.get("downloads", {}) if isinstance(details, dict) else None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is damaged (it says nothing of downloads): run `python -m builder annotate` again")
     return found
 
 

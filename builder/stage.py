@@ -4,13 +4,11 @@ A stage reads the file of the one before, writes its own under a temporary name,
 in which kept + rejected = in, and `<stage>.rejected.parquet` with one row per rejection.
 """
 
-import fcntl
-import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.files import atomic_path, held, write_json
 from cytoimagenet_hf.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.versions import installed_versions
 
-MARKER = ".cytoimagenet-build.json"
+MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
 
 
@@ -99,34 +97,29 @@ def claimed(output: Path) -> Iterator[Path]:
     try:
         output.mkdir(parents=True, exist_ok=True)
         is_new = not marker.exists()
-        if is_new and any(output.iterdir()):
+        if is_new and any(path.name != LOCK for path in output.iterdir()):
             raise InputError(
                 f"{output} is not empty and holds no dataset build: choose a new or empty --output folder"
             )
-        handle = open(marker, "a+", encoding="utf-8")  # noqa: SIM115
+        with open(output / LOCK, "a", encoding="utf-8"):
+            pass
     except OSError as error:
         raise InputError(
             f"{output} cannot be built into: {error.strerror or error}. Choose another --output"
         ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not marker.exists() or not os.path.samestat(marker.stat(), os.fstat(handle.fileno())):
-                raise BlockingIOError  # another build was refused and took its marker away just now
-        except BlockingIOError:
-            raise InputError(
-                f"another build is writing to {output}: wait for it, or choose another --output"
-            ) from None
-        if marker.stat().st_size == 0:
-            handle.write(json.dumps({"made_by": "cytoimagenet-hf builder"}) + "\n")
-            handle.flush()
+    with held(output / LOCK, refusal=f"another build is writing to {output}: wait for it, or choose another --output"):
+        is_new = not marker.exists()  # as it is now that nobody else is at work here
+        if is_new:
+            write_json(marker, {"made_by": "cytoimagenet-hf builder"})
         try:
             yield output
         except InputError:
-            if is_new and [path.name for path in output.iterdir()] == [MARKER]:
-                marker.unlink()
-                for folder in new_folders:
-                    folder.rmdir()
+            if is_new and {path.name for path in output.iterdir()} <= {MARKER, LOCK}:
+                with suppress(OSError):  # a system that keeps what is open
+                    for path in (marker, output / LOCK):
+                        path.unlink(missing_ok=True)
+                    for folder in new_folders:
+                        folder.rmdir()
             raise
 
 

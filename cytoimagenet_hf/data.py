@@ -82,6 +82,19 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
             raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
         if "label" in names and not hasattr(part.features["label"], "names"):
             raise InputError(f"{path}: label is no class with names: write it as a ClassLabel feature")
+    require_stored(names, path)
+
+
+def require_stored(names: Sequence[str], path: str | Path) -> None:
+    """Refuse a folder with a file that lacks a column which its own record names: `datasets` would read it as nulls.
+
+    Raises:
+        InputError: which file, and what it lacks.
+    """
+    for file in sorted(Path(path).glob("data/*.parquet")):
+        present = pq.read_schema(file).names
+        if absent := [name for name in names if name not in present]:
+            raise InputError(f"{file} has no column {', '.join(absent)}: build it again, or copy it again")
 
 
 def _load_named(path: str, name: str, streaming: bool, revision: str | None) -> Any:

@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from filelock import FileLock, Timeout
+
+from .errors import InputError, one_line
 
 
 @contextmanager
@@ -37,6 +40,69 @@ def write_json(target: str | Path, content: Any) -> None:
         temporary.write_text(
             json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+
+
+def read_json_object(path: str | Path, *, remedy: str = "delete it and run the same command again") -> dict[str, Any]:
+    """The object in a JSON file of this program.
+
+    Args:
+        path: the file.
+        remedy: what to do when it is damaged.
+
+    Raises:
+        InputError: it cannot be read, is not JSON, or holds something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged (it holds no JSON object): {remedy}")
+    return content
+
+
+def require_folder(folder: str | Path) -> None:
+    """Refuse a folder that files cannot be written into, before hours of work; nothing stays of the attempt.
+
+    Raises:
+        OSError: what is in the way, as the system says it.
+    """
+    folder = Path(folder)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    finally:
+        for place in made:
+            with suppress(OSError):
+                place.rmdir()
+
+
+@contextmanager
+def held(lock: str | Path, *, refusal: str) -> Iterator[None]:
+    """Hold something alone by a lock on a file, which stays; the system lets go when the process ends.
+
+    Args:
+        lock: the file; its folder exists.
+        refusal: the message when another process, or another thread of this one, holds it.
+
+    Raises:
+        InputError: it is held, or the disk cannot lock files.
+    """
+    holder = FileLock(lock, timeout=0)
+    try:
+        holder.acquire()
+    except Timeout:
+        raise InputError(refusal) from None
+    except NotImplementedError as error:  # some network drives
+        raise InputError(f"{lock}: this disk cannot lock files: write elsewhere") from error
+    try:
+        yield
+    finally:
+        holder.release()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from scipy import sparse
 
 from .errors import InputError
+from .graphs import components
 from .leaks import LeakReport, groups_across, leak_report, read_columns
 from .seeding import derive_rng
 
@@ -148,9 +148,7 @@ def _components(rows: pd.DataFrame, group: str, together: Sequence[str]) -> npt.
         edges_from.append(known)
         edges_to.append(codes[known] + nodes)
         nodes += len(distinct)
-    source, target = np.concatenate(edges_from), np.concatenate(edges_to)
-    graph = sparse.coo_array((np.ones(len(source), np.int8), (source, target)), shape=(nodes, nodes))
-    component = sparse.csgraph.connected_components(graph, directed=False)[1][: len(rows)]
+    component = components(np.concatenate(edges_from), np.concatenate(edges_to), nodes=nodes)[: len(rows)]
     return pd.factorize(component)[0]
 
 

@@ -41,8 +41,10 @@ def test_groups_and_copies_stay_on_one_side_and_labels_near_their_fraction(field
     assert report.leak_free
     if not copied:
         of_label = (split == "validation").groupby(table["label"].to_numpy()).agg(["sum", "size"])
-        largest = table.groupby(["label", "idx"]).size().groupby("label").max()
-        assert ((of_label["sum"] - fraction * of_label["size"]).abs() <= largest / 2 + 1e-9).all()
+        sizes = table.groupby(["label", "idx"]).size().groupby("label")
+        near = (of_label["sum"] - fraction * of_label["size"]).abs() <= sizes.max() / 2 + 1e-9
+        took_a_turn = of_label["sum"] == sizes.min()  # too small to give one by itself
+        assert (near | took_a_turn).all()
 
 
 @settings(deadline=None)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+from cytoimagenet_hf.graphs import components
 
 # Two hashes that differ in at most three bits agree in at least one of four bands.
 _BANDS = 4
@@ -30,8 +31,7 @@ def near_groups(hashes: Sequence[str] | npt.NDArray[np.bytes_]) -> npt.NDArray[n
     pairs = np.array([pair for band in range(_BANDS) for pair in _near_pairs(bits, band)], dtype=np.int64).reshape(
         -1, 2
     )
-    links = sparse.coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(len(distinct), len(distinct)))
-    component = sparse.csgraph.connected_components(links, directed=False)[1]
+    component = components(*pairs.T, nodes=len(distinct))
     return np.unique(component[member], return_inverse=True)[1].astype(np.int32)
 
 

@@ -3,7 +3,6 @@
 All are made from the rows of the dataset and the summaries of the stages, never typed by hand.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from cytoimagenet_hf.cards.croissant import croissant
 from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
 from cytoimagenet_hf.data import read_manifest
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.files import atomic_path, file_sha256, read_json_object, write_json
 from cytoimagenet_hf.schema import dataset_features
 
 from .data_files import DataFile
@@ -142,7 +141,7 @@ def card(output: Path) -> str:
     """
     manifest = _manifest(output)
     summaries = {
-        stage: json.loads(path.read_text(encoding="utf-8"))
+        stage: read_json_object(path, remedy=f"run `python -m builder {stage}` again")
         for stage in STAGES
         if (path := output / f"{stage}.summary.json").exists()
     }

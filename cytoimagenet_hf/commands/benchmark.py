@@ -121,11 +121,16 @@ def command(
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
+    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.features.store import Settings
-    from cytoimagenet_hf.files import atomic_path
+    from cytoimagenet_hf.files import atomic_path, require_folder
     from cytoimagenet_hf.models import METHODS
     from cytoimagenet_hf.terminal import Terminal
 
+    if output is not None:
+        require_folder(output)
+    if method not in (*METHODS, "all"):
+        raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}, or all")
     options = TaskOptions(_listed(channels), group, k, image_key, label_key)
     suite = Suite(
         tasks=find_tasks(task, data or [], options),

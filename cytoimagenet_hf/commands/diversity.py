@@ -35,10 +35,12 @@ def command(
     from cytoimagenet_hf.data import load_cytoimagenet, require_columns
     from cytoimagenet_hf.features.folder import cached_features
     from cytoimagenet_hf.features.store import Settings
-    from cytoimagenet_hf.files import atomic_path, write_json
+    from cytoimagenet_hf.files import atomic_path, require_folder, write_json
     from cytoimagenet_hf.images.rows import row_image
     from cytoimagenet_hf.terminal import Terminal
 
+    if output is not None:
+        require_folder(output)
     images = load_cytoimagenet(dataset, split=split)
     require_columns(images, ("image", "label", "image_id"), dataset)
     about = images.remove_columns("image").to_pandas()

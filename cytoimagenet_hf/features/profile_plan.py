@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.boundary import reading
 from cytoimagenet_hf.errors import InputError
 
 from .aggregate import aggregate
@@ -161,7 +162,13 @@ def read_rejected(path: str | Path) -> dict[str, str]:
     listed = Path(path) / REJECTED
     if not listed.is_file():
         return {}
-    return {str(one["id"]): str(one["reason"]) for one in json.loads(listed.read_text(encoding="utf-8"))}
+    with reading(listed, kind="a list of rejections"):
+        content = json.loads(listed.read_text(encoding="utf-8"))
+    if not isinstance(content, list) or not all(
+        isinstance(one, dict) and {"id", "reason"} <= one.keys() for one in content
+    ):
+        raise InputError(f"{listed} is damaged (it holds no list of rejections): run the same extraction again")
+    return {str(one["id"]): str(one["reason"]) for one in content}
 
 
 def check_output(path: str | Path) -> Path:

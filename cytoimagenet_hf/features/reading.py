@@ -4,7 +4,6 @@ One reader for all, one writer; `pandas.read_parquet` opens everything that is w
 """
 
 import gzip
-import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.files import atomic_path, read_json_object
 from cytoimagenet_hf.tabular import read_table
 
 from .columns import fact_of
@@ -77,9 +76,10 @@ def _read_folder(folder: Path) -> FeatureTable:
     found = _named(FeatureTable.from_arrow, pa.concat_tables(tables), folder)
     ranges = folder / "_ranges.json"
     if ranges.is_file():
-        found.about["ranges"] = {
-            plate: own["ranges"] for plate, own in json.loads(ranges.read_text(encoding="utf-8")).items()
-        }
+        known = read_json_object(ranges, remedy="run the same extraction again")
+        if not all(isinstance(own, dict) and "ranges" in own for own in known.values()):
+            raise InputError(f"{ranges} is damaged (it holds no ranges of plates): run the same extraction again")
+        found.about["ranges"] = {plate: own["ranges"] for plate, own in known.items()}
     return found
 
 

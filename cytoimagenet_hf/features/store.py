@@ -10,7 +10,6 @@ A shard's bytes depend on its own images, the model and the settings alone; batc
 there is not made again unless one of its images has changed.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.files import atomic_path, file_sha256, held, read_json_object, write_json
 from cytoimagenet_hf.images import Image
 
 from .ranges import PlateRanges, plate_of
@@ -130,13 +129,7 @@ def locked(output: Path) -> Iterator[None]:
         InputError: another process holds it.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with open(output / LOCK, "w", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another process extracts into {output}: wait for it, or choose another folder"
-            ) from error
+    with held(output / LOCK, refusal=f"another process extracts into {output}: wait for it, or choose another folder"):
         yield
 
 
@@ -178,7 +171,7 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     if read_json(output / REQUEST) != json.loads(json.dumps(request)):
         return None
     files = sorted(output.glob("_shard-*-of-*.json"))
-    reports = [report for file in files if (report := read_json(file)) is not None]
+    reports = [report for file in files if (report := read_report(file)) is not None]
     shards = [file.with_name(f"{file.stem.removeprefix('_').replace('shard', 'features')}.parquet") for file in files]
     if not files or len(reports) != int(files[0].stem.rpartition("-")[2]):
         return None
@@ -187,12 +180,22 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     width = pq.read_schema(shards[0]).field("features").type.list_size
     refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
     kept = sum(report["kept"] for report in reports)
+    if (read_json(output / PLAN) or {}).get("images") != kept + len(refused) or _listed(output) != refused:
+        return None
     return ExtractionSummary(kept + len(refused), kept, width, len(shards), 0, 0, refused)
+
+
+def _listed(output: Path) -> tuple[Refusal, ...] | None:
+    """What `_rejected.json` lists; None where it is absent or damaged."""
+    try:
+        return tuple(Refusal(**entry) for entry in json.loads((output / REJECTED).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def is_done(task: ShardTask) -> bool:
     """Whether the shard is there, made from these very images, and undamaged."""
-    report = read_json(task.report)
+    report = read_report(task.report)
     if report is None or report["stamp"] != task.stamp:
         return False
     return not report["kept"] or is_intact(task.file, report)
@@ -206,9 +209,25 @@ def is_intact(shard: Path, report: Mapping[str, Any]) -> bool:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where there is none that can be read."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return read_json_object(path)
+    except InputError:
         return None
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """What stands beside a shard: `stamp`, `sha256`, `kept`, `refused`; None where it is absent or damaged.
+
+    A shard without a report counts as not made.
+    """
+    report = read_json(path) or {}
+    sound = (
+        isinstance(report.get("stamp"), str)
+        and isinstance(report.get("sha256"), str | None)
+        and isinstance(report.get("kept"), int)
+        and isinstance(report.get("refused"), list)
+        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in report["refused"])
+    )
+    return report if sound else None
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
@@ -218,10 +237,7 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
         if output.is_dir() and any(entry.name != LOCK for entry in output.iterdir()):
             raise InputError(f"{output} is not empty and holds no extraction: choose a new or empty folder")
         return
-    try:
-        found = json.loads(plan.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{plan} is damaged ({error}): delete {output}, or choose another folder") from error
+    found = read_json_object(plan, remedy=f"delete {output}, or choose another folder")
     differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
     if differing:
         raise InputError(
@@ -244,7 +260,7 @@ def summarise_shards(
     Raises:
         InputError: no image could be used, or shards of different width.
     """
-    reports = [report for task in tasks if (report := read_json(task.report)) is not None]
+    reports = [report for task in tasks if (report := read_report(task.report)) is not None]
     refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
     write_json(output / REJECTED, [asdict(refusal) for refusal in refused])
     full = [task for task, report in zip(tasks, reports, strict=True) if report["kept"]]

@@ -69,6 +69,8 @@ def open_source(given: str | Path) -> Source:
         InputError: nothing there.
     """
     text = str(given)
+    if not text.strip():
+        raise InputError("the name of the images is empty: give a folder, or . for the one you are in")
     path = Path(text)
     if text.startswith("hf:"):
         return Source(text, Path())

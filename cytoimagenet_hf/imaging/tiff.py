@@ -37,7 +37,7 @@ def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pix
         if not _has_pages(tiff):
             raise ImageReadError(f"{path} is a TIFF without pages: truncated or damaged")
         highest = max((page or 0 for page in pages), default=0)
-        known = count_pages(path, highest + 1) if highest else 1
+        known = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage
         return [_read_plane(tiff, path, page, known, partial, max_pixels) for page in pages]
 
 

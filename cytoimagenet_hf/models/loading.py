@@ -7,11 +7,16 @@ from cytoimagenet_hf.errors import InputError
 
 
 @contextmanager
-def input_errors() -> Iterator[None]:
-    """Turn the `ValueError` of the modules that travel with saved models into `InputError`."""
+def input_errors(where: object = "") -> Iterator[None]:
+    """Turn the `ValueError` of the modules that travel with saved models into `InputError`.
+
+    Args:
+        where: the model's folder or name; messages that do not hold it begin with it.
+    """
     try:
         yield
-    except InputError:
-        raise
     except ValueError as error:
-        raise InputError(str(error)) from error
+        said = str(error)
+        if isinstance(error, InputError) and str(where) in said:
+            raise
+        raise InputError(said if str(where) in said else f"{where}: {said}") from error

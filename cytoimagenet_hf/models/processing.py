@@ -175,8 +175,10 @@ class MicroscopyImageProcessor(PilBackend):
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the file beside a model says; a damaged one is an `InputError` that names it."""
-        with input_errors():
-            read_processor(pretrained_model_name_or_path, revision=kwargs.get("revision"))
+        with input_errors(pretrained_model_name_or_path):
+            found = read_processor(pretrained_model_name_or_path, revision=kwargs.get("revision"))
+            if found is not None:
+                cls.from_dict(found)
         return super().get_image_processor_dict(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
@@ -193,7 +195,7 @@ class MicroscopyImageProcessor(PilBackend):
                 not known.
         """
         place = str(model) if isinstance(model, str | Path) else model.name_or_path
-        with input_errors():
+        with input_errors(place):
             found = read_processor(place, revision=revision) if place else None
             if found is not None:
                 return cls.from_dict(found, **options)

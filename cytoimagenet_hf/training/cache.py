@@ -78,7 +78,9 @@ def open_cache(rows: Table, *, name: str, size: int, folder: Path, workers: int,
         write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
     unreadable = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["unreadable"]
     if unreadable and not skip:
-        raise InputError(f"image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out")
+        raise InputError(
+            f"{rows.where}: image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out"
+        )
     mapped = torch.from_file(str(path), shared=False, size=len(rows) * size * size, dtype=torch.uint8)
     return DecodedCache(mapped.view(len(rows), size, size), ~np.isin(rows.ids, unreadable))
 
@@ -120,9 +122,12 @@ def _matches(path: Path, record: dict[str, Any]) -> bool:
     beside = path.with_suffix(".json")
     if not (path.is_file() and beside.is_file()):
         return False
-    found = json.loads(beside.read_text(encoding="utf-8"))
+    try:
+        found = dict(json.loads(beside.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):  # damaged: the cache is made again
+        return False
     complete = path.stat().st_size == np.prod(found.get("shape", [0]))
-    return complete and all(found.get(key) == value for key, value in record.items())
+    return complete and "unreadable" in found and all(found.get(key) == value for key, value in record.items())
 
 
 def _write(path: Path, rows: Table, name: str, size: int, workers: int, skip: bool) -> list[str]:
@@ -153,7 +158,9 @@ def _write(path: Path, rows: Table, name: str, size: int, workers: int, skip: bo
                 if isinstance(pixels, InputError):
                     item = str(rows.ids[row])
                     if not skip:
-                        raise InputError(f"image {item!r} {pixels}; --on-unreadable skip leaves such rows out")
+                        raise InputError(
+                            f"{rows.where}: image {item!r} {pixels}; --on-unreadable skip leaves such rows out"
+                        )
                     unreadable.append(item)
                     pixels = np.zeros((size, size), np.uint8)
                 handle.write(np.ascontiguousarray(pixels).tobytes())

@@ -118,7 +118,9 @@ class _Decoded(Dataset[Any]):
     def __getitems__(self, rows: Sequence[int]) -> Batch | InputError:
         encoded = self.table.encoded(rows)
         try:
-            pixels, slots = decode_all(encoded, self.table.ids[rows].tolist(), self.size, skip=self.skip)
+            pixels, slots = decode_all(
+                encoded, self.table.ids[rows].tolist(), self.size, skip=self.skip, where=self.table.where
+            )
         except InputError as error:
             return error
         return _collate(self.table, np.asarray(rows), pixels, slots)
@@ -140,12 +142,12 @@ def _collate(table: Table, rows: NDArray[np.int64], pixels: torch.Tensor, slots:
 
 
 def decode_all(
-    encoded: Iterable[bytes | None], ids: Iterable[str], size: int, *, skip: bool
+    encoded: Iterable[bytes | None], ids: Iterable[str], size: int, *, skip: bool, where: str
 ) -> tuple[torch.Tensor, NDArray[np.int64]]:
     """Decode images: uint8 (B, S, S), and which of them could be read.
 
     Raises:
-        InputError: an image cannot be decoded and `skip` is off; the message names its id.
+        InputError: an image cannot be decoded and `skip` is off; the message names its id and `where` it is.
     """
     pixels, slots = [], []
     for slot, (content, item) in enumerate(zip(encoded, ids, strict=True)):
@@ -154,6 +156,8 @@ def decode_all(
             slots.append(slot)
         except InputError as error:
             if not skip:
-                raise InputError(f"image {item!r} {error}; --on-unreadable skip leaves such rows out") from error
+                raise InputError(
+                    f"{where}: image {item!r} {error}; --on-unreadable skip leaves such rows out"
+                ) from error
     stacked = np.stack(pixels) if pixels else np.zeros((0, size, size), np.uint8)
     return torch.from_numpy(stacked), np.asarray(slots, dtype=np.int64)

@@ -15,7 +15,7 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
-from cytoimagenet_hf.data import load_cytoimagenet, stored_files
+from cytoimagenet_hf.data import load_cytoimagenet, require_stored, stored_files
 from cytoimagenet_hf.errors import InputError
 
 from .cache import prefetch
@@ -44,6 +44,7 @@ class StreamSource:
         loaded = load_cytoimagenet(
             config.dataset, subset=resolve_subset(config), split_scheme=config.split_scheme, streaming=True
         )
+        require_stored(("image", "label", "image_id"), config.dataset)
         self.splits = {name: self._checked(loaded, name) for name in ("train", "validation")}
         self.classes = tuple(self.splits["train"].features["label"].names)
         rows = {name: _rows(split, f"{config.dataset}, split {name}") for name, split in self.splits.items()}
@@ -101,6 +102,7 @@ class StreamSource:
             ids,
             self.config.image_size,
             skip=self.config.on_unreadable == "skip",
+            where=self.config.dataset,
         )
         codes = category_codes(row.get("category") for row in rows)
         kept = tuple(ids[slot] for slot in slots)

@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.data import load_cytoimagenet, require_stored
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
 
 from .config import TrainConfig
+
+_READ = ("image", "label", "image_id")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Table:
     categories: NDArray[np.int64]
     classes: tuple[str, ...]
     fingerprint: str
+    where: str  # dataset and split, for messages
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,6 +49,7 @@ def load_tables(config: TrainConfig) -> dict[str, Table]:
     missing = [name for name in ("train", "validation") if name not in loaded]
     if missing:
         raise InputError(f"{config.dataset} has no split {missing}; it has {sorted(loaded)}")
+    require_stored(_READ, config.dataset)
     return {name: make_table(loaded[name], f"{config.dataset}, split {name}") for name in ("train", "validation")}
 
 
@@ -70,12 +74,12 @@ def make_table(dataset: Any, where: str) -> Table:
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
-    return Table(images, ids, labels, category_codes(names), classes, digest.hexdigest())
+    return Table(images, ids, labels, category_codes(names), classes, digest.hexdigest(), where)
 
 
 def check_columns(features: Any, where: str) -> None:
     """Raise InputError unless the columns that training reads are there."""
-    if missing := [name for name in ("image", "label", "image_id") if name not in (features or ())]:
+    if missing := [name for name in _READ if name not in (features or ())]:
         raise InputError(f"{where} has no column {missing}: build it with `python -m builder build`")
     if not isinstance(features["label"], hf.ClassLabel):
         raise InputError(f"{where}: `label` is {features['label']}, not a ClassLabel, so the class names are unknown")

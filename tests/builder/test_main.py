@@ -112,4 +112,4 @@ def test_wrong_calls_exit_2_with_one_line_that_helps(raw, tmp_path, arguments, s
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     left = {path.name for path in (tmp_path / "out").glob("*")} if (tmp_path / "out").exists() else set()
-    assert left <= {".cytoimagenet-build.json"}
+    assert left <= {".cytoimagenet-build.json", ".cytoimagenet-build.lock"}

@@ -13,35 +13,6 @@ import tifffile
 from tests.datasets import write_textures
 from tests.faults import files
 
-# Known and not yet mended: each line is a fault of the program, not of the case. The list may only shrink.
-OPEN = {
-    "processor's record is refused without the model's name": (
-        *("[std_zero]", "[std_nan]", "[mean_is_text]", "[mean_of_two]", "[factor_is_text]"),
-    ),
-    "a damaged record of an extraction is a fault of the program": (
-        *("_extraction[list]", "_extraction[number]", "_extraction[null]", "_extraction[other]"),
-    ),
-    "pixels that cannot be decoded are refused without the dataset's name": (
-        *("[explore-damaged_shard]", "[diversity-damaged_shard]", "[extract-damaged_shard]"),
-        *("[leaks-damaged_shard]", "test_a_damaged_dataset_is_refused[damaged_shard]"),
-    ),
-    "columns that are absent": (
-        *("[explore-no_label]", "[explore-no_image]", "[diversity-no_label]"),
-        "test_a_damaged_dataset_is_refused[no_image]",
-    ),
-    "a TIFF whose pages lead in a circle is read": ("_recorded_rejection[loop_tif]",),
-    "an empty name is the working folder": ("[extract-empty]",),
-    "an unknown method is not asked for where no model is": ("[method_unknown]",),
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the open cases."""
-    for item in items:
-        for reason, ends in OPEN.items():
-            if "faults" in item.nodeid and item.nodeid.endswith(ends):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
-
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:

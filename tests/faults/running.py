@@ -91,5 +91,5 @@ def _plain(text: str) -> str:
 def unchanged(before: Mapping[str, Any], after: Mapping[str, Any], *, but: Sequence[str] = ()) -> None:
     """A refused command has left every file as it was, and no new one behind except `but`."""
     new = [name for name in after if name not in before and Path(name).name not in but]
-    assert new == []
+    assert new == [], new
     assert [name for name in before if after.get(name) != before[name]] == []

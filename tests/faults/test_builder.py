@@ -13,7 +13,7 @@ from tests.faults.folders import DATASETS, snapshot
 from tests.faults.running import bounded, call, refused, unchanged
 from tests.faults.tables import TABLES
 
-MARKER = ".cytoimagenet-build.json"
+MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
 OVERRIDES = {
     "no_value": "min_fields",
     "unknown": "min_feilds=3",
@@ -106,7 +106,7 @@ def test_a_bad_table_of_the_published_archive_is_refused(name, copied, tmp_path)
     table.write_bytes(TABLES[name](table.read_bytes()))
     outcome = call("builder", "import-kaggle", "--archive", archive, "--output", tmp_path / "out", "--workers", "1")
     refused(outcome, "metadata.csv")
-    assert set(snapshot(tmp_path / "out")) <= {MARKER}
+    assert set(snapshot(tmp_path / "out")) <= {MARKER, LOCK}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -122,7 +122,7 @@ def test_a_bad_recipe_is_refused(name, tmp_path):
 def test_a_bad_override_is_refused(name, tmp_path):
     outcome = call("builder", "select", "--output", tmp_path / "out", "--set", OVERRIDES[name])
     refused(outcome)
-    assert set(snapshot(tmp_path / "out")) <= {MARKER}
+    assert set(snapshot(tmp_path / "out")) <= {MARKER, LOCK}
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_a_wrong_call_is_refused(name, sound, tmp_path):
     before = snapshot(tmp_path)
     arguments = [text.format(tmp=tmp_path, sound=sound) for text in SCRIPTS[name]]
     refused(call("builder", *arguments))
-    unchanged(before, snapshot(tmp_path), but=(MARKER,))
+    unchanged(before, snapshot(tmp_path), but=(MARKER, LOCK))
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.errors import InputError, one_line
 
 
 @lru_cache(maxsize=8)
@@ -35,10 +36,15 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
     found = []
     for split, column, row in places:
         part = load(str(path))[str(split)].select_columns([str(column)])
-        cell = part[int(row)][str(column)]
-        if cell is None:
-            raise InputError(f"row {row} of split {split} of {path} holds no image")
-        found.append(np.asarray(cell))
+        where = f"row {row} of split {split} of {path}"
+        try:
+            cell = part[int(row)][str(column)]
+            pixels = None if cell is None else np.asarray(cell)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, decoding
+            raise InputError(f"{where} cannot be decoded: {one_line(error)}") from error
+        if pixels is None:
+            raise InputError(f"{where} holds no image")
+        found.append(pixels)
     return found
 
 
