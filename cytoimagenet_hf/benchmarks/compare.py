@@ -57,6 +57,9 @@ def summarise_score(
         by_group = macro.interval(_counts(score, items), seed=seed)
     elif score.clusters is not None and groups is not None and groups > 1:
         by_group = _ends(stats.cluster_bootstrap(outcomes, score.clusters.astype(str), seed=seed))
+    half = _half_width(outcomes) if right is None else stats.wald_half_width(right, n)
+    if is_macro and by_group is not None:
+        half = (by_group[1] - by_group[0]) / 2
     return ScoreRecord(
         task=task,
         set=score.name,
@@ -65,7 +68,7 @@ def summarise_score(
         n=n,
         right=right,
         value=statistic(score),
-        wald_half_width=_half_width(outcomes) if right is None else stats.wald_half_width(right, n),
+        wald_half_width=half,
         wilson=None if right is None or is_macro else _ends(stats.wilson_interval(right, n)),
         cluster=score.cluster_name,
         groups=groups,

@@ -73,7 +73,10 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.grid(axis="x", linewidth=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("accuracy, %", fontsize=9)
+    measures = list(dict.fromkeys(score.measure for score in record.scores))
+    figure.supxlabel(
+        f"{', '.join(measures)}, %" if len(measures) < 4 else "accuracy, or as the set says, %", fontsize=9
+    )
     shown = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
     marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in shown]
     figure.legend(marks, shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)

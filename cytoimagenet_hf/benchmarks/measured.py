@@ -64,7 +64,8 @@ def measured_scores(
     scores: list[Score] = []
     if "nn" in measures or "mixing" in measures:
         scores += benchmark.score(features, items, recipe, seed)
-    rows = benchmark.rows(features, items, recipe) if benchmark.rows is not None else {}
+    wanted = {"probe", "few-shot", "mixing"} & set(measures)  # the rows of a large task are a copy of its features
+    rows = benchmark.rows(features, items, recipe) if wanted and benchmark.rows is not None else {}
     if "mixing" in measures:
         scores = [replace(score, details={**score.details, **_mixing(rows.get(score.name))}) for score in scores]
     if "map" in measures and benchmark.wells is not None:

@@ -30,7 +30,7 @@ def result_tables(record: ResultsRecord, *, by_class: bool = True) -> list[Table
     main, controls = record.names("model", "fusion"), record.names("fusion", "control")
     baselines = record.names("baseline")
     tables = [
-        accuracy_table(record, main, title="kNN accuracy, % (± 95 % Wald)", note=_marks_note(record)),
+        accuracy_table(record, main, title=_main_title(record), note=_marks_note(record)),
         accuracy_table(record, controls, title="Fusion beside its controls, %", note=record.controls_note),
         accuracy_table(record, baselines, title="Baselines, %", note=_random_nets(record)),
         gain_table(record),
@@ -39,6 +39,11 @@ def result_tables(record: ResultsRecord, *, by_class: bool = True) -> list[Table
         *(class_table(record, name, main) for name in record.sets if by_class),
     ]
     return [table for table in tables if table.rows]
+
+
+def _main_title(record: ResultsRecord) -> str:
+    plain = all(score.measure == "accuracy" for score in record.scores)
+    return "kNN accuracy, % (± 95 % Wald)" if plain else "Scores, % (± 95 %; accuracy, or what the set is named after)"
 
 
 def accuracy_table(record: ResultsRecord, entries: Sequence[str], *, title: str, note: str = "") -> Table:

@@ -10,7 +10,7 @@ import tifffile
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Picture
 
-from cytoimagenet_hf.benchmarks import RECIPES
+from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.errors import InputError
@@ -137,3 +137,18 @@ def test_real_cells_are_told_apart_by_pixels_alone(real_root, tmp_path):
         (score,) = task.score(table, items, RECIPE, 0)
         # Better than always naming the larger class by two standard errors is not asked of pixels; chance is.
         assert score.correct.mean() > 0.4
+
+
+@pytest.mark.real
+def test_real_yeast_cells_are_grouped_by_field_which_a_histogram_gives_away(real_root, tmp_path):
+    with zipfile.ZipFile(real_root / "cyclops_wt2/images/yeast_toy_5proteins_60cells.zip") as archive:
+        archive.extractall(tmp_path)
+    task = configured(channels=("gfp", "rfp"))
+    items = task.load(tmp_path, RECIPE)
+    assert len(items) == 300
+    assert {item.metadata["group_name"] for item in items} == {"field"}
+    histogram = pixel_baselines(items, seed=0)["raw histogram"]
+    (by_field,) = task.score(histogram, items, RECIPE, 0)
+    (by_cell,) = task.score(histogram, items, load_recipe("corrected", protocol="leave-one-out"), 0)
+    # The neighbours of a cell are those of its field: without them, half of what a histogram seemed to know is gone.
+    assert by_cell.correct.mean() > by_field.correct.mean() + 0.25

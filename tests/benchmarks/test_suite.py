@@ -219,3 +219,36 @@ def test_command_prints_json_and_reports(simulated, tables, tmp_path):
     assert record["config"]["recipe"]["name"] == "corrected"
     assert record["scores"][0]["entry"] == "good"
     assert record["scores"][0]["n"] == 68
+
+
+def test_command_takes_measures_postprocessing_protocol_and_options_of_extraction(simulated, class_features, tmp_path):
+    app = typer.Typer()
+    app.command()(command)
+    table = class_features("bbbc021", noise=0.3)
+    write_features(make_table(table.ids, table.values), tmp_path / "net.parquet")
+    arguments = ["--task", "bbbc021", "--data", str(simulated), "--features", str(tmp_path / "net.parquet"), "--json"]
+    arguments += ["--measures", "nn,mixing", "--postprocess", "none, controls", "--nscb", "disjoint plates"]
+    arguments += ["--scaler", "all-with-controls", "--full-scale", "4095", "--normalize", "none", "--pooling", "gem"]
+    outcome = CliRunner().invoke(app, [*arguments, "--protocol", "leave-one-out"])
+    assert outcome.exit_code == 0, outcome.output
+    record = from_json(json.loads(outcome.stdout))
+    assert [score.entry for score in record.scores] == ["net", "net [controls]"]
+    assert record.config["options"] == {"normalize": "none", "pooling": "gem", "full_scale": 4095.0}
+    assert record.config["measures"] == ["nn", "mixing"]
+    assert record.config["recipe"]["held_out"] == "item"
+    details = record.scores[0].details
+    assert (details["scaler"], details["nscb_rule"]) == ("all-with-controls", "disjoint plates")
+    assert details["mixing"]["of"] == "week"
+    shown = {table.title: table for table in result_tables(record)}["Intervals and protocol details, %"]
+    assert {"protocol", "published scaler", "neighbourhoods unmixed"} <= set(shown.columns)
+
+
+def test_columns_of_nan_are_named_or_dropped_and_constant_features_do_no_harm(simulated, class_features, tmp_path):
+    table = class_features("cyclops", noise=0.01).to_pandas()
+    table.assign(Bad=np.nan, Flat=7.0).to_csv(tmp_path / "net.csv", index=False)
+    task = ((BENCHMARKS["cyclops"], simulated / "cyclops"),)
+    with pytest.raises(InputError, match=r"1 of 14 feature columns.*'Bad'"):
+        run_suite(Suite(tasks=task, features=(tmp_path / "net.csv",)))
+    record = run_suite(Suite(tasks=task, features=(tmp_path / "net.csv",), drop_nan=True)).record
+    assert record.config["drop_nan"]
+    assert record.scores[0].details["protocol"] == "one of 68 images left out, no groups known"
