@@ -1,16 +1,17 @@
 """The window itself: a Gradio app over a `Gallery`. Every refusal is a line of text beside what caused it."""
 
+import threading
 from typing import Any
 
 import gradio as gr
 
 from cytoimagenet_hf.errors import InputError
 
-from .gallery import FILTERS, Gallery
+from .gallery import COLOURS, FILTERS, Gallery, Neighbour
+from .pages import CSS, JS, data_uri, grid, point_map, sheet
 
 MAX_UPLOAD = "200mb"
 _ANY = "any"
-_UPLOADS = [".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"]
 
 
 def build_app(gallery: Gallery) -> gr.Blocks:
@@ -24,17 +25,50 @@ def build_app(gallery: Gallery) -> gr.Blocks:
         with gr.Tab("Browse"):
             _browse_tab(app, gallery)
         if gallery.has_model:
+            with gr.Tab("Map") as tab:
+                _map_tab(tab, gallery)
             with gr.Tab("Your image"):
                 _look_up_tab(gallery)
-            with gr.Tab("Map"):
-                _map_tab(gallery)
     return app
 
 
 def _size_line(gallery: Gallery) -> str:
     shown, total = len(gallery.rows), gallery.total
-    images = f"{total:,} images" if shown == total else f"{shown:,} of {total:,} images"
-    return f"{images}, {gallery.rows['label'].nunique()} classes, {gallery.rows['dir_name'].nunique()} sources"
+    images = f"{total:,} images" if shown == total else f"A sample of {shown:,} of {total:,} images"
+    line = f"{images}, {gallery.rows['label'].nunique()} classes, {gallery.rows['dir_name'].nunique()} sources"
+    if gallery.refused:
+        first = gallery.refused[0]
+        line += f". {len(gallery.refused)} left out of neighbours and map: {first.id} ({first.reason})"
+    return line
+
+
+def _pictures(gallery: Gallery, rows: Any, *, clickable: bool = True) -> str:
+    rows = list(rows)
+    return grid([(gallery.image(row), gallery.caption(row)) for row in rows], rows=rows if clickable else None)
+
+
+def _near(gallery: Gallery, found: tuple[Neighbour, ...], *, of: int | None = None) -> str:
+    """Neighbours as a grid, nearest first, with their distances; before them the row that they are neighbours of."""
+    near = [(gallery.image(one.row), (*gallery.caption(one.row), f"distance {one.distance:.3f}")) for one in found]
+    first = [] if of is None else [(gallery.image(of), gallery.caption(of))]
+    return grid([*first, *near], own=of is not None)
+
+
+def _neighbours_below(source: gr.HTML, gallery: Gallery, *, elem_id: str) -> None:
+    """Under a grid or map: the image that was clicked, and its neighbours."""
+    title = gr.Markdown()
+    near = gr.HTML(elem_id=elem_id, css_template=CSS)
+
+    def answer(event: gr.EventData) -> tuple[str, str]:
+        row = int(event.row)
+        try:
+            found = gallery.neighbours_of(row, k=7)
+        except InputError as error:
+            return f"**No neighbours:** {error}", ""
+        return "### This image, then the nearest by cosine distance", _near(gallery, found, of=row)
+
+    into_view = f"() => document.getElementById('{elem_id}').scrollIntoView({{behavior: 'smooth', block: 'nearest'}})"
+    source.select(answer, None, [title, near], show_progress="hidden").then(None, js=into_view)
 
 
 def _browse_tab(app: gr.Blocks, gallery: Gallery) -> None:
@@ -44,53 +78,94 @@ def _browse_tab(app: gr.Blocks, gallery: Gallery) -> None:
                 [_ANY, *gallery.choices(column)],
                 value=_ANY,
                 label=column.replace("dir_name", "source").replace("_", " "),
+                min_width=140,
             )
             for column in FILTERS
         ]
-    found = gr.Markdown()
-    pictures = gr.Gallery(columns=8, object_fit="contain", label="Images", show_label=False, elem_id="browse")
+    number = gr.State(1)
+    with gr.Row(equal_height=True):
+        back = gr.Button("← Previous", size="sm", min_width=90)
+        found = gr.Markdown(elem_id="found")
+        ahead = gr.Button("Next →", size="sm", min_width=90)
+    pictures = gr.HTML(elem_id="browse", css_template=CSS, js_on_load=JS)
+    if gallery.has_model:
+        _neighbours_below(pictures, gallery, elem_id="near")
 
-    def show(*values: str) -> tuple[list[Any], str]:
+    def show(page: int, *values: str) -> tuple[Any, ...]:
         wanted = {column: None if value == _ANY else value for column, value in zip(FILTERS, values, strict=True)}
-        images = gallery.browse(wanted)
-        return images, f"{len(images)} shown" if images else "No image has all of these."
+        part = gallery.browse(wanted, page=page)
+        line = (
+            f"{part.first + 1:,} to {part.first + len(part.rows):,} of {part.total:,} images, page {part.number} of "
+            f"{part.pages}"
+            if part.rows
+            else "No image has all of these."
+        )
+        return (
+            part.number,
+            line,
+            _pictures(gallery, part.rows, clickable=gallery.has_model),
+            gr.Button(interactive=part.number > 1),
+            gr.Button(interactive=part.number < part.pages),
+        )
 
+    shown = [number, found, pictures, back, ahead]
     for box in filters:
-        box.change(show, filters, [pictures, found], show_progress="hidden")
-    app.load(show, filters, [pictures, found], show_progress="hidden")
+        box.change(lambda *values: show(1, *values), filters, shown, show_progress="hidden")
+    back.click(lambda page, *values: show(page - 1, *values), [number, *filters], shown, show_progress="hidden")
+    ahead.click(lambda page, *values: show(page + 1, *values), [number, *filters], shown, show_progress="hidden")
+    app.load(show, [number, *filters], shown, show_progress="hidden")
+
+
+def _map_tab(tab: gr.Tab, gallery: Gallery) -> None:
+    colour = gr.Radio(list(COLOURS), value="category", label="Colour by", elem_id="colour")
+    line = gr.Markdown("The map is being made; it takes some seconds.", elem_id="method")
+    plot = gr.HTML(elem_id="map", css_template=CSS, js_on_load=JS)
+    _neighbours_below(plot, gallery, elem_id="map-near")
+    made: dict[str, str] = {}
+
+    def draw(by: str) -> tuple[str, str]:
+        points, method = gallery.map()
+        if not made:
+            made["sheet"] = data_uri(sheet([gallery.image(row) for row in points["row"]]), side=1 << 14)
+        said = f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours."
+        return said, point_map(points, made["sheet"], by=by)
+
+    tab.select(draw, colour, [line, plot])
+    colour.change(draw, colour, [line, plot], show_progress="hidden")
 
 
 def _look_up_tab(gallery: Gallery) -> None:
     gr.Markdown(
-        "Drop the channels of one field of view: one multi-channel file or one file per channel, any bit depth."
+        "Drop the channels of one field of view, at any bit depth: a stack, a microscope's file (.nd2, .czi, .lif, "
+        ".dv, .flex, OME-TIFF), or one file per channel."
     )
-    with gr.Row():
-        upload = gr.File(file_count="multiple", file_types=_UPLOADS, label="Image files", elem_id="upload")
-        seen = gr.Image(
-            label="As the network sees it", type="pil", image_mode="L", interactive=False, height=300, elem_id="seen"
-        )
-        labels = gr.Label(num_top_classes=5, label="Labels of its neighbours")
+    upload = gr.File(file_count="multiple", label="Image files", elem_id="upload", height=140)
     message = gr.Markdown(elem_id="message")
-    near = gr.Gallery(columns=8, height=220, object_fit="contain", label="Nearest images", elem_id="neighbours")
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            seen = gr.HTML(elem_id="seen", css_template=CSS)
+        with gr.Column(scale=1, min_width=240):
+            labels = gr.Label(num_top_classes=5, label="Labels of its neighbours", visible=False)
+    near = gr.HTML(elem_id="neighbours", css_template=CSS)
 
-    def answer(files: list[str] | None) -> tuple[Any, Any, list[Any], str]:
+    def answer(files: list[str] | None) -> tuple[Any, ...]:
         if not files:
-            return None, None, [], ""
+            return "", "", gr.Label(visible=False), ""
         try:
             found = gallery.look_up(files)
         except InputError as error:
-            return None, None, [], f"**This cannot be used:** {_without_folders(str(error), files)}"
-        return found.seen, dict(found.labels), gallery.neighbours_with_images(found), ""
+            said = f"**This cannot be used:** {_without_folders(str(error), files)}"
+            return said, "", gr.Label(visible=False), ""
+        parts = list(found.channels.items()) if len(found.channels) > 1 else []
+        pictures = [*parts, ("together" if parts else next(iter(found.channels)), found.seen)]
+        return (
+            found.note,
+            "<h3>As the network sees it</h3>" + grid([(picture, (name,)) for name, picture in pictures]),
+            gr.Label(dict(found.labels), visible=True),
+            "<h3>Nearest images, by cosine distance</h3>" + _near(gallery, found.neighbours),
+        )
 
-    upload.change(answer, upload, [seen, labels, near, message])
-
-
-def _map_tab(gallery: Gallery) -> None:
-    table = gallery.map()
-    gr.Markdown("First two principal components of the features.")
-    colour = gr.Radio(["category", "source"], value="category", label="Colour by")
-    plot = gr.ScatterPlot(table, x="x", y="y", color="category", height=520, elem_id="map")
-    colour.change(lambda by: gr.ScatterPlot(table, x="x", y="y", color=by, height=520), colour, plot)
+    upload.change(answer, upload, [message, seen, labels, near])
 
 
 def _without_folders(message: str, files: list[str]) -> str:
@@ -102,6 +177,8 @@ def _without_folders(message: str, files: list[str]) -> str:
 
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:
     """Serve the app until interrupted; files outside the app's own uploads are not served."""
+    if gallery.has_model:
+        threading.Thread(target=gallery.map, daemon=True).start()  # made while the visitor looks at the first page
     build_app(gallery).queue().launch(
         server_name=host, server_port=port, max_file_size=MAX_UPLOAD, allowed_paths=[], show_error=False
     )

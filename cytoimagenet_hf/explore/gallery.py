@@ -1,9 +1,6 @@
-"""What the window shows, without the window: rows by filter, nearest images of an upload, a map of features.
+"""What the window shows, without the window: rows by filter and page, nearest images, a map of features."""
 
-Dataset images are merged and contrast-stretched already, so an upload goes through the same: its channels are
-stretched and merged, and both meet the network as one gray image.
-"""
-
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,43 +8,68 @@ from typing import Any
 
 import datasets as hf
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.benchmarks.extraction import load_model
+from cytoimagenet_hf.benchmarks.figures import project
 from cytoimagenet_hf.data import load_cytoimagenet, require_columns
+from cytoimagenet_hf.encoders import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.features.store import Refusal
 from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.images.stores.dataset import DAMAGED
 from cytoimagenet_hf.knn import kneighbors
-from cytoimagenet_hf.models.channels import as_channels
 from cytoimagenet_hf.seeding import derive_rng
+
+from .upload import as_seen, read_upload
 
 FILTERS = ("category", "label", "dir_name", "organism", "cell_type", "microscopy")
 """Columns to filter by, in the order they are shown."""
+COLOURS = {"category": "category", "label": "label", "source": "dir_name", "plate": "plate"}
+"""What the map can be coloured by → column."""
 
-METHOD = "merge-norm"
-_SHOWN = ("label", "category", "dir_name", "cell_type", "channels", "image_id")
+_CAPTION = ("label", "category", "dir_name", "cell_type", "channels", "plate", "well")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of all that match: `rows` are places in the sample, `first` counts from 0."""
+
+    rows: tuple[int, ...]
+    number: int
+    pages: int
+    first: int
+    total: int
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A dataset image near an upload: its id, distance in feature space and metadata."""
+    """An image of the dataset near another: its row in the sample and the distance in feature space."""
 
-    image_id: str
+    row: int
     distance: float
-    row: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an upload gets back: itself as the network sees it, its neighbours, and the shares of their labels."""
+    """What an upload gets back.
 
+    Attributes:
+        channels: name → the channel as the network sees it.
+        seen: all channels merged, as the network sees them; this is what is looked up.
+        neighbours: the nearest images first.
+        labels: shares of the neighbours' labels.
+        note: what was decided about the files.
+    """
+
+    channels: Mapping[str, Image.Image]
     seen: Image.Image
     neighbours: tuple[Neighbour, ...]
     labels: Mapping[str, float]
+    note: str
 
 
 class Gallery:
@@ -55,13 +77,14 @@ class Gallery:
 
     Args:
         path: a built folder or a Hub repository.
-        model: folder or name of a model for neighbours and the map; without one only browsing works.
+        model: a name of `cytoimagenet models`, folder or Hub name, for neighbours and the map; without one only
+            browsing works.
         limit: at most this many images, sampled over all splits.
-        seed: of the sample.
+        seed: of the sample and of the map.
         cache: folder where features are kept; by default among the caches of the Hub.
 
     Raises:
-        InputError: no dataset, or no model at that place.
+        InputError: no dataset, no model at that place, or a model that takes no gray image.
     """
 
     def __init__(
@@ -75,7 +98,6 @@ class Gallery:
     ) -> None:
         splits = load_cytoimagenet(path)
         require_columns(splits, ("image", "label"), path)
-        self.refused: tuple[Refusal, ...] = ()
         whole = hf.concatenate_datasets([splits[name] for name in sorted(splits)])
         rows = whole.remove_columns("image").to_pandas()
         picked = np.sort(derive_rng(seed, "explore").permutation(len(rows))[:limit])
@@ -85,10 +107,10 @@ class Gallery:
             rows.iloc[picked].reset_index(drop=True).assign(label=lambda table: table["label"].map(names.__getitem__))
         )
         self.total = len(whole)
-        self._model_name = model
-        self._position = {image_id: position for position, image_id in enumerate(self.rows["image_id"])}
-        if model is not None:
-            self._encoder = load_model(model, method=METHOD).encoder
+        self.refused: tuple[Refusal, ...] = ()
+        self._seed = seed
+        self._encoder = None if model is None else _encoder(model)
+        if self._encoder is not None:
             places = [(name, row) for name in sorted(splits) for row in range(len(splits[name]))]
             wanted = [
                 row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
@@ -96,85 +118,123 @@ class Gallery:
             ]
             table, self.refused = cached_features(self._encoder, wanted, cache=cache)
             self._features = table.values
+            place_of = {image_id: row for row, image_id in enumerate(self.rows["image_id"])}
             # Rows of the sample that have features: an image that the network cannot take has none.
-            self._known = np.array([self._position[name] for name in table.ids])
+            self.known = np.array([place_of[name] for name in table.ids])
+        self._making = threading.Lock()
+        self._plane: tuple[npt.NDArray[Any], str] | None = None
 
     @property
     def has_model(self) -> bool:
         """Whether neighbours and the map are available."""
-        return self._model_name is not None
+        return self._encoder is not None
 
     def choices(self, column: str) -> list[str]:
         """Values of a filter column, most frequent first."""
         return [str(value) for value in self.rows[column].dropna().value_counts().index]
 
-    def browse(self, wanted: Mapping[str, str | None], *, most: int = 24) -> list[tuple[Image.Image, str]]:
-        """Images whose columns have the wanted values, with a caption each; filters that are None let all through."""
+    def browse(self, wanted: Mapping[str, str | None], *, page: int = 1, size: int = 24) -> Page:
+        """One page of the rows whose columns have the wanted values; filters that are None let all through.
+
+        Args:
+            wanted: column of `FILTERS` → value.
+            page: counted from 1; beyond the last it is the last.
+            size: rows of a page.
+        """
         kept = np.ones(len(self.rows), dtype=bool)
         for column, value in wanted.items():
             if column not in FILTERS:
                 raise InputError(f"no filter {column!r}: choose from {', '.join(FILTERS)}")
             if value:
                 kept &= (self.rows[column] == value).to_numpy()
-        return [(self.image(position), self._caption(position)) for position in np.flatnonzero(kept)[:most]]
+        found = np.flatnonzero(kept)
+        pages = max(1, -(-len(found) // size))
+        number = min(max(1, page), pages)
+        first = (number - 1) * size
+        return Page(tuple(map(int, found[first : first + size])), number, pages, first, len(found))
 
-    def image(self, position: int) -> Image.Image:
-        """The stored image of one row of the sample."""
-        picture: Image.Image = self.images[int(position)]["image"]
+    def image(self, row: int) -> Image.Image | None:
+        """The stored image of a row of the sample; None where its bytes are damaged."""
+        try:
+            picture: Image.Image = self.images[int(row)]["image"].convert("L")
+        except DAMAGED:
+            return None
         return picture
+
+    def caption(self, row: int) -> tuple[str, ...]:
+        """What is known of an image, the label first."""
+        values = self.rows.loc[row, [name for name in _CAPTION if name in self.rows]].dropna()
+        said = {str(name): str(value).replace("|", ", ") for name, value in values.items()}
+        if "category" in said:
+            said["category"] = said["category"].replace("_", " ")
+        return tuple(said.values())
+
+    def neighbours_of(self, row: int, *, k: int = 8) -> tuple[Neighbour, ...]:
+        """The images nearest to one of the sample, itself left out.
+
+        Raises:
+            InputError: no model, or an image that has no features.
+        """
+        self._require_model("neighbours")
+        (own,) = np.flatnonzero(self.known == row)[:1] if (self.known == row).any() else (None,)
+        if own is None:
+            reason = next((one.reason for one in self.refused if one.id == self.rows["image_id"][row]), "")
+            raise InputError(f"the network could not take this image: {reason}")
+        return self._near(self._features[own : own + 1], k, exclude=np.array([own]))
 
     def look_up(self, files: Sequence[str | Path], *, k: int = 8) -> Answer:
         """The nearest dataset images of an upload.
 
         Args:
-            files: one or several image files of any bit depth; each channel of each file is one of the image.
+            files: what `read_upload` takes.
             k: how many neighbours.
 
         Raises:
-            InputError: no model, no file, or a file that is no usable image.
+            InputError: no model, no file, or files that are no usable image.
         """
-        if not self.has_model:
-            raise InputError("neighbours need a model: start with --model")
-        if not files:
-            raise InputError("drop at least one image file")
-        # What a file does not say of its planes the page says: they are channels.
-        channels = as_channels([str(file) for file in files], channels_axis="channels_first")
-        (unit,) = self._encoder.units(channels, stains=())
-        seen = unit[0] * np.float32(255)
-        query = extract_features(self._encoder, [[seen]], ids=["upload"]).values
-        distances, found = kneighbors(self._features, query, min(k, len(self._features)), metric="cosine")
-        near = [
-            Neighbour(str(self.rows["image_id"][i]), float(d), self.rows.loc[i, list(_SHOWN)].dropna().to_dict())
-            for i, d in zip(self._known[found[0]], distances[0], strict=True)
-        ]
-        shares = pd.Series([neighbour.row["label"] for neighbour in near]).value_counts(normalize=True)
-        picture = Image.fromarray(seen.astype(np.uint8))
-        return Answer(picture, tuple(near), {str(label): float(share) for label, share in shares.items()})
+        encoder = self._require_model("neighbours")
+        upload = read_upload(files)
+        merged = upload.merged
+        channels = dict(zip(upload.names, as_seen(encoder, upload.planes), strict=True))
+        (seen,) = as_seen(encoder, [merged])
+        near = self._near(extract_features(encoder, [[merged]], ids=["upload"]).values, k)
+        shares = pd.Series([self.rows["label"][one.row] for one in near]).value_counts(normalize=True)
+        return Answer(channels, seen, near, {str(name): float(share) for name, share in shares.items()}, upload.note)
 
-    def neighbours_with_images(self, answer: Answer) -> list[tuple[Image.Image, str]]:
-        """The neighbours of an answer as pictures with captions."""
-        return [
-            (
-                self.image(self._position[n.image_id]),
-                f"{n.row['label']} · {n.row['dir_name']} · distance {n.distance:.3f}",
-            )
-            for n in answer.neighbours
-        ]
+    def map(self) -> tuple[pd.DataFrame, str]:
+        """Two coordinates per image with features, what it can be coloured by, and the method; computed once.
 
-    def map(self) -> pd.DataFrame:
-        """Two coordinates per image (principal components of the standardised features) with category and source."""
-        if not self.has_model:
-            raise InputError("the map needs a model: start with --model")
-        from sklearn.decomposition import PCA
-        from sklearn.preprocessing import StandardScaler
+        Returns:
+            Columns `row` (in the sample), `x`, `y` and those of `COLOURS`; `UMAP` or `PCA`.
 
-        plane = PCA(2, svd_solver="full").fit_transform(StandardScaler().fit_transform(self._features))
-        return (
-            self.rows.loc[self._known, ["category", "dir_name", "label"]]
-            .rename(columns={"dir_name": "source"})
-            .assign(x=plane[:, 0], y=plane[:, 1])
+        Raises:
+            InputError: no model.
+        """
+        self._require_model("the map")
+        with self._making:
+            if self._plane is None:
+                self._plane = project(self._features, seed=self._seed)
+        places, method = self._plane
+        shown = self.rows.loc[self.known].assign(category=lambda table: table["category"].str.replace("_", " "))
+        columns = {name: shown[column].to_numpy() for name, column in COLOURS.items()}
+        return pd.DataFrame({"row": self.known, "x": places[:, 0], "y": places[:, 1]} | columns), method
+
+    def _near(self, query: npt.NDArray[Any], k: int, **options: Any) -> tuple[Neighbour, ...]:
+        most = len(self._features) - len(options.get("exclude", ()))
+        distances, found = kneighbors(self._features, query, min(k, most), metric="cosine", **options)
+        return tuple(Neighbour(int(self.known[i]), float(d)) for i, d in zip(found[0], distances[0], strict=True))
+
+    def _require_model(self, what: str) -> Any:
+        if self._encoder is None:
+            raise InputError(f"{what} need a model: start with --model")
+        return self._encoder
+
+
+def _encoder(model: str) -> Any:
+    """The network; our own take the merged image, which is what the dataset holds."""
+    encoder = load_encoder(model, method="merge-norm") if kind_of(model) in OWN_KINDS else load_encoder(model)
+    if encoder.facts.channels == "joint":
+        raise InputError(
+            f"{model} takes several stains at once, and the dataset holds gray images: name another --model"
         )
-
-    def _caption(self, position: int) -> str:
-        row = self.rows.loc[position, list(_SHOWN)].dropna()
-        return " · ".join(str(row[name]) for name in ("label", "dir_name", "cell_type") if name in row)
+    return encoder

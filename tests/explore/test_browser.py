@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.models import build_efficientnet
+from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 from tests.datasets import write_textures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a system Chromiu
 def address(tmp_path_factory):
     """A running explorer, started as a user starts it."""
     root = tmp_path_factory.mktemp("explorer")
-    write_textures(root / "cytoimagenet", per_class=12, side=48)
+    write_textures(root / "cytoimagenet", per_class=15, side=48)
     network = build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.25)
     network.save_pretrained(root / "model")
+    MicroscopyImageProcessor().save_pretrained(root / "model")
     command = [sys.executable, "-m", "cytoimagenet_hf", "explore", str(root / "cytoimagenet"), "--model"]
     environment = os.environ | {"HF_HOME": str(root / "home"), "GRADIO_TEMP_DIR": str(root / "uploads")}
     environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
@@ -64,16 +65,36 @@ def upload(page, *files):
     page.locator("#upload input[type=file]").set_input_files([str(file) for file in files])
 
 
-def test_open_and_filter(page, tmp_path):
-    assert "24 images, 2 classes, 3 sources" in page.content()
-    page.get_by_text("24 shown").wait_for()
+def test_open_filter_and_turn_pages(page, tmp_path):
+    assert "30 images, 2 classes, 3 sources" in page.content()
+    page.get_by_text("1 to 24 of 30 images, page 1 of 2").wait_for()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("25 to 30 of 30 images, page 2 of 2").wait_for()
+    assert page.get_by_role("button", name="Next").is_disabled()
     page.get_by_label("label", exact=True).click()
     page.get_by_role("option", name="stripes").click()
-    page.get_by_text("12 shown").wait_for()
+    page.get_by_text("1 to 15 of 15 images").wait_for()
     page.wait_for_function(
-        "[...document.querySelectorAll('#browse img')].filter(i => i.naturalWidth == 48).length == 12"
+        "[...document.querySelectorAll('#browse img')].filter(i => i.naturalWidth == 48).length == 15"
     )
     page.screenshot(path=tmp_path / "browse.png")
+
+
+@pytest.mark.parametrize("width", [1400, 900, 420])
+def test_captions_are_whole_and_nothing_is_wider_than_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.locator("#browse figure").nth(23).wait_for()
+    cut = "[...document.querySelectorAll('#browse figcaption')].filter(c => c.scrollWidth > c.clientWidth + 1).length"
+    assert page.evaluate(cut) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_click_on_an_image_shows_its_neighbours(page):
+    page.locator("#browse figure").nth(2).click()
+    page.locator("#near figure").nth(7).wait_for()
+    captions = page.locator("#near figcaption").all_inner_texts()
+    assert len(captions) == 8
+    assert [" distance 0." in caption for caption in captions] == [False] + [True] * 7
 
 
 def test_a_16_bit_multi_channel_tiff_finds_its_neighbours(page, tmp_path):
@@ -83,7 +104,7 @@ def test_a_16_bit_multi_channel_tiff_finds_its_neighbours(page, tmp_path):
     upload(page, tmp_path / "field.tif")
     page.locator("#neighbours img").first.wait_for()
     assert page.locator("#neighbours img").count() == 8
-    assert page.locator("#seen img").count() == 1
+    assert page.locator("#seen img").count() == 3  # two channels, and what is looked up
     page.get_by_text("stripes", exact=True).first.wait_for()
     page.screenshot(path=tmp_path / "neighbours.png")
 
@@ -98,9 +119,19 @@ def test_bad_uploads_get_a_message_that_names_the_file_only(page, tmp_path, name
     assert "/" not in said
 
 
-def test_the_map_is_drawn(page, tmp_path):
+def test_the_map_shows_thumbnails_colours_and_neighbours(page, tmp_path):
     page.get_by_role("tab", name="Map").click()
-    page.locator("#map canvas, #map svg").first.wait_for()
+    page.locator("#map circle").first.wait_for()
+    assert page.locator("#map circle").count() == 30
+    assert page.locator("#map .legend").inner_text().strip() == "phenotype (30)"
+    page.get_by_role("radio", name="label").check()
+    page.get_by_text("dots (15)").wait_for()
+    point = page.locator("#map circle").nth(5)
+    point.hover(force=True)
+    assert page.locator("#map .tip").is_visible()
+    assert "url(" in page.locator("#map .tip i").evaluate("one => one.style.backgroundImage")
+    point.click(force=True)
+    page.locator("#map-near figure").nth(7).wait_for()
     page.screenshot(path=tmp_path / "map.png")
 
 

@@ -1,9 +1,15 @@
+import shutil
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 
+from cytoimagenet_hf.encoders import load_encoder
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.explore.gallery import Gallery
+from cytoimagenet_hf.explore.gallery import COLOURS, Gallery
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 from tests.datasets import write_textures
 
@@ -25,11 +31,24 @@ def gallery(place):
 
 
 def test_filters_narrow_what_is_shown(gallery):
-    assert len(gallery.browse({}, most=100)) == 24
-    stripes = gallery.browse({"label": "stripes"}, most=100)
-    assert len(stripes) == 12
-    assert all(caption.startswith("stripes") for _, caption in stripes)
-    assert gallery.browse({"label": "stripes", "dir_name": "nowhere"}) == []
+    assert gallery.browse({}).total == 24
+    stripes = gallery.browse({"label": "stripes"})
+    assert stripes.total == len(stripes.rows) == 12
+    assert {gallery.caption(row)[0] for row in stripes.rows} == {"stripes"}
+    assert gallery.browse({"label": "stripes", "dir_name": "nowhere"}).rows == ()
+
+
+def test_pages_hold_every_row_once_and_say_where_they_are(gallery):
+    pages = [gallery.browse({}, page=number, size=10) for number in (1, 2, 3)]
+    assert [len(page.rows) for page in pages] == [10, 10, 4]
+    assert [(page.number, page.pages, page.first, page.total) for page in pages] == [
+        (1, 3, 0, 24),
+        (2, 3, 10, 24),
+        (3, 3, 20, 24),
+    ]
+    assert sorted(row for page in pages for row in page.rows) == list(range(24))
+    assert gallery.browse({}, page=99, size=10) == pages[2]
+    assert gallery.browse({}, page=-1, size=10) == pages[0]
 
 
 def test_an_unknown_filter_is_refused(gallery):
@@ -44,23 +63,81 @@ def test_a_16_bit_two_channel_upload_finds_images_like_it(gallery, tmp_path):
     tifffile.imwrite(tmp_path / "mine.tif", stack, photometric="minisblack")
     answer = gallery.look_up([tmp_path / "mine.tif"], k=5)
     assert set(np.unique(np.asarray(answer.seen))) == {0, 255}
-    assert {neighbour.row["label"] for neighbour in answer.neighbours} == {"stripes"}
+    assert [set(np.unique(np.asarray(picture))) for picture in answer.channels.values()] == [{0, 255}] * 2
+    assert "taken as channels" in answer.note
+    assert {gallery.rows["label"][neighbour.row] for neighbour in answer.neighbours} == {"stripes"}
     assert answer.labels == {"stripes": 1.0}
     distances = [neighbour.distance for neighbour in answer.neighbours]
     assert distances == sorted(distances)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an image at all"])
-def test_what_is_no_image_is_refused_by_name(gallery, tmp_path, content):
-    (tmp_path / "notes.tif").write_bytes(content)
-    with pytest.raises(InputError, match=r"notes\.tif"):
-        gallery.look_up([tmp_path / "notes.tif"])
+def test_one_image_in_several_files_is_the_same_as_in_one(gallery, tmp_path):
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 4096, (2, 48, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "one.ome.tif", stack, photometric="minisblack", metadata={"axes": "CYX"})
+    for name, plane in zip(("dapi", "actin"), stack, strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", plane)
+    one = gallery.look_up([tmp_path / "one.ome.tif"])
+    several = gallery.look_up([tmp_path / "dapi.tif", tmp_path / "actin.tif"])
+    assert set(several.channels) == {"dapi", "actin"}
+    assert [n.row for n in one.neighbours] == [n.row for n in several.neighbours]
+    assert np.array_equal(np.asarray(one.seen), np.asarray(several.seen))
 
 
-def test_the_map_has_one_point_per_image(gallery):
-    points = gallery.map()
-    assert len(points) == len(gallery.rows)
+def test_a_table_that_names_files_of_the_machine_is_refused(gallery, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    tifffile.imwrite(tmp_path / "elsewhere" / "private.tif", np.eye(48, dtype=np.uint8))
+    (tmp_path / "wells.csv").write_text(f"id,path\na,{tmp_path / 'elsewhere' / 'private.tif'}\n")
+    with pytest.raises(InputError):
+        gallery.look_up([tmp_path / "wells.csv"])
+
+
+def test_channels_of_two_sizes_are_refused_with_their_sizes(gallery, tmp_path):
+    for name, side in (("dapi", 48), ("actin", 64)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.eye(side, dtype=np.uint8))
+    with pytest.raises(InputError, match=r"actin 64 x 64.*dapi 48 x 48|dapi 48 x 48.*actin 64 x 64"):
+        gallery.look_up([tmp_path / "dapi.tif", tmp_path / "actin.tif"])
+
+
+def test_the_neighbours_of_a_row_are_those_of_a_plain_search_without_itself(gallery, place):
+    encoder = load_encoder(str(place / "model"), method="merge-norm")
+    images = [[np.asarray(gallery.image(row))] for row in range(24)]
+    features = extract_features(encoder, images, ids=[str(row) for row in range(24)]).values.astype(np.float64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    for row in (0, 1, 23):
+        distances = 1 - unit @ unit[row]
+        distances[row] = np.inf
+        near = gallery.neighbours_of(row, k=5)
+        np.testing.assert_allclose([one.distance for one in near], np.sort(distances)[:5], atol=1e-5)
+        np.testing.assert_allclose([distances[one.row] for one in near], np.sort(distances)[:5], atol=1e-5)
+
+
+def test_the_map_has_one_point_per_image_and_its_colours(gallery):
+    points, method = gallery.map()
+    assert points["row"].tolist() == list(range(24))
+    assert method in ("UMAP", "PCA")
     assert np.isfinite(points[["x", "y"]].to_numpy()).all()
+    assert set(COLOURS) <= set(points.columns)
+    assert gallery.map()[0].equals(points)
+
+
+def test_an_image_that_the_network_cannot_take_is_left_out_and_counted(place, tmp_path):
+    folder = tmp_path / "cytoimagenet"
+    shutil.copytree(place / "cytoimagenet", folder)
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(shard)
+    cells = table["image"].to_pylist()
+    cells[3]["bytes"] = cells[3]["bytes"][:40]
+    pq.write_table(
+        table.set_column(0, table.schema.field("image"), pa.array(cells, table.schema.field("image").type)), shard
+    )
+    found = Gallery(folder, model=str(place / "model"), cache=tmp_path / "cache")
+    assert len(found.refused) == 1
+    assert len(found.map()[0]) == 23
+    assert found.image(3) is None
+    assert found.browse({}).total == 24
+    with pytest.raises(InputError, match="could not take this image"):
+        found.neighbours_of(3)
 
 
 def test_without_a_model_browsing_works_and_the_rest_says_what_it_needs(place):

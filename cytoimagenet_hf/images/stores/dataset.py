@@ -12,6 +12,9 @@ from PIL import Image
 
 from cytoimagenet_hf.errors import InputError, one_line
 
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+"""What Pillow raises for the bytes of an image."""
+
 
 @lru_cache(maxsize=8)
 def load(name: str) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
         try:
             cell = part[int(row)][str(column)]
             pixels = None if cell is None else np.asarray(cell)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, decoding
+        except DAMAGED as error:
             raise InputError(f"{where} cannot be decoded: {one_line(error)}") from error
         if pixels is None:
             raise InputError(f"{where} holds no image")

@@ -1,0 +1,110 @@
+"""A visitor's files as one image: whatever `find_images` takes, read and merged like the images of the dataset.
+
+Those were stretched channel by channel and merged to gray. An upload goes through the same, so that it meets the
+network as they did.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Picture
+
+from cytoimagenet_hf.encoders import Encoder
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.imaging import merge_channels
+
+Plane = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One image of a visitor.
+
+    Attributes:
+        names: of the channels.
+        planes: (H, W) or (H, W, 3) per channel, native dtype.
+        note: what was decided about the files; may be empty.
+    """
+
+    names: tuple[str, ...]
+    planes: list[Plane]
+    note: str = ""
+
+    @property
+    def merged(self) -> npt.NDArray[np.uint8]:
+        """The gray image (H, W) that the curation would have made of it."""
+        return merge_channels(self.planes)
+
+
+def read_upload(files: Sequence[str | Path]) -> Upload:
+    """Read files as the channels of one image.
+
+    Args:
+        files: a stack, a microscope's file, or one file per channel, of any bit depth.
+
+    Raises:
+        InputError: nothing usable; the message has the names of files without their folders.
+    """
+    if not files:
+        raise InputError("drop at least one image file")
+    with tempfile.TemporaryDirectory() as folder:
+        # A folder of their own: a table among the files can name these files and no others of the machine.
+        places = [Path(shutil.copyfile(file, Path(folder) / Path(file).name)) for file in files]
+        try:
+            return _upload(places[0] if len(places) == 1 else Path(folder))
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", "").replace(folder, "the files")) from None
+
+
+def _upload(source: Path) -> Upload:
+    images, note = _found(source)
+    if len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images):
+        planes = [plane for image in images for plane in image.read()]
+        if len({plane.shape[:2] for plane in planes}) > 1:
+            sizes = ", ".join(
+                f"{image.id} {' x '.join(map(str, plane.shape))}" for image, plane in zip(images, planes, strict=True)
+            )
+            raise InputError(f"the files differ in size ({sizes}): drop the channels of one field of view")
+        return Upload(
+            tuple(image.id for image in images), planes, f"{len(planes)} files, taken as channels of one image."
+        )
+    first: Image = next((image for image in images if not image.reason_against()), images[0])
+    if len(images) > 1:
+        note = f"{len(images)} images in these files; this is {first.id}. {note}"
+    names = first.channels if len(first.channels) > 1 else (first.id,)
+    return Upload(names, first.read(), note.strip())
+
+
+def _found(source: Path) -> tuple[list[Image], str]:
+    """The images of a source; where files do not say what their planes are, the page says: channels."""
+    try:
+        images = find_images(source)
+        if not any("axes=" in image.reason_against() for image in images):
+            return images, ""
+    except InputError as error:
+        if "axes=" not in str(error):
+            raise
+    return find_images(source, axes="C"), "The file does not say what its planes are; they are taken as channels."
+
+
+def as_seen(encoder: Encoder, planes: Sequence[Plane]) -> list[Picture.Image]:
+    """Each plane as the network sees it by itself: scaled and sized as its facts say.
+
+    Args:
+        encoder: of one gray channel.
+        planes: (H, W) each.
+    """
+    pictures = []
+    for plane in planes:
+        for unit in encoder.units([plane], stains=())[:1]:
+            gray = unit[0]
+            low, high = (0.0, 1.0) if gray.min() >= 0 and gray.max() <= 1 else (float(gray.min()), float(gray.max()))
+            pictures.append(Picture.fromarray(((gray - low) / (high - low or 1) * 255).astype(np.uint8)))
+    return pictures
