@@ -1,7 +1,7 @@
 """The measures a caller can ask for, on every task that can answer: neighbours, replicates, probes, few shots, mixing.
 
-`measures.py` computes on arrays; here a benchmark's rows are handed to it, and what comes back are scores with one
-outcome per item, so that intervals, paired tests and tables treat all measures alike.
+`measures.py` and `probes.py` compute on arrays; here a benchmark's rows are handed to them, and what comes back are
+scores with one outcome per item, so that intervals, paired tests and tables treat all measures alike.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,8 @@ from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image
 
 from .base import Array, Benchmark, LabelledRows, Score, WellRows
-from .measures import (
-    few_shot,
-    mixing_rejection,
-    possible_shots,
-    probe,
-    probe_transfer,
-    replicate_precision,
-    target_precision,
-)
+from .measures import mixing_rejection, replicate_precision, target_precision
+from .probes import few_shot, possible_shots, probe, probe_transfer
 from .recipes import BenchmarkRecipe
 
 MEASURES = {

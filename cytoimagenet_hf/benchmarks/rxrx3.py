@@ -20,6 +20,7 @@ from cytoimagenet_hf.tabular import read_table
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .recipes import BenchmarkRecipe
+from .scaling import unit_rows
 
 METADATA = "metadata_rxrx3_core.csv"
 DATABASES = ("CORUM", "HuMAP", "Reactome", "SIGNOR", "StringDB")
@@ -122,8 +123,7 @@ def gene_cosines(values: Array, genes: Array) -> tuple[list[str], Array]:
     names, codes = np.unique(genes.astype(str), return_inverse=True)
     means = np.zeros((len(names), values.shape[1]))
     np.add.at(means, codes, values)
-    length = np.linalg.norm(means, axis=1, keepdims=True)
-    unit = means / np.where(length == 0, 1, length)
+    unit = unit_rows(means)
     return names.tolist(), unit @ unit.T
 
 

@@ -1,5 +1,7 @@
 """Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (E3, docs/paper.md)."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import StandardScaler
@@ -96,3 +98,14 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     spread[spread <= 1e-6 * np.abs(common)] = 1.0  # constant but for rounding
     spread[(spread == 0) | (spread < _DEAD * np.abs(values - common).max(axis=0))] = 1.0
     return np.asarray((values - centres[plate_of]) / spread)
+
+
+def unit_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Each row divided by its length, so that products are cosines; rows of zeros stay.
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(length == 0, 1, length))

@@ -8,7 +8,7 @@ from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.bbbc021 import BBBC021
 from cytoimagenet_hf.benchmarks.cyclops import CYCLOPS
 from cytoimagenet_hf.benchmarks.measured import MEASURES, measured_scores
-from cytoimagenet_hf.benchmarks.measures import possible_shots
+from cytoimagenet_hf.benchmarks.probes import possible_shots
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import make_table
 

@@ -6,13 +6,12 @@ from scipy.stats import chisquare
 
 from cytoimagenet_hf.benchmarks.measures import (
     enrichment,
-    few_shot,
     mixing_rejection,
-    probe,
     recall_at_1,
     replicate_precision,
     target_precision,
 )
+from cytoimagenet_hf.benchmarks.probes import few_shot, probe
 from cytoimagenet_hf.errors import InputError
 
 
