@@ -26,6 +26,7 @@ BENCHES = {
     "knn": "Exact nearest neighbours.",
     "import": "The published archive at its full size, 890,737 tiny images.",
     "load": "A built dataset, read whole and streamed.",
+    "push": "What a second push sends after 1 % of the rows changed.",
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
     "train": "Training steps.",

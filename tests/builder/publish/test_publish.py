@@ -17,7 +17,7 @@ from datasets import load_dataset
 
 from builder import recipe as recipes
 from builder.publish import publish
-from builder.publish.data_files import plan_files
+from builder.publish.data_files import ROW_GROUP_ROWS, plan_files
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
@@ -130,12 +130,19 @@ def test_file_names_count_in_binary_per_label(built):
     assert all(row["image"]["path"] == row["filename"] for row in rows)
 
 
-def test_row_groups_hold_a_hundred_images(built):
+def test_row_groups_hold_so_many_images_and_pictures_stand_in_the_file_as_they_are(built):
     for path in built.glob("data/*"):
         metadata = pq.read_metadata(path)
         sizes = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
-        assert all(size == 100 for size in sizes[:-1])
+        assert all(size == ROW_GROUP_ROWS for size in sizes[:-1])
+        picture = metadata.row_group(0).column(0)
+        assert (picture.path_in_schema, picture.compression) == ("image.bytes", "UNCOMPRESSED")
+        assert metadata.row_group(0).column(2).compression == "SNAPPY"
+        assert not picture.has_dictionary_page
         assert b"huggingface" in pq.read_schema(path).metadata
+        rows = pq.read_table(path, columns=["image"])["image"].to_pylist()
+        content = path.read_bytes()
+        assert all(row["bytes"] in content for row in rows)
 
 
 def test_manifest_and_rejections_account_for_every_image(built):
