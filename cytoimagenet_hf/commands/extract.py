@@ -50,6 +50,10 @@ def command(
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(help="Planes with more pixels are left out, told by their header; 2^28 by default.", min=1),
+    ] = None,
     cells: Annotated[
         Path | None,
         typer.Option(
@@ -100,6 +104,7 @@ def command(
 
     from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.images import find_cells, look
+    from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
     found = look(
         source,
@@ -112,6 +117,7 @@ def command(
         projection=projection,
         id_column=id_column,
         image_column=image_column,
+        max_pixels=max_pixels or MAX_PIXELS,
     )
     if cells is not None:
         if cell_size is None:

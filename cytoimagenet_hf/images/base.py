@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 from .stores import STORES, Place
 
@@ -39,7 +40,7 @@ class PlaneRef:
 
     def read(self) -> npt.NDArray[Any]:
         """The plane: (H, W), or (H, W, 3) for a colour picture, in its native dtype."""
-        return _read_planes([self])[0]
+        return _read_planes([self], MAX_PIXELS)[0]
 
     @property
     def stamp(self) -> str:
@@ -105,6 +106,7 @@ class Image:
         projection: how a z stack becomes one plane.
         problem: why it cannot be used, found without opening it; empty where nothing speaks against it.
         box: the part of the planes that it is; None: all of them.
+        max_pixels: planes with more are refused before they are read.
     """
 
     id: str
@@ -114,6 +116,7 @@ class Image:
     projection: Projection = "max"
     problem: str = ""
     box: Box | None = None
+    max_pixels: int = MAX_PIXELS
 
     def read(self) -> list[npt.NDArray[Any]]:
         """The channels in order, each (H, W) or (H, W, 3), in native dtype; a mean of a z stack is float32.
@@ -125,9 +128,9 @@ class Image:
             raise InputError(f"{self.id}: {reason}")
         try:
             if self.box is None:
-                return _read_channels(self.channels, self.planes, self.projection)
+                return _read_channels(self.channels, self.planes, self.projection, self.max_pixels)
             # Cells of a field come one after another: its planes are read once for all of them.
-            whole = _kept_channels(self.channels, self.planes, self.projection, self.stamp)
+            whole = _kept_channels(self.channels, self.planes, self.projection, self.max_pixels, self.stamp)
             return [self.box.cut(plane) for plane in whole]
         except _Unfit as error:
             raise InputError(f"{self.id}: {error}") from error
@@ -157,9 +160,9 @@ class _Unfit(InputError):
 
 
 def _read_channels(
-    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection
+    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection, max_pixels: int
 ) -> list[npt.NDArray[Any]]:
-    pixels = iter(_read_planes([plane for stack in planes for plane in stack]))
+    pixels = iter(_read_planes([plane for stack in planes for plane in stack], max_pixels))
     stacks = [[next(pixels) for _ in stack] for stack in planes]
     for name, stack in zip(channels, stacks, strict=True):
         _require_equal([(f"plane {place} of {name}", plane) for place, plane in enumerate(stack, 1)])
@@ -169,10 +172,14 @@ def _read_channels(
 
 @lru_cache(maxsize=4)
 def _kept_channels(
-    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection, stamp: str
+    channels: tuple[str, ...],
+    planes: tuple[tuple[PlaneRef, ...], ...],
+    projection: Projection,
+    max_pixels: int,
+    stamp: str,
 ) -> list[npt.NDArray[Any]]:
     """The last few fields, kept while their files do not change."""
-    return _read_channels(channels, planes, projection)
+    return _read_channels(channels, planes, projection, max_pixels)
 
 
 def _project(stack: list[npt.NDArray[Any]], projection: Projection) -> npt.NDArray[Any]:
@@ -198,11 +205,11 @@ def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Pla
     return found
 
 
-def _read_planes(planes: list[PlaneRef]) -> list[npt.NDArray[Any]]:
+def _read_planes(planes: list[PlaneRef], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes in order; each container is opened once."""
     pixels = {}
     for (kind, path), addresses in _by_container(planes).items():
-        for address, plane in zip(addresses, STORES[kind].read(path, addresses), strict=True):
+        for address, plane in zip(addresses, STORES[kind].read(path, addresses, max_pixels), strict=True):
             pixels[kind, path, address] = plane
     return [pixels[plane.kind, plane.path, plane.address] for plane in planes]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 from .base import Image
 from .channels import Channel
@@ -61,6 +62,7 @@ def find_images(
     projection: str | int = "max",
     id_column: str | None = None,
     image_column: str = "image",
+    max_pixels: int = MAX_PIXELS,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -77,6 +79,7 @@ def find_images(
         projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"`, counted from 1.
         id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is.
         image_column: column of images in a dataset.
+        max_pixels: planes with more are refused, from their header, when they are read.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -107,6 +110,7 @@ def find_images(
         projection=projection,
         id_column=id_column,
         image_column=image_column,
+        max_pixels=max_pixels,
     ).images
 
 
@@ -122,6 +126,7 @@ def look(
     projection: str | int = "max",
     id_column: str | None = None,
     image_column: str = "image",
+    max_pixels: int = MAX_PIXELS,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -148,7 +153,7 @@ def look(
     return Found(
         opened.text,
         kind,
-        assembled.images,
+        [replace(image, max_pixels=max_pixels) for image in assembled.images],
         assembled.stains,
         (*opened.ignored, *findings.ignored),
         assembled.notes,

@@ -18,11 +18,12 @@ class Store:
     """One kind of container.
 
     Attributes:
-        read: (path, places) → the planes at these places, (H, W) or (H, W, 3) in native dtype.
+        read: (path, places, max_pixels) → the planes at these places, (H, W) or (H, W, 3) in native dtype; a plane of
+            more pixels is refused before it is read.
         stamp: (path, places) → text that changes with the pixels at these places.
     """
 
-    read: Callable[[Path, Sequence[Place]], list[npt.NDArray[Any]]]
+    read: Callable[[Path, Sequence[Place], int], list[npt.NDArray[Any]]]
     stamp: Callable[[Path, Sequence[Place]], str]
 
 

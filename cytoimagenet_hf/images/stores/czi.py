@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
 from .optional import require, unreadable
@@ -59,7 +60,7 @@ def describe(path: Path) -> CziLayout:
     return CziLayout(scenes, wells, sizes, names if all(names) and len(names) == sizes["C"] else ())
 
 
-def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of one file.
 
     Raises:
@@ -68,6 +69,9 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
     czi = require(_MODULE, path)
     try:
         with czi.open_czi(str(path)) as document:
+            for scene in {int(place[0]) for place in places}:
+                box = document.scenes_bounding_rectangle[scene] if scene >= 0 else document.total_bounding_rectangle
+                check_pixels(path, box.w, box.h, max_pixels=max_pixels)
             return [_plane(document, *map(int, place)) for place in places]
     except InputError:
         raise

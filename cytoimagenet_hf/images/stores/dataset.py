@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cytoimagenet_hf.errors import InputError, one_line
+from cytoimagenet_hf.imaging.limits import check_pixels
 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 """What Pillow raises for the bytes of an image."""
@@ -34,7 +35,7 @@ def load(name: str) -> dict[str, Any]:
     return dict(loaded)
 
 
-def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """The images in these cells."""
     found = []
     for split, column, row in places:
@@ -42,6 +43,8 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
         where = f"row {row} of split {split} of {path}"
         try:
             cell = part[int(row)][str(column)]
+            if cell is not None:
+                check_pixels(path, *getattr(cell, "size", (1, 1)), max_pixels=max_pixels)
             pixels = None if cell is None else np.asarray(cell)
         except DAMAGED as error:
             raise InputError(f"{where} cannot be decoded: {one_line(error)}") from error

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from cytoimagenet_hf.imaging.read import read_planes
 
 
-def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """The pages of one file."""
-    return read_planes(path, [int(place[0]) if place else None for place in places])
+    pages = [int(place[0]) if place else None for place in places]
+    return read_planes(path, pages, max_pixels=max_pixels)
 
 
 def stamp(path: Path, places: Sequence[tuple[int | str, ...]]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
 from .optional import require, unreadable
@@ -38,7 +39,7 @@ def describe(path: Path) -> list[LifImageFacts]:
         raise unreadable(path, "liffile", error) from error
 
 
-def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of one file.
 
     Raises:
@@ -49,6 +50,8 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
         with liffile.LifFile(str(path)) as document:
             planes = []
             for image, *rest in places:
+                sizes = dict(document.images[int(image)].sizes)
+                check_pixels(path, sizes.get("X", 1), sizes.get("Y", 1), max_pixels=max_pixels)
                 indices = {str(axis): int(index) for axis, index in zip(rest[::2], rest[1::2], strict=True)}
                 planes.append(np.array(document.images[int(image)].frame(**indices)))
             return planes

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
 from .optional import require, unreadable
@@ -54,7 +55,7 @@ def describe(path: Path) -> Nd2Layout:
     return Nd2Layout(frames, tuple(points), names)
 
 
-def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of one file.
 
     Raises:
@@ -63,7 +64,9 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArra
     nd2 = require("nd2", path)
     try:
         with nd2.ND2File(str(path)) as document:
-            several = dict(document.sizes).get("C", 1) > 1
+            sizes = dict(document.sizes)
+            check_pixels(path, sizes.get("X", 1), sizes.get("Y", 1), max_pixels=max_pixels)
+            several = sizes.get("C", 1) > 1
             frames: dict[int, Any] = {}
             planes = []
             for frame, channel in places:

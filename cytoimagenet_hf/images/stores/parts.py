@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import check_pixels
 
 from . import file as files
 
 
-def read_strips(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read_strips(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Columns of a picture whose channels lie side by side: a place is (first column, columns)."""
-    whole = files.read(path, [()])[0]  # (H, W * C)
+    whole = files.read(path, [()], max_pixels)[0]  # (H, W * C)
     found = []
     for left, width in places:
         first, last = int(left), int(left) + int(width)
@@ -24,11 +25,13 @@ def read_strips(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt
     return found
 
 
-def read_flat(path: Path, places: Sequence[tuple[int | str, ...]]) -> list[npt.NDArray[Any]]:
+def read_flat(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Parts of rows of a table of flattened images: a place is (array, row, first number, height, width)."""
     import h5py
 
     try:
+        for _, _, _, height, width in places:
+            check_pixels(path, int(width), int(height), max_pixels=max_pixels)
         with h5py.File(path, "r") as content:
             return [
                 np.asarray(content[str(key)][int(row), int(start) : int(start) + int(height) * int(width)]).reshape(

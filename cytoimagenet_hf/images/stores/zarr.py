@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.imaging.limits import MAX_PIXELS
+from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
 
 from .optional import require, unreadable
 
@@ -80,7 +80,7 @@ def _sizes(given: Any) -> bool:
     return isinstance(given, list) and all(type(size) is int and size > 0 for size in given)
 
 
-def read(path: Path, places: Sequence[Place]) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of the arrays of one store.
 
     Raises:
@@ -91,7 +91,9 @@ def read(path: Path, places: Sequence[Place]) -> list[npt.NDArray[Any]]:
     planes = []
     for name, *indices in places:
         folder = path / str(name)
-        for chunk in _chunk_files(folder, array_facts(folder), indices):
+        facts = array_facts(folder)
+        check_pixels(folder, facts.shape[-1], facts.shape[-2], max_pixels=max_pixels)
+        for chunk in _chunk_files(folder, facts, indices):
             if not chunk.is_file():
                 raise InputError(
                     f"chunk {chunk.relative_to(path)} of {path} is absent: lost, or never written because all of it "
