@@ -1,4 +1,4 @@
-"""The contamination ledger: what a model's pretraining shares with a benchmark, as marks beside numbers (FACTS C1).
+"""The contamination ledger: what pretraining shares with a benchmark, as marks beside numbers (C1, docs/paper.md).
 
 The facts are in `contamination.toml`. A mark does not say that a number is wrong; it says what it may owe to images of
 the same laboratory, compounds or cells.

@@ -2,7 +2,7 @@
 
 Distances are first estimated by a float32 matrix product, chunk by chunk; every training row whose estimate lies
 within the worst-case rounding error of the k-th is then measured again in float64. The neighbours are therefore those
-of a float64 search at the price of the float32 product, on a CPU or a GPU. Votes follow FACTS §4.
+of a float64 search at the price of the float32 product, on a CPU or a GPU. Votes follow docs/paper.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 An accuracy is the mean of booleans, one per treatment or cell. Wald is what the paper prints (§4); the cluster
 bootstrap respects that cells of one plate or compound are not independent; paired tests compare two models on the same
-items (FACTS E6).
+items (E6, docs/paper.md).
 """
 
 from collections.abc import Callable, Sequence

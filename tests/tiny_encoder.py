@@ -8,7 +8,7 @@ from torch import nn
 
 from cytoimagenet_hf.encoders import EncoderFacts, FactsEncoder, WeightSource, make_encoder
 
-FACTS = EncoderFacts("tiny", "Tiny", "each", "percentile", 3, WeightSource("tests"))
+TINY = EncoderFacts("tiny", "Tiny", "each", "percentile", 3, WeightSource("tests"))
 
 
 class Moments(nn.Module):
@@ -33,7 +33,7 @@ def tiny_encoder(*, factor: float = 1.0, failing: Path | None = None, **options:
         failing: a file; where it exists, the network fails as one that is out of memory does.
         **options: of `make_encoder`.
     """
-    encoder = make_encoder("tiny", FACTS, Moments(factor), **options)
+    encoder = make_encoder("tiny", TINY, Moments(factor), **options)
     if failing is not None:
         encoder.network.register_forward_pre_hook(_Failing(failing))
     return encoder

@@ -1,7 +1,7 @@
 """Benchmark sets are kept out of pretraining: refused by name, and by what their files look like.
 
 A model that has seen the images it is evaluated on scores for memory, so BBBC021, COOS-7 and CYCLoPs are never
-sources, under whatever folder name they arrive (paper §2.1, FACTS §4).
+sources, under whatever folder name they arrive (paper §2.1).
 """
 
 import re

@@ -37,7 +37,7 @@ TASKS = {
 LEFT_OUT = {("HPA", "Task_three"): "cell_type", ("CP", "Task_four"): "Plate"}
 """Tasks whose test cells are left out group by group → the column of the groups."""
 
-_FACTS = ("cell_type", "Plate", "FOVId")
+_COLUMNS = ("cell_type", "Plate", "FOVId")
 _YES = ("true", "1", "1.0")
 
 
@@ -129,7 +129,7 @@ def _collection(root: Path, name: str, *, images: bool) -> list[Image]:
         ]
         if lacking:
             raise InputError(f"{file} has no column {lacking[0]!r}, by which one of its tasks leaves groups out")
-        facts = {fact: str(row[fact]) for fact in _FACTS if fact in row and not pd.isna(row[fact])}
+        facts = {fact: str(row[fact]) for fact in _COLUMNS if fact in row and not pd.isna(row[fact])}
         facts |= {"label": str(row["Label"]), "collection": name, "train": "yes" if train else "no", **tasks}
         path, width = str(row["file_path"]), int(float(str(row["channel_width"])))
         picture = _picture(root, name, path)

@@ -13,7 +13,7 @@ from .facts import EncoderFacts, WeightSource
 from .roles import AGP, DNA, ER, MITO, RNA
 from .weights import find_weights
 
-FACTS = (
+KINDS = (
     EncoderFacts(
         name="cell-painting-cnn",
         title="Cell Painting CNN, EfficientNet-B0",

@@ -15,7 +15,7 @@ from .weights import State, fill, find_weights, read_state, strip
 
 _CENTRE = (47.1314, 40.8138, 53.7692, 46.2656, 28.7243)
 
-FACTS = (
+KINDS = (
     EncoderFacts(
         name="cloome",
         title="CLOOME, ResNet-50",

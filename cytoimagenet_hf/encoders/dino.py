@@ -58,7 +58,7 @@ _V3 = {
     "convnext-large": 1536,
 }
 
-FACTS = (
+KINDS = (
     *(
         _facts(
             f"dinov2-{size}{suffix}",

@@ -13,7 +13,7 @@ from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, WeightSource
 from .weights import State, fill, find_weights, read_state, strip
 
-FACTS = (
+KINDS = (
     EncoderFacts(
         name="microsnoop",
         title="Microsnoop, CNN",

@@ -44,7 +44,7 @@ IMAGENET_B0 = replace(
     source=WeightSource("google/efficientnet-b0", licence="apache-2.0"),
     note="scaling='keras-2.8' or 'keras-2.9' for what published baselines divided by",
 )
-FACTS = (OWN, IMAGENET_B0, TIMM)
+KINDS = (OWN, IMAGENET_B0, TIMM)
 
 
 def load(
@@ -64,7 +64,7 @@ def load(
     Args:
         name: shown in tables.
         place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
-        facts: one of `FACTS`; what the record beside the weights says replaces it.
+        facts: one of `KINDS`; what the record beside the weights says replaces it.
         revision: of a Hub repository.
         trust_remote_code: whether the repository's own code may run.
         method: one of `models.METHODS`; by default what the processor beside the weights says.

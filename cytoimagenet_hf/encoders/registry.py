@@ -16,20 +16,20 @@ from .facts import EncoderFacts
 Loader = Callable[..., FactsEncoder]
 
 _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
-    (own.FACTS, own.load),
-    (dino.FACTS, dino.load),
-    (remote.FACTS, remote.load),
-    (subcell.FACTS, subcell.load),
-    (vit_files.FACTS, vit_files.load),
-    (microsnoop.FACTS, microsnoop.load),
-    (cell_painting_cnn.FACTS, cell_painting_cnn.load),
-    (cloome.FACTS, cloome.load),
+    (own.KINDS, own.load),
+    (dino.KINDS, dino.load),
+    (remote.KINDS, remote.load),
+    (subcell.KINDS, subcell.load),
+    (vit_files.KINDS, vit_files.load),
+    (microsnoop.KINDS, microsnoop.load),
+    (cell_painting_cnn.KINDS, cell_painting_cnn.load),
+    (cloome.KINDS, cloome.load),
 )
 
 ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}
 """Name → facts."""
 
-OWN_KINDS = tuple(facts.name for facts in own.FACTS)
+OWN_KINDS = tuple(facts.name for facts in own.KINDS)
 """Those that take the paper's `method`; the others have their own way with channels."""
 
 LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for facts in kinds}
@@ -92,7 +92,7 @@ def kind_of(name: str, *, revision: str | None = None) -> str:
     if config.get("model_type") in dino.MODEL_TYPES:
         widths = (config.get("hidden_size"), *(config.get("hidden_sizes") or ())[-1:])
         family = "dinov2" if str(config["model_type"]).startswith("dinov2") else "dinov3"
-        for facts in dino.FACTS:
+        for facts in dino.KINDS:
             if facts.name.startswith(family) and facts.dim in widths:
                 return facts.name
         raise InputError(f"{name} is a {config['model_type']} of a width that is not known: {widths[0]}")

@@ -57,7 +57,7 @@ MORPHEM = EncoderFacts(
     verified=False,
     note="run here on a stand-in for its code alone; its random noise on saturated pixels is left out",
 )
-FACTS = (OPENPHENOM, MORPHEM)
+KINDS = (OPENPHENOM, MORPHEM)
 
 
 def require_consent(

@@ -25,7 +25,7 @@ _STAINS: dict[str, tuple[Role, ...]] = {
     "bg": (DNA, ANY),
 }
 
-FACTS = tuple(
+KINDS = tuple(
     EncoderFacts(
         name=f"subcell-{variant}",
         title=f"SubCell {variant}, ViT-B/16",

@@ -51,7 +51,7 @@ def _facts(
 _CELL_DINO = WeightSource("https://github.com/facebookresearch/dinov2", licence=_ON_REQUEST, gated=True)
 _HPA: dict[str, Any] = {"dim": 1024, "channels": "joint", "note": f"four channels; {_ORDER}"}
 
-FACTS = (
+KINDS = (
     _facts("cell-dino-hpa-vitl16", "Cell-DINO, HPA, ViT-L/16", _CELL_DINO, size=224, **_HPA),
     _facts("cell-dino-hpa-vitl14", "Cell-DINO, HPA, ViT-L/14", _CELL_DINO, size=518, multiple=14, **_HPA),
     _facts(

@@ -1,4 +1,4 @@
-"""EfficientNets that train: the stock transformers class, set right on the instance (FACTS §6).
+"""EfficientNets that train: the stock transformers class, set right on the instance (docs/paper.md).
 
 From scratch the stock class is dead: it draws batch-norm gammas from N(0, 0.02), reads Keras' momentum 0.99 with
 torch's opposite meaning, leaves the expansion batch-norms out of the configuration, and drops single elements where
@@ -160,8 +160,8 @@ def reestimate_batch_norm(model: PreTrainedModel, batches: Iterable[torch.Tensor
     """Replace the running statistics of every batch-norm by the average over `batches`, in place.
 
     With momentum 0.01 running statistics need some 500 steps; shorter runs are at chance in evaluation mode until
-    this is called (FACTS §6). Only batch-norms run in training mode meanwhile: dropout and stochastic depth are off,
-    as they are when the statistics are used.
+    this is called (docs/paper.md). Only batch-norms run in training mode meanwhile: dropout and stochastic depth are
+    off, as they are when the statistics are used.
 
     Args:
         model: any model whose batch-norms are torch's; its modes and momenta are as before afterwards.

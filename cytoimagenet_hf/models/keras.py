@@ -1,4 +1,4 @@
-"""The published Keras weights as a stock transformers EfficientNet (FACTS §6, "the port").
+"""The published Keras weights as a stock transformers EfficientNet (docs/paper.md).
 
 Reads the legacy HDF5 of `save_weights` and `save`, with or without a classification head, through h5py: no TensorFlow.
 Outputs agree with Keras to 1e-6 at every input size, because the stock class pads as Keras does when it builds the

@@ -1,7 +1,7 @@
 """`pipeline("microscopy-feature-extraction", model=...)`: features of raw images without losing their depth.
 
 The stock `image-feature-extraction` pipeline converts to 8-bit RGB before any processor, which saturates 94 % of the
-pixels of a 16-bit image, silently (FACTS §6). This one hands files and arrays to the image processor as they are.
+pixels of a 16-bit image, silently (docs/paper.md). This one hands files and arrays to the image processor unchanged.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The image processor for raw microscopy: channels of any bit depth in, `pixel_values` out (paper §2.2, FACTS §4).
+"""The image processor for raw microscopy: channels of any bit depth in, `pixel_values` out (paper §2.2).
 
 Four methods: channels are concatenated (each one a gray image of its own, features side by side) or merged (their
 mean), with or without percentile normalisation. What follows — the factor, mean and deviation that the weights were

@@ -74,7 +74,7 @@ def settle_batch_norm(
     """Re-estimate batch-norm statistics on training images, unless `bn_batches` is 0, and give every process the same.
 
     Each process has seen other images; the statistics of the first are those that are evaluated everywhere, and saved.
-    With momentum 0.01 the running statistics trail the weights by hundreds of steps (FACTS §6).
+    With momentum 0.01 the running statistics trail the weights by hundreds of steps (docs/paper.md).
     """
     if config.bn_batches and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
         with accelerator.autocast():

@@ -82,7 +82,7 @@ def write_final(
     write_json(output / "metrics.json", metrics)
     target, temporary = output / "model", output / ".model.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    # Declared, so that benchmarks can mark what they share with the training images (FACTS C1).
+    # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
     sources = dataset_sources(config.dataset, subset=resolve_subset(config))
     if sources is not None:
         model.config.training_sources = sources

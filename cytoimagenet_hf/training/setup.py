@@ -146,7 +146,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     return Accelerator(
-        cpu=not gpu,  # without it, several processes on a machine without a GPU silently become one (FACTS §6)
+        cpu=not gpu,  # without it, several processes on a machine without a GPU silently become one
         mixed_precision=precision,
         log_with=list(config.trackers) or None,
         project_config=ProjectConfiguration(project_dir=config.output, logging_dir=f"{config.output}/logs"),

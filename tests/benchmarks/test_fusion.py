@@ -1,4 +1,4 @@
-"""Fusion by id, and the controls that tell a gain from a leak (FACTS E2)."""
+"""Fusion by id, and the controls that tell a gain from a leak (E2, docs/paper.md)."""
 
 import numpy as np
 import pytest

@@ -122,3 +122,22 @@ def test_commands_in_the_docs_know_their_options():
 def test_the_cards_shown_are_sound_and_as_the_hub_reads_them():
     for kind in ("dataset", "model"):
         assert check_card((ROOT / "docs" / "cards" / kind / "README.md").read_text()) == []
+
+
+def test_the_faults_that_code_and_pages_name_stand_on_the_page_of_the_paper():
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| ([A-Z]\d) \|", page, flags=re.MULTILINE))
+    assert {"L1", "I4", "S1", "E2", "C1", "T1"} <= known
+    files = [
+        path
+        for folder in ("cytoimagenet_hf", "builder", "scripts", "tests")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
+    cited = {
+        name
+        for path in files
+        for found in re.findall(r"\(((?:[A-Z]\d[ ,-]+)*[A-Z]\d), docs/paper\.md\)", path.read_text(encoding="utf-8"))
+        for name in re.findall(r"[A-Z]\d", found)
+    }
+    assert len(cited) >= 5
+    assert cited <= known

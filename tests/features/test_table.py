@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable, join_features, make_table, read_features, write_features
 
-FACTS = {"plate": ["p1", "p1"], "well": ["A01", "B02"], "site": [1, 2], "compound": ["dmso", None]}
+COLUMNS = {"plate": ["p1", "p1"], "well": ["A01", "B02"], "site": [1, 2], "compound": ["dmso", None]}
 
 
 def table(ids, width=2, start=0, **about) -> FeatureTable:
@@ -63,7 +63,7 @@ def test_wrong_parts_are_named():
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_arrow_and_back(packed):
-    written = make_table(["x", "y"], np.float32([[0.5, 1], [2, 3]]), FACTS, about={"model": "m"})
+    written = make_table(["x", "y"], np.float32([[0.5, 1], [2, 3]]), COLUMNS, about={"model": "m"})
     arrow = written.to_arrow(packed=packed)
     assert arrow.column_names[:5] == ["id", "Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_compound"]
     read = FeatureTable.from_arrow(arrow)
@@ -76,7 +76,7 @@ def test_arrow_and_back(packed):
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.csv.gz"])
 def test_files_of_one_column_per_feature_come_back_and_open_in_pandas(tmp_path, name):
-    written = make_table(["x", "y"], np.float32([[0.5, 1], [2, 3]]), FACTS)
+    written = make_table(["x", "y"], np.float32([[0.5, 1], [2, 3]]), COLUMNS)
     write_features(written, tmp_path / name)
     read = read_features(tmp_path / name)
     assert (read.ids.tolist(), read.values.tolist(), read.names) == (["x", "y"], [[0.5, 1], [2, 3]], written.names)

@@ -25,7 +25,7 @@ from cytoimagenet_hf.seeding import derive_rng
 
 MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
 # Folders nearest to an image that carry facts: plate and measurement, dataset, class. All above may be cut or added.
-FACTS = {
+EXPECTED = {
     **dict.fromkeys(("bbbc005", "bbbc006", "bbbc017", "bbbc025", "bbbc026", "bbbc048"), 1),
     **dict.fromkeys(("idr0016", "idr0017", "idr0081", "idr0088", "idr0093"), 1),
     **dict.fromkeys(("kag_cell_cycle", "kag_leukemia", "idr0003"), 1),
@@ -86,7 +86,7 @@ class Variant:
 
 def variants(source: str) -> list[Variant]:
     """The same number for each source."""
-    facts = FACTS.get(source, 0)
+    facts = EXPECTED.get(source, 0)
     layouts = [
         Variant("as documented"),
         Variant("one folder deeper", below("download")),
