@@ -17,6 +17,8 @@ from cytoimagenet_hf.features.reading import read_features, write_features
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.seeding import derive_rng
 
+pytest.importorskip("pycytominer")  # of the extra "profiles"
+
 DOSES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 

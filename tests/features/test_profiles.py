@@ -15,6 +15,8 @@ from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.features.tvn import inverse_root
 from cytoimagenet_hf.seeding import derive_rng
 
+pytest.importorskip("pycytominer")  # of the extra "profiles"
+
 
 def table_of(values, **facts):
     values = np.asarray(values, float)
