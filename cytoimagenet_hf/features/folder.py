@@ -1,6 +1,7 @@
 """Extraction into a folder of shards: which are to be made, where they run, and one shard made."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -71,16 +72,7 @@ def extract_to_folder(
             writes there; no image is usable.
     """
     output = Path(output)
-    _require_unique(images)
-    run = runner_of(encoder, settings.backend, device=settings.device, dtype=_precision(settings))
-    stains = Counter(image.channels for image in images).most_common(1)[0][0]
-    plan = describe(encoder, run, stains=stains) | {
-        "batch_size": settings.batch_size,
-        "shard_size": settings.shard_size,
-        "storage": settings.storage,
-        "images": len(images),
-        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
-    }
+    plan, run, stains = _planned(encoder, images, settings)
     require_claimable(output, plan)
     with locked(output):
         require_claimable(output, plan)
@@ -105,13 +97,31 @@ def extract_to_folder(
         return summarise_shards(output, tasks, plan, len(todo), changed)
 
 
+def _planned(
+    encoder: Encoder, images: Sequence[Image], settings: Settings
+) -> tuple[dict[str, Any], Runner, tuple[str, ...]]:
+    """What the shards depend on, beside the pixels; what runs the network; and the stains of the images."""
+    _require_unique(images)
+    run = runner_of(encoder, settings.backend, device=settings.device, dtype=_precision(settings))
+    stains = Counter(image.channels for image in images).most_common(1)[0][0]
+    plan = describe(encoder, run, stains=stains) | {
+        "batch_size": settings.batch_size,
+        "shard_size": settings.shard_size,
+        "storage": settings.storage,
+        "images": len(images),
+        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
+    }
+    return plan, run, stains
+
+
 def cached_features(
     encoder: Encoder, images: Sequence[Image], *, cache: str | Path | None = None, settings: Settings = DEFAULTS
 ) -> tuple[FeatureTable, tuple[Refusal, ...]]:
     """Features of images from a cache folder, extracted and kept there if they are not.
 
-    An entry is a folder named by the encoder and by ids and pixels of the images, so that two sets with equal ids and
-    other pixels never share one; an interrupted extraction continues.
+    An entry is a folder named by the weights, by ids and pixels of the images, and by all else that an extraction
+    depends on: neither two sets with equal ids and other pixels share one, nor the same weights under two names, nor
+    two versions of this package that describe a network differently. An interrupted extraction continues.
 
     Args:
         encoder: the network and what it eats.
@@ -126,7 +136,9 @@ def cached_features(
         InputError: as `extract_to_folder`.
     """
     folder = Path(cache or cached_assets_path("cytoimagenet-hf", namespace="features"))
-    folder /= f"{encoder.fingerprint}-{stamp_of(images)}"
+    plan, _, _ = _planned(encoder, images, settings)
+    rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
     summary = extract_to_folder(encoder, images, folder, settings=settings)
     return read_features(folder), summary.refused
 

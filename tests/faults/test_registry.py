@@ -5,6 +5,7 @@ from tests.faults import (
     test_builder,
     test_datasets,
     test_extract,
+    test_full_disk,
     test_network,
     test_options,
     test_train,
@@ -12,7 +13,16 @@ from tests.faults import (
 
 
 def test_there_are_more_than_six_hundred_cases():
-    modules = (test_extract, test_benchmark, test_builder, test_datasets, test_network, test_options, test_train)
+    modules = (
+        test_extract,
+        test_benchmark,
+        test_builder,
+        test_datasets,
+        test_full_disk,
+        test_network,
+        test_options,
+        test_train,
+    )
     for module in modules:
         assert len(set(module.CASES)) == len(module.CASES), module.__name__
     assert sum(len(module.CASES) for module in modules) > 600

@@ -196,3 +196,5 @@ def test_a_cache_is_keyed_by_network_and_pixels(plate, tmp_path):
     assert len(list(cache.iterdir())) == 1
     cached_features(tiny_encoder(), plate_images(write_plate(tmp_path / "other", gain=2)), cache=cache)
     assert len(list(cache.iterdir())) == 2
+    cached_features(tiny_encoder(), images, cache=cache, settings=Settings(batch_size=2))
+    assert len(list(cache.iterdir())) == 3  # a choice that can change a number is no reason to refuse
