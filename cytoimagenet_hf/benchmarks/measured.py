@@ -4,8 +4,9 @@
 scores with one outcome per item, so that intervals, paired tests and tables treat all measures alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,36 @@ def measured_scores(
     rows = benchmark.rows(features, items, recipe) if wanted and benchmark.rows is not None else {}
     if "mixing" in measures:
         scores = [replace(score, details={**score.details, **_mixing(rows.get(score.name))}) for score in scores]
+    asked: list[tuple[str, Callable[[], list[Score]]]] = []
     if "map" in measures and benchmark.wells is not None:
-        scores += _precision(benchmark.name, benchmark.wells(features, items, recipe), seed)
+        wells = benchmark.wells
+        asked.append(("map", lambda: _precision(benchmark.name, wells(features, items, recipe), seed)))
     for name, own in rows.items():
         if "probe" in measures:
-            scores.append(_probe(name, own, seed))
+            asked.append(("probe", partial(_probe, name, own, seed)))
         if "few-shot" in measures:
-            scores += _few_shot(name, own, seed)
+            asked.append(("few-shot", partial(_few_shot, name, own, seed)))
+    return _taken(benchmark.name, scores, asked)
+
+
+def _taken(name: str, scores: list[Score], asked: Sequence[tuple[str, Callable[[], list[Score]]]]) -> list[Score]:
+    """All scores; a measure that a set is too small for is told beside the task's own score, with the reason.
+
+    Raises:
+        InputError: the task has no score of its own to tell it beside.
+    """
+    refused = {}
+    for measure, take in asked:
+        try:
+            scores += take()
+        except InputError as error:
+            if not scores:
+                raise
+            refused[measure] = str(error)
     if not scores:
-        raise InputError(f"{benchmark.name} cannot be measured by {', '.join(measures)}: leave it out, or add nn")
+        raise InputError(f"{name} cannot be measured by what was asked for: leave it out, or add nn")
+    if refused:
+        scores = [replace(scores[0], details={**scores[0].details, "not_measured": refused}), *scores[1:]]
     return scores
 
 
@@ -131,7 +153,7 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
     return scores
 
 
-def _probe(name: str, rows: LabelledRows, seed: int) -> Score:
+def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
     scored, groups, known = _scored(rows)
     if rows.train is None:
         predictions = probe(rows.values, rows.labels, groups, seed=seed)
@@ -142,16 +164,18 @@ def _probe(name: str, rows: LabelledRows, seed: int) -> Score:
             rows.values[train], rows.labels[train], groups[train], rows.values[scored], seed=seed
         )
         protocol = f"fitted on {int(train.sum())} training images"
-    return Score(
-        f"{name} · probe",
-        rows.ids[scored],
-        rows.labels[scored],
-        predictions,
-        clusters=groups[scored] if known else None,
-        cluster_name=rows.group_name if known else None,
-        measure="probe accuracy",
-        details={"protocol": protocol},
-    )
+    return [
+        Score(
+            f"{name} · probe",
+            rows.ids[scored],
+            rows.labels[scored],
+            predictions,
+            clusters=groups[scored] if known else None,
+            cluster_name=rows.group_name if known else None,
+            measure="probe accuracy",
+            details={"protocol": protocol},
+        )
+    ]
 
 
 def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:

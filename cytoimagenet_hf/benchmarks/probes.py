@@ -171,6 +171,10 @@ def _folds_of_groups(
 def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list[tuple[Array, Array]]:
     """(training rows, test rows) of folds that divide no group; fewer folds where groups or members are few."""
     _, members = np.unique(labels.astype(str), return_counts=True)
+    if members.max() < 2:
+        raise InputError(
+            f"each of the {len(members)} classes has a single example: nothing can be learnt of one and asked"
+        )
     count = max(2, min(folds, len(np.unique(groups)), int(members.max())))
     split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

@@ -92,10 +92,11 @@ def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
                 f"{100 * np.mean(list(score.per_class.values())):.2f}",
                 f"{worst} {100 * score.per_class[worst]:.1f}",
                 ", ".join(score.details.get("unscorable", ())) or "–",
+                "; ".join(f"{what}: {why}" for what, why in score.details.get("not_measured", {}).items()) or "–",
             )
         )
     columns = ("set", "features", "n", "Wilson 95 %", "by groups 95 %", "protocol", "NSCB", "published scaler")
-    rest = ("neighbourhoods unmixed", "mean of classes", "worst class", "cannot be right")
+    rest = ("neighbourhoods unmixed", "mean of classes", "worst class", "cannot be right", "not measured")
     table = Table("Intervals and protocol details, %", (*columns, *rest), tuple(rows))
     return _without_empty_columns(table)
 

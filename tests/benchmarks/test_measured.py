@@ -80,7 +80,7 @@ def test_measures_without_groups_fold_single_images(simulated, class_features):
         CYCLOPS, class_features("cyclops", noise=0.01), items, recipe=recipe, seed=0, measures=("few-shot",)
     )
     assert (score.name, score.cluster_name) == ("cyclops · 1-shot", None)
-    with pytest.raises(InputError, match="cannot be measured by map"):
+    with pytest.raises(InputError, match="cannot be measured by what was asked for"):
         measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("map",))
     with pytest.raises(InputError, match="unknown measure mean"):
         measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("mean",))
@@ -92,3 +92,14 @@ def test_as_many_shots_as_the_scarcest_class_has_outside_each_fold():
     assert possible_shots(labels, groups, seed=0) == [1]  # b: six groups in five folds, four outside the fullest
     with pytest.raises(InputError, match="class 'b' has no example outside"):
         possible_shots(np.array(["a", "a", "b", "b"]), np.array(["u", "v", "w", "w"]), seed=0)
+
+
+def test_a_measure_that_a_set_is_too_small_for_is_told_and_the_rest_is_scored():
+    items, table = _screen(noise=0.1)
+    few = [item for item in items if item.metadata["compound"] in ("a", "d", "DMSO")]  # one compound a mechanism
+    recipe = load_recipe("corrected", scaler="controls")
+    scores = measured_scores(BBBC021, table, few, recipe=recipe, seed=0, measures=("nn", "probe", "few-shot"))
+    assert [score.name for score in scores] == ["bbbc021"]
+    assert set(scores[0].details["not_measured"]) == {"probe", "few-shot"}
+    with pytest.raises(InputError, match="a probe needs three"):
+        measured_scores(BBBC021, table, few, recipe=recipe, seed=0, measures=("probe",))
