@@ -1,6 +1,6 @@
 """What was downloaded of a source, so that a dataset says what it was made from and a download can be checked.
 
-Tables and lists are hashed; images, which may be terabytes, are told by their names and sizes. Folders do not count:
+Tables and lists are hashed; images, which may be terabytes, by their names and sizes. Folders do not count:
 the same download unpacked elsewhere is the same download. `annotate` records this, `publish` puts it into the
 manifest, `doctor --dataset` compares.
 """

@@ -64,7 +64,7 @@ def field_id(dir_name: str, key: str) -> str:
     return f"{dir_name}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
 
 
-class _Known(dict[Any, Any]):
+class _Cached(dict[Any, Any]):
     """What a function makes of a value, asked once for each value: archives repeat theirs thousands of times."""
 
     def __init__(self, function: Callable[[Any], Any]):
@@ -86,10 +86,10 @@ class _Rows:
         self._tables: list[pa.Table] = []
         self._seen: set[str] = set()
         self._used: set[str] = set()
-        self._labels = [_Known(partial(self._label, category)) for category in CATEGORIES]
-        self._combinations = _Known(self._combination)
-        self._microscopy = _Known(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
-        self._wells, self._controls = _Known(_well), _Known(vocabulary.control)
+        self._labels = [_Cached(partial(self._label, category)) for category in CATEGORIES]
+        self._combinations = _Cached(self._combination)
+        self._microscopy = _Cached(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
+        self._wells, self._controls = _Cached(_well), _Cached(vocabulary.control)
 
     def add(self, items: Iterable[Field | Skipped]) -> None:
         """Take in what a source yields."""

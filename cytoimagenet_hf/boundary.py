@@ -1,4 +1,4 @@
-"""Where the outside world's errors end: a full disk, a damaged file, no network: one line, one exit code.
+"""Where errors from outside end: a full disk, a damaged file, no network: one line, one exit code.
 
 `run` stands around every command line of the project. `explain` knows the errors of the operating system and of the
 libraries that read what others wrote; `reading` puts them into an `InputError` with the file's name, where a library
@@ -91,7 +91,7 @@ _EXTRAS = {
 
 
 def explain(error: BaseException) -> str | None:
-    """What an error of the outside world means and what to do next; None for an error of a program.
+    """What an error from outside means and what to do next; None for an error of a program.
 
     Example:
         >>> explain(OSError(28, "No space left on device", "/data/x"))
@@ -126,7 +126,7 @@ def _system(error: OSError) -> str:
 
 @contextlib.contextmanager
 def reading(path: str | Path, *, kind: str = "") -> Iterator[None]:
-    """Errors of the outside world inside the block become an `InputError` that names `path`.
+    """Errors from outside, raised in the block, become an `InputError` that names `path`.
 
     Args:
         path: the file or folder that the block reads.

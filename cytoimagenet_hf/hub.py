@@ -1,4 +1,4 @@
-"""Put a dataset, model or metric into a Hub repository: only what changed, private unless told otherwise.
+"""Put a dataset, model or metric into a Hub repository: only what changed, private by default.
 
 `huggingface_hub` does the transfer; an interrupted push continues when it is called again. What this module adds is
 which files of a folder belong in the repository, a plan that can be read before anything is sent, and clear errors.

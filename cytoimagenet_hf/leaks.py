@@ -102,7 +102,7 @@ def read_columns(dataset: Any, columns: list[str]) -> pd.DataFrame:
 
 
 def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
-    """The deciding columns of each split with a column `split`, and how copies are told."""
+    """The deciding columns of each split with a column `split`, and how copies are found."""
     if isinstance(dataset, pa.Table):
         dataset = dataset.to_pandas()
     if isinstance(dataset, pd.DataFrame):

@@ -16,7 +16,7 @@ from .errors import InputError
 Array = npt.NDArray[np.float64]
 
 _MAD_TO_SD = 1.4826  # of a normal distribution
-_SLOPES = (0.2, 10.0)  # of a dose-response curve: flatter or steeper cannot be told from a line or a step
+_SLOPES = (0.2, 10.0)  # of a dose-response curve: flatter or steeper look like a line or a step
 _ALPHA = 0.05
 _ROOM = 0.5  # how far beyond the responses seen, as part of their range, a plateau may lie before it is a guess
 

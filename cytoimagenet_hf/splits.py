@@ -1,7 +1,7 @@
 """Train and validation: the leak-free split, the published one, and a report of what stands on both sides.
 
 The published split went row by row, so crops of one field of view and exact copies fell on both sides (S1). Here rows
-that belong together, by a group column and by equal pixels, form one component and stay together; components are dealt
+that belong together, by a group column and by equal pixels, form one component and stay together; components are given
 out so that each label comes close to the wanted fraction. The row-wise split remains as a named scheme.
 """
 
@@ -164,7 +164,7 @@ def _deal(
     of_label = pairs.index.get_level_values(1).to_numpy()
     sizes = pairs.to_numpy()
     target = fraction * np.bincount(labels, minlength=len(names))
-    dealt = np.zeros(len(names))
+    given = np.zeros(len(names))
     chosen = np.zeros(int(component.max(initial=-1)) + 1, bool)
     starts = np.flatnonzero(np.r_[True, of_component[1:] != of_component[:-1]])
     lengths = np.diff(np.r_[starts, len(sizes)])
@@ -172,29 +172,29 @@ def _deal(
     for number in derive_rng(seed, "split").permutation(mixed):
         part = slice(starts[number], starts[number] + lengths[number])
         kinds = of_label[part]
-        missing = target[kinds] - dealt[kinds]
+        missing = target[kinds] - given[kinds]
         if np.abs(missing - sizes[part]).sum() < np.abs(missing).sum():
             chosen[number] = True
-            dealt[kinds] += sizes[part]
+            given[kinds] += sizes[part]
     single = np.flatnonzero(lengths == 1)
     kinds = of_label[starts[single]]
     single, kinds = single[np.argsort(kinds, kind="stable")], np.sort(kinds, kind="stable")
     bounds = np.searchsorted(kinds, np.arange(len(names) + 1))
     for label, name in enumerate(names):
         for number in derive_rng(seed, "split", name).permutation(single[bounds[label] : bounds[label + 1]]):
-            missing = target[label] - dealt[label]
+            missing = target[label] - given[label]
             if missing <= 0.5:
                 break  # not even a component of one row would bring it nearer
             if sizes[starts[number]] < 2 * missing:
                 chosen[number] = True
-                dealt[label] += sizes[starts[number]]
-    _give_left_out_labels_a_turn(chosen, dealt, target, single, sizes[starts], bounds, names, seed)
+                given[label] += sizes[starts[number]]
+    _give_left_out_labels_a_turn(chosen, given, target, single, sizes[starts], bounds, names, seed)
     return chosen[component]
 
 
 def _give_left_out_labels_a_turn(
     chosen: npt.NDArray[np.bool_],
-    dealt: npt.NDArray[np.floating[Any]],
+    given: npt.NDArray[np.floating[Any]],
     target: npt.NDArray[np.floating[Any]],
     single: npt.NDArray[np.integer[Any]],
     sizes: npt.NDArray[np.integer[Any]],
@@ -207,15 +207,15 @@ def _give_left_out_labels_a_turn(
     In a drawn order such labels give their smallest component, until all labels together have come to their target.
     A label of one component keeps it for training.
     """
-    for label in derive_rng(seed, "split", "left out").permutation(np.flatnonzero(dealt == 0)):
-        missing = target.sum() - dealt.sum()
+    for label in derive_rng(seed, "split", "left out").permutation(np.flatnonzero(given == 0)):
+        missing = target.sum() - given.sum()
         own = single[bounds[label] : bounds[label + 1]]
         if missing <= 0.5 or len(own) < 2:
             continue
         smallest = own[np.argmin(sizes[own])]
         if sizes[smallest] < 2 * missing:
             chosen[smallest] = True
-            dealt[label] += sizes[smallest]
+            given[label] += sizes[smallest]
 
 
 def _is_leaking(rows: pd.DataFrame, group: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tables from outside, read one way: delimited text, Parquet and workbooks, told by signature and not by name.
+"""Tables from outside, read one way: delimited text, Parquet and workbooks, recognised by signature and not by name.
 
 Plate maps, metadata of archives, LoadData, profiles of other programs: a path comes in, a DataFrame with exactly the
 columns and rows of the file comes out, or an `InputError` that names file, line and remedy. Cells are text as they

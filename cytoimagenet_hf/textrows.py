@@ -1,4 +1,4 @@
-"""Rows of delimited text from outside: any compression told by its signature, strict text, exact line numbers.
+"""Rows of delimited text from outside: any compression recognised by its signature, strict text, exact line numbers.
 
 A file comes in; its heading and its rows of cells come out, one at a time, so that neither a packed file of terabytes
 nor a line without an end fills the memory. What is wrong with the text is an `InputError` that names file and line.

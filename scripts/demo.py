@@ -149,7 +149,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def train(output: Path, *, epochs: int, seed: int) -> None:
-    """Pretrain through `accelerate launch`, as on any machine, and save untrained twins to compare with."""
+    """Pretrain through `accelerate launch`, as on any machine, and save untrained networks to compare with."""
     from cytoimagenet_hf.cards.facts import write_model_card
     from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 
@@ -165,8 +165,8 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
     write_model_card(output / "model")
     # Other seeds than the training's: its own initialisation was the starting point of the trained network.
     for number in range(RANDOM_NETS):
-        twin = build_efficientnet(0, seed=seed + 1 + number, image_size=TRAINING["image_size"], **NETWORK)
-        twin.save_pretrained(output / f"random-{number + 1}")
+        network = build_efficientnet(0, seed=seed + 1 + number, image_size=TRAINING["image_size"], **NETWORK)
+        network.save_pretrained(output / f"random-{number + 1}")
         MicroscopyImageProcessor.from_pretrained(output / "model").save_pretrained(output / f"random-{number + 1}")
 
 
@@ -183,8 +183,8 @@ def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
     for step in (extract, profiles):
         command = [sys.executable, "-m", "cytoimagenet_hf", *map(str, step)]
         subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    told: dict[str, Any] = json.loads((output / "plate" / "profile.json").read_text())
-    return told
+    record: dict[str, Any] = json.loads((output / "plate" / "profile.json").read_text())
+    return record
 
 
 def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
@@ -204,15 +204,15 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         fuse=True,
         partner=partner,
         baselines=True,
-        random_nets=0,  # the untrained twins stand for them
+        random_nets=0,  # the untrained networks stand for them
         **shared,
     )
-    records = [run_suite(suite, report=told).record for suite in (fused, Suite(models=tuple(others), **shared))]
+    records = [run_suite(suite, report=log).record for suite in (fused, Suite(models=tuple(others), **shared))]
     both = {name: getattr(records[0], name) + getattr(records[1], name) for name in ("entries", "scores")}
     return replace(records[0], **both)
 
 
-def told(line: str) -> None:
+def log(line: str) -> None:
     """One quiet line of progress."""
     console.print(line, style="dim")
 

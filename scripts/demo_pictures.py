@@ -18,7 +18,7 @@ from cytoimagenet_hf.imaging import normalize, read_image, to_gray
 from cytoimagenet_hf.knn import kneighbors
 from cytoimagenet_hf.seeding import derive_rng
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; categories beyond six share gray.
+# Okabe and Ito's colours, distinct to colour-blind readers too; categories beyond six share gray.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 OTHER = "#999999"
 _SAMPLE = 600
@@ -121,7 +121,7 @@ def headline(record: Mapping[str, Any], untrained: Sequence[float], pixels: Sequ
     data = record["dataset"]
     return (
         f"{data['images']:,} images in {data['classes']} classes, curated from {len(data['by_source'])} archives. A "
-        f"small network pretrained on them gains {_points(untrained)} points over the best of its untrained twins on "
+        f"small network pretrained on them gains {_points(untrained)} points over the best of its untrained copies on "
         f"{len(untrained)} benchmark sets, and {_points(pixels)} over the best of histograms, texture and counts."
     )
 

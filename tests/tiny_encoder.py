@@ -1,4 +1,4 @@
-"""An encoder of a few numbers whose features can be told apart by hand: for tests of everything around the network."""
+"""An encoder of a few numbers whose features can be computed by hand: for tests of everything around the network."""
 
 from pathlib import Path
 from typing import Any

@@ -151,7 +151,7 @@ def selection_of(
     exclude: Sequence[str] = (),
     licences: Sequence[str] | None = None,
 ) -> Selection:
-    """Filter, choose, and refuse classes that could not be told apart as files."""
+    """Filter, choose, and refuse classes that would share a file name."""
     known = table.values["dir_name"]
     if unknown := sorted({*(sources or ()), *exclude} - set(known)):
         raise InputError(f"no source {unknown} in the annotation table; it holds {known}")

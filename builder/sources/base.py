@@ -134,7 +134,7 @@ class Archive:
 
     @cached_property
     def images(self) -> tuple[str, ...]:
-        """Those of `files` that are images by their suffix, without what the source is told to ignore."""
+        """Those of `files` that are images by their suffix, without what the source ignores."""
         images = (name for name in self.files if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES)
         if self.source.ignore is None:
             return tuple(images)

@@ -28,9 +28,9 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 
 def _screen(archive: Archive, found: str) -> pd.DataFrame:
-    # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are told by value,
+    # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are found by value,
     # and rows have a cell more than there are headings.
-    told = [name for name in archive.names(found) if idr.plain_column(name).startswith("phenotype")]
+    columns_found = [name for name in archive.names(found) if idr.plain_column(name).startswith("phenotype")]
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -39,9 +39,11 @@ def _screen(archive: Archive, found: str) -> pd.DataFrame:
         "control": "Control Type",
     }
     table = idr.read_columns(
-        archive, found, {**columns, **{name: name for name in told}}, optional=["control"], long_row="cut"
+        archive, found, {**columns, **{name: name for name in columns_found}}, optional=["control"], long_row="cut"
     )
-    phenotypes = zip(*(table[name].tolist() for name in told), strict=True) if told else [()] * len(table)
+    phenotypes = (
+        zip(*(table[name].tolist() for name in columns_found), strict=True) if columns_found else [()] * len(table)
+    )
     return table[list(columns)].assign(
         well=idr.wells(table["well"]),
         phenotype=["|".join(cell for cell in dict.fromkeys(cells) if cell in PHENOTYPES) for cells in phenotypes],

@@ -153,7 +153,7 @@ class Benchmark:
         name: key in `BENCHMARKS`.
         title: for tables.
         channels: stains in order.
-        where: where to get the files: told when they are missing.
+        where: where to get the files: printed when they are missing.
         protocol: one sentence for tables and cards.
         load: (root, recipe, *, images=True, ...) → images with `label` and further facts in their metadata;
             `images=False` when features are at hand already.
@@ -215,7 +215,7 @@ def labels_of(images: Sequence[Image]) -> Array:
     labels = column(images, "label")
     if len(set(labels)) < 2:
         raise InputError(
-            f"only one class ({labels[0]!r}) is there: nothing can be told apart" if len(labels) else "no images"
+            f"only one class ({labels[0]!r}) is there: nothing can be distinguished" if len(labels) else "no images"
         )
     return labels
 

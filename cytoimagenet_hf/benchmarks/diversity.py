@@ -107,7 +107,7 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
         features: (n, d).
         about: (n,) columns `label`, and `crop`, `dir_name`, `scaling` where the dataset has them.
         seed: of the projection.
-        shown: labels with the most images; more colours cannot be told apart.
+        shown: labels with the most images; more colours cannot be distinguished.
     """
     frequent = about["label"].value_counts().index[:shown]
     rows = about["label"].isin(frequent).to_numpy()

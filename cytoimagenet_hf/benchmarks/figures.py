@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 _COLUMNS = 3  # panels side by side
 
 COLOURS: dict[Kind, str] = {"model": "#0072b2", "fusion": "#d55e00", "control": "#999999", "baseline": "#222222"}
-"""Kind of entry → colour (Okabe and Ito: told apart by colour-blind readers too)."""
+"""Kind of entry → colour (Okabe and Ito: distinct to colour-blind readers too)."""
 
 
 def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:

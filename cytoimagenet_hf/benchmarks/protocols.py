@@ -126,7 +126,7 @@ def predict_held_out(
     if all(len(own) == 1 for own in inside.values()):
         raise InputError(
             f"each of the {len(inside)} classes lies in a single {group_name or 'group'}: no image has its class "
-            "outside its group, so the group cannot be told from the class; group otherwise, or ask for --protocol "
+            "outside its group, so group and class cannot be separated; group otherwise, or ask for --protocol "
             "leave-one-out"
         )
     predictions = predict_leave_group_out(values, labels, groups, recipe=recipe, k=k)

@@ -37,7 +37,7 @@ def repair_table(suite: Suite, *, report: Callable[[str], None] = lambda message
 
     Args:
         suite: tasks and models; its recipe is not used. A cache spares extracting again.
-        report: told what is being done, one line a step.
+        report: called with what is being done, one line a step.
     """
     shown: dict[str, dict[tuple[str, str], float]] = {}
     for name, recipe in variants().items():

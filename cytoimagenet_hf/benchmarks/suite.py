@@ -108,7 +108,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
 
     Args:
         suite: what to run.
-        report: told what is being done, one line a step.
+        report: called with what is being done, one line a step.
 
     Raises:
         InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.

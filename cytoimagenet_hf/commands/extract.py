@@ -37,7 +37,7 @@ def command(
     list_only: Annotated[
         bool, typer.Option("--list", help="Show plates, wells, channels and what was ignored, and stop.")
     ] = False,
-    format: Annotated[str | None, typer.Option(help="Kind of the source; by default told by looking.")] = None,
+    format: Annotated[str | None, typer.Option(help="Kind of the source; by default found by looking.")] = None,
     pattern: Annotated[
         str | None, typer.Option(help='Names of files with fields: "{plate}_{well}_s{site}_w{c}.tif"; {_} is ignored.')
     ] = None,
@@ -52,7 +52,7 @@ def command(
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
     max_pixels: Annotated[
         int | None,
-        typer.Option(help="Planes with more pixels are left out, told by their header; 2^28 by default.", min=1),
+        typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
     ] = None,
     cells: Annotated[
         Path | None,

@@ -104,7 +104,7 @@ def command(
     )
     profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
     write_profiles(profiles.table, output)
-    told = profiles.record() | {"output": str(output)}
+    said = profiles.record() | {"output": str(output)}
     if figure is not None:
         from cytoimagenet_hf.plate_report import write_figure
 
@@ -115,30 +115,30 @@ def command(
 
         fields = find_images(images, pattern=pattern, stains=stains or None) if images is not None else []
         rejected = read_rejected(features)
-        told["report"] = {"file": str(report)} | write_report(
+        said["report"] = {"file": str(report)} | write_report(
             profiles, report, images=fields, rejected=rejected, seed=seed
         )
     if record is not None:
-        write_json(record, told)
+        write_json(record, said)
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(said, indent=2))
     else:
-        _print(profiles, told)
+        _print(profiles, said)
     if profiles.wells_not_in_map:
         raise typer.Exit(1)
 
 
-def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
+def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
     from cytoimagenet_hf.terminal import Terminal
 
     console = Terminal()
     console.print(
-        f"{told['rows']:,} rows, {told['features']:,} features, {told['plates']} plate{'s' * (told['plates'] > 1)}: "
-        f"[bold]{told['name']}[/bold] in {told['output']}",
+        f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
+        f"[bold]{said['name']}[/bold] in {said['output']}",
         highlight=False,
     )
-    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in told["roles"].items()), highlight=False)
-    for step in told["steps"]:
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()), highlight=False)
+    for step in said["steps"]:
         if step["step"] == "annotate":
             console.print(
                 f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
@@ -147,7 +147,7 @@ def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
                 + f", {step['map_wells_unused']} wells of the map have no row",
                 highlight=False,
             )
-    notes = [note for step in told["steps"] for note in step.get("notes", [])] + told["notes"]
+    notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
     screen = profiles.screen
     if screen is not None and screen.separations:
         headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
@@ -179,9 +179,12 @@ def _print(profiles: "Profiles", told: dict[str, Any]) -> None:
             counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
             rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
         console.print(_table("dose response", headings, rows))
-    if "report" in told:
-        console.print(f"report: {told['report']['file']}, {told['report']['bytes'] / 1e6:.1f} MB", highlight=False)
-        for sentence in told["report"]["sentences"]:
+    if "report" in said:
+        console.print(
+            f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB",
+            highlight=False,
+        )
+        for sentence in said["report"]["sentences"]:
             console.print(f"  {sentence}", highlight=False)
     for note in notes + list(screen.notes if screen else ()):
         console.print(f"note: {note}", highlight=False)

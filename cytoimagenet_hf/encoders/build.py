@@ -102,8 +102,8 @@ def make_encoder(
     if facts.dim and dim != facts.dim:
         raise InputError(f"{name} gives {dim} features where {facts.title} has {facts.dim}: are these its weights?")
     facts = replace(facts, dim=dim)
-    told = json.dumps(asdict(facts) | {"note": "", "title": "", "name": "", "source": ""}, sort_keys=True, default=str)
-    digest = hashlib.sha256(f"{hash_weights(inner)} {told}".encode()).hexdigest()[:16]
+    text = json.dumps(asdict(facts) | {"note": "", "title": "", "name": "", "source": ""}, sort_keys=True, default=str)
+    digest = hashlib.sha256(f"{hash_weights(inner)} {text}".encode()).hexdigest()[:16]
     sources = None if training_sources is None else tuple(training_sources)
     return FactsEncoder(name, facts, network, digest, sources)
 

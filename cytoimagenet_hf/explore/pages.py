@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; values beyond six share gray.
+# Okabe and Ito's colours, distinct to colour-blind readers too; values beyond six share gray.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 OTHER = "#999999"
 

@@ -73,7 +73,7 @@ class Batches:
         run: the network.
         join: one vector per image from those of its units.
         batch_size: most units per run; fewer for large ones.
-        refuse: told the id and the error of an image that cannot be used.
+        refuse: called with the id and the error of an image that cannot be used.
     """
 
     def __init__(

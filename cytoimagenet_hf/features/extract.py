@@ -257,9 +257,9 @@ def extract_rows(
         batch_size: most units per run.
         workers: threads that read ahead.
         ranges: of every plate, for normalisation over plates.
-        on_error: told what is refused; None: the first refusal is raised.
+        on_error: called with what is refused; None: the first refusal is raised.
         stains: those of every image; by default those of the first usable one.
-        advance: told how many images more are done, for a progress bar.
+        advance: called with how many images more are done, for a progress bar.
     """
     rows = Rows(stains=stains)
 

@@ -163,7 +163,7 @@ def make_shard(
         encoder: loaded by the task itself if None, once per process.
         run: of that encoder.
         device: instead of that of the settings.
-        advance: told how many images more are done.
+        advance: called with how many images more are done.
 
     Raises:
         InputError: the encoder loaded here is another one.

@@ -95,15 +95,15 @@ def measure_plates(
         if earlier is not None and earlier.stamp == stamp:
             found[plate] = earlier
             continue
-        tallies, read = tally(sample, workers=workers)
+        counts_of, read = count_values(sample, workers=workers)
         if not read:
             continue  # each of its images will say why
-        ranges = {stain: counted.between(low, high) for stain, counted in sorted(tallies.items())}
+        ranges = {stain: counted.between(low, high) for stain, counted in sorted(counts_of.items())}
         found[plate] = PlateRanges(ranges, read, stamp)
     return found
 
 
-class Tally:
+class ValueCounts:
     """How often each pixel value occurs; adding is exact, so the order of images does not matter."""
 
     def __init__(self) -> None:
@@ -137,16 +137,16 @@ class Tally:
         return bottom, top if top > bottom else bottom + 1
 
 
-def tally(images: Iterable[Image], *, workers: int = 0) -> tuple[dict[str, Tally], int]:
+def count_values(images: Iterable[Image], *, workers: int = 0) -> tuple[dict[str, ValueCounts], int]:
     """Pixel counts per stain, and how many images could be read; those that cannot are left out."""
-    found: dict[str, Tally] = {}
+    found: dict[str, ValueCounts] = {}
     read = 0
     for _, planes in read_ahead(((image.id, image) for image in images), _gray_planes, workers):
         if isinstance(planes, InputError):
             continue
         read += 1
         for stain, plane in planes.items():
-            found.setdefault(stain, Tally()).add(plane)
+            found.setdefault(stain, ValueCounts()).add(plane)
     return found, read
 
 
@@ -166,5 +166,5 @@ def _percentile(values: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], q:
 
 
 def _stamp(sample: Sequence[Image], low: float, high: float) -> str:
-    told = repr([(image.id, image.stamp) for image in sample] + [low, high])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = repr([(image.id, image.stamp) for image in sample] + [low, high])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -100,7 +100,7 @@ Exporter = Callable[[nn.Module, torch.Tensor, bool], Function]
 
 
 def _exported_once(network: nn.Module, export: Exporter, fixed_size: bool) -> Function:
-    """A function that exports the network when its first batch has told the shape of a unit."""
+    """A function that exports the network when its first batch has shown the shape of a unit."""
     exported: list[Function] = []
 
     def run(units: torch.Tensor) -> torch.Tensor:

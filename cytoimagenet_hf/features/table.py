@@ -122,8 +122,8 @@ class FeatureTable:
             columns[_PACKED] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
         else:
             columns |= {name: pa.array(values[:, place]) for place, name in enumerate(self.names)}
-        told = {_ABOUT: json.dumps(self.about, sort_keys=True), NAMES_KEY: json.dumps(pack_names(self.names))}
-        return pa.table(columns).replace_schema_metadata(told)
+        header = {_ABOUT: json.dumps(self.about, sort_keys=True), NAMES_KEY: json.dumps(pack_names(self.names))}
+        return pa.table(columns).replace_schema_metadata(header)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "FeatureTable":
@@ -132,19 +132,19 @@ class FeatureTable:
         Raises:
             InputError: no `id` column, or no features.
         """
-        told = table.schema.metadata or {}
+        header = table.schema.metadata or {}
         packed = _PACKED in table.column_names and pa.types.is_fixed_size_list(table.schema.field(_PACKED).type)
-        if "id" not in table.column_names or not (packed or NAMES_KEY in told):
+        if "id" not in table.column_names or not (packed or NAMES_KEY in header):
             raise InputError(f"no feature table: its columns are {', '.join(table.column_names[:8])}")
-        about = json.loads(told.get(_ABOUT, b"{}"))
+        about = json.loads(header.get(_ABOUT, b"{}"))
         if packed:
             width = table.schema.field(_PACKED).type.list_size
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
             values = np.concatenate([*flat, np.empty(0, np.float32)]).astype(np.float32, copy=False)
             values = values.reshape(-1, width)
-            names = unpack_names(json.loads(told[NAMES_KEY])) if NAMES_KEY in told else plain_names(width)
+            names = unpack_names(json.loads(header[NAMES_KEY])) if NAMES_KEY in header else plain_names(width)
         else:
-            names = unpack_names(json.loads(told[NAMES_KEY]))
+            names = unpack_names(json.loads(header[NAMES_KEY]))
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
         known = {name: column for column in table.column_names if (name := fact_of(column)) not in (None, "id")}
         metadata = table.select(list(known.values())).replace_schema_metadata(None).rename_columns(list(known))

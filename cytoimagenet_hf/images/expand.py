@@ -19,7 +19,7 @@ _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
 
 
 def expand_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundPlane]:
-    """The planes of every file, told by opening each: for sources whose names say no channel.
+    """The planes of every file, found by opening each: for sources whose names say no channel.
 
     Args:
         planes: one per file.
@@ -45,7 +45,7 @@ def _is_stack(plane: FoundPlane) -> bool:
         return False
     try:
         layout = describe_stack(plane.ref.path)
-    except InputError:  # ambiguous: several planes; unreadable: told when it is read
+    except InputError:  # ambiguous: several planes; unreadable: the reason is given when it is read
         return plane.ref.path.is_file() and plane.ref.path.stat().st_size > 0
     return len(layout.axes) > 2 or layout.series_count > 1
 

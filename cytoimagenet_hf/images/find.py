@@ -1,4 +1,4 @@
-"""Images of a source, whatever wrote it: its kind is told by looking, or by `format`."""
+"""Images of a source, whatever wrote it: its kind is found by looking, or by `format`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ def find_images(
 
     Args:
         source: a folder, a quoted glob, a file or store, a table, a built dataset, or `hf:NAME[:SPLIT]`.
-        format: a key of `FORMATS`; by default told by looking.
+        format: a key of `FORMATS`; by default found by looking.
         channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
             columns that name the files; by default `path`, several files of one image joined by `|`.
         stains: `"w1=dna,w2=er"` or a mapping names channels; `"dna,er"` alone only where channels have no names.

@@ -66,7 +66,7 @@ def parse_header(head: bytes, size: int) -> Header | None:
     axes = _ORDERS[sequence]
     length = {"C": waves, "T": times, "Z": planes // (waves * times)}
     sizes = tuple(length[axis] for axis in axes)
-    if planes % (waves * times):  # an acquisition that was stopped: its planes are not told apart
+    if planes % (waves * times):  # an acquisition that was stopped: its planes cannot be assigned
         axes, sizes = "Q", (planes,)
     return Header(width, height, planes, order + _DTYPES[mode], _HEADER + extended, axes, sizes)
 

@@ -1,6 +1,6 @@
 """Read a microscopy file at its native depth, or say what is wrong with it and where.
 
-The kind of a file is told from its first bytes, never from its name. Palettes are resolved to the values they stand
+The kind of a file is read from its first bytes, never from its name. Palettes are resolved to the values they stand
 for, alpha is dropped, and every image is decoded to its end (I5). Its size is judged from the header first.
 """
 

@@ -45,7 +45,7 @@ def load_network(
     """
     check_folder(name)
     settings: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code, **options}
-    # Mismatched shapes come back in the report, where those of a new head are told apart.
+    # Mismatched shapes come back in the report, where those of a new head are listed.
     settings |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     with explained(name), quietly():
         model, info = auto.from_pretrained(str(name), **settings)

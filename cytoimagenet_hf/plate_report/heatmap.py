@@ -84,9 +84,9 @@ def plate_heatmap(
             known = np.isfinite(value)
             part = (value - low) / (high - low) if known and high > low else 0.0
             fill = shade(part) if known else "#ffffff"
-            told = f"{well}: {number(value)}" if known else f"{well}: no number"
+            caption = f"{well}: {number(value)}" if known else f"{well}: no number"
             parts.append(f'<rect {box} fill="{fill}" stroke="{GRID}" {well_mark(ident)}>')
-            parts.append(f"<title>{escape(told)}</title></rect>")
+            parts.append(f"<title>{escape(caption)}</title></rect>")
             if role in _SIGNS and cell > 15:
                 ink = on_shade(part) if known else INK
                 parts.append(

@@ -97,7 +97,7 @@ def write_report(
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.policies["json.dumps_kwargs"] = {}  # facts in the order they are told
+    environment.policies["json.dumps_kwargs"] = {}  # facts in the order they are given
     html = environment.from_string(source).render(content)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -150,20 +150,20 @@ def _wells(
     facts, screen = profiles.facts, profiles.screen
     found: dict[str, dict[str, Any]] = {}
     for place, ident in enumerate(ids):
-        told: dict[str, Any] = {
+        of_well: dict[str, Any] = {
             "plate": plates[place],
             "well": wells[place],
             "role": str(facts.role[place]) or "unknown",
         }
         if facts.compound[place]:
-            told["compound"] = str(facts.compound[place])
+            of_well["compound"] = str(facts.compound[place])
         if facts.dose[place] > 0:
-            told["dose"] = f"{facts.dose[place]:g} {facts.unit}".strip()
+            of_well["dose"] = f"{facts.dose[place]:g} {facts.unit}".strip()
         if screen is not None:
             if np.isfinite(screen.distance[place]):
-                told["distance from controls"] = f"{screen.distance[place]:.2f}"
+                of_well["distance from controls"] = f"{screen.distance[place]:.2f}"
             for compound, scores in screen.scores.items():
                 if np.isfinite(scores[place]):
-                    told[f"score, {compound}"] = f"{scores[place]:.2f}"
-        found[ident] = told
+                    of_well[f"score, {compound}"] = f"{scores[place]:.2f}"
+        found[ident] = of_well
     return found

@@ -88,7 +88,7 @@ _STATE: dict[str, tuple[type, ...]] = {
     "epoch": (int,),
     "step": (int,),
     "global_step": (int,),
-    **{name: (dict, type(None)) for name in ("best", "metrics", "tally", "scaler")},
+    **{name: (dict, type(None)) for name in ("best", "metrics", "meter", "scaler")},
 }
 """What a state must hold to go on from."""
 

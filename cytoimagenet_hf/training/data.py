@@ -17,7 +17,7 @@ from cytoimagenet_hf.errors import InputError
 
 from .cache import DecodedCache, decode, prefetch
 from .config import TrainConfig
-from .order import deal, epoch_order
+from .order import batches_for_rank, epoch_order
 from .tables import Table
 
 
@@ -39,7 +39,7 @@ class RowSource:
         config: sizes, order, workers and what to do with unreadable rows.
         caches: decoded images by split; None decodes each time.
         rank: this process.
-        world: number of processes.
+        processes: number of processes.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class RowSource:
         *,
         caches: dict[str, DecodedCache] | None,
         rank: int,
-        world: int,
+        processes: int,
     ) -> None:
         self.tables, self.config, self.caches = tables, config, caches
-        self.rank, self.world = rank, world
+        self.rank, self.processes = rank, processes
         train = tables["train"]
         self.classes = train.classes
         self.fingerprint = hashlib.sha256((train.fingerprint + tables["validation"].fingerprint).encode()).hexdigest()
@@ -60,20 +60,20 @@ class RowSource:
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on, `accumulate` of them per step."""
-        dealt = self._dealt(epoch)[start:]
-        return self._read("train", list(dealt.reshape(-1, dealt.shape[-1])))
+        own = self._dealt(epoch)[start:]
+        return self._read("train", list(own.reshape(-1, own.shape[-1])))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once, none dropped (T1)."""
-        rows = np.arange(self.rank, len(self.tables["validation"]), self.world)
+        rows = np.arange(self.rank, len(self.tables["validation"]), self.processes)
         return self._read("validation", [rows[at : at + size] for at in range(0, len(rows), size)])
 
     def _dealt(self, epoch: int) -> NDArray[np.int64]:
         train, config = self.tables["train"], self.config
         groups = {"uniform": None, "class": train.labels, "category": train.categories}[config.sampling]
         order = epoch_order(groups, len(train), seed=config.seed, epoch=epoch)
-        return deal(
-            order, batch_size=config.batch_size, accumulate=config.accumulate, world=self.world, rank=self.rank
+        return batches_for_rank(
+            order, batch_size=config.batch_size, accumulate=config.accumulate, processes=self.processes, rank=self.rank
         )
 
     def _read(self, split: str, batches: list[NDArray[np.int64]]) -> Iterator[Batch]:

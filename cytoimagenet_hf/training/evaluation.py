@@ -68,7 +68,7 @@ def evaluate(
     }
 
 
-def settle_batch_norm(
+def estimate_batch_norm(
     model: nn.Module, images: Iterator[torch.Tensor], config: TrainConfig, *, accelerator: Accelerator
 ) -> None:
     """Re-estimate batch-norm statistics on training images, unless `bn_batches` is 0, and give every process the same.

@@ -20,11 +20,11 @@ from cytoimagenet_hf.seeding import derive_rng
 from . import checkpoint, report
 from .config import TrainConfig
 from .data import Batch
-from .evaluation import evaluate, settle_batch_norm
+from .evaluation import estimate_batch_norm, evaluate
+from .meter import EpochMeter
 from .optim import learning_rate, set_learning_rate, update_average
 from .setup import Run, prepare
 from .signals import StopRequest
-from .tally import Tally
 
 _SHOWN = 24  # images of predictions.png
 _SEARCHED = 4096  # validation images among which as many classes are looked for
@@ -53,23 +53,23 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         run.accelerator.init_trackers("tracked", config=_scalars(config))
     with StopRequest() as stop:
         while run.state["epoch"] < config.epochs:
-            tally = Tally(run.accelerator, run.state["tally"])
-            if stopped := train_epoch(run, tally, stop):
+            meter = EpochMeter(run.accelerator, run.state["meter"])
+            if stopped := train_epoch(run, meter, stop):
                 _finish_trackers(run)
                 return {"stopped": stopped, "epoch": run.state["epoch"], "step": run.state["step"]}
-            _close_epoch(run, tally)
+            _close_epoch(run, meter)
     metrics = _finish(run)
     _finish_trackers(run)
     return metrics
 
 
-def train_epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
+def train_epoch(run: Run, meter: EpochMeter, stop: StopRequest) -> str | None:
     """Train to the end of the epoch, or to a signal, whose name is returned after a checkpoint."""
     config, accelerator, state = run.config, run.accelerator, run.state
     epoch, steps = state["epoch"], run.source.steps
     # Looking at a number stalls a GPU's queue; on CPU it costs nothing.
     look_every = 1 if accelerator.device.type == "cpu" else 10
-    inputs = tally.timed(run.training_inputs(epoch, state["step"]))
+    inputs = meter.timed(run.training_inputs(epoch, state["step"]))
     run.model.train()
     progress = tqdm(
         total=steps,
@@ -94,7 +94,7 @@ def train_epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
                     )
                     # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
                     accelerator.backward(loss / (run.micro_batch * config.accumulate))
-                tally.add(loss, logits, labels, batch.ids, run.micro_batch)
+                meter.add(loss, logits, labels, batch.ids, run.micro_batch)
             if config.clip_norm:
                 accelerator.clip_grad_norm_(run.model.parameters(), config.clip_norm)
             run.optimizer.step()
@@ -107,25 +107,25 @@ def train_epoch(run: Run, tally: Tally, stop: StopRequest) -> str | None:
 
             due = config.checkpoint_every and state["global_step"] % config.checkpoint_every == 0
             if due or state["step"] % look_every == 0 or state["step"] == steps:
-                tally.check(run.network.parameters())
-                progress.set_postfix(tally.postfix(), refresh=False)
+                meter.check(run.network.parameters())
+                progress.set_postfix(meter.postfix(), refresh=False)
                 stopped = stop.agreed(accelerator)
                 if stopped or due:
-                    _save(run, tally)
+                    _save(run, meter)
                 if stopped:
                     accelerator.print(f"{stopped}: stopped after step {state['global_step']}; --resume goes on")
                     return stopped
     return None
 
 
-def _close_epoch(run: Run, tally: Tally) -> None:
+def _close_epoch(run: Run, meter: EpochMeter) -> None:
     """Evaluate, write history and checkpoint, and move to the next epoch."""
     config, state = run.config, run.state
     record = {
         "epoch": state["epoch"],
         "step": state["global_step"],
         "learning_rate": run.optimizer.param_groups[0]["lr"],
-        **tally.summary(),
+        **meter.summary(),
     }
     last = state["epoch"] + 1 == config.epochs
     if last or (state["epoch"] + 1) % config.evaluate_every == 0:
@@ -140,7 +140,7 @@ def _close_epoch(run: Run, tally: Tally) -> None:
             }
         state["metrics"] = scores
     state["history"] = [*state["history"], record]
-    state |= {"epoch": state["epoch"] + 1, "step": 0, "tally": None}
+    state |= {"epoch": state["epoch"] + 1, "step": 0, "meter": None}
     _save(run, None)
     run.accelerator.print(_line(record, config.epochs))
     run.accelerator.log({k: v for k, v in record.items() if isinstance(v, float)}, step=state["global_step"])
@@ -150,7 +150,7 @@ def _close_epoch(run: Run, tally: Tally) -> None:
 
 def _evaluate(run: Run) -> dict[str, Any]:
     images = (images for _, images in run.training_inputs(run.state["epoch"]))
-    settle_batch_norm(run.evaluated, images, run.config, accelerator=run.accelerator)
+    estimate_batch_norm(run.evaluated, images, run.config, accelerator=run.accelerator)
     return evaluate(
         run.evaluated,
         run.source.validation(max(64, run.micro_batch)),
@@ -212,12 +212,12 @@ def _finish_trackers(run: Run) -> None:
         tracker.finish()
 
 
-def _save(run: Run, tally: Tally | None) -> None:
+def _save(run: Run, meter: EpochMeter | None) -> None:
     """A checkpoint of this moment; a collective call."""
     scaler = run.accelerator.scaler
     state = {
         **run.state,
-        "tally": tally.record() if tally else None,
+        "meter": meter.record() if meter else None,
         "scaler": scaler.state_dict() if scaler is not None else None,
     }
     if run.accelerator.is_main_process:

@@ -1,4 +1,4 @@
-"""Which images an optimiser step sees: a pure function of (seed, epoch), dealt to processes by position.
+"""Which images an optimiser step sees: a pure function of (seed, epoch), own to processes by position.
 
 The order is drawn for the whole run and then cut into `batch_size` images per step, so step i of epoch e holds the
 same images on one process or on eight, and a restart continues at step i without replaying anything.
@@ -35,7 +35,7 @@ def epoch_order(groups: Rows | None, count: int, *, seed: int, epoch: int) -> Ro
     return rng.choice(count, size=count, p=weight / weight.sum())
 
 
-def deal(order: Rows, *, batch_size: int, accumulate: int, world: int, rank: int) -> NDArray[np.int64]:
+def batches_for_rank(order: Rows, *, batch_size: int, accumulate: int, processes: int, rank: int) -> NDArray[np.int64]:
     """Cut an epoch's order into the batches of one process: int64 (steps, accumulate, images).
 
     Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out
@@ -45,19 +45,19 @@ def deal(order: Rows, *, batch_size: int, accumulate: int, world: int, rank: int
         InputError: a step cannot be divided evenly, or there are fewer rows than one step takes.
 
     Example:
-        >>> deal(np.arange(9), batch_size=4, accumulate=1, world=2, rank=1).tolist()
+        >>> batches_for_rank(np.arange(9), batch_size=4, accumulate=1, processes=2, rank=1).tolist()
         [[[2, 3]], [[6, 7]]]
     """
-    steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, world=world)
-    return order[: steps * batch_size].reshape(steps, accumulate, world, -1)[:, :, rank]
+    steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, processes=processes)
+    return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
 
 
-def count_steps(rows: int, *, batch_size: int, accumulate: int, world: int) -> int:
-    """Optimiser steps of an epoch of `rows` rows; see `deal` for the arguments and errors."""
-    if batch_size % (accumulate * world):
+def count_steps(rows: int, *, batch_size: int, accumulate: int, processes: int) -> int:
+    """Optimiser steps of an epoch of `rows` rows; see `batches_for_rank` for the arguments and errors."""
+    if batch_size % (accumulate * processes):
         raise InputError(
-            f"batch_size {batch_size} is not divisible by {world} processes x {accumulate} accumulation steps: "
-            f"choose a multiple of {accumulate * world}"
+            f"batch_size {batch_size} is not divisible by {processes} processes x {accumulate} accumulation steps: "
+            f"choose a multiple of {accumulate * processes}"
         )
     steps = rows // batch_size
     if steps == 0:

@@ -56,11 +56,11 @@ class Run:
         matrices = None
         for index, batch in enumerate(self.source.training(epoch, start)):
             if augmentation.active:
-                # Drawn for the whole step, then dealt like its images: the same for any number of processes.
+                # Drawn for the whole step, then own like its images: the same for any number of processes.
                 step, part = start + index // config.accumulate, index % config.accumulate
                 drawn = augmentation.matrices(config.batch_size, seed=config.seed, epoch=epoch, step=step)
-                dealt = drawn.view(config.accumulate, accelerator.num_processes, self.micro_batch, 2, 3)
-                matrices = dealt[part, accelerator.process_index][batch.slots]
+                own = drawn.view(config.accumulate, accelerator.num_processes, self.micro_batch, 2, 3)
+                matrices = own[part, accelerator.process_index][batch.slots]
                 matrices = matrices.to(accelerator.device, non_blocking=True)
             pixels = batch.pixels.to(accelerator.device, non_blocking=True)
             yield batch, self.preprocessing(pixels, matrices)
@@ -102,12 +102,12 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
         "history": [],
         "best": None,  # step, epoch, accuracy and metrics of the best evaluation
         "metrics": None,  # of the newest evaluation
-        "tally": None,
+        "meter": None,
     }
     if found:
         for remark in checkpoint.compare(recorded, state, config, found):
             accelerator.print(f"resuming under other conditions, the last bits may differ: {remark}")
-        progress = ("epoch", "step", "global_step", "history", "best", "metrics", "tally")
+        progress = ("epoch", "step", "global_step", "history", "best", "metrics", "meter")
         state |= {key: recorded[key] for key in progress}
         checkpoint.load_weights(found, network)
         checkpoint.load_optimizer(found, optimizer)
@@ -157,7 +157,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
 
 
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
-    place = {"rank": accelerator.process_index, "world": accelerator.num_processes}
+    place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     if config.streaming:
         return StreamSource(config, **place)
     with accelerator.local_main_process_first():  # one process per machine reads Parquet and writes the cache

@@ -39,8 +39,8 @@ class StreamSource:
         InputError: a missing split or column, a split of unknown size, or shards that processes cannot share evenly.
     """
 
-    def __init__(self, config: TrainConfig, *, rank: int, world: int) -> None:
-        self.config, self.rank, self.world = config, rank, world
+    def __init__(self, config: TrainConfig, *, rank: int, processes: int) -> None:
+        self.config, self.rank, self.processes = config, rank, processes
         loaded = load_cytoimagenet(
             config.dataset, subset=resolve_subset(config), split_scheme=config.split_scheme, streaming=True
         )
@@ -52,12 +52,12 @@ class StreamSource:
         content = "\x1f".join([*self.classes, *stated])
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
         self.steps = count_steps(
-            rows["train"], batch_size=config.batch_size, accumulate=config.accumulate, world=world
+            rows["train"], batch_size=config.batch_size, accumulate=config.accumulate, processes=processes
         )
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on."""
-        micro = self.config.batch_size // (self.config.accumulate * self.world)
+        micro = self.config.batch_size // (self.config.accumulate * self.processes)
         shuffled = self.splits["train"].shuffle(seed=self.config.seed % 2**32, buffer_size=_BUFFER)
         passes = islice(
             self._raw(shuffled, micro, epoch), start * self.config.accumulate, self.steps * self.config.accumulate
@@ -66,16 +66,16 @@ class StreamSource:
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once."""
-        stream = split_dataset_by_node(self.splits["validation"], rank=self.rank, world_size=self.world)
+        stream = split_dataset_by_node(self.splits["validation"], rank=self.rank, world_size=self.processes)
         return prefetch(self._decode, DataLoader(stream, batch_size=size, collate_fn=list))
 
     def _raw(self, stream: Any, micro: int, epoch: int) -> Iterator[list[dict[str, Any]]]:
         """Undecoded rows, pass after pass."""
-        dealt = split_dataset_by_node(stream, rank=self.rank, world_size=self.world)
+        own = split_dataset_by_node(stream, rank=self.rank, world_size=self.processes)
         for number in count():
-            dealt.set_epoch(epoch * _PASSES + number)
+            own.set_epoch(epoch * _PASSES + number)
             batches = DataLoader(
-                dealt, batch_size=micro, drop_last=True, collate_fn=list, num_workers=self._workers(dealt)
+                own, batch_size=micro, drop_last=True, collate_fn=list, num_workers=self._workers(own)
             )
             seen = False
             for rows in batches:
@@ -87,9 +87,9 @@ class StreamSource:
                     "workers, or do not stream"
                 )
 
-    def _workers(self, dealt: Any) -> int:
+    def _workers(self, own: Any) -> int:
         """The most workers, up to those asked for, that share the shards of this process evenly."""
-        shards = max(1, dealt.num_shards)
+        shards = max(1, own.num_shards)
         return max((n for n in range(1, self.config.workers + 1) if shards % n == 0), default=0)
 
     def _decode(self, rows: list[dict[str, Any]]) -> Batch:
@@ -115,10 +115,10 @@ class StreamSource:
             raise InputError(f"{self.config.dataset} has no split {name!r}; it has {sorted(loaded)}")
         split = loaded[name]
         check_columns(split.features, f"{self.config.dataset}, split {name}")
-        if name == "train" and split.num_shards % self.world:
+        if name == "train" and split.num_shards % self.processes:
             raise InputError(
-                f"{split.num_shards} training shards cannot be dealt evenly to {self.world} processes, so that each "
-                "would read all of them: use a number of processes that divides the shards, or publish more shards"
+                f"{split.num_shards} training shards cannot be shared evenly by {self.processes} processes, so that "
+                "each would read all of them: use a number of processes that divides the shards, or publish more shards"
             )
         kept = [column for column in _COLUMNS if column in split.features]
         return split.select_columns(kept).cast_column("image", hf.Image(decode=False))

@@ -46,8 +46,8 @@ def run(
             split: open_cache(table, name=split, size=size, folder=Path(name), workers=1, skip=False).warm()
             for split, table in tables.items()
         }
-        direct = RowSource(tables, config, caches=None, rank=0, world=1)
-        cached = RowSource(tables, config, caches=caches, rank=0, world=1)
+        direct = RowSource(tables, config, caches=None, rank=0, processes=1)
+        cached = RowSource(tables, config, caches=caches, rank=0, processes=1)
         few = max(64, images // 8)
         ways: dict[str, tuple[int, Callable[[], Any]]] = {
             _KERAS: (few, lambda: _keras_epoch(tables["train"], few, size, rotate=True)),

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from cytoimagenet_hf.models import build_efficientnet
 from cytoimagenet_hf.training import TrainConfig
 from cytoimagenet_hf.training.loop import train_epoch
+from cytoimagenet_hf.training.meter import EpochMeter
 from cytoimagenet_hf.training.setup import Run, prepare
 from cytoimagenet_hf.training.signals import StopRequest
-from cytoimagenet_hf.training.tally import Tally
 
 from .common import side_by_side
 from .images import CLASSES, write_images
@@ -106,7 +106,7 @@ def _rates(base: dict[str, Any], output: Path, repeat: int) -> dict[str, float]:
 def _epoch(run: Run) -> None:
     run.state.update(step=0, global_step=0)
     with StopRequest() as stop:
-        train_epoch(run, Tally(run.accelerator), stop)
+        train_epoch(run, EpochMeter(run.accelerator), stop)
     _wait()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = {
+SECTIONS = {
     "Load": ("cytoimagenet_hf.data", "cytoimagenet_hf.splits", "cytoimagenet_hf.schema"),
     "Images as arrays": ("cytoimagenet_hf.imaging",),
     "Models": ("cytoimagenet_hf.models", "cytoimagenet_hf.models.backbones", "cytoimagenet_hf.models.keras"),
@@ -39,10 +39,11 @@ _Documented = ast.FunctionDef | ast.ClassDef
 def page() -> str:
     """The whole page."""
     contents = [
-        f"- [{room}](#{anchor(room)}): {', '.join(f'`{name}`' for name in names)}" for room, names in ROOMS.items()
+        f"- [{section}](#{anchor(section)}): {', '.join(f'`{name}`' for name in names)}"
+        for section, names in SECTIONS.items()
     ]
-    rooms = [f"## {room}\n\n" + "\n".join(map(_module, names)) for room, names in ROOMS.items()]
-    return _HEAD + "\n".join(contents) + "\n\n" + "\n".join(rooms)
+    sections = [f"## {section}\n\n" + "\n".join(map(_module, names)) for section, names in SECTIONS.items()]
+    return _HEAD + "\n".join(contents) + "\n\n" + "\n".join(sections)
 
 
 def anchor(heading: str) -> str:

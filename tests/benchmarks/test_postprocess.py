@@ -80,8 +80,8 @@ def test_several_in_one_run_are_several_rows_and_the_config_names_them(simulated
     cyclops = class_features("cyclops", noise=0.2)
     both = make_table([*table.ids, *cyclops.ids], np.concatenate([table.values, cyclops.values]))
     write_features(both, tmp_path / "net.parquet")
-    told = []
-    record = run_suite(suite, report=told.append).record
+    lines = []
+    record = run_suite(suite, report=lines.append).record
     assert [(score.entry, score.set) for score in record.scores] == [
         ("net", "bbbc021"),
         ("net [controls]", "bbbc021"),
@@ -91,6 +91,6 @@ def test_several_in_one_run_are_several_rows_and_the_config_names_them(simulated
     assert [score.details.get("postprocess") for score in record.scores] == ["none", "controls", None]
     assert record.scores[0].details["scaler"] == "all"
     assert record.scores[1].details["scaler"] == "none"
-    assert any("cyclops has no control wells" in line for line in told)
+    assert any("cyclops has no control wells" in line for line in lines)
     pair = next(pair for pair in record.comparisons if pair.set == "bbbc021")
     assert {pair.first, pair.second} == {"net", "net [controls]"}

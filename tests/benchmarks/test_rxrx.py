@@ -87,11 +87,11 @@ def test_rxrx3_of_features_that_know_nothing_is_near_chance(rxrx3):
 
 
 def test_networks_are_not_run_where_there_are_no_images(rxrx3):
-    told = []
+    lines = []
     (rxrx3 / "OpenPhenom_rxrx3_core_embeddings.parquet").unlink()
     with pytest.raises(InputError, match="scored from ready features"):
-        run_suite(Suite(tasks=((RXRX3, rxrx3),), models=("random:0",), recipe=RECIPE), report=told.append)
-    assert any("models and baselines are not run" in line for line in told)
+        run_suite(Suite(tasks=((RXRX3, rxrx3),), models=("random:0",), recipe=RECIPE), report=lines.append)
+    assert any("models and baselines are not run" in line for line in lines)
 
 
 def test_a_plate_without_empty_wells_is_refused(rxrx3):

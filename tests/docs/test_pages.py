@@ -47,9 +47,9 @@ def test_tables_put_what_they_are_about_first_and_numbers_right():
     ]
 
 
-def test_every_room_of_the_reference_has_entries_and_no_private_name():
+def test_every_section_of_the_reference_has_entries_and_no_private_name():
     page = api.page()
-    for modules in api.ROOMS.values():
+    for modules in api.SECTIONS.values():
         for module in modules:
             part = page.split(f"### {module}\n")[1].split("\n### ")[0]
             assert re.search(r"^#### `|^\*\*`", part, flags=re.MULTILINE), module

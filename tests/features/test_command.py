@@ -32,8 +32,8 @@ def run(capsys):
 
     def call(*arguments):
         code = main(["extract", *map(str, arguments)])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return call
 

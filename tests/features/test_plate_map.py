@@ -123,8 +123,8 @@ def test_roles_not_understood_are_said():
 
 def test_a_vehicle_is_a_control_only_where_no_role_is_told():
     assert well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"])).role.tolist() == ["negative", "treatment"]
-    told = well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"], role=["empty", "trt"]))
-    assert told.role.tolist() == ["empty", "treatment"]
+    facts = well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"], role=["empty", "trt"]))
+    assert facts.role.tolist() == ["empty", "treatment"]
 
 
 def test_controls_by_query():

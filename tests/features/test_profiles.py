@@ -106,7 +106,7 @@ def test_mad_robustize_is_numpys_on_all_wells():
 
 
 def test_plates_that_differ_by_shift_and_factor_become_alike():
-    x = derive_rng(1, "twins").normal(size=(12, 4))
+    x = derive_rng(1, "copies").normal(size=(12, 4))
     table = table_of(np.concatenate([x, x * 3 + 7]), plate=["a"] * 12 + ["b"] * 12)
     for method in profiles.METHODS:
         done = profiles.normalize(table, method=method).values

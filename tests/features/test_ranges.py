@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features, read_features
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.ranges import Tally, measure_plates
+from cytoimagenet_hf.features.ranges import ValueCounts, measure_plates
 from cytoimagenet_hf.features.store import Settings
 from tests.features.plates import plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
@@ -24,7 +24,7 @@ from tests.tiny_encoder import tiny_encoder
     st.floats(50, 100),
 )
 def test_counted_percentiles_are_those_of_all_pixels(planes, low, high):
-    counted = Tally()
+    counted = ValueCounts()
     for plane in planes:
         counted.add(plane)
     bottom, top = counted.between(low, high)
@@ -34,10 +34,10 @@ def test_counted_percentiles_are_those_of_all_pixels(planes, low, high):
 
 
 def test_floats_and_bytes_are_counted_too():
-    counted = Tally()
+    counted = ValueCounts()
     counted.add(np.linspace(0, 1, 101))
     assert counted.between(10, 90) == pytest.approx((0.1, 0.9))
-    counted = Tally()
+    counted = ValueCounts()
     counted.add(np.full((4, 4), 9, np.uint8))
     assert counted.between(0.1, 99.9) == (9, 10)
 

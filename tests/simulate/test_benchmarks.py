@@ -1,4 +1,4 @@
-"""The simulated benchmark sets: real layouts, classes told apart by structure and not by brightness."""
+"""The simulated benchmark sets: real layouts, classes that differ by structure and not by brightness."""
 
 import hashlib
 

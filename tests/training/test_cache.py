@@ -47,8 +47,8 @@ def test_the_cache_gives_what_decoding_gives(config) -> None:
         name: open_cache(table, name=name, size=32, folder=_folder(config), workers=2, skip=False)
         for name, table in tables.items()
     }
-    cached = RowSource(tables, config(), caches=caches, rank=1, world=2)
-    direct = RowSource(tables, config(workers=1), caches=None, rank=1, world=2)
+    cached = RowSource(tables, config(), caches=caches, rank=1, processes=2)
+    direct = RowSource(tables, config(workers=1), caches=None, rank=1, processes=2)
     batches = list(zip(cached.training(3, start=2), direct.training(3, start=2), strict=True))
     assert len(batches) == 96 // 16 - 2
     for one, other in batches:
@@ -85,7 +85,7 @@ def test_an_unreadable_row_stops_and_leaves_nothing(config, tmp_path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_row_stops_without_a_cache(config, tmp_path, workers) -> None:
     settings = config(dataset=spoiled(tmp_path / "spoiled"), workers=workers)
-    source = RowSource(load_tables(settings), settings, caches=None, rank=0, world=1)
+    source = RowSource(load_tables(settings), settings, caches=None, rank=0, processes=1)
     with pytest.raises(InputError, match=r"spoiled, split train: image 'train-5' cannot be decoded"):
         list(source.training(0))
 
@@ -97,7 +97,7 @@ def test_skipped_rows_are_missing_from_their_batch_alone(config, tmp_path) -> No
         name: open_cache(table, name=name, size=32, folder=tmp_path / "cache", workers=2, skip=True)
         for name, table in tables.items()
     }
-    both = [RowSource(tables, settings, caches=use, rank=0, world=1) for use in (caches, None)]
+    both = [RowSource(tables, settings, caches=use, rank=0, processes=1) for use in (caches, None)]
     cached, direct = (list(source.training(0)) for source in both)
     assert sum(len(batch.ids) for batch in cached) == 95
     short = next(batch for batch in cached if len(batch.ids) == 15)

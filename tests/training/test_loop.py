@@ -13,8 +13,8 @@ from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassif
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.training import checkpoint, train
+from cytoimagenet_hf.training.meter import EpochMeter
 from cytoimagenet_hf.training.tables import load_tables
-from cytoimagenet_hf.training.tally import Tally
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights
 from tests.training.conftest import CLASSES, ROWS, write_shapes
 
@@ -81,13 +81,13 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_ends_as_if_nothing_was(
     settings = config()
     seen = []
 
-    def preempted(self: Tally, parameters: object) -> None:
+    def preempted(self: EpochMeter, parameters: object) -> None:
         seen.append(1)
         if len(seen) == 3:
             os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Tally, "check", preempted)
+        patched.setattr(EpochMeter, "check", preempted)
         stopped = train(settings)
     assert stopped == {"stopped": number.name, "epoch": 0, "step": 3}
     assert not (Path(settings.output) / "model").exists()

@@ -4,14 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.training.order import deal, epoch_order
+from cytoimagenet_hf.training.order import batches_for_rank, epoch_order
 
 
-@given(count=st.integers(8, 60), world=st.sampled_from([1, 2, 4]), accumulate=st.sampled_from([1, 2]))
-def test_a_step_holds_the_same_rows_on_any_number_of_processes(count: int, world: int, accumulate: int) -> None:
+@given(count=st.integers(8, 60), processes=st.sampled_from([1, 2, 4]), accumulate=st.sampled_from([1, 2]))
+def test_a_step_holds_the_same_rows_on_any_number_of_processes(count: int, processes: int, accumulate: int) -> None:
     order = epoch_order(None, count, seed=3, epoch=1)
-    ranks = [deal(order, batch_size=8, accumulate=accumulate, world=world, rank=rank) for rank in range(world)]
-    assert ranks[0].shape == (count // 8, accumulate, 8 // (accumulate * world))
+    ranks = [
+        batches_for_rank(order, batch_size=8, accumulate=accumulate, processes=processes, rank=rank)
+        for rank in range(processes)
+    ]
+    assert ranks[0].shape == (count // 8, accumulate, 8 // (accumulate * processes))
     for step in range(count // 8):
         together = np.concatenate([part[step].ravel() for part in ranks])
         assert sorted(together) == sorted(order[8 * step : 8 * step + 8])
@@ -35,6 +38,6 @@ def test_groups_become_equally_frequent() -> None:
 
 def test_what_cannot_be_dealt_is_refused() -> None:
     with pytest.raises(InputError, match="not divisible by 3 processes"):
-        deal(np.arange(64), batch_size=16, accumulate=1, world=3, rank=0)
+        batches_for_rank(np.arange(64), batch_size=16, accumulate=1, processes=3, rank=0)
     with pytest.raises(InputError, match="do not fill one step"):
-        deal(np.arange(5), batch_size=16, accumulate=1, world=1, rank=0)
+        batches_for_rank(np.arange(5), batch_size=16, accumulate=1, processes=1, rank=0)

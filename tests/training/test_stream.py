@@ -20,7 +20,7 @@ def streamed(config, **changed):
 
 
 def test_processes_read_different_rows_and_none_twice(config) -> None:
-    sources = [StreamSource(streamed(config, batch_size=24), rank=rank, world=3) for rank in range(3)]
+    sources = [StreamSource(streamed(config, batch_size=24), rank=rank, processes=3) for rank in range(3)]
     assert sources[0].steps == ROWS["train"] // 24
     seen = [item for source in sources for batch in source.training(0) for item in batch.ids]
     assert len(seen) == 96
@@ -30,25 +30,27 @@ def test_processes_read_different_rows_and_none_twice(config) -> None:
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_and_can_be_entered_anywhere(config) -> None:
-    source = StreamSource(streamed(config), rank=0, world=1)
+    source = StreamSource(streamed(config), rank=0, processes=1)
     whole = [batch.ids for batch in source.training(1)]
     assert [batch.ids for batch in source.training(1, start=4)] == whole[4:]
     assert [batch.ids for batch in source.training(2)] != whole
-    again = StreamSource(streamed(config), rank=0, world=1)
+    again = StreamSource(streamed(config), rank=0, processes=1)
     assert [batch.ids for batch in again.training(1)] == whole
 
 
 def test_workers_share_the_shards(config) -> None:
-    source = StreamSource(streamed(config, workers=2), rank=0, world=1)  # three shards: one or three workers, not two
+    source = StreamSource(
+        streamed(config, workers=2), rank=0, processes=1
+    )  # three shards: one or three workers, not two
     seen = [item for batch in source.training(0) for item in batch.ids]
     assert sorted(seen) == sorted(f"train-{number}" for number in range(96))
 
 
 def test_shards_that_cannot_be_shared_are_refused(config) -> None:
-    with pytest.raises(InputError, match="3 training shards cannot be dealt evenly to 2 processes"):
-        StreamSource(streamed(config), rank=0, world=2)
+    with pytest.raises(InputError, match="3 training shards cannot be shared evenly by 2 processes"):
+        StreamSource(streamed(config), rank=0, processes=2)
     with pytest.raises(InputError, match="category"):
-        StreamSource(streamed(config, subset=["category:compound"]), rank=0, world=1)
+        StreamSource(streamed(config, subset=["category:compound"]), rank=0, processes=1)
 
 
 def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
@@ -57,8 +59,8 @@ def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
 
     spoiled = str(write_shapes(tmp_path / "stream", change=spoil))
     with pytest.raises(InputError, match="'train-70' cannot be decoded"):
-        list(StreamSource(streamed(config, dataset=spoiled), rank=0, world=1).training(0))
-    skipping = StreamSource(streamed(config, dataset=spoiled, on_unreadable="skip"), rank=0, world=1)
+        list(StreamSource(streamed(config, dataset=spoiled), rank=0, processes=1).training(0))
+    skipping = StreamSource(streamed(config, dataset=spoiled, on_unreadable="skip"), rank=0, processes=1)
     assert sum(len(batch.ids) for batch in skipping.training(0)) == 95
 
 
@@ -68,7 +70,7 @@ def test_a_streamed_run_trains_and_scores_every_row(config) -> None:
 
 def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
     def fingerprint(folder) -> str:
-        return StreamSource(streamed(config, dataset=str(folder)), rank=0, world=1).fingerprint
+        return StreamSource(streamed(config, dataset=str(folder)), rank=0, processes=1).fingerprint
 
     same = write_shapes(tmp_path / "same")
     assert fingerprint(same) == fingerprint(shapes)
@@ -77,7 +79,7 @@ def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
         return row | ({"image": {"bytes": b"other", "path": None}} if row["image_id"] == "train-70" else {})
 
     assert fingerprint(write_shapes(tmp_path / "other", change=spoil)) != fingerprint(shapes)
-    # A published dataset states the hash of each file: what has the same size is told apart, too.
+    # A published dataset states the hash of each file: a change of equal size is seen, too.
     by_hash = []
     others: dict[str, dict] = {name: {} for name in ("labels", "class_counts", "statistics", "sources")}
     for digest in ("a", "b"):

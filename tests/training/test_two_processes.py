@@ -19,7 +19,7 @@ from tests.closeness import TRAINED, assert_same_training
 
 def saved_loss(run: Path, settings: TrainConfig) -> float:
     """The loss of the exported weights on the validation rows, computed by one process."""
-    source = RowSource(load_tables(settings), settings, caches=None, rank=0, world=1)
+    source = RowSource(load_tables(settings), settings, caches=None, rank=0, processes=1)
     model = AutoModelForImageClassification.from_pretrained(run / "model").eval()
     rows = source.validation(64)
     preprocessing = Preprocessing(settings.image_size)

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from cytoimagenet_hf.training import TrainConfig, train
-from cytoimagenet_hf.training.tally import Tally
+from cytoimagenet_hf.training.meter import EpochMeter
 
 
 def main(place: Path) -> None:
-    """Train whole, stop in the middle, resume; leave what each process was told."""
+    """Train whole, stop in the middle, resume; leave what each process was given."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     base = json.loads((place / "config.json").read_text())
@@ -25,18 +25,18 @@ def main(place: Path) -> None:
         return TrainConfig.from_dict(base | {"output": str(place / name)})
 
     whole = train(config("whole"))
-    honest = Tally.check
+    honest = EpochMeter.check
     steps = []
 
-    def preempted(self: Tally, parameters: object) -> None:
+    def preempted(self: EpochMeter, parameters: object) -> None:
         """Only the second process gets the signal; the first must stop after the same step."""
         steps.append(1)
         if rank == 1 and len(steps) == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    Tally.check = preempted
+    EpochMeter.check = preempted
     stopped = train(config("stopped"))
-    Tally.check = honest
+    EpochMeter.check = honest
     resumed = train(config("stopped"), resume=True)
     # Without re-estimation each process has statistics of its own images until they are made the same.
     frozen = train(dataclasses.replace(config("frozen"), bn_batches=0, ema=0.0, epochs=1))

@@ -1,4 +1,4 @@
-"""The kinds of sources, told by looking: a file each, as `matches(source, options)` and `find(source, options)`."""
+"""The kinds of sources, found by looking: a file each, as `matches(source, options)` and `find(source, options)`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

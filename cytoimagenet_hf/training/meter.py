@@ -12,7 +12,7 @@ from cytoimagenet_hf.errors import InputError
 Item = TypeVar("Item")
 
 
-class Tally:
+class EpochMeter:
     """Sums of one epoch. Losses of the newest steps wait, with their ids, until `check` looks at them at once.
 
     Reading a number from a GPU stops the queue of kernels, so that happens every few steps, not in each.
