@@ -118,7 +118,7 @@ class StreamSource:
         if name == "train" and split.num_shards % self.processes:
             raise InputError(
                 f"{split.num_shards} training shards cannot be shared evenly by {self.processes} processes, so that "
-                "each would read all of them: use a number of processes that divides the shards, or publish more shards"
+                "each would read all of them: use a number of processes that divides the shards, or publish more"
             )
         kept = [column for column in _COLUMNS if column in split.features]
         return split.select_columns(kept).cast_column("image", hf.Image(decode=False))
