@@ -165,6 +165,8 @@ def run(command: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
+        if "" in arguments:  # pathlib takes "" for the working folder
+            raise InputError('an argument is empty (""): is a variable of the shell not set?')
         code = command()
         sys.stdout.flush()
         return code if isinstance(code, int) and not isinstance(code, bool) else OK

@@ -27,7 +27,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         yield temporary
-        with open(temporary, "rb") as handle:
+        with open(temporary, "rb+") as handle:  # Windows flushes only what is open for writing
             os.fsync(handle.fileno())
         os.replace(temporary, target)
     finally:

@@ -1,9 +1,19 @@
 import hashlib
+import subprocess
+import sys
 
 import pytest
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256, inside, write_json
+from cytoimagenet_hf.files import (
+    atomic_path,
+    file_sha256,
+    held,
+    inside,
+    read_json_object,
+    require_folder,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -42,3 +52,46 @@ def test_a_link_out_of_the_root_is_refused(tmp_path):
 
 def test_paths_inside_are_joined(tmp_path):
     assert inside(tmp_path, "a/./b.tif") == tmp_path.resolve() / "a" / "b.tif"
+
+
+def test_a_lock_is_held_by_one_and_let_go_by_the_dead(tmp_path):
+    lock = tmp_path / "_lock"
+    with (
+        held(lock, refusal="taken"),
+        pytest.raises(InputError, match="taken"),
+        held(lock, refusal="taken"),
+    ):
+        pytest.fail("two hold it")
+    code = (
+        "import os, sys; from cytoimagenet_hf.files import held\n"
+        "with held(sys.argv[1], refusal='taken'):\n    print('held', flush=True); sys.stdin.read(); os._exit(1)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(InputError, match="taken"), held(lock, refusal="taken"):
+        pytest.fail("two processes hold it")
+    other.communicate("", timeout=60)
+    with held(lock, refusal="taken"):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"5", b"null", b"\xff", b"not JSON", b"[" * 100_000])
+def test_a_record_that_is_no_object_is_named(tmp_path, content):
+    (tmp_path / "state.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"state\.json is damaged .*: make it again"):
+        read_json_object(tmp_path / "state.json", remedy="make it again")
+    with pytest.raises(InputError, match=r"nope\.json cannot be read"):
+        read_json_object(tmp_path / "nope.json")
+    write_json(tmp_path / "state.json", {"a": 1})
+    assert read_json_object(tmp_path / "state.json") == {"a": 1}
+
+
+def test_a_folder_is_tried_without_leaving_a_trace(tmp_path):
+    require_folder(tmp_path / "new" / "deeper")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        require_folder(tmp_path / "file" / "out")

@@ -32,6 +32,8 @@ SOUND_HERE = {"text_in_tags", "one_pixel_png", "one_pixel_tif", "thin_tif", "hal
 IMAGES = [name for name, (suffix, _) in FILES.items() if suffix in (".png", ".tif") and name not in SOUND_HERE]
 SCRIPTS = {
     "no_raw": ("annotate", "--raw", "{tmp}/none", "--output", "{tmp}/out"),
+    "raw_is_empty_text": ("annotate", "--raw", "", "--output", "{tmp}/out"),
+    "verify_empty_text": ("verify", ""),
     "raw_is_a_file": ("annotate", "--raw", "{sound}/images.csv", "--output", "{tmp}/out"),
     "empty_raw": ("annotate", "--raw", "{tmp}/empty", "--output", "{tmp}/out"),
     "unknown_source": ("annotate", "--raw", "{sound}", "--output", "{tmp}/out", "--sources", "nope"),

@@ -267,3 +267,9 @@ def test_a_built_dataset_and_hf(tmp_path) -> None:
 
 def test_every_format_has_a_line() -> None:
     assert all(kind.about and kind.about == kind.about.strip() for kind in FORMATS.values())
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_name_is_not_the_working_folder(given):
+    with pytest.raises(InputError, match="is empty: give a folder"):
+        find_images(given)
