@@ -29,6 +29,7 @@ def load_cytoimagenet(
     split_scheme: str | None = None,
     streaming: bool = False,
     revision: str | None = None,
+    configuration: str = "default",
 ) -> Any:
     """Load CytoImageNet with the options that plain `load_dataset` does not have.
 
@@ -43,19 +44,27 @@ def load_cytoimagenet(
             in which crops of one field fall on both sides (S1).
         streaming: an iterable dataset, nothing read before it is iterated.
         revision: tag, branch or commit of a Hub repository; the newest when None.
+        configuration: `"default"`, gray images; `"channels"`, one plane per stain instead.
 
     Returns:
         A `Dataset` or `DatasetDict` (their iterable forms when streaming).
 
     Raises:
-        InputError: neither a dataset folder nor a repository of that revision, an unknown subset, label or scheme, or
-            a damaged shard.
+        InputError: neither a dataset folder nor a repository of that revision, an unknown subset, label or scheme, no
+            planes in the dataset, or a damaged shard.
 
     Example:
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
     loaded = None
-    if isinstance(subset, str) and subset in SUBSETS and split_scheme is None:
+    if configuration != "default":
+        loaded = _load_named(str(path), configuration, streaming, revision)
+        if loaded is None:
+            raise InputError(
+                f"{path} has no configuration {configuration!r}: planes are kept by `python -m builder build … "
+                "--keep-channels`"
+            )
+    elif isinstance(subset, str) and subset in SUBSETS and split_scheme is None:
         loaded = _load_named(str(path), subset, streaming, revision)
     if loaded is None:
         loaded = _load(str(path), streaming, revision)
@@ -98,7 +107,7 @@ def require_stored(names: Sequence[str], path: str | Path) -> None:
 
 
 def _load_named(path: str, name: str, streaming: bool, revision: str | None) -> Any:
-    """The configuration of a subset; None where the dataset's card names none."""
+    """A configuration by name; None where the dataset's card names none."""
     try:
         return _load(path, streaming, revision, name=name)
     except ValueError as error:
@@ -194,7 +203,8 @@ def stored_files(path: str | Path) -> list[tuple[str, str]]:
     tells nothing: the list is empty.
     """
     if manifest := read_manifest(path):
-        return sorted((name, facts["sha256"]) for name, facts in manifest["files"].items())
+        files = manifest["files"] | manifest.get("channels", {})
+        return sorted((name, facts["sha256"]) for name, facts in files.items())
     return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
 
 

@@ -85,6 +85,22 @@ def read_planes(row: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
     return found
 
 
+def stretch_plane(
+    plane: npt.NDArray[Any], *, low: float, high: float, scale: float, offset: float
+) -> npt.NDArray[np.uint8]:
+    """One plane of a row as a gray image of 8 bits, stretched as it was for merging.
+
+    Args:
+        plane: (H, W), as `read_planes` gives it.
+        low, high, scale, offset: its `plane_low`, `plane_high`, `plane_scale` and `plane_offset`.
+
+    Example:
+        >>> stretch_plane(np.array([[0, 2000, 9000]], np.uint16), low=0, high=4000, scale=1, offset=0).tolist()
+        [[0, 127, 255]]
+    """
+    return to_bytes(_stretched(plane / scale + offset, low, high))
+
+
 def planes_sha256(planes: Sequence[npt.NDArray[Any]]) -> str:
     """What `sha256` of a row holds: the hash of the pixels of its planes, one after the other, little-endian."""
     digest = hashlib.sha256()

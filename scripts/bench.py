@@ -66,7 +66,8 @@ def _reported(run: Any, name: str, folder: Any) -> Any:
     def command(**options: Any) -> None:
         result = run(**options)
         common.show(result, title=f"bench {name}")
-        typer.echo(f"written to {common.write(result, folder() / f'{name}.json')}")
+        file = result.pop("name", name)
+        typer.echo(f"written to {common.write(result, folder() / f'{file}.json')}")
 
     return command
 

@@ -78,7 +78,8 @@ def find_images(
         axes: axes of stacks that do not say them, such as `"CYX"`.
         projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"`, counted from 1.
         id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is.
-        image_column: column of images in a dataset.
+        image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
+            channel that its stain names.
         max_pixels: planes with more are refused, from their header, when they are read.
 
     Returns:

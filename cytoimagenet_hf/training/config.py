@@ -38,6 +38,11 @@ class TrainConfig:
         ("full",), "full, toy_20, toy_50, category:NAME (such as category:compound), or a list of labels"
     )
     split_scheme: str | None = _option(None, "None: the split as stored; published: the original row-wise split")
+    configuration: str = _option(
+        "default",
+        "default: gray images; channels: each plane of each image on its own, with the image's label",
+        choices=("default", "channels"),
+    )
     streaming: bool = _option(False, "read shards as they are needed instead of by position (data on the Hub)")
     # model
     backbone: str = _option("efficientnet", "efficientnet, or any AutoModel name or folder")
@@ -103,6 +108,8 @@ class TrainConfig:
         settle(self, name="training")
         if self.pretrained and self.backbone == "efficientnet":
             raise InputError("pretrained needs backbone to name the weights, for example google/efficientnet-b0")
+        if self.streaming and self.configuration != "default":
+            raise InputError("streaming reads gray images, one a row: single channels take the configuration whole")
         if self.streaming and (self.cache != "none" or self.sampling != "uniform"):
             raise InputError("streaming reads rows in the order of the shards: it takes neither a cache nor sampling")
 

@@ -18,7 +18,7 @@ from cytoimagenet_hf.errors import InputError
 from .cache import DecodedCache, decode, prefetch
 from .config import TrainConfig
 from .order import batches_for_rank, epoch_order
-from .tables import Table
+from .tables import StoredPlane, Table
 
 
 class Batch(NamedTuple):
@@ -142,7 +142,7 @@ def _collate(table: Table, rows: NDArray[np.int64], pixels: torch.Tensor, slots:
 
 
 def decode_all(
-    encoded: Iterable[bytes | None], ids: Iterable[str], size: int, *, skip: bool, where: str
+    encoded: Iterable[bytes | StoredPlane | None], ids: Iterable[str], size: int, *, skip: bool, where: str
 ) -> tuple[torch.Tensor, NDArray[np.int64]]:
     """Decode images: uint8 (B, S, S), and which of them could be read.
 

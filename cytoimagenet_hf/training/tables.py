@@ -17,26 +17,50 @@ from cytoimagenet_hf.schema import CATEGORIES
 from .config import TrainConfig
 
 _READ = ("image", "label", "image_id")
+_RANGES = ("plane_low", "plane_high", "plane_scale", "plane_offset")  # in the order of `StoredPlane`
+
+
+@dataclass(frozen=True)
+class StoredPlane:
+    """One plane of a row of the configuration `channels`: encoded, and what `planes.stretch_plane` takes."""
+
+    content: bytes
+    low: float
+    high: float
+    scale: float
+    offset: float
 
 
 @dataclass(frozen=True)
 class Table:
-    """One split: columns in memory, images as encoded bytes on disk."""
+    """One split: columns in memory, images as encoded bytes on disk.
 
-    images: Any  # datasets.Dataset with the one column `image`, not decoded
+    Of the configuration `channels` each plane is an image of its own, with the label of its row.
+    """
+
+    images: Any  # datasets.Dataset with the column `image`, or `planes` and their ranges; not decoded
     ids: NDArray[np.str_]
     labels: NDArray[np.int64]
     categories: NDArray[np.int64]
     classes: tuple[str, ...]
     fingerprint: str
     where: str  # dataset and split, for messages
+    places: NDArray[np.int64] | None = None  # (images, 2): row and plane of each image; None: a row is an image
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def encoded(self, rows: Sequence[int]) -> list[bytes | None]:
-        """The stored bytes of some images."""
-        return [value["bytes"] for value in self.images[list(rows)]["image"]]
+    def encoded(self, rows: Sequence[int]) -> list[bytes | StoredPlane | None]:
+        """Some images as they are stored."""
+        if self.places is None:
+            return [value["bytes"] for value in self.images[list(rows)]["image"]]
+        places = self.places[list(rows)]
+        read = self.images[places[:, 0].tolist()]
+        ranges = zip(*(read[name] for name in _RANGES), strict=True)
+        return [
+            StoredPlane(planes[plane]["bytes"], *(values[plane] for values in of_row))
+            for planes, of_row, plane in zip(read["planes"], ranges, places[:, 1].tolist(), strict=True)
+        ]
 
 
 def load_tables(config: TrainConfig) -> dict[str, Table]:
@@ -45,7 +69,12 @@ def load_tables(config: TrainConfig) -> dict[str, Table]:
     Raises:
         InputError: a missing split or column, or a label outside the class map.
     """
-    loaded = load_cytoimagenet(config.dataset, subset=resolve_subset(config), split_scheme=config.split_scheme)
+    loaded = load_cytoimagenet(
+        config.dataset,
+        subset=resolve_subset(config),
+        split_scheme=config.split_scheme,
+        configuration=config.configuration,
+    )
     missing = [name for name in ("train", "validation") if name not in loaded]
     if missing:
         raise InputError(f"{config.dataset} has no split {missing}; it has {sorted(loaded)}")
@@ -62,7 +91,8 @@ def make_table(dataset: Any, where: str) -> Table:
     check_columns(dataset.features, where)
     if len(dataset) == 0:
         raise InputError(f"{where} has no rows")
-    columns = dataset.select_columns([name for name in dataset.column_names if name != "image"])
+    stored = [name for name in ("image", "planes") if name in dataset.column_names]
+    columns = dataset.select_columns([name for name in dataset.column_names if name not in stored])
     table = columns.with_format("arrow")[:]
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
     labels = pc.fill_null(table["label"], -1).to_numpy().astype(np.int64)
@@ -70,16 +100,40 @@ def make_table(dataset: Any, where: str) -> Table:
     if len(bad := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
         raise InputError(outside_map(where, str(ids[bad[0]]), int(labels[bad[0]]), len(classes), others=len(bad) - 1))
     names = table["category"].to_pylist() if "category" in table.column_names else [None] * len(ids)
-    images = dataset.select_columns(["image"]).cast_column("image", hf.Image(decode=False))
+    categories = category_codes(names)
+    if "planes" in stored:
+        images = dataset.select_columns(["planes", *_RANGES]).cast_column("planes", hf.List(hf.Image(decode=False)))
+    else:
+        images = dataset.select_columns(["image"]).cast_column("image", hf.Image(decode=False))
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
-    return Table(images, ids, labels, category_codes(names), classes, digest.hexdigest(), where)
+    places = None
+    if "planes" in stored:
+        digest.update(b"planes")
+        places = _places(pc.list_value_length(table["stains"]).to_numpy())
+        ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
+        labels, categories = labels[places[:, 0]], categories[places[:, 0]]
+    return Table(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
+
+
+def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Row and plane of every plane: int64 (planes, 2).
+
+    Example:
+        >>> _places(np.array([2, 1])).tolist()
+        [[0, 0], [0, 1], [1, 0]]
+    """
+    rows = np.repeat(np.arange(len(counts)), counts)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    return np.stack([rows, np.arange(len(rows)) - starts], axis=1).astype(np.int64)
 
 
 def check_columns(features: Any, where: str) -> None:
     """Raise InputError unless the columns that training reads are there."""
-    if missing := [name for name in _READ if name not in (features or ())]:
+    present = set(features or ())
+    needed = ("planes", *_RANGES, "stains", *_READ[1:]) if "planes" in present else _READ
+    if missing := [name for name in needed if name not in present]:
         raise InputError(f"{where} has no column {missing}: build it with `python -m builder build`")
     if not isinstance(features["label"], hf.ClassLabel):
         raise InputError(f"{where}: `label` is {features['label']}, not a ClassLabel, so the class names are unknown")
@@ -131,6 +185,10 @@ def _pixel_hashes(table: Any, images: Any) -> Iterable[str]:
     if len(known) == len(recorded):
         return known  # nothing but the small columns was read
     return (
-        digest or hashlib.sha256(value["image"]["bytes"] or b"").hexdigest()
-        for digest, value in zip(recorded, images, strict=True)
+        digest or hashlib.sha256(_content(value)).hexdigest() for digest, value in zip(recorded, images, strict=True)
     )
+
+
+def _content(row: dict[str, Any]) -> bytes:
+    stored = row["planes"] if "planes" in row else [row["image"]]
+    return b"".join(picture["bytes"] or b"" for picture in stored)

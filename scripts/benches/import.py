@@ -2,10 +2,8 @@
 
 import os
 import resource
-import struct
 import tempfile
 import time
-import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +16,7 @@ from builder.stage import claimed
 from builder.verify import verify
 
 from .common import in_child
+from .pngs import encode_gray
 
 _CATEGORIES = ("compound", "phenotype", "gene", "cell_visible", "cell_type", "sirna", "organism")
 _FIRST = "704 CPU seconds and 1.9 GB in the first version"
@@ -96,7 +95,7 @@ def write_archive(root: Path, *, images: int, classes: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (images, 8, 8), dtype=np.uint8)
     for code, name, image in zip(codes, names, pixels, strict=True):
         handle = os.open(root / folders[code] / name, os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(handle, _png(image))
+        os.write(handle, encode_gray(image))
         os.close(handle)
     sources = np.array(["rec_rxrx1", "idr0088", "bbbc022", "kag_hpa", "idr0080"])[codes % 5]
     category = np.array(_CATEGORIES)[codes % len(_CATEGORIES)]
@@ -111,16 +110,3 @@ def write_archive(root: Path, *, images: int, classes: int) -> None:
     for number, side in enumerate(("x_min", "x_max", "y_min", "y_max")):
         table[side] = np.where(cropped, float(70 * number), np.nan)
     pd.DataFrame(table).to_csv(root / "metadata.csv")
-
-
-_HEADER = b"\x89PNG\r\n\x1a\n"
-_IHDR = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
-
-
-def _png(image: Any) -> bytes:
-    rows = b"".join(b"\0" + row.tobytes() for row in image)
-    return b"".join((_HEADER, _chunk(b"IHDR", _IHDR), _chunk(b"IDAT", zlib.compress(rows, 1)), _chunk(b"IEND", b"")))
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -21,13 +21,18 @@ from cytoimagenet_hf.training.tables import Table, load_tables
 
 from .common import side_by_side
 from .images import write_images
+from .load_full import measure
 
 _KERAS, _PLAIN = "Keras-style, rotated per image", "Keras-style, not rotated"
 _GOALS = {"PNG, ours": 5.0, "cache, ours": 100.0}
 
 
 def run(
-    images: Annotated[int, typer.Option(help="Images in the data set.")] = 1024,
+    images: Annotated[
+        int | None, typer.Option(help="Images in the data set: 1024, or with --full 890,737.", show_default=False)
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Every way to open a dataset of the published size.")] = False,
+    classes: Annotated[int, typer.Option(help="Classes, with --full.")] = 894,
     side: Annotated[int, typer.Option(help="Side of the stored images.")] = 224,
     size: Annotated[int, typer.Option(help="Side they are resized to.")] = 224,
     workers: Annotated[int, typer.Option(help="Decoding processes of ours.")] = 0,
@@ -35,8 +40,13 @@ def run(
 ) -> dict[str, Any]:
     """Loading alone, on one thread unless `--workers` says otherwise.
 
+    With `--full`: a dataset of the published size, opened whole, streamed, by subset, in the explorer and more.
+
     Example: python scripts/bench.py load --size 64
     """
+    if full:
+        return measure(images=images or 890_737, classes=classes)
+    images = images or 1024
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = write_images(Path(name) / "data", count=images, side=side)

@@ -10,7 +10,7 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
-from cytoimagenet_hf.images.stores.dataset import load
+from cytoimagenet_hf.images.stores.dataset import PLANES, load
 
 ID_COLUMNS = ("id", "image_id", "idx")
 _PLACE = ("plate", "well", "site")
@@ -26,11 +26,13 @@ def matches(source: Source, options: Options) -> bool:
 def find(source: Source, options: Options) -> Findings:
     """An image per row, with plate, well, site and `Metadata_*` columns where the dataset has them.
 
+    With `planes` as the column of images, a row is an image of several channels, named by its `stains`.
+
     Raises:
         InputError: no such dataset, split or column.
     """
     name, _, split = source.text.removeprefix("hf:").partition(":")
-    splits = load(name)
+    splits = load(name, options.image_column)
     if split and split not in splits:
         raise InputError(f"{name} has no split {split!r}: it has {', '.join(splits)}")
     chosen = [split] if split else list(splits)
@@ -46,13 +48,17 @@ def _rows(name: str, split: str, rows: Any, options: Options) -> list[FoundPlane
         raise InputError(f"{name} has no column {image!r}: it has {', '.join(columns)}")
     wanted = [column for column in columns if column in _PLACE or column.startswith("Metadata_")]
     known = rows.select_columns(wanted)[:] if wanted else {}
-    path, channel = Path(name), Channel("1")
+    stains = rows["stains"][:] if image == PLANES else None
+    path = Path(name)
     planes = []
     for row, given in enumerate(ids):
         metadata = {column.removeprefix("Metadata_"): known[column][row] for column in wanted}
-        planes.append(
+        channels = [Channel("1")] if stains is None else [Channel(stain) for stain in stains[row]]
+        planes += [
             FoundPlane(
-                PlaneRef(path, kind="dataset", place=(split, image, row)),
+                PlaneRef(
+                    path, kind="dataset", place=(split, image, row) if stains is None else (split, image, row, n)
+                ),
                 channel,
                 str(given),
                 id="" if given is None else str(given),
@@ -60,7 +66,8 @@ def _rows(name: str, split: str, rows: Any, options: Options) -> list[FoundPlane
                 metadata={column: value for column, value in metadata.items() if value not in (None, "")},
                 problem="" if given not in (None, "") else f"row {row} of split {split} has no id",
             )
-        )
+            for n, channel in enumerate(channels)
+        ]
     return planes
 
 

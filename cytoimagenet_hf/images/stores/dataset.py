@@ -1,4 +1,7 @@
-"""Rows of a HuggingFace dataset, on disk or on the Hub. A place is `(split, column, row)`."""
+"""Rows of a HuggingFace dataset, on disk or on the Hub.
+
+A place is `(split, column, row)`; where a cell holds a list of planes, `(split, column, row, plane)`.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,10 +19,13 @@ from cytoimagenet_hf.imaging.limits import check_pixels
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 """What Pillow raises for the bytes of an image."""
 
+PLANES = "planes"
+"""The column of the configuration `channels` that holds the planes of a row, one per entry of `stains`."""
+
 
 @lru_cache(maxsize=8)
-def load(name: str) -> dict[str, Any]:
-    """The splits of a dataset, loaded once per process.
+def load(name: str, column: str = "image") -> dict[str, Any]:
+    """The splits of a dataset, loaded once per process; those with `planes` where that is the column of images.
 
     Raises:
         InputError: no dataset loads from the name.
@@ -27,7 +33,7 @@ def load(name: str) -> dict[str, Any]:
     from cytoimagenet_hf.data import load_cytoimagenet  # brings the datasets library, which few sources need
 
     try:
-        loaded = load_cytoimagenet(name)
+        loaded = load_cytoimagenet(name, configuration="channels" if column == PLANES else "default")
     except (ValueError, ConnectionError, OSError) as error:
         if isinstance(error, InputError):
             raise
@@ -38,11 +44,16 @@ def load(name: str) -> dict[str, Any]:
 def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """The images in these cells."""
     found = []
-    for split, column, row in places:
-        part = load(str(path))[str(split)].select_columns([str(column)])
+    cells: dict[tuple[int | str, ...], Any] = {}  # the planes of one row are decoded together
+    for split, column, row, *plane in places:
         where = f"row {row} of split {split} of {path}"
         try:
-            cell = part[int(row)][str(column)]
+            if (split, column, row) not in cells:
+                part = load(str(path), str(column))[str(split)].select_columns([str(column)])
+                cells = {(split, column, row): part[int(row)][str(column)]}
+            cell = cells[split, column, row]
+            if plane and cell is not None:
+                cell = cell[int(plane[0])]
             if cell is not None:
                 check_pixels(path, *getattr(cell, "size", (1, 1)), max_pixels=max_pixels)
             pixels = None if cell is None else np.asarray(cell)

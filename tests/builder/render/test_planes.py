@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
+import datasets as hf
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +17,16 @@ from builder.publish import publish
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
+from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.planes import channel_features, merge_planes, read_planes
+from cytoimagenet_hf.training import TrainConfig
+from cytoimagenet_hf.training.cache import decode
+from cytoimagenet_hf.training.data import RowSource
+from cytoimagenet_hf.training.tables import load_tables
 from tests.builder.tiny_builds import annotation, cells, tiny_build, write_tables
+from tests.datasets import write_dataset
 
 SMALL = recipes.load("corrected", {"min_images": "1"})
 
@@ -148,3 +158,58 @@ def test_planes_come_and_go_with_the_option_and_the_gray_images_stay(tmp_path):
         path.unlink()
     publish(output, recipe=SMALL, seed=1)
     assert not (output / "channels").exists()
+
+
+def test_the_trainer_takes_each_plane_as_an_image_with_the_label_of_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    _, output = built(tmp_path)
+    planes = table(output, "channels")
+    config = TrainConfig(dataset=str(output), output=str(tmp_path / "run"), configuration="channels", batch_size=4)
+    tables = load_tables(config)
+    ids = {name for part in tables.values() for name in part.ids.tolist()}
+    assert ids == {f"{image_id}/{n}" for image_id, row in planes.items() for n in range(len(row["stains"]))}
+    for part in tables.values():
+        owners = [planes[name.rpartition("/")[0]] for name in part.ids.tolist()]
+        assert part.labels.tolist() == [row["label"] for row in owners]
+        for n, (name, stored) in enumerate(zip(part.ids.tolist(), part.encoded(range(len(part))), strict=True)):
+            row, place = owners[n], int(name.rpartition("/")[2])
+            low, high = row["plane_low"][place], row["plane_high"][place]
+            field = read_planes(row)[place].astype(float) / row["plane_scale"][place] + row["plane_offset"][place]
+            expected = np.clip((field - low) / (high - low), 0, 1) * 255
+            assert np.abs(decode(stored, row["width"]) - expected).max() <= 1
+    source = RowSource(tables, replace(config, image_size=32, workers=0), caches=None, rank=0, world=1)
+    batch = next(source.training(0))
+    assert batch.pixels.shape == (4, 32, 32)
+    assert load_tables(replace(config, configuration="default"))["train"].fingerprint != tables["train"].fingerprint
+    with pytest.raises(InputError, match="streaming reads gray images"):
+        replace(config, streaming=True)
+
+
+def test_encoders_get_all_planes_of_a_row_named_by_their_stains(tmp_path, monkeypatch):
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    _, output = built(tmp_path)
+    planes = table(output, "channels")
+    found = {image.id: image for image in find_images(output, image_column="planes")}
+    assert set(found) == set(planes)
+    for image_id, image in found.items():
+        assert set(image.channels) == {"actin", "nucleus"}
+        if len(planes[image_id]["stains"]) < 2:
+            assert image.reason_against()  # a stain that its field lacks
+            continue
+        by_stain = dict(zip(planes[image_id]["stains"], read_planes(planes[image_id]), strict=True))
+        for stain, pixels in zip(image.channels, image.read(), strict=True):
+            assert pixels.dtype == np.uint16
+            assert np.array_equal(pixels, by_stain[stain])
+    (nuclei,) = {image.channels for image in find_images(output, image_column="planes", channels="nucleus")}
+    assert nuclei == ("nucleus",)
+
+
+def test_a_dataset_without_planes_says_how_to_keep_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = write_dataset(tmp_path / "gray", ["actin"], {"train": [0], "validation": [0]})
+    for ask in (
+        lambda: load_cytoimagenet(folder, configuration="channels"),
+        lambda: find_images(folder, image_column="planes"),
+    ):
+        with pytest.raises(InputError, match="--keep-channels"):
+            ask()

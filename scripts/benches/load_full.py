@@ -1,0 +1,188 @@
+"""A dataset of the published size, with tiny images, as people open it: seconds and peak memory of each way."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builder.publish.data_files import write_dataset
+from builder.publish.figures import contact_sheet
+from builder.publish.repository import write_companions
+from builder.render.shard import SHARD_SCHEMA
+from cytoimagenet_hf.schema import SUBSETS
+
+from .common import in_child
+from .pngs import encode_gray
+
+_SHARD_ROWS = 20_000
+
+
+def measure(*, images: int, classes: int) -> dict[str, Any]:
+    """Write the dataset, then open it in each way in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        # What other runs left in the cache would be found there, and what this one leaves would stay.
+        os.environ["HF_DATASETS_CACHE"] = str(Path(name) / "cache")
+        folder = Path(name) / "cytoimagenet"
+        started = time.perf_counter()
+        write_full(folder, images=images, classes=classes)
+        writing = time.perf_counter() - started
+        ways: dict[str, Callable[[str], str]] = {
+            "load_dataset, the first time": _load,
+            "load_dataset, again": _load,
+            "a row of it, by position": _one_row,
+            "stream: the first row": _first_streamed,
+            "load_dataset, toy_20": _toy,
+            "stream toy_20: the first row": _first_of_toy,
+            "load_cytoimagenet, subset toy_20": _subset,
+            "load_cytoimagenet, subset by labels": _labels,
+            "leak report": _leaks,
+            "explorer, 2000 images": _explorer,
+            "the trainer's tables": _tables,
+            "contact sheet": _sheet,
+        }
+        table = []
+        for what, way in ways.items():
+            child = in_child(way, str(folder))
+            table.append(
+                {"what": what, "seconds": child.seconds, "peak MB": child.peak_mb, "what came": str(child.result)}
+            )
+        size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+        card = (folder / "README.md").stat().st_size
+    return {
+        "name": "load_full",
+        "table": table,
+        "options": {"full": True, "images": images, "classes": classes},
+        "notes": [
+            f"{images:,} images of 8 x 8 pixels: what is left is the work per row. Writing them took {writing:.0f} s; "
+            f"the files hold {size / 1e6:.0f} MB, the card {card / 1e3:.0f} KB.",
+            "Each line is a process of its own; its memory includes the interpreter and what it imports.",
+        ],
+    }
+
+
+def write_full(folder: Path, *, images: int, classes: int) -> None:
+    """A dataset as `publish` writes it: all names of the subsets among the classes, crops of four to a field."""
+    toys = sorted({name for names in SUBSETS.values() for name in names})
+    labels = sorted([*toys, *(f"label {number:03d}" for number in range(classes - len(toys)))])
+    folder.mkdir(parents=True)
+    shards = []
+    with tempfile.TemporaryDirectory() as name:
+        for start in range(0, images, _SHARD_ROWS):
+            shards.append(Path(name) / f"shard-{start:07d}.parquet")
+            numbers = np.arange(start, min(images, start + _SHARD_ROWS))
+            rows = [_row(number, labels) for number in numbers.tolist()]
+            pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), shards[-1])
+        columns = ["image_id", "label", "category", "database", "dir_name", "name", "licence", "png_bytes"]
+        kept = pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
+        codes = pa.array(np.arange(images) % classes, pa.int64())
+        names = pa.array([f"{row}.png" for row in kept["image_id"].to_pylist()])
+        assigned = pa.table(
+            {"label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]},
+        )
+        fields, rng = np.arange(images) // classes // 4, np.random.default_rng(0)
+        by_field, by_row = rng.random(fields.max() + 1), rng.random(images)
+        by_field[0] = 0  # however few there are, both sides have images
+        splits = [np.where(share < 0.1, "validation", "train").tolist() for share in (by_field[fields], by_row)]
+        files = write_dataset(
+            folder, shards, np.ones(images, bool), assigned, labels=labels, split=splits[0], published=splits[1]
+        )
+    write_companions(folder, files, kept, labels=labels, seed=0)
+
+
+def _row(number: int, labels: list[str]) -> dict[str, Any]:
+    code, copy = number % len(labels), number // len(labels)
+    source = ("rec_rxrx1", "idr0088", "bbbc022", "kag_hpa", "idr0080")[code % 5]
+    content = encode_gray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8))
+    row = {"image_id": f"{source}-{code:03d}-{copy:05d}", "idx": f"{source}-{code:03d}-{copy // 4:05d}"}
+    row |= {"label": labels[code], "category": "compound", "compound": labels[code], "organism": "human"}
+    row |= {"dir_name": source, "database": "Database", "name": source, "licence": "cc0", "microscopy": "fluorescence"}
+    row |= {"cell_type": "u2os", "channels": "nucleus|actin", "crop": copy % 5 > 0, "scaling": 0.5}
+    row |= {
+        "plate": f"p{copy % 40}",
+        "well": "B02",
+        "site": "1",
+        "sha256": f"{number:064x}",
+        "dhash": f"{number:032x}",
+    }
+    row |= {"width": 8, "height": 8, "png_bytes": len(content), "image": {"bytes": content, "path": None}}
+    return {name: row.get(name) for name in SHARD_SCHEMA.names}
+
+
+def _load(folder: str) -> str:
+    import datasets as hf
+
+    return str({name: len(part) for name, part in hf.load_dataset(folder).items()})
+
+
+def _one_row(folder: str) -> str:
+    import datasets as hf
+
+    part = hf.load_dataset(folder, split="train")
+    return str(part[len(part) // 2]["image"].size)
+
+
+def _first_streamed(folder: str) -> str:
+    import datasets as hf
+
+    return str(next(iter(hf.load_dataset(folder, split="train", streaming=True)))["image_id"])
+
+
+def _toy(folder: str) -> str:
+    import datasets as hf
+
+    return _shape(hf.load_dataset(folder, "toy_20", split="train"))
+
+
+def _first_of_toy(folder: str) -> str:
+    import datasets as hf
+
+    return str(next(iter(hf.load_dataset(folder, "toy_20", split="train", streaming=True)))["image_id"])
+
+
+def _subset(folder: str) -> str:
+    from cytoimagenet_hf.data import load_cytoimagenet
+
+    return _shape(load_cytoimagenet(folder, subset="toy_20", split="train"))
+
+
+def _labels(folder: str) -> str:
+    from cytoimagenet_hf.data import load_cytoimagenet
+
+    return _shape(load_cytoimagenet(folder, subset=SUBSETS["toy_20"], split="train"))
+
+
+def _leaks(folder: str) -> str:
+    import datasets as hf
+
+    from cytoimagenet_hf.leaks import leak_report
+
+    report = leak_report(hf.load_dataset(folder))
+    return f"{report.groups} fields, leak-free: {report.leak_free}"
+
+
+def _explorer(folder: str) -> str:
+    from cytoimagenet_hf.explore.gallery import Gallery
+
+    return f"{len(Gallery(folder, limit=2000).rows)} images"
+
+
+def _tables(folder: str) -> str:
+    from cytoimagenet_hf.training import TrainConfig
+    from cytoimagenet_hf.training.tables import load_tables
+
+    config = TrainConfig(dataset=folder, output="unused")
+    return str({name: len(part) for name, part in load_tables(config).items()})
+
+
+def _sheet(folder: str) -> str:
+    return str(contact_sheet(folder, seed=0).size)
+
+
+def _shape(loaded: Any) -> str:
+    return f"{len(loaded)} images in {len(loaded.features['label'].names)} classes"
