@@ -177,7 +177,7 @@ def test_the_trainer_takes_each_plane_as_an_image_with_the_label_of_its_row(tmp_
             field = read_planes(row)[place].astype(float) / row["plane_scale"][place] + row["plane_offset"][place]
             expected = np.clip((field - low) / (high - low), 0, 1) * 255
             assert np.abs(decode(stored, row["width"]) - expected).max() <= 1
-    source = RowSource(tables, replace(config, image_size=32, workers=0), caches=None, rank=0, world=1)
+    source = RowSource(tables, replace(config, image_size=32, workers=0), caches=None, rank=0, processes=1)
     batch = next(source.training(0))
     assert batch.pixels.shape == (4, 32, 32)
     assert load_tables(replace(config, configuration="default"))["train"].fingerprint != tables["train"].fingerprint
