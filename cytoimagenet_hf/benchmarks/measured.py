@@ -14,9 +14,10 @@ import numpy as np
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.precision import replicate_precision, target_precision
 
 from .base import Array, Benchmark, LabelledRows, Score, WellRows
-from .measures import mixing_rejection, replicate_precision, target_precision
+from .measures import mixing_rejection
 from .probes import few_shot, possible_shots, probe, probe_transfer
 from .recipes import BenchmarkRecipe
 

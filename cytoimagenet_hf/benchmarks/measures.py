@@ -1,15 +1,13 @@
-"""What features can be asked beside nearest neighbours: replicates, shared targets, mixing, recall, enrichment.
+"""What features can be asked beside nearest neighbours: mixing of batches, recall, enrichment.
 
 Arrays in, one outcome per item out, so that intervals and paired tests treat every measure alike. Where items share a
 group (plate, compound, field), no measure lets a query learn from its own group.
 """
 
-import tempfile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.stats import chi2, hypergeom
 
 from cytoimagenet_hf.errors import InputError
@@ -19,99 +17,6 @@ from .scaling import unit_rows
 
 Array = npt.NDArray[Any]
 _QUERIES = 1000  # rows whose similarities are in memory at a time
-
-
-def replicate_precision(
-    values: Array, *, treatments: Array, plates: Array, controls: Array, seed: int, null_size: int = 10_000
-) -> pd.DataFrame:
-    """How well replicates of a treatment on other plates are found among the controls of the query's own plate.
-
-    Average precision by cosine similarity through copairs: positives are the same treatment on another plate,
-    negatives the control wells of the query's own plate.
-
-    Args:
-        values: (n, d), one row per well.
-        treatments: (n,) name of the treatment.
-        plates: (n,) plate.
-        controls: (n,) booleans, the negative controls.
-        seed: of the null distribution.
-        null_size: random rankings that make the null.
-
-    Returns:
-        One row per treatment with a replicate on another plate: treatment, mean_average_precision, p_value,
-        corrected_p_value (Benjamini-Hochberg), wells.
-
-    Raises:
-        InputError: no treatment is on two plates, or no plate has controls; copairs is missing.
-    """
-    average_precision = _copairs().average_precision
-    control = np.asarray(controls, bool)
-    # Control wells form a treatment of their own on each plate, so that they are negatives and never positives.
-    meta = pd.DataFrame(
-        {
-            "treatment": np.where(control, [f"control on {plate}" for plate in plates], treatments.astype(str)),
-            "plate": plates.astype(str),
-            "is_control": control,
-        }
-    )
-    spread = meta[~control].groupby("treatment")["plate"].nunique()
-    if not (spread > 1).any():
-        raise InputError("no treatment is on two plates: replicate precision needs replicates on other plates")
-    if not control.any():
-        raise InputError("no control wells: replicate precision ranks replicates among controls")
-    found = average_precision(
-        meta,
-        np.asarray(values, np.float32),
-        pos_sameby=["treatment"],
-        pos_diffby=["plate"],
-        neg_sameby=["plate"],
-        neg_diffby=["treatment", "is_control"],
-        progress_bar=False,
-    )
-    found = found[~found["is_control"] & found["average_precision"].notna()]
-    per_treatment = _mean_by(found, "treatment", null_size=null_size, seed=seed)
-    wells = found.groupby("treatment").size()
-    columns = ["treatment", "mean_average_precision", "p_value", "corrected_p_value"]
-    return per_treatment[columns].assign(wells=lambda table: table["treatment"].map(wells)).reset_index(drop=True)
-
-
-def target_precision(values: Array, *, compounds: Array, targets: Array, seed: int, null_size: int = 10_000) -> Any:
-    """How well compounds of one target are found among all others ("phenotypic consistency").
-
-    Args:
-        values: (n, d), one profile per compound: the median of its wells, of active compounds only.
-        compounds: (n,) unique names.
-        targets: (n,) target or mechanism of each.
-        seed: of the null distribution.
-        null_size: random rankings that make the null.
-
-    Returns:
-        One row per target with two compounds or more: target, mean_average_precision, p_value, corrected_p_value.
-
-    Raises:
-        InputError: a compound occurs twice, or no target has two compounds; copairs is missing.
-    """
-    average_precision = _copairs().average_precision
-    names = pd.Series(compounds.astype(str))
-    if names.duplicated().any():
-        raise InputError(
-            f"compound {names[names.duplicated()].iloc[0]!r} has two profiles: take the median of its wells"
-        )
-    meta = pd.DataFrame({"compound": names, "target": targets.astype(str)})
-    if meta["target"].value_counts().max() < 2:
-        raise InputError("no target has two compounds: nothing can be consistent")
-    found = average_precision(
-        meta,
-        np.asarray(values, np.float32),
-        pos_sameby=["target"],
-        pos_diffby=["compound"],
-        neg_sameby=[],
-        neg_diffby=["target"],
-        progress_bar=False,
-    )
-    found = found[found["average_precision"].notna()]
-    per_target = _mean_by(found, "target", null_size=null_size, seed=seed)
-    return per_target[["target", "mean_average_precision", "p_value", "corrected_p_value"]].reset_index(drop=True)
 
 
 def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, level: float = 0.05) -> float:
@@ -203,29 +108,3 @@ def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0
             cells += 0.5
         ratios[row] = cells[0] * cells[3] / (cells[1] * cells[2])
     return ratios, ps
-
-
-def _mean_by(found: pd.DataFrame, name: str, *, null_size: int, seed: int) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as scratch:  # copairs keeps its null distributions in the home folder otherwise
-        return pd.DataFrame(
-            _copairs().mean_average_precision(
-                found,
-                sameby=[name],
-                null_size=null_size,
-                threshold=0.05,
-                seed=seed,
-                progress_bar=False,
-                max_workers=1,
-                cache_dir=scratch,
-            )
-        )
-
-
-def _copairs() -> Any:
-    try:
-        import copairs.map
-    except ImportError as error:
-        raise InputError(
-            'replicate and target precision need copairs: pip install "cytoimagenet-hf[profiles]"'
-        ) from error
-    return copairs.map

@@ -20,7 +20,7 @@ from .embedding import embed, plane_drawing
 from .findings import position_findings
 from .heatmap import plate_shape
 from .montage import make_montage
-from .replicates import precision_drawing, replicate_precision
+from .replicates import precision_drawing, replicate_scores
 
 
 def write_report(
@@ -67,7 +67,7 @@ def write_report(
     missing = _missing(profiles, set(plates), list(rejected or {}))
     heatmaps = plate_drawings(profiles, montage, missing)
     plane = embed(table.values, seed=seed)
-    precision = replicate_precision(table, facts, seed=seed)
+    precision = replicate_scores(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed)
     content = {
         "title": f"{plates[0]}" if len(set(plates)) == 1 else f"{len(set(plates))} plates",

@@ -1,13 +1,13 @@
 """How well replicates find each other: mean average precision of every treatment against the controls, by copairs."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.features.well_facts import WellFacts
+from cytoimagenet_hf.precision import replicate_precision
 
 from .svg import CATEGORIES, FAINT, OTHER, drawing, line, number, text, ticks
 
@@ -24,7 +24,7 @@ class ReplicateScore:
     p_value: float
 
 
-def replicate_precision(
+def replicate_scores(
     table: FeatureTable, facts: WellFacts, *, seed: int = 0, null_size: int = 10_000
 ) -> list[ReplicateScore] | str:
     """Mean average precision by treatment, corrected p-values, the best first; or why there is none.
@@ -35,47 +35,25 @@ def replicate_precision(
         seed: of the null distribution.
         null_size: of the null distribution.
     """
-    try:
-        from copairs import map as copairs_map
-    except ImportError:
-        return 'needs copairs: pip install "cytoimagenet-hf[profiles]"'
-    treatment = facts.treatment
-    used = facts.negative | np.isin(facts.role, ("treatment", "positive"))
-    names, counts = np.unique(treatment[used & ~facts.negative].astype(str), return_counts=True)
-    repeated = set(names[counts > 1].tolist())
-    kept = facts.negative | (used & np.array([str(name) in repeated for name in treatment]))
-    if facts.negative.sum() < 2 or not repeated:
+    treatment = facts.treatment.astype(str)
+    used = np.isin(facts.role, ("treatment", "positive"))
+    names, counts = np.unique(treatment[used & ~facts.negative], return_counts=True)
+    kept = facts.negative | (used & np.isin(treatment, names[counts > 1]))
+    if facts.negative.sum() < 2 or not (counts > 1).any():
         return "needs two negative control wells and treatments with two wells or more"
     x = table.values[kept].astype(np.float64)
     spread = x.std(axis=0)
     x = (x - table.values[facts.negative].mean(axis=0))[:, spread > 0] / spread[spread > 0]
-    meta = pd.DataFrame({"Metadata_treatment": treatment[kept].astype(str), "Metadata_control": facts.negative[kept]})
-    log = logging.getLogger("copairs")
-    level = log.level
-    log.setLevel(logging.ERROR)
     try:
-        precision = copairs_map.average_precision(
-            meta,
-            x,
-            ["Metadata_treatment"],
-            [],
-            [],
-            ["Metadata_treatment", "Metadata_control"],
-            batch_size=20_000,
-            progress_bar=False,
+        found = replicate_precision(
+            x, treatments=treatment[kept], controls=facts.negative[kept], seed=seed, null_size=null_size
         )
-        precision = precision[~precision["Metadata_control"].astype(bool)]
-        found = copairs_map.mean_average_precision(
-            precision, ["Metadata_treatment"], null_size=null_size, threshold=0.05, seed=seed, progress_bar=False
-        )
-    finally:
-        log.setLevel(level)
-    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    except InputError as error:  # copairs is an extra
+        return str(error)
+    columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
     rows = [
-        ReplicateScore(str(name), int(sizes[str(name)]), float(value), float(p_value))
-        for name, value, p_value in zip(
-            found["Metadata_treatment"], found["mean_average_precision"], found["corrected_p_value"], strict=True
-        )
+        ReplicateScore(str(a), int(b), float(c), float(d))
+        for a, b, c, d in found[list(columns)].itertuples(index=False)
     ]
     return sorted(rows, key=lambda row: (-row.precision, row.treatment))
 

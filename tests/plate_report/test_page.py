@@ -18,7 +18,7 @@ from cytoimagenet_hf.plate_report.embedding import embed
 from cytoimagenet_hf.plate_report.findings import explained
 from cytoimagenet_hf.plate_report.heatmap import plate_heatmap, plate_shape
 from cytoimagenet_hf.plate_report.montage import make_montage
-from cytoimagenet_hf.plate_report.replicates import replicate_precision
+from cytoimagenet_hf.plate_report.replicates import replicate_scores
 from cytoimagenet_hf.plate_report.svg import CATEGORIES, number, ticks
 from cytoimagenet_hf.seeding import derive_rng
 
@@ -184,7 +184,7 @@ def test_rows_that_differ_are_found_and_chance_is_not():
 
 
 def test_replicates_that_are_alike_have_full_precision():
-    found = replicate_precision(profiles_of().table, profiles_of().facts, null_size=200)
+    found = replicate_scores(profiles_of().table, profiles_of().facts, null_size=200)
     assert found[0].precision == pytest.approx(1.0)
 
 
