@@ -177,8 +177,15 @@ def _without_folders(message: str, files: list[str]) -> str:
 
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:
     """Serve the app until interrupted; files outside the app's own uploads are not served."""
+    app = build_app(gallery).queue()
+    app.launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=MAX_UPLOAD,
+        allowed_paths=[],
+        show_error=False,
+        prevent_thread_lock=True,
+    )
     if gallery.has_model:
         threading.Thread(target=gallery.map, daemon=True).start()  # made while the visitor looks at the first page
-    build_app(gallery).queue().launch(
-        server_name=host, server_port=port, max_file_size=MAX_UPLOAD, allowed_paths=[], show_error=False
-    )
+    app.block_thread()

@@ -29,7 +29,7 @@ CSS = """
 .map circle {cursor: pointer; stroke: #fff8; stroke-width: 1}
 .map circle.picked {stroke: #000; stroke-width: 4}
 .map .tip {position: absolute; display: none; pointer-events: none; background: #000; color: #fff; padding: 4px;
-  border-radius: 4px; font-size: 12px; max-width: 190px; z-index: 9}
+  border-radius: 4px; font-size: 12px; width: 112px; z-index: 9}
 .map .tip span {color: #fff !important}
 .grid .own img {outline: 3px solid #d55e00}
 @media (max-width: 600px) {.map circle {r: 13px}}
