@@ -97,8 +97,9 @@ def _manifest(path: Path) -> dict[str, dict[str, Any]]:
         files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
         for of_subset in content.get("subsets", {}).values():
             files |= of_subset
-        if not all({"bytes", "rows", "sha256"} <= set(facts) for facts in files.values()):
-            raise KeyError("bytes, rows, sha256")
+        for facts in files.values():
+            if not (type(facts["bytes"]) is type(facts["rows"]) is int and isinstance(facts["sha256"], str)):
+                raise TypeError("bytes and rows are numbers, sha256 is text")
     except FileNotFoundError:
         raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
