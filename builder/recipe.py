@@ -13,7 +13,7 @@ from typing import Any
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
-from cytoimagenet_hf.settings import build, from_text, plain, read_yaml, setting, settle
+from cytoimagenet_hf.settings import build, check_fields, from_text, plain, read_yaml, setting
 
 
 def _rule(default: Any, row: str, meaning: str, *, reason: str = "", **limits: Any) -> Any:
@@ -225,7 +225,7 @@ class Recipe:
     validation_fraction: float = _rule(0.1, "-", "part of the images that goes to validation", above=0, below=1)
 
     def __post_init__(self) -> None:
-        settle(self, name="recipe")
+        check_fields(self, name="recipe")
         if not self.low < self.high:
             raise InputError(f"recipe: need 0 <= low < high <= 100, not low={self.low} and high={self.high}")
         if not self.crop_scales:

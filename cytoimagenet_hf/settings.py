@@ -1,6 +1,6 @@
 """The settings of the project as frozen dataclasses: types, choices and ranges are checked here and nowhere else.
 
-A dataclass declares its fields with `setting` and calls `settle` in `__post_init__`; from then on it holds checked
+A dataclass declares its fields with `setting` and calls `check_fields` in `__post_init__`; from then on it holds checked
 values, whether it was made in Python, from YAML or JSON (`build`), or from the text of a command line (`from_text`).
 
 Why not pydantic, which some releases of typer bring along? Its lax mode takes `2.0` and `true` for whole numbers, its
@@ -57,7 +57,7 @@ def setting(
         ...     mode: Literal["air", "grill"] = "air"
         ...
         ...     def __post_init__(self) -> None:
-        ...         settle(self, name="oven")
+        ...         check_fields(self, name="oven")
         >>> build(Oven, {"degrees": "2e2"}, name="oven")
         Oven(degrees=200.0, mode='air')
         >>> Oven(mode="steam")
@@ -79,7 +79,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def settle(instance: Any, *, name: str) -> None:
+def check_fields(instance: Any, *, name: str) -> None:
     """Check every field of a frozen dataclass and give it the type that it declares; for `__post_init__`.
 
     Args:
@@ -110,7 +110,7 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
     """Make settings from plain values (YAML, JSON, options), on top of `base` if given.
 
     Raises:
-        InputError: an unknown key, or what `settle` refuses.
+        InputError: an unknown key, or what `check_fields` refuses.
     """
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in values:
@@ -122,7 +122,7 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
 
 
 def from_text(kind: type[Any], field: str, text: str, *, name: str) -> Any:
-    """The plain value that a text on a command line stands for, spelled as in YAML; `settle` checks it.
+    """The plain value that a text on a command line stands for, spelled as in YAML; `check_fields` checks it.
 
     Raises:
         InputError: the text is no YAML value.

@@ -13,7 +13,7 @@ from builder.recipe import Recipe
 from cytoimagenet_hf.benchmarks.recipes import RECIPES as BENCHMARKS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.settings import build, from_text, plain, read_yaml, setting, settle
+from cytoimagenet_hf.settings import build, check_fields, from_text, plain, read_yaml, setting
 from cytoimagenet_hf.training import TrainConfig
 
 
@@ -36,7 +36,7 @@ class Kit:
     free: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        settle(self, name="kit")
+        check_fields(self, name="kit")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def _spread(
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRun:
     """What a build under this recipe comes to. Images assume that every field can be cropped: an upper bound."""
 
     recipe: str
@@ -233,7 +233,7 @@ def dry_run(
     workers: int | None = None,
     seconds_per_field: float = _SECONDS_PER_FIELD,
     bytes_per_image: float = _BYTES_PER_IMAGE,
-) -> Plan:
+) -> DryRun:
     """Classes, images, disk and hours of a build, from the annotation table alone.
 
     Args:
@@ -252,7 +252,7 @@ def dry_run(
     large = [count for count in images if count >= recipe.min_images]
     workers = workers or os.cpu_count() or 1
     planes = _planes_per_field(output / "annotations.parquet", selected)
-    return Plan(
+    return DryRun(
         recipe=recipe.name,
         fields=sum(sizes),
         classes=len(large),

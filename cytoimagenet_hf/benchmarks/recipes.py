@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.settings import settle
+from cytoimagenet_hf.settings import check_fields
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class BenchmarkRecipe:
     postprocess: Literal["none", "controls", "sphere", "tvn", "pca"] = "none"
 
     def __post_init__(self) -> None:
-        settle(self, name="benchmark recipe")
+        check_fields(self, name="benchmark recipe")
 
 
 RECIPES = {

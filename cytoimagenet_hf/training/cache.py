@@ -25,7 +25,7 @@ from cytoimagenet_hf.files import atomic_path, write_json
 from cytoimagenet_hf.imaging.png import decode_gray_png
 from cytoimagenet_hf.planes import stretch_plane
 
-from .tables import StoredPlane, Table
+from .tables import RowTable, StoredPlane
 
 _FORMAT = "uint8 grayscale, PIL bilinear, 1"
 _CHUNK = 256  # images read from Parquet at a time
@@ -58,7 +58,7 @@ class DecodedCache:
         return self
 
 
-def open_cache(rows: Table, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
+def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
     """Open the cache of a split, writing it first where it is not there yet.
 
     Args:
@@ -135,7 +135,7 @@ def _matches(path: Path, record: dict[str, Any]) -> bool:
     return complete and "unreadable" in found and all(found.get(key) == value for key, value in record.items())
 
 
-def _write(path: Path, rows: Table, name: str, size: int, workers: int, skip: bool) -> list[str]:
+def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip: bool) -> list[str]:
     """Decode every row in threads (decoders release the interpreter); returns the ids that could not be read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     needed, free = len(rows) * size * size, shutil.disk_usage(path.parent).free

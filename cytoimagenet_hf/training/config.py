@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.settings import build, plain, setting, settle
+from cytoimagenet_hf.settings import build, check_fields, plain, setting
 
 
 def _option(default: Any, text: str, *, free: bool = False, **limits: Any) -> Any:
@@ -105,7 +105,7 @@ class TrainConfig:
     trackers: tuple[str, ...] = _option(("tensorboard",), "accelerate trackers: tensorboard, wandb, …", free=True)
 
     def __post_init__(self) -> None:
-        settle(self, name="training")
+        check_fields(self, name="training")
         if self.pretrained and self.backbone == "efficientnet":
             raise InputError("pretrained needs backbone to name the weights, for example google/efficientnet-b0")
         if self.streaming and self.configuration != "default":

@@ -18,7 +18,7 @@ from cytoimagenet_hf.errors import InputError
 from .cache import DecodedCache, decode, prefetch
 from .config import TrainConfig
 from .order import batches_for_rank, epoch_order
-from .tables import StoredPlane, Table
+from .tables import RowTable, StoredPlane
 
 
 class Batch(NamedTuple):
@@ -44,7 +44,7 @@ class RowSource:
 
     def __init__(
         self,
-        tables: dict[str, Table],
+        tables: dict[str, RowTable],
         config: TrainConfig,
         *,
         caches: dict[str, DecodedCache] | None,
@@ -112,7 +112,7 @@ class _Decoded(Dataset[Any]):
     An error is returned, not raised: a worker process would bury its message under a traceback of its own.
     """
 
-    def __init__(self, table: Table, size: int, skip: bool) -> None:
+    def __init__(self, table: RowTable, size: int, skip: bool) -> None:
         self.table, self.size, self.skip = table, size, skip
 
     def __getitems__(self, rows: Sequence[int]) -> Batch | InputError:
@@ -130,7 +130,7 @@ def _whole(batch: Any) -> Any:
     return batch
 
 
-def _collate(table: Table, rows: NDArray[np.int64], pixels: torch.Tensor, slots: NDArray[np.int64]) -> Batch:
+def _collate(table: RowTable, rows: NDArray[np.int64], pixels: torch.Tensor, slots: NDArray[np.int64]) -> Batch:
     kept = np.asarray(rows)[slots]
     return Batch(
         pixels,

@@ -32,7 +32,7 @@ class StoredPlane:
 
 
 @dataclass(frozen=True)
-class Table:
+class RowTable:
     """One split: columns in memory, images as encoded bytes on disk.
 
     Of the configuration `channels` each plane is an image of its own, with the label of its row.
@@ -63,7 +63,7 @@ class Table:
         ]
 
 
-def load_tables(config: TrainConfig) -> dict[str, Table]:
+def load_tables(config: TrainConfig) -> dict[str, RowTable]:
     """The `train` and `validation` split of a configuration.
 
     Raises:
@@ -79,10 +79,10 @@ def load_tables(config: TrainConfig) -> dict[str, Table]:
     if missing:
         raise InputError(f"{config.dataset} has no split {missing}; it has {sorted(loaded)}")
     require_stored(_READ, config.dataset)
-    return {name: make_table(loaded[name], f"{config.dataset}, split {name}") for name in ("train", "validation")}
+    return {name: make_row_table(loaded[name], f"{config.dataset}, split {name}") for name in ("train", "validation")}
 
 
-def make_table(dataset: Any, where: str) -> Table:
+def make_row_table(dataset: Any, where: str) -> RowTable:
     """Check one split and take its columns; `where` names it in errors.
 
     Raises:
@@ -114,7 +114,7 @@ def make_table(dataset: Any, where: str) -> Table:
         places = _places(pc.list_value_length(table["stains"]).to_numpy())
         ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
         labels, categories = labels[places[:, 0]], categories[places[:, 0]]
-    return Table(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
+    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
 
 
 def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from cytoimagenet_hf.training.augment import Augmentation
 from cytoimagenet_hf.training.cache import open_cache
 from cytoimagenet_hf.training.data import RowSource
 from cytoimagenet_hf.training.network import Preprocessing
-from cytoimagenet_hf.training.tables import Table, load_tables
+from cytoimagenet_hf.training.tables import RowTable, load_tables
 
 from .common import side_by_side
 from .images import write_images
@@ -83,7 +83,7 @@ def run(
     }
 
 
-def _keras_epoch(table: Table, count: int, size: int, *, rotate: bool) -> None:
+def _keras_epoch(table: RowTable, count: int, size: int, *, rotate: bool) -> None:
     rng = np.random.default_rng(0)
     for start in range(0, count, 64):
         batch = np.stack(

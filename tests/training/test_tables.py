@@ -4,7 +4,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.training.tables import load_tables, make_table, resolve_subset
+from cytoimagenet_hf.training.tables import load_tables, make_row_table, resolve_subset
 from tests.training.conftest import CLASSES, ROWS, write_shapes
 
 
@@ -32,14 +32,14 @@ def test_both_splits_with_all_rows(config) -> None:
 @pytest.mark.parametrize(("labels", "shown"), [([0, 1, 2], "'id2' has label 2"), ([None, 1], "'id0' has label null")])
 def test_a_label_outside_the_map_is_named(labels: list[int | None], shown: str) -> None:
     with pytest.raises(InputError, match=f"{shown}, outside the map of 2 classes"):
-        make_table(tiny(labels), "here")
+        make_row_table(tiny(labels), "here")
 
 
 def test_missing_columns_and_rows_are_named() -> None:
     with pytest.raises(InputError, match="no column"):
-        make_table(tiny([0]).remove_columns("image_id"), "here")
+        make_row_table(tiny([0]).remove_columns("image_id"), "here")
     with pytest.raises(InputError, match="no rows"):
-        make_table(tiny([0]).select([]), "here")
+        make_row_table(tiny([0]).select([]), "here")
 
 
 def test_the_fingerprint_follows_pixels_labels_and_ids(config, tmp_path) -> None:

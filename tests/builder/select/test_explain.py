@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from builder.recipe import Recipe, load
-from builder.select.explain import Plan, dry_run, explain_label
+from builder.select.explain import DryRun, dry_run, explain_label
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
@@ -77,7 +77,7 @@ def test_a_label_lost_or_no_expression_is_said_so_under_the_published_recipe(out
 def test_the_plan_counts_classes_images_disk_and_hours(output):
     plan = dry_run(output, recipe=SMALL, seed=0, workers=2, seconds_per_field=3600, bytes_per_image=1e8)
     # One class of five fields, four crops wanted of each, at most ten images.
-    assert plan == Plan(
+    assert plan == DryRun(
         recipe=SMALL.name,
         fields=5,
         classes=1,
