@@ -72,9 +72,7 @@ def _kind(default: Any, spec: "dataclasses.Field[Any]") -> dict[str, Any]:
         return {"nargs": "*", "metavar": "KEY=VALUE", "action": _KeyValues}
     if spec.metadata["choices"]:
         return {"choices": spec.metadata["choices"]}
-    return {
-        "metavar": "TEXT" if default is None else type(default).__name__.upper()
-    }  # `check_fields` checks the value
+    return {"metavar": "TEXT" if default is None else type(default).__name__.upper()}  # `check_fields` reads it
 
 
 class _KeyValues(argparse.Action):
