@@ -1,7 +1,7 @@
 """The settings of the project as frozen dataclasses: types, choices and ranges are checked here and nowhere else.
 
 A dataclass declares its fields with `setting` and calls `check_fields` in `__post_init__`; from then on it holds
-checked values, whether it was made in Python, from YAML or JSON (`build`), or from the text of a command line (`from_text`).
+checked values, whether it was made in Python, from YAML or JSON (`build`), or from a command line (`from_text`).
 
 Why not pydantic, which some releases of typer bring along? Its lax mode takes `2.0` and `true` for whole numbers, its
 strict mode refuses the `1e-3` that YAML 1.1 hands over as text, and both refuse `precision: no` and `subset: toy_20`;
