@@ -103,6 +103,8 @@ def test_cells_are_rows_with_their_parents_place(tmp_path, model, run):
     ],
 )
 def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, arguments, said):
+    if said == "Dask":
+        pytest.importorskip("distributed")
     write_plate(tmp_path / "plate", wells=1, sites=1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cytoimagenet_hf.executors.DASK_TIMEOUT", "0.5s")
@@ -113,6 +115,7 @@ def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, 
 
 
 def test_five_layouts_of_one_plate_give_equal_features_columns_and_metadata(tmp_path, model, run):
+    pytest.importorskip("zarr")
     tables = {}
     for name in ("imagexpress", "phenix", "loaddata", "ometiff", "omezarr"):
         source = PLATE_LAYOUTS[name](tmp_path / name, "P-7", eight_fields(), seed=0)
