@@ -60,12 +60,14 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
     # Converted weights declare nothing; what they were trained on is known by their name.
     known_as = f"{name or folder.resolve().name}/{conversion['weights']}" if conversion else ""
     sources = _training_sources(config, known_as)
+    training = _read(folder / TRAINING)
     return {
         "name": name or folder.resolve().name,
         "architecture": _architecture(config),
         "preprocessing": preprocessing,
-        "training": _read(folder / TRAINING),
+        "training": training,
         "training_sources": sources,
+        "datasets": (training or {}).get("datasets", ()),
         "benchmarks": _read(folder / SCORES) or (),
         "contamination": _contamination(sources),
         "figures": {caption: file for file, caption in _FIGURES.items() if (folder / file).is_file()},

@@ -121,6 +121,7 @@ def model_card(
     preprocessing: Mapping[str, Any],
     training: Mapping[str, Any] | None = None,
     training_sources: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
     benchmarks: Sequence[Mapping[str, Any]] = (),
     contamination: Sequence[Mapping[str, Any]] = (),
     figures: Mapping[str, str] | None = None,
@@ -135,6 +136,7 @@ def model_card(
         preprocessing: the record the image processor was made from.
         training: metrics and configuration of the run: `config`, `metrics`, `per_category`, `never_predicted`.
         training_sources: short names of the sources it was trained on; None when they are not known.
+        datasets: names on the Hub of the datasets it was trained on, as far as they are there.
         benchmarks: one mapping per score with task, metric, value (in [0, 1]), low, high, method.
         contamination: one mapping per (task, source) that share something, with `kind` and `note`.
         figures: caption → file beside the card.
@@ -164,6 +166,8 @@ def model_card(
         library_name="transformers",
         pipeline_tag="image-feature-extraction",
         license="other",  # that of the weights follows from the images they were trained on
+        license_name="by-training-images",
+        datasets=list(datasets) or None,
         tags=["microscopy", "biology", "efficientnet", "cytoimagenet"],
         model_name=name,
         eval_results=results or None,
@@ -207,8 +211,11 @@ def _dataset_header(
     configurations: Mapping[str, Sequence[SplitFiles]],
     sources: Sequence[Mapping[str, Any]],
 ) -> str:
+    licence = hub_licence(sources)
     data = DatasetCardData(
-        license=hub_licence(sources),
+        license=licence,
+        # The Hub asks for a name where the licence is none of its own.
+        **({"license_name": "by-source", "license_link": "#sources-and-licences"} if licence == "other" else {}),
         pretty_name="CytoImageNet",
         task_categories=["image-classification", "image-feature-extraction"],
         tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],

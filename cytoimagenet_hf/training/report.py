@@ -139,7 +139,9 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: Mappi
     history = state["history"]
     never = [metrics["per_class"][name]["category"] for name in metrics["never_right"]]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
+    on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
+        "datasets": [config.dataset] if on_the_hub else [],
         "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip(),
         "metrics": {
             **{name: metrics[name] for name in ("accuracy", "top_7_accuracy", "f1_macro", "loss")},

@@ -11,7 +11,10 @@ TITLES = {
     "select": "Choosing weak labels of 2.7 million fields of view",
     "render": "Rendering fields of view to encoded crops",
     "knn": "Exact nearest neighbours",
+    "import": "The published archive at its full size",
     "load": "Reading a built dataset",
+    "load_full": "A dataset of the published size, opened in every way",
+    "push": "What a second push sends after 1 % of the rows changed",
     "extract": "Extracting features",
     "train": "Training steps",
 }

@@ -37,14 +37,37 @@ def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
     configs = {entry["config_name"]: entry for entry in found["configs"]}
     assert configs["toy_20"]["data_files"] == [{"split": "train", "path": ["toy_20/train-*"]}]
     assert "2 of the author's 20 classes" in card
-    assert found["license"] == "other"
+    assert (found["license"], found["license_name"]) == ("other", "by-source")
     assert check_card(card) == []
 
 
 def test_one_licence_is_named_and_tables_survive_pipes():
     card = dataset_card(features=dataset_features(["a"]), splits=SPLITS, sources=[SOURCE | {"images": 10}])
     assert header(card)["license"] == "cc-by-3.0"
+    assert "license_name" not in header(card)
     assert "a\\|b" in card
+
+
+def test_a_card_says_what_the_data_is_first_and_how_it_was_made_last():
+    summary = {"rows_in": 9, "kept": 9, "rejected": {}, "recipe": {"name": "corrected"}, "details": {}}
+    card = dataset_card(
+        features=dataset_features(["a"]),
+        splits=SPLITS,
+        sources=[SOURCE | {"images": 10}],
+        statistics={"images_by_category": {"gene": 10}},
+        summaries={"render": summary},
+    )
+    order = [
+        "Images by category",
+        "Load",
+        "Splits",
+        "Columns",
+        "Sources and licences",
+        "Intended use",
+        "How it was made",
+    ]
+    places = [card.index(f"## {title}") for title in [*order, "Citation"]]
+    assert places == sorted(places)
 
 
 def test_a_model_card_carries_its_scores_as_a_model_index():
@@ -56,7 +79,15 @@ def test_a_model_card_carries_its_scores_as_a_model_index():
         "high": 0.9,
         "method": "concat",
     }
-    card = model_card(name="me/b0", architecture="EfficientNet-B0", preprocessing={"resample": 2}, benchmarks=[score])
+    card = model_card(
+        name="me/b0",
+        architecture="EfficientNet-B0",
+        preprocessing={"resample": 2},
+        datasets=["me/cytoimagenet"],
+        benchmarks=[score],
+    )
+    assert header(card)["datasets"] == ["me/cytoimagenet"]
+    assert header(card)["license_name"] == "by-training-images"
     metric = header(card)["model-index"][0]["results"][0]["metrics"][0]
     assert (metric["name"], metric["value"]) == ("NSC accuracy", 0.835)
     assert check_card(card) == []
