@@ -76,7 +76,7 @@ def measured_scores(
 
 
 def _taken(name: str, scores: list[Score], asked: Sequence[tuple[str, Callable[[], list[Score]]]]) -> list[Score]:
-    """All scores; a measure that a set is too small for is told beside the task's own score, with the reason.
+    """All scores; a measure that a set is too small for is named beside the task's own score, with the reason.
 
     Raises:
         InputError: the task has no score of its own to tell it beside.
