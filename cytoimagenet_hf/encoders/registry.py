@@ -61,11 +61,13 @@ def load_encoder(
         (2, 3840)
     """
     shown = str(name)
+    if trust_remote_code:
+        remote.require_commit(shown, revision=revision)
     key = kind_of(shown, revision=revision)
     named = shown == key or shown.startswith(f"{key}:")
     place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
     facts = ENCODERS[key]
-    remote.require_consent(shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code)
+    remote.require_consent(shown, facts, trust_remote_code=trust_remote_code)
     return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
 
 

@@ -60,24 +60,34 @@ MORPHEM = EncoderFacts(
 KINDS = (OPENPHENOM, MORPHEM)
 
 
-def require_consent(
-    name: str, place: str | None, facts: EncoderFacts, *, revision: str | None, trust_remote_code: bool
-) -> None:
-    """Refuse to run the code of a repository that was not agreed to, or that may be another tomorrow.
+def require_commit(name: str, *, revision: str | None) -> None:
+    """Refuse to run code of a repository that may be another tomorrow; asked before anything is fetched.
+
+    Args:
+        name: a Hub name, a folder, or `KEY:PLACE` with one of them.
+        revision: that was asked for.
 
     Raises:
-        InputError: no `trust_remote_code`; or a revision that is no commit of 40 hex digits, such as a branch.
+        InputError: the place is no folder, and the revision no commit of 40 hex digits, such as a branch.
+    """
+    local = any(Path(place).is_dir() for place in (name, name.partition(":")[2]) if place)
+    if not local and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+        raise InputError(
+            f"{name}: its own code runs only from a revision of 40 hex digits, not {revision or 'its newest state'}: "
+            "look at the code of one commit on its page and pass that commit as revision"
+        )
+
+
+def require_consent(name: str, facts: EncoderFacts, *, trust_remote_code: bool) -> None:
+    """Refuse to run the code of a repository that was not agreed to.
+
+    Raises:
+        InputError: the kind runs code of its own, and there is no `trust_remote_code`.
     """
     if facts.source.remote_code and not trust_remote_code:
         raise InputError(
             f"{name} runs the Python code of {facts.source.repo}: look at it, then pass trust_remote_code=True and "
             "its commit (40 hex digits) as revision"
-        )
-    local = place is not None and Path(place).is_dir()
-    if trust_remote_code and not local and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
-        raise InputError(
-            f"{name}: its own code runs only from a revision of 40 hex digits, not {revision or 'its newest state'}: "
-            "look at the code of one commit on its page and pass that commit as revision"
         )
 
 
@@ -103,7 +113,7 @@ def load(
     Raises:
         InputError: no consent, no such repository, or weights of another network.
     """
-    require_consent(name, place, facts, revision=revision, trust_remote_code=trust_remote_code)
+    require_consent(name, facts, trust_remote_code=trust_remote_code)
     source = place or facts.source.repo
     if facts.name == MORPHEM.name:
         with input_errors():
