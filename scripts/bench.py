@@ -30,6 +30,7 @@ BENCHES = {
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
     "train": "Training steps.",
+    "spread": "The demo's scores over several seeds.",
 }
 """Name → its line in `--help`; the function is `benches.<name>.run`."""
 

@@ -17,6 +17,7 @@ TITLES = {
     "push": "What a second push sends after 1 % of the rows changed",
     "extract": "Extracting features",
     "train": "Training steps",
+    "spread": "The demo's scores over seeds",
 }
 _HEAD = """# Numbers
 
