@@ -71,7 +71,8 @@ class Fed(nn.Module):
     def _seen(self, pixels: torch.Tensor) -> torch.Tensor:
         """Vectors (N, D), averaged over the orientations."""
         if self.views == 1:
-            return torch.as_tensor(self.inner(pixels))
+            vectors: torch.Tensor = self.inner(pixels)
+            return vectors
         turned = [torch.rot90(pixels, quarter, (2, 3)) for quarter in range(4)]
         views = [self.inner(view) for pixels in turned for view in (pixels, pixels.flip(3))]
         return torch.stack(views).mean(0)
