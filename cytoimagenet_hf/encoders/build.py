@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models.backbones import hash_weights
 from cytoimagenet_hf.models.checkpoints import require_finite_weights
 from cytoimagenet_hf.models.loading import input_errors
 
@@ -161,17 +162,6 @@ def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
     bad = int((~np.isfinite(vectors).all(axis=tuple(range(1, vectors.ndim)))).sum())
     if bad:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")
-
-
-def hash_weights(network: nn.Module) -> str:
-    """SHA-256 of the weights of a network: equal weights, equal hash."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        if name.endswith("num_batches_tracked"):  # counts training steps, never used in evaluation
-            continue
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:

@@ -1,5 +1,6 @@
 """The Cell Painting CNN of DeepProfiler: an EfficientNet-B0 of five channels, features from inside its sixth stage."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,10 +9,8 @@ from torch import nn
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import convert_keras
 
-from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, WeightSource
 from .roles import AGP, DNA, ER, MITO, RNA
-from .weights import find_weights
 
 KINDS = (
     EncoderFacts(
@@ -33,33 +32,16 @@ KINDS = (
 _FIRST_OF_STAGE_6 = 11  # blocks of the stages before: 1 + 2 + 2 + 3 + 3
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> FactsEncoder:
-    """Load it from its Keras file.
-
-    Args:
-        name: shown in tables.
-        place: the `.hdf5` file.
-        facts: of the network.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        **options: of `make_encoder`.
+def build(file: Path, name: str) -> nn.Module:
+    """The network up to that activation, from its Keras file.
 
     Raises:
-        InputError: no such file, or weights of another network.
+        InputError: weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=revision)
     model = convert_keras(file).base_model
     if len(model.encoder.blocks) <= _FIRST_OF_STAGE_6:
         raise InputError(f"{file} is no EfficientNet-B0: it has {len(model.encoder.blocks)} blocks")
-    return make_encoder(name, facts, _InsideBlock(model), **options)
+    return _InsideBlock(model)
 
 
 class _InsideBlock(nn.Module):

@@ -1,6 +1,6 @@
 """CLOOME's image tower: a ResNet-50 that averages before it strides, with a dense layer on top."""
 
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -8,10 +8,9 @@ from torch.nn import functional
 
 from cytoimagenet_hf.errors import InputError
 
-from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, WeightSource
 from .roles import AGP, DNA, ER, MITO, RNA
-from .weights import State, fill, find_weights, read_state, strip
+from .weights import State, fill, read_state, strip
 
 _CENTRE = (47.1314, 40.8138, 53.7692, 46.2656, 28.7243)
 
@@ -41,32 +40,15 @@ KINDS = (
 )
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> FactsEncoder:
-    """Load the image tower from the file of both towers.
-
-    Args:
-        name: shown in tables.
-        place: the file, or its folder; None: from the Hub.
-        facts: of the network.
-        revision: of the Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        **options: of `make_encoder`.
+def build(file: Path, name: str) -> nn.Module:
+    """The image tower in the file of both towers.
 
     Raises:
-        InputError: no such file, or weights of another network.
+        InputError: weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=revision)
     state = strip(read_state(file), "module.")
     tower = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
-    return make_encoder(name, facts, cloome(tower, name=f"{name} ({file.name})"), **options)
+    return cloome(tower, name=name)
 
 
 def cloome(state: State, *, name: str) -> nn.Module:

@@ -1,7 +1,7 @@
 """Microsnoop's encoder: four residual stages of a U-Net for one channel, averaged and brought to length 1."""
 
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -9,9 +9,8 @@ from torch.nn import functional
 
 from cytoimagenet_hf.errors import InputError
 
-from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, WeightSource
-from .weights import State, fill, find_weights, read_state, strip
+from .weights import State, fill, read_state, strip
 
 KINDS = (
     EncoderFacts(
@@ -36,32 +35,15 @@ KINDS = (
 _STEM = "encoder.downsample.down."
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> FactsEncoder:
-    """Load the encoder from the file of encoder and decoder.
-
-    Args:
-        name: shown in tables.
-        place: the file, or its folder.
-        facts: of the network.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        **options: of `make_encoder`.
+def build(file: Path, name: str) -> nn.Module:
+    """The encoder in the file of encoder and decoder.
 
     Raises:
-        InputError: no such file, or weights of another network.
+        InputError: weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=revision)
     state = strip(read_state(file), "module.", "net.")
     encoder = {key.removeprefix(_STEM): value for key, value in state.items() if key.startswith(_STEM)}
-    return make_encoder(name, facts, microsnoop(encoder, name=f"{name} ({file.name})"), **options)
+    return microsnoop(encoder, name=name)
 
 
 def microsnoop(state: State, *, name: str) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cytoimagenet_hf.errors import InputError
 from . import cell_painting_cnn, cloome, dino, microsnoop, own, remote, subcell, vit_files
 from .build import FactsEncoder
 from .facts import EncoderFacts
+from .weights import load_file_encoder
 
 Loader = Callable[..., FactsEncoder]
 
@@ -19,11 +21,11 @@ _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
     (own.KINDS, own.load),
     (dino.KINDS, dino.load),
     (remote.KINDS, remote.load),
-    (subcell.KINDS, subcell.load),
+    (subcell.KINDS, partial(load_file_encoder, subcell.build)),
     (vit_files.KINDS, vit_files.load),
-    (microsnoop.KINDS, microsnoop.load),
-    (cell_painting_cnn.KINDS, cell_painting_cnn.load),
-    (cloome.KINDS, cloome.load),
+    (microsnoop.KINDS, partial(load_file_encoder, microsnoop.build)),
+    (cell_painting_cnn.KINDS, partial(load_file_encoder, cell_painting_cnn.build)),
+    (cloome.KINDS, partial(load_file_encoder, cloome.build)),
 )
 
 ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}

@@ -5,7 +5,7 @@ taken by each stain that has no other role, one pass each, vectors side by side.
 """
 
 import re
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,10 +13,9 @@ from transformers import ViTConfig, ViTModel
 
 from cytoimagenet_hf.errors import InputError
 
-from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts, WeightSource
 from .roles import ANY, DNA, ER, MICROTUBULES, Role
-from .weights import State, fill, find_weights, read_state
+from .weights import State, fill, read_state
 
 _STAINS: dict[str, tuple[Role, ...]] = {
     "rybg": (MICROTUBULES, ER, DNA, ANY),
@@ -45,30 +44,13 @@ KINDS = tuple(
 )
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> FactsEncoder:
-    """Load a variant from its `encoder.pth`.
-
-    Args:
-        name: shown in tables.
-        place: the file, or its folder.
-        facts: of the variant.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        **options: of `make_encoder`.
+def build(file: Path, name: str) -> nn.Module:
+    """A variant from its `encoder.pth`.
 
     Raises:
-        InputError: no such file, or weights of another network.
+        InputError: weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=revision)
-    return make_encoder(name, facts, subcell(read_state(file), name=f"{name} ({file.name})"), **options)
+    return subcell(read_state(file), name=name)
 
 
 class GatedAttentionPool(nn.Module):

@@ -5,17 +5,20 @@ Depth and width are read off the weights. Heads have 64 numbers each in all of t
 """
 
 import re
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from cytoimagenet_hf.errors import InputError
 
-from .build import FactsEncoder, make_encoder
+from .build import FactsEncoder
 from .dino import TAKES, TakenTokens
 from .facts import EncoderFacts, WeightSource
-from .weights import State, fill, find_weights, read_state, strip
+from .weights import State, fill, load_file_encoder, read_state, strip
 
 _ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresearch/dinov2, Cell-DINO)"
 _ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
@@ -124,9 +127,11 @@ def load(
         raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
     if facts.channels == "joint" and not options.get("roles"):
         raise InputError(f"{facts.name}: {facts.note}")
-    file, facts = find_weights(place, facts, revision=revision)
-    model = dino_vit(strip(read_state(file), "module.", "backbone.", "teacher."), name=f"{name} ({file.name})")
-    return make_encoder(name, facts, TakenTokens(model, take), **options)
+    return load_file_encoder(partial(_build, take), name, place, facts, revision=revision, **options)
+
+
+def _build(take: str, file: Path, name: str) -> nn.Module:
+    return TakenTokens(dino_vit(strip(read_state(file), "module.", "backbone.", "teacher."), name=name), take)
 
 
 def dino_vit(state: State, *, name: str) -> Dinov2Model:

@@ -1,5 +1,6 @@
 """Weights that come as one file without a configuration: found, read without running code, put in place completely."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,40 @@ from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.models.checkpoints import explained, few
 from cytoimagenet_hf.models.loading import input_errors
 
+from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts
 
 State = dict[str, torch.Tensor]
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".h5", ".hdf5")
 _NESTED = ("teacher", "state_dict", "model_state_dict", "model")
+
+
+def load_file_encoder(
+    build: Callable[[Path, str], nn.Module],
+    name: str,
+    place: str | None,
+    facts: EncoderFacts,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> FactsEncoder:
+    """Load a network whose weights are one file: what the registry binds to the `build` of each such kind.
+
+    Args:
+        build: (file, name for messages) → the network, (N, c, h, w) to (N, D).
+        name: shown in tables.
+        place: the file, or its folder; None: from the facts' own Hub repository.
+        facts: of the network.
+        revision: of a Hub repository.
+        trust_remote_code: has no meaning here: no foreign code runs.
+        **options: of `make_encoder`.
+
+    Raises:
+        InputError: no such file, or weights of another network.
+    """
+    file, facts = find_weights(place, facts, revision=revision)
+    return make_encoder(name, facts, build(file, f"{name} ({file.name})"), **options)
 
 
 def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None) -> tuple[Path, EncoderFacts]:

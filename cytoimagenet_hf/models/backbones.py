@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 
 from cytoimagenet_hf.errors import InputError
@@ -126,10 +127,15 @@ def without_head(model: PreTrainedModel) -> PreTrainedModel:
 
 def fingerprint(model: PreTrainedModel) -> str:
     """A short hash of the weights of a network without its head: equal weights, equal fingerprint."""
-    digest = hashlib.sha256(model.config.model_type.encode())
-    for name, tensor in sorted(model.base_model.state_dict().items()):
+    return hash_weights(model.base_model, start=model.config.model_type)[:16]
+
+
+def hash_weights(network: nn.Module, *, start: str = "") -> str:
+    """SHA-256 of the weights of a network, after a text that is hashed first: equal weights, equal hash."""
+    digest = hashlib.sha256(start.encode())
+    for name, tensor in sorted(network.state_dict().items()):
         if name.endswith("num_batches_tracked"):  # counts training steps, never used in evaluation
             continue
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -33,7 +33,7 @@ def test_facts_come_back_from_their_columns(name):
 
 
 def test_names_of_features_say_stain_model_and_place():
-    names = feature_names(["ER+RNA", "dna"], 4, model="/home/me/runs/B0 large/best")
+    names = feature_names(["ER+RNA", "dna"], 4, model="/data/runs/B0 large/best")
     assert names == (
         "Image_er-rna_b0-large-best_0000",
         "Image_er-rna_b0-large-best_0001",
