@@ -20,7 +20,7 @@ from cytoimagenet_hf.tabular import read_table
 from .base import Array, Benchmark, LabelledRows, Rows, Score, WellRows, column, ids_of, labelled
 from .nsc import BATCH_RULES, NscResult, nsc_accuracy
 from .recipes import BenchmarkRecipe
-from .scaling import standardise, standardise_by_controls, standardise_by_shrunk_controls
+from .scaling import group_means, standardise, standardise_by_controls, standardise_by_shrunk_controls
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -143,13 +143,10 @@ def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe
     treated = [item for item in items if not _is_control(item)]
     names = column(treated, "treatment")
     treatments, first, codes = np.unique(names.astype(str), return_index=True, return_inverse=True)
-    profiles = np.zeros((len(treatments), values.shape[1]))
-    np.add.at(profiles, codes, values)
-    profiles /= np.bincount(codes)[:, None]
     chosen = [treated[row] for row in first]
     return {
         "bbbc021": LabelledRows(
-            profiles,
+            group_means(values, codes),
             treatments.astype(object),
             column(chosen, "label"),
             column(chosen, "compound"),
@@ -172,12 +169,9 @@ def wells(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     values, _ = _scaled(features, items, scaler, everything=True)
     keys = np.array([f"{item.metadata['plate']}/{item.metadata['well']}" for item in items])
     _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
-    profiles = np.zeros((len(first), values.shape[1]))
-    np.add.at(profiles, codes, values)
-    profiles /= np.bincount(codes)[:, None]
     chosen = [items[row] for row in first]
     return WellRows(
-        profiles,
+        group_means(values, codes),
         column(chosen, "treatment"),
         column(chosen, "compound"),
         column(chosen, "label"),

@@ -16,6 +16,8 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.knn import Metric, kneighbors, vote
 
+from .scaling import group_means
+
 Names = Sequence[str] | npt.NDArray[Any]
 
 BATCH_RULES = {
@@ -98,9 +100,7 @@ def nsc_accuracy(
     about = _treatments(rows)
     names = about.index.to_numpy()
     codes = pd.Categorical(rows["treatment"], categories=names).codes
-    profiles = np.zeros((len(names), matrix.shape[1]))
-    np.add.at(profiles, codes, matrix)
-    profiles /= np.bincount(codes)[:, None]
+    profiles = group_means(matrix, codes)
 
     moa, compound = about["moa"].to_numpy(), about["compound"].to_numpy()
     other = compound[:, None] != compound[None, :]

@@ -18,6 +18,7 @@ from cytoimagenet_hf.images import Image
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .measures import enrichment, recall_at_1
 from .recipes import BenchmarkRecipe
+from .scaling import group_means
 
 MORPHOHELM_WHERE = (
     "get a folder of data/main_paper_inputs/normalized/… of https://github.com/microsoft/MorphoHELM with git lfs, "
@@ -163,9 +164,7 @@ def _targets(values: Array, items: Sequence[Image], names: Array, prefix: str) -
     if fact is None:
         return []
     every, codes = np.unique(names.astype(str), return_inverse=True)
-    means = np.zeros((len(every), values.shape[1]))
-    np.add.at(means, codes, values)
-    means /= np.bincount(codes)[:, None]
+    means = group_means(values, codes)
     first = np.unique(codes, return_index=True)[1]
     targets = column([items[row] for row in first], fact).astype(str)
     ratios, ps = enrichment(means, names=targets, excluded=every)

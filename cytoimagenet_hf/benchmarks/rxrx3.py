@@ -20,7 +20,7 @@ from cytoimagenet_hf.tabular import read_table
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .recipes import BenchmarkRecipe
-from .scaling import unit_rows
+from .scaling import group_means, unit_rows
 
 METADATA = "metadata_rxrx3_core.csv"
 DATABASES = ("CORUM", "HuMAP", "Reactome", "SIGNOR", "StringDB")
@@ -121,9 +121,7 @@ def gene_cosines(values: Array, genes: Array) -> tuple[list[str], Array]:
         (['a', 'b', 'c'], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     """
     names, codes = np.unique(genes.astype(str), return_inverse=True)
-    means = np.zeros((len(names), values.shape[1]))
-    np.add.at(means, codes, values)
-    unit = unit_rows(means)
+    unit = unit_rows(group_means(values, codes))
     return names.tolist(), unit @ unit.T
 
 
@@ -131,6 +129,10 @@ def ready(root: Path) -> dict[str, Callable[[], FeatureTable]]:
     """The embeddings beside the metadata: `<model>_rxrx3_core_embeddings.parquet`."""
     files = sorted(root.glob("*_rxrx3_core_embeddings.parquet")) if root.is_dir() else []
     return {file.name.removesuffix("_rxrx3_core_embeddings.parquet"): partial(_embeddings, file) for file in files}
+
+
+def _is_control(item: Image) -> bool:
+    return bool(item.metadata.get("control") == "yes")
 
 
 RXRX3 = Benchmark(
@@ -141,15 +143,11 @@ RXRX3 = Benchmark(
     protocol="TVN on EMPTY_control per plate, gene means, recall of annotated pairs in the outer 5 % + 5 % of cosines",
     load=load,
     score=score,
-    is_control=lambda item: _is_control(item),
+    is_control=_is_control,
     ready=ready,
     only_profiles=True,
     needs_root=True,
 )
-
-
-def _is_control(item: Image) -> bool:
-    return bool(item.metadata.get("control") == "yes")
 
 
 def _ends(cosines: Array) -> tuple[float, float]:

@@ -84,9 +84,7 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     if freedom < 1:
         raise InputError("no plate has two control rows: a standard deviation needs them; scale by all instead")
     known = np.asarray(values[control], np.float64)
-    means = np.zeros((len(names), values.shape[1]))
-    np.add.at(means, plate_of[control], known)
-    means /= counts[:, None]  # (P, D)
+    means = group_means(known, plate_of[control])  # (P, D)
     within = ((known - means[plate_of[control]]) ** 2).sum(0) / freedom  # s²
     noise = within / counts[:, None]  # s² / m
     between = means.var(0, ddof=1) if len(names) > 1 else np.zeros_like(within)
@@ -98,6 +96,26 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     spread[spread <= 1e-6 * np.abs(common)] = 1.0  # constant but for rounding
     spread[(spread == 0) | (spread < _DEAD * np.abs(values - common).max(axis=0))] = 1.0
     return np.asarray((values - centres[plate_of]) / spread)
+
+
+def group_means(values: npt.NDArray[Any], codes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Mean row of each group.
+
+    Args:
+        values: (n, d).
+        codes: (n,) group of each row, 0 to G - 1, each of them taken.
+
+    Returns:
+        (G, d) float64.
+
+    Example:
+        >>> group_means(np.array([[1.0], [3.0], [5.0]]), np.array([1, 0, 1])).tolist()
+        [[3.0], [3.0]]
+    """
+    counts = np.bincount(codes)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, codes, values)
+    return np.asarray(sums / counts[:, None])
 
 
 def unit_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

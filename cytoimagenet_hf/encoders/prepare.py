@@ -12,6 +12,7 @@ import PIL.Image
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import normalize, percentiles, to_gray
+from cytoimagenet_hf.models.channels import check_channels
 
 from .facts import EncoderFacts
 from .roles import match_roles
@@ -74,16 +75,7 @@ def _checked(planes: Sequence[npt.NDArray[Any]], stains: Sequence[str], name: st
     if stains and len(stains) != len(planes):
         raise InputError(f"{len(planes)} channels with {len(stains)} stain names ({', '.join(stains)})")
     gray = [to_gray(np.asarray(plane)) for plane in planes]
-    for number, plane in enumerate(gray):
-        where = f"channel {stains[number] if stains else number} of {len(gray)}"
-        if plane.size == 0:
-            raise InputError(f"{where} is empty: its shape is {plane.shape}")
-        if plane.dtype.kind not in "buif":
-            raise InputError(f"{where} has {plane.dtype} values: pixels are integers or floats")
-        if plane.dtype.kind == "f" and not np.isfinite(plane).all():
-            raise InputError(f"{where} has NaN or infinite pixels: replace them before use")
-        if plane.shape != gray[0].shape:
-            raise InputError(f"{where} is {plane.shape} but the first is {gray[0].shape}: one size per image")
+    check_channels(gray, names=stains)
     return gray
 
 

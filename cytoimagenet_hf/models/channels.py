@@ -58,19 +58,31 @@ def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | Non
     found = _collect(image, channels_axis, axes)
     if not found:
         raise InputError("an image without channels: the list is empty")
-    for number, channel in enumerate(found):
-        where = f"channel {number} of {len(found)}"
+    check_channels(found)
+    return found
+
+
+def check_channels(channels: Sequence[Channel], *, names: Sequence[str] = ()) -> None:
+    """Refuse channels that no network can take.
+
+    Args:
+        channels: (H, W) or (H, W, 3) each.
+        names: of the channels, for messages; by default their numbers.
+
+    Raises:
+        InputError: no pixels, values that are no numbers, NaN or infinity, or channels of different sizes.
+    """
+    first = channels[0].shape[:2]
+    for name, channel in zip(names or range(len(channels)), channels, strict=True):
+        where = f"channel {name} of {len(channels)}"
         if channel.size == 0:
             raise InputError(f"{where} is empty: its shape is {channel.shape}")
         if channel.dtype.kind not in "buif":
             raise InputError(f"{where} has {channel.dtype} values: pixels are integers or floats")
         if channel.dtype.kind == "f" and not np.isfinite(channel).all():
             raise InputError(f"{where} has NaN or infinite pixels: replace them before use")
-        if channel.shape[:2] != found[0].shape[:2]:
-            raise InputError(
-                f"{where} is {channel.shape[:2]} but channel 0 is {found[0].shape[:2]}: one size per image"
-            )
-    return found
+        if channel.shape[:2] != first:
+            raise InputError(f"{where} is {channel.shape[:2]} but the first is {first}: one size per image")
 
 
 def _collect(image: Any, axis: str | None, axes: str | None) -> list[Channel]:
