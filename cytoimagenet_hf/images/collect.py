@@ -5,7 +5,7 @@ Every format ends here, so that ids, wells, missing channels and doubles are tre
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cytoimagenet_hf.errors import InputError
@@ -157,6 +157,7 @@ class _Form:
             metadata,
             "mean" if self.options.projection == "mean" else "max",
             problems[0] if problems else "",
+            max_pixels=self.options.max_pixels,
         )
         place = (first.plate, well or first.well, first.site, str(metadata.get("t", ""))) if first.well else ()
         name = f"{first.name}/{metadata['t']}" if "t" in metadata else first.name
@@ -276,7 +277,7 @@ def _with_ids(drafts: Sequence[_Draft]) -> tuple[list[Image], list[str]]:
             ids[number] = f"{name}#{number + 1}"
             problems[number] = problems[number] or f"{name} is there more than once"
     images = [
-        Image(name, image.channels, image.planes, image.metadata, image.projection, problem)
+        replace(image, id=name, problem=problem)
         for name, image, problem in zip(ids, (draft.image for draft in drafts), problems, strict=True)
     ]
     return images, list(notes)

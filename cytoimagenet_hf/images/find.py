@@ -143,6 +143,7 @@ def look(
         parse_projection(projection),
         id_column,
         image_column,
+        max_pixels,
     )
     opened = open_source(source)
     kind = _kind(opened, options, format)
@@ -154,7 +155,7 @@ def look(
     return Found(
         opened.text,
         kind,
-        [replace(image, max_pixels=max_pixels) for image in assembled.images],
+        assembled.images,
         assembled.stains,
         (*opened.ignored, *findings.ignored),
         assembled.notes,

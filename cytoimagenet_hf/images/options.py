@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 Stains = Mapping[str, str] | tuple[str, ...]
 
@@ -24,6 +25,7 @@ class Options:
         projection: `"max"`, `"mean"`, or the number of the one z plane to take, counted from 1.
         id_column: column of ids in a table or dataset.
         image_column: column of images in a dataset.
+        max_pixels: planes with more are refused when they are read.
     """
 
     channels: tuple[str, ...] = ()
@@ -34,6 +36,7 @@ class Options:
     projection: str | int = "max"
     id_column: str | None = None
     image_column: str = "image"
+    max_pixels: int = MAX_PIXELS
 
 
 def parse_channels(given: str | Sequence[str] | None) -> tuple[str, ...]:
