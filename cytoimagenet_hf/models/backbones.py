@@ -6,33 +6,22 @@ of results can be traced to all three.
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cytoimagenet_hf.errors import InputError
 
-from .checkpoints import explained, load_network
+from .checkpoints import load_network
 from .efficientnet import build_efficientnet
 from .keras import convert_keras, keras_record
 from .loading import input_errors
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS
-
-# width, depth and input size of B0 … B7
-_SCALES = (
-    *((1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 300)),
-    *((1.4, 1.8, 380), (1.6, 2.2, 456), (1.8, 2.6, 528), (2.0, 3.1, 600)),
-)
-_EFFICIENTNETS = {
-    f"efficientnet-b{number}": {"width_coefficient": width, "depth_coefficient": depth, "image_size": size}
-    for number, (width, depth, size) in enumerate(_SCALES)
-}
 
 
 @dataclass(frozen=True)
@@ -87,35 +76,6 @@ def load_backbone(
         processor = MicroscopyImageProcessor.from_dict(processor.to_dict(), **IMAGENET_SCALINGS[scaling])
         shown = f"{shown} ({scaling} scaling)"
     return Backbone(shown, model.eval(), processor)
-
-
-def build_backbone(
-    name: str, num_labels: int, *, seed: int, labels: Sequence[str] | None = None, **config: Any
-) -> PreTrainedModel:
-    """An untrained classification network of any architecture, for training from scratch.
-
-    Args:
-        name: `efficientnet-b0` … `-b7`; or a folder or Hub name with a configuration that
-            `AutoModelForImageClassification` knows; or `timm/ARCHITECTURE`, with timm installed.
-        num_labels: number of classes.
-        seed: seed of the initialisation.
-        labels: class names in the order of their codes.
-        **config: fields of the architecture's configuration.
-
-    Raises:
-        InputError: an unknown architecture, or timm is missing.
-    """
-    if name in _EFFICIENTNETS:
-        return build_efficientnet(num_labels, seed=seed, labels=labels, **(_EFFICIENTNETS[name] | config))
-    names = list(labels) if labels is not None else [f"LABEL_{code}" for code in range(num_labels)]
-    maps = {"id2label": dict(enumerate(names)), "label2id": {label: code for code, label in enumerate(names)}}
-    with input_errors(), explained(name), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if name.startswith("timm/"):
-            settings = AutoConfig.for_model("timm_wrapper", architecture=name.removeprefix("timm/"), **maps, **config)
-        else:
-            settings = AutoConfig.from_pretrained(name, **maps, **config)
-        return AutoModelForImageClassification.from_config(settings)
 
 
 def without_head(model: PreTrainedModel) -> PreTrainedModel:
