@@ -17,7 +17,7 @@ from tqdm import tqdm
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
 
-from .sources.base import Archive, Field, Skipped, Source
+from .sources.base import Archive, Field, RejectedItem, Source
 from .sources.plates import well_name
 from .sources.refused import refused_files
 from .stage import Rejection
@@ -91,11 +91,11 @@ class _Rows:
         self._microscopy = _Cached(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
         self._wells, self._controls = _Cached(_well), _Cached(vocabulary.control)
 
-    def add(self, items: Iterable[Field | Skipped]) -> None:
+    def add(self, items: Iterable[Field | RejectedItem]) -> None:
         """Take in what a source yields."""
         known = self.archive.known
         for item in tqdm(items, unit="field", desc=self.source.dir_name, leave=False, disable=None):
-            if isinstance(item, Skipped):
+            if isinstance(item, RejectedItem):
                 self._used.add(item.key)
                 self._reject(item.key, item.reason, item.detail)
                 continue

@@ -1,8 +1,8 @@
 """A source: facts about one archive, and the function that turns its tables and files into fields of view.
 
 A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked archive as an `Archive` and yields a
-`Field` per field of view, or a `Skipped` for anything it finds and leaves out. Rules that hold for all sources (lower
-case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
+`Field` per field of view, or a `RejectedItem` for anything it finds and leaves out. Rules that hold for all sources
+(lower case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
 """
 
 import os
@@ -59,8 +59,11 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """Something the archive holds and the source leaves out: a row without images, an image without a row."""
+class RejectedItem:
+    """Something the archive holds and the source leaves out: a row without images, an image without a row.
+
+    `annotate` records it as a `stage.Rejection` under the id of its key.
+    """
 
     key: str
     reason: str
@@ -94,7 +97,7 @@ class Source:
     organism: str | None
     microscopy: str | None
     stains: dict[str, str]  # channel name in the files → stain
-    scan: "Callable[[Archive], Iterator[Field | Skipped]]"
+    scan: "Callable[[Archive], Iterator[Field | RejectedItem]]"
     kind: str = "image files"  # how it is annotated: "metadata table", "file names", "folders", ...
     download: str = ""  # what to fetch and how it unpacks, for `doctor`
     disk_gb: float | None = None
@@ -123,7 +126,7 @@ class Archive:
         return tuple(sorted(self._walked[0]))
 
     @cached_property
-    def unread(self) -> tuple[Skipped, ...]:
+    def unread(self) -> tuple[RejectedItem, ...]:
         """What could not be listed: folders without permission, links in a circle, names that are no UTF-8."""
         return tuple(self._walked[2])
 
@@ -142,7 +145,7 @@ class Archive:
         return tuple(name for name in images if not ignored(name.lower()))
 
     @cached_property
-    def _walked(self) -> tuple[list[str], list[str], list[Skipped]]:
+    def _walked(self) -> tuple[list[str], list[str], list[RejectedItem]]:
         base = os.path.realpath(self.root)
         found, links_out, unread, folders = [], [], [], [""]
         while folders:
@@ -153,7 +156,7 @@ class Archive:
             except OSError as error:
                 if not prefix:
                     raise InputError(f"{self.source.dir_name}: cannot list {self.root}: {error}") from error
-                unread.append(Skipped(prefix.rstrip("/"), "unreadable_folder", error.strerror or ""))
+                unread.append(RejectedItem(prefix.rstrip("/"), "unreadable_folder", error.strerror or ""))
                 continue
             for entry in entries:
                 if entry.name.lower() in _JUNK:
@@ -161,7 +164,7 @@ class Archive:
                 relative = prefix + entry.name
                 if not _is_text(entry.name):
                     shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
-                    unread.append(Skipped(shown, "name_not_utf8", "rename it to what the table says"))
+                    unread.append(RejectedItem(shown, "name_not_utf8", "rename it to what the table says"))
                 elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(base + os.sep):
                     links_out.append(relative)
                 elif entry.is_dir(follow_symlinks=False):
@@ -171,9 +174,9 @@ class Archive:
                         if entry.is_file():
                             found.append(relative)
                         elif entry.is_symlink() and not os.path.exists(entry.path):
-                            unread.append(Skipped(relative, "broken_link", "nothing is at its end"))
+                            unread.append(RejectedItem(relative, "broken_link", "nothing is at its end"))
                     except OSError as error:  # a link that leads to itself
-                        unread.append(Skipped(relative, "broken_link", error.strerror or ""))
+                        unread.append(RejectedItem(relative, "broken_link", error.strerror or ""))
         return found, links_out, unread
 
     @cached_property

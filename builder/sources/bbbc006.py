@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Count, Field, Skipped, Source
+from .base import Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, download, link
 from .names import by_name
 from .plates import well_name
@@ -12,9 +12,9 @@ IN_FOCUS = "16"
 SHOWN = {"1": "nucleus", "2": "actin"}
 
 
-def _field(file: str, name: re.Match[str]) -> Field | Skipped:
+def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     if name["plane"] != IN_FOCUS:
-        return Skipped(file, "out_of_focus", f"plane {name['plane']}; {IN_FOCUS} is in focus")
+        return RejectedItem(file, "out_of_focus", f"plane {name['plane']}; {IN_FOCUS} is in focus")
     well = well_name(name["well"])
     return Field(
         key=f"z{name['plane']}/{well}/s{name['site']}/w{name['channel']}",

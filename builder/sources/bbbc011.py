@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Count, Field, Skipped, Source
+from .base import Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, download, link
 from .names import by_name
 
@@ -10,10 +10,10 @@ from .names import by_name
 PHENOTYPES = {"wt": "wildtype", "wildtype": "wildtype", "fat": "fat", "daf": "fat", "daf2": "fat"}
 
 
-def _field(file: str, name: re.Match[str]) -> Field | Skipped:
+def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     found = {PHENOTYPES[token] for token in re.split(r"[^a-z0-9]+", name["path"]) if token in PHENOTYPES}
     if len(found) != 1:
-        return Skipped(file, "unknown_phenotype", "the name has neither wt nor fat nor daf, or several of them")
+        return RejectedItem(file, "unknown_phenotype", "the name has neither wt nor fat nor daf, or several of them")
     return Field(key=name["path"], files=[file], channels=["brightfield"], phenotype=found.pop())
 
 

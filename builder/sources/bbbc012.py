@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
 from .plates import well_name
@@ -11,7 +11,7 @@ PLATE_MAP = "BBBC012_platemap.csv"
 STAINS = {"1": "brightfield", "2": "intestine", "3": "pharynx"}
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """File names give well and channel; a plate map (columns well, phenotype), where one is there, the phenotype."""
     phenotypes: dict[str, str] = {}
     if archive.find_table(PLATE_MAP):

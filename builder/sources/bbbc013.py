@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .bbbc import DATABASE, LJOSA, download, link
 from .names import matching
 from .plates import well_name, well_number
@@ -12,14 +12,14 @@ PLATE_MAP = "BBBC013_platemap_long_nM.csv"
 SHOWN = {"1": ("fkhr", "cell body"), "2": ("nucleus", "nucleus")}
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """File names give channel and well; the plate map, where it is there, the compound."""
     treatments = _plate_map(archive) if archive.find_table(PLATE_MAP) else {}
     pattern = r"channel(?P<channel>[12])-(?P<number>\d\d)-(?P<row>[a-h])-(?P<column>\d\d)\.(?:bmp|tiff?)"
     for file, name in matching(archive, pattern):
         well = well_name(name["row"] + name["column"])
         if well != well_number(int(name["number"]), columns=12):
-            yield Skipped(file, "contradictory_name", f"well {int(name['number'])} of 96 is not {well}")
+            yield RejectedItem(file, "contradictory_name", f"well {int(name['number'])} of 96 is not {well}")
             continue
         stain, shown = SHOWN[name["channel"]]
         compound, control = treatments.get(well, (None, None))

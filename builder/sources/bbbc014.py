@@ -2,7 +2,7 @@
 
 import re
 
-from .base import Count, Field, Skipped, Source
+from .base import Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, LJOSA, download, link
 from .names import by_name
 from .plates import well_name, well_number
@@ -11,10 +11,10 @@ from .plates import well_name, well_number
 SHOWN = {"1": ("nfkb p65", "cell body"), "2": ("nucleus", "nucleus")}
 
 
-def _field(file: str, name: re.Match[str]) -> Field | Skipped:
+def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     well = well_name(name["row"] + name["column"])
     if well != well_number(int(name["number"]), columns=12):
-        return Skipped(file, "contradictory_name", f"well {int(name['number'])} of 96 is not {well}")
+        return RejectedItem(file, "contradictory_name", f"well {int(name['number'])} of 96 is not {well}")
     stain, shown = SHOWN[name["channel"]]
     return Field(
         key=f"{well}/channel{name['channel']}",

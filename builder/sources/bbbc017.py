@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
 from .plates import well_name
@@ -18,7 +18,7 @@ NAME = (
 NEGATIVE = {"shluc", "pgk-gfp", "lacz"}
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Files of a field are those that differ in the channel digit; the folder's last three digits are the plate."""
     genes, odd = _genes(archive)
     yield from odd
@@ -44,11 +44,13 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         )
 
 
-def _genes(archive: Archive) -> tuple[dict[tuple[int, str], str], list[Skipped]]:
+def _genes(archive: Archive) -> tuple[dict[tuple[int, str], str], list[RejectedItem]]:
     """Plate and well → gene, and the rows whose plate is no number."""
     table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
     numbered = table["384-Plate#"].str.isdecimal()
-    odd = [Skipped("/".join(cells), "plate_is_no_number", LIBRARY) for cells in table[~numbered].to_numpy().tolist()]
+    odd = [
+        RejectedItem("/".join(cells), "plate_is_no_number", LIBRARY) for cells in table[~numbered].to_numpy().tolist()
+    ]
     table = table[numbered]
     plates, wells = map(int, table["384-Plate#"]), map(well_name, table["384-well"])
     return keyed(zip(plates, wells, strict=True), table["gene name"], table=LIBRARY), odd

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
 from .plates import well_name
@@ -21,12 +21,12 @@ NAME = (
 FILE_COLUMNS = {"w1": "OrigHoechst", "w2": "OrigER", "w3": "OrigSyto", "w4": "OrigPh_golgi", "w5": "OrigMito"}
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """The set's own image table names every file; without it, file names are joined to IDR's library of the plates."""
     return _by_image_table(archive) if archive.find_table(IMAGES) else _by_library(archive)
 
 
-def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
+def _by_image_table(archive: Archive) -> Iterator[Field | RejectedItem]:
     broken: list[list[str]] = []  # a few lines of the published table have too many cells
     table = archive.table(
         IMAGES,
@@ -38,18 +38,18 @@ def _by_image_table(archive: Archive) -> Iterator[Field | Skipped]:
         long_row=lambda _, cells: broken.append(cells),
     )
     for cells in broken:
-        yield Skipped("/".join(cells[:7]), "broken_row", f"{len(cells)} cells in a line of {IMAGES}")
+        yield RejectedItem("/".join(cells[:7]), "broken_row", f"{len(cells)} cells in a line of {IMAGES}")
     for *names, plate, well, role, compound in table.itertuples(index=False):
         site = re.search(r"_s(\d+)_w1", names[0])
         if site is None or not well or not all(names):
-            yield Skipped("/".join((plate, well, *names)), "broken_row", f"a line of {IMAGES} lacks cells")
+            yield RejectedItem("/".join((plate, well, *names)), "broken_row", f"a line of {IMAGES} lacks cells")
             continue
         files = [f"BBBC022_v1_images_{plate}{c}/{name}" for c, name in zip(STAINS, names, strict=True)]
         files = [archive.find(file, last=0) or file for file in files]  # the microscope's names are unique
         yield _field(files, plate, well, site[1], compound, role)
 
 
-def _by_library(archive: Archive) -> Iterator[Field | Skipped]:
+def _by_library(archive: Archive) -> Iterator[Field | RejectedItem]:
     library = archive.table(LIBRARY, columns=["Plate", "Well", "Compound Name", "Control Type"], separator="\t")
     treatments = _treatments(library)
     fields: dict[tuple[str, str, str], dict[str, str]] = {}
@@ -57,7 +57,7 @@ def _by_library(archive: Archive) -> Iterator[Field | Skipped]:
         fields.setdefault((name["plate"], well_name(name["well"]), name["site"]), {})[name["channel"]] = file
     for (plate, well, site), files in fields.items():
         if (plate, well) not in treatments:
-            yield Skipped(f"{plate}/{well}/{site}", "no_row", f"{LIBRARY} has no row for this well")
+            yield RejectedItem(f"{plate}/{well}/{site}", "no_row", f"{LIBRARY} has no row for this well")
             continue
         # The name of a missing file holds an identifier nobody knows: it is recorded as a pattern.
         missing = f"BBBC022_v1_images_{plate}{{0}}/IXMtest_{well}_s{site}_{{0}}*.tif"

@@ -6,13 +6,13 @@ from typing import Any
 
 from cytoimagenet_hf.errors import InputError
 
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, LJOSA, download, link
 
 LISTS = ("malaria/training.json", "malaria/test.json")
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Boxes of the training list, then of the test list, numbered from 1 within their image."""
     for listed in LISTS:
         for entry in _entries(archive, listed):
@@ -26,7 +26,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
             for number, (region, category) in enumerate(boxes, start=1):
                 key = f"{image.rpartition('/')[2].rpartition('.')[0]}_{number}"
                 if region[0] >= region[1] or region[2] >= region[3]:
-                    yield Skipped(key, "empty_box", f"box {number} of {image} has no area inside the image")
+                    yield RejectedItem(key, "empty_box", f"box {number} of {image} has no area inside the image")
                     continue
                 yield Field(
                     key=key,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .stacks import tiff_planes
 
 MAPPING = "cil_kinome_mapping.csv"
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """The mapping names a zip per image, which holds a tif of the same number."""
     table = archive.table(MAPPING, columns=["file_name", "kinase"])
     for file_name, family in table.itertuples(index=False):

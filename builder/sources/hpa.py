@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .base import Archive, Field, Skipped
+from .base import Archive, Field, RejectedItem
 from .names import matching
 
 STAINS = {"blue": "nucleus", "red": "microtubules", "yellow": "er", "green": "protein"}
@@ -12,7 +12,7 @@ POPULAR = ("nucleus", "er", "golgi", "nucleoli", "mitochondria", "actin")
 
 def rows(
     archive: Archive, labels: Mapping[str, tuple[str, ...]], *, cell_type: str | None
-) -> Iterator[Field | Skipped]:
+) -> Iterator[Field | RejectedItem]:
     """Four rows for every id of the training table, and for every image of the test set.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import View, group_wells, join_wells, padded_well, plate_folders, well_number
 
 # The exact form of the stems is not documented: a well (A01), a running number (W00001) or both, as ScanR microscopes
@@ -39,7 +39,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Each position gives a fluorescent field and a brightfield one, which are never merged."""
     table = rows(archive)
     plates = table["plate"].unique().tolist()

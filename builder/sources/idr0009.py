@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import View, group_wells, join_wells, plate_folders, well_number
 
 NAME = re.compile(
@@ -50,7 +50,7 @@ def _screen(archive: Archive, found: str) -> pd.DataFrame:
     )
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and the running number of the well."""
     table = rows(archive)
     plate_of = plate_folders(table["plate"].unique().tolist())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import View, group_wells, join_wells
 
 NAME = re.compile(r"[^/]*_(?P<well>[a-p]\d\d)_s(?P<site>\d+)_w(?P<channel>[1-5])[0-9a-f-]*\.tiff?", re.IGNORECASE)
@@ -26,7 +26,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """The five channels of a site lie in five folders, `<plate>-Hoechst` and so on."""
     images = group_wells(archive, NAME, plate_of)
     yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_type": "u2os", "cell_visible": VISIBLE})])

@@ -12,7 +12,7 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import INCELL, View, group_wells, incell_well, join_wells, plate_folders
 
 _TABLE = re.compile(r"(?:.*/)?(pgpc_lopac_well_annotation|changed_lopac3_384[^/]*)\.txt(\.gz|\.zip)?", re.IGNORECASE)
@@ -75,7 +75,7 @@ def _control(identifier: str) -> str:
     return "positive" if identifier.startswith("ctrl") else ""
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and well; four fields each."""
     table = rows(archive)
     images = group_wells(archive, INCELL, plate_folders(table["plate"].unique().tolist()), well=incell_well)

@@ -7,7 +7,7 @@ import pandas as pd
 from cytoimagenet_hf.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import unique_rows
 from .stacks import deltavision_pages
 
@@ -20,7 +20,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(channels=table["channels"].str.count(";") + 1)
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Images lie in folders below the one of their dataset; the channels of a file are its planes."""
     table = rows(archive)
     table = unique_rows(table, ["dataset", "image"])
@@ -30,7 +30,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         found = [name for name in files.get(image.lower(), ()) if below in "/" + name.lower()]
         if len(found) != 1:
             reason = "ambiguous_file" if found else "no_image_file"
-            yield Skipped(f"{dataset}/{image}", reason, ", ".join(found))
+            yield RejectedItem(f"{dataset}/{image}", reason, ", ".join(found))
             continue
         pages = deltavision_pages(inside(archive.root, found[0]), channels)
         yield Field(

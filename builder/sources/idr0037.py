@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import OPERETTA, View, group_wells, join_wells, operetta_well, plate_folders
 
 FLUORESCENT = View(
@@ -31,7 +31,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Each position gives a fluorescent field and a brightfield one, which are never merged."""
     table = rows(archive)
     images = group_wells(archive, OPERETTA, _plate_of(archive, table), well=operetta_well)

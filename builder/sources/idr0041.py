@@ -7,7 +7,7 @@ import pandas as pd
 from cytoimagenet_hf.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import unique_rows
 from .stacks import tiff_planes
 
@@ -30,14 +30,14 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(path=path).drop(columns=["folder", "image"]).reset_index(drop=True)
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """A file is a z-stack of three channels; its middle plane stands for it."""
     table = rows(archive)
     table = unique_rows(table, ["path"])
     for gene, assay, path in zip(table["gene"], table["assay"], table["path"], strict=True):
         found = archive.find(path, last=3)  # assay, cell and kind of image
         if found is None:
-            yield Skipped(path, "no_image_file")
+            yield RejectedItem(path, "no_image_file")
             continue
         planes = tiff_planes(inside(archive.root, found))
         middle = (planes // len(STAINS) if planes >= len(STAINS) else DEPTH) // 2

@@ -8,7 +8,7 @@ import pandas as pd
 from cytoimagenet_hf.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import unique_rows
 from .stacks import deltavision_pages, tiff_planes
 
@@ -34,14 +34,14 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(left_out=electron.map({True: "electron_microscopy", False: ""}))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Images are joined by dataset and name; reference images are brightfield rows of their own."""
     files = idr.by_name(archive)
     for row in unique_rows(rows(archive), ["dataset", "image"]).to_dict("records"):
         key = f"{row['dataset']}/{row['image']}"
         found = _find(archive, files, row["folder"], row["image"])
         if row["left_out"] or found is None:
-            yield Skipped(found or key, row["left_out"] or "no_image_file", key if found else "")
+            yield RejectedItem(found or key, row["left_out"] or "no_image_file", key if found else "")
             continue
         brightfield = row["file_type"].lower() == "reference" or row["channels"].lower().startswith("bright")
         stains = ("brightfield",) if brightfield else _stains(row["channels"])

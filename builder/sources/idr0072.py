@@ -13,7 +13,7 @@ import pandas as pd
 from cytoimagenet_hf.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import plate_folders, well_at, well_name
 from .stacks import tiff_planes
 
@@ -50,7 +50,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]), organism=human.map({True: "human", False: "mouse"}))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Files are joined by plate folder and the well in their name; each field of a file is one of ours."""
     wells: dict[tuple[str, str], list[Labels]] = {}
     for row in rows(archive).drop_duplicates().to_dict("records"):
@@ -73,9 +73,9 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
             yield from _fields(archive, path, labels[0], number)
         else:
             reason = "conflicting_rows" if labels else "no_row"
-            yield Skipped(path, reason, f"{len(labels)} rows of the table for plate {plate}, well {well}")
+            yield RejectedItem(path, reason, f"{len(labels)} rows of the table for plate {plate}, well {well}")
     for plate, well in sorted(wells.keys() - seen):
-        yield Skipped(f"{plate}/{well}", "no_image_file")
+        yield RejectedItem(f"{plate}/{well}", "no_image_file")
 
 
 def _place(plate: str | None, name: str, plates: dict[str, str]) -> tuple[str | None, str | None, str]:

@@ -7,7 +7,7 @@ from functools import cache
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import OPERETTA, View, group_wells, join_wells, operetta_well
 
 CORRECTED = "_illum_corrected"
@@ -32,7 +32,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table[~corrected | ~plate.isin(originals)].drop(columns="corrected").reset_index(drop=True)
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and the row and column in the name; nine positions each."""
     # Of each plate the originals, or the corrected copies where they are all there is of it.
     versions: dict[str, set[str]] = {}
@@ -50,7 +50,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
     for image in archive.images:
         found = _version(image.rpartition("/")[0])
         if found and used[found[0]] != found[1]:
-            yield Skipped(image, "other_version", f"the {used[found[0]]} images of plate {found[0]} are used")
+            yield RejectedItem(image, "other_version", f"the {used[found[0]]} images of plate {found[0]} are used")
 
 
 @cache

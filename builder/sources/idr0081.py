@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import INCELL, View, group_wells, incell_well, join_wells
 
 ZURICH = re.compile(r"(?:[^/]*_)?(?P<well>[a-p]\d\d?)_w(?P<channel>[12])\.tiff?", re.IGNORECASE)
@@ -41,7 +41,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]), left_out=passed.map({True: "", False: "quality_control"}))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and well, each laboratory's files to its own screens."""
     table = rows(archive)
     for laboratory, own in table.drop(columns="quality").groupby("laboratory"):

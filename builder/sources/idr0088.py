@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import View, group_wells, join_wells, plate_folders
 
 NAME = re.compile(
@@ -54,7 +54,7 @@ def _stains(channels: str) -> tuple[str, ...]:
     return ("nucleus", *(REPORTERS.get(protein, protein) for protein in proteins))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and well; two or three sites each, as found."""
     table = rows(archive)
     images = group_wells(archive, NAME, plate_folders(table["plate"].unique().tolist()))

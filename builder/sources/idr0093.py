@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 from .plates import View, group_wells, join_wells, plate_folders
 
 NAME = re.compile(
@@ -27,7 +27,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]), plate=table["plate"].str.zfill(3))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder (001 to 083) and well; nine sites each."""
     table = rows(archive)
     plate_of = plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cytoimagenet_hf.errors import InputError
 
 from . import hpa
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 
 CLASSES = (
     *("nucleoplasm", "nuclear membrane", "nucleoli", "nucleoli fibrillary center", "nuclear speckles"),
@@ -17,7 +17,7 @@ CLASSES = (
 )
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Targets are class numbers, separated by blanks. All of them are kept."""
     yield from hpa.rows(archive, read_labels(archive), cell_type=None)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cytoimagenet_hf.errors import InputError
 
 from . import hpa
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 
 CLASSES = (
     # Fibrillar centres (3) are merged into the nucleoli (2), cytosol (16) into the cell body, as published.
@@ -15,7 +15,7 @@ CLASSES = (
 )
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Labels are class numbers, separated by `|`; over-represented ones are dropped beside others."""
     yield from hpa.rows(archive, read_labels(archive), cell_type="u2os")
 

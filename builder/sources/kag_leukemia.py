@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from cytoimagenet_hf.errors import InputError
 
-from .base import Archive, Count, Field, Skipped, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .names import matching
 
 LABELS = "C-NMC_test_prelim_phase_data_labels.csv"
 PHENOTYPES = {"all": "leukemia", "hem": "wildtype"}
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Training images carry patient and class in their names; validation images get both from their table."""
     for file, name in matching(archive, r"(?:fold_\d/)?(?:all|hem)/(?P<stem>uid_\w+_(?:all|hem))\.bmp"):
         yield _labelled(file, name["stem"])
@@ -26,7 +26,7 @@ def scan(archive: Archive) -> Iterator[Field | Skipped]:
         if number in names:
             yield _labelled(file, names[number])
         else:
-            yield Skipped(file, "no_row", f"{LABELS} has no row for {number}.bmp")
+            yield RejectedItem(file, "no_row", f"{LABELS} has no row for {number}.bmp")
     for file, name in matching(
         archive, r"(?:testing_data/(?:[^/]+/)?|c-nmc_test_final_phase_data/)(?P<number>\d+)\.bmp"
     ):

@@ -7,7 +7,7 @@ letter case, gives the same fields under the same keys.
 import re
 from collections.abc import Callable, Iterator
 
-from .base import Archive, Field, Skipped
+from .base import Archive, Field, RejectedItem
 
 
 def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
@@ -28,11 +28,11 @@ def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str
 
 
 def by_name(
-    pattern: str, to_field: Callable[[str, re.Match[str]], Field | Skipped]
-) -> Callable[[Archive], Iterator[Field | Skipped]]:
+    pattern: str, to_field: Callable[[str, re.Match[str]], Field | RejectedItem]
+) -> Callable[[Archive], Iterator[Field | RejectedItem]]:
     """A `Source.scan` that makes one field of every image that matches; `annotate` reports the other images."""
 
-    def scan(archive: Archive) -> Iterator[Field | Skipped]:
+    def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
         for image, found in matching(archive, pattern):
             yield to_field(image, found)
 

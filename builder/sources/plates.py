@@ -14,7 +14,7 @@ import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
 
-from .base import Archive, Field, Skipped
+from .base import Archive, Field, RejectedItem
 
 OPERETTA = re.compile(
     r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<site>\d+)p\d+-ch(?P<channel>\d)sk\d+fk\d+fl\d+\.tiff?", re.IGNORECASE
@@ -100,7 +100,7 @@ class WellImages:
 
     pattern: re.Pattern[str]
     wells: dict[tuple[str, str], dict[str, dict[str, str]]] = field(default_factory=dict)
-    repeated: list[Skipped] = field(default_factory=list)
+    repeated: list[RejectedItem] = field(default_factory=list)
 
     def file(self, site: Mapping[str, str], channel: str) -> str:
         """The file of a channel, or the name it would have: a missing channel is recorded under its name."""
@@ -156,13 +156,13 @@ def group_wells(
             files = sites[site] = {}
         first = files.setdefault(channel(spelled.lower()), path)
         if first is not path:
-            images.repeated.append(Skipped(path, "duplicate_file", f"same field and channel as {first}"))
+            images.repeated.append(RejectedItem(path, "duplicate_file", f"same field and channel as {first}"))
     return images
 
 
 def join_wells(
     rows: pd.DataFrame, images: WellImages, views: Sequence[View], *, prefix: str = ""
-) -> Iterator[Field | Skipped]:
+) -> Iterator[Field | RejectedItem]:
     """Join rows of a table to their images, by plate, well and, where the table has one, site.
 
     Args:
@@ -174,8 +174,8 @@ def join_wells(
         prefix: put before every key, where several screens of a source share plates.
 
     Yields:
-        A `Field` per site and view; a `Skipped` per image of a row that is left out, per row without an image, and
-        per repeated file.
+        A `Field` per site and view; a `RejectedItem` per image of a row that is left out, per row without an image,
+        and per repeated file.
 
     Raises:
         InputError: two rows with different labels for the same place.
@@ -190,9 +190,9 @@ def join_wells(
         if left_out or not found:
             key = "/".join(part for part in (prefix + plate, well, site) if part)
             unwanted = [path for number in found for path in sites[number].values()]
-            yield from (Skipped(path, left_out, key) for path in unwanted)
+            yield from (RejectedItem(path, left_out, key) for path in unwanted)
             if not unwanted:
-                yield Skipped(key, left_out or "no_image_file")
+                yield RejectedItem(key, left_out or "no_image_file")
             continue
         labels = {name: value or None for name, value in zip(names, values, strict=True)}
         for site in found:

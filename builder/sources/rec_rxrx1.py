@@ -7,7 +7,7 @@ import pandas as pd
 from cytoimagenet_hf.errors import InputError
 
 from . import rxrx
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 
 METADATA = "rxrx1/metadata.csv"
 # The release of the CellSignal competition: wells, not sites, and neither cell types nor Thermo identifiers.
@@ -51,7 +51,7 @@ def _competition(archive: Archive) -> pd.DataFrame:
     return pd.concat([well.assign(site=site) for site in ("1", "2")], ignore_index=True)
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """A line of the metadata and its six channels become a field."""
     yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 
 # Five channels: w5 is wheat germ agglutinin here, there are no mitochondria.
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "golgi"}
@@ -18,7 +18,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """A line of the metadata and its five channels become a field."""
     yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(STAINS.values())})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Field, Skipped, Source
+from .base import Archive, Count, Field, RejectedItem, Source
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -13,7 +13,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     return rxrx.metadata(archive, "rxrx2/metadata.csv", {"cell_type": "cell_type", "compound": "treatment"})
 
 
-def scan(archive: Archive) -> Iterator[Field | Skipped]:
+def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """A line of the metadata and its six channels become a field."""
     yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from .base import Archive, Field, Skipped
+from .base import Archive, Field, RejectedItem
 from .plates import View, group_wells, join_wells, well_name
 
 DATABASE = "Recursion"
@@ -63,7 +63,7 @@ def plate_of(folder: str) -> str | None:
     return _plate_name(match[1], match[2]) if match else None
 
 
-def join_sites(archive: Archive, rows: pd.DataFrame, labels: Mapping[str, Any]) -> Iterator[Field | Skipped]:
+def join_sites(archive: Archive, rows: pd.DataFrame, labels: Mapping[str, Any]) -> Iterator[Field | RejectedItem]:
     """Join the lines of a metadata table to their images; `labels` hold for all fields of the source."""
     images = group_wells(archive, NAME, plate_of)
     return join_wells(rows, images, [View(archive.source.stains, labels)])

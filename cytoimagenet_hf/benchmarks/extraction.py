@@ -72,10 +72,10 @@ def features_of(model: Model, images: Sequence[Image], *, cache: Path, settings:
         replace(image, metadata={key: image.metadata[key] for key in ("plate",) if key in image.metadata})
         for image in images
     ]
-    table, refused = cached_features(model.encoder, plain, cache=cache, settings=settings)
-    if refused:
+    table, rejected = cached_features(model.encoder, plain, cache=cache, settings=settings)
+    if rejected:
         raise InputError(
-            f"{len(refused)} of {len(images)} images cannot be used; image {refused[0].id!r}: {refused[0].reason}"
+            f"{len(rejected)} of {len(images)} images cannot be used; image {rejected[0].id!r}: {rejected[0].reason}"
         )
     return table
 

@@ -48,7 +48,7 @@ def command(
     rows = diversity.sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)
     chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
     loaded = load_model(model, method="merge-norm", seed=seed)
-    table, refused = cached_features(loaded.encoder, chosen, cache=cache, settings=Settings(batch_size=batch_size))
+    table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=Settings(batch_size=batch_size))
     about = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
     features = table.values
     distances = diversity.label_distances(features, about["label"])
@@ -63,7 +63,7 @@ def command(
         "threshold": threshold,
         "labels": distances.astype(object).where(distances.notna(), None).to_dict("records"),
         "subset": subset,
-        "refused": [asdict(refusal) for refusal in refused],
+        "rejected": [asdict(rejection) for rejection in rejected],
     }
     if output is not None:
         write_json(output / "diversity.json", record)
@@ -73,8 +73,8 @@ def command(
         figure = diversity.distance_scatter(distances, threshold=threshold)
         diversity.save_figure(figure, output / "distances.png")
         diversity.save_figure(diversity.crop_figure(features, about, seed=seed), output / "crops.png")
-    for refusal in refused:
-        typer.secho(f"left out {refusal.id}: {refusal.reason}", err=True, fg="yellow")
+    for rejection in rejected:
+        typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return

@@ -36,8 +36,8 @@ def command(
     from cytoimagenet_hf.explore.gallery import FILTERS, Gallery
 
     gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache)
-    for refusal in gallery.refused:
-        typer.secho(f"no features for {refusal.id}: {refusal.reason}", err=True, fg="yellow")
+    for rejection in gallery.rejected:
+        typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if as_json:
         shown = {column: gallery.choices(column) for column in FILTERS}
         typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))

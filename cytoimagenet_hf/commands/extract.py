@@ -193,7 +193,7 @@ def command(
             f"{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in {summary.shards} "
             f"shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
-        for refusal in summary.refused:
-            typer.secho(f"left out {refusal.id}: {refusal.reason}", err=True, fg="yellow")
-    if summary.refused:
+        for rejection in summary.rejected:
+            typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
+    if summary.rejected:
         raise typer.Exit(1)

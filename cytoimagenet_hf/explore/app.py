@@ -1,4 +1,4 @@
-"""The window itself: a Gradio app over a `Gallery`. Every refusal is a line of text beside what caused it."""
+"""The window itself: a Gradio app over a `Gallery`. Every rejection is a line of text beside what caused it."""
 
 import threading
 from typing import Any
@@ -36,9 +36,9 @@ def _size_line(gallery: Gallery) -> str:
     shown, total = len(gallery.rows), gallery.total
     images = f"{total:,} images" if shown == total else f"A sample of {shown:,} of {total:,} images"
     line = f"{images}, {gallery.rows['label'].nunique()} classes, {gallery.rows['dir_name'].nunique()} sources"
-    if gallery.refused:
-        first = gallery.refused[0]
-        line += f". {len(gallery.refused)} left out of neighbours and map: {first.id} ({first.reason})"
+    if gallery.rejected:
+        first = gallery.rejected[0]
+        line += f". {len(gallery.rejected)} left out of neighbours and map: {first.id} ({first.reason})"
     return line
 
 

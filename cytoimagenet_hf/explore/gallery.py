@@ -18,7 +18,7 @@ from cytoimagenet_hf.encoders import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
-from cytoimagenet_hf.features.store import Refusal
+from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.images.stores.dataset import DAMAGED
 from cytoimagenet_hf.knn import kneighbors
@@ -107,7 +107,7 @@ class Gallery:
             rows.iloc[picked].reset_index(drop=True).assign(label=lambda table: table["label"].map(names.__getitem__))
         )
         self.total = len(whole)
-        self.refused: tuple[Refusal, ...] = ()
+        self.rejected: tuple[Rejection, ...] = ()
         self._seed = seed
         self._encoder = None if model is None else _encoder(model)
         if self._encoder is not None:
@@ -116,7 +116,7 @@ class Gallery:
                 row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
                 for place, image_id in zip(picked, self.rows["image_id"], strict=True)
             ]
-            table, self.refused = cached_features(self._encoder, wanted, cache=cache)
+            table, self.rejected = cached_features(self._encoder, wanted, cache=cache)
             self._features = table.values
             place_of = {image_id: row for row, image_id in enumerate(self.rows["image_id"])}
             # Rows of the sample that have features: an image that the network cannot take has none.
@@ -178,7 +178,7 @@ class Gallery:
         self._require_model("neighbours")
         (own,) = np.flatnonzero(self.known == row)[:1] if (self.known == row).any() else (None,)
         if own is None:
-            reason = next((one.reason for one in self.refused if one.id == self.rows["image_id"][row]), "")
+            reason = next((one.reason for one in self.rejected if one.id == self.rows["image_id"][row]), "")
             raise InputError(f"the network could not take this image: {reason}")
         return self._near(self._features[own : own + 1], k, exclude=np.array([own]))
 

@@ -11,7 +11,7 @@ from cytoimagenet_hf.errors import InputError
 def read_ahead(
     pairs: Iterable[tuple[str, Any]], work: Callable[[Any], Any], workers: int
 ) -> Iterator[tuple[str, Any | InputError]]:
-    """`work` on every pair's value in threads that stay at most two items per thread ahead; refusals are returned."""
+    """`work` on every pair's value in threads, at most two items per thread ahead; errors of input are returned."""
 
     def attempt(pair: tuple[str, Any]) -> tuple[str, Any]:
         name, value = pair

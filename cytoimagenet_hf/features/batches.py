@@ -1,7 +1,7 @@
 """Units of many images through the network: read ahead by threads, batched by size, put together per image.
 
 Units of one size run as one batch, whatever image they belong to, and what waits is bounded, so a million images of
-mixed sizes need no more memory than a few batches. An image that cannot be used is refused alone.
+mixed sizes need no more memory than a few batches. An image that cannot be used is rejected alone.
 """
 
 import re
@@ -18,7 +18,7 @@ from .runtimes import Runner
 
 Vector = npt.NDArray[np.float32]
 Unit = npt.NDArray[np.float32]
-Refuse = Callable[[str, InputError], None]
+Reject = Callable[[str, InputError], None]
 
 # Pixels per run: 20 planes of 224 x 224 on a CPU, where 64 take gigabytes and twice the time per image.
 _CPU_BATCH_PIXELS = 1 << 20
@@ -73,13 +73,13 @@ class Batches:
         run: the network.
         join: one vector per image from those of its units.
         batch_size: most units per run; fewer for large ones.
-        refuse: called with the id and the error of an image that cannot be used.
+        reject: called with the id and the error of an image that cannot be used.
     """
 
     def __init__(
-        self, run: Runner, join: Callable[[Sequence[Vector]], Vector], *, batch_size: int, refuse: Refuse
+        self, run: Runner, join: Callable[[Sequence[Vector]], Vector], *, batch_size: int, reject: Reject
     ) -> None:
-        self._run, self._join, self._batch_size, self._refuse = run, join, batch_size, refuse
+        self._run, self._join, self._batch_size, self._reject = run, join, batch_size, reject
         self._pixels = _CPU_BATCH_PIXELS if run.device.type == "cpu" else _GPU_BATCH_PIXELS
         self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
         self._images: dict[str, _Image] = {}
@@ -88,7 +88,7 @@ class Batches:
         """The vector of every usable image, when its last unit is done."""
         for name, units in prepared:
             if isinstance(units, InputError):
-                self._refuse(name, units)
+                self._reject(name, units)
                 continue
             self._images[name] = _Image(len(units))
             for place, unit in enumerate(units):
@@ -112,7 +112,7 @@ class Batches:
         batch, self._waiting[size] = self._waiting[size][:limit], self._waiting[size][limit:]
         if not self._waiting[size]:
             del self._waiting[size]
-        batch = [entry for entry in batch if entry[0] in self._images]  # not those refused with another unit
+        batch = [entry for entry in batch if entry[0] in self._images]  # not those rejected with another unit
         if not batch:
             return
         try:
@@ -157,6 +157,6 @@ class Batches:
 
     def _drop(self, name: str, reason: str, error: BaseException | None) -> None:
         del self._images[name]
-        refusal = InputError(reason if error is None else f"{reason} ({str(error).splitlines()[0]})")
-        refusal.__cause__ = error
-        self._refuse(name, refusal)
+        rejection = InputError(reason if error is None else f"{reason} ({str(error).splitlines()[0]})")
+        rejection.__cause__ = error
+        self._reject(name, rejection)

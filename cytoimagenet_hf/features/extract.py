@@ -27,7 +27,7 @@ from cytoimagenet_hf.models.backbones import Backbone, without_head
 from cytoimagenet_hf.models.channels import as_channels
 
 from .ahead import read_ahead
-from .batches import Batches, Refuse, Unit, Vector
+from .batches import Batches, Reject, Unit, Vector
 from .columns import feature_names
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner, make_runner
@@ -50,7 +50,7 @@ def extract_features(
     dtype: torch.dtype | None = None,
     workers: int = 0,
     ranges: Mapping[str, PlateRanges] | None = None,
-    on_error: Refuse | None = None,
+    on_error: Reject | None = None,
 ) -> FeatureTable:
     """Features of images, keyed by id.
 
@@ -108,7 +108,7 @@ def extract_features(
     if not found.order:
         raise InputError("no images to extract features from")
     if not found.vectors:
-        name, error = next(iter(found.refused.items()))
+        name, error = next(iter(found.rejected.items()))
         raise InputError(f"none of the {len(found.order)} images can be used; {name!r}: {error}")
     kept = [name for name in found.order if name in found.vectors]
     values = np.stack([found.vectors[name] for name in kept])
@@ -227,12 +227,12 @@ class Source:
 
 @dataclass
 class Rows:
-    """What an extraction found: every id is in `vectors` or in `refused`."""
+    """What an extraction found: every id is in `vectors` or in `rejected`."""
 
     order: list[str] = field(default_factory=list)
     vectors: dict[str, Vector] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    refused: dict[str, InputError] = field(default_factory=dict)
+    rejected: dict[str, InputError] = field(default_factory=dict)
     stains: tuple[str, ...] | None = None
 
 
@@ -244,11 +244,11 @@ def extract_rows(
     batch_size: int,
     workers: int,
     ranges: Mapping[str, PlateRanges] | None = None,
-    on_error: Refuse | None = None,
+    on_error: Reject | None = None,
     stains: tuple[str, ...] | None = None,
     advance: Callable[[int], Any] = lambda images: None,
 ) -> Rows:
-    """The vectors of images, with what is known of them and what was refused.
+    """The vectors of images, with what is known of them and what was rejected.
 
     Args:
         encoder: the network and what it eats.
@@ -257,16 +257,16 @@ def extract_rows(
         batch_size: most units per run.
         workers: threads that read ahead.
         ranges: of every plate, for normalisation over plates.
-        on_error: called with what is refused; None: the first refusal is raised.
+        on_error: called with what is rejected; None: the first rejection is raised.
         stains: those of every image; by default those of the first usable one.
         advance: called with how many images more are done, for a progress bar.
     """
     rows = Rows(stains=stains)
 
-    def refuse(name: str, error: InputError) -> None:
+    def reject(name: str, error: InputError) -> None:
         if on_error is None:
             raise InputError(f"image {name!r}: {error}") from error
-        rows.refused[name] = error
+        rows.rejected[name] = error
         on_error(name, error)
         advance(1)
 
@@ -301,7 +301,7 @@ def extract_rows(
                 continue
             yield name, made
 
-    batches = Batches(run, encoder.join, batch_size=batch_size, refuse=refuse)
+    batches = Batches(run, encoder.join, batch_size=batch_size, reject=reject)
     for name, vector in batches.vectors(units()):
         rows.vectors[name] = vector
         advance(1)

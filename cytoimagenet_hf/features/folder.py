@@ -19,7 +19,7 @@ from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.executors import run_tasks
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
-from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.images import Image, Rejection
 
 from .devices import run_on_devices
 from .extract import Source, describe, extract_rows, names_of, runner_of
@@ -31,7 +31,6 @@ from .store import (
     PLAN,
     RANGES,
     ExtractionSummary,
-    Refusal,
     Settings,
     ShardTask,
     is_done,
@@ -116,7 +115,7 @@ def _planned(
 
 def cached_features(
     encoder: Encoder, images: Sequence[Image], *, cache: str | Path | None = None, settings: Settings = DEFAULTS
-) -> tuple[FeatureTable, tuple[Refusal, ...]]:
+) -> tuple[FeatureTable, tuple[Rejection, ...]]:
     """Features of images from a cache folder, extracted and kept there if they are not.
 
     An entry is a folder named by the weights, by ids and pixels of the images, and by all else that an extraction
@@ -140,7 +139,7 @@ def cached_features(
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
     summary = extract_to_folder(encoder, images, folder, settings=settings)
-    return read_features(folder), summary.refused
+    return read_features(folder), summary.rejected
 
 
 def make_shard_on(task: ShardTask, device: str) -> int:
@@ -170,7 +169,7 @@ def make_shard(
     """
     if encoder is None or run is None:
         encoder, run = _loaded(task, device)
-    refused: list[Refusal] = []
+    rejected: list[Rejection] = []
     rows = extract_rows(
         encoder,
         [Source.of(image) for image in task.images],
@@ -178,7 +177,7 @@ def make_shard(
         batch_size=task.settings.batch_size,
         workers=task.settings.workers,
         ranges=task.ranges,
-        on_error=lambda name, error: refused.append(Refusal(name, str(error))),
+        on_error=lambda name, error: rejected.append(Rejection(name, str(error))),
         stains=task.stains,
         advance=advance,
     )
@@ -195,7 +194,7 @@ def make_shard(
         )
     else:
         task.file.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
-    refused.sort(key=lambda refusal: refusal.id)
+    rejected.sort(key=lambda rejection: rejection.id)
     digest = file_sha256(task.file) if kept else ""
     write_json(
         task.report,
@@ -203,7 +202,7 @@ def make_shard(
             "stamp": task.stamp,
             "sha256": digest,
             "kept": len(kept),
-            "refused": [asdict(refusal) for refusal in refused],
+            "rejected": [asdict(rejection) for rejection in rejected],
         },
     )
     return len(task.images)

@@ -3,7 +3,7 @@
     features-00000-of-00004.parquet   id, Metadata_*, features: pandas.read_parquet(folder) reads all of them
     _extraction.json                  what the shards depend on: model, preprocessing, ids
     _ranges.json                      under normalisation over plates: the pixel ranges and the fields they come from
-    _shard-00000-of-00004.json        of one shard: stamp of its images, hash of its file, what was refused
+    _shard-00000-of-00004.json        of one shard: stamp of its images, hash of its file, what was rejected
     _rejected.json                    every image that was left out, and why
 
 A shard's bytes depend on its own images, the model and the settings alone; batches never reach across shards. What is
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, held, read_json_object, write_json
-from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.images import Image, Rejection
 
 from .ranges import PlateRanges, plate_of
 
@@ -69,16 +69,8 @@ DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """An image that was left out, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class ExtractionSummary:
-    """What an extraction left behind: `images == kept + len(refused)`."""
+    """What an extraction left behind: `images == kept + len(rejected)`."""
 
     images: int
     kept: int
@@ -86,7 +78,7 @@ class ExtractionSummary:
     shards: int
     shards_made_now: int
     shards_changed: int
-    refused: tuple[Refusal, ...]
+    rejected: tuple[Rejection, ...]
 
 
 @dataclass(frozen=True)
@@ -178,17 +170,17 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     if not all(is_intact(shard, report) for shard, report in zip(shards, reports, strict=True)):
         return None
     width = pq.read_schema(shards[0]).field("features").type.list_size
-    refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
+    rejected = tuple(Rejection(**entry) for report in reports for entry in report["rejected"])
     kept = sum(report["kept"] for report in reports)
-    if (read_json(output / PLAN) or {}).get("images") != kept + len(refused) or _listed(output) != refused:
+    if (read_json(output / PLAN) or {}).get("images") != kept + len(rejected) or _listed(output) != rejected:
         return None
-    return ExtractionSummary(kept + len(refused), kept, width, len(shards), 0, 0, refused)
+    return ExtractionSummary(kept + len(rejected), kept, width, len(shards), 0, 0, rejected)
 
 
-def _listed(output: Path) -> tuple[Refusal, ...] | None:
+def _listed(output: Path) -> tuple[Rejection, ...] | None:
     """What `_rejected.json` lists; None where it is absent or damaged."""
     try:
-        return tuple(Refusal(**entry) for entry in json.loads((output / REJECTED).read_text(encoding="utf-8")))
+        return tuple(Rejection(**entry) for entry in json.loads((output / REJECTED).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -215,7 +207,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
-    """What stands beside a shard: `stamp`, `sha256`, `kept`, `refused`; None where it is absent or damaged.
+    """What stands beside a shard: `stamp`, `sha256`, `kept`, `rejected`; None where it is absent or damaged.
 
     A shard without a report counts as not made.
     """
@@ -224,8 +216,8 @@ def read_report(path: Path) -> dict[str, Any] | None:
         isinstance(report.get("stamp"), str)
         and isinstance(report.get("sha256"), str | None)
         and isinstance(report.get("kept"), int)
-        and isinstance(report.get("refused"), list)
-        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in report["refused"])
+        and isinstance(report.get("rejected"), list)
+        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in report["rejected"])
     )
     return report if sound else None
 
@@ -261,11 +253,11 @@ def summarise_shards(
         InputError: no image could be used, or shards of different width.
     """
     reports = [report for task in tasks if (report := read_report(task.report)) is not None]
-    refused = tuple(Refusal(**entry) for report in reports for entry in report["refused"])
-    write_json(output / REJECTED, [asdict(refusal) for refusal in refused])
+    rejected = tuple(Rejection(**entry) for report in reports for entry in report["rejected"])
+    write_json(output / REJECTED, [asdict(rejection) for rejection in rejected])
     full = [task for task, report in zip(tasks, reports, strict=True) if report["kept"]]
     if not full:
-        raise InputError(f"none of the {plan['images']} images can be used; {refused[0].id!r}: {refused[0].reason}")
+        raise InputError(f"none of the {plan['images']} images can be used; {rejected[0].id!r}: {rejected[0].reason}")
     schema = pq.read_schema(full[0].file)
     width = schema.field("features").type.list_size
     for task in full[1:]:
@@ -277,4 +269,4 @@ def summarise_shards(
             with atomic_path(task.file) as temporary:
                 pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
     kept = sum(report["kept"] for report in reports)
-    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, refused)
+    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected)

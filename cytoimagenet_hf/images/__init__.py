@@ -1,9 +1,9 @@
 """Where images come from, once: folders, tables, what microscopes write, datasets; each as a list of `Image`."""
 
-from .base import Box, Image, PlaneRef
+from .base import Box, Image, PlaneRef, Rejection
 from .cells import find_cells
-from .find import Found, Rejected, find_images, look
+from .find import Found, find_images, look
 from .formats import FORMATS
 from .source import Ignored
 
-__all__ = ["FORMATS", "Box", "Found", "Ignored", "Image", "PlaneRef", "Rejected", "find_cells", "find_images", "look"]
+__all__ = ["FORMATS", "Box", "Found", "Ignored", "Image", "PlaneRef", "Rejection", "find_cells", "find_images", "look"]

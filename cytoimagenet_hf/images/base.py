@@ -94,6 +94,14 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """An image that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Image:
     """One image: a field of view, a cell, or a row of a dataset.
 

@@ -7,20 +7,12 @@ from pathlib import Path
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
-from .base import Image
+from .base import Image, Rejection
 from .channels import Channel
 from .collect import assemble
 from .formats import FORMATS
 from .options import Options, parse_channels, parse_projection, parse_stains
 from .source import Ignored, Source, open_source
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """An image that cannot be used, and why, as far as it is known without opening it."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +36,10 @@ class Found:
     notes: tuple[str, ...]
 
     @property
-    def rejected(self) -> list[Rejected]:
-        """The images that reading would refuse, for reasons known by now."""
+    def rejected(self) -> list[Rejection]:
+        """The images that cannot be used, as far as it is known without opening them."""
         reasons = ((image.id, image.reason_against()) for image in self.images)
-        return [Rejected(name, reason) for name, reason in reasons if reason]
+        return [Rejection(name, reason) for name, reason in reasons if reason]
 
 
 def find_images(

@@ -66,7 +66,7 @@ def test_what_fails_alone_too_is_raised_and_refuses_no_image(error):
             IMAGES,
             ids="abc",
             backend=failing(error, when=lambda units: True),
-            on_error=lambda *refused: left_out.append(refused),
+            on_error=lambda *rejected: left_out.append(rejected),
         )
     assert left_out == []
     assert "image 'a', 12 x 12" in raised.value.__notes__[0]

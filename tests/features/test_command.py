@@ -60,7 +60,7 @@ def test_rest_and_list_and_a_second_run_that_loads_no_network(tmp_path, model, r
     code, out, _ = run(*arguments)
     summary = json.loads(out)
     assert (code, summary["images"], summary["kept"]) == (1, 8, 7)
-    assert summary["refused"][0]["id"] == "p1/B01/1"
+    assert summary["rejected"][0]["id"] == "p1/B01/1"
     table = read_features(output)
     assert table.names[0].startswith("Image_dna_")
     assert table.about["model"] == str(model)

@@ -97,7 +97,7 @@ def test_a_plate_of_which_nothing_can_be_read_is_refused_image_by_image(tmp_path
         file.write_bytes(b"")
     images = plate_images(tmp_path / "screen")
     summary = extract_to_folder(tiny_encoder(normalize="plate"), images, tmp_path / "out")
-    assert (summary.kept, len(summary.refused)) == (8, 8)
+    assert (summary.kept, len(summary.rejected)) == (8, 8)
 
 
 def test_arrays_have_no_plate():

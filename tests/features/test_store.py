@@ -42,7 +42,7 @@ def test_interrupted_at_every_shard_and_resumed_gives_the_same_bytes(plate, tmp_
     images = plate_images(plate)
     whole = extract(images, tmp_path / "whole")
     assert (whole.images, whole.kept, whole.shards, whole.shards_made_now) == (8, 7, 3, 3)
-    assert [refusal.id for refusal in whole.refused] == ["p1/B02/1"]
+    assert [rejection.id for rejection in whole.rejected] == ["p1/B02/1"]
     for stop in range(3):
         output = tmp_path / f"stopped-{stop}"
         poisoned = [
@@ -52,7 +52,7 @@ def test_interrupted_at_every_shard_and_resumed_gives_the_same_bytes(plate, tmp_
         with pytest.raises(KeyboardInterrupt):
             extract(poisoned, output)
         resumed = extract(images, output)
-        assert (resumed.shards_made_now, resumed.refused) == (3 - stop, whole.refused)
+        assert (resumed.shards_made_now, resumed.rejected) == (3 - stop, whole.rejected)
         assert all_bytes(output) == all_bytes(tmp_path / "whole")
 
 
@@ -105,10 +105,10 @@ def test_a_third_of_the_files_damaged_leaves_the_rest_and_a_list(plate, tmp_path
         file.write_bytes(b"" if place % 2 else file.read_bytes()[:100])
     hit = {file.name.rpartition("_")[0] for file in files}
     summary = extract(plate_images(plate), tmp_path / "out")
-    assert summary.kept + len(summary.refused) == summary.images == 8
-    assert len(summary.refused) == len(hit) == 6
+    assert summary.kept + len(summary.rejected) == summary.images == 8
+    assert len(summary.rejected) == len(hit) == 6
     listed = json.loads((tmp_path / "out" / "_rejected.json").read_text())
-    assert [entry["id"] for entry in listed] == [refusal.id for refusal in summary.refused]
+    assert [entry["id"] for entry in listed] == [rejection.id for rejection in summary.rejected]
     assert all(".tif" in entry["reason"] for entry in listed)
     assert len(pd.read_parquet(tmp_path / "out")) == len(read_features(tmp_path / "out")) == 2
 
@@ -117,7 +117,7 @@ def test_a_shard_without_usable_images_and_none_at_all(plate, tmp_path):
     for file in sorted(plate.iterdir())[:6]:
         file.write_bytes(b"damaged")
     summary = extract(plate_images(plate), tmp_path / "out")
-    assert (summary.kept, len(summary.refused), summary.shards) == (5, 3, 3)
+    assert (summary.kept, len(summary.rejected), summary.shards) == (5, 3, 3)
     assert len(read_features(tmp_path / "out")) == len(pd.read_parquet(tmp_path / "out")) == 5
     assert extract(plate_images(plate), tmp_path / "out").shards_made_now == 0
     with pytest.raises(InputError, match=r"none of the 3 images.*'p1/B01/1'"):
@@ -162,8 +162,8 @@ def test_other_channels_than_the_rest_refuse_an_image_not_the_plate(plate, tmp_p
     images = plate_images(plate)
     odd = replace(images[0], channels=("dna",), planes=images[0].planes[:1])
     summary = extract([odd, *images[1:]], tmp_path / "out")
-    assert [refusal.id for refusal in summary.refused] == [odd.id]
-    assert "dna, er" in summary.refused[0].reason
+    assert [rejection.id for rejection in summary.rejected] == [odd.id]
+    assert "dna, er" in summary.rejected[0].reason
 
 
 def test_cells_of_one_column_have_one_type_in_every_shard(plate, tmp_path):
@@ -190,11 +190,11 @@ def test_processes_of_several_devices_make_the_same_bytes(plate, tmp_path):
 
 def test_a_cache_is_keyed_by_network_and_pixels(plate, tmp_path):
     images, cache = plate_images(plate), tmp_path / "cache"
-    table, refused = cached_features(tiny_encoder(), images, cache=cache)
-    assert (len(table), refused) == (8, ())
+    table, rejected = cached_features(tiny_encoder(), images, cache=cache)
+    assert (len(table), rejected) == (8, ())
     cached_features(tiny_encoder(), images, cache=cache)
     assert len(list(cache.iterdir())) == 1
     cached_features(tiny_encoder(), plate_images(write_plate(tmp_path / "other", gain=2)), cache=cache)
     assert len(list(cache.iterdir())) == 2
     cached_features(tiny_encoder(), images, cache=cache, settings=Settings(batch_size=2))
-    assert len(list(cache.iterdir())) == 3  # a choice that can change a number is no reason to refuse
+    assert len(list(cache.iterdir())) == 3  # a choice that can change a number is no reason to reject

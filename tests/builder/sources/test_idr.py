@@ -10,7 +10,7 @@ from archives_idr import MAKERS, operetta, write_deltavision, write_image, write
 
 from builder.annotate import annotate_source
 from builder.sources import SOURCES, idr, idr0003, idr0009, idr0067, idr0072
-from builder.sources.base import Archive, Field, Skipped
+from builder.sources.base import Archive, Field, RejectedItem
 from builder.sources.idr import server_folders
 from builder.vocabulary import load_vocabulary
 from cytoimagenet_hf.errors import InputError
@@ -23,10 +23,10 @@ def archive_of(name: str, root: Path) -> Archive:
     return Archive(root, SOURCES[name])
 
 
-def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[Skipped]]:
+def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
     items = list(SOURCES[name].scan(archive_of(name, root)))
     fields = {item.key: item for item in items if isinstance(item, Field)}
-    return fields, [item for item in items if isinstance(item, Skipped)]
+    return fields, [item for item in items if isinstance(item, RejectedItem)]
 
 
 def table_with(tmp_path: Path, text: str = TEXT, name: str = "idr0088-screenA-annotation.csv") -> Archive:

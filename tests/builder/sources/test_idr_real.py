@@ -22,7 +22,7 @@ from builder.sources import (
     idr0093,
     rec_rxrx1,
 )
-from builder.sources.base import Archive, Field, Skipped
+from builder.sources.base import Archive, Field, RejectedItem
 from builder.sources.idr import server_folders
 from builder.sources.plates import plate_folders
 
@@ -211,7 +211,7 @@ def test_rxrx1_of_the_competition(real_root):
     assert table["cell_type"].unique().tolist() == ["HEPG2", "HUVEC", "RPE", "U2OS"]
     items = list(SOURCES["rec_rxrx1"].scan(archive))
     assert len(items) == 125_518
-    assert all(isinstance(item, Skipped) and item.reason == "no_image_file" for item in items)
+    assert all(isinstance(item, RejectedItem) and item.reason == "no_image_file" for item in items)
 
 
 def test_rxrx1_real_images(real_root):

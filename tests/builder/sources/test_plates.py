@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.sources.base import Archive, Field, Skipped
+from builder.sources.base import Archive, Field, RejectedItem
 from builder.sources.idr0088 import SOURCE
 from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_at, well_name, well_number
 from cytoimagenet_hf.errors import InputError
@@ -31,7 +31,7 @@ def rows(*places: tuple[str, str], **labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"plate": [place[0] for place in places], "well": [place[1] for place in places], **labels})
 
 
-def join(archive: Archive, table: pd.DataFrame, *views: View, **options) -> list[Field | Skipped]:
+def join(archive: Archive, table: pd.DataFrame, *views: View, **options) -> list[Field | RejectedItem]:
     images = group_wells(archive, NAME, plate_folders(table["plate"].unique().tolist()))
     return list(join_wells(table, images, views or [View(STAINS)], **options))
 
@@ -77,16 +77,18 @@ def test_rows_without_images_and_wells_that_are_left_out_are_named(archive):
     table = rows(("p", "A01"), ("p", "A02"), ("p", "A03"), left_out=["", "", "quality_control"])
     found = join(archive("p/A01_s1_w1.tif", "p/A03_s1_w1.tif"), table)
     assert [item.key for item in found if isinstance(item, Field)] == ["p/A01/1"]
-    assert [item for item in found if isinstance(item, Skipped)] == [
-        Skipped("p/A02", "no_image_file"),
-        Skipped("p/A03_s1_w1.tif", "quality_control", "p/A03"),
+    assert [item for item in found if isinstance(item, RejectedItem)] == [
+        RejectedItem("p/A02", "no_image_file"),
+        RejectedItem("p/A03_s1_w1.tif", "quality_control", "p/A03"),
     ]
 
 
 def test_a_second_file_for_a_channel_is_reported_and_the_first_kept(archive):
     found = join(archive("a/p/A01_s1_w1.tif", "b/p/A01_s1_w1.tif"), rows(("p", "A01")))
     assert found[0].files[0] == "a/p/A01_s1_w1.tif"
-    assert found[1] == Skipped("b/p/A01_s1_w1.tif", "duplicate_file", "same field and channel as a/p/A01_s1_w1.tif")
+    assert found[1] == RejectedItem(
+        "b/p/A01_s1_w1.tif", "duplicate_file", "same field and channel as a/p/A01_s1_w1.tif"
+    )
 
 
 def test_brightfield_is_a_view_of_its_own(archive):
@@ -101,7 +103,7 @@ def test_brightfield_is_a_view_of_its_own(archive):
 def test_rows_of_a_table_with_sites_take_their_own_site(archive):
     table = rows(("p", "A01"), ("p", "A01"), site=["1", "3"], sirna=["s1", "s3"])
     found = join(archive("p/A01_s1_w1.tif", "p/A01_s2_w1.tif"), table)
-    assert [(type(item), item.key) for item in found] == [(Field, "p/A01/1"), (Skipped, "p/A01/3")]
+    assert [(type(item), item.key) for item in found] == [(Field, "p/A01/1"), (RejectedItem, "p/A01/3")]
 
 
 def test_a_prefix_keeps_screens_apart(archive):

@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 
 from builder.sources import SOURCES, kag_hpa, kag_hpa_single
-from builder.sources.base import Archive, Field, Skipped
+from builder.sources.base import Archive, Field, RejectedItem
 from builder.vocabulary import load_vocabulary
 
 pytestmark = pytest.mark.real
 
 
-def scanned(name: str, folder: Path, files: Iterable[str]) -> tuple[list[Field], list[Skipped]]:
+def scanned(name: str, folder: Path, files: Iterable[str]) -> tuple[list[Field], list[RejectedItem]]:
     """What a source makes of a listing, without the files themselves."""
     archive = Archive(folder, SOURCES[name])
     archive.__dict__["files"] = tuple(sorted(files))
     items = list(SOURCES[name].scan(archive))
-    return [i for i in items if isinstance(i, Field)], [i for i in items if isinstance(i, Skipped)]
+    return [i for i in items if isinstance(i, Field)], [i for i in items if isinstance(i, RejectedItem)]
 
 
 def published(real_root: Path, name: str) -> pd.DataFrame:

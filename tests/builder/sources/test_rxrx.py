@@ -8,14 +8,14 @@ from archives import write_image, write_table
 from archives_idr import MAKERS
 
 from builder.sources import SOURCES, rec_rxrx1, rxrx
-from builder.sources.base import Archive, Field, Skipped
+from builder.sources.base import Archive, Field, RejectedItem
 from cytoimagenet_hf.errors import InputError
 
 
-def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[Skipped]]:
+def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
     items = list(SOURCES[name].scan(Archive(root, SOURCES[name])))
     fields = {item.key: item for item in items if isinstance(item, Field)}
-    return fields, [item for item in items if isinstance(item, Skipped)]
+    return fields, [item for item in items if isinstance(item, RejectedItem)]
 
 
 def test_a_site_is_its_six_channels_in_stain_order(tmp_path):
@@ -65,7 +65,7 @@ def test_a_line_without_images_is_named_and_a_missing_channel_is_listed(tmp_path
         image.unlink()
     (plate / "AA02_s2_w3.png").unlink()
     fields, skipped = scanned("rec_rxrx2", tmp_path)
-    assert skipped == [Skipped("HUVEC-01_1/AA02/4", "no_image_file")]
+    assert skipped == [RejectedItem("HUVEC-01_1/AA02/4", "no_image_file")]
     assert fields["HUVEC-01_1/AA02/2"].files[2] == "rxrx2/images/HUVEC-1/Plate1/AA02_s2_w3.png"
 
 
@@ -125,4 +125,4 @@ def test_one_odd_plate_cell_is_a_rejection_and_not_the_end(tmp_path):
         table.write("HUVEC-1_x_AA09_1,HUVEC-1_x_AA09,HUVEC,HUVEC-1,one,AA09,1,healthy,,,\n")
     fields, skipped = scanned("rec_rxrx19b", tmp_path)
     assert fields == whole
-    assert skipped == [Skipped("HUVEC-01_ONE/AA09/1", "plate_is_no_number")]
+    assert skipped == [RejectedItem("HUVEC-01_ONE/AA09/1", "plate_is_no_number")]
