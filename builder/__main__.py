@@ -23,7 +23,7 @@ from .options import (
     Output,
     Overrides,
     Raw,
-    Recipe,
+    RecipeName,
     Retry,
     Scheme,
     Seed,
@@ -67,7 +67,7 @@ def annotate(
 @app.command()
 def select(
     output: Output,
-    recipe: Recipe = "corrected",
+    recipe: RecipeName = "corrected",
     overrides: Overrides = None,
     seed: Seed = 0,
     sources: Sources = None,
@@ -102,7 +102,7 @@ def select(
 @app.command()
 def labels(
     output: Output,
-    recipe: Recipe = "corrected",
+    recipe: RecipeName = "corrected",
     overrides: Overrides = None,
     seed: Seed = 0,
     sources: Sources = None,
@@ -126,7 +126,7 @@ def labels(
 def render(
     raw: Raw,
     output: Output,
-    recipe: Recipe = "corrected",
+    recipe: RecipeName = "corrected",
     overrides: Overrides = None,
     seed: Seed = 0,
     workers: Workers = None,
@@ -160,7 +160,7 @@ def render(
 @app.command()
 def publish(
     output: Output,
-    recipe: Recipe = "corrected",
+    recipe: RecipeName = "corrected",
     overrides: Overrides = None,
     seed: Seed = 0,
     split_scheme: Scheme = None,
@@ -189,7 +189,7 @@ def publish(
 def build(
     raw: Raw,
     output: Output,
-    recipe: Recipe = "corrected",
+    recipe: RecipeName = "corrected",
     overrides: Overrides = None,
     seed: Seed = 0,
     sources: Sources = None,

@@ -22,7 +22,7 @@ from .downloads import describe_download
 from .rows import STAGE, annotate_source
 from .sources import SOURCES, choose_sources
 from .sources.base import Archive
-from .sources.refused import Benchmark, refused_files, refused_name
+from .sources.refused import RefusedSet, refused_files, refused_name
 from .stage import Rejection, StageSummary, count_reasons, write_rejections
 from .vocabulary import load_vocabulary
 
@@ -93,7 +93,7 @@ def find_folders(
     sources: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     licences: Sequence[str] | None = None,
-) -> tuple[dict[str, Path], dict[str, Benchmark]]:
+) -> tuple[dict[str, Path], dict[str, RefusedSet]]:
     """Folders of the chosen sources below `raw`, and the benchmark sets that lie beside them.
 
     Raises:
@@ -126,7 +126,7 @@ def find_folders(
     return folders, refused
 
 
-def _benchmark_files(raw: Path) -> Benchmark | None:
+def _benchmark_files(raw: Path) -> RefusedSet | None:
     """The benchmark that a folder without known sources holds, by a first look at its files."""
     files = (path.relative_to(raw).as_posix() for path in islice(raw.rglob("*"), 10_000) if path.is_file())
     found = refused_files(files)

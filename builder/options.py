@@ -16,7 +16,7 @@ from .stage import StageSummary
 
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
 Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
-Recipe = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
+RecipeName = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="A recipe field, as name=value; repeatable.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
 Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]

@@ -25,7 +25,7 @@ _PATIENCE = 5
 
 
 @dataclass(frozen=True)
-class Kind:
+class RepositoryKind:
     """How one kind of folder maps to a repository: its type there, the files that prove it, what travels."""
 
     repo_type: str
@@ -33,8 +33,8 @@ class Kind:
     travels: tuple[str, ...]
 
 
-KINDS = {
-    "dataset": Kind(
+REPOSITORIES = {
+    "dataset": RepositoryKind(
         "dataset",
         ("README.md", "data/*.parquet"),
         (
@@ -42,14 +42,14 @@ KINDS = {
             *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
-    "model": Kind(
+    "model": RepositoryKind(
         "model",
         ("config.json", "*.safetensors"),
         ("*.json", "*.safetensors", "*.md", "*.py", "*.png", ".eval_results/*.yaml"),
     ),
-    "metric": Kind("space", ("README.md", "app.py"), ("*.py", "README.md", "requirements.txt")),
+    "metric": RepositoryKind("space", ("README.md", "app.py"), ("*.py", "README.md", "requirements.txt")),
 }
-"""Kind → its repository."""
+"""Kind of folder → its repository."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def plan_push(
     Args:
         folder: a built dataset, a saved model or a metric folder.
         repo_id: `"owner/name"`.
-        kind: a key of `KINDS`.
+        kind: a key of `REPOSITORIES`.
         revision: branch to compare with.
         token: access token; the stored one when None.
         compare: False asks no repository: every file is "not compared".
@@ -127,7 +127,7 @@ def plan_push(
     _require_name(repo_id)
     if not compare:
         return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
-    remote = _remote_files(repo_id, KINDS[kind].repo_type, revision, token)
+    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision, token)
     planned = []
     for path, file in local.items():
         size = file.stat().st_size
@@ -139,7 +139,7 @@ def plan_push(
             status = "same" if actual == expected else "changed"
         planned.append(PlannedFile(path, size, status))
     # A shard that the new build no longer has would be loaded beside the new ones.
-    shards = [pattern for pattern in KINDS[kind].travels if pattern.endswith("/*.parquet")]
+    shards = [pattern for pattern in REPOSITORIES[kind].travels if pattern.endswith("/*.parquet")]
     stale = sorted(path for path in remote if path not in local and any(fnmatch(path, shard) for shard in shards))
     return planned + [PlannedFile(path, 0, "deleted") for path in stale]
 
@@ -172,7 +172,7 @@ def push(
     _require_name(repo_id)
     require_hub(repo_id)
     api = HfApi(token=token)
-    repo_type = KINDS[kind].repo_type
+    repo_type = REPOSITORIES[kind].repo_type
     try:
         options = {"space_sdk": "gradio"} if repo_type == "space" else {}
         api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
@@ -202,15 +202,15 @@ def _literal(path: str) -> str:
 
 def _local_files(folder: Path, kind: str) -> dict[str, Path]:
     """Path in the repository → file, for what travels; raises when the folder is not of that kind."""
-    if kind not in KINDS:
-        raise InputError(f"no kind {kind!r}: choose {', '.join(KINDS)}")
+    if kind not in REPOSITORIES:
+        raise InputError(f"no kind {kind!r}: choose {', '.join(REPOSITORIES)}")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    missing = [pattern for pattern in KINDS[kind].needs if not _matching(found, (pattern,))]
+    missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
     if missing:
         raise InputError(f"{folder} is no {kind}: it has no {', '.join(missing)}")
-    return _matching(found, KINDS[kind].travels)
+    return _matching(found, REPOSITORIES[kind].travels)
 
 
 def _matching(files: dict[str, Path], patterns: Sequence[str]) -> dict[str, Path]:

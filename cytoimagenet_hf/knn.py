@@ -18,7 +18,7 @@ from torch import Tensor
 from .errors import InputError
 
 Metric = Literal["euclidean", "cosine"]
-Rows = npt.NDArray[Any]
+Matrix = npt.NDArray[Any]
 
 _GROUP = 32  # columns that share one minimum in the first pass over the estimates
 _SPARE = 16  # estimates kept beyond the k-th; rows that need more take the slower path
@@ -116,7 +116,7 @@ def vote(neighbour_labels: npt.ArrayLike, distances: npt.ArrayLike) -> npt.NDArr
 class _Space:
     """The training rows as the estimates need them: float32, near the origin, on the device."""
 
-    def __init__(self, rows: Rows, metric: Metric, device: torch.device) -> None:
+    def __init__(self, rows: Matrix, metric: Metric, device: torch.device) -> None:
         self.metric, self.device = metric, device
         self.centre: Tensor | None = None
         placed, norms = self._placed(rows, "train")
@@ -127,14 +127,14 @@ class _Space:
             placed, norms = _moved(placed, self.centre)
         self.rows, self.squares, self.radius = placed.float(), norms.square().float(), norms.max().double()
 
-    def place(self, queries: Rows) -> tuple[Tensor, Tensor]:
+    def place(self, queries: Matrix) -> tuple[Tensor, Tensor]:
         """Queries where the rows are, (B, D) float32, and their norms (B,)."""
         placed, norms = self._placed(queries, "query")
         if self.centre is not None:
             placed, norms = _moved(placed, self.centre)
         return placed.float(), norms.double()
 
-    def _placed(self, rows: Rows, name: str) -> tuple[Tensor, Tensor]:
+    def _placed(self, rows: Matrix, name: str) -> tuple[Tensor, Tensor]:
         # torch has no read-only arrays and warns; nothing here writes to its input.
         placed = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(self.device)
         norms = _norms(placed, torch.float64 if self.metric == "cosine" else placed.dtype)
@@ -149,7 +149,7 @@ def _moved(placed: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     return moved, _norms(moved, torch.float32)
 
 
-def _candidates(space: _Space, queries: Rows, k: int, hidden: npt.NDArray[np.int64] | None) -> Iterator[Rows]:
+def _candidates(space: _Space, queries: Matrix, k: int, hidden: npt.NDArray[np.int64] | None) -> Iterator[Matrix]:
     """Training rows of each query, ascending, that the estimates cannot rule out from its k nearest."""
     placed, norms = space.place(queries)
     scores = torch.addmm(space.squares, placed, space.rows.T, alpha=-2)  # (B, N): squared distance less |query|²
@@ -169,7 +169,7 @@ def _candidates(space: _Space, queries: Rows, k: int, hidden: npt.NDArray[np.int
             yield np.sort(near[chosen])
 
 
-def _measure(query: Rows, rows: Rows, near: Rows, metric: Metric) -> npt.NDArray[np.float64]:
+def _measure(query: Matrix, rows: Matrix, near: Matrix, metric: Metric) -> npt.NDArray[np.float64]:
     """Float64 distances from differences, never from norms, so that equal rows get equal distances."""
     found = np.empty(len(near))
     for start in range(0, len(near), _MEASURED):
@@ -183,7 +183,7 @@ def _measure(query: Rows, rows: Rows, near: Rows, metric: Metric) -> npt.NDArray
     return found
 
 
-def _unit(rows: Rows) -> npt.NDArray[np.float64]:
+def _unit(rows: Matrix) -> npt.NDArray[np.float64]:
     exact = rows.astype(np.float64)
     return exact / np.sqrt((exact * exact).sum(-1, keepdims=True))
 
@@ -214,7 +214,7 @@ def _smallest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, columns.gather(1, position)
 
 
-def _matrix(array: npt.ArrayLike, name: str) -> Rows:
+def _matrix(array: npt.ArrayLike, name: str) -> Matrix:
     try:
         values = np.asarray(array)
         values = values if values.dtype == np.float32 else values.astype(np.float64)

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cytoimagenet_hf.benchmarks.figures import project
+from cytoimagenet_hf.colours import OTHER, PALETTE
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
@@ -19,8 +20,6 @@ from cytoimagenet_hf.knn import kneighbors
 from cytoimagenet_hf.seeding import derive_rng
 
 # Okabe and Ito's colours, distinct to colour-blind readers too; categories beyond six share gray.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-OTHER = "#999999"
 _SAMPLE = 600
 _THUMBNAILS = {"unreadable": "what can be decoded of it", "uniform": "", "binary": "", "crop_empty": "the whole field"}
 

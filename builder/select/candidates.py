@@ -16,7 +16,7 @@ from builder.recipe import Recipe
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
 
-from .fields import Codes, FieldTable, Rows
+from .fields import Codes, FieldTable, RowNumbers
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +40,7 @@ class ColumnIndex:
     """
 
     cells: Sequence[str]
-    rows: Rows
+    rows: RowNumbers
     starts: Sequence[int]
     tokens: Mapping[str, Sequence[int]]
 
@@ -48,11 +48,11 @@ class ColumnIndex:
         """Rows that hold the token, once each."""
         return sum(self.starts[cell + 1] - self.starts[cell] for cell in self.tokens[token])
 
-    def carrying(self, token: str) -> Rows:
+    def carrying(self, token: str) -> RowNumbers:
         """Rows that hold `token` as a whole `|`-separated token, ascending."""
         return self._rows_of(self.tokens.get(token, ()))
 
-    def matching(self, pattern: str) -> Rows | None:
+    def matching(self, pattern: str) -> RowNumbers | None:
         """Rows in whose cell the regular expression is found anywhere, ascending: the published rule (L1).
 
         None if the label is no valid expression.
@@ -62,7 +62,7 @@ class ColumnIndex:
         except (re.error, OverflowError):  # OverflowError: a{9999999999}
             return None
 
-    def _rows_of(self, cells: Sequence[int]) -> Rows:
+    def _rows_of(self, cells: Sequence[int]) -> RowNumbers:
         if len(cells) == 1:
             return self.rows[self.starts[cells[0]] : self.starts[cells[0] + 1]]
         parts = [self.rows[self.starts[cell] : self.starts[cell + 1]] for cell in cells]

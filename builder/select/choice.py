@@ -16,7 +16,7 @@ from builder.recipe import Recipe
 from cytoimagenet_hf.seeding import derive_rng
 
 from .candidates import Candidate, ColumnIndex, index_columns, rank_candidates
-from .fields import FieldTable, Rows
+from .fields import FieldTable, RowNumbers
 from .strata import draw, fraction_sizes, largest_remainder_sizes, stratify
 
 _PARTNER = {"sirna": "compound", "compound": "sirna"}
@@ -51,8 +51,8 @@ class Choice:
     """
 
     outcomes: tuple[Outcome, ...]
-    taken_by: Rows
-    best_carried: Rows
+    taken_by: RowNumbers
+    best_carried: RowNumbers
 
     @property
     def kept(self) -> npt.NDArray[np.bool_]:
@@ -111,7 +111,9 @@ def _draws_of(candidate: Candidate, seed: int) -> np.random.Generator:
     return derive_rng(seed, "select", f"{candidate.category}/{candidate.label}")
 
 
-def _reserved(table: FieldTable, free: Rows, candidate: Candidate, recipe: Recipe, rng: np.random.Generator) -> Rows:
+def _reserved(
+    table: FieldTable, free: RowNumbers, candidate: Candidate, recipe: Recipe, rng: np.random.Generator
+) -> RowNumbers:
     """The fewest rows that make a class, stratified; of very large labels from a part that is drawn evenly.
 
     They are drawn again when all labels have theirs, so what this part leaves out is not lost.
@@ -127,7 +129,7 @@ def _filled(
     columns: Mapping[str, ColumnIndex],
     ranked: Sequence[Candidate],
     outcomes: Sequence[Outcome],
-    taken_by: Rows,
+    taken_by: RowNumbers,
     recipe: Recipe,
     seed: int,
 ) -> list[Outcome]:
@@ -146,7 +148,7 @@ def _filled(
     return filled
 
 
-def carried_rows(column: ColumnIndex, label: str, recipe: Recipe) -> tuple[Rows, str | None]:
+def carried_rows(column: ColumnIndex, label: str, recipe: Recipe) -> tuple[RowNumbers, str | None]:
     """The rows found to carry a label in its column, taken or not, and why they could not be found (or None)."""
     if recipe.label_match == "token":
         return column.carrying(label), None
@@ -161,7 +163,13 @@ def strata_columns(category: str, recipe: Recipe) -> list[str]:
 
 
 def _sample(
-    table: FieldTable, free: Rows, category: str, recipe: Recipe, rng: np.random.Generator, *, most: int | None = None
+    table: FieldTable,
+    free: RowNumbers,
+    category: str,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    most: int | None = None,
 ) -> npt.NDArray[np.int64]:
     """Positions in `free` of the rows a label takes: all up to `most` (`max_fields`), else a stratified sample."""
     most = most or recipe.max_fields

@@ -25,7 +25,7 @@ from cytoimagenet_hf.errors import InputError
 
 from .candidates import ColumnIndex, index_columns
 from .choice import carried_rows, strata_columns
-from .fields import FieldTable, Rows
+from .fields import FieldTable, RowNumbers
 from .run import Selection, read_selection
 from .strata import stratify
 
@@ -179,7 +179,7 @@ def verdict(reason: str | None, chosen: int, free: int, recipe: Recipe) -> str:
 
 
 def _spread(
-    table: FieldTable, names: Sequence[str], rows: Rows, free: Any, chosen: Any, most: int
+    table: FieldTable, names: Sequence[str], rows: RowNumbers, free: Any, chosen: Any, most: int
 ) -> tuple[Spread, ...]:
     """The largest combinations of values that the rows hold, with their counts."""
     strata = stratify([table.codes[name] for name in names], rows)

@@ -20,7 +20,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
 
 Codes = npt.NDArray[np.int32]
-Rows = npt.NDArray[np.int32]
+RowNumbers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)

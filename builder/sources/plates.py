@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.images import wells
 
 from .base import Archive, Field, RejectedItem
 
@@ -41,7 +42,7 @@ def well_name(well: str) -> str:
     match = _WELL.fullmatch(well)
     if match is None:
         raise InputError(f"{well!r} is not a well such as A1 or B02: was the table saved by a spreadsheet?")
-    return f"{match[1].upper()}{int(match[2]):02d}"
+    return wells.normalise_well(well)
 
 
 @cache
@@ -52,8 +53,7 @@ def well_at(row: int, column: int) -> str:
         >>> well_at(2, 3), well_at(27, 1)
         ('B03', 'AA01')
     """
-    letters = chr(64 + row) if row <= 26 else "A" + chr(64 + row - 26)
-    return f"{letters}{column:02d}"
+    return wells.well_at(row, column)
 
 
 def well_number(number: int, columns: int = 24) -> str:

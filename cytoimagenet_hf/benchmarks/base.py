@@ -137,9 +137,9 @@ class WellRows:
     controls: npt.NDArray[np.bool_]
 
 
-Rows = dict[str, LabelledRows]
+RowsBySet = dict[str, LabelledRows]
 """Scored set → its rows."""
-RowMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], Rows]
+RowMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], RowsBySet]
 WellMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], WellRows]
 Loader = Callable[..., list[Image]]
 Scorer = Callable[..., list[Score]]

@@ -17,7 +17,7 @@ from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tabular import read_table
 
-from .base import Array, Benchmark, LabelledRows, Rows, Score, WellRows, column, ids_of, labelled
+from .base import Array, Benchmark, LabelledRows, RowsBySet, Score, WellRows, column, ids_of, labelled
 from .nsc import BATCH_RULES, NscResult, nsc_accuracy
 from .recipes import BenchmarkRecipe
 from .scaling import group_means, standardise, standardise_by_controls, standardise_by_shrunk_controls
@@ -136,7 +136,7 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     ]
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """Mean profiles of treatments, each compound a group."""
     scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
     values, _ = _scaled(features, items, scaler)

@@ -18,7 +18,7 @@ from cytoimagenet_hf.images import Image, PlaneRef
 from .base import (
     Benchmark,
     LabelledRows,
-    Rows,
+    RowsBySet,
     Score,
     class_folders,
     column,
@@ -111,7 +111,7 @@ def score(
     return scores
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """The training set with each test set."""
     train = [item for item in items if item.metadata["split"] == "train"]
     found = {}

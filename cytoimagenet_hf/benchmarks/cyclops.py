@@ -16,7 +16,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
 
-from .base import Array, Benchmark, Rows, Score, class_folders, labelled, paired_files
+from .base import Array, Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
 from .groups import with_groups
 from .held_out import held_out_rows, score_held_out
 from .protocols import NEIGHBOURS
@@ -97,7 +97,7 @@ def score(
     return [score_held_out(features, items, recipe, seed, k=k, name="cyclops")]
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """The same for other measures than neighbours."""
     return {"cyclops": held_out_rows(features, items)}
 

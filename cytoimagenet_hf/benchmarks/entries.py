@@ -9,13 +9,13 @@ from typing import Any
 
 from cytoimagenet_hf.contamination import training_sources
 from cytoimagenet_hf.features import FeatureTable
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import Kind
 
 from .base import Benchmark, ids_of
 from .baselines import BASELINES, pixel_baselines
-from .extraction import DEFAULTS, features_of, load_model
+from .extraction import features_of, load_model
 from .fusion import fuse, random_features, shuffle_within_class
 from .recipes import BenchmarkRecipe
 

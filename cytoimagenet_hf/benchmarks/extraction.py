@@ -10,17 +10,14 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.features.columns import short_name
 from cytoimagenet_hf.features.folder import cached_features
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
-
-DEFAULTS = Settings()
-"""Of an extraction, where a caller has no wishes."""
 
 _OF_REPOSITORIES = ("revision", "trust_remote_code")
 
 
 @dataclass(frozen=True)
-class Model:
+class NamedModel:
     """A loaded network under the name it has in tables.
 
     Attributes:
@@ -36,7 +33,7 @@ class Model:
 
 def load_model(
     spec: str, *, method: str | None = None, seed: int = 0, options: Mapping[str, Any] | None = None
-) -> Model:
+) -> NamedModel:
     """Load what a caller can name.
 
     Args:
@@ -57,10 +54,12 @@ def load_model(
         given = {key: value for key, value in given.items() if key not in _OF_REPOSITORIES}
     kind = kind_of(place, revision=given.get("revision"))
     encoder = load_encoder(place, method=method if kind in OWN_KINDS else None, **given)
-    return Model(name or _short(target), target, encoder)
+    return NamedModel(name or _short(target), target, encoder)
 
 
-def features_of(model: Model, images: Sequence[Image], *, cache: Path, settings: Settings = DEFAULTS) -> FeatureTable:
+def features_of(
+    model: NamedModel, images: Sequence[Image], *, cache: Path, settings: Settings = DEFAULTS
+) -> FeatureTable:
     """Features of all images, from the cache where they are.
 
     Labels and groups are no part of them: another recipe scores the same features.

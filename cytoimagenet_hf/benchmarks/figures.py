@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from cytoimagenet_hf.colours import OTHER, PALETTE
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.results import Kind, ResultsRecord, ScoreRecord
 
@@ -18,8 +19,8 @@ from .suite import Results
 Array = npt.NDArray[Any]
 _COLUMNS = 3  # panels side by side
 
-COLOURS: dict[Kind, str] = {"model": "#0072b2", "fusion": "#d55e00", "control": "#999999", "baseline": "#222222"}
-"""Kind of entry → colour (Okabe and Ito: distinct to colour-blind readers too)."""
+COLOURS: dict[Kind, str] = {"model": PALETTE[0], "fusion": PALETTE[1], "control": OTHER, "baseline": "#222222"}
+"""Kind of entry → colour."""
 
 
 def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:

@@ -14,7 +14,7 @@ from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.images.stores.dataset import load as load_rows
 
-from .base import Benchmark, Rows, Score, class_folders, labelled, paired_files
+from .base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
 from .groups import first_known, with_groups
 from .held_out import held_out_rows, score_held_out
 from .protocols import NEIGHBOURS
@@ -73,7 +73,9 @@ def score(
     return [score_held_out(features, items, recipe, seed, k=k, name=name)]
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str = "folder") -> Rows:
+def rows(
+    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str = "folder"
+) -> RowsBySet:
     """The same for other measures than neighbours."""
     return {name: held_out_rows(features, items)}
 

@@ -15,7 +15,7 @@ from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tabular import read_table
 
-from .base import Benchmark, LabelledRows, Rows, Score, column, ids_of, labelled
+from .base import Benchmark, LabelledRows, RowsBySet, Score, column, ids_of, labelled
 from .protocols import predict_transfer
 from .recipes import BenchmarkRecipe
 
@@ -91,7 +91,7 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     return scores
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> Rows:
+def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """Training fields with each test set; experiments ought to mix."""
     train = [item for item in items if item.metadata["split"] == "train"]
     found = {}

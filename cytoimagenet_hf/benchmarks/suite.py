@@ -19,7 +19,7 @@ from cytoimagenet_hf.contamination import overlaps
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable, read_features
 from cytoimagenet_hf.features.reading import SHARDS
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
@@ -29,7 +29,6 @@ from cytoimagenet_hf.versions import installed_versions
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
-from .extraction import DEFAULTS
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
 from .postprocess import STEPS, postprocessed

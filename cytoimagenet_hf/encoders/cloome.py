@@ -10,7 +10,7 @@ from cytoimagenet_hf.errors import InputError
 
 from .facts import EncoderFacts, WeightSource
 from .roles import AGP, DNA, ER, MITO, RNA
-from .weights import State, fill, read_state, strip
+from .weights import State, fill, read_tensors, strip
 
 _CENTRE = (47.1314, 40.8138, 53.7692, 46.2656, 28.7243)
 
@@ -46,7 +46,7 @@ def build(file: Path, name: str) -> nn.Module:
     Raises:
         InputError: weights of another network.
     """
-    state = strip(read_state(file), "module.")
+    state = strip(read_tensors(file), "module.")
     tower = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
     return cloome(tower, name=name)
 

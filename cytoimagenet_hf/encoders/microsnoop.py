@@ -10,7 +10,7 @@ from torch.nn import functional
 from cytoimagenet_hf.errors import InputError
 
 from .facts import EncoderFacts, WeightSource
-from .weights import State, fill, read_state, strip
+from .weights import State, fill, read_tensors, strip
 
 KINDS = (
     EncoderFacts(
@@ -41,7 +41,7 @@ def build(file: Path, name: str) -> nn.Module:
     Raises:
         InputError: weights of another network.
     """
-    state = strip(read_state(file), "module.", "net.")
+    state = strip(read_tensors(file), "module.", "net.")
     encoder = {key.removeprefix(_STEM): value for key, value in state.items() if key.startswith(_STEM)}
     return microsnoop(encoder, name=name)
 

@@ -15,7 +15,7 @@ from cytoimagenet_hf.errors import InputError
 
 from .facts import EncoderFacts, WeightSource
 from .roles import ANY, DNA, ER, MICROTUBULES, Role
-from .weights import State, fill, read_state
+from .weights import State, fill, read_tensors
 
 _STAINS: dict[str, tuple[Role, ...]] = {
     "rybg": (MICROTUBULES, ER, DNA, ANY),
@@ -50,7 +50,7 @@ def build(file: Path, name: str) -> nn.Module:
     Raises:
         InputError: weights of another network.
     """
-    return subcell(read_state(file), name=name)
+    return subcell(read_tensors(file), name=name)
 
 
 class GatedAttentionPool(nn.Module):

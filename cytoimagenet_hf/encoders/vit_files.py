@@ -18,7 +18,7 @@ from cytoimagenet_hf.errors import InputError
 from .build import FactsEncoder
 from .dino import TAKES, TakenTokens
 from .facts import EncoderFacts, WeightSource
-from .weights import State, fill, load_file_encoder, read_state, strip
+from .weights import State, fill, load_file_encoder, read_tensors, strip
 
 _ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresearch/dinov2, Cell-DINO)"
 _ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
@@ -131,7 +131,7 @@ def load(
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:
-    return TakenTokens(dino_vit(strip(read_state(file), "module.", "backbone.", "teacher."), name=name), take)
+    return TakenTokens(dino_vit(strip(read_tensors(file), "module.", "backbone.", "teacher."), name=name), take)
 
 
 def dino_vit(state: State, *, name: str) -> Dinov2Model:

@@ -85,7 +85,7 @@ def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None
     return file, replace(facts, source=replace(facts.source, files={file.name: digest}, revision=revision))
 
 
-def read_state(file: Path) -> State:
+def read_tensors(file: Path) -> State:
     """The tensors of a file by name; a pickle is read without running its code.
 
     Raises:

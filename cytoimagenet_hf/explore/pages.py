@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from cytoimagenet_hf.colours import OTHER, PALETTE
+
 # Okabe and Ito's colours, distinct to colour-blind readers too; values beyond six share gray.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-OTHER = "#999999"
 
 _SIDE, _THUMBNAIL = 256, 56  # pixels of a shown image, and of one under the pointer
 _WIDTH, _HEIGHT, _MARGIN = 1000, 620, 14

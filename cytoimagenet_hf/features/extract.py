@@ -210,7 +210,7 @@ def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, 
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageToRead:
     """One image on its way: how it is read, and what is known of it."""
 
     id: str
@@ -220,13 +220,13 @@ class Source:
     plate: str = ""
 
     @classmethod
-    def of(cls, image: Image) -> "Source":
+    def of(cls, image: Image) -> "ImageToRead":
         """Of an `images.Image`."""
         return cls(image.id, image.read, image.channels, image.metadata, plate_of(image))
 
 
 @dataclass
-class Rows:
+class Extracted:
     """What an extraction found: every id is in `vectors` or in `rejected`."""
 
     order: list[str] = field(default_factory=list)
@@ -238,7 +238,7 @@ class Rows:
 
 def extract_rows(
     encoder: Encoder,
-    sources: Iterable[Source],
+    sources: Iterable[ImageToRead],
     *,
     run: Runner,
     batch_size: int,
@@ -247,7 +247,7 @@ def extract_rows(
     on_error: Reject | None = None,
     stains: tuple[str, ...] | None = None,
     advance: Callable[[int], Any] = lambda images: None,
-) -> Rows:
+) -> Extracted:
     """The vectors of images, with what is known of them and what was rejected.
 
     Args:
@@ -261,7 +261,7 @@ def extract_rows(
         stains: those of every image; by default those of the first usable one.
         advance: called with how many images more are done, for a progress bar.
     """
-    rows = Rows(stains=stains)
+    rows = Extracted(stains=stains)
 
     def reject(name: str, error: InputError) -> None:
         if on_error is None:
@@ -270,13 +270,13 @@ def extract_rows(
         on_error(name, error)
         advance(1)
 
-    def prepare(source: Source) -> tuple[tuple[str, ...], list[Unit]]:
+    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit]]:
         planes = as_planes(source.read())
         names = source.stains or tuple(str(number) for number in range(len(planes)))
         own = _ranges_of(source, ranges)
         return names, encoder.units(planes, stains=source.stains, ranges=own)
 
-    def recorded() -> Iterator[tuple[str, Source]]:
+    def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
             rows.order.append(source.id)
             rows.metadata[source.id] = source.metadata
@@ -315,7 +315,7 @@ def as_planes(image: Any) -> list[npt.NDArray[Any]]:
     return list(as_channels(image))
 
 
-def _ranges_of(source: Source, ranges: Mapping[str, PlateRanges] | None) -> dict[str, tuple[float, float]] | None:
+def _ranges_of(source: ImageToRead, ranges: Mapping[str, PlateRanges] | None) -> dict[str, tuple[float, float]] | None:
     if ranges is None:
         return None
     if source.plate not in ranges:
@@ -323,7 +323,7 @@ def _ranges_of(source: Source, ranges: Mapping[str, PlateRanges] | None) -> dict
     return ranges[source.plate].ranges
 
 
-def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, ...]) -> Iterator[Source]:
+def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, ...]) -> Iterator[ImageToRead]:
     """Sources with their ids; refuses ids that repeat and lists of different length."""
     seen: set[str] = set()
     for name, image in _own_ids(images) if ids is None else _paired(images, ids):
@@ -333,9 +333,9 @@ def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, 
             raise InputError(f"id {name!r} occurs twice: ids must be unique")
         seen.add(str(name))
         if isinstance(image, Image):
-            yield Source(str(name), image.read, image.channels, image.metadata, plate_of(image))
+            yield ImageToRead(str(name), image.read, image.channels, image.metadata, plate_of(image))
         else:
-            yield Source(str(name), _reader(image), stains)
+            yield ImageToRead(str(name), _reader(image), stains)
 
 
 def _reader(image: Any) -> Callable[[], Any]:

@@ -22,7 +22,7 @@ from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image, Rejection
 
 from .devices import run_on_devices
-from .extract import Source, describe, extract_rows, names_of, runner_of
+from .extract import ImageToRead, describe, extract_rows, names_of, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .reading import read_features
 from .runtimes import Runner
@@ -172,7 +172,7 @@ def make_shard(
     rejected: list[Rejection] = []
     rows = extract_rows(
         encoder,
-        [Source.of(image) for image in task.images],
+        [ImageToRead.of(image) for image in task.images],
         run=run,
         batch_size=task.settings.batch_size,
         workers=task.settings.workers,

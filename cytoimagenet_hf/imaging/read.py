@@ -80,7 +80,7 @@ def read_planes(
         return [_checked(image, path) for image in found]
 
 
-def kind_of(path: Path) -> str:
+def file_kind(path: Path) -> str:
     """The kind of an image file by its first bytes: a key of `signatures.kind_of`.
 
     Raises:

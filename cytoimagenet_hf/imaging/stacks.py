@@ -15,7 +15,7 @@ import tifffile
 from . import deltavision
 from .errors import AmbiguousAxesError, ImageReadError
 from .names import imagej_channel_names, ome_channel_names
-from .read import decoding, kind_of, npy_shape, picture_header, read_image, read_planes
+from .read import decoding, file_kind, npy_shape, picture_header, read_image, read_planes
 from .tiff import count_pages, own_samples
 
 __all__ = ["MAX_PAGES", "StackLayout", "describe_stack", "read_planes"]
@@ -105,7 +105,7 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
     """
     path = Path(path)
     given = None if axes is None else _normal(axes, path)
-    kind = kind_of(path)
+    kind = file_kind(path)
     with decoding(path):
         if kind == "tiff":
             return _describe_tiff(path, given, series)

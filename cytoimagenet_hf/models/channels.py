@@ -15,7 +15,7 @@ import PIL.Image
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
 
-Channel = npt.NDArray[Any]
+Plane = npt.NDArray[Any]
 
 
 def split_batch(images: Any) -> list[Any]:
@@ -38,7 +38,7 @@ def split_batch(images: Any) -> list[Any]:
     return [images] if all(getattr(entry, "ndim", 0) == 2 for entry in images) else list(images)
 
 
-def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | None = None) -> list[Channel]:
+def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | None = None) -> list[Plane]:
     """The channels of one image, in order.
 
     Args:
@@ -62,7 +62,7 @@ def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | Non
     return found
 
 
-def check_channels(channels: Sequence[Channel], *, names: Sequence[str] = ()) -> None:
+def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> None:
     """Refuse channels that no network can take.
 
     Args:
@@ -85,7 +85,7 @@ def check_channels(channels: Sequence[Channel], *, names: Sequence[str] = ()) ->
             raise InputError(f"{where} is {channel.shape[:2]} but the first is {first}: one size per image")
 
 
-def _collect(image: Any, axis: str | None, axes: str | None) -> list[Channel]:
+def _collect(image: Any, axis: str | None, axes: str | None) -> list[Plane]:
     if isinstance(image, str | Path):
         return _from_file(Path(image), axis, axes)
     if isinstance(image, PIL.Image.Image):
@@ -110,13 +110,13 @@ def _is_channels_first(shape: tuple[int, ...], axis: str | None) -> bool:
     return shape[0] < shape[2] or shape[0] == 1
 
 
-def _from_pillow(picture: PIL.Image.Image) -> Channel:
+def _from_pillow(picture: PIL.Image.Image) -> Plane:
     if picture.mode in ("L", "F", "I") or picture.mode.startswith("I;16"):
         return np.asarray(picture)
     return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
 
 
-def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Channel]:
+def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Plane]:
     try:
         layout = describe_stack(path, axes=axes)
     except AmbiguousAxesError:

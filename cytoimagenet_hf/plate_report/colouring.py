@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.features.well_facts import WellFacts
 
-from .heatmap import place_of
-from .svg import CATEGORIES, OTHER, number, shade
+from .heatmap import row_and_column
+from .svg import OTHER, number, shade
 
-_ROLES = {"negative": CATEGORIES[0], "positive": CATEGORIES[1], "treatment": "#7b8794", "empty": CATEGORIES[3]}
+_ROLES = {"negative": PALETTE[0], "positive": PALETTE[1], "treatment": "#7b8794", "empty": PALETTE[3]}
 
 _NONE = "#e0cda4"  # sand: outside the blues of a scale
 
@@ -52,7 +53,7 @@ def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.f
     if "plate" in table.metadata and table.metadata["plate"].nunique() > 1:
         found.append(_categories("plate", [str(plate) for plate in table.metadata["plate"]]))
     if "well" in table.metadata:
-        places = np.array([place_of(str(well)) for well in table.metadata["well"]], float) + 1
+        places = np.array([row_and_column(str(well)) for well in table.metadata["well"]], float) + 1
         found.append(_scale("row", places[:, 0]))
         found.append(_scale("column", places[:, 1]))
     if np.isfinite(distance).any():
@@ -63,8 +64,8 @@ def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.f
 def _categories(name: str, values: Sequence[str]) -> Colouring:
     """The commonest in colours, what is beyond six of them in gray."""
     order = [value for value, _ in Counter(value for value in values if value).most_common()]
-    shown = order if len(order) <= len(CATEGORIES) else order[: len(CATEGORIES) - 1]
-    colours = dict(zip(shown, CATEGORIES, strict=False))
+    shown = order if len(order) <= len(PALETTE) else order[: len(PALETTE) - 1]
+    colours = dict(zip(shown, PALETTE, strict=False))
     legend = list(colours.items())
     if len(order) > len(shown):
         legend.append((f"{len(order) - len(shown)} others", OTHER))

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.features.screening import Response, Separation
 from cytoimagenet_hf.seeding import derive_rng
 
-from .svg import CATEGORIES, FAINT, GRID, INK, drawing, line, number, text, ticks, well_mark
+from .svg import FAINT, GRID, INK, drawing, line, number, text, ticks, well_mark
 
-_BLUE, _RED, _GREEN = CATEGORIES[:3]
+_BLUE, _RED, _GREEN = PALETTE[:3]
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560.0, 320.0, 62.0, 52.0, 40.0, 30.0
 
 

@@ -12,7 +12,7 @@ _COMPONENTS = 50
 
 
 @dataclass(frozen=True)
-class Plane:
+class Embedding:
     """(n, 2) coordinates, what the axes are called, and how they were made."""
 
     places: npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ class Plane:
     method: str
 
 
-def embed(values: npt.NDArray[np.floating], *, seed: int) -> Plane:
+def embed(values: npt.NDArray[np.floating], *, seed: int) -> Embedding:
     """Two coordinates per row.
 
     Args:
@@ -37,7 +37,7 @@ def embed(values: npt.NDArray[np.floating], *, seed: int) -> Plane:
     if components.shape[1] < 2:
         components = np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
         shares = np.pad(shares, (0, 2))
-    plain = Plane(
+    plain = Embedding(
         components[:, :2],
         (f"component 1 ({shares[0]:.0%} of the variance)", f"component 2 ({shares[1]:.0%})"),
         "principal components",
@@ -47,26 +47,28 @@ def embed(values: npt.NDArray[np.floating], *, seed: int) -> Plane:
     try:
         import umap
     except ImportError:
-        return Plane(plain.places, plain.axes, 'principal components (for UMAP: pip install "cytoimagenet-hf[bench]")')
+        return Embedding(
+            plain.places, plain.axes, 'principal components (for UMAP: pip install "cytoimagenet-hf[bench]")'
+        )
     neighbours = min(15, len(x) - 1)
     found = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
         components[:, :_COMPONENTS]
     )
-    return Plane(np.asarray(found, float), ("UMAP 1", "UMAP 2"), f"UMAP, {neighbours} neighbours, seed {seed}")
+    return Embedding(np.asarray(found, float), ("UMAP 1", "UMAP 2"), f"UMAP, {neighbours} neighbours, seed {seed}")
 
 
-def plane_drawing(plane: Plane, ids: list[str]) -> str:
+def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
     """The wells as dots; the page colours them by what the reader chooses."""
     width, height, margin = 620.0, 520.0, 44.0
-    low, high = plane.places.min(axis=0), plane.places.max(axis=0)
+    low, high = embedding.places.min(axis=0), embedding.places.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
-    unit = (plane.places - low) / span
+    unit = (embedding.places - low) / span
     parts = [
         line(margin, height - margin, width - 8, height - margin, colour=GRID),
         line(margin, 8, margin, height - margin, colour=GRID),
-        text((margin + width) / 2, height - 14, plane.axes[0], anchor="middle", colour=FAINT),
+        text((margin + width) / 2, height - 14, embedding.axes[0], anchor="middle", colour=FAINT),
         f'<g transform="rotate(-90 18 {height / 2:.0f})">'
-        f"{text(18, height / 2, plane.axes[1], anchor='middle', colour=FAINT)}</g>",
+        f"{text(18, height / 2, embedding.axes[1], anchor='middle', colour=FAINT)}</g>",
     ]
     radius = 6.0 if len(ids) < 500 else 3.5
     for ident, (a, b) in zip(ids, unit, strict=True):
@@ -76,4 +78,4 @@ def plane_drawing(plane: Plane, ids: list[str]) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="#fff" '
             f"{well_mark(ident)}/>"
         )
-    return drawing(width, height, parts, label=f"Wells by their profiles: {plane.method}")
+    return drawing(width, height, parts, label=f"Wells by their profiles: {embedding.method}")

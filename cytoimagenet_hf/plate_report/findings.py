@@ -10,12 +10,12 @@ from cytoimagenet_hf.features.well_facts import WellFacts
 from cytoimagenet_hf.seeding import derive_rng
 
 from .drawings import plates_of
-from .heatmap import place_of, plate_shape
+from .heatmap import plate_shape, row_and_column
 
 _SHUFFLES = 999
 
 
-def explained(
+def explained_variance(
     values: npt.NDArray[np.floating], labels: Sequence[str], *, within: Sequence[str], seed: int
 ) -> tuple[float, float, float, int]:
     """Part of the variance left within groups that a label explains alike in all of them, with a permutation test.
@@ -33,7 +33,7 @@ def explained(
 
     Example:
         >>> x = np.array([[0.0], [1.0], [0.1], [1.1]])
-        >>> part, _, _, used = explained(x, ["in", "rim", "in", "rim"], within=["a"] * 4, seed=0)
+        >>> part, _, _, used = explained_variance(x, ["in", "rim", "in", "rim"], within=["a"] * 4, seed=0)
         >>> round(part, 2), used
         (0.99, 4)
     """
@@ -75,7 +75,7 @@ def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -
     """Sentences on the rim of the plate, its rows and columns, and differences between plates."""
     wells = [str(well) for well in table.metadata["well"]]
     rows, columns = plate_shape(wells)
-    places = [place_of(well) for well in wells]
+    places = [row_and_column(well) for well in wells]
     plates = plates_of(table)
     alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, facts.treatment, strict=True)]
     rim = ["rim" if row in (0, rows - 1) or column in (0, columns - 1) else "inside" for row, column in places]
@@ -94,7 +94,7 @@ def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -
 def _sentence(
     name: str, what: str, values: npt.NDArray[np.floating], labels: Sequence[str], within: Sequence[str], seed: int
 ) -> str:
-    seen, chance, p_value, used = explained(values, labels, within=within, seed=seed)
+    seen, chance, p_value, used = explained_variance(values, labels, within=within, seed=seed)
     if np.isnan(seen):
         return f"{name}: wells of equal treatment do not differ in {what}: nothing can be said."
     verdict = "more than chance" if p_value < 0.05 else "no more than chance"

@@ -12,11 +12,11 @@ _PLATES = ((8, 12), (16, 24), (32, 48))
 _SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
 
 
-def place_of(well: str) -> tuple[int, int]:
+def row_and_column(well: str) -> tuple[int, int]:
     """Row and column of a well, from 0.
 
     Example:
-        >>> place_of("B03"), place_of("AF48")
+        >>> row_and_column("B03"), row_and_column("AF48")
         ((1, 2), (31, 47))
     """
     letters, digits = re.fullmatch(r"([A-Z]+)(\d+)", well).groups()  # type: ignore[union-attr]
@@ -33,7 +33,7 @@ def plate_shape(wells: Sequence[str]) -> tuple[int, int]:
         >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"])
         ((8, 12), (16, 24))
     """
-    places = [place_of(well) for well in wells]
+    places = [row_and_column(well) for well in wells]
     rows, columns = max(row for row, _ in places) + 1, max(column for _, column in places) + 1
     return next((size for size in _PLATES if rows <= size[0] and columns <= size[1]), _PLATES[-1])
 

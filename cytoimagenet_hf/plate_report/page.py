@@ -16,7 +16,7 @@ from cytoimagenet_hf.images import Image
 
 from .colouring import colourings
 from .drawings import control_drawings, dose_drawings, plate_drawings, plates_of
-from .embedding import embed, plane_drawing
+from .embedding import embed, embedding_drawing
 from .findings import position_findings
 from .heatmap import plate_shape
 from .montage import make_montage
@@ -66,7 +66,7 @@ def write_report(
         montage = make_montage(images, own)
     missing = _missing(profiles, set(plates), list(rejected or {}))
     heatmaps = plate_drawings(profiles, montage, missing)
-    plane = embed(table.values, seed=seed)
+    embedding = embed(table.values, seed=seed)
     precision = replicate_scores(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed)
     content = {
@@ -78,8 +78,8 @@ def write_report(
         "shape": plate_shape(wells),
         "strips": control_drawings(profiles),
         "curves": dose_drawings(profiles),
-        "plane": plane_drawing(plane, ids),
-        "plane_method": plane.method,
+        "map": embedding_drawing(embedding, ids),
+        "map_method": embedding.method,
         "colourings": [
             {"name": one.name, "colours": dict(zip(ids, one.colours, strict=True)), "legend": one.legend}
             for one in colourings(table, facts, screen.distance)
@@ -102,7 +102,7 @@ def write_report(
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
-    return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": plane.method}
+    return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": embedding.method}
 
 
 def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> dict[str, list[str]]:

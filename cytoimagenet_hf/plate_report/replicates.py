@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.features.well_facts import WellFacts
 from cytoimagenet_hf.precision import replicate_precision
 
-from .svg import CATEGORIES, FAINT, OTHER, drawing, line, number, text, ticks
+from .svg import FAINT, OTHER, drawing, line, number, text, ticks
 
 _MOST = 40  # treatments drawn
 
@@ -68,7 +69,7 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
         return left + value * (width - left - 20)
 
     parts = [
-        f'<circle cx="{left + 6}" cy="12" r="5" fill="{CATEGORIES[0]}"/>',
+        f'<circle cx="{left + 6}" cy="12" r="5" fill="{PALETTE[0]}"/>',
         text(left + 16, 16, "p < 0.05", colour=FAINT),
         f'<circle cx="{left + 106}" cy="12" r="4.5" fill="#fff" stroke="{OTHER}" stroke-width="2"/>',
         text(left + 116, 16, "not beyond chance", colour=FAINT),
@@ -82,7 +83,7 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
     for place, row in enumerate(shown):
         y = top + step * (place + 0.5)
         name = row.treatment if len(row.treatment) < 25 else row.treatment[:24] + "…"
-        look = f'fill="{CATEGORIES[0]}"' if row.p_value < 0.05 else f'fill="#fff" stroke="{OTHER}" stroke-width="2"'
+        look = f'fill="{PALETTE[0]}"' if row.p_value < 0.05 else f'fill="#fff" stroke="{OTHER}" stroke-width="2"'
         parts.append(text(left - 10, y + 4, name, anchor="end"))
         parts.append(
             f'<circle cx="{x(row.precision):.1f}" cy="{y:.1f}" r="5" {look}><title>{number(row.precision)}, '

@@ -6,8 +6,6 @@ from html import escape
 import numpy as np
 
 INK, FAINT, GRID, PAPER = "#1f2933", "#52606d", "#d9dee4", "#ffffff"
-CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's colours, which people with any kind of colour vision tell apart."""
 OTHER = "#9aa5b1"
 _LIGHT, _DARK = (236, 242, 249), (8, 48, 107)  # one hue from light to dark: order survives in gray, too
 

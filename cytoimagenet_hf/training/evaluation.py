@@ -15,7 +15,7 @@ from cytoimagenet_hf.models import reestimate_batch_norm
 
 from .config import TrainConfig
 from .data import Batch
-from .metrics import summarise
+from .metrics import split_metrics
 from .network import Preprocessing
 
 RANKED = 7
@@ -31,7 +31,7 @@ def evaluate(
     accelerator: Accelerator,
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Metrics of a split (see `metrics.summarise`), with the mean cross-entropy as `loss`; equal on every process.
+    """Metrics of a split (see `metrics.split_metrics`), with the mean cross-entropy as `loss`; equal on every process.
 
     Args:
         model: the bare network, on the accelerator's device.
@@ -64,7 +64,7 @@ def evaluate(
     every, every_loss = every[real], every_loss[real]
     return {
         "loss": float(np.mean(every_loss, dtype=np.float64)),
-        **summarise(every[:, 0], every[:, 2:], every[:, 1], classes),
+        **split_metrics(every[:, 0], every[:, 2:], every[:, 1], classes),
     }
 
 

@@ -27,7 +27,7 @@ def top_k_accuracy(labels: Codes, ranked: Codes, k: int) -> float:
     return float((ranked[:, :k] == labels[:, None]).any(axis=1).mean())
 
 
-def summarise(labels: Codes, ranked: Codes, categories: Codes, classes: Sequence[str]) -> dict[str, Any]:
+def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequence[str]) -> dict[str, Any]:
     """Everything that is reported about a scored split.
 
     Args:

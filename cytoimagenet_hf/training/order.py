@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.seeding import derive_rng
 
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
-def epoch_order(groups: Rows | None, count: int, *, seed: int, epoch: int) -> Rows:
+def epoch_order(groups: Positions | None, count: int, *, seed: int, epoch: int) -> Positions:
     """Row numbers in the order of one epoch, int64 (count,).
 
     Args:
@@ -35,7 +35,9 @@ def epoch_order(groups: Rows | None, count: int, *, seed: int, epoch: int) -> Ro
     return rng.choice(count, size=count, p=weight / weight.sum())
 
 
-def batches_for_rank(order: Rows, *, batch_size: int, accumulate: int, processes: int, rank: int) -> NDArray[np.int64]:
+def batches_for_rank(
+    order: Positions, *, batch_size: int, accumulate: int, processes: int, rank: int
+) -> NDArray[np.int64]:
     """Cut an epoch's order into the batches of one process: int64 (steps, accumulate, images).
 
     Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out

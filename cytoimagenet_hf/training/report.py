@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.cards.facts import TRAINING, write_model_card
+from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.data import dataset_sources
 from cytoimagenet_hf.files import atomic_path, write_json
 
@@ -75,7 +76,7 @@ def write_final(
         config: of the run.
         model: the weights to export.
         preprocessing: what they were trained with.
-        metrics: from `metrics.summarise`.
+        metrics: from `metrics.split_metrics`.
         state: of the run, with `history`, `versions`, `fingerprint` and `processes`.
     """
     output = Path(config.output)
@@ -128,7 +129,7 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         axis.set_axis_off()
     for axis, image, label, guess in zip(grid, pixels, labels, predicted, strict=False):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        colour = "#0072b2" if label == guess else "#d55e00"
+        colour = PALETTE[0] if label == guess else PALETTE[1]
         axis.set_title(f"true: {classes[label]}\npredicted: {classes[guess]}", fontsize=7, color=colour)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

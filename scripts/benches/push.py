@@ -22,7 +22,7 @@ from cytoimagenet_hf.schema import dataset_features
 
 _SMALLEST, _LARGEST = 8 << 10, 128 << 10  # of a chunk; one in 64 KiB places ends one
 _SHARE = 0.01
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     }
 
 
-def _changes(images: int) -> dict[str, Rows]:
+def _changes(images: int) -> dict[str, RowNumbers]:
     """What is done to the rows: the number of each image; a negative one is new."""
     rng = np.random.default_rng(0)
     count = max(1, round(_SHARE * images))
@@ -80,7 +80,7 @@ def _changes(images: int) -> dict[str, Rows]:
     }
 
 
-def _write(path: Path, rows: Rows, kilobytes: int, group: int) -> None:
+def _write(path: Path, rows: RowNumbers, kilobytes: int, group: int) -> None:
     """The file of some images, whose content follows from their number alone."""
     schema = dataset_features(["actin", "dna"]).arrow_schema
     with open_writer(path, schema) as writer:

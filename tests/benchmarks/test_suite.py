@@ -133,13 +133,13 @@ def test_calls_without_sense_are_refused(simulated, tables):
 
 def test_features_are_kept_and_keyed_by_network_and_pixels_not_by_labels(simulated, tmp_path):
     images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
-    model = extraction.Model("m", "m", tiny_encoder())
+    model = extraction.NamedModel("m", "m", tiny_encoder())
     table = extraction.features_of(model, images, cache=tmp_path)
     assert table.ids.tolist() == [image.id for image in images]
     relabelled = [replace(image, metadata={"label": "other"}) for image in images]
     assert extraction.features_of(model, relabelled, cache=tmp_path).values.tolist() == table.values.tolist()
     assert len(list(tmp_path.iterdir())) == 1
-    extraction.features_of(extraction.Model("m", "m", tiny_encoder(factor=2)), images, cache=tmp_path)
+    extraction.features_of(extraction.NamedModel("m", "m", tiny_encoder(factor=2)), images, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -148,7 +148,7 @@ def test_datasets_of_equal_ids_and_other_pixels_share_no_features(tmp_path):
     for name, seed in (("one", 0), ("two", 1)):
         write_textures(tmp_path / name, per_class=2, side=16, seed=seed)
         images = configured().load(tmp_path / name, RECIPES["corrected"])
-        model = extraction.Model("m", "m", tiny_encoder())
+        model = extraction.NamedModel("m", "m", tiny_encoder())
         found.append(extraction.features_of(model, images, cache=tmp_path / "cache"))
     assert found[0].ids.tolist() == found[1].ids.tolist()
     assert not np.isclose(found[0].values, found[1].values).all(axis=1).any()
@@ -159,7 +159,9 @@ def test_an_image_that_cannot_be_used_is_named(simulated, tmp_path):
     (tmp_path / "damaged.tif").write_bytes(b"II*")
     damaged = labelled("damaged", [tmp_path / "damaged.tif"] * 2, "x", channels=("protein", "cytosol"))
     with pytest.raises(InputError, match=r"1 of 4 images cannot be used; image 'damaged'.*damaged\.tif"):
-        extraction.features_of(extraction.Model("m", "m", tiny_encoder()), [*images, damaged], cache=tmp_path / "c")
+        extraction.features_of(
+            extraction.NamedModel("m", "m", tiny_encoder()), [*images, damaged], cache=tmp_path / "c"
+        )
 
 
 def test_contamination_ledger_names_real_tasks_sources_and_kinds():

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.explore.pages import OTHER, PALETTE, data_uri, grid, point_map, sheet
+from cytoimagenet_hf.colours import OTHER, PALETTE
+from cytoimagenet_hf.explore.pages import data_uri, grid, point_map, sheet
 
 
 def gray(value, side=8):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import ProfilePlan, make_profiles
 from cytoimagenet_hf.features.table import FeatureTable
@@ -15,11 +16,11 @@ from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.plate_report import write_figure, write_report
 from cytoimagenet_hf.plate_report.colouring import colourings
 from cytoimagenet_hf.plate_report.embedding import embed
-from cytoimagenet_hf.plate_report.findings import explained
+from cytoimagenet_hf.plate_report.findings import explained_variance
 from cytoimagenet_hf.plate_report.heatmap import plate_heatmap, plate_shape
 from cytoimagenet_hf.plate_report.montage import make_montage
 from cytoimagenet_hf.plate_report.replicates import replicate_scores
-from cytoimagenet_hf.plate_report.svg import CATEGORIES, number, ticks
+from cytoimagenet_hf.plate_report.svg import number, ticks
 from cytoimagenet_hf.seeding import derive_rng
 
 EVIL = '</script><script>alert("x")</script>'
@@ -174,13 +175,13 @@ def test_rows_that_differ_are_found_and_chance_is_not():
     rng = derive_rng(1, "rows")
     labels, groups = ["a", "b"] * 20, [str(place // 4) for place in range(40)]
     x = rng.normal(size=(40, 8))
-    part, chance, p_value, used = explained(x, labels, within=groups, seed=0)
+    part, chance, p_value, used = explained_variance(x, labels, within=groups, seed=0)
     assert (used, p_value > 0.01) == (40, True)
     assert part == pytest.approx(chance, abs=0.03)
     x[::2] += 2
-    assert explained(x, labels, within=groups, seed=0)[0] > 0.4
-    assert explained(x, labels, within=groups, seed=0)[2] == pytest.approx(0.001)
-    assert np.isnan(explained(x, ["a"] * 40, within=groups, seed=0)[0])
+    assert explained_variance(x, labels, within=groups, seed=0)[0] > 0.4
+    assert explained_variance(x, labels, within=groups, seed=0)[2] == pytest.approx(0.001)
+    assert np.isnan(explained_variance(x, ["a"] * 40, within=groups, seed=0)[0])
 
 
 def test_replicates_that_are_alike_have_full_precision():
@@ -196,7 +197,7 @@ def test_colours_are_at_most_six():
         profiles.facts.role, many, profiles.facts.dose, profiles.facts.unit, (), profiles.facts.columns
     )
     by_name = {one.name: one for one in colourings(profiles.table, facts, profiles.screen.distance)}
-    assert len(set(by_name["compound"].colours) & set(CATEGORIES)) <= 6
+    assert len(set(by_name["compound"].colours) & set(PALETTE)) <= 6
     assert by_name["compound"].legend[-1][0].endswith("others")
     assert {"role", "compound", "dose (µM)", "row", "column", "distance from controls"} == set(by_name)
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import top_k_accuracy_score
 
 from cytoimagenet_hf.schema import CATEGORIES
-from cytoimagenet_hf.training.metrics import summarise, top_k_accuracy
+from cytoimagenet_hf.training.metrics import split_metrics, top_k_accuracy
 
 
 def test_top_k_agrees_with_scikit_learn() -> None:
@@ -21,7 +21,7 @@ def test_a_scored_split_spelled_out() -> None:
     labels = np.array([0, 0, 1, 2, 2])
     ranked = np.array([[0, 1], [1, 0], [0, 2], [2, 0], [2, 1]])
     categories = np.array([compound, compound, compound, gene, gene])
-    scored = summarise(labels, ranked, categories, ["a", "b", "c", "without rows"])
+    scored = split_metrics(labels, ranked, categories, ["a", "b", "c", "without rows"])
     assert scored["rows"] == 5
     assert scored["accuracy"] == pytest.approx(3 / 5)
     assert scored["top_7_accuracy"] == pytest.approx(4 / 5)
@@ -35,6 +35,6 @@ def test_a_scored_split_spelled_out() -> None:
 
 
 def test_rows_without_a_category_are_unknown() -> None:
-    scored = summarise(np.array([0, 1]), np.array([[0], [0]]), np.array([-1, 0]), ["a", "b"])
+    scored = split_metrics(np.array([0, 1]), np.array([[0], [0]]), np.array([-1, 0]), ["a", "b"])
     assert scored["per_category"]["unknown"]["rows"] == 1
     assert scored["category_confusion"][CATEGORIES[0]]["unknown"] == 1
