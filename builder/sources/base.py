@@ -17,10 +17,10 @@ import pandas as pd
 
 from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.tabular import LongRow, read_names, read_table
 from cytoimagenet_hf.textrows import PACKED_ERRORS, open_packed
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dib", ".dv", ".flex"})
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 _JUNK = frozenset({"__macosx", ".ds_store", "thumbs.db"})
@@ -138,7 +138,7 @@ class Archive:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """Those of `files` that are images by their suffix, without what the source ignores."""
-        images = (name for name in self.files if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES)
+        images = (name for name in self.files if name[name.rfind(".") :].lower() in SUFFIXES)
         if self.source.ignore is None:
             return tuple(images)
         ignored = re.compile(self.source.ignore).search

@@ -17,17 +17,16 @@ from cytoimagenet_hf.images import Image, PlaneRef
 
 from .base import (
     Benchmark,
-    LabelledRows,
     RowsBySet,
     Score,
     class_folders,
     column,
     ids_of,
     labelled,
-    labels_of,
     paired_files,
 )
-from .protocols import NEIGHBOURS, predict_transfer
+from .fixed_sets import each_test_set, labelled_rows, predicted
+from .protocols import NEIGHBOURS
 from .recipes import BenchmarkRecipe
 
 WHERE = (
@@ -79,30 +78,21 @@ def score(
     features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
 ) -> list[Score]:
     """11-NN accuracy on each test set."""
-    by_split = {split: [item for item in items if item.metadata["split"] == split] for split in ("train", *_TESTS)}
-    train = by_split.pop("train")
-    train_values, train_labels = features.rows(ids_of(train)).values, labels_of(train)
     scores = []
-    for split, test in by_split.items():
-        if not test:
-            continue
-        labels = column(test, "label")
-        predictions = predict_transfer(
-            train_values, train_labels, features.rows(ids_of(test)).values, labels, recipe=recipe, k=k
-        )
+    for split, train, test in each_test_set(items, _TESTS):
         plates = [item.metadata.get("plate") for item in test]
         known = all(plate is not None for plate in plates) and len(set(plates)) > 1
         scores.append(
             Score(
                 f"coos7/{split}",
                 ids=ids_of(test),
-                references=labels,
-                predictions=predictions,
+                references=column(test, "label"),
+                predictions=predicted(features, train, test, recipe=recipe, k=k),
                 clusters=np.array(plates, dtype=object) if known else None,
                 cluster_name="plate" if known else None,
                 details={
                     "train": len(train),
-                    "classes": len(set(train_labels)),
+                    "classes": len(set(column(train, "label"))),
                     "protocol": f"{len(train)} training cells, " + ("by plate" if known else "no groups known"),
                     "scaler": recipe.transfer_scaler,
                 },
@@ -113,17 +103,8 @@ def score(
 
 def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """The training set with each test set."""
-    train = [item for item in items if item.metadata["split"] == "train"]
-    found = {}
-    for split in _TESTS:
-        test = [item for item in items if item.metadata["split"] == split]
-        if test:
-            both = [*train, *test]
-            marks = np.arange(len(both)) < len(train)
-            found[f"coos7/{split}"] = LabelledRows(
-                features.rows(ids_of(both)).values, ids_of(both), column(both, "label"), train=marks
-            )
-    return found
+    sets = each_test_set(items, _TESTS)
+    return {f"coos7/{split}": labelled_rows(features, train, test) for split, train, test in sets}
 
 
 COOS7 = Benchmark(

@@ -12,6 +12,7 @@ from pathlib import Path
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.images.stores.dataset import load as load_rows
 
 from .base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
@@ -25,7 +26,6 @@ WHERE = (
     "a metadata.csv in <root> (file_name = <class>/<image or stem>, and a column per group) adds groups; a folder of "
     "Parquet files with the columns image and label is read as a HuggingFace dataset"
 )
-_EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dib", ".npy")
 
 
 def load(
@@ -112,11 +112,11 @@ def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]
         extension = next((path.suffix for path in sorted(folder.glob(f"*_{channels[0]}.*"))), ".tif")
         return dict(paired_files(folder, channels, extension=extension))
     found: dict[str, tuple[Path, ...]] = {
-        path.name: (path,) for path in sorted(folder.iterdir()) if path.suffix.lower() in _EXTENSIONS
+        path.name: (path,) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
     }
     if not found:
         raise InputError(
-            f"class folder {folder} has no images ({', '.join(_EXTENSIONS)}): add some or remove the folder"
+            f"class folder {folder} has no images ({', '.join(sorted(SUFFIXES))}): add some or remove the folder"
         )
     return found
 

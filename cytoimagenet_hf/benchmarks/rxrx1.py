@@ -7,16 +7,14 @@ knows a well again; `val` and `test` are other experiments, hence other batches:
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tabular import read_table
 
-from .base import Benchmark, LabelledRows, RowsBySet, Score, column, ids_of, labelled
-from .protocols import predict_transfer
+from .base import Benchmark, RowsBySet, Score, column, ids_of, labelled
+from .fixed_sets import each_test_set, labelled_rows, predicted
 from .recipes import BenchmarkRecipe
 
 WHERE = (
@@ -62,28 +60,20 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
 
 def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
     """1-NN accuracy on each test set, scaled by the training fields."""
-    train = [item for item in items if item.metadata["split"] == "train"]
-    values, labels = features.rows(ids_of(train)).values, column(train, "label")
     scores = []
-    for split in _TESTS:
-        test = [item for item in items if item.metadata["split"] == split]
-        if not test:
-            continue
-        predictions = predict_transfer(
-            values, labels, features.rows(ids_of(test)).values, column(test, "label"), recipe=recipe, k=1
-        )
+    for split, train, test in each_test_set(items, _TESTS):
+        others = "the other site of the same wells" if split == "id_test" else "other experiments"
         scores.append(
             Score(
                 f"rxrx1/{split}",
                 ids_of(test),
                 column(test, "label"),
-                predictions,
+                predicted(features, train, test, recipe=recipe, k=1),
                 clusters=column(test, "experiment"),
                 cluster_name="experiment",
                 details={
-                    "protocol": f"{len(train)} training fields; "
-                    + ("the other site of the same wells" if split == "id_test" else "other experiments"),
-                    "classes": len(set(labels)),
+                    "protocol": f"{len(train)} training fields; {others}",
+                    "classes": len(set(column(train, "label"))),
                     "scaler": recipe.transfer_scaler,
                 },
             )
@@ -93,24 +83,10 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
 
 def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """Training fields with each test set; experiments ought to mix."""
-    train = [item for item in items if item.metadata["split"] == "train"]
-    found = {}
-    for split in _TESTS:
-        test = [item for item in items if item.metadata["split"] == split]
-        if test:
-            both = [*train, *test]
-            experiments = column(both, "experiment")
-            found[f"rxrx1/{split}"] = LabelledRows(
-                features.rows(ids_of(both)).values,
-                ids_of(both),
-                column(both, "label"),
-                experiments,
-                "experiment",
-                train=np.arange(len(both)) < len(train),
-                batches=experiments,
-                batch_name="experiment",
-            )
-    return found
+    return {
+        f"rxrx1/{split}": labelled_rows(features, train, test, batch="experiment")
+        for split, train, test in each_test_set(items, _TESTS)
+    }
 
 
 RXRX1 = Benchmark(

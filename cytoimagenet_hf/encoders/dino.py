@@ -113,8 +113,7 @@ def load(
     Raises:
         InputError: nothing loads there, or an unknown option.
     """
-    if take not in TAKES:
-        raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
+    require_take(take)
     source = place or facts.source.repo
     with input_errors():
         model = load_network(source, revision=revision)
@@ -129,6 +128,16 @@ def load(
     facts = replace(facts, take=take, source=replace(facts.source, repo=source, revision=commit))
     registers = getattr(model.config, "num_register_tokens", 0)
     return make_encoder(name, facts, TakenTokens(model, take, registers=registers), **options)
+
+
+def require_take(take: str) -> None:
+    """Check what is taken of the tokens, before weights are looked for.
+
+    Raises:
+        InputError: none of `TAKES`.
+    """
+    if take not in TAKES:
+        raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
 
 
 class TakenTokens(nn.Module):

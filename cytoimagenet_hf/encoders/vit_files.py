@@ -16,7 +16,7 @@ from transformers import Dinov2Config, Dinov2Model
 from cytoimagenet_hf.errors import InputError
 
 from .build import FactsEncoder
-from .dino import TAKES, TakenTokens
+from .dino import TakenTokens, require_take
 from .facts import EncoderFacts, WeightSource
 from .weights import State, fill, load_file_encoder, read_tensors, strip
 
@@ -123,8 +123,7 @@ def load(
     Raises:
         InputError: no such file, or weights of another network.
     """
-    if take not in TAKES:
-        raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
+    require_take(take)
     if facts.channels == "joint" and not options.get("roles"):
         raise InputError(f"{facts.name}: {facts.note}")
     return load_file_encoder(partial(_build, take), name, place, facts, revision=revision, **options)

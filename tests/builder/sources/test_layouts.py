@@ -19,8 +19,8 @@ import pytest
 
 from builder.rows import annotate_source
 from builder.sources import SOURCES
-from builder.sources.base import IMAGE_SUFFIXES
 from builder.vocabulary import load_vocabulary
+from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.seeding import derive_rng
 
 MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
@@ -37,7 +37,7 @@ EXPECTED = {
 
 
 def is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def below(*folders: str) -> Callable[[str], str]:
