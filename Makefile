@@ -35,7 +35,7 @@ coverage: $(READY)  ## every test with its coverage; fails below the floor in py
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 docs: $(READY)   ## the site of the documentation, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # uv knows how to choose the lowest versions; torch comes from the index of its CPU builds, as above, in the version
 # of the constraints: its own lower bound is not tried here.

@@ -180,6 +180,7 @@ def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
     profiles = ["profile", features, "--metadata", output / "plate" / "platemap.csv", "--normalize", "standardize"]
     profiles += ["--on", "controls", "--output", output / "plate" / "wells.parquet"]
     profiles += ["--report", page, "--images", plate, "--record", output / "plate" / "profile.json"]
+    profiles += ["--figure", output / "plate" / "plate.svg"]
     for step in (extract, profiles):
         command = [sys.executable, "-m", "cytoimagenet_hf", *map(str, step)]
         subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": str(ROOT)})
@@ -208,8 +209,9 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         **shared,
     )
     records = [run_suite(suite, report=log).record for suite in (fused, Suite(models=tuple(others), **shared))]
-    both = {name: getattr(records[0], name) + getattr(records[1], name) for name in ("entries", "scores")}
-    return replace(records[0], **both)
+    kinds = ("model", "fusion", "baseline", "control")  # all networks side by side, in tables and figures
+    entries = sorted(records[0].entries + records[1].entries, key=lambda entry: kinds.index(entry.kind))
+    return replace(records[0], entries=tuple(entries), scores=records[0].scores + records[1].scores)
 
 
 def log(line: str) -> None:

@@ -42,6 +42,7 @@ def write_report(
         "map": _drawn(feature_map(looked, seed=seed)),
         "curves": _picture(output / "run" / "curves.png"),
         "predictions": _picture(output / "run" / "predictions.png"),
+        "plate": _svg(output / "plate" / "plate.svg"),
         "rejected": _drawn(lost) if lost is not None else None,
         "contact_sheet": _data_uri(sheet),
     }
@@ -79,6 +80,10 @@ def _drawn(figure: Figure) -> str:
 def _picture(path: Path) -> str:
     with Image.open(path) as image:
         return _data_uri(image)
+
+
+def _svg(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -50,10 +50,10 @@ def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
             "accuracy",
         ),
     ):
-        for key, name in curves:
+        for (key, name), colour in zip(curves, PALETTE, strict=False):
             points = [(record["epoch"] + 1, record[key]) for record in history if record.get(key) is not None]
             if points:
-                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, color=colour)
         axis.set(xlabel="epoch", title=title)
         axis.grid(alpha=0.3)
     accuracies.set_ylim(0, 1)

@@ -45,7 +45,7 @@ def run(repeat: int = 9, fields: int = 800) -> dict[str, Any]:
         ]
         scaling = _scaling(root, fields)
     notes = [
-        "published: 8-bit colour, np.percentile in float64, Pillow's PNG level 6; floor: decode + encode alone",
+        "published: 8-bit colour, np.percentile in float64, Pillow's PNG level 6",
         "CPU milliseconds on one core, the fastest of the alternating rounds",
         "both judge the merged image by the quality rules; ours also hashes its pixels",
         "size: bytes of our PNG for those of Pillow's level 6; pixels are compared with the float64 definition",

@@ -78,8 +78,9 @@ def run(
         "table": table,
         "options": options | {"device": _device(), "threads": torch.get_num_threads()},
         "notes": [
-            "Goals: ours with a cache at least 0.9 of the floor, without 0.85 where cores allow; twice the example.",
-            "Floor: the same network, optimiser and precision on one batch that stays on the device.",
+            "Goals: ours with a cache at least 0.9 of the network alone, without 0.85 where cores allow; twice the "
+            "example.",
+            "Network alone: the same network, optimiser and precision on one batch that stays on the device.",
             "Example-style: contiguous float32 images, RGB from the start, rotated one by one by Pillow on an image "
             "padded by reflection, one default DataLoader, loss read each step, default Adam; the same network, "
             "initialised alive.",

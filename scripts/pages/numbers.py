@@ -5,24 +5,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .sentences import sentence
+
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 TITLES = {
+    "screen": "A real plate, from files to doses",
+    "spread": "The demo's scores over seeds",
+    "extract": "Extracting features",
+    "plate": "A plate of large fields, from files to features",
+    "train": "Training steps",
+    "recipes": "The two training recipes",
+    "load": "Reading a built dataset",
+    "load_full": "A dataset of the published size, opened in every way",
+    "import": "The published archive at its full size",
+    "push": "What a second push sends after 1 % of the rows changed",
     "labels": "Labels of both recipes beside those of the paper",
     "select": "Choosing weak labels of 2.7 million fields of view",
     "render": "Rendering fields of view to encoded crops",
     "knn": "Exact nearest neighbours",
-    "import": "The published archive at its full size",
-    "load": "Reading a built dataset",
-    "load_full": "A dataset of the published size, opened in every way",
-    "push": "What a second push sends after 1 % of the rows changed",
-    "extract": "Extracting features",
-    "train": "Training steps",
-    "spread": "The demo's scores over seeds",
+    "keras_parity": "Features of the Keras weights",
 }
+ELSEWHERE = ("repairs",)
+"""Measurements with a page of their own."""
+WORDS = {
+    "times the floor": "ours / decode and encode alone",
+    "floor ms": "decode and encode alone, ms",
+    "of the floor": "of the network alone",
+    "cpu times floor": "CPU time / product alone",
+    "cpu times ours": "CPU time / ours",
+    "cpu seconds": "CPU seconds",
+    "peak mb": "peak MB",
+    "times corrected": "times ours",
+    "size": "file size / Pillow's",
+    "floor: product alone": "the matrix product alone",
+    "floor: read and write": "reading and writing the tables alone",
+    "network alone (floor)": "network alone, images in memory",
+    "times the loop": "times one by one",
+    "side": "pixels a side",
+}
+"""Words of the files → words for readers who have not seen the programs."""
 _HEAD = """# Numbers
 
-Made by `python scripts/docs.py` from the JSON files in `docs/benchmarks`, which hold more. Each table was
-measured in one run on one machine, the alternatives in turn: compare within a table, never between machines.
+Each sentence and table is made by `python scripts/docs.py` from a JSON file in `docs/benchmarks`, which holds more.
+The command that measures is `python scripts/bench.py` with the name of the file. The rows of one table were measured
+in turn, in one run on one machine: compare within a table, never between machines.
 """
 
 
@@ -33,24 +59,44 @@ def page(folder: Path = FOLDER) -> str:
 
 def sections(folder: Path = FOLDER) -> dict[str, str]:
     """Name of each measurement that has a file → its part of the page, in order."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    files = [path for path in sorted(folder.glob("*.json")) if path.stem not in ELSEWHERE]
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
     order = [*(name for name in TITLES if name in found), *(name for name in found if name not in TITLES)]
     return {name: _section(name, found[name]) for name in order}
 
 
 def _section(name: str, result: Mapping[str, Any]) -> str:
-    parts = [f"## {TITLES.get(name, name.replace('_', ' ').capitalize())}"]
+    parts = [f"## {TITLES.get(name, name.replace('_', ' ').capitalize())}", sentence(name, result)]
     if result.get("table"):
-        parts.append(table(result["table"]))
-    parts += ["\n".join(f"- {note}" for note in result["notes"])] if result.get("notes") else []
+        parts.append(table(_for_readers(name, result["table"])))
+    notes = result.get("notes", ())
+    parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     goals = result.get("goals")
-    if isinstance(goals, Mapping):
-        parts.append("\n".join(f"- Goal, {goal.replace('_', ' ')}: {_cell(value)}" for goal, value in goals.items()))
+    if isinstance(goals, Mapping) and not any(note.startswith("goal") for note in notes):
+        met = {True: " (met)", False: " (not met)"}
+        aims = (
+            goal.replace("_", " ") + (met[value] if isinstance(value, bool) else f" at most {_cell(value)}")
+            for goal, value in goals.items()
+        )
+        parts.append(f"Aims: {'; '.join(aims)}.")
     if machine := result.get("machine"):
         cores = f"{machine['cores']} cores" if machine["cores"] != 1 else "1 core"
         python = machine["versions"].get("python") or machine.get("python")  # beside the versions in older files
         parts.append(f"{machine['processor']}, {cores}, {machine['memory_gb']} GB; Python {python}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _for_readers(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in words that need no explanation, without the goals."""
+    words = WORDS if name != "keras_parity" else {}  # its sizes are those of images
+    return [
+        {
+            words.get(column, column): words.get(value, value) if isinstance(value, str) else value
+            for column, value in row.items()
+            if column != "goal"
+        }
+        for row in rows
+    ]
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -83,11 +83,34 @@ def notebook_page(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, b
             continue
         parts.append(f"```python\n{source}\n```")
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if "image/png" in data:
-                place = f"{name}_{len(pictures)}.png"
-                pictures[place] = base64.b64decode("".join(data["image/png"]))
+            data = {kind: "".join(content) for kind, content in output.get("data", {}).items()}
+            if picture := _picture(data):
+                ending, content = picture
+                place = f"{name}_{len(pictures)}.{ending}"
+                pictures[place] = content
                 parts.append(f"![output]({place.rsplit('/', 1)[-1]})")
-            elif text := "".join(output.get("text", data.get("text/plain", []))).rstrip():
+            elif "<table" in data.get("text/html", ""):
+                parts.append(_bare_table(data["text/html"]))
+            elif text := ("".join(output.get("text", "")) or data.get("text/plain", "")).rstrip():
                 parts.append(f"```text\n{text[:_LONGEST]}\n```")
     return "\n\n".join(parts) + "\n", pictures
+
+
+def _picture(data: dict[str, str]) -> tuple[str, bytes] | None:
+    """Ending and content of an output's picture."""
+    if "image/png" in data:
+        return "png", base64.b64decode(data["image/png"])
+    if "image/svg+xml" in data:
+        return "svg", data["image/svg+xml"].encode()
+    return None
+
+
+def _bare_table(html: str) -> str:
+    """The table alone, without pandas' styles; blank lines would end the HTML in Markdown.
+
+    Example:
+        >>> _bare_table("<div><style>td { }</style>\\n\\n<table border='1'><tr><td>1</td></tr></table></div>")
+        '<table><tr><td>1</td></tr></table>'
+    """
+    table = re.sub(r".*?<table[^>]*>(.*</table>).*", r"<table>\1", html, flags=re.DOTALL)
+    return re.sub(r"\n\s*", "", table)

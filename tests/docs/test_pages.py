@@ -1,6 +1,7 @@
 """Generated pages are what their generators write, links lead somewhere, and commands in the docs exist."""
 
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
-from scripts.pages import api, numbers
+from scripts.pages import api, numbers, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -35,6 +36,22 @@ def test_the_numbers_are_those_of_the_files_that_are_there():
     page = (ROOT / "docs" / "numbers.md").read_text()
     for name, section in numbers.sections().items():
         assert section in page, f"{name}: run python scripts/docs.py"
+
+
+def test_every_measurement_has_a_sentence_with_its_own_numbers():
+    files = [path for path in sorted(numbers.FOLDER.glob("*.json")) if path.stem not in numbers.ELSEWHERE]
+    assert len(files) >= 13
+    for path in files:
+        said = sentences.sentence(path.stem, json.loads(path.read_text()))
+        assert re.search(r"\d", said), path.name
+        assert said.endswith("."), path.name
+
+
+def test_a_sentence_follows_its_file():
+    result = {"table": [{"size": "33x33", "largest difference": 2e-3}, {"size": "64x64", "largest difference": 1e-6}]}
+    assert "within 2e-03" in sentences.sentence("keras_parity", result)
+    with pytest.raises(KeyError):
+        sentences.sentence("nobody wrote one", result)
 
 
 def test_tables_put_what_they_are_about_first_and_numbers_right():
@@ -70,6 +87,11 @@ def test_links_lead_to_a_file_and_to_a_heading_in_it(path):
     text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        if target.startswith(
+            "../../actions/workflows/"
+        ):  # of the repository's page: the badge and the runs of a workflow
+            assert (ROOT / ".github" / "workflows" / target.split("/")[4]).is_file(), target
             continue
         name, _, fragment = target.partition("#")
         file = (path.parent / name).resolve() if name else path
@@ -141,3 +163,5 @@ def test_the_faults_that_code_and_pages_name_stand_on_the_page_of_the_paper():
     }
     assert len(cited) >= 5
     assert cited <= known
+    rows = re.findall(r"^\| `\w+` \| ([A-Z]\d) \|", (ROOT / "docs" / "recipes.md").read_text(), flags=re.MULTILINE)
+    assert {"H1", "L1"} <= set(rows) <= known
