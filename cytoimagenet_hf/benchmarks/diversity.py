@@ -5,23 +5,131 @@ choice here gives a list of labels that `load_cytoimagenet(subset=…)` takes.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from cytoimagenet_hf.data import load_cytoimagenet, require_columns
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.features.folder import cached_features
+from cytoimagenet_hf.features.store import DEFAULTS, Settings
+from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.images import Rejection
+from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.seeding import derive_rng
 
-from .figures import project
+from .diversity_figures import crop_figure, distance_scatter, save_figure
+from .extraction import load_model
 
 THRESHOLD = 0.8
-_COLOURED = 12  # values of a column that get a colour of their own
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """How far the labels of a dataset are apart, seen through one network.
+
+    Attributes:
+        dataset: as the caller wrote it.
+        model: name of the network.
+        weights: fingerprint of the network.
+        seed: of the draw and the projection.
+        per_label: most images drawn of each label.
+        threshold: labels with a larger distance to the others form the subset.
+        distances: a row per label: `label`, `images`, `intra`, `inter`, `category`.
+        subset: the labels that stand apart, ready for `subset=`.
+        rejected: images that cannot be used.
+        features: of the images drawn, with what the dataset knows of them as metadata.
+    """
+
+    dataset: str
+    model: str
+    weights: str
+    seed: int
+    per_label: int
+    threshold: float
+    distances: pd.DataFrame
+    subset: list[str]
+    rejected: tuple[Rejection, ...]
+    features: FeatureTable
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All but the features, as plain JSON values."""
+        given = ("dataset", "model", "weights", "seed", "per_label", "threshold")
+        return {
+            **{name: getattr(self, name) for name in given},
+            "labels": self.distances.astype(object).where(self.distances.notna(), None).to_dict("records"),
+            "subset": self.subset,
+            "rejected": [asdict(rejection) for rejection in self.rejected],
+        }
+
+
+def measure_diversity(
+    dataset: str,
+    model: str,
+    *,
+    split: str = "train",
+    per_label: int = 100,
+    threshold: float = THRESHOLD,
+    seed: int,
+    cache: Path | None = None,
+    settings: Settings = DEFAULTS,
+) -> Diversity:
+    """Draw images of every label, extract their features and measure the distances.
+
+    Args:
+        dataset: a built folder or a dataset repository.
+        model: whatever `extraction.load_model` takes.
+        split: `train` or `validation`.
+        per_label: most images drawn of each label.
+        threshold: see `Diversity`.
+        seed: of the draw, and of an untrained network.
+        cache: folder of extracted features; by default among the caches of the Hub.
+        settings: of the extraction.
+
+    Raises:
+        InputError: no such dataset, columns that it lacks, no usable image, fewer than two labels.
+    """
+    images = load_cytoimagenet(dataset, split=split)
+    require_columns(images, ("image", "label", "image_id"), dataset)
+    about = images.remove_columns("image").to_pandas()
+    about["label"] = [images.features["label"].names[code] for code in about["label"]]
+    rows = sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)
+    chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
+    loaded = load_model(model, method="merge-norm", seed=seed)
+    table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=settings)
+    known = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
+    distances = label_distances(table.values, known["label"])
+    distances = distances.merge(known.groupby("label")["category"].first().reset_index(), on="label")
+    subset = distant_labels(distances, threshold=threshold)
+    return Diversity(
+        dataset,
+        loaded.name,
+        loaded.encoder.fingerprint,
+        seed,
+        per_label,
+        threshold,
+        distances,
+        subset,
+        rejected,
+        replace(table, metadata=known),
+    )
+
+
+def write_diversity(found: Diversity, output: Path) -> None:
+    """Write `diversity.json`, `subset.json`, `distances.csv`, `distances.png` and `crops.png` into a folder."""
+    write_json(output / "diversity.json", found.record)
+    write_json(output / "subset.json", found.subset)
+    with atomic_path(output / "distances.csv") as temporary:
+        found.distances.to_csv(temporary, index=False)
+    save_figure(distance_scatter(found.distances, threshold=found.threshold), output / "distances.png")
+    crops = crop_figure(found.features.values, found.features.metadata, seed=found.seed)
+    save_figure(crops, output / "crops.png")
 
 
 def sample_per_label(labels: Sequence[str], ids: Sequence[str], *, per_label: int, seed: int) -> npt.NDArray[np.int64]:
@@ -83,61 +191,3 @@ def label_distances(features: npt.NDArray[Any], labels: Sequence[str]) -> pd.Dat
 def distant_labels(distances: pd.DataFrame, *, threshold: float = THRESHOLD) -> list[str]:
     """Labels whose mean inter-class distance exceeds the threshold, ready for `subset=`."""
     return sorted(distances.loc[distances["inter"] > threshold, "label"].tolist())
-
-
-def distance_scatter(distances: pd.DataFrame, *, threshold: float = THRESHOLD) -> Figure:
-    """Intra- against inter-class distance, a point per label, coloured by category where the column is there."""
-    figure = Figure(figsize=(5.5, 4.2), layout="constrained")
-    axes = figure.subplots()
-    categories = distances["category"] if "category" in distances else pd.Series("label", index=distances.index)
-    for number, (name, group) in enumerate(distances.groupby(categories)):
-        colour = colormaps["tab10"](number % 10)
-        axes.scatter(group["inter"], group["intra"], s=10, color=colour, label=f"{name} ({len(group)})")
-    axes.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("mean cosine distance to other labels")
-    axes.set_ylabel("mean cosine distance within the label")
-    figure.legend(loc="outside right upper", fontsize=7, frameon=False)
-    return figure
-
-
-def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, shown: int = _COLOURED) -> Figure:
-    """What the crops did: whole images above, cropped ones below, coloured by label, source and scaling.
-
-    Args:
-        features: (n, d).
-        about: (n,) columns `label`, and `crop`, `dir_name`, `scaling` where the dataset has them.
-        seed: of the projection.
-        shown: labels with the most images; more colours cannot be distinguished.
-    """
-    frequent = about["label"].value_counts().index[:shown]
-    rows = about["label"].isin(frequent).to_numpy()
-    points, method = project(features[rows], seed=seed)
-    some = about[rows].reset_index(drop=True)
-    cropped = some["crop"].fillna(False).astype(bool) if "crop" in some else pd.Series(False, index=some.index)
-    columns = [name for name in ("label", "dir_name", "scaling") if name in some]
-    figure = Figure(figsize=(4.2 * len(columns), 7), layout="constrained")
-    grid = figure.subplots(2, len(columns), squeeze=False)
-    for line, (title, kept) in enumerate((("whole", ~cropped), ("cropped", cropped))):
-        for place, column in enumerate(columns):
-            _scatter(grid[line, place], points[kept.to_numpy()], some.loc[kept, column].astype(str))
-            grid[line, place].set_title(f"{title}, by {column.replace('dir_name', 'source')} ({method})", fontsize=9)
-    return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically."""
-    from cytoimagenet_hf.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-
-
-def _scatter(axes: Axes, points: npt.NDArray[Any], values: pd.Series) -> None:
-    names = values.value_counts().index[:_COLOURED]
-    for number, name in enumerate(names):
-        own = points[(values == name).to_numpy()]
-        axes.scatter(own[:, 0], own[:, 1], s=5, linewidths=0, color=colormaps["tab20"](number % 20), label=name)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if len(names):
-        axes.legend(fontsize=5, frameon=False, markerscale=2)

@@ -123,8 +123,8 @@ def _intact(path: Path) -> Iterator[None]:
         SafetensorError,
     ) as error:
         raise InputError(
-            f"checkpoint {path} is damaged ({one_line(error)}): delete that folder to resume from the one before it, "
-            "or to start again if it is the only one"
+            f"checkpoint {path} is damaged or of an earlier version ({one_line(error)}): delete that folder to resume "
+            "from the one before it, or to start again if it is the only one"
         ) from error
 
 
