@@ -88,14 +88,14 @@ def assemble(findings: Findings, options: Options) -> Assembled:
     Raises:
         InputError: channels that cannot be named as asked, see `channels.name_channels`.
     """
-    known = [plane.channel for plane in findings.planes if plane.channel.key]
-    if not known:
+    if not any(plane.channel.key for plane in findings.planes):
         raise InputError(findings.planes[0].problem)
-    channels = list(findings.channels) or in_order(known)
+    found = findings.planes if findings.channels else _known_by_label(findings.planes)
+    channels = list(findings.channels) or in_order(plane.channel for plane in found if plane.channel.key)
     stains, order = name_channels(channels, stains=options.stains, wanted=options.channels)
-    wells = _wells(findings.planes)
+    wells = _wells(found)
     groups: dict[_Key, list[FoundPlane]] = {}
-    for plane in findings.planes:
+    for plane in found:
         well = wells.get(plane.well, "")
         place = (plane.plate, well or plane.well, plane.site) if plane.well else (plane.name,)
         groups.setdefault((plane.origin, plane.row, plane.t, *place), []).append(plane)
@@ -104,13 +104,38 @@ def assemble(findings: Findings, options: Options) -> Assembled:
         order,
         wells,
         options,
-        whole_sites=all(plane.site.isdecimal() for plane in findings.planes if plane.site),
-        several_times=len({plane.t for plane in findings.planes}) > 1,
-        depths=_depths(findings.planes) if options.projection in ("max", "mean") else {},
+        whole_sites=all(plane.site.isdecimal() for plane in found if plane.site),
+        several_times=len({plane.t for plane in found}) > 1,
+        depths=_depths(found) if options.projection in ("max", "mean") else {},
     )
     drafts = [form.image(planes) for planes in groups.values()]
     images, notes = _with_ids(drafts)
+    notes += _lacking(drafts)
     return Assembled(sorted(images, key=lambda image: natural(image.id)), stains, (*findings.notes, *notes))
+
+
+def _known_by_label(planes: Sequence[FoundPlane]) -> Sequence[FoundPlane]:
+    """Planes whose channels have one key per label, as a dye keeps its name where files count it differently.
+
+    A label that two channels of one measurement share (three bright-field planes) keeps its keys.
+    """
+    keys: dict[str, dict[str, set[str]]] = {}  # label → measurement → keys
+    for channel, origin in dict.fromkeys((plane.channel, plane.origin) for plane in planes):
+        if channel.label:
+            keys.setdefault(channel.label, {}).setdefault(origin, set()).add(channel.key)
+    one: dict[str, str] = {}
+    for label, places in keys.items():
+        every = set().union(*places.values())
+        if len(every) > 1 and all(len(own) == 1 for own in places.values()):
+            one[label] = min(every, key=natural)
+    if not one:
+        return planes
+    return [
+        replace(plane, channel=Channel(one[plane.channel.label], plane.channel.label))
+        if plane.channel.label in one
+        else plane
+        for plane in planes
+    ]
 
 
 @dataclass(frozen=True)
@@ -195,6 +220,27 @@ class _Form:
             if len(stack) < expected:
                 gaps.append(f"channel {stain} has {len(stack)} z planes where other images have {expected}")
         return gaps
+
+
+def _lacking(drafts: Sequence[_Draft]) -> list[str]:
+    """What to do where whole plates or files lack channels that others of the source have."""
+    present: dict[str, set[str]] = {}
+    for draft in drafts:
+        if draft.image.problem:
+            continue
+        own = present.setdefault(str(draft.image.metadata.get("plate", "")) or draft.origin, set())
+        own |= {stain for stain, planes in zip(draft.image.channels, draft.image.planes, strict=True) if planes}
+    every = {stain for stains in present.values() for stain in stains}
+    lacking = {place: sorted(every - stains, key=natural) for place, stains in present.items() if stains != every}
+    if not lacking:
+        return []
+    place, stains = next(iter(lacking.items()))
+    shown = ", ".join(stains[:3]) + (f" and {len(stains) - 3} more" if len(stains) > 3 else "")
+    more = f" ({len(lacking)} plates or files lack channels)" if len(lacking) > 1 else ""
+    return [
+        f"{place or 'the source'} has no channel {shown}{more}: choose channels that all have (--channels), or "
+        "extract them one by one"
+    ]
 
 
 def _refs(stack: Mapping[int | None, FoundPlane]) -> tuple[PlaneRef, ...]:

@@ -106,7 +106,7 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
             FoundPlane(
                 PlaneRef(source.root / name),
                 Channel(channel, naming.label_of(origin, channel)),
-                _name(name, folder, values),
+                _name(name, folder, values) or root.name,
                 plate=values.get("plate", "") or (naming.plate_of(root / origin) if well else ""),
                 well=well,
                 site=_site(values, naming.first.get("site", 1)),
@@ -156,6 +156,10 @@ def _well(values: Mapping[str, str], first: Mapping[str, int]) -> tuple[str, str
 
 
 def _name(name: str, folder: str, values: Mapping[str, str]) -> str:
-    """Name of an image without a well: what its file's name says but channel and z, below its folder."""
+    """Name of an image without a well: what its file's name says but channel, z and time, below its folder.
+
+    Where it says nothing else, the files of a folder are one image, which is called by the folder; empty at the root.
+    """
     parts = [value for field, value in values.items() if field not in ("c", "z", "t")]
-    return "/".join(part for part in (folder, "-".join(parts)) if part) or without_suffix(name)
+    own = "" if values else without_suffix(name)
+    return "/".join(part for part in (folder, "-".join(parts)) if part) or own

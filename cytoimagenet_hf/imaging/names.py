@@ -1,8 +1,11 @@
-"""Names of channels from the metadata of OME and ImageJ files."""
+"""Names of channels from the metadata of OME, ImageJ and MetaMorph files."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+import tifffile
 
 
 def ome_channel_names(xml: str, image: int) -> tuple[str, ...]:
@@ -49,6 +52,16 @@ def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ..
     names = tuple(str(label).strip() for label in labels[:channels])
     repeated = all(str(label).strip() == names[place % channels] for place, label in enumerate(labels))
     return names if repeated and all(names) and len(set(names)) == channels else ()
+
+
+def illumination_setting(path: Path) -> str:
+    """The illumination setting that MetaXpress and MetaMorph note in a TIFF (`DAPI`); empty where it notes none."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            metadata = tiff.metaseries_metadata or {}
+    except Exception:  # whatever a damaged file makes the decoder raise; reading it says what is wrong
+        return ""
+    return str(metadata.get("PlaneInfo", {}).get("_IllumSetting_", "")).strip()
 
 
 def _local(element: ElementTree.Element) -> str:

@@ -112,6 +112,19 @@ def test_z_is_projected_and_time_makes_images(tmp_path) -> None:
         find_images(tmp_path, pattern=pattern)[1].read()
 
 
+def test_a_pattern_of_channels_alone_makes_an_image_of_a_folder(tmp_path) -> None:
+    for folder in ("", "b/"):
+        for value, stain in enumerate(("Hoechst", "Mito"), 1):
+            write(tmp_path / "a" / f"{folder}{stain}.tif", value)
+    images = find_images(tmp_path / "a", pattern="{c}.tif")
+    assert [(image.id, image.channels) for image in images] == [("a", ("hoechst", "mito")), ("b", ("hoechst", "mito"))]
+    assert [values(image) for image in images] == [[1, 2], [1, 2]]
+    for z in (1, 2):
+        write(tmp_path / "stack" / f"focus_{z}.tif", z)
+    (stack,) = find_images(tmp_path / "stack", pattern="focus_{z}.tif")
+    assert (stack.id, values(stack)) == ("stack", [2])
+
+
 def test_bad_images_stay_in_the_list_and_say_why(plate) -> None:
     (plate / "x_a2_f02-2.tif").unlink()
     write(plate / "x_A01_f2-1.tif", 5)

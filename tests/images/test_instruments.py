@@ -58,6 +58,7 @@ def test_the_flat_names_of_bbbc021(tmp_path) -> None:
         f"B02{UUID}.tif",
         "HEPG2/B02_s1_w1.tif",
         f"x-1_B02_w1_{UUID}.tif",
+        f"x_B02_w1_[{UUID}].tif",
     ],
 )
 def test_names_of_imagexpress(tmp_path, name) -> None:
@@ -80,6 +81,55 @@ def test_wave_names_and_numbers_both_name_a_channel(tmp_path) -> None:
     by_number = find_images(source, stains="w1=hoechst")[0]
     by_name = find_images(source, stains="DNA=hoechst")[0]
     assert by_number.channels == by_name.channels == ("hoechst", "er", "rna", "agp", "mito")
+
+
+def test_projections_beside_their_stacks_are_left_out(tmp_path) -> None:
+    """As MetaXpress writes a plate: w1 a stack and its projection above it, w2 a projection alone, w3 one z step."""
+    for name, value in {
+        f"P_B02_s1_w1{UUID}.tif": 90,
+        f"ZStep_1/P_B02_s1_w1{UUID}.tif": 1,
+        f"ZStep_2/P_B02_s1_w1{UUID}.tif": 3,
+        f"P_B02_s1_w2{UUID}.tif": 20,
+        f"ZStep_1/P_B02_s1_w3{UUID}.tif": 30,
+    }.items():
+        write(tmp_path / "P" / "TimePoint_1" / name, value)
+    found = look(tmp_path / "P", projection="mean")
+    assert values(found.images[0]) == [2, 20, 30]
+    assert [(file.path, file.reason) for file in found.ignored] == [
+        (f"TimePoint_1/P_B02_s1_w1{UUID}.tif", "a projection of planes that are there")
+    ]
+    assert values(one(tmp_path / "P", projection="z=1")) == [1, 20, 30]
+
+
+def test_the_projections_of_an_export_lie_in_step_zero(tmp_path) -> None:
+    for step in (0, 1, 2):
+        write(tmp_path / "P" / "TimePoint_1" / f"ZStep_{step}" / "9_B02_w1.TIF", 90 if step == 0 else step)
+        write(tmp_path / "Q" / "TimePoint_1" / "ZStep_0" / "7_B02_w1.TIF", 70)
+    header = tmp_path / "P" / "TimePoint_1" / "9.HTD"  # repeated below the plate's folder
+    header.write_text('"HTSInfoFile", Version 1.0\n"WaveName1", "DAPI"\n')
+    image = one(tmp_path / "P", projection="mean")
+    assert (image.channels, values(image)) == (("dapi",), [1])  # (1 + 2) / 2, as a whole number
+    assert values(one(tmp_path / "Q", projection="mean")) == [70]
+
+
+def test_waves_without_a_header_are_named_by_their_illumination(tmp_path) -> None:
+    planes = '<PlaneInfo><custom-prop id="_IllumSetting_" type="string" value="{}"/></PlaneInfo>'
+    for wave, name in ((1, "DAPI"), (2, "Cy3")):
+        description = f"<MetaData>{planes.format(name)}</MetaData>"
+        path = tmp_path / f"P_B02_s1_w{wave}.tif"
+        tifffile.imwrite(path, np.full((4, 5), wave, np.uint16), description=description, software="MetaSeries")
+    image = one(tmp_path, stains="w2=actin")
+    assert (image.channels, values(image)) == (("actin", "dapi"), [2, 1])
+
+
+def test_plates_with_other_channels_are_told_what_to_do(tmp_path) -> None:
+    for plate, waves in (("P", "12"), ("Q", "1")):
+        for wave in waves:
+            write(tmp_path / plate / f"{plate}_B02_s1_w{wave}.tif", int(wave))
+    found = look(tmp_path)
+    assert [(rejected.id, rejected.reason) for rejected in found.rejected] == [("Q/B02/1", "no file for channel 2")]
+    assert "Q has no channel 2: choose channels that all have (--channels)" in found.notes[0]
+    assert look(tmp_path, channels="w1").notes == ()
 
 
 # Harmony
@@ -174,6 +224,13 @@ def test_names_of_incell(tmp_path) -> None:
     assert (image.id, image.channels, values(image)) == ("P/B03/2", ("dapi - dapi", "fitc - fitc"), [2, 2])
 
 
+def test_names_of_incell_whose_spaces_an_archive_replaced(tmp_path) -> None:
+    for channel in ("Cy3_-_Cy3", "DAPI_-_DAPI"):
+        write(tmp_path / "P" / f"C_-_23(fld_4_wv_{channel}).tif", 4)
+    image = one(tmp_path / "P")
+    assert (image.id, image.channels, values(image)) == ("P/C23/4", ("cy3_-_cy3", "dapi_-_dapi"), [4, 4])
+
+
 def test_the_xdce_of_incell(tmp_path) -> None:
     images = ""
     for wave, label in enumerate(("DAPI", "FITC")):
@@ -194,6 +251,9 @@ def test_names_of_scanr(tmp_path) -> None:
     image = one(tmp_path)
     assert (image.id, image.channels, values(image)) == ("P/B03/2", ("cy5", "dapi"), [3, 4])
     assert image.metadata["well_number"] == "00015"
+    write(tmp_path / "Q" / "data" / "--W00001--P00001--Z00000--T00000--cherry.tif", 7)  # without a well's name
+    image = one(tmp_path / "Q")
+    assert (image.id, image.channels, values(image)) == ("data/00001-00001", ("cherry",), [7])
 
 
 def test_names_of_leica(tmp_path) -> None:

@@ -33,4 +33,7 @@ def find(source: Source, options: Options) -> Findings:
     notes = [
         f"{name} is a table: to read the images by it, give it as the source" for name in source.with_suffix(*TABLES)
     ]
-    return Findings(expand_stacks(planes, options), ignored, notes=notes[:3])
+    expanded = expand_stacks(planes, options)
+    if not notes and len(names) > 1 and len(expanded) == len(names):
+        notes = ["each file is an image of its own: where they are channels, name them: --pattern '{site}_{c}.tif'"]
+    return Findings(expanded, ignored, notes=notes[:3])

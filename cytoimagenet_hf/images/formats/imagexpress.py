@@ -1,24 +1,28 @@
 """ImageXpress (MetaXpress): `TimePoint_1/ZStep_1/PLATE_B03_s2_w1<UUID>.tif`, thumbnails beside, names in the .HTD.
 
-BBBC021 is written so, flat and without `TimePoint_1`, its waves numbered 1, 2 and 4; RxRx1 so, as PNG.
+Projections of a stack lie in the folder above its z steps, or in `ZStep_0` where MetaXpress exported them. Where no
+.HTD names the waves, the TIFFs name the setting of their illumination. BBBC021 is written so, flat and without
+`TimePoint_1`, its waves numbered 1, 2 and 4; RxRx1 so, as PNG.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+from cytoimagenet_hf.imaging.names import illumination_setting
 
 _UUID = r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
 # The wave is matched lazily: a UUID follows it without a sign between, and its first digit is no second digit of it.
 _NAME = re.compile(
     r"(?P<_folder>(?:[^/]+/)*)(?:(?P<plate>[^/]+?)_)?(?P<well>[A-Z]{1,2}\d{2})"
-    rf"(?P<_more>(?:_s(?P<site>\d+))?(?:_w(?P<c>\d\d??))?(?:_?{_UUID})?)\.(?:tiff?|png|jpe?g|bmp)",
+    rf"(?P<_more>(?:_s(?P<site>\d+))?(?:_w(?P<c>\d\d??))?(?:_?(?:{_UUID}|\[{_UUID}\]))?)\.(?:tiff?|png|jpe?g|bmp)",
     re.IGNORECASE,
 )
 _STEP = re.compile(r"(TimePoint|ZStep)_(\d+)", re.IGNORECASE)
@@ -38,11 +42,15 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by name; thumbnails and everything else is ignored."""
     thumbnails = [name for name in source.files if _is_thumbnail(name)]
     names = [name for name in source.images if not _is_thumbnail(name)]
-    labels = {_folder_of(name): _wave_names(source.root / name) for name in source.with_suffix(".htd")}
-    naming = Naming(_NAME, split_folder=_split, label_of=lambda folder, wave: labels.get(folder, {}).get(wave, ""))
-    planes, others = planes_by_name(source, names, naming)
+    planes, others = planes_by_name(source, names, Naming(_NAME, split_folder=_split))
+    planes = _labelled(planes, _headers(source))
     planes, notes = _plates_by_folder(planes, source.root.resolve())
+    planes, projections = _without_projections(planes)
     ignored = [Ignored(name, "thumbnail") for name in thumbnails]
+    ignored += [
+        Ignored(plane.ref.path.relative_to(source.root).as_posix(), "a projection of planes that are there")
+        for plane in projections
+    ]
     ignored += [Ignored(name, "not named as ImageXpress names images") for name in others]
     ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
     return Findings(expand_if_stacks(planes, options), ignored, notes=notes)
@@ -66,6 +74,14 @@ def _split(folder: str) -> tuple[str, dict[str, str]]:
     return "/".join(parts), values
 
 
+def _headers(source: Source) -> dict[str, dict[str, str]]:
+    """Folder of a plate → names of its waves by number; exports repeat the .HTD in the folders below."""
+    headers: dict[str, dict[str, str]] = {}
+    for name in source.with_suffix(".htd"):
+        headers.setdefault(_split(_folder_of(name))[0], {}).update(_wave_names(source.root / name))
+    return headers
+
+
 def _wave_names(header: Path) -> dict[str, str]:
     """Names of the waves from a .HTD file; empty where it cannot be read."""
     try:
@@ -73,6 +89,32 @@ def _wave_names(header: Path) -> dict[str, str]:
     except OSError:
         return {}
     return {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
+
+
+def _labelled(planes: Sequence[FoundPlane], headers: Mapping[str, Mapping[str, str]]) -> list[FoundPlane]:
+    """Waves with the names of the header, else of the first file of the wave, which is opened for it."""
+    labels: dict[tuple[str, str], str] = {}
+    for plane in planes:
+        wave = (plane.origin, plane.channel.key)
+        if wave not in labels:
+            named = headers.get(plane.origin, {}).get(plane.channel.key, "")
+            is_tiff = suffix_of(plane.ref.path.name) in (".tif", ".tiff")
+            labels[wave] = named or (illumination_setting(plane.ref.path) if is_tiff else "")
+    return [
+        replace(plane, channel=Channel(plane.channel.key, labels[plane.origin, plane.channel.key])) for plane in planes
+    ]
+
+
+def _without_projections(planes: Sequence[FoundPlane]) -> tuple[list[FoundPlane], list[FoundPlane]]:
+    """Planes of stacks and single planes; and the projections (no z step, or step 0) beside the planes they show."""
+
+    def stack(plane: FoundPlane) -> tuple[str, str, str, str, int | None, str]:
+        return plane.origin, plane.plate, plane.well, plane.site, plane.t, plane.channel.key
+
+    deep = {stack(plane) for plane in planes if plane.z}
+    projections = [plane for plane in planes if not plane.z and stack(plane) in deep]
+    kept = [plane for plane in planes if plane.z or stack(plane) not in deep]
+    return [plane if plane.z else replace(plane, z=None) for plane in kept], projections
 
 
 def _plates_by_folder(planes: Sequence[FoundPlane], root: Path) -> tuple[list[FoundPlane], list[str]]:

@@ -1,5 +1,7 @@
 """IN Cell Analyzer: the `.xdce` that lists its images, else names such as `B - 3(fld 2 wv DAPI - DAPI).tif`.
 
+Archives write `_` for the spaces of a name.
+
 The `.xdce` counts fields, planes, waves and times from 0, rows and columns from 1; names count fields from 1.
 """
 
@@ -17,9 +19,9 @@ from cytoimagenet_hf.images.xml import attributes, children, descendants, read_x
 
 # What stands in the brackets comes in any order.
 _NAME = re.compile(
-    r"(?P<_folder>(?:[^/]+/)*)(?P<row>[A-Z]{1,2}) - (?P<column>\d+)\((?=[^)]*\bfld (?P<site>\d+))"
-    r"(?:(?=[^)]*\bwv (?P<c>[^)]+?)(?: z \d+| time \d+|\))))?(?:(?=[^)]*\bz (?P<z>\d+)))?"
-    r"(?:(?=[^)]*\btime (?P<t>\d+)))?[^)]*\)\.tiff?",
+    r"(?P<_folder>(?:[^/]+/)*)(?P<row>[A-Z]{1,2})[ _]-[ _](?P<column>\d+)\((?=(?:[^)]*[ _])?fld[ _](?P<site>\d+))"
+    r"(?:(?=[^)]*[ _(]wv[ _](?P<c>[^)]+?)(?:[ _]z[ _]\d+|[ _]time[ _]\d+|\))))?(?:(?=[^)]*[ _]z[ _](?P<z>\d+)))?"
+    r"(?:(?=[^)]*[ _]time[ _](?P<t>\d+)))?[^)]*\)\.tiff?",
     re.IGNORECASE,
 )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 from cytoimagenet_hf.errors import InputError
@@ -27,19 +28,24 @@ def finder(suffix: str) -> Callable[[Source, Options], Findings]:
     def find(source: Source, options: Options) -> Findings:
         names = source.with_suffix(suffix)
         planes: list[FoundPlane] = []
+        notes: list[str] = []
         for name in names:
             path, stem = source.root / name, without_suffix(name)
             try:
-                planes += planes_of(path, stem)
+                planes += planes_of(path, stem, notes)
             except InputError as error:
                 planes.append(FoundPlane(PlaneRef(path), Channel(""), stem, problem=str(error)))
-        return Findings(planes, [Ignored(name, f"no {suffix} file") for name in source.files if name not in names])
+        ignored = [Ignored(name, f"not a {suffix} file") for name in source.files if name not in names]
+        more = [f"the same holds for {len(notes) - 3} more files"] if len(notes) > 3 else []
+        return Findings(planes, ignored, notes=[*notes[:3], *more])
 
     return find
 
 
-def _czi(path: Path, stem: str) -> Iterator[FoundPlane]:
+def _czi(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
     layout = czi.describe(path)
+    if layout.tiles > 1:
+        notes.append(f"{path.name} is a mosaic of {layout.tiles} tiles: stitched, and black where no tile lies")
     sites: dict[str, int] = {}
     for scene in layout.scenes:
         well = layout.wells.get(scene, "")
@@ -60,7 +66,7 @@ def _czi(path: Path, stem: str) -> Iterator[FoundPlane]:
                     )
 
 
-def _nd2(path: Path, stem: str) -> Iterator[FoundPlane]:
+def _nd2(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
     layout = nd2.describe(path)
     several = len({indices.get("P", 0) for indices in layout.frames}) > 1
     deep = any(indices.get("Z") for indices in layout.frames)
@@ -82,27 +88,29 @@ def _nd2(path: Path, stem: str) -> Iterator[FoundPlane]:
             )
 
 
-def _lif(path: Path, stem: str) -> Iterator[FoundPlane]:
+def _lif(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
     for number, image in enumerate(lif.describe(path)):
-        outer = {axis: size for axis, size in image.sizes.items() if axis in ("M", "T", "Z", "C")}
-        unknown = [axis for axis in image.sizes if axis not in {*outer, "Y", "X", "S"} and image.sizes[axis] > 1]
         base = f"{stem}/{image.name}"
-        if unknown:
-            reason = f"{path}: image {image.name} has axes {', '.join(image.sizes)}; known are M, T, Z, C, Y, X, S"
+        outer = image.outer
+        if not image.is_picture:
+            reason = f"{path}: image {image.name} has the axes {', '.join(image.sizes) or 'of a point'}: no picture"
             yield FoundPlane(PlaneRef(path), Channel(""), base, problem=reason)
             continue
-        for m in range(outer.get("M", 1)):
-            for t in range(outer.get("T", 1)):
-                for z in range(outer.get("Z", 1)):
-                    for c in range(outer.get("C", 1)):
-                        at = {"M": m, "T": t, "Z": z, "C": c}
-                        place = [part for axis in outer for part in (axis, at[axis])]
-                        yield FoundPlane(
-                            PlaneRef(path, kind="lif", place=(number, *place)),
-                            Channel(str(c + 1)),
-                            f"{base}/{m + 1}" if outer.get("M", 1) > 1 else base,
-                            site=str(m + 1) if outer.get("M", 1) > 1 else "",
-                            z=z + 1 if outer.get("Z", 1) > 1 else None,
-                            t=t + 1 if outer.get("T", 1) > 1 else None,
-                            origin=stem,
-                        )
+        if unknown := [axis for axis, size in outer.items() if axis not in ("M", "T", "Z", "C", "Y") and size > 1]:
+            swept = "a sweep of wavelengths gives no stains" if {*unknown} & {"λ", "Λ"} else "known are M, T, Z and C"
+            counts = ", ".join(f"{outer[axis]} planes along {axis}" for axis in unknown)
+            reason = f"{path}: image {image.name} has {counts}: {swept}; export the planes that you need as TIFF"
+            yield FoundPlane(PlaneRef(path), Channel(""), base, problem=reason)
+            continue
+        depth = "Y" if "Y" in outer else "Z"  # a scan in X and Z is moved along Y
+        for places in product(*(range(size) for size in outer.values())):
+            at = dict(zip(outer, places, strict=True))
+            yield FoundPlane(
+                PlaneRef(path, kind="lif", place=(number, *(part for pair in at.items() for part in pair))),
+                Channel(str(at.get("C", 0) + 1)),
+                f"{base}/{at['M'] + 1}" if outer.get("M", 1) > 1 else base,
+                site=str(at["M"] + 1) if outer.get("M", 1) > 1 else "",
+                z=at[depth] + 1 if outer.get(depth, 1) > 1 else None,
+                t=at["T"] + 1 if outer.get("T", 1) > 1 else None,
+                origin=stem,
+            )

@@ -11,7 +11,7 @@ from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 
 SCANR = Naming(
     re.compile(
-        r"(?P<_folder>(?:[^/]+/)*)(?:(?P<well>[A-Z]{1,2}\d{1,2})--)?W(?P<well_number>\d+)--P(?P<site>\d+)--Z(?P<z>\d+)"
+        r"(?P<_folder>(?:[^/]+/)*)(?:(?P<well>[A-Z]{1,2}\d{1,2})?--)?W(?P<well_number>\d+)--P(?P<site>\d+)--Z(?P<z>\d+)"
         r"--T(?P<t>\d+)--(?P<c>[^/]+?)\.tiff?",
         re.IGNORECASE,
     ),

@@ -26,38 +26,61 @@ class CziLayout:
         wells: number of a scene → well that the file gives it.
         sizes: number of channels, z planes and time points, by `C`, `Z`, `T`.
         channels: names; empty where the file gives none.
+        tiles: of which an image is stitched, at most.
     """
 
     scenes: tuple[int, ...]
     wells: dict[int, str]
     sizes: dict[str, int]
     channels: tuple[str, ...]
+    tiles: int
+
+
+_UNPROCESSED = {
+    "H": "phases or detectors, as raw Airyscan and SIM data: process it in ZEN first",
+    "R": "rotations: export one of them",
+    "I": "illuminations, as raw light-sheet data: fuse them in ZEN first",
+    "V": "views, as raw light-sheet data: fuse them in ZEN first",
+}
+"""Axes of which an image is made only by processing, and what to do."""
 
 
 def describe(path: Path) -> CziLayout:
     """Scenes, sizes and names.
 
     Raises:
-        InputError: pylibCZIrw is not installed, or cannot read the file.
+        InputError: pylibCZIrw is not installed, cannot read the file, or it holds raw data that are no images yet.
     """
     czi = require(_MODULE, path)
     try:
         with czi.open_czi(str(path)) as document:
             box = document.total_bounding_box
             scenes = tuple(sorted(document.scenes_bounding_rectangle)) or (-1,)
-            information = document.metadata["ImageDocument"]["Metadata"]["Information"]
+            metadata = document.metadata["ImageDocument"]["Metadata"]
     except Exception as error:  # whatever the library's C++ raises
         raise unreadable(path, _MODULE, error) from error
-    sizes = {axis: box[axis][1] - box[axis][0] if axis in box else 1 for axis in "CZT"}
-    dimensions = (information.get("Image") or {}).get("Dimensions") or {}
-    channels = _entries(dimensions, "Channels", "Channel")
+    sizes = {axis: box[axis][1] - box[axis][0] if axis in box else 1 for axis in "CZTHRIV"}
+    for axis, what in _UNPROCESSED.items():
+        if (count := sizes.pop(axis)) > 1:
+            raise InputError(f"{path} holds {count} {what}")
+    image = (metadata.get("Information") or {}).get("Image") or {}
+    dimensions = image.get("Dimensions") or {}
     wells = {
         int(scene.get("@Index", place)): well
         for place, scene in enumerate(_entries((dimensions.get("S") or {}), "Scenes", "Scene"))
         if (well := _well(scene))
     }
-    names = tuple(str(channel.get("@Name") or "") for channel in channels)
-    return CziLayout(scenes, wells, sizes, names if all(names) and len(names) == sizes["C"] else ())
+    tiles = int(image["SizeM"]) if str(image.get("SizeM", "")).isdecimal() else 1
+    return CziLayout(scenes, wells, sizes, _channel_names(metadata, dimensions, sizes["C"]), tiles)
+
+
+def _channel_names(metadata: dict[str, Any], dimensions: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Names of the channels; where the acquisition gives none, those under which ZEN displays them."""
+    for parent in (dimensions, metadata.get("DisplaySetting") or {}):
+        names = tuple(str(channel.get("@Name") or "") for channel in _entries(parent, "Channels", "Channel"))
+        if len(names) == count and all(names):
+            return names
+    return ()
 
 
 def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:

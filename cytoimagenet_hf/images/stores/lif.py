@@ -17,10 +17,30 @@ from .optional import require, unreadable
 
 @dataclass(frozen=True)
 class LifImageFacts:
-    """One image of a file: its name and the sizes of its axes."""
+    """One image of a file: its name and the sizes of its axes, slowest first.
+
+    A frame is what the microscope scanned: the two last axes, which are Z and X where it scanned optical sections.
+    """
 
     name: str
     sizes: dict[str, int]
+
+    @property
+    def outer(self) -> dict[str, int]:
+        """The axes other than those of a frame and of its colours."""
+        return {axis: self.sizes[axis] for axis in _plane_axes(self.sizes)[0]}
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a frame lies in space; lines that were scanned over time are none."""
+        inner = _plane_axes(self.sizes)[1]
+        return len(inner) == 2 and set(inner) <= {"X", "Y", "Z"}
+
+
+def _plane_axes(sizes: dict[str, int]) -> tuple[list[str], list[str]]:
+    """The axes that count frames, and the two of a frame."""
+    axes = [axis for axis in sizes if axis != "S"]
+    return axes[:-2], axes[-2:]
 
 
 def describe(path: Path) -> list[LifImageFacts]:
@@ -51,7 +71,8 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -
             planes = []
             for image, *rest in places:
                 sizes = dict(document.images[int(image)].sizes)
-                check_pixels(path, sizes.get("X", 1), sizes.get("Y", 1), max_pixels=max_pixels)
+                height, width = (sizes[axis] for axis in _plane_axes(sizes)[1])
+                check_pixels(path, width, height, max_pixels=max_pixels)
                 indices = {str(axis): int(index) for axis, index in zip(rest[::2], rest[1::2], strict=True)}
                 planes.append(np.array(document.images[int(image)].frame(**indices)))
             return planes
