@@ -101,7 +101,7 @@ def command(
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     device: Annotated[str | None, typer.Option(help="cuda, cpu, …; by default a GPU if there is one.")] = None,
     dtype: Dtype = None,
     batch_size: Annotated[int, typer.Option(help="Planes per step of extraction.", min=1)] = 64,

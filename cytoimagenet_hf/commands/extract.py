@@ -77,7 +77,7 @@ def command(
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
     storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     device: Annotated[
         str | None, typer.Option(help="cuda, cpu, …, or several as cuda:0,cuda:1; by default a GPU if there is one.")
     ] = None,

@@ -26,8 +26,16 @@ Revision = Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-he
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
 ]
-Backend = Annotated[str, typer.Option(help="torch, onnxruntime or openvino (faster on CPUs).")]
-Dtype = Annotated[str | None, typer.Option(help="float32 or bfloat16; by default bfloat16 on a GPU.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network: auto (on a CPU the fastest that is installed and agrees with torch), torch, "
+        "compile, openvino or onnxruntime."
+    ),
+]
+Dtype = Annotated[
+    str | None, typer.Option(help="float32 or bfloat16; by default bfloat16 on a GPU, float32 on a CPU.")
+]
 
 
 def given(**choices: Any) -> dict[str, Any]:

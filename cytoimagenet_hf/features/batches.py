@@ -20,9 +20,6 @@ Vector = npt.NDArray[np.float32]
 Unit = npt.NDArray[np.float32]
 Reject = Callable[[str, InputError], None]
 
-# Pixels per run: 20 planes of 224 x 224 on a CPU, where 64 take gigabytes and twice the time per image.
-_CPU_BATCH_PIXELS = 1 << 20
-_GPU_BATCH_PIXELS = 1 << 25
 _WAITING_VALUES = 1 << 25  # 128 MB of units that wait for others of their size
 
 # What torch, ONNX Runtime and OpenVINO say of an input that is too small or of the wrong shape; anything else (memory,
@@ -80,7 +77,6 @@ class Batches:
         self, run: Runner, join: Callable[[Sequence[Vector]], Vector], *, batch_size: int, reject: Reject
     ) -> None:
         self._run, self._join, self._batch_size, self._reject = run, join, batch_size, reject
-        self._pixels = _CPU_BATCH_PIXELS if run.device.type == "cpu" else _GPU_BATCH_PIXELS
         self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
         self._images: dict[str, _Image] = {}
 
@@ -102,7 +98,7 @@ class Batches:
             yield from self._flush(next(iter(self._waiting)))
 
     def _limit(self, size: tuple[int, ...]) -> int:
-        return max(1, min(self._batch_size, self._pixels // (size[-2] * size[-1])))
+        return max(1, min(self._batch_size, self._run.pixels // (size[-2] * size[-1])))
 
     def _values(self, size: tuple[int, ...]) -> int:
         return len(self._waiting[size]) * int(np.prod(size))

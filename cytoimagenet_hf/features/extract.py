@@ -7,7 +7,7 @@ number is the encoder; how images are batched and where they come from is not.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,11 +28,13 @@ from cytoimagenet_hf.models.channels import as_channels
 
 from .ahead import read_ahead
 from .batches import Batches, Reject, Unit, Vector
+from .choosing import choose_runner
 from .columns import feature_names
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner, make_runner
 from .table import FeatureTable
 
+TRIED = 3  # images that `auto` reads at most to find one that it can measure with
 Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
 
 
@@ -45,7 +47,7 @@ def extract_features(
     method: str | None = None,
     batch_size: int = 64,
     processor: MicroscopyImageProcessor | None = None,
-    backend: str | Runner = "torch",
+    backend: str | Runner = "auto",
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     workers: int = 0,
@@ -64,8 +66,8 @@ def extract_features(
         method: of our own networks: `"concat-norm"`, `"concat-raw"`, `"merge-norm"` or `"merge-raw"`.
         batch_size: units per run of the network; fewer for large ones.
         processor: of a network; by default the one saved with it.
-        backend: `"torch"`, or `"onnxruntime"` or `"openvino"` where installed: faster on CPUs, equal within 1e-5; or a
-            runner of this model that `make_runner` made, to export once for several calls.
+        backend: `"auto"`: on a CPU the fastest that is installed and agrees with torch within 1e-4 of the largest
+            feature, on a GPU torch; or one of `runtimes.BACKENDS`; or a runner of this model that `make_runner` made.
         device: of torch; by default a GPU if there is one.
         dtype: of torch; by default bfloat16 on a GPU, float32 on a CPU.
         workers: threads that read and prepare images ahead.
@@ -93,11 +95,18 @@ def extract_features(
     encoder = as_encoder(model, method=method, processor=processor)
     if ranges is None and encoder.facts.per == "plate":
         ranges = _measured(encoder, images, workers)
-    run = runner_of(encoder, backend, device=device, dtype=dtype)
-    with tqdm(total=len(images) if isinstance(images, Sized) else None, unit="image", disable=None) as bar:
+    sources = _named(images, ids, tuple(channels or ()))
+    count = len(images) if isinstance(images, Sized) else None
+    if backend == "auto":
+        first = list(islice(sources, TRIED))
+        run = auto_runner(encoder, first, images=count, device=device, dtype=dtype)
+        sources = chain(first, sources)
+    else:
+        run = runner_of(encoder, backend, device=device, dtype=dtype)
+    with tqdm(total=count, unit="image", disable=None) as bar:
         found = extract_rows(
             encoder,
-            _named(images, ids, tuple(channels or ())),
+            sources,
             run=run,
             batch_size=batch_size,
             workers=workers,
@@ -114,6 +123,8 @@ def extract_features(
     values = np.stack([found.vectors[name] for name in kept])
     stains = found.stains or ()
     about = describe(encoder, run, stains=stains, ranges=ranges)
+    if run.choice is not None:
+        about["backend_choice"] = dict(run.choice)
     metadata = pd.DataFrame([dict(found.metadata[name]) for name in kept], index=range(len(kept)))
     names = names_of(encoder, stains, values.shape[1])
     return FeatureTable(np.array(kept, dtype=object), values, metadata, names, about)
@@ -160,8 +171,52 @@ def runner_of(
     """The runner of an encoder; see `runtimes.make_runner`."""
     if isinstance(backend, Runner):
         return backend
-    fixed = encoder.facts.size is not None
-    return make_runner(encoder.network, backend, device=device, dtype=dtype, fixed_size=fixed)
+    facts = encoder.facts
+    return make_runner(
+        encoder.network,
+        backend,
+        device=device,
+        dtype=dtype,
+        fixed_size=facts.size is not None,
+        multiple=facts.multiple,
+    )
+
+
+def auto_runner(
+    encoder: Encoder,
+    sources: "Sequence[ImageToRead]",
+    *,
+    images: int | None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Runner:
+    """The runner that `auto` stands for: see `choosing.choose_runner`.
+
+    Args:
+        encoder: the network and what it eats.
+        sources: the first images of the extraction; the first that can be used is measured with.
+        images: how many there are in all.
+        device: asked for.
+        dtype: asked for.
+    """
+
+    def first_units() -> list[Unit] | None:
+        for source in sources:
+            try:
+                planes = as_planes(source.read())
+                own = None
+                if encoder.facts.per == "plate":  # only a speed and a difference are measured: any range will do
+                    ends = ((float(np.min(plane)), float(np.max(plane))) for plane in planes)
+                    own = dict(zip(source.stains, ends, strict=False))
+                return encoder.units(planes, stains=source.stains, ranges=own)
+            except InputError:
+                continue
+        return None
+
+    def make(name: str) -> Runner:
+        return runner_of(encoder, name, device=device if name == "torch" else None, dtype=dtype)
+
+    return choose_runner(make, first_units, images=images, device=device, dtype=dtype)
 
 
 def describe(

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image, Rejection
 
 from .devices import run_on_devices
-from .extract import ImageToRead, describe, extract_rows, names_of, runner_of
+from .extract import TRIED, ImageToRead, auto_runner, describe, extract_rows, names_of, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .reading import read_features
 from .runtimes import Runner
@@ -71,7 +71,10 @@ def extract_to_folder(
             writes there; no image is usable.
     """
     output = Path(output)
-    plan, run, stains = _planned(encoder, images, settings)
+    _require_unique(images)
+    run = _runner(encoder, images, output, settings)
+    plan, stains = _planned(encoder, images, settings, run)
+    settings = replace(settings, backend=run.name)  # what other processes are told
     require_claimable(output, plan)
     with locked(output):
         require_claimable(output, plan)
@@ -96,21 +99,39 @@ def extract_to_folder(
         return summarise_shards(output, tasks, plan, len(todo), changed)
 
 
+def _runner(encoder: Encoder, images: Sequence[Image], output: Path, settings: Settings) -> Runner:
+    """What runs the network: under `auto` what the folder's record names, so that one table comes from one backend."""
+    recorded = read_json(output / PLAN)
+    backend = settings.backend
+    if backend == "auto" and recorded is None:
+        require_claimable(output, {})  # before anything is exported
+        first = [ImageToRead.of(image) for image in images[:TRIED]]
+        return auto_runner(encoder, first, images=len(images), device=settings.device, dtype=_precision(settings))
+    known = recorded or {}
+    if backend == "auto":
+        backend = str(known.get("backend", "torch"))
+    run = runner_of(encoder, backend, device=settings.device, dtype=_precision(settings))
+    return replace(run, choice=known.get("backend_choice") if known.get("backend") == backend else None)
+
+
 def _planned(
-    encoder: Encoder, images: Sequence[Image], settings: Settings
-) -> tuple[dict[str, Any], Runner, tuple[str, ...]]:
-    """What the shards depend on, beside the pixels; what runs the network; and the stains of the images."""
-    _require_unique(images)
-    run = runner_of(encoder, settings.backend, device=settings.device, dtype=_precision(settings))
+    encoder: Encoder, images: Sequence[Image], settings: Settings, run: Runner
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the shards depend on, beside the pixels; and the stains of the images."""
     stains = Counter(image.channels for image in images).most_common(1)[0][0]
-    plan = describe(encoder, run, stains=stains) | {
-        "batch_size": settings.batch_size,
-        "shard_size": settings.shard_size,
-        "storage": settings.storage,
-        "images": len(images),
-        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
-    }
-    return plan, run, stains
+    choice = {} if run.choice is None else {"backend_choice": dict(run.choice)}
+    plan = (
+        describe(encoder, run, stains=stains)
+        | choice
+        | {
+            "batch_size": settings.batch_size,
+            "shard_size": settings.shard_size,
+            "storage": settings.storage,
+            "images": len(images),
+            "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
+        }
+    )
+    return plan, stains
 
 
 def cached_features(
@@ -135,7 +156,10 @@ def cached_features(
         InputError: as `extract_to_folder`.
     """
     folder = Path(cache or cached_assets_path("cytoimagenet-hf", namespace="features"))
-    plan, _, _ = _planned(encoder, images, settings)
+    _require_unique(images)
+    # An entry is found again by what was asked for: `auto` may have taken another runtime by then.
+    by_torch = runner_of(encoder, device=settings.device, dtype=_precision(settings))
+    plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
     summary = extract_to_folder(encoder, images, folder, settings=settings)

@@ -6,6 +6,7 @@ One reader for all, one writer; `pandas.read_parquet` opens everything that is w
 import gzip
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def _read_folder(folder: Path) -> FeatureTable:
         if not all(isinstance(own, dict) and "ranges" in own for own in known.values()):
             raise InputError(f"{ranges} is damaged (it holds no ranges of plates): run the same extraction again")
         found.about["ranges"] = {plate: own["ranges"] for plate, own in known.items()}
+    with suppress(InputError):  # the shards are whole without it
+        plan = read_json_object(folder / "_extraction.json")
+        found.about.update({key: plan[key] for key in ("backend_choice",) if key in plan})
     return found
 
 

@@ -1,7 +1,7 @@
 """Features of many images as a folder of shards: interrupted at any moment and started again, the bytes are the same.
 
     features-00000-of-00004.parquet   id, Metadata_*, features: pandas.read_parquet(folder) reads all of them
-    _extraction.json                  what the shards depend on: model, preprocessing, ids
+    _extraction.json                  what the shards depend on: model, preprocessing, ids, backend and why
     _ranges.json                      under normalisation over plates: the pixel ranges and the fields they come from
     _shard-00000-of-00004.json        of one shard: stamp of its images, hash of its file, what was rejected
     _rejected.json                    every image that was left out, and why
@@ -41,16 +41,16 @@ class Settings:
     Attributes:
         shard_size: images per shard: the unit of work, of resuming and of a change.
         storage: `float32` or `float16`.
-        backend: `torch`, `onnxruntime` or `openvino`.
+        backend: `auto` or one of `runtimes.BACKENDS`; a folder that was begun is continued with what its record names.
         device: of torch; None: a GPU if there is one.
-        dtype: of torch, by name; None: bfloat16 on a GPU, float32 on a CPU.
+        dtype: by name; None: bfloat16 on a GPU, float32 on a CPU.
         batch_size: most units per run of the network.
         workers: threads that read ahead; the result does not depend on them.
     """
 
     shard_size: int = 256
     storage: str = "float32"
-    backend: str = "torch"
+    backend: str = "auto"
     device: str | None = None
     dtype: str | None = None
     batch_size: int = 64

@@ -1,0 +1,92 @@
+"""Exported networks, kept under the user's cache folder: the second run with the same network starts at once.
+
+    exports/KEY/model.onnx, or model.xml and model.bin
+    exports/KEY/_export.json     what it was made from, and the hash of every file
+
+The key names the layers, their settings and weights, the runtime with the versions of what wrote the export, and the
+shape it takes. An export is written aside and renamed; one whose files are damaged is made again. The folder may be
+deleted at any time. It lies beside what the Hub's libraries keep: `HF_HOME` or `HF_ASSETS_CACHE` moves it.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from huggingface_hub import cached_assets_path
+from torch import nn
+
+from cytoimagenet_hf.errors import InputError, one_line
+from cytoimagenet_hf.files import file_sha256, read_json_object, write_json
+from cytoimagenet_hf.models.backbones import hash_weights
+
+_RECORD = "_export.json"
+_SIMPLE = (bool, int, float, str, tuple, list, type(None))
+
+
+def export_key(network: nn.Module, options: Mapping[str, object]) -> str:
+    """What stands for an export: 32 hex digits of layers, their settings, weights and `options`.
+
+    Example:
+        >>> from torch import nn
+        >>> one, other = nn.Conv2d(1, 1, 3).requires_grad_(False), nn.Conv2d(1, 1, 3, padding=1)
+        >>> _ = other.load_state_dict(one.state_dict())
+        >>> export_key(one, {}) == export_key(one, {}), export_key(one, {}) == export_key(other, {})
+        (True, False)
+    """
+    digest = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode())
+    for name, layer in network.named_modules():
+        own = {key: value for key, value in vars(layer).items() if key != "training" and isinstance(value, _SIMPLE)}
+        kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
+        digest.update(f"{name} {kind} {sorted(own.items(), key=lambda item: item[0])!r}".encode())
+    return hash_weights(network, start=digest.hexdigest())[:32]
+
+
+def find_export(key: str) -> Path | None:
+    """The folder of an export that is there and undamaged."""
+    folder = _place() / key
+    try:
+        files = read_json_object(folder / _RECORD).get("files")
+        whole = isinstance(files, dict) and all(file_sha256(folder / name) == sha for name, sha in files.items())
+    except (InputError, OSError):
+        return None
+    return folder if whole else None
+
+
+def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str, object]) -> Path:
+    """The folder of an export that `write` makes now; what stood there is replaced.
+
+    Args:
+        key: see `export_key`.
+        write: called with an empty folder.
+        made_from: written beside the export for people.
+
+    Raises:
+        InputError: the cache folder cannot be written.
+    """
+    folder = _place() / key
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
+            made = Path(aside) / "export"
+            made.mkdir()
+            write(made)
+            hashes = {file.name: file_sha256(file) for file in sorted(made.iterdir())}
+            write_json(made / _RECORD, {"files": hashes, "made_from": dict(made_from)})
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+    except OSError as error:
+        if find_export(key) is None:  # not another process that made the same
+            raise InputError(
+                f"{folder.parent} cannot keep an exported network ({one_line(error)}): set HF_ASSETS_CACHE to a "
+                "folder that can be written, or use backend='torch'"
+            ) from error
+    return folder
+
+
+def _place() -> Path:
+    try:
+        return Path(cached_assets_path("cytoimagenet-hf", namespace="exports"))
+    except OSError as error:
+        raise InputError(f"no cache folder for exported networks ({one_line(error)}): set HF_ASSETS_CACHE") from error
