@@ -19,6 +19,7 @@ from .errors import InputError
 
 Metric = Literal["euclidean", "cosine"]
 Matrix = npt.NDArray[Any]
+_Hidden = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
 _GROUP = 32  # columns that share one minimum in the first pass over the estimates
 _SPARE = 16  # estimates kept beyond the k-th; rows that need more take the slower path
@@ -32,7 +33,7 @@ def kneighbors(
     k: int,
     *,
     metric: Metric = "euclidean",
-    exclude: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+    exclude: Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_] | None = None,
     device: str | torch.device | None = None,
     chunk_bytes: int = 1 << 26,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -44,7 +45,7 @@ def kneighbors(
         k: neighbours per query, at most the training rows a query may see.
         metric: `"euclidean"`, or `"cosine"` (1 - cosine similarity, equal to 12 decimals counts as equal).
         exclude: (n_query,) the training row that query i must not see, -1 for none; leave-one-out is
-            `kneighbors(x, x, k, exclude=range(len(x)))`.
+            `kneighbors(x, x, k, exclude=range(len(x)))`. Or (n_query, n_train) booleans, true where it must not.
         device: where the matrix product runs; default: a CUDA device when there is one, else the CPU.
         chunk_bytes: size of the block of estimates; the working memory is about twice this.
 
@@ -65,7 +66,7 @@ def kneighbors(
     if rows.shape[1] != queries.shape[1]:
         raise InputError(f"train has {rows.shape[1]} features, query has {queries.shape[1]}: extract both alike")
     hidden = _hidden(exclude, len(queries), len(rows))
-    visible = len(rows) - int(hidden is not None and bool((hidden >= 0).any()))
+    visible = len(rows) - _most_hidden(hidden)
     if not 1 <= k <= visible or k != int(k):
         raise InputError(f"k = {k}, but a query may see {visible} training rows: choose k between 1 and {visible}")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -149,17 +150,20 @@ def _moved(placed: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     return moved, _norms(moved, torch.float32)
 
 
-def _candidates(space: _Space, queries: Matrix, k: int, hidden: npt.NDArray[np.int64] | None) -> Iterator[Matrix]:
+def _candidates(space: _Space, queries: Matrix, k: int, hidden: _Hidden | None) -> Iterator[Matrix]:
     """Training rows of each query, ascending, that the estimates cannot rule out from its k nearest."""
     placed, norms = space.place(queries)
     scores = torch.addmm(space.squares, placed, space.rows.T, alpha=-2)  # (B, N): squared distance less |query|²
     if hidden is not None:
         excluded = torch.from_numpy(hidden).to(space.device)
-        hit = (excluded >= 0).nonzero()[:, 0]
-        scores[hit, excluded[hit]] = torch.inf
+        if excluded.dtype == torch.bool:
+            scores[excluded] = torch.inf
+        else:
+            hit = (excluded >= 0).nonzero()[:, 0]
+            scores[hit, excluded[hit]] = torch.inf
     count = min(k + _SPARE, scores.shape[1])
     values, columns = _smallest(scores, count)
-    limits = values[:, k - 1].double() + 2 * _rounding(space, norms)
+    limits = values[:, k - 1].double() + 2 * _rounding(space, norms)  # finite: every query sees k rows
     within = (values.double() <= limits[:, None]).cpu().numpy()  # (B, count)
     spilt = within[:, -1] & (count < scores.shape[1])
     for row, (near, chosen, over) in enumerate(zip(columns.cpu().numpy(), within, spilt, strict=True)):
@@ -225,15 +229,28 @@ def _matrix(array: npt.ArrayLike, name: str) -> Matrix:
     return values
 
 
-def _hidden(exclude: Any, queries: int, rows: int) -> npt.NDArray[np.int64] | None:
+def _hidden(exclude: Any, queries: int, rows: int) -> _Hidden | None:
+    """The row that each query must not see, or which of all rows."""
     if exclude is None:
         return None
     found = np.asarray(exclude)
+    if found.dtype == bool and found.shape == (queries, rows):
+        return found
     if found.shape != (queries,) or not np.issubdtype(found.dtype, np.integer):
-        raise InputError(f"exclude has shape {found.shape} and type {found.dtype}: expected {queries} training rows")
+        raise InputError(
+            f"exclude has shape {found.shape} and type {found.dtype}: expected {queries} training rows, or "
+            f"{queries} x {rows} booleans"
+        )
     if queries and (found.max() >= rows or found.min() < -1):
         raise InputError(f"exclude names rows {found.min()}..{found.max()}, the training set has 0..{rows - 1}")
     return found.astype(np.int64)
+
+
+def _most_hidden(hidden: _Hidden | None) -> int:
+    """How many training rows are hidden from the query that sees the fewest."""
+    if hidden is None or len(hidden) == 0:
+        return 0
+    return int((hidden if hidden.ndim == 2 else hidden[:, None] >= 0).sum(axis=1).max())
 
 
 def _norms(rows: Tensor, dtype: torch.dtype, step: int = 1024) -> Tensor:

@@ -61,6 +61,20 @@ def test_equal_directions_tie_under_cosine():
     assert distances.tolist() == [[0.0, 0.0, 0.0]]
 
 
+def test_a_mask_hides_many_rows_of_each_query():
+    rng = np.random.default_rng(0)
+    train, query = rng.normal(size=(70, 3)), rng.normal(size=(40, 3))
+    hidden = rng.random((40, 70)) < 0.7
+    distances, indices = kneighbors(train, query, 4, exclude=hidden, chunk_bytes=2000)
+    for row, mask in enumerate(hidden):
+        seen = (~mask).nonzero()[0]
+        near, order = kneighbors(train[seen], query[[row]], 4)
+        assert indices[row].tolist() == seen[order[0]].tolist()
+        assert distances[row].tolist() == near[0].tolist()
+    with pytest.raises(InputError, match="may see 1 training rows"):
+        kneighbors([[0.0], [1.0]], [[0.0], [2.0]], 2, exclude=np.array([[False, False], [False, True]]))
+
+
 def test_excluded_row_is_unseen_even_among_duplicates():
     train = np.array([[0.0], [0.0], [0.0], [1.0]])
     _, indices = kneighbors(train, train, 2, exclude=[0, 1, 2, -1])

@@ -18,7 +18,7 @@ from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tabular import read_table
 
 from .base import Array, Benchmark, LabelledRows, RowsBySet, Score, WellRows, column, ids_of, labelled
-from .nsc import BATCH_RULES, NscResult, nsc_accuracy
+from .nsc import BATCH_RULES, NscResult, nsc_accuracy, nscb_by_rule
 from .recipes import BenchmarkRecipe
 from .scaling import group_means, standardise, standardise_by_controls, standardise_by_shrunk_controls
 
@@ -218,12 +218,14 @@ def _nsc(values: Array, treated: Sequence[Image], rule: str) -> NscResult:
 
 def _by_rule(values: Array, treated: Sequence[Image]) -> dict[str, dict[str, float | int | None]]:
     """NSCB and its denominator under every rule that papers use."""
-    found = {}
-    for rule in BATCH_RULES:
-        result = _nsc(values, treated, rule)
-        count = len(result.predictions) - len(result.unscorable_nscb)
-        found[rule] = {"nscb": result.nscb, "treatments": count}
-    return found
+    found = nscb_by_rule(
+        values,
+        treatments=column(treated, "treatment"),
+        compounds=column(treated, "compound"),
+        moas=column(treated, "label"),
+        batches={"week": column(treated, "batch"), "plate": column(treated, "plate")},
+    )
+    return {rule: {"nscb": nscb, "treatments": count} for rule, (nscb, count) in found.items()}
 
 
 BBBC021 = Benchmark(

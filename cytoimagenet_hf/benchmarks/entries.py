@@ -141,7 +141,7 @@ def baseline_entries(
 
     def pixel_table(name: str) -> FeatureTable:
         if not pixels:
-            pixels.update(pixel_baselines(items, seed=seed))
+            pixels.update(pixel_baselines(items, seed=seed, workers=settings.workers))
         return pixels[name]
 
     shared: dict[str, Any] = {"methods": methods[:1], "seed": seed, "cache": cache, "settings": settings}

@@ -5,7 +5,7 @@ each treatment is given the mechanism of its nearest neighbour among the treatme
 another batch too (Ando et al. 2017).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from cytoimagenet_hf.knn import Metric, kneighbors, vote
 from .scaling import group_means
 
 Names = Sequence[str] | npt.NDArray[Any]
+_Answer = tuple[str | None, str | None]
 
 BATCH_RULES = {
     "week overlap": ("week", "overlap"),
@@ -95,35 +96,18 @@ def nsc_accuracy(
         >>> found.nsc
         1.0
     """
-    matrix = np.asarray(features)
-    rows = _checked_rows(matrix, treatments, compounds, moas, batches)
-    about = _treatments(rows)
-    names = about.index.to_numpy()
-    codes = pd.Categorical(rows["treatment"], categories=names).codes
-    profiles = group_means(matrix, codes)
-
-    moa, compound = about["moa"].to_numpy(), about["compound"].to_numpy()
-    other = compound[:, None] != compound[None, :]
-    if not other.any():
-        raise InputError(f"all treatments are of the compound {compound[0]!r}: NSC needs at least two compounds")
-    predictions = about.reset_index()
-    predictions[["nearest", "predicted"]] = _predict(profiles, names, moa, allowed=other, metric=metric, k=k)
+    rows = _checked_rows(np.asarray(features), treatments, compounds, moas, {} if batches is None else {"": batches})
+    profiles = _mean_profiles(np.asarray(features), rows)
+    predictions = profiles.about.reset_index()
+    predictions[["nearest", "predicted"]] = _predict(profiles, profiles.other, metric=metric, k=k)
     predictions["correct"] = predictions["predicted"] == predictions["moa"]
-    same_moa = moa[:, None] == moa[None, :]
-    possible = (other & same_moa).any(1)
-
-    nscb, possible_nscb = None, np.ones(len(names), bool)
+    possible_nscb, nscb = np.ones(len(predictions), bool), None
     if batches is not None:
-        allowed = other & ~_same_batch(rows["batch"].to_numpy(), codes, same_batch)
-        predictions[["nearest_nscb", "predicted_nscb"]] = _predict(
-            profiles, names, moa, allowed=allowed, metric=metric, k=k
-        )
+        allowed = profiles.other & ~_same_batch(rows["batch"].to_numpy(), profiles.codes, same_batch)
+        answers, possible_nscb, nscb = _nscb(profiles, allowed, metric=metric, k=k)
+        predictions[["nearest_nscb", "predicted_nscb"]] = answers
         predictions["correct_nscb"] = predictions["predicted_nscb"] == predictions["moa"]
-        possible_nscb = (allowed & same_moa).any(1)
-        if possible_nscb.any():
-            nscb = float(predictions["correct_nscb"][possible_nscb].mean())
-
-    classes = sorted(set(moa))
+    names, classes = predictions["treatment"].to_numpy(), sorted(set(predictions["moa"]))
     return NscResult(
         nsc=float(predictions["correct"].mean()),
         nscb=nscb,
@@ -132,14 +116,73 @@ def nsc_accuracy(
             index=classes, columns=classes, fill_value=0
         ),
         predictions=predictions,
-        unscorable=tuple(names[~possible]),
+        unscorable=tuple(names[~(profiles.other & profiles.same_moa).any(1)]),
         unscorable_nscb=tuple(names[~possible_nscb]),
     )
 
 
-def _checked_rows(matrix: npt.NDArray[Any], *columns: Names | None) -> pd.DataFrame:
-    named = dict(zip(("treatment", "compound", "moa", "batch"), columns, strict=True))
-    present = {name: np.asarray(values, dtype=object) for name, values in named.items() if values is not None}
+def nscb_by_rule(
+    features: npt.ArrayLike, *, treatments: Names, compounds: Names, moas: Names, batches: Mapping[str, Names]
+) -> dict[str, tuple[float | None, int]]:
+    """NSCB, and how many treatments can be right, under every rule of `BATCH_RULES`.
+
+    Args:
+        features: as of `nsc_accuracy`, like the other columns.
+        treatments: (n_rows,).
+        compounds: (n_rows,).
+        moas: (n_rows,).
+        batches: `week` and `plate`, (n_rows,) each.
+
+    Raises:
+        InputError: as of `nsc_accuracy`.
+    """
+    rows = _checked_rows(np.asarray(features), treatments, compounds, moas, batches)
+    profiles = _mean_profiles(np.asarray(features), rows)
+    found = {}
+    for name, (batch, rule) in BATCH_RULES.items():
+        allowed = profiles.other & ~_same_batch(rows[f"batch{batch}"].to_numpy(), profiles.codes, rule)
+        _, possible, nscb = _nscb(profiles, allowed, metric="cosine", k=1)
+        found[name] = nscb, int(possible.sum())
+    return found
+
+
+@dataclass(frozen=True)
+class _Profiles:
+    """Treatments ordered by name: `about` has compound and mechanism, `codes` says of which treatment a row is."""
+
+    about: pd.DataFrame
+    codes: npt.NDArray[Any]
+    values: npt.NDArray[np.float64]
+
+    @property
+    def other(self) -> npt.NDArray[np.bool_]:
+        """(n, n) where two treatments are of different compounds."""
+        compound = self.about["compound"].to_numpy()
+        return np.asarray(compound[:, None] != compound[None, :])
+
+    @property
+    def same_moa(self) -> npt.NDArray[np.bool_]:
+        """(n, n) where two treatments have one mechanism."""
+        moa = self.about["moa"].to_numpy()
+        return np.asarray(moa[:, None] == moa[None, :])
+
+
+def _mean_profiles(matrix: npt.NDArray[Any], rows: pd.DataFrame) -> _Profiles:
+    about = _treatments(rows)
+    if about["compound"].nunique() < 2:
+        only = about["compound"].iloc[0]
+        raise InputError(f"all treatments are of the compound {only!r}: NSC needs at least two compounds")
+    codes = pd.Categorical(rows["treatment"], categories=about.index.to_numpy()).codes
+    return _Profiles(about, codes, group_means(matrix, codes))
+
+
+def _checked_rows(
+    matrix: npt.NDArray[Any], treatments: Names, compounds: Names, moas: Names, batches: Mapping[str, Names]
+) -> pd.DataFrame:
+    """The columns as text; those of batches are called `batch` and their name."""
+    named = {"treatment": treatments, "compound": compounds, "moa": moas}
+    named |= {f"batch{name}": values for name, values in batches.items()}
+    present = {name: np.asarray(values, dtype=object) for name, values in named.items()}
     lengths = {"features": len(matrix)} | {name: len(values) for name, values in present.items()}
     if matrix.ndim != 2 or len(set(lengths.values())) != 1 or len(matrix) == 0:
         raise InputError(f"features {matrix.shape} and columns {lengths} must describe the same rows, at least one")
@@ -167,25 +210,26 @@ def _treatments(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby("treatment")[["compound", "moa"]].first()
 
 
-def _predict(
-    profiles: npt.NDArray[np.float64],
-    names: npt.NDArray[Any],
-    moa: npt.NDArray[Any],
-    *,
-    allowed: npt.NDArray[np.bool_],
-    metric: Metric,
-    k: int,
-) -> list[tuple[str | None, str | None]]:
+def _nscb(
+    profiles: _Profiles, allowed: npt.NDArray[np.bool_], *, metric: Metric, k: int
+) -> tuple[list[_Answer], npt.NDArray[np.bool_], float | None]:
+    """What the allowed neighbours say, which treatments can be right at all, and the share of these that are."""
+    answers = _predict(profiles, allowed, metric=metric, k=k)
+    possible = np.asarray((allowed & profiles.same_moa).any(1))
+    right = np.array([moa == voted for moa, (_, voted) in zip(profiles.about["moa"], answers, strict=True)])
+    return answers, possible, float(right[possible].mean()) if possible.any() else None
+
+
+def _predict(profiles: _Profiles, allowed: npt.NDArray[np.bool_], *, metric: Metric, k: int) -> list[_Answer]:
     """Nearest allowed treatment and voted mechanism of each; None where nothing is allowed."""
-    found: list[tuple[str | None, str | None]] = []
-    for row, mask in enumerate(allowed):
-        candidates = mask.nonzero()[0]
-        if len(candidates) == 0:
-            found.append((None, None))
-            continue
-        distances, indices = kneighbors(profiles[candidates], profiles[[row]], k, metric=metric)
-        neighbours = candidates[indices]  # (1, k)
-        found.append((names[neighbours[0, 0]], vote(moa[neighbours], distances)[0]))
+    names, moa = profiles.about.index.to_numpy(), profiles.about["moa"].to_numpy()
+    found: list[_Answer] = [(None, None)] * len(names)
+    asking = np.flatnonzero(allowed.any(1))
+    if len(asking):
+        queries = profiles.values[asking]
+        distances, indices = kneighbors(profiles.values, queries, k, metric=metric, exclude=~allowed[asking])
+        for row, nearest, voted in zip(asking, names[indices[:, 0]], vote(moa[indices], distances), strict=True):
+            found[row] = nearest, voted
     return found
 
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_laplace
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
 from cytoimagenet_hf.benchmarks.baselines import (
     BASELINES,
-    foreground_area,
+    foreground,
     intensity_histogram,
+    laplacian_of_gaussian,
     log_texture,
     object_count,
     pixel_baselines,
@@ -22,8 +24,8 @@ def test_numbers_by_hand():
     image = np.zeros((64, 64))
     image[5:15, 5:15] = image[40:50, 40:50] = 1.0
     image[30, 30] = 1.0  # a speck is no object
-    assert object_count(image) == 2
-    assert foreground_area(image) == pytest.approx(201 / 64**2)
+    assert object_count(foreground(image)) == 2
+    assert foreground(image).mean() == pytest.approx(201 / 64**2)
 
 
 def test_texture_is_blind_to_brightness_but_not_to_grain():
@@ -35,6 +37,16 @@ def test_texture_is_blind_to_brightness_but_not_to_grain():
     assert fine[0] > coarse[0]
 
 
+@pytest.mark.parametrize("sigma", [1.0, 8.0])
+@pytest.mark.parametrize("shape", [(64, 64), (5, 70)])
+def test_the_laplacian_of_gaussian_is_that_of_scipy(shape, sigma):
+    # The second shape is narrower than the kernel: its border is reflected several times.
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    assert np.allclose(
+        laplacian_of_gaussian(image, sigma), gaussian_laplace(image.astype(np.float64), sigma), rtol=0, atol=1e-14
+    )
+
+
 def test_every_baseline_of_a_simulated_set_has_a_row_per_image(simulated):
     items = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])
     tables = pixel_baselines(items, seed=0)
@@ -43,5 +55,7 @@ def test_every_baseline_of_a_simulated_set_has_a_row_per_image(simulated):
     assert widths["raw intensities"] == (len(items), 4)
     assert widths["raw histogram"] == widths["intensity histogram"] == (len(items), 64)
     assert widths["LoG texture"] == (len(items), 16)
+    threaded = pixel_baselines(items, seed=0, workers=2)
+    assert all(np.array_equal(threaded[name].values, table.values) for name, table in tables.items())
     again = pixel_baselines(items[::-1], seed=0)["raw intensities"]
     assert np.allclose(again.rows([item.id for item in items]).values, tables["raw intensities"].values)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import nsc_accuracy
+from cytoimagenet_hf.benchmarks.nsc import BATCH_RULES, nscb_by_rule
 from cytoimagenet_hf.errors import InputError
 
 
@@ -177,3 +178,21 @@ def test_rules_of_the_same_batch_differ_as_papers_do():
     assert scorable == {"overlap": ["b1", "c1"], "set": ["a1", "b1", "c1"], "shared": []}
     with pytest.raises(InputError, match="use overlap, set or shared"):
         nsc_accuracy(np.ones((8, 3)), same_batch="weeks", **columns)
+
+
+def test_all_rules_at_once_give_what_each_gives_alone():
+    rng = np.random.default_rng(1)
+    treatments = np.array([f"t{number:02d}" for number in np.tile(np.arange(24), 3)])
+    numbers = np.tile(np.arange(24), 3)
+    columns = {
+        "treatments": treatments,
+        "compounds": [f"c{number // 2}" for number in numbers],
+        "moas": [f"m{number // 6}" for number in numbers],
+    }
+    batches = {"week": rng.integers(0, 4, 72).astype(str), "plate": rng.integers(0, 9, 72).astype(str)}
+    features = rng.normal(size=(72, 5))
+    found = nscb_by_rule(features, batches=batches, **columns)
+    assert list(found) == list(BATCH_RULES)
+    for name, (batch, rule) in BATCH_RULES.items():
+        alone = nsc_accuracy(features, batches=batches[batch], same_batch=rule, **columns)
+        assert found[name] == (alone.nscb, 24 - len(alone.unscorable_nscb))
