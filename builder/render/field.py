@@ -4,8 +4,10 @@ Comes in: one row of the plan. Goes out: rows of a shard and what was left out. 
 row, its files, the recipe and the seed.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,21 @@ from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.imaging import (
     ImageReadError,
     ImageTooLargeError,
+    Merger,
+    byte_counts,
     encode_png,
-    merge,
     merge_channels,
     percentiles,
+    proves_quality,
     quality_issue,
     read_image,
-    stretch,
     to_bytes,
     to_gray,
 )
 from cytoimagenet_hf.seeding import derive_rng
 
 from .crops import Crop, plan_crops
+from .merged import MergedField
 from .planes import FieldPlanes
 
 Pixels = npt.NDArray[np.uint8]
@@ -171,15 +175,19 @@ def _rendered(
     idx = field["idx"]
     channels = planes.read(field)
     absent = _absent(channels, field["channels"] or [], recipe)
-    whole, source = _merged([plane for plane in channels if plane is not None], field, recipe)
-    issue = quality_issue(whole)
+    image = _merged([plane for plane in channels if plane is not None], recipe)
+    looked_at = _crops(field, image, recipe, seed)
     box = None
-    if issue == "dim" and recipe.black_margins == "trim":
-        box = _signal_box(whole)
-        whole, source = (image[box[2] : box[3], box[0] : box[1]] for image in (whole, source))
-        issue = quality_issue(whole)
-    if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
-        raise FieldRefused(issue)
+    # The whole is merged only where its crops leave something open.
+    if not proves_quality(looked_at.counts, image.size):
+        issue = quality_issue(image.whole)
+        if issue == "dim" and recipe.black_margins == "trim":
+            box = _signal_box(image.whole)
+            image = image.within(box)
+            issue = quality_issue(image.whole)
+            looked_at = _crops(field, image, recipe, seed)
+        if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
+            raise FieldRefused(issue)
     stains = [stain for number, stain in enumerate(field["channels"] or []) if number not in absent]
     missing = [stain for number, stain in enumerate(field["channels"] or []) if number in absent]
     if recipe.missing_channels == "drop":
@@ -193,22 +201,22 @@ def _rendered(
         named = _stain_names(field["channels"] or [], len(channels))
         there = [(plane, name) for plane, name in zip(channels, named, strict=True) if plane is not None]
         kept = FieldPlanes([plane for plane, _ in there], [name for _, name in there], recipe)
-    crops, rejections = _crops(field, source, recipe, seed)
-    if not crops:
-        row = shared | _image_columns(whole, idx) | _place(box)
-        return [row if kept is None else row | {"kept_channels": kept.row(whole, box, gray_range=None)}], rejections
+    if not looked_at.kept:
+        row = shared | _image_columns(image.whole, idx) | _place(box)
+        if kept is not None:
+            row["kept_channels"] = kept.row(image.whole, box, gray_range=None)
+        return [row], looked_at.rejections
     rows = []
-    for crop, pixels in crops:
+    for crop, pixels in looked_at.kept:
         place = _place((crop.x_min, crop.x_max, crop.y_min, crop.y_max), box, scaling=crop.scaling)
         row = shared | _image_columns(pixels, f"{idx}-{crop.window}") | place
         if kept is not None:
-            part = source[crop.y_min : crop.y_max, crop.x_min : crop.x_max]
-            low, high = percentiles(part, (recipe.low, recipe.high)).tolist()
+            low, high = percentiles(image.cut(crop), (recipe.low, recipe.high)).tolist()
             gray_range = (low, high) if recipe.renormalise_crops else None
             corners = (place["x_min"], place["x_max"], place["y_min"], place["y_max"])
             row["kept_channels"] = kept.row(pixels, corners, gray_range=gray_range)
         rows.append(row)
-    return rows, rejections
+    return rows, looked_at.rejections
 
 
 _COPIED = (
@@ -234,20 +242,17 @@ def _absent(planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Re
     return absent
 
 
-def _merged(planes: list[npt.NDArray[Any]], field: Row, recipe: Recipe) -> tuple[Pixels, npt.NDArray[Any]]:
-    """The merged image in bytes, and the image to crop from: at full depth, if it will be cropped at all."""
+def _merged(planes: list[npt.NDArray[Any]], recipe: Recipe) -> MergedField:
+    """The merged image, at full depth where crops are cut from it at full depth."""
     if recipe.reject_uniform == "nan-cast" and any(_is_flat(plane, recipe) for plane in planes):
-        black = np.zeros(planes[0].shape, dtype=np.uint8)
-        return black, black  # 0/0 made the whole mean NaN, and the cast made it black (I2)
+        # 0/0 made the whole mean NaN, and the cast made it black (I2)
+        return MergedField(np.zeros(planes[0].shape, dtype=np.uint8))
     try:
-        # Published images were cropped from the 8-bit file of the merged image.
-        if recipe.read_depth == "8-bit" or not _may_crop(planes[0].shape, field["crops_wanted"], recipe):
-            whole = merge_channels(planes, low=recipe.low, high=recipe.high)
-            return whole, whole
-        merged = merge(planes, low=recipe.low, high=recipe.high)
-        return to_bytes(merged), merged
+        merger = Merger(planes, low=recipe.low, high=recipe.high)
     except InputError as error:
         raise FieldRefused("unmergeable", str(error)) from None
+    # Published images were cropped from the 8-bit file of the merged image.
+    return MergedField(merger.bytes() if recipe.read_depth == "8-bit" else merger)
 
 
 def _may_crop(shape: tuple[int, ...], wanted: int, recipe: Recipe) -> bool:
@@ -260,50 +265,66 @@ def _is_flat(plane: npt.NDArray[Any], recipe: Recipe) -> bool:
     return bool(bottom == top)
 
 
-def _crops(
-    field: Row, source: npt.NDArray[Any], recipe: Recipe, seed: int
-) -> tuple[list[tuple[Crop, Pixels]], list[Rejection]]:
+@dataclass
+class _Crops:
+    """What became of the crops of a field.
+
+    Attributes:
+        kept: crops that pass, with their pixels.
+        rejections: those that do not.
+        counts: (256,) values of the merged image in all crops that were looked at.
+    """
+
+    kept: list[tuple[Crop, Pixels]] = dataclasses.field(default_factory=list)
+    rejections: list[Rejection] = dataclasses.field(default_factory=list)
+    counts: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
+
+
+def _crops(field: Row, image: MergedField, recipe: Recipe, seed: int) -> _Crops:
     """Up to `crops_wanted` crops that pass; a window whose crop fails gives way to the next one."""
     wanted: int = field["crops_wanted"]
-    if not _may_crop(source.shape, wanted, recipe):
-        return [], []
+    found = _Crops()
+    if not _may_crop(image.shape, wanted, recipe):
+        return found
     planned = plan_crops(
-        *source.shape,
+        *image.shape,
         wanted=4,
         rng=derive_rng(seed, "crop", field["idx"]),
         min_side=recipe.min_crop_side,
         min_whole_side=recipe.min_whole_side,
         scales=recipe.crop_scales,
     )
-    kept: list[tuple[Crop, Pixels]] = []
-    rejections = []
     for crop in planned:
-        if len(kept) == wanted:
+        if len(found.kept) == wanted:
             break
-        pixels, issue = _crop_pixels(source[crop.y_min : crop.y_max, crop.x_min : crop.x_max], recipe)
+        pixels, counts, issue = _crop_pixels(image.cut(crop), recipe)
+        found.counts += counts
         if issue is None:
-            kept.append((crop, pixels))
+            found.kept.append((crop, pixels))
             continue
         image_id = f"{field['idx']}-{crop.window}"
-        rejections.append(
+        found.rejections.append(
             Rejection(field["idx"], "render", f"crop_{issue}", image_id=image_id, dir_name=field["dir_name"])
         )
-    return sorted(kept, key=lambda pair: pair[0].window), rejections
+    found.kept.sort(key=lambda pair: pair[0].window)
+    return found
 
 
-def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, str | None]:
+def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, npt.NDArray[np.int64], str | None]:
+    """The pixels of a crop, how often each value occurs before it is stretched, and what speaks against it."""
     plain = box if box.dtype == np.uint8 else to_bytes(box)
-    mean = plain.mean()
+    counts = byte_counts(plain)
+    mean = float(counts @ np.arange(256)) / plain.size
     if not 1 < mean < 254:
-        return plain, "dark" if mean <= 1 else "bright"
-    bottom, upper_quartile, top = percentiles(plain, (recipe.low, 75, recipe.high))
+        return plain, counts, "dark" if mean <= 1 else "bright"
+    bottom, upper_quartile, top = percentiles(plain, (recipe.low, 75, recipe.high), counted=(counts, 0))
     if upper_quartile == 0:
-        return plain, "dim"
-    pixels = to_bytes(stretch(box, recipe.low, recipe.high)) if recipe.renormalise_crops else plain
+        return plain, counts, "dim"
+    pixels = merge_channels([box], low=recipe.low, high=recipe.high) if recipe.renormalise_crops else plain
     # The published rule stops above; a flat crop then became 0/0 like a flat image (I2), and background noise.
     if recipe.reject_uniform == "reject" and (issue := quality_issue(pixels)):
-        return pixels, issue
-    return pixels, "empty" if top - bottom < 255 * recipe.min_crop_contrast else None
+        return pixels, counts, issue
+    return pixels, counts, "empty" if top - bottom < 255 * recipe.min_crop_contrast else None
 
 
 def _signal_box(whole: Pixels) -> Box:

@@ -4,12 +4,12 @@ The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 
 merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
 """
 
-from .channels import merge, merge_channels, to_bytes, to_gray
+from .channels import Merger, merge, merge_channels, to_bytes, to_gray
 from .encode import encode_png
 from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
 from .limits import MAX_PIXELS
-from .percentile import normalize, percentiles, stretch
-from .quality import quality_issue
+from .percentile import byte_counts, normalize, percentiles, stretch
+from .quality import proves_quality, quality_issue
 from .read import read_image, read_planes
 from .stacks import StackLayout, describe_stack
 
@@ -18,13 +18,16 @@ __all__ = [
     "AmbiguousAxesError",
     "ImageReadError",
     "ImageTooLargeError",
+    "Merger",
     "StackLayout",
+    "byte_counts",
     "describe_stack",
     "encode_png",
     "merge",
     "merge_channels",
     "normalize",
     "percentiles",
+    "proves_quality",
     "quality_issue",
     "read_image",
     "read_planes",

@@ -52,11 +52,7 @@ def merge(channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -
     Raises:
         InputError: no channels, or channels of different shapes.
     """
-    gray = _same_shape(channels)
-    merged = np.empty(gray[0].shape, dtype=np.float64)
-    for rows, mean in _means(gray, [stretcher(channel, low, high) for channel in gray]):
-        merged[rows] = mean
-    return merged
+    return Merger(channels, low=low, high=high).unit()
 
 
 def merge_channels(
@@ -82,13 +78,50 @@ def merge_channels(
         >>> merge_channels([dark, bright], low=0, high=100).tolist()
         [[0, 255, 191]]
     """
-    gray = _same_shape(channels)
     if normalized:
-        scale = [stretcher(channel, low, high) for channel in gray]
-    else:
-        scale = [_range_scaler(channel, given.dtype) for given, channel in zip(channels, gray, strict=True)]
-    merged = np.empty(gray[0].shape, dtype=np.uint8)
-    for rows, mean in _means(gray, scale):
+        return Merger(channels, low=low, high=high).bytes()
+    gray = _same_shape(channels)
+    return _merged_bytes(gray, [_range_scaler(own, given.dtype) for given, own in zip(channels, gray, strict=True)])
+
+
+class Merger:
+    """The channels of a field with the stretch of each, merged where pixels are asked for.
+
+    Args:
+        channels: as of `merge`.
+        low: lower percentile of the stretch, which all pixels of a channel decide.
+        high: upper percentile.
+
+    Raises:
+        InputError: as of `merge`.
+    """
+
+    def __init__(self, channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -> None:
+        self._gray = _same_shape(channels)
+        self._scale = [stretcher(channel, low, high) for channel in self._gray]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self._gray[0].shape
+        return height, width
+
+    def unit(self, rows: slice = slice(None), columns: slice = slice(None)) -> Unit:
+        """`merge` of the channels in a box: float64 in [0, 1]."""
+        parts = [channel[rows, columns] for channel in self._gray]
+        merged = np.empty(parts[0].shape, dtype=np.float64)
+        for block, mean in _means(parts, self._scale):
+            merged[block] = mean
+        return merged
+
+    def bytes(self) -> npt.NDArray[np.uint8]:
+        """`merge_channels`: all pixels."""
+        return _merged_bytes(self._gray, self._scale)
+
+
+def _merged_bytes(channels: Sequence[Pixels], scale: Sequence[Callable[[Pixels], Unit]]) -> npt.NDArray[np.uint8]:
+    merged = np.empty(channels[0].shape, dtype=np.uint8)
+    for rows, mean in _means(channels, scale):
         merged[rows] = _cut_to_bytes(mean)
     return merged
 

@@ -1,10 +1,14 @@
 """Rendering: one field to one encoded image, ours beside the published path and beside decode + encode alone."""
 
+import concurrent.futures
+import hashlib
 import io
+import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +31,10 @@ WHOLE = recipes.load("corrected", {"crops_wanted": "[[0, 1]]"})
 CROPS = recipes.load("corrected")
 
 
-def run(repeat: int = 9, fields: int = 800) -> dict[str, Any]:
+def run(repeat: int = 9, fields: int = 800, rounds: int = 3) -> dict[str, Any]:
     """Milliseconds per field on one core, and images per second of one and two workers.
 
-    Example: python scripts/bench.py render --repeat 9 --fields 800
+    Example: python scripts/bench.py render --repeat 9 --fields 800 --rounds 3
     """
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -43,14 +47,20 @@ def run(repeat: int = 9, fields: int = 800) -> dict[str, Any]:
             _measured("6 x 512² 8-bit PNG", root, png, WHOLE, repeat, 6),
             _measured("5 x 1080² 16-bit TIFF to four crops", root, tiff, CROPS, repeat, None),
         ]
-        scaling = _scaling(root, fields)
+        scaling = _scaling(root, fields, rounds)
+    one, two = (" to ".join(f"{rate:.0f}" for rate in scaling[name]) for name in ("one_worker", "two_workers"))
     notes = [
-        "published: 8-bit colour, np.percentile in float64, Pillow's PNG level 6",
-        "CPU milliseconds on one core, the fastest of the alternating rounds",
-        "both judge the merged image by the quality rules; ours also hashes its pixels",
-        "size: bytes of our PNG for those of Pillow's level 6; pixels are compared with the float64 definition",
-        f"{fields} fields of 5 x 540² TIFF, four crops each: {scaling['one_worker']:.0f} images/s with one worker, "
-        f"{scaling['two_workers']:.0f} with two ({scaling['ratio']:.2f} x, start of the pool left out)",
+        "A field takes ours `ours ms` of one core: to open its channels, merge them, judge the image and write it.",
+        "published: 8-bit colour, np.percentile in float64, Pillow's PNG level 6. floor: decode the channels and "
+        "encode the same images, nothing else.",
+        "bound: what the rules of the paper cannot do without: the floor, one count of every pixel of each channel "
+        "(percentiles), one table look-up per channel of each pixel that is kept, and the SHA-256 of the image.",
+        f"CPU milliseconds on one core, the fastest of {repeat} alternating rounds; spread: slowest by fastest, ours.",
+        "Both judge the merged image by the quality rules; ours also hashes its pixels.",
+        "size: bytes of our PNG for those of Pillow's level 6; pixels are compared with the float64 definition.",
+        f"{fields} fields of 5 x 540² TIFF, four crops each: {one} images/s with one worker, {two} with two "
+        f"({scaling['ratio']:.2f} x, medians of {rounds} alternating rounds). Both run in a pool that has started, so "
+        "that fixed costs are the same on both sides.",
         f"peak memory of a process that renders them: {scaling['peak_mb']:.0f} MB",
     ]
     return {"table": table, "notes": notes, "scaling": scaling, "goals": _goals(table, scaling)}
@@ -105,32 +115,37 @@ def _measured(
     timed = {
         "published": lambda: published(paths, boxes),
         "floor": lambda: ([read_image(path) for path in paths], [encode_png(image) for image in pixels]),
+        "bound": lambda: bound(paths, boxes, pixels),
         "ours": ours,
     }
-    seconds = _fastest(timed, repeat)
+    seconds = _rounds(timed, repeat)
+    best = {name: min(own) for name, own in seconds.items()}
     size = sum(len(row["image"]["bytes"]) for row in rows) / sum(len(_pillow_png(image)) for image in pixels)
     return {
         "field": name,
-        "published ms": seconds["published"] * 1e3,
-        "floor ms": seconds["floor"] * 1e3,
-        "ours ms": seconds["ours"] * 1e3,
-        "faster": seconds["published"] / seconds["ours"],
+        "published ms": best["published"] * 1e3,
+        "floor ms": best["floor"] * 1e3,
+        "bound ms": best["bound"] * 1e3,
+        "ours ms": best["ours"] * 1e3,
+        "spread": max(seconds["ours"]) / best["ours"],
+        "faster": best["published"] / best["ours"],
         "goal": goal and f">= {goal}",
-        "times the floor": seconds["ours"] / seconds["floor"],
+        "times the floor": best["ours"] / best["floor"],
+        "times the bound": best["ours"] / best["bound"],
         "size": size,
         "pixels": "equal",
     }
 
 
-def _fastest(functions: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
-    """CPU seconds of the fastest of several alternating rounds: what one core needs, whoever shares the machine."""
+def _rounds(functions: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[float]]:
+    """CPU seconds of several alternating rounds: what one core needs, whoever shares the machine."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeat):
         for name, function in functions.items():
             started = time.process_time()
             function()
             seconds[name].append(time.process_time() - started)
-    return {name: min(times) for name, times in seconds.items()}
+    return seconds
 
 
 Box = tuple[int, ...] | None
@@ -150,6 +165,20 @@ def published(paths: Sequence[Path], boxes: Sequence[Box]) -> list[bytes]:
         return [encoded]
     crops = [reread[y_min:y_max, x_min:x_max] for x_min, x_max, y_min, y_max in (box for box in boxes if box)]
     return [_pillow_png((_stretched(crop) * 255).astype(np.uint8)) for crop in crops]
+
+
+def bound(paths: Sequence[Path], boxes: Sequence[Box], pixels: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Each step that the definition needs, once, in OpenCV: decode, count, look up, hash, encode."""
+    planes = [read_image(path) for path in paths]
+    for plane in planes:
+        levels = np.iinfo(plane.dtype).max + 1
+        cv2.calcHist([plane], [0], None, [levels], [0, levels])
+        table = np.zeros((1, levels))
+        for box in boxes:
+            cv2.LUT(plane if box is None else plane[box[2] : box[3], box[0] : box[1]], table)
+    for image in pixels:
+        hashlib.sha256(image.tobytes()).hexdigest()
+        encode_png(image)
 
 
 def _published_quality(image: npt.NDArray[np.uint8]) -> bool:
@@ -178,8 +207,8 @@ def _pillow_png(image: npt.NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _scaling(root: Path, fields: int) -> dict[str, float]:
-    """Images per second of whole builds with one and two workers, and the memory of one."""
+def _scaling(root: Path, fields: int, rounds: int) -> dict[str, Any]:
+    """Images per second of whole builds with one and two workers (lowest and highest), and the memory of one."""
     raw = root / "raw"
     raw.mkdir()
     bases = [_cells(5, 540, seed) for seed in range(4)]
@@ -193,33 +222,46 @@ def _scaling(root: Path, fields: int) -> dict[str, float]:
             os.link(root / f"base{number % 4}_{channel}.tif", raw / file)
         row = dict.fromkeys(ANNOTATION_SCHEMA.names) | {"idx": f"bench-{number:05d}", "dir_name": "bench"}
         annotations.append(row | {"channel_files": files, "channels": [f"stain {n}" for n in range(5)]})
-    rates = {}
-    for workers in (2, 1):
-        # What a build costs whatever the number of fields, the start of the pool above all, is left out of both.
-        started = time.perf_counter()
-        first = _build(root / f"start{workers}", annotations[:16], raw, workers)
-        fixed = time.perf_counter() - started
-        started = time.perf_counter()
-        images = _build(root / f"output{workers}", annotations, raw, workers)
-        rates[workers] = (images - first) / (time.perf_counter() - started - fixed)
-    peak = in_child(_build, root / "child", annotations, raw, 1).peak_mb
-    return {"one_worker": rates[1], "two_workers": rates[2], "ratio": rates[2] / rates[1], "peak_mb": peak}
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        pools = {n: stack.enter_context(concurrent.futures.ProcessPoolExecutor(n, context)) for n in rates}
+        for workers, pool in pools.items():  # imports of every worker: the pool is busy until all have started
+            _build(root / f"start{workers}", annotations[:64], raw, pool)
+        for turn in range(rounds):
+            for workers, pool in pools.items():
+                started = time.perf_counter()
+                images = _build(root / f"output{workers}-{turn}", annotations, raw, pool)
+                rates[workers].append(images / (time.perf_counter() - started))
+    peak = in_child(_build, root / "child", annotations, raw).peak_mb
+    one, two = (float(np.median(rates[workers])) for workers in (1, 2))
+    ends = {
+        name: [min(own), max(own)] for name, own in zip(("one_worker", "two_workers"), rates.values(), strict=True)
+    }
+    return ends | {"ratio": two / one, "peak_mb": peak}
 
 
-def _build(output: Path, annotations: list[dict[str, Any]], raw: Path, workers: int) -> int:
+def _build(
+    output: Path,
+    annotations: list[dict[str, Any]],
+    raw: Path,
+    executor: concurrent.futures.Executor | None = None,
+) -> int:
+    """Images of a build; without an executor in this process."""
     output.mkdir()
     selection = [{"idx": row["idx"], "label": "cell", "category": "cell_type"} for row in annotations]
     pq.write_table(pa.Table.from_pylist(annotations, schema=ANNOTATION_SCHEMA), output / "annotations.parquet")
     pq.write_table(pa.Table.from_pylist(selection, schema=SELECTION_SCHEMA), output / "selection.parquet")
     recipe = recipes.load("corrected", {"crops_wanted": "[[0, 4]]"})
-    return int(render(raw, output, recipe=recipe, seed=0, workers=workers).details["images"])
+    return int(render(raw, output, recipe=recipe, seed=0, workers=1, executor=executor).details["images"])
 
 
-def _goals(table: list[dict[str, Any]], scaling: dict[str, float]) -> dict[str, bool]:
+def _goals(table: list[dict[str, Any]], scaling: dict[str, Any]) -> dict[str, bool]:
     reached: dict[str, Callable[[], bool]] = {
         "10 x on the TIFF field": lambda: table[1]["faster"] >= 10,
         "6 x on the PNG field": lambda: table[2]["faster"] >= 6,
-        "within 1.8 x of decode + encode": lambda: all(row["times the floor"] <= 1.8 for row in table[:3]),
+        "within 1.5 x of decode + encode": lambda: all(row["times the floor"] <= 1.5 for row in table),
+        "within 1.25 x of the bound": lambda: all(row["times the bound"] <= 1.25 for row in table),
         "no larger than 1.05 x Pillow's level 6": lambda: all(row["size"] <= 1.05 for row in table),
         "two workers 1.8 x one": lambda: scaling["ratio"] >= 1.8,
         "under 500 MB": lambda: scaling["peak_mb"] < 500,

@@ -13,11 +13,14 @@ from hypothesis.extra import numpy as hnp
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import (
+    Merger,
+    byte_counts,
     encode_png,
     merge,
     merge_channels,
     normalize,
     percentiles,
+    proves_quality,
     quality_issue,
     read_image,
     to_bytes,
@@ -206,6 +209,31 @@ def test_quality_issue_by_rule(dtype):
     dim[2] = 7  # three rows of ten: the 75th percentile is 5
     assert quality_issue(dim) is None
     assert quality_issue(np.dstack([mask] * 3)) == "binary"
+
+
+@given(hnp.arrays(np.uint8, st.integers(3, 400)), st.integers(0, 400), st.sampled_from([1, 2, 60, 255]))
+@settings(max_examples=300, deadline=None)
+def test_quality_that_some_pixels_prove_holds_whatever_the_others_are(seen, others, step):
+    seen = seen // step * step  # few values: near the rules' edges
+    counts = byte_counts(seen.reshape(1, -1))
+    if proves_quality(counts, len(seen) + others):
+        for value in (0, 255, *np.unique(seen)):
+            assert quality_issue(np.concatenate([seen, np.full(others, value, np.uint8)])[None]) is None
+
+
+def test_a_quarter_that_is_not_black_proves_quality_and_less_does_not():
+    counts = byte_counts(np.repeat(np.array([[1, 5, 9]], np.uint8), 10, axis=1))
+    assert proves_quality(counts, 117)  # the 75th percentile of 117 is the 88th value: 87 may be black
+    assert not proves_quality(counts, 121)
+    assert not proves_quality(byte_counts(np.repeat(np.array([[1, 5]], np.uint8), 50, axis=1)), 100)  # binary, so far
+
+
+def test_a_box_of_the_merge_is_the_merge_of_the_field_there():
+    rng = np.random.default_rng(3)
+    channels = [rng.integers(0, 5000, (150, 170), dtype=np.uint16), rng.normal(size=(150, 170))]
+    box = slice(20, 90), slice(31, 170)
+    assert np.array_equal(Merger(channels).unit(*box), merge(channels)[box])
+    assert np.array_equal(Merger(channels).bytes(), to_bytes(merge(channels)))
 
 
 @given(hnp.arrays(np.uint8, SHAPES))
