@@ -36,9 +36,11 @@ def command(
     from cytoimagenet_hf.explore.gallery import FILTERS, Gallery
 
     gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache)
-    for rejection in gallery.rejected:
-        typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if as_json:
+        if gallery.has_model:
+            gallery.extract()
+        for rejection in gallery.rejected:
+            typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
         shown = {column: gallery.choices(column) for column in FILTERS}
         typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))
         return

@@ -1,6 +1,8 @@
 """The window itself: a Gradio app over a `Gallery`. Every rejection is a line of text beside what caused it."""
 
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,6 +14,7 @@ from .pages import CSS, JS, data_uri, grid, point_map, sheet
 
 MAX_UPLOAD = "200mb"
 _ANY = "any"
+_WAIT = "The features of {:,} images are being extracted, once; this page goes on by itself. Browse meanwhile."
 
 
 def build_app(gallery: Gallery) -> gr.Blocks:
@@ -21,7 +24,8 @@ def build_app(gallery: Gallery) -> gr.Blocks:
         gallery: what to show.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False) as app:
-        gr.Markdown(f"# CytoImageNet explorer\n{_size_line(gallery)}")
+        gr.Markdown("# CytoImageNet explorer")
+        gr.Markdown(lambda: _size_line(gallery))  # asked at every visit: what was left out is known after a while
         with gr.Tab("Browse"):
             _browse_tab(app, gallery)
         if gallery.has_model:
@@ -59,13 +63,16 @@ def _neighbours_below(source: gr.HTML, gallery: Gallery, *, elem_id: str) -> Non
     title = gr.Markdown()
     near = gr.HTML(elem_id=elem_id, css_template=CSS)
 
-    def answer(event: gr.EventData) -> tuple[str, str]:
+    def answer(event: gr.EventData) -> Iterator[tuple[str, str]]:
         row = int(event.row)
+        if not gallery.is_ready:
+            yield _WAIT.format(len(gallery.rows)), ""
         try:
             found = gallery.neighbours_of(row, k=7)
         except InputError as error:
-            return f"**No neighbours:** {error}", ""
-        return "### This image, then the nearest by cosine distance", _near(gallery, found, of=row)
+            yield f"**No neighbours:** {error}", ""
+            return
+        yield "### This image, then the nearest by cosine distance", _near(gallery, found, of=row)
 
     into_view = f"() => document.getElementById('{elem_id}').scrollIntoView({{behavior: 'smooth', block: 'nearest'}})"
     source.select(answer, None, [title, near], show_progress="hidden").then(None, js=into_view)
@@ -118,17 +125,28 @@ def _browse_tab(app: gr.Blocks, gallery: Gallery) -> None:
 
 def _map_tab(tab: gr.Tab, gallery: Gallery) -> None:
     colour = gr.Radio(list(COLOURS), value="category", label="Colour by", elem_id="colour")
-    line = gr.Markdown("The map is being made; it takes some seconds.", elem_id="method")
+    line = gr.Markdown(elem_id="method")
     plot = gr.HTML(elem_id="map", css_template=CSS, js_on_load=JS)
     _neighbours_below(plot, gallery, elem_id="map-near")
     made: dict[str, str] = {}
 
-    def draw(by: str) -> tuple[str, str]:
-        points, method = gallery.map()
+    def draw(by: str) -> Iterator[tuple[str, str]]:
+        if not made:
+            yield (
+                "The map is being made; it takes some seconds."
+                if gallery.is_ready
+                else _WAIT.format(len(gallery.rows)),
+                "",
+            )
+        try:
+            points, method = gallery.map()
+        except InputError as error:
+            yield f"**No map:** {error}", ""
+            return
         if not made:
             made["sheet"] = data_uri(sheet([gallery.image(row) for row in points["row"]]), side=1 << 14)
         said = f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours."
-        return said, point_map(points, made["sheet"], by=by)
+        yield said, point_map(points, made["sheet"], by=by)
 
     tab.select(draw, colour, [line, plot])
     colour.change(draw, colour, [line, plot], show_progress="hidden")
@@ -187,5 +205,16 @@ def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None
         prevent_thread_lock=True,
     )
     if gallery.has_model:
-        threading.Thread(target=gallery.map, daemon=True).start()  # made while the visitor looks at the first page
+        threading.Thread(target=_make_map, args=(gallery,), daemon=True).start()
     app.block_thread()
+
+
+def _make_map(gallery: Gallery) -> None:
+    """Features and map, made while the visitor looks at the first page."""
+    try:
+        gallery.extract()
+        for rejection in gallery.rejected:
+            print(f"no features for {rejection.id}: {rejection.reason}", file=sys.stderr)
+        gallery.map()
+    except InputError as error:  # whoever asks for neighbours or the map reads it in the window
+        print(f"no features: {error}", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""What the window shows, without the window: rows by filter and page, nearest images, a map of features."""
+"""What the window shows, without the window: rows by filter and page, nearest images, a map of features.
+
+Browsing needs no features. They are extracted when something first asks for them, so that a window can open before.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -72,6 +75,14 @@ class Answer:
     note: str
 
 
+@dataclass(frozen=True)
+class _Features:
+    """(n, d) values and the rows of the sample that they belong to: an unusable image has none."""
+
+    rows: npt.NDArray[np.int64]
+    values: npt.NDArray[np.floating]
+
+
 class Gallery:
     """A sample of a dataset with its metadata and, given a model, its features.
 
@@ -107,27 +118,35 @@ class Gallery:
             rows.iloc[picked].reset_index(drop=True).assign(label=lambda table: table["label"].map(names.__getitem__))
         )
         self.total = len(whole)
-        self.rejected: tuple[Rejection, ...] = ()
-        self._seed = seed
+        self.rejected: tuple[Rejection, ...] = ()  # known when the features are extracted
+        self._seed, self._cache = seed, cache
         self._encoder = None if model is None else _encoder(model)
-        if self._encoder is not None:
-            places = [(name, row) for name in sorted(splits) for row in range(len(splits[name]))]
-            wanted = [
-                row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
-                for place, image_id in zip(picked, self.rows["image_id"], strict=True)
-            ]
-            table, self.rejected = cached_features(self._encoder, wanted, cache=cache)
-            self._features = table.values
-            place_of = {image_id: row for row, image_id in enumerate(self.rows["image_id"])}
-            # Rows of the sample that have features: an image that the network cannot take has none.
-            self.known = np.array([place_of[name] for name in table.ids])
-        self._making = threading.Lock()
-        self._plane: tuple[npt.NDArray[Any], str] | None = None
+        places = [(name, row) for name in sorted(splits) for row in range(len(splits[name]))]
+        self._wanted = [
+            row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
+            for place, image_id in zip(picked, self.rows["image_id"], strict=True)
+        ]
+        self._making = threading.RLock()
+        self._features: _Features | None = None
+        self._points: tuple[npt.NDArray[Any], str] | None = None
 
     @property
     def has_model(self) -> bool:
         """Whether neighbours and the map are available."""
         return self._encoder is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the features are there; before, neighbours and the map wait for them."""
+        return self._features is not None
+
+    def extract(self) -> None:
+        """Extract the features, or take them from the cache; asked again it does nothing.
+
+        Raises:
+            InputError: no model, or none of the images can be used.
+        """
+        self._extracted("features")
 
     def choices(self, column: str) -> list[str]:
         """Values of a filter column, most frequent first."""
@@ -175,12 +194,12 @@ class Gallery:
         Raises:
             InputError: no model, or an image that has no features.
         """
-        self._require_model("neighbours")
-        (own,) = np.flatnonzero(self.known == row)[:1] if (self.known == row).any() else (None,)
-        if own is None:
+        features = self._extracted("neighbours")
+        own = np.flatnonzero(features.rows == row)
+        if not len(own):
             reason = next((one.reason for one in self.rejected if one.id == self.rows["image_id"][row]), "")
             raise InputError(f"the network could not take this image: {reason}")
-        return self._near(self._features[own : own + 1], k, exclude=np.array([own]))
+        return self._near(features.values[own], k, exclude=own)
 
     def look_up(self, files: Sequence[str | Path], *, k: int = 8) -> Answer:
         """The nearest dataset images of an upload.
@@ -210,19 +229,29 @@ class Gallery:
         Raises:
             InputError: no model.
         """
-        self._require_model("the map")
+        features = self._extracted("the map")
         with self._making:
-            if self._plane is None:
-                self._plane = project(self._features, seed=self._seed)
-        places, method = self._plane
-        shown = self.rows.loc[self.known].assign(category=lambda table: table["category"].str.replace("_", " "))
+            if self._points is None:
+                self._points = project(features.values, seed=self._seed)
+        places, method = self._points
+        shown = self.rows.loc[features.rows].assign(category=lambda table: table["category"].str.replace("_", " "))
         columns = {name: shown[column].to_numpy() for name, column in COLOURS.items()}
-        return pd.DataFrame({"row": self.known, "x": places[:, 0], "y": places[:, 1]} | columns), method
+        return pd.DataFrame({"row": features.rows, "x": places[:, 0], "y": places[:, 1]} | columns), method
 
     def _near(self, query: npt.NDArray[Any], k: int, **options: Any) -> tuple[Neighbour, ...]:
-        most = len(self._features) - len(options.get("exclude", ()))
-        distances, found = kneighbors(self._features, query, min(k, most), metric="cosine", **options)
-        return tuple(Neighbour(int(self.known[i]), float(d)) for i, d in zip(found[0], distances[0], strict=True))
+        features = self._extracted("neighbours")
+        most = len(features.values) - len(options.get("exclude", ()))
+        distances, found = kneighbors(features.values, query, min(k, most), metric="cosine", **options)
+        return tuple(Neighbour(int(features.rows[i]), float(d)) for i, d in zip(found[0], distances[0], strict=True))
+
+    def _extracted(self, what: str) -> _Features:
+        encoder = self._require_model(what)
+        with self._making:
+            if self._features is None:
+                table, self.rejected = cached_features(encoder, self._wanted, cache=self._cache)
+                row_of = {image_id: row for row, image_id in enumerate(self.rows["image_id"])}
+                self._features = _Features(np.array([row_of[name] for name in table.ids]), table.values)
+            return self._features
 
     def _require_model(self, what: str) -> Any:
         if self._encoder is None:

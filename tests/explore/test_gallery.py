@@ -132,10 +132,13 @@ def test_an_image_that_the_network_cannot_take_is_left_out_and_counted(place, tm
         table.set_column(0, table.schema.field("image"), pa.array(cells, table.schema.field("image").type)), shard
     )
     found = Gallery(folder, model=str(place / "model"), cache=tmp_path / "cache")
+    assert not found.is_ready
+    assert found.browse({}).total == 24  # before there are features
+    found.extract()
+    assert found.is_ready
     assert len(found.rejected) == 1
     assert len(found.map()[0]) == 23
     assert found.image(3) is None
-    assert found.browse({}).total == 24
     with pytest.raises(InputError, match="could not take this image"):
         found.neighbours_of(3)
 
