@@ -39,7 +39,8 @@ def load_cytoimagenet(
         subset: `"full"`, the author's `"toy_20"` or `"toy_50"`, or any sequence of labels. Labels of a named subset
             that the dataset lacks are left out; an unknown label in a sequence is an error. The classes of the result
             are renumbered to the subset, in alphabetical order. A named subset is the configuration of that name,
-            whose files are read alone; a sequence of labels, or a split scheme, goes through the rows of all.
+            whose files are read alone. A sequence of labels goes through all files, on the Hub over the network, and
+            keeps its own rows alone; with a split scheme it goes through all rows.
         split_scheme: None for the split as stored (by field of view), `"published"` for the original row-wise split,
             in which crops of one field fall on both sides (S1).
         streaming: an iterable dataset, nothing read before it is iterated.
@@ -57,17 +58,19 @@ def load_cytoimagenet(
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
     loaded = None
+    # The split scheme of a row follows from all rows.
+    rows_of = subset if split_scheme is None else "full"
     if configuration != "default":
-        loaded = _load_named(str(path), configuration, streaming, revision)
+        loaded = _load_named(str(path), configuration, streaming, revision, rows_of=rows_of)
         if loaded is None:
             raise InputError(
                 f"{path} has no configuration {configuration!r}: planes are kept by `python -m builder build … "
                 "--keep-channels`"
             )
-    elif isinstance(subset, str) and subset in SUBSETS and split_scheme is None:
-        loaded = _load_named(str(path), subset, streaming, revision)
+    elif isinstance(rows_of, str) and rows_of in SUBSETS:
+        loaded = _load_named(str(path), rows_of, streaming, revision)
     if loaded is None:
-        loaded = _load(str(path), streaming, revision)
+        loaded = _load(str(path), streaming, revision, rows_of=rows_of)
     if split_scheme is not None:
         from .splits import apply_split_scheme
 
@@ -106,10 +109,12 @@ def require_stored(names: Sequence[str], path: str | Path) -> None:
             raise InputError(f"{file} has no column {', '.join(absent)}: build it again, or copy it again")
 
 
-def _load_named(path: str, name: str, streaming: bool, revision: str | None) -> Any:
+def _load_named(
+    path: str, name: str, streaming: bool, revision: str | None, *, rows_of: str | Sequence[str] = "full"
+) -> Any:
     """A configuration by name; None where the dataset's card names none."""
     try:
-        return _load(path, streaming, revision, name=name)
+        return _load(path, streaming, revision, name=name, rows_of=rows_of)
     except ValueError as error:
         if f"BuilderConfig '{name}' not found" in str(error):
             return None
@@ -123,13 +128,26 @@ def _has_its_classes(loaded: Any, subset: str | Sequence[str]) -> bool:
     return isinstance(subset, str) and names == sorted(set(names) & set(SUBSETS.get(subset, ())))
 
 
-def _load(path: str, streaming: bool, revision: str | None, *, name: str | None = None) -> Any:
+def _load(
+    path: str,
+    streaming: bool,
+    revision: str | None,
+    *,
+    name: str | None = None,
+    rows_of: str | Sequence[str] = "full",
+) -> Any:
+    """All splits of a configuration; of some labels the rows alone, under the codes of all."""
     local = Path(path).is_dir() and bool(path.strip())
     cache = _cache_of(Path(path)) if local else None
     if not local:
         require_hub(path)
     try:
-        return hf.load_dataset(path, name, streaming=streaming, revision=revision, cache_dir=cache)
+        if rows_of == "full":
+            return hf.load_dataset(path, name, streaming=streaming, revision=revision, cache_dir=cache)
+        builder = hf.load_dataset_builder(path, name, revision=revision, cache_dir=cache)
+        if filters := _filters(rows_of, builder):
+            builder = hf.load_dataset_builder(path, name, revision=revision, cache_dir=cache, filters=filters)
+        return builder.as_streaming_dataset() if streaming else _prepared(builder)
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
@@ -140,6 +158,22 @@ def _load(path: str, streaming: bool, revision: str | None, *, name: str | None 
             f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
             f"python -m builder verify {path} names it"
         ) from error
+
+
+def _filters(subset: str | Sequence[str], builder: hf.DatasetBuilder) -> list[tuple[str, str, list[int]]]:
+    """What leaves out the rows of other labels while files are read, so that they are neither copied nor decoded."""
+    classes = (builder.info.features or {}).get("label")
+    if not (hasattr(builder.config, "filters") and isinstance(classes, hf.ClassLabel)):
+        return []  # no Parquet, or classes that are known only when it is read
+    return [("label", "in", [classes.names.index(label) for label in subset_labels(subset, classes.names)])]
+
+
+def _prepared(builder: hf.DatasetBuilder) -> hf.DatasetDict:
+    """All splits, those without a row as well, which `load_dataset` refuses."""
+    builder.download_and_prepare(verification_mode="no_checks")  # the card states how many rows all labels have
+    empty = hf.Dataset(builder.info.features.arrow_schema.empty_table())
+    splits = builder.info.splits.items()
+    return hf.DatasetDict({name: builder.as_dataset(name) if facts.num_examples else empty for name, facts in splits})
 
 
 def _cache_of(folder: Path) -> str:

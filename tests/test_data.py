@@ -79,6 +79,27 @@ def test_a_subset_keeps_its_rows_and_renumbers_its_classes(folder, streaming):
     assert list(loaded.features) == list(hf.load_dataset(str(folder), split="train").features)
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_of_other_labels_are_left_out_while_files_are_read(folder, streaming, monkeypatch):
+    asked = []
+    plain = hf.load_dataset_builder
+
+    def watched(*given, **options):
+        asked.append(options.get("filters"))
+        return plain(*given, **options)
+
+    monkeypatch.setattr(hf, "load_dataset_builder", watched)
+    loaded = load_cytoimagenet(folder, subset=["mine"], streaming=streaming)
+    assert {split: [row["image_id"] for row in rows] for split, rows in loaded.items()} == {
+        "train": ["train-1", "train-3"],
+        "validation": [],
+    }
+    assert asked == [None, [("label", "in", [1])]]
+    # The cache of one subset is not that of another.
+    other = load_cytoimagenet(folder, subset=["actin"], split="train", streaming=streaming)
+    assert [row["image_id"] for row in other] == ["train-0"]
+
+
 def test_named_subsets_take_the_labels_that_are_there():
     assert subset_labels("toy_20", LABELS) == ["actin", "yeast"]
 

@@ -110,13 +110,11 @@ class Gallery:
         splits = load_cytoimagenet(path)
         require_columns(splits, ("image", "label"), path)
         whole = hf.concatenate_datasets([splits[name] for name in sorted(splits)])
-        rows = whole.remove_columns("image").to_pandas()
-        picked = np.sort(derive_rng(seed, "explore").permutation(len(rows))[:limit])
+        picked = np.sort(derive_rng(seed, "explore").permutation(len(whole))[:limit])
         self.images = whole.select(picked)
         names = whole.features["label"].names
-        self.rows = (
-            rows.iloc[picked].reset_index(drop=True).assign(label=lambda table: table["label"].map(names.__getitem__))
-        )
+        self.rows = self.images.remove_columns("image").to_pandas()
+        self.rows["label"] = self.rows["label"].map(names.__getitem__)
         self.total = len(whole)
         self.rejected: tuple[Rejection, ...] = ()  # known when the features are extracted
         self._seed, self._cache = seed, cache

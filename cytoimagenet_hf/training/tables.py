@@ -92,8 +92,8 @@ def make_row_table(dataset: Any, where: str) -> RowTable:
     if len(dataset) == 0:
         raise InputError(f"{where} has no rows")
     stored = [name for name in ("image", "planes") if name in dataset.column_names]
-    columns = dataset.select_columns([name for name in dataset.column_names if name not in stored])
-    table = columns.with_format("arrow")[:]
+    columns = [name for name in (*_READ[1:], "category", "sha256", "stains") if name in dataset.column_names]
+    table = dataset.select_columns(columns).with_format("arrow")[:]
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
     labels = pc.fill_null(table["label"], -1).to_numpy().astype(np.int64)
     classes = tuple(dataset.features["label"].names)

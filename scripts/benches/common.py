@@ -5,9 +5,10 @@ import os
 import platform
 import resource
 import statistics
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Child:
     seconds: float
     cpu_seconds: float  # of all threads: what stays the same when the machine is busy with other things
     peak_mb: float
+    own_mb: float  # the peak without mapped files, sampled: the system takes their pages back when it needs them
     result: Any
 
 
@@ -55,21 +57,43 @@ def in_child(function: Callable[..., Any], *args: Any, **options: Any) -> Child:
 
 
 def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Child:
-    started, cpu_started = time.perf_counter(), time.process_time()
-    result = function(*args, **options)
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    return Child(seconds, cpu_seconds, _peak_mb(), result)
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as watcher:
+        own = watcher.submit(_own_peak_mb, done)
+        try:
+            started, cpu_started = time.perf_counter(), time.process_time()
+            result = function(*args, **options)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        finally:
+            done.set()
+    return Child(seconds, cpu_seconds, _peak_mb(), own.result(), result)
+
+
+def _own_peak_mb(done: threading.Event) -> float:
+    """The most memory of this process that is no mapped file, looked at twenty times a second until it is done."""
+    most = 0.0
+    while True:
+        most = max(most, _status_mb("RssAnon"))
+        if done.wait(0.05):
+            return most
 
 
 def _peak_mb() -> float:
     """The peak of this process alone. On Linux the usual number starts from that of the process which started it."""
+    if linux := _status_mb("VmHWM"):
+        return linux
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
+def _status_mb(name: str) -> float:
+    """A size that Linux states of this process; 0 elsewhere."""
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
+    return 0.0
 
 
 def machine() -> dict[str, Any]:
