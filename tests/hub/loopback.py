@@ -1,6 +1,6 @@
 """A Hub on the loopback interface, in memory: enough of the protocol for the real clients to push to and load from.
 
-It answers what `huggingface_hub`, `datasets`, `transformers` and `evaluate` send: repositories, regular and LFS
+It answers what `huggingface_hub`, `datasets`, `transformers` and `evaluate` send: repositories, regular, LFS and xet
 uploads, commits, trees, tags, downloads with ranges. `Faults` makes it break connections, stall or refuse, as a real
 one may.
 """
@@ -10,11 +10,15 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.hub.xet import ROUTES as XET_ROUTES
+from tests.hub.xet import XetStore
 
 TOKEN = "hf_loopback"
 READ_TOKEN = "hf_loopback_read_only"
@@ -54,6 +58,7 @@ class Hub:
     faults: Faults = field(default_factory=Faults)
     log: list[str] = field(default_factory=list)
     uploaded: list[int] = field(default_factory=list)
+    xet: XetStore = field(default_factory=XetStore)
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +91,7 @@ def blob_id(data: bytes) -> str:
 _NAME = r"(?P<name>[^/]+/[^/]+)"
 _KIND = r"(?P<kind>models|datasets|spaces)"
 _ROUTES = [
+    *XET_ROUTES,
     ("POST", r"/api/repos/create", "create"),
     ("POST", rf"/api/{_KIND}/{_NAME}/preupload/(?P<revision>[^/]+)", "preupload"),
     ("POST", rf"/api/{_KIND}/{_NAME}/commit/(?P<revision>[^/]+)", "commit"),
@@ -223,6 +229,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _lfs_verify(self) -> None:
         known = json.loads(self.body)["oid"] in self.hub.blobs
         self._json({}, status=200 if known else 404)
+
+    def _xet_token(self, **_: object) -> None:
+        expires = str(int(time.time()) + 3600)
+        content = {"casUrl": self.hub.url, "accessToken": TOKEN, "exp": int(expires)}
+        headers = {"X-Xet-Cas-Url": self.hub.url, "X-Xet-Access-Token": TOKEN, "X-Xet-Token-Expiration": expires}
+        self._json(content, headers=headers)
+
+    def _xet_xorb(self, xorb: str) -> None:
+        with self.hub.lock:
+            self.hub.xet.add_xorb(xorb, self.body)
+        self._json({"was_inserted": True})
+
+    def _xet_shard(self) -> None:
+        with self.hub.lock:
+            self.hub.blobs |= self.hub.xet.add_shard(self.body)
+        self._json({"result": 1})
 
     def _commit(self, repository: Repository, kind: str, name: str, revision: str) -> None:
         lines = [json.loads(line) for line in self.body.splitlines() if line.strip()]
