@@ -143,6 +143,8 @@ def _nothing_left(archive: Path, rejections: list[Rejection]) -> InputError:
 class _ImportTask(ShardTask):
     archive: Path
 
+    columns_of_files = ("path", "filename")
+
     def key(self, row: Row) -> str:
         return _image_id(row)
 

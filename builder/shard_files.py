@@ -1,8 +1,9 @@
 """One shard on disk: written once, sealed, checked whenever it is taken over, mended row by row.
 
 A shard is a Parquet file that carries its report in its footer. Beside it stands its seal, `seal-#####.json`: the
-SHA-256 of the shard, and the size and time of every raw file it was made from. A shard whose seal is absent or does
-not fit is no shard: it is made anew. Times stand in the seal alone, so copies of an archive give the same shards.
+SHA-256 of the shard, its size and time, and those of every raw file it was made from. A shard whose seal is absent or
+does not fit is no shard: it is made anew. One of the same size and time is not hashed again. Times stand in the seal
+alone, so copies of an archive give the same shards.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,9 @@ class ShardTask:
     plan_id: str
     again: frozenset[str] | None = None
     keep_channels: bool = False
+
+    columns_of_files: ClassVar[tuple[str, ...]] = ("idx",)
+    """The columns of the plan that `key` and `files_of` need."""
 
     @property
     def channels_path(self) -> Path:
@@ -99,13 +103,18 @@ def read_report(task: ShardTask) -> ShardReport | None:
     try:
         content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
         sealed = json.loads(task.seal.read_text(encoding="utf-8"))
-        if content["plan_id"] != task.plan_id or file_sha256(task.path) != sealed["sha256"]:
+        if content["plan_id"] != task.plan_id or not _is_sealed(task.path, sealed):
             return None
-        if task.keep_channels and file_sha256(task.channels_path) != sealed["channels_sha256"]:
+        if task.keep_channels and not _is_sealed(task.channels_path, sealed, "channels_"):
             return None
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # JSON and Unicode errors are ValueErrors
         return None
     return ShardReport(**content | {"rejections": [Rejection(**row) for row in content["rejections"]]})
+
+
+def _is_sealed(path: Path, sealed: dict[str, Any], which: str = "") -> bool:
+    """Whether a file is the one of the seal: of the same size and time, or else of the same content."""
+    return file_stamps([path]) == [sealed.get(f"{which}stamp")] or file_sha256(path) == sealed[f"{which}sha256"]
 
 
 def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
@@ -118,8 +127,8 @@ def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
     except (OSError, KeyError, TypeError, ValueError):
         return frozenset()
     changed = set()
-    for row, before in zip(task.read_rows(), sealed, strict=True):
-        now = _stamps(task.files_of(row))
+    for row, before in zip(task.read_rows([*task.columns_of_files]), sealed, strict=True):
+        now = file_stamps(task.files_of(row))
         if any(stamp is not None and stamp != was for stamp, was in zip(now, before, strict=True)):
             changed.add(task.key(row))
     return frozenset(changed)
@@ -170,9 +179,10 @@ def write_shard(
                 rejections=rejections,
             )
             images.describe({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
-        content = {"sha256": file_sha256(temporary), "files": stamps}
+        content: dict[str, Any] = {"files": stamps}
+        content |= {"sha256": file_sha256(temporary), "stamp": file_stamps([temporary])[0]}
         if second is not None:
-            content["channels_sha256"] = file_sha256(second)
+            content |= {"channels_sha256": file_sha256(second), "channels_stamp": file_stamps([second])[0]}
         else:
             task.channels_path.unlink(missing_ok=True)  # planes of an earlier run would be those of other images
         seal.write_text(json.dumps(content) + "\n", encoding="utf-8")
@@ -241,7 +251,7 @@ def _made(
                 yield made
                 continue
             mark(number)
-            stamps.append(_stamps(task.files_of(row)))
+            stamps.append(file_stamps(task.files_of(row)))
             yield make(row)
 
 
@@ -275,7 +285,7 @@ def _stored(path: Path) -> Iterator[Row]:
         yield from itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(batch_size=16))
 
 
-def _stamps(paths: Iterable[Path]) -> list[str | None]:
+def file_stamps(paths: Iterable[Path]) -> list[str | None]:
     """Size and time of files in twelve hex digits each; None for one that is not there."""
     found: list[str | None] = []
     for path in paths:

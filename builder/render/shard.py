@@ -44,6 +44,8 @@ class RenderTask(ShardTask):
     recipe: Recipe
     seed: int
 
+    columns_of_files = ("idx", "channel_files")
+
     def files_of(self, row: Row) -> list[Path]:
         """The channel files of a field."""
         return [self.raw / name for name in row["channel_files"]]
