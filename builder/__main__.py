@@ -29,7 +29,7 @@ from .options import (
     Seed,
     Sources,
     Workers,
-    filters,
+    chosen_sources,
     listed,
     pairs,
     show,
@@ -61,7 +61,7 @@ def annotate(
     from .stage import claimed
 
     with claimed(output):
-        show(run(raw, output, **filters(sources, exclude, licences)), as_json=as_json)
+        show(run(raw, output, sources=chosen_sources(sources, exclude, licences)), as_json=as_json)
 
 
 @app.command()
@@ -86,17 +86,17 @@ def select(
     from .stage import claimed
 
     rules = load(recipe, pairs(overrides))
-    chosen = filters(sources, exclude, licences)
+    chosen = chosen_sources(sources, exclude, licences)
     if explain is not None or dry_run:
         from .select.explain import dry_run as plan
         from .select.explain import explain_label
 
-        question = {"recipe": rules, "seed": seed, **chosen}
+        question: Any = {"recipe": rules, "seed": seed, "sources": chosen}
         report: Any = plan(output, **question) if explain is None else explain_label(output, explain, **question)
         _print(asdict(report), report, as_json=as_json)
         return
     with claimed(output):
-        show(run(output, recipe=rules, seed=seed, **chosen), as_json=as_json)
+        show(run(output, recipe=rules, seed=seed, sources=chosen), as_json=as_json)
 
 
 @app.command()
@@ -117,8 +117,8 @@ def labels(
     from .recipe import load
     from .select.compare import compare_with_paper
 
-    chosen = filters(sources, exclude, licences)
-    report = compare_with_paper(output, recipe=load(recipe, pairs(overrides)), seed=seed, **chosen)
+    chosen = chosen_sources(sources, exclude, licences)
+    report = compare_with_paper(output, recipe=load(recipe, pairs(overrides)), seed=seed, sources=chosen)
     _print(asdict(report), report, as_json=as_json)
 
 
@@ -180,8 +180,8 @@ def publish(
 
     with claimed(output):
         rules = load(recipe, pairs(overrides))
-        chosen = filters(sources, exclude, licences)
-        summary = run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group, **chosen)
+        chosen = chosen_sources(sources, exclude, licences)
+        summary = run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group, sources=chosen)
         show(summary, as_json=as_json)
 
 
@@ -219,7 +219,7 @@ def build(
         split_scheme=split_scheme,
         group=group,
         keep_channels=keep_channels,
-        **filters(sources, exclude, licences),
+        sources=chosen_sources(sources, exclude, licences),
     )
     show(*summaries, as_json=as_json)
 
@@ -258,7 +258,7 @@ def sources(
     """
     from .doctor import sources_table, survey
 
-    reports = survey(raw, **filters(sources, exclude, licences))
+    reports = survey(raw, sources=chosen_sources(sources, exclude, licences))
     _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
@@ -281,7 +281,7 @@ def doctor(
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(raw, **filters(sources, exclude, licences), count=True, dataset=dataset)
+    reports = survey(raw, sources=chosen_sources(sources, exclude, licences), count=True, dataset=dataset)
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
     if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)

@@ -5,7 +5,6 @@ out is recorded: rows without an image, images without a row, repeated keys, fil
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,8 +19,9 @@ from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
 from .downloads import describe_download
 from .rows import STAGE, annotate_source
-from .sources import SOURCES, choose_sources
+from .sources import SOURCES
 from .sources.base import Archive
+from .sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from .sources.refused import RefusedSet, refused_files, refused_name
 from .stage import Rejection, StageSummary, count_reasons, write_rejections
 from .vocabulary import load_vocabulary
@@ -31,24 +31,20 @@ def annotate(
     raw: Path,
     output: Path,
     *,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> StageSummary:
     """Annotate every chosen source below `raw` and write the table, its rejections and its summary.
 
     Args:
         raw: folder with one folder per source, named by its `dir_name`.
         output: folder of the build; receives `annotations.parquet` (rows ordered by `idx`).
-        sources: only these; all that are below `raw` when None.
-        exclude: not these.
-        licences: only sources under these licences; `cc-by` stands for all its versions.
+        sources: which take part; of all those, which are below `raw`.
 
     Raises:
         InputError: no known source, a benchmark set in place of one, or a table or column is missing.
     """
     started = time.perf_counter()
-    folders, refused = find_folders(raw, sources=sources, exclude=exclude, licences=licences)
+    folders, refused = find_folders(raw, sources=sources)
     vocabulary = load_vocabulary()
     rejections = [
         Rejection(name, STAGE, "benchmark_set", f"{benchmark.title} is kept for evaluation", dir_name=name)
@@ -90,9 +86,7 @@ def annotate(
 def find_folders(
     raw: Path,
     *,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> tuple[dict[str, Path], dict[str, RefusedSet]]:
     """Folders of the chosen sources below `raw`, and the benchmark sets that lie beside them.
 
@@ -101,16 +95,16 @@ def find_folders(
     """
     if not raw.is_dir():
         raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
-    chosen = choose_sources(sources, exclude, licences)
+    chosen = choose_sources(sources)
     below = {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
     folders = {name: below[name] for name in chosen if name in below}
-    left_out = {name.lower() for name in exclude}
+    left_out = {name.lower() for name in sources.exclude}
     refused = {
         path.name: benchmark
         for name, path in below.items()
-        if (benchmark := refused_name(name)) and name not in left_out and sources is None
+        if (benchmark := refused_name(name)) and name not in left_out and sources.only is None
     }
-    if sources is not None and (missing := sorted(chosen.keys() - folders.keys())):
+    if sources.only is not None and (missing := sorted(chosen.keys() - folders.keys())):
         raise InputError(
             f"{', '.join(missing)}: no such folder in {raw}. {chosen[missing[0]].download} "
             "`python -m builder doctor` says how to get each source."

@@ -1,6 +1,5 @@
 """All stages in one go, under one claim on the output folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from .annotate import annotate
@@ -9,6 +8,7 @@ from .recipe import Recipe
 from .render import render
 from .render.plan import require_plan_fits
 from .select import select
+from .sources.filter import ALL_SOURCES, SourceFilter
 from .stage import StageSummary, claimed, tables_aside
 
 
@@ -18,9 +18,7 @@ def build(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
     workers: int | None = None,
     dask: str | None = None,
     split_scheme: str | None = None,
@@ -34,7 +32,7 @@ def build(
         output: new, empty or an earlier build; a stopped build continues, a refused one changes nothing.
         recipe: the rules.
         seed: of everything sampled.
-        sources, exclude, licences: which sources take part; see `annotate`.
+        sources: which take part.
         workers, dask: where shards are rendered; see `render`.
         keep_channels: also write the configuration `channels`, whose rows hold one plane per stain.
         split_scheme, group: how train and validation are divided; see `publish`.
@@ -50,7 +48,7 @@ def build(
         # build that is refused has changed nothing.
         with tables_aside(output) as tables:
             summaries = [
-                annotate(raw, tables, sources=sources, exclude=exclude, licences=licences),
+                annotate(raw, tables, sources=sources),
                 select(tables, recipe=recipe, seed=seed),
             ]
             require_plan_fits(output, tables=tables, recipe=recipe, seed=seed)

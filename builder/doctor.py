@@ -19,8 +19,8 @@ from cytoimagenet_hf.schema import CATEGORIES
 
 from .downloads import Download, changes, describe_download, downloads_of
 from .rows import annotate_source
-from .sources import choose_sources
 from .sources.base import Archive, Count, Source
+from .sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from .stage import count_reasons
 from .vocabulary import Vocabulary, load_vocabulary
 
@@ -60,9 +60,7 @@ class Report:
 def survey(
     raw: Path | None,
     *,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
     count: bool = False,
     dataset: Path | None = None,
 ) -> list[Report]:
@@ -70,9 +68,7 @@ def survey(
 
     Args:
         raw: folder with one folder per source; None to list the sources alone.
-        sources: only these; all when None.
-        exclude: not these.
-        licences: only sources under these licences.
+        sources: which to report on.
         count: read tables and file names and compare counts, rather than list files.
         dataset: a built dataset; downloads are compared with those it was made from.
 
@@ -83,7 +79,7 @@ def survey(
         raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
     below = {} if raw is None else {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
     vocabulary = load_vocabulary()
-    chosen = choose_sources(sources, exclude, licences)
+    chosen = choose_sources(sources)
     recorded = {} if dataset is None else downloads_of(dataset)
     return [_report(source, below.get(name), vocabulary, count, recorded.get(name)) for name, source in chosen.items()]
 

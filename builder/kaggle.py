@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.files import file_sha256, inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
 
 from .decode import decode_stored
-from .kaggle_table import archive_folder, read_metadata
+from .kaggle_table import archive_folder, metadata_file, read_metadata
 from .publish import publish
 from .publish.run import ARCHIVE
 from .recipe import RECIPES
@@ -38,7 +38,7 @@ from .shards import (
     unfinished_tasks,
     write_or_check_plan,
 )
-from .stage import Rejection, StageSummary, count_reasons, require_disk, write_rejections
+from .stage import Rejection, StageSummary, count_reasons, read_summary, require_disk, write_rejections
 
 STAGE = "import"
 _SCHEMA = pa.schema([*SHARD_SCHEMA, *((name, pa.string()) for name in ("path", "filename", "dset"))])
@@ -88,18 +88,28 @@ def import_kaggle(
 
 
 def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask: str | None = None) -> StageSummary:
-    """Read every image of the archive into `shards/`; see `import_kaggle`."""
+    """Read every image of the archive into `shards/`; see `import_kaggle`.
+
+    While the metadata, the images and the shards are those of an earlier import, its summary is all that is read.
+    """
     started = time.perf_counter()
     archive = archive_folder(archive)
+    plan = output.resolve() / "shards" / "plan.parquet"
+    source = {"metadata_sha256": file_sha256(metadata_file(archive))}
+    before = read_summary(output, STAGE)
+    if before is not None and before.details == source and plan.exists():
+        tasks = _tasks(plan, archive)
+        reports = finished_reports(tasks)
+        if not unfinished_tasks(tasks, reports):
+            return replace(before, seconds=time.perf_counter() - started)
     metadata, refused = read_metadata(archive, _STATED)
     if len(metadata) == 0:
         raise _nothing_left(archive, refused)
     with explain_full_disk(output):
-        plan = output.resolve() / "shards" / "plan.parquet"
         rows = len(metadata)
         write_or_check_plan(plan, metadata, {"made_from": ARCHIVE, "images": rows})
         del metadata  # the largest thing in memory; the shards read their parts of the plan
-        tasks = [_ImportTask(**vars(task), archive=archive.resolve()) for task in list_tasks(plan)]
+        tasks = _tasks(plan, archive)
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports)
         require_disk(output, sum(task.rows for task in todo) * 63_000)  # 56 GB for 890,737 images
@@ -122,9 +132,14 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
             rejected=count_reasons(rejections),
             by_source=by_source,
             seconds=time.perf_counter() - started,
+            details=source,
         )
         summary.write(output)
     return summary
+
+
+def _tasks(plan: Path, archive: Path) -> list["_ImportTask"]:
+    return [_ImportTask(**vars(task), archive=archive.resolve()) for task in list_tasks(plan)]
 
 
 def _nothing_left(archive: Path, rejections: list[Rejection]) -> InputError:

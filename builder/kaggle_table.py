@@ -48,6 +48,11 @@ def archive_folder(archive: Path) -> Path:
     )
 
 
+def metadata_file(archive: Path) -> Path:
+    """The table of a folder that `archive_folder` found."""
+    return next(archive / name for name in _FILES if (archive / name).is_file())
+
+
 def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Rejection]]:
     """The metadata as rows of a plan, and a rejection for each row that repeats an image or holds an unusable value.
 
@@ -62,7 +67,7 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
     Raises:
         InputError: the table cannot be read, lacks a column or a value that every row must have.
     """
-    path = next(archive / name for name in _FILES if (archive / name).is_file())
+    path = metadata_file(archive)
     table = _read(path, [*_REQUIRED, *schema.names])
     if absent := [name for name in _REQUIRED if name not in table.column_names]:
         raise InputError(f"{path} has no column {absent}; it has {table.column_names}")

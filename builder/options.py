@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.table import Table
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.terminal import Terminal
 
+from .sources.filter import SourceFilter
 from .stage import StageSummary
 
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
@@ -38,9 +39,9 @@ def listed(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def filters(sources: str | None, exclude: str | None, licences: str | None) -> dict[str, Any]:
-    """The three source filters as keyword arguments of a stage."""
-    return {"sources": listed(sources), "exclude": listed(exclude) or (), "licences": listed(licences)}
+def chosen_sources(sources: str | None, exclude: str | None, licences: str | None) -> SourceFilter:
+    """Which sources take part, from three comma-separated options."""
+    return SourceFilter(only=listed(sources), exclude=listed(exclude) or (), licences=listed(licences))
 
 
 def pairs(overrides: list[str] | None) -> dict[str, str]:

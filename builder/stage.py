@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, held, write_json
+from cytoimagenet_hf.files import atomic_path, held, read_json_object, write_json
 from cytoimagenet_hf.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.versions import installed_versions
 
 MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
-_VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
+VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,16 @@ class StageSummary:
 
     def write(self, output: Path) -> None:
         """Write `<stage>.summary.json` into the output folder, with the versions that made it."""
-        write_json(output / f"{self.stage}.summary.json", asdict(self) | {"versions": installed_versions(_VERSIONED)})
+        write_json(output / f"{self.stage}.summary.json", asdict(self) | {"versions": installed_versions(VERSIONED)})
+
+
+def read_summary(output: Path, stage: str) -> StageSummary | None:
+    """The summary that an earlier run of a stage left; None if there is none that can be read."""
+    try:
+        content = read_json_object(output / f"{stage}.summary.json")
+        return StageSummary(**{name: value for name, value in content.items() if name != "versions"})
+    except (InputError, TypeError, RuntimeError):
+        return None
 
 
 def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:

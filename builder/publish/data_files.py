@@ -24,6 +24,8 @@ from builder.stage import require_disk
 from cytoimagenet_hf.planes import channel_features
 from cytoimagenet_hf.schema import SUBSETS, dataset_features
 
+from .seal import SEAL
+
 ROW_GROUP_ROWS = 250
 _ROW_GROUP_BYTES = 32 << 20  # of large whole images fewer: memory stays bounded
 _FILE_BYTES = 500_000_000
@@ -86,7 +88,7 @@ def write_dataset(
         else:
             parts.append(part)
     require_disk(output, sum(int(sizes[part.cells >= 0].sum()) for part in parts))
-    for stale in ("README.md", "manifest.json", "croissant.json"):
+    for stale in ("README.md", "manifest.json", "croissant.json", SEAL):
         (output / stale).unlink(missing_ok=True)
     with explain_full_disk(output):
         _write_parts(parts, _batches(shards, keep, lambda table, rows: _named(table, rows, schema), assigned))

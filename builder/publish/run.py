@@ -23,7 +23,7 @@ from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
 from builder.shard_files import ShardTask
 from builder.shards import finished_reports, list_tasks, read_fingerprint
-from builder.sources import choose_sources
+from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
@@ -34,7 +34,8 @@ from cytoimagenet_hf.splits import assign_splits
 from .balance import balance, codes, copy_counts, ranks
 from .data_files import write_channels, write_dataset
 from .near import near_groups
-from .repository import STAGES, write_companions
+from .repository import STAGES, write_card, write_companions
+from .seal import describe_inputs, published_summary, write_seal
 
 _DECIDING = (
     *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
@@ -53,11 +54,9 @@ def publish(
     seed: int,
     split_scheme: str | None = None,
     group: str = "idx",
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> StageSummary:
-    """Write the dataset repository from the shards of a finished rendering.
+    """Write the dataset repository from the shards of a finished rendering; where it stands already, the card alone.
 
     Args:
         output: a claimed build folder with `shards/`.
@@ -65,8 +64,8 @@ def publish(
         seed: of the down-sampling and the split.
         split_scheme: `field` or `published`; the recipe's when None.
         group: column whose values stay on one side: `idx`, or `plate` for a stricter split.
-        sources, exclude, licences: which of the rendered sources go in, as for `annotate`; so that one rendering
-            serves a full dataset and one that may be passed on.
+        sources: which of the rendered ones go in; so that one rendering serves a full dataset and one that may be
+            passed on.
 
     Returns:
         Counts of images: in = kept + rejected.
@@ -80,11 +79,17 @@ def publish(
     shards = [task.path for task in tasks]
     if group not in SHARD_SCHEMA.names:
         raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
+    scheme = split_scheme or recipe.split_scheme
+    chosen = None if sources.takes_all else choose_sources(sources)
+    rules = {"recipe": as_dict(recipe), "seed": seed, "split_scheme": scheme, "group": group}
+    inputs = describe_inputs(output, tasks, rules | {"sources": None if chosen is None else list(chosen)})
+    if (before := published_summary(output, inputs)) is not None:
+        unite_rejections(output)  # of the stages before, which may have run again
+        write_card(output)
+        return replace(before, seconds=time.perf_counter() - started)
     stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
     images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
     images, near = _compact(images)
-    filtered = sources is not None or exclude or licences is not None
-    chosen = choose_sources(sources, exclude, licences) if filtered else None
     keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
     kept = images if keep.all() else images.filter(pa.array(keep))
     if len(kept) == 0:
@@ -92,7 +97,6 @@ def publish(
             f"none of the {len(images)} rendered images is left ({count_reasons(rejections)}): "
             f"min_images is {recipe.min_images}, lower it for a small build (--set min_images=…)"
         )
-    scheme = split_scheme or recipe.split_scheme
     split = _split(kept, recipe, seed=seed, scheme=scheme, group=group)
     if stated and kept["dset"].null_count == 0:
         published = list(map(sys.intern, kept["dset"].to_pylist()))
@@ -138,6 +142,7 @@ def publish(
     )
     summary.write(output)
     write_companions(output, files, kept, labels=names, seed=seed, channels=channels)
+    write_seal(output, inputs)
     return summary
 
 

@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from builder.recipe import Recipe
+from builder.sources.filter import ALL_SOURCES, SourceFilter
 from cytoimagenet_hf.schema import CATEGORIES, SUBSETS
 
 from .candidates import index_columns
@@ -75,20 +76,18 @@ def compare_with_paper(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> LabelReport:
     """The labels of a build under a recipe beside the paper's, from the annotation table alone.
 
     Args:
         output: folder of the build; `annotations.parquet` is read.
-        recipe, seed, sources, exclude, licences: as for `select`.
+        recipe, seed, sources: as for `select`.
 
     Raises:
         InputError: as `select`.
     """
-    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources, exclude=exclude, licences=licences)
+    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     classes = [outcome for outcome in selected.choice.outcomes if outcome.reason is None]
     counts = Counter(outcome.category for outcome in classes)
     labels = {outcome.label for outcome in classes}

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from builder.recipe import Recipe
 from builder.render.plan import crops_wanted
+from builder.sources.filter import ALL_SOURCES, SourceFilter
 from cytoimagenet_hf.errors import InputError
 
 from .candidates import ColumnIndex, index_columns
@@ -102,9 +103,7 @@ def explain_label(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
     most: int = 15,
 ) -> Explanations:
     """Why a label is in or out, what took its rows before it, and how its rows spread over sources and strata.
@@ -112,13 +111,13 @@ def explain_label(
     Args:
         output: folder of the build; `annotations.parquet` is read.
         label: a value of any label column.
-        recipe, seed, sources, exclude, licences: as for `select`.
+        recipe, seed, sources: as for `select`.
         most: rows of each listing.
 
     Raises:
         InputError: no field of view carries the label; the message names similar ones.
     """
-    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources, exclude=exclude, licences=licences)
+    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     columns = index_columns(selected.table)
     label = label.lower()
     found = [category for category, column in columns.items() if label in column.tokens]
@@ -227,9 +226,7 @@ def dry_run(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
     workers: int | None = None,
     seconds_per_field: float = _SECONDS_PER_FIELD,
     bytes_per_image: float = _BYTES_PER_IMAGE,
@@ -238,7 +235,7 @@ def dry_run(
 
     Args:
         output: folder of the build; `annotations.parquet` is read.
-        recipe, seed, sources, exclude, licences: as for `select`.
+        recipe, seed, sources: as for `select`.
         workers: cores that render; all of this machine when None.
         seconds_per_field: on one core.
         bytes_per_image: of one encoded image.
@@ -246,7 +243,7 @@ def dry_run(
     Raises:
         InputError: as `select`.
     """
-    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources, exclude=exclude, licences=licences)
+    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     sizes = [outcome.chosen for outcome in selected.choice.outcomes if outcome.reason is None]
     images = [min(size * crops_wanted(size, recipe), recipe.max_images) for size in sizes]
     large = [count for count in images if count >= recipe.min_images]

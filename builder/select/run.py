@@ -5,7 +5,6 @@ needs, writes the chosen fields, one rejection per field left out with the label
 label and source.
 """
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from builder.holdings import held_rows, read_holdings
 from builder.recipe import Recipe, as_dict
 from builder.sources import SOURCES
+from builder.sources.filter import ALL_SOURCES, SourceFilter
 from builder.stage import StageSummary, write_rejection_batches
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path
@@ -67,9 +67,7 @@ def select(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> StageSummary:
     """Choose the fields of each weak label from `annotations.parquet` and write `selection.parquet`.
 
@@ -77,15 +75,13 @@ def select(
         output: folder of the build.
         recipe: the rules.
         seed: of the draws.
-        sources: only these; all when None.
-        exclude: never these.
-        licences: only fields under these; `cc-by` stands for all its versions, not for `cc-by-nc`.
+        sources: which are chosen from; names are those of the annotation table.
 
     Raises:
         InputError: no usable annotation table, an unknown source, or no label with enough fields.
     """
     started = time.perf_counter()
-    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources, exclude=exclude, licences=licences)
+    selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     kept = int(np.count_nonzero(selected.choice.kept))
     if kept == 0:
         raise InputError(
@@ -133,13 +129,11 @@ def read_selection(
     *,
     recipe: Recipe,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> Selection:
     """What `select` would choose, without writing anything; see there for the arguments."""
     table = read_fields(output / "annotations.parquet", _columns(recipe))
-    return selection_of(table, recipe, seed=seed, sources=sources, exclude=exclude, licences=licences)
+    return selection_of(table, recipe, seed=seed, sources=sources)
 
 
 def selection_of(
@@ -147,25 +141,20 @@ def selection_of(
     recipe: Recipe,
     *,
     seed: int,
-    sources: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    licences: Sequence[str] | None = None,
+    sources: SourceFilter = ALL_SOURCES,
 ) -> Selection:
     """Filter, choose, and refuse classes that would share a file name."""
     known = table.values["dir_name"]
-    if unknown := sorted({*(sources or ()), *exclude} - set(known)):
+    if unknown := sorted({*(sources.only or ()), *sources.exclude} - set(known)):
         raise InputError(f"no source {unknown} in the annotation table; it holds {known}")
     left_out = np.full(len(table), -1, np.int8)
-    if licences is not None:
-        stated = {*table.values["licence"], *(source.licence for source in SOURCES.values())}
-        if unknown := [name for name in licences if not any(_licensed(licence, [name]) for licence in stated)]:
-            raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(stated))}")
-        left_out[
-            ~_among(table, "licence", [name for name in table.values["licence"] if _licensed(name, licences)])
-        ] = 2
-    left_out[_among(table, "dir_name", exclude)] = 1
-    if sources is not None:
-        left_out[~_among(table, "dir_name", sources)] = 1
+    licences = table.values["licence"]
+    sources.require_known_licences({*licences, *(source.licence for source in SOURCES.values())})
+    if sources.licences is not None:
+        left_out[~_among(table, "licence", [name for name in licences if sources.allows(name)])] = 2
+    left_out[_among(table, "dir_name", sources.exclude)] = 1
+    if sources.only is not None:
+        left_out[~_among(table, "dir_name", sources.only)] = 1
     if holdings := read_holdings(recipe.holdings):
         left_out[(left_out < 0) & ~held_rows(holdings, table.codes, table.values, seed=seed)] = 3
     left_out[_among(table, "dir_name", recipe.held_out)] = 0
@@ -185,10 +174,6 @@ def _among(table: FieldTable, column: str, wanted: Sequence[str]) -> npt.NDArray
     """Which rows hold one of some values; unknown is none of them."""
     is_wanted = np.array([value in wanted for value in table.values[column]] + [False])
     return is_wanted[table.codes[column]]
-
-
-def _licensed(licence: str, asked: Sequence[str]) -> bool:
-    return any(re.fullmatch(re.escape(name.lower()) + r"(-\d[\d.]*)?", licence) for name in asked)
 
 
 def _chosen(selected: Selection) -> pa.Table:

@@ -1,9 +1,6 @@
 """The forty source datasets of CytoImageNet (paper, Supplementary Table 1), one module each."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
-
-from cytoimagenet_hf.errors import InputError
 
 from . import (
     bbbc005,
@@ -48,7 +45,6 @@ from . import (
     rec_rxrx19b,
 )
 from .base import Source
-from .refused import refused_name
 
 SOURCES: MappingProxyType[str, Source] = MappingProxyType(
     {
@@ -94,51 +90,3 @@ SOURCES: MappingProxyType[str, Source] = MappingProxyType(
         "rec_rxrx2": rec_rxrx2.SOURCE,
     }
 )
-
-
-def choose_sources(
-    sources: Sequence[str] | None = None, exclude: Sequence[str] = (), licences: Sequence[str] | None = None
-) -> dict[str, Source]:
-    """The sources a caller wants, by `dir_name`.
-
-    Args:
-        sources: only these; all forty when None.
-        exclude: not these.
-        licences: only sources under these licences; `cc-by` means every version of it, `cc-by-4.0` that one.
-
-    Raises:
-        InputError: a name that is no source, a benchmark set, or a licence no source has.
-    """
-    wanted = [name.lower() for name in (SOURCES if sources is None else sources)]
-    for name in wanted:
-        if benchmark := refused_name(name):
-            raise InputError(
-                f"{benchmark.title} is a benchmark: training on it would void its scores, so it is no source"
-            )
-    left_out = {name.lower() for name in exclude}
-    # A benchmark may be excluded by name: it is not there anyway.
-    unknown = [name for name in wanted if name not in SOURCES]
-    unknown += sorted(name for name in left_out if name not in SOURCES and not refused_name(name))
-    if unknown:
-        raise InputError(f"{', '.join(unknown)}: no such source; known are {', '.join(SOURCES)}")
-    known = {licence for source in SOURCES.values() for licence in (source.licence, licence_family(source.licence))}
-    chosen_licences = None if licences is None else {licence.lower() for licence in licences}
-    if unused := sorted((chosen_licences or set()) - known):
-        raise InputError(f"{', '.join(unused)}: no source has this licence; known are {', '.join(sorted(known))}")
-    return {
-        name: SOURCES[name]
-        for name in sorted(set(wanted) - left_out)
-        if chosen_licences is None
-        or not chosen_licences.isdisjoint({SOURCES[name].licence, licence_family(SOURCES[name].licence)})
-    }
-
-
-def licence_family(licence: str) -> str:
-    """A licence without its version.
-
-    Example:
-        >>> licence_family("cc-by-nc-4.0"), licence_family("cc0")
-        ('cc-by-nc', 'cc0')
-    """
-    head, dash, version = licence.rpartition("-")
-    return head if dash and version.replace(".", "").isdigit() else licence

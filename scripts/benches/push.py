@@ -35,7 +35,7 @@ from .pngs import encode_gray
 _SHARE = 0.01
 _RUN = 8  # images of one run, as if those of a plate stood together
 _LABELS = sorted([next(iter(SUBSETS["toy_20"])), *(f"label {number:02d}" for number in range(39))])
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 
 def run(
@@ -78,8 +78,8 @@ def run(
         "table": table,
         "options": {"images": images, "kilobytes": kilobytes, "groups": groups},
         "notes": [
-            "Sent: bytes of the bodies in which huggingface_hub and hf_xet upload chunks and their lists, counted by a "
-            "Hub on the loopback interface; the whole folder is pushed, from the machine that pushed it before.",
+            "Sent: the bodies in which huggingface_hub and hf_xet upload chunks and their lists, counted by a Hub on "
+            "the loopback interface; the whole folder is pushed, from the machine that pushed it before.",
             "The Hub's chunks bound it: 8 to 128 KiB, 64 on average, as large as one image. An image that changes "
             "alone takes the chunks with it that it begins and ends in, three times its own bytes; no size of row "
             "group or page changes that. Images that change side by side cost little more than their bytes.",
@@ -89,7 +89,7 @@ def run(
     }
 
 
-def _changes(images: int) -> dict[str, Rows]:
+def _changes(images: int) -> dict[str, RowNumbers]:
     """What is done to the rows: the number of each image; a negative one is new."""
     rng = np.random.default_rng(0)
     count = max(_RUN, round(_SHARE * images))
@@ -107,7 +107,7 @@ def _changes(images: int) -> dict[str, Rows]:
     return changes | {"source of 1 % renamed": rows}
 
 
-def _write(folder: Path, rows: Rows, kilobytes: int, *, other_source: bool = False) -> None:
+def _write(folder: Path, rows: RowNumbers, kilobytes: int, *, other_source: bool = False) -> None:
     """The dataset of some images, whose content follows from their number alone."""
     shard = folder / "shard.parquet"
     folder.mkdir(parents=True)

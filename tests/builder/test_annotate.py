@@ -14,7 +14,7 @@ import pytest
 
 from builder.annotate import annotate
 from builder.rows import field_id
-from builder.sources import choose_sources
+from builder.sources.filter import SourceFilter, choose_sources
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
 
@@ -77,22 +77,22 @@ def test_pages_and_regions_are_recorded(tmp_path):
 
 def test_filters(tmp_path):
     raw = make(tmp_path / "raw", "bbbc013", "bbbc038", "bbbc015")
-    annotate(raw, tmp_path / "a", sources=["BBBC013"])
+    annotate(raw, tmp_path / "a", sources=SourceFilter(only=["BBBC013"]))
     assert set(rows(tmp_path / "a").dir_name) == {"bbbc013"}
-    annotate(raw, tmp_path / "b", exclude=["bbbc013"])
+    annotate(raw, tmp_path / "b", sources=SourceFilter(exclude=["bbbc013"]))
     assert set(rows(tmp_path / "b").dir_name) == {"bbbc015", "bbbc038"}
-    annotate(raw, tmp_path / "c", licences=["cc0", "cc-by"])
+    annotate(raw, tmp_path / "c", sources=SourceFilter(licences=["cc0", "cc-by"]))
     assert set(rows(tmp_path / "c").dir_name) == {"bbbc013", "bbbc038"}
-    with pytest.raises(InputError, match="no source has this licence"):
-        annotate(raw, tmp_path / "d", licences=["gpl"])
+    with pytest.raises(InputError, match="no such licence"):
+        annotate(raw, tmp_path / "d", sources=SourceFilter(licences=["gpl"]))
     with pytest.raises(InputError, match=r"bbbc999.*no such source"):
-        annotate(raw, tmp_path / "d", sources=["bbbc999"])
+        annotate(raw, tmp_path / "d", sources=SourceFilter(only=["bbbc999"]))
     with pytest.raises(InputError, match=r"bbbc010.*no such folder"):
-        annotate(raw, tmp_path / "d", sources=["bbbc010"])
+        annotate(raw, tmp_path / "d", sources=SourceFilter(only=["bbbc010"]))
 
 
 def test_cc_by_does_not_take_in_non_commercial_licences():
-    licences = {source.licence for source in choose_sources(licences=["cc-by"]).values()}
+    licences = {source.licence for source in choose_sources(SourceFilter(licences=["cc-by"])).values()}
     assert licences
     assert all(licence.startswith("cc-by-") and "nc" not in licence for licence in licences)
 
@@ -116,11 +116,11 @@ def test_benchmarks_are_refused_by_name(tmp_path):
     raw = make(tmp_path / "raw", "bbbc013")
     (raw / "bbbc021").mkdir()
     with pytest.raises(InputError, match="BBBC021 is a benchmark"):
-        annotate(raw, tmp_path / "a", sources=["bbbc021"])
+        annotate(raw, tmp_path / "a", sources=SourceFilter(only=["bbbc021"]))
     summary = annotate(raw, tmp_path / "b")
     assert summary.details["refused"] == ["bbbc021"]
     assert summary.rejected == {"benchmark_set": 1}
-    assert annotate(raw, tmp_path / "c", exclude=["bbbc021"]).rejected == {}
+    assert annotate(raw, tmp_path / "c", sources=SourceFilter(exclude=["bbbc021"])).rejected == {}
     shutil.rmtree(raw / "bbbc013")
     with pytest.raises(InputError, match="BBBC021, a benchmark"):
         annotate(raw, tmp_path / "d")
@@ -156,7 +156,7 @@ def test_missing_table_names_source_and_table_and_the_way_out(tmp_path):
     with pytest.raises(InputError, match=r"bbbc017: bbbc_colon_metadata.xls.*--exclude bbbc017"):
         annotate(raw, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-    assert annotate(raw, tmp_path / "out", exclude=["bbbc017"]).kept == 6
+    assert annotate(raw, tmp_path / "out", sources=SourceFilter(exclude=["bbbc017"])).kept == 6
 
 
 def test_wrong_column(tmp_path):

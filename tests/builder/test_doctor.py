@@ -11,6 +11,7 @@ from rich.console import Console
 from builder.doctor import doctor_table, missing_disk, sources_table, survey
 from builder.provenance import sources_markdown
 from builder.sources import SOURCES
+from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,12 +62,12 @@ def test_doctor_says_what_differs_and_what_is_missing(raw):
 
 
 def test_reports_are_json(raw):
-    report = asdict(survey(raw, sources=["bbbc013"], count=True)[0])
+    report = asdict(survey(raw, count=True, sources=SourceFilter(only=["bbbc013"]))[0])
     assert report["differences"] == ({"what": "fields", "expected": 192, "found": 6, "certainty": "table"},)
 
 
 def test_filters_and_bad_folders(tmp_path):
-    assert {report.licence for report in survey(None, licences=["cc0"])} == {"cc0"}
+    assert {report.licence for report in survey(None, sources=SourceFilter(licences=["cc0"]))} == {"cc0"}
     with pytest.raises(InputError, match="is no folder"):
         survey(tmp_path / "nowhere")
 

@@ -13,6 +13,7 @@ from builder.doctor import survey
 from builder.downloads import changes, describe_download, downloads_of, recorded_downloads
 from builder.sources import SOURCES
 from builder.sources.base import Archive
+from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.errors import InputError
 
 TABLE = "BBBC013_platemap_long_nM.csv"
@@ -74,12 +75,12 @@ def test_each_change_is_said(raw):
 
 def test_doctor_compares_a_download_with_a_dataset(raw, tmp_path):
     dataset = dataset_made_from(raw, tmp_path / "dataset")
-    assert survey(raw, sources=["bbbc013"], dataset=dataset)[0].changes == ()
+    assert survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc013"]))[0].changes == ()
     (raw / "bbbc013" / TABLE).write_text("well,phenotype\n", encoding="utf-8")
-    (found,) = survey(raw, sources=["bbbc013"], dataset=dataset)
+    (found,) = survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc013"]))
     assert [TABLE.lower() in change for change in found.changes] == [True]
     # A source the dataset was not made from has nothing to compare with.
-    assert survey(raw, sources=["bbbc014"], dataset=dataset)[0].changes == ()
+    assert survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc014"]))[0].changes == ()
 
 
 def test_a_dataset_that_does_not_say_what_it_was_made_from_is_refused(raw, tmp_path):

@@ -18,11 +18,12 @@ from datasets import load_dataset
 
 from builder.kaggle import AS_PUBLISHED, import_kaggle
 from builder.publish import publish
+from builder.sources.filter import SourceFilter
 from builder.verify import verify
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.schema import dataset_features
-from tests.builder.tiny_builds import cells
+from tests.builder.tiny_builds import cells, stated
 
 
 def kaggle_archive(root: Path, *, images: int = 40) -> tuple[Path, pd.DataFrame]:
@@ -234,9 +235,25 @@ def test_an_imported_archive_is_published_again_like_any_build(tmp_path):
     output = tmp_path / "output"
     import_kaggle(archive, output, workers=1)
     before = imported_rows(output)
-    summary = publish(output, recipe=AS_PUBLISHED, seed=3, licences=["cc-by-nc-sa"])
+    summary = publish(output, recipe=AS_PUBLISHED, seed=3, sources=SourceFilter(licences=["cc-by-nc-sa"]))
     assert summary.kept == 40
     assert imported_rows(output).keys() == before.keys()
+
+
+def test_an_import_of_what_is_there_reads_neither_metadata_nor_images(tmp_path, monkeypatch):
+    archive, table = kaggle_archive(tmp_path / "archive")
+    output = tmp_path / "cytoimagenet"
+    summary = import_kaggle(archive, output, workers=1)
+    with monkeypatch.context() as patched:
+        for name in ("read_metadata", "run_shards"):
+            patched.setattr(f"builder.kaggle.{name}", None)
+        patched.setattr("builder.publish.run.write_dataset", None)
+        patched.setattr("builder.shard_files.file_sha256", None)
+        again = import_kaggle(archive, output, workers=1)
+    assert stated(again) == stated(summary)
+    table.iloc[:20].to_csv(archive / "metadata.csv")
+    with pytest.raises(InputError, match="shards made otherwise"):
+        import_kaggle(archive, output, workers=1)
 
 
 def test_a_changed_image_is_noticed(tmp_path):

@@ -1,4 +1,4 @@
-"""The storage behind the loopback Hub for clients that send chunks (`hf_xet`): xorbs and shards, put together to files.
+"""The storage behind the loopback Hub for clients that send chunks (`hf_xet`): xorbs and shards become files again.
 
 A xorb is a run of chunks, each with a header of eight bytes; a shard says of which chunks of which xorbs a file
 consists. The client cuts files where their content says so and sends the chunks that it has not sent before.

@@ -24,7 +24,7 @@ from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.leaks import leak_report
 from cytoimagenet_hf.schema import dataset_features
-from tests.builder.tiny_builds import annotation, cells, tiny_build, write_tables
+from tests.builder.tiny_builds import annotation, cells, stated, tiny_build, write_tables
 
 SMALL = recipes.load("corrected", {"min_images": "4", "max_images": "70"})
 
@@ -169,6 +169,30 @@ def test_publishing_again_writes_the_same_bytes_and_removes_what_is_stale(built)
     publish(built, recipe=SMALL, seed=1)
     assert data_hashes(built) == before
     assert not list(built.glob(".data*"))
+
+
+def test_publishing_again_what_stands_writes_no_data(tmp_path):
+    raw, output = tiny_build(tmp_path, fields=12)
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
+
+    def state():
+        return {path.name: path.stat().st_mtime_ns for path in [*output.glob("data/*"), output / "manifest.json"]}
+
+    summary = publish(output, recipe=SMALL, seed=1)
+    before, card = state(), (output / "README.md").read_bytes()
+    (output / "README.md").unlink()
+    again = publish(output, recipe=SMALL, seed=1)
+    assert stated(again) == stated(summary)
+    assert state() == before
+    assert (output / "README.md").read_bytes() == card
+    publish(output, recipe=SMALL, seed=2)
+    other = state()
+    assert other != before
+    damaged = next(iter(sorted(output.glob("data/*"))))
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + b"?")
+    publish(output, recipe=SMALL, seed=2)
+    assert damaged.read_bytes() == content
 
 
 def test_shards_cut_elsewhere_give_the_same_dataset(built, tmp_path, monkeypatch):

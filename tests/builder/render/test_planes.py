@@ -15,6 +15,7 @@ from builder import recipe as recipes
 from builder.decode import decode_stored
 from builder.publish import publish
 from builder.render import render
+from builder.sources.filter import SourceFilter
 from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.data import load_cytoimagenet
@@ -96,7 +97,7 @@ def test_licences_filter_both_configurations(tmp_path):
         rows.append(annotation(f"{source}-{number}", [f"{source}/{number}_{c}.tif" for c in range(2)]))
     write_tables(output, rows, {row["idx"]: "cell" for row in rows})
     render(raw, output, recipe=SMALL, seed=0, workers=1, keep_channels=True)
-    publish(output, recipe=SMALL, seed=0, licences=["cc-by"])
+    publish(output, recipe=SMALL, seed=0, sources=SourceFilter(licences=["cc-by"]))
     gray, planes = table(output, "data"), table(output, "channels")
     assert {row["dir_name"] for row in planes.values()} == {"bbbc013"}
     assert list(gray) == list(planes)

@@ -15,6 +15,7 @@ from builder.select import select, select_labels
 from builder.select.candidates import file_names, index_column, index_columns, rank_candidates
 from builder.select.choice import choose, strata_columns
 from builder.select.fields import frame_fields, read_fields
+from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
 from tests.builder.select.published_select import count_candidates, downsample, find_free, published_select
@@ -332,12 +333,12 @@ def test_sources_licences_and_benchmarks_are_left_out_before_labels_are_counted(
     kept = select(tmp_path, recipe=rules, seed=0)
     assert (kept.kept, kept.rejected) == (18, {"held_out": 6})
     assert kept.by_source["bbbc021"] == {"in": 6, "kept": 0, "held_out": 6}
-    kept = select(tmp_path, recipe=rules, seed=0, licences=["cc0", "cc-by"])
+    kept = select(tmp_path, recipe=rules, seed=0, sources=SourceFilter(licences=["cc0", "cc-by"]))
     assert (kept.kept, kept.rejected) == (12, {"held_out": 6, "licence_left_out": 6})
-    kept = select(tmp_path, recipe=rules, seed=0, sources=["a", "b"], exclude=["b"])
+    kept = select(tmp_path, recipe=rules, seed=0, sources=SourceFilter(only=["a", "b"], exclude=["b"]))
     assert (kept.kept, kept.rejected) == (6, {"held_out": 6, "source_left_out": 12})
     with pytest.raises(InputError, match=r"no source \['d'\].*holds \['a', 'b', 'bbbc021', 'c'\]"):
-        select(tmp_path, recipe=rules, seed=0, exclude=["d"])
+        select(tmp_path, recipe=rules, seed=0, sources=SourceFilter(exclude=["d"]))
     kept = select(tmp_path, recipe=replace(rules, held_out=()), seed=0)
     assert kept.kept == 24
 
@@ -380,4 +381,4 @@ def test_codes_are_alphabetical_whatever_the_row_groups(tmp_path):
 def test_a_licence_nobody_has_is_refused_and_not_taken_for_an_empty_table(tmp_path):
     write_annotations(tmp_path, single({"dmso": 6}), licence="cc0")
     with pytest.raises(InputError, match=r"gpl-3\.0: no such licence; known are cc-by-3\.0.*cc0"):
-        select(tmp_path, recipe=load("corrected", SMALL), seed=0, licences=["cc0", "gpl-3.0"])
+        select(tmp_path, recipe=load("corrected", SMALL), seed=0, sources=SourceFilter(licences=["cc0", "gpl-3.0"]))
