@@ -79,7 +79,8 @@ def run(
         "options": {"images": images, "kilobytes": kilobytes, "groups": groups},
         "notes": [
             "Sent: the bodies in which huggingface_hub and hf_xet upload chunks and their lists, counted by a Hub on "
-            "the loopback interface; the whole folder is pushed, from the machine that pushed it before.",
+            "the loopback interface; the folder is pushed but for the card's picture, from the machine that pushed it "
+            "before.",
             "The Hub's chunks bound it: 8 to 128 KiB, 64 on average, as large as one image. An image that changes "
             "alone takes the chunks with it that it begins and ends in, three times its own bytes; no size of row "
             "group or page changes that. Images that change side by side cost little more than their bytes.",
@@ -126,6 +127,7 @@ def _write(folder: Path, rows: RowNumbers, kilobytes: int, *, other_source: bool
     )
     shard.unlink()
     write_companions(folder, files, kept, labels=_LABELS, seed=0)
+    shutil.rmtree(folder / "figures")  # one picture, whatever the size: here it would be a tenth of all
 
 
 _KEPT = ("image_id", "label", "category", "database", "dir_name", "name", "licence", "png_bytes")

@@ -17,12 +17,15 @@ def hub():
 
 @pytest.fixture
 def start(hub, tmp_path):
-    """Start a Python program (one argument) or a module with arguments as a user of this Hub."""
+    """Start a Python program (one argument) or a module with arguments as a user of this Hub.
 
-    def run(*arguments, token=TOKEN):
+    Files travel whole (`xet=False`), or in chunks of which those sent before are left out.
+    """
+
+    def run(*arguments, token=TOKEN, xet=False):
         environment = os.environ | {
             "HF_ENDPOINT": hub.url,
-            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_XET": str(int(not xet)),
             "HF_HUB_OFFLINE": "0",
             "HF_HOME": str(tmp_path / "home"),
             "HF_TOKEN": token,

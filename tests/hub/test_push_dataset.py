@@ -2,8 +2,12 @@
 
 import json
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from builder.publish.data_files import open_writer
 from tests.datasets import write_dataset
 from tests.hub.loopback import READ_TOKEN
 
@@ -63,6 +67,27 @@ def test_a_second_push_sends_only_what_changed_and_removes_stale_shards(hub, pus
     paths = set(hub.files("datasets", REPOSITORY))
     assert "data/validation-00000-of-00002.parquet" in paths
     assert SHARDS[1] not in paths
+
+
+def test_a_second_push_in_chunks_sends_little_more_than_the_change(hub, push, tmp_path):
+    folder = write_dataset(tmp_path / "noise", ["mine"], {"train": [0] * 12})
+    shard = folder / SHARDS[0]
+    table = pq.read_table(shard)
+    pictures = [np.random.default_rng(number).bytes(53_000) for number in range(12)]
+
+    def push_them():
+        images = pa.array([{"bytes": content, "path": None} for content in pictures], table.schema.field("image").type)
+        with open_writer(shard, table.schema) as writer:
+            writer.write_table(table.set_column(0, "image", images))
+        hub.xet.received.clear()
+        push("dataset", folder, REPOSITORY, xet=True)
+        assert hub.files("datasets", REPOSITORY)[SHARDS[0]] == shard.read_bytes()
+        return sum(hub.xet.received)
+
+    assert push_them() > 12 * 53_000
+    pictures[7] = np.random.default_rng(12).bytes(53_000)
+    # Beside the picture what is left of the chunks, of at most 128 KiB, that it begins and ends in.
+    assert 53_000 < push_them() < 53_000 + 2 * 131_072 + 40_000
 
 
 def test_a_tag_keeps_what_was_pushed_under_it(hub, client, push, dataset):
