@@ -112,7 +112,7 @@ def _load_full(result: Result) -> str:
         f"A dataset with as many images as the published one opens in {took('load_dataset, the first')} of memory "
         f"the first time and in {took('load_dataset, again')} afterwards. Streaming gives a row after "
         f"{took('stream: the first')}. The small subsets have files of their own: toy_20 opens in "
-        f"{took('load_dataset, toy_20')}, by load_cytoimagenet in {took('load_cytoimagenet, subset toy_20')}. A subset "
+        f"{took('load_dataset, toy_20')}, by load_cytoimagenet in {took('load_cytoimagenet, subset toy')}. A subset "
         f"by twenty labels reads all files once, in {took('load_cytoimagenet, subset by 20')}; an epoch of it "
         f"streamed takes {took('stream a subset by 20')}. The leak report takes {took('leak report')}, the first "
         f"start of the explorer {took('explorer, 2000 images, the first')}, the next "
