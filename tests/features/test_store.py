@@ -179,6 +179,24 @@ def test_cells_of_one_column_have_one_type_in_every_shard(plate, tmp_path):
     assert frame["Metadata_compound"].isna().sum() == 7
 
 
+def test_two_workers_of_a_dask_cluster_make_the_same_table(plate, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    (plate / "p1_B02_s1_er.tif").write_bytes(b"damaged")
+    images = plate_images(plate)
+    local = extract(images, tmp_path / "local")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        load = partial(tiny_encoder)
+        summary = extract(images, tmp_path / "dask", load=load, dask=cluster.scheduler_address)
+    assert summary == local
+    assert (summary.kept, summary.shards_made_now) == (7, 3)
+    here, there = (read_features(tmp_path / name) for name in ("local", "dask"))
+    assert here.ids.tolist() == there.ids.tolist()
+    np.testing.assert_allclose(there.values, here.values, rtol=1e-6)
+    pd.testing.assert_frame_equal(there.metadata, here.metadata)
+
+
 def test_processes_of_several_devices_make_the_same_bytes(plate, tmp_path):
     images = plate_images(plate)
     extract(images, tmp_path / "one")
