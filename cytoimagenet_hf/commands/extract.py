@@ -1,7 +1,7 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -106,19 +106,20 @@ def command(
     from cytoimagenet_hf.images import find_cells, look
     from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
-    found = look(
-        source,
-        format=format,
-        channels=channels,
-        stains=stains or None,
-        pattern=pattern,
-        root=root,
-        axes=axes,
-        projection=projection,
-        id_column=id_column,
-        image_column=image_column,
-        max_pixels=max_pixels or MAX_PIXELS,
-    )
+    asked: dict[str, Any] = {
+        "format": format,
+        "channels": channels,
+        "stains": stains or None,
+        "pattern": pattern,
+        "root": root,
+        "axes": axes,
+        "projection": projection,
+        "id_column": id_column,
+        "image_column": image_column,
+        "max_pixels": max_pixels or MAX_PIXELS,
+    }
+    found = look(source, **asked)
+    fields = found.images
     if cells is not None:
         if cell_size is None:
             raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
@@ -134,6 +135,7 @@ def command(
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
+    from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
     from cytoimagenet_hf.files import write_json
     from cytoimagenet_hf.versions import project_version
@@ -184,6 +186,7 @@ def command(
             devices=devices if len(devices) > 1 else (),
         )
         write_json(output / REQUEST, request)
+    write_source(output, source, asked, fields)
     seconds = time.perf_counter() - started
     if as_json:
         typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))

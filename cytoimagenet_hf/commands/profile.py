@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cytoimagenet_hf.features.profile_plan import Profiles
+    from cytoimagenet_hf.images import Image
 
 
 def command(
@@ -49,7 +50,11 @@ def command(
         Path | None, typer.Option(help="Also write heat map, controls and dose responses as a drawing, .svg.")
     ] = None,
     images: Annotated[
-        str | None, typer.Option(help="--report: the images behind the features, for pictures and intensities.")
+        str | None,
+        typer.Option(
+            help="--report: the images behind the features, for pictures and intensities; by default where extract "
+            "found them; none: no pictures."
+        ),
     ] = None,
     pattern: Annotated[str | None, typer.Option(help="--images: names of files, as in extract.")] = None,
     stains: Annotated[str, typer.Option(help="--images: names of channels, as in extract.")] = "",
@@ -83,6 +88,8 @@ def command(
     check_output(output)
     if report is None and (images is not None or pattern is not None or stains):
         raise InputError("images, pattern and stains belong to a report: add --report plate.html")
+    if images is None and (pattern is not None or stains):
+        raise InputError("pattern and stains say how --images are named: give --images, too")
     plan = ProfilePlan(
         level=level,
         operation=operation,
@@ -103,6 +110,13 @@ def command(
         drop_constant=drop_constant,
     )
     profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
+    fields: list[Image] = []
+    without = ""
+    if report is not None:
+        from cytoimagenet_hf.plate_report import check_report
+
+        check_report(profiles, report)  # before anything is written
+        fields, without = _fields(features, images, pattern, stains)
     write_profiles(profiles.table, output)
     said = profiles.record() | {"output": str(output)}
     if figure is not None:
@@ -110,12 +124,10 @@ def command(
 
         write_figure(profiles, figure)
     if report is not None:
-        from cytoimagenet_hf.images import find_images
         from cytoimagenet_hf.plate_report import write_report
 
-        fields = find_images(images, pattern=pattern, stains=stains or None) if images is not None else []
         rejected = read_rejected(features)
-        said["report"] = {"file": str(report)} | write_report(
+        said["report"] = {"file": str(report), "without_pictures": without} | write_report(
             profiles, report, images=fields, rejected=rejected, seed=seed
         )
     if record is not None:
@@ -126,6 +138,18 @@ def command(
         _print(profiles, said)
     if profiles.wells_not_in_map:
         raise typer.Exit(1)
+
+
+def _fields(features: Path, images: str | None, pattern: str | None, stains: str) -> "tuple[list[Image], str]":
+    """The fields of view that a report shows, and why there are none."""
+    from cytoimagenet_hf.features.source_record import recorded_images
+    from cytoimagenet_hf.images import find_images
+
+    if images is None:
+        return recorded_images(features)
+    if images == "none":
+        return [], "--images none"
+    return find_images(images, pattern=pattern, stains=stains or None), ""
 
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
@@ -184,6 +208,8 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
             f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB",
             highlight=False,
         )
+        if said["report"]["without_pictures"]:
+            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).", highlight=False)
         for sentence in said["report"]["sentences"]:
             console.print(f"  {sentence}", highlight=False)
     for note in notes + list(screen.notes if screen else ()):

@@ -11,6 +11,7 @@ import numpy as np
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import Profiles
+from cytoimagenet_hf.features.screening import Screen
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.images import Image
 
@@ -47,18 +48,11 @@ def write_report(
         InputError: profiles without wells, or images of other wells.
     """
     path = Path(path)
-    if path.suffix not in (".html", ".htm"):
-        raise InputError(f"{path}: a report is written as .html")
-    table, facts, screen = profiles.table, profiles.facts, profiles.screen
-    if screen is None or "well" not in table.metadata or "site" in table.metadata:
-        raise InputError("a report shows wells: profile with --level well")
+    screen = check_report(profiles, path)
+    table, facts = profiles.table, profiles.facts
     plates = plates_of(table)
     wells = [str(well) for well in table.metadata["well"]]
     ids = [str(ident) for ident in table.ids]
-    if len(set(zip(plates, wells, strict=True))) < len(ids):
-        raise InputError(
-            "several rows share a well, such as time points: a report shows one row per well; profile them one by one"
-        )
     known = "plate" in table.metadata
     montage = None
     if images:
@@ -103,6 +97,25 @@ def write_report(
         temporary.write_text(html, encoding="utf-8")
     rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
     return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": embedding.method}
+
+
+def check_report(profiles: Profiles, path: Path) -> Screen:
+    """What a report draws of the profiles, if it can be written.
+
+    Raises:
+        InputError: another ending than .html, profiles without wells, or several rows of one well.
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"{path}: a report is written as .html")
+    table = profiles.table
+    if profiles.screen is None or "well" not in table.metadata or "site" in table.metadata:
+        raise InputError("a report shows wells: profile with --level well")
+    if len({*zip(plates_of(table), map(str, table.metadata["well"]), strict=True)}) < len(table.ids):
+        raise InputError(
+            "several rows share a well, such as time points: a report shows one row per well; extract one time point, "
+            "such as its folder, for it"
+        )
+    return profiles.screen
 
 
 def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> dict[str, list[str]]:
