@@ -44,6 +44,8 @@ def pages() -> dict[str, str]:
     from cytoimagenet_hf.cards import model_card
     from cytoimagenet_hf.cards.facts import card_facts
     from scripts.pages import api, numbers
+    from scripts.pages.blocks import filled
+    from scripts.pages.results import results
 
     return {
         "docs/sources.md": sources_markdown(),
@@ -51,11 +53,16 @@ def pages() -> dict[str, str]:
         "docs/holdings.md": holdings_markdown(),
         "docs/api.md": api.page(),
         "docs/numbers.md": numbers.page(),
+        "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
         "docs/cards/model/README.md": model_card(
             **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")
         ),
     }
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
-from scripts.pages import api, numbers, sentences
+from scripts.pages import api, blocks, numbers, results, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -52,6 +52,25 @@ def test_a_sentence_follows_its_file():
     assert "within 2e-03" in sentences.sentence("keras_parity", result)
     with pytest.raises(KeyError):
         sentences.sentence("nobody wrote one", result)
+
+
+def test_numbers_that_a_page_repeats_are_those_that_were_measured():
+    sent = [one["sent, % of the file"] for one in results.measured("push")["table"] if one["rows of a group"] == 250]
+    stated = re.search(r"sends (\d+) to (\d+) %", (ROOT / "docs" / "journeys" / "curate.md").read_text())
+    assert stated is not None
+    assert round(min(sent)) == int(stated[1])
+    assert max(sent) <= int(stated[2]) < max(sent) + 1
+    differences = [one["largest difference"] for one in results.measured("keras_parity")["table"]]
+    stated = re.search(r"agree\*\* with\s+their port to (\S+) at every size", (ROOT / "docs" / "paper.md").read_text())
+    assert stated is not None
+    assert max(differences) <= float(stated[1]) < 2 * max(differences)
+
+
+def test_made_parts_of_a_page_are_all_made():
+    page = "a\n<!-- made by scripts/docs.py: x -->\n<!-- end -->\nb\n"
+    assert blocks.filled(page, {"x": "1"}) == "a\n<!-- made by scripts/docs.py: x -->\n1\n<!-- end -->\nb\n"
+    with pytest.raises(ValueError, match="made are"):
+        blocks.filled(page, {"y": "1"})
 
 
 def test_tables_put_what_they_are_about_first_and_numbers_right():
