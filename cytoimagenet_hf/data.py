@@ -219,12 +219,12 @@ def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -
     if not Path(path).is_dir():
         manifest = read_manifest(path)
         return sorted(manifest["statistics"]["images_by_source"]) if manifest else None
-    names = label_names(path)
     files = pads.dataset(data_files(path))
     if "dir_name" not in files.schema.names:
         return None
-    rows = files.to_table(columns=["dir_name", "label"])
+    rows = files.to_table(columns=["dir_name"] if subset == "full" else ["dir_name", "label"])
     if subset != "full":
+        names = label_names(path)
         codes = [names.index(label) for label in subset_labels(subset, names)]
         rows = rows.filter(pc.is_in(rows["label"], pa.array(codes, rows["label"].type)))
     return sorted(pc.unique(rows["dir_name"].drop_null()).to_pylist())

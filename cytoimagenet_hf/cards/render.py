@@ -134,7 +134,8 @@ def model_card(
         name: of the model.
         architecture: for example `"EfficientNet-B0"`.
         preprocessing: the record the image processor was made from.
-        training: metrics and configuration of the run: `config`, `metrics`, `per_category`, `never_predicted`.
+        training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
+            `per_category`, `never_predicted`.
         training_sources: short names of the sources it was trained on; None when they are not known.
         datasets: names on the Hub of the datasets it was trained on, as far as they are there.
         benchmarks: one mapping per score with task, metric, value (in [0, 1]), low, high, method.

@@ -14,7 +14,8 @@ from .config import RECIPES, TrainConfig
 
 _EXAMPLE = """example:
   accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --subset toy_20 --cache disk
-  accelerate launch scripts/train.py --config runs/toy/config.yaml --resume"""
+  accelerate launch scripts/train.py --config runs/toy/config.yaml --resume --epochs 40
+  accelerate launch scripts/train.py --dataset own/ --output runs/own --pretrained --backbone runs/toy/model"""
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse.Namespace]:
@@ -47,7 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Pretrain or fine-tune an image classifier on CytoImageNet.",
+        description="Pretrain or fine-tune a network on CytoImageNet or on your own images, with or without labels.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,  # so that only what was typed overrides the recipe and the YAML file

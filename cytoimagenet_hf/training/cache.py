@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.files import atomic_path, write_json
 from cytoimagenet_hf.imaging.png import decode_gray_png
 from cytoimagenet_hf.planes import stretch_plane
 
-from .tables import RowTable, StoredPlane
+from .rows import RowTable, Stored, StoredPlane
 
 _FORMAT = "uint8 grayscale, PIL bilinear, 1"
 _CHUNK = 256  # images read from Parquet at a time
@@ -86,12 +86,25 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
     return DecodedCache(mapped.view(len(rows), size, size), ~np.isin(rows.ids, unreadable))
 
 
-def decode(stored: bytes | StoredPlane | None, size: int) -> NDArray[np.uint8]:
+def decode(stored: Stored, size: int) -> NDArray[np.uint8]:
     """One encoded image as uint8 (size, size), grayscale, bilinear as the saved image processor resizes.
 
     Raises:
         InputError: the bytes are missing, truncated or no image.
     """
+    image = _picture(stored)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _picture(stored: Stored) -> Image.Image:
+    """An image at its own size, mode L."""
+    if stored is not None and not isinstance(stored, bytes | StoredPlane):
+        try:
+            return Image.fromarray(stored.gray())
+        except InputError as error:
+            raise InputError(f"cannot be read ({one_line(error)})") from error
     content = (stored.content if isinstance(stored, StoredPlane) else stored) or b""
     try:
         gray = decode_gray_png(content)  # what the builder writes; in two thirds of Pillow's time
@@ -100,15 +113,11 @@ def decode(stored: bytes | StoredPlane | None, size: int) -> NDArray[np.uint8]:
             ranges = {"low": stored.low, "high": stored.high, "scale": stored.scale, "offset": stored.offset}
             gray = stretch_plane(plane, **ranges)
         if gray is not None and gray.dtype == np.uint8:
-            image = Image.fromarray(gray)
-        else:
-            image = Image.open(io.BytesIO(content)).convert("L")
+            return Image.fromarray(gray)
+        return Image.open(io.BytesIO(content)).convert("L")
     # libdeflate's error is a RuntimeError
     except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 3) -> Iterator[Result]:
@@ -144,7 +153,7 @@ def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip:
             f"the cache of {name} takes {needed / 1e9:.1f} GB and {path.parent} has {free / 1e9:.1f} left"
         )
 
-    def one(content: bytes | None) -> NDArray[np.uint8] | InputError:
+    def one(content: Stored) -> NDArray[np.uint8] | InputError:
         try:
             return decode(content, size)
         except InputError as error:

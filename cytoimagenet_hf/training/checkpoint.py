@@ -1,8 +1,9 @@
 """Checkpoints of a run: written atomically, read without pickle, refused where they belong to another run.
 
 A checkpoint is a folder `step-########` with `model.safetensors`, `optimizer.safetensors`, `average.safetensors` (with
-a running average only) and `state.json`: where the run stands, its configuration, the fingerprint of its data and the
-versions it ran under. No generator states are kept: every draw is a function of (seed, epoch, step).
+a running average only), `projector.safetensors` (where views are compared) and `state.json`: where the run stands, its
+configuration, the fingerprint of its data and the versions it ran under. No generator states are kept: every draw is a
+function of (seed, epoch, step).
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +22,36 @@ from torch import nn
 
 from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.settings import build
 from cytoimagenet_hf.versions import installed_versions
 
 from .config import TrainConfig
+from .state import RunState
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
 
 
 def save(
     folder: Path,
-    state: Mapping[str, Any],
+    state: RunState,
     *,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    projector: nn.Module | None = None,
     average: nn.Module | None = None,
 ) -> Path:
-    """Write the checkpoint of `state["global_step"]` below `folder`; it appears whole or not at all."""
-    target = folder / f"step-{state['global_step']:08d}"
+    """Write the checkpoint of `state.global_step` below `folder`; it appears whole or not at all."""
+    target = folder / f"step-{state.global_step:08d}"
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     tensors, groups = flatten_optimizer(optimizer.state_dict())
     _save_tensors(temporary / "model.safetensors", model.state_dict())
     _save_tensors(temporary / "optimizer.safetensors", tensors)
-    if average is not None:
-        _save_tensors(temporary / "average.safetensors", average.state_dict())
-    write_json(temporary / "state.json", {**state, "optimizer": groups})
+    for name, module in (("projector", projector), ("average", average)):
+        if module is not None:
+            _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
+    write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
     shutil.rmtree(target, ignore_errors=True)  # the same step, saved before a restart
     os.replace(temporary, target)
     return target
@@ -65,46 +71,17 @@ def prune(folder: Path, *, keep: int, best: int | None) -> None:
             shutil.rmtree(path)
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> RunState:
     """The `state.json` of a checkpoint.
 
     Raises:
-        InputError: it cannot be read or is no mapping.
+        InputError: it cannot be read, or a part of it is missing, of another type or out of range.
     """
     with _intact(path):
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if not isinstance(state, dict):
+        content = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
             raise InputError("state.json is no mapping")
-    return dict(state)
-
-
-_STATE: dict[str, tuple[type, ...]] = {
-    "config": (dict,),
-    "fingerprint": (str,),
-    "versions": (dict,),
-    "history": (list,),
-    "optimizer": (dict,),
-    "processes": (int,),
-    "epoch": (int,),
-    "step": (int,),
-    "global_step": (int,),
-    **{name: (dict, type(None)) for name in ("best", "metrics", "meter", "scaler")},
-}
-"""What a state must hold to go on from."""
-
-
-def check_state(state: Mapping[str, Any], path: Path) -> None:
-    """Refuse a state that a run cannot go on from: a missing part, one of another type, or a negative count.
-
-    Raises:
-        InputError: which part of which checkpoint.
-    """
-    with _intact(path):
-        for name, kinds in _STATE.items():
-            value = state.get(name, ...)
-            if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
-                found = "missing" if value is ... else repr(value)[:60]
-                raise InputError(f"state.json: {name} is {found}")
+        return build(RunState, content, name="state.json")
 
 
 @contextlib.contextmanager
@@ -128,8 +105,10 @@ def _intact(path: Path) -> Iterator[None]:
         ) from error
 
 
-def compare(recorded: Mapping[str, Any], now: Mapping[str, Any], config: TrainConfig, path: Path) -> list[str]:
+def compare(recorded: RunState, now: RunState, config: TrainConfig, path: Path) -> list[str]:
     """Compare the state of a checkpoint with that of the run that is about to go on from it.
+
+    More epochs than recorded extend the run; see `go_on`.
 
     Returns:
         Remarks: versions or a number of processes that differ; results may then differ in the last bits.
@@ -137,19 +116,27 @@ def compare(recorded: Mapping[str, Any], now: Mapping[str, Any], config: TrainCo
     Raises:
         InputError: another configuration or other data; the message lists every difference.
     """
-    lines = config.differences(recorded["config"])
-    if recorded["fingerprint"] != now["fingerprint"]:
-        lines.append(
-            f"data: fingerprint {recorded['fingerprint'][:16]} → {now['fingerprint'][:16]} ({config.dataset})"
-        )
+    lines = config.differences(recorded.config)
+    if recorded.fingerprint != now.fingerprint:
+        lines.append(f"data: fingerprint {recorded.fingerprint[:16]} → {now.fingerprint[:16]} ({config.dataset})")
     if lines:
         raise InputError(
-            f"--resume: {path} belongs to another run (recorded → now):\n  " + "\n  ".join(lines) + "\n"
-            "Give the recorded values (config.yaml of the run holds them) or choose another --output."
+            f"--resume: {path} belongs to another run (recorded → now): {'; '.join(lines)}. Give the recorded values "
+            "(config.yaml of the run holds them) or choose another --output"
         )
-    before = {**recorded["versions"], "processes": recorded["processes"]}
-    after = {**now["versions"], "processes": now["processes"]}
+    before = {**recorded.versions, "processes": recorded.processes}
+    after = {**now.versions, "processes": now.processes}
     return [f"{name} {before.get(name)} → {value}" for name, value in after.items() if before.get(name) != value]
+
+
+def go_on(recorded: RunState, now: RunState) -> RunState:
+    """What a run knows of itself now, at the place where a checkpoint left it.
+
+    Where it has more epochs than before, they are a further leg of the schedule.
+    """
+    facts = {name: getattr(now, name) for name in ("config", "fingerprint", "versions", "processes", "classes")}
+    longer = now.legs[-1] > recorded.legs[-1]
+    return replace(recorded, **facts, legs=(*recorded.legs, now.legs[-1]) if longer else recorded.legs)
 
 
 def load_weights(path: Path, model: nn.Module, name: str = "model") -> None:
@@ -162,9 +149,10 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:
     """Load the optimiser's state, each tensor in the memory layout of its parameter."""
     with _intact(path):
         tensors = load_file(path / "optimizer.safetensors")
-        if not tensors and read_state(path).get("global_step"):
+        state = read_state(path)
+        if not tensors and state.global_step:
             raise InputError("optimizer.safetensors holds nothing, after steps were made")
-        optimizer.load_state_dict(unflatten_optimizer(tensors, read_state(path)["optimizer"]))
+        optimizer.load_state_dict(unflatten_optimizer(tensors, state.optimizer))
     # The updates of a parameter and its state go through different kernels where their layouts differ.
     for parameter, values in optimizer.state.items():
         for name, value in values.items():

@@ -31,7 +31,11 @@ class TrainConfig:
     """
 
     # what
-    dataset: str = _option("", "dataset folder, or a Hub repository", free=True)
+    dataset: str = _option(
+        "",
+        "built dataset, Hub repository, folder with a sub-folder per class, or table of files and labels",
+        free=True,
+    )
     output: str = _option("", "folder of the run", free=True)
     recipe: str = _option("published", "defaults to start from: published or modern", choices=("published", "modern"))
     subset: tuple[str, ...] = _option(
@@ -42,6 +46,15 @@ class TrainConfig:
         "default",
         "default: gray images; channels: each plane of each image on its own, with the image's label",
         choices=("default", "channels"),
+    )
+    label_column: str = _option("label", "of a table of one's own: the column of classes")
+    group_column: str | None = _option(
+        None,
+        "of one's own images: the column of what stays on one side of the split; by default the coarsest of plate, "
+        "well and site of which every class has two",
+    )
+    validation_share: float = _option(
+        0.2, "of one's own images: the share drawn for validation, where no split is stored", above=0, below=1
     )
     streaming: bool = _option(False, "read shards as they are needed instead of by position (data on the Hub)")
     # model
@@ -63,12 +76,48 @@ class TrainConfig:
         "uniform: every row once an epoch; class, category: rows drawn so that these are equally frequent",
         choices=("uniform", "class", "category"),
     )
+    # objective
+    objective: str = _option(
+        "labels",
+        "labels: classify; views: no labels, two augmented views of an image belong together; labels+views: both",
+        choices=("labels", "labels+views", "views"),
+    )
+    view_loss: str = _option(
+        "simclr", "what compares the views of a batch: simclr or vicreg", choices=("simclr", "vicreg")
+    )
+    view_weight: float = _option(
+        1.0, "weight of the views' loss beside the labels' (labels+views)", low=0, high=1_000_000
+    )
+    pairs: str = _option(
+        "image",
+        "the second view is of the same image, or of another crop of its field where there is one",
+        choices=("image", "field"),
+    )
+    targets: str = _option(
+        "label",
+        "label: the row's label; all: every class that the row's own columns name, in equal parts",
+        choices=("label", "all"),
+    )
     # augmentation, on the device
     rotation: float = _option(360.0, "rotation drawn from 0 to this many degrees, borders reflected", low=0, high=360)
     flip: bool = _option(False, "mirror half of the images")
     scale_jitter: float = _option(0.0, "zoom drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=4)
+    crop: float = _option(
+        1.0, "smallest side of a random crop as a share of the image's; 1: the whole image", low=0.05, high=1
+    )
+    gain: float = _option(0.0, "intensities times a factor drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=10)
+    offset: float = _option(
+        0.0, "largest share of full scale that is added to or taken from intensities", low=0, high=1
+    )
+    gamma: float = _option(
+        0.0, "intensities to the power of a number drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=10
+    )
+    blur: float = _option(0.0, "largest standard deviation of a Gaussian blur (defocus), in pixels", low=0, high=16)
+    noise: float = _option(0.0, "largest standard deviation of added noise, as a share of full scale", low=0, high=1)
     # optimisation
-    epochs: int = _option(24, "passes over the training rows", low=1, high=100_000)
+    epochs: int = _option(
+        24, "passes over the training rows; more of them with --resume extend a run", low=1, high=100_000
+    )
     batch_size: int = _option(
         64, "images per optimiser step, over all processes and accumulation steps", low=1, high=1 << 20
     )
@@ -102,14 +151,24 @@ class TrainConfig:
         0, "steps between checkpoints; 0: at the end of each epoch", free=True, low=0, high=1 << 40
     )
     keep: int = _option(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
-    trackers: tuple[str, ...] = _option(("tensorboard",), "accelerate trackers: tensorboard, wandb, …", free=True)
+    trackers: tuple[str, ...] = _option(
+        ("tensorboard",), "accelerate trackers: tensorboard, trackio, wandb, …", free=True
+    )
 
     def __post_init__(self) -> None:
         check_fields(self, name="training")
         if self.pretrained and self.backbone == "efficientnet":
             raise InputError("pretrained needs backbone to name the weights, for example google/efficientnet-b0")
+        if self.objective != "labels" and self.batch_size // self.accumulate < 2:
+            raise InputError("views are compared within a forward pass: batch_size / accumulate must be 2 or more")
+        moved = self.rotation > 0 or self.flip or self.scale_jitter > 0 or self.crop < 1
+        changed = self.gain > 0 or self.offset > 0 or self.gamma > 0 or self.blur > 0 or self.noise > 0
+        if self.objective != "labels" and self.pairs == "image" and not (moved or changed):
+            raise InputError("two views of an image without any augmentation are equal: set rotation, crop or another")
         if self.streaming and self.configuration != "default":
             raise InputError("streaming reads gray images, one a row: single channels take the configuration whole")
+        if self.streaming and self.pairs != "image":
+            raise InputError("streaming reads rows in the order of the shards: pairs of one field are not together")
         if self.streaming and (self.cache != "none" or self.sampling != "uniform"):
             raise InputError("streaming reads rows in the order of the shards: it takes neither a cache nor sampling")
 
@@ -129,13 +188,18 @@ class TrainConfig:
         return plain(self)
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
-        """Lines `name: recorded → now` for every field that decides the weights and differs from a record."""
+        """Lines `name: recorded → now` for every field that decides the weights and differs from a record.
+
+        More epochs are no difference: they come after those that were recorded.
+        """
         now = self.to_dict()
-        return [
-            f"{spec.name}: {recorded.get(spec.name)!r} → {now[spec.name]!r}"
-            for spec in dataclasses.fields(self)
-            if not spec.metadata["free"] and recorded.get(spec.name) != now[spec.name]
-        ]
+        lines = []
+        for spec in dataclasses.fields(self):
+            before, after = recorded.get(spec.name), now[spec.name]
+            longer = spec.name == "epochs" and isinstance(before, int) and after > before
+            if not spec.metadata["free"] and not longer and before != after:
+                lines.append(f"{spec.name}: {before!r} → {after!r}")
+        return lines
 
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -10,13 +10,23 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
+from cytoimagenet_hf.knn import kneighbors, vote
 from cytoimagenet_hf.models import reestimate_batch_norm
 
+from .augment import Augmentation, Draws
 from .config import TrainConfig
-from .data import Batch
+from .data import Batch, RowSource
+from .gathering import gather_rows
 from .metrics import split_metrics
 from .network import Preprocessing
+from .stream import StreamSource
+from .views import VIEW_LOSSES, features
+
+_VALIDATION = -1  # in the place of an epoch, so that no draw is one of the training's
+_SAMPLE = 4096
+_NEIGHBOURS = 20
 
 RANKED = 7
 """How many predictions are kept per row: the paper tracked top-7 accuracy."""
@@ -56,16 +66,88 @@ def evaluate(
     device = accelerator.device
     table = torch.cat(parts) if parts else torch.empty((0, ranked + 2), dtype=torch.int64, device=device)
     loss = torch.cat(losses) if losses else torch.empty(0, device=device)
-    # Processes hold unequal numbers of rows: they are padded for the gathering and the padding taken off again, so
-    # that no row is scored twice (what a loader that evens out its last batch would do).
-    every = accelerator.gather_for_metrics(accelerator.pad_across_processes(table, pad_index=-2)).cpu().numpy()
-    every_loss = accelerator.gather_for_metrics(accelerator.pad_across_processes(loss, pad_index=-2)).cpu().numpy()
-    real = every[:, 0] != -2
-    every, every_loss = every[real], every_loss[real]
+    every = gather_rows(table, accelerator).cpu().numpy()
+    every_loss = gather_rows(loss, accelerator).cpu().numpy()
     return {
         "loss": float(np.mean(every_loss, dtype=np.float64)),
         **split_metrics(every[:, 0], every[:, 2:], every[:, 1], classes),
     }
+
+
+@torch.inference_mode()
+def evaluate_views(
+    network: PreTrainedModel,
+    projector: nn.Module,
+    source: RowSource | StreamSource,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation,
+    *,
+    config: TrainConfig,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """What views taught, on the validation split; equal on every process.
+
+    Args:
+        network: without a head, on the accelerator's device.
+        projector: from its features to projections.
+        source: both splits.
+        preprocessing: from pixels to the network's input.
+        augmentation: what views are drawn from; each image's are the same at every evaluation.
+        config: of the run.
+        accelerator: gathers the rows of all processes.
+
+    Returns:
+        `view_loss`, mean over batches of the training's size; `rows`; and `knn_accuracy`: top-1 of the labelled rows
+        by the vote of their 20 nearest training images, cosine, among the first 4,096 of the first epoch (None
+        without labels), with `knn_images`, how many these were.
+    """
+    network.eval()
+    projector.eval()
+    device = accelerator.device
+
+    def embed(pixels: torch.Tensor, draws: Draws | None = None) -> torch.Tensor:
+        with accelerator.autocast():
+            return features(network, preprocessing(pixels, draws)).float()  # (B, D)
+
+    seen, labels, projected = [], [], []
+    for number, batch in enumerate(source.validation(max(64, config.batch_size // accelerator.num_processes))):
+        if len(batch.ids) == 0:
+            continue
+        pixels = batch.pixels.to(device, non_blocking=True)
+        place = number * accelerator.num_processes + accelerator.process_index
+        both = []
+        for view in (0, 1):
+            drawn = augmentation.draw(len(pixels), seed=config.seed, epoch=_VALIDATION, step=place, view=view)
+            both.append(projector(embed(pixels, drawn)))
+        projected.append(torch.stack(both, dim=1))  # (B, 2, P)
+        seen.append(embed(pixels))
+        labels.append(batch.labels.to(device))
+    pairs = gather_rows(torch.cat(projected), accelerator)
+    parts = pairs.tensor_split(max(1, len(pairs) // config.batch_size))
+    losses = [float(VIEW_LOSSES[config.view_loss](part[:, 0], part[:, 1])) * len(part) for part in parts]
+    query, truth = gather_rows(torch.cat(seen), accelerator), gather_rows(torch.cat(labels), accelerator)
+
+    steps = min(source.steps, -(-_SAMPLE // config.batch_size))
+    sample = [batch for batch in islice(source.training(0), steps * config.accumulate) if len(batch.ids)]
+    known = gather_rows(torch.cat([embed(batch.pixels.to(device)) for batch in sample]), accelerator)
+    codes = gather_rows(torch.cat([batch.labels.to(device) for batch in sample]), accelerator)
+    return {
+        "rows": len(pairs),
+        "view_loss": sum(losses) / len(pairs),
+        **_knn_accuracy(known[codes >= 0], codes[codes >= 0], query[truth >= 0], truth[truth >= 0]),
+    }
+
+
+def _knn_accuracy(
+    known: torch.Tensor, codes: torch.Tensor, query: torch.Tensor, truth: torch.Tensor
+) -> dict[str, Any]:
+    """Top-1 by neighbours; equal directions of zero length are as far from all."""
+    if min(len(known), len(query)) == 0:
+        return {"knn_accuracy": None, "knn_images": None}
+    train, rows = (functional.normalize(part, dim=1).cpu().numpy() for part in (known, query))
+    distances, near = kneighbors(train, rows, min(_NEIGHBOURS, len(train)))
+    voted = vote(codes.cpu().numpy()[near], distances)
+    return {"knn_accuracy": float((voted == truth.cpu().numpy()).mean()), "knn_images": len(train)}
 
 
 def estimate_batch_norm(

@@ -6,6 +6,7 @@ with the same processes, threads and versions the results agree to float32 round
 """
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +21,27 @@ from cytoimagenet_hf.seeding import derive_rng
 from . import checkpoint, report
 from .config import TrainConfig
 from .data import Batch
-from .evaluation import estimate_batch_norm, evaluate
-from .meter import EpochMeter
+from .evaluation import estimate_batch_norm, evaluate, evaluate_views
+from .meter import EpochMeter, StepLosses
 from .optim import learning_rate, set_learning_rate, update_average
 from .setup import Run, prepare
 from .signals import StopRequest
+from .views import view_loss
 
+_VALIDATED = ("loss", "accuracy", "top_7_accuracy", "view_loss", "knn_accuracy")
+"""What history says of each evaluation, as far as the objective has it."""
+
+_SHOWN_SCORES = {
+    "train_loss": "train loss",
+    "train_view_loss": "train loss of views",
+    "loss": "validation loss",
+    "accuracy": "top-1",
+    "top_7_accuracy": "top-7",
+    "view_loss": "validation loss of views",
+    "knn_accuracy": "top-1 of neighbours",
+}
 _SHOWN = 24  # images of predictions.png
-_SEARCHED = 4096  # validation images among which as many classes are looked for
+_SEARCHED = 2048  # validation images among which as many classes and sources are looked for
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -49,14 +63,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     run = prepare(config, resume=resume)
     if run.accelerator.is_main_process:
         report.write_config(Path(config.output), config)
-    if config.trackers:
-        run.accelerator.init_trackers("tracked", config=_scalars(config))
+    _start_trackers(run)
     with StopRequest() as stop:
-        while run.state["epoch"] < config.epochs:
-            meter = EpochMeter(run.accelerator, run.state["meter"])
+        while run.state.epoch < config.epochs:
+            meter = EpochMeter(run.accelerator, run.state.meter)
             if stopped := train_epoch(run, meter, stop):
                 _finish_trackers(run)
-                return {"stopped": stopped, "epoch": run.state["epoch"], "step": run.state["step"]}
+                return {"stopped": stopped, "epoch": run.state.epoch, "step": run.state.step}
             _close_epoch(run, meter)
     metrics = _finish(run)
     _finish_trackers(run)
@@ -66,96 +79,150 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 def train_epoch(run: Run, meter: EpochMeter, stop: StopRequest) -> str | None:
     """Train to the end of the epoch, or to a signal, whose name is returned after a checkpoint."""
     config, accelerator, state = run.config, run.accelerator, run.state
-    epoch, steps = state["epoch"], run.source.steps
+    steps, leg_ends = run.source.steps, run.leg_ends
     # Looking at a number stalls a GPU's queue; on CPU it costs nothing.
     look_every = 1 if accelerator.device.type == "cpu" else 10
-    inputs = meter.timed(run.training_inputs(epoch, state["step"]))
+    inputs = meter.timed(run.training_inputs(state.epoch, state.step))
     run.model.train()
     progress = tqdm(
         total=steps,
-        initial=state["step"],
+        initial=state.step,
         unit="step",
-        desc=f"epoch {epoch + 1}/{config.epochs}",
+        desc=f"epoch {state.epoch + 1}/{config.epochs}",
         disable=None if accelerator.is_local_main_process else True,
         leave=False,
     )
     with progress:
-        while state["step"] < steps:
-            set_learning_rate(run.optimizer, learning_rate(config, state["global_step"], config.epochs * steps))
+        while state.step < steps:
+            set_learning_rate(run.optimizer, learning_rate(config, state.global_step, leg_ends))
             for part in range(config.accumulate):
                 batch, images = next(inputs)
                 labels = batch.labels.to(accelerator.device, non_blocking=True)
                 last = part == config.accumulate - 1
                 _seed_dropout(run, part)  # after the batch: starting a loader draws a number, too
                 with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
-                    logits = run.model(pixel_values=images).logits.float()
-                    loss = functional.cross_entropy(
-                        logits, labels, reduction="sum", label_smoothing=config.label_smoothing
-                    )
-                    # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
-                    accelerator.backward(loss / (run.micro_batch * config.accumulate))
-                meter.add(loss, logits, labels, batch.ids, run.micro_batch)
+                    losses = _losses(run, images, labels, batch.targets)
+                    accelerator.backward(losses.total)
+                meter.add(losses, labels, batch.ids, run.micro_batch)
             if config.clip_norm:
                 accelerator.clip_grad_norm_(run.model.parameters(), config.clip_norm)
             run.optimizer.step()
             run.optimizer.zero_grad()
             if run.average is not None:
-                update_average(run.average, run.network, decay=config.ema, step=state["global_step"])
-            state["step"] += 1
-            state["global_step"] += 1
+                update_average(run.average, run.network, decay=config.ema, step=state.global_step)
+            state.step += 1
+            state.global_step += 1
             progress.update()
 
-            due = config.checkpoint_every and state["global_step"] % config.checkpoint_every == 0
-            if due or state["step"] % look_every == 0 or state["step"] == steps:
-                meter.check(run.network.parameters())
+            due = config.checkpoint_every and state.global_step % config.checkpoint_every == 0
+            if due or state.step % look_every == 0 or state.step == steps:
+                meter.check(run.learner.parameters())
                 progress.set_postfix(meter.postfix(), refresh=False)
                 stopped = stop.agreed(accelerator)
                 if stopped or due:
                     _save(run, meter)
                 if stopped:
-                    accelerator.print(f"{stopped}: stopped after step {state['global_step']}; --resume goes on")
+                    accelerator.print(f"{stopped}: stopped after step {state.global_step}; --resume goes on")
                     return stopped
     return None
+
+
+def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor | None) -> StepLosses:
+    """The losses of one forward pass; the gradients of `total`, averaged over processes and added up, are the step's.
+
+    Args:
+        run: the run.
+        images: (V B, 3, S, S), of V views.
+        labels: (B,).
+        targets: (B, K), all classes of each image; None: its label alone.
+    """
+    config, accelerator = run.config, run.accelerator
+    logits, projections = run.model(pixel_values=images)
+    total = images.new_zeros(())
+    of_labels = of_views = None
+    if logits is not None:
+        views = len(images) // max(1, len(labels))
+        smoothing = config.label_smoothing
+        wanted = labels if targets is None else equal_shares(targets.to(labels.device), logits.shape[1])
+        of_labels = functional.cross_entropy(
+            logits, torch.cat([wanted] * views), reduction="sum", label_smoothing=smoothing
+        )
+        of_labels = of_labels / views
+        # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
+        total = total + of_labels / (run.micro_batch * config.accumulate)
+    if projections is not None:
+        of_views = view_loss(projections, loss=config.view_loss, accelerator=accelerator)
+        # Each process has the gradient of its own rows alone; averaging over processes divides by their number.
+        weight = 1.0 if logits is None else config.view_weight
+        total = total + weight * of_views * accelerator.num_processes / config.accumulate
+    return StepLosses(total, of_labels, of_views, None if logits is None else logits[: len(labels)])
+
+
+def equal_shares(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """Codes (B, K), -1 where there is none, to probabilities (B, classes) that are equal over the classes of a row.
+
+    Example:
+        >>> equal_shares(torch.tensor([[0, 2], [1, -1]]), 3).tolist()
+        [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]
+    """
+    present = torch.zeros(len(targets), classes + 1, device=targets.device)
+    present.scatter_(1, targets.where(targets >= 0, classes), 1.0)  # what is absent falls into a column of its own
+    shares = present[:, :classes]
+    return shares / shares.sum(1, keepdim=True)
 
 
 def _close_epoch(run: Run, meter: EpochMeter) -> None:
     """Evaluate, write history and checkpoint, and move to the next epoch."""
     config, state = run.config, run.state
     record = {
-        "epoch": state["epoch"],
-        "step": state["global_step"],
+        "epoch": state.epoch,
+        "step": state.global_step,
         "learning_rate": run.optimizer.param_groups[0]["lr"],
-        **meter.summary(),
+        **meter.summary(config.objective),
     }
-    last = state["epoch"] + 1 == config.epochs
-    if last or (state["epoch"] + 1) % config.evaluate_every == 0:
+    last = state.epoch + 1 == config.epochs
+    if last or (state.epoch + 1) % config.evaluate_every == 0:
         scores = _evaluate(run)
-        record |= {name: scores[name] for name in ("loss", "accuracy", "top_7_accuracy")}
-        if state["best"] is None or scores["accuracy"] > state["best"]["accuracy"]:
-            state["best"] = {
-                "step": state["global_step"],
-                "epoch": state["epoch"],
-                "accuracy": scores["accuracy"],
-                "metrics": scores,
-            }
-        state["metrics"] = scores
-    state["history"] = [*state["history"], record]
-    state |= {"epoch": state["epoch"] + 1, "step": 0, "meter": None}
+        record |= {name: scores[name] for name in _VALIDATED if scores.get(name) is not None}
+        score = _score(scores)
+        if state.best_score is None or score > state.best_score:
+            state.best_step, state.best_score, state.best_metrics = state.global_step, score, scores
+        state.metrics = scores
+    state.history = (*state.history, record)
+    state.epoch, state.step, state.meter = state.epoch + 1, 0, None
     _save(run, None)
     run.accelerator.print(_line(record, config.epochs))
-    run.accelerator.log({k: v for k, v in record.items() if isinstance(v, float)}, step=state["global_step"])
+    run.accelerator.log({k: v for k, v in record.items() if isinstance(v, float)}, step=state.global_step)
     if run.accelerator.is_main_process:
-        report.write_history(Path(config.output), state["history"])
+        report.write_history(Path(config.output), state.history)
+
+
+def _score(metrics: dict[str, Any]) -> float:
+    """What makes one evaluation better than another: accuracy, of neighbours without a head, or without labels the
+    loss."""
+    found = metrics.get("accuracy", metrics.get("knn_accuracy"))
+    return float(-metrics["view_loss"] if found is None else found)
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
-    images = (images for _, images in run.training_inputs(run.state["epoch"]))
-    estimate_batch_norm(run.evaluated, images, run.config, accelerator=run.accelerator)
+    config, accelerator, projector = run.config, run.accelerator, run.learner.projector
+    images = (images for _, images in run.training_inputs(run.state.epoch))
+    estimate_batch_norm(run.evaluated, images, config, accelerator=accelerator)
+    if not run.learner.labelled and projector is not None:
+        return evaluate_views(
+            run.evaluated,
+            projector,
+            run.source,
+            run.preprocessing,
+            run.augmentation,
+            config=config,
+            accelerator=accelerator,
+        )
     return evaluate(
         run.evaluated,
         run.source.validation(max(64, run.micro_batch)),
         run.preprocessing,
-        accelerator=run.accelerator,
+        accelerator=accelerator,
         classes=run.source.classes,
     )
 
@@ -163,14 +230,15 @@ def _evaluate(run: Run) -> dict[str, Any]:
 def _finish(run: Run) -> dict[str, Any]:
     """Export the last or the best weights as a stock checkpoint, with everything there is to read about them."""
     state = run.state
-    metrics = state["metrics"]
-    if run.config.export == "best" and state["best"]["step"] != state["global_step"]:
-        best = Path(run.config.output) / "checkpoints" / f"step-{state['best']['step']:08d}"
+    metrics = state.metrics or {}
+    if run.config.export == "best" and state.best_step != state.global_step:
+        best = Path(run.config.output) / "checkpoints" / f"step-{state.best_step:08d}"
         checkpoint.load_weights(best, run.evaluated, "model" if run.average is None else "average")
-        metrics = state["best"]["metrics"]
+        metrics = state.best_metrics or {}
     if run.accelerator.is_main_process:
         report.write_final(run.config, run.evaluated, run.preprocessing, metrics, state)
-        _show_predictions(run)
+        if run.learner.labelled:
+            _show_predictions(run)
     run.accelerator.wait_for_everyone()
     return metrics
 
@@ -191,55 +259,71 @@ def _show_predictions(run: Run) -> None:
 
 
 def _varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """The first image of each class, then the second, …, from the start of the validation set; None without any."""
-    seen: Counter[int] = Counter()
-    ranked: list[tuple[int, int, torch.Tensor, torch.Tensor]] = []
+    """Images of as many classes, and of these as many sources, as fit; None without any image.
+
+    The first image of each class comes before the second of any, and among those the first of each source; a source is
+    what an id names before its first `-`.
+    """
+    classes: Counter[int] = Counter()
+    sources: Counter[str] = Counter()
+    ranked: list[tuple[int, int, int, torch.Tensor, torch.Tensor]] = []
     for batch in batches:
-        for pixels, label in zip(batch.pixels, batch.labels, strict=True):
-            ranked.append((seen[int(label)], len(ranked), pixels, label))
-            seen[int(label)] += 1
-        if len(seen) >= count or len(ranked) >= _SEARCHED:
+        for pixels, label, image_id in zip(batch.pixels, batch.labels, batch.ids, strict=True):
+            code, source = int(label), image_id.partition("-")[0]
+            ranked.append((classes[code], sources[source], len(ranked), pixels, label))
+            classes[code] += 1
+            sources[source] += 1
+        if len(ranked) >= _SEARCHED:
             break
     if not ranked:
         return None
-    ranked.sort(key=lambda entry: entry[:2])
-    return torch.stack([entry[2] for entry in ranked[:count]]), torch.stack([entry[3] for entry in ranked[:count]])
+    chosen = sorted(ranked, key=lambda entry: entry[:3])[:count]
+    return torch.stack([entry[3] for entry in chosen]), torch.stack([entry[4] for entry in chosen])
+
+
+def _start_trackers(run: Run) -> None:
+    """Open the trackers: one project, in which the run has the name of its folder."""
+    config = run.config
+    name = Path(config.output).resolve().name
+    named = {tracker: {"name": name} for tracker in ("trackio", "wandb")}
+    if config.trackers:
+        with contextlib.redirect_stdout(sys.stderr):  # what they say is no result
+            run.accelerator.init_trackers("cytoimagenet", config=_scalars(config), init_kwargs=named)
 
 
 def _finish_trackers(run: Run) -> None:
     """Close the trackers; `end_training` would also end the process group, which belongs to the caller."""
-    for tracker in run.accelerator.trackers:
-        tracker.finish()
+    with contextlib.redirect_stdout(sys.stderr):
+        for tracker in run.accelerator.trackers:
+            tracker.finish()
 
 
 def _save(run: Run, meter: EpochMeter | None) -> None:
     """A checkpoint of this moment; a collective call."""
-    scaler = run.accelerator.scaler
-    state = {
-        **run.state,
-        "meter": meter.record() if meter else None,
-        "scaler": scaler.state_dict() if scaler is not None else None,
-    }
+    scaler, state = run.accelerator.scaler, run.state
+    state.meter = meter.record() if meter else None
+    state.scaler = scaler.state_dict() if scaler is not None else None
     if run.accelerator.is_main_process:
         folder = Path(run.config.output) / "checkpoints"
-        checkpoint.save(folder, state, model=run.network, optimizer=run.optimizer.optimizer, average=run.average)
-        checkpoint.prune(folder, keep=run.config.keep, best=(state["best"] or {}).get("step"))
+        optimizer, projector = run.optimizer.optimizer, run.learner.projector
+        checkpoint.save(
+            folder, state, model=run.network, optimizer=optimizer, projector=projector, average=run.average
+        )
+        checkpoint.prune(folder, keep=run.config.keep, best=state.best_step)
     run.accelerator.wait_for_everyone()
 
 
 def _seed_dropout(run: Run, part: int) -> None:
     """Seed torch for this forward pass and process: what layers draw needs no generator state in the checkpoint."""
-    place = f"{run.state['global_step']}/{part}/{run.accelerator.process_index}"
+    place = f"{run.state.global_step}/{part}/{run.accelerator.process_index}"
     torch.manual_seed(int(derive_rng(run.config.seed, "dropout", place).integers(2**63)))
 
 
 def _line(record: dict[str, Any], epochs: int) -> str:
-    parts = [f"epoch {record['epoch'] + 1}/{epochs}: train loss {record['train_loss']:.3f}"]
-    if "accuracy" in record:
-        parts.append(
-            f"validation loss {record['loss']:.3f}, top-1 {record['accuracy']:.1%}, "
-            f"top-7 {record['top_7_accuracy']:.1%}"
-        )
+    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
+    for name, shown in _SHOWN_SCORES.items():
+        if name in record:
+            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
     parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
     if record["skipped"]:
         parts.append(f"{record['skipped']} unreadable rows skipped")

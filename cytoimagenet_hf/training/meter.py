@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +11,28 @@ from accelerate import Accelerator
 from cytoimagenet_hf.errors import InputError
 
 Item = TypeVar("Item")
+
+_LABELS = ("loss", "accuracy", "top_7_accuracy")
+_ON_DEVICE = ("loss", "view_loss", "accuracy", "top_7_accuracy")
+_TRAINED = {"labels": _LABELS, "labels+views": ("view_loss", *_LABELS), "views": ("view_loss",)}
+"""What history says of the training images, by objective."""
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The losses of one forward pass on one process.
+
+    Attributes:
+        total: what was minimised, ().
+        labels: cross-entropy summed over the images, (); None without labels.
+        views: mean loss of the views, (); None without views.
+        logits: (B, classes) of the first views; None without labels.
+    """
+
+    total: torch.Tensor
+    labels: torch.Tensor | None
+    views: torch.Tensor | None
+    logits: torch.Tensor | None
 
 
 class EpochMeter:
@@ -22,26 +45,32 @@ class EpochMeter:
         self.accelerator = accelerator
         restored = restored or {}
         # Sums over all processes, recorded by a checkpoint, go on in the first process.
-        sums: list[float] = restored.get("sums", [0.0] * 5) if accelerator.is_main_process else [0.0] * 5
-        # Loss, top-1 and top-7 hits are known to the device; how many rows were seen and skipped is known here.
-        self.sums = torch.tensor(sums[:3], dtype=torch.float64, device=_double_device(accelerator))
-        self.seen, self.skipped = sums[3:]
+        before: dict[str, float] = restored.get("sums", {}) if accelerator.is_main_process else {}
+        # Losses and hits are known to the device; how many rows were seen and skipped is known here.
+        sums = [before.get(name, 0.0) for name in _ON_DEVICE]
+        self.sums = torch.tensor(sums, dtype=torch.float64, device=_double_device(accelerator))
+        self.seen, self.skipped = before.get("seen", 0.0), before.get("skipped", 0.0)
         self.seconds = float(restored.get("seconds", 0.0))
         self.waited = float(restored.get("waited", 0.0))
         self._pending: list[tuple[torch.Tensor, Sequence[str]]] = []
         self._since = time.perf_counter()
 
-    def add(
-        self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, ids: Sequence[str], asked: int
-    ) -> None:
-        """Count one forward pass: summed loss (), logits (B, classes), labels (B,); `asked` rows were wanted."""
-        top = logits.detach().topk(min(7, logits.shape[1])).indices  # (B, 7)
-        hits = top == labels[:, None]
-        row = torch.stack([loss.detach().float(), hits[:, 0].sum(), hits.sum()])
-        self.sums += row.to(self.sums.device).double()
+    def add(self, losses: StepLosses, labels: torch.Tensor, ids: Sequence[str], asked: int) -> None:
+        """Count one forward pass of labels (B,); `asked` rows were wanted."""
+        total = losses.total.detach()
+        zero = torch.zeros((), device=total.device)
+        row = [zero if part is None else part.detach().float() for part in (losses.labels, losses.views)]
+        row[1] = row[1] * len(ids)
+        if losses.logits is None:
+            row += [zero, zero]
+        else:
+            top = losses.logits.detach().topk(min(7, losses.logits.shape[1])).indices  # (B, 7)
+            hits = top == labels[:, None]
+            row += [hits[:, 0].sum(), hits.sum()]
+        self.sums += torch.stack(row).to(self.sums.device).double()
         self.seen += len(ids)
         self.skipped += asked - len(ids)
-        self._pending.append((loss.detach(), ids))
+        self._pending.append((total, ids))
 
     def timed(self, items: Iterator[Item]) -> Iterator[Item]:
         """The same items; the time spent waiting for them is counted as data wait."""
@@ -69,21 +98,21 @@ class EpochMeter:
         """Sums over all processes, as JSON values; a collective call."""
         self._lap()
         counts = self.sums.new_tensor([self.seen, self.skipped])
-        sums = self.accelerator.reduce(torch.cat([self.sums, counts]), reduction="sum")
-        return {"sums": sums.tolist(), "seconds": self.seconds, "waited": self.waited}
+        sums = self.accelerator.reduce(torch.cat([self.sums, counts]), reduction="sum").tolist()
+        named = dict(zip((*_ON_DEVICE, "seen", "skipped"), sums, strict=True))
+        return {"sums": named, "seconds": self.seconds, "waited": self.waited}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, objective: str) -> dict[str, Any]:
         """The epoch as history names it; a collective call."""
         record = self.record()
-        loss, top1, top7, seen, skipped = record["sums"]
+        sums = record["sums"]
+        images = max(sums["seen"], 1)
         return {
-            "train_loss": loss / max(seen, 1),
-            "train_accuracy": top1 / max(seen, 1),
-            "train_top_7_accuracy": top7 / max(seen, 1),
-            "images": int(seen),
-            "skipped": int(skipped),
+            **{f"train_{name}": sums[name] / images for name in _TRAINED[objective]},
+            "images": int(sums["seen"]),
+            "skipped": int(sums["skipped"]),
             "seconds": record["seconds"],
-            "images_per_second": seen / max(record["seconds"], 1e-9),
+            "images_per_second": sums["seen"] / max(record["seconds"], 1e-9),
             "data_wait": record["waited"] / max(record["seconds"], 1e-9),
         }
 
@@ -92,7 +121,7 @@ class EpochMeter:
         seen = max(self.seen, 1.0)
         passed = self.seconds + time.perf_counter() - self._since
         return {
-            "loss": f"{float(self.sums[0]) / seen:.3f}",
+            "loss": f"{float(self.sums[:2].sum()) / seen:.3f}",
             "images/s": f"{seen * self.accelerator.num_processes / passed:.0f}",
             "data wait": f"{self.waited / passed:.0%}",
         }

@@ -11,19 +11,21 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForImageClassification,
     PreTrainedModel,
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
 from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.models import build_efficientnet, prepare_for_training
+from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet, prepare_for_training
 from cytoimagenet_hf.models.checkpoints import explained, load_network
 from cytoimagenet_hf.models.loading import input_errors
-from cytoimagenet_hf.models.records import record_of
+from cytoimagenet_hf.models.records import read_processor, record_of
 
-from .augment import warp
+from .augment import Draws, augment
 from .config import TrainConfig
+from .own import is_own
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     factor: float = 1 / 255
+    scaling: MicroscopyImageProcessor | None = None  # of one's own images, where the weights say how; else stretched
 
-    def __call__(self, pixels: torch.Tensor, matrices: torch.Tensor | None = None) -> torch.Tensor:
-        """Pixels uint8 (B, S, S) to float32 (B, 3, S, S), warped by `matrices` (B, 2, 3) when there are any."""
+    def __call__(self, pixels: torch.Tensor, draws: Draws | None = None) -> torch.Tensor:
+        """Pixels uint8 (B, S, S) to float32 (B, 3, S, S), augmented by `draws` of these images when there are any."""
         images = pixels.unsqueeze(1).to(torch.float32)  # (B, 1, S, S)
-        if matrices is not None:
-            images = warp(images, matrices)  # one channel: a third of the work
+        if draws is not None:
+            images = augment(images, draws)  # one channel: a third of the work
         images = (images * self.factor).expand(-1, 3, -1, -1)
         if self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0):
             mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
@@ -52,6 +55,9 @@ class Preprocessing:
 
     def processor(self) -> Any:
         """The same as a stock image processor, which also accepts grayscale images."""
+        if self.scaling is not None:
+            size = {"height": self.size, "width": self.size}
+            return MicroscopyImageProcessor.from_dict(self.scaling.to_dict(), do_resize=True, size=size)
         return EfficientNetImageProcessorPil(
             size={"height": self.size, "width": self.size},
             resample=2,  # bilinear, as in training; the stock default is nearest
@@ -67,13 +73,16 @@ class Preprocessing:
 def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrainedModel, Preprocessing]:
     """The network in training mode, channels-last, with the class map in its configuration.
 
+    Where views alone are learnt it has no head, whatever the classes.
+
     Raises:
         InputError: the backbone cannot be found or is no image classifier.
     """
     preprocessing = Preprocessing(config.image_size)
     if config.backbone == "efficientnet":
         settings = {"image_size": config.image_size, **config.model_config}
-        model = build_efficientnet(len(classes), seed=config.seed, labels=classes, **settings)
+        labels = None if config.objective == "views" else classes
+        model = build_efficientnet(len(labels or ()), seed=config.seed, labels=labels, **settings)
     else:
         model = _from_name(config, classes)
         if config.pretrained:
@@ -103,21 +112,26 @@ def check_model(config: TrainConfig) -> None:
 
 
 def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
-    maps: dict[str, Any] = {
-        "id2label": dict(enumerate(classes)),
-        "label2id": {label: code for code, label in enumerate(classes)},
-    }
+    maps: dict[str, Any] = {}
+    auto: Any = AutoModel
+    if config.objective != "views":
+        maps["id2label"] = dict(enumerate(classes))
+        maps["label2id"] = {label: code for code, label in enumerate(classes)}
+        auto = AutoModelForImageClassification
     torch.manual_seed(config.seed)  # a new head, or all weights, are drawn from the global generator
     with input_errors(), explained(config.backbone):
         if config.pretrained:
-            return load_network(config.backbone, auto=AutoModelForImageClassification, **maps, **config.model_config)
+            return load_network(config.backbone, auto=auto, **maps, **config.model_config)
         settings = AutoConfig.from_pretrained(config.backbone, **maps, **config.model_config)
-        return AutoModelForImageClassification.from_config(settings)
+        made: PreTrainedModel = auto.from_config(settings)
+        return made
 
 
 def _recorded(network: PreTrainedModel, config: TrainConfig) -> Preprocessing:
     """The preprocessing that pretrained weights were trained with, as extraction reads it."""
     with input_errors():
         record = record_of(network, config.backbone)
+        own = is_own(config.dataset) and "method" in (read_processor(config.backbone) or {})
+        scaling = MicroscopyImageProcessor.for_model(config.backbone) if own else None
     mean, std = (tuple(record[name]) for name in ("image_mean", "image_std"))
-    return Preprocessing(config.image_size, mean, std, record["rescale_factor"])
+    return Preprocessing(config.image_size, mean, std, record["rescale_factor"], scaling)

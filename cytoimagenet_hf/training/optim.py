@@ -2,6 +2,8 @@
 
 import copy
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,14 +29,25 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     return OPTIMIZERS[config.optimizer](groups, **arguments)
 
 
-def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+def learning_rate(config: TrainConfig, step: int, ends: Sequence[int]) -> float:
     """The rate of an optimiser step: linear warm-up, then constant or a cosine to zero; a pure function of the step.
+
+    A run that was extended has several legs. The first is as it was planned, and each further one has a warm-up and a
+    cosine of its own over the steps it adds: stretching the first would change the rate of steps already made.
+
+    Args:
+        config: of the run.
+        step: counted from 0 over the whole run.
+        ends: the step at which each leg ends.
 
     Example:
         >>> config = TrainConfig(schedule="cosine", warmup=0.5, learning_rate=1.0)
-        >>> [round(learning_rate(config, step, 4), 3) for step in range(4)]
-        [0.5, 1.0, 1.0, 0.5]
+        >>> [round(learning_rate(config, step, [4, 6]), 3) for step in range(6)]
+        [0.5, 1.0, 1.0, 0.5, 1.0, 1.0]
     """
+    leg = bisect_right(ends, step, hi=len(ends) - 1)
+    start = ends[leg - 1] if leg else 0
+    step, total = step - start, ends[leg] - start
     warm = round(config.warmup * total)
     if step < warm:
         return config.learning_rate * (step + 1) / warm

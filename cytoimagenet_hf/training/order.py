@@ -54,6 +54,28 @@ def batches_for_rank(
     return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
 
 
+def draw_partners(fields: Rows, *, seed: int, epoch: int) -> Rows:
+    """For each row another row of the same field, int64 (count,); a row that is alone is its own partner.
+
+    Args:
+        fields: int (count,), which field of view each row is a crop of.
+        seed: the run's seed.
+        epoch: each epoch draws others.
+
+    Example:
+        >>> draw_partners(np.array([7, 3, 7]), seed=0, epoch=0).tolist()
+        [2, 1, 0]
+    """
+    order = np.lexsort((derive_rng(seed, "partners", str(epoch)).random(len(fields)), fields))
+    sorted_fields = fields[order]
+    starts = np.flatnonzero(np.r_[True, sorted_fields[1:] != sorted_fields[:-1]])
+    following = np.arange(1, len(fields) + 1)
+    following[np.r_[starts[1:], len(fields)] - 1] = starts  # the last of a field is followed by its first
+    partners = np.empty(len(fields), dtype=np.int64)
+    partners[order] = order[following]
+    return partners
+
+
 def count_steps(rows: int, *, batch_size: int, accumulate: int, processes: int) -> int:
     """Optimiser steps of an epoch of `rows` rows; see `batches_for_rank` for the arguments and errors."""
     if batch_size % (accumulate * processes):

@@ -18,10 +18,24 @@ from cytoimagenet_hf.files import atomic_path, write_json
 
 from .config import TrainConfig
 from .network import Preprocessing
+from .own import is_own
+from .state import RunState
 from .tables import resolve_subset
 
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.int64]
+
+_CURVES = {
+    "cross-entropy": {"train_loss": "training", "loss": "validation"},
+    "loss of the views": {"train_view_loss": "training", "view_loss": "validation"},
+    "accuracy": {
+        "train_accuracy": "training",
+        "accuracy": "validation",
+        "top_7_accuracy": "validation, top 7",
+        "knn_accuracy": "validation, by neighbours",
+    },
+}
+"""Panels of `curves.png`, of which those are drawn that the objective has."""
 
 
 def write_config(output: Path, config: TrainConfig) -> None:
@@ -40,25 +54,18 @@ def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Loss and accuracy by epoch, training and validation side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    losses, accuracies = figure.subplots(1, 2)
-    for axis, curves, title in (
-        (losses, (("train_loss", "training"), ("loss", "validation")), "cross-entropy"),
-        (
-            accuracies,
-            (("train_accuracy", "training"), ("accuracy", "validation"), ("top_7_accuracy", "validation, top 7")),
-            "accuracy",
-        ),
-    ):
-        for (key, name), colour in zip(curves, PALETTE, strict=False):
+    drawn = [(title, curves) for title, curves in _CURVES.items() if any(key in history[-1] for key in curves)]
+    figure = Figure(figsize=(4.5 * len(drawn), 3.4), layout="constrained")
+    for axis, (title, curves) in zip(np.atleast_1d(figure.subplots(1, len(drawn))), drawn, strict=True):
+        for (key, name), colour in zip(curves.items(), PALETTE, strict=False):
             points = [(record["epoch"] + 1, record[key]) for record in history if record.get(key) is not None]
             if points:
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name, color=colour)
         axis.set(xlabel="epoch", title=title)
         axis.grid(alpha=0.3)
-    accuracies.set_ylim(0, 1)
-    losses.legend(frameon=False)
-    accuracies.legend(frameon=False)
+        if title == "accuracy":
+            axis.set_ylim(0, 1)
+        axis.legend(frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 
@@ -68,7 +75,7 @@ def write_final(
     model: PreTrainedModel,
     preprocessing: Preprocessing,
     metrics: Mapping[str, Any],
-    state: Mapping[str, Any],
+    state: RunState,
 ) -> None:
     """`model/` (stock checkpoint, image processor, card with figures) and `metrics.json`.
 
@@ -76,21 +83,22 @@ def write_final(
         config: of the run.
         model: the weights to export.
         preprocessing: what they were trained with.
-        metrics: from `metrics.split_metrics`.
-        state: of the run, with `history`, `versions`, `fingerprint` and `processes`.
+        metrics: from `metrics.split_metrics`, or of views.
+        state: of the run.
     """
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
     target, temporary = output / "model", output / ".model.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
-    sources = dataset_sources(config.dataset, subset=resolve_subset(config))
+    sources = None if is_own(config.dataset) else dataset_sources(config.dataset, subset=resolve_subset(config))
     if sources is not None:
         model.config.training_sources = sources
     model.save_pretrained(temporary)
     preprocessing.processor().save_pretrained(temporary)
-    plot_curves(state["history"], temporary / "curves.png")
-    plot_confusion(metrics["category_confusion"], temporary / "categories.png")
+    plot_curves(state.history, temporary / "curves.png")
+    if len(metrics.get("category_confusion", ())) > 1:
+        plot_confusion(metrics["category_confusion"], temporary / "categories.png")
     write_json(temporary / TRAINING, training_facts(config, metrics, state))
     write_model_card(temporary, name=output.resolve().name)
     shutil.rmtree(target, ignore_errors=True)
@@ -135,34 +143,46 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         figure.savefig(temporary, dpi=120, format="png")
 
 
-def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunState) -> dict[str, Any]:
     """Every number a model card states about a training, so that a card is rendered and never typed."""
-    history = state["history"]
-    never = [metrics["per_class"][name]["category"] for name in metrics["never_right"]]
+    history = state.history
+    per_class = metrics.get("per_class", {})
+    never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],
+        "objective": _OBJECTIVES[config.objective],
         "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip(),
         "metrics": {
-            **{name: metrics[name] for name in ("accuracy", "top_7_accuracy", "f1_macro", "loss")},
+            **{name: metrics[name] for name in _STATED if metrics.get(name) is not None},
             "validation_images": metrics["rows"],
-            "classes_never_predicted_right": len(never),
+            **({"classes_never_predicted_right": len(never)} if per_class else {}),
             "epochs": len(history),
+            **({"epochs_of_each_leg": ", ".join(map(str, np.diff([0, *state.legs])))} if len(state.legs) > 1 else {}),
             "training_images_seen": sum(record["images"] for record in history),
             "training_minutes": round(sum(record["seconds"] for record in history) / 60, 1),
             "unreadable_rows_skipped": sum(record["skipped"] for record in history),
-            "processes": state["processes"],
-            "data_fingerprint": state["fingerprint"][:16],
-            **{f"version_of_{name}": value for name, value in state["versions"].items()},
+            "processes": state.processes,
+            "data_fingerprint": state.fingerprint[:16],
+            **{f"version_of_{name}": value for name, value in state.versions.items()},
         },
         "per_category": [
             {"category": name, "classes": of["classes"], "top1": of["accuracy"], "never": never.count(name)}
-            for name, of in metrics["per_category"].items()
+            for name, of in metrics.get("per_category", {}).items()
         ],
-        "never_predicted": list(metrics["never_right"]),
+        "never_predicted": list(metrics.get("never_right", ())),
     }
 
+
+_STATED = ("accuracy", "top_7_accuracy", "f1_macro", "loss", "knn_accuracy", "knn_images", "view_loss")
+_OBJECTIVES = {
+    "labels": "Trained to classify images by their labels.",
+    "labels+views": "Trained to classify images by their labels and, at the same time, to recognise two augmented "
+    "views of one image among all others of the batch.",
+    "views": "Trained without labels: to recognise two augmented views of one image among all others of the batch. "
+    "It has no classification head; the accuracy is that of a vote of the nearest training images.",
+}
 
 # Where a run happened to read and write is nobody's business but its owner's.
 _PLACES = frozenset({"dataset", "output", "cache_dir"})

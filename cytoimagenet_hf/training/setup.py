@@ -1,10 +1,11 @@
 """Everything a run is made of, put together once: processes, data, network, optimiser, and where the run stands."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
@@ -21,8 +22,12 @@ from .config import TrainConfig
 from .data import Batch, RowSource
 from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
+from .order import count_steps
+from .rows import RowTable
+from .state import RunState, fresh_state
 from .stream import StreamSource
 from .tables import load_tables
+from .views import Learner, build_learner
 
 
 @dataclass
@@ -33,11 +38,12 @@ class Run:
     accelerator: Accelerator
     source: RowSource | StreamSource
     network: PreTrainedModel  # the bare module, whose weights are saved
-    model: nn.Module  # the same as DDP, autocast and torch.compile run it
+    learner: Learner  # the network with what the objective needs beside it
+    model: nn.Module  # the learner as DDP, autocast and torch.compile run it
     preprocessing: Preprocessing
     optimizer: Any  # accelerate's wrapper
     average: nn.Module | None
-    state: dict[str, Any]  # what `state.json` of a checkpoint holds
+    state: RunState
 
     @property
     def evaluated(self) -> PreTrainedModel:
@@ -49,21 +55,35 @@ class Run:
         """Images of one forward pass on one process."""
         return self.config.batch_size // (self.config.accumulate * self.accelerator.num_processes)
 
+    @property
+    def augmentation(self) -> Augmentation:
+        """What may be drawn; each of its fields is an option of the same name."""
+        return Augmentation(**{spec.name: getattr(self.config, spec.name) for spec in fields(Augmentation)})
+
+    @property
+    def leg_ends(self) -> list[int]:
+        """The optimiser step at which each leg of the schedule ends."""
+        return [epochs * self.source.steps for epochs in self.state.legs]
+
     def training_inputs(self, epoch: int, start: int = 0) -> Iterator[tuple[Batch, torch.Tensor]]:
-        """Forward passes of an epoch from optimiser step `start` on: batches, and images float32 (B, 3, S, S)."""
-        config, accelerator = self.config, self.accelerator
-        augmentation = Augmentation(config.rotation, config.flip, config.scale_jitter)
-        matrices = None
+        """Forward passes of an epoch from optimiser step `start` on: batches, and images float32 (V B, 3, S, S).
+
+        V is 1, or 2 where views are compared: first all first views, then all second ones.
+        """
+        config, accelerator, augmentation = self.config, self.accelerator, self.augmentation
+        views = 1 if config.objective == "labels" else 2
         for index, batch in enumerate(self.source.training(epoch, start)):
-            if augmentation.active:
-                # Drawn for the whole step, then own like its images: the same for any number of processes.
-                step, part = start + index // config.accumulate, index % config.accumulate
-                drawn = augmentation.matrices(config.batch_size, seed=config.seed, epoch=epoch, step=step)
-                own = drawn.view(config.accumulate, accelerator.num_processes, self.micro_batch, 2, 3)
-                matrices = own[part, accelerator.process_index][batch.slots]
-                matrices = matrices.to(accelerator.device, non_blocking=True)
-            pixels = batch.pixels.to(accelerator.device, non_blocking=True)
-            yield batch, self.preprocessing(pixels, matrices)
+            # Drawn for the whole step, then own like its images: the same for any number of processes.
+            step, part = start + index // config.accumulate, index % config.accumulate
+            first = (part * accelerator.num_processes + accelerator.process_index) * self.micro_batch
+            own = slice(first, first + self.micro_batch)
+            images = []
+            for view in range(views):
+                drawn = augmentation.draw(config.batch_size, seed=config.seed, epoch=epoch, step=step, view=view)
+                stored = batch.pixels if view == 0 or batch.partners is None else batch.partners
+                pixels = stored.to(accelerator.device, non_blocking=True)
+                images.append(self.preprocessing(pixels, drawn[own][batch.slots]))
+            yield batch, images[0] if views == 1 else torch.cat(images)
 
 
 def prepare(config: TrainConfig, *, resume: bool) -> Run:
@@ -73,9 +93,7 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
         InputError: unusable data or options, a folder that holds a run already, or a checkpoint of another run.
     """
     found = _resumable(Path(config.output), resume)
-    recorded = checkpoint.read_state(found) if found else {}
-    if found:
-        checkpoint.check_state(recorded, found)
+    recorded = checkpoint.read_state(found) if found else None
     _check_trackers(config.trackers)
     check_model(config)
     accelerator = _accelerator(config)
@@ -88,37 +106,33 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
             raise InputError("sync_batch_norm works on CUDA GPUs only: leave it out on this machine")
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(accelerator.device)
-    optimizer = build_optimizer(network, config)
+    learner = build_learner(network, config).to(accelerator.device)
+    optimizer = build_optimizer(learner, config)
     average = build_average(network, config.ema)
-    state = {
-        "config": config.to_dict(),
-        "fingerprint": source.fingerprint,
-        "versions": checkpoint.versions(),
-        "processes": accelerator.num_processes,
-        "classes": list(source.classes),
-        "epoch": 0,
-        "step": 0,
-        "global_step": 0,
-        "history": [],
-        "best": None,  # step, epoch, accuracy and metrics of the best evaluation
-        "metrics": None,  # of the newest evaluation
-        "meter": None,
-    }
-    if found:
+    state = fresh_state(
+        config=config.to_dict(),
+        fingerprint=source.fingerprint,
+        versions=checkpoint.versions(),
+        processes=accelerator.num_processes,
+        classes=source.classes,
+        epochs=config.epochs,
+    )
+    if found and recorded:
         for remark in checkpoint.compare(recorded, state, config, found):
             accelerator.print(f"resuming under other conditions, the last bits may differ: {remark}")
-        progress = ("epoch", "step", "global_step", "history", "best", "metrics", "meter")
-        state |= {key: recorded[key] for key in progress}
+        state = checkpoint.go_on(recorded, state)
         checkpoint.load_weights(found, network)
+        if learner.projector is not None:
+            checkpoint.load_weights(found, learner.projector, "projector")
         checkpoint.load_optimizer(found, optimizer)
         if average is not None:
             checkpoint.load_weights(found, average, "average")
-        accelerator.print(f"resuming from {found}: epoch {state['epoch'] + 1}, step {state['step']}")
-    model = torch.compile(network) if config.compile else network
+        accelerator.print(f"resuming from {found}: epoch {state.epoch + 1}, step {state.step}")
+    model = torch.compile(learner) if config.compile else learner
     model, optimizer = accelerator.prepare(model, optimizer)
-    if accelerator.scaler is not None and found and recorded["scaler"]:
-        accelerator.scaler.load_state_dict(recorded["scaler"])
-    return Run(config, accelerator, source, network, model, preprocessing, optimizer, average, state)
+    if accelerator.scaler is not None and recorded and recorded.scaler:
+        accelerator.scaler.load_state_dict(recorded.scaler)
+    return Run(config, accelerator, source, network, learner, model, preprocessing, optimizer, average, state)
 
 
 def _resumable(output: Path, resume: bool) -> Path | None:
@@ -156,12 +170,25 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     )
 
 
+def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) -> None:
+    """Refuse training rows that cannot fill a step or that there is nothing to tell apart in."""
+    count_steps(
+        len(train), batch_size=config.batch_size, accumulate=config.accumulate, processes=accelerator.num_processes
+    )
+    if config.objective != "views" and len(np.unique(train.labels)) < 2:
+        raise InputError(
+            f"{train.where} has one class, {train.classes[train.labels[0]]!r}: a classifier needs two; "
+            "--objective views needs none"
+        )
+
+
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
     place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     if config.streaming:
         return StreamSource(config, **place)
     with accelerator.local_main_process_first():  # one process per machine reads Parquet and writes the cache
         tables = load_tables(config)
+        _check_rows(tables["train"], config, accelerator)  # before a cache is written
         if config.cache == "none":
             return RowSource(tables, config, caches=None, **place)
         folder = Path(config.cache_dir or f"{config.output}/cache")

@@ -11,18 +11,20 @@ from typing import Any
 
 import datasets as hf
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
 from cytoimagenet_hf.data import load_cytoimagenet, require_stored, stored_files
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.schema import CATEGORIES
 
 from .cache import prefetch
 from .config import TrainConfig
 from .data import Batch, decode_all
 from .order import count_steps
-from .tables import category_codes, check_columns, outside_map, resolve_subset
+from .tables import category_codes, check_columns, every_label, outside_map, resolve_subset
 
 _BUFFER = 4096  # rows among which a shuffled stream picks the next one: some 250 MB of encoded images
 _COLUMNS = ("image", "label", "category", "image_id")
@@ -44,9 +46,10 @@ class StreamSource:
         loaded = load_cytoimagenet(
             config.dataset, subset=resolve_subset(config), split_scheme=config.split_scheme, streaming=True
         )
-        require_stored(("image", "label", "image_id"), config.dataset)
+        self.labelled = config.objective != "views"
+        require_stored(("image", *(("label",) if self.labelled else ()), "image_id"), config.dataset)
         self.splits = {name: self._checked(loaded, name) for name in ("train", "validation")}
-        self.classes = tuple(self.splits["train"].features["label"].names)
+        self.classes = tuple(getattr(self.splits["train"].features.get("label"), "names", ()))
         rows = {name: _rows(split, f"{config.dataset}, split {name}") for name, split in self.splits.items()}
         stated = [f"{name} {what}" for name, what in (*rows.items(), *stored_files(config.dataset))]
         content = "\x1f".join([*self.classes, *stated])
@@ -94,8 +97,9 @@ class StreamSource:
 
     def _decode(self, rows: list[dict[str, Any]]) -> Batch:
         ids = [row["image_id"] for row in rows]
-        labels = np.asarray([-1 if row["label"] is None else row["label"] for row in rows], dtype=np.int64)
-        if len(bad := np.flatnonzero((labels < 0) | (labels >= len(self.classes)))):
+        given = [row.get("label") if self.classes else None for row in rows]
+        labels = np.asarray([-1 if label is None else label for label in given], dtype=np.int64)
+        if len(bad := np.flatnonzero((labels < (0 if self.labelled else -1)) | (labels >= len(self.classes)))):
             raise InputError(outside_map(self.config.dataset, ids[bad[0]], labels[bad[0]], len(self.classes)))
         pixels, slots = decode_all(
             (row["image"]["bytes"] for row in rows),
@@ -105,22 +109,31 @@ class StreamSource:
             where=self.config.dataset,
         )
         codes = category_codes(row.get("category") for row in rows)
+        targets = None
+        if self.config.targets == "all":
+            targets = torch.from_numpy(every_label(pa.Table.from_pylist(rows), labels, self.classes)[slots])
         kept = tuple(ids[slot] for slot in slots)
         return Batch(
-            pixels, torch.from_numpy(labels[slots]), torch.from_numpy(codes[slots]), torch.from_numpy(slots), kept
+            pixels,
+            torch.from_numpy(labels[slots]),
+            torch.from_numpy(codes[slots]),
+            torch.from_numpy(slots),
+            kept,
+            targets,
         )
 
     def _checked(self, loaded: Any, name: str) -> Any:
         if name not in loaded:
             raise InputError(f"{self.config.dataset} has no split {name!r}; it has {sorted(loaded)}")
         split = loaded[name]
-        check_columns(split.features, f"{self.config.dataset}, split {name}")
+        check_columns(split.features, f"{self.config.dataset}, split {name}", labelled=self.labelled)
         if name == "train" and split.num_shards % self.processes:
             raise InputError(
                 f"{split.num_shards} training shards cannot be shared evenly by {self.processes} processes, so that "
                 "each would read all of them: use a number of processes that divides the shards, or publish more"
             )
-        kept = [column for column in _COLUMNS if column in split.features]
+        wanted = (*_COLUMNS, *(CATEGORIES if self.config.targets == "all" else ()))
+        kept = [column for column in wanted if column in split.features]
         return split.select_columns(kept).cast_column("image", hf.Image(decode=False))
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import datasets as hf
@@ -15,60 +14,21 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import CATEGORIES
 
 from .config import TrainConfig
+from .own import is_own, own_tables
+from .rows import RANGES, RowTable
 
 _READ = ("image", "label", "image_id")
-_RANGES = ("plane_low", "plane_high", "plane_scale", "plane_offset")  # in the order of `StoredPlane`
-
-
-@dataclass(frozen=True)
-class StoredPlane:
-    """One plane of a row of the configuration `channels`: encoded, and what `planes.stretch_plane` takes."""
-
-    content: bytes
-    low: float
-    high: float
-    scale: float
-    offset: float
-
-
-@dataclass(frozen=True)
-class RowTable:
-    """One split: columns in memory, images as encoded bytes on disk.
-
-    Of the configuration `channels` each plane is an image of its own, with the label of its row.
-    """
-
-    images: Any  # datasets.Dataset with the column `image`, or `planes` and their ranges; not decoded
-    ids: NDArray[np.str_]
-    labels: NDArray[np.int64]
-    categories: NDArray[np.int64]
-    classes: tuple[str, ...]
-    fingerprint: str
-    where: str  # dataset and split, for messages
-    places: NDArray[np.int64] | None = None  # (images, 2): row and plane of each image; None: a row is an image
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def encoded(self, rows: Sequence[int]) -> list[bytes | StoredPlane | None]:
-        """Some images as they are stored."""
-        if self.places is None:
-            return [value["bytes"] for value in self.images[list(rows)]["image"]]
-        places = self.places[list(rows)]
-        read = self.images[places[:, 0].tolist()]
-        ranges = zip(*(read[name] for name in _RANGES), strict=True)
-        return [
-            StoredPlane(planes[plane]["bytes"], *(values[plane] for values in of_row))
-            for planes, of_row, plane in zip(read["planes"], ranges, places[:, 1].tolist(), strict=True)
-        ]
+_UNLABELLED = ("image", "image_id")
 
 
 def load_tables(config: TrainConfig) -> dict[str, RowTable]:
-    """The `train` and `validation` split of a configuration.
+    """The `train` and `validation` split of a configuration: of a dataset, or of one's own folder or table.
 
     Raises:
-        InputError: a missing split or column, or a label outside the class map.
+        InputError: a missing split or column, a label outside the class map, or what `own_tables` refuses.
     """
+    if is_own(config.dataset):
+        return own_tables(config)
     loaded = load_cytoimagenet(
         config.dataset,
         subset=resolve_subset(config),
@@ -78,43 +38,87 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
     missing = [name for name in ("train", "validation") if name not in loaded]
     if missing:
         raise InputError(f"{config.dataset} has no split {missing}; it has {sorted(loaded)}")
-    require_stored(_READ, config.dataset)
-    return {name: make_row_table(loaded[name], f"{config.dataset}, split {name}") for name in ("train", "validation")}
+    labelled = config.objective != "views"
+    require_stored(_READ if labelled else _UNLABELLED, config.dataset)
+    return {
+        name: make_row_table(
+            loaded[name], f"{config.dataset}, split {name}", labelled=labelled, all_targets=config.targets == "all"
+        )
+        for name in ("train", "validation")
+    }
 
 
-def make_row_table(dataset: Any, where: str) -> RowTable:
-    """Check one split and take its columns; `where` names it in errors.
+def make_row_table(dataset: Any, where: str, *, labelled: bool = True, all_targets: bool = False) -> RowTable:
+    """Check one split and take its columns.
+
+    Args:
+        dataset: of `load_cytoimagenet`.
+        where: its name in errors.
+        labelled: every row needs a label; otherwise a missing one is -1, and there may be no classes at all.
+        all_targets: take every class that the label columns of a row name, not its label alone.
 
     Raises:
         InputError: a missing column, no row, a row without an id, or a label outside the class map.
     """
-    check_columns(dataset.features, where)
+    check_columns(dataset.features, where, labelled=labelled)
     if len(dataset) == 0:
         raise InputError(f"{where} has no rows")
     stored = [name for name in ("image", "planes") if name in dataset.column_names]
     columns = [name for name in (*_READ[1:], "category", "sha256", "stains") if name in dataset.column_names]
     table = dataset.select_columns(columns).with_format("arrow")[:]
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
-    labels = pc.fill_null(table["label"], -1).to_numpy().astype(np.int64)
-    classes = tuple(dataset.features["label"].names)
-    if len(bad := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
+    labels, classes = np.full(len(ids), -1, dtype=np.int64), ()
+    if isinstance(dataset.features.get("label"), hf.ClassLabel):
+        labels = pc.fill_null(table["label"], -1).to_numpy().astype(np.int64)
+        classes = tuple(dataset.features["label"].names)
+    if len(bad := np.flatnonzero((labels < (0 if labelled else -1)) | (labels >= len(classes)))):
         raise InputError(outside_map(where, str(ids[bad[0]]), int(labels[bad[0]]), len(classes), others=len(bad) - 1))
     names = table["category"].to_pylist() if "category" in table.column_names else [None] * len(ids)
     categories = category_codes(names)
     if "planes" in stored:
-        images = dataset.select_columns(["planes", *_RANGES]).cast_column("planes", hf.List(hf.Image(decode=False)))
+        images = dataset.select_columns(["planes", *RANGES]).cast_column("planes", hf.List(hf.Image(decode=False)))
     else:
         images = dataset.select_columns(["image"]).cast_column("image", hf.Image(decode=False))
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
+    fields = table["idx"].to_pylist() if "idx" in table.column_names else None
+    targets = every_label(table, labels, classes) if all_targets else None
     places = None
     if "planes" in stored:
         digest.update(b"planes")
         places = _places(pc.list_value_length(table["stains"]).to_numpy())
         ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
         labels, categories = labels[places[:, 0]], categories[places[:, 0]]
-    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
+        targets = None if targets is None else targets[places[:, 0]]
+        stains = table["stains"].to_pylist()
+        # Another crop of the field in the same stain: two stains show different things.
+        fields = fields and [f"{fields[row]}\x1f{stains[row][plane]}" for row, plane in places.tolist()]
+    codes = np.unique(np.asarray(fields, dtype=np.str_), return_inverse=True)[1].astype(np.int64) if fields else None
+    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places, targets, codes)
+
+
+def every_label(table: Any, labels: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Codes of all classes that a row's label columns name, its label first: int64 (rows, K), -1 beyond them.
+
+    Args:
+        table: Arrow table with some of the columns `schema.CATEGORIES`; several values in a cell are joined by `|`.
+        labels: int (rows,), codes of the rows' labels.
+        classes: names by code.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> rows = pa.table({"organism": ["human", "mouse"], "cell_visible": ["actin|nucleus", None]})
+        >>> every_label(rows, np.array([0, 1]), ["actin", "mouse", "nucleus"]).tolist()
+        [[0, 2], [1, -1]]
+    """
+    code = {name: number for number, name in enumerate(classes)}
+    named = [{label: None} for label in labels.tolist()]  # dicts keep the order
+    for column in (name for name in CATEGORIES if name in table.column_names):
+        for row, cell in zip(named, table[column].to_pylist(), strict=True):
+            row.update((code[value], None) for value in (cell or "").split("|") if value in code)
+    width = max(map(len, named), default=1)
+    return np.asarray([[*row, *[-1] * (width - len(row))] for row in named], dtype=np.int64)
 
 
 def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -129,13 +133,17 @@ def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.stack([rows, np.arange(len(rows)) - starts], axis=1).astype(np.int64)
 
 
-def check_columns(features: Any, where: str) -> None:
-    """Raise InputError unless the columns that training reads are there."""
+def check_columns(features: Any, where: str, *, labelled: bool = True) -> None:
+    """Raise InputError unless the columns that training reads are there; that of labels, where it needs labels."""
     present = set(features or ())
-    needed = ("planes", *_RANGES, "stains", *_READ[1:]) if "planes" in present else _READ
+    needed: tuple[str, ...] = _READ if labelled else _UNLABELLED
+    if "planes" in present:
+        needed = ("planes", *RANGES, "stains", *needed[1:])
     if missing := [name for name in needed if name not in present]:
-        raise InputError(f"{where} has no column {missing}: build it with `python -m builder build`")
-    if not isinstance(features["label"], hf.ClassLabel):
+        unlabelled = missing == ["label"]
+        advice = "train without labels, --objective views" if unlabelled else "build it with `python -m builder build`"
+        raise InputError(f"{where} has no column {missing}: {advice}")
+    if labelled and not isinstance(features["label"], hf.ClassLabel):
         raise InputError(f"{where}: `label` is {features['label']}, not a ClassLabel, so the class names are unknown")
 
 

@@ -110,4 +110,4 @@ def _drain(batches: Iterator[Any]) -> None:
 def _inputs(source: RowSource, config: TrainConfig) -> None:
     preprocessing, augmentation = Preprocessing(config.image_size), Augmentation()
     for step, batch in enumerate(source.training(0)):
-        preprocessing(batch.pixels, augmentation.matrices(config.batch_size, seed=0, epoch=0, step=step))
+        preprocessing(batch.pixels, augmentation.draw(config.batch_size, seed=0, epoch=0, step=step))

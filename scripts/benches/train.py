@@ -105,7 +105,7 @@ def _rates(base: dict[str, Any], output: Path, repeat: int) -> dict[str, float]:
 
 
 def _epoch(run: Run) -> None:
-    run.state.update(step=0, global_step=0)
+    run.state.step = run.state.global_step = 0
     with StopRequest() as stop:
         train_epoch(run, EpochMeter(run.accelerator), stop)
     _wait()
@@ -121,7 +121,7 @@ def _floor(run: Run) -> Callable[[], None]:
     def epoch() -> None:
         run.model.train()
         for _ in range(run.source.steps):
-            functional.cross_entropy(run.model(pixel_values=images).logits.float(), labels).backward()
+            functional.cross_entropy(run.model(pixel_values=images)[0], labels).backward()
             run.optimizer.step()
             run.optimizer.zero_grad()
         _wait()

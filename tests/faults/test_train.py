@@ -2,11 +2,14 @@
 
 import json
 import math
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.faults.configs import TRAINING
 from tests.faults.folders import DATASETS, snapshot
@@ -27,6 +30,9 @@ OPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "seed": (("--seed", "-1"), "seed"),
     "subset": (("--subset", "nosuch"), "nosuch"),
     "tracker": (("--trackers", "wandb"), "wandb"),
+    "objective": (("--objective", "dino"), "objective"),
+    "equal_views": (("--objective", "views", "--rotation", "0"), "augmentation"),
+    "batch": (("--batch-size", "4096"), "4096"),
     "model_config": (("--model-config", "nosuch=1"), "nosuch"),
     "model_config_form": (("--model-config", "nosuch"), "nosuch"),
     "unknown": (("--epoch-count", "1"), "epoch-count"),
@@ -109,8 +115,6 @@ def trained(sound, tmp_path_factory) -> Path:
 
 
 def resumed(trained: Path, tmp_path: Path, sound: Path, spoil: Callable[[Path], None]) -> None:
-    import shutil
-
     folder = shutil.copytree(trained, tmp_path / "run")
     (checkpoint,) = (folder / "checkpoints").glob("step-*")
     spoil(checkpoint)
@@ -151,3 +155,41 @@ def test_a_damaged_dataset_is_refused(name, sound, copied, tmp_path):
     bounded(outcome)
     refused(outcome, "dataset")
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_another_objective_is_refused_on_resume(trained, sound, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    before = snapshot(folder)
+    options = ("--resume", "--objective", "views")
+    refused(call("train", "--dataset", sound / "dataset", "--output", folder, *RUN, *options), "objective")
+    refused(call("train", "--dataset", sound / "dataset", "--output", folder, *RUN), "--resume")
+    unchanged(before, snapshot(folder))
+
+
+def _images(folder: Path, count: int, *, depth: type = np.uint8) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 200, (20, 20)).astype(depth)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+OWN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "empty": (lambda place: place.mkdir(), "no images"),
+    "no_image": (lambda place: (place.mkdir(), (place / "notes.txt").write_text("x")), "no images"),
+    "unlabelled": (lambda place: _images(place, 6), "no label"),
+    "one_class": (lambda place: _images(place / "actin", 6), "one class"),
+    "fewer_than_a_batch": (lambda place: (_images(place / "a", 2), _images(place / "b", 2)), "batch_size 4"),
+    "one_image": (lambda place: (_images(place / "a", 9), _images(place / "b", 1)), "'b'"),
+    "depths": (lambda place: (_images(place / "a", 5), _images(place / "b", 5, depth=np.uint16)), "bit depths"),
+    "table": (lambda place: (place.mkdir(), (place / "t.csv").write_text("path,label\nno.png,a\n")), "t.csv"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_images_of_ones_own_that_cannot_be_trained_on_are_refused(name, tmp_path):
+    make, word = OWN[name]
+    make(tmp_path / "own")
+    given = tmp_path / "own" / "t.csv" if name == "table" else tmp_path / "own"
+    before = snapshot(tmp_path)
+    refused(call("train", "--dataset", given, "--output", tmp_path / "run", *RUN), word)
+    unchanged(before, snapshot(tmp_path))

@@ -1,4 +1,7 @@
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch import nn
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
 from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
+from cytoimagenet_hf.training.state import RunState, fresh_state
 from tests.closeness import assert_same_training, assert_same_weights
 
 
@@ -26,7 +30,13 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
 
 
-STATE = {"global_step": 3, "best": None, "epoch": 0}
+def state(config: TrainConfig | None = None, **changed: Any) -> RunState:
+    facts = {"fingerprint": "aaa", "versions": {}, "processes": 1, "classes": ("a",), "epochs": 24}
+    made = fresh_state(config=(config or TrainConfig()).to_dict(), **facts)
+    return replace(made, **changed)
+
+
+STATE = state(global_step=3)
 
 
 def test_a_loaded_run_goes_on_as_the_saved_one(tmp_path) -> None:
@@ -71,25 +81,44 @@ def test_the_newest_and_the_best_are_kept(tmp_path) -> None:
 
 
 def test_another_run_is_refused_with_every_difference(tmp_path) -> None:
-    before = {"config": TrainConfig(seed=1, flip=True).to_dict(), "fingerprint": "aaa"}
-    now = {"fingerprint": "bbb"}
+    before, now = state(TrainConfig(seed=1, flip=True)), state(fingerprint="bbb")
     with pytest.raises(InputError, match=r"(?s)seed: 1 → 2.*flip|flip: True → False.*seed: 1 → 2.*aaa → bbb"):
         checkpoint.compare(before, now, TrainConfig(seed=2), tmp_path)
 
 
 def test_other_versions_and_processes_are_remarked(tmp_path) -> None:
-    before = {"config": TrainConfig().to_dict(), "fingerprint": "a", "versions": {"torch": "1"}, "processes": 1}
-    now = {"fingerprint": "a", "versions": {"torch": "2"}, "processes": 4}
+    before, now = state(versions={"torch": "1"}), state(versions={"torch": "2"}, processes=4)
     assert checkpoint.compare(before, now, TrainConfig(), tmp_path) == ["torch 1 → 2", "processes 1 → 4"]
 
 
 def test_warm_up_then_cosine_to_zero() -> None:
     config = TrainConfig(schedule="cosine", warmup=0.2, learning_rate=1.0)
-    rates = [learning_rate(config, number, 10) for number in range(10)]
+    rates = [learning_rate(config, number, [10]) for number in range(10)]
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[6] == pytest.approx(0.5)
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] < 0.05
+
+
+def test_an_extended_run_has_a_leg_of_its_own_for_the_added_steps() -> None:
+    config = TrainConfig(schedule="cosine", warmup=0.2, learning_rate=1.0)
+    planned = [learning_rate(config, number, [10]) for number in range(10)]
+    extended = [learning_rate(config, number, [10, 15]) for number in range(15)]
+    assert extended[:10] == planned
+    assert extended[10:] == [learning_rate(config, number, [5]) for number in range(5)]
+
+
+def test_more_epochs_extend_a_run_and_fewer_are_another() -> None:
+    recorded = state(TrainConfig(epochs=24), epoch=3, step=1)
+    longer, shorter = TrainConfig(epochs=40), TrainConfig(epochs=10)
+    assert checkpoint.compare(recorded, state(longer), longer, Path("run")) == []
+    went_on = checkpoint.go_on(recorded, state(longer, legs=(40,)))
+    assert (went_on.legs, went_on.epoch, went_on.step) == ((24, 40), 3, 1)
+    assert checkpoint.go_on(went_on, state(longer, legs=(40,))).legs == (24, 40)
+    with pytest.raises(InputError, match="epochs: 24 → 10"):
+        checkpoint.compare(recorded, state(shorter), shorter, Path("run"))
+    with pytest.raises(InputError, match="objective: 'labels' → 'views'"):
+        checkpoint.compare(recorded, state(), TrainConfig(objective="views"), Path("run"))
 
 
 def test_norms_and_biases_are_not_decayed() -> None:

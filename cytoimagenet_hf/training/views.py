@@ -1,0 +1,145 @@
+"""Learning without labels: two views of an image must be near each other and unlike all other images.
+
+The network's pooled features go through a small projector; the losses compare the projections of the two views over
+the whole batch, gathered from all processes. `simclr` is NT-Xent (Chen et al. 2020), `vicreg` variance, invariance and
+covariance (Bardes et al. 2022). The projector serves the training alone and is not exported.
+"""
+
+from collections.abc import Callable
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from cytoimagenet_hf.models.pooling import pooled
+from cytoimagenet_hf.seeding import derive_rng
+
+from .config import TrainConfig
+from .gathering import gather_rows
+
+_TEMPERATURE = 0.2  # between the 0.1 of long trainings with large batches and the 0.5 of small ones, SimCLR table 5
+_INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0  # VICReg §4.2
+_PROJECTED = 256
+"""Width of the projections; VICReg's 8,192 serve a batch of 2,048."""
+
+
+class Learner(nn.Module):
+    """What is trained: the network and, where views are compared, the projector, in one forward pass.
+
+    One module, so that gradients of both are averaged over processes together.
+
+    Args:
+        network: with a head where labels are learnt, the bare network otherwise.
+        projector: from its features (B, D) to projections; None where only labels are learnt.
+        labelled: whether the network has a head.
+    """
+
+    def __init__(self, network: PreTrainedModel, projector: nn.Module | None, *, labelled: bool) -> None:
+        super().__init__()
+        self.network, self.projector, self.labelled = network, projector, labelled
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """(B, 3, S, S) to logits (B, classes) and projections (B, 256), each float32, None where not learnt."""
+        if self.projector is None:
+            return self.network(pixel_values=pixel_values).logits.float(), None
+        if not self.labelled:
+            return None, self.projector(features(self.network, pixel_values)).float()
+        seen: list[torch.Tensor] = []  # the backbone runs once: what it hands to the head is picked up on its way
+        hook = self.network.base_model.register_forward_hook(lambda *call: seen.append(pooled(call[2])))
+        try:
+            logits = self.network(pixel_values=pixel_values).logits
+        finally:
+            hook.remove()
+        return logits.float(), self.projector(seen[0]).float()
+
+
+def features(network: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Pooled features (B, D) of a network without its head."""
+    return pooled(network.base_model(pixel_values=pixel_values))
+
+
+def build_learner(network: PreTrainedModel, config: TrainConfig) -> Learner:
+    """The network with the projector that its objective needs, drawn from the run's seed."""
+    labelled = config.objective != "views"
+    if config.objective == "labels":
+        return Learner(network, None, labelled=labelled)
+    mode = network.training
+    with torch.no_grad():
+        width = features(
+            network.eval(), torch.zeros(1, 3, config.image_size, config.image_size, device=network.device)
+        ).shape[1]
+    network.train(mode)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(derive_rng(config.seed, "projector").integers(2**63)))
+        # Norms over the features of one image: no statistics to share between processes or to keep.
+        projector = nn.Sequential(
+            nn.Linear(width, 2 * _PROJECTED),
+            nn.LayerNorm(2 * _PROJECTED),
+            nn.GELU(),
+            nn.Linear(2 * _PROJECTED, _PROJECTED),
+        )
+    return Learner(network, projector, labelled=labelled)
+
+
+def view_loss(projections: torch.Tensor, *, loss: str, accelerator: Accelerator) -> torch.Tensor:
+    """The loss of one forward pass over all processes: a scalar, equal on every process.
+
+    Its gradient reaches the projections of this process only, so that the sum over processes is the gradient of the
+    whole batch.
+
+    Args:
+        projections: (2 B, D) of this process: the first views, then the second ones of the same images.
+        loss: a key of `VIEW_LOSSES`.
+        accelerator: gathers.
+    """
+    first, second = (gather_rows(part, accelerator) for part in projections.chunk(2))
+    if len(first) < 2:
+        return projections.sum() * 0.0  # nothing to tell one image from
+    return VIEW_LOSSES[loss](first, second)
+
+
+def simclr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """NT-Xent: each view must find its partner among all other views by cosine; mean cross-entropy over 2 B queries.
+
+    Args:
+        first: (B, D) projections.
+        second: (B, D), of the same images.
+
+    Example:
+        >>> round(float(simclr(torch.eye(2), torch.eye(2))), 4)  # log(1 + 2 exp(-1 / 0.2))
+        0.0134
+    """
+    count = len(first)
+    unit = functional.normalize(torch.cat([first, second]), dim=1)  # (2 B, D)
+    similar = unit @ unit.T / _TEMPERATURE
+    similar = similar.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=unit.device), -torch.inf)
+    partner = torch.arange(2 * count, device=unit.device).roll(count)
+    return functional.cross_entropy(similar, partner)
+
+
+def vicreg(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Invariance of the views, a standard deviation of at least 1 in each dimension, no covariance between dimensions.
+
+    Args:
+        first: (B, D) projections.
+        second: (B, D), of the same images.
+
+    Example:
+        >>> round(float(vicreg(torch.zeros(2, 1), torch.zeros(2, 1))), 2)  # 25 (1 - 0.01): collapsed
+        24.75
+    """
+    total = _INVARIANCE * functional.mse_loss(first, second)
+    for part in (first, second):
+        centred = part - part.mean(0)
+        covariance = centred.T @ centred / (len(part) - 1)  # (D, D)
+        deviation = (covariance.diagonal() + 1e-4).sqrt()  # VICReg §4.1: away from the root's infinite slope at 0
+        total = total + _VARIANCE / 2 * functional.relu(1 - deviation).mean()
+        shared = covariance.square().sum() - covariance.diagonal().square().sum()
+        total = total + _COVARIANCE * shared / part.shape[1]
+    return total
+
+
+VIEW_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"simclr": simclr, "vicreg": vicreg}
+"""Losses of the projections of two views, by the name of the option `view_loss`."""

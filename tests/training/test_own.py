@@ -1,0 +1,194 @@
+"""One's own folder or table of images becomes the rows of a training."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoModelForImageClassification
+
+from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.imaging import merge_channels
+from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.training import TrainConfig, train
+from cytoimagenet_hf.training.cache import decode
+from cytoimagenet_hf.training.own import is_own
+from cytoimagenet_hf.training.tables import load_tables
+
+Configured = Callable[..., TrainConfig]
+SIDE = 40
+
+
+def pixels(label: str, number: int) -> NDArray[np.uint16]:
+    """Stripes or a disc at 12 bits."""
+    rng = np.random.default_rng([number, len(label)])
+    y, x = np.mgrid[:SIDE, :SIDE]
+    shape = (y + number) % 8 < 3 if label == "stripes" else np.hypot(y - 20, x - rng.uniform(12, 28)) < 9
+    return (200 + 3000 * shape + rng.normal(0, 40, (SIDE, SIDE))).clip(0).astype(np.uint16)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes, a sub-folder each, of 16-bit files: ten wells of two fields."""
+    for label in ("disc", "stripes"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(20):
+            name = f"cell{number}.tif"
+            tifffile.imwrite(tmp_path / "own" / label / name, pixels(label, number))
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def table(folder: Path) -> Path:
+    """The same as a table beside the folder, with wells."""
+    rows = [
+        {"path": f"{label}/cell{number}.tif", "drug": label, "well": f"{'AB'[label == 'disc']}{number // 2 + 1:02d}"}
+        for label in ("disc", "stripes")
+        for number in range(20)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "cells.csv", index=False)
+    return folder / "cells.csv"
+
+
+def test_what_is_ones_own(folder: Path, table: Path, shapes: Path) -> None:
+    assert is_own(str(folder))
+    assert is_own(str(table))
+    assert not is_own(str(shapes))
+    assert not is_own("me/cytoimagenet")
+
+
+def test_a_folder_of_classes_gives_every_image_once(config: Configured, folder: Path) -> None:
+    tables = load_tables(config(dataset=str(folder), validation_share=0.2))
+    assert {name: len(rows) for name, rows in tables.items()} == {"train": 32, "validation": 8}
+    assert tables["train"].classes == ("disc", "stripes")
+    assert not set(tables["train"].ids) & set(tables["validation"].ids)
+    for rows in tables.values():
+        assert np.bincount(rows.labels).tolist() == [len(rows) // 2] * 2
+        assert [name.partition("/")[0] for name in rows.ids] == [rows.classes[code] for code in rows.labels]
+    again = load_tables(config(dataset=str(folder), validation_share=0.2))["validation"]
+    assert again.ids.tolist() == tables["validation"].ids.tolist()
+    other = load_tables(config(dataset=str(folder), validation_share=0.2, seed=1))["validation"]
+    assert other.ids.tolist() != again.ids.tolist()
+
+
+def test_gray_levels_are_those_of_the_dataset(config: Configured, folder: Path) -> None:
+    rows = load_tables(config(dataset=str(folder)))["train"]
+    place = rows.ids.tolist().index("disc/cell3") if "disc/cell3" in rows.ids else 0
+    label, _, name = rows.ids[place].partition("/")
+    expected = merge_channels([pixels(label, int(name.removeprefix("cell")))])
+    found = decode(rows.encoded([place])[0], SIDE)
+    assert np.abs(found.astype(int) - expected).max() <= 1  # float32 against float64 before the cut
+    assert decode(rows.encoded([place])[0], 16).shape == (16, 16)
+
+
+def test_planes_of_stacks_are_merged_or_apart(config: Configured, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(2):
+            stack = np.stack([np.full((8, 8), 100, np.uint16), np.arange(64, dtype=np.uint16).reshape(8, 8)])
+            tifffile.imwrite(tmp_path / "own" / label / f"{number}.ome.tif", stack, metadata={"axes": "CYX"})
+    options = {"dataset": str(tmp_path / "own"), "validation_share": 0.5}
+    merged = load_tables(config(**options))["train"]
+    apart = load_tables(config(**options, configuration="channels"))["train"]
+    assert (len(merged), len(apart)) == (2, 4)
+    assert apart.labels.tolist() == [0, 0, 1, 1]
+    flat, ramp = (decode(stored, 8) for stored in apart.encoded([0, 1]))
+    assert not flat.any()  # a constant plane has no contrast
+    assert ramp.max() >= 254
+    (both,) = (decode(stored, 8) for stored in merged.encoded([0]))
+    np.testing.assert_allclose(both, ramp / 2, atol=1)
+
+
+def test_wells_of_a_table_stay_together(config: Configured, table: Path) -> None:
+    rows = pd.read_csv(table).set_index("path")
+    options = {"dataset": str(table), "label_column": "drug", "validation_share": 0.3}
+    tables = load_tables(config(**options))
+    wells = {name: set(rows["well"][one.ids.tolist()]) for name, one in tables.items()}
+    assert sum(map(len, wells.values())) == 20
+    assert not wells["train"] & wells["validation"]
+    assert tables["train"].classes == ("disc", "stripes")
+    with pytest.raises(InputError, match=r"no column 'label'.*path, drug, well"):
+        load_tables(config(dataset=str(table)))
+    with pytest.raises(InputError, match="no column 'donor' to group by"):
+        load_tables(config(**options, group_column="donor"))
+
+
+def test_a_stored_split_is_kept(config: Configured, table: Path) -> None:
+    rows = pd.read_csv(table)
+    rows["split"] = ["val" if number % 5 == 0 else "train" for number in range(len(rows))]
+    rows.to_csv(table, index=False)
+    tables = load_tables(config(dataset=str(table), label_column="drug"))
+    assert set(tables["validation"].ids) == set(rows["path"][rows["split"] == "val"])
+    rows["split"] = "test"
+    rows.to_csv(table, index=False)
+    with pytest.raises(InputError, match="split is 'test'; write train or validation"):
+        load_tables(config(dataset=str(table), label_column="drug"))
+
+
+def test_folders_named_train_and_validation_are_the_split(config: Configured, folder: Path) -> None:
+    for side, numbers in (("train", range(15)), ("val", range(15, 20))):
+        for label in ("disc", "stripes"):
+            (folder / side / label).mkdir(parents=True)
+            for number in numbers:
+                (folder / label / f"cell{number}.tif").rename(folder / side / label / f"cell{number}.tif")
+    tables = load_tables(config(dataset=str(folder)))
+    assert {name: len(rows) for name, rows in tables.items()} == {"train": 30, "validation": 10}
+    assert tables["train"].classes == ("disc", "stripes")
+
+
+def test_ones_own_cells_are_learnt_from_weights_that_were_saved(config: Configured, folder: Path, tmp_path) -> None:
+    backbone = tmp_path / "backbone"
+    network = build_efficientnet(5, seed=0, image_size=32, width_coefficient=0.25, depth_coefficient=0.2)
+    network.save_pretrained(backbone)
+    # Weights that were trained on 12 bits without a stretch: their record decides here and travels on.
+    MicroscopyImageProcessor(method="concat-raw", full_scale=4095).save_pretrained(backbone)
+    options = {"backbone": str(backbone), "pretrained": True, "model_config": {}, "epochs": 6, "learning_rate": 5e-3}
+    settings = config(dataset=str(folder), **options, batch_size=8, validation_share=0.2)
+    rows = load_tables(settings)["train"]
+    label, _, name = rows.ids[0].partition("/")
+    raw = pixels(label, int(name.removeprefix("cell"))) / 4095 * 255
+    assert np.abs(decode(rows.encoded([0])[0], SIDE) - raw).max() <= 1
+    metrics = train(settings)
+    assert metrics["accuracy"] > 0.8
+    model = AutoModelForImageClassification.from_pretrained(Path(settings.output) / "model")
+    assert model.config.id2label == {0: "disc", 1: "stripes"}
+    kept = MicroscopyImageProcessor.for_model(str(Path(settings.output) / "model"))
+    assert (kept.method, kept.full_scale) == ("concat-raw", 4095)
+    assert (Path(settings.output) / "predictions.png").is_file()
+    assert len(json.loads((Path(settings.output) / "history.json").read_text())) == 6
+    again = train(settings, resume=True)
+    assert again["accuracy"] == pytest.approx(metrics["accuracy"])
+
+
+def test_a_flat_folder_trains_views_alone(config: Configured, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    for path in folder.glob("*/*.tif"):
+        path.rename(tmp_path / "flat" / f"{path.parent.name}_{path.name}")
+    flat = {"dataset": str(tmp_path / "flat"), "validation_share": 0.2}
+    with pytest.raises(InputError, match=r"40 of 40 images have no label, .* --objective views"):
+        load_tables(config(**flat))
+    tables = load_tables(config(**flat, objective="views"))
+    assert {name: len(rows) for name, rows in tables.items()} == {"train": 32, "validation": 8}
+    assert set(tables["train"].labels.tolist()) == {-1}
+
+
+def test_what_cannot_be_trained_on_is_named(config: Configured, folder: Path) -> None:
+    only = config(dataset=str(folder), subset=["disc"])
+    with pytest.raises(InputError, match="has one class, 'disc'"):
+        load_tables(only)
+    with pytest.raises(InputError, match=r"has no class ring: choose of 'disc', 'stripes'"):
+        load_tables(config(dataset=str(folder), subset=["ring"]))
+    (folder / "alone").mkdir()
+    tifffile.imwrite(folder / "alone" / "cell.tif", pixels("disc", 0))
+    with pytest.raises(InputError, match=r"'alone' have a single image"):
+        load_tables(config(dataset=str(folder)))
+    Image.fromarray(pixels("disc", 1).astype(np.uint8)).save(folder / "alone" / "other.png")
+    with pytest.raises(
+        InputError, match=r"several bit depths \(41 are uint16, such as .*; 1 are uint8, such as alone/"
+    ):
+        load_tables(config(dataset=str(folder)))
