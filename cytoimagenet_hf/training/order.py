@@ -54,7 +54,7 @@ def batches_for_rank(
     return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
 
 
-def draw_partners(fields: Rows, *, seed: int, epoch: int) -> Rows:
+def draw_partners(fields: Positions, *, seed: int, epoch: int) -> Positions:
     """For each row another row of the same field, int64 (count,); a row that is alone is its own partner.
 
     Args:

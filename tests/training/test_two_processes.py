@@ -29,7 +29,8 @@ def saved_loss(run: Path, settings: TrainConfig) -> float:
 
 @pytest.mark.parametrize("objective", ["labels", "labels+views", "views"])
 def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_path: Path, objective: str) -> None:
-    settings = config(recipe="modern", epochs=2, accumulate=2, objective=objective)
+    epochs = 2 if objective == "labels" else 1
+    settings = config(recipe="modern", epochs=epochs, accumulate=2, objective=objective)
     (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))
     script = Path(__file__).with_name("two_processes.py")
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
@@ -54,7 +55,7 @@ def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_
     assert first["whole"]["rows"] == 23  # 12 rows on one process, 11 on the other, each scored once
     one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
     assert_same_training(other, one)
-    if objective != "views":
+    if objective == "labels":
         assert saved_loss(tmp_path / "frozen", settings) == pytest.approx(first["frozen"]["loss"], TRAINED)
     history = json.loads((tmp_path / "stopped" / "history.json").read_text())
-    assert [record["images"] for record in history] == [96, 96]  # counted over both, before and after the stop
+    assert [record["images"] for record in history] == [96] * epochs  # counted over both, before and after the stop

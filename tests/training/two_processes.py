@@ -38,8 +38,10 @@ def main(place: Path) -> None:
     stopped = train(config("stopped"))
     EpochMeter.check = honest
     resumed = train(config("stopped"), resume=True)
-    # Without re-estimation each process has statistics of its own images until they are made the same.
-    frozen = train(dataclasses.replace(config("frozen"), bn_batches=0, ema=0.0, epochs=1))
+    frozen = {}
+    if base["objective"] == "labels":
+        # Without re-estimation each process has statistics of its own images until they are made the same.
+        frozen = train(dataclasses.replace(config("frozen"), bn_batches=0, ema=0.0, epochs=1))
     (place / f"rank{rank}.json").write_text(
         json.dumps({"whole": whole, "stopped": stopped, "resumed": resumed, "frozen": frozen})
     )
