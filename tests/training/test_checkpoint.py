@@ -144,12 +144,15 @@ def test_the_running_average_follows_its_formula() -> None:
     assert build_average(model, 0.0) is None
 
 
-def test_a_state_of_an_earlier_version_is_refused_in_one_line(tmp_path):
-    counts = {"processes": 1, "epoch": 0, "step": 3, "global_step": 3}
-    state = {"config": {}, "fingerprint": "f", "versions": {}, "history": [], "optimizer": {}, **counts}
-    state |= {"best": None, "metrics": None, "meter": None, "scaler": None}
-    checkpoint.check_state(state, tmp_path)
-    earlier = {"tally" if name == "meter" else name: value for name, value in state.items()}
-    with pytest.raises(InputError, match=r"earlier version \(state\.json: meter is missing\): delete that") as refused:
-        checkpoint.check_state(earlier, tmp_path)
-    assert "\n" not in str(refused.value)
+def test_a_state_of_an_earlier_version_is_refused_in_one_line(tmp_path) -> None:
+    model, optimizer = trained()
+    path = checkpoint.save(tmp_path, STATE, model=model, optimizer=optimizer)
+    assert checkpoint.read_state(path).global_step == 3
+    content = json.loads((path / "state.json").read_text())
+    earlier = {"tally" if name == "meter" else name: value for name, value in content.items()}
+    (path / "state.json").write_text(json.dumps(earlier))
+    with pytest.raises(
+        InputError, match=r"earlier version \(state\.json: there is no field 'tally'.*: delete that"
+    ) as said:
+        checkpoint.read_state(path)
+    assert "\n" not in str(said.value)
