@@ -1,13 +1,17 @@
 import shutil
 
 import datasets as hf
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
+from torch.utils.data import DataLoader
 
 from cytoimagenet_hf.data import dataset_sources, label_names, load_cytoimagenet, subset_labels
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import MicroscopyImageProcessor
 from tests.datasets import write_dataset, write_textures
 
 LABELS = ["actin", "mine", "yeast"]
@@ -17,6 +21,22 @@ LABELS = ["actin", "mine", "yeast"]
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     return write_dataset(tmp_path / "cytoimagenet", LABELS, {"train": [0, 1, 2, 1], "validation": [2, 0]})
+
+
+def test_a_default_dataloader_takes_images_of_many_sizes_by_the_line_of_the_quick_start(folder):
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(shard)
+    images = [Image.fromarray(np.full((8 + 3 * row, 9), 40 * row, np.uint8)) for row in range(len(table))]
+    encoded = hf.Dataset.from_dict({"image": images}, features=hf.Features({"image": hf.Image()})).data["image"]
+    pq.write_table(table.set_column(0, "image", encoded.cast(table.schema.field("image").type)), shard)
+    dataset = hf.load_dataset(str(folder))
+    processor = MicroscopyImageProcessor(do_resize=True, size={"height": 224, "width": 224})
+    train = dataset["train"].with_transform(
+        lambda rows: {**processor(rows["image"], return_tensors="pt"), "label": rows["label"]}
+    )
+    batch = next(iter(DataLoader(train, batch_size=4)))
+    assert batch["pixel_values"].shape == (4, 3, 224, 224)
+    assert batch["label"].tolist() == [0, 1, 2, 1]
 
 
 def test_plain_load_dataset_reads_the_folder_by_name_with_features_from_the_card(folder, monkeypatch):

@@ -20,6 +20,7 @@ from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.planes import channel_features, merge_planes, read_planes
 from cytoimagenet_hf.training import TrainConfig
@@ -28,6 +29,7 @@ from cytoimagenet_hf.training.data import RowSource
 from cytoimagenet_hf.training.tables import load_tables
 from tests.builder.tiny_builds import annotation, cells, tiny_build, write_tables
 from tests.datasets import write_dataset
+from tests.tiny_encoder import tiny_encoder
 
 SMALL = recipes.load("corrected", {"min_images": "1"})
 
@@ -203,6 +205,26 @@ def test_encoders_get_all_planes_of_a_row_named_by_their_stains(tmp_path, monkey
             assert np.array_equal(pixels, by_stain[stain])
     (nuclei,) = {image.channels for image in find_images(output, image_column="planes", channels="nucleus")}
     assert nuclei == ("nucleus",)
+
+
+def test_features_of_all_stains_come_from_the_planes_that_load_dataset_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    _, output = built(tmp_path)
+    rows = [row for part in load_dataset(str(output), "channels").values() for row in part]
+    encoder = tiny_encoder()
+    whole = [image for image in find_images(output, image_column="planes") if not image.reason_against()]
+    features = extract_features(encoder, whole, ids=[image.id for image in whole])
+    assert len(features.ids) == sum(len(row["stains"]) == 2 for row in rows) > 20
+    (order,) = {image.channels for image in whole}
+    of_image = dict(zip(features.ids, features.values, strict=True))
+    for row in rows:
+        if len(row["stains"]) < 2:
+            assert row["image_id"] not in of_image
+            continue
+        planes = dict(zip(row["stains"], map(np.asarray, row["planes"]), strict=True))
+        stack = np.stack([planes[stain] for stain in order])[None]
+        expected = encoder.encode(stack, stains=list(order))[0]
+        np.testing.assert_allclose(of_image[row["image_id"]], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_dataset_without_planes_says_how_to_keep_them(tmp_path, monkeypatch):
