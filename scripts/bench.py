@@ -30,6 +30,7 @@ BENCHES = {
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
     "train": "Training steps.",
+    "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
     "spread": "The demo's scores over several seeds.",
 }
 """Name → its line in `--help`; the function is `benches.<name>.run`."""

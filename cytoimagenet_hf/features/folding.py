@@ -7,6 +7,7 @@ twice as fast as the network as it was loaded (EfficientNet-B0 at 224 x 224: doc
 """
 
 import copy
+import weakref
 from dataclasses import dataclass, field
 
 import torch
@@ -65,11 +66,12 @@ class _Seen:
 def _watched(network: nn.Module, example: torch.Tensor) -> _Seen:
     """One run of the network; layers that run more than once are left out."""
     seen, calls = _Seen(), dict.fromkeys(network.modules(), 0)
-    made: dict[int, tuple[torch.Tensor, nn.Module]] = {}  # keeps the tensors, so that no id is given away twice
+    made: dict[int, tuple[weakref.ref[torch.Tensor], nn.Module]] = {}  # weak, so that maps are freed as ever
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         calls[layer] += 1
-        before = made[id(inputs[0])][1] if inputs and id(inputs[0]) in made else None
+        given = made.get(id(inputs[0])) if inputs else None
+        before = given[1] if given and given[0]() is inputs[0] else None
         if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d) and layer.track_running_stats:
             seen.normalised.append((before, layer))
         elif isinstance(layer, nn.Conv2d) and isinstance(before, nn.ZeroPad2d) and _takes_padding(layer, before):
@@ -77,7 +79,7 @@ def _watched(network: nn.Module, example: torch.Tensor) -> _Seen:
         elif isinstance(layer, nn.SiLU | nn.ReLU) and isinstance(before, nn.Conv2d | nn.BatchNorm2d):
             seen.activations.append(layer)
         if isinstance(output, torch.Tensor):
-            made[id(output)] = output, layer
+            made[id(output)] = weakref.ref(output), layer
 
     hooks = [layer.register_forward_hook(note) for layer in network.modules() if not list(layer.children())]
     try:

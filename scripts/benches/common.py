@@ -23,7 +23,12 @@ _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", 
 
 
 def side_by_side(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3) -> dict[str, float]:
-    """Median seconds of each function.
+    """Median seconds of each function; see `rounds`."""
+    return {name: statistics.median(times) for name, times in rounds(functions, repeat=repeat).items()}
+
+
+def rounds(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3) -> dict[str, list[float]]:
+    """Seconds of each function in every round.
 
     Rounds alternate (a, b, a, b, …), so that a machine that slows down or warms up treats all alike.
     """
@@ -33,7 +38,7 @@ def side_by_side(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3)
             started = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict
             seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
         finally:
             done.set()
-    return Child(seconds, cpu_seconds, _peak_mb(), own.result(), result)
+    return Child(seconds, cpu_seconds, peak_mb(), own.result(), result)
 
 
 def _own_peak_mb(done: threading.Event) -> float:
@@ -78,7 +83,7 @@ def _own_peak_mb(done: threading.Event) -> float:
             return most
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The peak of this process alone. On Linux the usual number starts from that of the process which started it."""
     if linux := _status_mb("VmHWM"):
         return linux

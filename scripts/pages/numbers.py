@@ -14,6 +14,7 @@ TITLES = {
     "extract": "Extracting features",
     "plate": "A plate of large fields, from files to features",
     "train": "Training steps",
+    "gpu": "One GPU: training, extraction, resuming",
     "recipes": "The two training recipes",
     "load": "Reading a built dataset",
     "load_full": "A dataset of the published size, opened in every way",

@@ -137,16 +137,22 @@ def _push(result: Result) -> str:
 
 def _extract(result: Result) -> str:
     parts = []
-    for side in (64, 224):
+    for side in (64, 224, 1080):
         loop, batched, torch, fast = (
             row(result, start, side=side)["images/s"]
             for start in ("transformers, one", "transformers, batches", "ours, torch", "ours, openvino")
         )
         parts.append(
-            f"Images of {side} x {side} pixels: {torch:,.0f} a second with torch and {fast:,.0f} with OpenVINO. "
-            f"Plain transformers reaches {loop:,.0f} one by one and {batched:,.0f} in batches."
+            f"Images of {side} x {side} pixels: {_rate(torch)} a second with torch and {_rate(fast)} with OpenVINO. "
+            f"Plain transformers reaches {_rate(loop)} one by one and {_rate(batched)} in batches."
         )
+    largest = row(result, "ours, openvino", side=1080)["peak MB"]
+    parts.append(f"At 1080 x 1080 pixels OpenVINO needs {largest / 1000:.1f} GB of memory, the interpreter included.")
     return " ".join(parts)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _plate(result: Result) -> str:

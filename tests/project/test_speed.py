@@ -1,0 +1,51 @@
+"""The speed benchmarks run from end to end at tiny sizes; what they say of speed is not looked at."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny_encoder import tiny_encoder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def benches(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setattr("cytoimagenet_hf.features.exports._place", lambda: tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "benches"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def gpu(benches):
+    from benches import gpu
+
+    return gpu
+
+
+def test_the_parts_of_the_gpu_benchmark_run_without_one(gpu, tmp_path):
+    device = torch.device("cpu")
+    assert gpu._bandwidth(device)["note"].endswith("GB/s")
+    rows = gpu._processes(tmp_path, device, 6, 32, 1, tiny_encoder)
+    assert [row["what"] for row in rows] == ["files to features, 1 processes", "files to features, 1 processes"]
+    assert gpu._synchronised(device)["note"] == "needs a GPU"
+    units = torch.rand(1, 1, 32, 32)
+    plain = torch.nn.Conv2d(1, 2, 3)
+    assert gpu._bytes_of_maps(plain, units, 2) == 2 * 2 * 30 * 30
+
+
+def test_a_part_that_fails_leaves_the_others(gpu, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    for name in ("_extraction", "_training", "_processes", "_resume"):
+        monkeypatch.setattr(gpu, name, broken)
+    result = gpu.run(repeat=1)
+    notes = [row["note"] for row in result["table"]]
+    assert sum("failed: RuntimeError: CUDA error" in note for note in notes) == 4
+    assert notes[0].endswith("GB/s")
+    assert not any(result["goals"].values())
