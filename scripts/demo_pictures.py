@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.benchmarks.figures import project
 from cytoimagenet_hf.colours import OTHER, PALETTE
 from cytoimagenet_hf.data import load_cytoimagenet
+from cytoimagenet_hf.embedding import embed
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
@@ -75,14 +75,14 @@ def neighbours(looked: Looked, *, seed: int, queries: int = 3, shown: int = 6) -
 
 def feature_map(looked: Looked, *, seed: int) -> Figure:
     """The sample in the plane, coloured by category of label."""
-    points, method = project(looked.values, seed=seed)
+    embedding = embed(looked.values, seed=seed)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
     names = pd.Series(looked.categories).value_counts().index
     for name, colour in zip(names, [*PALETTE, *[OTHER] * len(names)], strict=False):
         own = looked.categories == name
-        axis.scatter(*points[own].T, s=9, color=colour, linewidths=0, label=f"{name} ({own.sum()})")
-    axis.set(xticks=[], yticks=[], xlabel=f"{method} 1", ylabel=f"{method} 2")
+        axis.scatter(*embedding.places[own].T, s=9, color=colour, linewidths=0, label=f"{name} ({own.sum()})")
+    axis.set(xticks=[], yticks=[], xlabel=embedding.axes[0], ylabel=embedding.axes[1])
     figure.legend(loc="outside right center", fontsize=8, frameon=False, markerscale=2)
     return figure
 

@@ -9,9 +9,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cytoimagenet_hf.embedding import embed
 from cytoimagenet_hf.files import atomic_path
-
-from .figures import project
 
 _COLOURED = 12  # values of a column that get a colour of their own
 
@@ -42,7 +41,8 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
     """
     frequent = about["label"].value_counts().index[:shown]
     rows = about["label"].isin(frequent).to_numpy()
-    points, method = project(features[rows], seed=seed)
+    embedding = embed(features[rows], seed=seed)
+    points = embedding.places
     some = about[rows].reset_index(drop=True)
     cropped = some["crop"].fillna(False).astype(bool) if "crop" in some else pd.Series(False, index=some.index)
     columns = [name for name in ("label", "dir_name", "scaling") if name in some]
@@ -51,7 +51,8 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
     for line, (title, kept) in enumerate((("whole", ~cropped), ("cropped", cropped))):
         for place, column in enumerate(columns):
             _scatter(grid[line, place], points[kept.to_numpy()], some.loc[kept, column].astype(str))
-            grid[line, place].set_title(f"{title}, by {column.replace('dir_name', 'source')} ({method})", fontsize=9)
+            grid[line, place].set_title(f"{title}, by {column.replace('dir_name', 'source')}", fontsize=9)
+    figure.suptitle(embedding.method, fontsize=8)
     return figure
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cytoimagenet_hf.colours import OTHER, PALETTE
+from cytoimagenet_hf.embedding import embed
 from cytoimagenet_hf.files import atomic_path
 from cytoimagenet_hf.results import Kind, ResultsRecord, ScoreRecord
 
@@ -121,35 +122,20 @@ def class_gain(first: ScoreRecord, second: ScoreRecord) -> Figure:
 
 def feature_scatter(values: Array, labels: Sequence[str], *, title: str, seed: int) -> Figure:
     """Features in the plane by UMAP, where umap-learn is installed, else by their first principal components."""
-    points, method = project(values, seed=seed)
+    embedding = embed(values, seed=seed)
+    points = embedding.places
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
     names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     for code, name in enumerate(names[:40]):
         own = points[codes == code]
         axes.scatter(own[:, 0], own[:, 1], s=5, color=colormaps["tab20"](code % 20), label=name, linewidths=0)
-    axes.set_title(f"{title} ({method})", fontsize=9)
+    axes.set_title(f"{title} ({embedding.method})", fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
     if len(names) <= 24:
         figure.legend(loc="outside right center", fontsize=6, frameon=False, markerscale=2)
     return figure
-
-
-def project(values: Array, *, seed: int) -> tuple[Array, str]:
-    """Two coordinates per row, and the name of the method: standardised, then UMAP or PCA."""
-    from sklearn.decomposition import PCA
-
-    from .scaling import standardise
-
-    scaled = standardise(values)
-    components = PCA(min(50, *scaled.shape), svd_solver="randomized", random_state=seed).fit_transform(scaled)
-    try:
-        from umap import UMAP
-    except ImportError:
-        return np.pad(components[:, :2], ((0, 0), (0, max(0, 2 - components.shape[1])))), "PCA"
-    neighbours = min(15, len(values) - 1)
-    return np.asarray(UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(components)), "UMAP"
 
 
 def _save(figure: Figure, path: Path) -> Path:

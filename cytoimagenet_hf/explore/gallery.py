@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.benchmarks.figures import project
 from cytoimagenet_hf.data import load_cytoimagenet, require_columns
+from cytoimagenet_hf.embedding import Embedding, embed
 from cytoimagenet_hf.encoders import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
@@ -126,7 +126,7 @@ class Gallery:
         ]
         self._making = threading.RLock()
         self._features: _Features | None = None
-        self._points: tuple[npt.NDArray[Any], str] | None = None
+        self._points: Embedding | None = None
 
     @property
     def has_model(self) -> bool:
@@ -222,7 +222,7 @@ class Gallery:
         """Two coordinates per image with features, what it can be coloured by, and the method; computed once.
 
         Returns:
-            Columns `row` (in the sample), `x`, `y` and those of `COLOURS`; `UMAP` or `PCA`.
+            Columns `row` (in the sample), `x`, `y` and those of `COLOURS`; UMAP, or principal components.
 
         Raises:
             InputError: no model.
@@ -230,11 +230,12 @@ class Gallery:
         features = self._extracted("the map")
         with self._making:
             if self._points is None:
-                self._points = project(features.values, seed=self._seed)
-        places, method = self._points
+                self._points = embed(features.values, seed=self._seed)
+        found = self._points
         shown = self.rows.loc[features.rows].assign(category=lambda table: table["category"].str.replace("_", " "))
         columns = {name: shown[column].to_numpy() for name, column in COLOURS.items()}
-        return pd.DataFrame({"row": features.rows, "x": places[:, 0], "y": places[:, 1]} | columns), method
+        places = {"x": found.places[:, 0], "y": found.places[:, 1]}
+        return pd.DataFrame({"row": features.rows} | places | columns), found.method
 
     def _near(self, query: npt.NDArray[Any], k: int, **options: Any) -> tuple[Neighbour, ...]:
         features = self._extracted("neighbours")

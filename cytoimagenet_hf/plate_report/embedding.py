@@ -1,60 +1,10 @@
-"""Profiles on a plane: UMAP where it is installed, principal components where it is not, and the page says which."""
-
-from dataclasses import dataclass
+"""The wells of a plate by their profiles, in two dimensions."""
 
 import numpy as np
-import numpy.typing as npt
+
+from cytoimagenet_hf.embedding import Embedding
 
 from .svg import FAINT, GRID, OTHER, drawing, line, text, well_mark
-
-_LEAST = 15  # rows for UMAP: below, its neighbourhoods are the whole plate
-_COMPONENTS = 50
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """(n, 2) coordinates, what the axes are called, and how they were made."""
-
-    places: npt.NDArray[np.float64]
-    axes: tuple[str, str]
-    method: str
-
-
-def embed(values: npt.NDArray[np.floating], *, seed: int) -> Embedding:
-    """Two coordinates per row.
-
-    Args:
-        values: (n, d) profiles.
-        seed: of UMAP.
-    """
-    x = values.astype(np.float64)
-    x = x - x.mean(axis=0)
-    spread = x.std(axis=0)
-    x = x[:, spread > 0] / spread[spread > 0]
-    left, sizes, _ = np.linalg.svd(x, full_matrices=False)
-    shares = sizes**2 / max((sizes**2).sum(), 1e-300)
-    components = left * sizes
-    if components.shape[1] < 2:
-        components = np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
-        shares = np.pad(shares, (0, 2))
-    plain = Embedding(
-        components[:, :2],
-        (f"component 1 ({shares[0]:.0%} of the variance)", f"component 2 ({shares[1]:.0%})"),
-        "principal components",
-    )
-    if len(x) < _LEAST:
-        return plain
-    try:
-        import umap
-    except ImportError:
-        return Embedding(
-            plain.places, plain.axes, 'principal components (for UMAP: pip install "cytoimagenet-hf[bench]")'
-        )
-    neighbours = min(15, len(x) - 1)
-    found = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
-        components[:, :_COMPONENTS]
-    )
-    return Embedding(np.asarray(found, float), ("UMAP 1", "UMAP 2"), f"UMAP, {neighbours} neighbours, seed {seed}")
 
 
 def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from cytoimagenet_hf.embedding import embed
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import Profiles
 from cytoimagenet_hf.features.screening import Screen
@@ -17,7 +18,7 @@ from cytoimagenet_hf.images import Image
 
 from .colouring import colourings
 from .drawings import control_drawings, dose_drawings, plate_drawings, plates_of
-from .embedding import embed, embedding_drawing
+from .embedding import embedding_drawing
 from .findings import position_findings
 from .heatmap import plate_shape
 from .montage import make_montage

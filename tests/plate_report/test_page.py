@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from cytoimagenet_hf.colours import PALETTE
+from cytoimagenet_hf.embedding import embed
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features.profile_plan import ProfilePlan, make_profiles
 from cytoimagenet_hf.features.table import FeatureTable
 from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.plate_report import write_figure, write_report
 from cytoimagenet_hf.plate_report.colouring import colourings
-from cytoimagenet_hf.plate_report.embedding import embed
 from cytoimagenet_hf.plate_report.findings import explained_variance
 from cytoimagenet_hf.plate_report.heatmap import plate_heatmap, plate_shape
 from cytoimagenet_hf.plate_report.montage import make_montage
