@@ -31,6 +31,7 @@ BENCHES = {
     "plate": "A plate from files to features.",
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
+    "suite": "The benchmark suite of the demo.",
     "spread": "The demo's scores over several seeds.",
 }
 """Name → its line in `--help`; the function is `benches.<name>.run`."""

@@ -22,6 +22,7 @@ from cytoimagenet_hf.features.reading import SHARDS
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.images.kept import kept_in_memory
 from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.seeding import derive_rng
 from cytoimagenet_hf.versions import installed_versions
@@ -221,7 +222,8 @@ def _rounds(
         yield from _ready_rounds(benchmark, root, tables, recipe)
         return
     if suite.models or suite.baselines or by_id:
-        items = benchmark.load(root, recipe, images=bool(suite.models or suite.baselines))
+        # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
+        items = kept_in_memory(benchmark.load(root, recipe, images=bool(suite.models or suite.baselines)))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
         options["options"] = suite.options
         entries = model_entries(suite.models, items, seed=suite.seed, **options)

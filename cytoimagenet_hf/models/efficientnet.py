@@ -107,7 +107,7 @@ class StochasticDepth(nn.Module):
             return branch
         keep = 1.0 - self.p
         mask = branch.new_empty((branch.shape[0], 1, 1, 1)).bernoulli_(keep)  # (B, 1, 1, 1)
-        return branch * mask / keep
+        return branch * (mask / keep)  # the small one is divided: a pass over the branch less, forward and backward
 
     def extra_repr(self) -> str:
         """The rate, for `print(model)`."""

@@ -83,6 +83,15 @@ def _knn(result: Result) -> str:
     )
 
 
+def _suite(result: Result) -> str:
+    whole, features = row(result, "the whole suite"), row(result, "features of")
+    return (
+        f"Scoring {result['options']['networks']} networks and their fusions on three tasks, beside the pixel "
+        f"baselines and with all intervals and tests, takes {whole['CPU seconds']:.0f} CPU seconds, of which "
+        f"{features['CPU seconds']:.0f} are the networks' features."
+    )
+
+
 def _import(result: Result) -> str:
     first, again = row(result, "import"), row(result, "import again")
     return (
@@ -239,6 +248,7 @@ SENTENCES: dict[str, Callable[[Result], str]] = {
     "select": _select,
     "render": _render,
     "knn": _knn,
+    "suite": _suite,
     "import": _import,
     "load": _load,
     "load_full": _load_full,
