@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
     from cytoimagenet_hf.cards.facts import card_facts
     from scripts.pages import api, numbers
     from scripts.pages.blocks import filled
-    from scripts.pages.results import results
+    from scripts.pages.results import results, settings
 
     return {
         "docs/sources.md": sources_markdown(),
@@ -54,6 +54,7 @@ def pages() -> dict[str, str]:
         "docs/api.md": api.page(),
         "docs/numbers.md": numbers.page(),
         "README.md": filled(_read("README.md"), {"results": results()}),
+        "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
         "docs/cards/model/README.md": model_card(
             **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")

@@ -25,7 +25,7 @@ PLATE = "SIM-96"
 STAINS = {"dna": "nucleus", "tubulin": "microtubules", "actin": "actin"}
 """Stain → the structure that it shows."""
 
-_UNTREATED = EFFECTS["none"]
+UNTREATED = EFFECTS["none"]
 _TOP = 10.0  # µM, the highest dose
 
 
@@ -41,7 +41,7 @@ class _Compound:
 _COMPOUNDS = (
     _Compound(
         "jasplakinolide",
-        _UNTREATED.variant(
+        UNTREATED.variant(
             elongation=0.5,
             styles={
                 "actin": Style(grain=3.5, contrast=2.0, amount=0.4, spread=0.1, level=1.2),
@@ -52,7 +52,7 @@ _COMPOUNDS = (
     ),
     _Compound(
         "etoposide",
-        _UNTREATED.variant(
+        UNTREATED.variant(
             radius=27,
             nucleus=0.72,
             confluence=0.45,
@@ -136,7 +136,7 @@ def simulate_plate(
 def _field(well: PlateWell, side: int, seed: int) -> PlateField:
     rng = derive_rng(seed, "plate", well.well)
     optics = plate_optics(seed, "plate", PLATE, severity=0.7)
-    look = mix(_UNTREATED, well.effect, well.strength)
+    look = mix(UNTREATED, well.effect, well.strength)
     drawn = draw_field(rng, look, side, list(STAINS.values()), optics=optics)
     planes = {stain: expose(rng, drawn[name], optics, depth="uint16") for stain, name in STAINS.items()}
     return PlateField(well.well, 1, planes)

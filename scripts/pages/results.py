@@ -1,4 +1,4 @@
-"""The numbers in README, each from the JSON file of its measurement."""
+"""The numbers in README and in the journey of profiles, each from the JSON file of its measurement."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 from .numbers import FOLDER
 from .sentences import gains, row
 
-PLATE = FOLDER.parent / "images" / "bbbc013.json"
-"""What `cytoimagenet profile` recorded of the real plate."""
+COMPOUNDS = ("Wortmannin", "LY294002")
+"""Of the real plate, BBBC013."""
 
 
 def measured(name: str, folder: Path = FOLDER) -> dict[str, Any]:
@@ -21,9 +21,8 @@ def results(folder: Path = FOLDER) -> str:
     """README's table: what, measured, and what it stands beside."""
     extract, render, knn = (measured(name, folder) for name in ("extract", "render", "knn"))
     select, archive, keras = (measured(name, folder) for name in ("select", "import", "keras_parity"))
-    screen = json.loads(PLATE.read_text(encoding="utf-8"))["screen"]
-    z_primes = " and ".join(_minus(one["z_prime"]) for one in screen["separations"])
-    correlations = " and ".join(_minus(one["spearman"]) for one in screen["dose_responses"])
+    screen = measured("screen", folder)
+    best, untrained = screen["table"][0], screen["table"][-1]
     low, high = gains(measured("spread", folder), "untrained")
     worst, most = gains(measured("spread", folder), "pixels")
     ours, loop = row(extract, "ours, openvino", side=64), row(extract, "transformers, one", side=64)
@@ -34,10 +33,14 @@ def results(folder: Path = FOLDER) -> str:
         ("", "measured", "beside it"),
         (
             "A real plate, BBBC013: do features separate the controls?",
-            f"Z′ {z_primes}",
-            "0.5 is enough to screen with",
+            f"Z′ {_of_both(best, 'Z')}",
+            f"an untrained network: {_of_both(untrained, 'Z')}",
         ),
-        ("… and do they follow the dose?", f"rank correlation {correlations}", "1 is perfect"),
+        (
+            "… and do they follow the dose?",
+            f"rank correlation {_of_both(best, 'Spearman')}",
+            f"an untrained network: {_of_both(untrained, 'Spearman')}",
+        ),
         (
             "Simulated benchmarks, three seeds: gain of the demo's network in points",
             f"{low:+d} to {high:+d} over untrained networks",
@@ -76,6 +79,24 @@ def results(folder: Path = FOLDER) -> str:
     ]
     head, *body = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, "|---|---|---|", *body])
+
+
+def settings(folder: Path = FOLDER) -> str:
+    """The table of settings on the real plate, for the journey of profiles."""
+    lines = [
+        f"| pixels scaled by (`extract --normalize`) | {' | '.join(f'Z′ {name}' for name in COMPOUNDS)} "
+        "| rank correlation with the dose |",
+        "|---|--:|--:|--:|",
+    ]
+    for one in measured("screen", folder)["table"]:
+        primes = " | ".join(_minus(one[f"Z' {name}"]) for name in COMPOUNDS)
+        lines.append(f"| {one['pixels scaled by']} | {primes} | {_of_both(one, 'Spearman', ', ')} |")
+    return "\n".join(lines)
+
+
+def _of_both(line: dict[str, Any], measure: str, between: str = " and ") -> str:
+    column = "Z'" if measure == "Z" else measure
+    return between.join(_minus(line[f"{column} {name}"]) for name in COMPOUNDS)
 
 
 def _minus(value: float) -> str:

@@ -174,10 +174,10 @@ def _plate(result: Result) -> str:
 
 
 def _screen(result: Result) -> str:
+    compounds = [one["compound"] for one in result["plates"]["real"]["responses"]]
     first, untrained = result["table"][0], result["table"][-1]
-    ours = [value for name, value in first.items() if name.startswith("Z'")]
-    theirs = [value for name, value in untrained.items() if name.startswith("Z'")]
-    rho = [value for name, value in first.items() if name.startswith("Spearman")]
+    ours, theirs = ([line[f"Z' {name}"] for name in compounds] for line in (first, untrained))
+    rho = [first[f"Spearman {name}"] for name in compounds]
     return (
         f"On the real plate BBBC013 the demo's network separates the controls of both compounds with Z' "
         f"{ours[0]:.2f} and {ours[1]:.2f} (above 0.5 is an assay to screen with) and follows their doses with rank "

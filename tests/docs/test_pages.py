@@ -16,7 +16,7 @@ from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
-from scripts.pages import api, blocks, numbers, results, sentences
+from scripts.pages import api, blocks, front, numbers, results, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -40,7 +40,7 @@ def test_the_numbers_are_those_of_the_files_that_are_there():
 
 def test_every_measurement_has_a_sentence_with_its_own_numbers():
     files = [path for path in sorted(numbers.FOLDER.glob("*.json")) if path.stem not in numbers.ELSEWHERE]
-    assert len(files) >= 13
+    assert len(files) >= 14
     for path in files:
         said = sentences.sentence(path.stem, json.loads(path.read_text()))
         assert re.search(r"\d", said), path.name
@@ -55,7 +55,7 @@ def test_a_sentence_follows_its_file():
 
 
 def test_numbers_that_a_page_repeats_are_those_that_were_measured():
-    sent = [one["sent, % of the file"] for one in results.measured("push")["table"] if one["rows of a group"] == 250]
+    sent = [one["sent, %"] for one in results.measured("push")["table"] if one["rows of a group"] == 250]
     stated = re.search(r"sends (\d+) to (\d+) %", (ROOT / "docs" / "journeys" / "curate.md").read_text())
     assert stated is not None
     assert round(min(sent)) == int(stated[1])
@@ -71,6 +71,24 @@ def test_made_parts_of_a_page_are_all_made():
     assert blocks.filled(page, {"x": "1"}) == "a\n<!-- made by scripts/docs.py: x -->\n1\n<!-- end -->\nb\n"
     with pytest.raises(ValueError, match="made are"):
         blocks.filled(page, {"y": "1"})
+
+
+def test_the_real_plates_figure_has_the_numbers_of_the_table():
+    figure = json.loads((ROOT / "docs" / "images" / "bbbc013.json").read_text())["screen"]["separations"]
+    first = results.measured("screen")["table"][0]
+    assert {f"Z' {one['compound']}" for one in figure} == {name for name in first if name.startswith("Z'")}
+    for one in figure:
+        assert one["z_prime"] == pytest.approx(first[f"Z' {one['compound']}"], abs=0.02)
+
+
+def test_the_first_picture_is_drawn_from_its_numbers():
+    figure = front.draw(results.measured("screen"))
+    assert len(figure.subfigs) == 2
+    titles = [axis.get_title() for axis in figure.axes]
+    for plate in results.measured("screen")["plates"].values():
+        for one in plate["responses"]:
+            assert any(one["compound"] in title and f"{one['spearman']:.2f}" in title for title in titles)
+    assert (ROOT / "docs" / "images" / "front.png").stat().st_size < 400_000
 
 
 def test_tables_put_what_they_are_about_first_and_numbers_right():
