@@ -11,6 +11,7 @@ Exit codes: 0 done, 2 the call or the data was wrong, 70 a fault of this program
 128 + n stopped by signal n with a checkpoint written.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -34,7 +35,8 @@ def _train(arguments: Sequence[str]) -> int:
 
     from cytoimagenet_hf.training import train
 
-    result = train(config, resume=call.resume)
+    with contextlib.redirect_stdout(sys.stderr) if call.json else contextlib.nullcontext():
+        result = train(config, resume=call.resume)
     PartialState().destroy_process_group()
     if "stopped" in result:
         return 128 + int(signal.Signals[result["stopped"]])

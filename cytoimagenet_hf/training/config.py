@@ -47,6 +47,9 @@ class TrainConfig:
         "default: gray images; channels: each plane of each image on its own, with the image's label",
         choices=("default", "channels"),
     )
+    pattern: str | None = _option(
+        None, "of a folder of one's own: how files are named, as for extract, such as {cell}_{c}.tif"
+    )
     label_column: str = _option("label", "of a table of one's own: the column of classes")
     group_column: str | None = _option(
         None,

@@ -109,7 +109,12 @@ def evaluate_views(
         with accelerator.autocast():
             return features(network, preprocessing(pixels, draws)).float()  # (B, D)
 
-    seen, labels, projected = [], [], []
+    matrices = [part for part in projector.parameters() if part.ndim == 2]
+    width, projections = matrices[0].shape[1], matrices[-1].shape[0]
+    # A process may have no row at all.
+    seen = [torch.empty((0, width), device=device)]
+    projected = [torch.empty((0, 2, projections), device=device)]
+    labels = [torch.empty(0, dtype=torch.int64, device=device)]
     for number, batch in enumerate(source.validation(max(64, config.batch_size // accelerator.num_processes))):
         if len(batch.ids) == 0:
             continue

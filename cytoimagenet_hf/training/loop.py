@@ -246,7 +246,7 @@ def _finish(run: Run) -> dict[str, Any]:
 @torch.inference_mode()
 def _show_predictions(run: Run) -> None:
     """`predictions.png`: validation images of as many classes as fit, with truth and prediction."""
-    found = _varied(run.source.validation(64), _SHOWN)
+    found = varied(run.source.validation(64), _SHOWN)
     if found is None:
         return
     pixels, labels = found
@@ -258,27 +258,30 @@ def _show_predictions(run: Run) -> None:
     report.plot_predictions(pixels.cpu().numpy(), labels.numpy(), predicted, run.source.classes, path)
 
 
-def _varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+def varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Images of as many classes, and of these as many sources, as fit; None without any image.
 
-    The first image of each class comes before the second of any, and among those the first of each source; a source is
-    what an id names before its first `-`.
+    The first image of a class from a source comes before the second of any, and among those the first of each class; a
+    source is what an id names before its first `-`.
     """
+    pairs: Counter[tuple[int, str]] = Counter()
     classes: Counter[int] = Counter()
     sources: Counter[str] = Counter()
-    ranked: list[tuple[int, int, int, torch.Tensor, torch.Tensor]] = []
+    ranked: list[tuple[tuple[int, int, int, int], torch.Tensor, torch.Tensor]] = []
     for batch in batches:
         for pixels, label, image_id in zip(batch.pixels, batch.labels, batch.ids, strict=True):
             code, source = int(label), image_id.partition("-")[0]
-            ranked.append((classes[code], sources[source], len(ranked), pixels, label))
+            rank = (pairs[code, source], classes[code], sources[source], len(ranked))
+            ranked.append((rank, pixels, label))
+            pairs[code, source] += 1
             classes[code] += 1
             sources[source] += 1
         if len(ranked) >= _SEARCHED:
             break
     if not ranked:
         return None
-    chosen = sorted(ranked, key=lambda entry: entry[:3])[:count]
-    return torch.stack([entry[3] for entry in chosen]), torch.stack([entry[4] for entry in chosen])
+    chosen = sorted(ranked, key=lambda entry: entry[0])[:count]
+    return torch.stack([pixels for _, pixels, _ in chosen]), torch.stack([label for _, _, label in chosen])
 
 
 def _start_trackers(run: Run) -> None:

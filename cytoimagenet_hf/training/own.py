@@ -123,7 +123,7 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
     if where.is_file():
         return _from_table(where, config)
     try:
-        images = find_images(where)
+        images = find_images(where, pattern=config.pattern)
     except InputError as error:
         raise InputError(f"{where} holds no data/*.parquet (python -m builder build makes it), and {error}") from error
     rows = []

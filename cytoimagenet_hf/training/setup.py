@@ -23,6 +23,7 @@ from .data import Batch, RowSource
 from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
 from .order import count_steps
+from .own import is_own
 from .rows import RowTable
 from .state import RunState, fresh_state
 from .stream import StreamSource
@@ -184,7 +185,7 @@ def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) 
 
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
     place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
-    if config.streaming:
+    if config.streaming and not is_own(config.dataset):
         return StreamSource(config, **place)
     with accelerator.local_main_process_first():  # one process per machine reads Parquet and writes the cache
         tables = load_tables(config)

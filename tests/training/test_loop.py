@@ -13,6 +13,8 @@ from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassif
 from cytoimagenet_hf.data import load_cytoimagenet
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.training import checkpoint, train
+from cytoimagenet_hf.training.data import Batch
+from cytoimagenet_hf.training.loop import varied
 from cytoimagenet_hf.training.meter import EpochMeter
 from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights
@@ -173,6 +175,18 @@ def test_unreadable_rows_are_counted(config, tmp_path) -> None:
     assert metrics["rows"] == 22
     (record,) = json.loads((tmp_path / "skipping" / "history.json").read_text())
     assert (record["images"], record["skipped"]) == (95, 1)
+
+
+def test_pictures_show_many_classes_and_sources() -> None:
+    ids = ("a-1", "a-2", "b-3", "a-4")
+    pixels = torch.arange(4, dtype=torch.uint8).view(4, 1, 1)
+    labels = torch.tensor([0, 0, 0, 1])
+    batch = Batch(pixels, labels, torch.zeros(4), torch.arange(4), ids)
+    shown = varied(iter([batch]), 3)
+    assert shown is not None
+    assert shown[0].flatten().tolist() == [0, 3, 2]  # both classes, then the other source, and a-2 no more
+    assert shown[1].tolist() == [0, 1, 0]
+    assert varied(iter([]), 3) is None
 
 
 def test_the_best_weights_can_be_exported(config) -> None:

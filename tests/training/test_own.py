@@ -104,6 +104,19 @@ def test_planes_of_stacks_are_merged_or_apart(config: Configured, tmp_path: Path
     np.testing.assert_allclose(both, ramp / 2, atol=1)
 
 
+def test_files_of_channels_become_one_image_by_a_pattern(config: Configured, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for number in range(2):
+            for stain in ("gfp", "rfp"):
+                tifffile.imwrite(tmp_path / "own" / label / f"cell{number}_{stain}.tif", pixels("disc", number))
+    options = {"dataset": str(tmp_path / "own"), "validation_share": 0.5, "pattern": "{cell}_{c}.tif"}
+    tables = load_tables(config(**options))
+    assert {name: len(rows) for name, rows in tables.items()} == {"train": 2, "validation": 2}
+    assert tables["train"].classes == ("a", "b")
+    assert len(load_tables(config(**options, configuration="channels"))["train"]) == 4
+
+
 def test_wells_of_a_table_stay_together(config: Configured, table: Path) -> None:
     rows = pd.read_csv(table).set_index("path")
     options = {"dataset": str(table), "label_column": "drug", "validation_share": 0.3}
