@@ -74,7 +74,8 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
     if needed not in keys:
         known = ", ".join(map(str, table.metadata)) or "nothing"
         raise InputError(
-            f"no {needed} is known of the rows (known: {known}): extract with a format or pattern that names {needed}s"
+            f"no {needed} is known of the rows (known: {known}): name {needed}s by a format or pattern, "
+            "or keep a row per image with --level image"
         )
     empty = table.metadata[keys].isna().any(axis=1).to_numpy()
     if empty.any():
