@@ -10,7 +10,6 @@ this program, 130 stopped by Ctrl-C.
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 import tempfile
@@ -194,7 +193,7 @@ def _set_verbosity(verbose: bool) -> None:
     for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
         os.environ.setdefault(name, "info" if verbose else "error")
     if not verbose:  # what the exporter would register if torchvision were there
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        os.environ.setdefault("TORCH_LOGS", "-onnx")  # errors alone; torch sets the levels of its loggers itself
     if not verbose and not sys.stderr.isatty():  # bars of a log file: a line per step
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

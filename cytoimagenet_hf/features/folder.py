@@ -74,7 +74,7 @@ def extract_to_folder(
     _require_unique(images)
     run = _runner(encoder, images, output, settings)
     plan, stains = _planned(encoder, images, settings, run)
-    settings = replace(settings, backend=run.name)  # what other processes are told
+    settings = replace(settings, backend=run.name)  # what other processes get
     require_claimable(output, plan)
     with locked(output):
         require_claimable(output, plan)

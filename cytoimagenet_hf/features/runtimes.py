@@ -115,7 +115,7 @@ def device_of(name: str | torch.device | None) -> torch.device:
 
 
 def precision_of(device: torch.device, dtype: torch.dtype | None) -> torch.dtype:
-    """The precision that torch computes with: bfloat16 on a GPU and float32 on a CPU unless told otherwise."""
+    """The precision that torch computes with: bfloat16 on a GPU and float32 on a CPU unless asked otherwise."""
     return dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
 
 
