@@ -30,7 +30,7 @@ Backend = Annotated[
     str,
     typer.Option(
         help="What runs the network: auto (on a CPU the fastest that is installed and agrees with torch), torch, "
-        "compile, openvino or onnxruntime."
+        "openvino, onnxruntime, or compile (GPU)."
     ),
 ]
 Dtype = Annotated[

@@ -118,7 +118,7 @@ def _extraction(device: torch.device, size: int, batch: int, repeat: int) -> lis
     copied = float(_bandwidth(device)["note"].split()[0].replace(",", "")) * 1e9
     moved = 2 * _bytes_of_maps(encoder.network, units[:1], 2 if device.type == "cuda" else 4)  # written, then read
     rows, expected = [], None
-    for name in ("torch", "compile"):
+    for name in ("torch", "compile") if device.type == "cuda" else ("torch",):
         runner = runner_of(encoder, name, device=device)
         vectors = runner(units)
         expected = vectors if expected is None else expected

@@ -190,6 +190,8 @@ def test_wrong_backends_are_refused(net) -> None:
         make_runner(net, "tensorrt")
     with pytest.raises(InputError, match="runs on the CPU"):
         make_runner(net, "openvino", device="cuda")
+    with pytest.raises(InputError, match="for GPUs"):
+        make_runner(net, "compile", device="cpu")
     with pytest.raises(InputError, match="float32"):
         make_runner(net, "onnxruntime", dtype=torch.bfloat16)
 
