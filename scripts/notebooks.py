@@ -1,0 +1,134 @@
+"""The notebooks of the docs with their outputs: run on a demo, stored, and compared when the tests run them again.
+
+    python scripts/notebooks.py --demo demo
+
+Only simulated images are shown. What a run prints on standard error is a fault of the notebook or of the library.
+"""
+
+import base64
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import nbclient
+import nbformat
+import typer
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
+VARIES = "varies"
+"""Tag of a cell whose words depend on the demo: names of labels and wells."""
+_NUMBER = re.compile(r"[-+−]?\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def main(
+    demo: Annotated[Path, typer.Option(help="Folder of a finished demo.")] = ROOT / "demo",
+    only: Annotated[list[str] | None, typer.Option(help="Names that begin so; by default all.")] = None,
+) -> None:
+    """Run the notebooks and store their outputs.
+
+    Example: python scripts/notebooks.py --demo demo --only 01
+    """
+    for path in NOTEBOOKS:
+        if only and not path.stem.startswith(tuple(only)):
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            notebook = execute(path, demo.resolve(), Path(scratch))
+        if noise := [text for cell in notebook.cells for text in errors(cell)]:
+            raise typer.BadParameter(f"{path.name} writes to standard error: {noise[0][:300]}")
+        nbformat.write(notebook, path)
+        typer.echo(f"{path.name}: {path.stat().st_size / 1e3:.0f} KB")
+
+
+def execute(path: Path, demo: Path, scratch: Path) -> Any:
+    """A notebook after a run in a folder of its own.
+
+    Args:
+        path: of the notebook.
+        demo: folder of a finished demo.
+        scratch: an empty folder: the working directory, caches and temporary files.
+    """
+    before = dict(os.environ)
+    os.environ.update(
+        CYTOIMAGENET_DEMO=str(demo),
+        CYTOIMAGENET_CHECKOUT=str(ROOT),
+        HF_HOME=str(scratch / "home"),
+        IPYTHONDIR=str(scratch / "ipython"),
+        JUPYTER_RUNTIME_DIR=str(scratch / "runtime"),
+        TMPDIR=str(scratch),
+        TQDM_DISABLE="1",  # progress is for those who wait
+        PYTHONWARNINGS="ignore:IProgress not found",  # tqdm, where ipywidgets are not installed
+    )
+    notebook = nbformat.read(path, as_version=4)
+    try:
+        client = nbclient.NotebookClient(
+            notebook, timeout=1200, record_timing=False, resources={"metadata": {"path": str(scratch)}}
+        )
+        client.execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("image/jpeg", None)  # the same picture as the PNG
+            _without_places(output, {str(demo): "demo", str(scratch): "."})
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+def errors(cell: Mapping[str, Any]) -> list[str]:
+    """What a cell wrote to standard error."""
+    return ["".join(out["text"]) for out in cell.get("outputs", []) if out.get("name") == "stderr"]
+
+
+def outline(cell: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What is alike in the outputs of two runs on different demos: kinds, sizes of pictures, words without numbers.
+
+    Example:
+        >>> printed = {"output_type": "stream", "name": "stdout", "text": "0.75 of 8 wells"}
+        >>> outline({"metadata": {}, "outputs": [printed]})
+        [('stdout', '# of # wells')]
+    """
+    varies = VARIES in cell["metadata"].get("tags", [])
+    return [(kind, "" if varies and kind != "image/png" else text) for kind, text in _parts(cell)]
+
+
+def _parts(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for output in cell.get("outputs", []):
+        if "text" in output:
+            yield output["name"], _words("".join(output["text"]))
+        for kind, content in sorted(output.get("data", {}).items()):
+            if kind == "image/png":
+                with Image.open(io.BytesIO(base64.b64decode("".join(content)))) as picture:
+                    yield kind, f"{picture.width} x {picture.height}"
+            elif kind == "text/plain":
+                yield kind, _words("".join(content))
+            else:  # HTML says again what the text says; an SVG has as many points as the demo has wells
+                yield kind, ""
+
+
+def _words(text: str) -> str:
+    return " ".join(_NUMBER.sub("#", text).split())
+
+
+def _without_places(output: dict[str, Any], places: Mapping[str, str]) -> None:
+    """Folders of this run by their names: nobody else has them."""
+    for holder, kinds in ((output, ("text",)), (output.get("data", {}), ("text/plain", "text/html"))):
+        for kind in kinds:
+            if kind in holder:
+                text = "".join(holder[kind])
+                for place, name in places.items():
+                    text = text.replace(place, name)
+                holder[kind] = text
+
+
+if __name__ == "__main__":
+    typer.run(main)
