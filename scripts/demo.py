@@ -189,7 +189,10 @@ def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
 
 
 def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
-    """The three tasks on untrained networks, the trained one, and the trained one beside an untrained one."""
+    """The three tasks on untrained networks, the trained one, both side by side, and its default features.
+
+    Networks are compared by what they pool, which is what training changes most; `Default` is what `extract` gives.
+    """
     from cytoimagenet_hf.benchmarks import BENCHMARKS
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 
@@ -199,6 +202,7 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         "cache": output / "features",
         "seed": seed,
     }
+    pooled = {"pooling": "last", "pixels": False}
     partner = str(output / "random-2")
     fused = Suite(
         models=(f"Pretrained={output / 'model'}", first),
@@ -206,12 +210,18 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         partner=partner,
         baselines=True,
         random_nets=0,  # the untrained networks stand for them
+        options=pooled,
         **shared,
     )
-    records = [run_suite(suite, report=log).record for suite in (fused, Suite(models=tuple(others), **shared))]
+    untrained = Suite(models=tuple(others), options=pooled, **shared)
+    default = Suite(models=(f"Default={output / 'model'}",), **shared)
+    records = [run_suite(suite, report=log).record for suite in (fused, untrained, default)]
     kinds = ("model", "fusion", "baseline", "control")  # all networks side by side, in tables and figures
-    entries = sorted(records[0].entries + records[1].entries, key=lambda entry: kinds.index(entry.kind))
-    return replace(records[0], entries=tuple(entries), scores=records[0].scores + records[1].scores)
+    entries = sorted(
+        (entry for record in records for entry in record.entries), key=lambda entry: kinds.index(entry.kind)
+    )
+    scores = tuple(score for record in records for score in record.scores)
+    return replace(records[0], entries=tuple(entries), scores=scores)
 
 
 def log(line: str) -> None:
@@ -237,6 +247,7 @@ def show(results: "ResultsRecord", output: Path) -> None:
         f"best of {RANDOM_NETS} Random",
         "Pretrained",
         "Pretrained + Random 1",
+        "Default",
         "gain",
         "clear",
     ):
@@ -245,6 +256,7 @@ def show(results: "ResultsRecord", output: Path) -> None:
     for name in results.sets:
         best = max((scores[random, name] for random in randoms), key=lambda score: score.value)
         row = [best, scores["Pretrained", name], scores["Pretrained + Random 1", name]]
+        row.append(scores["Default", name])
         gain = row[1].value - best.value
         clear = gain > row[1].wald_half_width + best.wald_half_width
         cells = [f"{100 * score.value:.1f} ± {100 * score.wald_half_width:.1f}" for score in row]

@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
     from builder.recipe_docs import recipes_markdown
     from cytoimagenet_hf.cards import model_card
     from cytoimagenet_hf.cards.facts import card_facts
-    from scripts.pages import api, numbers
+    from scripts.pages import api, numbers, study
     from scripts.pages.blocks import filled
     from scripts.pages.results import results, settings
 
@@ -55,6 +55,7 @@ def pages() -> dict[str, str]:
         "docs/numbers.md": numbers.page(),
         "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
+        "docs/study.md": study.page(),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
         "docs/cards/model/README.md": model_card(
             **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")

@@ -10,6 +10,7 @@ from .options import (
     Dtype,
     FullScale,
     Normalize,
+    Pixels,
     Pooling,
     Revision,
     Scaling,
@@ -70,6 +71,7 @@ def command(
         str | None, typer.Option(help="Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.")
     ] = None,
     pooling: Pooling = None,
+    pixels: Pixels = None,
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
@@ -154,6 +156,7 @@ def command(
         normalize=normalize,
         method=method,
         pooling=pooling,
+        pixels=pixels,
         views=views,
         scaling=scaling,
         size=size,

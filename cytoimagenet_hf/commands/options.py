@@ -11,7 +11,14 @@ Normalize = Annotated[
         "the dtype). By default as the model was trained."
     ),
 ]
-Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem or blocks.")]
+Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem, blocks or early.")]
+Pixels = Annotated[
+    bool | None,
+    typer.Option(
+        "--pixels/--no-pixels",
+        help="Intensities of the channels and correlations between them beside the network's features, or not.",
+    ),
+]
 Views = Annotated[
     int | None, typer.Option(help="Average over 8 orientations, at eight times the price; 1: as it lies.")
 ]
@@ -45,4 +52,4 @@ def given(**choices: Any) -> dict[str, Any]:
         >>> given(size=224, pooling=None)
         {'size': 224}
     """
-    return {name: value for name, value in choices.items() if value is not None and value is not False}
+    return {name: value for name, value in choices.items() if value is not None}

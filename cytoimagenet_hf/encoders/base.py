@@ -61,6 +61,14 @@ class Encoder(Protocol):
         """One vector per image from those of its units, in order."""
         ...
 
+    def beside(self, planes: Sequence[Array]) -> npt.NDArray[np.float32]:
+        """Statistics of the pixels that follow the vector of one image, (0,) where the facts ask for none.
+
+        Args:
+            planes: (H, W) or (H, W, 3) per channel, native dtype.
+        """
+        ...
+
     def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> npt.NDArray[np.float32]:
         """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32."""
         ...

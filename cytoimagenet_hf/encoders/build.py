@@ -19,6 +19,7 @@ from cytoimagenet_hf.models.loading import input_errors
 from .base import Array, Ranges, Unit
 from .facts import EncoderFacts
 from .network import Fed
+from .pixels import pixel_features
 from .prepare import make_units
 from .roles import role_of
 
@@ -52,6 +53,10 @@ class FactsEncoder:
             return np.asarray(np.mean(np.stack(vectors), axis=0, dtype=np.float64), dtype=np.float32)
         return np.concatenate(list(vectors))
 
+    def beside(self, planes: Sequence[Array]) -> Vector:
+        """What stands beside the vector of one image: see `Encoder.beside`."""
+        return pixel_features(planes) if self.facts.pixels else np.zeros(0, dtype=np.float32)
+
     def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> Vector:
         """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32.
 
@@ -72,7 +77,10 @@ class FactsEncoder:
         vectors = np.concatenate(parts)  # (B * U, D)
         require_finite(vectors, self.name)
         each = len(units[0])
-        return np.stack([self.join(list(vectors[start : start + each])) for start in range(0, len(vectors), each)])
+        joined = [self.join(list(vectors[start : start + each])) for start in range(0, len(vectors), each)]
+        return np.stack(
+            [np.concatenate([own, self.beside(list(image))]) for own, image in zip(joined, planes, strict=True)]
+        )
 
 
 def make_encoder(
@@ -123,7 +131,7 @@ def adjust_facts(
     Raises:
         InputError: an unknown field, or a normalisation that this network's scaling has no place for.
     """
-    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views"}
+    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views", "pixels"}
     given = {field: value for field, value in fields.items() if value is not None}
     unknown = sorted(given.keys() - free)
     if unknown:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.models.pooling import POOLINGS, pool
+from cytoimagenet_hf.models.pooling import MAPS, POOLINGS, pool
 
 from .facts import EncoderFacts
 
@@ -30,8 +30,9 @@ class Pooled(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, D)."""
-        if self.pooling == "blocks":
-            return pool(self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options), "blocks")
+        if self.pooling in MAPS:
+            output = self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options)
+            return pool(output, self.pooling)
         return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
 
 

@@ -56,7 +56,8 @@ def load(
     trust_remote_code: bool = False,
     method: str | None = None,
     scaling: str | None = None,
-    pooling: str = "last",
+    pooling: str | None = None,
+    pixels: bool | None = None,
     **options: Any,
 ) -> FactsEncoder:
     """Load a network with its image processor.
@@ -69,7 +70,9 @@ def load(
         trust_remote_code: whether the repository's own code may run.
         method: one of `models.METHODS`; by default what the processor beside the weights says.
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
-        pooling: one of `models.pooling.POOLINGS`.
+        pooling: one of `models.pooling.POOLINGS`; by default what `config.extraction` of the weights
+            says, else `last`.
+        pixels: whether statistics of the pixels stand beside; by default as for `pooling`, else not.
         **options: of `make_encoder`.
 
     Raises:
@@ -83,6 +86,7 @@ def load(
     found = facts_of(backbone.processor, method=method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    pooling, pixels = extraction_of(config, pooling=pooling, pixels=pixels)
     dim = facts.dim if pooling == "last" else 0
     found = replace(found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=dim)
     side = _fixed_side(config)
@@ -93,8 +97,27 @@ def load(
         found,
         Pooled(without_head(backbone.model), pooling),
         training_sources=getattr(config, "training_sources", None),
+        pixels=pixels,
         **options,
     )
+
+
+def extraction_of(config: Any, *, pooling: str | None = None, pixels: bool | None = None) -> tuple[str, bool]:
+    """How features are taken: as the caller says, else as the configuration of the weights, else what a network pools.
+
+    Args:
+        config: of the network; the trainer writes `models.EXTRACTION` into it.
+        pooling: one of `models.pooling.POOLINGS`.
+        pixels: whether statistics of the pixels stand beside.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> extraction_of(SimpleNamespace(extraction={"pooling": "early", "pixels": True}), pixels=False)
+        ('early', False)
+    """
+    record = getattr(config, "extraction", None) or {}
+    chosen = record.get("pooling", "last") if pooling is None else pooling
+    return chosen, bool(record.get("pixels", False) if pixels is None else pixels)
 
 
 def _fixed_side(config: Any) -> tuple[int, int] | None:

@@ -19,7 +19,8 @@ from transformers import PreTrainedModel
 
 from cytoimagenet_hf.encoders import Encoder, load_encoder, make_encoder
 from cytoimagenet_hf.encoders.network import Pooled
-from cytoimagenet_hf.encoders.own import facts_of
+from cytoimagenet_hf.encoders.own import extraction_of, facts_of
+from cytoimagenet_hf.encoders.pixels import pixel_names
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.models import MicroscopyImageProcessor
@@ -155,7 +156,10 @@ def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImagePro
     try:
         declared = getattr(model.config, "training_sources", None)
         facts = facts_of(processor, method=method)
-        return make_encoder(name, facts, Pooled(without_head(model)), training_sources=declared)
+        pooling, pixels = extraction_of(model.config)
+        return make_encoder(
+            name, facts, Pooled(without_head(model), pooling), training_sources=declared, pixels=pixels
+        )
     finally:
         for module, mode in modes.items():  # the caller's network is left as it was
             module.training = mode
@@ -252,8 +256,15 @@ def _scope(encoder: Encoder) -> str:
 
 
 def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, ...]:
-    """Names of the features: a block per stain where each channel has its own, else one block `all`."""
+    """Names of the features: a block per stain where each channel has its own, else one block `all`; pixels last."""
     dim = encoder.facts.dim
+    owners, counts = pixel_names(stains) if encoder.facts.pixels else ([], [])
+    beside = [
+        name
+        for owner, count in zip(owners, counts, strict=True)
+        for name in feature_names([owner], count, model="pixels")
+    ]
+    width -= len(beside)
     count = width // dim if dim and width % dim == 0 else 1
     if count == len(stains):
         blocks: Sequence[str] = stains
@@ -261,7 +272,7 @@ def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, 
         blocks = ("all",)
     else:
         blocks = [str(place) for place in range(count)]
-    return feature_names(blocks, width, model=encoder.name)
+    return (*feature_names(blocks, width, model=encoder.name), *beside)
 
 
 @dataclass(frozen=True)
@@ -325,11 +336,13 @@ def extract_rows(
         on_error(name, error)
         advance(1)
 
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit]]:
+    besides: dict[str, Vector] = {}  # of the images on their way
+
+    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit], Vector]:
         planes = as_planes(source.read())
         names = source.stains or tuple(str(number) for number in range(len(planes)))
         own = _ranges_of(source, ranges)
-        return names, encoder.units(planes, stains=source.stains, ranges=own)
+        return names, encoder.units(planes, stains=source.stains, ranges=own), encoder.beside(planes)
 
     def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
@@ -342,7 +355,7 @@ def extract_rows(
             if isinstance(prepared, InputError):
                 yield name, prepared
                 continue
-            own, made = prepared
+            own, made, beside = prepared
             if rows.stains is None:
                 rows.stains = own
             if own != rows.stains:
@@ -354,11 +367,12 @@ def extract_rows(
                     ),
                 )
                 continue
+            besides[name] = beside
             yield name, made
 
     batches = Batches(run, encoder.join, batch_size=batch_size, reject=reject)
     for name, vector in batches.vectors(units()):
-        rows.vectors[name] = vector
+        rows.vectors[name] = np.concatenate([vector, besides.pop(name)])
         advance(1)
     return rows
 

@@ -4,9 +4,15 @@ from typing import Any
 
 import torch
 
-POOLINGS = ("last", "gem", "blocks")
+POOLINGS = ("last", "gem", "blocks", "early")
 """`last`: what the network itself pools; `gem`: generalised mean (p = 3) of the last feature map; `blocks`: mean and
-deviation of the last feature map of each stage."""
+deviation of the last feature map of each stage; `early`: the same of the first stage alone, few numbers on texture."""
+
+MAPS = ("blocks", "early")
+"""Those that need the feature maps on the way, not only the last one."""
+
+EXTRACTION = {"pooling": "early", "pixels": True}
+"""How features of networks trained here are taken by default: what held up on real cells, see docs/study.md."""
 
 _POWER, _FLOOR = 3.0, 1e-6
 
@@ -32,7 +38,7 @@ def pool(output: Any, how: str) -> torch.Tensor:
     """Pool what a backbone returns.
 
     Args:
-        output: as for `pooled`; with `hidden_states` for `blocks`.
+        output: as for `pooled`; with `hidden_states` for `blocks` and `early`.
         how: one of `POOLINGS`.
 
     Returns:
@@ -46,17 +52,22 @@ def pool(output: Any, how: str) -> torch.Tensor:
         >>> maps = (torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2))
         >>> pool(SimpleNamespace(hidden_states=maps), "blocks").tolist()
         [[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
+        >>> pool(SimpleNamespace(hidden_states=maps), "early").tolist()
+        [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
     """
     if how == "last":
         return pooled(output)
     if how == "gem":
         return _maps([output.last_hidden_state])[0].clamp(min=_FLOOR).pow(_POWER).mean((2, 3)).pow(1 / _POWER)
-    if how != "blocks":
+    if how not in MAPS:
         raise ValueError(f"pooling {how!r}: choose {', '.join(POOLINGS)}")
     maps = _maps(list(output.hidden_states))
     # The last map of each stage: a stage ends where the number of channels changes.
-    ends = [one for one, after in zip(maps, [*maps[1:], None], strict=True) if _width(one) != _width(after)]
-    parts = [torch.cat([one.mean((2, 3)), one.std((2, 3), correction=0)], dim=1) for one in ends]
+    ends = [place for place, one in enumerate(maps) if _width(one) != _width((*maps, None)[place + 1])]
+    if how == "early":  # the first map of all is the stem's, which is no stage
+        ends = [place for place in ends if place > 0][:1]
+    chosen = [maps[place] for place in ends]
+    parts = [torch.cat([one.mean((2, 3)), one.std((2, 3), correction=0)], dim=1) for one in chosen]
     return torch.cat(parts, dim=1)
 
 

@@ -15,6 +15,7 @@ from cytoimagenet_hf.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.colours import PALETTE
 from cytoimagenet_hf.data import dataset_sources
 from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.models.pooling import EXTRACTION
 
 from .config import TrainConfig
 from .network import Preprocessing
@@ -94,6 +95,8 @@ def write_final(
     sources = None if is_own(config.dataset) else dataset_sources(config.dataset, subset=resolve_subset(config))
     if sources is not None:
         model.config.training_sources = sources
+    if model.config.model_type == "efficientnet":
+        model.config.extraction = dict(EXTRACTION)
     model.save_pretrained(temporary)
     preprocessing.processor().save_pretrained(temporary)
     plot_curves(state.history, temporary / "curves.png")

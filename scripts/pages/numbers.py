@@ -27,7 +27,7 @@ TITLES = {
     "suite": "The benchmark suite of the demo",
     "keras_parity": "Features of the Keras weights",
 }
-ELSEWHERE = ("repairs",)
+ELSEWHERE = ("repairs", "study")
 """Measurements with a page of their own."""
 WORDS = {
     "times the floor": "ours / decode and encode alone",

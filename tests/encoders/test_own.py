@@ -6,8 +6,9 @@ import torch
 
 from cytoimagenet_hf.encoders import Encoder, load_encoder
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor, build_efficientnet
-from cytoimagenet_hf.models.pooling import pooled
+from cytoimagenet_hf.models.pooling import EXTRACTION, pooled
 from tests.encoders.stand_ins import settled
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
@@ -132,3 +133,22 @@ def test_pooling_of_stages_and_generalised_means(tmp_path) -> None:
     np.testing.assert_allclose(
         blocks.encode(plane)[0, -2 * widths[-1] : -widths[-1]], last.mean((2, 3))[0].numpy(), rtol=1e-4, atol=1e-6
     )
+
+
+def test_weights_say_how_their_features_are_taken_and_the_caller_may_choose(tmp_path):
+    model = settled(build_efficientnet(0, seed=0, **TINY))
+    model.config.extraction = dict(EXTRACTION)
+    model.save_pretrained(tmp_path)
+    MicroscopyImageProcessor().save_pretrained(tmp_path)
+    default, plain = load_encoder(tmp_path), load_encoder(tmp_path, pooling="last", pixels=False)
+    assert (default.facts.pixels, plain.facts.pixels) == (True, False)
+    assert 0 < default.facts.dim < plain.facts.dim
+    with torch.inference_mode():
+        maps = model(pixel_values=torch.ones(1, 3, 32, 32), output_hidden_states=True).hidden_states
+    assert default.facts.dim == 2 * maps[1].shape[1]  # behind the stem
+    found = default.encode(PLANES)
+    assert found.shape == (2, 3 * default.facts.dim + 3 * 24 + 3 * 16)
+    by_network = extract_features(load_encoder(tmp_path), list(PLANES), ids=["a", "b"])
+    np.testing.assert_allclose(by_network.values, found, rtol=1e-4, atol=1e-5)
+    by_model = extract_features(model, list(PLANES), ids=["a", "b"], processor=MicroscopyImageProcessor())
+    np.testing.assert_allclose(by_model.values, found, rtol=1e-4, atol=1e-5)

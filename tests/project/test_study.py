@@ -1,0 +1,100 @@
+"""The study from end to end on a few drawn cells laid out as the real ones are."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from PIL import Image as Picture
+from typer.testing import CliRunner
+
+from cytoimagenet_hf.errors import InputError
+from scripts.pages import study as page
+from scripts.studies.real import CELLS, CELLS_TABLE, HPA, YEAST, lay_out
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 32
+
+
+def content(pixels: np.ndarray, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "npy":
+        np.save(buffer, pixels)
+    else:
+        Picture.fromarray(pixels).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
+def archive(path, files: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as target:
+        for name, data in files.items():
+            target.writestr(name, data)
+
+
+@pytest.fixture
+def real(tmp_path):
+    rng = np.random.default_rng(3)
+    root = tmp_path / "real"
+    cells, rows = {}, []
+    for number in range(48):  # two classes, three plates; the second class is brighter
+        label, plate = ("DMSO", "Protein synthesis")[number % 2], f"Week4_{number % 3}"
+        name = f"{label}/cell_{number}.npy"
+        pixels = rng.gamma(2.0, 300 * (1 + number % 2), (SIDE, SIDE, 3)).clip(0, 60000).astype(np.uint16)
+        cells[name] = content(pixels, "npy")
+        rows.append({"path": f"data_subset/{name}", "plate": plate, "in_zip": True})
+    archive(root / CELLS, cells)
+    pd.DataFrame(rows).to_csv(root / CELLS_TABLE, index=False)
+    yeast = {}
+    for number in range(48):
+        protein = ("AAC1", "AAH1")[number % 2]
+        for channel in ("gfp", "rfp"):
+            pixels = rng.random((SIDE, SIDE)).astype(np.float32) ** (1 + number % 2)
+            yeast[f"{protein}/{protein}_{number // 2 % 3}_rfp_{number}_{channel}.tif"] = content(pixels, "tif")
+    archive(root / YEAST, yeast)
+    names = [f"A1CF_1/{number}_{channel}.tif" for number in range(6) for channel in ("blue", "green")]
+    archive(root / HPA, {name: content(rng.random((SIDE, SIDE)).astype(np.float32), "tif") for name in names})
+    for number in range(12):
+        field = (rng.random((220, 220)) * 255).astype(np.uint8)
+        target = root / "plates" / "bbbc013" / f"Channel1-{number:02d}-A-01.tif"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content(field, "tif"))
+    return root
+
+
+def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))  # scripts find each other by their folder, as when run
+    import study
+
+    monkeypatch.setattr(study, "NETWORK", {"width_coefficient": 0.25, "depth_coefficient": 0.25})
+    app = typer.Typer()
+    app.command()(study.main)
+    folder = tmp_path / "docs"
+    arguments = ["--real", real, "--work", tmp_path / "work", "--output", folder / "study.json"]
+    options = ["--seeds", "1", "--epochs", "1", "--image-size", "32"]
+    done = CliRunner().invoke(app, [*map(str, arguments), *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads((folder / "study.json").read_text())
+    assert [task["task"] for task in found["tasks"]] == ["bbbc021", "yeast", "yeast-number"]
+    assert [task["groups"] for task in found["tasks"]] == [3, 6, 3]
+    for task in found["tasks"]:
+        rows = {row["entry"]: row for row in task["table"]}
+        assert len(rows) == 20  # 7 baselines, 9 ways, 4 parts
+        best = rows[task["best_baseline"]]
+        assert best["accuracy"] == max(row["accuracy"] for row in task["table"] if row["kind"] == "baseline")
+        assert best["gain"]["mean"] == 0
+        assert task["default_minus_best"] == rows["default"]["gain"]
+        gain = rows["default"]["accuracy"] - best["accuracy"]
+        assert rows["default"]["gain"]["mean"] == pytest.approx(gain)
+    text = page.page(folder)
+    assert "BBBC021 cells, plate out" in text
+    assert text.count("| **default** |") == 3
+
+
+def test_a_missing_archive_is_named(tmp_path):
+    with pytest.raises(InputError, match="--real names the folder"):
+        lay_out(tmp_path, tmp_path / "work")
