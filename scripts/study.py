@@ -18,7 +18,7 @@ from studies.real import build_corpus, lay_out
 from cytoimagenet_hf.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORK = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores
+NETWORK: dict[str, Any] = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores
 VARIANTS = 350
 """Combinations of training and features that were scored on these cells before this table, most of them once."""
 

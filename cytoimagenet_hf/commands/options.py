@@ -8,7 +8,8 @@ Normalize = Annotated[
     str | None,
     typer.Option(
         help="Which pixel values become 0 and 1: percentiles of each image, of its plate, or none (the range of "
-        "the dtype). By default as the model was trained."
+        "the dtype); gain: the logarithm of the pixel by the mean of its channel. By default as the model's "
+        "record says."
     ),
 ]
 Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem, blocks or early.")]

@@ -25,9 +25,9 @@ from .roles import role_of
 
 Vector = npt.NDArray[np.float32]
 _PIXELS = 1 << 20  # per run of `encode`: 20 units of 224 x 224
-NORMALIZE = ("image", "plate", "none")
-"""What decides which pixel values become 0 and 1: the percentiles of each image's channel, those of a plate, or the
-range of the dtype."""
+NORMALIZE = ("image", "plate", "gain", "none")
+"""What decides which pixel values become 0 and 1: the percentiles of each image's channel, those of a plate, its
+mean (of the pixel by which the logarithm is taken), or the range of the dtype."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def adjust_facts(
         raise InputError(f"{facts.name} was trained on pixels scaled by {facts.scale}: leave normalize out")
     if facts.scale == "as-uint8" and normalize != "none":
         given["factor"] = facts.factor * 255
-    scale = {"image": "percentile", "plate": "percentile", "none": "dtype"}[normalize]
+    scale = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
     if not (normalize == "none" and facts.scale == "as-uint8"):
         given["scale"] = scale
     return replace(facts, **({"per": "plate" if normalize == "plate" else "plane"} | given))

@@ -45,7 +45,8 @@ class EncoderFacts:
             `*` takes every channel that has no other role, one input each; empty: any channels, no roles.
         most_channels: the most channels a `joint` network without roles takes; None: no limit.
         scale: how pixels become numbers: `dtype` (full range of the dtype to [0, 1]), `percentile` (clipped between
-            `low` and `high`, to [0, 1]), `minmax`, `zscore`, `as-uint8` (0 … 255), `none`.
+            `low` and `high`, to [0, 1]), `gain` (logarithm of the pixel by the mean of its plane), `minmax`, `zscore`,
+            `as-uint8` (0 … 255), `none`.
         low: lower percentile.
         high: upper percentile.
         clip: whether `percentile` clips.
@@ -76,7 +77,7 @@ class EncoderFacts:
     name: str
     title: str
     channels: Literal["each", "merged", "joint"]
-    scale: Literal["dtype", "percentile", "minmax", "zscore", "as-uint8", "none"]
+    scale: Literal["dtype", "percentile", "gain", "minmax", "zscore", "as-uint8", "none"]
     dim: int
     source: WeightSource
     stains: tuple[tuple[str, ...], ...] = ()

@@ -58,6 +58,7 @@ def load(
     scaling: str | None = None,
     pooling: str | None = None,
     pixels: bool | None = None,
+    normalize: str | None = None,
     **options: Any,
 ) -> FactsEncoder:
     """Load a network with its image processor.
@@ -73,6 +74,7 @@ def load(
         pooling: one of `models.pooling.POOLINGS`; by default what `config.extraction` of the weights
             says, else `last`.
         pixels: whether statistics of the pixels stand beside; by default as for `pooling`, else not.
+        normalize: one of `encoders.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
         **options: of `make_encoder`.
 
     Raises:
@@ -86,9 +88,11 @@ def load(
     found = facts_of(backbone.processor, method=method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
-    pooling, pixels = extraction_of(config, pooling=pooling, pixels=pixels)
+    how = extraction_of(config, found, pooling=pooling, pixels=pixels, normalize=normalize)
+    pooling = how.pop("pooling")
     dim = facts.dim if pooling == "last" else 0
-    found = replace(found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=dim)
+    taken = facts.take if pooling == "last" else pooling  # part of the fingerprint by which features are kept
+    found = replace(found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=dim, take=taken)
     side = _fixed_side(config)
     if found.fit == "native" and side is not None:
         found = replace(found, size=side, fit="resize")
@@ -97,27 +101,36 @@ def load(
         found,
         Pooled(without_head(backbone.model), pooling),
         training_sources=getattr(config, "training_sources", None),
-        pixels=pixels,
+        **how,
         **options,
     )
 
 
-def extraction_of(config: Any, *, pooling: str | None = None, pixels: bool | None = None) -> tuple[str, bool]:
+def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, Any]:
     """How features are taken: as the caller says, else as the configuration of the weights, else what a network pools.
 
+    The scaling of pixels is that of the weights' own pooling: with another one, or pixels that are not stretched, it
+    stays what the network was trained with.
+
     Args:
-        config: of the network; the trainer writes `models.EXTRACTION` into it.
-        pooling: one of `models.pooling.POOLINGS`.
-        pixels: whether statistics of the pixels stand beside.
+        config: of the network; the trainer writes `models.pooling.EXTRACTION` into it.
+        facts: of the network.
+        **chosen: `pooling`, `pixels` and `normalize`; None leaves it to the weights.
 
     Example:
         >>> from types import SimpleNamespace
-        >>> extraction_of(SimpleNamespace(extraction={"pooling": "early", "pixels": True}), pixels=False)
-        ('early', False)
+        >>> config = SimpleNamespace(extraction={"pooling": "early", "pixels": True, "normalize": "gain"})
+        >>> extraction_of(config, OWN, pixels=False)
+        {'pooling': 'early', 'pixels': False, 'normalize': 'gain'}
+        >>> extraction_of(config, OWN, pooling="last")
+        {'pooling': 'last', 'pixels': True, 'normalize': None}
     """
-    record = getattr(config, "extraction", None) or {}
-    chosen = record.get("pooling", "last") if pooling is None else pooling
-    return chosen, bool(record.get("pixels", False) if pixels is None else pixels)
+    plain = {"pooling": "last", "pixels": False, "normalize": None}
+    record = {**plain, **(getattr(config, "extraction", None) or {})}
+    found = {name: record[name] if chosen.get(name) is None else chosen[name] for name in plain}
+    if chosen.get("normalize") is None and (found["pooling"] != record["pooling"] or facts.scale != "percentile"):
+        found["normalize"] = None
+    return found
 
 
 def _fixed_side(config: Any) -> tuple[int, int] | None:

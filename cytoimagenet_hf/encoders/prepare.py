@@ -15,6 +15,7 @@ from cytoimagenet_hf.imaging import normalize, percentiles, to_gray
 from cytoimagenet_hf.models.channels import check_channels
 
 from .facts import EncoderFacts
+from .pixels import relative_log
 from .roles import match_roles
 
 Plane = npt.NDArray[np.float32]
@@ -111,6 +112,8 @@ def _scaled(
     if facts.scale in ("dtype", "as-uint8"):
         top = np.float32(255 if facts.scale == "as-uint8" else 1)
         return [_by_white(plane, white) * top for plane, white in zip(planes, whites, strict=True)]
+    if facts.scale == "gain":
+        return [_by_gain(plane) for plane in planes]
     if facts.scale == "percentile" and facts.per == "plane" and facts.clip and not facts.from_zero:
         return [normalize(plane, facts.low, facts.high) for plane in planes]
     seen = [np.stack(planes)] * len(planes) if facts.per == "image" else planes
@@ -135,6 +138,11 @@ def _between(plane: npt.NDArray[Any], low: float, high: float, *, clip: bool) ->
         return np.zeros(plane.shape, dtype=np.float32)
     unit = (plane.astype(np.float64) - low) / (high - low)
     return np.asarray(np.clip(unit, 0, 1) if clip else unit, dtype=np.float32)
+
+
+def _by_gain(plane: npt.NDArray[Any]) -> Plane:
+    """Logarithm of the pixels by their mean, moved to about [0, 1]: neither exposure nor one bright speck sets it."""
+    return np.asarray(relative_log(plane) / 2 + 0.5, dtype=np.float32)
 
 
 def _zscored(plane: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> Plane:

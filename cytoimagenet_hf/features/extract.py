@@ -6,7 +6,7 @@ number is the encoder; how images are batched and where they come from is not.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice, zip_longest
 from typing import Any, TypeAlias
 
@@ -156,10 +156,10 @@ def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImagePro
     try:
         declared = getattr(model.config, "training_sources", None)
         facts = facts_of(processor, method=method)
-        pooling, pixels = extraction_of(model.config)
-        return make_encoder(
-            name, facts, Pooled(without_head(model), pooling), training_sources=declared, pixels=pixels
-        )
+        how = extraction_of(model.config, facts)
+        pooling = how.pop("pooling")
+        taken = facts if pooling == "last" else replace(facts, take=pooling)
+        return make_encoder(name, taken, Pooled(without_head(model), pooling), training_sources=declared, **how)
     finally:
         for module, mode in modes.items():  # the caller's network is left as it was
             module.training = mode
@@ -249,7 +249,9 @@ def describe(
 
 
 def _scope(encoder: Encoder) -> str:
-    """What the pixel values that become 0 and 1 are taken from: `image`, `plate` or `none` (the dtype)."""
+    """What the pixel values that become 0 and 1 are taken from: `image`, `plate`, `gain` or `none` (the dtype)."""
+    if encoder.facts.scale == "gain":
+        return "gain"
     if encoder.facts.scale not in ("percentile", "minmax", "zscore"):
         return "none"
     return "plate" if encoder.facts.per == "plate" else "image"

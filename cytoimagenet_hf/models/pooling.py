@@ -11,7 +11,7 @@ deviation of the last feature map of each stage; `early`: the same of the first 
 MAPS = ("blocks", "early")
 """Those that need the feature maps on the way, not only the last one."""
 
-EXTRACTION = {"pooling": "early", "pixels": True}
+EXTRACTION = {"pooling": "early", "pixels": True, "normalize": "gain"}
 """How features of networks trained here are taken by default: what held up on real cells, see docs/study.md."""
 
 _POWER, _FLOOR = 3.0, 1e-6

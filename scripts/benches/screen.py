@@ -20,12 +20,13 @@ from cytoimagenet_hf.images import Image, find_images
 PATTERN = "Channel{c}-{_}-{row}-{column}.tif"
 STAINS = {"1": "gfp", "2": "draq5"}
 PLATEMAP = "platemap_long_nM.csv"
+_POOLED: dict[str, Any] = {"pooling": "last", "pixels": False}  # what the network pools, nothing beside it
 SETTINGS: dict[str, dict[str, Any]] = {
-    "each image's percentiles (`image`)": {"normalize": "image"},
-    "the plate's percentiles (`plate`)": {"normalize": "plate"},
-    "nothing (`none`)": {"normalize": "none"},
-    "`image`, `--pooling gem`": {"normalize": "image", "pooling": "gem"},
-    "`image`, `--pooling blocks`": {"normalize": "image", "pooling": "blocks"},
+    "each image's percentiles (`image`)": {"normalize": "image", **_POOLED},
+    "the plate's percentiles (`plate`)": {"normalize": "plate", **_POOLED},
+    "nothing (`none`)": {"normalize": "none", **_POOLED},
+    "`image`, `--pooling gem`": {"normalize": "image", "pooling": "gem", "pixels": False},
+    "`image`, `--pooling blocks`": {"normalize": "image", "pooling": "blocks", "pixels": False},
 }
 # An untrained network has features that are the same for every control.
 _SCALED: dict[str, Any] = {"normalize": "standardize", "on": "controls", "drop_constant": True}

@@ -1,6 +1,6 @@
 """What the study scores: the baselines, networks with each way of taking features, and the parts alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ from cytoimagenet_hf.benchmarks.held_out import held_out_rows
 from cytoimagenet_hf.encoders.pixels import PER_CHANNEL, PER_PAIR, QUANTILES
 from cytoimagenet_hf.features import FeatureTable, make_table
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.models.pooling import EXTRACTION
 
 from .real import Task
 
 Values = npt.NDArray[Any]
 DEFAULT = "default"
+OTHER = "image" if EXTRACTION.get("normalize") == "gain" else "gain"
+"""The scaling of pixels that is not the default's."""
 _SEED = 0  # of baselines and intervals
 _REGULARISATION = (0.03, 0.3)  # of the classifier that bounds what neighbours could reach
 
@@ -48,7 +51,8 @@ class Way:
 
 
 WAYS = (
-    Way(DEFAULT, True, {}, "the default: mean and deviation of the first stage, beside pixel statistics"),
+    Way(DEFAULT, True, EXTRACTION, "the default: mean and deviation of the first stage, beside pixel statistics"),
+    Way("default, other scaling", True, {**EXTRACTION, "normalize": OTHER}, f"the same, pixels scaled by `{OTHER}`"),
     Way("early", True, {"pooling": "early", "pixels": False}, "mean and deviation of the first stage alone"),
     Way("last", True, {"pooling": "last", "pixels": False}, "what the network pools, as the paper takes it"),
     Way("last + pixels", True, {"pooling": "last", "pixels": True}, "the same beside pixel statistics"),
@@ -56,12 +60,12 @@ WAYS = (
     Way("gem", True, {"pooling": "gem", "pixels": False}, "generalised mean of the last feature map"),
     Way("blocks", True, {"pooling": "blocks", "pixels": False}, "mean and deviation of every stage"),
     Way("untrained last", False, {"pooling": "last", "pixels": False}, "an untrained network"),
-    Way("untrained early + pixels", False, {"pooling": "early", "pixels": True}, "the default's parts, untrained"),
+    Way("untrained early + pixels", False, EXTRACTION, "the default's parts, untrained"),
 )
 
 
 def score_task(
-    task: Task, networks: dict[bool, Sequence[Path]], *, cache: Path, log: Callable[[str], None]
+    task: Task, networks: Mapping[bool, Sequence[Path]], *, cache: Path, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Every entry on one task: rows of the table, and the default against the best baseline.
 

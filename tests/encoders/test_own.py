@@ -105,7 +105,7 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
         ({"full_scale": 0.0}, "full_scale is 0"),
         ({"method": "concat"}, "unknown method"),
         ({"nosuch": 1}, "no option nosuch"),
-        ({"normalize": "both"}, "choose image, plate, none"),
+        ({"normalize": "both"}, "choose image, plate, gain, none"),
         ({"pooling": "max"}, "choose last, gem, blocks"),
         ({"size": 0}, "at least 1"),
     ],
@@ -142,6 +142,10 @@ def test_weights_say_how_their_features_are_taken_and_the_caller_may_choose(tmp_
     MicroscopyImageProcessor().save_pretrained(tmp_path)
     default, plain = load_encoder(tmp_path), load_encoder(tmp_path, pooling="last", pixels=False)
     assert (default.facts.pixels, plain.facts.pixels) == (True, False)
+    assert (default.facts.scale, plain.facts.scale) == ("gain", "percentile")
+    assert load_encoder(tmp_path, normalize="image").facts.scale == "percentile"
+    assert load_encoder(tmp_path, method="concat-raw").facts.scale == "dtype"
+    assert load_encoder(tmp_path, pooling="gem", pixels=False).fingerprint != plain.fingerprint  # one length, two keys
     assert 0 < default.facts.dim < plain.facts.dim
     with torch.inference_mode():
         maps = model(pixel_values=torch.ones(1, 3, 32, 32), output_hidden_states=True).hidden_states

@@ -143,3 +143,10 @@ def test_every_kind_says_what_it_is() -> None:
         assert facts.name == name
         assert facts.source.repo
         assert facts.verified or facts.note, name
+
+
+def test_gain_takes_the_logarithm_of_the_pixel_by_the_mean() -> None:
+    (unit,) = make_units(replace(EACH, scale="gain"), [np.array([[1, 3], [2, 2]], np.uint16)], stains=())
+    np.testing.assert_allclose(unit[0], np.log([[0.6, 1.6], [1.1, 1.1]]) / 2 + 0.5, rtol=1e-6)
+    (black,) = make_units(replace(EACH, scale="gain"), [np.zeros((2, 2), np.uint16)], stains=())
+    assert np.ptp(black) == 0
