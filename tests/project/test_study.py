@@ -83,7 +83,7 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     assert [task["groups"] for task in found["tasks"]] == [3, 6, 3]
     for task in found["tasks"]:
         rows = {row["entry"]: row for row in task["table"]}
-        assert len(rows) == 20  # 7 baselines, 9 ways, 4 parts
+        assert len(rows) == 21  # 7 baselines, 10 ways, 4 parts
         best = rows[task["best_baseline"]]
         assert best["accuracy"] == max(row["accuracy"] for row in task["table"] if row["kind"] == "baseline")
         assert best["gain"]["mean"] == 0
