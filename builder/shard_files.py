@@ -114,7 +114,8 @@ def read_report(task: ShardTask) -> ShardReport | None:
 
 def _is_sealed(path: Path, sealed: dict[str, Any], which: str = "") -> bool:
     """Whether a file is the one of the seal: of the same size and time, or else of the same content."""
-    return file_stamps([path]) == [sealed.get(f"{which}stamp")] or file_sha256(path) == sealed[f"{which}sha256"]
+    stamp = sealed.get(f"{which}stamp")  # absent: of a shard without planes, or of an earlier version
+    return (stamp is not None and file_stamps([path]) == [stamp]) or file_sha256(path) == sealed[f"{which}sha256"]
 
 
 def rows_with_changed_files(task: ShardTask) -> frozenset[str]:

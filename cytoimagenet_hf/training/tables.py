@@ -42,13 +42,19 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
     require_stored(_READ if labelled else _UNLABELLED, config.dataset)
     return {
         name: make_row_table(
-            loaded[name], f"{config.dataset}, split {name}", labelled=labelled, all_targets=config.targets == "all"
+            loaded[name],
+            f"{config.dataset}, split {name}",
+            labelled=labelled,
+            all_targets=config.targets == "all",
+            in_fields=config.pairs == "field",
         )
         for name in ("train", "validation")
     }
 
 
-def make_row_table(dataset: Any, where: str, *, labelled: bool = True, all_targets: bool = False) -> RowTable:
+def make_row_table(
+    dataset: Any, where: str, *, labelled: bool = True, all_targets: bool = False, in_fields: bool = False
+) -> RowTable:
     """Check one split and take its columns.
 
     Args:
@@ -56,6 +62,7 @@ def make_row_table(dataset: Any, where: str, *, labelled: bool = True, all_targe
         where: its name in errors.
         labelled: every row needs a label; otherwise a missing one is -1, and there may be no classes at all.
         all_targets: take every class that the label columns of a row name, not its label alone.
+        in_fields: take the field of view of each row.
 
     Raises:
         InputError: a missing column, no row, a row without an id, or a label outside the class map.
@@ -64,7 +71,10 @@ def make_row_table(dataset: Any, where: str, *, labelled: bool = True, all_targe
     if len(dataset) == 0:
         raise InputError(f"{where} has no rows")
     stored = [name for name in ("image", "planes") if name in dataset.column_names]
-    columns = [name for name in (*_READ[1:], "category", "sha256", "stains") if name in dataset.column_names]
+    wanted = [*_READ[1:], "category", "sha256", "stains"]  # no others: a million rows of text are large
+    wanted += CATEGORIES if all_targets else ()
+    wanted += ("idx",) if in_fields else ()
+    columns = [name for name in wanted if name in dataset.column_names]
     table = dataset.select_columns(columns).with_format("arrow")[:]
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
     labels, classes = np.full(len(ids), -1, dtype=np.int64), ()

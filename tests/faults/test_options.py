@@ -163,7 +163,7 @@ def test_a_damaged_state_of_an_extraction(name, sound, place):
     arguments = [text.format(sound=sound, tmp=place) for text in (*EXTRACT, *OUT)]
     assert call("cytoimagenet", *arguments).code == 0
     whole = {path: path.read_bytes() for path in sorted((place / "out").glob("*.json"))}
-    assert len(whole) == 4
+    assert len(whole) == 5
     for path, content in whole.items():
         path.write_bytes(STATES[name])
         outcome = call("cytoimagenet", *arguments)
