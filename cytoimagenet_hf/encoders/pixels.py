@@ -8,9 +8,9 @@ features hears a part by how many features it has. Measured in docs/study.md.
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_laplace
 
 from cytoimagenet_hf.imaging import to_gray
 
@@ -53,7 +53,7 @@ def pixel_features(planes: Sequence[Plane]) -> Vector:
         if len(gray) > 1:
             views = [plane, *_laplacians(plane), relative, *laplacians]
             maps.append(np.stack([_unit(view) for view in views]))  # (16, H * W)
-    parts += [np.sum(maps[a] * maps[b], axis=1) for b in range(len(maps)) for a in range(b)]
+    parts += [np.einsum("ij,ij->i", maps[a], maps[b]) for b in range(len(maps)) for a in range(b)]
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -88,24 +88,28 @@ def relative_log(plane: Plane) -> npt.NDArray[np.float64]:
 
 
 def _laplacians(plane: Plane) -> list[Plane]:
-    return [np.asarray(gaussian_laplace(plane, sigma)) for sigma in SIGMAS]
+    """Laplacians of the plane smoothed at each scale: the sum of differences to four neighbours, float32."""
+    border = cv2.BORDER_REFLECT
+    values = (plane - plane.mean(dtype=np.float64)).astype(np.float32)  # a flat plane is 0 then, without rounding
+    smooth = [cv2.GaussianBlur(values, (0, 0), sigma, borderType=border) for sigma in SIGMAS]
+    return [np.asarray(cv2.Laplacian(blurred, -1, ksize=1, borderType=border)) for blurred in smooth]
 
 
 def _texture(laplacians: Sequence[Plane]) -> npt.NDArray[np.float64]:
     """(14,): logarithm of the deviation, and the skew, of the scale-normalised Laplacian at each scale."""
     found = []
     for sigma, response in zip(SIGMAS, laplacians, strict=True):
-        values = sigma**2 * response
-        deviation = float(values.std())
-        skew = float((values**3).mean()) / (deviation**3 + _TINY)
+        values = np.float32(sigma**2) * response
+        deviation = float(values.std(dtype=np.float64))
+        skew = float((values * values * values).mean(dtype=np.float64)) / (deviation**3 + _TINY)
         found += [np.log(deviation + _FLAT), np.clip(skew, -_MOST_SKEW, _MOST_SKEW)]
     return np.array(found)
 
 
-def _unit(view: Plane) -> npt.NDArray[np.float64]:
+def _unit(view: Plane) -> npt.NDArray[np.float32]:
     """The values (H * W,), centred and of length 1; zeros where they vary by rounding alone."""
-    values = (view - view.mean()).ravel()
-    length = float(np.linalg.norm(values))
-    if length <= _TINY * (1 + float(np.abs(view).max())) * np.sqrt(view.size):
-        return np.zeros(view.size)
-    return np.asarray(values / length)
+    values = (view - view.mean(dtype=np.float64)).ravel().astype(np.float32)
+    length = float(np.sqrt(np.square(values).sum(dtype=np.float64)))
+    if length <= _TINY * np.sqrt(view.size):
+        return np.zeros(view.size, dtype=np.float32)
+    return values / np.float32(length)
