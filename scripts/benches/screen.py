@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "nothing (`none`)": {"normalize": "none", **_POOLED},
     "`image`, `--pooling gem`": {"normalize": "image", "pooling": "gem", "pixels": False},
     "`image`, `--pooling blocks`": {"normalize": "image", "pooling": "blocks", "pixels": False},
+    "the default: `gain`, `--pooling early --pixels`": {"normalize": "gain", "pooling": "early", "pixels": True},
 }
 # An untrained network has features that are the same for every control.
 _SCALED: dict[str, Any] = {"normalize": "standardize", "on": "controls", "drop_constant": True}

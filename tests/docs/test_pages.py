@@ -160,7 +160,7 @@ def known_options(words):
         command = typer.main.get_command(app)
     else:
         command = typer.main.get_command(builder_app).commands[words[3]]
-    return {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help"}
 
 
 def test_commands_in_the_docs_know_their_options():
