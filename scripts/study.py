@@ -4,17 +4,21 @@ python scripts/study.py --real ../shared/real --work runs/study
 
 Writes docs/benchmarks/study.json, from which docs/study.md is made. Neither task's own images enter training; groups
 (plates, fields) are left out whole. What stands in --work, such as a trained network, is not made again.
+
+With --held the default alone is scored on further cells, which no choice was made on: study_held.json.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from benches.common import machine
-from studies.entries import score_task
+from studies.entries import DEFAULT, WAYS, score_task
 from studies.real import build_corpus, lay_out
 
+from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +34,10 @@ def main(
     seeds: Annotated[int, typer.Option(help="Networks, with seeds 0, 1, ….")] = 3,
     epochs: Annotated[int, typer.Option(help="Of training.")] = 8,
     image_size: Annotated[int, typer.Option(help="Side of the training images.")] = 64,
+    held: Annotated[
+        Path | None,
+        typer.Option(help="Folder with further cells, bbbc021/ and yeast/, laid out as in --work: the default alone."),
+    ] = None,
 ) -> None:
     """Train, extract and score.
 
@@ -40,14 +48,22 @@ def main(
     def log(line: str) -> None:
         typer.echo(f"{time.perf_counter() - started:6.0f} s  {line}")
 
-    tasks = lay_out(real, work)
+    tasks, ways = lay_out(real, work), WAYS
+    if held is not None:
+        tasks = [replace(task, root=held / task.name) for task in tasks if (held / task.name).is_dir()]
+        ways, output = tuple(way for way in WAYS if way.name == DEFAULT), output.with_stem(f"{output.stem}_held")
+        if not tasks:
+            raise InputError(f"{held} has neither bbbc021/ nor yeast/")
     corpus = build_corpus(real, work / "corpus", side=image_size, seed=0)
     networks: dict[bool, list[Path]] = {True: [], False: []}
     for seed in range(seeds):
         log(f"network {seed}")
         networks[True].append(_trained(corpus, work / f"run-{seed}", seed=seed, epochs=epochs, image_size=image_size))
         networks[False].append(_untrained(networks[True][-1], work / f"untrained-{seed}", seed=100 + seed))
-    found = [score_task(task, networks, cache=work / "features", log=log) for task in tasks]
+    found = [
+        score_task(task, networks, cache=work / "features", log=log, ways=ways, classifiers=held is None)
+        for task in tasks
+    ]
     content: dict[str, Any] = {
         "tasks": found,
         "options": {"seeds": seeds, "epochs": epochs, "image_size": image_size, "model_config": NETWORK},

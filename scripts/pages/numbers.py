@@ -27,7 +27,7 @@ TITLES = {
     "suite": "The benchmark suite of the demo",
     "keras_parity": "Features of the Keras weights",
 }
-ELSEWHERE = ("repairs", "study")
+ELSEWHERE = ("repairs", "study", "study_held")
 """Measurements with a page of their own."""
 WORDS = {
     "times the floor": "ours / decode and encode alone",

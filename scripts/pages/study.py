@@ -7,7 +7,7 @@ from typing import Any
 
 from .numbers import FOLDER
 
-FILE = "study.json"
+FILE, HELD = "study.json", "study_held.json"
 _KINDS = {"default": "", "variant": "", "part": "no network", "baseline": "baseline"}
 _HEAD = """# What makes features good: a study on real cells
 
@@ -45,7 +45,31 @@ def page(folder: Path = FOLDER) -> str:
     """The whole page."""
     found = json.loads((folder / FILE).read_text(encoding="utf-8"))
     head = _HEAD.format(seeds=found["options"]["seeds"], minutes=found["seconds"] / 60)
-    return "\n".join([head, *map(_task, found["tasks"]), _FOUND.format(variants=found["variants"])])
+    parts = [head, *map(_task, found["tasks"])]
+    if (folder / HELD).is_file():
+        parts.append(_held(json.loads((folder / HELD).read_text(encoding="utf-8"))))
+    return "\n".join([*parts, _FOUND.format(variants=found["variants"])])
+
+
+def _held(found: Mapping[str, Any]) -> str:
+    """The default on cells that nothing was chosen on."""
+    lines = [
+        "## Cells that no choice was made on",
+        "",
+        "The default was fixed, then scored once on further cells of the same plates and fields, which the public "
+        "repositories of both sets hold (`python scripts/study.py --real FOLDER --held FOLDER`).",
+        "",
+        "| set | cells | default, % | best baseline, % | gain, points |",
+        "|---|--:|--:|---|---|",
+    ]
+    for task in found["tasks"]:
+        rows = {row["entry"]: row for row in task["table"]}
+        best, own = task["best_baseline"], rows["default"]
+        lines.append(
+            f"| {task['title']} | {task['images']:,} | {100 * own['accuracy']:.1f} "
+            f"| {best} {100 * rows[best]['accuracy']:.1f} | {_points(own['gain'])} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def _task(task: Mapping[str, Any]) -> str:

@@ -65,7 +65,13 @@ WAYS = (
 
 
 def score_task(
-    task: Task, networks: Mapping[bool, Sequence[Path]], *, cache: Path, log: Callable[[str], None]
+    task: Task,
+    networks: Mapping[bool, Sequence[Path]],
+    *,
+    cache: Path,
+    log: Callable[[str], None],
+    ways: Sequence[Way] = WAYS,
+    classifiers: bool = True,
 ) -> dict[str, Any]:
     """Every entry on one task: rows of the table, and the default against the best baseline.
 
@@ -74,6 +80,8 @@ def score_task(
         networks: folders of networks, trained and untrained, one per seed.
         cache: of features.
         log: called with one line per entry.
+        ways: of taking features; the default is among them.
+        classifiers: whether to train those that bound what neighbours could reach; minutes for a thousand cells.
     """
     recipe = load_recipe("corrected")
     items = task.benchmark.load(task.root, recipe)
@@ -86,7 +94,7 @@ def score_task(
     best = max(baselines, key=lambda name: float(baselines[name].outcomes.mean()))
     rows = [_row(name, [score], baselines[best], kind="baseline") for name, score in baselines.items()]
     default = np.zeros((0, 0))
-    for way in WAYS:
+    for way in ways:
         log(f"{task.name}: {way.name}")
         found = [
             features_of(load_model(str(folder), options=way.options), items, cache=cache).rows(ids_of(items)).values
@@ -100,7 +108,12 @@ def score_task(
             default = found[0]
     for name, part in _parts(_pixels_of(default, len(items[0].channels)), len(items[0].channels)):
         rows.append(_row(name, [scored(part)], baselines[best], kind="part"))
-    log(f"{task.name}: classifiers")
+    bounds: dict[str, float] = {}
+    if classifiers:
+        log(f"{task.name}: classifiers")
+        bounds["default"] = _classified(items, default)
+        bounds["default and all baselines"] = _classified(items, np.hstack([default, *tables.values()]))
+        bounds[best] = _classified(items, tables[best])
     return {
         "task": task.name,
         "title": task.title,
@@ -110,11 +123,7 @@ def score_task(
         "best_baseline": best,
         "table": rows,
         "default_minus_best": next(row["gain"] for row in rows if row["entry"] == DEFAULT),
-        "classifier": {
-            "default": _classified(items, default),
-            "default and all baselines": _classified(items, np.hstack([default, *tables.values()])),
-            best: _classified(items, tables[best]),
-        },
+        "classifier": bounds,
     }
 
 

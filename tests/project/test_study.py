@@ -93,6 +93,13 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     text = page.page(folder)
     assert "BBBC021 cells, plate out" in text
     assert text.count("| **default** |") == 3
+    assert "no choice was made on" not in text
+    held = CliRunner().invoke(app, [*map(str, [*arguments, "--held", tmp_path / "work"]), *options])
+    assert held.exit_code == 0, held.output
+    (again, _) = json.loads((folder / "study_held.json").read_text())["tasks"]
+    assert [row["entry"] for row in again["table"] if row["kind"] in ("default", "variant")] == ["default"]
+    assert again["default_minus_best"] == found["tasks"][0]["default_minus_best"]  # the same cells, in this test
+    assert "| BBBC021 cells, plate out | 48 |" in page.page(folder)
 
 
 def test_a_missing_archive_is_named(tmp_path):
