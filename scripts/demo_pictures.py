@@ -109,19 +109,23 @@ def rejected(dataset: Path, raw: Path) -> Figure | None:
     return figure
 
 
-def headline(record: Mapping[str, Any], untrained: Sequence[float], pixels: Sequence[float]) -> str:
+def headline(
+    record: Mapping[str, Any], *, untrained: Sequence[float], pixels: Sequence[float], default: Sequence[float]
+) -> str:
     """What was built and how well it transfers.
 
     Args:
         record: of the demo.
         untrained: gains over the best untrained network, one per scored set.
         pixels: gains over the best features of pixels (histograms, texture, counts), one per scored set.
+        default: gains of the default features over those, one per scored set.
     """
     data = record["dataset"]
     return (
         f"{data['images']:,} images in {data['classes']} classes, curated from {len(data['by_source'])} archives. A "
         f"small network pretrained on them gains {_points(untrained)} points over the best of its untrained copies on "
-        f"{len(untrained)} benchmark sets, and {_points(pixels)} over the best of histograms, texture and counts."
+        f"{len(untrained)} benchmark sets, and {_points(pixels)} over the best of histograms, texture and counts. "
+        f"The default features, its first stage beside pixel statistics, gain {_points(default)} over the latter."
     )
 
 

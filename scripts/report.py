@@ -51,7 +51,12 @@ def write_report(
         results=results,
         scores=results.by_entry(),
         pictures=pictures,
-        headline=headline(record, _over_untrained(results), [gain.difference for gain in _over_pixels(results)]),
+        headline=headline(
+            record,
+            untrained=_over_untrained(results),
+            pixels=[gain.difference for gain in _over_pixels(results)],
+            default=_default_over_pixels(results),
+        ),
     )
     with atomic_path(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -63,6 +68,15 @@ def _over_untrained(results: ResultsRecord) -> list[float]:
     untrained = [name for name in results.names("model") if name.startswith("Random")]
     return [
         scores["Pretrained", name].value - max(scores[random, name].value for random in untrained)
+        for name in results.sets
+    ]
+
+
+def _default_over_pixels(results: ResultsRecord) -> list[float]:
+    """Gain of the default features over the best features of pixels, by set."""
+    scores, baselines = results.by_entry(), results.names("baseline")
+    return [
+        scores["Default", name].value - max(scores[baseline, name].value for baseline in baselines)
         for name in results.sets
     ]
 
