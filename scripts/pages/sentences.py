@@ -43,11 +43,9 @@ def _labels(result: Result) -> str:
         return f"{row(result, start)['labels']:,}"
 
     return (
-        f"The paper has {total('paper')} labels. Its rule gives {total('published, the author')} from the fields "
-        "that its "
-        f"author is known to have held, and {total('published, complete')} from complete downloads, where compounds "
-        "crowd "
-        f"out mechanisms. The corrected rule gives {total('corrected, complete')} and keeps "
+        f"The paper has {total('paper')} labels. Its rule gives {total('published, the author')} from the fields that "
+        f"its author is known to have held, and {total('published, complete')} from complete downloads, where "
+        f"compounds crowd out mechanisms. The corrected rule gives {total('corrected, complete')} and keeps "
         f"{row(result, 'corrected, complete')['names']} of the 51 class names known from the author's subsets."
     )
 
@@ -56,8 +54,7 @@ def _select(result: Result) -> str:
     ours, theirs = row(result, "select, corrected"), row(result, "published algorithm")
     return (
         f"Choosing the labels of 2.7 million fields of view takes {ours['seconds']:.1f} s. The published algorithm "
-        "takes "
-        f"{theirs['seconds'] / 60:.0f} minutes (extrapolated from some of its labels)."
+        f"takes {theirs['seconds'] / 60:.0f} minutes (extrapolated from some of its labels)."
     )
 
 
@@ -66,11 +63,9 @@ def _render(result: Result) -> str:
     tiff = row(result, "5 x 1080² 16-bit TIFF", pixels="equal")
     return (
         f"Turning raw fields into stored images is {min(faster):.0f} to {max(faster):.0f} times as fast as the "
-        "published "
-        f"code, with equal pixels. A field of five compressed 16-bit channels takes {tiff['ours ms']:.0f} ms of one "
-        "core "
-        f"instead of {tiff['published ms']:.0f}; decoding and encoding it, which cannot be spared, take "
-        f"{tiff['floor ms']:.0f}."
+        f"published code, with equal pixels. A field of five compressed 16-bit channels takes {tiff['ours ms']:.0f} "
+        f"ms of one core instead of {tiff['published ms']:.0f}; decoding and encoding it, which cannot be spared, "
+        f"take {tiff['floor ms']:.0f}."
     )
 
 
@@ -78,8 +73,7 @@ def _knn(result: Result) -> str:
     ours, sklearn, faiss = (row(result, start)["seconds"] for start in ("this package", "scikit-learn", "faiss"))
     return (
         f"Exact neighbours of 20,000 images take {ours:.1f} s on two cores: scikit-learn takes {sklearn / ours:.1f} "
-        "times as "
-        f"long, faiss {faiss / ours:.1f} times."
+        f"times as long, faiss {faiss / ours:.1f} times."
     )
 
 
@@ -96,8 +90,8 @@ def _import(result: Result) -> str:
     first, again = row(result, "import"), row(result, "import again")
     return (
         f"A folder as large as the published archive becomes a dataset in {first['seconds'] / 60:.0f} minutes, with "
-        "at most "
-        f"{max(first['peak MB'], again['peak MB']) / 1000:.1f} GB of memory, on two cores that other work shared."
+        f"at most {max(first['peak MB'], again['peak MB']) / 1000:.1f} GB of memory, on two cores that other work "
+        "shared."
     )
 
 
@@ -107,8 +101,7 @@ def _load(result: Result) -> str:
     )
     return (
         f"An epoch reads {png:,.0f} images a second from the dataset's files, {cache:,.0f} from the cache of decoded "
-        "images. "
-        f"The loader of the paper reads {keras:,.0f}."
+        f"images. The loader of the paper reads {keras:,.0f}."
     )
 
 
@@ -118,8 +111,8 @@ def _load_full(result: Result) -> str:
         return f"{one['seconds']:.1f} s and {one['own MB']:,.0f} MB"
 
     return (
-        f"A dataset with as many images as the published one opens in {took('load_dataset, the first')} of memory "
-        f"the first time and in {took('load_dataset, again')} afterwards. Streaming gives a row after "
+        f"A dataset with as many images as the published one opens in {took('load_dataset, the first')} of memory the "
+        f"first time and in {took('load_dataset, again')} afterwards. Streaming gives a row after "
         f"{took('stream: the first')}. The small subsets have files of their own: toy_20 opens in "
         f"{took('load_dataset, toy_20')}, by load_cytoimagenet in {took('load_cytoimagenet, subset toy')}. A subset "
         f"by twenty labels reads all files once, in {took('load_cytoimagenet, subset by 20')}; an epoch of it "
@@ -179,13 +172,12 @@ def _screen(result: Result) -> str:
     ours, theirs, usual = ([line[f"Z' {name}"] for name in compounds] for line in (first, untrained, default))
     rho = [first[f"Spearman {name}"] for name in compounds]
     return (
-        f"On the real plate BBBC013 the demo's network separates the controls of both compounds with Z' "
-        f"{ours[0]:.2f} and {ours[1]:.2f} (above 0.5 is an assay to screen with) and follows their doses with rank "
-        f"correlations of {rho[0]:.2f} and {rho[1]:.2f}. It was trained for minutes on simulated cells; an untrained "
-        f"one of the same shape has Z' {theirs[0]:.2f} and {theirs[1]:.2f}. This is what the network pools; the "
-        f"features that are the default today, chosen on single cells, give {usual[0]:.2f} and {usual[1]:.2f}. The "
-        "settings below the first row were tried afterwards, with the doses in sight: they describe this plate and "
-        "test nothing."
+        f"On the real plate BBBC013 the demo's network separates the controls of both compounds with Z' {ours[0]:.2f} "
+        f"and {ours[1]:.2f} (above 0.5 is an assay to screen with) and follows their doses with rank correlations of "
+        f"{rho[0]:.2f} and {rho[1]:.2f}. It was trained for minutes on simulated cells; an untrained one of the same "
+        f"shape has Z' {theirs[0]:.2f} and {theirs[1]:.2f}. This is what the network pools; the features that are the "
+        f"default today, chosen on single cells, give {usual[0]:.2f} and {usual[1]:.2f}. The settings below the first "
+        "row were tried afterwards, with the doses in sight: they describe this plate and test nothing."
     )
 
 
@@ -197,8 +189,7 @@ def _train(result: Result) -> str:
     return (
         f"Training keeps {100 * cache['of the floor']:.0f} % of the speed of the network alone (its images already in "
         f"memory) with a cache of decoded images, and {100 * png['of the floor']:.0f} % without. A loop as in usual "
-        "examples "
-        f"keeps {100 * example['of the floor']:.0f} %."
+        f"examples keeps {100 * example['of the floor']:.0f} %."
     )
 
 
@@ -220,10 +211,8 @@ def _spread(result: Result) -> str:
     (low, high), (worst, best) = gains(result, "untrained"), gains(result, "pixels")
     return (
         f"Over {seeds} seeds the demo's network gains {low} to {high} points over untrained ones, and {worst:+d} to "
-        f"{best:+d} "
-        "over the best of histograms, texture and counts. Minutes of training on simulated images show that the "
-        "machinery "
-        "works, not how CytoImageNet performs."
+        f"{best:+d} over the best of histograms, texture and counts. Minutes of training on simulated images show "
+        "that the machinery works, not how CytoImageNet performs."
     )
 
 
