@@ -101,13 +101,13 @@ def require_finite_weights(network: nn.Module, name: str) -> None:
 
 
 def few(names: Iterable[str]) -> str:
-    """The first names and how many more there are.
+    """The first of the different names, and how many more there are.
 
     Example:
-        >>> few("abcde")
+        >>> few("abcdea")
         'a, b, c and 2 more'
     """
-    listed = sorted(names)
+    listed = sorted(set(names))
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
 

@@ -6,7 +6,7 @@ network's preprocessing record says, and divided into training and validation by
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,17 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.imaging.stacks import describe_stack
 from cytoimagenet_hf.models import MicroscopyImageProcessor
+from cytoimagenet_hf.models.checkpoints import few
 from cytoimagenet_hf.splits import assign_splits
 from cytoimagenet_hf.tabular import read_table
 
 from .config import TrainConfig
-from .rows import RowTable
+from .rows import RowTable, require_two_classes
 
 _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
 _FILES = ("path", "file", "file_name", "filename", "image")
 _IDS = ("id", "image_id", "idx")
 _GROUPS = (("plate",), ("plate", "well"), ("plate", "well", "site"))  # coarsest first
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ def own_tables(config: TrainConfig) -> dict[str, RowTable]:
     if config.subset != ("full",):
         unknown = sorted(set(config.subset) - set(rows["label"].dropna()))
         if unknown:
-            raise InputError(f"{config.dataset} has no class {', '.join(unknown)}: choose of {_few(rows['label'])}")
+            raise InputError(
+                f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(rows['label'].dropna())}"
+            )
         rows = rows[rows["label"].isin(config.subset)].reset_index(drop=True)
     images = rows["image"].tolist()
     _check_depths(images, config.dataset)
@@ -204,14 +206,11 @@ def _check_labels(rows: pd.DataFrame, where: str) -> None:
             "in a folder of its own, name the classes in a table, or train without labels, --objective views"
         )
     counts = rows["label"].value_counts()
-    if len(counts) < 2:
-        raise InputError(
-            f"{where} has one class, {counts.index[0]!r}: a classifier needs two; --objective views needs none"
-        )
+    require_two_classes(list(counts.index), where)
     alone = sorted(counts.index[counts == 1])
     if alone:
         raise InputError(
-            f"{where}: {_few(alone)} have a single image, which cannot be trained on and validated with: add "
+            f"{where}: {few(alone)} have a single image, which cannot be trained on and validated with: add "
             "images, or leave these classes out (--subset names those to keep)"
         )
 
@@ -234,7 +233,7 @@ def _split(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
     if config.objective != "views":
         known = set(rows["label"][sides == "train"])
         if unknown := sorted(set(rows["label"]) - known):
-            raise InputError(f"{config.dataset}: {_few(unknown)} have no training image: change the split or --subset")
+            raise InputError(f"{config.dataset}: {few(unknown)} have no training image: change the split or --subset")
     return sides
 
 
@@ -290,9 +289,3 @@ def _table(
 def _is_dataset(path: Path) -> bool:
     """A dataset whose data are missing, which is to be said so."""
     return (path / "manifest.json").is_file() or (path / "data").is_dir()
-
-
-def _few(names: Iterable[str]) -> str:
-    distinct = sorted(set(names))
-    more = f" and {len(distinct) - _SHOWN} more" if len(distinct) > _SHOWN else ""
-    return ", ".join(map(repr, distinct[:_SHOWN])) + more

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cytoimagenet_hf.errors import InputError
+
 RANGES = ("plane_low", "plane_high", "plane_scale", "plane_offset")  # in the order of `StoredPlane`
 
 
@@ -64,3 +66,17 @@ class RowTable:
             StoredPlane(planes[plane]["bytes"], *(values[plane] for values in of_row))
             for planes, of_row, plane in zip(read["planes"], ranges, places[:, 1].tolist(), strict=True)
         ]
+
+
+def require_two_classes(names: Sequence[str], where: str) -> None:
+    """Refuse labels that there is nothing to tell apart in.
+
+    Args:
+        names: the different labels that there are.
+        where: dataset and split, for the message.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    if len(names) < 2:
+        raise InputError(f"{where} has one class, {names[0]!r}: a classifier needs two; --objective views needs none")

@@ -24,7 +24,7 @@ from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
 from .order import count_steps
 from .own import is_own
-from .rows import RowTable
+from .rows import RowTable, require_two_classes
 from .state import RunState, fresh_state
 from .stream import StreamSource
 from .tables import load_tables
@@ -176,11 +176,8 @@ def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) 
     count_steps(
         len(train), batch_size=config.batch_size, accumulate=config.accumulate, processes=accelerator.num_processes
     )
-    if config.objective != "views" and len(np.unique(train.labels)) < 2:
-        raise InputError(
-            f"{train.where} has one class, {train.classes[train.labels[0]]!r}: a classifier needs two; "
-            "--objective views needs none"
-        )
+    if config.objective != "views":
+        require_two_classes([train.classes[label] for label in np.unique(train.labels)], train.where)
 
 
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
