@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 import PIL.Image
+from transformers import PreTrainedModel
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor
@@ -88,22 +89,45 @@ def load(
     found = facts_of(backbone.processor, method=method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
-    how = extraction_of(config, found, pooling=pooling, pixels=pixels, normalize=normalize)
-    pooling = how.pop("pooling")
-    dim = facts.dim if pooling == "last" else 0
-    taken = facts.take if pooling == "last" else pooling  # part of the fingerprint by which features are kept
-    found = replace(found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=dim, take=taken)
+    found = replace(
+        found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=facts.dim, take=facts.take
+    )
     side = _fixed_side(config)
     if found.fit == "native" and side is not None:
         found = replace(found, size=side, fit="resize")
-    return make_encoder(
-        backbone.name if backbone.name != source else name,
-        found,
-        Pooled(without_head(backbone.model), pooling),
-        training_sources=getattr(config, "training_sources", None),
-        **how,
-        **options,
+    shown = backbone.name if backbone.name != source else name
+    return network_encoder(
+        shown, backbone.model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options
     )
+
+
+def network_encoder(
+    name: str,
+    model: PreTrainedModel,
+    facts: EncoderFacts,
+    *,
+    pooling: str | None = None,
+    pixels: bool | None = None,
+    normalize: str | None = None,
+    **options: Any,
+) -> FactsEncoder:
+    """A network without its head as an encoder; features are taken as `extraction_of` says.
+
+    Args:
+        name: shown in tables.
+        model: of transformers, with or without its head.
+        facts: of the network as it pools itself.
+        pooling: see `load`.
+        pixels: see `load`.
+        normalize: see `load`.
+        **options: of `make_encoder`.
+    """
+    how = extraction_of(model.config, facts, pooling=pooling, pixels=pixels, normalize=normalize)
+    pooling = how.pop("pooling")
+    if pooling != "last":
+        facts = replace(facts, dim=0, take=pooling)  # part of the fingerprint by which features are kept
+    declared = getattr(model.config, "training_sources", None)
+    return make_encoder(name, facts, Pooled(without_head(model), pooling), training_sources=declared, **how, **options)
 
 
 def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, Any]:

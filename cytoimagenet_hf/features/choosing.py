@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.encoders.base import Unit
-from cytoimagenet_hf.errors import one_line
+from cytoimagenet_hf.errors import InputError, one_line
 
-from .runtimes import LIMIT, RUNTIMES, Runner, device_of, difference, has_export
+from .runtimes import LIMIT, RUNTIMES, Runner, device_of, difference, has_export, make_runner
+from .vectors import ImageToRead, as_planes
 
 Make = Callable[[str], Runner]
 """Makes the runner of one network under the name of a backend."""
 
+TRIED = 3  # images that `auto` reads at most to find one that it can measure with
 _FEWEST = 16  # images: fewer are done before anything is measured
 _SECONDS_TO_EXPORT = {"openvino": 4.0, "onnxruntime": 12.0}  # EfficientNet-B0, two cores
 _SECONDS_TO_LOAD = 0.5
@@ -31,6 +34,64 @@ _GAIN = 1.1
 _PROBE_PIXELS = 1 << 18
 
 log = logging.getLogger(__name__)
+
+
+def runner_of(
+    encoder: Encoder,
+    backend: str | Runner = "torch",
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Runner:
+    """The runner of an encoder; see `runtimes.make_runner`."""
+    if isinstance(backend, Runner):
+        return backend
+    facts = encoder.facts
+    return make_runner(
+        encoder.network,
+        backend,
+        device=device,
+        dtype=dtype,
+        fixed_size=facts.size is not None,
+        multiple=facts.multiple,
+    )
+
+
+def auto_runner(
+    encoder: Encoder,
+    sources: Sequence[ImageToRead],
+    *,
+    images: int | None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Runner:
+    """The runner that `auto` stands for: see `choose_runner`.
+
+    Args:
+        encoder: the network and what it eats.
+        sources: the first images of the extraction; the first that can be used is measured with.
+        images: how many there are in all.
+        device: asked for.
+        dtype: asked for.
+    """
+
+    def first_units() -> list[Unit] | None:
+        for source in sources:
+            try:
+                planes = as_planes(source.read())
+                own = None
+                if encoder.facts.per == "plate":  # only a speed and a difference are measured: any range will do
+                    ends = ((float(np.min(plane)), float(np.max(plane))) for plane in planes)
+                    own = dict(zip(source.stains, ends, strict=False))
+                return encoder.units(planes, stains=source.stains, ranges=own)
+            except InputError:
+                continue
+        return None
+
+    def make(name: str) -> Runner:
+        return runner_of(encoder, name, device=device if name == "torch" else None, dtype=dtype)
+
+    return choose_runner(make, first_units, images=images, device=device, dtype=dtype)
 
 
 def choose_runner(

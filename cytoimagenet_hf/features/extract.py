@@ -4,38 +4,32 @@ Images are taken one by one from any iterable, read and prepared by threads whil
 number is the encoder; how images are batched and where they come from is not.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, islice, zip_longest
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.encoders import Encoder, load_encoder, make_encoder
-from cytoimagenet_hf.encoders.network import Pooled
-from cytoimagenet_hf.encoders.own import extraction_of, facts_of
-from cytoimagenet_hf.encoders.pixels import pixel_names
+from cytoimagenet_hf.encoders import Encoder, load_encoder
+from cytoimagenet_hf.encoders.own import facts_of, network_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.models import MicroscopyImageProcessor
-from cytoimagenet_hf.models.backbones import Backbone, without_head
-from cytoimagenet_hf.models.channels import as_channels
+from cytoimagenet_hf.models.backbones import Backbone
 
-from .ahead import read_ahead
-from .batches import Batches, Reject, Unit, Vector
-from .choosing import choose_runner
-from .columns import feature_names
-from .ranges import PlateRanges, measure_plates, plate_of
-from .runtimes import Runner, make_runner
+from .about import describe, names_of
+from .batches import Reject
+from .choosing import TRIED, auto_runner, runner_of
+from .ranges import PlateRanges, measure_plates
+from .runtimes import Runner
 from .table import FeatureTable
+from .vectors import ImageToRead, extract_rows
 
-TRIED = 3  # images that `auto` reads at most to find one that it can measure with
 Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
 
 
@@ -154,244 +148,10 @@ def as_encoder(
 def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImageProcessor, method: str | None) -> Encoder:
     modes = {module: module.training for module in model.modules()}
     try:
-        declared = getattr(model.config, "training_sources", None)
-        facts = facts_of(processor, method=method)
-        how = extraction_of(model.config, facts)
-        pooling = how.pop("pooling")
-        taken = facts if pooling == "last" else replace(facts, take=pooling)
-        return make_encoder(name, taken, Pooled(without_head(model), pooling), training_sources=declared, **how)
+        return network_encoder(name, model, facts_of(processor, method=method))
     finally:
         for module, mode in modes.items():  # the caller's network is left as it was
             module.training = mode
-
-
-def runner_of(
-    encoder: Encoder,
-    backend: str | Runner = "torch",
-    *,
-    device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
-) -> Runner:
-    """The runner of an encoder; see `runtimes.make_runner`."""
-    if isinstance(backend, Runner):
-        return backend
-    facts = encoder.facts
-    return make_runner(
-        encoder.network,
-        backend,
-        device=device,
-        dtype=dtype,
-        fixed_size=facts.size is not None,
-        multiple=facts.multiple,
-    )
-
-
-def auto_runner(
-    encoder: Encoder,
-    sources: "Sequence[ImageToRead]",
-    *,
-    images: int | None,
-    device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
-) -> Runner:
-    """The runner that `auto` stands for: see `choosing.choose_runner`.
-
-    Args:
-        encoder: the network and what it eats.
-        sources: the first images of the extraction; the first that can be used is measured with.
-        images: how many there are in all.
-        device: asked for.
-        dtype: asked for.
-    """
-
-    def first_units() -> list[Unit] | None:
-        for source in sources:
-            try:
-                planes = as_planes(source.read())
-                own = None
-                if encoder.facts.per == "plate":  # only a speed and a difference are measured: any range will do
-                    ends = ((float(np.min(plane)), float(np.max(plane))) for plane in planes)
-                    own = dict(zip(source.stains, ends, strict=False))
-                return encoder.units(planes, stains=source.stains, ranges=own)
-            except InputError:
-                continue
-        return None
-
-    def make(name: str) -> Runner:
-        return runner_of(encoder, name, device=device if name == "torch" else None, dtype=dtype)
-
-    return choose_runner(make, first_units, images=images, device=device, dtype=dtype)
-
-
-def describe(
-    encoder: Encoder,
-    run: Runner,
-    *,
-    stains: Sequence[str],
-    ranges: Mapping[str, PlateRanges] | None = None,
-) -> dict[str, Any]:
-    """What made a feature table, as its `about` says it: plain JSON values."""
-    facts = json.loads(json.dumps(asdict(encoder.facts), default=str))
-    about = {
-        "model": encoder.name,
-        "model_fingerprint": encoder.fingerprint,
-        "facts": facts,
-        "normalize": _scope(encoder),
-        "stains": list(stains),
-        "backend": run.name,
-        "dtype": str(run.dtype).removeprefix("torch."),
-    }
-    if ranges:
-        about["ranges"] = {
-            plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
-        }
-    return about
-
-
-def _scope(encoder: Encoder) -> str:
-    """What the pixel values that become 0 and 1 are taken from: `image`, `plate`, `gain` or `none` (the dtype)."""
-    if encoder.facts.scale == "gain":
-        return "gain"
-    if encoder.facts.scale not in ("percentile", "minmax", "zscore"):
-        return "none"
-    return "plate" if encoder.facts.per == "plate" else "image"
-
-
-def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, ...]:
-    """Names of the features: a block per stain where each channel has its own, else one block `all`; pixels last."""
-    dim = encoder.facts.dim
-    owners, counts = pixel_names(stains) if encoder.facts.pixels else ([], [])
-    beside = [
-        name
-        for owner, count in zip(owners, counts, strict=True)
-        for name in feature_names([owner], count, model="pixels")
-    ]
-    width -= len(beside)
-    count = width // dim if dim and width % dim == 0 else 1
-    if count == len(stains):
-        blocks: Sequence[str] = stains
-    elif count == 1:
-        blocks = ("all",)
-    else:
-        blocks = [str(place) for place in range(count)]
-    return (*feature_names(blocks, width, model=encoder.name), *beside)
-
-
-@dataclass(frozen=True)
-class ImageToRead:
-    """One image on its way: how it is read, and what is known of it."""
-
-    id: str
-    read: Callable[[], Any]
-    stains: tuple[str, ...]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    plate: str = ""
-
-    @classmethod
-    def of(cls, image: Image) -> "ImageToRead":
-        """Of an `images.Image`."""
-        return cls(image.id, image.read, image.channels, image.metadata, plate_of(image))
-
-
-@dataclass
-class Extracted:
-    """What an extraction found: every id is in `vectors` or in `rejected`."""
-
-    order: list[str] = field(default_factory=list)
-    vectors: dict[str, Vector] = field(default_factory=dict)
-    metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    rejected: dict[str, InputError] = field(default_factory=dict)
-    stains: tuple[str, ...] | None = None
-
-
-def extract_rows(
-    encoder: Encoder,
-    sources: Iterable[ImageToRead],
-    *,
-    run: Runner,
-    batch_size: int,
-    workers: int,
-    ranges: Mapping[str, PlateRanges] | None = None,
-    on_error: Reject | None = None,
-    stains: tuple[str, ...] | None = None,
-    advance: Callable[[int], Any] = lambda images: None,
-) -> Extracted:
-    """The vectors of images, with what is known of them and what was rejected.
-
-    Args:
-        encoder: the network and what it eats.
-        sources: images, read when their turn comes.
-        run: its runner.
-        batch_size: most units per run.
-        workers: threads that read ahead.
-        ranges: of every plate, for normalisation over plates.
-        on_error: called with what is rejected; None: the first rejection is raised.
-        stains: those of every image; by default those of the first usable one.
-        advance: called with how many images more are done, for a progress bar.
-    """
-    rows = Extracted(stains=stains)
-
-    def reject(name: str, error: InputError) -> None:
-        if on_error is None:
-            raise InputError(f"image {name!r}: {error}") from error
-        rows.rejected[name] = error
-        on_error(name, error)
-        advance(1)
-
-    besides: dict[str, Vector] = {}  # of the images on their way
-
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit], Vector]:
-        planes = as_planes(source.read())
-        names = source.stains or tuple(str(number) for number in range(len(planes)))
-        own = _ranges_of(source, ranges)
-        return names, encoder.units(planes, stains=source.stains, ranges=own), encoder.beside(planes)
-
-    def recorded() -> Iterator[tuple[str, ImageToRead]]:
-        for source in sources:
-            rows.order.append(source.id)
-            rows.metadata[source.id] = source.metadata
-            yield source.id, source
-
-    def units() -> Iterator[tuple[str, list[Unit] | InputError]]:
-        for name, prepared in read_ahead(recorded(), prepare, workers):
-            if isinstance(prepared, InputError):
-                yield name, prepared
-                continue
-            own, made, beside = prepared
-            if rows.stains is None:
-                rows.stains = own
-            if own != rows.stains:
-                yield (
-                    name,
-                    InputError(
-                        f"its channels are {', '.join(own)} and those of the others {', '.join(rows.stains)}: "
-                        "every image needs the same channels in the same order"
-                    ),
-                )
-                continue
-            besides[name] = beside
-            yield name, made
-
-    batches = Batches(run, encoder.join, batch_size=batch_size, reject=reject)
-    for name, vector in batches.vectors(units()):
-        rows.vectors[name] = np.concatenate([vector, besides.pop(name)])
-        advance(1)
-    return rows
-
-
-def as_planes(image: Any) -> list[npt.NDArray[Any]]:
-    """The channels of whatever a caller calls an image."""
-    if isinstance(image, Image):
-        return image.read()
-    return list(as_channels(image))
-
-
-def _ranges_of(source: ImageToRead, ranges: Mapping[str, PlateRanges] | None) -> dict[str, tuple[float, float]] | None:
-    if ranges is None:
-        return None
-    if source.plate not in ranges:
-        raise InputError(f"plate {source.plate!r} has no pixel ranges: none of the fields looked at can be read")
-    return ranges[source.plate].ranges
 
 
 def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, ...]) -> Iterator[ImageToRead]:
@@ -404,7 +164,7 @@ def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, 
             raise InputError(f"id {name!r} occurs twice: ids must be unique")
         seen.add(str(name))
         if isinstance(image, Image):
-            yield ImageToRead(str(name), image.read, image.channels, image.metadata, plate_of(image))
+            yield replace(ImageToRead.of(image), id=str(name))
         else:
             yield ImageToRead(str(name), _reader(image), stains)
 

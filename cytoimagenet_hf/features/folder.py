@@ -21,8 +21,9 @@ from cytoimagenet_hf.executors import run_tasks
 from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image, Rejection
 
+from .about import describe, names_of
+from .choosing import TRIED, auto_runner, runner_of
 from .devices import run_on_devices
-from .extract import TRIED, ImageToRead, auto_runner, describe, extract_rows, names_of, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .reading import read_features
 from .runtimes import Runner
@@ -41,6 +42,7 @@ from .store import (
     summarise_shards,
 )
 from .table import FeatureTable
+from .vectors import ImageToRead, extract_rows
 
 
 def extract_to_folder(

@@ -28,7 +28,7 @@ from benches.common import rounds
 from benches.images import write_images
 from cytoimagenet_hf.encoders import Encoder, load_encoder
 from cytoimagenet_hf.errors import one_line
-from cytoimagenet_hf.features.extract import runner_of
+from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.runtimes import difference
 from cytoimagenet_hf.features.store import Settings

@@ -16,7 +16,7 @@ import typer
 from benches.common import in_child
 from cytoimagenet_hf.encoders import Encoder, load_encoder
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features.extract import runner_of
+from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.reading import read_features
 from cytoimagenet_hf.features.store import Settings

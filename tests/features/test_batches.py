@@ -8,7 +8,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.features.batches import is_shape_error
-from cytoimagenet_hf.features.extract import runner_of
+from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.runtimes import Runner
 from tests.tiny_encoder import tiny_encoder
 

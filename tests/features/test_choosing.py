@@ -9,8 +9,7 @@ import torch
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import choosing, extract_features, read_features
-from cytoimagenet_hf.features.choosing import choose_runner
-from cytoimagenet_hf.features.extract import runner_of
+from cytoimagenet_hf.features.choosing import choose_runner, runner_of
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
 from cytoimagenet_hf.features.runtimes import Runner
 from cytoimagenet_hf.features.store import Settings

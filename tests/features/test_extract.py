@@ -9,7 +9,8 @@ import torch
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.features.extract import as_encoder, runner_of
+from cytoimagenet_hf.features.choosing import runner_of
+from cytoimagenet_hf.features.extract import as_encoder
 from cytoimagenet_hf.features.runtimes import RUNTIMES, Runner, make_runner
 from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
 from cytoimagenet_hf.models.backbones import load_backbone

@@ -1,0 +1,67 @@
+"""What a feature table says of itself: what made it, and the names of its columns."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cytoimagenet_hf.encoders import Encoder
+from cytoimagenet_hf.encoders.pixels import pixel_names
+
+from .columns import feature_names
+from .ranges import PlateRanges
+from .runtimes import Runner
+
+
+def describe(
+    encoder: Encoder,
+    run: Runner,
+    *,
+    stains: Sequence[str],
+    ranges: Mapping[str, PlateRanges] | None = None,
+) -> dict[str, Any]:
+    """What made a feature table, as its `about` says it: plain JSON values."""
+    facts = json.loads(json.dumps(asdict(encoder.facts), default=str))
+    about = {
+        "model": encoder.name,
+        "model_fingerprint": encoder.fingerprint,
+        "facts": facts,
+        "normalize": _scope(encoder),
+        "stains": list(stains),
+        "backend": run.name,
+        "dtype": str(run.dtype).removeprefix("torch."),
+    }
+    if ranges:
+        about["ranges"] = {
+            plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
+        }
+    return about
+
+
+def _scope(encoder: Encoder) -> str:
+    """What the pixel values that become 0 and 1 are taken from: `image`, `plate`, `gain` or `none` (the dtype)."""
+    if encoder.facts.scale == "gain":
+        return "gain"
+    if encoder.facts.scale not in ("percentile", "minmax", "zscore"):
+        return "none"
+    return "plate" if encoder.facts.per == "plate" else "image"
+
+
+def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, ...]:
+    """Names of the features: a block per stain where each channel has its own, else one block `all`; pixels last."""
+    dim = encoder.facts.dim
+    owners, counts = pixel_names(stains) if encoder.facts.pixels else ([], [])
+    beside = [
+        name
+        for owner, count in zip(owners, counts, strict=True)
+        for name in feature_names([owner], count, model="pixels")
+    ]
+    width -= len(beside)
+    count = width // dim if dim and width % dim == 0 else 1
+    if count == len(stains):
+        blocks: Sequence[str] = stains
+    elif count == 1:
+        blocks = ("all",)
+    else:
+        blocks = [str(place) for place in range(count)]
+    return (*feature_names(blocks, width, model=encoder.name), *beside)
