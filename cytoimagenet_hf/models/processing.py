@@ -164,10 +164,14 @@ class MicroscopyImageProcessor(PilBackend):
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
         """From the content of a `preprocessor_config.json`: this package's, or a stock one's record of the weights."""
-        if "method" not in image_processor_dict:
+        if "method" in image_processor_dict:
+            own = {name: image_processor_dict[name] for name in _OWN if name in image_processor_dict}
+        else:
             with input_errors():
-                return super().from_dict(record_from(image_processor_dict), **kwargs)
-        own = {name: image_processor_dict[name] for name in _OWN if name in image_processor_dict}
+                own = record_from(image_processor_dict)
+            trained = image_processor_dict.get("size")
+            if isinstance(trained, Mapping) and {"height", "width"} <= trained.keys():
+                own["size"] = dict(trained)  # used by whoever sets do_resize
         return super().from_dict(own, **kwargs)
 
     @classmethod

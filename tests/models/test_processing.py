@@ -146,6 +146,14 @@ assert not any(module.startswith("cytoimagenet_hf") for module in sys.modules)
         np.testing.assert_allclose(values, np.broadcast_to(gray / 255, (1, 3, 40, 50)), atol=1e-6)
 
 
+def test_who_asks_for_a_size_gets_that_of_the_weights(tmp_path) -> None:
+    EfficientNetImageProcessorPil(size={"height": 24, "width": 32}).save_pretrained(tmp_path)
+    gray = np.zeros((50, 40), np.uint8)
+    ours = MicroscopyImageProcessor.from_pretrained(tmp_path)
+    assert ours(gray, return_tensors="pt")["pixel_values"].shape == (1, 3, 50, 40)
+    assert ours(gray, return_tensors="pt", do_resize=True)["pixel_values"].shape == (1, 3, 24, 32)
+
+
 def test_weights_record_of_stock_files_is_folded_in(tmp_path) -> None:
     root = [0.229**0.5, 0.224**0.5, 0.225**0.5]
     stock = EfficientNetImageProcessorPil(
