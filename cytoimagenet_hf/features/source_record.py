@@ -1,4 +1,8 @@
-"""Where the images of a feature folder lie and how they were asked for, so that a report can show them again."""
+"""Where the images of a feature folder lie and how they were asked for, so that a report can show them again.
+
+Features are shared, so the record says no more of the machine than it must: places are written relative to the folder
+of features, or below the home folder as `~/…`. Both folders can be moved together.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,14 +23,14 @@ def write_source(output: Path, source: str, options: Mapping[str, Any], images: 
 
     Args:
         output: folder of the features.
-        source: as the caller wrote it; kept as an absolute path.
+        source: as the caller wrote it; kept as `recorded_place` writes it.
         options: of `find_images`.
         images: what it found.
     """
-    place = source if source.startswith("hf:") else os.path.abspath(source)
+    place = source if source.startswith("hf:") else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if given.get("root"):
-        given["root"] = os.path.abspath(given["root"])
+        given["root"] = recorded_place(given["root"], output)
     write_json(output / SOURCE, {"source": place, "options": given, "stamp": stamp_of(images)})
 
 
@@ -40,9 +44,37 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     if not isinstance(record, dict) or not {"source", "options", "stamp"} <= record.keys():
         return [], "the features do not say where their images lie"
     try:
-        images = find_images(record["source"], **record["options"])
-    except (InputError, TypeError) as error:  # TypeError: options of another version
+        source, options = str(record["source"]), dict(record["options"])
+        source = source if source.startswith("hf:") else found_place(source, features)
+        if options.get("root"):
+            options["root"] = found_place(str(options["root"]), features)
+        images = find_images(source, **options)
+    except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:
-        return [], f"the images in {record['source']} have changed since the features were made"
+        return [], f"the images in {source} have changed since the features were made"
     return images, ""
+
+
+def recorded_place(place: str | Path, folder: Path) -> str:
+    """A place as a record in `folder` names it.
+
+    Relative to `folder` where the two share more than the root of the disk and the folder of all homes; else below
+    `~`; else whole.
+
+    Example:
+        >>> recorded_place("/data/screens/p1", Path("/data/features/p1"))
+        '../../screens/p1'
+    """
+    path, base = Path(os.path.abspath(place)), Path(os.path.realpath(folder))
+    home = Path.home()
+    if path.drive == base.drive:
+        shared = Path(os.path.commonpath([path, base]))
+        if shared != Path(shared.anchor) and shared not in home.parents:
+            return Path(os.path.relpath(path, base)).as_posix()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else path.as_posix()
+
+
+def found_place(recorded: str, folder: Path) -> str:
+    """The absolute path of what `recorded_place` wrote into a record in `folder`."""
+    return os.path.normpath(os.path.join(os.path.realpath(folder), os.path.expanduser(recorded)))

@@ -1,12 +1,15 @@
 """A report finds the images behind features by itself, or says why not."""
 
 import json
+import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.source_record import SOURCE, recorded_images, write_source
+from cytoimagenet_hf.features.source_record import SOURCE, found_place, recorded_images, recorded_place, write_source
 from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
 from tests.features.plates import PATTERN, write_plate
@@ -28,7 +31,58 @@ def plate(tmp_path, monkeypatch):
 def test_the_same_images_are_found_from_elsewhere(plate, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     images, why = recorded_images(tmp_path / "features")
-    assert (len(images), why, set(images[0].channels)) == (8, "", {"nuclei", "er"})
+    assert why == ""
+    wanted = find_images(plate, pattern=PATTERN, stains="dna=nuclei")
+    assert [(image.id, image.channels, image.stamp) for image in images] == [
+        (image.id, image.channels, image.stamp) for image in wanted
+    ]
+    assert len({image.id for image in images}) == 8
+    for image, other in zip(images, wanted, strict=True):
+        np.testing.assert_array_equal(image.read(), other.read())
+
+
+def test_the_record_names_no_place_of_the_machine_and_moves_with_the_data(plate, tmp_path):
+    record = json.loads((tmp_path / "features" / SOURCE).read_text())
+    assert record["source"] == "../plate"
+    assert str(tmp_path) not in json.dumps(record)
+    before, _ = recorded_images(tmp_path / "features")
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("plate", "features"):
+        (tmp_path / name).rename(moved / name)
+    images, why = recorded_images(moved / "features")
+    assert (why, [image.id for image in images]) == ("", [image.id for image in before])
+
+
+@pytest.mark.parametrize(
+    ("place", "folder", "recorded"),
+    [
+        ("/home/ada/screens/p1", "/home/ada/features/p1", "../../screens/p1"),
+        ("/home/ada/screens/p1/*.tif", "/home/ada/screens/features", "../p1/*.tif"),
+        ("/home/ada/screens/p1", "/scratch/features", "~/screens/p1"),
+        ("/home/ada/p1", "/home/eve/features", "~/p1"),
+        ("/data/p1", "/home/ada/features", "/data/p1"),
+        ("/data/p1", "/data/p1/features", ".."),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="paths of Windows have drives")
+def test_places_are_relative_or_below_home(place, folder, recorded, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert recorded_place(place, Path(folder)) == recorded
+    assert found_place(recorded, Path(folder)) == place
+
+
+def test_the_root_of_a_table_is_written_the_same_way(plate, tmp_path):
+    features = tmp_path / "features"
+    rows = [f"a,{file.name}" for file in sorted(plate.glob("*_dna.tif"))[:1]]
+    (tmp_path / "files.csv").write_text("\n".join(["id,dna", *rows]))
+    options = {"format": "table", "channels": "dna", "root": plate}
+    images = find_images(tmp_path / "files.csv", **options)
+    write_source(features, str(tmp_path / "files.csv"), options, images)
+    record = json.loads((features / SOURCE).read_text())
+    assert (record["source"], record["options"]["root"]) == ("../files.csv", "../plate")
+    again, why = recorded_images(features)
+    assert (why, [image.stamp for image in again]) == ("", [image.stamp for image in images])
 
 
 def test_images_that_moved_or_changed_are_not_shown(plate, tmp_path):
