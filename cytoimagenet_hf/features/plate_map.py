@@ -186,6 +186,8 @@ def _with_plates(frame: pd.DataFrame, path: Path, barcodes: str | Path | None, n
             raise InputError(
                 f"{barcodes}: Assay_Plate_Barcode and Plate_Map_Name expected, found {', '.join(map(str, pairs))}"
             )
+        if (empty := pairs[[own, theirs]].isna().any(axis=1)).any():
+            raise InputError(f"{barcodes}: {int(empty.sum())} rows lack {own} or {theirs}: fill them")
         missing = sorted(set(pairs[theirs]) - set(layouts))
         if missing:
             notes.append(

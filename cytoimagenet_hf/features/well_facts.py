@@ -38,7 +38,7 @@ _ROLES = {
 }  # fmt: skip
 _VEHICLES = ("dmso", "dimethyl sulfoxide", "vehicle", "untreated", "mock", "pbs", "water")
 _NO_COMPOUND = ("", "none", "nan", "empty", "blank", "na", "n/a")
-_MOLAR = {"pm": 1e-12, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "m": 1.0}
+_MOLAR = {"pm": 1.0, "nm": 1e3, "um": 1e6, "mm": 1e9, "m": 1e12}  # in pM, so that ratios are exact
 _UNITS = {"nanomolar": "nm", "micromolar": "um", "millimolar": "mm", "picomolar": "pm", "molar": "m",
           "mmol/l": "mm", "umol/l": "um", "nmol/l": "nm"}  # fmt: skip
 _SHOWN = {"pm": "pM", "nm": "nM", "um": "µM", "mm": "mM", "m": "M"}
@@ -94,11 +94,11 @@ def well_facts(
         controls: a pandas query that negative controls fulfil, on the columns with or without `Metadata_`:
             `"compound == 'DMSO'"`. It replaces what the table says of negative controls.
         control_column: the column of roles; by default the first of `role`, `control_type`, `pert_type`, ….
-        dose_unit: unit of the doses where no column says.
+        dose_unit: unit of the doses where no column says; doses in another one are converted to it.
 
     Raises:
         InputError: no such column; a query that fails, marks no row or is not true or false; doses that are no
-            numbers; units that cannot be converted into each other.
+            numbers; units that cannot be converted into each other; doses without a unit beside others with one.
 
     Example:
         >>> facts = pd.DataFrame({"role": ["negcon", "trt"], "compound": ["DMSO", "taxol"], "conc": [0, 0.3]})
@@ -199,7 +199,7 @@ def _doses(
     column = metadata[found["dose"]]
     given = column.map(lambda value: np.nan if pd.isna(value) or str(value).strip() == "" else value)
     dose = pd.to_numeric(given, errors="coerce")
-    odd = given.notna() & dose.isna()
+    odd = given.notna() & ~np.isfinite(dose)
     if odd.any():
         raise InputError(
             f"{int(odd.sum())} doses in {found['dose']} are no numbers, such as {given[odd].iloc[0]!r}: write the "
@@ -208,26 +208,49 @@ def _doses(
     if (dose < 0).any():
         raise InputError(f"{int((dose < 0).sum())} doses in {found['dose']} are negative")
     values = dose.to_numpy(np.float64)
-    if "unit" not in found:
-        unit = dose_unit or _unit_in(found["dose"])
-        if not unit:
+    if "unit" in found:
+        units = _text(metadata, found["unit"])
+    else:
+        units = np.full(len(metadata), _unit_in(found["dose"]), dtype=object)
+    return _on_one_scale(values, units, found, dose_unit, notes)
+
+
+def _on_one_scale(
+    values: npt.NDArray[np.float64],
+    units: npt.NDArray[Any],
+    found: dict[str, str],
+    dose_unit: str | None,
+    notes: list[str],
+) -> tuple[npt.NDArray[np.float64], str]:
+    """Doses in one unit, `dose_unit` or the first that is stated, and that unit; no unit of a zero dose matters."""
+    given = values > 0
+    stated = list(dict.fromkeys(units[given & (units != "")].tolist()))
+    if not stated:
+        if dose_unit is None:
             notes.append(f"no unit of the doses in {found['dose']}: name it with --dose-unit")
-        return values, _shown(unit)
-    units = _text(metadata, found["unit"])
-    kinds = list(dict.fromkeys(unit for unit, amount in zip(units, values, strict=True) if unit and amount > 0))
-    if len(kinds) <= 1:
-        return values, _shown(dose_unit or (kinds[0] if kinds else ""))
-    odd_units = [unit for unit in kinds if _molar(unit) is None]
-    if odd_units:
-        raise InputError(
-            f"doses in {', '.join(kinds)} cannot be put on one scale: {', '.join(odd_units)} is not molar"
-        )
-    target = dose_unit or kinds[0]
+        return values, _shown(dose_unit or "")
+    if (bare := given & (units == "")).any():
+        if dose_unit is None:
+            raise InputError(
+                f"{int(bare.sum())} doses in {found['dose']} have no unit where others are in {', '.join(stated)}: "
+                f"fill {found['unit']}, or name theirs with --dose-unit"
+            )
+        units = np.where(bare, dose_unit, units)
+        stated = list(dict.fromkeys([*stated, dose_unit]))
+    target = dose_unit or stated[0]
+    if {_shown(unit) for unit in stated} == {_shown(target)}:
+        return values, _shown(target)
     base = _molar(target)
-    if base is None:
-        raise InputError(f"--dose-unit {target}: the doses are molar; choose pM, nM, µM, mM or M")
-    factors = np.array([(_molar(unit) or base) / base for unit in units])
-    notes.append(f"doses in {', '.join(kinds)} are shown in {_shown(target)}")
+    if base is None or any(_molar(unit) is None for unit in stated):
+        odd = [unit for unit in dict.fromkeys([*stated, target]) if _molar(unit) is None]
+        raise InputError(
+            f"doses in {', '.join(stated)} cannot be shown in {_shown(target)}: {', '.join(odd)} is not molar "
+            "(pM, nM, µM, mM or M)"
+        )
+    factors = np.array(
+        [(_molar(unit) or base) / base if amount else 1.0 for unit, amount in zip(units, given, strict=True)]
+    )
+    notes.append(f"doses in {', '.join(stated)} are shown in {_shown(target)}")
     return values * factors, _shown(target)
 
 

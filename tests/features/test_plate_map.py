@@ -92,6 +92,9 @@ def test_barcodes_give_each_plate_its_layout(tmp_path):
     plate_map = read_plate_map(layouts, barcodes=barcodes)
     table = annotate(rows_of(["A01"] * 3, ["p1", "p2", "p3"]), plate_map)
     assert table.metadata["broad_sample"].tolist() == ["x", "y", "x"]
+    barcodes = map_file(tmp_path, "Assay_Plate_Barcode,Plate_Map_Name\np1,a\np2,\n", "barcode_platemap.csv")
+    with pytest.raises(InputError, match="1 rows lack Assay_Plate_Barcode or Plate_Map_Name"):
+        read_plate_map(layouts, barcodes=barcodes)
 
 
 def test_facts_that_disagree_are_refused(tmp_path):
@@ -169,7 +172,33 @@ def test_a_column_of_units_is_put_on_one_scale():
         well_facts(rows_of(["A01", "A02"], compound=["x", "x"], dose=[1.0, 2.0], unit=["uM", "mg/mL"]))
 
 
-@pytest.mark.parametrize(("doses", "said"), [(["1 uM"], "'1 uM': write the unit"), (["-1"], "negative")])
+def test_doses_are_converted_to_the_unit_that_is_asked_for():
+    """A name on the command line never changes what a dose is."""
+    two = {"compound": ["x", "x"], "dose": [1.0, 2.0]}
+    for columns in (two | {"unit": ["uM", "µM"]}, {"compound": ["x", "x"], "dose_um": [1.0, 2.0]}):
+        facts = well_facts(rows_of(["A01", "A02"], **columns), dose_unit="nM")
+        assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2000.0], "nM")
+        facts = well_facts(rows_of(["A01", "A02"], **columns))
+        assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "µM")
+    with pytest.raises(InputError, match="doses in mg/mL cannot be shown in µM: mg/mL is not molar"):
+        well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="uM")
+    facts = well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="mg/mL")
+    assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "mg/mL")
+
+
+def test_a_dose_without_a_unit_beside_others_with_one():
+    columns = {"compound": ["x", "x", "x"], "dose": [1.0, 2.0, 0.0], "unit": ["uM", "", "%"]}
+    table = rows_of(["A01", "A02", "A03"], **columns)
+    with pytest.raises(InputError, match="1 doses in dose have no unit where others are in uM"):
+        well_facts(table)
+    facts = well_facts(table, dose_unit="nM")
+    assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2.0, 0.0], "nM")
+
+
+@pytest.mark.parametrize(
+    ("doses", "said"),
+    [(["1 uM"], "'1 uM': write the unit"), (["inf"], "no numbers"), (["-1"], "negative")],
+)
 def test_doses_that_are_no_amounts(doses, said):
     with pytest.raises(InputError, match=said):
         well_facts(rows_of(["A01"], compound=["x"], dose=doses))
