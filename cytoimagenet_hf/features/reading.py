@@ -65,7 +65,12 @@ def _read_folder(folder: Path) -> FeatureTable:
     files = sorted(folder.glob(SHARDS))
     if not files:
         raise InputError(f"{folder} holds no feature table: pass a folder with {SHARDS}, or a file")
-    wanted = int(re.sub(r"\D", "", files[0].stem.rpartition("-")[2]) or 0)
+    totals = sorted({file.stem.rpartition("-")[2] for file in files})
+    if len(totals) > 1:
+        raise InputError(
+            f"{folder} holds shards of {len(totals)} extractions (of {' and of '.join(totals)}): keep those of one"
+        )
+    wanted = int(re.sub(r"\D", "", totals[0]) or 0)
     if len(files) != wanted:
         raise InputError(f"{folder} has {len(files)} of {wanted} shards: run the same extraction again to complete it")
     tables = [_read_parquet(file) for file in files]
@@ -135,7 +140,7 @@ def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_n
     if features.shape[1] == 0:
         raise InputError(f"{where}: no numeric feature columns beside {sorted(map(str, facts))}")
     metadata = frame[list(facts)].rename(columns=facts)
-    metadata = metadata.loc[:, ~metadata.columns.duplicated()].reset_index(drop=True)
+    metadata = _one_column_each(metadata, facts, where).reset_index(drop=True)
     ids = _ids(metadata, where, list(frame.columns[:8]))
     values = features.to_numpy(np.float64)
     names = [str(column) for column in features.columns]
@@ -144,6 +149,8 @@ def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_n
         dropped = [name for name, bad in zip(names, odd, strict=True) if bad]
         about = about | {"steps": [{"step": "drop_nan", "dropped": dropped}]}
         names, values = [name for name in names if name not in set(dropped)], values[:, ~odd]
+        if not names:
+            raise InputError(f"{where}: all {len(dropped)} feature columns hold NaN or infinite values: none is left")
     elif odd.any():
         some = [name for name, bad in zip(names, odd, strict=True) if bad]
         raise InputError(
@@ -157,11 +164,30 @@ def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_n
         raise InputError(f"{where}: {error}") from error
 
 
+def _one_column_each(metadata: pd.DataFrame, facts: dict[str, str], where: str) -> pd.DataFrame:
+    """One column for each fact; programs repeat the plate and the well under several names."""
+    kept = metadata.loc[:, ~metadata.columns.duplicated()]
+    for fact in dict.fromkeys(metadata.columns[metadata.columns.duplicated()]):
+        spellings = metadata.loc[:, metadata.columns == fact].astype(str)
+        if (spellings.nunique(axis=1) > 1).any():
+            row = int((spellings.nunique(axis=1) > 1).to_numpy().argmax())
+            named = [column for column, name in facts.items() if name == fact]
+            raise InputError(
+                f"{where}: {' and '.join(named)} both tell {fact} and disagree, as in row {row + 1} "
+                f"({' and '.join(spellings.iloc[row])}): remove the wrong one"
+            )
+    return kept
+
+
 def _ids(metadata: pd.DataFrame, where: str, columns: list[str]) -> Any:
-    if "id" in metadata:
-        return metadata["id"].astype(str).to_numpy(object)
-    if {"plate", "well"} <= set(metadata.columns):
-        named = [column for column in ("plate", "well", "site") if column in metadata]
+    named = ["id"] if "id" in metadata else ["plate", "well", *(["site"] if "site" in metadata else [])]
+    if set(named) <= set(metadata.columns):
+        empty = metadata[named].isna().any(axis=1).to_numpy()
+        if empty.any():
+            raise InputError(
+                f"{where}: {int(empty.sum())} rows have no {' or no '.join(named)}, row {int(empty.argmax()) + 1} "
+                "first: rows are known by them"
+            )
         return metadata[named].astype(str).agg("/".join, axis=1).to_numpy(object)
     raise InputError(
         f"{where}: found neither an `id` column nor plate and well (Metadata_Plate, Metadata_Well, or with the "

@@ -145,6 +145,8 @@ class FeatureTable:
             names = unpack_names(json.loads(header[NAMES_KEY])) if NAMES_KEY in header else plain_names(width)
         else:
             names = unpack_names(json.loads(header[NAMES_KEY]))
+            if absent := [name for name in names if name not in table.column_names]:
+                raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
         known = {name: column for column in table.column_names if (name := fact_of(column)) not in (None, "id")}
         metadata = table.select(list(known.values())).replace_schema_metadata(None).rename_columns(list(known))

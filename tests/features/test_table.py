@@ -116,6 +116,10 @@ def test_shards_are_read_as_one_table(tmp_path):
     shard(tmp_path, 1, 2, "bc", model="x")
     with pytest.raises(InputError, match="'b'"):
         read_features(tmp_path)
+    (tmp_path / "features-00001-of-00002.parquet").unlink()
+    shard(tmp_path, 1, 3, "cd", model="x")
+    with pytest.raises(InputError, match="2 extractions"):
+        read_features(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "tsv", "parquet"])
@@ -158,6 +162,49 @@ def test_columns_with_nan_are_named_or_left_out_on_request(tmp_path):
     found = read_features(tmp_path / "t.csv", drop_nan=True)
     assert found.names == ("good",)
     assert found.about["steps"] == [{"step": "drop_nan", "dropped": ["bad", "worse"]}]
+    frame[["id", "bad", "worse"]].to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match="all 2 feature columns"):
+        read_features(tmp_path / "t.csv", drop_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,f\na,1\n,2\n", "1 rows have no id, row 2 first"),
+        ("plate,well,f\np,A01,1\n,A02,2\np,,3\n", "2 rows have no plate or no well, row 2 first"),
+        ("plate,well,site,f\np,A01,,1\n", "no plate or no well or no site"),
+    ],
+)
+def test_rows_without_an_id_are_refused(tmp_path, content, message):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_features(tmp_path / "t.csv")
+
+
+def test_a_fact_stated_twice_must_agree(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "Metadata_Plate": ["p", "p"],
+            "Image_Metadata_Plate": ["p", "p"],
+            "Metadata_Well": ["A01", "A02"],
+            "f": [1.0, 2.0],
+        }
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = read_features(tmp_path / "t.csv")
+    assert found.metadata.to_dict("list") == {"plate": ["p", "p"], "well": ["A01", "A02"]}
+    frame["Image_Metadata_Plate"] = ["p", "q"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=r"Metadata_Plate and Image_Metadata_Plate .* plate .* row 2 \(p and q\)"):
+        read_features(tmp_path / "t.csv")
+
+
+def test_a_table_of_this_package_that_lost_a_feature_is_refused(tmp_path):
+    write_features(table("ab"), tmp_path / "t.parquet")
+    whole = pq.read_table(tmp_path / "t.parquet")
+    pq.write_table(whole.drop_columns(whole.column_names[-1]), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"t\.parquet: 1 of 2 features have no column"):
+        read_features(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize(
