@@ -5,10 +5,9 @@ the row, both from 0), from DeepProfiler's `<plate>/<well>-<site>-Nuclei.csv`, o
 background. Nothing is segmented here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ _CENTRES = (
 )
 _NUMBERS = ("ObjectNumber", "Nuclei_Number_Object_Number", "Number_Object_Number", "Nuclei_ObjectNumber")
 _IMAGE_NUMBERS = ("ImageNumber", "Nuclei_ImageNumber")
+_TABLE_NUMBERS = ("TableNumber", "Nuclei_TableNumber")  # of the run, where CellProfiler's tables were united
 _MASK_ENDINGS = ("", "_mask", "_masks", "_cp_masks", "_label", "_labels", "-mask", "-labels")
 
 _Place = tuple[str, str, str]
@@ -57,11 +57,12 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
 
     Returns:
         A cell per centre: id `<id of the image>/<number>`, or by its place where it has no number; metadata of the
-        image, `cell`, `Location_Center_X` and `Location_Center_Y`. Images that cannot be used stay as they are, and
-        images without cells are counted in the notes.
+        image, `cell`, `Location_Center_X` and `Location_Center_Y`. Images that cannot be used stay as they are;
+        images without cells, and rows without an image, are counted in the notes.
 
     Raises:
-        InputError: no such table or folder, no columns of centres, or nothing that joins cells with images.
+        InputError: no such table or folder, no columns of centres, nothing that joins cells with images, or a place
+            or number that several images share.
     """
     if size < 1:
         raise InputError(f"cell size {size}: the side of a box is 1 pixel or more")
@@ -69,22 +70,22 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
         raise InputError(f"border {border!r}: choose mirror or leave")
     path = Path(cells)
     usable = [image for image in found.images if not image.reason_against()]
-    if path.is_dir():
-        by_image, ignored = _in_folder(path, usable)
-    else:
-        by_image, ignored = _in_table(path, usable), []
-    images = [image for image in found.images if image.reason_against()]
+    ignored: list[Ignored] = []
+    notes: list[str] = []
+    by_image = _in_folder(path, usable, ignored) if path.is_dir() else _in_table(path, usable, notes)
+    crops: list[Image] = []
     empty = 0
     for image in usable:
         centres = by_image.get(image.id, [])
         empty += not centres
-        images += [_crop(image, cell, size, border) for cell in _distinct(centres, ignored, image.id)]
-    if not any(by_image.get(image.id) for image in usable):
+        crops += [_crop(image, cell, size, border) for cell in _distinct(centres, ignored, image.id)]
+    if not crops:
         raise InputError(f"no cell of {path} belongs to an image of {found.source}: compare plates, wells and sites")
-    count = sum(map(len, by_image.values()))
-    notes = [f"{count:,} cells of {len(usable) - empty:,} images; boxes of {size} x {size} pixels, border: {border}"]
+    shown = f"{len(crops):,} cells of {len(usable) - empty:,} images"
+    notes.insert(0, f"{shown}; boxes of {size} x {size} pixels, border: {border}")
     if empty:
         notes.append(f"{empty:,} images have no cells in {path}")
+    images = [*(image for image in found.images if image.reason_against()), *crops]
     return replace(found, images=images, ignored=(*found.ignored, *ignored), notes=(*found.notes, *notes))
 
 
@@ -112,44 +113,78 @@ def _distinct(cells: Iterable[_Cell], ignored: list[Ignored], name: str) -> Iter
 # Tables
 
 
-def _in_table(path: Path, images: list[Image]) -> dict[str, list[_Cell]]:
+def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, list[_Cell]]:
     rows = rows_of(path)
     columns = [str(column) for column in rows.columns]
     ids = {image.id for image in images}
     if "id" in columns:
-        keys = rows["id"].map(lambda name: name if name in ids else None)
-        return _grouped(rows, keys, path)
+        return _grouped(rows, [name if name in ids else None for name in rows["id"]], path, notes)
     by_place = _by_place(images)
     placed = places(columns)
     if "well" in placed:
-        keys = pd.Series([by_place.get(place) for place in _places_of(rows, placed)], dtype=object)
-        return _grouped(rows, keys, path)
-    number = next((column for column in _IMAGE_NUMBERS if column in columns), None)
+        return _grouped(rows, [_image_at(place, by_place) for place in _places_of(rows, placed)], path, notes)
     beside = path.with_name("Image.csv")
-    if number is None or not beside.is_file():
+    if not (set(_IMAGE_NUMBERS) & set(columns) and beside.is_file()):
         raise InputError(
             f"{path} says of no cell which image it is in: it needs plate, well and site, or id, or ImageNumber and "
             f"{beside.name} beside it; it has {', '.join(columns)}"
         )
-    listed = rows_of(beside)
-    known = places([str(column) for column in listed.columns])
-    if "ImageNumber" not in listed.columns or "well" not in known:
-        raise InputError(f"{beside} needs ImageNumber, Metadata_Plate, Metadata_Well and Metadata_Site")
-    of_number = dict(zip(listed["ImageNumber"], _places_of(listed, known), strict=True))
-    keys = rows[number].map(lambda given: by_place.get(of_number.get(given, ("", "", ""))))
-    return _grouped(rows, keys, path)
+    of_number = _places_by_number(beside, runs=bool(set(_TABLE_NUMBERS) & set(columns)))
+    found = (of_number.get(number) for number in _numbers_of(rows))
+    return _grouped(rows, [None if place is None else _image_at(place, by_place) for place in found], path, notes)
 
 
-def _by_place(images: list[Image]) -> dict[_Place, str]:
-    """(plate, well, site) → id; also without the plate, where one plate is all there is."""
-    found = {}
+def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place]:
+    """Number of an image, and of the run where cells have one, → its place, by CellProfiler's table of images.
+
+    Raises:
+        InputError: it lacks columns, or two rows have one number.
+    """
+    listed = rows_of(path)
+    columns = [str(column) for column in listed.columns]
+    known = places(columns)
+    needed = [("ImageNumber", _IMAGE_NUMBERS), *([("TableNumber", _TABLE_NUMBERS)] if runs else [])]
+    if "well" not in known or any(set(names).isdisjoint(columns) for _, names in needed):
+        lacking = ", ".join(name for name, _ in needed)
+        raise InputError(f"{path} needs {lacking}, Metadata_Plate, Metadata_Well and Metadata_Site")
+    found: dict[tuple[str, ...], _Place] = {}
+    for number, place in zip(_numbers_of(listed, runs=runs), _places_of(listed, known), strict=True):
+        if found.setdefault(number, place) != place:
+            raise InputError(
+                f"{path} has two images of number {' of run '.join(number)}, {found[number]} and {place}: tables of "
+                "several runs are told apart by TableNumber, here and in the table of cells"
+            )
+    return found
+
+
+def _numbers_of(rows: pd.DataFrame, *, runs: bool = True) -> list[tuple[str, ...]]:
+    """(number of the image, number of the run where there is one) of every row."""
+    kinds = (_IMAGE_NUMBERS, _TABLE_NUMBERS) if runs else (_IMAGE_NUMBERS,)
+    columns = [next((name for name in names if name in rows.columns), None) for names in kinds]
+    return list(zip(*(rows[name] for name in columns if name is not None), strict=True))
+
+
+def _by_place(images: list[Image]) -> dict[_Place, list[str]]:
+    """(plate, well, site) → ids; also without the plate, where one plate is all there is."""
+    found: dict[_Place, list[str]] = {}
     plates = {str(image.metadata.get("plate", "")) for image in images}
     for image in images:
         plate, well, site = (str(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
-        found[plate, well, site] = image.id
-        if len(plates) == 1:
-            found["", well, site] = image.id
+        for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
+            found.setdefault(key, []).append(image.id)
     return found
+
+
+def _image_at(place: _Place, by_place: Mapping[_Place, Sequence[str]]) -> str | None:
+    """The image at a place, if there is one.
+
+    Raises:
+        InputError: there are several, such as time points: the place does not tell which one a cell is in.
+    """
+    ids = by_place.get(place, ())
+    if len(ids) > 1:
+        raise InputError(f"{ids[0]} and {ids[1]} lie at one plate, well and site: name the image of each cell by `id`")
+    return ids[0] if ids else None
 
 
 def _places_of(rows: pd.DataFrame, placed: Mapping[str, str]) -> list[_Place]:
@@ -164,12 +199,18 @@ def _places_of(rows: pd.DataFrame, placed: Mapping[str, str]) -> list[_Place]:
     return known
 
 
-def _grouped(rows: pd.DataFrame, keys: "pd.Series[Any]", path: Path) -> dict[str, list[_Cell]]:
+def _grouped(rows: pd.DataFrame, keys: Sequence[str | None], path: Path, notes: list[str]) -> dict[str, list[_Cell]]:
+    """Image → its cells; rows whose image is not here are counted in a note."""
     cells = _cells_of(rows, path)
     found: dict[str, list[_Cell]] = {}
     for key, cell in zip(keys, cells, strict=True):
-        if isinstance(key, str):
+        if key is not None:
             found.setdefault(key, []).append(cell)
+    if orphans := [line for line, key in enumerate(keys, 2) if key is None]:
+        notes.append(
+            f"{len(orphans):,} of {len(rows):,} cells of {path} belong to no image that can be used, in line "
+            f"{orphans[0]} first"
+        )
     return found
 
 
@@ -180,31 +221,32 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
         wanted = " or ".join(f"{x}, {y}" for x, y in _CENTRES[:2])
         raise InputError(f"{path} has no columns of centres ({wanted}): it has {', '.join(columns)}")
     xs, ys = (pd.to_numeric(rows[column], errors="coerce") for column in pair)
-    if xs.isna().any() or ys.isna().any():
-        line = int((xs.isna() | ys.isna()).to_numpy().argmax()) + 2
-        raise InputError(f"{path}, line {line}: a centre is no number")
+    odd = ~(np.isfinite(xs) & np.isfinite(ys)).to_numpy()
+    if odd.any():
+        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is no number")
     numbered = next((column for column in _NUMBERS if column in columns), None)
     if numbered is None:
         # No number: the place stands for it, since rows may come in any order.
         numbers = [f"x{x:.1f}y{y:.1f}" for x, y in zip(xs, ys, strict=True)]
     else:
         numbers = [str(number).removesuffix(".0") for number in rows[numbered]]
+        if "" in numbers:
+            raise InputError(f"{path}, line {numbers.index('') + 2}: a cell has no {numbered}")
     return [_Cell(number, float(x), float(y)) for number, x, y in zip(numbers, xs, ys, strict=True)]
 
 
 # Folders
 
 
-def _in_folder(folder: Path, images: list[Image]) -> tuple[dict[str, list[_Cell]], list[Ignored]]:
+def _in_folder(folder: Path, images: list[Image], ignored: list[Ignored]) -> dict[str, list[_Cell]]:
     source = open_source(folder)
     tables = source.with_suffix(".csv", ".csv.gz")
     if tables:
-        return _in_tables(folder, tables, images)
+        return _in_tables(folder, tables, images, ignored)
     masks = {without_suffix(name): name for name in source.files if suffix_of(name) in SUFFIXES}
     if not masks:
         raise InputError(f"{folder} holds neither tables of centres nor label images")
     found: dict[str, list[_Cell]] = {}
-    ignored: list[Ignored] = []
     taken: set[str] = set()
     for image in images:
         name = next((name for name in _mask_names(image.id) if name in masks), None)
@@ -216,26 +258,26 @@ def _in_folder(folder: Path, images: list[Image]) -> tuple[dict[str, list[_Cell]
         except InputError as error:
             ignored.append(Ignored(masks[name], str(error)))
     ignored += [Ignored(masks[name], "no image has this name") for name in masks if name not in taken]
-    return found, ignored
+    return found
 
 
-def _in_tables(folder: Path, tables: list[str], images: list[Image]) -> tuple[dict[str, list[_Cell]], list[Ignored]]:
-    by_name = {}
-    for image in images:
-        plate, well, site = (str(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
-        by_name[f"{plate}/{well}-{site}"] = image.id
+def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: list[Ignored]) -> dict[str, list[_Cell]]:
+    by_place = _by_place(images)
+    by_name = {f"{plate}/{well}-{site}": (plate, well, site) for plate, well, site in by_place if plate}
     found: dict[str, list[_Cell]] = {}
-    ignored: list[Ignored] = []
     for name in tables:
         stem = name.removesuffix(".gz").removesuffix(".csv").removesuffix("-Nuclei")
         if stem not in by_name:
             ignored.append(Ignored(name, "no image has this plate, well and site"))
             continue
+        image = _image_at(by_name[stem], by_place)
         try:
-            found[by_name[stem]] = _cells_of(rows_of(folder / name), folder / name)
+            cells = _cells_of(rows_of(folder / name), folder / name)
         except InputError as error:
             ignored.append(Ignored(name, str(error)))
-    return found, ignored
+        else:
+            found[str(image)] = cells
+    return found
 
 
 def _mask_names(name: str) -> Iterator[str]:

@@ -52,7 +52,11 @@ def test_centres_of_cellprofiler_by_well(found, tmp_path) -> None:
     assert made.images[0].metadata["well"] == "A01"
     assert made.images[0].metadata["Location_Center_X"] == 10.2
     assert made.images[0].stamp != made.images[1].stamp
-    assert any("1 images have no cells" in note for note in made.notes)
+    assert made.notes[-3:] == (
+        "2 cells of 1 images; boxes of 4 x 4 pixels, border: mirror",
+        f"1 of 3 cells of {cells} belong to no image that can be used, in line 4 first",
+        f"1 images have no cells in {cells}",
+    )
 
 
 def test_the_image_numbers_of_cellprofiler(found, tmp_path) -> None:
@@ -64,6 +68,40 @@ def test_the_image_numbers_of_cellprofiler(found, tmp_path) -> None:
     (tmp_path / "Image.csv").unlink()
     with pytest.raises(InputError, match=r"Image\.csv"):
         find_cells(found, cells, size=6)
+
+
+def test_image_numbers_that_runs_share_are_told_apart_by_the_run(found, tmp_path) -> None:
+    images = {"ImageNumber": [1, 1], "Metadata_Plate": ["P", "P"], "Metadata_Well": ["A01", "A02"]}
+    images["Metadata_Site"] = [1, 1]
+    cells = {"ImageNumber": [1, 1], "ObjectNumber": [1, 1], "Location_Center_X": [9, 12], "Location_Center_Y": [9, 9]}
+    table(tmp_path / "Image.csv", **images)
+    with pytest.raises(InputError, match=r"two images of number 1, .*TableNumber"):
+        find_cells(found, table(tmp_path / "Nuclei.csv", **cells), size=6)
+    with pytest.raises(InputError, match=r"Image\.csv needs ImageNumber, TableNumber"):
+        find_cells(found, table(tmp_path / "Nuclei.csv", **cells, TableNumber=[22, 11]), size=6)
+    table(tmp_path / "Image.csv", **images, TableNumber=[11, 22])
+    made = find_cells(found, table(tmp_path / "Nuclei.csv", **cells, TableNumber=[22, 11]), size=6)
+    assert {image.id: image.metadata["Location_Center_X"] for image in made.images} == {
+        "P/A02/1/1": 9.0,
+        "P/A01/1/1": 12.0,
+    }
+
+
+def test_a_place_that_time_points_share_tells_no_image(tmp_path) -> None:
+    for time in (1, 2):
+        (tmp_path / "plate").mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / "plate" / f"P_A01_s1_t{time}.tif", FIELD)
+    found = look(tmp_path / "plate", pattern="{plate}_{well}_s{site}_t{t}.tif")
+    assert [image.id for image in found.images] == ["P/A01/1/1", "P/A01/1/2"]
+    centre = {"Nuclei_Location_Center_X": [9], "Nuclei_Location_Center_Y": [9], "ObjectNumber": [1]}
+    cells = table(tmp_path / "c.csv", Metadata_Plate=["P"], Metadata_Well=["A01"], Metadata_Site=[1], **centre)
+    with pytest.raises(InputError, match="P/A01/1/1 and P/A01/1/2 lie at one plate, well and site"):
+        find_cells(found, cells, size=4)
+    table(tmp_path / "locations" / "P" / "A01-1-Nuclei.csv", **centre)
+    with pytest.raises(InputError, match="lie at one plate, well and site"):
+        find_cells(found, tmp_path / "locations", size=4)
+    by_id = table(tmp_path / "c.csv", id=["P/A01/1/2"], **centre)
+    assert [image.id for image in find_cells(found, by_id, size=4).images] == ["P/A01/1/2/1"]
 
 
 def test_locations_of_deepprofiler_have_their_place_as_number(found, tmp_path) -> None:
@@ -124,6 +162,19 @@ def test_mirroring_is_numpys(row, column, size) -> None:
         (
             {"Metadata_Well": ["A01"], "Location_Center_X": ["a"], "Location_Center_Y": [1]},
             "line 2: a centre is no number",
+        ),
+        (
+            {"Metadata_Well": ["A01"], "Location_Center_X": [1], "Location_Center_Y": ["inf"]},
+            "line 2: a centre is no number",
+        ),
+        (
+            {
+                "Metadata_Well": ["A01", "A01"],
+                "ObjectNumber": ["1", ""],
+                "Location_Center_X": [1, 2],
+                "Location_Center_Y": [1, 2],
+            },
+            "line 3: a cell has no ObjectNumber",
         ),
     ],
 )
