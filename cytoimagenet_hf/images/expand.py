@@ -58,11 +58,15 @@ def _expanded(plane: FoundPlane, options: Options) -> Iterator[FoundPlane]:
         layouts = _layouts(plane, options)
     except InputError as error:
         # Nothing is known of its channels, unless its name says them.
-        unknown = plane.channel if plane.channel.key not in ("", "1") else Channel("")
-        yield replace(plane, channel=unknown, problem=str(error))
+        yield replace(plane, channel=plane.channel if _is_named(plane.channel) else Channel(""), problem=str(error))
         return
     for layout in layouts:
         yield from _planes(plane, layout)
+
+
+def _is_named(channel: Channel) -> bool:
+    """Whether a name or a header says which channel a file is; `1` alone stands where nothing does."""
+    return channel.key not in ("", "1") or bool(channel.label)
 
 
 def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
@@ -91,7 +95,8 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
         reason = f"{layout.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
         yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
         return
-    if "C" in outer and plane.channel.key not in ("", "1"):
+    named = _is_named(plane.channel)
+    if "C" in outer and named:
         reason = (
             f"{layout.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"
         )
@@ -100,7 +105,7 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
     for places in product(*(range(layout.sizes[letter]) for letter in outer)):
         at = dict(zip(outer, places, strict=True))
         label = layout.channel_names[at.get("C", 0)] if layout.channel_names else ""
-        channel = Channel(str(at.get("C", 0) + 1), label) if plane.channel.key in ("", "1") else plane.channel
+        channel = plane.channel if named else Channel(str(at.get("C", 0) + 1), label)
         yield replace(
             plane,
             ref=PlaneRef(layout.path, layout.page(**at)),

@@ -54,13 +54,16 @@ def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ..
     return names if repeated and all(names) and len(set(names)) == channels else ()
 
 
-def illumination_setting(path: Path) -> str:
-    """The illumination setting that MetaXpress and MetaMorph note in a TIFF (`DAPI`); empty where it notes none."""
+def illumination_setting(path: Path) -> str | None:
+    """The illumination setting that MetaXpress and MetaMorph note in a TIFF (`DAPI`).
+
+    Empty where it notes none; None where the file cannot be opened.
+    """
     try:
         with tifffile.TiffFile(path) as tiff:
             metadata = tiff.metaseries_metadata or {}
     except Exception:  # whatever a damaged file makes the decoder raise; reading it says what is wrong
-        return ""
+        return None
     return str(metadata.get("PlaneInfo", {}).get("_IllumSetting_", "")).strip()
 
 

@@ -120,6 +120,25 @@ def test_waves_without_a_header_are_named_by_their_illumination(tmp_path) -> Non
         tifffile.imwrite(path, np.full((4, 5), wave, np.uint16), description=description, software="MetaSeries")
     image = one(tmp_path, stains="w2=actin")
     assert (image.channels, values(image)) == (("actin", "dapi"), [2, 1])
+    (tmp_path / "P_A01_s1_w1.tif").write_bytes(b"damaged")  # the first of its wave takes no name from the others
+    found = look(tmp_path, stains="w2=actin")
+    assert {image.channels for image in found.images} == {("actin", "dapi")}
+    assert [rejected.id for rejected in found.rejected] == ["P/A01/1"]
+
+
+def test_a_header_that_cannot_be_read_is_refused(tmp_path, monkeypatch) -> None:
+    """Its channels would go by other names."""
+    source = write_imagexpress(tmp_path, "P", eight_fields(), seed=0)
+    whole = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.suffix == ".HTD":
+            raise PermissionError(13, "Permission denied")
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(InputError, match=r"P\.HTD cannot be read: Permission denied"):
+        look(source)
 
 
 def test_plates_with_other_channels_are_told_what_to_do(tmp_path) -> None:
@@ -306,6 +325,21 @@ def test_a_folder_with_one_table_may_be_given_with_its_format(tmp_path) -> None:
     assert values(one(tmp_path, format="loaddata")) == [1]
     with pytest.raises(InputError, match="it has none"):
         find_images(tmp_path / "deep", format="loaddata")
+
+
+def test_the_ids_of_loaddata(tmp_path) -> None:
+    columns = {"FileName_A": ["a.tif"] * 2, "PathName_A": ["deep"] * 2, "Metadata_Well": ["A01", "A02"]}
+    table = write_table(tmp_path, **columns, Metadata_Key=["first", "second"])
+    images = find_images(table, id_column="Metadata_Key")
+    assert [(image.id, dict(image.metadata)) for image in images] == [
+        ("first", {"well": "A01"}),
+        ("second", {"well": "A02"}),
+    ]
+    with pytest.raises(InputError, match="has no column Metadata_Kye"):
+        find_images(table, id_column="Metadata_Kye")
+    table = write_table(tmp_path, **columns, Metadata_Key=["first", ""])
+    with pytest.raises(InputError, match="line 3: no Metadata_Key"):
+        find_images(table, id_column="Metadata_Key")
 
 
 def test_loaddata_by_url_with_illumination_and_row_tokens(tmp_path) -> None:

@@ -36,7 +36,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the index where there is one, else by name.
 
     Raises:
-        InputError: an index that is no XML.
+        InputError: an index that cannot be read or is no XML.
     """
     indexes = _indexes(source)
     planes: list[FoundPlane] = []
@@ -92,8 +92,8 @@ def _is_index(path: Path) -> bool:
     try:
         with open(path, "rb") as handle:
             return b"EvaluationInputData" in handle.read(2048)
-    except OSError:
-        return False
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _below(name: str, indexes: dict[str, str]) -> bool:

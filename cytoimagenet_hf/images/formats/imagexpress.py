@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
@@ -39,7 +40,11 @@ def matches(source: Source, options: Options) -> bool:
 
 
 def find(source: Source, options: Options) -> Findings:
-    """Planes by name; thumbnails and everything else is ignored."""
+    """Planes by name; thumbnails and everything else is ignored.
+
+    Raises:
+        InputError: a .HTD that cannot be read.
+    """
     thumbnails = [name for name in source.files if _is_thumbnail(name)]
     names = [name for name in source.images if not _is_thumbnail(name)]
     planes, others = planes_by_name(source, names, Naming(_NAME, split_folder=_split))
@@ -83,25 +88,33 @@ def _headers(source: Source) -> dict[str, dict[str, str]]:
 
 
 def _wave_names(header: Path) -> dict[str, str]:
-    """Names of the waves from a .HTD file; empty where it cannot be read."""
+    """Names of the waves from a .HTD file.
+
+    Raises:
+        InputError: it cannot be read: channels would go by other names.
+    """
     try:
         text = header.read_bytes().decode("cp1252", "replace")
-    except OSError:
-        return {}
+    except OSError as error:
+        raise InputError(f"{header} cannot be read: {error.strerror or error}") from error
     return {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
 
 
 def _labelled(planes: Sequence[FoundPlane], headers: Mapping[str, Mapping[str, str]]) -> list[FoundPlane]:
-    """Waves with the names of the header, else of the first file of the wave, which is opened for it."""
+    """Waves with the names of the header, else of the first file of the wave that opens."""
     labels: dict[tuple[str, str], str] = {}
     for plane in planes:
         wave = (plane.origin, plane.channel.key)
-        if wave not in labels:
-            named = headers.get(plane.origin, {}).get(plane.channel.key, "")
-            is_tiff = suffix_of(plane.ref.path.name) in (".tif", ".tiff")
-            labels[wave] = named or (illumination_setting(plane.ref.path) if is_tiff else "")
+        if wave in labels:
+            continue
+        label: str | None = headers.get(plane.origin, {}).get(plane.channel.key, "")
+        if not label and suffix_of(plane.ref.path.name) in (".tif", ".tiff"):
+            label = illumination_setting(plane.ref.path)
+        if label is not None:  # a damaged file says nothing of the others
+            labels[wave] = label
     return [
-        replace(plane, channel=Channel(plane.channel.key, labels[plane.origin, plane.channel.key])) for plane in planes
+        replace(plane, channel=Channel(plane.channel.key, labels.get((plane.origin, plane.channel.key), "")))
+        for plane in planes
     ]
 
 

@@ -14,6 +14,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
@@ -46,7 +47,8 @@ def find(source: Source, options: Options) -> Findings:
     """An image per row.
 
     Raises:
-        InputError: the table cannot be read, or names a file outside the root.
+        InputError: the table cannot be read, lacks the column of ids or has empty ones, or names a file outside the
+            root.
     """
     table = table_of(source)
     rows = rows_of(table)
@@ -61,20 +63,24 @@ def find(source: Source, options: Options) -> Findings:
         for column in columns
         if column not in metadata and not _PLANE.fullmatch(column) and not column.startswith("Unnamed")
     ]
-    placed = places([*metadata, *others], stains)
+    named = "" if options.id_column is None else id_column(columns, options.id_column, str(table))
+    placed = places([column for column in (*metadata, *others) if column != named], stains)
     # Without a prefix, a column is metadata only where it says a place or names what was done to the well.
-    kept = {column: own_name(column) for column in metadata if column not in placed.values()}
+    used = {named, *placed.values()}
+    kept = {column: own_name(column) for column in metadata if column not in used}
     numbers = {"TableNumber", "ImageNumber", "Group_Number", "Group_Index"}
     kept |= {
         column: column.removeprefix("Image_")
         for column in others
-        if column not in placed.values() and column.removeprefix("Image_") not in numbers
+        if column not in used and column.removeprefix("Image_") not in numbers
     }
     reader = _Reader(options.root or table.parent, stains, set(columns))
     planes: list[FoundPlane] = []
     for number, row in enumerate(rows.to_dict("records")):
         known, problem = place_of(row, placed)
-        given = str(row.get(options.id_column, "")) if options.id_column else ""
+        given = str(row[named]) if named else ""
+        if named and not given:
+            raise InputError(f"{table}, line {number + 2}: no {named}")
         shared = {own: row[column] for column, own in kept.items() if row[column] != ""}
         for stain in stains:
             ref, missing = reader.plane(row, stain, number + 2)
