@@ -97,6 +97,26 @@ def read_table(
     return frame
 
 
+def require_filled(table: pd.DataFrame, columns: Sequence[str], path: str | Path) -> None:
+    """Refuse a table with an empty cell where every row needs one: as text it would pass for the word `nan`.
+
+    Args:
+        table: of `read_table`.
+        columns: of the table.
+        path: where it is from.
+
+    Raises:
+        InputError: how many rows lack which columns, and the first of them.
+
+    Example:
+        >>> require_filled(pd.DataFrame({"well": ["A01", "B01"]}), ["well"], "map.csv")
+    """
+    for column in columns:
+        empty = table[column].isna().to_numpy()
+        if empty.any():
+            raise InputError(f"{path}: {int(empty.sum())} rows have no {column}, row {int(empty.argmax()) + 1} first")
+
+
 def read_text(path: str | Path, *, required: Sequence[str] = ()) -> pa.Table:
     """A delimited text file as Arrow columns of text, for tables of millions of rows; empty cells are null.
 

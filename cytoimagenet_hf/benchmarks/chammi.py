@@ -45,7 +45,8 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     """One image per cell that trains or is tested, with the tasks it belongs to.
 
     Raises:
-        InputError: none of the three collections, a table without its columns, or a picture that is not there.
+        InputError: none of the three collections, a table without its columns or with empty cells in them, or a
+            picture that is not there.
     """
     found = [name for name in CHANNELS if (root / name / "enriched_meta.csv").is_file()]
     if not found:
@@ -124,11 +125,10 @@ def _collection(root: Path, name: str, *, images: bool) -> list[Image]:
         train = row["split"] == "train"
         if not (train or tasks):
             continue
-        lacking = [
-            column for (own, task), column in LEFT_OUT.items() if own == name and task in tasks and column not in row
-        ]
-        if lacking:
-            raise InputError(f"{file} has no column {lacking[0]!r}, by which one of its tasks leaves groups out")
+        grouping = [column for (own, task), column in LEFT_OUT.items() if own == name and task in tasks]
+        needed = ("file_path", "channel_width", "Label", *grouping)
+        if lacking := [column for column in needed if pd.isna(row.get(column))]:
+            raise InputError(f"{file}: the cell of {row['file_path']} has no {lacking[0]!r}")
         facts = {fact: str(row[fact]) for fact in _COLUMNS if fact in row and not pd.isna(row[fact])}
         facts |= {"label": str(row["Label"]), "collection": name, "train": "yes" if train else "no", **tasks}
         path, width = str(row["file_path"]), int(float(str(row["channel_width"])))

@@ -181,4 +181,11 @@ def _fields(content: Any, group: str | None) -> tuple[str, Array] | None:
     if chosen is None:
         return None
     values = np.asarray(content["Info1"])[:, columns.index(chosen)].tolist()
-    return chosen, np.array([v.decode() if isinstance(v, bytes) else f"{v:g}" for v in values], dtype=object)
+    return chosen, np.array([_written(value) for value in values], dtype=object)
+
+
+def _written(value: bytes | float) -> str:
+    """A number in full, so that two plates never share a name: `1234567`, not `1.23457e+06`."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return str(int(value)) if float(value).is_integer() else repr(value)

@@ -46,7 +46,8 @@ def load(
         group: column of metadata.csv, or of the dataset, that names the group; by default the first known one.
 
     Raises:
-        InputError: no class folders, an empty one, no such column, images without a group.
+        InputError: no class folders, an empty one, no such column, images without a class, an id or a group, or
+            whose channels end in something else than those of others.
     """
     if not root.is_dir():
         raise InputError(f"{root} is no folder: {WHERE}")
@@ -109,8 +110,10 @@ def configured(
 
 def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     if channels:
-        extension = next((path.suffix for path in sorted(folder.glob(f"*_{channels[0]}.*"))), ".tif")
-        return dict(paired_files(folder, channels, extension=extension))
+        extensions = sorted({path.suffix for path in folder.glob(f"*_{channels[0]}.*")})
+        if len(extensions) > 1:
+            raise InputError(f"{folder} has *_{channels[0]} that end in {' and in '.join(extensions)}: keep one kind")
+        return dict(paired_files(folder, channels, extension=extensions[0] if extensions else ".tif"))
     found: dict[str, tuple[Path, ...]] = {
         path.name: (path,) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
     }
@@ -133,6 +136,13 @@ def _dataset_items(root: Path, group: str | None) -> list[Image]:
         labels, groups = rows["label"], rows[group] if group else None
         ids = rows["image_id"] if "image_id" in rows.column_names else None
         for row in range(len(rows)):
+            where = f"{root}, split {split}, row {row}"
+            # A set without labels has -1 for them, which in Python is the last name.
+            if labels[row] is None or (names and not 0 <= labels[row] < len(names)):
+                raise InputError(f"{where} has the label {labels[row]}, which is no class: leave such rows out")
+            for column, values in (("image_id", ids), (group, groups)):
+                if values is not None and values[row] is None:
+                    raise InputError(f"{where} has no {column}: every image needs one")
             facts = {"label": str(names[labels[row]] if names else labels[row])}
             if groups is not None:
                 facts |= {"group": str(groups[row]), "group_name": str(group)}

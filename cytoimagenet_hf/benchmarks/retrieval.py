@@ -201,7 +201,7 @@ def _read(file: Path) -> FeatureTable:
 
 
 def _together(files: Sequence[Path]) -> FeatureTable:
-    """Wells of several plates with the features that all have."""
+    """Wells of several plates with the features that all have; `about` names those that some lack."""
     tables = [read_features(file, drop_nan=True) for file in files]
     common = [name for name in tables[0].names if all(name in table.names for table in tables)]
     if not common:
@@ -212,6 +212,6 @@ def _together(files: Sequence[Path]) -> FeatureTable:
     ids = [
         f"{file.name.partition('_')[0]}/{row}" for file, table in zip(files, tables, strict=True) for row in table.ids
     ]
-    return make_table(
-        ids, np.concatenate(parts), metadata, names=common, about={"files": [file.name for file in files]}
-    )
+    left_out = sorted({name for table in tables for name in table.names} - set(common))
+    about = {"files": [file.name for file in files], "features_that_plates_lack": left_out}
+    return make_table(ids, np.concatenate(parts), metadata, names=common, about=about)

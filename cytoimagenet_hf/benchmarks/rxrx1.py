@@ -11,7 +11,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.tabular import read_table
+from cytoimagenet_hf.tabular import read_table, require_filled
 
 from .base import Benchmark, RowsBySet, Score, column, ids_of, labelled
 from .fixed_sets import each_test_set, labelled_rows, predicted
@@ -28,12 +28,14 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     """One image per field that trains or is tested.
 
     Raises:
-        InputError: no table, a split without rows, or a picture that is not there.
+        InputError: no table, an empty cell in it, a split without rows, or a picture that is not there.
     """
     file = root / "metadata.csv"
     if not file.is_file():
         raise InputError(f"{file} is missing: {WHERE}")
-    table = read_table(file, required=("experiment", "plate", "well", "site", "sirna_id", "dataset"))
+    needed = ("experiment", "plate", "well", "site", "sirna_id", "dataset")
+    table = read_table(file, required=needed)
+    require_filled(table, needed, file)
     items = []
     for row in table.to_dict("records"):
         experiment, plate, well, site = (str(row[name]) for name in ("experiment", "plate", "well", "site"))

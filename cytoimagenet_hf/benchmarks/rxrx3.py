@@ -16,7 +16,7 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable, make_table
 from cytoimagenet_hf.features.profiles import tvn
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.tabular import read_table
+from cytoimagenet_hf.tabular import read_table, require_filled
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .recipes import BenchmarkRecipe
@@ -39,12 +39,13 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     """CRISPR wells of single genes and EMPTY_control wells, without pixels.
 
     Raises:
-        InputError: no metadata, or no CRISPR wells in it.
+        InputError: no metadata, wells without an id or a plate, or no CRISPR wells in it.
     """
     file = root / METADATA
     if not file.is_file():
         raise InputError(f"{file} is missing: {WHERE}")
     table = read_table(file, required=("well_id", "experiment_name", "plate", "gene", "perturbation_type"))
+    require_filled(table, ("well_id", "experiment_name", "plate"), file)
     empty = (table["gene"] == _CONTROL) | (table.get("treatment", table["gene"]) == _CONTROL)
     gene = table["gene"].notna() & ~table["gene"].fillna("").str.lower().str.endswith("_control")
     crispr = table["perturbation_type"].fillna("").str.upper() == "CRISPR"
@@ -175,6 +176,7 @@ def _databases(root: Path) -> dict[str, pd.DataFrame]:
 
 def _embeddings(file: Path) -> FeatureTable:
     table = read_table(file, required=("well_id",), dtype=None)
+    require_filled(table, ("well_id",), file)
     names = [str(name) for name in table.columns if name != "well_id"]
     return make_table(
         table["well_id"].astype(str).tolist(),

@@ -97,6 +97,8 @@ class StreamSource:
 
     def _decode(self, rows: list[dict[str, Any]]) -> Batch:
         ids = [row["image_id"] for row in rows]
+        if None in ids:
+            raise InputError(f"{self.config.dataset} has a row without an image_id: rows are known by it")
         given = [row.get("label") if self.classes else None for row in rows]
         labels = np.asarray([-1 if label is None else label for label in given], dtype=np.int64)
         if len(bad := np.flatnonzero((labels < (0 if self.labelled else -1)) | (labels >= len(self.classes)))):

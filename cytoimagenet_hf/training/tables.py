@@ -65,7 +65,8 @@ def make_row_table(
         in_fields: take the field of view of each row.
 
     Raises:
-        InputError: a missing column, no row, a row without an id, or a label outside the class map.
+        InputError: a missing column, no row, a row without an id (or a field, where fields are taken), or a label
+            outside the class map.
     """
     check_columns(dataset.features, where, labelled=labelled)
     if len(dataset) == 0:
@@ -76,6 +77,10 @@ def make_row_table(
     wanted += ("idx",) if in_fields else ()
     columns = [name for name in wanted if name in dataset.column_names]
     table = dataset.select_columns(columns).with_format("arrow")[:]
+    for name in ("image_id", *(("idx",) if in_fields and "idx" in columns else ())):
+        if table[name].null_count:
+            row = pc.index(pc.is_null(table[name]), True).as_py()
+            raise InputError(f"{where}: {table[name].null_count} rows have no {name}, row {row} first")
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
     labels, classes = np.full(len(ids), -1, dtype=np.int64), ()
     if isinstance(dataset.features.get("label"), hf.ClassLabel):

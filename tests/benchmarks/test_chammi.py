@@ -70,7 +70,10 @@ def test_what_is_missing_is_named(root, tmp_path):
     with pytest.raises(InputError, match=r"2\.png is missing"):
         CHAMMI.load(root, RECIPE)
     assert len(CHAMMI.load(root, RECIPE, images=False)) == 8
-    table = pd.read_csv(root / "HPA" / "enriched_meta.csv").drop(columns="cell_type")
-    table.to_csv(root / "HPA" / "enriched_meta.csv", index=False)
-    with pytest.raises(InputError, match="no column 'cell_type'"):
+    table = pd.read_csv(root / "HPA" / "enriched_meta.csv")
+    table.drop(columns="cell_type").to_csv(root / "HPA" / "enriched_meta.csv", index=False)
+    with pytest.raises(InputError, match=r"4\.png has no 'cell_type'"):
+        CHAMMI.load(root, RECIPE, images=False)
+    table.assign(Label=table["Label"].mask(table.index == 3)).to_csv(root / "HPA" / "enriched_meta.csv", index=False)
+    with pytest.raises(InputError, match=r"3\.png has no 'Label'"):
         CHAMMI.load(root, RECIPE, images=False)

@@ -84,6 +84,9 @@ def test_deeploc_files_give_flat_channel_major_cells_with_their_classes(tmp_path
     assert [item.id for item in items[:2]] == ["test/000000", "test/000002"]
     assert [item.metadata["label"] for item in items[:4]] == ["ER", "SPINDLE", "ER", "SPINDLE"]
     assert [item.metadata.get("group") for item in items] == ["7", "7", "9", "9", None, None, None, None]
+    _deeploc(tmp_path / "Chong_test_set.hdf5", fields=[1234567, 1234567, 1234567, 1234568, 1234568.5, 1234568.5])
+    groups = [item.metadata.get("group") for item in CYCLOPS.load(tmp_path, RECIPES["corrected"])[:4]]
+    assert groups == ["1234567", "1234567", "1234568", "1234568.5"]
     protein, cytosol = items[1].read()
     assert protein.tolist() == (200 + np.arange(16).reshape(4, 4)).tolist()
     assert cytosol.tolist() == (216 + np.arange(16).reshape(4, 4)).tolist()

@@ -15,6 +15,7 @@ from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import make_table
+from cytoimagenet_hf.images.stores.dataset import load
 
 RECIPE = RECIPES["corrected"]
 
@@ -36,11 +37,16 @@ def features_of(items, value):
 
 def test_channels_are_paired_by_suffix_in_the_order_given(root):
     items = configured(channels=("dna", "actin"), k=3).load(root, RECIPE)
-    assert len(items) == 8
-    assert items[0].id == "alive/cell_0"
-    assert [plane.path.name for (plane,) in items[0].planes] == ["cell_0_dna.tif", "cell_0_actin.tif"]
+    assert {item.id: [plane.path.name for (plane,) in item.planes] for item in items} == {
+        f"{label}/cell_{n}": [f"cell_{n}_dna.tif", f"cell_{n}_actin.tif"]
+        for label in ("alive", "dead")
+        for n in range(4)
+    }
     plain = configured(k=3).load(root, RECIPE)
-    assert len(plain) == 16
+    assert [item.id for item in plain] == sorted(path.relative_to(root).as_posix() for path in root.glob("*/*.tif"))
+    (root / "dead" / "cell_4_dna.png").touch()
+    with pytest.raises(InputError, match=r"_dna that end in \.png and in \.tif: keep one kind"):
+        configured(channels=("dna", "actin"), k=3).load(root, RECIPE)
 
 
 def test_groups_of_metadata_csv_are_left_out_together(root):
@@ -118,6 +124,18 @@ def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
     assert plane.shape == (8, 8)
     with pytest.raises(InputError, match="plate"):
         configured(group="plate").load(tmp_path / "set", RECIPE)
+    # A set whose labels are kept back has -1 for each, which no class is.
+    for change, said in (
+        ({"label": [0, 1, -1, 1, 0, 1]}, "row 2 has the label -1, which is no class"),
+        ({"label": [0, 1, 0, None, 0, 1]}, "row 3 has the label None"),
+        ({"donor": ["a", None, "b", "b", "c", "c"]}, "row 1 has no donor"),
+        ({"image_id": [*"abcde", None]}, "row 5 has no image_id"),
+    ):
+        odd = Dataset.from_dict(rows | change, features=columns)
+        odd.to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
+        load.cache_clear()
+        with pytest.raises(InputError, match=said):
+            task.load(tmp_path / "set", RECIPE)
 
 
 @pytest.mark.real

@@ -70,6 +70,8 @@ def test_plates_of_cpjump1_are_put_together_and_targets_are_enriched(tmp_path):
     assert values["cpjump1 · NSB recall@1"] == 1.0
     assert values["cpjump1 · target enrichment"] == 1.0
     assert record.scores[0].entry == "normalized"
+    (make,) = CPJUMP1.ready(tmp_path).values()
+    assert make().about["features_that_plates_lack"] == ["Nuclei_BR1", "Nuclei_BR2", "Nuclei_BR3"]
 
 
 def test_profiles_that_name_nothing_are_refused(tmp_path):

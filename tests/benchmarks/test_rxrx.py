@@ -36,6 +36,10 @@ def test_rxrx1_divides_by_site_and_experiment(tmp_path):
     (tmp_path / "images" / "HEPG2-01" / "Plate1" / "B02_s1.png").unlink()
     with pytest.raises(InputError, match=r"B02_s1\.png is missing"):
         RXRX1.load(tmp_path, RECIPE)
+    rows[2][4] = None
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "metadata.csv", index=False)
+    with pytest.raises(InputError, match="1 rows have no sirna_id, row 3 first"):
+        RXRX1.load(tmp_path, RECIPE, images=False)
 
 
 @pytest.fixture

@@ -46,6 +46,16 @@ def test_missing_columns_and_rows_are_named() -> None:
         make_row_table(tiny([0]).select([]), "here")
 
 
+def test_a_row_without_an_id_or_a_field_is_named() -> None:
+    table = tiny([0, 1])
+    with pytest.raises(InputError, match="here: 1 rows have no image_id, row 1 first"):
+        make_row_table(table.remove_columns("image_id").add_column("image_id", ["a", None]), "here")
+    fields = table.add_column("idx", [None, "f"])
+    with pytest.raises(InputError, match="here: 1 rows have no idx, row 0 first"):
+        make_row_table(fields, "here", in_fields=True)
+    assert make_row_table(fields, "here").ids.tolist() == ["id0", "id1"]
+
+
 def test_the_fingerprint_follows_pixels_labels_and_ids(config, tmp_path) -> None:
     def brighter(row):
         return row | ({"image": row["image"].point(lambda v: v // 2)} if row["image_id"] == "train-7" else {})
