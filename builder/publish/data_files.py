@@ -1,9 +1,8 @@
-"""The Parquet files of the dataset: which image goes to which file and row group, and writing them in one pass.
+"""The folders of the dataset, written from shards in one pass: `data/`, the author's small subsets, `channels/`.
 
-Files are cut so that each lies on one side of the stored split *and* of the published one: both splits are then
-lists of files, and no image is stored twice for them. Only the author's small subsets have files of their own, so that
-one of them loads without the rest. Row groups hold 250 images, some 16 MB: a stream's first row and a single row come
-quickly, and a second push after a small change sends little more than the change (`scripts/bench.py push`).
+`file_plan` says which image goes to which file, `file_writer` writes one; here the kept rows of all shards meet what
+`publish` assigned to them, by their ids. Only the small subsets have files of their own, so that one of them loads
+without the rest.
 """
 
 import os
@@ -24,28 +23,9 @@ from builder.stage import require_disk
 from cytoimagenet_hf.planes import channel_features
 from cytoimagenet_hf.schema import SUBSETS, dataset_features
 
+from .file_plan import DataFile, plan_files
+from .file_writer import CellWriter
 from .seal import SEAL
-
-ROW_GROUP_ROWS = 250
-_ROW_GROUP_BYTES = 32 << 20  # of large whole images fewer: memory stays bounded
-_FILE_BYTES = 500_000_000
-
-Cell = tuple[str, str]
-"""(stored split, published split)."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One file to write: its name below `data/`, its cell, and the images in each of its row groups."""
-
-    name: str
-    cell: Cell
-    groups: tuple[int, ...]
-
-    @property
-    def rows(self) -> int:
-        """Images in the file."""
-        return sum(self.groups)
 
 
 def write_dataset(
@@ -67,7 +47,7 @@ def write_dataset(
         output: the dataset repository. Its card, manifest and metadata are removed: they describe what is about to go.
         shards: in order.
         keep: which of their images, in order, go into the dataset.
-        assigned: one row per kept image: `label` (code), `path`, `filename` and `png_bytes`.
+        assigned: one row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`.
         labels: class names in the order of their codes.
         split: `train` or `validation` for each kept image.
         published: the same under the published scheme.
@@ -99,7 +79,7 @@ def write_channels(
     output: Path,
     shards: Sequence[Path],
     keep: npt.NDArray[np.bool_],
-    codes: npt.NDArray[np.integer[Any]],
+    assigned: pa.Table,
     *,
     labels: Sequence[str],
     split: Sequence[str],
@@ -111,7 +91,7 @@ def write_channels(
         output: the dataset repository.
         shards: of planes, in the order of those of images; none where no planes were kept.
         keep: which of their rows go into the dataset, as for `write_dataset`.
-        codes: label of each kept row.
+        assigned: one row per kept image: `image_id` and `label` (code).
         labels: class names in the order of their codes.
         split, published: as for `write_dataset`: rows come in the order of the images in `data/`.
 
@@ -130,7 +110,6 @@ def write_channels(
     schema = channel_features(labels).arrow_schema
     part = _whole(folder, schema, split, published, sizes)
     require_disk(output, int(sizes.sum()))
-    assigned = pa.table({"label": pa.array(codes, pa.int64())})
     with explain_full_disk(output):
         _write_parts([part], _batches(shards, keep, lambda table, rows: _coded(table, rows, schema), assigned))
     return part.files
@@ -185,48 +164,6 @@ def _cells(files: Sequence[DataFile], split: Sequence[str], published: Sequence[
     return np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
 
 
-def plan_files(splits: Sequence[str], published: Sequence[str], png_bytes: Sequence[int]) -> list[DataFile]:
-    """Cut the images of each cell, in their order, into row groups and files.
-
-    Args:
-        splits: the stored split of each image, `train` or `validation`.
-        published: the published split of each image.
-        png_bytes: the size of each image.
-
-    Example:
-        >>> [(file.name, file.groups) for file in plan_files(["train"] * 300, ["train"] * 300, [9] * 300)]
-        [('train-00000-of-00001.parquet', (250, 50))]
-    """
-    sizes: dict[Cell, list[int]] = {}
-    for cell, size in zip(zip(splits, published, strict=True), png_bytes, strict=True):
-        sizes.setdefault(cell, []).append(size)
-    files = []
-    for split in ("train", "validation"):
-        parts = [(cell, groups) for cell in sorted(sizes) if cell[0] == split for groups in _cut_files(sizes[cell])]
-        files += [
-            DataFile(f"{split}-{number:05d}-of-{len(parts):05d}.parquet", cell, groups)
-            for number, (cell, groups) in enumerate(parts)
-        ]
-    return files
-
-
-def _cut_files(sizes: list[int]) -> Iterator[tuple[int, ...]]:
-    groups: list[int] = []
-    file_bytes = rows = group_bytes = 0
-    for number, size in enumerate(sizes):
-        rows += 1
-        group_bytes += size
-        last = number == len(sizes) - 1
-        if not (last or rows == ROW_GROUP_ROWS or group_bytes >= _ROW_GROUP_BYTES):
-            continue
-        groups.append(rows)
-        file_bytes += group_bytes
-        rows = group_bytes = 0
-        if last or file_bytes >= _FILE_BYTES:
-            yield tuple(groups)
-            groups, file_bytes = [], 0
-
-
 def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice]]) -> None:
     """Write all files of all parts below new folders, then put these in place; each batch comes with its rows."""
     temporary = [part.folder.with_name(f".{part.folder.name}.tmp") for part in parts]
@@ -236,7 +173,7 @@ def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice
         folder.mkdir(parents=True)
         cells = sorted({file.cell for file in part.files})
         writers.append(
-            [_CellWriter(folder, [file for file in part.files if file.cell == cell], part.schema) for cell in cells]
+            [CellWriter(folder, [file for file in part.files if file.cell == cell], part.schema) for cell in cells]
         )
     for table, rows in batches:
         for part, own in zip(parts, writers, strict=True):
@@ -257,78 +194,6 @@ def _recoded(table: pa.Table, codes: npt.NDArray[np.int64], schema: pa.Schema) -
     return pa.table(columns, schema=schema)
 
 
-class _CellWriter:
-    """Gathers the rows of one cell and writes them group by group, file by file."""
-
-    def __init__(self, folder: Path, files: Sequence[DataFile], schema: pa.Schema):
-        self._folder = folder
-        self._schema = schema
-        self._steps = iter([(file, rows, n == 0) for file in files for n, rows in enumerate(file.groups)])
-        self._next = next(self._steps, None)
-        self._waiting: list[pa.Table] = []
-        self._writer: pq.ParquetWriter | None = None
-
-    def add(self, table: pa.Table) -> None:
-        if len(table):
-            self._waiting.append(table)
-        while self._next and sum(map(len, self._waiting)) >= self._next[1]:
-            file, rows, opens = self._next
-            if opens:
-                self._open(file)
-            gathered = pa.concat_tables(self._waiting)
-            self._write(gathered.slice(0, rows))
-            self._waiting = [gathered.slice(rows)] if len(gathered) > rows else []
-            self._next = next(self._steps, None)
-        if self._next is None:
-            self._close()
-
-    def require_complete(self) -> None:
-        if self._next is not None or self._waiting:
-            raise RuntimeError(f"the rows written to {self._folder} are not those that were planned")
-
-    def _open(self, file: DataFile) -> None:
-        self._close()
-        self._writer = open_writer(self._folder / file.name, self._schema)
-
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            raise RuntimeError("no file is open")
-        self._writer.write_table(table.combine_chunks(), row_group_size=len(table))
-
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-
-def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer of one file of the dataset."""
-    # The Hub cuts files into chunks by their content and takes only those it has not seen. Pictures therefore stand in
-    # the file as they are, one after the other: compressing them again would save nothing, and after a change it would
-    # give those around it other bytes; so would the headers of pages, which fall on other places then. One page for
-    # each row group leaves nothing but the change (`scripts/bench.py push`): pages cut by content sent 5 to 16 % of a
-    # file of which 1 % had changed, and with compression up to 54 %.
-    columns = [path for field in schema for path in _leaves(field.name, field.type)]
-    pictures = {path for path in columns if path.endswith(".bytes")}
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression={path: "none" if path in pictures else "snappy" for path in columns},
-        use_dictionary=[path for path in columns if path not in pictures],
-        data_page_size=1 << 30,
-        write_page_index=True,
-    )
-
-
-def _leaves(path: str, kind: pa.DataType) -> list[str]:
-    """The columns of the file that a column of the table becomes."""
-    if pa.types.is_struct(kind):
-        return [leaf for field in kind for leaf in _leaves(f"{path}.{field.name}", field.type)]
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _leaves(f"{path}.list.element", kind.value_type)
-    return [path]
-
-
 def _replace_folder(new: Path, folder: Path) -> None:
     for path in new.iterdir():
         with open(path, "rb") as handle:
@@ -347,7 +212,11 @@ def _batches(
     convert: Callable[[pa.Table, pa.Table], pa.Table],
     assigned: pa.Table,
 ) -> Iterator[tuple[pa.Table, slice]]:
-    """The kept rows of all shards, converted with what was assigned to them, in the order of the first pass."""
+    """The kept rows of all shards, converted with what was assigned to them, in the order of the first pass.
+
+    Raises:
+        RuntimeError: the rows are not those that `keep` and `assigned` were made for.
+    """
     row = kept_row = 0
     with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
         for path in shards:
@@ -355,11 +224,15 @@ def _batches(
                 for batch in file.iter_batches(batch_size=100):
                     mask = keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-                    rows = slice(kept_row, kept_row + len(table))
-                    yield convert(table, assigned.slice(kept_row, len(table))), rows
+                    rows, own = slice(kept_row, kept_row + len(table)), assigned.slice(kept_row, len(table))
+                    if not table["image_id"].equals(own["image_id"]):
+                        raise RuntimeError(f"{path} holds other images than those that were assigned")
+                    yield convert(table, own), rows
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))
+    if row != len(keep):
+        raise RuntimeError(f"the shards hold {row} images where {len(keep)} were judged")
 
 
 def _coded(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -19,8 +19,8 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, read_json_object, write_json
 from cytoimagenet_hf.schema import dataset_features
 
-from .data_files import DataFile
 from .figures import contact_sheet
+from .file_plan import DataFile
 
 STAGES = ("annotate", "select", "render", "import", "publish")
 """The stages of a build in order; for the published archive, `import` takes the place of those before it."""

@@ -106,7 +106,7 @@ def publish(
     assigned = _as_stated(kept, labels) if stated else _assigned(kept, labels, names)
     files = write_dataset(output, shards, keep, assigned, labels=names, split=split, published=published)
     planes = [task.channels_path for task in tasks if task.keep_channels]
-    channels = write_channels(output, planes, keep, labels, labels=names, split=split, published=published)
+    channels = write_channels(output, planes, keep, assigned, labels=names, split=split, published=published)
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
@@ -192,7 +192,9 @@ def _split(kept: pa.Table, recipe: Recipe, *, seed: int, scheme: str, group: str
 
 def _as_stated(kept: pa.Table, labels: npt.NDArray[np.int32]) -> pa.Table:
     """What `write_dataset` adds to each kept image that has a name already."""
-    return kept.select(["path", "filename", "png_bytes"]).append_column("label", pa.array(labels, pa.int64()))
+    return kept.select(["image_id", "path", "filename", "png_bytes"]).append_column(
+        "label", pa.array(labels, pa.int64())
+    )
 
 
 def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:
@@ -205,6 +207,7 @@ def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str
     digits = [max(1, int(count - 1).bit_length()) for count in counts]
     return pa.table(
         {
+            "image_id": kept["image_id"],
             "label": pa.array(labels, pa.int64()),
             "path": [f"/cytoimagenet/{folders[code]}" for code in labels],
             "filename": [

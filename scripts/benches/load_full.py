@@ -88,8 +88,9 @@ def write_full(folder: Path, *, images: int, classes: int) -> None:
         kept = pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
         codes = pa.array(np.arange(images) % classes, pa.int64())
         names = pa.array([f"{row}.png" for row in kept["image_id"].to_pylist()])
+        ids = kept["image_id"]
         assigned = pa.table(
-            {"label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]},
+            {"image_id": ids, "label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]},
         )
         fields, rng = np.arange(images) // classes // 4, np.random.default_rng(0)
         by_field, by_row = rng.random(fields.max() + 1), rng.random(images)

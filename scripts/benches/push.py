@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from builder.publish import data_files
+from builder.publish import data_files, file_plan
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.schema import SUBSETS
@@ -49,7 +49,7 @@ def run(
     """
     table = []
     for size in map(int, groups.split(",")):
-        with tempfile.TemporaryDirectory() as name, serve() as hub, patch.object(data_files, "ROW_GROUP_ROWS", size):
+        with tempfile.TemporaryDirectory() as name, serve() as hub, patch.object(file_plan, "ROW_GROUP_ROWS", size):
             first = Path(name) / "cytoimagenet"
             _write(first, np.arange(images), kilobytes)
             whole = _pushed(first, hub, Path(name) / "home")
@@ -119,7 +119,10 @@ def _write(folder: Path, rows: RowNumbers, kilobytes: int, *, other_source: bool
     kept = pa.Table.from_pylist([{name: row.get(name) for name in _KEPT} for row in made])
     codes = pa.array([_LABELS.index(row["label"]) for row in made], pa.int64())
     names = [f"{row['image_id']}.png" for row in made]
-    assigned = pa.table({"label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]})
+    ids = kept["image_id"]
+    assigned = pa.table(
+        {"image_id": ids, "label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]}
+    )
     sides = ["validation" if abs(number) % 20 == 0 else "train" for number in rows.tolist()]
     everything = np.ones(len(rows), bool)
     files = data_files.write_dataset(

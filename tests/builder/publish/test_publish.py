@@ -1,23 +1,24 @@
 """The dataset repository: loads by name and streaming, both splits, nothing lost, bytes that repeat."""
 
 import hashlib
-import io
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 import tifffile
 from datasets import load_dataset
 
+import builder.publish.run
 from builder import recipe as recipes
 from builder.publish import publish
-from builder.publish.data_files import ROW_GROUP_ROWS, plan_files
+from builder.publish.file_plan import ROW_GROUP_ROWS, plan_files
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.cards.check import check_card
@@ -63,8 +64,12 @@ def test_it_loads_by_name_offline_with_features_from_the_card(built, tmp_path, m
 def test_it_streams(built, tmp_path, monkeypatch):
     monkeypatch.chdir(built.parent)
     stream = load_dataset("cytoimagenet", streaming=True, split="validation", cache_dir=str(tmp_path))
-    ids = [row["image_id"] for row in stream]
-    assert len(ids) == len(set(ids)) == 14
+    rows = [(row["image_id"], row["label"], row["sha256"], np.asarray(row["image"]).tobytes()) for row in stream]
+    loaded = load_dataset("cytoimagenet", split="validation", cache_dir=str(tmp_path))
+    assert rows == [
+        (row["image_id"], row["label"], row["sha256"], np.asarray(row["image"]).tobytes()) for row in loaded
+    ]
+    assert len({image_id for image_id, *_ in rows}) == 14
 
 
 def test_the_published_split_is_a_configuration_over_the_same_files(built, tmp_path):
@@ -130,11 +135,26 @@ def test_file_names_count_in_binary_per_label(built):
     assert all(row["image"]["path"] == row["filename"] for row in rows)
 
 
-def test_row_groups_hold_so_many_images_and_pictures_stand_in_the_file_as_they_are(built):
+def test_row_groups_hold_so_many_images(built, tmp_path, monkeypatch):
+    def sizes(output: Path) -> dict[str, list[int]]:
+        files = {path.name: pq.read_metadata(path) for path in output.glob("data/*")}
+        return {name: [file.row_group(n).num_rows for n in range(file.num_row_groups)] for name, file in files.items()}
+
+    assert ROW_GROUP_ROWS == 250
+    assert [group for own in sizes(built).values() for group in own] == [own for (own,) in sizes(built).values()]
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    monkeypatch.setattr("builder.publish.file_plan.ROW_GROUP_ROWS", 50)
+    publish(copy, recipe=SMALL, seed=2)
+    for own in sizes(copy).values():
+        assert all(group == 50 for group in own[:-1])
+        assert 0 < own[-1] <= 50
+    assert max(map(len, sizes(copy).values())) > 1
+
+
+def test_pictures_stand_in_the_file_as_they_are(built):
     for path in built.glob("data/*"):
         metadata = pq.read_metadata(path)
-        sizes = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
-        assert all(size == ROW_GROUP_ROWS for size in sizes[:-1])
         picture = metadata.row_group(0).column(0)
         assert (picture.path_in_schema, picture.compression) == ("image.bytes", "UNCOMPRESSED")
         assert metadata.row_group(0).column(2).compression == "SNAPPY"
@@ -285,8 +305,8 @@ def test_labels_that_would_share_a_folder_are_refused(tmp_path):
 
 
 def test_large_images_close_row_groups_and_files_earlier(monkeypatch):
-    monkeypatch.setattr("builder.publish.data_files._ROW_GROUP_BYTES", 50)
-    monkeypatch.setattr("builder.publish.data_files._FILE_BYTES", 100)
+    monkeypatch.setattr("builder.publish.file_plan._ROW_GROUP_BYTES", 50)
+    monkeypatch.setattr("builder.publish.file_plan._FILE_BYTES", 100)
     files = plan_files(["train"] * 9 + ["validation"], ["train"] * 9 + ["train"], [20] * 10)
     assert [(file.name, file.groups) for file in files] == [
         ("train-00000-of-00002.parquet", (3, 3)),
@@ -295,27 +315,47 @@ def test_large_images_close_row_groups_and_files_earlier(monkeypatch):
     ]
 
 
-def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_same(tmp_path):
-    import multiprocessing
-    import signal
-
+def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_same(tmp_path, monkeypatch):
     raw, output = tiny_build(tmp_path, fields=40)
     render(raw, output, recipe=SMALL, seed=1, workers=1)
     publish(output, recipe=SMALL, seed=1)
-    expected = data_hashes(output)
-    for moment in (0.05, 0.15, 0.25):
-        process = multiprocessing.get_context("fork").Process(
-            target=publish, args=(output,), kwargs={"recipe": SMALL, "seed": 1}
-        )
-        process.start()
-        process.join(moment)
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        if (output / "data").exists():
-            assert data_hashes(output) == expected
+    reference = tmp_path / "reference"
+    shutil.copytree(output, reference)
+    publish(reference, recipe=SMALL, seed=2)
+    old, new = data_hashes(output), data_hashes(reference)
+    assert old != new
+    for place, expected in (
+        ("builder.publish.file_writer.CellWriter.add", old),
+        ("builder.publish.data_files._replace_folder", old),
+        ("builder.publish.run.write_companions", new),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+            process = multiprocessing.get_context("fork").Process(
+                target=publish, args=(output,), kwargs={"recipe": SMALL, "seed": 2}
+            )
+            process.start()
+            process.join()
+        assert process.exitcode == -signal.SIGKILL, place
+        assert data_hashes(output) == expected, place
+        assert not (output / "README.md").exists()  # what describes the data goes before them
+    publish(output, recipe=SMALL, seed=2)
+    assert data_hashes(output) == new
+    assert {path.name for path in output.iterdir()} == {path.name for path in reference.iterdir()}
+
+
+def test_rows_meet_what_was_assigned_to_them_by_id(tmp_path, monkeypatch):
+    raw, output = tiny_build(tmp_path, fields=20, side=80)
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
     publish(output, recipe=SMALL, seed=1)
-    assert data_hashes(output) == expected
-    assert (
-        PIL.Image.open(io.BytesIO(pq.read_table(next(output.glob("data/*")))["image"][0].as_py()["bytes"])).mode == "L"
-    )
+    before = data_hashes(output)
+    rightly = builder.publish.run._assigned
+
+    def reversed_rows(*given):
+        table = rightly(*given)
+        return table.take(list(reversed(range(len(table)))))
+
+    monkeypatch.setattr("builder.publish.run._assigned", reversed_rows)
+    with pytest.raises(RuntimeError, match="holds other images than those that were assigned"):
+        publish(output, recipe=SMALL, seed=2)
+    assert data_hashes(output) == before
