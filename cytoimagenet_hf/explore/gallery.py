@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from cytoimagenet_hf.data import load_cytoimagenet, require_columns
-from cytoimagenet_hf.embedding import Embedding, embed
+from cytoimagenet_hf.embedding import Embedding
 from cytoimagenet_hf.encoders import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import extract_features
@@ -27,6 +27,7 @@ from cytoimagenet_hf.images.stores.dataset import DAMAGED
 from cytoimagenet_hf.knn import kneighbors
 from cytoimagenet_hf.seeding import derive_rng
 
+from .maps import kept_map
 from .upload import as_seen, read_upload
 
 FILTERS = ("category", "label", "dir_name", "organism", "cell_type", "microscopy")
@@ -34,7 +35,8 @@ FILTERS = ("category", "label", "dir_name", "organism", "cell_type", "microscopy
 COLOURS = {"category": "category", "label": "label", "source": "dir_name", "plate": "plate"}
 """What the map can be coloured by → column."""
 
-_CAPTION = ("label", "category", "dir_name", "cell_type", "channels", "plate", "well")
+_USUAL = 0.95  # share of the dataset's images whose nearest image is within what is called usual
+_ASKED = 2000  # images from which that is estimated
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,19 @@ class Answer:
         channels: name → the channel as the network sees it.
         seen: all channels merged, as the network sees them; this is what is looked up.
         neighbours: the nearest images first.
-        labels: shares of the neighbours' labels.
+        labels: how many of the neighbours have each label, the most frequent first.
+        usual: within this distance of its nearest lie 95 % of the dataset's own images.
+        images: names of all images in the files, and `image`: the one that is shown.
         note: what was decided about the files.
     """
 
     channels: Mapping[str, Image.Image]
     seen: Image.Image
     neighbours: tuple[Neighbour, ...]
-    labels: Mapping[str, float]
+    labels: Mapping[str, int]
+    usual: float | None
+    images: tuple[str, ...]
+    image: str
     note: str
 
 
@@ -127,6 +134,8 @@ class Gallery:
         self._making = threading.RLock()
         self._features: _Features | None = None
         self._points: Embedding | None = None
+        self._usual: float | None = None  # nothing is usual among fewer than two images
+        self.images_done = 0  # while the features are being extracted
 
     @property
     def has_model(self) -> bool:
@@ -137,6 +146,11 @@ class Gallery:
     def is_ready(self) -> bool:
         """Whether the features are there; before, neighbours and the map wait for them."""
         return self._features is not None
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the map is there; before, it takes a while."""
+        return self._points is not None
 
     def extract(self) -> None:
         """Extract the features, or take them from the cache; asked again it does nothing.
@@ -179,12 +193,18 @@ class Gallery:
         return picture
 
     def caption(self, row: int) -> tuple[str, ...]:
-        """What is known of an image, the label first."""
-        values = self.rows.loc[row, [name for name in _CAPTION if name in self.rows]].dropna()
-        said = {str(name): str(value).replace("|", ", ") for name, value in values.items()}
-        if "category" in said:
-            said["category"] = said["category"].replace("_", " ")
-        return tuple(said.values())
+        """What is known of an image: label; category, source and cell type; channels; plate and well."""
+        values = {str(name): str(value).replace("|", ", ") for name, value in self.rows.loc[row].dropna().items()}
+        values["category"] = values.get("category", "").replace("_", " ")
+        known = [values[name] for name in ("category", "dir_name", "cell_type") if values.get(name)]
+        where = [f"{name} {values[name]}" for name in ("plate", "well") if values.get(name)]
+        lines = (
+            values.get("label", ""),
+            " · ".join(known),
+            f"channels: {values['channels']}" if values.get("channels") else "",
+            ", ".join(where),
+        )
+        return tuple(line for line in lines if line)
 
     def neighbours_of(self, row: int, *, k: int = 8) -> tuple[Neighbour, ...]:
         """The images nearest to one of the sample, itself left out.
@@ -199,24 +219,26 @@ class Gallery:
             raise InputError(f"the network could not take this image: {reason}")
         return self._near(features.values[own], k, exclude=own)
 
-    def look_up(self, files: Sequence[str | Path], *, k: int = 8) -> Answer:
+    def look_up(self, files: Sequence[str | Path], *, image: str | None = None, k: int = 8) -> Answer:
         """The nearest dataset images of an upload.
 
         Args:
             files: what `read_upload` takes.
+            image: which of several images in the files; by default the first that can be used.
             k: how many neighbours.
 
         Raises:
             InputError: no model, no file, or files that are no usable image.
         """
         encoder = self._require_model("neighbours")
-        upload = read_upload(files)
+        upload = read_upload(files, image=image)
         merged = upload.merged
         channels = dict(zip(upload.names, as_seen(encoder, upload.planes), strict=True))
         (seen,) = as_seen(encoder, [merged])
         near = self._near(extract_features(encoder, [[merged]], ids=["upload"]).values, k)
-        shares = pd.Series([self.rows["label"][one.row] for one in near]).value_counts(normalize=True)
-        return Answer(channels, seen, near, {str(name): float(share) for name, share in shares.items()}, upload.note)
+        counts = pd.Series([self.rows["label"][one.row] for one in near]).value_counts()
+        labels = {str(name): int(count) for name, count in counts.items()}
+        return Answer(channels, seen, near, labels, self._usual_distance(), upload.images, upload.image, upload.note)
 
     def map(self) -> tuple[pd.DataFrame, str]:
         """Two coordinates per image with features, what it can be coloured by, and the method; computed once.
@@ -230,7 +252,7 @@ class Gallery:
         features = self._extracted("the map")
         with self._making:
             if self._points is None:
-                self._points = embed(features.values, seed=self._seed)
+                self._points = kept_map(features.values, seed=self._seed, cache=self._cache)
         found = self._points
         shown = self.rows.loc[features.rows].assign(category=lambda table: table["category"].str.replace("_", " "))
         columns = {name: shown[column].to_numpy() for name, column in COLOURS.items()}
@@ -243,14 +265,28 @@ class Gallery:
         distances, found = kneighbors(features.values, query, min(k, most), metric="cosine", **options)
         return tuple(Neighbour(int(features.rows[i]), float(d)) for i, d in zip(found[0], distances[0], strict=True))
 
+    def _usual_distance(self) -> float | None:
+        """Of an image of the dataset to its nearest: 95 % of them have theirs within it."""
+        features = self._extracted("neighbours")
+        with self._making:
+            if self._usual is None and len(features.values) > 1:
+                own = np.arange(0, len(features.values), -(-len(features.values) // _ASKED))
+                nearest, _ = kneighbors(features.values, features.values[own], 1, metric="cosine", exclude=own)
+                self._usual = float(np.quantile(nearest, _USUAL))
+            return self._usual
+
     def _extracted(self, what: str) -> _Features:
         encoder = self._require_model(what)
         with self._making:
             if self._features is None:
-                table, self.rejected = cached_features(encoder, self._wanted, cache=self._cache)
+                self.images_done = 0
+                table, self.rejected = cached_features(encoder, self._wanted, cache=self._cache, advance=self._count)
                 row_of = {image_id: row for row, image_id in enumerate(self.rows["image_id"])}
                 self._features = _Features(np.array([row_of[name] for name in table.ids]), table.values)
             return self._features
+
+    def _count(self, images: int) -> None:
+        self.images_done += images
 
     def _require_model(self, what: str) -> Any:
         if self._encoder is None:

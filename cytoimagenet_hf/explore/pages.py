@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -11,60 +12,15 @@ from PIL import Image
 
 from cytoimagenet_hf.colours import OTHER, PALETTE
 
-# Okabe and Ito's colours, distinct to colour-blind readers too; values beyond six share gray.
-
 _SIDE, _THUMBNAIL = 256, 56  # pixels of a shown image, and of one under the pointer
-_WIDTH, _HEIGHT, _MARGIN = 1000, 620, 14
+_MARGIN = 2.0  # percent of the map's width and height
+_UNKNOWN = "not stated"
+_UNKNOWN_COLOUR = "#cfcfcf"
 
-CSS = """
-.grid {display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 12px; width: 100%}
-.grid figure {margin: 0; min-width: 0}
-.grid img {width: 100%; aspect-ratio: 1; object-fit: contain; background: #000; border-radius: 4px; display: block}
-.grid .clickable {cursor: pointer}
-.grid .none {aspect-ratio: 1; background: #8882; border-radius: 4px; display: grid; place-content: center}
-.grid figcaption {font-size: 13px; line-height: 1.35; overflow-wrap: anywhere; padding-top: 4px}
-.grid figcaption b {display: block}
-.map {position: relative}
-.map svg {width: 100%; height: auto; max-height: 70vh; display: block; background: #8881; border-radius: 6px}
-.map circle {cursor: pointer; stroke: #fff8; stroke-width: 1}
-.map circle.picked {stroke: #000; stroke-width: 4}
-.map .tip {position: absolute; display: none; pointer-events: none; background: #000; color: #fff; padding: 4px;
-  border-radius: 4px; font-size: 12px; width: 112px; z-index: 9}
-.map .tip span {color: #fff !important}
-.grid .own img {outline: 3px solid #d55e00}
-@media (max-width: 600px) {.map circle {r: 13px}}
-.map .tip i {display: block; width: 112px; height: 112px; background-repeat: no-repeat}
-.legend {display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; padding: 6px 0}
-.legend i {display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 5px}
-"""
 
-JS = """
-const rowOf = event => event.target.closest('[data-row]');
-element.addEventListener('click', event => {
-  const place = rowOf(event);
-  if (!place) return;
-  element.querySelectorAll('.picked').forEach(one => one.classList.remove('picked'));
-  place.classList.add('picked');
-  trigger('select', {row: Number(place.dataset.row)});
-});
-element.addEventListener('mousemove', event => {
-  const tip = element.querySelector('.tip');
-  if (!tip) return;
-  const point = event.target.closest('circle');
-  tip.style.display = point ? 'block' : 'none';
-  if (!point) return;
-  const box = element.querySelector('.map').getBoundingClientRect();
-  const sheet = element.querySelector('.sheet'), across = Number(sheet.dataset.across), side = 112;
-  const n = Number(point.dataset.place), thumbnail = tip.querySelector('i');
-  thumbnail.style.backgroundImage = `url(${sheet.src})`;
-  thumbnail.style.backgroundSize = `${across * side}px auto`;
-  thumbnail.style.backgroundPosition = `-${n % across * side}px -${Math.floor(n / across) * side}px`;
-  tip.querySelector('span').textContent = point.dataset.says;
-  const x = event.clientX - box.left, y = event.clientY - box.top;
-  tip.style.left = (x > box.width - 140 ? x - 135 : x + 14) + 'px';
-  tip.style.top = (y > box.height - 150 ? y - 150 : y + 14) + 'px';
-});
-"""
+def asset(name: str) -> str:
+    """A style or script of the window: a file beside this module."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def grid(
@@ -80,12 +36,14 @@ def grid(
     figures = []
     for number, (picture, lines) in enumerate(images):
         first, *rest = [escape(line) for line in lines] or [""]
-        click = "" if rows is None else f' class="clickable" data-row="{int(rows[number])}"'
-        click = ' class="own"' if own and number == 0 else click
+        kind = " ".join(["own"] * (own and number == 0) + ["clickable"] * (rows is not None))
+        click = "" if rows is None else f' data-row="{int(rows[number])}" tabindex="0" role="button"'
+        lines_below = "".join(f"<span>{line}</span>" for line in rest)
         shown = (
             f'<img alt="{first}" src="{data_uri(picture)}">' if picture else '<div class="none">cannot be shown</div>'
         )
-        figures.append(f"<figure{click}>{shown}<figcaption><b>{first}</b>{' · '.join(rest)}</figcaption></figure>")
+        caption = f"<figcaption><b>{first}</b>{lines_below}</figcaption>"
+        figures.append(f'<figure class="{kind}"{click}>{shown}{caption}</figure>')
     return f'<div class="grid">{"".join(figures)}</div>'
 
 
@@ -113,43 +71,52 @@ def _across(number: int) -> int:
     return max(1, int(np.ceil(np.sqrt(number))))
 
 
-def point_map(points: pd.DataFrame, thumbnails: str, *, by: str) -> str:
+def thumbnails(images: Sequence[Image.Image | None]) -> str:
+    """What `point_map` shows under the pointer: `sheet`, hidden, in the order of the points."""
+    address = data_uri(sheet(images), side=1 << 14)
+    return f'<img class="sheet" hidden alt="" data-across="{_across(len(images))}" src="{address}">'
+
+
+def point_map(points: pd.DataFrame, *, by: str) -> str:
     """The map: a point per image, its thumbnail under the pointer, a legend of the six most frequent values.
 
     Args:
         points: columns `row`, `x`, `y`, `label` and `by`; the order is that of the thumbnails.
-        thumbnails: `sheet` as a data address.
         by: column of the colours.
     """
-    values = points[by].fillna("not stated").astype(str)
-    counts = values.value_counts()
+    values = points[by].astype("str").where(points[by].notna(), _UNKNOWN)
+    counts = values[points[by].notna()].value_counts()
     colours = dict(zip(counts.index, PALETTE, strict=False))
-    marks = [
-        f'<span><i style="background:{colour}"></i>{escape(name)} ({counts[name]:,})</span>'
-        for name, colour in colours.items()
-    ]
+    marks = [(colour, f"{name} ({counts[name]:,})") for name, colour in colours.items()]
     if others := len(counts) - len(colours):
         rest = int(counts.iloc[len(colours) :].sum())
-        marks.append(f'<span><i style="background:{OTHER}"></i>{others:,} others ({rest:,})</span>')
-    across, down = _scaled(points["x"], _WIDTH), _scaled(-points["y"], _HEIGHT)
-    radius = 7 if len(points) < 600 else 4
+        marks.append((OTHER, f"{others:,} other{'s' * (others > 1)} ({rest:,})"))
+    if unknown := int(points[by].isna().sum()):
+        marks.append((_UNKNOWN_COLOUR, f"{_UNKNOWN} ({unknown:,})"))
+    legend = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for colour, name in marks)
+    across, down = _scaled(points["x"]), _scaled(-points["y"])
+    radius = 6 if len(points) < 600 else 4
+    fills = [_UNKNOWN_COLOUR if value == _UNKNOWN else colours.get(value, OTHER) for value in values]
     says = [
         label if value == label else f"{label} · {value}" for label, value in zip(points["label"], values, strict=True)
     ]
     circles = [
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colours.get(value, OTHER)}" data-row="{row}" '
-        f'data-place="{place}" data-says="{escape(said)}"/>'
-        for place, (x, y, value, row, said) in enumerate(zip(across, down, values, points["row"], says, strict=True))
+        f'<circle cx="{across[place]:.2f}%" cy="{down[place]:.2f}%" r="{radius}" fill="{fills[place]}" '
+        f'data-row="{points["row"].iat[place]}" data-place="{place}" data-says="{escape(says[place])}"/>'
+        # Gray first: what has a colour lies above what has none.
+        for place in sorted(range(len(points)), key=lambda place: fills[place] in PALETTE)
     ]
     return (
-        f'<div class="map"><div class="legend">{"".join(marks)}</div>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Images by their features">'
-        f'{"".join(circles)}</svg><div class="tip"><i></i><span></span></div>'
-        f'<img class="sheet" hidden alt="" data-across="{_across(len(points))}" src="{thumbnails}"></div>'
+        f'<div class="map"><div class="legend">{legend}</div><div class="stage"><div class="frame">'
+        f'<svg role="img" aria-label="Images by their features">{"".join(circles)}</svg></div>'
+        '<div class="zoom"><button type="button" data-zoom="1.6" aria-label="Larger">+</button>'
+        '<button type="button" data-zoom="0.625" aria-label="Smaller">−</button></div></div>'
+        '<div class="tip"><i></i><span></span></div></div>'
     )
 
 
-def _scaled(values: "pd.Series[float]", length: int) -> list[float]:
+def _scaled(values: "pd.Series[float]") -> list[float]:
+    """Percent of the map's width or height."""
     low, high = float(values.min()), float(values.max())
     share = (values - low) / (high - low or 1.0)
-    return [float(one) for one in _MARGIN + share * (length - 2 * _MARGIN)]
+    return [float(one) for one in _MARGIN + share * (100 - 2 * _MARGIN)]

@@ -30,11 +30,15 @@ class Upload:
     Attributes:
         names: of the channels.
         planes: (H, W) or (H, W, 3) per channel, native dtype.
+        images: names of all images in the files, one of which this is.
+        image: its name.
         note: what was decided about the files; may be empty.
     """
 
     names: tuple[str, ...]
     planes: list[Plane]
+    images: tuple[str, ...]
+    image: str
     note: str = ""
 
     @property
@@ -43,11 +47,12 @@ class Upload:
         return merge_channels(self.planes)
 
 
-def read_upload(files: Sequence[str | Path]) -> Upload:
+def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upload:
     """Read files as the channels of one image.
 
     Args:
-        files: a stack, a microscope's file, or one file per channel, of any bit depth.
+        files: a stack, a microscope's file, or one file per channel, of any bit depth; or several fields of a plate.
+        image: which of several images in the files; by default the first that can be used.
 
     Raises:
         InputError: nothing usable; the message has the names of files without their folders.
@@ -58,12 +63,12 @@ def read_upload(files: Sequence[str | Path]) -> Upload:
         # A folder of their own: a table among the files can name these files and no others of the machine.
         places = [Path(shutil.copyfile(file, Path(folder) / Path(file).name)) for file in files]
         try:
-            return _upload(places[0] if len(places) == 1 else Path(folder))
+            return _upload(places[0] if len(places) == 1 else Path(folder), image)
         except InputError as error:
             raise InputError(str(error).replace(f"{folder}/", "").replace(folder, "the files")) from None
 
 
-def _upload(source: Path) -> Upload:
+def _upload(source: Path, wanted: str | None) -> Upload:
     images, note = _found(source)
     if len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images):
         planes = [plane for image in images for plane in image.read()]
@@ -72,14 +77,14 @@ def _upload(source: Path) -> Upload:
                 f"{image.id} {' x '.join(map(str, plane.shape))}" for image, plane in zip(images, planes, strict=True)
             )
             raise InputError(f"the files differ in size ({sizes}): drop the channels of one field of view")
-        return Upload(
-            tuple(image.id for image in images), planes, f"{len(planes)} files, taken as channels of one image."
-        )
-    first: Image = next((image for image in images if not image.reason_against()), images[0])
-    if len(images) > 1:
-        note = f"{len(images)} images in these files; this is {first.id}. {note}"
+        note = f"{len(planes)} files, taken as channels of one image. Are they several images? Drop the files of one."
+        return Upload(tuple(image.id for image in images), planes, ("one image",), "one image", note)
+    usable = [image for image in images if not image.reason_against()] or images[:1]
+    first: Image | None = next((image for image in usable if wanted in (None, image.id)), None)
+    if first is None:
+        raise InputError(f"no usable image {wanted!r} in these files")
     names = first.channels if len(first.channels) > 1 else (first.id,)
-    return Upload(names, first.read(), note.strip())
+    return Upload(names, first.read(), tuple(image.id for image in usable), first.id, note)
 
 
 def _found(source: Path) -> tuple[list[Image], str]:

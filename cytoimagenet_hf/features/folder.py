@@ -55,6 +55,7 @@ def extract_to_folder(
     load: Callable[[], Encoder] | None = None,
     dask: str | None = None,
     devices: Sequence[str] = (),
+    advance: Callable[[int], Any] = lambda images: None,
 ) -> ExtractionSummary:
     """Extract features into `output`, continuing what an interrupted run left there.
 
@@ -67,6 +68,7 @@ def extract_to_folder(
         load: makes the same encoder in another process (importable by name); needed by `dask` and `devices`.
         dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
         devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
+        advance: called with how many images more are done; those that an earlier run left there come first.
 
     Raises:
         InputError: the folder holds something else or features of other images, models or settings; another process
@@ -87,17 +89,25 @@ def extract_to_folder(
         tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
         todo = [task for task in tasks if not is_done(task)]
         changed = sum(task.report.is_file() for task in todo)
+        left = sum(len(task.images) for task in todo)
+        advance(len(images) - left)
         if todo and (dask or devices):
             if load is None:
                 raise InputError("shards in other processes need load=, a function that makes the encoder there")
             made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
-            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
+            with tqdm(total=left, unit="image", disable=None) as bar:
                 for images_done in made:
                     bar.update(images_done)
+                    advance(images_done)
         else:
-            with tqdm(total=sum(len(task.images) for task in todo), unit="image", disable=None) as bar:
+            with tqdm(total=left, unit="image", disable=None) as bar:
+
+                def step(images_done: int) -> None:
+                    bar.update(images_done)
+                    advance(images_done)
+
                 for task in todo:
-                    make_shard(task, encoder=encoder, run=run, advance=bar.update)
+                    make_shard(task, encoder=encoder, run=run, advance=step)
         return summarise_shards(output, tasks, plan, len(todo), changed)
 
 
@@ -137,7 +147,12 @@ def _planned(
 
 
 def cached_features(
-    encoder: Encoder, images: Sequence[Image], *, cache: str | Path | None = None, settings: Settings = DEFAULTS
+    encoder: Encoder,
+    images: Sequence[Image],
+    *,
+    cache: str | Path | None = None,
+    settings: Settings = DEFAULTS,
+    advance: Callable[[int], Any] = lambda images: None,
 ) -> tuple[FeatureTable, tuple[Rejection, ...]]:
     """Features of images from a cache folder, extracted and kept there if they are not.
 
@@ -150,6 +165,7 @@ def cached_features(
         images: with unique ids.
         cache: folder of all entries; by default beside what the Hub's libraries keep (`HF_HOME`).
         settings: see `Settings`.
+        advance: as `extract_to_folder`.
 
     Returns:
         The features, and the images that were left out.
@@ -164,7 +180,7 @@ def cached_features(
     plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
-    summary = extract_to_folder(encoder, images, folder, settings=settings)
+    summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance)
     return read_features(folder), summary.rejected
 
 

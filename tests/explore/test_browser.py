@@ -66,14 +66,16 @@ def upload(page, *files):
 
 
 def test_open_filter_and_turn_pages(page, tmp_path):
-    assert "30 images, 2 classes, 3 sources" in page.content()
-    page.get_by_text("1 to 24 of 30 images, page 1 of 2").wait_for()
-    page.get_by_role("button", name="Next").click()
-    page.get_by_text("25 to 30 of 30 images, page 2 of 2").wait_for()
-    assert page.get_by_role("button", name="Next").is_disabled()
+    assert "30 images in 2 classes from 3 sources" in page.content()
+    page.get_by_text("1 to 24 of 30 images, page 1 of 2").first.wait_for()
+    assert page.get_by_role("button", name="Next").count() == 2  # above and below the images
+    page.get_by_role("button", name="Next").last.click()
+    page.get_by_text("25 to 30 of 30 images, page 2 of 2").last.wait_for()
+    assert page.get_by_role("button", name="Next").first.is_disabled()
+    assert page.get_by_role("button", name="Next").last.is_disabled()
     page.get_by_label("label", exact=True).click()
     page.get_by_role("option", name="stripes").click()
-    page.get_by_text("1 to 15 of 15 images").wait_for()
+    page.get_by_text("1 to 15 of 15 images").first.wait_for()
     page.wait_for_function(
         "[...document.querySelectorAll('#browse img')].filter(i => i.naturalWidth == 48).length == 15"
     )
@@ -87,6 +89,8 @@ def test_captions_are_whole_and_nothing_is_wider_than_the_window(page, width):
     cut = "[...document.querySelectorAll('#browse figcaption')].filter(c => c.scrollWidth > c.clientWidth + 1).length"
     assert page.evaluate(cut) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    buttons = "[...document.querySelectorAll('.pager button')].map(one => one.getBoundingClientRect().height)"
+    assert min(page.evaluate(buttons)) >= 44  # what a finger hits
 
 
 def test_a_click_on_an_image_shows_its_neighbours(page):
@@ -94,7 +98,13 @@ def test_a_click_on_an_image_shows_its_neighbours(page):
     page.locator("#near figure").nth(7).wait_for()
     captions = page.locator("#near figcaption").all_inner_texts()
     assert len(captions) == 8
-    assert [" distance 0." in caption for caption in captions] == [False] + [True] * 7
+    assert ["distance 0." in caption for caption in captions] == [False] + [True] * 7
+    second = captions[1].replace("distance", "").split("\n")[0]
+    page.locator("#near figure").nth(1).click()  # from neighbour to neighbour
+    page.wait_for_function(
+        "label => document.querySelector('#near figcaption').innerText.startsWith(label)", arg=second
+    )
+    page.locator("#near figure").nth(7).wait_for()
 
 
 def test_a_16_bit_multi_channel_tiff_finds_its_neighbours(page, tmp_path):
@@ -105,9 +115,25 @@ def test_a_16_bit_multi_channel_tiff_finds_its_neighbours(page, tmp_path):
     page.locator("#neighbours img").first.wait_for()
     assert page.locator("#neighbours img").count() == 8
     assert page.locator("#seen img").count() == 3  # two channels, and what is looked up
+    assert "Their labels: stripes (" in page.locator("#neighbours").inner_text()
+    assert not page.locator("#field").is_visible()
     assert page.locator("#neighbours figcaption b").first.inner_text() == "stripes"
     assert "taken as channels" in page.locator("#message").inner_text()
     page.screenshot(path=tmp_path / "neighbours.png")
+
+
+def test_of_several_fields_of_a_plate_one_is_chosen(page, tmp_path):
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"SIM_{well}_s1_w{channel}.tif" for well in ("A01", "B02") for channel in (1, 2)]
+    for file in files:
+        tifffile.imwrite(file, rng.integers(0, 4096, (48, 48)).astype(np.uint16))
+    upload(page, *files)
+    page.get_by_text("Which of the 2 images in these files").wait_for()
+    page.locator("#neighbours img").first.wait_for()
+    before = page.locator("#seen img").first.get_attribute("src")
+    page.locator("#field input").click()
+    page.get_by_role("option").nth(1).click()
+    page.wait_for_function("before => document.querySelector('#seen img')?.src != before", arg=before)
 
 
 @pytest.mark.parametrize(("name", "content"), [("notes.tif", b"cells are nice"), ("empty.png", b"")])
@@ -127,12 +153,24 @@ def test_the_map_shows_thumbnails_colours_and_neighbours(page, tmp_path):
     assert page.locator("#map .legend").inner_text().strip() == "phenotype (30)"
     page.get_by_role("radio", name="label").check()
     page.get_by_text("dots (15)").wait_for()
-    point = page.locator("#map circle").nth(5)
-    point.hover(force=True)
+    page.locator(".sheet").wait_for(state="attached")
+    box = page.locator("#map circle").nth(5).bounding_box()
+    beside = box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2 + 3  # near is enough
+    page.mouse.move(*beside)
     assert page.locator("#map .tip").is_visible()
     assert "url(" in page.locator("#map .tip i").evaluate("one => one.style.backgroundImage")
-    point.click(force=True)
+    page.mouse.click(*beside)
     page.locator("#map-near figure").nth(7).wait_for()
+    assert page.locator("#map circle.picked").count() == 1
+    page.get_by_role("button", name="Larger").click()
+    assert page.evaluate("(f => f.scrollWidth / f.clientWidth)(document.querySelector('.frame'))") == pytest.approx(
+        1.6, 0.1
+    )
+    corner = page.evaluate("document.querySelector('.frame').scrollLeft")
+    page.get_by_role("radio", name="source").check()  # other colours, the same part of the map
+    page.locator("#map .legend").get_by_text("source1 (10)").wait_for()
+    assert page.evaluate("document.querySelector('.frame').scrollLeft") == pytest.approx(corner, abs=2)
+    assert corner > 0
     page.screenshot(path=tmp_path / "map.png")
 
 

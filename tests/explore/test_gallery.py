@@ -66,7 +66,7 @@ def test_a_16_bit_two_channel_upload_finds_images_like_it(gallery, tmp_path):
     assert [set(np.unique(np.asarray(picture))) for picture in answer.channels.values()] == [{0, 255}] * 2
     assert "taken as channels" in answer.note
     assert {gallery.rows["label"][neighbour.row] for neighbour in answer.neighbours} == {"stripes"}
-    assert answer.labels == {"stripes": 1.0}
+    assert answer.labels == {"stripes": 5}
     distances = [neighbour.distance for neighbour in answer.neighbours]
     assert distances == sorted(distances)
 
@@ -82,6 +82,38 @@ def test_one_image_in_several_files_is_the_same_as_in_one(gallery, tmp_path):
     assert set(several.channels) == {"dapi", "actin"}
     assert [n.row for n in one.neighbours] == [n.row for n in several.neighbours]
     assert np.array_equal(np.asarray(one.seen), np.asarray(several.seen))
+
+
+def test_of_several_images_in_the_files_one_is_chosen(gallery, tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"SIM_{well}_s1_w{channel}.tif" for well in ("A01", "B02") for channel in (1, 2)]
+    planes = rng.integers(0, 4096, (len(names), 48, 48)).astype(np.uint16)
+    for name, plane in zip(names, planes, strict=True):
+        tifffile.imwrite(tmp_path / name, plane)
+    files = [tmp_path / name for name in names]
+    first = gallery.look_up(files)
+    assert len(first.images) == 2
+    assert first.image == first.images[0]
+    other = gallery.look_up(files, image=first.images[1])
+    assert other.image == first.images[1]
+    assert len(other.channels) == 2
+    assert not np.array_equal(np.asarray(first.seen), np.asarray(other.seen))
+    with pytest.raises(InputError, match="no usable image 'elsewhere'"):
+        gallery.look_up(files, image="elsewhere")
+
+
+def test_the_usual_distance_holds_for_19_images_of_20(gallery, place, tmp_path):
+    tifffile.imwrite(tmp_path / "mine.tif", np.eye(48, dtype=np.uint8) * 255)
+    nearest = [gallery.neighbours_of(row, k=1)[0].distance for row in range(24)]
+    assert gallery.look_up([tmp_path / "mine.tif"]).usual == pytest.approx(np.quantile(nearest, 0.95), abs=1e-6)
+
+
+def test_a_caption_says_what_each_value_is(place):
+    plain = Gallery(place / "cytoimagenet")
+    assert plain.caption(0) == ("dots", "phenotype · source0 · u2os")
+    plain.rows["plate"], plain.rows["well"], plain.rows["channels"] = "p1", "B02", "dna|actin"
+    plain.rows["category"] = "cell_visible"
+    assert plain.caption(0)[1:] == ("cell visible · source0 · u2os", "channels: dna, actin", "plate p1, well B02")
 
 
 def test_a_table_that_names_files_of_the_machine_is_refused(gallery, tmp_path):
@@ -119,6 +151,27 @@ def test_the_map_has_one_point_per_image_and_its_colours(gallery):
     assert np.isfinite(points[["x", "y"]].to_numpy()).all()
     assert set(COLOURS) <= set(points.columns)
     assert gallery.map()[0].equals(points)
+
+
+def test_the_map_is_kept_for_the_next_window(gallery, place, monkeypatch):
+    points, method = gallery.map()
+    monkeypatch.setattr("cytoimagenet_hf.explore.maps.embed", None)
+    again = Gallery(place / "cytoimagenet", model=str(place / "model"), cache=place / "cache")
+    assert not again.has_map
+    kept, kept_method = again.map()
+    assert again.has_map
+    assert kept_method == method
+    assert kept.equals(points)
+
+
+def test_images_are_counted_while_their_features_are_made(place, tmp_path):
+    found = Gallery(place / "cytoimagenet", model=str(place / "model"), cache=tmp_path)
+    assert found.images_done == 0
+    found.extract()
+    assert found.images_done == 24
+    again = Gallery(place / "cytoimagenet", model=str(place / "model"), cache=tmp_path)
+    again.extract()
+    assert again.images_done == 24
 
 
 def test_an_image_that_the_network_cannot_take_is_left_out_and_counted(place, tmp_path):

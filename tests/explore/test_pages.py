@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from cytoimagenet_hf.colours import OTHER, PALETTE
-from cytoimagenet_hf.explore.pages import data_uri, grid, point_map, sheet
+from cytoimagenet_hf.explore.pages import data_uri, grid, point_map, sheet, thumbnails
 
 
 def gray(value, side=8):
@@ -44,21 +44,28 @@ def test_thumbnails_lie_in_the_order_of_the_points():
     assert whole.shape == (2 * side, 3 * side)
     assert [whole[side // 2, side // 2 + place * side] for place in range(3)] == [10, 0, 30]
     assert [whole[side + side // 2, side // 2 + place * side] for place in range(2)] == [40, 50]
+    hidden = thumbnails([gray(10), None, gray(30)])
+    assert 'data-across="2"' in hidden
+    assert opened(re.search('src="([^"]+)"', hidden)[1]).size == (2 * side, 2 * side)
 
 
 def test_the_legend_has_six_colours_and_counts_the_rest():
     plates = [f"p{number}" for number in range(9) for _ in range(9 - number)] + [None]
     points = pd.DataFrame({"row": range(len(plates)), "x": np.arange(len(plates)), "y": 1.0, "plate": plates})
-    html = point_map(points.assign(label="actin"), "data:,", by="plate")
+    html = point_map(points.assign(label="actin"), by="plate")
     assert html.count("<circle") == len(plates)
     assert all(f'<i style="background:{colour}">' in html for colour in PALETTE)
     assert "p0 (9)" in html
-    assert "4 others (7)" in html  # plates of 3, 2 and 1 images, and one without a plate
-    assert html.count(f'fill="{OTHER}"') == 7
+    assert "3 others (6)" in html  # plates of 3, 2 and 1 images
+    assert html.count(f'fill="{OTHER}"') == 6
+    assert "not stated (1)" in html
+    colours = re.findall(r'<circle [^>]*fill="(#\w+)"', html)
+    assert [colour in PALETTE for colour in colours] == [False] * 7 + [True] * 39  # what has a colour lies above
+    assert sorted(map(int, re.findall(r'data-place="(\d+)"', html))) == list(range(len(plates)))
 
 
 def test_points_of_one_place_are_drawn_inside():
     points = pd.DataFrame({"row": [4], "x": [2.0], "y": [2.0], "label": ['a"b']})
-    (x, y) = re.search(r'cx="([\d.]+)" cy="([\d.]+)"', point_map(points, "data:,", by="label")).groups()
-    assert 0 < float(x) < 1000
-    assert 0 < float(y) < 620
+    (x, y) = re.search(r'cx="([\d.]+)%" cy="([\d.]+)%"', point_map(points, by="label")).groups()
+    assert 0 < float(x) < 100
+    assert 0 < float(y) < 100

@@ -1,0 +1,43 @@
+"""The map of a set of features, computed once and kept beside the features: UMAP of 5,000 images takes a minute."""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from huggingface_hub import cached_assets_path
+
+from cytoimagenet_hf.embedding import Embedding, embed
+from cytoimagenet_hf.files import atomic_path
+
+
+def kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:
+    """`embed`, or what an earlier call kept of the same features, seed and version of UMAP.
+
+    Args:
+        values: (n, d) features.
+        seed: as `embed`.
+        cache: folder of kept features, where maps have their own; by default among the caches of the Hub.
+    """
+    folder = Path(cached_assets_path("cytoimagenet-hf", namespace="maps")) if cache is None else cache / "_maps"
+    file = folder / f"{_key(values, seed)}.npz"
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            across, down = (str(axis) for axis in kept["axes"])
+            return Embedding(kept["places"], (across, down), str(kept["method"]))
+    made = embed(values, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, places=made.places, axes=np.array(made.axes), method=np.array(made.method))
+    return made
+
+
+def _key(values: npt.NDArray[np.floating], seed: int) -> str:
+    try:
+        method = version("umap-learn")
+    except PackageNotFoundError:
+        method = "components"
+    digest = hashlib.sha256(f"{method} {seed} {values.shape} {values.dtype}".encode())
+    digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,83 @@
+"""The third tab: a visitor's own image and the images nearest to it."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from cytoimagenet_hf.errors import InputError
+
+from .clicks import answer_clicks, neighbours, pictures_part, waiting
+from .gallery import Answer, Gallery
+from .pages import grid
+
+
+def upload_tab(gallery: Gallery) -> None:
+    """Files in; each channel as the network sees it, the nearest images, and whether they are near, out."""
+    gr.Markdown(
+        "Drop one field of view, at any bit depth: one file per channel, a stack, or a microscope's file (.nd2, .czi, "
+        ".lif, .dv, .flex, OME-TIFF). Of several fields of a plate you choose which to look up."
+    )
+    upload = gr.File(file_count="multiple", label="Image files", elem_id="upload", height=180)
+    message = gr.Markdown(elem_id="message")
+    field = gr.Dropdown(label="Image", elem_id="field", visible=False, interactive=True)
+    seen = pictures_part("seen")
+    near = pictures_part("neighbours")
+    own = pictures_part("their-neighbours")
+    answer_clicks(own, gallery, near)
+
+    def answer(files: list[str] | None, image: str | None) -> Iterator[tuple[Any, ...]]:
+        if not files:
+            yield "", gr.Dropdown(visible=False), "", "", ""
+            return
+        try:
+            for line in waiting(gallery):
+                yield line, gr.skip(), "", "", ""
+            found = gallery.look_up(files, image=image)
+        except InputError as error:
+            said = f"**This cannot be used:** {_without_folders(str(error), files)}"
+            yield said, gr.Dropdown(visible=False) if image is None else gr.skip(), "", "", ""
+            return
+        number = len(found.images)
+        label = f"Which of the {number:,} images in these files"
+        choice = gr.Dropdown(list(found.images), value=found.image, label=label, visible=number > 1)
+        yield found.note, choice, _channels(found), _found(gallery, found), ""
+
+    def first(files: list[str] | None) -> Iterator[tuple[Any, ...]]:
+        yield from answer(files, None)
+
+    shown = [message, field, seen, near, own]
+    upload.change(first, upload, shown, show_progress="hidden")
+    field.input(answer, [upload, field], shown, show_progress="hidden")
+
+
+def _channels(found: Answer) -> str:
+    parts = [(picture, (_channel_name(name),)) for name, picture in found.channels.items()]
+    merged = (found.seen, ("merged", "what is looked up"))
+    shown = [*parts, merged] if len(parts) > 1 else [(found.seen, parts[0][1])]
+    return f'<div class="strip"><h3>As the network sees it</h3>{grid(shown)}</div>'
+
+
+def _channel_name(name: str) -> str:
+    return f"channel {name}" if name.isdigit() else name
+
+
+def _found(gallery: Gallery, found: Answer) -> str:
+    """The neighbours, what labels they have, and whether they are near at all."""
+    labels = ", ".join(f"{escape(label)} ({count})" for label, count in found.labels.items())
+    line = f"Their labels: {labels}."
+    if found.usual is not None and found.neighbours[0].distance > found.usual:
+        line += (
+            f" <b>None of them is really like it:</b> the nearest is at {found.neighbours[0].distance:.4f}, and 95 % "
+            f"of this dataset's images have another within {found.usual:.4f}."
+        )
+    title = f"<h3>The {len(found.neighbours)} nearest images by cosine distance of their features</h3>"
+    return f'<div class="strip">{title}<p>{line}</p>{neighbours(gallery, found.neighbours)}</div>'
+
+
+def _without_folders(message: str, files: list[str]) -> str:
+    """The message with bare file names: where the server keeps uploads is nobody's business."""
+    for file in files:
+        message = message.replace(str(file), str(file).replace("\\", "/").rsplit("/", 1)[-1])
+    return message
