@@ -41,9 +41,19 @@ def test_a_workflow_can_run(path):
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step), f"{name}: a step either uses an action or runs a command"
             if "uses" in step:
-                assert re.fullmatch(r"[\w.-]+/[\w./-]+@(v\d[\w.]*|[0-9a-f]{40})", step["uses"]), step["uses"]
+                assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", step["uses"]), f"{step['uses']}: pin a commit"
         for text in re.findall(r"\$\{\{\s*matrix\.(\w+)", str(job)):
             assert text in job["strategy"]["matrix"], f"{name}: matrix has no {text}"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
+def test_a_pinned_commit_names_its_version(path):
+    """Dependabot raises both, and a reader knows what runs."""
+    pinned = re.findall(r"uses: \S+@[0-9a-f]{40}(.*)", path.read_text(encoding="utf-8"))
+    assert len(pinned) >= 10
+    assert all(re.fullmatch(r"  # v\d+\.\d+\.\d+", rest) for rest in pinned)
+    updates = read(ROOT / ".github" / "dependabot.yml")["updates"]
+    assert [one["package-ecosystem"] for one in updates] == ["github-actions"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
