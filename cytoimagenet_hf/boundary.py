@@ -11,6 +11,7 @@ this program, 130 stopped by Ctrl-C.
 import contextlib
 import errno
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -208,7 +209,10 @@ def run_app(app: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
     def command() -> Any:
         given = [argument for argument in arguments if argument not in COMMON]
         try:
-            return app()(given, prog_name=program, standalone_mode=False)
+            application = app()
+            if shutil.get_terminal_size().columns < _WIDE and any(not word.startswith("-") for word in given):
+                application.rich_markup_mode = None  # a table of options cuts names and sentences where it is narrow
+            return application(given, prog_name=program, standalone_mode=False)
         except typer.Abort:
             raise KeyboardInterrupt from None
         except usage_error as error:
@@ -243,6 +247,7 @@ def _fault(error: Exception, program: str, arguments: Sequence[str]) -> str:
 
 
 _ASKED = ("numpy", "pandas", "pyarrow", "torch", "transformers", "datasets", "huggingface_hub", "pillow", "tifffile")
+_WIDE = 110  # columns from which the options of a command are shown as a table
 
 
 def _say(line: str) -> None:

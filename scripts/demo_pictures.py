@@ -81,7 +81,9 @@ def feature_map(looked: Looked, *, seed: int) -> Figure:
     names = pd.Series(looked.categories).value_counts().index
     for name, colour in zip(names, [*PALETTE, *[OTHER] * len(names)], strict=False):
         own = looked.categories == name
-        axis.scatter(*embedding.places[own].T, s=9, color=colour, linewidths=0, label=f"{name} ({own.sum()})")
+        axis.scatter(
+            *embedding.places[own].T, s=9, color=colour, linewidths=0, label=f"{name.replace('_', ' ')} ({own.sum()})"
+        )
     axis.set(xticks=[], yticks=[], xlabel=embedding.axes[0], ylabel=embedding.axes[1])
     figure.legend(loc="outside right center", fontsize=8, frameon=False, markerscale=2)
     return figure
@@ -130,7 +132,7 @@ def headline(
 
 
 def _points(gains: Sequence[float]) -> str:
-    return f"{100 * min(gains):+.0f} to {100 * max(gains):+.0f}"
+    return f"{100 * min(gains):+.0f} to {100 * max(gains):+.0f}".replace("-", "−")
 
 
 def _first_plane(raw: Path, field: pd.Series) -> npt.NDArray[Any] | None:

@@ -36,10 +36,9 @@ def build_app(gallery: Gallery) -> gr.Blocks:
 
 
 def _size_line(gallery: Gallery) -> str:
-    shown, total = len(gallery.rows), gallery.total
-    images = f"{total:,} images" if shown == total else f"A sample of {shown:,} of {total:,} images"
-    classes, sources = gallery.rows["label"].nunique(), gallery.rows["dir_name"].nunique()
-    return f"{images} in {classes:,} classes from {sources:,} source{'s' * (sources > 1)}"
+    line = f"{gallery.total:,} images in {gallery.classes:,} classes from {gallery.sources:,} sources."
+    shown = len(gallery.rows)
+    return line if shown == gallery.total else f"{line} Shown is a random sample of {shown:,}."
 
 
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:

@@ -123,6 +123,7 @@ class Gallery:
         self.rows = self.images.remove_columns("image").to_pandas()
         self.rows["label"] = self.rows["label"].map(names.__getitem__)
         self.total = len(whole)
+        self.classes, self.sources = len(whole.unique("label")), len(whole.unique("dir_name"))
         self.rejected: tuple[Rejection, ...] = ()  # known when the features are extracted
         self._seed, self._cache = seed, cache
         self._encoder = None if model is None else _encoder(model)

@@ -17,7 +17,7 @@ def write_figure(profiles: Profiles, path: str | Path) -> None:
 
     Args:
         profiles: of wells.
-        path: `.svg`.
+        path: `.svg`. A drawing without a neighbour stands in the middle.
 
     Raises:
         InputError: another ending, or nothing to draw.
@@ -32,7 +32,8 @@ def write_figure(profiles: Profiles, path: str | Path) -> None:
         heights = []
         for place, one in enumerate(row):
             width, height = _size(one)
-            at = f'<svg x="{_GAP + place * (_COLUMN + _GAP):g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+            left = _GAP + place * (_COLUMN + _GAP) if len(row) > 1 else _GAP + (2 * _COLUMN + _GAP - width) / 2
+            at = f'<svg x="{left:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
             parts.append(at + one.removeprefix("<svg "))
             heights.append(height)
         y += max(heights) + _GAP

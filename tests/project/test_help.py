@@ -12,7 +12,7 @@ import typer
 
 from builder.__main__ import app as builder_app
 from cytoimagenet_hf.boundary import COMMON
-from cytoimagenet_hf.cli import COMMANDS, _app
+from cytoimagenet_hf.cli import COMMANDS, _app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
@@ -49,6 +49,18 @@ def test_a_command_of_the_builder(name):
     words = example(BUILDER[name].help)
     assert words[:4] == ["python", "-m", "builder", name]
     check(words, BUILDER[name])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_on_a_narrow_terminal_options_and_sentences_are_whole(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = re.sub(r"\s+", "", shown)  # lines break at hyphens, too
+    for parameter in library(name).params:
+        assert all(option in words for option in parameter.opts if option.startswith("--"))
+        assert re.sub(r"\s+", "", parameter.help or "") in words
 
 
 def test_the_roots_show_an_example_of_one_of_their_commands():
