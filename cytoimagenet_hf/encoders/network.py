@@ -1,9 +1,12 @@
 """What surrounds a network's own weights: the scaling they were trained with, tiles, and the pooling of the output."""
 
+from itertools import takewhile
 from typing import Any
 
 import torch
 from torch import nn
+from transformers import EfficientNetModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models.pooling import MAPS, POOLINGS, pool
@@ -24,7 +27,7 @@ class Pooled(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise InputError(f"pooling {pooling!r}: choose {', '.join(POOLINGS)}")
-        self.model = model
+        self.model = FirstStage(model) if pooling == "early" and isinstance(model, EfficientNetModel) else model
         self.pooling = pooling
         self.options = options
 
@@ -34,6 +37,31 @@ class Pooled(nn.Module):
             output = self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options)
             return pool(output, self.pooling)
         return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
+
+
+class FirstStage(nn.Module):
+    """An EfficientNet up to the end of its first stage, which is all that the pooling `early` looks at.
+
+    Args:
+        model: whose stem and first blocks it shares; the model itself stays as it is.
+    """
+
+    def __init__(self, model: EfficientNetModel) -> None:
+        super().__init__()
+
+        def width(block: Any) -> int:
+            return int(block.projection.project_conv.out_channels)
+
+        blocks = list(model.encoder.blocks)
+        self.embeddings = model.embeddings
+        self.blocks = nn.ModuleList(takewhile(lambda block: width(block) == width(blocks[0]), blocks))
+
+    def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutput:
+        """(N, 3, h, w) to the stem's map and that of each block."""
+        maps = [self.embeddings(pixel_values)]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        return BaseModelOutput(last_hidden_state=maps[-1], hidden_states=tuple(maps))
 
 
 class Fed(nn.Module):

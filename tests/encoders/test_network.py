@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.encoders import EncoderFacts, WeightSource, load_encoder
-from cytoimagenet_hf.encoders.network import Fed
+from cytoimagenet_hf.encoders.network import Fed, Pooled
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.models import build_efficientnet
+from cytoimagenet_hf.models.pooling import pool
+from tests.encoders.stand_ins import settled
 
 
 class Corner(nn.Module):
@@ -36,3 +39,31 @@ def test_features_of_eight_views_do_not_see_the_orientation_of_a_cell() -> None:
 def test_other_numbers_of_views_are_refused() -> None:
     with pytest.raises(InputError, match="choose 1 or 8"):
         load_encoder("random:0", views=3)
+
+
+def test_the_first_stage_is_computed_alone_and_gives_what_the_whole_network_gives() -> None:
+    model = settled(build_efficientnet(0, seed=0, depth_coefficient=1.5, width_coefficient=0.5))  # two blocks a stage
+    computed: dict[int, torch.Tensor] = {}
+    for number, block in enumerate(model.encoder.blocks):
+        block.register_forward_hook(lambda _, __, output, number=number: computed.update({number: output}))
+    pixels = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found = Pooled(model, "early")(pixels)
+        assert sorted(computed) == [0, 1]
+        model(pixel_values=pixels)
+    assert len(computed) == len(model.encoder.blocks) > 2
+    last, following = computed[1].numpy(), computed[2].numpy()
+    assert last.shape[1] != following.shape[1]  # where the stage ends
+    expected = np.concatenate([last.mean((2, 3)), last.std((2, 3))], axis=1)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_stage_takes_in_the_next_where_both_are_as_wide() -> None:
+    model = settled(build_efficientnet(0, seed=0, depth_coefficient=0.5, width_coefficient=0.25))
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    whole = Pooled(model, "blocks")
+    with torch.inference_mode():
+        np.testing.assert_allclose(
+            Pooled(model, "early")(pixels).numpy(),
+            pool(whole.model(pixels, output_hidden_states=True), "early").numpy(),
+        )
