@@ -5,7 +5,8 @@ python scripts/study.py --real ../shared/real --work runs/study
 Writes docs/benchmarks/study.json, from which docs/study.md is made. Neither task's own images enter training; groups
 (plates, fields) are left out whole. What stands in --work, such as a trained network, is not made again.
 
-With --held the default alone is scored on further cells, which no choice was made on: study_held.json.
+With --held the default, and the same of networks trained on gain pixels, are scored on further cells, which no choice
+was made on: study_held.json.
 """
 
 import time
@@ -15,8 +16,9 @@ from typing import Annotated, Any
 
 import typer
 from benches.common import machine
-from studies.entries import DEFAULT, WAYS, score_task
-from studies.real import build_corpus, lay_out
+from studies.entries import HELD, WAYS, score_task
+from studies.networks import TRAININGS, make_networks
+from studies.real import SCALINGS, build_corpus, lay_out
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import write_json
@@ -24,7 +26,8 @@ from cytoimagenet_hf.files import write_json
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores
 VARIANTS = 350
-"""Combinations of training and features that were scored on these cells before this table, most of them once."""
+"""Combinations of training and features that were scored on these cells before the default was fixed, most of them
+once."""
 
 
 def main(
@@ -36,7 +39,7 @@ def main(
     image_size: Annotated[int, typer.Option(help="Side of the training images.")] = 64,
     held: Annotated[
         Path | None,
-        typer.Option(help="Folder with further cells, bbbc021/ and yeast/, laid out as in --work: the default alone."),
+        typer.Option(help="Folder with further cells, bbbc021/ and yeast/, laid out as in --work."),
     ] = None,
 ) -> None:
     """Train, extract and score.
@@ -51,22 +54,27 @@ def main(
     tasks, ways = lay_out(real, work), WAYS
     if held is not None:
         tasks = [replace(task, root=held / task.name) for task in tasks if (held / task.name).is_dir()]
-        ways, output = tuple(way for way in WAYS if way.name == DEFAULT), output.with_stem(f"{output.stem}_held")
+        ways, output = HELD, output.with_stem(f"{output.stem}_held")
         if not tasks:
             raise InputError(f"{held} has neither bbbc021/ nor yeast/")
-    corpus = build_corpus(real, work / "corpus", side=image_size, seed=0)
-    networks: dict[bool, list[Path]] = {True: [], False: []}
-    for seed in range(seeds):
-        log(f"network {seed}")
-        networks[True].append(_trained(corpus, work / f"run-{seed}", seed=seed, epochs=epochs, image_size=image_size))
-        networks[False].append(_untrained(networks[True][-1], work / f"untrained-{seed}", seed=100 + seed))
+    corpora = {
+        scaling: build_corpus(real, work / f"corpus-{scaling}", scaling=scaling, side=image_size, seed=0)
+        for scaling in SCALINGS
+    }
+    networks: dict[str, list[Path]] = {}
+    shared: dict[str, Any] = {"seeds": seeds, "epochs": epochs, "image_size": image_size, "model_config": NETWORK}
+    for training in TRAININGS:
+        if training.name in {way.training for way in ways}:
+            log(f"networks: {training.name}")
+            networks[training.name] = make_networks(training, corpora, work / "networks", **shared)
     found = [
         score_task(task, networks, cache=work / "features", log=log, ways=ways, classifiers=held is None)
         for task in tasks
     ]
     content: dict[str, Any] = {
         "tasks": found,
-        "options": {"seeds": seeds, "epochs": epochs, "image_size": image_size, "model_config": NETWORK},
+        "trainings": {training.name: training.says for training in TRAININGS if training.name in networks},
+        "options": shared,
         "variants": VARIANTS,
         "seconds": time.perf_counter() - started,
         "machine": machine(),
@@ -78,25 +86,6 @@ def main(
             f"{task['title']}: default {100 * gain['mean']:+.1f} points [{100 * gain['low']:+.1f}, "
             f"{100 * gain['high']:+.1f}] over {task['best_baseline']}"
         )
-
-
-def _trained(corpus: Path, run: Path, *, seed: int, epochs: int, image_size: int) -> Path:
-    if not (run / "model").is_dir():
-        from cytoimagenet_hf.training import TrainConfig, train
-
-        options = {"recipe": "modern", "dataset": str(corpus), "output": str(run), "seed": seed, "epochs": epochs}
-        options |= {"image_size": image_size, "cache": "ram", "evaluate_every": epochs, "trackers": []}
-        train(TrainConfig.from_dict({**options, "model_config": NETWORK}), resume=True)
-    return run / "model"
-
-
-def _untrained(trained: Path, target: Path, *, seed: int) -> Path:
-    if not (target / "config.json").is_file():
-        from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
-
-        MicroscopyImageProcessor.from_pretrained(trained).save_pretrained(target)
-        build_efficientnet(0, seed=seed, **NETWORK).save_pretrained(target)
-    return target
 
 
 if __name__ == "__main__":

@@ -23,12 +23,11 @@ from cytoimagenet_hf.features import FeatureTable, make_table
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.models.pooling import EXTRACTION
 
+from .networks import GAIN, LABELS, TRAININGS, UNTRAINED
 from .real import Task
 
 Values = npt.NDArray[Any]
 DEFAULT = "default"
-OTHER = "image" if EXTRACTION.get("normalize") == "gain" else "gain"
-"""The scaling of pixels that is not the default's."""
 _SEED = 0  # of baselines and intervals
 _REGULARISATION = (0.03, 0.3)  # of the classifier that bounds what neighbours could reach
 
@@ -39,34 +38,51 @@ class Way:
 
     Attributes:
         name: of the row.
-        trained: whether the network was.
+        training: of the network, the name of one of `networks.TRAININGS`.
         options: of `load_encoder`.
         says: for people.
+        part: the key of `PARTS` that it is, by which trainings are compared; None: none of them.
     """
 
     name: str
-    trained: bool
+    training: str
     options: dict[str, Any]
     says: str
+    part: str | None = None
 
 
+_SCALED = {"pixels": False, "normalize": EXTRACTION["normalize"]}
+PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    DEFAULT: (EXTRACTION, "mean and deviation of the first stage, beside pixel statistics"),
+    "early": ({"pooling": "early", **_SCALED}, "mean and deviation of the first stage alone"),
+    "blocks": ({"pooling": "blocks", **_SCALED}, "mean and deviation of every stage"),
+    "last": ({"pooling": "last", **_SCALED}, "what the network pools"),
+}
+"""What is taken of the networks of every training: options, and for people. All look at pixels as the default does."""
+
+_STRETCHED = {"pixels": False, "normalize": "image"}
 WAYS = (
-    Way(DEFAULT, True, EXTRACTION, "the default: mean and deviation of the first stage, beside pixel statistics"),
-    Way("default, other scaling", True, {**EXTRACTION, "normalize": OTHER}, f"the same, pixels scaled by `{OTHER}`"),
-    Way("early", True, {"pooling": "early", "pixels": False}, "mean and deviation of the first stage alone"),
-    Way("last", True, {"pooling": "last", "pixels": False}, "what the network pools, as the paper takes it"),
-    Way("last + pixels", True, {"pooling": "last", "pixels": True}, "the same beside pixel statistics"),
-    Way("last, not stretched", True, {"pooling": "last", "pixels": False, "normalize": "none"}, "absolute pixels"),
-    Way("gem", True, {"pooling": "gem", "pixels": False}, "generalised mean of the last feature map"),
-    Way("blocks", True, {"pooling": "blocks", "pixels": False}, "mean and deviation of every stage"),
-    Way("untrained last", False, {"pooling": "last", "pixels": False}, "an untrained network"),
-    Way("untrained early + pixels", False, EXTRACTION, "the default's parts, untrained"),
+    *(
+        Way(name if training.name == LABELS else f"{name}: {training.name}", training.name, options, says, name)
+        for training in TRAININGS
+        for name, (options, says) in PARTS.items()
+    ),
+    Way("default, stretched", LABELS, {**EXTRACTION, "normalize": "image"}, "the default's parts"),
+    Way("early, stretched", LABELS, {"pooling": "early", **_STRETCHED}, "the first stage alone"),
+    Way("blocks, stretched", LABELS, {"pooling": "blocks", **_STRETCHED}, "every stage"),
+    Way("gem, stretched", LABELS, {"pooling": "gem", **_STRETCHED}, "generalised mean of the last feature map"),
+    Way("last, stretched", LABELS, {"pooling": "last", **_STRETCHED}, "what the network pools, as the paper takes it"),
+    Way("last + pixels, stretched", LABELS, {**_STRETCHED, "pooling": "last", "pixels": True}, "beside statistics"),
+    Way("last, absolute", LABELS, {**_STRETCHED, "pooling": "last", "normalize": "none"}, "pixels as they are"),
+    Way("last, stretched: untrained", UNTRAINED, {"pooling": "last", **_STRETCHED}, "what the network pools"),
 )
+HELD = tuple(way for way in WAYS if way.part == DEFAULT and way.training in (LABELS, GAIN))
+"""What is scored on cells that no choice was made on."""
 
 
 def score_task(
     task: Task,
-    networks: Mapping[bool, Sequence[Path]],
+    networks: Mapping[str, Sequence[Path]],
     *,
     cache: Path,
     log: Callable[[str], None],
@@ -77,7 +93,7 @@ def score_task(
 
     Args:
         task: images and protocol.
-        networks: folders of networks, trained and untrained, one per seed.
+        networks: folders of networks by training, one per seed.
         cache: of features.
         log: called with one line per entry.
         ways: of taking features; the default is among them.
@@ -93,19 +109,21 @@ def score_task(
     baselines = {name: scored(values) for name, values in tables.items()}
     best = max(baselines, key=lambda name: float(baselines[name].outcomes.mean()))
     rows = [_row(name, [score], baselines[best], kind="baseline") for name, score in baselines.items()]
-    default = np.zeros((0, 0))
+    default: Values = np.zeros((0, 0))
+    outcomes: dict[tuple[str, str], Values] = {}
     for way in ways:
         log(f"{task.name}: {way.name}")
         found = [
             features_of(load_model(str(folder), options=way.options), items, cache=cache).rows(ids_of(items)).values
-            for folder in networks[way.trained]
+            for folder in networks[way.training]
         ]
-        kind = DEFAULT if way.name == DEFAULT else "variant"
-        rows.append(
-            _row(way.name, [scored(values) for values in found], baselines[best], kind=kind) | {"says": way.says}
-        )
+        scores = [scored(values) for values in found]
+        kind = DEFAULT if way.name == DEFAULT else "variant" if way.training == LABELS else "training"
+        rows.append(_row(way.name, scores, baselines[best], kind=kind) | {"says": way.says})
         if way.name == DEFAULT:
             default = found[0]
+        if way.part is not None:
+            outcomes[way.training, way.part] = np.mean([score.outcomes for score in scores], axis=0)
     for name, part in _parts(_pixels_of(default, len(items[0].channels)), len(items[0].channels)):
         rows.append(_row(name, [scored(part)], baselines[best], kind="part"))
     bounds: dict[str, float] = {}
@@ -122,22 +140,44 @@ def score_task(
         "classes": len(set(baselines[best].references)),
         "best_baseline": best,
         "table": rows,
+        "trainings": _compared(outcomes, baselines[best].clusters),
         "default_minus_best": next(row["gain"] for row in rows if row["entry"] == DEFAULT),
         "classifier": bounds,
     }
 
 
+def _compared(outcomes: Mapping[tuple[str, str], Values], clusters: Any) -> list[dict[str, Any]]:
+    """Each part of the networks of each training beside the same part of those of labels and of untrained ones."""
+    return [
+        {
+            "training": training,
+            "part": part,
+            "accuracy": float(own.mean()),
+            **{
+                f"over {other}": _interval(own - outcomes[other, part], clusters)
+                for other in (LABELS, UNTRAINED)
+                if other != training and (other, part) in outcomes
+            },
+        }
+        for (training, part), own in outcomes.items()
+    ]
+
+
 def _row(name: str, scores: Sequence[Score], best: Score, *, kind: str) -> dict[str, Any]:
     """The mean of seeds, and its gain over the best baseline with the interval over whole groups."""
     gain = np.mean([score.outcomes for score in scores], axis=0) - best.outcomes
-    ends = stats.cluster_bootstrap(gain, np.asarray(best.clusters).astype(str), seed=_SEED)
     return {
         "entry": name,
         "kind": kind,
         "accuracy": float(np.mean([score.outcomes.mean() for score in scores])),
         "seeds": [float(score.outcomes.mean()) for score in scores],
-        "gain": {"mean": float(gain.mean()), "low": ends.low, "high": ends.high},
+        "gain": _interval(gain, best.clusters),
     }
+
+
+def _interval(gain: Values, clusters: Any) -> dict[str, float]:
+    ends = stats.cluster_bootstrap(gain, np.asarray(clusters).astype(str), seed=_SEED)
+    return {"mean": float(gain.mean()), "low": ends.low, "high": ends.high}
 
 
 def _groups(score: Score) -> int:

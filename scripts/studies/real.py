@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from PIL import Image as Picture
 
 from cytoimagenet_hf.benchmarks.base import Benchmark
 from cytoimagenet_hf.benchmarks.folder import configured
+from cytoimagenet_hf.encoders.pixels import relative_log
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
 from cytoimagenet_hf.seeding import derive_rng
@@ -24,6 +25,10 @@ CELLS_TABLE = "bbbc021/single_cells_index.csv.gz"
 YEAST = "cyclops_wt2/images/yeast_toy_5proteins_60cells.zip"
 HPA = "kag_hpa/images/hpa_toy_single_cells.zip"
 FIELDS = ("plates", "archives")
+GAIN_RANGE = (-0.7, 2.3)
+"""What extraction with `normalize="gain"` makes of a pixel of a 27th of the mean or less, and of 36 times the mean: 0
+and 255 of a training image."""
+Scaling = Callable[[npt.NDArray[Any]], npt.NDArray[np.uint8]]
 _SUFFIXES = (".tif", ".png", ".bmp")
 _PER_FIELD, _SMALLEST_FIELD = 8, 200  # crops of one field; smaller images are taken whole
 _HELD_OUT = 10  # every tenth field validates
@@ -72,12 +77,13 @@ def lay_out(real: Path, target: Path) -> list[Task]:
     ]
 
 
-def build_corpus(real: Path, target: Path, *, side: int, seed: int) -> Path:
-    """A dataset of stretched gray crops of all other real images, labelled by source and channel.
+def build_corpus(real: Path, target: Path, *, scaling: str, side: int, seed: int) -> Path:
+    """A dataset of gray crops of all other real images, labelled by source and channel.
 
     Args:
         real: folder of real images.
         target: dataset to write; left as it is where it stands.
+        scaling: of each crop, one of `SCALINGS`.
         side: of the square crops in pixels.
         seed: of the places of the crops.
     """
@@ -86,7 +92,7 @@ def build_corpus(real: Path, target: Path, *, side: int, seed: int) -> Path:
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
     for number, (label, name, plane) in enumerate(_planes(real, target.parent)):
         split = "validation" if number % _HELD_OUT == 0 else "train"
-        for place, crop in enumerate(_crops(plane, side, derive_rng(seed, "study-crop", name))):
+        for place, crop in enumerate(_crops(plane, side, SCALINGS[scaling], derive_rng(seed, "study-crop", name))):
             rows[split].append({"image": {"bytes": _png(crop)}, "label": label, "image_id": f"{name}#{place}"})
     labels = sorted({row["label"] for row in rows["train"]})
     features = hf.Features({"image": hf.Image(), "label": hf.ClassLabel(names=labels), "image_id": hf.Value("string")})
@@ -124,16 +130,31 @@ def _channel(source: str, file: Path) -> str:
     return ""
 
 
-def _crops(plane: npt.NDArray[Any], side: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.uint8]]:
+def _crops(
+    plane: npt.NDArray[Any], side: int, scaled: Scaling, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.uint8]]:
     height, width = plane.shape
     least = min(height, width)
     for _ in range(1 if least < _SMALLEST_FIELD else _PER_FIELD):
         # One cell or several: magnifications differ between sources, so any size between is true to some.
         length = least if least < _SMALLEST_FIELD else int(np.exp(rng.uniform(np.log(side), np.log(least / 2.5))))
         top, left = (int(rng.integers(0, extent - length + 1)) for extent in (height, width))
-        cut = normalize(plane[top : top + length, left : left + length])
-        picture = Picture.fromarray(np.asarray(cut * 255, dtype=np.uint8))
+        picture = Picture.fromarray(scaled(plane[top : top + length, left : left + length]))
         yield np.asarray(picture.resize((side, side), Picture.Resampling.BILINEAR))
+
+
+def _stretched(crop: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.asarray(normalize(crop) * 255, dtype=np.uint8)
+
+
+def _by_gain(crop: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    low, high = GAIN_RANGE
+    unit = (relative_log(crop) / 2 + 0.5 - low) / (high - low)
+    return np.asarray(np.clip(unit, 0, 1) * 255, dtype=np.uint8)
+
+
+SCALINGS: dict[str, Scaling] = {"image": _stretched, "gain": _by_gain}
+"""How the pixels of a crop become gray levels: as extraction with `normalize` of that name scales them."""
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -83,13 +83,19 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     assert [task["groups"] for task in found["tasks"]] == [3, 6, 3]
     for task in found["tasks"]:
         rows = {row["entry"]: row for row in task["table"]}
-        assert len(rows) == 21  # 7 baselines, 10 ways, 4 parts
+        assert len(rows) == 43  # 7 baselines, 4 parts of the networks of 6 trainings, 8 other ways, 4 kinds of pixels
         best = rows[task["best_baseline"]]
         assert best["accuracy"] == max(row["accuracy"] for row in task["table"] if row["kind"] == "baseline")
         assert best["gain"]["mean"] == 0
         assert task["default_minus_best"] == rows["default"]["gain"]
         gain = rows["default"]["accuracy"] - best["accuracy"]
         assert rows["default"]["gain"]["mean"] == pytest.approx(gain)
+        trainings = {(row["training"], row["part"]): row for row in task["trainings"]}
+        assert len(trainings) == 24
+        untrained, trained = trainings["untrained", "last"], trainings["labels", "last"]
+        assert untrained["accuracy"] == rows["last: untrained"]["accuracy"]
+        assert trained["over untrained"]["mean"] == pytest.approx(trained["accuracy"] - untrained["accuracy"])
+        assert "over labels" not in trained
     text = page.page(folder)
     assert "BBBC021 cells, plate out" in text
     assert text.count("| **default** |") == 3
@@ -97,7 +103,8 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     held = CliRunner().invoke(app, [*map(str, [*arguments, "--held", tmp_path / "work"]), *options])
     assert held.exit_code == 0, held.output
     (again, _) = json.loads((folder / "study_held.json").read_text())["tasks"]
-    assert [row["entry"] for row in again["table"] if row["kind"] in ("default", "variant")] == ["default"]
+    held_out = [row["entry"] for row in again["table"] if row["kind"] in ("default", "variant", "training")]
+    assert held_out == ["default", "default: labels, gain pixels"]
     assert again["default_minus_best"] == found["tasks"][0]["default_minus_best"]  # the same cells, in this test
     assert "| BBBC021 cells, plate out | 48 |" in page.page(folder)
 
