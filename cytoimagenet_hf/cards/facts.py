@@ -65,6 +65,7 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
         "name": name or folder.resolve().name,
         "architecture": _architecture(config),
         "preprocessing": preprocessing,
+        "extraction": config.get("extraction"),
         "training": training,
         "training_sources": sources,
         "datasets": (training or {}).get("datasets", ()),

@@ -119,6 +119,7 @@ def model_card(
     name: str,
     architecture: str,
     preprocessing: Mapping[str, Any],
+    extraction: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     training_sources: Sequence[str] | None = None,
     datasets: Sequence[str] = (),
@@ -134,6 +135,7 @@ def model_card(
         name: of the model.
         architecture: for example `"EfficientNet-B0"`.
         preprocessing: the record the image processor was made from.
+        extraction: how features are taken by default, as the configuration says; None: what the network pools.
         training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
             `per_category`, `never_predicted`.
         training_sources: short names of the sources it was trained on; None when they are not known.
@@ -179,6 +181,7 @@ def model_card(
         name=name,
         architecture=architecture,
         preprocessing=preprocessing,
+        extraction=", ".join(f"`{option}` {value}".lower() for option, value in (extraction or {}).items()),
         training=training or {},
         training_sources=training_sources,
         benchmarks=benchmarks,

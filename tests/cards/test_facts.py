@@ -52,6 +52,17 @@ def folder(tmp_path):
     return folder
 
 
+def test_a_card_says_where_extraction_takes_other_features_than_the_network_pools(folder):
+    write_model_card(folder)
+    assert "load_encoder" not in (folder / "README.md").read_text()
+    extraction = {"pooling": "early", "pixels": True, "normalize": "gain"}
+    written(folder, "config.json", CONFIG | {"extraction": extraction})
+    write_model_card(folder)
+    text = (folder / "README.md").read_text()
+    assert "(`pooling` early, `pixels` true, `normalize` gain); `--pooling last --no-pixels`" in text
+    assert 'load_encoder("b0").encode(' in text
+
+
 def written(folder, name, content):
     path = folder / name
     path.write_text(json.dumps(content))
