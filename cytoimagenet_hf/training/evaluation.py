@@ -146,8 +146,8 @@ def evaluate_views(
 def _knn_accuracy(
     known: torch.Tensor, codes: torch.Tensor, query: torch.Tensor, truth: torch.Tensor
 ) -> dict[str, Any]:
-    """Top-1 by neighbours; equal directions of zero length are as far from all."""
-    if min(len(known), len(query)) == 0:
+    """Top-1 by neighbours; nothing of a single class. Equal directions of zero length are as far from all."""
+    if len(query) == 0 or len(set(codes.tolist())) < 2:
         return {"knn_accuracy": None, "knn_images": None}
     train, rows = (functional.normalize(part, dim=1).cpu().numpy() for part in (known, query))
     distances, near = kneighbors(train, rows, min(_NEIGHBOURS, len(train)))

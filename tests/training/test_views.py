@@ -163,6 +163,10 @@ def test_views_need_no_labels(config, tmp_path: Path) -> None:
     assert "knn" not in (Path(config().output) / "model" / "README.md").read_text()
 
 
+def test_neighbours_of_one_class_say_nothing(config) -> None:
+    assert train(config(objective="views", subset=["dots"]))["knn_accuracy"] is None
+
+
 def test_a_network_without_a_head_is_tuned_on_labels(config, tmp_path: Path) -> None:
     first = config(objective="views")
     train(first)
