@@ -5,7 +5,7 @@ step, is refused before anything is computed.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .h5ad import write_h5ad
 from .plate_map import annotate, read_plate_map
 from .profiles import normalize, select, sphere
 from .reading import write_features
-from .screening import Screen, judge_screen
+from .screening import Screen, judge_screen, lost_by_selection
 from .steps import profile_name
 from .table import FeatureTable
 from .tvn import tvn
@@ -148,13 +148,17 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     by = plan.by if plan.by is None or plan.by in table.metadata or plan.by != "plate" else None
     if plan.normalize is not None:
         table = normalize(table, method=plan.normalize, controls=reference, by=by, drop_constant=plan.drop_constant)
+    lost: tuple[str, ...] = ()
     if plan.select:
-        table = select(table, correlation=plan.correlation)
+        before, table = table, select(table, correlation=plan.correlation)
+        if plan.level != "cell":
+            lost = lost_by_selection(judge_screen(before, facts), judge_screen(table, facts))
     if plan.sphere:
         table = sphere(table, controls=reference, by=by, epsilon=plan.sphere_epsilon)
     if plan.tvn:
         table = tvn(table, facts.negative, by=by, components=plan.components, drop_constant=plan.drop_constant)
-    return Profiles(table, facts, None if plan.level == "cell" else judge_screen(table, facts))
+    screen = None if plan.level == "cell" else judge_screen(table, facts)
+    return Profiles(table, facts, screen and replace(screen, notes=(*lost, *screen.notes)))
 
 
 def read_rejected(path: str | Path) -> dict[str, str]:

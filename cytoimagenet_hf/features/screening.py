@@ -14,6 +14,7 @@ from .table import FeatureTable
 from .well_facts import WellFacts
 
 _LEAST = 3  # controls of a kind, so that one can be left out and a spread remains
+_CHANCE = 0.1  # by how much Z' of a dozen wells differs by chance alone
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,28 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
     if not len(facts.role) or not (facts.role == "negative").any():
         notes = ["no negative controls are known: name them in the plate map (role), or with --controls"]
     return Screen(tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
+
+
+def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
+    """Sentences on controls that features still told apart before a selection left some of them out.
+
+    A selection that goes by correlation alone may leave out just what a strong effect moves together.
+
+    Args:
+        before: of the profiles with all features.
+        after: of the same profiles with those that were kept.
+
+    Returns:
+        One sentence per plate and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of
+        the usual number of wells.
+    """
+    kept = {(one.plate, one.compound): one.z_prime for one in after.separations}
+    return tuple(
+        f"{one.plate}, {one.compound}: Z' is {kept[one.plate, one.compound]:.2f} with the features that --select "
+        f"kept, and {one.z_prime:.2f} with all of them; judge the assay without --select"
+        for one in before.separations
+        if one.z_prime - kept.get((one.plate, one.compound), one.z_prime) >= _CHANCE
+    )
 
 
 def _separation(plate: str, name: str, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Separation:
