@@ -34,6 +34,7 @@ BENCHES = {
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
     "suite": "The benchmark suite of the demo.",
     "spread": "The demo's scores over several seeds.",
+    "repairs": "What each repair of the original's evaluation changes, on a finished demo.",
 }
 """Name → its line in `--help`; the function is `benches.<name>.run`."""
 

@@ -43,9 +43,9 @@ def pages() -> dict[str, str]:
     from builder.recipe_docs import recipes_markdown
     from cytoimagenet_hf.cards import model_card
     from cytoimagenet_hf.cards.facts import card_facts
-    from scripts.pages import api, numbers, study
+    from scripts.pages import api, numbers, repairs, study
     from scripts.pages.blocks import filled
-    from scripts.pages.results import results, settings
+    from scripts.pages.results import measured, results, settings
 
     return {
         "docs/sources.md": sources_markdown(),
@@ -56,6 +56,7 @@ def pages() -> dict[str, str]:
         "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
         "docs/study.md": study.page(),
+        "docs/repairs.md": repairs.page(measured("repairs")),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
         "docs/cards/model/README.md": model_card(
             **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")

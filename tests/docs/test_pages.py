@@ -16,7 +16,7 @@ from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
-from scripts.pages import api, blocks, front, numbers, results, sentences
+from scripts.pages import api, blocks, front, numbers, repairs, results, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -64,6 +64,19 @@ def test_numbers_that_a_page_repeats_are_those_that_were_measured():
     stated = re.search(r"agree\*\* with\s+their port to (\S+) at every size", (ROOT / "docs" / "paper.md").read_text())
     assert stated is not None
     assert max(differences) <= float(stated[1]) < 2 * max(differences)
+
+
+def test_the_yeast_histogram_of_the_benchmarks_page_is_that_of_the_study():
+    (task,) = (one for one in results.measured("study")["tasks"] if one["title"] == "yeast cells, field out")
+    (histogram,) = (one["accuracy"] for one in task["table"] if one["entry"] == "raw histogram")
+    assert f"and {100 * histogram:.0f} % when its whole field is" in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
+def test_the_page_of_repairs_says_what_one_cell_left_out_changes():
+    measured = results.measured("repairs")
+    assert "nothing changes" in repairs.page(measured)
+    changed = [one | {"one cell left out, not its group": "99.00"} for one in measured["table"]]
+    assert "has 99.00 % instead of" in repairs.page(measured | {"table": changed})
 
 
 def test_made_parts_of_a_page_are_all_made():

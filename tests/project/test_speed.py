@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cytoimagenet_hf.benchmarks.table import Table
+from cytoimagenet_hf.errors import InputError
 from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,28 @@ def gpu(benches):
     from benches import gpu
 
     return gpu
+
+
+def test_repairs_are_measured_on_the_networks_of_a_finished_demo(benches, tmp_path, monkeypatch):
+    from benches import repairs
+
+    with pytest.raises(InputError, match="no finished demo"):
+        repairs.run(tmp_path)
+    (tmp_path / "results.json").write_text('{"seed": 3}')
+    asked = []
+
+    def table(suite, *, report):
+        asked.append(suite)
+        return Table("t", ("", "corrected", "published"), (("cyclops: Pretrained", "1.00", "·"),), "a note")
+
+    monkeypatch.setattr(repairs, "repair_table", table)
+    found = repairs.run(tmp_path)
+    assert found["table"] == [{"set and network": "cyclops: Pretrained", "corrected": "1.00", "published": "·"}]
+    assert found["demo"] == {"seed": 3}
+    (suite,) = asked
+    assert [model.partition("=")[0] for model in suite.models] == ["Pretrained", "Random"]
+    assert suite.fuse
+    assert suite.options == {"pooling": "last", "pixels": False}
 
 
 def test_the_parts_of_the_gpu_benchmark_run_without_one(gpu, tmp_path):
