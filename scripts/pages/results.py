@@ -30,21 +30,21 @@ def results(folder: Path = FOLDER) -> str:
     faster = [one["faster"] for one in render["table"]]
     first = row(archive, "import")
     lines = [
-        ("", "measured", "beside it"),
+        ("", "measured", "to compare"),
         (
-            "A real plate, BBBC013: do features separate the controls?",
+            f"A real plate, BBBC013 ({', '.join(COMPOUNDS)}): do features separate the controls?",
             f"Z′ {_of_both(pooled, 'Z')}; with the default features {_of_both(default, 'Z')}",
             f"an untrained network: {_of_both(untrained, 'Z')}",
         ),
         (
-            "… and do they follow the dose?",
-            f"rank correlation {_of_both(pooled, 'Spearman')}; {_of_both(default, 'Spearman')}",
+            "… and do they follow the dose, by rank?",
+            f"correlation {_of_both(pooled, 'Spearman')}; with the default features {_of_both(default, 'Spearman')}",
             f"an untrained network: {_of_both(untrained, 'Spearman')}",
         ),
         (
             "Simulated benchmarks, three seeds: gain of the demo's network in points",
             f"{low:+d} to {high:+d} over untrained networks",
-            f"{worst:+d} to {most:+d} over histograms and texture",
+            f"{worst:+d} to {most:+d} over histograms and texture".replace("-", "−"),
         ),
         (
             "Features of 64 × 64 images, two CPU cores",
@@ -73,7 +73,7 @@ def results(folder: Path = FOLDER) -> str:
         ),
         (
             "Features of the published Keras weights",
-            f"within {max(one['largest difference'] for one in keras['table']):.0e}",
+            f"within {max(one['largest difference'] for one in keras['table']):.6f}",
             "Keras itself",
         ),
     ]
