@@ -43,7 +43,7 @@ class Recipe:
         "token",
         "L1",
         "how a row is found to carry a label: the label as a regular expression anywhere in the cell, or a whole "
-        "`|`-separated token",
+        "token between vertical bars",
         reason="`rab5` also took `rab5a`; `(`, `+` and `.` matched wrongly or raised",
         choices=("regex", "token"),
     )

@@ -1,12 +1,14 @@
 """docs/numbers.md: what was measured, from the JSON files that `scripts/bench.py` and its like wrote."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .sentences import sentence
 
+_PERCENT = re.compile(r"[\d.]+ ?%")
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 TITLES = {
     "screen": "A real plate, from files to doses",
@@ -105,8 +107,11 @@ def _for_readers(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str,
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same keys as a Markdown table, what they are about first."""
-    names = sorted(rows[0], key=lambda name: not isinstance(rows[0][name], str))
-    texts = [all(isinstance(row[name], str) for row in rows) for name in names]
+    words = {
+        name: all(isinstance(row[name], str) and not _PERCENT.fullmatch(row[name]) for row in rows) for name in rows[0]
+    }
+    names = sorted(rows[0], key=lambda name: not words[name])
+    texts = [words[name] for name in names]
     lines = [
         " | ".join(name.replace("_", " ") for name in names),
         " | ".join("---" if text else "--:" for text in texts),
