@@ -15,7 +15,7 @@ from cytoimagenet_hf.colours import OTHER, PALETTE
 _SIDE, _THUMBNAIL = 256, 56  # pixels of a shown image, and of one under the pointer
 _MARGIN = 2.0  # percent of the map's width and height
 _UNKNOWN = "not stated"
-_UNKNOWN_COLOUR = "#cfcfcf"
+_UNKNOWN_COLOUR = "#99999955"  # paler than OTHER on light pages and on dark ones
 
 
 def asset(name: str) -> str:
