@@ -6,6 +6,8 @@ import pytest
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.precision import replicate_precision, target_precision
 
+pytest.importorskip("copairs", reason="an extra: [profiles]")
+
 
 def _plates(rng, *, strength):
     """Three plates of six controls and two treatments; each treatment has a direction of its own."""

@@ -278,13 +278,13 @@ def has_export(runner: Runner, units: torch.Tensor) -> bool:
 
 
 def _onnxruntime(precision: torch.dtype) -> Runtime:
+    if precision != torch.float32:
+        raise InputError("backend onnxruntime computes in float32: leave dtype out, or use torch or openvino")
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 - what torch exports through
     except ImportError as error:
         raise InputError(f"backend onnxruntime: pip install onnxscript onnxruntime ({error})") from error
-    if precision != torch.float32:
-        raise InputError("backend onnxruntime computes in float32: leave dtype out, or use torch or openvino")
 
     def write(network: nn.Module, example: torch.Tensor, fixed_size: bool, folder: Path) -> None:
         free = (0,) if fixed_size else (0, 2, 3)  # batch, height, width
@@ -317,14 +317,14 @@ def _onnxruntime(precision: torch.dtype) -> Runtime:
 
 
 def _openvino(precision: torch.dtype) -> Runtime:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(f"backend openvino: pip install openvino ({error})") from error
     # Without the hint newer CPUs compute in bfloat16.
     hints = {torch.float32: "f32", torch.bfloat16: "bf16"}
     if precision not in hints:
         raise InputError("backend openvino computes in float32 or bfloat16: leave dtype out, or use torch")
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError(f"backend openvino: pip install openvino ({error})") from error
 
     def write(network: nn.Module, example: torch.Tensor, fixed_size: bool, folder: Path) -> None:
         _, channels, height, width = example.shape

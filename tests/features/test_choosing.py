@@ -93,6 +93,7 @@ def test_a_short_extraction_exports_nothing(monkeypatch) -> None:
 
 
 def test_the_table_tells_what_was_chosen() -> None:
+    pytest.importorskip("openvino")
     table = extract_features(tiny_encoder(), [np.eye(12)], ids=["a"], device="cpu")
     assert table.about["backend"] == "torch"
     assert "few images" in table.about["backend_choice"]["reason"]
@@ -129,6 +130,7 @@ def test_a_folder_continues_with_the_backend_of_its_record(tmp_path, monkeypatch
 
 
 def test_a_cache_entry_is_found_by_what_was_asked_for(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("openvino")
     images = plate_images(write_plate(tmp_path / "plate"))
     for name in ("openvino", "torch"):
         monkeypatch.setattr(
