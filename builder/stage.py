@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, held, read_json_object, write_json
+from cytoimagenet_hf.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
 from cytoimagenet_hf.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.versions import installed_versions
 
@@ -101,7 +101,7 @@ def claimed(output: Path) -> Iterator[Path]:
         InputError: the folder holds something that no build wrote, cannot be written, or another build is at work in
             it.
     """
-    new_folders = [folder for folder in (output, *output.parents) if not folder.exists()]
+    new_folders = absent_folders(output)
     marker = output / MARKER
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -123,12 +123,8 @@ def claimed(output: Path) -> Iterator[Path]:
         try:
             yield output
         except InputError:
-            if is_new and {path.name for path in output.iterdir()} <= {MARKER, LOCK}:
-                with suppress(OSError):  # a system that keeps what is open
-                    for path in (marker, output / LOCK):
-                        path.unlink(missing_ok=True)
-                    for folder in new_folders:
-                        folder.rmdir()
+            if is_new:
+                take_back(output, files=(MARKER, LOCK), made=new_folders)
             raise
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def require_folder(folder: str | Path) -> None:
         OSError: what is in the way, as the system says it.
     """
     folder = Path(folder)
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = absent_folders(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -78,6 +78,27 @@ def require_folder(folder: str | Path) -> None:
     finally:
         for place in made:
             with suppress(OSError):
+                place.rmdir()
+
+
+def absent_folders(folder: Path) -> list[Path]:
+    """A folder and those above it, as far as they are not there; the deepest first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> None:
+    """Remove what work that is refused began with; nothing, where anything else lies in its folder.
+
+    Args:
+        folder: that of the work.
+        files: names of what it writes first.
+        made: folders that were made for it, the deepest first: see `absent_folders`.
+    """
+    if {path.name for path in folder.iterdir()} <= set(files):
+        with suppress(OSError):  # a system that keeps what is open
+            for name in files:
+                (folder / name).unlink(missing_ok=True)
+            for place in made:
                 place.rmdir()
 
 

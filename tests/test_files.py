@@ -6,12 +6,14 @@ import pytest
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import (
+    absent_folders,
     atomic_path,
     file_sha256,
     held,
     inside,
     read_json_object,
     require_folder,
+    take_back,
     write_json,
 )
 
@@ -87,6 +89,21 @@ def test_a_record_that_is_no_object_is_named(tmp_path, content):
         read_json_object(tmp_path / "nope.json")
     write_json(tmp_path / "state.json", {"a": 1})
     assert read_json_object(tmp_path / "state.json") == {"a": 1}
+
+
+def test_what_refused_work_began_with_is_taken_back_unless_more_lies_there(tmp_path):
+    folder = tmp_path / "new" / "deeper"
+    made = absent_folders(folder)
+    assert made == [folder, tmp_path / "new"]
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / "result").touch()
+    take_back(folder, files=("lock", "plan"), made=made)
+    assert {path.name for path in folder.iterdir()} == {"lock", "result"}
+    (folder / "result").unlink()
+    take_back(folder, files=("lock", "plan"), made=made)
+    assert list(tmp_path.iterdir()) == []
+    assert absent_folders(tmp_path) == []
 
 
 def test_a_folder_is_tried_without_leaving_a_trace(tmp_path):

@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256, held, read_json_object, write_json
+from cytoimagenet_hf.files import (
+    absent_folders,
+    atomic_path,
+    file_sha256,
+    held,
+    read_json_object,
+    take_back,
+    write_json,
+)
 from cytoimagenet_hf.images import Image, Rejection
 
 from .ranges import PlateRanges, plate_of
@@ -115,14 +123,21 @@ class ShardTask:
 
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
-    """Hold a folder alone.
+    """Hold a folder alone. One that was made for an extraction that is refused at once is removed again.
 
     Raises:
         InputError: another process holds it.
     """
+    made = absent_folders(output)
+    is_new = bool(made) or not any(output.iterdir())
     output.mkdir(parents=True, exist_ok=True)
     with held(output / LOCK, refusal=f"another process extracts into {output}: wait for it, or choose another folder"):
-        yield
+        try:
+            yield
+        except InputError:
+            if is_new:
+                take_back(output, files=(PLAN, RANGES, LOCK), made=made)
+            raise
 
 
 def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None = None) -> str:

@@ -108,10 +108,11 @@ def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, 
     write_plate(tmp_path / "plate", wells=1, sites=1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cytoimagenet_hf.executors.DASK_TIMEOUT", "0.5s")
+    before = sorted(tmp_path.rglob("*"))
     code, _, err = run(*arguments)
     assert code == 2
     assert said in err
-    assert not list(tmp_path.glob("out/features*"))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_five_layouts_of_one_plate_give_equal_features_columns_and_metadata(tmp_path, model, run):
