@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES
-from cytoimagenet_hf.benchmarks.coos7 import COOS7
+from cytoimagenet_hf.benchmarks.coos7 import CLASSES, COOS7
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import make_table
 
@@ -84,8 +84,9 @@ def test_every_spelling_of_files_and_labels_gives_the_same_cells(tmp_path, files
             file["labels"] = labels
     items = COOS7.load(tmp_path, RECIPE)
     assert [item.metadata["split"] for item in items] == ["train"] * 14 + ["test1"] * 14
-    assert items[2].metadata["label"] == "2 golgi"
-    assert items[13].metadata["label"] == "6 nuclear envelope"
+    assert [item.id for item in items] == [f"{split}/{n:06d}" for split in ("train", "test1") for n in range(14)]
+    assert [item.metadata["label"] for item in items] == 4 * [f"{n} {name}" for n, name in enumerate(CLASSES)]
+    assert CLASSES[2::4] == ("golgi", "nuclear envelope")
 
 
 def test_words_are_shown_as_they_are_and_two_files_of_one_set_are_refused(tmp_path):

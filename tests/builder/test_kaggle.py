@@ -127,20 +127,26 @@ def test_colour_files_keep_their_bytes_and_are_hashed_as_they_load(tmp_path):
     assert row["sha256"] == hashlib.sha256(np.asarray(row["image"]).tobytes()).hexdigest()
 
 
-def test_killed_it_continues_and_ends_with_the_same_bytes(tmp_path):
+def test_killed_it_continues_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     archive, _ = kaggle_archive(tmp_path / "archive", images=64)
     import_kaggle(archive, tmp_path / "whole", workers=1)
     expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("data/*")}
     output = tmp_path / "killed"
-    for moment in (0.02, 0.05, 0.08, 0.15, 0.3):
-        process = multiprocessing.get_context("fork").Process(
-            target=import_kaggle, args=(archive, output), kwargs={"workers": 1}
-        )
-        process.start()
-        process.join(moment)
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
+    for place, shards in (
+        ("builder.kaggle._image_id", 0),
+        ("builder.shard_files._GroupWriter._flush", 0),
+        ("builder.kaggle.write_rejections", 8),
+        ("builder.publish.data_files._replace_folder", 8),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+            process = multiprocessing.get_context("fork").Process(
+                target=import_kaggle, args=(archive, output), kwargs={"workers": 1}
+            )
+            process.start()
+            process.join()
+        assert process.exitcode == -signal.SIGKILL, place
+        assert len(list(output.glob("shards/seal-*.json"))) == shards, place
     summary = import_kaggle(archive, output, workers=2)
     assert {path.name: path.read_bytes() for path in output.glob("data/*")} == expected
     assert summary.kept == 64

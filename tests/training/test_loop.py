@@ -16,6 +16,7 @@ from cytoimagenet_hf.training import checkpoint, train
 from cytoimagenet_hf.training.data import Batch
 from cytoimagenet_hf.training.loop import varied
 from cytoimagenet_hf.training.meter import EpochMeter
+from cytoimagenet_hf.training.setup import prepare
 from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights
 from tests.training.conftest import CLASSES, ROWS, write_shapes
@@ -105,15 +106,25 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_ends_as_if_nothing_was(
 
 
 def test_accumulation_takes_the_same_images(config, tmp_path) -> None:
-    # Without batch-norm in the way, two half batches are the whole batch.
-    settings = {"epochs": 1, "bn_batches": 0, "rotation": 0}
-    seen = []
+    """Two half batches are the whole batch: image by image, each augmented alike."""
+    steps = []
     for accumulate in (1, 2):
-        run = config(**settings, accumulate=accumulate, output=str(tmp_path / str(accumulate)))
-        train(run)
-        history = json.loads((Path(run.output) / "history.json").read_text())
-        seen.append((history[0]["images"], history[0]["step"]))
-    assert seen == [(96, 6), (96, 6)]
+        settings = config(accumulate=accumulate, output=str(tmp_path / str(accumulate)))
+        run = prepare(settings, resume=False)
+        parts = list(run.training_inputs(0))
+        assert [len(batch.ids) for batch, _ in parts] == [16 // accumulate] * (6 * accumulate)
+        joined = [parts[first : first + accumulate] for first in range(0, len(parts), accumulate)]
+        steps.append(
+            [
+                ([name for batch, _ in step for name in batch.ids], torch.cat([images for _, images in step]))
+                for step in joined
+            ]
+        )
+    whole, halves = steps
+    assert [ids for ids, _ in halves] == [ids for ids, _ in whole]
+    assert len({name for ids, _ in whole for name in ids}) == 96
+    for (_, images), (_, expected) in zip(halves, whole, strict=True):
+        torch.testing.assert_close(images, expected)
 
 
 def test_an_extended_run_goes_on_with_a_leg_of_its_own(config) -> None:

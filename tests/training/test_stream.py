@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import datasets as hf
 import pytest
@@ -65,7 +66,10 @@ def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
 
 
 def test_a_streamed_run_trains_and_scores_every_row(config) -> None:
-    assert train(streamed(config))["rows"] == ROWS["validation"]
+    settings = streamed(config)
+    assert train(settings)["rows"] == ROWS["validation"]
+    (epoch,) = json.loads((Path(settings.output) / "history.json").read_text())
+    assert (epoch["images"], epoch["skipped"]) == (ROWS["train"], 0)
 
 
 def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
