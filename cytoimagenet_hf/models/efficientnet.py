@@ -64,7 +64,7 @@ def build_efficientnet(
     if unknown:
         raise InputError(f"EfficientNetConfig has no field {', '.join(unknown)}: see its documentation")
     settings.setdefault("hidden_dim", _top_width(settings["width_coefficient"], settings.get("depth_divisor", 8)))
-    settings |= _label_maps(labels, num_labels) if labels is not None else {"num_labels": num_labels}
+    settings |= label_maps(labels, num_labels) if labels is not None else {"num_labels": num_labels}
     with torch.random.fork_rng(devices=[]):  # the stock constructors draw from the global generator
         network = EfficientNetForImageClassification if num_labels else EfficientNetModel
         model = network(EfficientNetConfig(**settings))
@@ -208,7 +208,16 @@ def _top_width(width_coefficient: float, divisor: int) -> int:
     return rounded + divisor if rounded < 0.9 * scaled else rounded
 
 
-def _label_maps(labels: Sequence[str], num_labels: int) -> dict[str, Any]:
+def label_maps(labels: Sequence[str], num_labels: int) -> dict[str, Any]:
+    """What a configuration of transformers takes as the names of its classes.
+
+    Args:
+        labels: names in the order of the class codes.
+        num_labels: how many there are to be.
+
+    Raises:
+        InputError: another number of names, or one twice.
+    """
     if len(labels) != num_labels or len(set(labels)) != num_labels:
         raise InputError(
             f"{len(labels)} labels ({len(set(labels))} different) for {num_labels} classes: "

@@ -20,6 +20,7 @@ from transformers.models.efficientnet.image_processing_pil_efficientnet import E
 from cytoimagenet_hf.errors import InputError, one_line
 from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet, prepare_for_training
 from cytoimagenet_hf.models.checkpoints import explained, load_network
+from cytoimagenet_hf.models.efficientnet import label_maps
 from cytoimagenet_hf.models.loading import input_errors
 from cytoimagenet_hf.models.records import read_processor, record_of
 
@@ -115,8 +116,7 @@ def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
     maps: dict[str, Any] = {}
     auto: Any = AutoModel
     if config.objective != "views":
-        maps["id2label"] = dict(enumerate(classes))
-        maps["label2id"] = {label: code for code, label in enumerate(classes)}
+        maps = label_maps(classes, len(classes))
         auto = AutoModelForImageClassification
     torch.manual_seed(config.seed)  # a new head, or all weights, are drawn from the global generator
     with input_errors(), explained(config.backbone):
