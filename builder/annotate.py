@@ -21,8 +21,8 @@ from .downloads import describe_download
 from .rows import STAGE, annotate_source
 from .sources import SOURCES
 from .sources.base import Archive
+from .sources.benchmark_sets import BenchmarkSet, benchmark_among, benchmark_named
 from .sources.filter import ALL_SOURCES, SourceFilter, choose_sources
-from .sources.refused import RefusedSet, refused_files, refused_name
 from .stage import Rejection, StageSummary, count_reasons, write_rejections
 from .vocabulary import load_vocabulary
 
@@ -87,7 +87,7 @@ def find_folders(
     raw: Path,
     *,
     sources: SourceFilter = ALL_SOURCES,
-) -> tuple[dict[str, Path], dict[str, RefusedSet]]:
+) -> tuple[dict[str, Path], dict[str, BenchmarkSet]]:
     """Folders of the chosen sources below `raw`, and the benchmark sets that lie beside them.
 
     Raises:
@@ -102,7 +102,7 @@ def find_folders(
     refused = {
         path.name: benchmark
         for name, path in below.items()
-        if (benchmark := refused_name(name)) and name not in left_out and sources.only is None
+        if (benchmark := benchmark_named(name)) and name not in left_out and sources.only is None
     }
     if sources.only is not None and (missing := sorted(chosen.keys() - folders.keys())):
         raise InputError(
@@ -110,7 +110,7 @@ def find_folders(
             "`python -m builder doctor` says how to get each source."
         )
     if not folders:
-        if benchmark := refused_name(raw.name) or next(iter(refused.values()), None) or _benchmark_files(raw):
+        if benchmark := benchmark_named(raw.name) or next(iter(refused.values()), None) or _benchmark_files(raw):
             raise InputError(f"{raw} holds {benchmark.title}, a benchmark: it is kept for evaluation and is no source")
         hint = f" {raw.name} itself is one: pass --raw {raw.parent}." if raw.name.lower() in SOURCES else ""
         raise InputError(
@@ -120,8 +120,8 @@ def find_folders(
     return folders, refused
 
 
-def _benchmark_files(raw: Path) -> RefusedSet | None:
+def _benchmark_files(raw: Path) -> BenchmarkSet | None:
     """The benchmark that a folder without known sources holds, by a first look at its files."""
     files = (path.relative_to(raw).as_posix() for path in islice(raw.rglob("*"), 10_000) if path.is_file())
-    found = refused_files(files)
+    found = benchmark_among(files)
     return found[0] if found else None

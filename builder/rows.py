@@ -18,8 +18,8 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 from .sources.base import Archive, Field, RejectedItem, Source
+from .sources.benchmark_sets import benchmark_among
 from .sources.plates import well_name
-from .sources.refused import refused_files
 from .stage import Rejection
 from .vocabulary import Label, Vocabulary
 
@@ -40,7 +40,7 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
         InputError: a table or column is missing, or the folder holds a benchmark set.
     """
     archive = Archive(folder, source)
-    if found := refused_files(archive.files):
+    if found := benchmark_among(archive.files):
         benchmark, file = found
         raise InputError(
             f"{folder} holds {benchmark.title} ({file}), a benchmark: it is kept for evaluation and is no source"

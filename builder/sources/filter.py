@@ -7,7 +7,7 @@ from cytoimagenet_hf.errors import InputError
 
 from . import SOURCES
 from .base import Source
-from .refused import refused_name
+from .benchmark_sets import benchmark_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +61,14 @@ def choose_sources(wanted: SourceFilter = ALL_SOURCES) -> dict[str, Source]:
     """
     named = [name.lower() for name in (SOURCES if wanted.only is None else wanted.only)]
     for name in named:
-        if benchmark := refused_name(name):
+        if benchmark := benchmark_named(name):
             raise InputError(
                 f"{benchmark.title} is a benchmark: training on it would void its scores, so it is no source"
             )
     left_out = {name.lower() for name in wanted.exclude}
     # A benchmark may be excluded by name: it is not there anyway.
     unknown = [name for name in named if name not in SOURCES]
-    unknown += sorted(name for name in left_out if name not in SOURCES and not refused_name(name))
+    unknown += sorted(name for name in left_out if name not in SOURCES and not benchmark_named(name))
     if unknown:
         raise InputError(f"{', '.join(unknown)}: no such source; known are {', '.join(SOURCES)}")
     wanted.require_known_licences({source.licence for source in SOURCES.values()})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class RefusedSet:
+class BenchmarkSet:
     """A benchmark set: the names it goes by, and folders and file names that only it has (lower-case patterns)."""
 
     title: str
@@ -26,22 +26,22 @@ _CYCLOPS = (
 )
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-REFUSED_SETS = (
-    RefusedSet(
+BENCHMARK_SETS = (
+    BenchmarkSet(
         "BBBC021",
         ("bbbc021", "bbbc021_v1", "idr0035"),
         re.compile(r"(^|/)(bbbc021|idr0035|week\d+_\d{5}/)"),
         # Fields have no prefix or their week as prefix, and channels 1, 2 and 4.
         re.compile(rf"(bbbc021_v1_|idr0035-).*|(week\d+_.*)?[a-h]\d\d_s[1-4]_w[124]{_UUID}\.tiff?"),
     ),
-    RefusedSet(
+    BenchmarkSet(
         "COOS-7",
         ("coos7", "coos-7", "curated-coos7"),
         re.compile(r"(^|/)(curated-)?coos-?7"),
         re.compile(r"coos-?7.*\.(hdf5|h5)"),
         ("_protein.tif", "_protein.tiff"),
     ),
-    RefusedSet(
+    BenchmarkSet(
         "CYCLoPs",
         ("cyclops", "cyclops_wt2", "chong_labeled"),
         re.compile(r"(^|/)(chong_labeled|cyclops)"),
@@ -50,17 +50,17 @@ REFUSED_SETS = (
 )
 
 
-def refused_name(name: str) -> RefusedSet | None:
+def benchmark_named(name: str) -> BenchmarkSet | None:
     """The benchmark a folder or source is named after, if any.
 
     Example:
-        >>> refused_name("BBBC021").title
+        >>> benchmark_named("BBBC021").title
         'BBBC021'
     """
-    return next((benchmark for benchmark in REFUSED_SETS if name.lower() in benchmark.names), None)
+    return next((benchmark for benchmark in BENCHMARK_SETS if name.lower() in benchmark.names), None)
 
 
-def refused_files(files: Iterable[str]) -> tuple[RefusedSet, str] | None:
+def benchmark_among(files: Iterable[str]) -> tuple[BenchmarkSet, str] | None:
     """The benchmark whose files these are, and the first file that shows it."""
     seen: set[str] = set()
     for path in files:
@@ -70,17 +70,17 @@ def refused_files(files: Iterable[str]) -> tuple[RefusedSet, str] | None:
             or name.endswith(_ENDINGS)
             or (folder not in seen and _FOLDERS.search(folder + slash))
         ):
-            return next(benchmark for benchmark in REFUSED_SETS if _holds(benchmark, folder + slash, name)), path
+            return next(benchmark for benchmark in BENCHMARK_SETS if _holds(benchmark, folder + slash, name)), path
         seen.add(folder)
     return None
 
 
-def _holds(benchmark: RefusedSet, folder: str, name: str) -> bool:
+def _holds(benchmark: BenchmarkSet, folder: str, name: str) -> bool:
     known_name = benchmark.files.fullmatch(name) or name.endswith(benchmark.endings)
     return bool(known_name or benchmark.folders.search(folder))
 
 
 # All sets at once: every file of every archive is looked at.
-_FILES = re.compile("|".join(benchmark.files.pattern for benchmark in REFUSED_SETS))
-_FOLDERS = re.compile("|".join(benchmark.folders.pattern for benchmark in REFUSED_SETS))
-_ENDINGS = tuple(ending for benchmark in REFUSED_SETS for ending in benchmark.endings)
+_FILES = re.compile("|".join(benchmark.files.pattern for benchmark in BENCHMARK_SETS))
+_FOLDERS = re.compile("|".join(benchmark.folders.pattern for benchmark in BENCHMARK_SETS))
+_ENDINGS = tuple(ending for benchmark in BENCHMARK_SETS for ending in benchmark.endings)

@@ -5,14 +5,14 @@ import archives_idr
 import pytest
 
 from builder.sources.base import Archive
-from builder.sources.refused import refused_files, refused_name
+from builder.sources.benchmark_sets import benchmark_among, benchmark_named
 
 UUID = "BEDC2073-A983-4B98-95E9-84466707A25D"
 
 
 @pytest.mark.parametrize("name", ["bbbc021", "BBBC021", "coos7", "CURATED-COOS7", "cyclops", "chong_labeled"])
 def test_names(name):
-    assert refused_name(name) is not None
+    assert benchmark_named(name) is not None
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_names(name):
     ],
 )
 def test_files(title, file):
-    found = refused_files(["a/b.png", file])
+    found = benchmark_among(["a/b.png", file])
     assert found is not None
     assert (found[0].title, found[1]) == (title, file)
 
@@ -46,6 +46,6 @@ def test_no_source_is_mistaken_for_a_benchmark(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         make(folder)
-        assert refused_name(name) is None
-        assert refused_files(Archive(folder, source=None).files) is None, name
+        assert benchmark_named(name) is None
+        assert benchmark_among(Archive(folder, source=None).files) is None, name
     assert len(makers) == 40
