@@ -26,7 +26,8 @@ from .kaggle_table import archive_folder, metadata_file, read_metadata
 from .publish import publish
 from .publish.run import ARCHIVE
 from .recipe import RECIPES
-from .render.field import difference_hash, reason_of
+from .render.difference_hash import difference_hash
+from .render.reader import reason_of
 from .render.shard import SHARD_SCHEMA
 from .shard_files import Made, Row, ShardReport, ShardTask, write_shard
 from .shards import (
@@ -38,6 +39,7 @@ from .shards import (
     unfinished_tasks,
     write_or_check_plan,
 )
+from .sources import SOURCES
 from .stage import Rejection, StageSummary, count_reasons, read_summary, require_disk, write_rejections
 
 STAGE = "import"
@@ -256,7 +258,5 @@ def _is_plain_gray(content: bytes) -> bool:
 
 
 def _licence(dir_name: str) -> str | None:
-    from .sources import SOURCES  # forty modules, needed here alone
-
     source = SOURCES.get(dir_name)
     return source.licence if source else None

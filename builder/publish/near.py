@@ -18,7 +18,7 @@ def near_groups(hashes: Sequence[str] | npt.NDArray[np.bytes_]) -> npt.NDArray[n
     """Number the groups of near-duplicates: equal numbers are linked by a chain of near pairs.
 
     Args:
-        hashes: 32 hex digits each, see `builder.render.field.difference_hash`.
+        hashes: 32 hex digits each, see `builder.render.difference_hash`.
 
     Example:
         >>> near_groups(["0" * 32, "f" * 32, "0" * 31 + "7"]).tolist()

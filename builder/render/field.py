@@ -6,22 +6,16 @@ row, its files, the recipe and the seed.
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from builder.recipe import Recipe
 from builder.stage import Rejection
 from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
 from cytoimagenet_hf.imaging import (
-    ImageReadError,
-    ImageTooLargeError,
     Merger,
     byte_counts,
     encode_png,
@@ -29,20 +23,15 @@ from cytoimagenet_hf.imaging import (
     percentiles,
     proves_quality,
     quality_issue,
-    read_image,
     to_bytes,
-    to_gray,
 )
 from cytoimagenet_hf.seeding import derive_rng
 
 from .crops import Crop, plan_crops
-from .merged import MergedField
+from .difference_hash import difference_hash
+from .merged import Box, MergedField, Pixels
 from .planes import FieldPlanes
-
-Pixels = npt.NDArray[np.uint8]
-Row = Mapping[str, Any]
-Box = tuple[int, int, int, int]
-
+from .reader import FieldRejected, PlaneReader, Row
 
 REASONS = frozenset(
     {
@@ -53,95 +42,6 @@ REASONS = frozenset(
     }
 )
 """Why a field, or one crop of it, is left out."""
-
-
-class FieldRefused(Exception):
-    """A field that gives no image: a reason to count, a detail to read."""
-
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-
-class PlaneReader:
-    """Reads planes of files below `raw`, each file of neighbouring fields once (regions of one slide, say)."""
-
-    def __init__(self, raw: Path, recipe: Recipe):
-        self._raw = raw
-        self._recipe = recipe
-        self._planes: dict[tuple[str, int | None], npt.NDArray[Any]] = {}
-
-    def read(self, field: Row) -> list[npt.NDArray[Any] | None]:
-        """The gray planes of a field in stain order; None where the file is absent.
-
-        Raises:
-            FieldRefused: a file that cannot be read, lies outside `raw`, or lacks the page or region.
-        """
-        files: list[str] = field["channel_files"]
-        pages: list[int | None] = field["channel_pages"] or [None] * len(files)
-        wanted = list(zip(files, pages, strict=True))
-        # Only what the last field shares with this one is kept: memory is bounded by one field.
-        self._planes = {key: plane for key, plane in self._planes.items() if key in wanted}
-        for file, page in wanted:
-            if (file, page) not in self._planes and _is_there(path := self._path(file), file):
-                self._planes[file, page] = self._read(path, page)
-        return [_cut(self._planes.get(key), field["region"], key[0]) for key in wanted]
-
-    def _path(self, file: str) -> Path:
-        # A source's folder may itself be a link, to a larger disk say; no file may leave that folder.
-        source, _, rest = file.partition("/")
-        try:
-            if source in ("", ".", ".."):
-                raise InputError(f"{file!r} names no folder of a source")
-            return inside(self._raw / source, rest)
-        except InputError as error:
-            raise FieldRefused("outside_root", str(error)) from None
-
-    def _read(self, path: Path, page: int | None) -> npt.NDArray[Any]:
-        try:
-            image = read_image(
-                path, page=page, partial=not self._recipe.full_decode, max_pixels=self._recipe.max_pixels
-            )
-        except ImageReadError as error:
-            # The root is where this build ran, not a fact about the field.
-            words = str(error).replace(f"{self._raw.resolve()}/", "")
-            raise FieldRefused(reason_of(error), words) from None
-        if self._recipe.read_depth == "8-bit":
-            image = _to_8_bit(image)
-        if image.ndim == 3 and self._recipe.rgb == "unit-bytes":
-            return (to_gray(image) / max(np.iinfo(np.uint8).max, image.max())).astype(np.uint8)
-        return to_gray(image)
-
-
-def _is_there(path: Path, file: str) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:  # a folder that may not be entered
-        raise FieldRefused("unreadable", f"cannot open {file}: {error.strerror or error}") from None
-
-
-def reason_of(error: ImageReadError) -> str:
-    """The reason that a file which cannot be read is counted under."""
-    if isinstance(error, ImageTooLargeError):
-        return "too_large"
-    return "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable"
-
-
-def _to_8_bit(image: npt.NDArray[Any]) -> Pixels:
-    """What a reader of 8-bit colour makes of deeper files (I1)."""
-    if image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)
-    return np.clip(image, 0, 255).astype(np.uint8)
-
-
-def _cut(plane: npt.NDArray[Any] | None, region: list[int] | None, file: str) -> npt.NDArray[Any] | None:
-    if plane is None or region is None:
-        return plane
-    x_min, x_max, y_min, y_max = region
-    if not (0 <= x_min < x_max <= plane.shape[1] and 0 <= y_min < y_max <= plane.shape[0]):
-        raise FieldRefused("bad_region", f"{file} is {plane.shape[1]} x {plane.shape[0]}, the box is {region}")
-    return plane[y_min:y_max, x_min:x_max]
 
 
 def render_field(
@@ -163,10 +63,10 @@ def render_field(
     try:
         return _rendered(field, planes, recipe, seed, keep_channels)
     except MemoryError:
-        refusal = FieldRefused("out_of_memory", ", ".join(field["channel_files"]))
-    except FieldRefused as error:
-        refusal = error
-    return [], [Rejection(field["idx"], "render", refusal.reason, refusal.detail, dir_name=field["dir_name"])]
+        rejected = FieldRejected("out_of_memory", ", ".join(field["channel_files"]))
+    except FieldRejected as error:
+        rejected = error
+    return [], [Rejection(field["idx"], "render", rejected.reason, rejected.detail, dir_name=field["dir_name"])]
 
 
 def _rendered(
@@ -187,7 +87,7 @@ def _rendered(
             issue = quality_issue(image.whole)
             looked_at = _crops(field, image, recipe, seed)
         if issue and not (issue == "uniform" and recipe.reject_uniform == "nan-cast"):
-            raise FieldRefused(issue)
+            raise FieldRejected(issue)
     stains = [stain for number, stain in enumerate(field["channels"] or []) if number not in absent]
     missing = [stain for number, stain in enumerate(field["channels"] or []) if number in absent]
     if recipe.missing_channels == "drop":
@@ -235,10 +135,10 @@ def _absent(planes: list[npt.NDArray[Any] | None], stains: list[str], recipe: Re
     """The numbers of the channels whose files are absent (I4)."""
     absent = {number for number, plane in enumerate(planes) if plane is None}
     if len(absent) == len(planes):
-        raise FieldRefused("missing_file", "no channel file is there")
+        raise FieldRejected("missing_file", "no channel file is there")
     if absent and recipe.missing_channels == "reject":
         names = (stains[number] if number < len(stains) else f"channel {number}" for number in sorted(absent))
-        raise FieldRefused("missing_channel", ", ".join(names))
+        raise FieldRejected("missing_channel", ", ".join(names))
     return absent
 
 
@@ -250,7 +150,7 @@ def _merged(planes: list[npt.NDArray[Any]], recipe: Recipe) -> MergedField:
     try:
         merger = Merger(planes, low=recipe.low, high=recipe.high)
     except InputError as error:
-        raise FieldRefused("unmergeable", str(error)) from None
+        raise FieldRejected("unmergeable", str(error)) from None
     # Published images were cropped from the 8-bit file of the merged image.
     return MergedField(merger.bytes() if recipe.read_depth == "8-bit" else merger)
 
@@ -352,16 +252,3 @@ def _image_columns(pixels: Pixels, image_id: str) -> dict[str, Any]:
         "dhash": difference_hash(pixels),
         "png_bytes": len(encoded),
     }
-
-
-def difference_hash(pixels: Pixels) -> str:
-    """128 bits of the gradients of a 9 x 9 thumbnail, as 32 hex digits; near-duplicates differ in few.
-
-    Bytes only, so every processor finds the same.
-    """
-    # Up to eight pixels at two edges are left out: boxes of whole pixels are averaged seven times faster.
-    height, width = (side - side % 9 if side > 9 else side for side in pixels.shape)
-    small = cv2.resize(pixels[:height, :width], (9, 9), interpolation=cv2.INTER_AREA).astype(np.int16)
-    # Two gray levels: less is noise, and would turn the bits of flat areas at random.
-    across, down = small[:8, 1:] - small[:8, :-1] > 2, small[1:, :8] - small[:-1, :8] > 2
-    return np.packbits(np.concatenate([across.ravel(), down.ravel()])).tobytes().hex()

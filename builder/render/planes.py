@@ -11,8 +11,9 @@ from builder.recipe import Recipe
 from cytoimagenet_hf.imaging import encode_png, percentiles, to_bytes
 from cytoimagenet_hf.planes import merge_planes, planes_sha256
 
+from .merged import Box
+
 Plane = npt.NDArray[Any]
-Box = tuple[int, int, int, int]
 _LARGEST = np.iinfo(np.uint16).max
 
 

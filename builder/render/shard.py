@@ -12,7 +12,8 @@ from builder.shard_files import Row, ShardReport, ShardTask, write_shard
 from cytoimagenet_hf.planes import channel_features
 from cytoimagenet_hf.schema import dataset_features
 
-from .field import PlaneReader, render_field
+from .field import render_field
+from .reader import PlaneReader
 
 
 def _shard_schema() -> pa.Schema:

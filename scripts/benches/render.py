@@ -23,7 +23,8 @@ import tifffile
 from benches.common import in_child
 from builder import recipe as recipes
 from builder.render import render
-from builder.render.field import PlaneReader, render_field
+from builder.render.field import render_field
+from builder.render.reader import PlaneReader
 from cytoimagenet_hf.imaging import encode_png, read_image
 from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
 

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
-import builder.render.field
+import builder.render.reader
 from builder.recipe import RECIPES, Recipe
 from builder.render import render
-from builder.render.field import REASONS, PlaneReader
+from builder.render.field import REASONS
 from builder.render.plan import crops_wanted
+from builder.render.reader import PlaneReader
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.imaging import ImageReadError, merge, merge_channels, stretch, to_bytes
 from cytoimagenet_hf.schema import dataset_features
@@ -294,9 +295,9 @@ def test_neighbouring_fields_of_one_file_read_it_once(tmp_path, monkeypatch):
     ]
     write_tables(output, rows, {row["idx"]: "cell" for row in rows})
     read = []
-    original = builder.render.field.read_image
+    original = builder.render.reader.read_image
     monkeypatch.setattr(
-        builder.render.field, "read_image", lambda path, **k: read.append(path.name) or original(path, **k)
+        builder.render.reader, "read_image", lambda path, **k: read.append(path.name) or original(path, **k)
     )
     render(raw, output, recipe=CORRECTED, seed=0, workers=1)
     assert sorted(read) == ["a.tif", "b.tif"]
@@ -325,7 +326,7 @@ def test_links_in_circles_and_what_memory_cannot_hold_are_recorded_and_the_rest_
     loop = raw / "tiny" / "tiny-0001_w0.tif"
     loop.unlink()
     loop.symlink_to(loop.name)
-    reads = builder.render.field.read_image
+    reads = builder.render.reader.read_image
 
     def hungry(path, **options):
         if path.name == "tiny-0002_w1.tif":
@@ -334,7 +335,7 @@ def test_links_in_circles_and_what_memory_cannot_hold_are_recorded_and_the_rest_
             raise ImageReadError(f"cannot decode {path}: not enough memory for it") from MemoryError()
         return reads(path, **options)
 
-    monkeypatch.setattr(builder.render.field, "read_image", hungry)
+    monkeypatch.setattr(builder.render.reader, "read_image", hungry)
     summary = render(raw, output, recipe=CORRECTED, seed=0, workers=1)
     assert (summary.kept, summary.rejected) == (3, {"out_of_memory": 2, "outside_root": 1})
     rejected = pq.read_table(output / "render.rejected.parquet").to_pylist()

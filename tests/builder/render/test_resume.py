@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
-import builder.render.field
+import builder.render.reader
 from builder.publish import publish
 from builder.recipe import RECIPES, Recipe
 from builder.render import render
@@ -145,14 +145,14 @@ def test_other_rules_or_another_seed_in_the_same_folder_are_refused_with_the_dif
 
 def test_retry_tries_only_the_fields_rejected_for_that_reason(tmp_path, monkeypatch):
     raw, output = tiny_build(tmp_path, fields=10)
-    reads = builder.render.field.read_image
+    reads = builder.render.reader.read_image
 
     def stumbling(path, **options):
         if path.name == "tiny-0003_w0.tif":
             raise ImageReadError(f"cannot open {path}: Input/output error")
         return reads(path, **options)
 
-    monkeypatch.setattr(builder.render.field, "read_image", stumbling)
+    monkeypatch.setattr(builder.render.reader, "read_image", stumbling)
     tifffile.imwrite(raw / "tiny" / "tiny-0005_w0.tif", np.zeros((150, 150), np.uint16))
     tifffile.imwrite(raw / "tiny" / "tiny-0005_w1.tif", np.zeros((150, 150), np.uint16))
     assert render(raw, output, recipe=CORRECTED, seed=1, workers=1).rejected == {"uniform": 1, "unreadable": 1}
