@@ -16,6 +16,7 @@ from huggingface_hub import hf_hub_download
 from .errors import InputError, one_line
 from .hub import require_hub
 from .schema import SUBSETS
+from .splits import apply_split_scheme
 
 FOLDERS = ("data", "channels", *SUBSETS)
 """The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""
@@ -72,8 +73,6 @@ def load_cytoimagenet(
     if loaded is None:
         loaded = _load(str(path), streaming, revision, rows_of=rows_of)
     if split_scheme is not None:
-        from .splits import apply_split_scheme
-
         loaded = apply_split_scheme(loaded, split_scheme)
     if split is not None:
         if split not in loaded:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from builder.downloads import recorded_downloads
+from builder.sources import SOURCES
 from cytoimagenet_hf.cards.croissant import croissant
 from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
 from cytoimagenet_hf.data import read_manifest
@@ -183,8 +184,6 @@ def _splits(files: Mapping[str, Mapping[str, Any]], scheme: str) -> list[SplitFi
 
 def _sources(kept: pa.Table) -> list[dict[str, Any]]:
     """The facts of each source in the dataset."""
-    from builder.sources import SOURCES  # forty modules, needed here alone
-
     rows = kept.select(["dir_name", "name", "database", "licence"])
     facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
     images = _counts(kept["dir_name"])

@@ -1,9 +1,13 @@
 """`cytoimagenet benchmark`: the transfer benchmarks on models or ready features."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 from .options import (
     Backend,
@@ -114,16 +118,12 @@ def command(
 
     Example: cytoimagenet benchmark --task bbbc021 --data /data/bbbc021 --model runs/b0/model --model random --fuse
     """
-    import json
-    from dataclasses import asdict
-
     from cytoimagenet_hf.benchmarks.recipes import load_recipe
     from cytoimagenet_hf.benchmarks.repairs import repair_table
     from cytoimagenet_hf.benchmarks.report import write_report
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.files import atomic_path, require_folder
     from cytoimagenet_hf.models import METHODS

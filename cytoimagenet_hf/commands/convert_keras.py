@@ -1,9 +1,12 @@
 """`cytoimagenet convert-keras`: the published Keras weights as a folder that transformers loads."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 
 def command(
@@ -21,10 +24,7 @@ def command(
 
     Example: cytoimagenet convert-keras efficientnetb0_weights-notop.h5 --output cytoimagenet-efficientnet-b0
     """
-    import json
-
     from cytoimagenet_hf.cards.facts import write_model_card
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.models.backbones import fingerprint
     from cytoimagenet_hf.models.keras import convert_keras, keras_record, save_converted
 

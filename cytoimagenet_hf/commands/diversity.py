@@ -1,5 +1,6 @@
 """`cytoimagenet diversity`: a dataset seen through features."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,6 @@ def command(
 
     Example: cytoimagenet diversity cytoimagenet --model runs/b0/model --output diversity
     """
-    import json
-
     from cytoimagenet_hf.benchmarks.diversity import measure_diversity, write_diversity
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
     from cytoimagenet_hf.features.store import Settings

@@ -1,9 +1,12 @@
 """`cytoimagenet explore`: a window to look through a dataset."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 
 def command(
@@ -24,10 +27,6 @@ def command(
 
     Example: cytoimagenet explore demo/cytoimagenet --model demo/model
     """
-    import json
-
-    from cytoimagenet_hf.errors import InputError
-
     try:
         import gradio  # noqa: F401
     except ImportError:

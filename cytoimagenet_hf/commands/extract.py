@@ -1,9 +1,15 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
+import json
+import time
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 from .options import (
     Backend,
@@ -99,12 +105,6 @@ def command(
 
     Example: cytoimagenet extract plate/ --stains w1=dna,w2=er --model runs/b0/model --output features
     """
-    import json
-    import time
-    from dataclasses import asdict
-    from functools import partial
-
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.images import find_cells, look
     from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 

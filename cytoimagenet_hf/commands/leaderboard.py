@@ -1,9 +1,12 @@
 """`cytoimagenet leaderboard`: results of several runs as one sortable page."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 
 def command(
@@ -16,10 +19,7 @@ def command(
 
     Example: cytoimagenet leaderboard runs/*/results.json --output leaderboard.html
     """
-    import json
-
     from cytoimagenet_hf.cards.leaderboard import make_leaderboard, to_markdown, to_page
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.files import atomic_path
     from cytoimagenet_hf.results import read_results
 

@@ -1,5 +1,7 @@
 """`cytoimagenet models`: the networks that extract and benchmark take by name, what they eat and what they need."""
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -16,9 +18,6 @@ def command(
 
     Example: cytoimagenet models
     """
-    import json
-    from dataclasses import asdict
-
     from rich.table import Table
 
     from cytoimagenet_hf.encoders import ENCODERS

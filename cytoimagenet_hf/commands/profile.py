@@ -1,9 +1,12 @@
 """`cytoimagenet profile`: from features of images to profiles of wells, with a plate map and a report."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cytoimagenet_hf.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,9 +75,6 @@ def command(
     Example: cytoimagenet profile features --metadata platemap.csv --normalize mad_robustize --on controls --output
     wells.parquet --report plate.html
     """
-    import json
-
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.features.profile_plan import (
         ProfilePlan,
         check_output,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cytoimagenet_hf.errors import InputError
+
 
 def command(
     kind: Annotated[str, typer.Argument(help="dataset, model or metric.")],
@@ -36,7 +38,6 @@ def command(
 
     from cytoimagenet_hf.cards.eval_results import write_eval_results
     from cytoimagenet_hf.cards.facts import add_scores, write_model_card
-    from cytoimagenet_hf.errors import InputError
     from cytoimagenet_hf.hub import hub_answers, plan_push, push
     from cytoimagenet_hf.results import read_results
     from cytoimagenet_hf.terminal import Terminal

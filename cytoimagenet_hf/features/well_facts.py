@@ -11,9 +11,8 @@ import pandas as pd
 
 from cytoimagenet_hf.errors import InputError
 
+from .steps import Mask
 from .table import FeatureTable
-
-Mask = npt.NDArray[np.bool_]
 
 _COLUMNS = {
     "role": ("role", "control_type", "pert_type", "well_type", "type", "well_role", "control"),

@@ -1,0 +1,84 @@
+"""The house as DESIGN describes it: floors without circles, imports in sight, each wing on its own side."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WINGS = ("builder", "cytoimagenet_hf")
+
+LATE = {
+    "cytoimagenet_hf/__init__.py",
+    "cytoimagenet_hf/features/__init__.py",
+    "cytoimagenet_hf/training/__init__.py",
+    "cytoimagenet_hf/images/stores/dataset.py",
+    "builder/__main__.py",
+}
+"""Beside the commands, the modules that import their own kind inside functions: torch and `datasets` are seconds that
+most callers need not wait."""
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name → file."""
+    found = {}
+    for wing in WINGS:
+        for file in sorted((ROOT / wing).rglob("*.py")):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def imports(name: str, file: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
+    """The modules of the two wings that a module imports, each with whether it does so inside a function."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+
+    def visit(node: ast.AST, late: bool) -> Iterator[tuple[str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, late) for alias in child.names if alias.name in known)
+            elif isinstance(child, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) - child.level + 1] if child.level else []
+                base = ".".join([*above, *([child.module] if child.module else [])])
+                for alias in child.names:
+                    target = f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base
+                    if target in known:
+                        yield target, late
+            else:
+                yield from visit(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    return visit(ast.parse(file.read_text(encoding="utf-8")), False)
+
+
+def test_no_circle_not_even_inside_functions() -> None:
+    known = modules()
+    below = {name: {target for target, _ in imports(name, file, known)} - {name} for name, file in known.items()}
+    assert len(below) > 300
+    assert sum(map(len, below.values())) > 1000  # the imports were read
+    while ready := [name for name, targets in below.items() if not targets]:
+        for name in ready:
+            del below[name]
+        for targets in below.values():
+            targets.difference_update(ready)
+    assert not below, f"in circles, or above one: {sorted(below)[:12]}"
+
+
+def test_the_library_never_imports_the_builder() -> None:
+    known = modules()
+    upward = {
+        (name, target)
+        for name, file in known.items()
+        if name.startswith("cytoimagenet_hf")
+        for target, _ in imports(name, file, known)
+        if target.startswith("builder")
+    }
+    assert not upward
+
+
+def test_imports_inside_functions_are_those_that_save_seconds() -> None:
+    known = modules()
+    late = {
+        file.relative_to(ROOT).as_posix()
+        for name, file in known.items()
+        if any(inside for _, inside in imports(name, file, known))
+    }
+    assert {name for name in late if not name.startswith("cytoimagenet_hf/commands/")} == LATE
