@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from .store import (
     RANGES,
     ExtractionSummary,
     Settings,
+    ShardRecord,
     ShardTask,
     is_done,
     locked,
@@ -88,7 +89,7 @@ def extract_to_folder(
         ranges = _ranges(encoder, images, output, seed, settings.workers)
         tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
         todo = [task for task in tasks if not is_done(task)]
-        changed = sum(task.report.is_file() for task in todo)
+        changed = sum(task.record.is_file() for task in todo)
         left = sum(len(task.images) for task in todo)
         advance(len(images) - left)
         if todo and (dask or devices):
@@ -224,7 +225,7 @@ def make_shard(
         advance=advance,
     )
     kept = [image for image in task.images if image.id in rows.vectors]
-    task.report.unlink(missing_ok=True)
+    task.record.unlink(missing_ok=True)
     if kept:
         values = np.stack([rows.vectors[image.id] for image in kept])
         _write(
@@ -238,15 +239,7 @@ def make_shard(
         task.file.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
     rejected.sort(key=lambda rejection: rejection.id)
     digest = file_sha256(task.file) if kept else ""
-    write_json(
-        task.report,
-        {
-            "stamp": task.stamp,
-            "sha256": digest,
-            "kept": len(kept),
-            "rejected": [asdict(rejection) for rejection in rejected],
-        },
-    )
+    ShardRecord(task.stamp, digest, len(kept), tuple(rejected)).write(task.record)
     return len(task.images)
 
 

@@ -78,7 +78,7 @@ DEFAULTS = Settings()
 
 @dataclass(frozen=True)
 class ExtractionSummary:
-    """What an extraction left behind: `images == kept + len(rejected)`."""
+    """What an extraction left behind; construction fails unless `images == kept + len(rejected)`."""
 
     images: int
     kept: int
@@ -87,6 +87,31 @@ class ExtractionSummary:
     shards_made_now: int
     shards_changed: int
     rejected: tuple[Rejection, ...]
+
+    def __post_init__(self) -> None:
+        if self.images != self.kept + len(self.rejected):
+            raise RuntimeError(f"{self.images} images, but {self.kept} kept + {len(self.rejected)} rejected")
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What stands beside a shard, in `_shard-#####-of-#####.json`.
+
+    Attributes:
+        stamp: of its images.
+        sha256: of its file; empty where no image was kept.
+        kept: images in it.
+        rejected: images that are not.
+    """
+
+    stamp: str
+    sha256: str
+    kept: int
+    rejected: tuple[Rejection, ...]
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_json(path, asdict(self))
 
 
 @dataclass(frozen=True)
@@ -116,7 +141,7 @@ class ShardTask:
     load: Callable[[], "Encoder"] | None = None
 
     @property
-    def report(self) -> Path:
+    def record(self) -> Path:
         """What stands beside the shard when it is done."""
         return self.file.with_name(f"_{self.file.stem.replace('features', 'shard')}.json")
 
@@ -178,15 +203,15 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     if read_json(output / REQUEST) != json.loads(json.dumps(request)):
         return None
     files = sorted(output.glob("_shard-*-of-*.json"))
-    reports = [report for file in files if (report := read_report(file)) is not None]
+    records = [record for file in files if (record := read_record(file)) is not None]
     shards = [file.with_name(f"{file.stem.removeprefix('_').replace('shard', 'features')}.parquet") for file in files]
-    if not files or len(reports) != int(files[0].stem.rpartition("-")[2]):
+    if not files or len(records) != int(files[0].stem.rpartition("-")[2]):
         return None
-    if not all(is_intact(shard, report) for shard, report in zip(shards, reports, strict=True)):
+    if not all(is_intact(shard, record) for shard, record in zip(shards, records, strict=True)):
         return None
     width = pq.read_schema(shards[0]).field("features").type.list_size
-    rejected = tuple(Rejection(**entry) for report in reports for entry in report["rejected"])
-    kept = sum(report["kept"] for report in reports)
+    rejected = tuple(rejection for record in records for rejection in record.rejected)
+    kept = sum(record.kept for record in records)
     if (read_json(output / PLAN) or {}).get("images") != kept + len(rejected) or _listed(output) != rejected:
         return None
     return ExtractionSummary(kept + len(rejected), kept, width, len(shards), 0, 0, rejected)
@@ -202,15 +227,15 @@ def _listed(output: Path) -> tuple[Rejection, ...] | None:
 
 def is_done(task: ShardTask) -> bool:
     """Whether the shard is there, made from these very images, and undamaged."""
-    report = read_report(task.report)
-    if report is None or report["stamp"] != task.stamp:
+    record = read_record(task.record)
+    if record is None or record.stamp != task.stamp:
         return False
-    return not report["kept"] or is_intact(task.file, report)
+    return not record.kept or is_intact(task.file, record)
 
 
-def is_intact(shard: Path, report: Mapping[str, Any]) -> bool:
-    """Whether a shard holds what its report says."""
-    return shard.is_file() and (not report["kept"] or file_sha256(shard) == report["sha256"])
+def is_intact(shard: Path, record: ShardRecord) -> bool:
+    """Whether a shard holds what its record says."""
+    return shard.is_file() and (not record.kept or file_sha256(shard) == record.sha256)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -221,20 +246,23 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def read_report(path: Path) -> dict[str, Any] | None:
-    """What stands beside a shard: `stamp`, `sha256`, `kept`, `rejected`; None where it is absent or damaged.
+def read_record(path: Path) -> ShardRecord | None:
+    """What stands beside a shard; None where it is absent or damaged.
 
-    A shard without a report counts as not made.
+    A shard without a record counts as not made.
     """
-    report = read_json(path) or {}
+    found = read_json(path) or {}
     sound = (
-        isinstance(report.get("stamp"), str)
-        and isinstance(report.get("sha256"), str | None)
-        and isinstance(report.get("kept"), int)
-        and isinstance(report.get("rejected"), list)
-        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in report["rejected"])
+        isinstance(found.get("stamp"), str)
+        and isinstance(found.get("sha256"), str)
+        and isinstance(found.get("kept"), int)
+        and isinstance(found.get("rejected"), list)
+        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in found["rejected"])
     )
-    return report if sound else None
+    if not sound:
+        return None
+    rejected = tuple(Rejection(**entry) for entry in found["rejected"])
+    return ShardRecord(found["stamp"], found["sha256"], found["kept"], rejected)
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
@@ -267,10 +295,10 @@ def summarise_shards(
     Raises:
         InputError: no image could be used, or shards of different width.
     """
-    reports = [report for task in tasks if (report := read_report(task.report)) is not None]
-    rejected = tuple(Rejection(**entry) for report in reports for entry in report["rejected"])
+    records = [record for task in tasks if (record := read_record(task.record)) is not None]
+    rejected = tuple(rejection for record in records for rejection in record.rejected)
     write_json(output / REJECTED, [asdict(rejection) for rejection in rejected])
-    full = [task for task, report in zip(tasks, reports, strict=True) if report["kept"]]
+    full = [task for task, record in zip(tasks, records, strict=True) if record.kept]
     if not full:
         raise InputError(f"none of the {plan['images']} images can be used; {rejected[0].id!r}: {rejected[0].reason}")
     schema = pq.read_schema(full[0].file)
@@ -279,9 +307,9 @@ def summarise_shards(
         other = pq.read_schema(task.file).field("features").type.list_size
         if other != width:
             raise InputError(f"{task.file} holds {other} features an image and {full[0].file.name} {width}: delete it")
-    for task, report in zip(tasks, reports, strict=True):
-        if not report["kept"]:  # a table without rows, so that the folder is complete
+    for task, record in zip(tasks, records, strict=True):
+        if not record.kept:  # a table without rows, so that the folder is complete
             with atomic_path(task.file) as temporary:
                 pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
-    kept = sum(report["kept"] for report in reports)
+    kept = sum(record.kept for record in records)
     return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected)
