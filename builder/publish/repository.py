@@ -5,6 +5,7 @@ All are made from the rows of the dataset and the summaries of the stages, never
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 from builder.downloads import recorded_downloads
 from builder.sources import SOURCES
 from cytoimagenet_hf.cards.croissant import croissant
-from cytoimagenet_hf.cards.render import SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.cards.render import CardSource, SplitFiles, dataset_card, hub_licence, read_note
 from cytoimagenet_hf.data import read_manifest
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.files import atomic_path, file_sha256, read_json_object, write_json
@@ -77,7 +78,7 @@ def write_manifest(
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
-        "sources": _sources(kept),
+        "sources": [asdict(source) for source in _sources(kept)],
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
@@ -121,7 +122,7 @@ def write_metadata(output: Path) -> None:
     metadata = croissant(
         features=dataset_features(manifest["labels"]),
         splits=[split.name for split in _splits(manifest["files"], "split")],
-        licence=hub_licence(manifest["sources"]),
+        licence=hub_licence(source["licence"] for source in manifest["sources"]),
         version=f"{VERSION}.0.0",
         date=datetime.now(UTC).date().isoformat(),
     )
@@ -155,7 +156,7 @@ def card(output: Path) -> str:
         published_splits=_splits(manifest["files"], "published_split"),
         channel_splits=_splits(manifest.get("channels", {}), "split"),
         subset_splits={name: _splits(of, "split") for name, of in manifest.get("subsets", {}).items()},
-        sources=manifest["sources"],
+        sources=[CardSource(**source) for source in manifest["sources"]],
         summaries=summaries,
         statistics=statistics,
         leaks={name: count for name, count in leaks.items() if isinstance(count, int)},
@@ -182,7 +183,7 @@ def _splits(files: Mapping[str, Mapping[str, Any]], scheme: str) -> list[SplitFi
     return found
 
 
-def _sources(kept: pa.Table) -> list[dict[str, Any]]:
+def _sources(kept: pa.Table) -> list[CardSource]:
     """The facts of each source in the dataset."""
     rows = kept.select(["dir_name", "name", "database", "licence"])
     facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
@@ -191,14 +192,14 @@ def _sources(kept: pa.Table) -> list[dict[str, Any]]:
     for row in facts.sort_by("dir_name").to_pylist():  # grouping is threaded: its order is not the same twice
         known = SOURCES.get(row["dir_name"])
         found.append(
-            {
-                "dir_name": row["dir_name"],
-                "name": row["name_min"] or row["dir_name"],
-                "database": row["database_min"] or "unknown",
-                "licence": row["licence_min"] or "unverified",
-                "link": known.link if known else "",
-                "citation": known.citation if known else "",
-                "images": images[row["dir_name"]],
-            }
+            CardSource(
+                dir_name=row["dir_name"],
+                name=row["name_min"] or row["dir_name"],
+                database=row["database_min"] or "unknown",
+                licence=row["licence_min"] or "unverified",
+                link=known.link if known else "",
+                citation=known.citation if known else "",
+                images=images[row["dir_name"]],
+            )
         )
     return found

@@ -44,6 +44,29 @@ _METRIC_TYPES |= {"recall@1": "recall", "recall of pairs": "recall", "share enri
 
 
 @dataclass(frozen=True)
+class CardSource:
+    """A source dataset as a card and a manifest name it.
+
+    Attributes:
+        dir_name: short name.
+        name: title.
+        database: where it was published.
+        licence: of its images, as in the column `licence`.
+        link: address of its page; empty where it is not known.
+        citation: what to cite; empty where it is not known.
+        images: how many of the dataset's images are from it.
+    """
+
+    dir_name: str
+    name: str
+    database: str
+    licence: str
+    link: str
+    citation: str
+    images: int
+
+
+@dataclass(frozen=True)
 class SplitFiles:
     """One split: its name, the Parquet files that hold it (paths in the repository), rows and bytes."""
 
@@ -60,7 +83,7 @@ def dataset_card(
     published_splits: Sequence[SplitFiles] = (),
     channel_splits: Sequence[SplitFiles] = (),
     subset_splits: Mapping[str, Sequence[SplitFiles]] | None = None,
-    sources: Sequence[Mapping[str, Any]] = (),
+    sources: Sequence[CardSource] = (),
     summaries: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, Any] | None = None,
     leaks: Mapping[str, Any] | None = None,
@@ -75,7 +98,7 @@ def dataset_card(
         published_splits: the same rows under the row-wise split of the paper; configuration `published`.
         channel_splits: the same rows with their planes kept apart; configuration `channels`.
         subset_splits: name of a subset (`schema.SUBSETS`) → its own files, with its own classes; a configuration each.
-        sources: one mapping per source with dir_name, name, database, link, licence, citation, images.
+        sources: the source datasets that its images are from.
         summaries: stage name → content of its summary JSON.
         statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
         leaks: counts of the leak report of the default split.
@@ -100,11 +123,11 @@ def dataset_card(
         splits=splits,
         published_splits=published_splits,
         channel_splits=channel_splits,
-        sources=sorted(sources, key=lambda source: str(source["dir_name"])),
+        sources=sorted(sources, key=lambda source: source.dir_name),
         summaries=summaries or {},
         statistics=statistics or {},
         leaks=leaks or {},
-        licence_names=sorted({str(source["licence"]) for source in sources}),
+        licence_names=sorted({source.licence for source in sources}),
         figures=figures or {},
         note=note,
         subsets={name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in (subset_splits or {}).items() if of},
@@ -199,23 +222,23 @@ def read_note(folder: str | Path) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
-def hub_licence(sources: Iterable[Mapping[str, Any]]) -> str:
+def hub_licence(licences: Iterable[str]) -> str:
     """The Hub's identifier of the licence that all sources share; `other` when they differ or one is not known.
 
     Example:
-        >>> hub_licence([{"licence": "cc0"}, {"licence": "cc0"}]), hub_licence([{"licence": "unverified"}])
-        ('cc0-1.0', 'other')
+        >>> hub_licence(["cc0", "cc0"]), hub_licence(["cc0", "cc-by-4.0"]), hub_licence(["unverified"])
+        ('cc0-1.0', 'other', 'other')
     """
-    licences = {str(source["licence"]) for source in sources}
+    licences = set(licences)
     return _HUB_LICENCES.get(licences.pop(), "other") if len(licences) == 1 else "other"
 
 
 def _dataset_header(
     features: hf.Features,
     configurations: Mapping[str, Sequence[SplitFiles]],
-    sources: Sequence[Mapping[str, Any]],
+    sources: Sequence[CardSource],
 ) -> str:
-    licence = hub_licence(sources)
+    licence = hub_licence(source.licence for source in sources)
     data = DatasetCardData(
         license=licence,
         # The Hub asks for a name where the licence is none of its own.

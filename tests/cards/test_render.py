@@ -1,20 +1,15 @@
 import pytest
 import yaml
 
-from cytoimagenet_hf.cards import SplitFiles, dataset_card, model_card
+from cytoimagenet_hf.cards import CardSource, SplitFiles, dataset_card, model_card
 from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.schema import dataset_features
 
 SPLITS = [SplitFiles("train", ("data/train-*",), 9, 900), SplitFiles("validation", ("data/validation-*",), 1, 100)]
-SOURCE = {
-    "dir_name": "bbbc013",
-    "name": "a|b",
-    "database": "BBBC",
-    "link": "l",
-    "licence": "cc-by-3.0",
-    "citation": "c",
-}
+SOURCE = CardSource(
+    dir_name="bbbc013", name="a|b", database="BBBC", licence="cc-by-3.0", link="l", citation="c", images=10
+)
 
 
 def header(card):
@@ -42,7 +37,7 @@ def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
 
 
 def test_one_licence_is_named_and_tables_survive_pipes():
-    card = dataset_card(features=dataset_features(["a"]), splits=SPLITS, sources=[SOURCE | {"images": 10}])
+    card = dataset_card(features=dataset_features(["a"]), splits=SPLITS, sources=[SOURCE])
     assert header(card)["license"] == "cc-by-3.0"
     assert "license_name" not in header(card)
     assert "a\\|b" in card
@@ -53,7 +48,7 @@ def test_a_card_says_what_the_data_is_first_and_how_it_was_made_last():
     card = dataset_card(
         features=dataset_features(["a"]),
         splits=SPLITS,
-        sources=[SOURCE | {"images": 10}],
+        sources=[SOURCE],
         statistics={"images_by_category": {"gene": 10}},
         summaries={"render": summary},
     )
