@@ -120,7 +120,7 @@ def control_scores(
 def control_distance(values: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
     """Distance of every well from the negative controls: root mean square of its features' deviations from them.
 
-    A control well is left out of the mean and deviation that judge it.
+    Of more than three controls, each is left out of the mean and deviation that judge it.
 
     Args:
         values: (n, d) profiles of wells, finite.
@@ -131,6 +131,10 @@ def control_distance(values: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
 
     Raises:
         InputError: fewer than three controls.
+
+    Example:
+        >>> control_distance([[0.0], [2.0], [4.0], [10.0]], [True, True, True, False]).tolist()
+        [1.0, 0.0, 1.0, 4.0]
     """
     x, low = _matrix(values), np.asarray(negative, bool)
     if low.sum() < 3:
@@ -159,7 +163,11 @@ def replicate_correlation(values: npt.ArrayLike, groups: Sequence[object]) -> di
         groups: (n,) what a row is a replicate of.
 
     Returns:
-        Group → median correlation of its pairs; groups of one row are left out.
+        Group → median correlation of its pairs; groups of one row are left out. A profile without variation
+        correlates with nothing: 0.
+
+    Raises:
+        InputError: another number of groups than of profiles, or profiles that are not finite.
 
     Example:
         >>> replicate_correlation([[1, 2, 3], [2, 4, 6], [3, 1, 0]], ["a", "a", "b"])
@@ -185,6 +193,13 @@ def spearman(dose: npt.ArrayLike, response: npt.ArrayLike) -> tuple[float, float
     Args:
         dose: (n,) doses.
         response: (n,) responses.
+
+    Returns:
+        Correlation in [-1, 1], and its p-value.
+
+    Example:
+        >>> round(spearman([1, 3, 10, 30], [0.1, 0.2, 0.9, 0.8])[0], 3)
+        0.8
     """
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

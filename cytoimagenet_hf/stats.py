@@ -26,6 +26,14 @@ class Interval(NamedTuple):
 def wald_half_width(successes: int, n: int, *, confidence: float = 0.95) -> float:
     """The ± of the paper: z * sqrt(p (1 - p) / n).
 
+    Args:
+        successes: items predicted right.
+        n: items, at least 1.
+        confidence: coverage aimed at, in (0, 1).
+
+    Raises:
+        InputError: n below 1 or successes outside 0..n.
+
     Example:
         >>> round(100 * wald_half_width(86, 103), 2)  # BBBC021, ImageNet: 83.50 ± 7.17
         7.17
@@ -44,13 +52,32 @@ def wald_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interv
 
     Raises:
         InputError: n below 1 or successes outside 0..n.
+
+    Example:
+        >>> low, high = wald_interval(86, 103)
+        >>> round(low, 3), round(high, 3)
+        (0.763, 0.907)
     """
     half, share = wald_half_width(successes, n, confidence=confidence), successes / n
     return Interval(max(0.0, share - half), min(1.0, share + half))
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval: keeps its coverage near 0 and 1, where Wald's has no width."""
+    """Wilson's score interval: keeps its coverage near 0 and 1, where Wald's has no width.
+
+    Args:
+        successes: items predicted right.
+        n: items, at least 1.
+        confidence: coverage aimed at, in (0, 1).
+
+    Raises:
+        InputError: n below 1 or successes outside 0..n.
+
+    Example:
+        >>> low, high = wilson_interval(20, 20)
+        >>> round(low, 3), high
+        (0.839, 1.0)
+    """
     share, z = _share(successes, n), _z(confidence)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
@@ -107,6 +134,10 @@ def discordant(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[int, int]:
 
     Raises:
         InputError: lengths that differ, nothing, or values that are neither booleans nor 0 and 1.
+
+    Example:
+        >>> discordant([True, True, False, True], [True, False, True, False])
+        (2, 1)
     """
     a, b = _paired(first, second)
     return int((a & ~b).sum()), int((b & ~a).sum())
@@ -151,6 +182,12 @@ def paired_permutation(
 
     Raises:
         InputError: lengths that differ, nothing, NaN or infinite scores, groups without a name, or no resamples.
+
+    Example:
+        >>> paired_permutation([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], seed=0) < 0.05
+        True
+        >>> paired_permutation([1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], seed=0, groups=list("aaabbb")) > 0.4
+        True
     """
     _require_draws(resamples)
     a, b = _numbers(first, "scores of the first model"), _numbers(second, "scores of the second model")
@@ -203,6 +240,9 @@ def minimum_detectable_difference(
 
     Returns:
         a difference in [0, 1]; infinity when none can be found with so few items or disagreements.
+
+    Raises:
+        InputError: n that is no positive whole number, or another number outside its range.
 
     Example:
         >>> round(103 * minimum_detectable_difference(103))  # treatments, of BBBC021's 103

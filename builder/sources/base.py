@@ -329,8 +329,17 @@ def _is_text(name: str) -> bool:
 def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict[_Key, _Value]:
     """Rows of a table by their key, for joins.
 
+    Args:
+        keys: one per row, each once.
+        values: what is looked up by them.
+        table: its name, for the message.
+
     Raises:
         InputError: a key stands twice.
+
+    Example:
+        >>> keyed(["A01", "A02"], ["dmso", "taxol"], table="map.csv")["A02"]
+        'taxol'
     """
     found: dict[_Key, _Value] = {}
     for key, value in zip(keys, values, strict=True):

@@ -11,6 +11,10 @@ def check_card(text: str) -> list[str]:
 
     Checks the delimiters, the YAML itself, split sizes, that every configuration names its files, and that class codes
     run from 0 without gaps.
+
+    Example:
+        >>> check_card("---\\nlicense: cc0-1.0\\n---\\n# A card"), check_card("# A card")
+        ([], ['the card does not start with a YAML header between two lines of ---'])
     """
     parts = text.split("---\n", 2)
     if len(parts) < 3 or parts[0]:

@@ -84,6 +84,13 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
     Raises:
         InputError: rows without a well or plate; no row has a well of the map; a fact that the rows already have with
             other values.
+
+    Example:
+        >>> from cytoimagenet_hf.features import make_table
+        >>> layout = PlateMap(pd.DataFrame({"well": ["A01", "A02"], "compound": ["dmso", "taxol"]}), {"file": "map.csv"})
+        >>> wells = make_table(["x", "y"], [[0.1], [0.9]], {"well": ["A2", "A1"]})
+        >>> annotate(wells, layout).metadata["compound"].tolist()
+        ['taxol', 'dmso']
     """
     metadata, rows = table.metadata.reset_index(drop=True).copy(), plate_map.rows
     keys = [key for key in ("plate", "well") if key in rows]

@@ -39,6 +39,18 @@ def read_features(path: str | Path, *, drop_nan: bool = False) -> FeatureTable:
 
     Raises:
         InputError: none of these; shards missing or made by different models; ids that repeat; NaN.
+
+    Returns:
+        Rows in the order of the files; `values` float32 from folders, float64 from wide tables.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "profiles.csv"
+        ...     _ = path.write_text("Metadata_Plate,Metadata_Well,Cells_Area\\np1,A01,120.5\\np1,A02,98\\n")
+        ...     found = read_features(path)
+        >>> found.ids.tolist(), found.names, found.values.tolist()
+        (['p1/A01', 'p1/A02'], ('Cells_Area',), [[120.5], [98.0]])
     """
     path = Path(path)
     if path.is_dir():
@@ -51,7 +63,19 @@ def read_features(path: str | Path, *, drop_nan: bool = False) -> FeatureTable:
 
 
 def write_features(table: FeatureTable, path: str | Path) -> None:
-    """Write a table with one column per feature, atomically: Parquet, or CSV by its ending (`.csv`, `.csv.gz`)."""
+    """Write a table with one column per feature, atomically: Parquet, or CSV by its ending (`.csv`, `.csv.gz`).
+
+    Args:
+        table: features; `about` is kept in Parquet alone.
+        path: the file; what stood there is replaced.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_features(make_table(["a"], [[0.5]], {"well": ["A01"]}), f"{folder}/features.parquet")
+        ...     pd.read_parquet(f"{folder}/features.parquet").columns.tolist()
+        ['id', 'Metadata_Well', 'Image_all_x_0000']
+    """
     path = Path(path)
     with atomic_path(path) as temporary:
         if _is_csv(path):

@@ -171,6 +171,13 @@ def make_table(
         metadata: columns of n values; none by default.
         names: (d,); by default `Image_all_x_0000` and so on.
         about: what made it.
+
+    Raises:
+        InputError: ids that repeat, values that are not finite, or lengths that differ.
+
+    Example:
+        >>> make_table(["a", "b"], [[1.0, 2.0], [3.0, 4.0]], {"well": ["A01", "A02"]}).rows(["b"]).values.tolist()
+        [[3.0, 4.0]]
     """
     matrix = np.asarray(values)
     frame = pd.DataFrame(metadata or {}, index=range(len(ids))) if not isinstance(metadata, pd.DataFrame) else metadata

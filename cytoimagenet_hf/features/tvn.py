@@ -40,6 +40,14 @@ def tvn(
     Raises:
         InputError: fewer than three controls in a batch, more components than the controls allow, or constant
             features.
+
+    Example:
+        >>> from cytoimagenet_hf.features import make_table
+        >>> values = np.random.default_rng(0).normal(size=(20, 3))
+        >>> wells = make_table([f"w{n}" for n in range(20)], values, names=["a", "b", "c"])
+        >>> aligned = tvn(wells, np.arange(20) < 12, by=None)
+        >>> aligned.names, aligned.about["steps"][0]["controls"]
+        (('Image_all_tvn_0000', 'Image_all_tvn_0001', 'Image_all_tvn_0002'), 12)
     """
     batches = reference_rows(table, controls, by, least=_LEAST)
     marks = np.asarray(controls, bool)

@@ -137,6 +137,11 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
 
     Raises:
         InputError: the query fails, is not true or false for each row, or no row fulfils it.
+
+    Example:
+        >>> facts = pd.DataFrame({"compound": ["DMSO", "taxol"]})
+        >>> query_rows(FeatureTable(np.array(["a", "b"]), np.ones((2, 1)), facts, ("x",)), "compound == 'DMSO'").tolist()
+        [True, False]
     """
     plain = table.metadata.reset_index(drop=True)
     both = pd.concat([plain, plain.rename(columns=lambda name: f"Metadata_{_capital(str(name))}")], axis=1)

@@ -63,6 +63,20 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
     Raises:
         InputError: no such table or folder, no columns of centres, nothing that joins cells with images, or a place
             or number that several images share.
+
+    Example:
+        >>> import tempfile, tifffile
+        >>> from cytoimagenet_hf.images import look
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     field = np.arange(400, dtype=np.uint16).reshape(20, 20)
+        ...     tifffile.imwrite(f"{folder}/p1_B02_s1_w1.tif", field)
+        ...     _ = (Path(folder) / "Nuclei.csv").write_text(
+        ...         "Metadata_Well,Metadata_Site,ObjectNumber,Location_Center_X,Location_Center_Y\\nB02,1,7,4,10\\n"
+        ...     )
+        ...     images = look(f"{folder}/*.tif", pattern="{plate}_{well}_s{site}_w{c}.tif")
+        ...     (cell,) = find_cells(images, f"{folder}/Nuclei.csv", size=2).images
+        ...     cell.id, cell.read()[0].tolist()
+        ('p1/B02/1/7', [[183, 184], [203, 204]])
     """
     if size < 1:
         raise InputError(f"cell size {size}: the side of a box is 1 pixel or more")

@@ -125,6 +125,15 @@ def look(
 
     Raises:
         InputError: as `find_images`.
+
+    Example:
+        >>> import tempfile, numpy as np, tifffile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("p1_B02_s1_w1.tif", "p1_B02_s1_w2.tif", "p1_B03_s1_w1.tif"):
+        ...         tifffile.imwrite(f"{folder}/{name}", np.zeros((4, 4), np.uint16))
+        ...     found = look(folder, pattern="{plate}_{well}_s{site}_w{c}.tif")
+        >>> [image.id for image in found.images], [(image.id, image.reason) for image in found.rejected]
+        (['p1/B02/1', 'p1/B03/1'], [('p1/B03/1', 'no file for channel 2')])
     """
     options = Options(
         parse_channels(channels),

@@ -51,6 +51,11 @@ def merge(channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -
 
     Raises:
         InputError: no channels, or channels of different shapes.
+
+    Example:
+        >>> dna, actin = np.array([[0, 10, 20]], np.uint16), np.array([[200, 200, 100]], np.uint8)
+        >>> merge([dna, actin], low=0, high=100).tolist()
+        [[0.5, 0.75, 0.5]]
     """
     return Merger(channels, low=low, high=high).unit()
 
@@ -127,7 +132,12 @@ def _merged_bytes(channels: Sequence[Pixels], scale: Sequence[Callable[[Pixels],
 
 
 def to_bytes(unit: Unit) -> npt.NDArray[np.uint8]:
-    """[0, 1] to 0..255, cut, not rounded: the published cast, so 255 is reached by 1.0 alone."""
+    """[0, 1] to 0..255, cut, not rounded: the published cast, so 255 is reached by 1.0 alone.
+
+    Example:
+        >>> to_bytes(np.array([[0.0, 0.5, 0.999, 1.0]])).tolist()
+        [[0, 127, 254, 255]]
+    """
     pixels = np.empty(unit.shape, dtype=np.uint8)
     for rows in _blocks(unit.shape):
         pixels[rows] = _cut_to_bytes(unit[rows])

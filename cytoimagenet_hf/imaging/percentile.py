@@ -77,7 +77,23 @@ def normalize(image: Pixels, low: float = 0.1, high: float = 99.9) -> npt.NDArra
 
 
 def stretch(image: Pixels, low: float = 0.1, high: float = 99.9) -> Unit:
-    """`normalize` in float64: for steps that go on computing."""
+    """`normalize` in float64, for steps that go on computing.
+
+    Args:
+        image: (H, W), any dtype.
+        low: percentile that becomes 0.
+        high: percentile that becomes 1.
+
+    Returns:
+        (H, W) float64 in [0, 1].
+
+    Raises:
+        InputError: as `normalize`.
+
+    Example:
+        >>> stretch(np.array([[0, 50, 100]], np.uint16), 0, 100).tolist()
+        [[0.0, 0.5, 1.0]]
+    """
     return stretcher(image, low, high)(image)
 
 
@@ -142,7 +158,12 @@ def histogram(image: Pixels) -> Counts | None:
 
 
 def byte_counts(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """How often each of the 256 values occurs in an 8-bit image: (256,)."""
+    """How often each of the 256 values occurs in an 8-bit image: (256,).
+
+    Example:
+        >>> byte_counts(np.array([[0, 2], [2, 2]], np.uint8))[:3].tolist()
+        [1, 0, 3]
+    """
     return _count(image, 256)
 
 

@@ -52,6 +52,14 @@ def read_image(
     Raises:
         ImageReadError: the file is absent, empty, truncated, of an unknown kind, not an image, too large, or lacks
             the page.
+
+    Example:
+        >>> import tempfile, tifffile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "field.tif"
+        ...     tifffile.imwrite(file, np.array([[0, 4095]], np.uint16))
+        ...     read_image(file)
+        array([[   0, 4095]], dtype=uint16)
     """
     return read_planes(path, [page], partial=partial, max_pixels=max_pixels)[0]
 

@@ -86,7 +86,15 @@ def without_head(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """A short hash of the weights of a network without its head: equal weights, equal fingerprint."""
+    """A short hash of the weights of a network without its head: equal weights, equal fingerprint.
+
+    Example:
+        >>> from cytoimagenet_hf.models import build_efficientnet
+        >>> tiny = {"width_coefficient": 0.125, "depth_coefficient": 0.125, "seed": 3}
+        >>> with_head, without = build_efficientnet(2, labels=["a", "b"], **tiny), build_efficientnet(0, **tiny)
+        >>> fingerprint(with_head) == fingerprint(without)
+        True
+    """
     return hash_weights(model.base_model, start=model.config.model_type)[:16]
 
 

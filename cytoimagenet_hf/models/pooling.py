@@ -26,6 +26,11 @@ def pooled(output: Any) -> torch.Tensor:
 
     Returns:
         (B, D).
+
+    Example:
+        >>> from transformers.modeling_outputs import BaseModelOutput
+        >>> pooled(BaseModelOutput(last_hidden_state=torch.ones(2, 5, 8))).shape
+        torch.Size([2, 8])
     """
     given = getattr(output, "pooler_output", None)
     if given is not None:

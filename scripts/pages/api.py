@@ -10,9 +10,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
     "Load": ("cytoimagenet_hf.data", "cytoimagenet_hf.splits", "cytoimagenet_hf.schema"),
     "Images as arrays": ("cytoimagenet_hf.imaging",),
+    "Images of plates and folders": ("cytoimagenet_hf.images",),
     "Models": ("cytoimagenet_hf.models", "cytoimagenet_hf.models.backbones", "cytoimagenet_hf.models.keras"),
+    "Encoders": ("cytoimagenet_hf.encoders",),
     "Features": ("cytoimagenet_hf.features",),
-    "Neighbours and statistics": ("cytoimagenet_hf.knn", "cytoimagenet_hf.stats", "cytoimagenet_hf.metrics"),
+    "Profiles of wells": (
+        *("cytoimagenet_hf.features.profiles", "cytoimagenet_hf.features.well_facts"),
+        *("cytoimagenet_hf.features.screening", "cytoimagenet_hf.screens", "cytoimagenet_hf.plate_report"),
+    ),
+    "Neighbours and statistics": (
+        *("cytoimagenet_hf.knn", "cytoimagenet_hf.stats", "cytoimagenet_hf.precision", "cytoimagenet_hf.metrics"),
+    ),
     "Benchmarks": (
         *("cytoimagenet_hf.benchmarks", "cytoimagenet_hf.benchmarks.suite", "cytoimagenet_hf.benchmarks.compare"),
         "cytoimagenet_hf.contamination",
