@@ -87,7 +87,8 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
 
     Example:
         >>> from cytoimagenet_hf.features import make_table
-        >>> layout = PlateMap(pd.DataFrame({"well": ["A01", "A02"], "compound": ["dmso", "taxol"]}), {"file": "map.csv"})
+        >>> rows = pd.DataFrame({"well": ["A01", "A02"], "compound": ["dmso", "taxol"]})
+        >>> layout = PlateMap(rows, {"file": "map.csv"})
         >>> wells = make_table(["x", "y"], [[0.1], [0.9]], {"well": ["A2", "A1"]})
         >>> annotate(wells, layout).metadata["compound"].tolist()
         ['taxol', 'dmso']

@@ -140,7 +140,8 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
 
     Example:
         >>> facts = pd.DataFrame({"compound": ["DMSO", "taxol"]})
-        >>> query_rows(FeatureTable(np.array(["a", "b"]), np.ones((2, 1)), facts, ("x",)), "compound == 'DMSO'").tolist()
+        >>> table = FeatureTable(np.array(["a", "b"]), np.ones((2, 1)), facts, ("x",))
+        >>> query_rows(table, "compound == 'DMSO'").tolist()
         [True, False]
     """
     plain = table.metadata.reset_index(drop=True)
