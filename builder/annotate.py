@@ -91,12 +91,17 @@ def find_folders(
     """Folders of the chosen sources below `raw`, and the benchmark sets that lie beside them.
 
     Raises:
-        InputError: there is no such folder, none is a known source, or one that was asked for is missing.
+        InputError: there is no such folder, none is a known source, one that was asked for is missing, or the names
+            of two differ in case alone.
     """
     if not raw.is_dir():
         raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
     chosen = choose_sources(sources)
-    below = {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
+    below: dict[str, Path] = {}
+    for path in sorted(raw.iterdir()):
+        name = path.name.lower()
+        if path.is_dir() and below.setdefault(name, path) != path and name in SOURCES:
+            raise InputError(f"{raw} holds {below[name].name} and {path.name}, both {name}: rename or remove one")
     folders = {name: below[name] for name in chosen if name in below}
     left_out = {name.lower() for name in sources.exclude}
     refused = {

@@ -82,10 +82,15 @@ def load_cytoimagenet(
 
 
 def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
-    """Refuse a loaded dataset that lacks a column, or whose `label` is no class.
+    """Refuse a loaded dataset that lacks a column, or whose `label` is no class in some row.
+
+    Args:
+        loaded: of `load_cytoimagenet`, not streamed.
+        names: of the columns that are needed.
+        path: where it is from, for messages.
 
     Raises:
-        InputError: which column; what it has instead.
+        InputError: which column, and what it has instead; or how many rows have no class.
     """
     for part in loaded.values() if isinstance(loaded, Mapping) else [loaded]:
         present = list(part.column_names or [])
@@ -93,6 +98,12 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
             raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
         if "label" in names and not hasattr(part.features["label"], "names"):
             raise InputError(f"{path}: label is no class with names: write it as a ClassLabel feature")
+        if "label" in names and len(part):
+            codes = part.select_columns(["label"]).with_format("arrow")[:]["label"]
+            # Sets whose labels are kept back have -1 for them, which in Python is the last name.
+            known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(part.features["label"].names)))
+            if without := len(codes) - (pc.sum(known).as_py() or 0):
+                raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
     require_stored(names, path)
 
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from cytoimagenet_hf.data import dataset_sources, label_names, load_cytoimagenet, subset_labels
+from cytoimagenet_hf.data import dataset_sources, label_names, load_cytoimagenet, require_columns, subset_labels
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.models import MicroscopyImageProcessor
 from tests.datasets import write_dataset, write_textures
@@ -91,6 +91,20 @@ def test_a_named_subset_under_the_published_split_has_the_same_classes(folder):
     assert rows == {"train-0": 0, "train-2": 1, "validation-0": 1, "validation-1": 0}
     for part in loaded.values():
         assert part.features["label"].names == ["actin", "yeast"]
+
+
+@pytest.mark.parametrize("label", [-1, None])
+def test_rows_without_a_class_are_refused_where_classes_are_needed(folder, label):
+    features = hf.Features(
+        {"image": hf.Image(), "label": hf.ClassLabel(names=["a", "b"]), "image_id": hf.Value("string")}
+    )
+    rows = {"image": [None] * 3, "label": [0, label, 1], "image_id": list("xyz")}
+    with pytest.raises(InputError, match="here: 1 of 3 rows have no class in label"):
+        require_columns(hf.Dataset.from_dict(rows, features=features), ("image", "label"), "here")
+    rows["label"] = [0, 1, 1]
+    require_columns({"train": hf.Dataset.from_dict(rows, features=features)}, ("image", "label"), "here")
+    with pytest.raises(InputError, match="no column plate"):
+        require_columns(hf.Dataset.from_dict(rows, features=features), ("image", "plate"), "here")
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -112,6 +112,16 @@ def test_no_known_source(tmp_path):
     assert not (tmp_path / "out" / "annotations.parquet").exists()
 
 
+def test_two_folders_of_one_source_are_refused(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc013")
+    try:
+        (raw / "BBBC013").mkdir()
+    except FileExistsError:
+        pytest.skip("names differ by more than case on this disk")
+    with pytest.raises(InputError, match="holds BBBC013 and bbbc013, both bbbc013: rename or remove one"):
+        annotate(raw, tmp_path / "out")
+
+
 def test_benchmarks_are_refused_by_name(tmp_path):
     raw = make(tmp_path / "raw", "bbbc013")
     (raw / "bbbc021").mkdir()
