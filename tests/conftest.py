@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -12,6 +13,9 @@ from filelock import FileLock
 # each other by spinning make a small network a hundred times slower there.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 _ROOT = Path(__file__).resolve().parents[1]
 _REAL = _ROOT / ".." / "shared" / "real"

@@ -1,12 +1,15 @@
 """The leaderboard: order, gains, marks, and what two records may not disagree about."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from cytoimagenet_hf.cards.leaderboard import make_leaderboard, to_markdown, to_page
+from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.contamination import Overlap
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.files import write_json
 from cytoimagenet_hf.results import Comparison, EntryRecord, ResultsRecord, ScoreRecord
 
 
@@ -72,3 +75,16 @@ def test_records_add_up_or_are_refused(record):
         make_leaderboard([record, replace(record, scores=changed)])
     with pytest.raises(InputError, match="no results"):
         make_leaderboard([])
+
+
+def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
+    write_json(tmp_path / "results.json", record.to_json())
+    for name in ("board.html", "board.md"):
+        command = ["leaderboard", str(tmp_path / "results.json"), "--output", str(tmp_path / name), "--json"]
+        assert main(command) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["sets"] == ["cells"]
+        assert [entry["name"] for entry in said["entries"]] == ["net <b>", "poor", "histogram"]
+        assert (tmp_path / name).stat().st_size > 100
+    assert main([*command[:-1], "--output", str(tmp_path / "board.pdf")]) == 2
+    assert "a page ends in .html" in capsys.readouterr().err
