@@ -230,6 +230,12 @@ def test_records_of_yokogawa(tmp_path) -> None:
     reasons = {file.path: file.reason for file in found.ignored}
     assert "projection" in reasons["mip.tif"]
     assert "does not name it" in reasons["stray.tif"]
+    for name in ("s.mes", "p.wpi"):  # channels and the plate would go by other names
+        (tmp_path / name).write_text("<cut")
+        with pytest.raises(InputError, match=rf"{name} is no readable XML.*remove it to do without its names"):
+            look(tmp_path)
+        (tmp_path / name).unlink()
+    assert look(tmp_path).images[0].channels == ("1", "3")
 
 
 # IN Cell, scanR, Leica

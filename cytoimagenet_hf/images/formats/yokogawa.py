@@ -33,7 +33,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the records where there are any, else by name.
 
     Raises:
-        InputError: records that are no XML.
+        InputError: records, settings (.mes) or a plate (.wpi) that are no XML.
     """
     planes: list[FoundPlane] = []
     ignored: list[Ignored] = []
@@ -131,7 +131,12 @@ def _plate(source: Source, folder: str) -> str:
 
 
 def _elements(path: Path, name: str) -> list[dict[str, str]]:
+    """Attributes of the elements of a file beside the records.
+
+    Raises:
+        InputError: it is there and cannot be read: channels or the plate would go by other names.
+    """
     try:
         return [attributes(element) for element in descendants(read_xml(path), name)]
-    except InputError:
-        return []  # names are a comfort here, not a need: the listing shows numbers instead
+    except InputError as error:
+        raise InputError(f"{error}: copy it again, or remove it to do without its names") from error
