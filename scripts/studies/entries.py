@@ -72,7 +72,12 @@ WAYS = (
     Way("blocks, stretched", LABELS, {"pooling": "blocks", **_STRETCHED}, "every stage"),
     Way("gem, stretched", LABELS, {"pooling": "gem", **_STRETCHED}, "generalised mean of the last feature map"),
     Way("last, stretched", LABELS, {"pooling": "last", **_STRETCHED}, "what the network pools, as the paper takes it"),
-    Way("last + pixels, stretched", LABELS, {**_STRETCHED, "pooling": "last", "pixels": True}, "beside statistics"),
+    Way(
+        "last + pixels, stretched",
+        LABELS,
+        {**_STRETCHED, "pooling": "last", "pixels": True},
+        "what the network pools, beside pixel statistics",
+    ),
     Way("last, absolute", LABELS, {**_STRETCHED, "pooling": "last", "normalize": "none"}, "pixels as they are"),
     Way("last, stretched: untrained", UNTRAINED, {"pooling": "last", **_STRETCHED}, "what the network pools"),
 )

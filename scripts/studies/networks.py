@@ -35,17 +35,20 @@ class Training:
 
 
 TRAININGS = (
-    Training(LABELS, "to tell source and channel of stretched crops apart: the recipe `modern`, and the default"),
-    Training(GAIN, "the same on crops that are scaled as the default features look at pixels", scaling="gain"),
+    Training(LABELS, "source and channel of stretched crops; what the default and all unmarked rows are of"),
+    Training(GAIN, "the same labels, on crops scaled as the default features look at pixels", scaling="gain"),
     Training(
         "labels and views",
-        "the same, and to recognise two augmented views of a crop (SimCLR)",
+        "the same labels and, at once, which two augmented views are of one crop (SimCLR)",
         {"objective": "labels+views", **_VIEWS},
         views=2,
     ),
-    Training("views, SimCLR", "the views alone, without labels", {"objective": "views", **_VIEWS}, views=2),
+    Training("views, SimCLR", "such views alone, without labels", {"objective": "views", **_VIEWS}, views=2),
     Training(
-        "views, VICReg", "the same with another loss", {"objective": "views", "view_loss": "vicreg", **_VIEWS}, views=2
+        "views, VICReg",
+        "such views alone, with the loss of VICReg",
+        {"objective": "views", "view_loss": "vicreg", **_VIEWS},
+        views=2,
     ),
     Training(UNTRAINED, "weights as they were drawn", None),
 )

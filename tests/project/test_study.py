@@ -13,7 +13,9 @@ from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.training import TrainConfig
 from scripts.pages import study as page
+from scripts.studies.networks import TRAININGS
 from scripts.studies.real import CELLS, CELLS_TABLE, HPA, YEAST, lay_out
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +73,8 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     import study
 
     monkeypatch.setattr(study, "NETWORK", {"width_coefficient": 0.25, "depth_coefficient": 0.25})
+    kept = ("labels", "labels, gain pixels", "views, SimCLR", "untrained")  # the others cost more of the same
+    monkeypatch.setattr(study, "WAYS", tuple(way for way in study.WAYS if way.training in kept))
     app = typer.Typer()
     app.command()(study.main)
     folder = tmp_path / "docs"
@@ -83,7 +87,7 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     assert [task["groups"] for task in found["tasks"]] == [3, 6, 3]
     for task in found["tasks"]:
         rows = {row["entry"]: row for row in task["table"]}
-        assert len(rows) == 43  # 7 baselines, 4 parts of the networks of 6 trainings, 8 other ways, 4 kinds of pixels
+        assert len(rows) == 35  # 7 baselines, 4 parts of the networks of 4 trainings, 8 other ways, 4 kinds of pixels
         best = rows[task["best_baseline"]]
         assert best["accuracy"] == max(row["accuracy"] for row in task["table"] if row["kind"] == "baseline")
         assert best["gain"]["mean"] == 0
@@ -91,12 +95,13 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
         gain = rows["default"]["accuracy"] - best["accuracy"]
         assert rows["default"]["gain"]["mean"] == pytest.approx(gain)
         trainings = {(row["training"], row["part"]): row for row in task["trainings"]}
-        assert len(trainings) == 24
+        assert len(trainings) == 16
         untrained, trained = trainings["untrained", "last"], trainings["labels", "last"]
         assert untrained["accuracy"] == rows["last: untrained"]["accuracy"]
         assert trained["over untrained"]["mean"] == pytest.approx(trained["accuracy"] - untrained["accuracy"])
         assert "over labels" not in trained
     text = page.page(folder)
+    assert text.count("\n| views, SimCLR | ") == 3
     assert "BBBC021 cells, plate out" in text
     assert text.count("| **default** |") == 3
     assert "no choice was made on" not in text
@@ -107,6 +112,18 @@ def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
     assert held_out == ["default", "default: labels, gain pixels"]
     assert again["default_minus_best"] == found["tasks"][0]["default_minus_best"]  # the same cells, in this test
     assert "| BBBC021 cells, plate out | 48 |" in page.page(folder)
+
+
+def test_every_training_of_the_study_is_one_that_the_trainer_takes():
+    options = [training.options for training in TRAININGS if training.options is not None]
+    made = [TrainConfig.from_dict({"recipe": "modern", **own}) for own in options]
+    assert [(config.objective, config.view_loss) for config in made] == [
+        ("labels", "simclr"),
+        ("labels", "simclr"),
+        ("labels+views", "simclr"),
+        ("views", "simclr"),
+        ("views", "vicreg"),
+    ]
 
 
 def test_a_missing_archive_is_named(tmp_path):
