@@ -4,10 +4,11 @@ Neighbours of an image are those of other groups (plate, field, donor) where gro
 of one group share cannot be taken for the class; else all others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable
@@ -16,7 +17,7 @@ from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.images.stores.dataset import load as load_rows
 
 from .base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
-from .groups import first_known, with_groups
+from .groups import COLUMNS, with_groups
 from .held_out import held_out_rows, score_held_out
 from .protocols import NEIGHBOURS
 from .recipes import BenchmarkRecipe
@@ -124,11 +125,17 @@ def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]
     return found
 
 
+def _known_for_all(splits: Mapping[str, Any]) -> str | None:
+    """The first column of groups that tells the group of every image; plates, say, are known of some sources alone."""
+    common = [name for name in COLUMNS if all(name in rows.column_names for rows in splits.values())]
+    return next((name for name in common if all(None not in rows[name][:] for rows in splits.values())), None)
+
+
 def _dataset_items(root: Path, group: str | None) -> list[Image]:
     splits = load_rows(str(root))
     items: list[Image] = []
+    group = group or _known_for_all(splits)
     for split, rows in splits.items():
-        group = group or first_known(rows.column_names)
         lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in rows.column_names]
         if lacking:
             raise InputError(f"{root} lacks the columns {lacking}; it has {rows.column_names}")

@@ -136,6 +136,12 @@ def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
         load.cache_clear()
         with pytest.raises(InputError, match=said):
             task.load(tmp_path / "set", RECIPE)
+    # Where nobody asks for a group, one that is known for some images alone is none.
+    odd = Dataset.from_dict(rows | {"donor": ["a", None, "b", "b", "c", "c"]}, features=columns)
+    odd.to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
+    load.cache_clear()
+    items = configured(k=3).load(tmp_path / "set", RECIPE)
+    assert not any("group" in item.metadata for item in items)
 
 
 @pytest.mark.real
