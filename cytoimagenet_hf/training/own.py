@@ -210,7 +210,7 @@ def _check_labels(rows: pd.DataFrame, where: str) -> None:
     alone = sorted(counts.index[counts == 1])
     if alone:
         raise InputError(
-            f"{where}: {few(alone)} have a single image, which cannot be trained on and validated with: add "
+            f"{where}: classes of one image, which cannot be both trained on and validated with: {few(alone)}; add "
             "images, or leave these classes out (--subset names those to keep)"
         )
 
