@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
     from cytoimagenet_hf.cards.facts import card_facts
     from scripts.pages import api, numbers, repairs, study
     from scripts.pages.blocks import filled
-    from scripts.pages.results import measured, results, settings
+    from scripts.pages.results import measured, recipes, results, settings
 
     return {
         "docs/sources.md": sources_markdown(),
@@ -55,6 +55,7 @@ def pages() -> dict[str, str]:
         "docs/numbers.md": numbers.page(),
         "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
+        "docs/journeys/pretrain.md": filled(_read("docs/journeys/pretrain.md"), {"recipes": recipes()}),
         "docs/study.md": study.page(),
         "docs/repairs.md": repairs.page(measured("repairs")),
         "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),

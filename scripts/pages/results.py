@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.training.config import RECIPES, TrainConfig
+
 from .numbers import FOLDER
 from .sentences import gains, row
 
@@ -79,6 +81,24 @@ def results(folder: Path = FOLDER) -> str:
     ]
     head, *body = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, "|---|---|---|", *body])
+
+
+def recipes(folder: Path = FOLDER) -> str:
+    """The options in which the training recipes differ and what each reaches, for the journey of pretraining."""
+    published, found = TrainConfig().to_dict(), measured("recipes", folder)
+    lines = ["| option | `published` | `modern` |", "|---|---|---|"]
+    lines += [
+        f"| `{name}` | {_shown(published[name])} | {_shown(value)} |" for name, value in RECIPES["modern"].items()
+    ]
+    scores = " | ".join(f"{100 * row(found, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern"))
+    gained = ", ".join(f"{100 * gain:+.0f}" for gain in found["modern_minus_published"])
+    epochs, seeds = found["options"]["epochs"], len(found["modern_minus_published"])
+    lines.append(f"| accuracy after {epochs} epochs, mean of {seeds} seeds | {scores} |")
+    return "\n".join([*lines, "", f"Seed by seed the gain is {gained} points."])
+
+
+def _shown(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
 def settings(folder: Path = FOLDER) -> str:

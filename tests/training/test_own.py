@@ -203,7 +203,7 @@ def test_what_cannot_be_trained_on_is_named(config: Configured, folder: Path) ->
     (folder / "loose.tif").unlink()
     (folder / "alone").mkdir()
     tifffile.imwrite(folder / "alone" / "cell.tif", pixels("disc", 0))
-    with pytest.raises(InputError, match="classes of one image, .*: alone;"):
+    with pytest.raises(InputError, match=r"classes of one image, .*: alone;"):
         load_tables(config(dataset=str(folder)))
     Image.fromarray(pixels("disc", 1).astype(np.uint8)).save(folder / "alone" / "other.png")
     with pytest.raises(
