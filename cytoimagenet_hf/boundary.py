@@ -10,6 +10,7 @@ this program, 130 stopped by Ctrl-C.
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import sys
@@ -195,6 +196,8 @@ def _set_verbosity(verbose: bool) -> None:
         os.environ.setdefault(name, "info" if verbose else "error")
     if not verbose:  # what the exporter would register if torchvision were there
         os.environ.setdefault("TORCH_LOGS", "-onnx")  # errors alone; torch sets the levels of its loggers itself
+    if not verbose:  # what it finds wrong with a file is said by the rejection of that file
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     if not verbose and not sys.stderr.isatty():  # bars of a log file: a line per step
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

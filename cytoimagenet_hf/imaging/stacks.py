@@ -16,7 +16,7 @@ from . import deltavision
 from .errors import AmbiguousAxesError, ImageReadError
 from .names import imagej_channel_names, ome_channel_names
 from .read import decoding, file_kind, npy_shape, picture_header, read_image, read_planes
-from .tiff import count_pages, own_samples
+from .tiff import count_pages, own_samples, require_pages
 
 __all__ = ["MAX_PAGES", "StackLayout", "describe_stack", "read_planes"]
 
@@ -211,6 +211,7 @@ def _describe_tiff(path: Path, given: str | None, number: int, **options: bool) 
     if pages > MAX_PAGES:
         raise ImageReadError(f"{path} has more than {MAX_PAGES:,} pages: split it into stacks, one per field")
     with tifffile.TiffFile(path, **options) as tiff:
+        require_pages(tiff, path)
         series = tiff.series
         if not options and any(page is None or page.parent is not tiff for one in series for page in one.pages):
             # An OME image spread over several files: what this one holds is judged by its own pages.

@@ -34,8 +34,7 @@ def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pix
             plane of more than `max_pixels`.
     """
     with tifffile.TiffFile(path) as tiff:
-        if not _has_pages(tiff):
-            raise ImageReadError(f"{path} is a TIFF without pages: truncated or damaged")
+        require_pages(tiff, path)
         highest = max((page or 0 for page in pages), default=0)
         known = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage
         return [_read_plane(tiff, path, page, known, partial, max_pixels) for page in pages]
@@ -86,12 +85,16 @@ def _byte_order(head: bytes) -> tuple[str, bool]:
     return order, struct.unpack_from(f"{order}H", head, 2)[0] == 43
 
 
-def _has_pages(tiff: tifffile.TiffFile) -> bool:
+def require_pages(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Refuse a file whose first directory cannot be read.
+
+    Raises:
+        ImageReadError: there is none.
+    """
     try:
         tiff.pages.first  # noqa: B018 - reads the first directory
-    except (IndexError, tifffile.TiffFileError):
-        return False
-    return True
+    except (IndexError, tifffile.TiffFileError) as error:
+        raise ImageReadError(f"{path} is a TIFF without pages: truncated or damaged") from error
 
 
 def _read_plane(

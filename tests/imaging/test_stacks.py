@@ -1,6 +1,8 @@
 """Every plane of every stack is where its layout says, or the file does not say and the caller is asked."""
 
 import struct
+import subprocess
+import sys
 import time
 
 import cv2
@@ -317,6 +319,21 @@ def test_places_that_are_not_there_are_refused(tmp_path):
     for index in ({"c": 2}, {"z": 1}, {"c": -1}):
         with pytest.raises(ImageReadError, match=r"cell\.ome\.tif has no .*CYX \(2 x 5 x 7\)"):
             layout.page(**index)
+
+
+def test_a_file_without_pages_is_damaged_and_no_library_chatters(tmp_path):
+    path = tmp_path / "cut.tif"
+    path.write_bytes(b"II*\0broken")  # the first directory would lie beyond the end
+    with pytest.raises(ImageReadError, match="is a TIFF without pages: truncated or damaged"):
+        describe_stack(path)
+    told = subprocess.run(
+        [sys.executable, "-m", "cytoimagenet_hf", "extract", str(tmp_path), "--list"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "truncated or damaged" in " ".join((told.stdout + told.stderr).split())
+    assert "tifffile" not in told.stdout + told.stderr
 
 
 def test_a_file_of_very_many_pages_is_described_or_refused_in_bounded_time(tmp_path):
