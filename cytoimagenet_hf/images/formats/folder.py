@@ -8,6 +8,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of, without_suffix
+from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.images.tables import TABLES
 
 
@@ -35,5 +36,10 @@ def find(source: Source, options: Options) -> Findings:
     ]
     expanded = expand_stacks(planes, options)
     if not notes and len(names) > 1 and len(expanded) == len(names):
-        notes = ["each file is an image of its own: where they are channels, name them: --pattern '{site}_{c}.tif'"]
+        pattern = suggest_pattern(names)
+        notes = [
+            "each file is an image of its own: where they are channels, name them: --pattern '{site}_{c}.tif'"
+            if pattern is None
+            else f"each file is an image of its own: if names mean wells or channels: --pattern '{pattern}'"
+        ]
     return Findings(expanded, ignored, notes=notes[:3])

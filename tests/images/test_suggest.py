@@ -1,0 +1,51 @@
+"""Patterns for names that no known microscope writes."""
+
+import itertools
+
+import pytest
+
+from cytoimagenet_hf.images.names import compile_pattern
+from cytoimagenet_hf.images.suggest import suggest_pattern
+
+WELLS = ["A01", "A02", "B07", "H12"]
+
+
+def names(form, **values):
+    return [form.format(**dict(zip(values, one, strict=True))) for one in itertools.product(*values.values())]
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern"),
+    [
+        (
+            names("plate {p}/exp7_{w}_F{s:03d}_{c}.TIF", p="AB", w=WELLS, s=[1, 2], c=["DAPI", "GFP"]),
+            "exp7_{well}_F{site}_{c}.TIF",
+        ),
+        (
+            [
+                f"Channel{c}-{12 * row + column + 1:02d}-{'ABCDEFGH'[row]}-{column + 1:02d}.BMP"
+                for c in (1, 2)
+                for row in range(8)
+                for column in range(12)
+            ],
+            "Channel{c}-{_}-{row}-{column}.BMP",
+        ),
+        (names("{c}_{s}.png", c=["nuclei", "actin"], s=range(5)), "{c}_{site}.png"),
+        (names("{s}-{c}.tif", s=["cell a", "cell b"], c=["red", "green"]), "cell {site}-{c}.tif"),
+        (names("{d}_{s}_{c}.tif", d=["mon", "tue", "wed"], s="pq", c=["red", "green"]), None),  # two parts are left
+        (names("{s}_{c}.tif", s=["ctrl", "toxin", "wash"], c=["red", "green"]), "{site}_{c}.tif"),
+        (names("{w}_z{z}_ch{c}_t{t}.tif", w=WELLS, z=range(3), c=range(2), t=range(2)), "{well}_z{z}_ch{c}_t{t}.tif"),
+        (names("Channel {c}-{w}-00.tif", w=WELLS, c=[1, 2]), "Channel {c}-{well}-00.tif"),
+        (names("B02_s1_w{c}.png", c=range(1, 7)), "{well}_s{site}_w{c}.png"),
+        (names("{w}.tif", w=WELLS), "{well}.tif"),
+        (names("image{n}.tif", n=range(9)), None),
+        (names("{n}.tif", n=range(9)), None),
+        (["one.tif"], None),
+        (["a_b.tif", "a-b.tif"], None),
+        ([*names("{w}_{c}.tif", w=WELLS, c=["DAPI", "GFP"]), "notes_of_the_week.tif"], None),
+    ],
+)
+def test_parts_are_told_by_how_they_look_and_vary(given, pattern):
+    assert suggest_pattern(given) == pattern
+    if pattern is not None:
+        assert all(compile_pattern(pattern).fullmatch(name) for name in given)
