@@ -30,7 +30,7 @@ def find_tasks(
     """Pair every task with its folder.
 
     Args:
-        names: keys of `BENCHMARKS`, or `folder:PATH`.
+        names: keys of `BENCHMARKS`; `folder`, or `folder:PATH` without a folder of `data`.
         data: one folder per task that needs one, in order; or a single one: the task's own, or one that holds a folder
             named after each task.
         options: for the benchmarks that know them.
@@ -39,19 +39,18 @@ def find_tasks(
         InputError: an unknown task, or another number of folders than tasks.
     """
     wanting = [name for name in names if not name.startswith("folder:")]
-    unknown = [name for name in wanting if name not in BENCHMARKS or name == "folder"]
+    unknown = [name for name in wanting if name not in BENCHMARKS]
     if unknown:
-        known = ", ".join(name for name in BENCHMARKS if name != "folder")
-        raise InputError(f"unknown task {unknown[0]!r}: choose {known} or folder:PATH")
+        raise InputError(f"unknown task {unknown[0]!r}: choose {', '.join(BENCHMARKS)} or folder:PATH")
     if wanting and len(data) not in (1, len(wanting)):
         raise InputError(f"{len(wanting)} tasks need --data once each, or one folder that holds them; got {len(data)}")
     roots = iter(_roots(wanting, data))
-    return tuple(
-        (_folder(Path(name.partition(":")[2]), options), Path(name.partition(":")[2]))
-        if name.startswith("folder:")
-        else (_with_options(BENCHMARKS[name], options), next(roots))
-        for name in names
-    )
+    found = []
+    for name in names:
+        root = Path(name.partition(":")[2]) if name.startswith("folder:") else next(roots)
+        own = name.partition(":")[0] == "folder"
+        found.append((_folder(root, options) if own else _with_options(BENCHMARKS[name], options), root))
+    return tuple(found)
 
 
 def _roots(names: Sequence[str], data: Sequence[Path]) -> list[Path]:

@@ -27,7 +27,7 @@ from .options import (
 
 def command(
     task: Annotated[
-        list[str], typer.Option(help="bbbc021, coos7, cyclops or folder:PATH; give it again for several.")
+        list[str], typer.Option(help="bbbc021, coos7, cyclops, …, or folder (your own); give it again for several.")
     ],
     data: Annotated[
         list[Path] | None,

@@ -52,7 +52,7 @@ Tried before and left out, since they did not help the default on these cells: w
 more components, the worse), an image pyramid, finer percentiles, pixels scaled over the whole set, and fixed
 random projections of all stages. About {variants} combinations were scored on the same cells before the
 default was chosen, so its own score is somewhat flattered: read the interval, not the mean, and repeat it on cells of
-your own with `cytoimagenet benchmark --task folder --baselines`.
+your own with `cytoimagenet benchmark --task folder --data FOLDER --model MODEL --baselines`.
 """
 
 

@@ -195,6 +195,10 @@ def test_tasks_find_their_folders(simulated, tmp_path):
     assert [root.name for _, root in found] == ["bbbc021", "coos7"]
     (folder, root) = find_tasks([f"folder:{tmp_path}"], [])[0]
     assert (folder.name, root) == (f"folder:{tmp_path.name}", tmp_path)
+    (same, place) = find_tasks(["folder"], [tmp_path])[0]
+    assert (same.name, place) == (folder.name, root)
+    both = find_tasks(["folder", "bbbc021"], [tmp_path, simulated])
+    assert [(benchmark.name, place) for benchmark, place in both] == [(folder.name, root), ("bbbc021", simulated)]
     with pytest.raises(InputError, match="unknown task 'bbbc022'"):
         find_tasks(["bbbc022"], [tmp_path])
     with pytest.raises(InputError, match="--data"):
