@@ -1,9 +1,10 @@
 """Two plates from files to doses: the real BBBC013 and its simulated neighbour of the demo.
 
-Settings of the extraction are compared on the real plate. Of both plates what the README's picture needs is kept, as
-numbers per well: no pixel of the real plate.
+Settings of the extraction are compared on the real plate, each with the networks of several demos. Of both plates what
+the README's picture needs is kept, as numbers per well: no pixel of the real plate.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,62 +17,77 @@ from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.features import FeatureTable, extract_features
 from cytoimagenet_hf.features.profile_plan import ProfilePlan, Profiles, make_profiles
 from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.models.pooling import EXTRACTION
 
 PATTERN = "Channel{c}-{_}-{row}-{column}.tif"
 STAINS = {"1": "gfp", "2": "draq5"}
 PLATEMAP = "platemap_long_nM.csv"
-_POOLED: dict[str, Any] = {"pooling": "last", "pixels": False}  # what the network pools, nothing beside it
+DEFAULT = "the default"
 SETTINGS: dict[str, dict[str, Any]] = {
-    "each image's percentiles (`image`)": {"normalize": "image", **_POOLED},
-    "the plate's percentiles (`plate`)": {"normalize": "plate", **_POOLED},
-    "nothing (`none`)": {"normalize": "none", **_POOLED},
-    "`image`, `--pooling gem`": {"normalize": "image", "pooling": "gem", "pixels": False},
-    "`image`, `--pooling blocks`": {"normalize": "image", "pooling": "blocks", "pixels": False},
-    "the default: `gain`, `--pooling early --pixels`": {"normalize": "gain", "pooling": "early", "pixels": True},
+    DEFAULT: {},
+    "`--pooling early --no-pixels`": {"pixels": False},
+    "`--pooling last --no-pixels`, what the network pools": {"pooling": "last", "pixels": False},
+    "the same, `--normalize plate`": {"pooling": "last", "pixels": False, "normalize": "plate"},
+    "the same, `--normalize none`": {"pooling": "last", "pixels": False, "normalize": "none"},
+    "`--pooling gem --no-pixels`": {"pooling": "gem", "pixels": False},
+    "`--pooling blocks --no-pixels`": {"pooling": "blocks", "pixels": False},
 }
+"""What is said of a setting → options of the extraction, beside those that the network itself asks for."""
+POOLED = list(SETTINGS)[2]
 # An untrained network has features that are the same for every control.
 _SCALED: dict[str, Any] = {"normalize": "standardize", "on": "controls", "drop_constant": True}
+_PLANS: dict[str, dict[str, Any]] = {
+    f"{DEFAULT}, and `profile --select`": {**_SCALED, "select": True},
+    f"{DEFAULT}, and TVN instead of `profile --normalize`": {"tvn": True, "drop_constant": True},
+}
 
 
 def run(
     plate: Annotated[Path, typer.Argument(help="Folder of BBBC013's images, its plate map beside it.")],
-    demo: Annotated[Path, typer.Argument(help="Folder of a finished demo.")],
+    demos: Annotated[list[Path], typer.Argument(help="Folders of finished demos with different seeds.")],
     backend: Annotated[str, typer.Option(help="torch, onnxruntime or openvino: equal within 1e-5.")] = "torch",
 ) -> dict[str, Any]:
-    """Z', and the rank correlation with the dose, of the demo's network on a real plate, by setting.
+    """Z', and the rank correlation with the dose, of the demos' networks on a real plate, by setting.
 
-    Example: python scripts/bench.py screen BBBC013_v1_images_bmp demo
+    Example: python scripts/bench.py screen BBBC013_v1_images_bmp demo demo-1 demo-2
     """
     platemap = plate.parent / PLATEMAP
-    for needed in (plate, platemap, demo / "model", demo / "random-1", demo / "plate" / "imagexpress"):
+    networks, untrained = [demo / "model" for demo in demos], [demo / "random-1" for demo in demos]
+    neighbour = demos[0] / "plate"
+    for needed in (plate, platemap, *networks, *untrained, neighbour / "imagexpress"):
         if not needed.exists():
-            raise InputError(f"{needed} is not there: give the folder of BBBC013's images and that of a finished demo")
+            raise InputError(f"{needed} is not there: give the folder of BBBC013's images and those of finished demos")
     images = find_images(plate, pattern=PATTERN, stains=STAINS)
-    plan = ProfilePlan(metadata=platemap, dose_unit="nM", **_SCALED)
-    made: dict[str, tuple[FeatureTable, Profiles]] = {}
-    for setting, options in SETTINGS.items():
-        table = _features(demo / "model", images, backend, **options)
-        made[setting] = table, make_profiles(table, plan)
-    features, first = next(iter(made.values()))
-    rows = [_row(setting, profiles) for setting, (_, profiles) in made.items()]
-    corrected = ProfilePlan(metadata=platemap, dose_unit="nM", tvn=True, drop_constant=True)
-    rows.insert(3, _row("`image`, and TVN instead of `--normalize`", make_profiles(features, corrected)))
-    untrained = make_profiles(_features(demo / "random-1", images, backend, normalize="image"), plan)
-    rows.append(_row("`image`, an untrained network of the same shape (`demo/random-1`)", untrained))
-    neighbour = find_images(demo / "plate" / "imagexpress")
-    simulated = make_profiles(
-        _features(demo / "model", neighbour, backend, normalize="image"),
-        ProfilePlan(metadata=demo / "plate" / "platemap.csv", **_SCALED),
-    )
+
+    def profiled(table: FeatureTable, **steps: Any) -> Profiles:
+        return make_profiles(table, ProfilePlan(metadata=platemap, dose_unit="nM", **(steps or _SCALED)))
+
+    def extracted(folders: list[Path], **options: Any) -> list[FeatureTable]:
+        return [_features(folder, images, backend, **options) for folder in folders]
+
+    made = {setting: extracted(networks, **options) for setting, options in SETTINGS.items()}
+    kept = made[DEFAULT]
+    rows = [_row(setting, [profiled(table) for table in tables]) for setting, tables in made.items()]
+    rows[1:1] = [
+        *(_row(says, [profiled(table, **steps) for table in kept]) for says, steps in _PLANS.items()),
+        _row("the pixel statistics of the default alone, without a network", [profiled(_pixels_of(kept[0]))]),
+    ]
+    for says, options in ((DEFAULT, EXTRACTION), (POOLED, SETTINGS[POOLED])):
+        rows.append(_row(f"untrained: {says}", [profiled(table) for table in extracted(untrained, **options)]))
+    drawn = find_images(neighbour / "imagexpress")
+    steps = ProfilePlan(metadata=neighbour / "platemap.csv", **_SCALED)
+    simulated = make_profiles(_features(networks[0], drawn, backend), steps)
     return {
         "table": rows,
         "plates": {
-            "real": _plate(first, images, channel="gfp"),
-            "simulated": _plate(simulated, neighbour, channel="actin"),
+            "real": _plate(profiled(kept[0]), images, channel="gfp"),
+            "simulated": _plate(simulated, drawn, channel="actin"),
         },
         "notes": [
             f"{len(images)} wells of BBBC013, one field of two channels each; each well is placed by controls other "
             "than itself",
+            f"the mean of {len(networks)} networks, each of a demo with another seed, and the lowest and highest Z' "
+            "of one of them",
             "with eight negative and four positive wells Z' is uncertain by about 0.1",
         ],
     }
@@ -81,16 +97,29 @@ def _features(model: Path, images: list[Image], backend: str, **options: Any) ->
     return extract_features(load_encoder(str(model), **options), images, backend=backend, workers=2)
 
 
-def _row(setting: str, profiles: Profiles) -> dict[str, Any]:
-    screen = profiles.screen
-    if screen is None:
+def _pixels_of(table: FeatureTable) -> FeatureTable:
+    """The columns that come from pixels alone."""
+    own = [place for place, name in enumerate(table.names) if "_pixels_" in name]
+    return replace(table, values=table.values[:, own], names=tuple(table.names[place] for place in own))
+
+
+def _row(setting: str, found: list[Profiles]) -> dict[str, Any]:
+    """The mean over networks, and the lowest and highest Z' of one of them."""
+    screens = [profiles.screen for profiles in found if profiles.screen is not None]
+    if len(screens) < len(found):
         raise InputError("the plate map names no controls")
-    separations = {f"Z' {one.compound}": one.z_prime for one in screen.separations}
-    return {
-        "pixels scaled by": setting,
-        **separations,
-        **{f"Spearman {one.compound}": one.spearman for one in screen.responses},
-    }
+    row: dict[str, Any] = {"features": setting}
+    for compound in (one.compound for one in screens[0].separations):
+        primes = [one.z_prime for screen in screens for one in screen.separations if one.compound == compound]
+        row |= {
+            f"Z' {compound}": float(np.mean(primes)),
+            f"Z' {compound}, lowest": min(primes),
+            f"Z' {compound}, highest": max(primes),
+        }
+    for compound in (one.compound for one in screens[0].separations):
+        ranks = [one.spearman for screen in screens for one in screen.responses if one.compound == compound]
+        row[f"Spearman {compound}"] = float(np.mean(ranks))
+    return row
 
 
 def _plate(profiles: Profiles, images: list[Image], *, channel: str) -> dict[str, Any]:
