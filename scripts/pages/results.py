@@ -25,6 +25,7 @@ def results(folder: Path = FOLDER) -> str:
     select, archive, keras = (measured(name, folder) for name in ("select", "import", "keras_parity"))
     screen = measured("screen", folder)
     default, pooled = screen["table"][0], row(screen, "`--pooling last")
+    alone = row(screen, "the pixel statistics")
     spread = measured("spread", folder)
     low, high = gains(spread, "default", "pixels")
     worst, most = gains(spread, "what the network pools", "pixels")
@@ -37,7 +38,7 @@ def results(folder: Path = FOLDER) -> str:
         (
             f"A real plate, BBBC013 ({', '.join(COMPOUNDS)}): do features separate the controls?",
             f"Z′ {_of_both(default, 'Z')}",
-            f"what the same networks pool: {_range(pooled)}",
+            f"what the same networks pool: {_range(pooled)}; pixel statistics alone: {_of_both(alone, 'Z')}",
         ),
         (
             "… and do they follow the dose, by rank?",

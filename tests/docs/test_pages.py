@@ -89,7 +89,9 @@ def test_made_parts_of_a_page_are_all_made():
 def test_the_real_plates_figure_has_the_numbers_of_the_table():
     figure = json.loads((ROOT / "docs" / "images" / "bbbc013.json").read_text())["screen"]["separations"]
     first = results.measured("screen")["table"][0]
-    assert {f"Z' {one['compound']}" for one in figure} == {name for name in first if name.startswith("Z'")}
+    assert {f"Z' {one['compound']}" for one in figure} == {
+        name for name in first if name.startswith("Z'") and "," not in name
+    }
     for one in figure:
         assert one["z_prime"] == pytest.approx(first[f"Z' {one['compound']}"], abs=0.02)
 
