@@ -154,7 +154,7 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
 
 
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
-    """Sentences on controls that features still told apart before a selection left some of them out.
+    """Sentences on controls that profiles could separate before a selection left some features out.
 
     A selection that goes by correlation alone may leave out just what a strong effect moves together.
 

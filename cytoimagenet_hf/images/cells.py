@@ -165,8 +165,8 @@ def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place
     for number, place in zip(_numbers_of(listed, runs=runs), _places_of(listed, known), strict=True):
         if found.setdefault(number, place) != place:
             raise InputError(
-                f"{path} has two images of number {' of run '.join(number)}, {found[number]} and {place}: tables of "
-                "several runs are told apart by TableNumber, here and in the table of cells"
+                f"{path} has two images of number {' of run '.join(number)}, {found[number]} and {place}: where "
+                "tables of several runs are united, both need the column TableNumber"
             )
     return found
 

@@ -326,14 +326,14 @@ def test_a_file_without_pages_is_damaged_and_no_library_chatters(tmp_path):
     path.write_bytes(b"II*\0broken")  # the first directory would lie beyond the end
     with pytest.raises(ImageReadError, match="is a TIFF without pages: truncated or damaged"):
         describe_stack(path)
-    told = subprocess.run(
+    listed = subprocess.run(
         [sys.executable, "-m", "cytoimagenet_hf", "extract", str(tmp_path), "--list"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "truncated or damaged" in " ".join((told.stdout + told.stderr).split())
-    assert "tifffile" not in told.stdout + told.stderr
+    assert "truncated or damaged" in " ".join((listed.stdout + listed.stderr).split())
+    assert "tifffile" not in listed.stdout + listed.stderr
 
 
 def test_a_file_of_very_many_pages_is_described_or_refused_in_bounded_time(tmp_path):
