@@ -18,9 +18,11 @@ from PIL import Image as Picture
 from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.errors import InputError
 from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.imaging import merge_channels
 
 Plane = npt.NDArray[Any]
+_FIELDS = ("{well}", "{row}", "{site}")
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,23 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
         raise InputError("drop at least one image file")
     with tempfile.TemporaryDirectory() as folder:
         # A folder of their own: a table among the files can name these files and no others of the machine.
-        places = [Path(shutil.copyfile(file, Path(folder) / Path(file).name)) for file in files]
+        # Its name becomes that of the plate where nothing else names it, so it is the same each time.
+        own = Path(folder) / "upload"
+        own.mkdir()
+        places = [Path(shutil.copyfile(file, own / Path(file).name)) for file in files]
         try:
-            return _upload(places[0] if len(places) == 1 else Path(folder), image)
+            return _upload(places[0] if len(places) == 1 else own, image)
         except InputError as error:
-            raise InputError(str(error).replace(f"{folder}/", "").replace(folder, "the files")) from None
+            raise InputError(str(error).replace(f"{own}/", "").replace(str(own), "the files")) from None
 
 
 def _upload(source: Path, wanted: str | None) -> Upload:
     images, note = _found(source)
-    if len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images):
+    if _is_unnamed(images):
+        pattern = suggest_pattern(path.name for path in sorted(source.iterdir()))
+        if pattern is not None and "{c}" in pattern and any(field in pattern for field in _FIELDS):
+            images, note = find_images(source, pattern=pattern), f"Names of files are read as {pattern}."
+    if _is_unnamed(images):
         planes = [plane for image in images for plane in image.read()]
         if len({plane.shape[:2] for plane in planes}) > 1:
             sizes = ", ".join(
@@ -85,6 +94,11 @@ def _upload(source: Path, wanted: str | None) -> Upload:
         raise InputError(f"no usable image {wanted!r} in these files")
     names = first.channels if len(first.channels) > 1 else (first.id,)
     return Upload(names, first.read(), tuple(image.id for image in usable), first.id, note)
+
+
+def _is_unnamed(images: Sequence[Image]) -> bool:
+    """Whether files are images of their own, whose names no format has read."""
+    return len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images)
 
 
 def _found(source: Path) -> tuple[list[Image], str]:
