@@ -150,12 +150,15 @@ def describe(folder: Path) -> dict[str, Any]:
 
 def train(output: Path, *, epochs: int, seed: int) -> None:
     """Pretrain through `accelerate launch`, as on any machine, and save untrained networks to compare with."""
+    import torch
+
     from cytoimagenet_hf.cards.facts import write_model_card
     from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
     command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", str(ROOT / "scripts" / "train.py")]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--num_cpu_threads_per_process", str(torch.get_num_threads()), str(ROOT / "scripts" / "train.py")]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     command += ["--model-config", *(f"{name}={value}" for name, value in NETWORK.items())]
