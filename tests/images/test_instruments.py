@@ -141,6 +141,20 @@ def test_a_header_that_cannot_be_read_is_refused(tmp_path, monkeypatch) -> None:
         look(source)
 
 
+@pytest.mark.parametrize("kept", [0, 30, 100, 120])  # nothing, then before the waves, then in the midst of their names
+def test_a_header_that_ends_early_is_refused(tmp_path, kept) -> None:
+    source = write_imagexpress(tmp_path, "P", eight_fields(), seed=0)
+    header = source / "P.HTD"
+    content = header.read_bytes()
+    assert len(content) > 120
+    header.write_bytes(content[:kept])
+    with pytest.raises(InputError, match=r"P\.HTD is damaged or cut off"):
+        look(source)
+    header.write_bytes(bytes(range(256)))
+    with pytest.raises(InputError, match=r"P\.HTD is damaged or cut off"):
+        look(source)
+
+
 def test_plates_with_other_channels_are_told_what_to_do(tmp_path) -> None:
     for plate, waves in (("P", "12"), ("Q", "1")):
         for wave in waves:

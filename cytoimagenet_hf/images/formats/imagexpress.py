@@ -27,6 +27,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _STEP = re.compile(r"(TimePoint|ZStep)_(\d+)", re.IGNORECASE)
+_WAVES = re.compile(r'"NWavelengths"\s*,\s*(\d+)', re.IGNORECASE)
 _WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
 
 
@@ -91,13 +92,21 @@ def _wave_names(header: Path) -> dict[str, str]:
     """Names of the waves from a .HTD file.
 
     Raises:
-        InputError: it cannot be read: channels would go by other names.
+        InputError: it cannot be read, is no such file or ends early: channels would go by other names.
     """
     try:
         text = header.read_bytes().decode("cp1252", "replace")
     except OSError as error:
         raise InputError(f"{header} cannot be read: {error.strerror or error}") from error
-    return {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
+    names = {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
+    counted = _WAVES.search(text)
+    cut = "endfile" not in text.lower() and (not names or (counted is not None and len(names) < int(counted[1])))
+    if "htsinfofile" not in text.lower() or cut:
+        raise InputError(
+            f"{header} is damaged or cut off, so the names of its channels are not known: copy it again, or take it "
+            "out of the folder to read the channels by number (--stains 1=…)"
+        )
+    return names
 
 
 def _labelled(planes: Sequence[FoundPlane], headers: Mapping[str, Mapping[str, str]]) -> list[FoundPlane]:
