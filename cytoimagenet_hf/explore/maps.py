@@ -1,7 +1,6 @@
 """The map of a set of features, computed once and kept beside the features: UMAP of 5,000 images takes a minute."""
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from huggingface_hub import cached_assets_path
 
 from cytoimagenet_hf.embedding import Embedding, embed
 from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.versions import installed_versions
 
 
 def kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:
@@ -34,10 +34,7 @@ def kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None 
 
 
 def _key(values: npt.NDArray[np.floating], seed: int) -> str:
-    try:
-        method = version("umap-learn")
-    except PackageNotFoundError:
-        method = "components"
+    method = installed_versions(["umap-learn"]).get("umap-learn", "components")
     digest = hashlib.sha256(f"{method} {seed} {values.shape} {values.dtype}".encode())
     digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:32]

@@ -92,21 +92,20 @@ def extract_to_folder(
         changed = sum(task.record.is_file() for task in todo)
         left = sum(len(task.images) for task in todo)
         advance(len(images) - left)
-        if todo and (dask or devices):
-            if load is None:
-                raise InputError("shards in other processes need load=, a function that makes the encoder there")
-            made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
-            with tqdm(total=left, unit="image", disable=None) as bar:
+        elsewhere = bool(todo and (dask or devices))
+        if elsewhere and load is None:
+            raise InputError("shards in other processes need load=, a function that makes the encoder there")
+        with tqdm(total=left, unit="image", disable=None) as bar:
+
+            def step(images_done: int) -> None:
+                bar.update(images_done)
+                advance(images_done)
+
+            if elsewhere:
+                made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
                 for images_done in made:
-                    bar.update(images_done)
-                    advance(images_done)
-        else:
-            with tqdm(total=left, unit="image", disable=None) as bar:
-
-                def step(images_done: int) -> None:
-                    bar.update(images_done)
-                    advance(images_done)
-
+                    step(images_done)
+            else:
                 for task in todo:
                     make_shard(task, encoder=encoder, run=run, advance=step)
         return summarise_shards(output, tasks, plan, len(todo), changed)

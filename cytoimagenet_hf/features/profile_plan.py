@@ -148,17 +148,22 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     by = plan.by if plan.by is None or plan.by in table.metadata or plan.by != "plate" else None
     if plan.normalize is not None:
         table = normalize(table, method=plan.normalize, controls=reference, by=by, drop_constant=plan.drop_constant)
-    lost: tuple[str, ...] = ()
+    whole = table
     if plan.select:
-        before, table = table, select(table, correlation=plan.correlation)
-        if plan.level != "cell":
-            lost = lost_by_selection(judge_screen(before, facts), judge_screen(table, facts))
+        table = select(table, correlation=plan.correlation)
+    kept = table
     if plan.sphere:
         table = sphere(table, controls=reference, by=by, epsilon=plan.sphere_epsilon)
     if plan.tvn:
         table = tvn(table, facts.negative, by=by, components=plan.components, drop_constant=plan.drop_constant)
-    screen = None if plan.level == "cell" else judge_screen(table, facts)
-    return Profiles(table, facts, screen and replace(screen, notes=(*lost, *screen.notes)))
+    if plan.level == "cell":
+        return Profiles(table, facts, None)
+    screen = judge_screen(table, facts)
+    if plan.select:
+        after = screen if kept is table else judge_screen(kept, facts)
+        lost = lost_by_selection(judge_screen(whole, facts), after)
+        screen = replace(screen, notes=(*lost, *screen.notes))
+    return Profiles(table, facts, screen)
 
 
 def read_rejected(path: str | Path) -> dict[str, str]:

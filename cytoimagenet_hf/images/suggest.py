@@ -1,4 +1,4 @@
-"""A pattern for names that no known microscope writes: a suggestion for people, never taken by itself.
+"""A pattern for names that no known microscope writes: `extract` suggests it, the explorer says that it took it.
 
 Names are cut at `_`, `-`, `.` and spaces. A part is a well, a row and a column, a site, a channel, a z plane or a time
 by how it looks, or a channel by how it varies. A suggestion holds only if it tells all files apart.
@@ -15,13 +15,13 @@ from .names import compile_pattern
 from .wells import normalise_well
 
 _CUT = re.compile(r"([_\-. ]+)")
+_CHANNEL_WORDS = ("w", "c", "ch", "channel")
 _BY_LOOK = {
     "site": re.compile(r"(s|f|fov|field|site|pos|xy)(\d+)", re.IGNORECASE),
-    "c": re.compile(r"(w|c|ch|channel)(\d+)", re.IGNORECASE),
+    "c": re.compile(rf"({'|'.join(_CHANNEL_WORDS)})(\d+)", re.IGNORECASE),
     "z": re.compile(r"(z)(\d+)", re.IGNORECASE),
     "t": re.compile(r"(t)(\d+)", re.IGNORECASE),
 }
-_CHANNEL_WORDS = ("w", "c", "ch", "channel")
 _MOST_CHANNELS = 8
 _MOST_NAMES = 5_000  # more say nothing new
 

@@ -101,11 +101,9 @@ def own_tables(config: TrainConfig) -> dict[str, RowTable]:
         )
     rows = _rows(config)
     if config.subset != ("full",):
-        unknown = sorted(set(config.subset) - set(rows["label"].dropna()))
-        if unknown:
-            raise InputError(
-                f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(rows['label'].dropna())}"
-            )
+        known = set(rows["label"].dropna())
+        if unknown := sorted(set(config.subset) - known):
+            raise InputError(f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(known)}")
         rows = rows[rows["label"].isin(config.subset)].reset_index(drop=True)
     images = rows["image"].tolist()
     _check_depths(images, config.dataset)

@@ -22,18 +22,17 @@ from cytoimagenet_hf.models.pooling import EXTRACTION
 PATTERN = "Channel{c}-{_}-{row}-{column}.tif"
 STAINS = {"1": "gfp", "2": "draq5"}
 PLATEMAP = "platemap_long_nM.csv"
-DEFAULT = "the default"
+DEFAULT, POOLED = "the default", "`--pooling last --no-pixels`, what the network pools"
 SETTINGS: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     "`--pooling early --no-pixels`": {"pixels": False},
-    "`--pooling last --no-pixels`, what the network pools": {"pooling": "last", "pixels": False},
+    POOLED: {"pooling": "last", "pixels": False},
     "the same, `--normalize plate`": {"pooling": "last", "pixels": False, "normalize": "plate"},
     "the same, `--normalize none`": {"pooling": "last", "pixels": False, "normalize": "none"},
     "`--pooling gem --no-pixels`": {"pooling": "gem", "pixels": False},
     "`--pooling blocks --no-pixels`": {"pooling": "blocks", "pixels": False},
 }
 """What is said of a setting → options of the extraction, beside those that the network itself asks for."""
-POOLED = list(SETTINGS)[2]
 # An untrained network has features that are the same for every control.
 _SCALED: dict[str, Any] = {"normalize": "standardize", "on": "controls", "drop_constant": True}
 _PLANS: dict[str, dict[str, Any]] = {

@@ -44,7 +44,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by name; thumbnails and everything else is ignored.
 
     Raises:
-        InputError: a .HTD that cannot be read.
+        InputError: a .HTD that cannot be read, or is damaged.
     """
     thumbnails = [name for name in source.files if _is_thumbnail(name)]
     names = [name for name in source.images if not _is_thumbnail(name)]
