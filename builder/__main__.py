@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cytoimagenet_hf.boundary import DEBUG, run_app
 from cytoimagenet_hf.cli import options
-from cytoimagenet_hf.terminal import Terminal
+from cytoimagenet_hf.core.boundary import DEBUG, run_app
+from cytoimagenet_hf.core.terminal import Terminal
 
 from .options import (
     AsJson,
@@ -317,7 +317,7 @@ def _print(content: Any, shown: Any, *, as_json: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1, 2, 70 or 130, as `cytoimagenet_hf.boundary` explains.
+    """Run the command line; returns the exit code: 0, 1, 2, 70 or 130, as `cytoimagenet_hf.core.boundary` explains.
 
     Args:
         arguments: what follows the program's name; those of the process by default.

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
 from .downloads import describe_download
 from .rows import STAGE, annotate_source

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from rich.markup import escape
 from rich.table import Table
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .downloads import Download, changes, describe_download, downloads_of
 from .rows import annotate_source

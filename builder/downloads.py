@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.data import read_manifest
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256, read_json_object
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256, read_json_object
+from cytoimagenet_hf.dataset.load import read_manifest
 
 from .sources import SOURCES
 from .sources.base import Archive

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
-from cytoimagenet_hf.seeding import derive_rng
-from cytoimagenet_hf.tabular import read_table
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.schema import CATEGORIES
+from cytoimagenet_hf.tables.tabular import read_table
 
 from .sources import SOURCES
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256, inside
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256, inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.tabular import read_text
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.tabular import read_text
 
 from .stage import Rejection
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.terminal import Terminal
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.terminal import Terminal
 
 from .sources.filter import SourceFilter
 from .stage import StageSummary

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
-from cytoimagenet_hf.settings import build, check_fields, from_text, plain, read_yaml, setting
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.settings import build, check_fields, from_text, plain, read_yaml, setting
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 
 def _rule(default: Any, row: str, meaning: str, *, reason: str = "", **limits: Any) -> Any:
     """A field whose default is the corrected value; `row` is the rule's id in the list of known faults, or "-".
 
-    `limits` are those of `cytoimagenet_hf.settings.setting`: choices, low, high, above, below.
+    `limits` are those of `cytoimagenet_hf.core.settings.setting`: choices, low, high, above, below.
     """
     return setting(default, commas=True, row=row, meaning=meaning, reason=reason, **limits)
 

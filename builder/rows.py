@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 from .sources.base import Archive, Field, RejectedItem, Source
 from .sources.benchmark_sets import benchmark_among

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.files import atomic_path, file_sha256
+from cytoimagenet_hf.core.files import atomic_path, file_sha256
 
 from .stage import Rejection
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.executors import run_tasks
-from cytoimagenet_hf.files import atomic_path, file_sha256
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.shards.executors import run_tasks
 
 from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
 from .stage import Rejection

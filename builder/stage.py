@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
-from cytoimagenet_hf.schema import REJECTION_SCHEMA
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
+from cytoimagenet_hf.core.versions import installed_versions
+from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 
 MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
 VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.data import FOLDERS
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256, inside
-from cytoimagenet_hf.planes import planes_sha256, read_planes
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.dataset.load import FOLDERS
+from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
 

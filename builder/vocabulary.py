@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 VOCABULARY = Path(__file__).with_name("vocabulary.toml")
 CONTROLS = ("negative", "positive", "untreated")

@@ -4,6 +4,6 @@
 def __getattr__(name: str) -> str:
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .versions import project_version
+    from .core.versions import project_version
 
     return project_version()

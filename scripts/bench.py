@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cytoimagenet_hf.boundary import DEBUG, run_app
+from cytoimagenet_hf.core.boundary import DEBUG, run_app
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHES = {

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from benches.common import machine, show
 
-from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.core.files import write_json
 from cytoimagenet_hf.training import RECIPES, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cytoimagenet_hf.boundary import run_app
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import write_json
-from cytoimagenet_hf.terminal import Terminal
+from cytoimagenet_hf.core.boundary import run_app
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.terminal import Terminal
 
 if TYPE_CHECKING:
-    from cytoimagenet_hf.results import ResultsRecord
+    from cytoimagenet_hf.scoring.results import ResultsRecord
 
 # Worker processes import this file: what a step needs is imported in the step.
 
@@ -111,7 +111,7 @@ def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def simulate(output: Path, *, size: str, seed: int) -> None:
     """Archives in the layouts of real sources, damaged files among them, and the three benchmark sets."""
-    from cytoimagenet_hf.simulate import simulate_archive, simulate_benchmarks
+    from scripts.simulate import simulate_archive, simulate_benchmarks
 
     workers = os.cpu_count() or 1
     simulate_archive(output / "raw", size=size, seed=seed, workers=workers)
@@ -134,7 +134,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """Load the dataset as a user would, and count what is in it."""
     import pandas as pd
 
-    from cytoimagenet_hf.data import load_cytoimagenet
+    from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
     dataset = load_cytoimagenet(folder)
     console.print(dataset)
@@ -152,8 +152,8 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
     """Pretrain through `accelerate launch`, as on any machine, and save untrained networks to compare with."""
     import torch
 
-    from cytoimagenet_hf.cards.facts import write_model_card
-    from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+    from cytoimagenet_hf.dataset.cards.facts import write_model_card
+    from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
     command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
@@ -175,7 +175,7 @@ def train(output: Path, *, epochs: int, seed: int) -> None:
 
 def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
     """A plate of a screen as a microscope writes it: features, profiles of wells, the plate on one page."""
-    from cytoimagenet_hf.simulate import simulate_plate
+    from scripts.simulate import simulate_plate
 
     plate = simulate_plate(output / "plate", size=size, seed=seed)["imagexpress"]
     features, page = output / "plate" / "features", output / "plate" / "plate.html"

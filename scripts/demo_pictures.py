@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.colours import OTHER, PALETTE
-from cytoimagenet_hf.data import load_cytoimagenet
-from cytoimagenet_hf.embedding import embed
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
-from cytoimagenet_hf.knn import kneighbors
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.profiles.embedding import embed
+from cytoimagenet_hf.scoring.knn import kneighbors
 
 # Okabe and Ito's colours, distinct to colour-blind readers too; categories beyond six share gray.
 _SAMPLE = 600

@@ -41,8 +41,8 @@ def pages() -> dict[str, str]:
     from builder.provenance import sources_markdown
     from builder.publish.repository import card
     from builder.recipe_docs import recipes_markdown
-    from cytoimagenet_hf.cards import model_card
-    from cytoimagenet_hf.cards.facts import card_facts
+    from cytoimagenet_hf.dataset.cards import model_card
+    from cytoimagenet_hf.dataset.cards.facts import card_facts
     from scripts.pages import api, numbers, repairs, study
     from scripts.pages.blocks import filled
     from scripts.pages.results import measured, recipes, results, settings

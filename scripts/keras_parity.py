@@ -15,8 +15,8 @@ import torch
 import typer
 from benches.common import write
 
-from cytoimagenet_hf.files import atomic_path, file_sha256
-from cytoimagenet_hf.models.keras import convert_keras, keras_record
+from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.networks.keras import convert_keras, keras_record
 
 _WHAT = (
     "The published Keras weights and their port give the same features. Compared are the 1,280 pooled features of "

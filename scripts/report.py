@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.results import Comparison, ResultsRecord
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord
 
 from .demo_pictures import feature_map, headline, look, neighbours, rejected
 

@@ -20,8 +20,8 @@ from studies.entries import HELD, WAYS, score_task
 from studies.networks import TRAININGS, make_networks
 from studies.real import SCALINGS, build_corpus, lay_out
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores

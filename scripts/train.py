@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from cytoimagenet_hf.boundary import COMMON, run
+from cytoimagenet_hf.core.boundary import COMMON, run
 from cytoimagenet_hf.training.arguments import parse
 
 

@@ -7,8 +7,8 @@ import datasets as hf
 import numpy as np
 from PIL import Image
 
-from cytoimagenet_hf.cards import SplitFiles, dataset_card
-from cytoimagenet_hf.schema import SUBSETS, dataset_features
+from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
+from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
 
 def write_dataset(folder: Path, labels: Sequence[str], codes: Mapping[str, Sequence[int]]) -> Path:

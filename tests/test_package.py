@@ -89,7 +89,7 @@ def test_the_installed_package_loads_processes_and_scores(wheel):
 import numpy as np, cytoimagenet_hf
 from pathlib import Path
 from cytoimagenet_hf import benchmarks, cards, data
-from cytoimagenet_hf.models import MicroscopyImageProcessor
+from cytoimagenet_hf.networks import MicroscopyImageProcessor
 assert Path(cytoimagenet_hf.__file__).is_relative_to(Path.cwd()), cytoimagenet_hf.__file__
 plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
 values = MicroscopyImageProcessor()([plane, plane], return_tensors="np")["pixel_values"]

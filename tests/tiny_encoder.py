@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cytoimagenet_hf.encoders import EncoderFacts, FactsEncoder, WeightSource, make_encoder
+from cytoimagenet_hf.networks import EncoderFacts, FactsEncoder, WeightSource, make_encoder
 
 TINY = EncoderFacts("tiny", "Tiny", "each", "percentile", 3, WeightSource("tests"))
 

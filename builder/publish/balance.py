@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from builder.recipe import Recipe
 from builder.stage import Rejection
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]

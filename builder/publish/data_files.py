@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 
 from builder.shards import explain_full_disk
 from builder.stage import require_disk
-from cytoimagenet_hf.planes import channel_features
-from cytoimagenet_hf.schema import SUBSETS, dataset_features
+from cytoimagenet_hf.dataset.planes import channel_features
+from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
 from .file_plan import DataFile, plan_files
 from .file_writer import CellWriter

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from builder.decode import decode_stored
-from cytoimagenet_hf.data import data_files, label_names
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.load import data_files, label_names
 
 _LABEL_WIDTH = 170
 _GAP = 3

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.graphs import components
+from cytoimagenet_hf.core.graphs import components
 
 # Two hashes that differ in at most three bits agree in at least one of four bands.
 _BANDS = 4

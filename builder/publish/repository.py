@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from builder.downloads import recorded_downloads
 from builder.sources import SOURCES
-from cytoimagenet_hf.cards.croissant import croissant
-from cytoimagenet_hf.cards.render import CardSource, SplitFiles, dataset_card, hub_licence, read_note
-from cytoimagenet_hf.data import read_manifest
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path, file_sha256, read_json_object, write_json
-from cytoimagenet_hf.schema import dataset_features
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json
+from cytoimagenet_hf.dataset.cards.croissant import croissant
+from cytoimagenet_hf.dataset.cards.render import CardSource, SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.dataset.load import read_manifest
+from cytoimagenet_hf.dataset.schema import dataset_features
 
 from .figures import contact_sheet
 from .file_plan import DataFile

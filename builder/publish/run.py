@@ -25,11 +25,11 @@ from builder.shard_files import ShardTask
 from builder.shards import finished_reports, list_tasks, read_fingerprint
 from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.leaks import leak_report
-from cytoimagenet_hf.schema import REJECTION_SCHEMA
-from cytoimagenet_hf.splits import assign_splits
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.dataset.leaks import leak_report
+from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
+from cytoimagenet_hf.dataset.splits import assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
 from .data_files import write_channels, write_dataset

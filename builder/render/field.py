@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from builder.recipe import Recipe
 from builder.stage import Rejection
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.imaging import (
     Merger,
     byte_counts,
@@ -25,7 +26,6 @@ from cytoimagenet_hf.imaging import (
     quality_issue,
     to_bytes,
 )
-from cytoimagenet_hf.seeding import derive_rng
 
 from .crops import Crop, plan_crops
 from .difference_hash import difference_hash

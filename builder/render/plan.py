@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from builder.recipe import Recipe, as_dict
 from builder.shards import read_fingerprint, require_same_plan, write_or_check_plan
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.recipe import Recipe
+from cytoimagenet_hf.dataset.planes import merge_planes, planes_sha256
 from cytoimagenet_hf.imaging import encode_png, percentiles, to_bytes
-from cytoimagenet_hf.planes import merge_planes, planes_sha256
 
 from .merged import Box
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.recipe import Recipe
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.imaging import ImageReadError, ImageTooLargeError, read_image, to_gray
 
 Row = Mapping[str, Any]

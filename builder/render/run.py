@@ -21,7 +21,7 @@ from builder.shards import (
     unfinished_tasks,
 )
 from builder.stage import StageSummary, count_reasons, require_disk, write_rejections
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .field import REASONS
 from .plan import make_plan

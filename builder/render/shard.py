@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from builder.recipe import Recipe
 from builder.shard_files import Row, ShardReport, ShardTask, write_shard
-from cytoimagenet_hf.planes import channel_features
-from cytoimagenet_hf.schema import dataset_features
+from cytoimagenet_hf.dataset.planes import channel_features
+from cytoimagenet_hf.dataset.schema import dataset_features
 
 from .field import render_field
 from .reader import PlaneReader

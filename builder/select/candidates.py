@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from builder.recipe import Recipe
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .fields import Codes, FieldTable, RowNumbers
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from builder.recipe import Recipe
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 
 from .candidates import Candidate, ColumnIndex, index_columns, rank_candidates
 from .fields import FieldTable, RowNumbers

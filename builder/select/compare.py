@@ -14,7 +14,7 @@ from rich.table import Table
 
 from builder.recipe import Recipe
 from builder.sources.filter import ALL_SOURCES, SourceFilter
-from cytoimagenet_hf.schema import CATEGORIES, SUBSETS
+from cytoimagenet_hf.dataset.schema import CATEGORIES, SUBSETS
 
 from .candidates import index_columns
 from .explain import verdict

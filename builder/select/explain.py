@@ -22,7 +22,7 @@ from rich.table import Table
 from builder.recipe import Recipe
 from builder.render.plan import crops_wanted
 from builder.sources.filter import ALL_SOURCES, SourceFilter
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .candidates import ColumnIndex, index_columns
 from .choice import carried_rows, strata_columns

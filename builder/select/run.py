@@ -23,9 +23,9 @@ from builder.recipe import Recipe, as_dict
 from builder.sources import SOURCES
 from builder.sources.filter import ALL_SOURCES, SourceFilter
 from builder.stage import StageSummary, write_rejection_batches
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.schema import CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.dataset.schema import CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
 
 from .candidates import file_names
 from .choice import Choice, choose

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images.source import SUFFIXES
-from cytoimagenet_hf.tabular import LongRow, read_names, read_table
-from cytoimagenet_hf.textrows import PACKED_ERRORS, open_packed
+from cytoimagenet_hf.tables.tabular import LongRow, read_names, read_table
+from cytoimagenet_hf.tables.textrows import PACKED_ERRORS, open_packed
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .base import Archive, Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, LJOSA, download, link

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
-from cytoimagenet_hf.tabular import LongRow
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.tables.tabular import LongRow
 
 from .base import Archive
 from .plates import well_name

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from . import idr
 from .base import Archive, Count, Field, RejectedItem, Source

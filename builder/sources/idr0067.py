@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.core.files import inside
 
 from . import idr
 from .base import Archive, Count, Field, RejectedItem, Source

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cytoimagenet_hf.files import inside
+from cytoimagenet_hf.core.files import inside
 
 from . import idr
 from .base import Archive, Count, Field, RejectedItem, Source

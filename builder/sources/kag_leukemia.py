@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .names import matching

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.images import wells
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables import wells
 
 from .base import Archive, Field, RejectedItem
 

@@ -1,16 +1,16 @@
 """Transfer benchmarks of the paper and their statistics: where the files are, what is scored, how sure one can be."""
 
 from .base import Benchmark, Score
-from .bbbc021 import BBBC021
-from .chammi import CHAMMI
-from .coos7 import COOS7
-from .cyclops import CYCLOPS
-from .folder import FOLDER
 from .nsc import NscResult, nsc_accuracy
 from .recipes import RECIPES, BenchmarkRecipe, load_recipe
 from .retrieval import CPJUMP1, MORPHOHELM
-from .rxrx1 import RXRX1
-from .rxrx3 import RXRX3
+from .tasks.bbbc021 import BBBC021
+from .tasks.chammi import CHAMMI
+from .tasks.coos7 import COOS7
+from .tasks.cyclops import CYCLOPS
+from .tasks.folder import FOLDER
+from .tasks.rxrx1 import RXRX1
+from .tasks.rxrx3 import RXRX3
 
 BENCHMARKS: dict[str, Benchmark] = {
     "bbbc021": BBBC021,

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.tables import FeatureTable
 
 from .recipes import BenchmarkRecipe
 

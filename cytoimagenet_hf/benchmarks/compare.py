@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix
 
-from cytoimagenet_hf import stats
-from cytoimagenet_hf.contamination import Overlap, marks
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.results import Comparison, Ends, Kind, ScoreRecord
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring import stats
+from cytoimagenet_hf.scoring.contamination import Overlap, marks
+from cytoimagenet_hf.scoring.results import Comparison, Ends, Kind, ScoreRecord
 
 from . import macro
 from .base import Score

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cytoimagenet_hf.data import load_cytoimagenet, require_columns
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
-from cytoimagenet_hf.files import atomic_path, write_json
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.tables import FeatureTable
 
 from .diversity_figures import crop_figure, distance_scatter, save_figure
 from .extraction import load_model

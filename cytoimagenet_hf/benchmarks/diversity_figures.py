@@ -9,8 +9,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.embedding import embed
-from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.profiles.embedding import embed
 
 _COLOURED = 12  # values of a column that get a colour of their own
 

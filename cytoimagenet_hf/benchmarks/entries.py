@@ -7,11 +7,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.contamination import training_sources
-from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.results import Kind
+from cytoimagenet_hf.scoring.contamination import training_sources
+from cytoimagenet_hf.scoring.results import Kind
+from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Benchmark, ids_of
 from .baselines import BASELINES, pixel_baselines

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.encoders import OWN_KINDS, Encoder, kind_of, load_encoder
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable
-from cytoimagenet_hf.features.columns import short_name
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.networks import OWN_KINDS, Encoder, kind_of, load_encoder
+from cytoimagenet_hf.tables import FeatureTable
+from cytoimagenet_hf.tables.columns import short_name
 
 _OF_REPOSITORIES = ("revision", "trust_remote_code")
 

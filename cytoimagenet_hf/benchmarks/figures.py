@@ -10,10 +10,10 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cytoimagenet_hf.colours import OTHER, PALETTE
-from cytoimagenet_hf.embedding import embed
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.results import Kind, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.core.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.profiles.embedding import embed
+from cytoimagenet_hf.scoring.results import Kind, ResultsRecord, ScoreRecord
 
 from .suite import Results
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.features import FeatureTable, join_features, make_table
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.tables import FeatureTable, join_features, make_table
 
 from .base import column, ids_of
 

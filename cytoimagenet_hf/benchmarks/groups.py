@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.tabular import read_names, read_table
+from cytoimagenet_hf.tables.tabular import read_names, read_table
 
 from .base import Array
 

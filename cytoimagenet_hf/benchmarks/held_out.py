@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from cytoimagenet_hf.features import FeatureTable
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.tables import FeatureTable
 
 from .base import LabelledRows, Score, ids_of, labels_of
 from .groups import groups_of

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats as scipy_stats
 
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 
 Array = npt.NDArray[np.float64]
 _RESAMPLES, _SWAPS = 2000, 9999

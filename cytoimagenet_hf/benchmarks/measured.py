@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.precision import replicate_precision, target_precision
+from cytoimagenet_hf.scoring.precision import replicate_precision, target_precision
+from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Array, Benchmark, LabelledRows, Score, WellRows
 from .measures import mixing_rejection

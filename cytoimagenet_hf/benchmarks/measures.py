@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, hypergeom
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.knn import kneighbors
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.knn import kneighbors
 
 from .scaling import unit_rows
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.knn import Metric, kneighbors, vote
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.knn import Metric, kneighbors, vote
 
 from .scaling import group_means
 

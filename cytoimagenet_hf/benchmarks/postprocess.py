@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable
-from cytoimagenet_hf.features.profiles import normalize, sphere, tvn
-from cytoimagenet_hf.features.steps import Mask, with_step
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.profiles.profile import normalize, sphere, tvn
+from cytoimagenet_hf.profiles.steps import Mask, with_step
+from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Benchmark, column, ids_of
 

@@ -14,8 +14,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 
 from .scaling import unit_rows
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.knn import kneighbors, vote
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.scoring.knn import kneighbors, vote
 
 from .recipes import BenchmarkRecipe
 from .scaling import standardise

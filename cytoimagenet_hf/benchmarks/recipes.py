@@ -7,8 +7,8 @@ the others by an exact Euclidean index, so the search is exact under both recipe
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.settings import check_fields
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.settings import check_fields
 
 
 @dataclass(frozen=True)

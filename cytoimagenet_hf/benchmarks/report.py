@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import atomic_path, write_json
 
 from .figures import save_figures
 from .suite import Results

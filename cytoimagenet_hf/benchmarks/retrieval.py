@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable, make_table, read_features
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.tables import FeatureTable, make_table, read_features
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .measures import enrichment, recall_at_1

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import StandardScaler
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 Array = npt.NDArray[np.floating]
 _DEAD = 1e-12  # of the largest difference from the mean: far below what any measured feature has

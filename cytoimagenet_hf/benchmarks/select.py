@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from . import BENCHMARKS
 from .base import Benchmark
-from .folder import configured
 from .protocols import NEIGHBOURS
+from .tasks.folder import configured
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.contamination import overlaps
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable, read_features
-from cytoimagenet_hf.features.reading import SHARDS
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
-from cytoimagenet_hf.files import file_sha256
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
-from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
-from cytoimagenet_hf.seeding import derive_rng
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.scoring.contamination import overlaps
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.tables import FeatureTable, read_features
+from cytoimagenet_hf.tables.reading import SHARDS
 
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score

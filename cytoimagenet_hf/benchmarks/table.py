@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytoimagenet_hf.contamination import MARKS
-from cytoimagenet_hf.results import Comparison, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.contamination import MARKS
+from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord, ScoreRecord
 
 if TYPE_CHECKING:
     import rich.table

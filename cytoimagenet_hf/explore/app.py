@@ -5,7 +5,7 @@ import threading
 
 import gradio as gr
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .browse_tab import browse_tab
 from .gallery import Gallery

@@ -6,7 +6,7 @@ from html import escape
 
 import gradio as gr
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .gallery import Gallery, Neighbour
 from .pages import asset, grid

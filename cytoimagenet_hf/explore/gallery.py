@@ -15,17 +15,17 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.data import load_cytoimagenet, require_columns
-from cytoimagenet_hf.embedding import Embedding
-from cytoimagenet_hf.encoders import OWN_KINDS, kind_of, load_encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.images.stores.dataset import DAMAGED
-from cytoimagenet_hf.knn import kneighbors
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.networks import OWN_KINDS, kind_of, load_encoder
+from cytoimagenet_hf.profiles.embedding import Embedding
+from cytoimagenet_hf.scoring.knn import kneighbors
 
 from .maps import kept_map
 from .upload import as_seen, read_upload

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .clicks import answer_clicks, pictures_part, waiting
 from .gallery import COLOURS, Gallery

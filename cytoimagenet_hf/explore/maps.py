@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from huggingface_hub import cached_assets_path
 
-from cytoimagenet_hf.embedding import Embedding, embed
-from cytoimagenet_hf.files import atomic_path
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.versions import installed_versions
+from cytoimagenet_hf.profiles.embedding import Embedding, embed
 
 
 def kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:

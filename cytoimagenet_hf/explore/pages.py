@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.colours import OTHER, PALETTE
 
 _SIDE, _THUMBNAIL = 256, 56  # pixels of a shown image, and of one under the pointer
 _MARGIN = 2.0  # percent of the map's width and height

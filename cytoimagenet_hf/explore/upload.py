@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
-from cytoimagenet_hf.encoders import Encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.imaging import merge_channels
+from cytoimagenet_hf.networks import Encoder
 
 Plane = npt.NDArray[Any]
 _FIELDS = ("{well}", "{row}", "{site}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from .clicks import answer_clicks, neighbours, pictures_part, waiting
 from .gallery import Answer, Gallery

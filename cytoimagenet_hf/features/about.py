@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cytoimagenet_hf.encoders import Encoder
-from cytoimagenet_hf.encoders.pixels import pixel_names
+from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.networks.pixels import pixel_names
+from cytoimagenet_hf.tables.columns import feature_names
 
-from .columns import feature_names
 from .ranges import PlateRanges
 from .runtimes import Runner
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cytoimagenet_hf.encoders import Encoder
-from cytoimagenet_hf.encoders.base import Unit
-from cytoimagenet_hf.errors import InputError, one_line
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.networks.base import Unit
 
 from .runtimes import LIMIT, RUNTIMES, Runner, device_of, difference, has_export, make_runner
 from .vectors import ImageToRead, as_planes

@@ -18,9 +18,9 @@ from pathlib import Path
 from huggingface_hub import cached_assets_path
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.files import file_sha256, read_json_object, write_json
-from cytoimagenet_hf.models.backbones import hash_weights
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import file_sha256, read_json_object, write_json
+from cytoimagenet_hf.networks.backbones import hash_weights
 
 _RECORD = "_export.json"
 _SIMPLE = (bool, int, float, str, tuple, list, type(None))

@@ -15,19 +15,18 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.encoders import Encoder, load_encoder
-from cytoimagenet_hf.encoders.own import facts_of, network_encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.models import MicroscopyImageProcessor
-from cytoimagenet_hf.models.backbones import Backbone
+from cytoimagenet_hf.networks import Encoder, MicroscopyImageProcessor, load_encoder
+from cytoimagenet_hf.networks.backbones import Backbone
+from cytoimagenet_hf.networks.kinds.own import facts_of, network_encoder
+from cytoimagenet_hf.tables.features import FeatureTable
 
 from .about import describe, names_of
 from .batches import Reject
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates
 from .runtimes import Runner
-from .table import FeatureTable
 from .vectors import ImageToRead, extract_rows
 
 Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
@@ -80,7 +79,7 @@ def extract_features(
             different channels, no images or no usable one.
 
     Example:
-        >>> from cytoimagenet_hf.models import build_efficientnet
+        >>> from cytoimagenet_hf.networks import build_efficientnet
         >>> net = build_efficientnet(0, seed=0, width_coefficient=0.25)
         >>> dna = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)
         >>> table = extract_features(net, [[dna, dna]], ids=["a01-1"], channels=["dna", "actin"])

@@ -15,17 +15,18 @@ import torch
 from huggingface_hub import cached_assets_path
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.encoders import Encoder
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.executors import run_tasks
-from cytoimagenet_hf.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image, Rejection
+from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.shards.executors import run_tasks
+from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.reading import read_features
 
 from .about import describe, names_of
 from .choosing import TRIED, auto_runner, runner_of
 from .devices import run_on_devices
 from .ranges import PlateRanges, measure_plates, plate_of
-from .reading import read_features
 from .runtimes import Runner
 from .store import (
     DEFAULTS,
@@ -42,7 +43,6 @@ from .store import (
     stamp_of,
     summarise_shards,
 )
-from .table import FeatureTable
 from .vectors import ImageToRead, extract_rows
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import to_gray
 from cytoimagenet_hf.imaging.percentile import histogram
-from cytoimagenet_hf.seeding import derive_rng
 
 from .ahead import read_ahead
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.versions import installed_versions
 
 from .exports import export_key, find_export, keep_export
 from .folding import fold

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import write_json
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import write_json
 from cytoimagenet_hf.images import Image, find_images
 
 from .store import read_json, stamp_of

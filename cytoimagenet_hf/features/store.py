@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import (
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import (
     absent_folders,
     atomic_path,
     file_sha256,
@@ -35,7 +35,7 @@ from cytoimagenet_hf.images import Image, Rejection
 from .ranges import PlateRanges, plate_of
 
 if TYPE_CHECKING:  # torch is a second's work, and a finished folder needs none
-    from cytoimagenet_hf.encoders import Encoder
+    from cytoimagenet_hf.networks import Encoder
 
 PLAN, RANGES, REJECTED = "_extraction.json", "_ranges.json", "_rejected.json"
 REQUEST, LOCK = "_request.json", "_lock"

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.encoders import Encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.models.channels import as_channels
+from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.networks.channels import as_channels
 
 from .ahead import read_ahead
 from .batches import Batches, Reject, Unit, Vector

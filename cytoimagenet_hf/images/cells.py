@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import read_image
+from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Box, Image
 from .find import Found
 from .source import SUFFIXES, Ignored, open_source, suffix_of, without_suffix
 from .tables import place_of, places, rows_of
-from .wells import normalise_well
 
 _CENTRES = (
     ("Nuclei_Location_Center_X", "Nuclei_Location_Center_Y"),

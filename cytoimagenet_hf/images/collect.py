@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Image, PlaneRef
 from .channels import Channel, in_order, name_channels
 from .options import Options
 from .source import Ignored, natural
-from .wells import normalise_well
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cytoimagenet_hf.terminal import Terminal
+from cytoimagenet_hf.core.terminal import Terminal
 
 from .find import Found
 

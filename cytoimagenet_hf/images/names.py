@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import well_at
 
 from .base import PlaneRef
 from .channels import Channel
 from .collect import FoundPlane
 from .source import Source, without_suffix
-from .wells import well_at
 
 FIELDS: dict[str, str] = {
     "plate": r"[^/]+?",

@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import normalise_well
 
 from .names import compile_pattern
-from .wells import normalise_well
 
 _CUT = re.compile(r"([_\-. ]+)")
 _CHANNEL_WORDS = ("w", "c", "ch", "channel")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import inside
-from cytoimagenet_hf.tabular import read_table
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.wells import well_at
 
 from .source import Source
-from .wells import well_at
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
 """Endings of tables."""

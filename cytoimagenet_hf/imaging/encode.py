@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 # Noise compresses by its Huffman code alone, seven times faster than by searching for matches; at least one bit per
 # pixel remains, so images that come near that bound (large flat areas) are worth the search.

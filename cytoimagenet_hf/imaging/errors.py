@@ -1,6 +1,6 @@
 """What reading image files raises: one printable line each, whatever the file is called."""
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 class ImageReadError(InputError):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 Pixels: TypeAlias = npt.NDArray[Any]
 Unit: TypeAlias = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from . import deltavision, signatures
 from .errors import ImageReadError

@@ -5,7 +5,7 @@ Features never pass through `evaluate`, which would copy them several times; pre
 
 from pathlib import Path
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 METRICS = ("knn_transfer", "nsc_accuracy")
 

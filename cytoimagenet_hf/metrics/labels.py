@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 def check_labels(predictions: Sequence[Any] | None, references: Sequence[Any] | None) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.settings import from_text, read_yaml
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.settings import from_text, read_yaml
 
 from .config import RECIPES, TrainConfig
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 
 _WHITE = 255.0
 

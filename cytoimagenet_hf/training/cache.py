@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.files import atomic_path, write_json
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.dataset.planes import stretch_plane
 from cytoimagenet_hf.imaging.png import decode_gray_png
-from cytoimagenet_hf.planes import stretch_plane
 
 from .rows import RowTable, Stored, StoredPlane
 

@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.files import write_json
-from cytoimagenet_hf.settings import build
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.core.versions import installed_versions
 
 from .config import TrainConfig
 from .state import RunState

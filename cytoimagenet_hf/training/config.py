@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.settings import build, check_fields, plain, setting
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.settings import build, check_fields, plain, setting
 
 
 def _option(default: Any, text: str, *, free: bool = False, **limits: Any) -> Any:

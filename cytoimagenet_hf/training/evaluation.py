@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.knn import kneighbors, vote
-from cytoimagenet_hf.models import reestimate_batch_norm
+from cytoimagenet_hf.networks import reestimate_batch_norm
+from cytoimagenet_hf.scoring.knn import kneighbors, vote
 
 from .augment import Augmentation, Draws
 from .config import TrainConfig

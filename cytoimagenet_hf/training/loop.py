@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 
 from . import checkpoint, report
 from .config import TrainConfig

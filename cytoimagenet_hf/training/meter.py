@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 Item = TypeVar("Item")
 

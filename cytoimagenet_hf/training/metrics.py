@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 Codes = NDArray[np.int64]
 

@@ -17,12 +17,12 @@ from transformers import (
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
-from cytoimagenet_hf.errors import InputError, one_line
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet, prepare_for_training
-from cytoimagenet_hf.models.checkpoints import explained, load_network
-from cytoimagenet_hf.models.efficientnet import label_maps
-from cytoimagenet_hf.models.loading import input_errors
-from cytoimagenet_hf.models.records import read_processor, record_of
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, prepare_for_training
+from cytoimagenet_hf.networks.checkpoints import explained, load_network
+from cytoimagenet_hf.networks.efficientnet import label_maps
+from cytoimagenet_hf.networks.loading import input_errors
+from cytoimagenet_hf.networks.records import read_processor, record_of
 
 from .augment import Draws, augment
 from .config import TrainConfig

@@ -7,8 +7,8 @@ same images on one process or on eight, and a restart continues at step i withou
 import numpy as np
 from numpy.typing import NDArray
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 
 Positions = NDArray[np.int64]
 

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.splits import assign_splits
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.imaging.stacks import describe_stack
-from cytoimagenet_hf.models import MicroscopyImageProcessor
-from cytoimagenet_hf.models.checkpoints import few
-from cytoimagenet_hf.splits import assign_splits
-from cytoimagenet_hf.tabular import read_table
+from cytoimagenet_hf.networks import MicroscopyImageProcessor
+from cytoimagenet_hf.networks.checkpoints import few
+from cytoimagenet_hf.tables.tabular import read_table
 
 from .config import TrainConfig
 from .rows import RowTable, require_two_classes

@@ -11,11 +11,11 @@ import yaml
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.cards.facts import TRAINING, write_model_card
-from cytoimagenet_hf.colours import PALETTE
-from cytoimagenet_hf.data import dataset_sources
-from cytoimagenet_hf.files import atomic_path, write_json
-from cytoimagenet_hf.models.pooling import EXTRACTION
+from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
+from cytoimagenet_hf.dataset.load import dataset_sources
+from cytoimagenet_hf.networks.pooling import EXTRACTION
 
 from .config import TrainConfig
 from .network import Preprocessing

@@ -13,7 +13,7 @@ from accelerate.utils import ProjectConfiguration
 from torch import nn
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 from . import checkpoint
 from .augment import Augmentation

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from cytoimagenet_hf.settings import check_fields, plain, setting
+from cytoimagenet_hf.core.settings import check_fields, plain, setting
 
 _REQUIRED: Any = dataclasses.MISSING
 

@@ -16,9 +16,9 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
-from cytoimagenet_hf.data import load_cytoimagenet, require_stored, stored_files
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored, stored_files
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .cache import prefetch
 from .config import TrainConfig

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cytoimagenet_hf.data import load_cytoimagenet, require_stored
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .config import TrainConfig
 from .own import is_own, own_tables

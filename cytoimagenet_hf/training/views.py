@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from cytoimagenet_hf.models.pooling import pooled
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.networks.pooling import pooled
 
 from .config import TrainConfig
 from .gathering import gather_rows

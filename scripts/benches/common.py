@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.table import Table
 
-from cytoimagenet_hf.files import write_json
-from cytoimagenet_hf.terminal import Terminal
-from cytoimagenet_hf.versions import installed_versions
+from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.terminal import Terminal
+from cytoimagenet_hf.core.versions import installed_versions
 
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
 

@@ -12,13 +12,12 @@ import PIL.Image
 import torch
 
 from benches.common import in_child, peak_mb, rounds
-from cytoimagenet_hf.encoders import Encoder
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.extract import as_encoder
 from cytoimagenet_hf.features.runtimes import RUNTIMES, Runner, difference
-from cytoimagenet_hf.models import MicroscopyImageProcessor, reestimate_batch_norm
-from cytoimagenet_hf.models.backbones import Backbone, load_backbone
+from cytoimagenet_hf.networks import Encoder, MicroscopyImageProcessor, reestimate_batch_norm
+from cytoimagenet_hf.networks.backbones import Backbone, load_backbone
 
 Matrix = npt.NDArray[np.float32]
 LOOP, BATCHES = "transformers, one image at a time", "transformers, batches of 64"

@@ -26,13 +26,13 @@ from torch import nn
 
 from benches.common import rounds
 from benches.images import write_images
-from cytoimagenet_hf.encoders import Encoder, load_encoder
-from cytoimagenet_hf.errors import one_line
+from cytoimagenet_hf.core.errors import one_line
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.runtimes import difference
 from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
+from cytoimagenet_hf.networks import Encoder, load_encoder
 from cytoimagenet_hf.training import TrainConfig, train
 
 MODEL = "random:0"

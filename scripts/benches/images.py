@@ -6,8 +6,8 @@ import cv2
 import datasets as hf
 import numpy as np
 
-from cytoimagenet_hf.schema import dataset_features
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.schema import dataset_features
 
 CLASSES = tuple(f"class {code}" for code in range(20))
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 import typer
 
-from cytoimagenet_hf.knn import kneighbors
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.scoring.knn import kneighbors
 
 from .common import in_child
 

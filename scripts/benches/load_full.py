@@ -15,7 +15,7 @@ from builder.publish.data_files import write_dataset
 from builder.publish.figures import contact_sheet
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
-from cytoimagenet_hf.schema import SUBSETS
+from cytoimagenet_hf.dataset.schema import SUBSETS
 
 from .common import in_child
 from .pngs import encode_gray
@@ -153,19 +153,19 @@ def _first_of_toy(folder: str) -> str:
 
 
 def _subset(folder: str) -> str:
-    from cytoimagenet_hf.data import load_cytoimagenet
+    from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
     return _shape(load_cytoimagenet(folder, subset="toy_20", split="train"))
 
 
 def _labels(folder: str) -> str:
-    from cytoimagenet_hf.data import load_cytoimagenet
+    from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
     return _shape(load_cytoimagenet(folder, subset=SUBSETS["toy_20"], split="train"))
 
 
 def _epoch_of_labels(folder: str) -> str:
-    from cytoimagenet_hf.data import load_cytoimagenet
+    from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
     rows = load_cytoimagenet(folder, subset=SUBSETS["toy_20"], split="train", streaming=True)
     return f"{sum(1 for _ in rows)} images"
@@ -174,7 +174,7 @@ def _epoch_of_labels(folder: str) -> str:
 def _leaks(folder: str) -> str:
     import datasets as hf
 
-    from cytoimagenet_hf.leaks import leak_report
+    from cytoimagenet_hf.dataset.leaks import leak_report
 
     report = leak_report(hf.load_dataset(folder))
     return f"{report.groups} fields, leak-free: {report.leak_free}"

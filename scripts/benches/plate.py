@@ -14,13 +14,13 @@ import torch
 import typer
 
 from benches.common import in_child
-from cytoimagenet_hf.encoders import Encoder, load_encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.reading import read_features
 from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
+from cytoimagenet_hf.networks import Encoder, load_encoder
+from cytoimagenet_hf.tables.reading import read_features
 
 STAINS = ("dna", "er", "rna", "agp", "mito")
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
@@ -150,7 +150,7 @@ def users_loop(plate: Path, *, model: str, most: int, threads: int) -> dict[str,
     """Fields per minute of what one writes by hand: a channel at a time through the stock classes."""
     from transformers import AutoImageProcessor, AutoModel
 
-    from cytoimagenet_hf.models.backbones import load_backbone
+    from cytoimagenet_hf.networks.backbones import load_backbone
 
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as saved:

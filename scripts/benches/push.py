@@ -27,7 +27,7 @@ import typer
 from builder.publish import data_files, file_plan
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
-from cytoimagenet_hf.schema import SUBSETS
+from cytoimagenet_hf.dataset.schema import SUBSETS
 from tests.hub.loopback import TOKEN, Hub, serve
 
 from .pngs import encode_gray

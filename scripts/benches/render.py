@@ -25,8 +25,8 @@ from builder import recipe as recipes
 from builder.render import render
 from builder.render.field import render_field
 from builder.render.reader import PlaneReader
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
 from cytoimagenet_hf.imaging import encode_png, read_image
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
 
 WHOLE = recipes.load("corrected", {"crops_wanted": "[[0, 1]]"})
 CROPS = recipes.load("corrected")

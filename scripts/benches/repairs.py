@@ -9,7 +9,7 @@ import typer
 from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.repairs import repair_table
 from cytoimagenet_hf.benchmarks.suite import Suite
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.store import Settings
 
 TASKS = ("bbbc021", "coos7", "cyclops")

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from builder.sources import SOURCES
 from builder.sources.base import Archive, Source
 from builder.vocabulary import Vocabulary, load_vocabulary
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 _LABELS = (*CATEGORIES, "plate")
 _PLATE = 2_000  # fields of view on a drawn plate: 384 wells, some five sites

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from cytoimagenet_hf.embedding import embed
-from cytoimagenet_hf.encoders import load_encoder
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import FeatureTable, extract_features
-from cytoimagenet_hf.features.profile_plan import ProfilePlan, Profiles, make_profiles
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.images import Image, find_images
-from cytoimagenet_hf.models.pooling import EXTRACTION
+from cytoimagenet_hf.networks import load_encoder
+from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.profiles.embedding import embed
+from cytoimagenet_hf.profiles.plan import ProfilePlan, Profiles, make_profiles
+from cytoimagenet_hf.tables import FeatureTable
 
 PATTERN = "Channel{c}-{_}-{row}-{column}.tif"
 STAINS = {"1": "gfp", "2": "draq5"}

@@ -16,7 +16,7 @@ from builder.recipe import RECIPES
 from builder.select import select
 from builder.select.choice import choose
 from builder.select.fields import read_fields
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.core.seeding import derive_rng
 from tests.builder.select.published_select import COLUMNS, count_candidates, downsample, find_free
 
 from .common import Child, in_child

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.results import ResultsRecord, from_json
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.results import ResultsRecord, from_json
 
 from .common import machine
 

@@ -10,8 +10,8 @@ import typer
 from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.recipes import RECIPES
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
-from cytoimagenet_hf.simulate import simulate_benchmarks
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
+from scripts.simulate import simulate_benchmarks
 
 from .common import Child, in_child
 

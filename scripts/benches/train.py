@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from cytoimagenet_hf.models import build_efficientnet
+from cytoimagenet_hf.networks import build_efficientnet
 from cytoimagenet_hf.training import TrainConfig
 from cytoimagenet_hf.training.loop import train_epoch
 from cytoimagenet_hf.training.meter import EpochMeter

@@ -8,29 +8,34 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
-    "Load": ("cytoimagenet_hf.data", "cytoimagenet_hf.splits", "cytoimagenet_hf.schema"),
+    "Load": ("cytoimagenet_hf.dataset.load", "cytoimagenet_hf.dataset.splits", "cytoimagenet_hf.dataset.schema"),
     "Images as arrays": ("cytoimagenet_hf.imaging",),
     "Images of plates and folders": ("cytoimagenet_hf.images",),
-    "Models": ("cytoimagenet_hf.models", "cytoimagenet_hf.models.backbones", "cytoimagenet_hf.models.keras"),
-    "Encoders": ("cytoimagenet_hf.encoders",),
+    "Models": ("cytoimagenet_hf.networks", "cytoimagenet_hf.networks.backbones", "cytoimagenet_hf.networks.keras"),
+    "Encoders": ("cytoimagenet_hf.networks",),
     "Features": ("cytoimagenet_hf.features",),
     "Profiles of wells": (
-        *("cytoimagenet_hf.features.profiles", "cytoimagenet_hf.features.well_facts"),
-        *("cytoimagenet_hf.features.screening", "cytoimagenet_hf.screens", "cytoimagenet_hf.plate_report"),
+        *("cytoimagenet_hf.profiles.profile", "cytoimagenet_hf.profiles.well_facts"),
+        *("cytoimagenet_hf.profiles.screening", "cytoimagenet_hf.profiles.screens", "cytoimagenet_hf.profiles.report"),
     ),
     "Neighbours and statistics": (
-        *("cytoimagenet_hf.knn", "cytoimagenet_hf.stats", "cytoimagenet_hf.precision", "cytoimagenet_hf.metrics"),
+        *(
+            "cytoimagenet_hf.scoring.knn",
+            "cytoimagenet_hf.scoring.stats",
+            "cytoimagenet_hf.scoring.precision",
+            "cytoimagenet_hf.metrics",
+        ),
     ),
     "Benchmarks": (
         *("cytoimagenet_hf.benchmarks", "cytoimagenet_hf.benchmarks.suite", "cytoimagenet_hf.benchmarks.compare"),
-        "cytoimagenet_hf.contamination",
+        "cytoimagenet_hf.scoring.contamination",
     ),
     "Training": ("cytoimagenet_hf.training",),
     "The Hub and cards": (
-        *("cytoimagenet_hf.hub", "cytoimagenet_hf.cards", "cytoimagenet_hf.cards.facts"),
-        "cytoimagenet_hf.cards.croissant",
+        *("cytoimagenet_hf.dataset.hub", "cytoimagenet_hf.dataset.cards", "cytoimagenet_hf.dataset.cards.facts"),
+        "cytoimagenet_hf.dataset.cards.croissant",
     ),
-    "Simulated data": ("cytoimagenet_hf.simulate",),
+    "Simulated data": ("scripts.simulate",),
     "Building the dataset": (
         *("builder.build", "builder.recipe", "builder.annotate", "builder.select", "builder.render"),
         *("builder.publish", "builder.kaggle", "builder.verify", "builder.doctor", "builder.sources.base"),

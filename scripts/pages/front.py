@@ -14,16 +14,16 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.colours import PALETTE
-from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.imaging import normalize
-from cytoimagenet_hf.plate_report.heatmap import row_and_column
-from cytoimagenet_hf.screens import DoseResponse
-from cytoimagenet_hf.seeding import derive_rng
-from cytoimagenet_hf.simulate.cells import draw_field
-from cytoimagenet_hf.simulate.phenotypes import mix
-from cytoimagenet_hf.simulate.plan import plate_optics
-from cytoimagenet_hf.simulate.screen_plate import PLATE, STAINS, UNTREATED, plate_wells
+from cytoimagenet_hf.profiles.report.heatmap import row_and_column
+from cytoimagenet_hf.profiles.screens import DoseResponse
+from scripts.simulate.cells import draw_field
+from scripts.simulate.phenotypes import mix
+from scripts.simulate.plan import plate_optics
+from scripts.simulate.screen_plate import PLATE, STAINS, UNTREATED, plate_wells
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "docs" / "benchmarks" / "screen.json"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.files import atomic_path
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.imaging import normalize
-from cytoimagenet_hf.seeding import derive_rng
-from cytoimagenet_hf.simulate.cells import draw_field
-from cytoimagenet_hf.simulate.phenotypes import Phenotype
-from cytoimagenet_hf.simulate.plan import plate_optics
+from scripts.simulate.cells import draw_field
+from scripts.simulate.phenotypes import Phenotype
+from scripts.simulate.plan import plate_optics
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "images" / "normalize.png"
 _WELLS = {"plate 1, usual": 0.4, "plate 1, bright": 0.8, "plate 2, usual": 0.2, "plate 2, bright": 0.4}

@@ -12,16 +12,16 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cytoimagenet_hf import stats
 from cytoimagenet_hf.benchmarks import load_recipe
 from cytoimagenet_hf.benchmarks.base import Score, ids_of
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.extraction import features_of, load_model
 from cytoimagenet_hf.benchmarks.held_out import held_out_rows
-from cytoimagenet_hf.encoders.pixels import PER_CHANNEL, PER_PAIR, QUANTILES
-from cytoimagenet_hf.features import FeatureTable, make_table
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.models.pooling import EXTRACTION
+from cytoimagenet_hf.networks.pixels import PER_CHANNEL, PER_PAIR, QUANTILES
+from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.scoring import stats
+from cytoimagenet_hf.tables import FeatureTable, make_table
 
 from .networks import GAIN, LABELS, TRAININGS, UNTRAINED
 from .real import Task

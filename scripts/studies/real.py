@@ -14,11 +14,11 @@ import pandas as pd
 from PIL import Image as Picture
 
 from cytoimagenet_hf.benchmarks.base import Benchmark
-from cytoimagenet_hf.benchmarks.folder import configured
-from cytoimagenet_hf.encoders.pixels import relative_log
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.benchmarks.tasks.folder import configured
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
-from cytoimagenet_hf.seeding import derive_rng
+from cytoimagenet_hf.networks.pixels import relative_log
 
 CELLS = "bbbc021/images/single_cells_dmso_vs_protein_synthesis.zip"
 CELLS_TABLE = "bbbc021/single_cells_index.csv.gz"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
-from cytoimagenet_hf.features import make_table
-from cytoimagenet_hf.simulate import simulate_benchmarks
+from cytoimagenet_hf.tables import make_table
+from scripts.simulate import simulate_benchmarks
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from cytoimagenet_hf.benchmarks.compare import (
     smallest_p,
     summarise_score,
 )
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 _SETS = 400
 

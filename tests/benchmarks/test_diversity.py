@@ -11,9 +11,9 @@ from scipy.spatial.distance import cdist
 from typer.testing import CliRunner
 
 from cytoimagenet_hf.benchmarks import diversity
-from cytoimagenet_hf.commands.diversity import command
-from cytoimagenet_hf.data import load_cytoimagenet
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.cli.diversity import command
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
 
 def test_distances_equal_those_of_all_pairs():

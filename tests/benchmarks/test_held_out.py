@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
-from cytoimagenet_hf.benchmarks.cyclops import CYCLOPS
-from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.benchmarks.groups import first_known
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import make_table
+from cytoimagenet_hf.benchmarks.tasks.cyclops import CYCLOPS
+from cytoimagenet_hf.benchmarks.tasks.folder import configured
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables import make_table
 
 RECIPE = RECIPES["corrected"]
 

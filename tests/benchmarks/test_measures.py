@@ -10,7 +10,7 @@ from cytoimagenet_hf.benchmarks.measures import (
     recall_at_1,
 )
 from cytoimagenet_hf.benchmarks.probes import few_shot, probe
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 def _grouped(rng):

@@ -6,7 +6,7 @@ from transformers import ViTConfig, ViTModel
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
-from tests.encoders.stand_ins import make
+from tests.networks.stand_ins import make
 
 FAMILIES = ("own", "dinov2-small", "timm")
 

@@ -5,7 +5,7 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import nsc_accuracy
 from cytoimagenet_hf.benchmarks.nsc import BATCH_RULES, nscb_by_rule
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 def angles(*degrees):

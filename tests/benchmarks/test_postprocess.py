@@ -5,11 +5,11 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
 from cytoimagenet_hf.benchmarks.base import labelled
-from cytoimagenet_hf.benchmarks.bbbc021 import BBBC021
 from cytoimagenet_hf.benchmarks.postprocess import STEPS, postprocessed, principal
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import make_table, write_features
+from cytoimagenet_hf.benchmarks.tasks.bbbc021 import BBBC021
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables import make_table, write_features
 
 
 def _plates(*, controls=8, seed=0, width=4):

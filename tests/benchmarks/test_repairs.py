@@ -5,7 +5,7 @@ from dataclasses import fields
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, BenchmarkRecipe
 from cytoimagenet_hf.benchmarks.repairs import REPAIRS, repair_table, variants
 from cytoimagenet_hf.benchmarks.suite import Suite
-from cytoimagenet_hf.features import make_table, write_features
+from cytoimagenet_hf.tables import make_table, write_features
 
 
 def test_every_rule_that_differs_between_the_recipes_is_a_repair():

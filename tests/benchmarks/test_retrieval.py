@@ -7,7 +7,7 @@ import pytest
 from cytoimagenet_hf.benchmarks import RECIPES
 from cytoimagenet_hf.benchmarks.retrieval import CPJUMP1, MORPHOHELM
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 RECIPE = RECIPES["corrected"]
 

@@ -14,17 +14,17 @@ from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
-from cytoimagenet_hf.benchmarks.folder import configured
 from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
 from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.select import find_tasks
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
-from cytoimagenet_hf.commands.benchmark import command
-from cytoimagenet_hf.contamination import MARKS, _entries, marks, overlaps, training_sources
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import make_table, write_features
-from cytoimagenet_hf.results import from_json, read_results
+from cytoimagenet_hf.benchmarks.tasks.folder import configured
+from cytoimagenet_hf.cli.benchmark import command
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.contamination import MARKS, _entries, marks, overlaps, training_sources
+from cytoimagenet_hf.scoring.results import from_json, read_results
+from cytoimagenet_hf.tables import make_table, write_features
 from tests.datasets import write_textures
 from tests.tiny_encoder import tiny_encoder
 

@@ -15,8 +15,8 @@ import pytest
 from builder.annotate import annotate
 from builder.rows import field_id
 from builder.sources.filter import SourceFilter, choose_sources
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
 
 def make(raw: Path, *names: str) -> Path:

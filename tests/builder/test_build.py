@@ -14,8 +14,8 @@ from builder.publish import publish
 from builder.select import select
 from builder.sources.filter import SourceFilter
 from builder.stage import claimed
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.simulate import simulate_archive
+from cytoimagenet_hf.core.errors import InputError
+from scripts.simulate import simulate_archive
 
 SMALL = {"min_fields": "4", "min_images": "4", "max_fields": "8", "max_images": "12"}
 RECIPE = recipes.load("corrected", SMALL)

@@ -12,7 +12,7 @@ from builder.doctor import doctor_table, missing_disk, sources_table, survey
 from builder.provenance import sources_markdown
 from builder.sources import SOURCES
 from builder.sources.filter import SourceFilter
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 

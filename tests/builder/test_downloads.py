@@ -14,7 +14,7 @@ from builder.downloads import changes, describe_download, downloads_of, recorded
 from builder.sources import SOURCES
 from builder.sources.base import Archive
 from builder.sources.filter import SourceFilter
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 TABLE = "BBBC013_platemap_long_nM.csv"
 

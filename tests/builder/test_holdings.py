@@ -11,8 +11,8 @@ from builder.holdings import AUTHOR, Holding, held_rows, read_holdings
 from builder.recipe import load
 from builder.select import select
 from builder.sources import SOURCES
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 HEAD = "source,column,label,fields,certainty,basis\n"
 

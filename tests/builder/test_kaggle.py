@@ -20,9 +20,9 @@ from builder.kaggle import AS_PUBLISHED, import_kaggle
 from builder.publish import publish
 from builder.sources.filter import SourceFilter
 from builder.verify import verify
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.imaging import merge_channels
-from cytoimagenet_hf.schema import dataset_features
 from tests.builder.tiny_builds import cells, stated
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoimagenet_hf.simulate import simulate_archive
+from scripts.simulate import simulate_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--set", "min_fields=4", "--set", "min_images=4", "--set", "max_fields=8", "--set", "max_images=12"]

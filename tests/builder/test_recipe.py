@@ -5,7 +5,7 @@ import pytest
 
 from builder.recipe import RECIPES, Recipe, as_dict, load
 from builder.recipe_docs import recipes_markdown
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 

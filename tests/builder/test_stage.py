@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.stage import Rejection, StageSummary, claimed, count_reasons, require_disk, write_rejections
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 def test_counts_that_do_not_reconcile_cannot_be_summarised():

@@ -10,8 +10,8 @@ from builder import recipe as recipes
 from builder.publish import publish
 from builder.render import render
 from builder.verify import verify
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.files import file_sha256
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256
 from tests.builder.tiny_builds import tiny_build
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import tifffile
 
 from builder.stage import StageSummary
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, SELECTION_SCHEMA
 
 STAINS = ["nucleus", "actin"]
 

@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from builder.__main__ import app as builder_app
-from cytoimagenet_hf.cards.check import check_card
 from cytoimagenet_hf.cli import COMMANDS
+from cytoimagenet_hf.dataset.cards.check import check_card
 from cytoimagenet_hf.training.arguments import parse
 from scripts.docs import pages
 from scripts.pages import api, blocks, front, numbers, repairs, results, sentences
@@ -171,7 +171,7 @@ def commands():
 def known_options(words):
     if words[0] == "cytoimagenet":
         app = typer.Typer()
-        app.command()(importlib.import_module(f"cytoimagenet_hf.commands.{words[1].replace('-', '_')}").command)
+        app.command()(importlib.import_module(f"cytoimagenet_hf.cli.{words[1].replace('-', '_')}").command)
         command = typer.main.get_command(app)
     else:
         command = typer.main.get_command(builder_app).commands[words[3]]

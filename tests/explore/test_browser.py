@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from tests.datasets import write_textures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

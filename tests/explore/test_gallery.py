@@ -6,11 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
-from cytoimagenet_hf.encoders import load_encoder
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.explore.gallery import COLOURS, Gallery
 from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, load_encoder
 from tests.datasets import write_textures
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.colours import OTHER, PALETTE
 from cytoimagenet_hf.explore.pages import data_uri, grid, point_map, sheet, thumbnails
 
 

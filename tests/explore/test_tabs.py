@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.explore.app import build_app
 from cytoimagenet_hf.explore.clicks import neighbours, waiting
 from cytoimagenet_hf.explore.gallery import Answer, Gallery, Neighbour

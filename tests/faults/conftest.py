@@ -32,7 +32,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sound input of every kind: model/, dataset/, plate/, classes/, bbbc013/, tables/."""
-    from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+    from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 
     root = tmp_path_factory.mktemp("sound")
     build_efficientnet(0, seed=0, width_coefficient=0.125, depth_coefficient=0.125).save_pretrained(root / "model")

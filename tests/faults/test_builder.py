@@ -182,7 +182,7 @@ def test_a_bad_manifest_is_no_approval(name, copied):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_damaged_dataset_is_not_approved(name, copied):
-    from cytoimagenet_hf.files import file_sha256
+    from cytoimagenet_hf.core.files import file_sha256
 
     folder = copied("dataset")
     files = [path for path in (*folder.glob("data/*"), folder / "README.md") if path.is_file()]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.features.batches import is_shape_error

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import choosing, extract_features, read_features
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features import choosing, extract_features
 from cytoimagenet_hf.features.choosing import choose_runner, runner_of
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
 from cytoimagenet_hf.features.runtimes import Runner
 from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.tables import read_features
 from tests.features.plates import all_bytes, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 

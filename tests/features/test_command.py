@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from cytoimagenet_hf.cli import main
-from cytoimagenet_hf.features import read_features
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
-from cytoimagenet_hf.simulate.plate_layouts import PLATE_LAYOUTS
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.tables import read_features
+from scripts.simulate.plate_layouts import PLATE_LAYOUTS
 from tests.features.plates import PATTERN, all_bytes, write_plate
 from tests.images.plates import eight_fields
 
@@ -65,7 +65,7 @@ def test_rest_and_list_and_a_second_run_that_loads_no_network(tmp_path, model, r
     assert table.names[0].startswith("Image_dna_")
     assert table.about["model"] == str(model)
     before = all_bytes(output)
-    monkeypatch.setattr("cytoimagenet_hf.encoders.load_encoder", None)
+    monkeypatch.setattr("cytoimagenet_hf.networks.load_encoder", None)
     code, out, err = run(*arguments[:-1])
     assert (code, all_bytes(output)) == (1, before)
     assert "0 made now" in out
@@ -107,7 +107,7 @@ def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, 
         pytest.importorskip("distributed")
     write_plate(tmp_path / "plate", wells=1, sites=1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cytoimagenet_hf.executors.DASK_TIMEOUT", "0.5s")
+    monkeypatch.setattr("cytoimagenet_hf.shards.executors.DASK_TIMEOUT", "0.5s")
     before = sorted(tmp_path.rglob("*"))
     code, _, err = run(*arguments)
     assert code == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import runtimes
 from cytoimagenet_hf.features.exports import export_key, find_export, keep_export
 from cytoimagenet_hf.features.runtimes import Runtime, make_runner

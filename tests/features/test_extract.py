@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.extract import as_encoder
 from cytoimagenet_hf.features.runtimes import RUNTIMES, Runner, make_runner
-from cytoimagenet_hf.models import METHODS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
-from cytoimagenet_hf.models.backbones import load_backbone
+from cytoimagenet_hf.networks import METHODS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
+from cytoimagenet_hf.networks.backbones import load_backbone
 
 RNG = np.random.default_rng(3)
 SIZES = [(40, 43), (50, 50), (40, 43), (33, 64), (50, 50), (40, 43)]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from cytoimagenet_hf.encoders.network import Pooled
 from cytoimagenet_hf.features.folding import fold
 from cytoimagenet_hf.features.runtimes import difference, make_runner
-from cytoimagenet_hf.models import build_efficientnet
+from cytoimagenet_hf.networks import build_efficientnet
+from cytoimagenet_hf.networks.network import Pooled
 
 SIZES = [(33, 33), (64, 64), (50, 41), (47, 90)]
 

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import extract_features, read_features
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.ranges import ValueCounts, measure_plates
 from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.tables import read_features
 from tests.features.plates import plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 

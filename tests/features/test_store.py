@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import tifffile
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.features import extract_features, read_features
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
 from cytoimagenet_hf.features.store import Settings, locked
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.tables import read_features
 from tests.features.plates import all_bytes, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 

@@ -32,7 +32,7 @@ def test_a_pushed_dataset_is_private_and_loads_whole_streaming_and_by_subset(hub
     printed = client(
         "import json\n"
         "from datasets import load_dataset\n"
-        "from cytoimagenet_hf.data import load_cytoimagenet\n"
+        "from cytoimagenet_hf.dataset.load import load_cytoimagenet\n"
         "stream = load_dataset('me/cytoimagenet', streaming=True, split='train')\n"
         "streamed = [(row['idx'], row['image'].size) for row in stream]\n"
         "whole = load_dataset('me/cytoimagenet', revision='v1')\n"
@@ -95,7 +95,7 @@ def test_a_tag_keeps_what_was_pushed_under_it(hub, client, push, dataset):
     write_dataset(dataset, ["actin", "yeast"], {"train": [1], "validation": [0]})
     push("dataset", dataset, REPOSITORY)
     printed = client(
-        "from cytoimagenet_hf.data import load_cytoimagenet\n"
+        "from cytoimagenet_hf.dataset.load import load_cytoimagenet\n"
         "for revision in ('v1', None):\n"
         "    print(len(load_cytoimagenet('me/cytoimagenet', revision=revision, split='train')))"
     )
@@ -108,7 +108,7 @@ def test_a_tag_keeps_what_was_pushed_under_it(hub, client, push, dataset):
 def test_what_is_not_there_is_said_with_the_next_step(client, push, dataset):
     push("dataset", dataset, REPOSITORY)
     attempt = (
-        "from cytoimagenet_hf.data import load_cytoimagenet\n"
+        "from cytoimagenet_hf.dataset.load import load_cytoimagenet\n"
         "for name, revision in (('me/cytoimagenet', 'v9'), ('me/nothing', None)):\n"
         "    try: load_cytoimagenet(name, revision=revision)\n"
         "    except ValueError as error: print(error)"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cytoimagenet_hf.cards import model_card
+from cytoimagenet_hf.dataset.cards import model_card
 from cytoimagenet_hf.metrics import METRICS, metric_path
-from cytoimagenet_hf.models import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
 from tests.closeness import assert_same_outputs, assert_same_weights
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.25}
@@ -65,7 +65,7 @@ def test_a_pushed_model_gives_the_same_features_and_brings_its_processor(hub, cl
 from transformers import AutoImageProcessor
 stock = AutoImageProcessor.from_pretrained("me/b0")
 trusted = AutoImageProcessor.from_pretrained("me/b0", trust_remote_code=True)
-from cytoimagenet_hf.models import MicroscopyImageProcessor
+from cytoimagenet_hf.networks import MicroscopyImageProcessor
 own = MicroscopyImageProcessor.from_pretrained("me/b0", revision="v1")
 channels = [np.arange(64, dtype=np.uint16).reshape(8, 8) * 60, np.eye(8, dtype=np.uint16)]
 values = [p(channels, return_tensors="np")["pixel_values"] for p in (own, trusted)]
@@ -87,7 +87,7 @@ def test_a_pushed_fusion_loads_by_name_with_the_package_or_with_the_code_it_brin
     push("model", folder, "me/fusion")
     expected = features_of(fusion)
     assert expected.shape == (1, 640)
-    client("import cytoimagenet_hf.models\n" + RUN.format(name="me/fusion", options={}))
+    client("import cytoimagenet_hf.networks\n" + RUN.format(name="me/fusion", options={}))
     assert_same_outputs(np.load(tmp_path / "features.npy"), expected)
     assert_same_weights(load_file(tmp_path / "weights.safetensors"), fusion.state_dict())
     (tmp_path / "features.npy").unlink()

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cytoimagenet_hf.seeding import derive_rng
-from cytoimagenet_hf.simulate.plate_layouts import PlateField
+from cytoimagenet_hf.core.seeding import derive_rng
+from scripts.simulate.plate_layouts import PlateField
 
 STAINS = ("dna", "er", "rna", "agp", "mito")
 

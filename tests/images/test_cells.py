@@ -9,7 +9,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Box, find_cells, look
 
 ROWS, COLUMNS = np.mgrid[:20, :30].astype(np.uint16)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import FORMATS, find_images, look
 
 

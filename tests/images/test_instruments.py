@@ -10,9 +10,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
-from cytoimagenet_hf.simulate.plate_layouts import write_imagexpress, write_phenix
+from scripts.simulate.plate_layouts import write_imagexpress, write_phenix
 from tests.images.plates import eight_fields
 
 UUID = "0A1B2C3D-1234-ABCD-0123-0123456789AB"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.kept import kept_in_memory

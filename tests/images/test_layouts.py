@@ -7,13 +7,7 @@ import pytest
 import yaozarrs
 
 from cytoimagenet_hf.images import Image, find_images, look
-from cytoimagenet_hf.simulate.plate_layouts import (
-    PLATE_LAYOUTS,
-    write_imagexpress,
-    write_ometiff,
-    write_omezarr,
-    write_phenix,
-)
+from scripts.simulate.plate_layouts import PLATE_LAYOUTS, write_imagexpress, write_ometiff, write_omezarr, write_phenix
 from tests.images.plates import STAINS, eight_fields
 
 PLATE = "P-7_x#2"

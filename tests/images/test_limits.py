@@ -6,9 +6,9 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, PlaneRef, find_images
-from cytoimagenet_hf.simulate.plate_layouts import PLATE_LAYOUTS
+from scripts.simulate.plate_layouts import PLATE_LAYOUTS
 
 
 def test_the_limit_of_a_source_reaches_its_images(tmp_path):
@@ -38,7 +38,7 @@ def test_arrays_are_judged_by_their_shape(tmp_path, kind):
 
 def test_zarr_is_judged_by_its_metadata(tmp_path):
     pytest.importorskip("zarr")
-    from cytoimagenet_hf.simulate.screen_plate import simulate_plate
+    from scripts.simulate.screen_plate import simulate_plate
 
     assert "omezarr" in PLATE_LAYOUTS
     store = simulate_plate(tmp_path, size="tiny", seed=0, layouts=("omezarr",))["omezarr"]

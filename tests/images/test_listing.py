@@ -6,8 +6,8 @@ import pandas as pd
 import typer
 from typer.testing import CliRunner
 
-from cytoimagenet_hf.commands.extract import command
-from cytoimagenet_hf.simulate.plate_layouts import write_imagexpress
+from cytoimagenet_hf.cli.extract import command
+from scripts.simulate.plate_layouts import write_imagexpress
 from tests.images.plates import eight_fields
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
 
 

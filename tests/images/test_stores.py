@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import zarr
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
 from cytoimagenet_hf.images.stores import czi, lif, nd2
-from cytoimagenet_hf.simulate.plate_layouts import write_omezarr
+from scripts.simulate.plate_layouts import write_omezarr
 from tests.images.plates import eight_fields
 
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import tifffile
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 
 GRAY8 = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)

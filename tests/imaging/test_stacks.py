@@ -13,7 +13,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import (
     AmbiguousAxesError,
     ImageReadError,
@@ -22,7 +22,7 @@ from cytoimagenet_hf.imaging import (
     read_planes,
 )
 from cytoimagenet_hf.imaging.names import imagej_channel_names, ome_channel_names
-from cytoimagenet_hf.models.channels import as_channels
+from cytoimagenet_hf.networks.channels import as_channels
 from tests.imaging.test_limits import chain
 from tests.imaging.test_signatures import deltavision
 

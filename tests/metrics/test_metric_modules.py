@@ -5,7 +5,7 @@ import doctest
 import evaluate
 import pytest
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics import METRICS, metric_path
 
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from builder.__main__ import app as builder_app
-from cytoimagenet_hf.boundary import COMMON
 from cytoimagenet_hf.cli import COMMANDS, _app, main
+from cytoimagenet_hf.core.boundary import COMMON
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cytoimagenet_hf.benchmarks.table import Table
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).resolve().parents[2]

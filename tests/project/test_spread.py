@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
 from scripts.benches.spread import run
 
 

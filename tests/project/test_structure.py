@@ -81,4 +81,4 @@ def test_imports_inside_functions_are_those_that_save_seconds() -> None:
         for name, file in known.items()
         if any(inside for _, inside in imports(name, file, known))
     }
-    assert {name for name in late if not name.startswith("cytoimagenet_hf/commands/")} == LATE
+    assert {name for name in late if not name.startswith("cytoimagenet_hf/cli/")} == LATE

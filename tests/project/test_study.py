@@ -12,7 +12,7 @@ import typer
 from PIL import Image as Picture
 from typer.testing import CliRunner
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig
 from scripts.pages import study as page
 from scripts.studies.networks import TRAININGS

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cytoimagenet_hf.cards import SplitFiles, dataset_card
-from cytoimagenet_hf.schema import dataset_features
+from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
+from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.training import TrainConfig
 
 CLASSES = ("dots", "rings", "stripes")

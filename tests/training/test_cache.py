@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training.cache import decode, open_cache, prefetch
 from cytoimagenet_hf.training.data import RowSource
 from cytoimagenet_hf.training.tables import load_tables

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
 from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
 from cytoimagenet_hf.training.state import RunState, fresh_state

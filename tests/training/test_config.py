@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import RECIPES, TrainConfig
 from cytoimagenet_hf.training.arguments import parse
 

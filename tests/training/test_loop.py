@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
-from cytoimagenet_hf.data import load_cytoimagenet
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.training import checkpoint, train
 from cytoimagenet_hf.training.data import Batch
 from cytoimagenet_hf.training.loop import varied

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 from cytoimagenet_hf.training.metrics import split_metrics, top_k_accuracy
 
 

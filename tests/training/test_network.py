@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training.config import TrainConfig
 from cytoimagenet_hf.training.network import build_network
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import merge_channels
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import TrainConfig, train
 from cytoimagenet_hf.training.cache import decode
 from cytoimagenet_hf.training.own import is_own

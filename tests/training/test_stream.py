@@ -4,7 +4,7 @@ from pathlib import Path
 import datasets as hf
 import pytest
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.stream import StreamSource
 from tests.training.conftest import ROWS, write_shapes

@@ -4,7 +4,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training.cache import open_cache
 from cytoimagenet_hf.training.data import RowSource
 from cytoimagenet_hf.training.stream import StreamSource

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForImageClassification
 
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.models import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.gathering import gather_rows
 from cytoimagenet_hf.training.views import VIEW_LOSSES, build_learner, simclr, vicreg, view_loss

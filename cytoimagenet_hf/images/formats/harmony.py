@@ -8,15 +8,15 @@ import re
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
-from cytoimagenet_hf.images.wells import well_at
 from cytoimagenet_hf.images.xml import children, descendants, local, read_xml, texts, whole
+from cytoimagenet_hf.tables.wells import well_at
 
 INDEXES = ("index.idx.xml", "index.ref.xml", "index.xml")
 _NAME = re.compile(

@@ -7,15 +7,15 @@ The `.xdce` counts fields, planes, waves and times from 0, rows and columns from
 
 import re
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
-from cytoimagenet_hf.images.wells import well_at
 from cytoimagenet_hf.images.xml import attributes, children, descendants, read_xml, whole
+from cytoimagenet_hf.tables.wells import well_at
 
 # What stands in the brackets comes in any order.
 _NAME = re.compile(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
@@ -28,7 +28,7 @@ from cytoimagenet_hf.images.tables import (
     table_of,
 )
 from cytoimagenet_hf.imaging.stacks import describe_stack
-from cytoimagenet_hf.tabular import read_names
+from cytoimagenet_hf.tables.tabular import read_names
 
 _FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
 _PLANE = re.compile(

@@ -1,6 +1,6 @@
 """Files whose names follow a pattern that the caller gives: `{plate}_{well}_s{site}_w{c}.tif`."""
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.collect import Findings
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name

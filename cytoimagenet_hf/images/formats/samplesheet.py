@@ -1,13 +1,13 @@
 """The samplesheet of nf-core/cellpainting: a row per file, with channel, path, source, batch, plate, well and site."""
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of, table_of
-from cytoimagenet_hf.tabular import read_names
+from cytoimagenet_hf.tables.tabular import read_names
 
 _NEEDED = {"channel", "path", "well"}
 

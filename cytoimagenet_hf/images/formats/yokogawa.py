@@ -6,15 +6,15 @@
 import re
 from pathlib import Path
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, plain_number, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
-from cytoimagenet_hf.images.wells import well_at
 from cytoimagenet_hf.images.xml import attributes, descendants, read_xml, whole
+from cytoimagenet_hf.tables.wells import well_at
 
 _NAME = re.compile(
     r"(?P<_folder>(?:[^/]+/)*)(?P<plate>[^/]+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+"

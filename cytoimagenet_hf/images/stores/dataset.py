@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cytoimagenet_hf.errors import InputError, one_line
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.imaging.limits import check_pixels
 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
@@ -30,7 +30,7 @@ def load(name: str, column: str = "image") -> dict[str, Any]:
     Raises:
         InputError: no dataset loads from the name.
     """
-    from cytoimagenet_hf.data import load_cytoimagenet  # brings the datasets library, which few sources need
+    from cytoimagenet_hf.dataset.load import load_cytoimagenet  # brings the datasets library, which few sources need
 
     try:
         loaded = load_cytoimagenet(name, configuration="channels" if column == PLANES else "default")
@@ -72,7 +72,7 @@ def stamp(path: Path, places: Sequence[tuple[int | str, ...]]) -> str:
 
 @lru_cache(maxsize=8)
 def _content(name: str) -> str:
-    from cytoimagenet_hf.data import stored_files
+    from cytoimagenet_hf.dataset.load import stored_files
 
     files = stored_files(name)
     if files:

@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 EXTRAS = {"zarr": "plates", "nd2": "plates", "liffile": "plates", "pylibCZIrw.czi": "czi"}
 """Module → the extra of this package that installs it."""

@@ -7,9 +7,9 @@ import datasets
 import evaluate
 import numpy as np
 
-from cytoimagenet_hf import stats
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics.labels import check_labels, check_names
+from cytoimagenet_hf.scoring import stats
 
 _DESCRIPTION = """
 Accuracy of predictions made by k nearest neighbours on a transfer task, with a Wald and a Wilson interval, accuracy
@@ -52,7 +52,7 @@ _CITATION = """
 
 
 class KnnTransfer(evaluate.Metric):
-    """Thin over `cytoimagenet_hf.stats`."""
+    """Thin over `cytoimagenet_hf.scoring.stats`."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

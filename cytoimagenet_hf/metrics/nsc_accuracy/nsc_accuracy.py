@@ -7,9 +7,9 @@ import datasets
 import evaluate
 import numpy as np
 
-from cytoimagenet_hf import stats
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics.labels import check_labels, check_names
+from cytoimagenet_hf.scoring import stats
 
 _DESCRIPTION = """
 NSC accuracy (BBBC021; Ljosa et al. 2013): the share of treatments whose nearest neighbour of another compound has
@@ -53,7 +53,7 @@ _CITATION = """
 
 
 class NscAccuracy(evaluate.Metric):
-    """Thin over `cytoimagenet_hf.stats`."""
+    """Thin over `cytoimagenet_hf.scoring.stats`."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -21,10 +21,10 @@ from builder.publish import publish
 from builder.publish.file_plan import ROW_GROUP_ROWS, plan_files
 from builder.render import render
 from builder.verify import verify
-from cytoimagenet_hf.cards.check import check_card
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.leaks import leak_report
-from cytoimagenet_hf.schema import dataset_features
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.cards.check import check_card
+from cytoimagenet_hf.dataset.leaks import leak_report
+from cytoimagenet_hf.dataset.schema import dataset_features
 from tests.builder.tiny_builds import annotation, cells, stated, tiny_build, write_tables
 
 SMALL = recipes.load("corrected", {"min_images": "4", "max_images": "70"})

@@ -17,12 +17,12 @@ from builder.publish import publish
 from builder.render import render
 from builder.sources.filter import SourceFilter
 from builder.verify import verify
-from cytoimagenet_hf.cards.check import check_card
-from cytoimagenet_hf.data import load_cytoimagenet
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.cards.check import check_card
+from cytoimagenet_hf.dataset.load import load_cytoimagenet
+from cytoimagenet_hf.dataset.planes import channel_features, merge_planes, read_planes
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.images import find_images
-from cytoimagenet_hf.planes import channel_features, merge_planes, read_planes
 from cytoimagenet_hf.training import TrainConfig
 from cytoimagenet_hf.training.cache import decode
 from cytoimagenet_hf.training.data import RowSource

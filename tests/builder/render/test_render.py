@@ -18,8 +18,8 @@ from builder.render.field import REASONS
 from builder.render.plan import crops_wanted
 from builder.render.reader import PlaneReader
 from builder.render.shard import SHARD_SCHEMA
+from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.imaging import ImageReadError, merge, merge_channels, stretch, to_bytes
-from cytoimagenet_hf.schema import dataset_features
 from tests.builder.tiny_builds import annotation, cells, rendered_images, tiny_build, write_tables
 
 CORRECTED = RECIPES["corrected"]

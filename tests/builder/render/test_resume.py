@@ -22,7 +22,7 @@ from builder.recipe import RECIPES, Recipe
 from builder.render import render
 from builder.render.plan import make_plan
 from builder.stage import MARKER, claimed
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import ImageReadError
 from tests.builder.tiny_builds import rendered_images, tiny_build, write_tables
 

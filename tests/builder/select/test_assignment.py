@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from builder.recipe import load
 from builder.select.choice import choose
 from builder.select.fields import frame_fields
-from cytoimagenet_hf.schema import CATEGORIES
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 SMALL = {"min_fields": "3", "max_fields": "6", "strata": "", "presample_strata": ""}
 MINIMUM, IN_TURN = (load("corrected", SMALL | {"assignment": name}) for name in ("minimum first", "in turn"))

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.sources import SOURCES
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from builder.recipe import load
 from builder.select.compare import PAPER, compare_with_paper
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, SUBSETS
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, SUBSETS
 
 SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"})
 FREQUENT, RARE, ABSENT = sorted({*SUBSETS["toy_20"], *SUBSETS["toy_50"]})[:3]

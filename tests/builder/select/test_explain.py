@@ -9,8 +9,8 @@ from rich.console import Console
 
 from builder.recipe import Recipe, load
 from builder.select.explain import DryRun, dry_run, explain_label
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
 IN_TURN = {"assignment": "in turn"}
 SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"} | IN_TURN)

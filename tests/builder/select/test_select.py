@@ -16,8 +16,8 @@ from builder.select.candidates import file_names, index_column, index_columns, r
 from builder.select.choice import choose, strata_columns
 from builder.select.fields import frame_fields, read_fields
 from builder.sources.filter import SourceFilter
-from cytoimagenet_hf.errors import InputError
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
 from tests.builder.select.published_select import count_candidates, downsample, find_free, published_select
 
 pytestmark = pytest.mark.filterwarnings("ignore:This pattern is interpreted")  # the pandas program, by design

@@ -7,7 +7,7 @@ import pytest
 from builder.sources import SOURCES
 from builder.sources.base import Archive, keyed
 from builder.sources.names import matching
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 SOURCE = SOURCES["bbbc038"]
 

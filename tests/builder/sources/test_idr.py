@@ -13,7 +13,7 @@ from builder.sources import SOURCES, idr, idr0003, idr0009, idr0067, idr0072
 from builder.sources.base import Archive, Field, RejectedItem
 from builder.sources.idr import server_folders
 from builder.vocabulary import load_vocabulary
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 TEXT = "Plate,Well,Compound Name %% url=https://a/%s\nP1,A1,Dmso\n"
 COLUMNS = {"plate": "Plate", "well": "Well", "compound": "Compound Name"}

@@ -20,8 +20,8 @@ import pytest
 from builder.rows import annotate_source
 from builder.sources import SOURCES
 from builder.vocabulary import load_vocabulary
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images.source import SUFFIXES
-from cytoimagenet_hf.seeding import derive_rng
 
 MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
 # Folders nearest to an image that carry facts: plate and measurement, dataset, class. All above may be cut or added.

@@ -13,7 +13,7 @@ from builder.rows import annotate_source
 from builder.sources import SOURCES
 from builder.sources.base import Archive
 from builder.vocabulary import load_vocabulary
-from cytoimagenet_hf.schema import ANNOTATION_SCHEMA, CATEGORIES
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
 COLUMNS = (*CATEGORIES, "microscopy")

@@ -9,7 +9,7 @@ from archives_idr import MAKERS
 
 from builder.sources import SOURCES, rec_rxrx1, rxrx
 from builder.sources.base import Archive, Field, RejectedItem
-from cytoimagenet_hf.errors import InputError
+from cytoimagenet_hf.core.errors import InputError
 
 
 def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:

@@ -1,0 +1,158 @@
+"""Any labelled images as a benchmark: a folder per class, or a HuggingFace dataset on disk, with groups if known.
+
+Neighbours of an image are those of other groups (plate, field, donor) where groups are known, so that what two images
+of one group share cannot be taken for the class; else all others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cytoimagenet_hf.benchmarks.base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
+from cytoimagenet_hf.benchmarks.groups import COLUMNS, with_groups
+from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
+from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
+from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.images.source import SUFFIXES
+from cytoimagenet_hf.images.stores.dataset import load as load_rows
+from cytoimagenet_hf.tables import FeatureTable
+
+WHERE = (
+    "lay the images out as <root>/<class>/<image>, or as <root>/<class>/<stem>_<channel>.<extension> with --channels; "
+    "a metadata.csv in <root> (file_name = <class>/<image or stem>, and a column per group) adds groups; a folder of "
+    "Parquet files with the columns image and label is read as a HuggingFace dataset"
+)
+
+
+def load(
+    root: Path,
+    recipe: BenchmarkRecipe,
+    *,
+    images: bool = True,
+    channels: Sequence[str] = (),
+    group: str | None = None,
+) -> list[Image]:
+    """Every image with its class.
+
+    Args:
+        root: class folders, or a HuggingFace dataset in Parquet.
+        recipe: not used: both recipes read alike.
+        images: not used: the labels are where the images are.
+        channels: suffixes of the channel files of one image, in stain order; empty: one file is one image.
+        group: column of metadata.csv, or of the dataset, that names the group; by default the first known one.
+
+    Raises:
+        InputError: no class folders, an empty one, no such column, images without a class, an id or a group, or
+            whose channels end in something else than those of others.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder: {WHERE}")
+    if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
+        return _dataset_items(root, group)
+    items = [
+        labelled(f"{folder.name}/{name}", files, folder.name, channels=channels)
+        for folder in class_folders(root, where=WHERE)
+        for name, files in _images(folder, channels).items()
+    ]
+    return with_groups(items, root, column=group, where=WHERE)
+
+
+def score(
+    features: FeatureTable,
+    items: Sequence[Image],
+    recipe: BenchmarkRecipe,
+    seed: int,
+    *,
+    k: int = NEIGHBOURS,
+    name: str = "folder",
+) -> list[Score]:
+    """k-NN accuracy, leaving out one group where groups are known, else one image."""
+    return [score_held_out(features, items, recipe, seed, k=k, name=name)]
+
+
+def rows(
+    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str = "folder"
+) -> RowsBySet:
+    """The same for other measures than neighbours."""
+    return {name: held_out_rows(features, items)}
+
+
+FOLDER = Benchmark(
+    name="folder",
+    title="folder per class",
+    channels=(),
+    where=WHERE,
+    protocol="11-NN, Euclidean, leave-one-group-out where groups are known, else leave-one-out",
+    load=load,
+    score=score,
+    rows=rows,
+)
+
+
+def configured(
+    *, channels: Sequence[str] = (), group: str | None = None, k: int = NEIGHBOURS, name: str = "folder"
+) -> Benchmark:
+    """The folder benchmark with these channel suffixes, group column, number of neighbours and name in tables."""
+    return replace(
+        FOLDER,
+        name=name,
+        title=name,
+        channels=tuple(channels),
+        load=partial(load, channels=tuple(channels), group=group),
+        score=partial(score, k=k, name=name),
+        rows=partial(rows, name=name),
+    )
+
+
+def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    if channels:
+        extensions = sorted({path.suffix for path in folder.glob(f"*_{channels[0]}.*")})
+        if len(extensions) > 1:
+            raise InputError(f"{folder} has *_{channels[0]} that end in {' and in '.join(extensions)}: keep one kind")
+        return dict(paired_files(folder, channels, extension=extensions[0] if extensions else ".tif"))
+    found: dict[str, tuple[Path, ...]] = {
+        path.name: (path,) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
+    }
+    if not found:
+        raise InputError(
+            f"class folder {folder} has no images ({', '.join(sorted(SUFFIXES))}): add some or remove the folder"
+        )
+    return found
+
+
+def _known_for_all(splits: Mapping[str, Any]) -> str | None:
+    """The first column of groups that tells the group of every image; plates, say, are known of some sources alone."""
+    common = [name for name in COLUMNS if all(name in rows.column_names for rows in splits.values())]
+    return next((name for name in common if all(None not in rows[name][:] for rows in splits.values())), None)
+
+
+def _dataset_items(root: Path, group: str | None) -> list[Image]:
+    splits = load_rows(str(root))
+    items: list[Image] = []
+    group = group or _known_for_all(splits)
+    for split, rows in splits.items():
+        lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in rows.column_names]
+        if lacking:
+            raise InputError(f"{root} lacks the columns {lacking}; it has {rows.column_names}")
+        names = getattr(rows.features["label"], "names", None)
+        labels, groups = rows["label"], rows[group] if group else None
+        ids = rows["image_id"] if "image_id" in rows.column_names else None
+        for row in range(len(rows)):
+            where = f"{root}, split {split}, row {row}"
+            # A set without labels has -1 for them, which in Python is the last name.
+            if labels[row] is None or (names and not 0 <= labels[row] < len(names)):
+                raise InputError(f"{where} has the label {labels[row]}, which is no class: leave such rows out")
+            for column, values in (("image_id", ids), (group, groups)):
+                if values is not None and values[row] is None:
+                    raise InputError(f"{where} has no {column}: every image needs one")
+            facts = {"label": str(names[labels[row]] if names else labels[row])}
+            if groups is not None:
+                facts |= {"group": str(groups[row]), "group_name": str(group)}
+            plane = PlaneRef(root, kind="dataset", place=(split, "image", row))
+            name = f"row-{len(items)}" if ids is None else str(ids[row])
+            items.append(Image(name, ("0",), ((plane,),), facts))
+    return items

@@ -1,0 +1,50 @@
+"""`cytoimagenet convert-keras`: the published Keras weights as a folder that transformers loads."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoimagenet_hf.core.errors import InputError
+
+
+def command(
+    weights: Annotated[Path, typer.Argument(help="efficientnetb0_weights-notop.h5, or a file with a head.")],
+    output: Annotated[Path, typer.Option(help="New or empty folder of the checkpoint.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Text file with the names of a head's classes, one per line, in order.")
+    ] = None,
+    scaling: Annotated[
+        str | None, typer.Option(help="For ImageNet weights: inputs as keras-2.8 or keras-2.9 scaled them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write safetensors, configuration, image processor and model card.
+
+    Example: cytoimagenet convert-keras efficientnetb0_weights-notop.h5 --output cytoimagenet-efficientnet-b0
+    """
+    from cytoimagenet_hf.dataset.cards.facts import write_model_card
+    from cytoimagenet_hf.networks.backbones import fingerprint
+    from cytoimagenet_hf.networks.keras import convert_keras, keras_record, save_converted
+
+    if output.is_dir() and any(output.iterdir()):
+        raise InputError(f"{output} is not empty: choose a new or empty folder")
+    if labels is not None and not labels.is_file():
+        raise InputError(f"{labels} does not exist")
+    names = labels.read_text(encoding="utf-8").splitlines() if labels else None
+    model = convert_keras(weights, labels=names)
+    record = keras_record(weights, scaling=scaling)
+    files = sorted([*save_converted(model, record, output, source=weights), write_model_card(output).name])
+    written = {
+        "output": str(output),
+        "architecture": type(model).__name__,
+        "classes": model.config.num_labels if names or hasattr(model, "classifier") else 0,
+        "fingerprint": fingerprint(model),
+        "preprocessing": record,
+        "files": files,
+    }
+    if as_json:
+        typer.echo(json.dumps(written, indent=2))
+    else:
+        typer.echo(f"{written['architecture']} ({written['fingerprint']}) in {output}: {', '.join(files)}")

@@ -1,0 +1,46 @@
+"""`cytoimagenet explore`: a window to look through a dataset."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytoimagenet_hf.core.errors import InputError
+
+
+def command(
+    dataset: Annotated[str, typer.Argument(help="A built folder or a Hub repository.")],
+    model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
+    limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.", min=1)] = 5000,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what would be shown as JSON and exit.")] = False,
+) -> None:
+    """Browse a dataset, find the images nearest to one's own, see a map of its features.
+
+    Example: cytoimagenet explore demo/cytoimagenet --model demo/model
+    """
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise InputError("the explorer needs gradio: pip install 'cytoimagenet-hf[explore]'") from None
+    from cytoimagenet_hf.explore.app import launch
+    from cytoimagenet_hf.explore.gallery import FILTERS, Gallery
+
+    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache)
+    if as_json:
+        if gallery.has_model:
+            gallery.extract()
+        for rejection in gallery.rejected:
+            typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
+        shown = {column: gallery.choices(column) for column in FILTERS}
+        typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))
+        return
+    launch(gallery, host=host, port=port)

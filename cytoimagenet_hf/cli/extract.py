@@ -1,0 +1,205 @@
+"""`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
+
+import json
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cytoimagenet_hf.core.errors import InputError
+
+from .shared import (
+    Backend,
+    Dtype,
+    FullScale,
+    Normalize,
+    Pixels,
+    Pooling,
+    Revision,
+    Scaling,
+    Size,
+    TrustRemoteCode,
+    Views,
+    given,
+)
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
+            "hf:NAME:SPLIT."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A name of `cytoimagenet models`, checkpoint folder, Hub name, Keras .h5, random:SEED.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the feature table; an interrupted run continues there.")
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show plates, wells, channels and what was ignored, and stop.")
+    ] = False,
+    format: Annotated[str | None, typer.Option(help="Kind of the source; by default found by looking.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help='Names of files with fields: "{plate}_{well}_s{site}_w{c}.tif"; {_} is ignored.')
+    ] = None,
+    stains: Annotated[str, typer.Option(help="Names of channels: w1=dna,w2=er; dna,er where they have none.")] = "",
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to take, in this order; of a table, columns that name the files.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
+    projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
+    id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
+    image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            help="Single cells: a table of centres (CellProfiler's Nuclei.csv), a folder of DeepProfiler's locations, "
+            "or a folder of label images; needs --cell-size."
+        ),
+    ] = None,
+    cell_size: Annotated[int | None, typer.Option(help="Side of the box around a centre, in pixels.", min=1)] = None,
+    cell_border: Annotated[
+        str, typer.Option(help="Boxes over the border of an image: mirror it there, or leave the cell out.")
+    ] = "mirror",
+    normalize: Normalize = None,
+    method: Annotated[
+        str | None, typer.Option(help="Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.")
+    ] = None,
+    pooling: Pooling = None,
+    pixels: Pixels = None,
+    views: Views = None,
+    scaling: Scaling = None,
+    size: Size = None,
+    full_scale: FullScale = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
+    backend: Backend = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="cuda, cpu, …, or several as cuda:0,cuda:1; by default a GPU if there is one.")
+    ] = None,
+    dtype: Dtype = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers see the same files.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Planes per step.", min=1)] = 64,
+    shard_size: Annotated[int, typer.Option(help="Images per shard: what is redone when one changes.", min=1)] = 256,
+    workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0, max=1024)] = 2,
+    seed: Annotated[int, typer.Option(help="Of the fields from which a plate's percentiles are taken.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Extract pooled features: a table of id, plate, well, site and features that pandas.read_parquet reads.
+
+    Exits with 1 when an image was left out; the reasons are printed and stand in _rejected.json.
+
+    Example: cytoimagenet extract plate/ --stains w1=dna,w2=er --model runs/b0/model --output features
+    """
+    from cytoimagenet_hf.images import find_cells, look
+    from cytoimagenet_hf.imaging.limits import MAX_PIXELS
+
+    asked: dict[str, Any] = {
+        "format": format,
+        "channels": channels,
+        "stains": stains or None,
+        "pattern": pattern,
+        "root": root,
+        "axes": axes,
+        "projection": projection,
+        "id_column": id_column,
+        "image_column": image_column,
+        "max_pixels": max_pixels or MAX_PIXELS,
+    }
+    found = look(source, **asked)
+    fields = found.images
+    if cells is not None:
+        if cell_size is None:
+            raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
+        found = find_cells(found, cells, size=cell_size, border=cell_border)
+    if list_only:
+        from cytoimagenet_hf.images.listing import show, summarise
+
+        if as_json:
+            typer.echo(json.dumps(summarise(found), indent=2))
+        else:
+            show(found)
+        return
+    if not model or output is None:
+        raise InputError("give --model and --output, or --list to see what there is")
+
+    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.versions import project_version
+    from cytoimagenet_hf.features.source_record import write_source
+    from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
+
+    devices = [name.strip() for name in (device or "").split(",") if name.strip()]
+    settings = Settings(
+        shard_size=shard_size,
+        storage=storage,
+        backend=backend,
+        device=devices[0] if devices else None,
+        dtype=dtype,
+        batch_size=batch_size,
+        workers=workers,
+    )
+    chosen = given(
+        normalize=normalize,
+        method=method,
+        pooling=pooling,
+        pixels=pixels,
+        views=views,
+        scaling=scaling,
+        size=size,
+        full_scale=full_scale,
+        revision=revision,
+    )
+    request = {
+        "model": stamp_of_model(model, revision),
+        "options": chosen,
+        "settings": asdict(settings) | {"workers": None},
+        "seed": seed,
+        "images": stamp_of(found.images),
+        "version": project_version(),
+    }
+    started = time.perf_counter()
+    summary = finished(output, request) if request["model"] is not None else None
+    if summary is None:
+        from cytoimagenet_hf.features.folder import extract_to_folder
+        from cytoimagenet_hf.networks import load_encoder
+
+        load = partial(load_encoder, model, trust_remote_code=trust_remote_code, **chosen)
+        summary = extract_to_folder(
+            load(),
+            found.images,
+            output,
+            settings=settings,
+            seed=seed,
+            load=load,
+            dask=dask,
+            devices=devices if len(devices) > 1 else (),
+        )
+        write_json(output / REQUEST, request)
+    write_source(output, source, asked, fields)
+    seconds = time.perf_counter() - started
+    if as_json:
+        typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
+    else:
+        again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
+        typer.echo(
+            f"{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in {summary.shards} "
+            f"shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
+        )
+        for rejection in summary.rejected:
+            typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
+    if summary.rejected:
+        raise typer.Exit(1)

@@ -1,0 +1,223 @@
+"""`cytoimagenet profile`: from features of images to profiles of wells, with a plate map and a report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cytoimagenet_hf.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cytoimagenet_hf.images import Image
+    from cytoimagenet_hf.profiles.plan import Profiles
+
+
+def command(
+    features: Annotated[Path, typer.Argument(help="Folder of `extract`, or a feature table (.parquet, .csv.gz).")],
+    output: Annotated[Path, typer.Option(help="Profiles: .parquet, .csv, .csv.gz or .h5ad.")],
+    level: Annotated[str, typer.Option(help="One row per cell, image, site or well.")] = "well",
+    operation: Annotated[str, typer.Option(help="mean or median.")] = "mean",
+    metadata: Annotated[Path | None, typer.Option(help="Plate map, joined by plate and well.")] = None,
+    barcodes: Annotated[
+        Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
+    ] = None,
+    controls: Annotated[
+        str | None, typer.Option(help="Query of the negative controls: \"compound == 'DMSO'\".")
+    ] = None,
+    control_column: Annotated[
+        str | None, typer.Option(help="Column of roles; by default role, control_type, pert_type, ….")
+    ] = None,
+    dose_unit: Annotated[str | None, typer.Option(help="Unit of the doses, where no column says: nM, uM, ….")] = None,
+    normalize: Annotated[
+        str | None, typer.Option(help="standardize, mad_robustize, robustize or inverse_normal.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="Centre and scale of all wells, or of the (negative) controls.")] = "all",
+    by: Annotated[
+        str, typer.Option(help="Column of batches that are normalised apart; none: all together.")
+    ] = "plate",
+    select: Annotated[bool, typer.Option(help="Drop features that do not vary or that repeat others.")] = False,
+    correlation: Annotated[float, typer.Option(help="--select: features that correlate more repeat.")] = 0.9,
+    sphere: Annotated[bool, typer.Option(help="Whiten the features on the wells that --on names.")] = False,
+    sphere_epsilon: Annotated[float, typer.Option(help="Added to the singular values; larger is gentler.")] = 1e-6,
+    tvn: Annotated[bool, typer.Option(help="Typical variation normalisation on the controls.")] = False,
+    components: Annotated[int | None, typer.Option(help="--tvn: principal components kept.")] = None,
+    drop_constant: Annotated[bool, typer.Option(help="Leave out features without a scale on some plate.")] = False,
+    drop_nan: Annotated[bool, typer.Option(help="Leave out feature columns that hold NaN.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the plate as one self-contained page, .html.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also write heat map, controls and dose responses as a drawing, .svg.")
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help="--report: the images behind the features, for pictures and intensities; by default where extract "
+            "found them; none: no pictures."
+        ),
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help="--images: names of files, as in extract.")] = None,
+    stains: Annotated[str, typer.Option(help="--images: names of channels, as in extract.")] = "",
+    seed: Annotated[int, typer.Option(help="--report: of UMAP and of permutations.")] = 0,
+    record: Annotated[Path | None, typer.Option(help="Also write what --json prints to this file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print counts, steps, Z' and dose responses as JSON.")
+    ] = False,
+) -> None:
+    """Turn features into profiles: aggregate, annotate, normalise, select, sphere or TVN; every step is recorded.
+
+    Where the plate map names controls and doses, Z', SSMD and the dose response of each compound are stated.
+    Exits with 1 when wells are missing from the plate map.
+
+    Example: cytoimagenet profile features --metadata platemap.csv --normalize mad_robustize --on controls --output
+    wells.parquet --report plate.html
+    """
+    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.profiles.plan import ProfilePlan, check_output, make_profiles, read_rejected, write_profiles
+    from cytoimagenet_hf.tables.reading import read_features
+
+    check_output(output)
+    if report is None and (images is not None or pattern is not None or stains):
+        raise InputError("images, pattern and stains belong to a report: add --report plate.html")
+    if images is None and (pattern is not None or stains):
+        raise InputError("pattern and stains say how --images are named: give --images, too")
+    plan = ProfilePlan(
+        level=level,
+        operation=operation,
+        metadata=metadata,
+        barcodes=barcodes,
+        controls=controls,
+        control_column=control_column,
+        dose_unit=dose_unit,
+        normalize=normalize,
+        on=on,
+        by=None if by == "none" else by,
+        select=select,
+        correlation=correlation,
+        sphere=sphere,
+        sphere_epsilon=sphere_epsilon,
+        tvn=tvn,
+        components=components,
+        drop_constant=drop_constant,
+    )
+    profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
+    fields: list[Image] = []
+    without = ""
+    if report is not None:
+        from cytoimagenet_hf.profiles.report import check_report
+
+        check_report(profiles, report)  # before anything is written
+        fields, without = _fields(features, images, pattern, stains)
+    write_profiles(profiles.table, output)
+    said = profiles.record() | {"output": str(output)}
+    if figure is not None:
+        from cytoimagenet_hf.profiles.report import write_figure
+
+        write_figure(profiles, figure)
+    if report is not None:
+        from cytoimagenet_hf.profiles.report import write_report
+
+        rejected = read_rejected(features)
+        said["report"] = {"file": str(report), "without_pictures": without} | write_report(
+            profiles, report, images=fields, rejected=rejected, seed=seed
+        )
+    if record is not None:
+        write_json(record, said)
+    if as_json:
+        typer.echo(json.dumps(said, indent=2))
+    else:
+        _print(profiles, said)
+    if profiles.wells_not_in_map:
+        raise typer.Exit(1)
+
+
+def _fields(features: Path, images: str | None, pattern: str | None, stains: str) -> "tuple[list[Image], str]":
+    """The fields of view that a report shows, and why there are none."""
+    from cytoimagenet_hf.features.source_record import recorded_images
+    from cytoimagenet_hf.images import find_images
+
+    if images is None:
+        return recorded_images(features)
+    if images == "none":
+        return [], "--images none"
+    return find_images(images, pattern=pattern, stains=stains or None), ""
+
+
+def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
+    from cytoimagenet_hf.core.terminal import Terminal
+
+    console = Terminal()
+    console.print(
+        f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
+        f"[bold]{said['name']}[/bold] in {said['output']}",
+        highlight=False,
+    )
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()), highlight=False)
+    for step in said["steps"]:
+        if step["step"] == "annotate":
+            console.print(
+                f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
+                f"{len(step['wells_not_in_map'])} wells are not in the map"
+                + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
+                + f", {step['map_wells_unused']} wells of the map have no row",
+                highlight=False,
+            )
+    notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
+    screen = profiles.screen
+    if screen is not None and screen.separations:
+        headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
+        rows = [
+            (
+                one.plate,
+                one.compound,
+                f"{one.negatives}/{one.positives}",
+                *(f"{value:.2f}" for value in (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)),
+            )
+            for one in screen.separations
+        ]
+        console.print(_table("controls", headings, rows))
+    if screen is not None and screen.responses:
+        headings = (
+            "compound",
+            "measured on",
+            "wells",
+            "doses",
+            "Spearman",
+            f"EC50, {screen.unit or 'no unit'} (95 %)",
+        )
+        rows = []
+        for row in screen.responses:
+            middle = row.why_no_curve
+            if row.curve is not None:
+                low, high = row.curve.interval
+                middle = f"{row.curve.ec50:,.4g} ({low:,.4g} to {high:,.4g})"
+            counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
+            rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
+        console.print(_table("dose response", headings, rows))
+    if "report" in said:
+        console.print(
+            f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB",
+            highlight=False,
+        )
+        if said["report"]["without_pictures"]:
+            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).", highlight=False)
+        for sentence in said["report"]["sentences"]:
+            console.print(f"  {sentence}", highlight=False)
+    for note in notes + list(screen.notes if screen else ()):
+        console.print(f"note: {note}", highlight=False)
+
+
+def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> "Table":
+    """A table whose first cells are plates, which are shown where there are several."""
+    from rich.table import Table
+
+    several = len({row[0] for row in rows}) > 1
+    shown = Table(title=title, title_justify="left")
+    for heading in ("plate", *headings) if several else headings:
+        shown.add_column(heading)
+    for row in rows:
+        shown.add_row(*(row if several else row[1:]))
+    return shown

@@ -1,1 +1,0 @@
-"""One module per command: each reads its options, calls one library function and prints the result."""

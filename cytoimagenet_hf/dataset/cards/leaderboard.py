@@ -1,0 +1,152 @@
+"""Results of many runs as one page: models by tasks, gains over the best baseline, intervals, contamination marks.
+
+Records in, a self-contained HTML page or Markdown out. Nothing is computed here but means and order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring.contamination import MARKS
+from cytoimagenet_hf.scoring.results import Comparison, Kind, ResultsRecord, ScoreRecord
+
+from .render import templates
+
+_SHOWN: tuple[Kind, ...] = ("model", "fusion", "baseline")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry on one scored set.
+
+    Attributes:
+        score: its result.
+        gain: over the best baseline of its own run; None for baselines and runs without them.
+    """
+
+    score: ScoreRecord
+    gain: Comparison | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval of the gain lies above zero."""
+        return self.gain is not None and self.gain.interval is not None and self.gain.interval[0] > 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry.
+
+    Attributes:
+        name: of the entry.
+        kind: model, fusion or baseline.
+        cells: set → result, where it was scored.
+        mean_gain: mean gain over the sets it has one for; None without any.
+    """
+
+    name: str
+    kind: Kind
+    cells: dict[str, Cell]
+    mean_gain: float | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Entries by sets.
+
+    Attributes:
+        rows: best mean gain first.
+        sets: the columns.
+        recipes: of the runs.
+    """
+
+    rows: tuple[Row, ...]
+    sets: tuple[str, ...]
+    recipes: tuple[str, ...]
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Set → highest accuracy."""
+        return {name: max(row.cells[name].score.value for row in self.rows if name in row.cells) for name in self.sets}
+
+
+def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
+    """Put records side by side.
+
+    Args:
+        records: of `cytoimagenet benchmark`, of different models, tasks or both.
+
+    Raises:
+        InputError: no record, or one entry scored twice on one set with different results.
+    """
+    if not records:
+        raise InputError("no results: give one or more results.json of `cytoimagenet benchmark`")
+    cells: dict[str, dict[str, Cell]] = {}
+    kinds: dict[str, Kind] = {}
+    for record in records:
+        gains = {(gain.second, gain.set): gain for gain in record.gains}
+        for score in record.scores:
+            if score.kind not in _SHOWN:
+                continue
+            kinds.setdefault(score.entry, score.kind)
+            before = cells.setdefault(score.entry, {}).get(score.set)
+            if before is not None and (before.score.value, before.score.n) != (score.value, score.n):
+                raise InputError(
+                    f"{score.entry!r} on {score.set} is {before.score.value:.4f} in one record and "
+                    f"{score.value:.4f} in another: name one of them otherwise (NAME=model)"
+                )
+            if before is None or before.gain is None:
+                cells[score.entry][score.set] = Cell(score, gains.get((score.entry, score.set)))
+    rows = [Row(name, kinds[name], own, _mean_gain(own)) for name, own in cells.items()]
+    rows.sort(key=lambda row: (row.mean_gain is None, -(row.mean_gain or 0), row.name))
+    sets = dict.fromkeys(name for record in records for name in record.sets)
+    recipes = dict.fromkeys(str(record.config.get("recipe", {}).get("name", "unknown")) for record in records)
+    return Leaderboard(tuple(rows), tuple(sets), tuple(recipes))
+
+
+def to_page(board: Leaderboard, *, title: str = "Leaderboard") -> str:
+    """A self-contained HTML page whose columns sort on click."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+    template = environment.from_string((templates() / "leaderboard.html.jinja").read_text(encoding="utf-8"))
+    return template.render(board=board, title=title, marks=_used_marks(board))
+
+
+def to_markdown(board: Leaderboard) -> str:
+    """The same as a Markdown table: accuracy, the gain over the best baseline, marks."""
+    lines = [f"| features | kind | mean gain | {' | '.join(board.sets)} |"]
+    lines.append(f"| --- | --- | --: |{' --: |' * len(board.sets)}")
+    for row in board.rows:
+        mean = "–" if row.mean_gain is None else f"{100 * row.mean_gain:+.1f}"
+        cells = [_cell(row.cells.get(name)) for name in board.sets]
+        lines.append(f"| {row.name.replace('|', chr(92) + '|')} | {row.kind} | {mean} | {' | '.join(cells)} |")
+    note = (
+        "In %: accuracy, or what the set is named after, then the gain over the best baseline of the same run with "
+        "its 95 % interval, paired."
+    )
+    marks = "; ".join(f"{mark} {kind}" for mark, kind in _used_marks(board).items())
+    if marks:
+        note += f" Training shares with the set: {marks}."
+    return "\n".join([*lines, "", note, ""])
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    text = f"{100 * cell.score.value:.1f}{cell.score.marks}"
+    if cell.gain is None:
+        return text
+    ends = cell.gain.interval
+    interval = "" if ends is None else f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]"
+    return f"{text} ({100 * cell.gain.difference:+.1f}{interval})"
+
+
+def _mean_gain(cells: dict[str, Cell]) -> float | None:
+    gains = [cell.gain.difference for cell in cells.values() if cell.gain is not None]
+    return sum(gains) / len(gains) if gains else None
+
+
+def _used_marks(board: Leaderboard) -> dict[str, str]:
+    used = {overlap.kind for row in board.rows for cell in row.cells.values() for overlap in cell.score.contamination}
+    return {mark: kind for kind, mark in MARKS.items() if kind in used}

@@ -1,0 +1,292 @@
+"""Dataset and model cards, rendered from result files: no number in a card is typed by hand.
+
+Templates live in `model_card/` (inside the wheel: `cytoimagenet_hf/model_card/`). The YAML header is made with the
+classes of `datasets` and `huggingface_hub`, so that `load_dataset` and the Hub read it as their own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import datasets as hf
+import jinja2
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import CATEGORIES, SUBSETS
+
+BIBTEX = """@article{hua2021cytoimagenet,
+  title   = {CytoImageNet: A large-scale pretraining dataset for bioimage transfer learning},
+  author  = {Hua, Stanley Bryan Z. and Lu, Alex X. and Moses, Alan M.},
+  journal = {arXiv preprint arXiv:2111.11646},
+  year    = {2021}
+}"""
+PAPER = "https://arxiv.org/abs/2111.11646"
+"""Address of the paper."""
+
+# Licence of the sources → the Hub's identifier; several become `other` with the list in the card.
+_HUB_LICENCES = {
+    "cc0": "cc0-1.0",
+    **{name: name for name in ("cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")},
+}
+
+
+# Measure of a score → the metric under which the Hub files it.
+_METRIC_TYPES = {
+    "macro F1": "f1",
+    "replicate mAP": "mean_average_precision",
+    "mechanism mAP": "mean_average_precision",
+}
+_METRIC_TYPES |= {"recall@1": "recall", "recall of pairs": "recall", "share enriched": "enrichment"}
+
+
+@dataclass(frozen=True)
+class CardSource:
+    """A source dataset as a card and a manifest name it.
+
+    Attributes:
+        dir_name: short name.
+        name: title.
+        database: where it was published.
+        licence: of its images, as in the column `licence`.
+        link: address of its page; empty where it is not known.
+        citation: what to cite; empty where it is not known.
+        images: how many of the dataset's images are from it.
+    """
+
+    dir_name: str
+    name: str
+    database: str
+    licence: str
+    link: str
+    citation: str
+    images: int
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """One split: its name, the Parquet files that hold it (paths in the repository), rows and bytes."""
+
+    name: str
+    paths: tuple[str, ...]
+    num_examples: int
+    num_bytes: int
+
+
+def dataset_card(
+    *,
+    features: hf.Features,
+    splits: Sequence[SplitFiles],
+    published_splits: Sequence[SplitFiles] = (),
+    channel_splits: Sequence[SplitFiles] = (),
+    subset_splits: Mapping[str, Sequence[SplitFiles]] | None = None,
+    sources: Sequence[CardSource] = (),
+    summaries: Mapping[str, Mapping[str, Any]] | None = None,
+    statistics: Mapping[str, Any] | None = None,
+    leaks: Mapping[str, Any] | None = None,
+    figures: Mapping[str, str] | None = None,
+    note: str = "",
+) -> str:
+    """README.md of a dataset repository: what `load_dataset` reads on top, what a person reads below.
+
+    Args:
+        features: columns, with the class names in `label`.
+        splits: train and validation as stored; the default configuration.
+        published_splits: the same rows under the row-wise split of the paper; configuration `published`.
+        channel_splits: the same rows with their planes kept apart; configuration `channels`.
+        subset_splits: name of a subset (`schema.SUBSETS`) → its own files, with its own classes; a configuration each.
+        sources: the source datasets that its images are from.
+        summaries: stage name → content of its summary JSON.
+        statistics: counts to show: `images_by_category`, `images_by_database`, `classes_by_category`.
+        leaks: counts of the leak report of the default split.
+        figures: caption → file in the repository.
+        note: what its maker wants to be read first; `read_note` finds it.
+
+    Example:
+        >>> from cytoimagenet_hf.dataset.schema import dataset_features
+        >>> from cytoimagenet_hf.dataset.cards import check_card
+        >>> card = dataset_card(features=dataset_features(["actin"]), splits=[SplitFiles("train", ("data/a",), 1, 9)])
+        >>> check_card(card)
+        []
+    """
+    labels = features["label"].names
+    others = {"published": published_splits, "channels": channel_splits} | dict(subset_splits or {})
+    header = _dataset_header(features, {"default": splits} | {name: of for name, of in others.items() if of}, sources)
+    return _rendered(
+        "dataset_card.md.jinja",
+        header=header,
+        labels=labels,
+        categories=CATEGORIES,
+        splits=splits,
+        published_splits=published_splits,
+        channel_splits=channel_splits,
+        sources=sorted(sources, key=lambda source: source.dir_name),
+        summaries=summaries or {},
+        statistics=statistics or {},
+        leaks=leaks or {},
+        licence_names=sorted({source.licence for source in sources}),
+        figures=figures or {},
+        note=note,
+        subsets={name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in (subset_splits or {}).items() if of},
+        subset_splits=subset_splits or {},
+        columns={name: _type_name(feature) for name, feature in features.items()},
+        bibtex=BIBTEX,
+    )
+
+
+def model_card(
+    *,
+    name: str,
+    architecture: str,
+    preprocessing: Mapping[str, Any],
+    extraction: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    training_sources: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
+    benchmarks: Sequence[Mapping[str, Any]] = (),
+    contamination: Sequence[Mapping[str, Any]] = (),
+    figures: Mapping[str, str] | None = None,
+    origin: str = "",
+    note: str = "",
+) -> str:
+    """README.md of a model repository.
+
+    Args:
+        name: of the model.
+        architecture: for example `"EfficientNet-B0"`.
+        preprocessing: the record the image processor was made from.
+        extraction: how features are taken by default, as the configuration says; None: what the network pools.
+        training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
+            `per_category`, `never_predicted`.
+        training_sources: short names of the sources it was trained on; None when they are not known.
+        datasets: names on the Hub of the datasets it was trained on, as far as they are there.
+        benchmarks: one mapping per score with task, metric, value (in [0, 1]), low, high, method.
+        contamination: one mapping per (task, source) that share something, with `kind` and `note`.
+        figures: caption → file beside the card.
+        origin: where the weights come from, when not from `training`.
+        note: what its maker wants to be read first; `read_note` finds it.
+
+    Raises:
+        InputError: a score outside [0, 1].
+    """
+    results = []
+    for score in benchmarks:
+        if not 0 <= score["value"] <= 1:
+            raise InputError(
+                f"benchmark {score['task']} has the value {score['value']}: scores are fractions in [0, 1]"
+            )
+        results.append(
+            EvalResult(
+                task_type="image-feature-extraction",
+                dataset_type=score["task"],
+                dataset_name=score["task"],
+                metric_type=_METRIC_TYPES.get(score["metric"], "accuracy"),
+                metric_name=score["metric"],
+                metric_value=round(score["value"], 4),
+            )
+        )
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-feature-extraction",
+        license="other",  # that of the weights follows from the images they were trained on
+        license_name="by-training-images",
+        datasets=list(datasets) or None,
+        tags=["microscopy", "biology", "efficientnet", "cytoimagenet"],
+        model_name=name,
+        eval_results=results or None,
+    )
+    return _rendered(
+        "model_card.md.jinja",
+        header=data.to_yaml(),
+        name=name,
+        architecture=architecture,
+        preprocessing=preprocessing,
+        extraction=", ".join(f"`{option}` {value}".lower() for option, value in (extraction or {}).items()),
+        training=training or {},
+        training_sources=training_sources,
+        benchmarks=benchmarks,
+        contamination=contamination,
+        figures=figures or {},
+        origin=origin,
+        note=note,
+        bibtex=BIBTEX,
+    )
+
+
+def read_note(folder: str | Path) -> str:
+    """The text of `NOTE.md` in a folder, which its card repeats on top whenever it is rendered; "" without one."""
+    path = Path(folder) / "NOTE.md"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def hub_licence(licences: Iterable[str]) -> str:
+    """The Hub's identifier of the licence that all sources share; `other` when they differ or one is not known.
+
+    Example:
+        >>> hub_licence(["cc0", "cc0"]), hub_licence(["cc0", "cc-by-4.0"]), hub_licence(["unverified"])
+        ('cc0-1.0', 'other', 'other')
+    """
+    licences = set(licences)
+    return _HUB_LICENCES.get(licences.pop(), "other") if len(licences) == 1 else "other"
+
+
+def _dataset_header(
+    features: hf.Features,
+    configurations: Mapping[str, Sequence[SplitFiles]],
+    sources: Sequence[CardSource],
+) -> str:
+    licence = hub_licence(source.licence for source in sources)
+    data = DatasetCardData(
+        license=licence,
+        # The Hub asks for a name where the licence is none of its own.
+        **({"license_name": "by-source", "license_link": "#sources-and-licences"} if licence == "other" else {}),
+        pretty_name="CytoImageNet",
+        task_categories=["image-classification", "image-feature-extraction"],
+        tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],
+        size_categories=[_size_category(sum(s.num_examples for s in configurations["default"]))],
+    )
+    # The class names stand in the schema of every Parquet file; the card of 894 classes repeats them once, not five
+    # times, and the Hub's page reads them there.
+    infos = {
+        name: hf.DatasetInfo(features=features if name == "default" else None, splits=_split_infos(of))
+        for name, of in configurations.items()
+    }
+    hf.info.DatasetInfosDict(infos).to_dataset_card_data(data)
+    data.configs = [_config(name, of) for name, of in configurations.items()]
+    return str(data.to_yaml())
+
+
+def _split_infos(splits: Sequence[SplitFiles]) -> list[dict[str, Any]]:
+    return [{"name": s.name, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in splits]
+
+
+def _config(name: str, splits: Sequence[SplitFiles]) -> dict[str, Any]:
+    files_by_split = [{"split": split.name, "path": list(split.paths)} for split in splits]
+    return {"config_name": name, "data_files": files_by_split} | ({"default": True} if name == "default" else {})
+
+
+def _size_category(rows: int) -> str:
+    for limit, text in ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")):
+        if rows < limit:
+            return text
+    return "1M<n<10M"
+
+
+def _type_name(feature: Any) -> str:
+    return str(feature.dtype) if isinstance(feature, hf.Value) else type(feature).__name__
+
+
+def _rendered(template: str, **context: Any) -> str:
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
+    return environment.from_string((templates() / template).read_text(encoding="utf-8")).render(**context) + "\n"
+
+
+def templates() -> Traversable:
+    """The folder of card and page templates."""
+    packaged = files("cytoimagenet_hf") / "model_card"
+    # In a checkout the templates lie beside the package, where they are edited.
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "model_card"

@@ -1,0 +1,248 @@
+"""Put a dataset, model or metric into a Hub repository: only what changed, private by default.
+
+`huggingface_hub` does the transfer; an interrupted push continues when it is called again. What this module adds is
+which files of a folder belong in the repository, a plan that can be read before anything is sent, and clear errors.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import get_session
+from huggingface_hub.utils.sha import git_hash
+
+from cytoimagenet_hf.core.boundary import explain
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_PATIENCE = 5
+"""Seconds for the Hub's first answer; its own client tries for 25."""
+
+
+@dataclass(frozen=True)
+class RepositoryKind:
+    """How one kind of folder maps to a repository: its type there, the files that prove it, what travels."""
+
+    repo_type: str
+    needs: tuple[str, ...]
+    travels: tuple[str, ...]
+
+
+REPOSITORIES = {
+    "dataset": RepositoryKind(
+        "dataset",
+        ("README.md", "data/*.parquet"),
+        (
+            *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet", "eval.yaml"),
+            *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
+        ),
+    ),
+    "model": RepositoryKind(
+        "model",
+        ("config.json", "*.safetensors"),
+        ("*.json", "*.safetensors", "*.md", "*.py", "*.png", ".eval_results/*.yaml"),
+    ),
+    "metric": RepositoryKind("space", ("README.md", "app.py"), ("*.py", "README.md", "requirements.txt")),
+}
+"""Kind of folder → its repository."""
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file of a push: its path in the repository, its size in bytes, and what is to be done.
+
+    `status` is "new", "changed", "same", "deleted" or "not compared".
+    """
+
+    path: str
+    size: int
+    status: str
+
+
+def require_hub(name: str) -> None:
+    """Refuse what cannot be a repository's name at once, and a Hub that does not answer within seconds.
+
+    Raises:
+        InputError: what is wrong with the name, or with the connection.
+    """
+    if not _is_name(name):
+        raise InputError(f"{name!r} is neither a folder nor a dataset on the Hub, whose names are OWNER/NAME")
+    if not hub_answers():
+        raise InputError(
+            f"{name} is no folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
+            "check the name and the connection; HF_HUB_OFFLINE=1 uses what was downloaded before"
+        )
+
+
+def hub_answers() -> bool:
+    """Whether the Hub answers at all, asked once and briefly; True when it is not to be asked (offline mode)."""
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:  # of whichever client the Hub's library uses
+        if explain(error) is None:
+            raise
+        return False
+    return True
+
+
+def _require_name(name: str) -> None:
+    if not _is_name(name):
+        raise InputError(f"{name!r} is no name of a repository on the Hub: write OWNER/NAME")
+
+
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and ".." not in name and len(name) <= 96
+
+
+def plan_push(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    kind: str,
+    revision: str = "main",
+    token: str | None = None,
+    compare: bool = True,
+) -> list[PlannedFile]:
+    """What a push would send, from comparing hashes with the repository.
+
+    Args:
+        folder: a built dataset, a saved model or a metric folder.
+        repo_id: `"owner/name"`.
+        kind: a key of `REPOSITORIES`.
+        revision: branch to compare with.
+        token: access token; the stored one when None.
+        compare: False asks no repository: every file is "not compared".
+
+    Raises:
+        InputError: the folder is not of that kind, or the repository cannot be asked.
+    """
+    local = _local_files(Path(folder), kind)
+    _require_name(repo_id)
+    if not compare:
+        return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
+    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision, token)
+    planned = []
+    for path, file in local.items():
+        size = file.stat().st_size
+        if path not in remote:
+            status = "new"
+        else:
+            expected = remote[path]
+            actual = file_sha256(file) if len(expected) == 64 else git_hash(file.read_bytes())
+            status = "same" if actual == expected else "changed"
+        planned.append(PlannedFile(path, size, status))
+    # A shard that the new build no longer has would be loaded beside the new ones.
+    shards = [pattern for pattern in REPOSITORIES[kind].travels if pattern.endswith("/*.parquet")]
+    stale = sorted(path for path in remote if path not in local and any(fnmatch(path, shard) for shard in shards))
+    return planned + [PlannedFile(path, 0, "deleted") for path in stale]
+
+
+def push(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    kind: str,
+    private: bool = True,
+    tag: str | None = None,
+    message: str | None = None,
+    token: str | None = None,
+) -> list[PlannedFile]:
+    """Create the repository if need be and upload what changed; call it again to continue an interrupted push.
+
+    Args:
+        folder, repo_id, kind, token: as for `plan_push`.
+        private: visibility of a repository that this call creates.
+        tag: also name the result, for `revision=` of the loaders.
+        message: commit message.
+
+    Returns:
+        The plan that was carried out.
+
+    Raises:
+        InputError: wrong folder, no right to write, or a tag that exists.
+    """
+    _local_files(Path(folder), kind)
+    _require_name(repo_id)
+    require_hub(repo_id)
+    api = HfApi(token=token)
+    repo_type = REPOSITORIES[kind].repo_type
+    try:
+        options = {"space_sdk": "gradio"} if repo_type == "space" else {}
+        api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+        planned = plan_push(folder, repo_id, kind=kind, token=token)
+        sent = [file.path for file in planned if file.status in ("new", "changed")]
+        stale = [file.path for file in planned if file.status == "deleted"]
+        if sent or stale:
+            api.upload_folder(
+                repo_id=repo_id,
+                repo_type=repo_type,
+                folder_path=folder,
+                allow_patterns=[_literal(path) for path in sent],
+                delete_patterns=[_literal(path) for path in stale] or None,
+                commit_message=message or f"Upload {kind}",
+            )
+        if tag is not None:
+            api.create_tag(repo_id, tag=tag, repo_type=repo_type)
+    except HfHubHTTPError as error:
+        raise InputError(_explained(error, repo_id)) from error
+    return planned
+
+
+def _literal(path: str) -> str:
+    """A glob pattern that matches this path only."""
+    return path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
+
+
+def _local_files(folder: Path, kind: str) -> dict[str, Path]:
+    """Path in the repository → file, for what travels; raises when the folder is not of that kind."""
+    if kind not in REPOSITORIES:
+        raise InputError(f"no kind {kind!r}: choose {', '.join(REPOSITORIES)}")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
+    if missing:
+        raise InputError(f"{folder} is no {kind}: it has no {', '.join(missing)}")
+    return _matching(found, REPOSITORIES[kind].travels)
+
+
+def _matching(files: dict[str, Path], patterns: Sequence[str]) -> dict[str, Path]:
+    # A pattern without a folder matches the top level only; fnmatch's `*` would cross folders.
+    return {
+        path: file
+        for path, file in files.items()
+        if any(fnmatch(path, pattern) and path.count("/") == pattern.count("/") for pattern in patterns)
+    }
+
+
+def _remote_files(repo_id: str, repo_type: str, revision: str, token: str | None) -> dict[str, str]:
+    """Path → SHA-256 (LFS) or git blob id of each file in the repository; empty when it does not exist yet."""
+    try:
+        tree = HfApi(token=token).list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
+        return {
+            entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in tree if hasattr(entry, "lfs")
+        }
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return {}
+    except HfHubHTTPError as error:
+        raise InputError(_explained(error, repo_id)) from error
+
+
+def _explained(error: HfHubHTTPError, repo_id: str) -> str:
+    """What a refusal means and what to do about it."""
+    status = error.response.status_code if error.response is not None else None
+    advice = {
+        401: "log in first: hf auth login, or set HF_TOKEN",
+        403: "the token may not write there: choose a token with write access, or another repository",
+        404: "no such repository, or the token may not see it",
+        409: "it exists already: choose another tag",
+        412: "somebody else pushed meanwhile: push again",
+    }
+    return f"the Hub refused {repo_id} ({status}): {advice.get(status or 0, str(error))}"

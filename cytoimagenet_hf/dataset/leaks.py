@@ -1,0 +1,153 @@
+"""What stands on both sides of a split: groups (fields, plates, donors) and exact copies of images.
+
+For any image dataset with a column that says what belongs together. Copies are found by a `sha256` column of decoded
+pixels where there is one, otherwise by decoding every image.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm.auto import tqdm
+
+from cytoimagenet_hf.core.errors import InputError
+
+_BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """Counts of what stands in more than one split; `examples_*` hold the first few in order of id.
+
+    A copy is one distinct image content found in several splits. It conflicts when its rows carry different labels.
+    `copies_by` tells how contents were compared: by the `sha256` column, by decoded `pixels`, or not (`none`: the
+    dataset has neither column nor images).
+    """
+
+    group: str
+    rows: dict[str, int]
+    groups: int
+    groups_on_both_sides: int
+    rows_of_those_groups: int
+    copies_by: str
+    copies_same_label: int
+    copies_conflicting_label: int
+    examples_groups: tuple[str, ...]
+    examples_copies: tuple[tuple[str, ...], ...]
+
+    @property
+    def leak_free(self) -> bool:
+        """Nothing stands on both sides."""
+        return not (self.groups_on_both_sides or self.copies_same_label or self.copies_conflicting_label)
+
+
+def leak_report(dataset: Any, group: str = "idx", *, examples: int = 5) -> LeakReport:
+    """Groups and exact copies that stand in more than one split.
+
+    Args:
+        dataset: a `DatasetDict` (or its iterable form, or any mapping of split to `Dataset`), or one `Dataset`, Arrow
+            table or DataFrame with a `split` column.
+        group: column whose equal values should stay together. Rows in which it is unknown are in no group.
+        examples: how many groups and copies to name.
+
+    Raises:
+        InputError: no group column, or nothing that says which split a row is in.
+
+    Example:
+        >>> rows = pd.DataFrame({"split": ["train", "validation"], "idx": ["a", "a"], "sha256": ["1", "2"]})
+        >>> leak_report(rows).groups_on_both_sides
+        1
+    """
+    parts, copies_by = _parts(dataset, group)
+    rows = pd.concat(parts, ignore_index=True)
+    crossing = groups_across(rows[group], rows["split"])
+    ids = rows["image_id" if "image_id" in rows else group].astype(str)
+    copies: list[tuple[str, ...]] = []
+    conflicting = 0
+    if "sha256" in rows:
+        found = rows["sha256"].isin(groups_across(rows["sha256"], rows["split"]))
+        labels = rows["label"] if "label" in rows else pd.Series("", index=rows.index)
+        by_content = pd.DataFrame({"id": ids, "label": labels, "sha256": rows["sha256"]})[found].groupby("sha256")
+        conflicting = int((by_content["label"].nunique(dropna=False) > 1).sum())
+        copies = sorted(tuple(sorted(members)) for members in by_content["id"].agg(list))
+    return LeakReport(
+        group=group,
+        rows={str(name): int(count) for name, count in rows["split"].value_counts(sort=False).items()},
+        groups=rows[group].nunique(),
+        groups_on_both_sides=len(crossing),
+        rows_of_those_groups=int(rows[group].isin(crossing).sum()),
+        copies_by=copies_by,
+        copies_same_label=len(copies) - conflicting,
+        copies_conflicting_label=conflicting,
+        examples_groups=tuple(sorted(map(str, crossing))[:examples]),
+        examples_copies=tuple(copies[:examples]),
+    )
+
+
+def groups_across(values: "pd.Series[Any]", split: "pd.Series[str]") -> "pd.Index[Any]":
+    """The known values that occur in more than one split."""
+    pairs = pd.DataFrame({"value": values, "split": split}).dropna().drop_duplicates()
+    return pd.Index(pairs["value"][pairs["value"].duplicated()].unique())
+
+
+def read_columns(dataset: Any, columns: list[str]) -> pd.DataFrame:
+    """Some columns of a `Dataset` or `IterableDataset` as a DataFrame; the others are neither read nor decoded."""
+    batches = dataset.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH)
+    tables = [batch if isinstance(batch, pa.Table) else pa.table(batch) for batch in batches]
+    return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=columns)
+
+
+def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
+    """The deciding columns of each split with a column `split`, and how copies are found."""
+    if isinstance(dataset, pa.Table):
+        dataset = dataset.to_pandas()
+    if isinstance(dataset, pd.DataFrame):
+        names = list(dataset.columns)
+        _require(names, [group, "split"], "the table")
+        kept = [name for name in dict.fromkeys((group, "split", "image_id", "label", "sha256")) if name in names]
+        return [dataset[kept]], "sha256" if "sha256" in names else "none"
+    if isinstance(dataset, Mapping):
+        parts = []
+        copies_by = "none"
+        for split, part in dataset.items():
+            rows, copies_by = _read(part, group)
+            parts.append(rows.assign(split=str(split)))
+        if not parts:
+            raise InputError("the dataset has no split: nothing can stand on both sides")
+        return parts, copies_by
+    _require(dataset.column_names or [], [group, "split"], "a dataset that is not divided into splits")
+    rows, copies_by = _read(dataset, group, "split")
+    return [rows], copies_by
+
+
+def _read(part: Any, group: str, *more: str) -> tuple[pd.DataFrame, str]:
+    names = list(part.column_names or [])
+    _require(names, [group], "the dataset")
+    wanted = [name for name in dict.fromkeys((group, *more, "image_id", "label", "sha256")) if name in names]
+    rows = read_columns(part, wanted)
+    if "sha256" in names:
+        return rows, "sha256"
+    image = next((name for name, kind in part.features.items() if type(kind).__name__ == "Image"), None)
+    if image is None:
+        return rows, "none"
+    return rows.assign(sha256=list(_pixel_hashes(part.select_columns([image]), image))), "pixels"
+
+
+def _pixel_hashes(images: Any, column: str) -> Iterator[str]:
+    """A hash of each decoded image: shape, type and pixels, so the file format does not matter."""
+    total = getattr(images, "num_rows", None)
+    for row in tqdm(images, total=total, desc="compare pixels", unit="image", disable=None):
+        pixels = np.ascontiguousarray(row[column])
+        yield hashlib.sha256(f"{pixels.shape}{pixels.dtype}".encode() + pixels.tobytes()).hexdigest()
+
+
+def _require(present: list[str], wanted: list[str], where: str) -> None:
+    if absent := [name for name in wanted if name not in present]:
+        raise InputError(
+            f"{where} has no column {absent}; it has {sorted(present)}. "
+            "--group names the column whose values should stay on one side"
+        )

@@ -1,0 +1,43 @@
+"""Any network as channels in, one vector out: facts of what it takes, its inputs, a registry; and our own models.
+
+Importing this package registers the fusion model, the image processor and the pipeline with transformers.
+"""
+
+from .base import Encoder
+from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite
+from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
+from .facts import EncoderFacts, WeightSource
+from .fusion import CytoFusionConfig, CytoFusionModel
+from .keras import convert_keras
+from .pipeline import MicroscopyFeatureExtractionPipeline
+from .pooling import pooled
+from .processing import METHODS, MicroscopyImageProcessor
+from .register import register
+from .registry import ENCODERS, OWN_KINDS, kind_of, load_encoder
+
+__all__ = [
+    "ENCODERS",
+    "METHODS",
+    "NORMALIZE",
+    "OWN_KINDS",
+    "CytoFusionConfig",
+    "CytoFusionModel",
+    "Encoder",
+    "EncoderFacts",
+    "FactsEncoder",
+    "MicroscopyFeatureExtractionPipeline",
+    "MicroscopyImageProcessor",
+    "WeightSource",
+    "build_efficientnet",
+    "convert_keras",
+    "initialise",
+    "kind_of",
+    "load_encoder",
+    "make_encoder",
+    "pooled",
+    "prepare_for_training",
+    "reestimate_batch_norm",
+    "require_finite",
+]
+
+register()

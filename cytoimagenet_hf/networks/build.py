@@ -1,0 +1,190 @@
+"""The one implementation of `Encoder`: facts and a network. Adapters differ in these two only."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.backbones import hash_weights
+from cytoimagenet_hf.networks.checkpoints import require_finite_weights
+from cytoimagenet_hf.networks.loading import input_errors
+
+from .base import Array, Ranges, Unit
+from .facts import EncoderFacts
+from .network import Fed
+from .pixels import pixel_features
+from .prepare import make_units
+from .roles import role_of
+
+Vector = npt.NDArray[np.float32]
+_PIXELS = 1 << 20  # per run of `encode`: 20 units of 224 x 224
+NORMALIZE = ("image", "plate", "gain", "none")
+"""What decides which pixel values become 0 and 1: the percentiles of each image's channel, those of a plate, its
+mean (of the pixel by which the logarithm is taken), or the range of the dtype."""
+
+
+@dataclass(frozen=True)
+class FactsEncoder:
+    """A network with the facts of its input; see `Encoder`, which it is.
+
+    Made by `make_encoder`.
+    """
+
+    name: str
+    facts: EncoderFacts
+    network: nn.Module
+    fingerprint: str
+    training_sources: tuple[str, ...] | None = None
+
+    def units(self, planes: Sequence[Array], *, stains: Sequence[str], ranges: Ranges | None = None) -> list[Unit]:
+        """The inputs of the network for one image: see `Encoder.units`."""
+        return make_units(self.facts, planes, stains=stains, ranges=ranges)
+
+    def join(self, vectors: Sequence[Vector]) -> Vector:
+        """One vector per image from those of its units, in order."""
+        if self.facts.join == "mean":
+            return np.asarray(np.mean(np.stack(vectors), axis=0, dtype=np.float64), dtype=np.float32)
+        return np.concatenate(list(vectors))
+
+    def beside(self, planes: Sequence[Array]) -> Vector:
+        """What stands beside the vector of one image: see `Encoder.beside`."""
+        return pixel_features(planes) if self.facts.pixels else np.zeros(0, dtype=np.float32)
+
+    def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> Vector:
+        """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32.
+
+        Raises:
+            InputError: unusable planes or stains, or a network that gives NaN or infinity.
+        """
+        units = [self.units(list(image), stains=stains) for image in planes]  # B lists of U units (c, h, w)
+        flat = [unit for image in units for unit in image]
+        if not flat:
+            raise InputError("no images: the batch is empty")
+        step = max(1, _PIXELS // (flat[0].shape[1] * flat[0].shape[2]))
+        device = next((value.device for value in self.network.state_dict().values()), torch.device("cpu"))
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(flat), step):
+                batch = torch.from_numpy(np.stack(flat[start : start + step])).to(device)  # (N, c, h, w)
+                parts.append(self.network(batch).float().cpu().numpy())
+        vectors = np.concatenate(parts)  # (B * U, D)
+        require_finite(vectors, self.name)
+        each = len(units[0])
+        joined = [self.join(list(vectors[start : start + each])) for start in range(0, len(vectors), each)]
+        return np.stack(
+            [np.concatenate([own, self.beside(list(image))]) for own, image in zip(joined, planes, strict=True)]
+        )
+
+
+def make_encoder(
+    name: str,
+    facts: EncoderFacts,
+    inner: nn.Module,
+    *,
+    training_sources: Sequence[str] | None = None,
+    **options: Any,
+) -> FactsEncoder:
+    """An encoder from facts and a network, after one run of the network on noise.
+
+    Args:
+        name: shown in tables.
+        facts: `dim` is taken from the network where it is 0.
+        inner: what the facts describe, (N, c, h, w) after `mean` and `sd` → (N, dim).
+        training_sources: what it was trained on, where that is known.
+        **options: `normalize` (one of `NORMALIZE`) and fields of the facts, such as `full_scale`, `size` or `fit`.
+
+    Raises:
+        InputError: an unknown option, weights or outputs that are not finite, or another length than the facts say.
+    """
+    facts = adjust_facts(facts, **options)
+    with input_errors():
+        require_finite_weights(inner, name)
+    network = Fed(inner, facts).eval()
+    dim = _length_of_output(network, facts, name)
+    if facts.dim and dim != facts.dim:
+        raise InputError(f"{name} gives {dim} features where {facts.title} has {facts.dim}: are these its weights?")
+    facts = replace(facts, dim=dim)
+    text = json.dumps(asdict(facts) | {"note": "", "title": "", "name": "", "source": ""}, sort_keys=True, default=str)
+    digest = hashlib.sha256(f"{hash_weights(inner)} {text}".encode()).hexdigest()[:16]
+    sources = None if training_sources is None else tuple(training_sources)
+    return FactsEncoder(name, facts, network, digest, sources)
+
+
+def adjust_facts(
+    facts: EncoderFacts, *, normalize: str | None = None, roles: str | Sequence[str] | None = None, **fields: Any
+) -> EncoderFacts:
+    """The facts with a caller's choices; what cannot be chosen for this network is an error.
+
+    Args:
+        facts: of the network.
+        normalize: one of `NORMALIZE`; None keeps what the network was trained with.
+        roles: stains in the order in which a `joint` network takes them, as a list or with commas.
+        **fields: other values of the facts; None keeps them.
+
+    Raises:
+        InputError: an unknown field, or a normalisation that this network's scaling has no place for.
+    """
+    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views", "pixels"}
+    given = {field: value for field, value in fields.items() if value is not None}
+    unknown = sorted(given.keys() - free)
+    if unknown:
+        raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
+    if given.get("views", 1) not in (1, 8):
+        raise InputError(f"views={given['views']}: choose 1 or 8 (right-angle turns, mirrored too)")
+    if isinstance(given.get("size"), int):
+        given["size"] = (given["size"], given["size"])
+    if "size" in given and facts.fit == "native":
+        given.setdefault("fit", "resize")
+    if roles is not None:
+        if facts.channels != "joint":
+            raise InputError(f"{facts.name} takes each channel by itself: leave roles out")
+        names = [name.strip() for name in (roles.split(",") if isinstance(roles, str) else roles) if name.strip()]
+        given["stains"] = tuple(role_of(name) for name in names)
+    if normalize is None:
+        return replace(facts, **given)
+    if normalize not in NORMALIZE:
+        raise InputError(f"normalize={normalize!r}: choose {', '.join(NORMALIZE)}")
+    if facts.scale in ("zscore", "none"):
+        raise InputError(f"{facts.name} was trained on pixels scaled by {facts.scale}: leave normalize out")
+    if facts.scale == "as-uint8" and normalize != "none":
+        given["factor"] = facts.factor * 255
+    scale = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
+    if not (normalize == "none" and facts.scale == "as-uint8"):
+        given["scale"] = scale
+    return replace(facts, **({"per": "plate" if normalize == "plate" else "plane"} | given))
+
+
+def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
+    """Refuse vectors (N, D) with NaN or infinity.
+
+    Raises:
+        InputError: the message has the number of vectors and `name`.
+    """
+    bad = int((~np.isfinite(vectors).all(axis=tuple(range(1, vectors.ndim)))).sum())
+    if bad:
+        raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")
+
+
+def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
+    height, width = (
+        facts.size or ((max(64, facts.smallest) + facts.multiple - 1) // facts.multiple * facts.multiple,) * 2
+    )
+    channels = facts.input_channels or min(3, facts.most_channels or 3)
+    noise = torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+    device = next((value.device for value in network.state_dict().values()), torch.device("cpu"))
+    try:
+        with torch.inference_mode():
+            vectors = network(noise.to(device)).float().cpu().numpy()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{name} cannot take {channels} x {height} x {width} pixels: {error}") from error
+    if vectors.ndim != 2:
+        raise InputError(f"{name} gives an output of shape {vectors.shape}, not one vector per input")
+    require_finite(vectors, name)
+    return int(vectors.shape[1])

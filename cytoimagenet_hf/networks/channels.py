@@ -1,0 +1,141 @@
+"""What users hand in as "an image", as a list of channels: arrays, pictures, files of several channels, lists of them.
+
+Arrays and pictures differ in one point: the third axis of an array holds channels, the colours of a picture (an RGB
+file or PIL image) are one brightfield channel, later averaged to gray (paper §2.2).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
+
+Plane = npt.NDArray[Any]
+
+
+def split_batch(images: Any) -> list[Any]:
+    """The images of a batch, or one image as a batch of one.
+
+    A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry.
+
+    Raises:
+        InputError: an empty list.
+
+    Example:
+        >>> plane = np.zeros((8, 8), np.uint16)
+        >>> len(split_batch([plane, plane])), len(split_batch([[plane, plane], [plane, plane]]))
+        (1, 2)
+    """
+    if not isinstance(images, list | tuple):
+        return list(images) if getattr(images, "ndim", 0) == 4 else [images]
+    if not images:
+        raise InputError("no images: the list is empty")
+    return [images] if all(getattr(entry, "ndim", 0) == 2 for entry in images) else list(images)
+
+
+def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | None = None) -> list[Plane]:
+    """The channels of one image, in order.
+
+    Args:
+        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path of a file, whose metadata say
+            which of its planes are channels; or a list of these, one or more channels each.
+        channels_axis: `"channels_first"` or `"channels_last"` for 3-D arrays; by default the shorter of the two axes.
+            The first also says that the planes of a file are channels, where the file does not say what they are.
+        axes: what the planes of a file are, see `imaging.describe_stack`; overrides what the file says.
+
+    Returns:
+        Arrays of one height and width in their native dtype: (H, W), or (H, W, 3) for a colour picture.
+
+    Raises:
+        InputError: no pixels, NaN or infinity, another shape, channels of different sizes, or a file with several
+            focus positions, time points or pictures, or one that does not say what its planes are.
+    """
+    found = _collect(image, channels_axis, axes)
+    if not found:
+        raise InputError("an image without channels: the list is empty")
+    check_channels(found)
+    return found
+
+
+def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> None:
+    """Refuse channels that no network can take.
+
+    Args:
+        channels: (H, W) or (H, W, 3) each.
+        names: of the channels, for messages; by default their numbers.
+
+    Raises:
+        InputError: no pixels, values that are no numbers, NaN or infinity, or channels of different sizes.
+    """
+    first = channels[0].shape[:2]
+    for name, channel in zip(names or range(len(channels)), channels, strict=True):
+        where = f"channel {name} of {len(channels)}"
+        if channel.size == 0:
+            raise InputError(f"{where} is empty: its shape is {channel.shape}")
+        if channel.dtype.kind not in "buif":
+            raise InputError(f"{where} has {channel.dtype} values: pixels are integers or floats")
+        if channel.dtype.kind == "f" and not np.isfinite(channel).all():
+            raise InputError(f"{where} has NaN or infinite pixels: replace them before use")
+        if channel.shape[:2] != first:
+            raise InputError(f"{where} is {channel.shape[:2]} but the first is {first}: one size per image")
+
+
+def _collect(image: Any, axis: str | None, axes: str | None) -> list[Plane]:
+    if isinstance(image, str | Path):
+        return _from_file(Path(image), axis, axes)
+    if isinstance(image, PIL.Image.Image):
+        return [_from_pillow(image)]
+    if isinstance(image, Sequence):
+        return [channel for entry in image for channel in _collect(entry, axis, axes)]
+    array = np.asarray(image)  # CPU tensors too
+    if array.ndim == 2:
+        return [array]
+    if array.ndim != 3:
+        raise InputError(f"an image is (H, W), (C, H, W) or (H, W, C), not {array.shape}")
+    return list(array) if _is_channels_first(array.shape, axis) else [array[..., c] for c in range(array.shape[2])]
+
+
+def _is_channels_first(shape: tuple[int, ...], axis: str | None) -> bool:
+    if axis is not None:
+        return _says_first(axis)
+    if shape[0] == shape[2] != 1:
+        raise InputError(
+            f"either axis of {shape} may hold the channels: pass input_data_format='channels_first' or -'last'"
+        )
+    return shape[0] < shape[2] or shape[0] == 1
+
+
+def _from_pillow(picture: PIL.Image.Image) -> Plane:
+    if picture.mode in ("L", "F", "I") or picture.mode.startswith("I;16"):
+        return np.asarray(picture)
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
+
+
+def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Plane]:
+    try:
+        layout = describe_stack(path, axes=axes)
+    except AmbiguousAxesError:
+        if not _says_first(axis):
+            raise
+        layout = describe_stack(path, axes="C")
+    if layout.series_count > 1:
+        raise InputError(
+            f"{path} holds {layout.series_count} pictures, and one image is asked for: images.find_images makes an "
+            "image of each; pages of one size that are channels need axes='C'"
+        )
+    others = [f"{layout.sizes[letter]} along {letter}" for letter in layout.axes if letter not in "CYX"]
+    if others:
+        raise InputError(
+            f"{path} holds several planes per channel ({', '.join(others)}): images.find_images projects Z and makes "
+            "an image of each T; if the planes are channels after all, pass axes='C'"
+        )
+    return read_planes(path, layout.pages)
+
+
+def _says_first(axis: str | None) -> bool:
+    return str(getattr(axis, "value", axis)) == "channels_first"

@@ -1,0 +1,163 @@
+"""DINOv2 and DINOv3 (Meta), by their classes in transformers; the Hub names, folders of them, fine-tuned ones."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.checkpoints import load_network
+from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
+from cytoimagenet_hf.networks.loading import input_errors
+from cytoimagenet_hf.networks.records import read_processor, record_from
+
+TAKES = ("cls", "patch-mean")
+"""The class token after the last norm, or the mean of the patches, without class and register tokens."""
+
+_MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+_NOTE = (
+    "each channel as a gray picture, stretched between its percentiles as this project does for every network; "
+    "MorphoHELM feeds 8-bit pictures as they are: normalize='none'"
+)
+
+
+def _facts(name: str, title: str, repo: str, dim: int, patch: int, licence: str, *, gated: bool) -> EncoderFacts:
+    return EncoderFacts(
+        name=name,
+        title=title,
+        channels="each",
+        scale="percentile",
+        dim=dim,
+        source=WeightSource(repo, licence=licence, gated=gated),
+        repeat=3,
+        size=(224, 224),
+        fit="resize",
+        interpolation="bicubic" if patch == 14 else "bilinear",
+        multiple=patch,
+        take="cls",
+        note=_NOTE,
+        mean=_MEAN,
+        sd=_SD,
+    )
+
+
+_V2 = {"small": 384, "base": 768, "large": 1024, "giant": 1536}
+_V3 = {
+    "vits16": 384,
+    "vits16plus": 384,
+    "vitb16": 768,
+    "vitl16": 1024,
+    "vith16plus": 1280,
+    "vit7b16": 4096,
+    "convnext-tiny": 768,
+    "convnext-small": 768,
+    "convnext-base": 1024,
+    "convnext-large": 1536,
+}
+
+KINDS = (
+    *(
+        _facts(
+            f"dinov2-{size}{suffix}",
+            f"DINOv2 {size}{' with registers' if suffix else ''}",
+            f"facebook/dinov2-{'with-registers-' if suffix else ''}{size}",
+            dim,
+            14,
+            "apache-2.0",
+            gated=False,
+        )
+        for suffix in ("", "-registers")
+        for size, dim in _V2.items()
+    ),
+    *(
+        _facts(
+            f"dinov3-{size}",
+            f"DINOv3 {size}",
+            f"facebook/dinov3-{size}-pretrain-lvd1689m",
+            dim,
+            16,
+            "dinov3-license",
+            gated=True,
+        )
+        for size, dim in _V3.items()
+    ),
+)
+MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext")
+"""What the configurations of these networks call them."""
+
+
+def load(
+    name: str,
+    place: str | None,
+    facts: EncoderFacts,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    take: str = "cls",
+    **options: Any,
+) -> FactsEncoder:
+    """Load one of them.
+
+    Args:
+        name: shown in tables.
+        place: a folder or Hub name; None: the facts' own repository.
+        facts: of the kind.
+        revision: of the Hub repository.
+        trust_remote_code: has no meaning here: the classes are transformers' own.
+        take: one of `TAKES`.
+        **options: of `make_encoder`.
+
+    Raises:
+        InputError: nothing loads there, or an unknown option.
+    """
+    require_take(take)
+    source = place or facts.source.repo
+    with input_errors():
+        model = load_network(source, revision=revision)
+        found = read_processor(source, revision=revision)
+        record = None if found is None else record_from(found, source)
+    if model.config.model_type not in MODEL_TYPES:
+        raise InputError(f"{source} is a {model.config.model_type}, not {facts.title}")
+    if record is not None:  # what was trained on other means says so beside its weights
+        factor = 255 * record["rescale_factor"]
+        facts = replace(facts, factor=factor, mean=tuple(record["image_mean"]), sd=tuple(record["image_std"]))
+    commit = getattr(model.config, "_commit_hash", None) or revision
+    facts = replace(facts, take=take, source=replace(facts.source, repo=source, revision=commit))
+    registers = getattr(model.config, "num_register_tokens", 0)
+    return make_encoder(name, facts, TakenTokens(model, take, registers=registers), **options)
+
+
+def require_take(take: str) -> None:
+    """Check what is taken of the tokens, before weights are looked for.
+
+    Raises:
+        InputError: none of `TAKES`.
+    """
+    if take not in TAKES:
+        raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
+
+
+class TakenTokens(nn.Module):
+    """A ViT as pixels → its class token or the mean of its patches, (N, c, h, w) to (N, D).
+
+    Args:
+        model: with `last_hidden_state` (N, 1 + registers + patches, D) and, for `cls`, `pooler_output`.
+        take: one of `TAKES`.
+        registers: tokens between the class token and the patches.
+    """
+
+    def __init__(self, model: nn.Module, take: str, *, registers: int = 0) -> None:
+        super().__init__()
+        self.model = model
+        self.take = take
+        self.skip = 1 + registers
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, D)."""
+        output = self.model(pixel_values=pixel_values)
+        if self.take == "cls":
+            return output.pooler_output.flatten(1)
+        hidden = output.last_hidden_state
+        return hidden.mean((2, 3)) if hidden.ndim == 4 else hidden[:, self.skip :].mean(1)

@@ -1,0 +1,211 @@
+"""Our own networks and every transformers network that comes with an image processor, as encoders.
+
+What they eat is the record beside the weights (`models.records`): the microscopy processor of this package says
+method, percentiles and size too, a stock processor the numbers of the weights alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import PIL.Image
+from transformers import PreTrainedModel
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks import METHODS, MicroscopyImageProcessor
+from cytoimagenet_hf.networks.backbones import load_backbone, without_head
+from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.facts import EncoderFacts, Interpolation, WeightSource
+from cytoimagenet_hf.networks.network import Pooled
+
+OWN = EncoderFacts(
+    name="own",
+    title="EfficientNet of this project, or any transformers network with its image processor",
+    channels="each",
+    scale="percentile",
+    dim=0,
+    source=WeightSource("a folder, a Hub name, a Keras .h5 file, or random:SEED"),
+    repeat=3,
+    note="method, percentiles, mean and deviation are those of the preprocessor_config.json beside the weights",
+)
+TIMM = replace(
+    OWN,
+    name="timm",
+    title="any network of timm: timm/NAME",
+    source=WeightSource("timm/NAME", licence="by network", packages=("timm", "torchvision")),
+    take="what timm pools",
+    note="mean, deviation and, where it is fixed, the size are those of its pretrained_cfg",
+)
+IMAGENET_B0 = replace(
+    OWN,
+    name="imagenet-b0",
+    title="EfficientNet-B0 of ImageNet",
+    dim=1280,
+    source=WeightSource("google/efficientnet-b0", licence="apache-2.0"),
+    note="scaling='keras-2.8' or 'keras-2.9' for what published baselines divided by",
+)
+KINDS = (OWN, IMAGENET_B0, TIMM)
+
+
+def load(
+    name: str,
+    place: str | None,
+    facts: EncoderFacts,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    method: str | None = None,
+    scaling: str | None = None,
+    pooling: str | None = None,
+    pixels: bool | None = None,
+    normalize: str | None = None,
+    **options: Any,
+) -> FactsEncoder:
+    """Load a network with its image processor.
+
+    Args:
+        name: shown in tables.
+        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
+        facts: one of `KINDS`; what the record beside the weights says replaces it.
+        revision: of a Hub repository.
+        trust_remote_code: whether the repository's own code may run.
+        method: one of `models.METHODS`; by default what the processor beside the weights says.
+        scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
+        pooling: one of `models.pooling.POOLINGS`; by default what `config.extraction` of the weights
+            says, else `last`.
+        pixels: whether statistics of the pixels stand beside; by default as for `pooling`, else not.
+        normalize: one of `encoders.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
+        **options: of `make_encoder`.
+
+    Raises:
+        InputError: nothing loads under that name, or an unknown option.
+    """
+    source = place or facts.source.repo
+    if " " in source or source == TIMM.source.repo:
+        raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
+    backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
+    config = backbone.model.config
+    found = facts_of(backbone.processor, method=method)
+    commit = getattr(config, "_commit_hash", None) or revision
+    weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    found = replace(
+        found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=facts.dim, take=facts.take
+    )
+    side = _fixed_side(config)
+    if found.fit == "native" and side is not None:
+        found = replace(found, size=side, fit="resize")
+    shown = backbone.name if backbone.name != source else name
+    return network_encoder(
+        shown, backbone.model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options
+    )
+
+
+def network_encoder(
+    name: str,
+    model: PreTrainedModel,
+    facts: EncoderFacts,
+    *,
+    pooling: str | None = None,
+    pixels: bool | None = None,
+    normalize: str | None = None,
+    **options: Any,
+) -> FactsEncoder:
+    """A network without its head as an encoder; features are taken as `extraction_of` says.
+
+    Args:
+        name: shown in tables.
+        model: of transformers, with or without its head.
+        facts: of the network as it pools itself.
+        pooling: see `load`.
+        pixels: see `load`.
+        normalize: see `load`.
+        **options: of `make_encoder`.
+    """
+    how = extraction_of(model.config, facts, pooling=pooling, pixels=pixels, normalize=normalize)
+    pooling = how.pop("pooling")
+    if pooling != "last":
+        facts = replace(facts, dim=0, take=pooling)  # part of the fingerprint by which features are kept
+    declared = getattr(model.config, "training_sources", None)
+    return make_encoder(name, facts, Pooled(without_head(model), pooling), training_sources=declared, **how, **options)
+
+
+def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, Any]:
+    """How features are taken: as the caller says, else as the configuration of the weights, else what a network pools.
+
+    The scaling of pixels is that of the weights' own pooling: with another one, or pixels that are not stretched, it
+    stays what the network was trained with.
+
+    Args:
+        config: of the network; the trainer writes `models.pooling.EXTRACTION` into it.
+        facts: of the network.
+        **chosen: `pooling`, `pixels` and `normalize`; None leaves it to the weights.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> config = SimpleNamespace(extraction={"pooling": "early", "pixels": True, "normalize": "gain"})
+        >>> extraction_of(config, OWN, pixels=False)
+        {'pooling': 'early', 'pixels': False, 'normalize': 'gain'}
+        >>> extraction_of(config, OWN, pooling="last")
+        {'pooling': 'last', 'pixels': True, 'normalize': None}
+    """
+    plain = {"pooling": "last", "pixels": False, "normalize": None}
+    record = {**plain, **(getattr(config, "extraction", None) or {})}
+    found = {name: record[name] if chosen.get(name) is None else chosen[name] for name in plain}
+    if chosen.get("normalize") is None and (found["pooling"] != record["pooling"] or facts.scale != "percentile"):
+        found["normalize"] = None
+    return found
+
+
+def _fixed_side(config: Any) -> tuple[int, int] | None:
+    """Height and width of a network that takes one size alone, as ViTs with learned positions do."""
+    timm = getattr(config, "pretrained_cfg", None)
+    if isinstance(timm, Mapping):
+        shape = timm.get("input_size") if timm.get("fixed_input_size") else None
+        return None if shape is None else (int(shape[1]), int(shape[2]))
+    side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
+    return (side, side) if isinstance(side, int) and isinstance(patch, int) else None
+
+
+def facts_of(processor: MicroscopyImageProcessor, *, method: str | None = None) -> EncoderFacts:
+    """The facts that a microscopy processor stands for.
+
+    Args:
+        processor: with the numbers of the weights.
+        method: instead of the processor's own.
+
+    Example:
+        >>> facts = facts_of(MicroscopyImageProcessor("merge-raw", full_scale=4095))
+        >>> facts.channels, facts.scale, facts.full_scale, round(facts.factor, 6)
+        ('merged', 'dtype', 4095.0, 1.0)
+    """
+    record = processor.record()
+    how = method or record["method"]
+    if how not in METHODS:
+        raise InputError(f"unknown method {how!r}: choose one of {', '.join(METHODS)}")
+    channels: Literal["each", "merged"] = "merged" if how.startswith("merge-") else "each"
+    size = record["size"] if record["do_resize"] else None
+    full_scale = record.get("full_scale")
+    normalised = record["do_normalize"]
+    return EncoderFacts(
+        name=OWN.name,
+        title=OWN.title,
+        channels=channels,
+        scale="percentile" if how.endswith("-norm") else "dtype",
+        dim=0,
+        source=OWN.source,
+        low=record["percentile_low"],
+        high=record["percentile_high"],
+        full_scale=None if full_scale is None else float(full_scale),
+        factor=255.0 * (record["rescale_factor"] if record["do_rescale"] else 1.0),
+        mean=_numbers(record["image_mean"]) if normalised else (0.0,),
+        sd=_numbers(record["image_std"]) if normalised else (1.0,),
+        repeat=3,
+        size=None if size is None else (size["height"], size["width"]),
+        fit="native" if size is None else "resize",
+        interpolation=cast(Interpolation, PIL.Image.Resampling(int(record["resample"])).name.lower()),
+        note=OWN.note,
+    )
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),)

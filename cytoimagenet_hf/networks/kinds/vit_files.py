@@ -1,0 +1,210 @@
+"""Microscopy ViTs of the DINO family that come as one file: blocks of DINOv2, so transformers' class runs them.
+
+Cell-DINO, its channel-adaptive sister (DINOv2 code), DINO4Cells and uniDINO (DINO v1, which has no layer scale).
+Depth and width are read off the weights. Heads have 64 numbers each in all of them.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import Dinov2Config, Dinov2Model
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.build import FactsEncoder
+from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
+from cytoimagenet_hf.networks.weights import State, fill, load_file_encoder, read_tensors, strip
+
+from .dino import TakenTokens, require_take
+
+_ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresearch/dinov2, Cell-DINO)"
+_ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
+
+
+def _facts(
+    name: str,
+    title: str,
+    source: WeightSource,
+    *,
+    dim: int,
+    size: int,
+    channels: Literal["each", "joint"],
+    multiple: int = 16,
+    **more: Any,
+) -> EncoderFacts:
+    return EncoderFacts(
+        name=name,
+        title=title,
+        channels=channels,
+        scale=more.pop("scale", "zscore"),
+        dim=dim,
+        source=source,
+        size=(size, size),
+        fit=more.pop("fit", "resize"),
+        multiple=multiple,
+        take="cls",
+        verified=False,
+        **more,
+    )
+
+
+_CELL_DINO = WeightSource("https://github.com/facebookresearch/dinov2", licence=_ON_REQUEST, gated=True)
+_HPA: dict[str, Any] = {"dim": 1024, "channels": "joint", "note": f"four channels; {_ORDER}"}
+
+KINDS = (
+    _facts("cell-dino-hpa-vitl16", "Cell-DINO, HPA, ViT-L/16", _CELL_DINO, size=224, **_HPA),
+    _facts("cell-dino-hpa-vitl14", "Cell-DINO, HPA, ViT-L/14", _CELL_DINO, size=518, multiple=14, **_HPA),
+    _facts(
+        "cell-dino-cp-vits8",
+        "Cell-DINO, Cell Painting, ViT-S/8",
+        _CELL_DINO,
+        dim=384,
+        size=128,
+        multiple=8,
+        channels="joint",
+        note=f"five channels; {_ORDER}",
+    ),
+    _facts(
+        "channel-adaptive-dino-vitl16",
+        "Channel-adaptive DINO, ViT-L/16",
+        _CELL_DINO,
+        dim=1024,
+        size=224,
+        channels="each",
+        note="trained on the images of CHAMMI",
+    ),
+    _facts(
+        "dino4cells",
+        "DINO4Cells",
+        WeightSource("https://zenodo.org/records/8061392", licence="unknown"),
+        dim=0,
+        size=224,
+        channels="joint",
+        note=f"four channels (HPA) or five (Cell Painting); {_ORDER}",
+    ),
+    _facts(
+        "unidino",
+        "uniDINO, ViT-S/16",
+        WeightSource("https://zenodo.org/records/14988837", licence="cc-by-nc-4.0"),
+        dim=384,
+        size=224,
+        channels="each",
+        scale="percentile",
+        fit="tiles",
+        note="its crops without foreground (Otsu, below 1 %) are not left out here",
+    ),
+)
+
+
+def load(
+    name: str,
+    place: str | None,
+    facts: EncoderFacts,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    take: str = "cls",
+    **options: Any,
+) -> FactsEncoder:
+    """Load one from its file.
+
+    Args:
+        name: shown in tables.
+        place: the file, or its folder.
+        facts: of the kind.
+        revision: of a Hub repository.
+        trust_remote_code: has no meaning here: no foreign code runs.
+        take: one of `dino.TAKES`.
+        **options: of `make_encoder`; `roles` where the order of the channels is not known.
+
+    Raises:
+        InputError: no such file, or weights of another network.
+    """
+    require_take(take)
+    if facts.channels == "joint" and not options.get("roles"):
+        raise InputError(f"{facts.name}: {facts.note}")
+    return load_file_encoder(partial(_build, take), name, place, facts, revision=revision, **options)
+
+
+def _build(take: str, file: Path, name: str) -> nn.Module:
+    return TakenTokens(dino_vit(strip(read_tensors(file), "module.", "backbone.", "teacher."), name=name), take)
+
+
+def dino_vit(state: State, *, name: str) -> Dinov2Model:
+    """A ViT of the DINO family from weights under Meta's names.
+
+    Args:
+        state: `cls_token`, `pos_embed`, `patch_embed.proj.…`, `blocks.N.…` (or `blocks.CHUNK.N.…`), `norm.…`.
+        name: for messages.
+
+    Raises:
+        InputError: not such weights, or not all of them.
+    """
+    try:
+        width, channels, patch, _ = state["patch_embed.proj.weight"].shape
+        positions = state["pos_embed"].shape[1] - 1
+        hidden = state[next(key for key in state if key.endswith("mlp.fc1.weight"))].shape[0]
+    except (KeyError, StopIteration, ValueError):
+        raise InputError(f"{name}: no weights of a ViT under DINO's names (patch_embed, pos_embed, blocks)") from None
+    side = round(positions**0.5)
+    if side * side != positions or width % 64:
+        raise InputError(f"{name}: {positions} positions and {width} features are no ViT of this family")
+    renamed: State = {}
+    for key, value in state.items():
+        for new, part in _renamed(key, value):
+            renamed[new] = part
+    blocks = {int(match[1]) for key in renamed if (match := re.match(r"encoder\.layer\.(\d+)\.", key))}
+    config = Dinov2Config(
+        hidden_size=width,
+        num_hidden_layers=len(blocks),
+        num_attention_heads=width // 64,
+        mlp_ratio=hidden // width,
+        patch_size=patch,
+        image_size=side * patch,
+        num_channels=channels,
+        layer_norm_eps=1e-6,
+    )
+    model = Dinov2Model(config).eval()
+    for block in sorted(blocks):  # DINO v1 has no layer scale
+        for number in (1, 2):
+            renamed.setdefault(f"encoder.layer.{block}.layer_scale{number}.lambda1", torch.ones(width))
+    renamed.setdefault("embeddings.mask_token", torch.zeros(1, width))  # used in training only
+    fill(model, renamed, name=name, ignore=("head.", "dino_head.", "ibot_head."))
+    return model
+
+
+_OUTSIDE = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "mask_token": "embeddings.mask_token",
+    "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
+    "norm.weight": "layernorm.weight",
+    "norm.bias": "layernorm.bias",
+}
+_IN_BLOCK = {
+    "attn.proj": "attention.o_proj",
+    "ls1.gamma": "layer_scale1.lambda1",
+    "ls2.gamma": "layer_scale2.lambda1",
+}
+
+
+def _renamed(key: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    """One weight under transformers' names; queries, keys and values lie in one matrix in Meta's files."""
+    if key in _OUTSIDE:
+        return [(_OUTSIDE[key], value)]
+    match = re.match(r"blocks\.(?:\d+\.)?(\d+)\.(\D.*)", key)
+    if not match:
+        return [(key, value)]
+    stem, rest = f"encoder.layer.{match[1]}", match[2]
+    if rest.startswith("attn.qkv."):
+        kind = rest.rsplit(".", 1)[1]
+        parts = value.chunk(3)
+        return [(f"{stem}.attention.{one}_proj.{kind}", part) for one, part in zip("qkv", parts, strict=True)]
+    for old, new in _IN_BLOCK.items():
+        if rest.startswith(old):
+            return [(f"{stem}.{new}{rest.removeprefix(old)}", value)]
+    return [(f"{stem}.{rest}", value)]

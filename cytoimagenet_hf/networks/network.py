@@ -1,0 +1,108 @@
+"""What surrounds a network's own weights: the scaling they were trained with, tiles, and the pooling of the output."""
+
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import EfficientNetModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.pooling import MAPS, POOLINGS, pool
+
+from .facts import EncoderFacts
+
+
+class Pooled(nn.Module):
+    """A transformers backbone as pixels → vectors.
+
+    Args:
+        model: without its head.
+        pooling: one of `models.pooling.POOLINGS`.
+        options: further arguments of each call.
+    """
+
+    def __init__(self, model: nn.Module, pooling: str = "last", **options: Any) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise InputError(f"pooling {pooling!r}: choose {', '.join(POOLINGS)}")
+        self.model = FirstStage(model) if pooling == "early" and isinstance(model, EfficientNetModel) else model
+        self.pooling = pooling
+        self.options = options
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, D)."""
+        if self.pooling in MAPS:
+            output = self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options)
+            return pool(output, self.pooling)
+        return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
+
+
+class FirstStage(nn.Module):
+    """An EfficientNet up to the end of its first stage, which is all that the pooling `early` looks at.
+
+    Args:
+        model: whose stem and first blocks it shares; the model itself stays as it is.
+    """
+
+    def __init__(self, model: EfficientNetModel) -> None:
+        super().__init__()
+
+        def width(block: Any) -> int:
+            return int(block.projection.project_conv.out_channels)
+
+        blocks = list(model.encoder.blocks)
+        self.embeddings = model.embeddings
+        self.blocks = nn.ModuleList(takewhile(lambda block: width(block) == width(blocks[0]), blocks))
+
+    def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutput:
+        """(N, 3, h, w) to the stem's map and that of each block."""
+        maps = [self.embeddings(pixel_values)]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        return BaseModelOutput(last_hidden_state=maps[-1], hidden_states=tuple(maps))
+
+
+class Fed(nn.Module):
+    """A network behind the last steps of its preprocessing: `factor`, `mean`, `sd`, `repeat`; means over tiles, views.
+
+    Args:
+        inner: (N, c, h, w) → (N, D).
+        facts: of the network.
+    """
+
+    mean: torch.Tensor
+    sd: torch.Tensor
+
+    def __init__(self, inner: nn.Module, facts: EncoderFacts) -> None:
+        super().__init__()
+        self.inner = inner
+        self.repeat = facts.repeat
+        self.tile_channels = facts.input_channels if facts.fit == "tiles" else None
+        self.factor = facts.factor
+        self.views = facts.views
+        self.register_buffer("mean", torch.tensor(facts.mean).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("sd", torch.tensor(facts.sd).reshape(-1, 1, 1), persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, c, h, w) to (N, D); with tiles, (N, tiles * c, h, w)."""
+        count, channels, height, width = pixels.shape
+        if self.tile_channels is not None:
+            pixels = pixels.reshape(-1, self.tile_channels, height, width)
+        if self.repeat > 1:
+            # A view of the one plane: copies were a quarter of the time of an EfficientNet-B0 at 224 x 224.
+            pixels = pixels.expand(-1, self.repeat, -1, -1)
+        vectors = self._seen((pixels * self.factor - self.mean) / self.sd)
+        if self.tile_channels is not None:
+            vectors = vectors.reshape(count, channels // self.tile_channels, -1).mean(1)
+        return vectors
+
+    def _seen(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Vectors (N, D), averaged over the orientations."""
+        if self.views == 1:
+            vectors: torch.Tensor = self.inner(pixels)
+            return vectors
+        turned = [torch.rot90(pixels, quarter, (2, 3)) for quarter in range(4)]
+        views = [self.inner(view) for pixels in turned for view in (pixels, pixels.flip(3))]
+        return torch.stack(views).mean(0)

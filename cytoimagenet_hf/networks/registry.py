@@ -1,0 +1,116 @@
+"""Every kind of network that can be asked for by name, and the one function that loads any of them."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import cached_file
+
+from cytoimagenet_hf.core.errors import InputError
+
+from .build import FactsEncoder
+from .facts import EncoderFacts
+from .kinds import cell_painting_cnn, cloome, dino, microsnoop, own, remote, subcell, vit_files
+from .weights import load_file_encoder
+
+Loader = Callable[..., FactsEncoder]
+
+_KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
+    (own.KINDS, own.load),
+    (dino.KINDS, dino.load),
+    (remote.KINDS, remote.load),
+    (subcell.KINDS, partial(load_file_encoder, subcell.build)),
+    (vit_files.KINDS, vit_files.load),
+    (microsnoop.KINDS, partial(load_file_encoder, microsnoop.build)),
+    (cell_painting_cnn.KINDS, partial(load_file_encoder, cell_painting_cnn.build)),
+    (cloome.KINDS, partial(load_file_encoder, cloome.build)),
+)
+
+ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}
+"""Name → facts."""
+
+OWN_KINDS = tuple(facts.name for facts in own.KINDS)
+"""Those that take the paper's `method`; the others have their own way with channels."""
+
+LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for facts in kinds}
+"""Name → what loads it."""
+
+_BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://" not in facts.source.repo}
+
+
+def load_encoder(
+    name: str | Path, *, revision: str | None = None, trust_remote_code: bool = False, **options: Any
+) -> FactsEncoder:
+    """Load any network as channels in, one vector out.
+
+    Args:
+        name: a folder or Hub name, a Keras `.h5` file, `random:SEED`, or a key of `ENCODERS`; `KEY:PLACE` loads the
+            weights of that kind from a folder, a file or another Hub name.
+        revision: of a Hub repository; a commit of 40 hex digits where the repository's own code is to run.
+        trust_remote_code: run that code.
+        **options: `method`, `scaling` and `pooling` of our own networks, `take` of ViTs, `normalize`, `roles`, and
+            fields of the facts such as `full_scale`, `size` and `fit`.
+
+    Raises:
+        InputError: nothing loads under that name, or weights, record or options that cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> encoder = load_encoder("random:7")
+        >>> encoder.encode(np.zeros((2, 3, 64, 64), np.uint16)).shape  # two images of three channels
+        (2, 3840)
+    """
+    shown = str(name)
+    if trust_remote_code:
+        remote.require_commit(shown, revision=revision)
+    key = kind_of(shown, revision=revision)
+    named = shown == key or shown.startswith(f"{key}:")
+    place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
+    facts = ENCODERS[key]
+    remote.require_consent(shown, facts, trust_remote_code=trust_remote_code)
+    return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
+
+
+def kind_of(name: str, *, revision: str | None = None) -> str:
+    """The key of `ENCODERS` that a name stands for: by its own beginning, the repository, or its configuration.
+
+    Raises:
+        InputError: a DINO network of a width that no published one has.
+
+    Example:
+        >>> kind_of("dinov2-small"), kind_of("facebook/dinov2-small"), kind_of("random:3"), kind_of("cloome:w.pt")
+        ('dinov2-small', 'dinov2-small', 'own', 'cloome')
+    """
+    key = name.partition(":")[0]
+    if key in ENCODERS and not Path(name).exists():
+        return key
+    if name in _BY_REPO:
+        return _BY_REPO[name]
+    if name.startswith("timm/"):
+        return "timm"
+    if name.startswith("random:") or name.endswith((".h5", ".hdf5")):
+        return own.OWN.name
+    config = _config(name, revision)
+    if config.get("model_type") in dino.MODEL_TYPES:
+        widths = (config.get("hidden_size"), *(config.get("hidden_sizes") or ())[-1:])
+        family = "dinov2" if str(config["model_type"]).startswith("dinov2") else "dinov3"
+        for facts in dino.KINDS:
+            if facts.name.startswith(family) and facts.dim in widths:
+                return facts.name
+        raise InputError(f"{name} is a {config['model_type']} of a width that is not known: {widths[0]}")
+    return own.OWN.name
+
+
+def _config(name: str, revision: str | None) -> dict[str, Any]:
+    """The configuration of a model, or nothing: the loader then says what is wrong with it."""
+    try:
+        if Path(name).exists():
+            file: str | None = str(Path(name) / "config.json")
+        else:
+            file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
+        content = json.loads(Path(str(file)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

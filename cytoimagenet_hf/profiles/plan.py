@@ -1,0 +1,205 @@
+"""The road from features to profiles as one plan: which steps, in which order, and what came out of them.
+
+Order: aggregate, annotate, normalise, select, then sphere or TVN. What is asked twice, or what cannot follow another
+step, is refused before anything is computed.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cytoimagenet_hf.core.boundary import reading
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.h5ad import write_h5ad
+from cytoimagenet_hf.tables.reading import write_features
+
+from .aggregate import aggregate
+from .plate_map import annotate, read_plate_map
+from .profile import normalize, select, sphere
+from .screening import Screen, judge_screen, lost_by_selection
+from .steps import profile_name
+from .tvn import tvn
+from .well_facts import WellFacts, well_facts
+
+REJECTED = "_rejected.json"
+"""In a folder of features: what extraction left out."""
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".h5ad")
+
+
+@dataclass(frozen=True)
+class ProfilePlan:
+    """What is to be done with features; the options of `cytoimagenet profile`.
+
+    Attributes:
+        level: see `profiles.aggregate`.
+        operation: see `profiles.aggregate`.
+        metadata: plate map, see `plate_map.read_plate_map`.
+        barcodes: which plate has which layout of the plate map.
+        controls: query of the negative controls, see `well_facts`.
+        control_column: column of roles.
+        dose_unit: unit of the doses where no column says.
+        normalize: method of `profiles.normalize`; None: values as they are.
+        on: `"all"` wells or the `"controls"` give centre, scale and sphere.
+        by: column of batches, usually the plate; None: all rows together.
+        select: feature selection.
+        correlation: of the selection.
+        sphere: whiten.
+        sphere_epsilon: of the whitening.
+        tvn: typical variation normalisation on the negative controls.
+        components: of TVN.
+        drop_constant: leave out features without a scale, instead of refusing them.
+    """
+
+    level: str = "well"
+    operation: str = "mean"
+    metadata: Path | None = None
+    barcodes: Path | None = None
+    controls: str | None = None
+    control_column: str | None = None
+    dose_unit: str | None = None
+    normalize: str | None = None
+    on: str = "all"
+    by: str | None = "plate"
+    select: bool = False
+    correlation: float = 0.9
+    sphere: bool = False
+    sphere_epsilon: float = 1e-6
+    tvn: bool = False
+    components: int | None = None
+    drop_constant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.on not in ("all", "controls"):
+            raise InputError(f"normalise on {self.on!r}: choose all or controls")
+        if self.sphere and self.tvn:
+            raise InputError("sphering and TVN both whiten the features: choose one")
+        if self.components is not None and not self.tvn:
+            raise InputError("components belong to TVN: add --tvn")
+        if self.barcodes is not None and self.metadata is None:
+            raise InputError("barcodes say which plate has which layout of a plate map: name the map (--metadata)")
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Profiles and what is known about them.
+
+    Attributes:
+        table: one row per cell, image, site or well.
+        facts: roles, compounds and doses of the rows.
+        screen: controls and doses judged; None for single cells.
+    """
+
+    table: FeatureTable
+    facts: WellFacts
+    screen: Screen | None
+
+    @property
+    def name(self) -> str:
+        """The steps in one word."""
+        return profile_name(self.table)
+
+    @property
+    def wells_not_in_map(self) -> list[str]:
+        """Wells of the features that the plate map lacks."""
+        return [well for step in self.table.about["steps"] for well in step.get("wells_not_in_map", [])]
+
+    def record(self) -> dict[str, Any]:
+        """For JSON: counts, steps, how columns were read, and the screen."""
+        plates = self.table.metadata["plate"].nunique() if "plate" in self.table.metadata else 1
+        roles = {role or "unknown": int((self.facts.role == role).sum()) for role in sorted(set(self.facts.role))}
+        return {
+            "name": self.name,
+            "rows": len(self.table),
+            "features": len(self.table.names),
+            "plates": int(plates),
+            "roles": roles,
+            "columns": self.facts.columns,
+            "notes": list(self.facts.notes),
+            "steps": self.table.about["steps"],
+            "screen": self.screen.record() if self.screen else None,
+        }
+
+
+def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
+    """Follow a plan.
+
+    Args:
+        table: features of cells, images or sites.
+        plan: the steps.
+
+    Raises:
+        InputError: what a step refuses; controls are needed and none are known.
+    """
+    plate_map = read_plate_map(plan.metadata, barcodes=plan.barcodes) if plan.metadata else None
+    table = aggregate(table, level=plan.level, operation=plan.operation)
+    if plate_map is not None:
+        table = annotate(table, plate_map)
+    facts = well_facts(table, controls=plan.controls, control_column=plan.control_column, dose_unit=plan.dose_unit)
+    needed = [name for name, asked in (("--on controls", plan.on == "controls"), ("--tvn", plan.tvn)) if asked]
+    if needed and not facts.negative.any():
+        known = ", ".join(map(str, table.metadata)) or "nothing"
+        raise InputError(
+            f"{' and '.join(needed)} need negative controls, and none are known: give a plate map with roles "
+            f"(--metadata), or a query (--controls); known of the rows: {known}"
+        )
+    reference = facts.negative if plan.on == "controls" else None
+    by = plan.by if plan.by is None or plan.by in table.metadata or plan.by != "plate" else None
+    if plan.normalize is not None:
+        table = normalize(table, method=plan.normalize, controls=reference, by=by, drop_constant=plan.drop_constant)
+    whole = table
+    if plan.select:
+        table = select(table, correlation=plan.correlation)
+    kept = table
+    if plan.sphere:
+        table = sphere(table, controls=reference, by=by, epsilon=plan.sphere_epsilon)
+    if plan.tvn:
+        table = tvn(table, facts.negative, by=by, components=plan.components, drop_constant=plan.drop_constant)
+    if plan.level == "cell":
+        return Profiles(table, facts, None)
+    screen = judge_screen(table, facts)
+    if plan.select:
+        after = screen if kept is table else judge_screen(kept, facts)
+        lost = lost_by_selection(judge_screen(whole, facts), after)
+        screen = replace(screen, notes=(*lost, *screen.notes))
+    return Profiles(table, facts, screen)
+
+
+def read_rejected(path: str | Path) -> dict[str, str]:
+    """Images that an extraction left out: id → reason; none where the features are a single file."""
+    listed = Path(path) / REJECTED
+    if not listed.is_file():
+        return {}
+    with reading(listed, kind="a list of rejections"):
+        content = json.loads(listed.read_text(encoding="utf-8"))
+    if not isinstance(content, list) or not all(
+        isinstance(one, dict) and {"id", "reason"} <= one.keys() for one in content
+    ):
+        raise InputError(f"{listed} is damaged (it holds no list of rejections): run the same extraction again")
+    return {str(one["id"]): str(one["reason"]) for one in content}
+
+
+def check_output(path: str | Path) -> Path:
+    """The path, if profiles can be written under its ending.
+
+    Raises:
+        InputError: another ending.
+    """
+    path = Path(path)
+    if not path.name.endswith(ENDINGS):
+        raise InputError(f"{path}: profiles are written as {', '.join(ENDINGS)}")
+    return path
+
+
+def write_profiles(table: FeatureTable, path: str | Path) -> None:
+    """Write profiles by the ending of the file: Parquet, CSV or AnnData.
+
+    Raises:
+        InputError: another ending.
+    """
+    path = check_output(path)
+    if path.suffix == ".h5ad":
+        write_h5ad(table, path)
+    else:
+        write_features(table, path)

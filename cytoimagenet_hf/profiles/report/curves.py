@@ -1,0 +1,141 @@
+"""Controls and doses: where each well lies between the controls, and how the response follows the dose."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.profiles.screening import Response, Separation
+
+from .svg import FAINT, GRID, INK, drawing, line, number, text, ticks, well_mark
+
+_BLUE, _RED, _GREEN = PALETTE[:3]
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560.0, 320.0, 62.0, 52.0, 40.0, 30.0
+
+
+def control_strips(
+    separation: Separation,
+    scores: npt.NDArray[np.float64],
+    roles: Sequence[str],
+    ids: Sequence[str],
+    *,
+    on_plate: bool = True,
+) -> str:
+    """Scores of the controls of one plate and compound, with bars of three deviations: Z' measures the gap.
+
+    Args:
+        separation: what was measured.
+        scores: (n,) of the plate's wells.
+        roles: (n,) `negative` and `positive` are drawn.
+        ids: (n,).
+        on_plate: name the plate.
+    """
+    height, kinds = 150.0, (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
+    drawn = [scores[np.asarray([role == kind for role in roles])] for kind, _, _ in kinds]
+    spans = [(own.mean() - 3 * own.std(ddof=1), own.mean() + 3 * own.std(ddof=1)) for own in drawn]
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
+    low, high = min(low, *(own.min() for own in drawn)) - 0.05, max(high, *(own.max() for own in drawn)) + 0.05
+    left = 110.0
+
+    def across(value: float) -> float:
+        return left + (value - low) / (high - low) * (_WIDTH - left - _RIGHT)
+
+    verdict = "an assay to screen with" if separation.z_prime > 0.5 else "too close for screening"
+    title = f"{_named(separation, on_plate)}: Z′ {separation.z_prime:.2f}, SSMD {separation.ssmd:.1f}"
+    parts = [text(0, 16, title, size=14), text(0, 34, f"{verdict} (above 0.5 is one)", colour=FAINT)]
+    for tick in ticks(low, high):
+        parts.append(line(across(tick), 44, across(tick), height - 34))
+        parts.append(text(across(tick), height - 20, number(tick), anchor="middle", colour=FAINT))
+    parts.append(
+        text((left + _WIDTH) / 2, height - 4, "score: 0 the negative, 1 the positive controls' mean", anchor="middle")
+    )
+    rng = derive_rng(0, "strip", separation.plate + separation.compound)
+    for row, ((kind, name, colour), own, span) in enumerate(zip(kinds, drawn, spans, strict=True)):
+        y = 62 + row * 34
+        parts.append(text(left - 10, y + 4, name if len(name) < 15 else name[:14] + "…", anchor="end"))
+        parts.append(line(across(span[0]), y, across(span[1]), y, colour=colour, width=3))
+        parts.append(line(across(own.mean()), y - 9, across(own.mean()), y + 9, colour=colour, width=3))
+        marks = [place for place, role in enumerate(roles) if role == kind]
+        for place, jitter in zip(marks, rng.uniform(-8, 8, len(marks)), strict=True):
+            parts.append(_dot(across(scores[place]), y + jitter, colour, ids[place]))
+    return drawing(_WIDTH, height, parts, label=title)
+
+
+def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_plate: bool = True) -> str:
+    """Response against dose, with the negative controls at no dose, the curve and its half response.
+
+    Args:
+        response: what was measured.
+        untreated: responses of the negative controls.
+        unit: of the doses.
+        on_plate: name the plate.
+    """
+    dose, answer = np.array(response.dose), np.array(response.response)
+    tested = np.log10(dose)
+    low, high = tested.min() - 0.15, tested.max() + 0.15
+    none = low - 0.12 * (high - low)  # where wells without a dose stand
+    everything = np.concatenate([answer, np.asarray(untreated, float)])
+    bottom, top = everything.min(), everything.max()
+    room = 0.08 * (top - bottom or 1.0)
+    bottom, top = bottom - room, top + room
+
+    def x(value: float) -> float:
+        return _LEFT + (value - none + 0.04 * (high - low)) / (high - none + 0.04 * (high - low)) * (
+            _WIDTH - _LEFT - _RIGHT
+        )
+
+    def y(value: float) -> float:
+        return _HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _BOTTOM - _TOP)
+
+    said = f"Spearman {response.spearman:.2f}"
+    if response.curve is not None:
+        interval = " to ".join(number(end) for end in response.curve.interval)
+        said += f", EC50 {number(response.curve.ec50)} {unit} (95 %: {interval})"
+    else:
+        said += f"; no curve: {response.why_no_curve}"
+    parts = [text(0, 16, _named(response, on_plate), size=14), text(0, 33, said, colour=FAINT)]
+    for tick in ticks(bottom, top):
+        parts += [
+            line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick)),
+            text(_LEFT - 8, y(tick) + 4, number(tick), anchor="end", colour=FAINT),
+        ]
+    for decade in range(int(np.ceil(low)), int(np.floor(high)) + 1):
+        parts.append(line(x(decade), _HEIGHT - _BOTTOM, x(decade), _HEIGHT - _BOTTOM + 5, colour=INK))
+        parts.append(text(x(decade), _HEIGHT - _BOTTOM + 19, number(10.0**decade), anchor="middle", colour=FAINT))
+    parts.append(line(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, colour=INK))
+    parts.append(text(x(none), _HEIGHT - _BOTTOM + 19, "0", anchor="middle", colour=FAINT))
+    parts.append(text((_LEFT + _WIDTH) / 2, _HEIGHT - 8, f"dose{f', {unit}' if unit else ''}", anchor="middle"))
+    label = {"score": "score, 0 negative to 1 positive", "distance": "distance from controls"}.get(
+        response.measured_on, response.measured_on
+    )
+    middle = (_TOP + _HEIGHT - _BOTTOM) / 2
+    parts.append(f'<g transform="rotate(-90 14 {middle:.0f})">{text(14, middle, label, anchor="middle")}</g>')
+    if response.curve is not None:
+        ends = [np.clip(np.log10(end), low, high) for end in response.curve.interval]
+        parts.append(
+            f'<rect x="{x(ends[0]):.1f}" y="{_TOP}" width="{max(1.0, x(ends[1]) - x(ends[0])):.1f}" '
+            f'height="{_HEIGHT - _BOTTOM - _TOP:.1f}" fill="{_GREEN}" opacity="0.12"/>'
+        )
+        at = np.linspace(low, high, 80)
+        path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(at, response.curve.at(10**at), strict=True))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{_GREEN}" stroke-width="2.5"/>')
+        half = x(np.log10(response.curve.ec50))
+        parts.append(line(half, _TOP, half, _HEIGHT - _BOTTOM, colour=_GREEN, dash="4 4"))
+        parts.append(text(half + 5, _TOP + 11, "EC50", colour=_GREEN))
+    rng = derive_rng(0, "dose", response.plate + response.compound)
+    for value, jitter in zip(untreated, rng.uniform(-7, 7, len(untreated)), strict=True):
+        parts.append(f'<circle cx="{x(none) + jitter:.1f}" cy="{y(value):.1f}" r="4" fill="{_BLUE}" opacity="0.75"/>')
+    for at_dose, value, ident in zip(tested, answer, response.wells_at, strict=True):
+        parts.append(_dot(x(at_dose), y(value), INK, ident))
+    parts.append(line(_LEFT, _TOP, _LEFT, _HEIGHT - _BOTTOM, colour=GRID))
+    return drawing(_WIDTH, _HEIGHT, parts, label=f"{response.compound}: response against dose; {said}")
+
+
+def _named(one: Separation | Response, on_plate: bool) -> str:
+    return f"{one.compound} on {one.plate}" if on_plate else one.compound
+
+
+def _dot(x: float, y: float, colour: str, ident: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}" fill-opacity="0.7" {well_mark(ident)}/>'

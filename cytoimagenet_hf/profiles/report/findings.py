@@ -1,0 +1,104 @@
+"""What the place on the plate and the plate itself do to profiles: one sentence each, with its numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.profiles.well_facts import WellFacts
+from cytoimagenet_hf.tables.features import FeatureTable
+
+from .drawings import plates_of
+from .heatmap import plate_shape, row_and_column
+
+_SHUFFLES = 999
+
+
+def explained_variance(
+    values: npt.NDArray[np.floating], labels: Sequence[str], *, within: Sequence[str], seed: int
+) -> tuple[float, float, float, int]:
+    """Part of the variance left within groups that a label explains alike in all of them, with a permutation test.
+
+    Args:
+        values: (n, d).
+        labels: (n,) for example rim and inside.
+        within: (n,) groups whose means are taken out first, and within which labels are shuffled; groups that hold one
+            label only say nothing and are left out.
+        seed: of the shuffles.
+
+    Returns:
+        Part explained (0 to 1), its mean over shuffles, p = (1 + shuffles at least as good) / (1 + shuffles), rows
+        used. NaN where no group holds two labels.
+
+    Example:
+        >>> x = np.array([[0.0], [1.0], [0.1], [1.1]])
+        >>> part, _, _, used = explained_variance(x, ["in", "rim", "in", "rim"], within=["a"] * 4, seed=0)
+        >>> round(part, 2), used
+        (0.99, 4)
+    """
+    label, group = np.asarray([str(one) for one in labels]), np.asarray([str(one) for one in within])
+    used = np.zeros(len(label), bool)
+    for name in np.unique(group):
+        own = group == name
+        used |= own & (len(np.unique(label[own])) > 1)
+    if used.sum() < 3:
+        return float("nan"), float("nan"), float("nan"), int(used.sum())
+    x, label, group = values[used].astype(np.float64), label[used], group[used]
+    spread = x.std(axis=0)
+    x = x[:, spread > 0] / spread[spread > 0]
+    members = [np.flatnonzero(group == name) for name in np.unique(group)]
+    for own in members:
+        x[own] -= x[own].mean(axis=0)
+    products = x @ x.T  # (n, n): sums of squares of any grouping follow from it
+    total = float(np.trace(products))
+    if total == 0:
+        return 0.0, 0.0, 1.0, len(x)
+    codes = np.unique(label, return_inverse=True)[1]
+
+    def part(marks: npt.NDArray[np.integer]) -> float:
+        """Sum over labels of |sum of its rows|² / their number, as a part of the whole."""
+        own = np.eye(codes.max() + 1)[marks]  # (n, labels)
+        return float((np.einsum("nl,nm,ml->l", own, products, own, optimize=True) / own.sum(axis=0)).sum() / total)
+
+    seen, rng, shuffled = part(codes), derive_rng(seed, "explained"), []
+    for _ in range(_SHUFFLES):
+        marks = codes.copy()
+        for own in members:
+            marks[own] = rng.permutation(marks[own])
+        shuffled.append(part(marks))
+    beyond = sum(one >= seen - 1e-12 for one in shuffled)
+    return seen, float(np.mean(shuffled)), (1 + beyond) / (1 + _SHUFFLES), len(x)
+
+
+def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -> list[str]:
+    """Sentences on the rim of the plate, its rows and columns, and differences between plates."""
+    wells = [str(well) for well in table.metadata["well"]]
+    rows, columns = plate_shape(wells)
+    places = [row_and_column(well) for well in wells]
+    plates = plates_of(table)
+    alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, facts.treatment, strict=True)]
+    rim = ["rim" if row in (0, rows - 1) or column in (0, columns - 1) else "inside" for row, column in places]
+    sentences = [
+        _sentence("Edge", "lying on the rim of the plate", table.values, rim, alike, seed),
+        _sentence("Rows", "the row", table.values, [str(row) for row, _ in places], alike, seed),
+        _sentence("Columns", "the column", table.values, [str(column) for _, column in places], alike, seed),
+    ]
+    if len(set(plates)) > 1:
+        sentences.append(_sentence("Batch", "the plate", table.values, plates, facts.treatment.tolist(), seed))
+    else:
+        sentences.append("Batch: one plate, so nothing can be said of differences between plates.")
+    return sentences
+
+
+def _sentence(
+    name: str, what: str, values: npt.NDArray[np.floating], labels: Sequence[str], within: Sequence[str], seed: int
+) -> str:
+    seen, chance, p_value, used = explained_variance(values, labels, within=within, seed=seed)
+    if np.isnan(seen):
+        return f"{name}: wells of equal treatment do not differ in {what}: nothing can be said."
+    verdict = "more than chance" if p_value < 0.05 else "no more than chance"
+    return (
+        f"{name}: {what} explains {seen:.0%} of what differs between wells of equal treatment, {verdict} "
+        f"({chance:.0%} when shuffled; p = {p_value:.3f}; {used} wells)."
+    )

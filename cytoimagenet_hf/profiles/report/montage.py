@@ -1,0 +1,142 @@
+"""Small pictures of wells: channels in colours that everyone tells apart, brightness comparable over all wells."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images import Image
+
+_COLOURS = {
+    1: ((1, 1, 1),),
+    2: ((0, 1, 0), (1, 0, 1)),  # green and magenta: not red and green
+    3: ((0, 1, 1), (1, 0, 1), (1, 1, 0)),
+}
+_NAMES = {1: ("gray",), 2: ("green", "magenta"), 3: ("cyan", "magenta", "yellow")}
+_BUDGET = 6_000_000  # bytes of all pictures before base64
+_FIELDS = 4
+_SIDES = (200, 140, 100, 64)
+_QUALITY = 82
+
+Planes = npt.NDArray[np.float32]  # (C, h, w)
+
+
+@dataclass(frozen=True)
+class Montage:
+    """Pictures of wells.
+
+    Attributes:
+        pictures: id of the well → `data:image/jpeg;base64,…`.
+        intensity: channel → id of the well → mean of the native pixels.
+        colours: channel → what it is shown as.
+        failures: fields that could not be read, and why.
+        note: how brightness was chosen.
+    """
+
+    pictures: Mapping[str, str]
+    intensity: Mapping[str, Mapping[str, float]]
+    colours: Mapping[str, str]
+    failures: tuple[str, ...]
+    note: str
+
+
+def make_montage(images: Sequence[Image], wells: Mapping[tuple[str, str], str], *, side: int | None = None) -> Montage:
+    """Read up to four fields of each well and shrink them.
+
+    Args:
+        images: fields of view with `plate` and `well`.
+        wells: (plate, well) → id of its profile; a plate of `""` takes any.
+        side: pixels of a field's longer side; by default as large as six megabytes of pictures allow.
+
+    Raises:
+        InputError: no image belongs to a well of the profiles.
+    """
+    fields: dict[str, list[Image]] = {}
+    for image in images:
+        plate, well = str(image.metadata.get("plate", "")), str(image.metadata.get("well", ""))
+        ident = wells.get((plate, well)) or wells.get(("", well))
+        if ident is not None:
+            fields.setdefault(ident, []).append(image)
+    if not fields:
+        raise InputError(
+            "no image belongs to a well of the profiles: give the images that the features were made of "
+            "(--images, and --pattern as in extract)"
+        )
+    chosen = {ident: own[:_FIELDS] for ident, own in fields.items()}
+    count = sum(map(len, chosen.values()))
+    side = side or next((one for one in _SIDES if count * one * one * 0.35 < _BUDGET), _SIDES[-1])
+    channels = next(iter(chosen.values()))[0].channels
+    small: dict[str, list[Planes]] = {}
+    sums: dict[str, dict[str, float]] = {channel: {} for channel in channels}
+    failures = []
+    for ident, own in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
+        means = []
+        for image in own:
+            try:
+                planes = [_gray(plane) for plane in image.read()]
+            except InputError as error:
+                failures.append(str(error))
+                continue
+            if image.channels != channels:
+                continue
+            means.append([float(plane.mean()) for plane in planes])
+            small.setdefault(ident, []).append(np.stack([_shrunk(plane, side) for plane in planes]))
+        for place, channel in enumerate(channels if means else ()):
+            sums[channel][ident] = float(np.mean([mean[place] for mean in means]))
+    if not small:
+        raise InputError(f"none of the {count} images can be read; the first: {failures[0] if failures else '?'}")
+    shown = channels[:3]
+    ranges = [_range([stack[place] for stacks in small.values() for stack in stacks]) for place in range(len(shown))]
+    pictures = {ident: _encoded(_tiled([_coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
+    colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
+    note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
+    return Montage(pictures, sums, colours, tuple(failures), note)
+
+
+def _gray(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    x = plane.astype(np.float32)
+    return x.mean(axis=2) if x.ndim == 3 else x
+
+
+def _shrunk(plane: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    height, width = plane.shape
+    factor = min(1.0, side / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _range(planes: Sequence[npt.NDArray[np.float32]]) -> tuple[float, float]:
+    """1st and 99.5th percentile over a sample of all wells."""
+    sample = np.concatenate([plane[::4, ::4].ravel() for plane in planes])
+    low, high = np.percentile(sample, [1.0, 99.5])
+    return float(low), float(max(high, low + 1e-6))
+
+
+def _coloured(stack: Planes, ranges: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
+    rgb = np.zeros((*stack.shape[1:], 3), np.float32)
+    for plane, (low, high), colour in zip(stack, ranges, _COLOURS[len(ranges)], strict=False):
+        part = np.clip((plane - low) / (high - low), 0, 1)
+        rgb += part[..., None] * np.array(colour, np.float32)
+    return (np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+
+
+def _tiled(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """One picture of up to four, two to a row, with a dark line between."""
+    height, width = max(one.shape[0] for one in pictures), max(one.shape[1] for one in pictures)
+    columns = 1 if len(pictures) == 1 else 2
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * height + (rows - 1) * 2, columns * width + (columns - 1) * 2, 3), 30, np.uint8)
+    for place, one in enumerate(pictures):
+        y, x = (place // columns) * (height + 2), (place % columns) * (width + 2)
+        sheet[y : y + one.shape[0], x : x + one.shape[1]] = one
+    return sheet
+
+
+def _encoded(picture: npt.NDArray[np.uint8]) -> str:
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,0 +1,183 @@
+"""The report as one HTML file: everything it shows is inside it, and opening it asks nothing of any server."""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.profiles.embedding import embed
+from cytoimagenet_hf.profiles.plan import Profiles
+from cytoimagenet_hf.profiles.screening import Screen
+
+from .colouring import colourings
+from .drawings import control_drawings, dose_drawings, plate_drawings, plates_of
+from .embedding import embedding_drawing
+from .findings import position_findings
+from .heatmap import plate_shape
+from .montage import make_montage
+from .replicates import precision_drawing, replicate_scores
+
+
+def write_report(
+    profiles: Profiles,
+    path: str | Path,
+    *,
+    images: Sequence[Image] = (),
+    rejected: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the page.
+
+    Args:
+        profiles: of wells.
+        path: `.html`.
+        images: fields of view, for pictures and intensities; without them the page says how to have them.
+        rejected: id → reason of the images that extraction left out.
+        seed: of UMAP and of the permutations.
+
+    Returns:
+        What the page says that the profiles do not: replicates' precision, sentences, bytes.
+
+    Raises:
+        InputError: profiles without wells, or images of other wells.
+    """
+    path = Path(path)
+    screen = check_report(profiles, path)
+    table, facts = profiles.table, profiles.facts
+    plates = plates_of(table)
+    wells = [str(well) for well in table.metadata["well"]]
+    ids = [str(ident) for ident in table.ids]
+    known = "plate" in table.metadata
+    montage = None
+    if images:
+        own = {(plate if known else "", well): one for plate, well, one in zip(plates, wells, ids, strict=True)}
+        montage = make_montage(images, own)
+    missing = _missing(profiles, set(plates), list(rejected or {}))
+    heatmaps = plate_drawings(profiles, montage, missing)
+    embedding = embed(table.values, seed=seed)
+    precision = replicate_scores(table, facts, seed=seed)
+    sentences = position_findings(table, facts, seed=seed)
+    content = {
+        "title": f"{plates[0]}" if len(set(plates)) == 1 else f"{len(set(plates))} plates",
+        "record": profiles.record(),
+        "cards": _cards(profiles, len(set(plates))),
+        "plates": list(dict.fromkeys(plates)),
+        "heatmaps": heatmaps,
+        "shape": plate_shape(wells),
+        "strips": control_drawings(profiles),
+        "curves": dose_drawings(profiles),
+        "map": embedding_drawing(embedding, ids),
+        "map_method": embedding.method,
+        "colourings": [
+            {"name": one.name, "colours": dict(zip(ids, one.colours, strict=True)), "legend": one.legend}
+            for one in colourings(table, facts, screen.distance)
+        ],
+        "precision": precision if isinstance(precision, str) else precision_drawing(precision),
+        "precision_note": _precision_note(precision),
+        "has_precision": not isinstance(precision, str),
+        "sentences": sentences + list(screen.notes) + list(facts.notes),
+        "montage": montage,
+        "wells": _wells(profiles, plates, wells, ids),
+        "rejected": list((rejected or {}).items()),
+        "missing": {plate: names for plate, names in missing.items() if names},
+    }
+    source = (files("cytoimagenet_hf.profiles.report") / "page.html.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.policies["json.dumps_kwargs"] = {}  # facts in the order they are given
+    html = environment.from_string(source).render(content)
+    with atomic_path(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
+    return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": embedding.method}
+
+
+def check_report(profiles: Profiles, path: Path) -> Screen:
+    """What a report draws of the profiles, if it can be written.
+
+    Raises:
+        InputError: another ending than .html, profiles without wells, or several rows of one well.
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"{path}: a report is written as .html")
+    table = profiles.table
+    if profiles.screen is None or "well" not in table.metadata or "site" in table.metadata:
+        raise InputError("a report shows wells: profile with --level well")
+    if len({*zip(plates_of(table), map(str, table.metadata["well"]), strict=True)}) < len(table.ids):
+        raise InputError(
+            "several rows share a well, such as time points: a report shows one row per well; extract one time point, "
+            "such as its folder, for it"
+        )
+    return profiles.screen
+
+
+def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> dict[str, list[str]]:
+    """Wells without features that the plate map names, or all of whose images were rejected, by plate."""
+    unused = [well for step in profiles.table.about["steps"] for well in step.get("map_wells_without_rows", [])]
+    found: dict[str, list[str]] = {plate: [] for plate in plates}
+    for name in unused:
+        plate, _, well = str(name).rpartition("/")
+        for one in plates if not plate else [plate]:
+            found.setdefault(one, []).append(well)
+    have = set(map(str, profiles.table.ids))
+    for ident in rejected:
+        plate, well = [*str(ident).split("/"), ""][:2]  # ids of fields begin with plate and well
+        named = re.fullmatch(r"[A-Z]{1,2}\d{2}", well) is not None
+        if named and plate in plates and f"{plate}/{well}" not in have and well not in found[plate]:
+            found[plate].append(well)
+    return found
+
+
+def _cards(profiles: Profiles, plates: int) -> list[dict[str, str]]:
+    cards = [
+        {"value": f"{len(profiles.table):,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
+        {"value": f"{len(profiles.table.names):,}", "label": "features"},
+    ]
+    screen = profiles.screen
+    for one in (screen.separations if screen else ())[:4]:
+        label = f"Z′ {one.compound}" + (f", {one.plate}" if plates > 1 else "")
+        cards.append({"value": f"{one.z_prime:.2f}", "label": label, "kind": "good" if one.z_prime > 0.5 else "poor"})
+    for row in (screen.responses if screen else ())[:4]:
+        label = f"Spearman with dose, {row.compound}" + (f", {row.plate}" if plates > 1 else "")
+        cards.append({"value": f"{row.spearman:.2f}", "label": label})
+    return cards
+
+
+def _precision_note(precision: Any) -> str:
+    if isinstance(precision, str):
+        return f"No replicate precision: it {precision}."
+    good = sum(row.p_value < 0.05 for row in precision)
+    return f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
+
+
+def _wells(
+    profiles: Profiles, plates: Sequence[str], wells: Sequence[str], ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    facts, screen = profiles.facts, profiles.screen
+    found: dict[str, dict[str, Any]] = {}
+    for place, ident in enumerate(ids):
+        of_well: dict[str, Any] = {
+            "plate": plates[place],
+            "well": wells[place],
+            "role": str(facts.role[place]) or "unknown",
+        }
+        if facts.compound[place]:
+            of_well["compound"] = str(facts.compound[place])
+        if facts.dose[place] > 0:
+            of_well["dose"] = f"{facts.dose[place]:g} {facts.unit}".strip()
+        if screen is not None:
+            if np.isfinite(screen.distance[place]):
+                of_well["distance from controls"] = f"{screen.distance[place]:.2f}"
+            for compound, scores in screen.scores.items():
+                if np.isfinite(scores[place]):
+                    of_well[f"score, {compound}"] = f"{scores[place]:.2f}"
+        found[ident] = of_well
+    return found

@@ -1,0 +1,92 @@
+"""How well replicates find each other: mean average precision of every treatment against the controls, by copairs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.profiles.well_facts import WellFacts
+from cytoimagenet_hf.scoring.precision import replicate_precision
+from cytoimagenet_hf.tables.features import FeatureTable
+
+from .svg import FAINT, OTHER, drawing, line, number, text, ticks
+
+_MOST = 40  # treatments drawn
+
+
+@dataclass(frozen=True)
+class ReplicateScore:
+    """Mean average precision of one treatment's wells, retrieving each other among the negative controls."""
+
+    treatment: str
+    wells: int
+    precision: float
+    p_value: float
+
+
+def replicate_scores(
+    table: FeatureTable, facts: WellFacts, *, seed: int = 0, null_size: int = 10_000
+) -> list[ReplicateScore] | str:
+    """Mean average precision by treatment, corrected p-values, the best first; or why there is none.
+
+    Args:
+        table: profiles of wells; features are scaled to equal deviations, since cosine ignores none.
+        facts: roles, compounds, doses.
+        seed: of the null distribution.
+        null_size: of the null distribution.
+    """
+    treatment = facts.treatment.astype(str)
+    used = np.isin(facts.role, ("treatment", "positive"))
+    names, counts = np.unique(treatment[used & ~facts.negative], return_counts=True)
+    kept = facts.negative | (used & np.isin(treatment, names[counts > 1]))
+    if facts.negative.sum() < 2 or not (counts > 1).any():
+        return "needs two negative control wells and treatments with two wells or more"
+    x = table.values[kept].astype(np.float64)
+    spread = x.std(axis=0)
+    x = (x - table.values[facts.negative].mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    try:
+        found = replicate_precision(
+            x, treatments=treatment[kept], controls=facts.negative[kept], seed=seed, null_size=null_size
+        )
+    except InputError as error:  # copairs is an extra
+        return str(error)
+    columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
+    rows = [
+        ReplicateScore(str(a), int(b), float(c), float(d))
+        for a, b, c, d in found[list(columns)].itertuples(index=False)
+    ]
+    return sorted(rows, key=lambda row: (-row.precision, row.treatment))
+
+
+def precision_drawing(rows: list[ReplicateScore]) -> str:
+    """A dot per treatment on a scale from 0 to 1; filled where the replicates find each other beyond chance."""
+    shown = rows[:_MOST]
+    left, width, step, top = 190.0, 560.0, 20.0, 30.0
+    height = top + step * len(shown) + 44
+
+    def x(value: float) -> float:
+        return left + value * (width - left - 20)
+
+    parts = [
+        f'<circle cx="{left + 6}" cy="12" r="5" fill="{PALETTE[0]}"/>',
+        text(left + 16, 16, "p < 0.05", colour=FAINT),
+        f'<circle cx="{left + 106}" cy="12" r="4.5" fill="#fff" stroke="{OTHER}" stroke-width="2"/>',
+        text(left + 116, 16, "not beyond chance", colour=FAINT),
+    ]
+    for tick in ticks(0, 1):
+        parts.append(line(x(tick), top, x(tick), height - 38))
+        parts.append(text(x(tick), height - 22, number(tick), anchor="middle", colour=FAINT))
+    parts.append(
+        text((left + width) / 2, height - 5, "mean average precision among negative controls", anchor="middle")
+    )
+    for place, row in enumerate(shown):
+        y = top + step * (place + 0.5)
+        name = row.treatment if len(row.treatment) < 25 else row.treatment[:24] + "…"
+        look = f'fill="{PALETTE[0]}"' if row.p_value < 0.05 else f'fill="#fff" stroke="{OTHER}" stroke-width="2"'
+        parts.append(text(left - 10, y + 4, name, anchor="end"))
+        parts.append(
+            f'<circle cx="{x(row.precision):.1f}" cy="{y:.1f}" r="5" {look}><title>{number(row.precision)}, '
+            f"p {number(row.p_value)}, {row.wells} wells</title></circle>"
+        )
+    return drawing(width, height, parts, label="Mean average precision of replicates by treatment")

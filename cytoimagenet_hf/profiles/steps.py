@@ -1,0 +1,119 @@
+"""The history of a table: every step is recorded in `about["steps"]`, and the steps make the profile's name."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.features import FeatureTable
+
+Mask = npt.NDArray[np.bool_]
+
+
+def with_step(
+    table: FeatureTable,
+    step: dict[str, Any],
+    *,
+    values: npt.NDArray[np.floating] | None = None,
+    names: tuple[str, ...] | None = None,
+    metadata: pd.DataFrame | None = None,
+) -> FeatureTable:
+    """The table after a step: what changed, and the step added to its history.
+
+    Args:
+        table: the table before.
+        step: what was done, JSON values; `step` is the verb and `name` its part of the profile's name.
+        values: (n, d) new features, stored in the precision of the old ones.
+        names: (d,) new names.
+        metadata: new facts of the rows.
+    """
+    return FeatureTable(
+        table.ids,
+        table.values if values is None else values.astype(table.values.dtype),
+        table.metadata if metadata is None else metadata.reset_index(drop=True),
+        table.names if names is None else names,
+        table.about | {"steps": [*table.about.get("steps", []), step]},
+    )
+
+
+def profile_name(table: FeatureTable) -> str:
+    """The steps in one word: `wells_mean_madrobustize-controls_select_tvn`; `features` where nothing was done.
+
+    Example:
+        >>> from cytoimagenet_hf.tables.features import FeatureTable
+        >>> steps = [{"step": "aggregate", "name": "wells_mean"}, {"step": "annotate"}, {"step": "tvn", "name": "tvn"}]
+        >>> one = FeatureTable(np.array(["a"]), np.ones((1, 1)), pd.DataFrame(index=[0]), ("x",), {"steps": steps})
+        >>> profile_name(one)
+        'wells_mean_tvn'
+    """
+    return "_".join(step["name"] for step in table.about.get("steps", []) if step.get("name")) or "features"
+
+
+def batches_of(table: FeatureTable, by: str | None) -> pd.Series:
+    """(n,) the batch of every row as text: a column of the metadata; one batch where `by` is None.
+
+    Raises:
+        InputError: no such column, or rows without a value.
+    """
+    if by is None:
+        return pd.Series("all", index=range(len(table)))
+    if by not in table.metadata:
+        raise InputError(
+            f"no column {by!r} to tell batches by: the table has {', '.join(map(str, table.metadata)) or 'none'}"
+        )
+    column = table.metadata[by].reset_index(drop=True)
+    if column.isna().any():
+        raise InputError(
+            f"{int(column.isna().sum())} rows have no {by}, such as {table.ids[column.isna().to_numpy()][:3].tolist()}"
+        )
+    return column.astype(str)
+
+
+def reference_rows(
+    table: FeatureTable, controls: Mask | None, by: str | None, *, least: int
+) -> dict[str, tuple[Mask, Mask]]:
+    """Batch → (its rows, those of them that are the reference): all rows, or the controls.
+
+    Raises:
+        InputError: a mask of another length; a batch with fewer than `least` reference rows.
+    """
+    batches = batches_of(table, by)
+    reference = np.ones(len(table), bool) if controls is None else np.asarray(controls, bool)
+    if reference.shape != (len(table),):
+        raise InputError(f"{reference.size} marks of controls for {len(table)} rows: one per row")
+    found = {}
+    for batch in dict.fromkeys(batches.tolist()):
+        own = (batches == batch).to_numpy()
+        found[batch] = (own, own & reference)
+    poor = {batch: int(rows.sum()) for batch, (_, rows) in found.items() if rows.sum() < least}
+    if poor:
+        kind = "rows" if controls is None else "control wells"
+        some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
+        way = "aggregate less" if controls is None else "name controls of every plate, or normalise on all wells"
+        raise InputError(f"{len(poor)} of {len(found)} plates have fewer than {least} {kind}: {some}: {way}")
+    return found
+
+
+def refuse_or_drop(table: FeatureTable, flat: Mask, drop: bool, why: str) -> tuple[FeatureTable, list[str]]:
+    """The table without these features, and their names; without leave to drop them, an error that names them.
+
+    Args:
+        table: features.
+        flat: (d,) true for features that cannot be used.
+        drop: whether the caller asked to leave them out.
+        why: what is wrong with them.
+
+    Raises:
+        InputError: `drop` is False and there are such features; or nothing would be left.
+    """
+    names = [name for name, bad in zip(table.names, flat, strict=True) if bad]
+    if not names:
+        return table, []
+    if not drop or flat.all():
+        what = "all" if flat.all() else f"{len(names)} of {len(flat)}"
+        way = "" if flat.all() else "; leave them out with drop_constant (--drop-constant)"
+        raise InputError(f"{what} features {why}, such as {', '.join(names[:3])}{way}")
+    kept = tuple(name for name in table.names if name not in set(names))
+    return FeatureTable(table.ids, table.values[:, ~flat], table.metadata, kept, table.about), names

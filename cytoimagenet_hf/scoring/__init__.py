@@ -1,0 +1,1 @@
+"""Neighbours, statistics, precision, results, and what training and benchmarks share: arrays in, numbers out."""

@@ -1,0 +1,1 @@
+"""Work in shards: here, on processes, on Dask."""

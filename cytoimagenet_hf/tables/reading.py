@@ -1,0 +1,219 @@
+"""Feature tables from disk, whoever wrote them: folders of shards, Parquet files, CSV, profiles of CellProfiler.
+
+One reader for all, one writer; `pandas.read_parquet` opens everything that is written here.
+"""
+
+import gzip
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path, read_json_object
+from cytoimagenet_hf.tables.tabular import read_table
+
+from .columns import fact_of
+from .features import NAMES_KEY, FeatureTable, make_table
+
+SHARDS = "features-*-of-*.parquet"
+"""Name pattern of the shards of one table in a folder."""
+
+
+def read_features(path: str | Path, *, drop_nan: bool = False) -> FeatureTable:
+    """Read a feature table.
+
+    Args:
+        path: a folder that `cytoimagenet extract` wrote; a `.parquet` file; a wide CSV (`.csv`, `.csv.gz`, `.tsv`) or
+            Parquet table with one numeric column per feature and either an `id` column or plate and well
+            (`Metadata_Plate`, `Metadata_Well`, also with the prefix `Image_`), as CellProfiler and pycytominer write.
+        drop_nan: leave out the feature columns that hold NaN or infinite values, instead of refusing the table;
+            `about["steps"]` names them.
+
+    Raises:
+        InputError: none of these; shards missing or made by different models; ids that repeat; NaN.
+
+    Returns:
+        Rows in the order of the files; `values` float32 from folders, float64 from wide tables.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "profiles.csv"
+        ...     _ = path.write_text("Metadata_Plate,Metadata_Well,Cells_Area\\np1,A01,120.5\\np1,A02,98\\n")
+        ...     found = read_features(path)
+        >>> found.ids.tolist(), found.names, found.values.tolist()
+        (['p1/A01', 'p1/A02'], ('Cells_Area',), [[120.5], [98.0]])
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.is_file():
+        raise InputError(f"{path} is no file: pass a folder of features, a .parquet file or a CSV table")
+    if _is_own(path):
+        return _named(FeatureTable.from_arrow, _read_parquet(path), path)
+    return _from_wide(read_table(path, dtype=None), where=str(path), about={"file": path.name}, drop_nan=drop_nan)
+
+
+def write_features(table: FeatureTable, path: str | Path) -> None:
+    """Write a table with one column per feature, atomically: Parquet, or CSV by its ending (`.csv`, `.csv.gz`).
+
+    Args:
+        table: features; `about` is kept in Parquet alone.
+        path: the file; what stood there is replaced.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_features(make_table(["a"], [[0.5]], {"well": ["A01"]}), f"{folder}/features.parquet")
+        ...     pd.read_parquet(f"{folder}/features.parquet").columns.tolist()
+        ['id', 'Metadata_Well', 'Image_all_x_0000']
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        if _is_csv(path):
+            text = table.to_pandas().to_csv(index=False, sep="\t" if ".tsv" in path.name else ",").encode()
+            temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+        else:
+            pq.write_table(table.to_arrow(), temporary, compression="zstd")
+
+
+def _read_folder(folder: Path) -> FeatureTable:
+    files = sorted(folder.glob(SHARDS))
+    if not files:
+        raise InputError(f"{folder} holds no feature table: pass a folder with {SHARDS}, or a file")
+    totals = sorted({file.stem.rpartition("-")[2] for file in files})
+    if len(totals) > 1:
+        raise InputError(
+            f"{folder} holds shards of {len(totals)} extractions (of {' and of '.join(totals)}): keep those of one"
+        )
+    wanted = int(re.sub(r"\D", "", totals[0]) or 0)
+    if len(files) != wanted:
+        raise InputError(f"{folder} has {len(files)} of {wanted} shards: run the same extraction again to complete it")
+    tables = [_read_parquet(file) for file in files]
+    for file, table in zip(files, tables, strict=True):
+        if not table.schema.equals(tables[0].schema, check_metadata=True):
+            widths = [_width(found) for found in (table, tables[0])]
+            what = f"{widths[0]} features, not {widths[1]}" if widths[0] != widths[1] else "another model or settings"
+            raise InputError(f"{file} was made with {what} as {files[0].name}: extract into a new folder")
+    found = _named(FeatureTable.from_arrow, pa.concat_tables(tables), folder)
+    ranges = folder / "_ranges.json"
+    if ranges.is_file():
+        known = read_json_object(ranges, remedy="run the same extraction again")
+        if not all(isinstance(own, dict) and "ranges" in own for own in known.values()):
+            raise InputError(f"{ranges} is damaged (it holds no ranges of plates): run the same extraction again")
+        found.about["ranges"] = {plate: own["ranges"] for plate, own in known.items()}
+    with suppress(InputError):  # the shards are whole without it
+        plan = read_json_object(folder / "_extraction.json")
+        found.about.update({key: plan[key] for key in ("backend_choice",) if key in plan})
+    return found
+
+
+def _width(table: pa.Table) -> int:
+    kind = table.schema.field("features").type if "features" in table.column_names else pa.null()
+    return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else 0
+
+
+def _named(read: Callable[[pa.Table], FeatureTable], table: pa.Table, path: Path) -> FeatureTable:
+    try:
+        return read(table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is a table of this package, which says itself what its columns are."""
+    with open(path, "rb") as handle:
+        if handle.read(4) != b"PAR1":
+            return False
+    schema = _opened(pq.read_schema, path)
+    packed = "features" in schema.names and pa.types.is_fixed_size_list(schema.field("features").type)
+    return packed or NAMES_KEY in (schema.metadata or {})
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.endswith((".csv", ".csv.gz", ".tsv", ".txt"))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    return _opened(partial(pq.read_table, partitioning=None), path)
+
+
+def _opened(read: Callable[[Path], Any], path: Path) -> Any:
+    try:
+        return read(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_nan: bool) -> FeatureTable:
+    facts = {column: fact for column in frame.columns if (fact := fact_of(str(column))) is not None}
+    facts |= {
+        column: str(column)
+        for column in frame.columns
+        if column not in facts and not pd.api.types.is_numeric_dtype(frame[column])
+    }
+    features = frame.drop(columns=list(facts))
+    if features.shape[1] == 0:
+        raise InputError(f"{where}: no numeric feature columns beside {sorted(map(str, facts))}")
+    metadata = frame[list(facts)].rename(columns=facts)
+    metadata = _one_column_each(metadata, facts, where).reset_index(drop=True)
+    ids = _ids(metadata, where, list(frame.columns[:8]))
+    values = features.to_numpy(np.float64)
+    names = [str(column) for column in features.columns]
+    odd = ~np.isfinite(values).all(axis=0)
+    if odd.any() and drop_nan:
+        dropped = [name for name, bad in zip(names, odd, strict=True) if bad]
+        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped}]}
+        names, values = [name for name in names if name not in set(dropped)], values[:, ~odd]
+        if not names:
+            raise InputError(f"{where}: all {len(dropped)} feature columns hold NaN or infinite values: none is left")
+    elif odd.any():
+        some = [name for name, bad in zip(names, odd, strict=True) if bad]
+        raise InputError(
+            f"{where}: {len(some)} of {len(names)} feature columns hold NaN or infinite values, such as "
+            f"{some[:3]}, in rows such as {ids[~np.isfinite(values).all(axis=1)][:3].tolist()}: leave them out with "
+            "drop_nan=True"
+        )
+    try:
+        return make_table(ids, values, metadata.drop(columns="id", errors="ignore"), names=names, about=about)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _one_column_each(metadata: pd.DataFrame, facts: dict[str, str], where: str) -> pd.DataFrame:
+    """One column for each fact; programs repeat the plate and the well under several names."""
+    kept = metadata.loc[:, ~metadata.columns.duplicated()]
+    for fact in dict.fromkeys(metadata.columns[metadata.columns.duplicated()]):
+        spellings = metadata.loc[:, metadata.columns == fact].astype(str)
+        if (spellings.nunique(axis=1) > 1).any():
+            row = int((spellings.nunique(axis=1) > 1).to_numpy().argmax())
+            named = [column for column, name in facts.items() if name == fact]
+            raise InputError(
+                f"{where}: {' and '.join(named)} both tell {fact} and disagree, as in row {row + 1} "
+                f"({' and '.join(spellings.iloc[row])}): remove the wrong one"
+            )
+    return kept
+
+
+def _ids(metadata: pd.DataFrame, where: str, columns: list[str]) -> Any:
+    named = ["id"] if "id" in metadata else ["plate", "well", *(["site"] if "site" in metadata else [])]
+    if set(named) <= set(metadata.columns):
+        empty = metadata[named].isna().any(axis=1).to_numpy()
+        if empty.any():
+            raise InputError(
+                f"{where}: {int(empty.sum())} rows have no {' or no '.join(named)}, row {int(empty.argmax()) + 1} "
+                "first: rows are known by them"
+            )
+        return metadata[named].astype(str).agg("/".join, axis=1).to_numpy(object)
+    raise InputError(
+        f"{where}: found neither an `id` column nor plate and well (Metadata_Plate, Metadata_Well, or with the "
+        f"prefix Image_) among {columns} …"
+    )

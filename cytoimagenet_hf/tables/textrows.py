@@ -1,0 +1,204 @@
+"""Rows of delimited text from outside: any compression recognised by its signature, strict text, exact line numbers.
+
+A file comes in; its heading and its rows of cells come out, one at a time, so that neither a packed file of terabytes
+nor a line without an end fills the memory. What is wrong with the text is an `InputError` that names file and line.
+"""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from cytoimagenet_hf.core.errors import InputError, one_line
+
+LONGEST_LINE = 1 << 24
+"""Characters: a table of 7,000 features has lines of 150,000."""
+LONGEST_CELL = 1 << 19
+"""Characters: nothing that belongs into one cell is longer; a quote that is not closed soon is."""
+
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+PACKED_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""What the unpackers of the standard library raise; RuntimeError is zipfile's for a password."""
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """The heading of a table and a generator of (number of its first line, cells) for each row that is not blank."""
+
+    names: list[str]
+    rows: Iterator[tuple[int, list[str]]]
+
+
+def read_rows(
+    path: Path, *, separator: str | None = None, fallback: str | None = None, quoted: bool = True
+) -> TextRows:
+    """Open a delimited text file and read its heading.
+
+    Args:
+        path: the file; plain, or packed by gzip, bzip2, xz or zip (one file in it) under any name.
+        separator: between cells; by default whichever of tab, comma and semicolon the heading has most of.
+        fallback: encoding of a file that is not UTF-8, where its makers' is known; by default such a file is refused.
+        quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
+
+    Raises:
+        InputError: unreadable, empty, or not text; later, while rows are drawn, a damaged archive, a byte that is not
+            text, a quote that is not closed, or a line or cell that is too long.
+    """
+    encoding = _encoding(path, fallback)
+    rows = _parsed(path, encoding, separator, quoted)
+    _, names = next(rows, (0, []))
+    if not names:
+        raise InputError(f"{path} is empty: it should hold a table with a heading")
+    return TextRows([name.strip() for name in names], rows)
+
+
+def _parsed(path: Path, encoding: str, separator: str | None, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_CELL)  # of the whole process; the csv module knows no other
+    lines = _lines(path, encoding)
+    head = next(lines, "")
+    while head and not head.strip():  # blank lines above the heading; the reader below starts to count there
+        head = next(lines, "")
+    reader = csv.reader(
+        _chained(head, lines),
+        delimiter=separator or _separator(head),
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(f"{path}, line {first}: {_explained(str(error))}") from error
+        if any(cells):
+            yield first, cells
+
+
+def _explained(error: str) -> str:
+    if "field larger" in error:
+        return f'a cell of more than {LONGEST_CELL:,} characters. Is a quote (") not closed?'
+    if "unexpected end" in error:
+        return 'the quote (") that begins here is never closed: close it, or double it where it is part of the text'
+    return f'{error}. A quote (") inside a quoted cell is written twice ("")'
+
+
+def _chained(head: str, lines: Iterator[str]) -> Iterator[str]:
+    yield head
+    yield from lines
+
+
+def _separator(head: str) -> str:
+    counts = Counter(head)
+    return max("\t,;", key=lambda mark: counts[mark]) if any(counts[mark] for mark in "\t,;") else ","
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """Lines with their ends, checked for NUL and length."""
+    try:
+        with open_packed(path) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text:  # type: ignore[type-var]
+            number = 0
+            while line := text.readline(LONGEST_LINE):
+                number += 1
+                if "\0" in line:
+                    raise InputError(
+                        f"{path}, line {number}: a NUL byte. Is it a table, or UTF-16 without its mark? "
+                        "Save it as UTF-8 text"
+                    )
+                if len(line) == LONGEST_LINE:
+                    raise InputError(
+                        f"{path}, line {number}: longer than {LONGEST_LINE:,} characters. Is it a table of text?"
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        raise InputError(_undecodable(path, encoding)) from error
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
+        ) from error
+
+
+def _undecodable(path: Path, encoding: str) -> str:
+    """Where the first byte is that is no text, found by a second, slower pass."""
+    if encoding == "utf-16":
+        return f"{path} begins like UTF-16 but is not UTF-16 text. Save it as UTF-8"
+    with open_packed(path) as raw:
+        for number, line in enumerate(iter(lambda: raw.readline(LONGEST_LINE), b""), start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return (
+                    f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8. Save the "
+                    f"table as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: iconv -f LATIN1 -t UTF-8"
+                )
+    return f"{path} is not UTF-8 text"  # it changed between the two passes
+
+
+def _encoding(path: Path, fallback: str | None) -> str:
+    try:
+        with open_packed(path) as raw:
+            start = raw.read(4)
+            if start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+                raise InputError(f"{path} is UTF-32 text. Save it as UTF-8")
+            for mark, encoding in _MARKS.items():
+                if start.startswith(mark):
+                    return encoding
+            if fallback is None:
+                return "utf-8"
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            decoder.decode(start)
+            while block := raw.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+            return "utf-8"
+    except UnicodeDecodeError:
+        return fallback or "utf-8"
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
+        ) from error
+
+
+def open_packed(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked as they are read when its signature says that it is packed.
+
+    Raises:
+        InputError: no such file, or a zip that does not hold one file.
+        OSError: it cannot be opened.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} {'is a folder, not a table' if path.is_dir() else 'does not exist'}")
+    with open(path, "rb") as handle:
+        start = handle.read(6)
+    for signature, opener in _UNPACKERS.items():
+        if start.startswith(signature):
+            unpacked: IO[bytes] = opener(path)  # all of them read by default
+            return unpacked
+    return open(path, "rb")
+
+
+def _only_member(path: Path) -> IO[bytes]:
+    archive = zipfile.ZipFile(path)
+    members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(members) != 1:
+        raise InputError(f"{path} holds {len(members)} files: unpack it and name the table")
+    return archive.open(members[0])
+
+
+_UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"PK\x03\x04": _only_member,
+    b"PK\x05\x06": _only_member,  # a zip without files
+}

@@ -1,0 +1,73 @@
+"""Scores in the Hub's own files, read back by the Hub's own library."""
+
+import pytest
+import yaml
+from huggingface_hub import parse_eval_result_entries
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results, write_eval_yaml
+from cytoimagenet_hf.scoring.contamination import Overlap
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+
+
+@pytest.fixture
+def record():
+    overlap = Overlap("bbbc021", "idr0016", "compounds", "")
+    scores = (
+        ScoreRecord(
+            *("bbbc021", "bbbc021", "net", "model", 4, 3, 0.75, 0.4, (0.3, 0.95), None, None, None, {}, (), ()),
+            contamination=(overlap,),
+        ),
+        ScoreRecord(
+            *(
+                "bbbc021",
+                "bbbc021 · replicate mAP",
+                "net",
+                "model",
+                4,
+                None,
+                0.5,
+                0.1,
+                None,
+                None,
+                None,
+                None,
+                {},
+                (),
+                (),
+            ),
+            measure="replicate mAP",
+            details={"protocol": "against controls"},
+        ),
+    )
+    return ResultsRecord({"recipe": {"name": "corrected"}}, {}, (EntryRecord("net", "model"),), scores)
+
+
+def test_entries_are_read_back_by_the_library(record, tmp_path):
+    path = write_eval_results(
+        tmp_path, record, entry="net", dataset_id="me/cells", date="2026-11-21", source_url="https://example.org/r"
+    )
+    assert path == tmp_path / ".eval_results" / "me_cells.yaml"
+    found = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert [(entry.dataset_id, entry.task_id, entry.value) for entry in found] == [
+        ("me/cells", "bbbc021", 0.75),
+        ("me/cells", "bbbc021_replicate_map", 0.5),
+    ]
+    assert found[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
+    assert "compounds" in found[0].notes
+    assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in found[1].notes
+
+
+def test_a_benchmark_dataset_names_the_same_tasks(record, tmp_path):
+    options = {"name": "Cells", "description": "Frozen features.", "evaluation_framework": "inspect-ai"}
+    content = yaml.safe_load(write_eval_yaml(tmp_path, record, **options).read_text())
+    assert [task["id"] for task in content["tasks"]] == ["bbbc021", "bbbc021_replicate_map"]
+    assert {task["split"] for task in content["tasks"]} == {"test"}
+    assert content["evaluation_framework"] == "inspect-ai"
+
+
+def test_names_that_lead_nowhere_are_refused(record, tmp_path):
+    with pytest.raises(InputError, match="no entry 'other'"):
+        write_eval_results(tmp_path, record, entry="other", dataset_id="me/cells")
+    with pytest.raises(InputError, match="write owner/name"):
+        write_eval_results(tmp_path, record, entry="net", dataset_id="cells")

@@ -1,0 +1,90 @@
+"""The leaderboard: order, gains, marks, and what two records may not disagree about."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cytoimagenet_hf.cli import main
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_markdown, to_page
+from cytoimagenet_hf.scoring.contamination import Overlap
+from cytoimagenet_hf.scoring.results import Comparison, EntryRecord, ResultsRecord, ScoreRecord
+
+
+def _score(entry, kind, right, name="cells", **more):
+    interval = (right / 100 - 0.1, right / 100 + 0.1)
+    return ScoreRecord(
+        *("task", name, entry, kind, 100, right, right / 100, 0.1, interval, None, None, None, {}, (), ()), **more
+    )
+
+
+def _gain(entry, difference, interval, name="cells"):
+    return Comparison(
+        name, "histogram", entry, 100, difference, interval, 0, 0, "exact McNemar", None, None, 0.01, 0.01, None
+    )
+
+
+@pytest.fixture
+def record():
+    shared = {"marks": "†", "contamination": (Overlap("task", "idr0072", "laboratory", "one laboratory"),)}
+    return ResultsRecord(
+        {"recipe": {"name": "corrected"}},
+        {},
+        (EntryRecord("net <b>", "model"), EntryRecord("poor", "model"), EntryRecord("histogram", "baseline")),
+        (
+            _score("poor", "model", 40),
+            _score("net <b>", "model", 80, **shared),
+            _score("histogram", "baseline", 60),
+        ),
+        gains=(_gain("net <b>", 0.2, (0.1, 0.3)), _gain("poor", -0.2, (-0.3, -0.1))),
+    )
+
+
+def test_best_gain_first_and_baselines_below(record):
+    board = make_leaderboard([record])
+    assert [row.name for row in board.rows] == ["net <b>", "poor", "histogram"]
+    assert [row.mean_gain for row in board.rows] == [0.2, -0.2, None]
+    assert board.rows[0].cells["cells"].clear
+    assert not board.rows[1].cells["cells"].clear
+
+
+def test_page_is_one_file_escapes_names_and_explains_marks(record):
+    page = to_page(make_leaderboard([record]), title="A & B")
+    assert "net &lt;b&gt;" in page
+    assert "A &amp; B" in page
+    assert "† laboratory" in page
+    assert "http" not in page
+    assert page.count("<tr class=") == 3
+    assert "<b>+20.0</b> [+10.0, +30.0]" in page
+
+
+def test_markdown_has_a_row_per_entry(record):
+    lines = to_markdown(make_leaderboard([record])).splitlines()
+    assert lines[2] == "| net <b> | model | +20.0 | 80.0† (+20.0 [+10.0, +30.0]) |"
+    assert lines[4] == "| histogram | baseline | – | 60.0 |"
+
+
+def test_records_add_up_or_are_refused(record):
+    other = replace(record, scores=tuple(replace(score, set="other") for score in record.scores), gains=())
+    assert make_leaderboard([record, other]).sets == ("cells", "other")
+    assert make_leaderboard([record, record]) == make_leaderboard([record])
+    with pytest.raises(InputError, match=r"0\.8000 in one record and 0\.7000 in another"):
+        changed = tuple(replace(score, right=70, value=0.7) if score.right == 80 else score for score in record.scores)
+        make_leaderboard([record, replace(record, scores=changed)])
+    with pytest.raises(InputError, match="no results"):
+        make_leaderboard([])
+
+
+def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
+    write_json(tmp_path / "results.json", record.to_json())
+    for name in ("board.html", "board.md"):
+        command = ["leaderboard", str(tmp_path / "results.json"), "--output", str(tmp_path / name), "--json"]
+        assert main(command) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["sets"] == ["cells"]
+        assert [entry["name"] for entry in said["entries"]] == ["net <b>", "poor", "histogram"]
+        assert (tmp_path / name).stat().st_size > 100
+    assert main([*command[:-1], "--output", str(tmp_path / "board.pdf")]) == 2
+    assert "a page ends in .html" in capsys.readouterr().err

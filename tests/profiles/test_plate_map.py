@@ -1,0 +1,220 @@
+"""Plate maps as people write them: read, joined, and refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.profiles.plate_map import annotate, read_plate_map
+from cytoimagenet_hf.profiles.well_facts import query_rows, well_facts
+from cytoimagenet_hf.tables.features import FeatureTable
+
+
+def rows_of(wells, plates="p1", **facts):
+    count = len(wells)
+    plates = [plates] * count if isinstance(plates, str) else plates
+    metadata = pd.DataFrame({"plate": plates, "well": wells, **facts})
+    return FeatureTable(np.array([f"r{i}" for i in range(count)], dtype=object), np.ones((count, 1)), metadata, ("x",))
+
+
+def map_file(tmp_path, text, name="map.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+MAPS = {
+    "plain": "plate,well,compound,concentration,role\np1,A01,x,1,treatment\np1,A02,y,2,negative\n",
+    "short wells": "plate,well,compound\np1,A1,x\np1,a2,y\n",
+    "Broad": "plate_map_name,well_position,broad_sample,mmoles_per_liter\nlay1,A01,x,1\nlay1,A02,y,2\n",
+    "JUMP": "Metadata_Source,Metadata_Plate,Metadata_Well,Metadata_JCP2022\ns,p1,A01,x\ns,p1,A02,y\n",
+    "CellProfiler": "Image_Metadata_Plate,Image_Metadata_Well,Image_Metadata_Compound\np1,A1,x\np1,A2,y\n",
+    "rows and columns": "row_name,column_name,compound\nA,1,x\nA,2,y\n",
+    "numbers": "Row;Column;Compound\n1;1;x\n1;2;y\n",
+    "tabs": "Well\tCompound Name\nA1\tx\nA2\ty\n",
+}
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_maps_of_every_house_are_joined(tmp_path, kind):
+    table = annotate(rows_of(["A01", "A02", "A01"]), read_plate_map(map_file(tmp_path, MAPS[kind])))
+    assert well_facts(table).compound.tolist() == ["x", "y", "x"]
+    step = table.about["steps"][0]
+    assert (step["rows_annotated"], step["wells_not_in_map"], step["map_wells_unused"]) == (3, [], 0)
+
+
+def test_a_missing_well_keeps_its_row_and_is_named(tmp_path):
+    text = "plate,well,compound\np1,A01,x\np1,C03,z\np9,A01,x\n"
+    table = annotate(rows_of(["A01", "B02"]), read_plate_map(map_file(tmp_path, text)))
+    step = table.about["steps"][0]
+    assert step["rows"] == 2
+    assert step["rows_annotated"] == 1
+    assert step["wells_not_in_map"] == ["p1/B02"]
+    assert step["map_wells_unused"] == 2
+    assert pd.isna(table.metadata["compound"][1])
+
+
+def test_a_map_of_other_plates_says_both_spellings(tmp_path):
+    plate_map = read_plate_map(map_file(tmp_path, "plate,well\nPlate_1,A01\n"))
+    with pytest.raises(InputError, match=r"no row has a well of map.csv.*'Plate_1 A01'.*'p1 A01'"):
+        annotate(rows_of(["A01"]), plate_map)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plate,compound\np1,x\n", "no column of wells"),
+        ("well,compound\nA01,x\nZ99,y\n", r"1 of 2 rows name no well; row 3: 'Z99' lies outside"),
+        ("well,compound\nfirst,x\n", "row 2: 'first' names no well"),
+        ("well,compound\nA01,x\n,y\n", "row 3: empty"),
+        ("well,compound\nA01,x\nA1,y\n", "1 wells have two rows that differ: A01"),
+        ("plate,well\np1,A01\n,A02\n", "1 rows have no plate"),
+        ("plate_map_name,well_position\na,A01\nb,A01\n", "2 layouts .*barcodes"),
+        ("Metadata_Well,well\nA01,A01\n", "'well' occurs twice"),
+        ("", "map.csv"),
+    ],
+)
+def test_bad_maps_are_refused_in_one_line(tmp_path, text, said):
+    with pytest.raises(InputError, match=said) as caught:
+        read_plate_map(map_file(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_that_stands_twice_is_one(tmp_path):
+    plate_map = read_plate_map(map_file(tmp_path, "well,compound\nA01,x\nA1,x\n"))
+    assert len(plate_map.rows) == 1
+    assert any("twice" in note for note in plate_map.notes)
+
+
+def test_barcodes_give_each_plate_its_layout(tmp_path):
+    layouts = map_file(tmp_path, "plate_map_name,well_position,broad_sample\na,A01,x\nb,A01,y\n")
+    barcodes = map_file(tmp_path, "Assay_Plate_Barcode,Plate_Map_Name\np1,a\np2,b\np3,a\n", "barcode_platemap.csv")
+    plate_map = read_plate_map(layouts, barcodes=barcodes)
+    table = annotate(rows_of(["A01"] * 3, ["p1", "p2", "p3"]), plate_map)
+    assert table.metadata["broad_sample"].tolist() == ["x", "y", "x"]
+    barcodes = map_file(tmp_path, "Assay_Plate_Barcode,Plate_Map_Name\np1,a\np2,\n", "barcode_platemap.csv")
+    with pytest.raises(InputError, match="1 rows lack Assay_Plate_Barcode or Plate_Map_Name"):
+        read_plate_map(layouts, barcodes=barcodes)
+
+
+def test_facts_that_disagree_are_refused(tmp_path):
+    plate_map = read_plate_map(map_file(tmp_path, "well,compound\nA01,x\n"))
+    with pytest.raises(InputError, match=r"compound of 1 rows differs.*'r0' has 'q' and 'x'"):
+        annotate(rows_of(["A01"], compound=["q"]), plate_map)
+    assert annotate(rows_of(["A1"], compound=["x"]), plate_map).metadata["well"].tolist() == ["A01"]
+
+
+@pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        (["negcon", "Negative Control", "negative_control", "neg"], "negative"),
+        (["poscon", "positive control", "poscon_cp", "POS"], "positive"),
+        (["trt", "experiment", "treatment"], "treatment"),
+        (["empty", "blank"], "empty"),
+        (["reference", ""], ""),
+    ],
+)
+def test_words_for_roles(words, role):
+    facts = well_facts(rows_of(["A01"] * len(words), control_type=words))
+    assert facts.role.tolist() == [role] * len(words)
+
+
+def test_roles_not_understood_are_said():
+    facts = well_facts(rows_of(["A01", "A02"], role=["reference", "trt"]))
+    assert any("'reference' (1)" in note for note in facts.notes)
+
+
+def test_a_vehicle_is_a_control_only_where_no_role_is_told():
+    assert well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"])).role.tolist() == ["negative", "treatment"]
+    facts = well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"], role=["empty", "trt"]))
+    assert facts.role.tolist() == ["empty", "treatment"]
+
+
+def test_controls_by_query():
+    table = rows_of(["A01", "A02", "B01"], compound=["DMSO", "x", "DMSO"])
+    assert query_rows(table, "compound == 'DMSO' and Metadata_Well != 'B01'").tolist() == [True, False, False]
+    facts = well_facts(table, controls="Metadata_compound == 'x'")
+    assert facts.role.tolist() == ["treatment", "negative", "treatment"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("compound = 'x'", "no condition"),
+        ("compound ==", "cannot be evaluated"),
+        ("drug == 'x'", "cannot be evaluated.*columns are plate, well, compound"),
+        ("compound == 'nope'", "no row fulfils.*there is compound: DMSO"),
+        ("compound", "no condition"),
+        ("@pd.read_csv('x')", "write a comparison"),
+    ],
+)
+def test_queries_that_mark_nothing(query, said):
+    with pytest.raises(InputError, match=said):
+        well_facts(rows_of(["A01"], compound=["DMSO"]), controls=query)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [("mmoles_per_liter", "mM"), ("Concentration (microMolar)", "µM"), ("conc_um", "µM"), ("dose", "")],
+)
+def test_units_in_the_names_of_columns(column, unit):
+    facts = well_facts(rows_of(["A01"], **{"compound": ["x"], column: ["0.5"]}))
+    assert facts.dose.tolist() == [0.5]
+    assert facts.unit == unit
+    assert bool(unit) != any("--dose-unit" in note for note in facts.notes)
+
+
+def test_a_column_of_units_is_put_on_one_scale():
+    facts = well_facts(rows_of(["A01", "A02"], compound=["x", "x"], dose=[1.0, 500.0], unit=["uM", "nM"]))
+    assert facts.dose == pytest.approx([1.0, 0.5])
+    assert facts.treatment.tolist() == ["x 1 µM", "x 0.5 µM"]
+    with pytest.raises(InputError, match="mg/mL is not molar"):
+        well_facts(rows_of(["A01", "A02"], compound=["x", "x"], dose=[1.0, 2.0], unit=["uM", "mg/mL"]))
+
+
+def test_doses_are_converted_to_the_unit_that_is_asked_for():
+    """A name on the command line never changes what a dose is."""
+    two = {"compound": ["x", "x"], "dose": [1.0, 2.0]}
+    for columns in (two | {"unit": ["uM", "µM"]}, {"compound": ["x", "x"], "dose_um": [1.0, 2.0]}):
+        facts = well_facts(rows_of(["A01", "A02"], **columns), dose_unit="nM")
+        assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2000.0], "nM")
+        facts = well_facts(rows_of(["A01", "A02"], **columns))
+        assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "µM")
+    with pytest.raises(InputError, match="doses in mg/mL cannot be shown in µM: mg/mL is not molar"):
+        well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="uM")
+    facts = well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="mg/mL")
+    assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "mg/mL")
+
+
+def test_a_dose_without_a_unit_beside_others_with_one():
+    columns = {"compound": ["x", "x", "x"], "dose": [1.0, 2.0, 0.0], "unit": ["uM", "", "%"]}
+    table = rows_of(["A01", "A02", "A03"], **columns)
+    with pytest.raises(InputError, match="1 doses in dose have no unit where others are in uM"):
+        well_facts(table)
+    facts = well_facts(table, dose_unit="nM")
+    assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2.0, 0.0], "nM")
+
+
+@pytest.mark.parametrize(
+    ("doses", "said"),
+    [(["1 uM"], "'1 uM': write the unit"), (["inf"], "no numbers"), (["-1"], "negative")],
+)
+def test_doses_that_are_no_amounts(doses, said):
+    with pytest.raises(InputError, match=said):
+        well_facts(rows_of(["A01"], compound=["x"], dose=doses))
+
+
+def test_no_map_and_no_facts_is_no_error():
+    facts = well_facts(rows_of(["A01", "A02"]))
+    assert facts.role.tolist() == ["", ""]
+    assert np.isnan(facts.dose).all()
+    assert facts.treatment.tolist() == ["unknown", "unknown"]
+
+
+def test_the_map_of_a_real_plate(real_root):
+    plate_map = read_plate_map(real_root / "plates" / "bbbc013" / "platemap_long_nM.csv")
+    table = annotate(rows_of(plate_map.rows["well"].tolist()), plate_map)
+    facts = well_facts(table, dose_unit="nM")
+    counts = {role: int((facts.role == role).sum()) for role in set(facts.role)}
+    assert counts == {"negative": 8, "positive": 8, "empty": 8, "treatment": 72}
+    assert sorted(set(facts.compound)) == ["", "LY294002", "Wortmannin"]

@@ -1,0 +1,36 @@
+"""Wells are spelled one way, whatever was written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import COLUMNS, ROWS, normalise_well, well_at
+
+
+@pytest.mark.parametrize(
+    ("written", "well"),
+    [("A1", "A01"), ("a01", "A01"), ("A-1", "A01"), ("P24", "P24"), ("AA7", "AA07"), ("A001", "A01"), ("r2c3", "B03")],
+)
+def test_spellings_of_one_well(written, well) -> None:
+    assert normalise_well(written) == well
+
+
+@pytest.mark.parametrize("written", ["AG01", "A49", "A0", "", "well", "1A", "Z", "AAA1"])
+def test_what_is_no_well_is_refused(written) -> None:
+    with pytest.raises(InputError, match=r"A01 to AF48|ends at AF48"):
+        normalise_well(written)
+
+
+@given(st.integers(1, ROWS), st.integers(1, COLUMNS))
+def test_numbers_and_names_meet(row, column) -> None:
+    well = well_at(row, column)
+    assert normalise_well(well) == well == normalise_well(f"r{row}c{column}")
+
+
+def test_rows_may_be_letters() -> None:
+    assert well_at("b", "3") == "B03"
+    with pytest.raises(InputError, match="no place"):
+        well_at("B", "x")
+    with pytest.raises(InputError, match="outside"):
+        well_at(33, 1)
