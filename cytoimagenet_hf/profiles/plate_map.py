@@ -85,7 +85,7 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
             other values.
 
     Example:
-        >>> from cytoimagenet_hf.features import make_table
+        >>> from cytoimagenet_hf.tables import make_table
         >>> rows = pd.DataFrame({"well": ["A01", "A02"], "compound": ["dmso", "taxol"]})
         >>> layout = PlateMap(rows, {"file": "map.csv"})
         >>> wells = make_table(["x", "y"], [[0.1], [0.9]], {"well": ["A2", "A1"]})

@@ -42,7 +42,7 @@ def tvn(
             features.
 
     Example:
-        >>> from cytoimagenet_hf.features import make_table
+        >>> from cytoimagenet_hf.tables import make_table
         >>> values = np.random.default_rng(0).normal(size=(20, 3))
         >>> wells = make_table([f"w{n}" for n in range(20)], values, names=["a", "b", "c"])
         >>> aligned = tvn(wells, np.arange(20) < 12, by=None)

@@ -136,9 +136,9 @@ def test_five_layouts_of_one_plate_give_equal_features_columns_and_metadata(tmp_
 
 def test_a_table_is_read_without_torch(tmp_path):
     write = (
-        "from cytoimagenet_hf.features import make_table, write_features as w; w(make_table(['a'], [[1.0]]), 't.csv')"
+        "from cytoimagenet_hf.tables import make_table, write_features as w; w(make_table(['a'], [[1.0]]), 't.csv')"
     )
-    check = "import sys; from cytoimagenet_hf.features import read_features; read_features('t.csv')"
+    check = "import sys; from cytoimagenet_hf.tables import read_features; read_features('t.csv')"
     for code in (write, f"{check}; import cytoimagenet_hf.features.store; assert 'torch' not in sys.modules"):
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks import convert_keras
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
+from cytoimagenet_hf.networks.keras import convert_keras
 from cytoimagenet_hf.networks.roles import AGP, DNA, ER, MITO, RNA
 
 KINDS = (

@@ -12,11 +12,11 @@ import PIL.Image
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks import METHODS, MicroscopyImageProcessor
 from cytoimagenet_hf.networks.backbones import load_backbone, without_head
 from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, Interpolation, WeightSource
 from cytoimagenet_hf.networks.network import Pooled
+from cytoimagenet_hf.networks.processing import METHODS, MicroscopyImageProcessor
 
 OWN = EncoderFacts(
     name="own",
