@@ -3,7 +3,6 @@
 Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import file_sha256, inside
-from cytoimagenet_hf.dataset.load import FOLDERS
+from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.dataset.manifest import foreign_files, problem_of, read_listed_files
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
@@ -61,21 +59,20 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
     Raises:
         InputError: no manifest, or one that is damaged.
     """
-    listed = _manifest(Path(dataset_dir) / "manifest.json")
+    listed = read_listed_files(dataset_dir)
     problems = {}
-    with tqdm(total=sum(facts["bytes"] for facts in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
-        for name, facts in sorted(listed.items()):
-            problem = _problem(inside(dataset_dir, name), facts)
+    with tqdm(total=sum(file.bytes for file in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
+        for name, file in sorted(listed.items()):
+            problem = problem_of(inside(dataset_dir, name), file)
             if problem:
                 problems[name] = problem
-            bar.update(facts["bytes"])
-    for path in sorted(path for name in FOLDERS for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
-        if f"{path.parent.name}/{path.name}" not in listed:
-            problems[f"{path.parent.name}/{path.name}"] = "not in the manifest: left by another build"
+            bar.update(file.bytes)
+    for name in foreign_files(dataset_dir, listed):
+        problems[name] = "not in the manifest: left by another build"
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
-        total = sum(listed[name]["rows"] for name in sound)
+        total = sum(listed[name].rows for name in sound)
         with tqdm(total=total, unit="image", desc="decode", disable=None) as bar:
             for name in sound:
                 images, problem = _decoded(inside(dataset_dir, name), bar)
@@ -84,35 +81,11 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
                     problems[name] = problem
     return VerifyReport(
         files=len(listed),
-        rows=sum(facts["rows"] for facts in listed.values()),
-        bytes=sum(facts["bytes"] for facts in listed.values()),
+        rows=sum(file.rows for file in listed.values()),
+        bytes=sum(file.bytes for file in listed.values()),
         images_decoded=decoded,
         problems=problems,
     )
-
-
-def _manifest(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
-        for of_subset in content.get("subsets", {}).values():
-            files |= of_subset
-        for facts in files.values():
-            if not (type(facts["bytes"]) is type(facts["rows"]) is int and isinstance(facts["sha256"], str)):
-                raise TypeError("bytes and rows are numbers, sha256 is text")
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
-    return files
-
-
-def _problem(path: Path, facts: dict[str, Any]) -> str | None:
-    if not path.is_file():
-        return "absent"
-    if (size := path.stat().st_size) != facts["bytes"]:
-        return f"{size:,} bytes instead of {facts['bytes']:,}: {'truncated' if size < facts['bytes'] else 'changed'}"
-    return None if file_sha256(path) == facts["sha256"] else "content differs from what was published"
 
 
 def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:

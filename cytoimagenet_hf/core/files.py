@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -32,6 +33,38 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `target`; put it in the place of `target` when the block ends well.
+
+    Two processes that write the same target have temporary folders of their own. What stood at `target` is replaced.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep_temporary(folder: str | Path, name: str = "*") -> None:
+    """Remove what `atomic_path` and `atomic_folder` left in a folder when their process was killed.
+
+    Args:
+        folder: where to look; folders below it are left alone. The caller holds it alone, so that nothing is at work.
+        name: of the target, where only its leftovers are to go.
+    """
+    for leftover in Path(folder).glob(f".{name}.*.tmp"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_json(target: str | Path, content: Any) -> None:
@@ -103,17 +136,18 @@ def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> 
 
 
 @contextmanager
-def held(lock: str | Path, *, refusal: str) -> Iterator[None]:
+def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator[None]:
     """Hold something alone by a lock on a file, which stays; the system lets go when the process ends.
 
     Args:
         lock: the file; its folder exists.
         refusal: the message when another process, or another thread of this one, holds it.
+        wait: wait for the other instead.
 
     Raises:
         InputError: it is held, or the disk cannot lock files.
     """
-    holder = FileLock(lock, timeout=0)
+    holder = FileLock(lock, timeout=-1 if wait else 0)
     try:
         holder.acquire()
     except Timeout:
@@ -124,6 +158,31 @@ def held(lock: str | Path, *, refusal: str) -> Iterator[None]:
         yield
     finally:
         holder.release()
+
+
+@contextmanager
+def held_folder(output: Path, *, lock: str, begun: Collection[str], refusal: str) -> Iterator[None]:
+    """Hold an output folder alone. One that was made for work that is refused at once is removed again.
+
+    Args:
+        output: the folder; it is made if it is not there.
+        lock: name of the file in it that is locked.
+        begun: names of what the work writes first.
+        refusal: the message when another process holds it.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    made = absent_folders(output)
+    is_new = bool(made) or not any(output.iterdir())
+    output.mkdir(parents=True, exist_ok=True)
+    with held(output / lock, refusal=refusal):
+        try:
+            yield
+        except InputError:
+            if is_new:
+                take_back(output, files=(*begun, lock), made=made)
+            raise
 
 
 def file_sha256(path: str | Path) -> str:

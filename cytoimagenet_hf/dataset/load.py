@@ -16,11 +16,8 @@ from huggingface_hub import hf_hub_download
 from cytoimagenet_hf.core.errors import InputError, one_line
 
 from .hub import require_hub
-from .schema import SUBSETS
+from .schema import FOLDERS, SUBSETS
 from .splits import apply_split_scheme
-
-FOLDERS = ("data", "channels", *SUBSETS)
-"""The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""
 
 
 def load_cytoimagenet(

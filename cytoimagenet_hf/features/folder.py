@@ -16,7 +16,7 @@ from huggingface_hub import cached_assets_path
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, held, sweep_temporary, write_json
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.executors import run_tasks
@@ -84,8 +84,7 @@ def extract_to_folder(
     with locked(output):
         require_claimable(output, plan)
         write_json(output / PLAN, plan)
-        for leftover in output.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        sweep_temporary(output)
         ranges = _ranges(encoder, images, output, seed, settings.workers)
         tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
         todo = [task for task in tasks if not is_done(task)]
@@ -180,8 +179,10 @@ def cached_features(
     plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
-    summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance)
-    return read_features(folder), summary.rejected
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with held(folder.with_name(f".{folder.name}.lock"), wait=True):  # another process may be making it
+        summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance)
+        return read_features(folder), summary.rejected
 
 
 def make_shard_on(task: ShardTask, device: str) -> int:

@@ -12,8 +12,8 @@ there is not made again unless one of its images has changed.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,10 @@ import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import (
-    absent_folders,
     atomic_path,
     file_sha256,
-    held,
+    held_folder,
     read_json_object,
-    take_back,
     write_json,
 )
 from cytoimagenet_hf.images import Image, Rejection
@@ -146,23 +144,14 @@ class ShardTask:
         return self.file.with_name(f"_{self.file.stem.replace('features', 'shard')}.json")
 
 
-@contextmanager
-def locked(output: Path) -> Iterator[None]:
+def locked(output: Path) -> AbstractContextManager[None]:
     """Hold a folder alone. One that was made for an extraction that is refused at once is removed again.
 
     Raises:
         InputError: another process holds it.
     """
-    made = absent_folders(output)
-    is_new = bool(made) or not any(output.iterdir())
-    output.mkdir(parents=True, exist_ok=True)
-    with held(output / LOCK, refusal=f"another process extracts into {output}: wait for it, or choose another folder"):
-        try:
-            yield
-        except InputError:
-            if is_new:
-                take_back(output, files=(PLAN, RANGES, LOCK), made=made)
-            raise
+    refusal = f"another process extracts into {output}: wait for it, or choose another folder"
+    return held_folder(output, lock=LOCK, begun=(PLAN, RANGES), refusal=refusal)
 
 
 def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None = None) -> str:
