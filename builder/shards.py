@@ -83,7 +83,7 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
     """
     try:
         return dict(json.loads((pq.read_schema(plan).metadata or {})[_FINGERPRINT]))
-    except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{plan} is damaged ({error}): delete {plan.parent} and run `python -m builder render` again"
         ) from error

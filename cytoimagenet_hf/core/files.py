@@ -161,7 +161,9 @@ def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator
 
 
 @contextmanager
-def held_folder(output: Path, *, lock: str, begun: Collection[str], refusal: str) -> Iterator[None]:
+def held_folder(
+    output: Path, *, lock: str, begun: Collection[str], refusal: str = "", wait: bool = False
+) -> Iterator[None]:
     """Hold an output folder alone. One that was made for work that is refused at once is removed again.
 
     Args:
@@ -169,6 +171,7 @@ def held_folder(output: Path, *, lock: str, begun: Collection[str], refusal: str
         lock: name of the file in it that is locked.
         begun: names of what the work writes first.
         refusal: the message when another process holds it.
+        wait: wait for the other instead.
 
     Raises:
         InputError: another process holds it.
@@ -176,7 +179,7 @@ def held_folder(output: Path, *, lock: str, begun: Collection[str], refusal: str
     made = absent_folders(output)
     is_new = bool(made) or not any(output.iterdir())
     output.mkdir(parents=True, exist_ok=True)
-    with held(output / lock, refusal=refusal):
+    with held(output / lock, refusal=refusal, wait=wait):
         try:
             yield
         except InputError:

@@ -16,7 +16,7 @@ from huggingface_hub import cached_assets_path
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, held, sweep_temporary, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, sweep_temporary, write_json
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.executors import run_tasks
@@ -57,6 +57,7 @@ def extract_to_folder(
     dask: str | None = None,
     devices: Sequence[str] = (),
     advance: Callable[[int], Any] = lambda images: None,
+    wait: bool = False,
 ) -> ExtractionSummary:
     """Extract features into `output`, continuing what an interrupted run left there.
 
@@ -70,6 +71,7 @@ def extract_to_folder(
         dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
         devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
         advance: called with how many images more are done; those that an earlier run left there come first.
+        wait: for another process that writes there, instead of refusing; what it made is not made again.
 
     Raises:
         InputError: the folder holds something else or features of other images, models or settings; another process
@@ -81,7 +83,7 @@ def extract_to_folder(
     plan, stains = _planned(encoder, images, settings, run)
     settings = replace(settings, backend=run.name)  # what other processes get
     require_claimable(output, plan)
-    with locked(output):
+    with locked(output, wait=wait):
         require_claimable(output, plan)
         write_json(output / PLAN, plan)
         sweep_temporary(output)
@@ -179,10 +181,8 @@ def cached_features(
     plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with held(folder.with_name(f".{folder.name}.lock"), wait=True):  # another process may be making it
-        summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance)
-        return read_features(folder), summary.rejected
+    summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance, wait=True)
+    return read_features(folder), summary.rejected
 
 
 def make_shard_on(task: ShardTask, device: str) -> int:

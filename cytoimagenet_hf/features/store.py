@@ -144,14 +144,18 @@ class ShardTask:
         return self.file.with_name(f"_{self.file.stem.replace('features', 'shard')}.json")
 
 
-def locked(output: Path) -> AbstractContextManager[None]:
+def locked(output: Path, *, wait: bool = False) -> AbstractContextManager[None]:
     """Hold a folder alone. One that was made for an extraction that is refused at once is removed again.
+
+    Args:
+        output: the folder.
+        wait: for another process that holds it.
 
     Raises:
         InputError: another process holds it.
     """
     refusal = f"another process extracts into {output}: wait for it, or choose another folder"
-    return held_folder(output, lock=LOCK, begun=(PLAN, RANGES), refusal=refusal)
+    return held_folder(output, lock=LOCK, begun=(PLAN, RANGES), refusal=refusal, wait=wait)
 
 
 def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None = None) -> str:
