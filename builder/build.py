@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .annotate import annotate
 from .publish import publish
+from .publish.run import require_group
 from .recipe import Recipe
 from .render import render
 from .render.plan import require_plan_fits
@@ -43,6 +44,7 @@ def build(
     Raises:
         InputError: nothing to build from, or a folder that cannot be built into.
     """
+    require_group(group)
     with claimed(output):
         # The tables are made aside and come into their place when the plan that follows from them has been accepted: a
         # build that is refused has changed nothing.

@@ -77,8 +77,7 @@ def publish(
     started = time.perf_counter()
     tasks = _finished_shards(output, recipe)
     shards = [task.path for task in tasks]
-    if group not in SHARD_SCHEMA.names:
-        raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
+    require_group(group)
     scheme = split_scheme or recipe.split_scheme
     chosen = None if sources.takes_all else choose_sources(sources)
     rules = {"recipe": as_dict(recipe), "seed": seed, "split_scheme": scheme, "group": group}
@@ -183,6 +182,18 @@ def _compact(images: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
     images = images.drop_columns("dhash")
     contents = pa.array(codes(images["sha256"])[0])
     return images.set_column(images.column_names.index("sha256"), "sha256", contents), near
+
+
+def require_group(group: str) -> None:
+    """Refuse what no split can go by, before anything is made: an unknown column, or one of images or numbers.
+
+    Raises:
+        InputError: the column, and those that there are.
+    """
+    names = [field.name for field in SHARD_SCHEMA if pa.types.is_string(field.type)]
+    if group not in names:
+        what = "holds no text" if group in SHARD_SCHEMA.names else "is no column of the dataset"
+        raise InputError(f"--group {group} {what}: choose idx, plate or another of {', '.join(names)}")
 
 
 def _split(kept: pa.Table, recipe: Recipe, *, seed: int, scheme: str, group: str) -> list[str]:

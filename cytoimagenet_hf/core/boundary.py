@@ -33,6 +33,7 @@ COMMON = ("--debug", "--verbose")
 
 _ERRNO = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere",
+    errno.EFBIG: "the file is too large for this disk, or for a limit of the system (ulimit -f): write elsewhere",
     errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere",
     errno.EROFS: "this place is read-only: write elsewhere",
     errno.EACCES: "no permission: change the rights of the file or folder, or choose another",
@@ -79,7 +80,6 @@ _EXTRAS = {
     "onnxruntime": "runtimes",
     "openvino": "runtimes",
     "onnxscript": "runtimes",
-    "mrc": "deltavision",
     "zarr": "plates",
     "nd2": "plates",
     "liffile": "plates",

@@ -83,10 +83,10 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
         remedy: what to do when it is damaged.
 
     Raises:
-        InputError: it cannot be read, is not JSON, or holds something else.
+        InputError: it cannot be read, is not JSON (NaN and Infinity are none), or holds something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
     except OSError as error:
@@ -94,6 +94,10 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (it holds no JSON object): {remedy}")
     return content
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
 
 
 def require_folder(folder: str | Path) -> None:
@@ -186,6 +190,19 @@ def held_folder(
             if is_new:
                 take_back(output, files=(*begun, lock), made=made)
             raise
+
+
+def require_still_held(output: Path, *, lock: str) -> None:
+    """Refuse to write on where the folder that is held was removed or moved away: it would be made again, half full.
+
+    Raises:
+        InputError: the lock of `held_folder` is not in it.
+    """
+    if not (output / lock).is_file():
+        raise InputError(
+            f"{output} was removed, moved or replaced while this ran: put it back, or choose another --output, and "
+            "run the same command again"
+        )
 
 
 def file_sha256(path: str | Path) -> str:

@@ -16,7 +16,7 @@ from huggingface_hub import cached_assets_path
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, sweep_temporary, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, require_still_held, sweep_temporary, write_json
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.executors import run_tasks
@@ -30,6 +30,7 @@ from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
 from .store import (
     DEFAULTS,
+    LOCK,
     PLAN,
     RANGES,
     ExtractionSummary,
@@ -109,6 +110,7 @@ def extract_to_folder(
             else:
                 for task in todo:
                     make_shard(task, encoder=encoder, run=run, advance=step)
+        require_still_held(output, lock=LOCK)
         return summarise_shards(output, tasks, plan, len(todo), changed)
 
 
@@ -225,6 +227,7 @@ def make_shard(
         advance=advance,
     )
     kept = [image for image in task.images if image.id in rows.vectors]
+    require_still_held(task.file.parent, lock=LOCK)
     task.record.unlink(missing_ok=True)
     if kept:
         values = np.stack([rows.vectors[image.id] for image in kept])

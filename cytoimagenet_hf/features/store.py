@@ -286,9 +286,14 @@ def summarise_shards(
         changed: how many of them because an image had changed.
 
     Raises:
-        InputError: no image could be used, or shards of different width.
+        InputError: no image could be used, shards of different width, or shards that are gone.
     """
     records = [record for task in tasks if (record := read_record(task.record)) is not None]
+    if len(records) != len(tasks):
+        raise InputError(
+            f"{output}: {len(tasks) - len(records)} of {len(tasks)} shards are gone or damaged since they were made: "
+            "run the same extraction again"
+        )
     rejected = tuple(rejection for record in records for rejection in record.rejected)
     write_json(output / REJECTED, [asdict(rejection) for rejection in rejected])
     full = [task for task, record in zip(tasks, records, strict=True) if record.kept]

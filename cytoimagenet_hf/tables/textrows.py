@@ -14,11 +14,14 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+
+from .limits import MAX_ROWS, require_bounded
 
 LONGEST_LINE = 1 << 24
 """Characters: a table of 7,000 features has lines of 150,000."""
@@ -50,10 +53,13 @@ def read_rows(
         quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
 
     Raises:
-        InputError: unreadable, empty, or not text; later, while rows are drawn, a damaged archive, a byte that is not
-            text, a quote that is not closed, or a line or cell that is too long.
+        InputError: unreadable, empty, not text, or larger than `limits` allows; later, while rows are drawn, a
+            damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is too long.
     """
     encoding = _encoding(path, fallback)
+    with _readable(path), open_packed(path) as raw:
+        if not isinstance(raw, io.BufferedReader) or path.stat().st_size > MAX_ROWS:  # packed, or long enough
+            require_bounded(path, raw)
     rows = _parsed(path, encoding, separator, quoted)
     _, names = next(rows, (0, []))
     if not names:
@@ -163,6 +169,17 @@ def _encoding(path: Path, fallback: str | None) -> str:
             return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
+        ) from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a damaged or packed file raises, as an error that names it."""
+    try:
+        yield
     except PACKED_ERRORS as error:
         raise InputError(
             f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"

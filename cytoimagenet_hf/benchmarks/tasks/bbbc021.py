@@ -34,7 +34,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
-from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.tabular import read_table, require_filled
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -56,6 +56,10 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     fields = _annotated(root)
     if not wants_controls(recipe):
         fields = fields[fields["compound"] != _CONTROL]
+    columns = [f"Image_{kind}_{stain}" for stain in _CHANNELS for kind in ("FileName", "PathName")]
+    if absent := [name for name in columns if name not in fields]:
+        raise InputError(f"{root / 'BBBC021_v1_image.csv'} has no column {', '.join(absent)}: {WHERE}")
+    require_filled(fields, columns, root / "BBBC021_v1_image.csv")
     items, missing = [], []
     for field in fields.to_dict("records"):
         files = tuple(
@@ -259,18 +263,14 @@ BBBC021 = Benchmark(
 
 def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
     """The image table joined with the mechanisms, on the compound and the concentration as a number."""
-    images = _read(root, "BBBC021_v1_image.csv", ("Image_Metadata_Compound", "Image_Metadata_Concentration"))
+    place = ("Image_Metadata_Plate_DAPI", "Image_Metadata_Well_DAPI")
+    images = _read(root, "BBBC021_v1_image.csv", (*place, "Image_Metadata_Compound", "Image_Metadata_Concentration"))
     moa = _read(root, "BBBC021_v1_moa.csv", ("compound", "concentration", "moa"))
-    images = images.rename(
-        columns={
-            "Image_Metadata_Compound": "compound",
-            "Image_Metadata_Plate_DAPI": "plate",
-            "Image_Metadata_Well_DAPI": "well",
-        }
-    )
-    # The mechanism table prints six decimals, the image table as many as it needs.
-    images["dose"] = images["Image_Metadata_Concentration"].round(6)
-    moa["dose"] = moa["concentration"].round(6)
+    require_filled(images, place, root / "BBBC021_v1_image.csv")
+    require_filled(moa, ("compound", "concentration"), root / "BBBC021_v1_moa.csv")
+    images = images.rename(columns={"Image_Metadata_Compound": "compound", place[0]: "plate", place[1]: "well"})
+    images["dose"] = _doses(images["Image_Metadata_Concentration"], root / "BBBC021_v1_image.csv")
+    moa["dose"] = _doses(moa["concentration"], root / "BBBC021_v1_moa.csv")
     twice = moa[moa.duplicated(["compound", "dose"], keep=False)]
     if len(twice):
         raise InputError(f"BBBC021_v1_moa.csv has {len(twice)} rows for the same treatment: {twice.iloc[0].to_dict()}")
@@ -284,11 +284,27 @@ def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
     return fields if everything else fields[fields["moa"].notna()]
 
 
+def _doses(cells: "pd.Series[str]", file: Path) -> "pd.Series[float]":
+    """Concentrations as numbers: the mechanism table prints six decimals, the image table as many as it needs.
+
+    Raises:
+        InputError: a cell that is no finite number; empty ones are missing.
+    """
+    doses = pd.to_numeric(cells, errors="coerce")
+    bad = np.flatnonzero(cells.notna() & ~np.isfinite(doses))
+    if len(bad):
+        raise InputError(
+            f"{file}: {cells.name} of row {bad[0] + 1} is {cells.iloc[bad[0]]!r}, and {len(bad)} in all are no "
+            "numbers: write concentrations in µM without their unit"
+        )
+    return doses.round(6)
+
+
 def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
     if file is None:
         raise InputError(f"{root / name} is missing: {WHERE}")
-    return read_table(file, required=columns, dtype=None)
+    return read_table(file, required=columns)
 
 
 def _locate(root: Path, folder: str, filename: str) -> Path:
