@@ -80,15 +80,13 @@ def require_summary(output: Path, stage: str) -> StageSummary:
     content = read_json_object(path, remedy=remedy)
     try:
         summary = StageSummary(**{name: value for name, value in content.items() if name != "versions"})
-        kinds = {"recipe": (dict, type(None)), "details": dict, "by_source": dict, "rejected": dict, "seconds": _NUMBER}
+        kinds = {"recipe": (dict, type(None)), "seconds": (int, float)}
+        kinds |= dict.fromkeys(("details", "by_source", "rejected"), dict)
         if wrong := [name for name, kind in kinds.items() if not isinstance(getattr(summary, name), kind)]:
             raise TypeError(f"{wrong[0]} is {getattr(summary, wrong[0])!r}")
     except (TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{path} is no summary of that stage ({one_line(error)}): {remedy}") from error
     return summary
-
-
-_NUMBER = (int, float)
 
 
 def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:
