@@ -140,28 +140,51 @@ def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> 
 
 
 @contextmanager
-def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator[None]:
-    """Hold something alone by a lock on a file, which stays; the system lets go when the process ends.
+def try_hold(lock: str | Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold something alone by a lock on a file, if nobody else does; the system lets go when the process ends.
 
     Args:
-        lock: the file; its folder exists.
-        refusal: the message when another process, or another thread of this one, holds it.
-        wait: wait for the other instead.
+        lock: the file, which stays; its folder exists.
+        wait: until it is free.
+
+    Yields:
+        Whether it is held now.
 
     Raises:
-        InputError: it is held, or the disk cannot lock files.
+        InputError: the disk cannot lock files.
     """
     holder = FileLock(lock, timeout=-1 if wait else 0)
     try:
         holder.acquire()
     except Timeout:
-        raise InputError(refusal) from None
+        yield False
+        return
     except NotImplementedError as error:  # some network drives
-        raise InputError(f"{lock}: this disk cannot lock files: write elsewhere") from error
+        raise InputError(
+            f"{lock}: this disk cannot lock files: write elsewhere, or mount it with locks (NFS 4, Lustre with flock)"
+        ) from error
     try:
-        yield
+        yield True
     finally:
         holder.release()
+
+
+@contextmanager
+def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator[None]:
+    """Hold something alone by a lock on a file, or refuse.
+
+    Args:
+        lock: the file, which stays; its folder exists.
+        refusal: the message when another process, or another thread of this one, holds it.
+        wait: until it is free, instead of refusing.
+
+    Raises:
+        InputError: it is held, or the disk cannot lock files.
+    """
+    with try_hold(lock, wait=wait) as is_held:
+        if not is_held:
+            raise InputError(refusal)
+        yield
 
 
 @contextmanager
@@ -192,13 +215,17 @@ def held_folder(
             raise
 
 
-def require_still_held(output: Path, *, lock: str) -> None:
-    """Refuse to write on where the folder that is held was removed or moved away: it would be made again, half full.
+def require_still_there(output: Path, sign: str) -> None:
+    """Refuse to write on where an output folder was removed or replaced: it would be made again, half full.
+
+    Args:
+        output: the folder.
+        sign: name of a file that the work began with.
 
     Raises:
-        InputError: the lock of `held_folder` is not in it.
+        InputError: that file is not in it.
     """
-    if not (output / lock).is_file():
+    if not (output / sign).is_file():
         raise InputError(
             f"{output} was removed, moved or replaced while this ran: put it back, or choose another --output, and "
             "run the same command again"

@@ -122,8 +122,8 @@ def _copied(file: Path, own: Path) -> Path:
 def _upload(source: Path, wanted: str | None) -> Upload:
     images, note = _found(source)
     if _is_unnamed(images):
-        names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
-        pattern = suggest_pattern(names)
+        files = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+        pattern = suggest_pattern(files)
         if pattern is not None and "{c}" in pattern and any(field in pattern for field in _FIELDS):
             images = find_images(source, pattern=pattern, max_pixels=MAX_PIXELS)
             note = f"Names of files are read as {pattern}."

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.files import held_folder, require_still_held, sweep_temporary
+from cytoimagenet_hf.core.files import held_folder, require_still_there, sweep_temporary
 from cytoimagenet_hf.core.seeding import derive_rng
 
 from . import checkpoint, report
@@ -331,7 +331,7 @@ def _save(run: Run, meter: EpochMeter | None) -> None:
     state.meter = meter.record() if meter else None
     state.scaler = scaler.state_dict() if scaler is not None else None
     if run.accelerator.is_main_process:
-        require_still_held(Path(run.config.output), lock=LOCK)
+        require_still_there(Path(run.config.output), LOCK)
         folder = Path(run.config.output) / "checkpoints"
         optimizer, projector = run.optimizer.optimizer, run.learner.projector
         checkpoint.save(
