@@ -82,7 +82,7 @@ def require_summary(output: Path, stage: str) -> StageSummary:
     try:
         summary = StageSummary(**{name: value for name, value in content.items() if name != "versions"})
         kinds: dict[str, tuple[type, ...]] = {"recipe": (dict, type(None)), "seconds": (int, float)}
-        kinds |= {name: (dict,) for name in ("details", "by_source", "rejected")}
+        kinds |= dict.fromkeys(("details", "by_source", "rejected"), (dict,))
         if wrong := [name for name, kind in kinds.items() if not isinstance(getattr(summary, name), kind)]:
             raise TypeError(f"{wrong[0]} is {getattr(summary, wrong[0])!r}")
     except (TypeError, AttributeError, RuntimeError) as error:

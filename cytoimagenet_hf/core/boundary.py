@@ -114,6 +114,8 @@ def explain(error: BaseException) -> str | None:
         return _system(error)
     for root in sorted(roots & _FILES.keys()):
         return f"{_FILES[root]} cannot be read: {one_line(error)}. Is it damaged or of another kind?"
+    if isinstance(error, ValueError) and str(error) == "Invalid IPv6 URL":  # of urllib, without the address
+        return "an address lacks a bracket, as in http://[::1]:8080: look at the names given, HF_ENDPOINT and proxies"
     if isinstance(error, UnicodeError):
         return f"text that is not UTF-8: {one_line(error)}. Convert the file, or rename it"
     return None
