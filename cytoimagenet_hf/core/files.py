@@ -85,6 +85,7 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
     Raises:
         InputError: it cannot be read, is not JSON (NaN and Infinity are none), or holds something else.
     """
+    require_regular(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -94,6 +95,17 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (it holds no JSON object): {remedy}")
     return content
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse a pipe, a socket or a device under a file's name: reading it might never end. What is absent passes.
+
+    Raises:
+        InputError: what it is.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is a pipe, a socket or a device, not a file: copy what it gives into a file")
 
 
 def _no_number(text: str) -> Any:

@@ -75,6 +75,9 @@ def check_folder(name: str | Path) -> None:
         if place.exists() or text.startswith(("/", ".", "~")) or text.count("/") > 1 or "\\" in text:
             raise ValueError(f"no model loads from {text!r}, which is no folder: {_ADVICE}")
         return
+    odd = [path for path in sorted(place.iterdir()) if path.exists() and not (path.is_file() or path.is_dir())]
+    if odd:
+        raise ValueError(f"{odd[0]} is a pipe, a socket or a device, not a file of a model: remove it")
     config = place / "config.json"
     if not config.is_file():
         raise ValueError(f"{place} has no config.json: {_ADVICE}")

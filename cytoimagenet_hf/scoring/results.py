@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import require_regular
 
 from .contamination import Overlap
 
@@ -195,6 +196,7 @@ def read_results(path: str | Path) -> ResultsRecord:
     Raises:
         InputError: no such file, or no such record in it.
     """
+    require_regular(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
