@@ -38,7 +38,8 @@ def results(folder: Path = FOLDER) -> str:
         (
             f"A real plate, BBBC013 ({', '.join(COMPOUNDS)}): do features separate the controls?",
             f"Z′ {_of_both(default, 'Z')}",
-            f"the same networks' usual pooled output: {_range(pooled)}; pixel statistics alone: {_of_both(alone, 'Z')}",
+            f"the same networks' usual pooled output: {_range(pooled)}; "
+            f"pixel statistics alone: {_of_both(alone, 'Z')}",
         ),
         (
             "… and do they follow the dose, by rank?",

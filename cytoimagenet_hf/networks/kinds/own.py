@@ -1,7 +1,7 @@
 """Our own networks and every transformers network that comes with an image processor, as encoders.
 
-Their inputs are described by the record beside the weights (`networks.records`): the microscopy processor of this package says
-method, percentiles and size too, a stock processor the numbers of the weights alone.
+Their inputs are described by the record beside the weights (`networks.records`): the microscopy processor of this
+package says method, percentiles and size too, a stock processor the numbers of the weights alone.
 """
 
 from collections.abc import Mapping
