@@ -159,7 +159,7 @@ def _require_few(planes: int) -> None:
 
 
 def _is_unnamed(images: Sequence[Image]) -> bool:
-    """Whether files are images of their own, whose names no format has read."""
+    """Whether no format matched the files, so that each is an image."""
     return len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images)
 
 
