@@ -19,7 +19,7 @@ from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import held
+from cytoimagenet_hf.core.files import held, require_regular
 
 from .hub import require_hub
 from .schema import FOLDERS, SUBSETS
@@ -158,6 +158,8 @@ def _load(
         if not local:
             return _read(path, name, streaming, rows_of, revision=revision)
         files = sorted(Path(path).glob(f"{name or 'data'}/*.parquet"))
+        for file in files:
+            require_regular(file)
         require_one_class_order(files)
         with contextlib.nullcontext() if streaming else _only_copy(Path(path), rows_of) as cache:
             loaded = _read(path, name, streaming, rows_of, cache_dir=cache)
@@ -295,6 +297,8 @@ def data_files(path: str | Path) -> list[Path]:
     files = sorted(Path(path).glob("data/*.parquet"))
     if not files:
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
+    for file in files:
+        require_regular(file)
     return files
 
 
