@@ -136,14 +136,14 @@ def absent_folders(folder: Path) -> list[Path]:
 
 
 def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> None:
-    """Remove what work that is refused began with; nothing, where anything else lies in its folder.
+    """Remove what work that is refused began with; nothing, where anything else lies in its folder, or it is gone.
 
     Args:
         folder: that of the work.
         files: names of what it writes first.
         made: folders that were made for it, the deepest first: see `absent_folders`.
     """
-    if {path.name for path in folder.iterdir()} <= set(files):
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= set(files):
         with suppress(OSError):  # a system that keeps what is open
             for name in files:
                 (folder / name).unlink(missing_ok=True)
