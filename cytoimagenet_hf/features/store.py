@@ -30,6 +30,7 @@ from cytoimagenet_hf.core.files import (
     take_back,
     write_json,
 )
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.images import Image, Rejection
 
 from .ranges import PlateRanges, plate_of
@@ -220,7 +221,7 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
 def _listed(output: Path) -> tuple[Rejection, ...] | None:
     """What `_rejected.json` lists; None where it is absent or damaged."""
     try:
-        return tuple(Rejection(**entry) for entry in json.loads((output / REJECTED).read_text(encoding="utf-8")))
+        return tuple(Rejection(**entry) for entry in read_json_file(output / REJECTED))
     except (OSError, ValueError, TypeError):
         return None
 
