@@ -61,6 +61,14 @@ def command(
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
     ] = None,
+    acquisition: Annotated[str | None, typer.Option(help="The only one to take of an OME-Zarr plate.")] = None,
+    derived: Annotated[
+        str | None,
+        typer.Option(
+            help="Where OME-Zarr wells hold processed copies (0_illum_corr beside 0): none for the images, illum_corr "
+            "for those copies."
+        ),
+    ] = None,
     cells: Annotated[
         Path | None,
         typer.Option(
@@ -119,6 +127,8 @@ def command(
         "id_column": id_column,
         "image_column": image_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "acquisition": acquisition,
+        "derived": derived,
     }
     found = look(source, **asked)
     fields = found.images

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number
 
 from .options import Stains
 from .source import natural
@@ -116,7 +117,7 @@ def _is(token: str, channel: Channel) -> bool:
     if word in (channel.name, channel.key.lower(), channel.label.lower()):
         return True
     given, own = _NUMBERED.fullmatch(word), _NUMBERED.fullmatch(channel.key)
-    return bool(given and own and int(given[1]) == int(own[1]))
+    return bool(given and own and plain_number(given[1]) == plain_number(own[1]))
 
 
 def _require_one_each(named: dict[Channel, str], channels: Sequence[Channel]) -> None:

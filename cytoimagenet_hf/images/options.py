@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 Stains = Mapping[str, str] | tuple[str, ...]
@@ -26,6 +27,9 @@ class Options:
         id_column: column of ids in a table or dataset.
         image_column: column of images in a dataset.
         max_pixels: planes with more are refused when they are read.
+        acquisition: of an OME-Zarr plate, the only one to take.
+        derived: where wells of an OME-Zarr plate hold processed copies beside their images: `"none"` takes the
+            images, the name of the copies (`"illum_corr"`) those.
     """
 
     channels: tuple[str, ...] = ()
@@ -37,6 +41,8 @@ class Options:
     id_column: str | None = None
     image_column: str = "image"
     max_pixels: int = MAX_PIXELS
+    acquisition: str | None = None
+    derived: str | None = None
 
 
 def parse_channels(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -99,6 +105,7 @@ def parse_projection(given: str | int) -> str | int:
     if given in ("max", "mean"):
         return given
     match = re.fullmatch(r"(?:z\s*=\s*)?(\d+)", str(given).strip().lower())
-    if not match:
+    plane = whole_or_none(match[1]) if match else None
+    if plane is None:
         raise InputError(f"projection {given!r}: choose max, mean, or one plane such as z=3, counted from 1")
-    return int(match[1])
+    return plane

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.numbers import whole_number, whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
@@ -92,7 +93,7 @@ def find(source: Source, options: Options) -> Findings:
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),
-                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
                     metadata=shared,
@@ -137,13 +138,13 @@ class _Reader:
             return PlaneRef(path), f"line {line} names {name}, which is absent"
         try:
             return PlaneRef(path, page=_page(path, cells)), ""
-        except (InputError, ValueError) as error:
+        except InputError as error:
             return PlaneRef(path), f"line {line}: {error}"
 
 
 def _page(path: Path, cells: Mapping[str, str]) -> int | None:
     """The plane that a row chooses: its frame, else its place along the axes of the stack."""
-    numbers = {axis: int(float(cells[axis])) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
+    numbers = {axis: whole_number(cells[axis], axis) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
     if "Frame" in numbers:
         return numbers["Frame"]
     if not any(numbers.values()):
@@ -156,7 +157,10 @@ def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
     """A file's name as its table gives it, `/` between folders: the URL wins over path and name."""
     url = cells.get("URL", "")
     if url:
-        parts = urlparse(url)
+        try:
+            parts = urlparse(url)
+        except ValueError as error:
+            return "", f"{one_line(repr(url), longest=100)} is no address: {error}"
         if len(parts.scheme) > 1 and parts.scheme != "file":
             return "", f"{url} is not on this machine: download it, and name the file in FileName and PathName"
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")

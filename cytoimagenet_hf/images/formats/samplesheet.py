@@ -1,6 +1,7 @@
 """The samplesheet of nf-core/cellpainting: a row per file, with channel, path, source, batch, plate, well and site."""
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
@@ -51,8 +52,8 @@ def find(source: Source, options: Options) -> Findings:
                 plate=known.get("plate", ""),
                 well=known.get("well", ""),
                 site=known.get("site", ""),
-                z=int(known["z"]) if known.get("z", "").isdecimal() else None,
-                t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                z=whole_or_none(known.get("z")),
+                t=whole_or_none(known.get("t")),
                 metadata={own_name(column): row[column] for column in kept if row[column] != ""},
                 problem=problem or missing or ("" if name else f"line {number} names no file"),
             )
