@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.imaging.stacks import StackLayout, describe_stack
+from cytoimagenet_hf.imaging.stacks import StackLayout, describe_series, describe_stack
 
 from .base import PlaneRef
 from .channels import Channel
@@ -72,7 +72,7 @@ def _is_named(channel: Channel) -> bool:
 def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
     path = plane.ref.path
     try:
-        first = describe_stack(path, axes=options.axes)
+        return describe_series(path, axes=options.axes)
     except InputError:
         stains = options.stains
         if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
@@ -81,9 +81,7 @@ def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
         first = describe_stack(path, axes="C")
         if first.sizes.get("C") != len(stains):
             raise
-    if first.series_count == 1 or options.axes is not None:
         return [first]
-    return [first, *(describe_stack(path, series=number) for number in range(1, first.series_count))]
 
 
 def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
