@@ -16,9 +16,12 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
 
 SUFFIXES = frozenset(
-    {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".dv"}
+    {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".stk", ".dv"}
 )
 """Files that count as images of one or more planes."""
+
+CONTAINERS = frozenset({".czi", ".nd2", ".lif"})
+"""Files of a whole acquisition, which `images.containers` reads."""
 
 _STORE_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
 _INDEXES = (".xml", ".htd", ".mlf", ".xdce")  # they name the images beside them

@@ -15,9 +15,10 @@ from cytoimagenet_hf.core.numbers import whole_number, whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.containers import one_plane
 from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import Source, without_suffix
+from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.tables import (
     TABLES,
     file_below,
@@ -137,20 +138,25 @@ class _Reader:
         if not path.is_file():
             return PlaneRef(path), f"line {line} names {name}, which is absent"
         try:
-            return PlaneRef(path, page=_page(path, cells)), ""
+            return _chosen(path, cells), ""
         except InputError as error:
             return PlaneRef(path), f"line {line}: {error}"
 
 
-def _page(path: Path, cells: Mapping[str, str]) -> int | None:
+def _chosen(path: Path, cells: Mapping[str, str]) -> PlaneRef:
     """The plane that a row chooses: its frame, else its place along the axes of the stack."""
     numbers = {axis: whole_number(cells[axis], axis) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
+    if suffix_of(path.name) in CONTAINERS:
+        if numbers.pop("Frame", 0):
+            raise InputError(f"{path} has no frames: choose its planes by Series, C, Z and T")
+        return one_plane(path, **{axis.lower(): number for axis, number in numbers.items()})
     if "Frame" in numbers:
-        return numbers["Frame"]
+        return PlaneRef(path, page=numbers["Frame"])
     if not any(numbers.values()):
-        return None
+        return PlaneRef(path)
     layout = describe_stack(path, series=numbers.pop("Series", 0))
-    return layout.page(**{axis: number for axis, number in numbers.items() if number})
+    page = layout.page(**{axis: number for axis, number in numbers.items() if number})
+    return PlaneRef(path, page=page)
 
 
 def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:

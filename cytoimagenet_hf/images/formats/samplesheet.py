@@ -5,6 +5,7 @@ from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of, table_of
@@ -58,4 +59,5 @@ def find(source: Source, options: Options) -> Findings:
                 problem=problem or missing or ("" if name else f"line {number} names no file"),
             )
         )
+    planes = expand_if_stacks(planes, options)
     return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))
