@@ -199,16 +199,23 @@ def command(
             devices=devices if len(devices) > 1 else (),
         )
         write_json(output / REQUEST, request)
-    write_source(output, source, asked, fields)
+    write_source(output, source, asked, fields, found.notes)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
+        typer.echo(
+            json.dumps(
+                asdict(summary) | {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)},
+                indent=2,
+            )
+        )
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         typer.echo(
             f"{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in {summary.shards} "
             f"shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
+        for note in found.notes:
+            typer.secho(f"note: {note}", err=True)
         for rejection in summary.rejected:
             typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if summary.rejected:

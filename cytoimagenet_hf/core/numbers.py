@@ -12,6 +12,7 @@ from .errors import InputError, one_line
 LARGEST = 2**53
 """The largest whole number that is read: JSON, Parquet, Excel and float64 all hold it exactly."""
 
+_FLOAT = re.compile(r"[+-]?[0-9.]{1,400}(?:[eE][+-]?[0-9]{1,3})?")  # `float` takes 1_000 and digits of any script
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}(?:\.0{0,400})?")
 
 
@@ -40,7 +41,7 @@ def whole_number(text: str, what: str, *, least: int = 0, most: int = LARGEST) -
         number = int(written.partition(".")[0])
     else:
         try:
-            value = float(written) if len(written) <= 400 else math.nan
+            value = float(written) if _FLOAT.fullmatch(written) else math.nan
         except ValueError:
             value = math.nan
         if math.isfinite(value) and value == int(value):

@@ -171,3 +171,22 @@ def _all_chosen(words: Sequence[str], named: dict[Channel, str], listing: str) -
         chosen.append(exact[0])
         place = end
     return chosen
+
+
+_STAIN_WORDS = re.compile(
+    r"(?:a|alexa)?_?(?:405|488|555|568|594|647)|dapi|hoechst(?:\d+)?|e?gfp|fitc|rfp|mcherry|yfp|cfp|tritc|cy[357]"
+    r"|tx(?:as)?_?red|texas_?red|draq5|dna|rna|nucle(?:us|i|ar|oli)|er|mito(?:chondria|tracker)?|agp|actin|phalloidin"
+    r"|wga|golgi|(?:alpha|beta)?_?tubulin|microtubules?|conc?anavalin|syto\d*|protein|phase(?: ?contrast)?"
+    r"|bright_?field|bf|dic|red|green|blue|orange|nir",
+    re.IGNORECASE,
+)
+
+
+def is_stain_word(text: str) -> bool:
+    """Whether a text is a name that laboratories give to channels: a dye, a filter, or what it shows.
+
+    Example:
+        >>> [word for word in ("DAPI", "tubulin", "plate7", "A01") if is_stain_word(word)]
+        ['DAPI', 'tubulin']
+    """
+    return bool(_STAIN_WORDS.fullmatch(text.strip()))

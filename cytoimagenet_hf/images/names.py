@@ -16,7 +16,7 @@ from .source import Source, without_suffix
 
 FIELDS: dict[str, str] = {
     "plate": r"[^/]+?",
-    "well": r"[A-Za-z]{1,2}-?\d{1,3}",
+    "well": r"[A-Za-z]{1,2}-?\d{1,3}(?:\.[ab][12])?",
     "row": r"[A-Za-z]{1,2}|\d{1,2}",
     "column": r"\d{1,2}",
     "site": r"[^/]+?",
@@ -73,8 +73,8 @@ class Naming:
     """What names of files mean beyond the groups of their expression.
 
     Attributes:
-        expression: groups `plate, well, row, column, site, c, z, t`, `_folder`; other groups become metadata, and
-            those that start with `_` are dropped.
+        expression: groups `plate, well, row, column, site, c, z, t`, `label` (the name of channel c), `_folder`; other
+            groups become metadata, and those that start with `_` are dropped.
         split_folder: folder of a file → folder of its measurement, and values that the folders in between give.
         plate_of: folder of a measurement, absolute → its plate, where the name does not say.
         label_of: (folder of a measurement, channel) → the channel's name; empty where nothing says it.
@@ -101,6 +101,7 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
         folder = values.pop("_folder", "").rstrip("/")
         origin, between = naming.split_folder(folder)
         values = between | {field: value for field, value in values.items() if not field.startswith("_")}
+        label = values.pop("label", "")
         well, problem = _well(values, naming.first)
         try:
             z, t = (_number(values.get(axis), naming.first.get(axis, 1)) for axis in ("z", "t"))
@@ -110,7 +111,7 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
         planes.append(
             FoundPlane(
                 PlaneRef(source.root / name),
-                Channel(channel, naming.label_of(origin, channel)),
+                Channel(channel, label or naming.label_of(origin, channel)),
                 _name(name, folder, values) or root.name,
                 plate=values.get("plate", "") or (naming.plate_of(root / origin) if well else ""),
                 well=well,
