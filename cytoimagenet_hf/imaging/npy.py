@@ -69,11 +69,11 @@ def read_npy_part(path: Path, header: NpyHeader, index: Sequence[int | slice] = 
         IndexError: the array has no such place.
     """
     shape, rest, first = header.shape, list(index), 0
-    while rest and isinstance(rest[0], int) and not header.fortran:  # leading axes: the part lies in one piece
-        place = int(rest.pop(0))
+    # What leading axes choose lies in one piece.
+    while rest and isinstance(place := rest[0], int) and not header.fortran:
         if not 0 <= place < shape[0]:
             raise IndexError(f"place {place} of an axis of {shape[0]}")
-        shape = shape[1:]
+        rest, shape = rest[1:], shape[1:]
         first += place * math.prod(shape)
     length = math.prod(shape) * header.dtype.itemsize
     with open(path, "rb") as handle:
