@@ -50,7 +50,7 @@ def split_names(text: str) -> list[str]:
     r"""Names between commas; a name that has a comma itself stands in quotes, or with a backslash before its comma.
 
     Raises:
-        InputError: it cannot be cut, such as a text of millions of letters.
+        InputError: a name of more than 131,072 letters.
 
     Example:
         >>> split_names('"DAPI 377,447"=dna, GFP=er')
