@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .errors import InputError, one_line
+from .jsontext import read_json_file
 
 
 @contextmanager
@@ -85,31 +86,15 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
     Raises:
         InputError: it cannot be read, is not JSON (NaN and Infinity are none), or holds something else.
     """
-    require_regular(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        content = read_json_file(path, strict=True)
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (it holds no JSON object): {remedy}")
     return content
-
-
-def require_regular(path: str | Path) -> None:
-    """Refuse a pipe, a socket or a device under a file's name: reading it might never end. What is absent passes.
-
-    Raises:
-        InputError: what it is.
-    """
-    path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path} is a pipe, a socket or a device, not a file: copy what it gives into a file")
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
 
 
 def require_folder(folder: str | Path) -> None:

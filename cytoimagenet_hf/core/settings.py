@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from .errors import InputError, one_line
-from .files import require_regular
+from .regular import require_regular
 
 _LARGEST_FILE = 1 << 20  # bytes: a configuration is a page of text
 _WORDS = {True: ("yes", "on", "true"), False: ("no", "off", "false")}  # what YAML 1.1 reads as a boolean

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -19,7 +18,9 @@ from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import held, require_regular
+from cytoimagenet_hf.core.files import held
+from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.regular import require_regular
 
 from .hub import require_hub
 from .schema import FOLDERS, SUBSETS
@@ -350,7 +351,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             found = Path(path) / "manifest.json"
         else:
             found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset"))
-        content = json.loads(found.read_text(encoding="utf-8"))
+        content = read_json_file(found)
     except (OSError, ValueError):  # absent, or no such repository
         return {}
     # Others use the name for other things.

@@ -3,13 +3,13 @@
 `verify` of the builder asks it before it decodes images, `push` before anything is sent.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .schema import FOLDERS
 
@@ -39,7 +39,7 @@ def read_listed_files(folder: str | Path) -> dict[str, ListedFile]:
     """
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         listed = dict(content["files"])
         for more in (content.get("channels", {}), *content.get("subsets", {}).values()):
             listed |= more

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import require_regular
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .contamination import Overlap
 
@@ -196,11 +196,10 @@ def read_results(path: str | Path) -> ResultsRecord:
     Raises:
         InputError: no such file, or no such record in it.
     """
-    require_regular(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read {path}: {one_line(error)}") from error
+        content = read_json_file(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if isinstance(content, dict) and "scores" not in content and isinstance(content.get("benchmarks"), dict):
         content = content["benchmarks"]
     return from_json(content, where=str(path))

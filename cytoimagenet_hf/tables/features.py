@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import parse_json
 
 from .columns import column_of, fact_of, pack_names, unpack_names
 
@@ -156,10 +157,7 @@ class FeatureTable:
 
 
 def _about_of(header: bytes) -> dict[str, Any]:
-    try:
-        about = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"its metadata {_ABOUT.decode()} is no JSON: {error}") from error
+    about = parse_json(header, where=f"its metadata {_ABOUT.decode()}")
     if not isinstance(about, dict):
         raise InputError(f"its metadata {_ABOUT.decode()} is no JSON object: make the table again")
     return about
@@ -168,7 +166,7 @@ def _about_of(header: bytes) -> dict[str, Any]:
 def _names_of(header: bytes, most: int) -> tuple[str, ...]:
     """The names that a file's metadata packs: no more than `most`, whatever lengths it claims."""
     try:
-        packed = [(str(text), int(length)) for text, length in json.loads(header)]
+        packed = [(str(text), int(length)) for text, length in parse_json(header, where="the list")]
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"its metadata {NAMES_KEY.decode()} is damaged ({error}): make the table again") from error
     claimed = sum(max(1, length) for _, length in packed)
