@@ -1,6 +1,5 @@
 """`python -m builder …`: options in, one stage function called, its summary printed."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import typer
 
 from cytoimagenet_hf.cli import options
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
+from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
 from .options import (
@@ -311,7 +311,7 @@ def verify(
 def _print(content: Any, shown: Any, *, as_json: bool) -> None:
     """JSON for a program, or a table or text for a person."""
     if as_json:
-        typer.echo(json.dumps(content, indent=2, sort_keys=True, default=str))
+        typer.echo(json_text(content, sort_keys=True))
     else:
         Terminal().print(shown)
 

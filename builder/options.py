@@ -1,6 +1,5 @@
 """Options that several commands share, and how their values are read and results shown."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
 from .sources.filter import SourceFilter
@@ -64,7 +64,7 @@ def show(*summaries: StageSummary, as_json: bool) -> None:
 
 def _print_summaries(summaries: Sequence[StageSummary], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(summary) for summary in summaries], indent=2, sort_keys=True))
+        typer.echo(json_text([asdict(summary) for summary in summaries], sort_keys=True))
         return
     table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
     for summary in summaries:

@@ -1,6 +1,5 @@
 """`cytoimagenet benchmark`: the transfer benchmarks on models or ready features."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -124,7 +123,7 @@ def command(
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
-    from cytoimagenet_hf.core.files import atomic_path, require_folder
+    from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.networks import METHODS
@@ -163,7 +162,7 @@ def command(
     console = Terminal(stderr=as_json)
 
     def report(message: str) -> None:
-        console.print(message, style="dim", markup=False)
+        console.print(message, style="dim")
 
     if repairs:
         changes = repair_table(suite, report=report)
@@ -171,7 +170,7 @@ def command(
             with atomic_path(output / "repairs.md") as temporary:
                 temporary.write_text(to_markdown(changes), encoding="utf-8")
         if as_json:
-            typer.echo(json.dumps(asdict(changes) | {"best": sorted(changes.best)}, indent=2))
+            typer.echo(json_text(asdict(changes) | {"best": sorted(changes.best)}))
         else:
             console.print(to_rich(changes))
         return
@@ -179,7 +178,7 @@ def command(
     if output is not None:
         write_report(results, output, seed=seed)
     if as_json:
-        typer.echo(json.dumps(results.record.to_json(), indent=2))
+        typer.echo(json_text(results.record.to_json()))
         return
     for table in result_tables(results.record, by_class=False):
         console.print(to_rich(table))

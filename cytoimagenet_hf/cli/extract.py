@@ -1,6 +1,5 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
-import json
 import time
 from dataclasses import asdict
 from functools import partial
@@ -127,17 +126,18 @@ def command(
             raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
         found = find_cells(found, cells, size=cell_size, border=cell_border)
     if list_only:
+        from cytoimagenet_hf.core.files import json_text
         from cytoimagenet_hf.images.listing import show, summarise
 
         if as_json:
-            typer.echo(json.dumps(summarise(found), indent=2))
+            typer.echo(json_text(summarise(found)))
         else:
             show(found)
         return
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
@@ -192,7 +192,7 @@ def command(
     write_source(output, source, asked, fields)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
+        typer.echo(json_text(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}))
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         typer.echo(

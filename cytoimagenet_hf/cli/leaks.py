@@ -1,6 +1,5 @@
 """`cytoimagenet leaks`: groups and exact copies on both sides of a split."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,6 +22,7 @@ def command(
     from rich.table import Table
 
     from cytoimagenet_hf.core.boundary import reading
+    from cytoimagenet_hf.core.files import json_text
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.load import load_cytoimagenet
     from cytoimagenet_hf.dataset.splits import leak_report
@@ -30,7 +30,7 @@ def command(
     with reading(dataset, kind="a dataset"):
         report = leak_report(load_cytoimagenet(dataset, split_scheme=split_scheme), group)
     if as_json:
-        typer.echo(json.dumps(asdict(report) | {"leak_free": report.leak_free}, indent=2))
+        typer.echo(json_text(asdict(report) | {"leak_free": report.leak_free}))
     else:
         rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
         table = Table("what", "in more than one split", "for example", title=f"{dataset}: {rows}")

@@ -1,6 +1,5 @@
 """`cytoimagenet profile`: from features of images to profiles of wells, with a plate map and a report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +74,7 @@ def command(
     Example: cytoimagenet profile features --metadata platemap.csv --normalize mad_robustize --on controls --output
     wells.parquet --report plate.html
     """
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.profiles.plan import ProfilePlan, check_output, make_profiles, read_rejected, write_profiles
     from cytoimagenet_hf.tables.reading import read_features
 
@@ -127,7 +126,7 @@ def command(
     if record is not None:
         write_json(record, said)
     if as_json:
-        typer.echo(json.dumps(said, indent=2))
+        typer.echo(json_text(said))
     else:
         _print(profiles, said)
     if profiles.wells_not_in_map:
@@ -152,18 +151,16 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
     console = Terminal()
     console.print(
         f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
-        f"[bold]{said['name']}[/bold] in {said['output']}",
-        highlight=False,
+        f"{said['name']} in {said['output']}"
     )
-    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()), highlight=False)
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))
     for step in said["steps"]:
         if step["step"] == "annotate":
             console.print(
                 f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
                 f"{len(step['wells_not_in_map'])} wells are not in the map"
                 + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
-                + f", {step['map_wells_unused']} wells of the map have no row",
-                highlight=False,
+                + f", {step['map_wells_unused']} wells of the map have no row"
             )
     notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
     screen = profiles.screen
@@ -198,16 +195,13 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
             rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
         console.print(_table("dose response", headings, rows))
     if "report" in said:
-        console.print(
-            f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB",
-            highlight=False,
-        )
+        console.print(f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB")
         if said["report"]["without_pictures"]:
-            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).", highlight=False)
+            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).")
         for sentence in said["report"]["sentences"]:
-            console.print(f"  {sentence}", highlight=False)
+            console.print(f"  {sentence}")
     for note in notes + list(screen.notes if screen else ()):
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
 
 
 def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> "Table":

@@ -1,6 +1,5 @@
 """`cytoimagenet push`: a dataset, model or metric to the Hub."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +35,7 @@ def command(
     from huggingface_hub import constants
     from rich.table import Table
 
+    from cytoimagenet_hf.core.files import json_text
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
     from cytoimagenet_hf.dataset.cards.facts import add_scores, write_model_card
@@ -59,7 +59,7 @@ def command(
     else:
         planned = push(folder, repo_id, kind=kind, private=not public, tag=tag)
     if as_json:
-        typer.echo(json.dumps([asdict(file) for file in planned], indent=2))
+        typer.echo(json_text([asdict(file) for file in planned]))
         return
     table = Table("file", "bytes", "status", title=f"{'Would push' if dry_run else 'Pushed'} to {repo_id}")
     for file in planned:

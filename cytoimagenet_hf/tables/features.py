@@ -110,8 +110,11 @@ class FeatureTable:
             packed: features as one column of lists, `features`, instead of one column per feature.
             dtype: of the stored features; float16 halves them. By default as they are.
             kinds: fact → `int64`, `double` or `string`; by default each column says its own.
+
+        Raises:
+            InputError: `dtype` cannot hold every value.
         """
-        values = self.values if dtype is None else self.values.astype(dtype)
+        values = self.values if dtype is None else self._stored_as(np.dtype(dtype))
         columns = {"id": pa.array(self.ids.astype(str).tolist(), pa.string())}
         columns |= {
             column_of(str(name)): _to_arrow(self.metadata[name], (kinds or {}).get(str(name)))
@@ -124,6 +127,19 @@ class FeatureTable:
             columns |= {name: pa.array(values[:, place]) for place, name in enumerate(self.names)}
         header = {_ABOUT: json.dumps(self.about, sort_keys=True), NAMES_KEY: json.dumps(pack_names(self.names))}
         return pa.table(columns).replace_schema_metadata(header)
+
+    def _stored_as(self, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
+        with np.errstate(over="ignore"):
+            values: npt.NDArray[np.floating] = self.values.astype(dtype)
+        beyond = ~np.isfinite(values)
+        if beyond.any():
+            row, column = (int(places[0]) for places in beyond.nonzero())
+            raise InputError(
+                f"{int(beyond.sum()):,} of {beyond.size:,} values are larger than {dtype} holds "
+                f"({np.finfo(dtype).max:,.0f}), such as {self.values[row, column]:.4g} in {self.names[column]} of "
+                f"{self.ids[row]!r}: store them as float32 (--storage float32)"
+            )
+        return values
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "FeatureTable":

@@ -227,3 +227,11 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(InputError, match=r"cut\.parquet"):
         read_features(tmp_path / "cut.parquet")
+
+
+def test_values_that_float16_cannot_hold_are_refused_with_their_number():
+    made = make_table(["a", "b"], np.array([[1.0, 70_000.0], [-1e9, 2.0]], np.float32))
+    with pytest.raises(InputError, match=r"2 of 4 values are larger than float16 holds \(65,504\), such as 7e\+04"):
+        made.to_arrow(packed=True, dtype=np.float16)
+    fits = make_table(["a"], np.array([[65_504.0]], np.float32)).to_arrow(packed=True, dtype=np.float16)
+    assert fits["features"].to_pylist() == [[65_504.0]]
