@@ -86,7 +86,6 @@ _EXTRAS = {
     "pylibCZIrw": "czi",
     "evaluate": "bench",
     "pycytominer": "profiles",
-    "copairs": "profiles",
     "umap": "bench",
 }
 """Package that is not part of the core → the extra that brings it."""
