@@ -222,11 +222,24 @@ def _kind(path: Path) -> str:
         ) from error
     if not start:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
+    for signature, kind in _NO_TABLES.items():
+        if start.startswith(signature):
+            raise InputError(f"{path} is {kind}")
     if start.startswith(b"PAR1"):
         return "parquet"
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError(f"{path} is no Parquet file, whatever its name says. A table of text is called .csv or .tsv")
     return "workbook" if _is_workbook(path, start) else "text"
+
+
+_NO_TABLES = {
+    b"SQLite f": "an SQLite database, as CellProfiler's ExportToDatabase writes it, not a table: export its tables with "
+    "ExportToSpreadsheet, or make one with pycytominer or CytoTable",
+    b"\x93NUMPY": "an array of NumPy (.npy), not a table: write it with pandas, with plate and well, as .parquet or .csv",
+    b"\x89HDF": "an HDF5 file (.h5, .h5ad), not a table: write its rows with plate and well as .parquet or .csv",
+    b"ARROW1": "an Arrow file (.feather), not a table that is read here: write it as .parquet",
+}
+"""How other files begin → what they are."""
 
 
 def _is_workbook(path: Path, start: bytes) -> bool:

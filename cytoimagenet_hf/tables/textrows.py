@@ -214,6 +214,11 @@ def open_packed(path: Path) -> IO[bytes]:
 def _only_member(path: Path) -> IO[bytes]:
     archive = zipfile.ZipFile(path)
     members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if members and all(name.endswith(".npy") for name in members):
+        raise InputError(
+            f"{path} holds arrays of NumPy (.npz), as DeepProfiler writes them, one file per site, not a table: "
+            "collect them with pycytominer or CytoTable, with plate and well, as .parquet or .csv"
+        )
     if len(members) != 1:
         raise InputError(f"{path} holds {len(members)} files: unpack it and name the table")
     return archive.open(members[0])

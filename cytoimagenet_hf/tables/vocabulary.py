@@ -150,6 +150,7 @@ VOCABULARY: dict[str, Term] = {
         Term("moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism")),
         Term("batch", "identity", "plates that were made together", ("batch", "batch_id", "experiment", "run")),
         Term("replicate", "identity", "which repetition it is", ("replicate", "replicate_id", "rep")),
+        Term("count", "measure", "how many cells or images a row is made of", ("count", "cell_count", "cells_count")),
     )
 }
 """What a column can say, by the name it has here."""
