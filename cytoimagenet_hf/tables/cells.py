@@ -54,7 +54,9 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
         [False, True]
     """
     trimmed = pc.utf8_trim_whitespace(cells.cast(pa.large_string()))
-    filled = pc.if_else(pc.is_in(trimmed, pa.array(MISSING, pa.large_string())), pa.scalar(None, trimmed.type), trimmed)
+    filled = pc.if_else(
+        pc.is_in(trimmed, pa.array(MISSING, pa.large_string())), pa.scalar(None, trimmed.type), trimmed
+    )
     try:
         return Numbers(_floats(pc.cast(filled, pa.float64())), np.zeros(len(cells), dtype=bool))
     except pa.ArrowInvalid:
@@ -66,7 +68,9 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
         pointed = any(text is not None and "." in text for text in texts)
         ambiguous = all(text is None or _THOUSANDS.fullmatch(text) for text in np.array(texts, object)[commas])
         if not pointed and not ambiguous:
-            texts = [text.replace(",", ".") if comma and text else text for text, comma in zip(texts, commas, strict=True)]
+            texts = [
+                text.replace(",", ".") if comma and text else text for text, comma in zip(texts, commas, strict=True)
+            ]
             numeric |= commas
         elif pointed:
             remark = "it has a decimal comma where other cells have a point: write one of them throughout"
@@ -110,11 +114,15 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
     if column.dtype.kind in "iufb" and kind != "identity":
         return column
     if kind == "measure":
-        texts = pa.chunked_array([pa.array([None if pd.isna(cell) else str(cell) for cell in column], pa.large_string())])
+        texts = pa.chunked_array(
+            [pa.array([None if pd.isna(cell) else str(cell) for cell in column], pa.large_string())]
+        )
         numbers = parse_numbers(texts)
         if not numbers.odd.any():
             whole = np.isfinite(numbers.values).all() and not re.search("[.,eE]", "".join(map(str, texts.to_pylist())))
-            values = numbers.values.astype(np.int64) if whole and np.abs(numbers.values).max() < 2**53 else numbers.values
+            values = (
+                numbers.values.astype(np.int64) if whole and np.abs(numbers.values).max() < 2**53 else numbers.values
+            )
             return pd.Series(values, index=column.index)
     cells = [None if pd.isna(cell) else spelled(cell) for cell in column]
     return pd.Series(cells, index=column.index, dtype="str")

@@ -182,7 +182,8 @@ def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: 
     odd = {name: said for name, (_, said) in features.items() if said}
     if odd and not drop_nan:
         raise InputError(
-            f"{where}: {next(iter(odd.values()))}" + (f" (and {len(odd) - 1} more columns)" if len(odd) > 1 else "")
+            f"{where}: {next(iter(odd.values()))}"
+            + (f" (and {len(odd) - 1} more columns)" if len(odd) > 1 else "")
             + ". Correct it, call the column Metadata_… if it is no feature, or leave it out with --drop-nan "
             "(drop_nan=True)"
         )

@@ -161,7 +161,9 @@ def _undecodable(path: Path, encoding: str) -> str:
 
 def _encoding(path: Path, fallback: str | None) -> str:
     if fallback is not None and not _is_text_encoding(fallback):
-        raise InputError(f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis")
+        raise InputError(
+            f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis"
+        )
     try:
         with open_packed(path) as raw:
             start = raw.read(4)

@@ -328,6 +328,21 @@ def read_header(text: str) -> Header:
     return Header(text)
 
 
+def stated_unit(text: str) -> str:
+    """The unit that a header states of its amounts, whether or not its name is known; empty text where none.
+
+    Example:
+        >>> stated_unit("Amount [nM]"), stated_unit("dose_uM"), stated_unit("Amount")
+        ('nM', 'µM', '')
+    """
+    if unit := read_header(text).unit:
+        return unit
+    name, stated = _without_brackets(plain_name(text))
+    tails = [stated] if stated else [tail for _, tail in _splits(name)]
+    units = [unit for tail in tails if (unit := parse_unit(tail)) is not None and unit.dimension != "time"]
+    return units[0].symbol if units else ""
+
+
 def columns_of(columns: Iterable[str], terms: Collection[str] = ()) -> dict[str, Header]:
     """Which column says what: for each term the header of its likeliest spelling, the first of equals.
 
