@@ -268,7 +268,7 @@ class Archive:
             InputError: as for `table`.
         """
         try:
-            return read_names(inside(self.root, found), separator=separator, fallback="latin-1")
+            return read_names(inside(self.root, found), separator=separator, encoding="latin-1")
         except InputError as error:
             raise InputError(f"{self.source.dir_name}: {error}") from error
 
@@ -307,7 +307,7 @@ class Archive:
                 path,
                 columns=columns,
                 separator=separator,
-                fallback="latin-1",
+                encoding="latin-1",
                 quoted=quoted,
                 ragged=True,
                 long_row=long_row,

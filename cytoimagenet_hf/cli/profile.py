@@ -23,11 +23,23 @@ def command(
     barcodes: Annotated[
         Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="--metadata: sheet of a workbook, by name or number; by default the first.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of tables in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
     controls: Annotated[
         str | None, typer.Option(help="Query of the negative controls: \"compound == 'DMSO'\".")
     ] = None,
     control_column: Annotated[
         str | None, typer.Option(help="Column of roles; by default role, control_type, pert_type, ….")
+    ] = None,
+    compound_column: Annotated[
+        str | None, typer.Option(help="Column of compounds; by default compound, drug, broad_sample, ….")
+    ] = None,
+    dose_column: Annotated[
+        str | None, typer.Option(help="Column of doses; by default concentration, dose, conc, …, with a unit or not.")
     ] = None,
     dose_unit: Annotated[str | None, typer.Option(help="Unit of the doses, where no column says: nM, uM, ….")] = None,
     normalize: Annotated[
@@ -88,8 +100,12 @@ def command(
         operation=operation,
         metadata=metadata,
         barcodes=barcodes,
+        sheet=sheet,
+        encoding=encoding,
         controls=controls,
         control_column=control_column,
+        compound_column=compound_column,
+        dose_column=dose_column,
         dose_unit=dose_unit,
         normalize=normalize,
         on=on,
@@ -102,7 +118,7 @@ def command(
         components=components,
         drop_constant=drop_constant,
     )
-    profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
+    profiles = make_profiles(read_features(features, drop_nan=drop_nan, encoding=encoding), plan)
     fields: list[Image] = []
     without = ""
     if report is not None:
@@ -154,6 +170,9 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
         f"{said['name']} in {said['output']}"
     )
     console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))
+    if said["columns"]:
+        read = ", ".join(f"{term} from {column}" for term, column in said["columns"].items())
+        console.print(f"columns: {read}")
     for step in said["steps"]:
         if step["step"] == "annotate":
             console.print(

@@ -16,7 +16,7 @@ from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
 
 from .aggregate import aggregate
-from .plate_map import annotate, read_plate_map
+from .plate_map import PlateMap, annotate, read_plate_map
 from .profile import normalize, select, sphere
 from .screening import Screen, judge_screen, lost_by_selection
 from .steps import profile_name
@@ -37,8 +37,12 @@ class ProfilePlan:
         operation: see `profiles.aggregate`.
         metadata: plate map, see `plate_map.read_plate_map`.
         barcodes: which plate has which layout of the plate map.
+        sheet: of a plate map that is a workbook.
+        encoding: of a plate map in text that is not UTF-8.
         controls: query of the negative controls, see `well_facts`.
         control_column: column of roles.
+        compound_column: column of compounds, where the vocabulary does not know it.
+        dose_column: column of doses, where the vocabulary does not know it.
         dose_unit: unit of the doses where no column says.
         normalize: method of `profiles.normalize`; None: values as they are.
         on: `"all"` wells or the `"controls"` give centre, scale and sphere.
@@ -56,8 +60,12 @@ class ProfilePlan:
     operation: str = "mean"
     metadata: Path | None = None
     barcodes: Path | None = None
+    sheet: str | None = None
+    encoding: str | None = None
     controls: str | None = None
     control_column: str | None = None
+    compound_column: str | None = None
+    dose_column: str | None = None
     dose_unit: str | None = None
     normalize: str | None = None
     on: str = "all"
@@ -79,6 +87,8 @@ class ProfilePlan:
             raise InputError("components belong to TVN: add --tvn")
         if self.barcodes is not None and self.metadata is None:
             raise InputError("barcodes say which plate has which layout of a plate map: name the map (--metadata)")
+        if self.sheet is not None and self.metadata is None:
+            raise InputError("a sheet is one of a plate map: name the map (--metadata)")
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,7 @@ class Profiles:
             "plates": int(plates),
             "roles": roles,
             "columns": self.facts.columns,
+            "columns_not_used": list(self.facts.unused),
             "notes": list(self.facts.notes),
             "steps": self.table.about["steps"],
             "screen": self.screen.record() if self.screen else None,
@@ -132,17 +143,25 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     Raises:
         InputError: what a step refuses; controls are needed and none are known.
     """
-    plate_map = read_plate_map(plan.metadata, barcodes=plan.barcodes) if plan.metadata else None
+    plate_map = _plate_map(plan)
     table = aggregate(table, level=plan.level, operation=plan.operation)
     if plate_map is not None:
         table = annotate(table, plate_map)
-    facts = well_facts(table, controls=plan.controls, control_column=plan.control_column, dose_unit=plan.dose_unit)
+    facts = well_facts(
+        table,
+        controls=plan.controls,
+        control_column=plan.control_column,
+        compound_column=plan.compound_column,
+        dose_column=plan.dose_column,
+        dose_unit=plan.dose_unit,
+    )
     needed = [name for name, asked in (("--on controls", plan.on == "controls"), ("--tvn", plan.tvn)) if asked]
     if needed and not facts.negative.any():
         known = ", ".join(map(str, table.metadata)) or "nothing"
+        hints = "".join(f"; {note}" for note in facts.notes if "--controls" in note)
         raise InputError(
             f"{' and '.join(needed)} need negative controls, and none are known: give a plate map with roles "
-            f"(--metadata), or a query (--controls); known of the rows: {known}"
+            f"(--metadata), or a query (--controls); known of the rows: {known}{hints}"
         )
     reference = facts.negative if plan.on == "controls" else None
     by = plan.by if plan.by is None or plan.by in table.metadata or plan.by != "plate" else None
@@ -164,6 +183,12 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
         lost = lost_by_selection(judge_screen(whole, facts), after)
         screen = replace(screen, notes=(*lost, *screen.notes))
     return Profiles(table, facts, screen)
+
+
+def _plate_map(plan: ProfilePlan) -> PlateMap | None:
+    if plan.metadata is None:
+        return None
+    return read_plate_map(plan.metadata, barcodes=plan.barcodes, sheet=plan.sheet, encoding=plan.encoding)
 
 
 def read_rejected(path: str | Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
 
+from .cells import differ
 from .columns import column_of, fact_of, pack_names, unpack_names
 
 _ABOUT = b"cytoimagenet_features"
@@ -243,7 +244,7 @@ def join_features(tables: Sequence[FeatureTable]) -> FeatureTable:
             if fact not in metadata:
                 metadata[fact] = own.metadata[fact].to_numpy()
                 continue
-            differs = (metadata[fact].astype(str) != own.metadata[fact].astype(str)).to_numpy()
+            differs = differ(metadata[fact], own.metadata[fact], str(fact))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
