@@ -75,9 +75,18 @@ def command(
     postprocess: Annotated[
         str,
         typer.Option(
-            help="bbbc021 and other screens: of none, controls, sphere, tvn and pca, with commas; each is a row."
+            help="bbbc021 and other screens: of none, controls, sphere, sphere-by-plate, tvn and pca, with commas; "
+            "each is a row."
         ),
     ] = "none",
+    sphere_epsilon: Annotated[
+        float | None,
+        typer.Option(
+            help="--postprocess sphere: added to the deviation of each direction; by default chosen by replicate mAP "
+            "on plates that are not scored, or 1.",
+            min=0,
+        ),
+    ] = None,
     drop_nan: Annotated[
         bool, typer.Option("--drop-nan", help="Leave out columns of --features that hold NaN or infinite values.")
     ] = False,
@@ -158,6 +167,7 @@ def command(
         drop_nan=drop_nan,
         measures=_listed(measures),
         postprocess=_listed(postprocess),
+        sphere_epsilon=sphere_epsilon,
     )
     console = Terminal(stderr=as_json)
 

@@ -104,6 +104,18 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
     return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
 
 
+def unscored(root: Path, table: FeatureTable, items: Sequence[Image]) -> list[Image]:
+    """Rows of ready profiles on plates of which no treatment is scored: their compounds have no mechanism."""
+    if not {"plate", "well"} <= set(table.metadata.columns):
+        return []
+    scored = {item.metadata["plate"] for item in items if not _is_control(item)}
+    wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
+    rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
+    joined = rows[~rows["plate"].isin(scored)].merge(wells, on=["plate", "well"], how="inner", validate="many_to_one")
+    joined = joined[joined["compound"].notna()]
+    return [labelled(field["row_id"], (), "", facts=_facts(field)) for field in joined.to_dict("records")]
+
+
 def wants_controls(recipe: BenchmarkRecipe) -> bool:
     """Whether DMSO rows have a part in what the recipe asks for."""
     return recipe.nsc_scaler not in ("none", "all") or recipe.postprocess != "none"
@@ -254,6 +266,7 @@ BBBC021 = Benchmark(
     rows=rows,
     wells=wells,
     is_control=_is_control,
+    unscored=unscored,
 )
 
 
