@@ -56,6 +56,10 @@ def command(
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a table that is a workbook, by name or number.")] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
@@ -118,6 +122,8 @@ def command(
         "id_column": id_column,
         "image_column": image_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "encoding": encoding,
+        "sheet": sheet,
     }
     found = look(source, **asked)
     fields = found.images

@@ -55,6 +55,8 @@ def find_images(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -73,6 +75,8 @@ def find_images(
         image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
             channel that its stain names.
         max_pixels: planes with more are refused, from their header, when they are read.
+        encoding: of a table in text that is not UTF-8, such as `cp1252`.
+        sheet: of a table that is a workbook, by name or number; by default the first.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -104,6 +108,8 @@ def find_images(
         id_column=id_column,
         image_column=image_column,
         max_pixels=max_pixels,
+        encoding=encoding,
+        sheet=sheet,
     ).images
 
 
@@ -120,6 +126,8 @@ def look(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -145,6 +153,8 @@ def look(
         id_column,
         image_column,
         max_pixels,
+        encoding=encoding,
+        sheet=sheet,
     )
     opened = open_source(source)
     kind = _kind(opened, options, format)

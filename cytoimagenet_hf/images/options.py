@@ -26,6 +26,8 @@ class Options:
         id_column: column of ids in a table or dataset.
         image_column: column of images in a dataset.
         max_pixels: planes with more are refused when they are read.
+        encoding: of a table in text that is not UTF-8.
+        sheet: of a table that is a workbook.
     """
 
     channels: tuple[str, ...] = ()
@@ -37,6 +39,8 @@ class Options:
     id_column: str | None = None
     image_column: str = "image"
     max_pixels: int = MAX_PIXELS
+    encoding: str | None = None
+    sheet: str | None = None
 
 
 def parse_channels(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -125,7 +125,8 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{name} of {int(differs.sum())} rows differs between the features and the plate map: "
-                    f"{table.ids[row]!r} has {known[row]!r} and {values[row]!r}; drop the column from one of them"
+                    f"{table.ids[row]!r} has {spelled(known[row])!r} and {spelled(values[row])!r}; drop the column "
+                    "from one of them"
                 )
             values = known.where(known.notna(), values)
         metadata[name] = values

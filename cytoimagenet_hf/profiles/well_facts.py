@@ -28,6 +28,7 @@ from .steps import Mask
 
 _NO_COMPOUND = ("", "none", "empty", "blank")
 _NOT_AVAILABLE = ("nan", "na", "n/a")  # of a compound; NA is also a gene
+_READ: tuple[str, ...] = ("role", "compound", "dose", "unit")
 _PLACES = ("plate", "well", "site", "row", "column", "z", "t", "timepoint", "count")
 """Facts that say where a row is from, or how many it stands for."""
 
@@ -121,7 +122,7 @@ def well_facts(
         role[role == "negative"] = "treatment"
         role[marks] = "negative"
         notes.append(f"negative controls: {int(marks.sum())} rows where {controls}")
-    used = {term: headers[term].text for term in ("role", "compound", "dose", "unit") if term in headers}
+    used: dict[str, str] = {term: headers[term].text for term in _READ if term in headers}
     if "compound" in headers and not (role == "negative").any():
         used |= _without_compound(metadata, headers, compound, role, notes)
     dose, unit = _doses(metadata, headers, (role == "negative") | (role == "empty"), dose_unit, notes)
@@ -274,8 +275,8 @@ def _without_compound(
         return {}
     role[controls] = "negative"
     notes.append(
-        f"{int(controls.sum())} wells have no {column} and {solvents[controls][0]} as {vehicle.text}: they are taken for "
-        "the negative controls"
+        f"{int(controls.sum())} wells have no {column} and {solvents[controls][0]} as {vehicle.text}: they are taken "
+        "for the negative controls"
     )
     return {"vehicle": vehicle.text}
 
@@ -297,7 +298,8 @@ def _doses(
     if odd.any():
         remark = numbers.remark or "write the unit in a column of its own"
         raise InputError(
-            f"{int(odd.sum())} doses in {column} are no numbers, such as {cells[int(odd.argmax())].as_py()!r}: {remark}"
+            f"{int(odd.sum())} doses in {column} are no numbers, such as {cells[int(odd.argmax())].as_py()!r}: "
+            f"{remark}"
         )
     values = numbers.values.copy()
     values[controls & ~(values == 0)] = np.nan

@@ -53,6 +53,8 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
         >>> parse_numbers(pa.chunked_array([["0.5", "#DIV/0!"]])).odd.tolist()
         [False, True]
     """
+    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type) or pa.types.is_null(cells.type)):
+        return Numbers(_floats(cells.cast(pa.float64(), safe=False)), np.zeros(len(cells), dtype=bool))
     trimmed = pc.utf8_trim_whitespace(cells.cast(pa.large_string()))
     filled = pc.if_else(
         pc.is_in(trimmed, pa.array(MISSING, pa.large_string())), pa.scalar(None, trimmed.type), trimmed

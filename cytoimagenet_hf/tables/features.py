@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
 
-from .cells import differ
+from .cells import differ, spelled
 from .columns import column_of, fact_of, pack_names, unpack_names
 
 _ABOUT = b"cytoimagenet_features"
@@ -249,7 +249,8 @@ def join_features(tables: Sequence[FeatureTable]) -> FeatureTable:
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{fact} of {int(differs.sum())} ids differs between table 1 and table {number}: "
-                    f"{first.ids[row]!r} has {metadata[fact].iloc[row]!r} and {own.metadata[fact].iloc[row]!r}"
+                    f"{first.ids[row]!r} has {spelled(metadata[fact].iloc[row])!r} and "
+                    f"{spelled(own.metadata[fact].iloc[row])!r}"
                 )
         taken = set(names)
         names += [f"{name}_{number}" if name in taken else name for name in own.names]

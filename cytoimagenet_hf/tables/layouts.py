@@ -57,19 +57,20 @@ def read_layout(path: str | Path, *, sheet: str | None = None, encoding: str | N
     """
     path = Path(path)
     sheets = read_sheets(path, sheet=sheet, encoding=encoding)
-    drawn = {name: grids for name, rows in sheets.items() if (grids := _grids(rows))}
+    drawn = {name: own for name, rows in sheets.items() if (own := _grids(rows))}
     if not drawn or (sheet is None and next(iter(sheets)) not in drawn):
         return None
     notes = [f"{path.name} is drawn as a plate: {sum(map(len, drawn.values()))} grids of wells are read"]
     grids: dict[str, dict[str, str]] = {}
     for name, own in drawn.items():
         for title, wells in own:
-            titled = title or (name if len(drawn) > 1 and len(own) == 1 or read_header(name).term else "")
+            of_sheet = read_header(name).term or (len(drawn) > 1 and len(own) == 1)
+            titled = title or (name if of_sheet else "")
             titled = titled or _untitled(wells, path, notes, alone=sum(map(len, drawn.values())) == 1)
             if titled in grids or read_header(titled).term == "well":
                 raise InputError(
-                    f"{path}: two grids are called {titled!r}, or one is called after wells: give each its title in the corner or in the line "
-                    "above, and write several plates as a table with a column of plates"
+                    f"{path}: two grids are called {titled!r}, or one is called after wells: give each its title in "
+                    "the corner or in the line above, and write several plates as a table with a column of plates"
                 )
             grids[titled] = wells
     return Layout(_table(grids), tuple(notes))

@@ -193,7 +193,7 @@ def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: 
     ids = _ids(metadata, where, list(table.column_names[:8]))
     names = list(features)
     values = np.stack([column for column, _ in features.values()], axis=1)
-    finite = np.isfinite(values).all(axis=0)
+    finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
     if not finite.all() and drop_nan:
         dropped = [name for name, good in zip(names, finite, strict=True) if not good]
         about = about | {"steps": [{"step": "drop_nan", "dropped": dropped}]}

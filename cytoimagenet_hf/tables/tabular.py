@@ -161,7 +161,9 @@ def require_filled(table: pd.DataFrame, columns: Sequence[str], path: str | Path
             raise InputError(f"{path}: {int(empty.sum())} rows have no {column}, row {int(empty.argmax()) + 1} first")
 
 
-def read_names(path: str | Path, *, separator: str | None = None, encoding: str | None = None) -> list[str]:
+def read_names(
+    path: str | Path, *, separator: str | None = None, encoding: str | None = None, sheet: str | None = None
+) -> list[str]:
     """The column names of a table as its heading spells them, repeated ones included.
 
     Raises:
@@ -169,10 +171,12 @@ def read_names(path: str | Path, *, separator: str | None = None, encoding: str 
     """
     path = Path(path)
     kind = _kind(path)
+    if sheet is not None and kind != "workbook":
+        raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
     if kind == "parquet":
         return list(_opened(path).schema_arrow.names)
     if kind == "workbook":
-        return list(_heading(_sheet_rows(path, None)[1])[0])
+        return _heading(_sheet_rows(path, sheet)[1])[0]
     return read_rows(path, separator=separator, encoding=encoding).names
 
 
@@ -187,7 +191,8 @@ def read_sheets(
         encoding: as for `read_table`.
 
     Returns:
-        Name of the sheet → its rows of text, blank ones left out; text is one sheet without a name. Nothing for Parquet.
+        Name of the sheet → its rows of text, blank ones left out; text is one sheet without a name. Nothing for
+        Parquet.
 
     Raises:
         InputError: as for `read_table`.
@@ -200,8 +205,7 @@ def read_sheets(
         if sheet is not None:
             raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
         return {"": [cells for _, cells in read_bare_rows(path, encoding=encoding)]}
-    names = [_sheet_named(path, _sheets(path), sheet)] if sheet else _sheets(path)
-    found = {name: _sheet_rows(path, name)[1] for name in names}
+    found = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
     return {name: [row for row in rows if any(row)] for name, rows in found.items()}
 
 
@@ -233,9 +237,9 @@ def _kind(path: Path) -> str:
 
 
 _NO_TABLES = {
-    b"SQLite f": "an SQLite database, as CellProfiler's ExportToDatabase writes it, not a table: export its tables with "
-    "ExportToSpreadsheet, or make one with pycytominer or CytoTable",
-    b"\x93NUMPY": "an array of NumPy (.npy), not a table: write it with pandas, with plate and well, as .parquet or .csv",
+    b"SQLite f": "an SQLite database, as CellProfiler's ExportToDatabase writes it, not a table: export its tables "
+    "with ExportToSpreadsheet, or make one with pycytominer or CytoTable",
+    b"\x93NUMPY": "an array of NumPy (.npy), not a table: write its rows with plate and well as .parquet or .csv",
     b"\x89HDF": "an HDF5 file (.h5, .h5ad), not a table: write its rows with plate and well as .parquet or .csv",
     b"ARROW1": "an Arrow file (.feather), not a table that is read here: write it as .parquet",
 }
@@ -327,9 +331,11 @@ def _opened_workbook(path: Path) -> Iterator[pd.ExcelFile]:
         with open(path, "rb") if _is_workbook(path, start) else open_packed(path) as handle:
             content = handle.read(_LARGEST_WORKBOOK + 1)
         if len(content) > _LARGEST_WORKBOOK:
-            raise InputError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
+            raise ValueError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
         with pd.ExcelFile(io.BytesIO(content), engine="calamine") as book:
             yield book
+    except InputError:
+        raise
     except Exception as error:  # calamine raises its own class, pandas others, by what is wrong
         raise InputError(
             f"{path} cannot be read as a workbook: {one_line(error)}. Save it again, or as CSV UTF-8"
@@ -337,9 +343,10 @@ def _opened_workbook(path: Path) -> Iterator[pd.ExcelFile]:
 
 
 def _sheet_rows(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
-    """The name of a sheet, by default the first, and its cells."""
+    """The name of a sheet, by name or number, by default the first, and its cells."""
     with _opened_workbook(path) as book:
-        name = str(book.sheet_names[0]) if sheet is None else sheet
+        names = [str(name) for name in book.sheet_names]
+        name = names[0] if sheet is None else _sheet_named(path, names, sheet)
         cells = book.parse(name, dtype=str, header=None, keep_default_na=False)
     return name, [[str(cell) for cell in row] for row in cells.fillna("").to_numpy(dtype=object).tolist()]
 
@@ -349,7 +356,7 @@ def _heading(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
 
 
 def _workbook(path: Path, wanted: list[str], columns: Sequence[str | int] | None, sheet: str | None) -> pa.Table:
-    name, cells = _sheet_rows(path, None if sheet is None else _sheet_named(path, _sheets(path), sheet))
+    name, cells = _sheet_rows(path, sheet)
     if not cells:
         raise InputError(f"{path} is empty: its sheet {name} should hold a table with a heading")
     names, rows = _heading(cells)

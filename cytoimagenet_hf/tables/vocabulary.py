@@ -335,15 +335,15 @@ def stated_unit(text: str) -> str:
         >>> stated_unit("Amount [nM]"), stated_unit("dose_uM"), stated_unit("Amount")
         ('nM', 'µM', '')
     """
-    if unit := read_header(text).unit:
-        return unit
+    if symbol := read_header(text).unit:
+        return symbol
     name, stated = _without_brackets(plain_name(text))
     tails = [stated] if stated else [tail for _, tail in _splits(name)]
     units = [unit for tail in tails if (unit := parse_unit(tail)) is not None and unit.dimension != "time"]
     return units[0].symbol if units else ""
 
 
-def columns_of(columns: Iterable[str], terms: Collection[str] = ()) -> dict[str, Header]:
+def columns_of(columns: Iterable[object], terms: Collection[str] = ()) -> dict[str, Header]:
     """Which column says what: for each term the header of its likeliest spelling, the first of equals.
 
     Args:

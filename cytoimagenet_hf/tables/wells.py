@@ -71,7 +71,8 @@ def with_wells(facts: pd.DataFrame, where: str, *, first_line: int = 1) -> pd.Da
         InputError: no such columns; names that are no wells, empty ones too.
 
     Example:
-        >>> with_wells(pd.DataFrame({"Row": ["A", "B"], "Col": [1, 12], "gene": ["x", "y"]}), "map.csv").to_dict("list")
+        >>> rows = pd.DataFrame({"Row": ["A", "B"], "Col": [1, 12], "gene": ["x", "y"]})
+        >>> with_wells(rows, "map.csv").to_dict("list")
         {'gene': ['x', 'y'], 'well': ['A01', 'B12']}
     """
     headers = columns_of(facts, ("well", "row", "column"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cytoimagenet_hf.benchmarks.base import (
     Array,
@@ -34,7 +35,9 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
+from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
 from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.wells import spell_wells
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -281,6 +284,8 @@ def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
             "Image_Metadata_Well_DAPI": "well",
         }
     )
+    if "well" in images:
+        images["well"] = spell_wells(images["well"])  # as feature tables spell them
     # The mechanism table prints six decimals, the image table as many as it needs.
     images["dose"] = images["Image_Metadata_Concentration"].round(6)
     moa["dose"] = moa["concentration"].round(6)
@@ -301,7 +306,12 @@ def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
     if file is None:
         raise InputError(f"{root / name} is missing: {WHERE}")
-    return read_table(file, required=columns, dtype=None)
+    table = read_table(file, required=columns)
+    doses = next(name for name in columns if name.lower().endswith("concentration"))
+    numbers = parse_numbers(pa.chunked_array([pa.array(table[doses], pa.large_string(), from_pandas=True)]))
+    if numbers.odd.any():
+        raise InputError(f"{file}: {explain_odd(table[doses], numbers, doses)}")
+    return table.assign(**{doses: numbers.values})
 
 
 def _locate(root: Path, folder: str, filename: str) -> Path:
