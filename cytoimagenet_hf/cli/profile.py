@@ -47,12 +47,32 @@ def command(
     ] = None,
     on: Annotated[str, typer.Option(help="Centre and scale of all wells, or of the (negative) controls.")] = "all",
     by: Annotated[
-        str, typer.Option(help="Column of batches that are normalised apart; none: all together.")
-    ] = "plate",
+        str,
+        typer.Option(
+            help="Columns of batches that are normalised apart, such as plate,cell_line; by default plates and their "
+            "time points; none: all together."
+        ),
+    ] = "plate,time",
+    treatment: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns that together are one treatment, such as compound,compound2; by default compound, dose and "
+            "what else tells treated wells apart."
+        ),
+    ] = None,
     select: Annotated[bool, typer.Option(help="Drop features that do not vary or that repeat others.")] = False,
     correlation: Annotated[float, typer.Option(help="--select: features that correlate more repeat.")] = 0.9,
     sphere: Annotated[bool, typer.Option(help="Whiten the features on the wells that --on names.")] = False,
-    sphere_epsilon: Annotated[float, typer.Option(help="Added to the singular values; larger is gentler.")] = 1e-6,
+    sphere_epsilon: Annotated[
+        str,
+        typer.Option(
+            help="Added to the deviation of each direction, in deviations of a feature; larger is gentler. auto: with "
+            "which replicates on other plates find each other best."
+        ),
+    ] = "1",
+    sphere_by: Annotated[
+        str, typer.Option(help="Columns of batches that are whitened apart, such as plate; none: all together.")
+    ] = "none",
     tvn: Annotated[bool, typer.Option(help="Typical variation normalisation on the controls.")] = False,
     components: Annotated[int | None, typer.Option(help="--tvn: principal components kept.")] = None,
     drop_constant: Annotated[bool, typer.Option(help="Leave out features without a scale on some plate.")] = False,
@@ -110,10 +130,12 @@ def command(
         normalize=normalize,
         on=on,
         by=None if by == "none" else by,
+        treatment=treatment,
         select=select,
         correlation=correlation,
         sphere=sphere,
-        sphere_epsilon=sphere_epsilon,
+        sphere_epsilon=_epsilon(sphere_epsilon),
+        sphere_by=None if sphere_by == "none" else sphere_by,
         tvn=tvn,
         components=components,
         drop_constant=drop_constant,
@@ -149,6 +171,15 @@ def command(
         raise typer.Exit(1)
 
 
+def _epsilon(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--sphere-epsilon {text!r}: write a number, or auto") from None
+
+
 def _fields(features: Path, images: str | None, pattern: str | None, stains: str) -> "tuple[list[Image], str]":
     """The fields of view that a report shows, and why there are none."""
     from cytoimagenet_hf.features.source_record import recorded_images
@@ -163,6 +194,7 @@ def _fields(features: Path, images: str | None, pattern: str | None, stains: str
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
     from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.profiles.screening import group_name
 
     console = Terminal()
     console.print(
@@ -187,7 +219,7 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
         headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
         rows = [
             (
-                one.plate,
+                group_name(one.plate, one.setting),
                 one.compound,
                 f"{one.negatives}/{one.positives}",
                 *(f"{value:.2f}" for value in (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)),
@@ -211,7 +243,7 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
                 low, high = row.curve.interval
                 middle = f"{row.curve.ec50:,.4g} ({low:,.4g} to {high:,.4g})"
             counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
-            rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
+            rows.append((group_name(row.plate, row.setting), row.compound, row.measured_on, *counts, middle))
         console.print(_table("dose response", headings, rows))
     if "report" in said:
         console.print(f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB")

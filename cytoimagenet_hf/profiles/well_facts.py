@@ -1,6 +1,6 @@
 """What a plate map says of each well: control or treatment, compound, dose; whatever its columns are called."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from cytoimagenet_hf.tables.vocabulary import (
     unit_of,
 )
 
+from .conditions import Conditions, conditions
 from .steps import Mask
 
 _NO_COMPOUND = ("", "none", "empty", "blank")
@@ -44,6 +45,7 @@ class WellFacts:
         unit: of the doses; empty text where nothing says.
         notes: how the columns were read, a sentence each.
         columns: what was read from which column.
+        conditions: what one treatment is, and what wells are kept apart by.
         unused: columns that nothing was read from.
     """
 
@@ -53,6 +55,7 @@ class WellFacts:
     unit: str
     notes: tuple[str, ...]
     columns: dict[str, str]
+    conditions: Conditions
     unused: tuple[str, ...] = ()
 
     @property
@@ -62,12 +65,8 @@ class WellFacts:
 
     @property
     def treatment(self) -> npt.NDArray[Any]:
-        """(n,) compound and dose in one word, `taxol 0.3 µM`; controls by their role where they have no compound."""
-        words = []
-        for role, compound, dose in zip(self.role, self.compound, self.dose, strict=True):
-            amount = f" {dose:g} {self.unit}".rstrip() if compound and np.isfinite(dose) and dose > 0 else ""
-            words.append("negative control" if role == "negative" else f"{compound}{amount}" or str(role) or "unknown")
-        return np.array(words, dtype=object)
+        """(n,) compound, dose and what else belongs to it in one word, `taxol 0.3 µM`; controls by their role."""
+        return self.conditions.treatment
 
 
 def well_facts(
@@ -78,6 +77,7 @@ def well_facts(
     compound_column: str | None = None,
     dose_column: str | None = None,
     dose_unit: str | None = None,
+    treatment: Sequence[str] | None = None,
 ) -> WellFacts:
     """Read roles, compounds and doses from the metadata of a table, by the vocabulary of columns.
 
@@ -89,6 +89,7 @@ def well_facts(
         compound_column: the column of compounds, where the vocabulary does not know it.
         dose_column: the column of doses, where the vocabulary does not know it.
         dose_unit: unit of the doses where no column says; doses in another one are converted to it.
+        treatment: columns that together are one treatment, see `conditions.conditions`.
 
     Raises:
         InputError: no such column; a query that fails, marks no row or is not true or false; doses that are no
@@ -128,8 +129,11 @@ def well_facts(
     dose, unit = _doses(metadata, headers, (role == "negative") | (role == "empty"), dose_unit, notes)
     if "dose" not in used:
         used.pop("unit", None)
-    unused = _unused(metadata, [*used.values(), *roles], notes)
-    return WellFacts(role, compound, dose, unit, tuple(notes), used, unused)
+    amount = np.array([f"{one:g} {unit}".rstrip() if one > 0 else "" for one in dose], dtype=object)
+    apart = conditions(metadata, role, compound, amount, used, treatment=treatment)
+    notes += apart.notes
+    unused = _unused(metadata, [*used.values(), *roles, *apart.parts, *apart.settings], notes)
+    return WellFacts(role, compound, dose, unit, tuple(notes), used, apart, unused)
 
 
 def _named(metadata: pd.DataFrame, column: str) -> Header:
