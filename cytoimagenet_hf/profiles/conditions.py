@@ -1,8 +1,8 @@
 """Which wells are equal: what one treatment is, and what is kept apart when wells are compared.
 
-Beside compound and dose, a well may differ in a second compound, the gene, the cells or the time. A column in which the
-negative controls differ themselves (a cell line, a time point) is a setting: wells are compared with the controls of
-their own setting. A column that only splits treated wells (a second compound) is a part of the treatment.
+Beside compound and dose, wells may differ in a second compound, the gene, the cells or the time. A column in which
+the negative controls differ (a cell line, a time point) is a setting: wells are compared with controls of their own
+setting. A column that only splits treated wells (a second compound) is a part of the treatment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -195,7 +195,7 @@ def _text(column: pd.Series) -> Text:
 
 
 def _codes(columns: Sequence[npt.NDArray[np.generic] | Text]) -> npt.NDArray[np.intp]:
-    frame = pd.DataFrame({number: column for number, column in enumerate(columns)})
+    frame = pd.DataFrame(dict(enumerate(columns)))
     return np.asarray(frame.groupby(list(frame), sort=False, dropna=False).ngroup(), np.intp)
 
 

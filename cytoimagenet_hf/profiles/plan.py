@@ -55,8 +55,8 @@ class ProfilePlan:
         dose_unit: unit of the doses where no column says.
         normalize: method of `profiles.normalize`; None: values as they are.
         on: `"all"` wells or the `"controls"` give centre, scale and sphere.
-        by: columns of batches that are normalised apart, with commas; by default plates and, where a plate has several,
-            time points; None: all rows together.
+        by: columns of batches that are normalised apart, with commas; by default plates and, where a plate has
+            several, time points; None: all rows together.
         treatment: columns that together are one treatment, with commas; by default see `conditions.conditions`.
         select: feature selection.
         correlation: of the selection.

@@ -132,7 +132,7 @@ def well_facts(
     amount = np.array([f"{one:g} {unit}".rstrip() if one > 0 else "" for one in dose], dtype=object)
     apart = conditions(metadata, role, compound, amount, used, treatment=treatment)
     notes += apart.notes
-    unused = _unused(metadata, [*used.values(), *roles, *apart.parts, *apart.settings], notes)
+    unused = _unused(metadata, [*used.values(), *roles, *apart.parts, *apart.settings], apart.pooled, notes)
     return WellFacts(role, compound, dose, unit, tuple(notes), used, apart, unused)
 
 
@@ -145,10 +145,11 @@ def _named(metadata: pd.DataFrame, column: str) -> Header:
     return replace(read_header(name), text=name, unit=stated_unit(name))
 
 
-def _unused(metadata: pd.DataFrame, used: list[str], notes: list[str]) -> tuple[str, ...]:
+def _unused(metadata: pd.DataFrame, used: list[str], pooled: Sequence[str], notes: list[str]) -> tuple[str, ...]:
     """Columns that nothing was read from; those that tell wells apart are said."""
     unused = [str(name) for name in metadata if str(name) not in used and read_header(str(name)).term not in _PLACES]
     unused = [name for name in unused if name not in _PLACES]
+    unused.sort(key=lambda name: name not in pooled)  # those first in which wells differ that count as equal
     varied = {name: metadata[name].nunique() for name in unused}
     shown = [f"{name} ({count} values)" for name, count in varied.items() if count > 1]
     if shown:

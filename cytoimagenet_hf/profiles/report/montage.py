@@ -45,12 +45,19 @@ class Montage:
     note: str
 
 
-def make_montage(images: Sequence[Image], wells: Mapping[tuple[str, str], str], *, side: int | None = None) -> Montage:
+def make_montage(
+    images: Sequence[Image],
+    wells: Mapping[tuple[str, ...], str],
+    *,
+    moments: Sequence[str] = (),
+    side: int | None = None,
+) -> Montage:
     """Read up to four fields of each well and shrink them.
 
     Args:
         images: fields of view with `plate` and `well`.
-        wells: (plate, well) → id of its profile; a plate of `""` takes any.
+        wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
+        moments: facts that tell several profiles of a well apart, such as the time point.
         side: pixels of a field's longer side; by default as large as six megabytes of pictures allow.
 
     Raises:
@@ -59,7 +66,8 @@ def make_montage(images: Sequence[Image], wells: Mapping[tuple[str, str], str], 
     fields: dict[str, list[Image]] = {}
     for image in images:
         plate, well = str(image.metadata.get("plate", "")), str(image.metadata.get("well", ""))
-        ident = wells.get((plate, well)) or wells.get(("", well))
+        at = (well, *(str(image.metadata.get(name, "")) for name in moments))
+        ident = wells.get((plate, *at)) or wells.get(("", *at))
         if ident is not None:
             fields.setdefault(ident, []).append(image)
     if not fields:
