@@ -177,9 +177,10 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
 
 def _with_sphering(scores: Sequence[Score], table: FeatureTable) -> list[Score]:
     """The scores, which tell the epsilon of the sphering and how it was chosen, where there was one."""
-    last = next(iter(table.about.get("steps", [])[::-1]), {})
-    if last.get("step") != "sphere":
+    steps = table.about.get("steps", [])
+    if not steps or steps[-1].get("step") != "sphere":
         return list(scores)
+    last = steps[-1]
     told = {name: last[name] for name in ("epsilon", "epsilon_chosen") if name in last}
     return [replace(score, details={**score.details, "sphere": told}) for score in scores]
 

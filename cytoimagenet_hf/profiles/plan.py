@@ -192,7 +192,9 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     if plan.sphere:
         sphere_by = None if plan.sphere_by is None else _columns(table, plan.sphere_by)
         epsilon, chosen = _epsilon(plan, table, facts)
-        table = sphere(table, controls=reference, by=sphere_by, epsilon=epsilon, chosen=chosen)
+        table = sphere(
+            table, controls=reference, by=sphere_by, epsilon=epsilon, chosen=chosen, drop_constant=plan.drop_constant
+        )
     if plan.tvn:
         table = tvn(table, facts.negative, by=by, components=plan.components, drop_constant=plan.drop_constant)
     if plan.level == "cell":
@@ -229,8 +231,8 @@ def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
     else:
         columns = _columns(table, plan.by)
     settings = list(facts.conditions.settings)
-    times = [name for name in metadata if str(name) not in columns and read_header(str(name)).term in TIMES]
-    times = [str(name) for name in times if metadata[name].nunique() > 1]
+    known = [str(name) for name in metadata if read_header(str(name)).term in TIMES]
+    times = [name for name in known if name not in columns and metadata[name].nunique() > 1]
     if plan.by == DEFAULT_BY:
         reference = facts.negative if plan.on == "controls" else np.ones(len(table), bool)
         for name in times:

@@ -77,10 +77,11 @@ def batches_of(table: FeatureTable, by: By) -> pd.Series:
         empty = table.metadata[name].isna().to_numpy()
         if empty.any():
             raise InputError(f"{int(empty.sum())} rows have no {name}, such as {table.ids[empty][:3].tolist()}")
-    texts = table.metadata[columns].reset_index(drop=True).astype(str)
-    # Commas in names are told from those between them.
-    parts = [texts[name].str.replace(",", ",,") for name in columns] if len(columns) > 1 else [texts[columns[0]]]
-    return parts[0].str.cat(parts[1:], sep=", ") if len(parts) > 1 else parts[0]
+    if len(columns) == 1:
+        return table.metadata[columns[0]].reset_index(drop=True).astype(str)
+    rows = table.metadata[columns].astype(str).to_numpy().tolist()
+    # A comma in a name is doubled, so that it is told from those between names.
+    return pd.Series([", ".join(text.replace(",", ",,") for text in row) for row in rows], index=range(len(table)))
 
 
 def reference_rows(table: FeatureTable, controls: Mask | None, by: By, *, least: int) -> dict[str, tuple[Mask, Mask]]:
@@ -101,11 +102,10 @@ def reference_rows(table: FeatureTable, controls: Mask | None, by: By, *, least:
     if poor:
         kind = "rows" if controls is None else "control wells"
         some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
-        batches = (
-            "plates" if by in (None, "plate") else f"batches by {by if isinstance(by, str) else ', '.join(by or ())}"
-        )
+        columns = [by] if isinstance(by, str) else list(by or ())
+        named = "plates" if columns in ([], ["plate"]) else f"batches by {', '.join(columns)}"
         way = "aggregate less" if controls is None else "name controls of each, or normalise on all wells"
-        raise InputError(f"{len(poor)} of {len(found)} {batches} have fewer than {least} {kind}: {some}: {way}")
+        raise InputError(f"{len(poor)} of {len(found)} {named} have fewer than {least} {kind}: {some}: {way}")
     return found
 
 

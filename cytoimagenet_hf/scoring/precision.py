@@ -92,7 +92,7 @@ def replicate_precision(
         )
     of_plate = {int(plate): np.flatnonzero(control & (place == plate)) for plate in np.unique(place)}
     kept = wells[wells["treatment"].map(enough)].sort_values(["plate", "row"], kind="stable")
-    treated = {name: rows["row"].to_numpy(np.intp) for name, rows in kept.groupby("treatment", sort=True)}
+    treated = {str(name): rows["row"].to_numpy(np.intp) for name, rows in kept.groupby("treatment", sort=True)}
     by_plates: dict[tuple[int, ...], list[str]] = {}
     for name, rows in treated.items():
         by_plates.setdefault(tuple(dict.fromkeys(place[rows].tolist())), []).append(name)
