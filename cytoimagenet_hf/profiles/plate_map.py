@@ -15,7 +15,7 @@ from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.tables.cells import differ, spelled, typed
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.layouts import read_layout
-from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.tabular import read_table, sheet_names
 from cytoimagenet_hf.tables.vocabulary import columns_of, plain_name
 from cytoimagenet_hf.tables.wells import normalise_well, with_wells
 
@@ -71,6 +71,11 @@ def read_plate_map(
     twice = list(frame.columns[frame.columns.str.lower().duplicated()])
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} occurs twice once Metadata_ is left out: drop one")
+    if sheet is None and not {"well", "row"} & columns_of(frame).keys() and len(sheets := sheet_names(path)) > 1:
+        raise InputError(
+            f"{path}: the first sheet, {sheets[0]}, has no column of wells; name another with --sheet: "
+            f"{', '.join(sheets[1:])}"
+        )
     frame = _with_wells(typed(frame), path, notes)
     frame = _with_plates(frame, path, barcodes, encoding, notes)
     keys = [key for key in ("plate", "well") if key in frame]

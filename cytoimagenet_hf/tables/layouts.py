@@ -62,12 +62,13 @@ def read_layout(path: str | Path, *, sheet: str | None = None, encoding: str | N
         return None
     notes = [f"{path.name} is drawn as a plate: {sum(map(len, drawn.values()))} grids of wells are read"]
     grids: dict[str, dict[str, str]] = {}
+    alone = sum(map(len, drawn.values())) == 1
     for name, own in drawn.items():
         for title, wells in own:
-            of_sheet = read_header(name).term or (len(drawn) > 1 and len(own) == 1)
-            titled = title or (name if of_sheet else "")
-            titled = titled or _untitled(wells, path, notes, alone=sum(map(len, drawn.values())) == 1)
-            if titled in grids or read_header(titled).term == "well":
+            of_sheet = _says(name) or (len(drawn) > 1 and len(own) == 1)
+            titled = title if _says(title) or (title and not alone) else name if of_sheet else ""
+            titled = titled or _untitled(wells, path, notes, title=title, alone=alone)
+            if titled in grids or read_header(titled).term in _PLACES:
                 raise InputError(
                     f"{path}: two grids are called {titled!r}, or one is called after wells: give each its title in "
                     "the corner or in the line above, and write several plates as a table with a column of plates"
@@ -122,18 +123,28 @@ def _cells(rows: Rows, width: int) -> dict[str, str]:
     }
 
 
-def _untitled(wells: Mapping[str, str], path: Path, notes: list[str], *, alone: bool) -> str:
+_PLACES = ("well", "row", "column", "plate", "site")
+
+
+def _says(title: str) -> bool:
+    """Whether a title says what the cells of a grid are; `Plate 1` and `<>` do not."""
+    term = read_header(title).term
+    return bool(term) and term not in _PLACES
+
+
+def _untitled(wells: Mapping[str, str], path: Path, notes: list[str], *, title: str, alone: bool) -> str:
     """What a grid without a title is: roles where every cell is a word for one, else compounds; never numbers."""
     cells = [cell for cell in wells.values() if cell]
     odd = parse_numbers(pa.chunked_array([pa.array(cells, pa.large_string())])).odd
+    called = f"is called {title!r}" if title else "has no title"
     if not alone or not cells or not odd.any():
         raise InputError(
-            f"{path}: a grid of wells has no title, and its cells do not say what they are: write it in the corner or "
-            "in the line above, such as compound or dose_uM"
+            f"{path}: a grid of wells {called}, and its cells do not say what they are: write it in the corner or in "
+            "the line above, such as compound or dose_uM"
         )
-    title = "role" if all(role_of(cell) for cell in cells) else "compound"
-    notes.append(f"the grid of {path.name} has no title: its cells are taken for the {title} of each well")
-    return title
+    term = "role" if all(role_of(cell) for cell in cells) else "compound"
+    notes.append(f"the grid of {path.name} {called}: its cells are taken for the {term} of each well")
+    return term
 
 
 def _table(grids: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:

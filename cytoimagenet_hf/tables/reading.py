@@ -196,7 +196,10 @@ def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: 
     finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
     if not finite.all() and drop_nan:
         dropped = [name for name, good in zip(names, finite, strict=True) if not good]
-        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped}]}
+        note = (
+            f"{len(dropped)} feature columns with NaN, infinite values or text were left out: {', '.join(dropped[:5])}"
+        )
+        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped, "notes": [note]}]}
         names, values = [name for name in names if name not in set(dropped)], values[:, finite]
         if not names:
             raise InputError(f"{where}: all {len(dropped)} feature columns hold NaN or infinite values: none is left")

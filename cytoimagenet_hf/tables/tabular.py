@@ -183,7 +183,7 @@ def read_names(
 def read_sheets(
     path: str | Path, *, sheet: str | None = None, encoding: str | None = None
 ) -> dict[str, list[list[str]]]:
-    """The bare cells of a file that may hold something other than a table with a heading, row by row.
+    """The first bare cells of a file that may hold something other than a table with a heading, row by row.
 
     Args:
         path: delimited text or a workbook.
@@ -204,9 +204,13 @@ def read_sheets(
     if kind == "text":
         if sheet is not None:
             raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
-        return {"": [cells for _, cells in read_bare_rows(path, encoding=encoding)]}
+        return {"": [cells for _, cells in islice(read_bare_rows(path, encoding=encoding), _MOST_ROWS)]}
     found = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
-    return {name: [row for row in rows if any(row)] for name, rows in found.items()}
+    return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in found.items()}
+
+
+_MOST_ROWS = 5_000
+"""Rows that are looked at: 150 grids of a plate of 1536 wells."""
 
 
 def _kind(path: Path) -> str:
@@ -307,6 +311,16 @@ def plain_number(value: float) -> str:
         ('12', '0.3', '100000000000000000000')
     """
     return format(value, ".0f") if np.isfinite(value) and value == int(value) else repr(float(value))
+
+
+def sheet_names(path: str | Path) -> list[str]:
+    """The sheets of a workbook; none of any other file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = Path(path)
+    return _sheets(path) if _kind(path) == "workbook" else []
 
 
 def _sheets(path: Path) -> list[str]:

@@ -153,8 +153,8 @@ def _undecodable(path: Path, encoding: str) -> str:
                 if encoding not in ("utf-8", "utf-8-sig"):
                     return f"{where} {encoding}. Which encoding is it saved in? Save it as UTF-8"
                 return (
-                    f"{where} UTF-8. A spreadsheet on Windows writes cp1252: say so with --encoding cp1252 "
-                    "(encoding=), save it as CSV UTF-8, or convert it: iconv -f CP1252 -t UTF-8"
+                    f"{where} UTF-8. Spreadsheets on Windows write cp1252: extract and profile take "
+                    "--encoding cp1252 (encoding=); or save it as CSV UTF-8, or convert it: iconv -f CP1252 -t UTF-8"
                 )
     return f"{path} is not {encoding} text"  # it changed between the two passes
 

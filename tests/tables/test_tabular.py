@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables import tabular
 from cytoimagenet_hf.tables.tabular import read_names, read_table, read_typed
+from tests.tables.workbooks import workbook
 
 TEXT = "plate,well,gene\np1,1E02,NA\np1,B01,\n"
 ROWS = [["p1", "1E02", "NA"], ["p1", "B01", None]]
@@ -31,44 +33,6 @@ def zipped(content: bytes, names: tuple[str, ...] = ("map.csv",)) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
             archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def workbook(rows: list[list[str]]) -> bytes:
-    """The smallest .xlsx: one sheet, its texts in the cells."""
-    kinds = "http://schemas.openxmlformats.org"
-    cells = "".join(
-        "<row>" + "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row) + "</row>" for row in rows
-    )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{kinds}/package/2006/content-types"><Override PartName="/xl/workbook.xml" '
-            'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
-        )
-        archive.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
-            f'Type="{kinds}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>'
-            "</Relationships>",
-        )
-        archive.writestr(
-            "xl/workbook.xml",
-            f'<workbook xmlns="{kinds}/spreadsheetml/2006/main" '
-            f'xmlns:r="{kinds}/officeDocument/2006/relationships">'
-            '<sheets><sheet name="map" sheetId="1" r:id="r1"/></sheets></workbook>',
-        )
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
-            f'Type="{kinds}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
-            "</Relationships>",
-        )
-        archive.writestr(
-            "xl/worksheets/sheet1.xml",
-            f'<worksheet xmlns="{kinds}/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>',
-        )
     return buffer.getvalue()
 
 
@@ -111,7 +75,7 @@ def test_parquet_under_any_name_and_as_text(tmp_path: Path) -> None:
 
 
 def test_workbooks_are_read_packed_or_not(tmp_path: Path) -> None:
-    plain = workbook([["plate", "well"], ["p1", "1E02"], ["p2", "B01"]])
+    plain = workbook({"map": [["plate", "well"], ["p1", "1E02"], ["p2", "B01"]]})
     for name, content in {"map.xlsx": plain, "map.csv.gz": gzip.compress(plain), "a.zip": zipped(plain)}.items():
         (tmp_path / name).write_bytes(content)
         assert rows_of(read_table(tmp_path / name, columns=["well", "plate"])) == [["1E02", "p1"], ["B01", "p2"]]
@@ -253,11 +217,28 @@ def test_an_encoding_that_does_not_exist_or_does_not_fit(tmp_path: Path) -> None
 
 
 def test_sheets_by_name_and_number(tmp_path: Path) -> None:
-    (tmp_path / "map.xlsx").write_bytes(workbook([["plate", "well"], ["p1", "1E02"]]))
-    for sheet in (None, "map", "1"):
-        assert rows_of(read_table(tmp_path / "map.xlsx", sheet=sheet)) == [["p1", "1E02"]]
-    with pytest.raises(InputError, match=r"no sheet 'doses'; it has map"):
+    sheets = {"notes": [["what", "who"], ["a plate", "me"]], "map": [["plate", "well"], ["0012", "1E02"], [12, 7.5]]}
+    (tmp_path / "map.xlsx").write_bytes(workbook(sheets))
+    for sheet in ("map", "2"):
+        assert rows_of(read_table(tmp_path / "map.xlsx", sheet=sheet)) == [["0012", "1E02"], ["12", "7.5"]]
+        assert read_names(tmp_path / "map.xlsx", sheet=sheet) == ["plate", "well"]
+    assert rows_of(read_table(tmp_path / "map.xlsx")) == [["a plate", "me"]]
+    with pytest.raises(InputError, match=r"no sheet 'doses'; it has notes, map"):
         read_table(tmp_path / "map.xlsx", sheet="doses")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="is no workbook"):
         read_table(tmp_path / "t.csv", sheet="1")
+
+
+def test_files_of_other_programs_are_named(tmp_path: Path) -> None:
+    arrays = io.BytesIO()
+    np.savez(arrays, features=np.ones((3, 4)), metadata=np.arange(3))
+    for content, says in {
+        b"SQLite format 3\0" + bytes(90): "SQLite database.*ExportToSpreadsheet",
+        arrays.getvalue(): "arrays of NumPy.*DeepProfiler",
+        b"\x89HDF\r\n\x1a\n" + bytes(90): "HDF5",
+        b"\x93NUMPY\x01" + bytes(90): "array of NumPy",
+    }.items():
+        (tmp_path / "t").write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            read_table(tmp_path / "t")
