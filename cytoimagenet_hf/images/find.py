@@ -57,6 +57,8 @@ def find_images(
     max_pixels: int = MAX_PIXELS,
     encoding: str | None = None,
     sheet: str | None = None,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -77,6 +79,9 @@ def find_images(
         max_pixels: planes with more are refused, from their header, when they are read.
         encoding: of a table in text that is not UTF-8, such as `cp1252`.
         sheet: of a table that is a workbook, by name or number; by default the first.
+        acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
+        derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
+            `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -110,6 +115,8 @@ def find_images(
         max_pixels=max_pixels,
         encoding=encoding,
         sheet=sheet,
+        acquisition=acquisition,
+        derived=derived,
     ).images
 
 
@@ -128,6 +135,8 @@ def look(
     max_pixels: int = MAX_PIXELS,
     encoding: str | None = None,
     sheet: str | None = None,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -153,8 +162,10 @@ def look(
         id_column,
         image_column,
         max_pixels,
-        encoding=encoding,
-        sheet=sheet,
+        encoding,
+        sheet,
+        None if acquisition is None else str(acquisition),
+        derived,
     )
     opened = open_source(source)
     kind = _kind(opened, options, format)
