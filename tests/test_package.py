@@ -96,7 +96,7 @@ values = MicroscopyImageProcessor()([plane, plane], return_tensors="np")["pixel_
 card = cards.model_card(name="m", architecture="B0", preprocessing={})
 print(values.shape, len(benchmarks.BENCHMARKS), cards.check_card(card), callable(data.load_cytoimagenet))
 """
-    assert run(wheel, "-c", program).strip() == "(2, 3, 8, 8) 9 [] True"
+    assert run(wheel, "-c", program).strip() == "(1, 2, 3, 8, 8) 9 [] True"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["push", "--help"], ["extract", "--help"], ["benchmark", "--help"]])
