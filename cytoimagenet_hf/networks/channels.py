@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-
 from huggingface_hub.utils import get_session
 
 from cytoimagenet_hf.core.boundary import explain

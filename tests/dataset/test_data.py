@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from PIL import Image
-import torch
 from torch.utils.data import DataLoader
 
 from cytoimagenet_hf.core.errors import InputError

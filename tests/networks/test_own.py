@@ -78,7 +78,7 @@ def test_ranges_of_a_plate_replace_the_percentiles_of_each_image(tmp_path) -> No
     expected = np.clip((PLANES[0] - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0]), 0, 1)
     np.testing.assert_allclose(np.concatenate(units), expected, atol=1e-6)
     with torch.inference_mode():
-        whole = pooled(network(torch.from_numpy(expected).float()[:, None].expand(-1, 3, -1, -1))).numpy()
+        whole = image_features(network, torch.from_numpy(expected).float()[:, None].expand(-1, 3, -1, -1)).numpy()
         found = encoder.network(torch.from_numpy(np.stack(units))).numpy()
     np.testing.assert_allclose(found, whole, atol=1e-4 * np.abs(whole).max())
     with pytest.raises(InputError, match="needs the pixel ranges"):
