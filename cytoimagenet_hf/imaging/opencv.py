@@ -4,17 +4,16 @@ It makes counting, tables and PNG faster and changes no value; without it they r
 asks `require_opencv`.
 """
 
+import contextlib
+import importlib
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 
-try:
-    import cv2 as _cv2
-except ImportError:
-    _cv2 = None
-
-cv2: Any = _cv2
+cv2: Any = None
 """The module, or None."""
+with contextlib.suppress(ImportError):
+    cv2 = importlib.import_module("cv2")
 
 
 def require_opencv(purpose: str) -> Any:

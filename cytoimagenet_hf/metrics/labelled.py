@@ -26,6 +26,9 @@ class LabelledMetric(evaluate.Metric):
     """
 
     columns: tuple[str, ...] = ()
+    writer: Any
+    data: Any
+    buf_writer: Any
 
     def label_features(self) -> list[datasets.Features]:
         """What `evaluate` stores of each item: labels as numbers or as text, and the columns."""

@@ -56,9 +56,9 @@ def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | Non
     """The channels of one image, in order.
 
     Args:
-        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path or the `http(s)` address of a file,
-            whose metadata say which of its planes are channels; or a list of these, one or more channels each. Nested
-            lists of numbers, as `datasets` gives arrays, are arrays of 64-bit integers or floats.
+        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path or the `http(s)` address of a
+            file, whose metadata say which of its planes are channels; or a list of these, one or more channels each.
+            Nested lists of numbers, as `datasets` gives arrays, are arrays of 64-bit integers or floats.
         channels_axis: `"channels_first"` or `"channels_last"` for 3-D arrays; by default the shorter of the two axes.
             The first also says that the planes of a file are channels, where the file does not say what they are.
         axes: what the planes of a file are, see `imaging.describe_stack`; overrides what the file says.

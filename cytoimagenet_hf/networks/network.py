@@ -65,7 +65,7 @@ class FirstStage(nn.Module):
 
 
 def feed(pixels: torch.Tensor, factor: float, mean: torch.Tensor, sd: torch.Tensor, repeat: int) -> torch.Tensor:
-    """The last steps of preprocessing: `repeat`, then `factor`, `mean` and `sd`, (N, c, h, w) to (N, c * repeat, h, w).
+    """The last steps of preprocessing, (N, c, h, w) to (N, c * repeat, h, w): `repeat`, then `factor`, `mean`, `sd`.
 
     Args:
         pixels: units of a network.

@@ -23,9 +23,9 @@ class MicroscopyFeatureExtractionPipeline(Pipeline):
     """Pooled features of microscopy images.
 
     An image is what `MicroscopyImageProcessor` takes: channels, an array, a picture, a path or an address. `method`,
-    `do_resize` and the processor's other options can be given to the pipeline or to a call; `return_tensors=True` gives
-    (1, D) tensors instead of lists. With any `batch_size`, images may differ in size and number of channels; those of
-    one shape run together.
+    `do_resize` and the processor's other options can be given to the pipeline or to a call; `return_tensors=True`
+    gives (1, D) tensors instead of lists. With any `batch_size`, images may differ in size and number of channels;
+    those of one shape run together.
 
     Example:
         >>> import numpy as np

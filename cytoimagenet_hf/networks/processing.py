@@ -293,7 +293,7 @@ def _fit(size: Any) -> tuple[tuple[int, int], str]:
     if whole and sides.keys() == {"height", "width"}:
         return (sides["height"], sides["width"]), "resize"
     raise InputError(
-        f"size is {size!r}: height and width in pixels, 1 or more, or shortest_edge, which keeps the ratio of the sides"
+        f"size is {size!r}: height and width in pixels, 1 or more; or shortest_edge, which keeps the sides' ratio"
     )
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 
+import datasets
 import evaluate
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cytoimagenet_hf.benchmarks.recipes import RECIPES
 from cytoimagenet_hf.benchmarks.scaling import standardise_by_shrunk_controls
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics import METRICS, metric_path
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -171,6 +173,29 @@ def test_a_trainer_logs_and_saves_the_result(name, tmp_path):
     found = {f"eval_{key}": value for key, value in result.items()}
     trainer.log_metrics("eval", found)
     trainer.save_metrics("eval", found)
+
+
+def test_a_trainer_trains_our_network_on_our_pixels_and_scores_it_by_our_metric(tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 120 + 100 * (row % 2), (1, 40, 40)).astype(np.uint8) for row in range(8)]
+    kinds = datasets.Features({"image": datasets.Array3D((1, 40, 40), "uint8"), "labels": datasets.ClassLabel(2)})
+    rows = datasets.Dataset.from_dict({"image": images, "labels": [row % 2 for row in range(8)]}, features=kinds)
+    processor = MicroscopyImageProcessor("concat-raw", full_scale=255)
+    shown = rows.with_transform(lambda of: {**processor(of["image"], return_tensors="pt"), "labels": of["labels"]})
+    options = {"report_to": "none", "use_cpu": True, "remove_unused_columns": False, "max_steps": 2}
+    trainer = Trainer(
+        model=build_efficientnet(2, seed=0, labels=["dark", "bright"], width_coefficient=0.25, depth_coefficient=0.25),
+        args=TrainingArguments(output_dir=str(tmp_path / "run"), per_device_eval_batch_size=3, **options),
+        train_dataset=shown,
+        eval_dataset=shown,
+        compute_metrics=lambda of: metric.compute(predictions=of.predictions.argmax(-1), references=of.label_ids),
+    )
+    trainer.train()
+    found = trainer.evaluate()
+    assert found["eval_n"] == 8
+    assert found["eval_accuracy"] == found["eval_correct"] / 8
+    trainer.log_metrics("eval", found)
 
 
 RNG = np.random.default_rng(5)

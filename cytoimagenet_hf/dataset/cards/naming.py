@@ -15,7 +15,8 @@ def rename_card(text: str, name: str) -> str:
         name: of the repository, `"owner/name"`.
 
     Example:
-        >>> card = '# one\\n\\n```python\\nmodel = AutoModel.from_pretrained("one")  # one network\\n```\\n`--model one`'
+        >>> code = 'model = AutoModel.from_pretrained("one")  # one network'
+        >>> card = f"# one\\n\\n```python\\n{code}\\n```\\n`--model one`"
         >>> print(rename_card(card, "me/b0"))
         # me/b0
         <BLANKLINE>

@@ -13,8 +13,8 @@ from cytoimagenet_hf.metrics import labelled
 from cytoimagenet_hf.scoring import stats
 
 _DESCRIPTION = """
-Accuracy of k nearest neighbours on a transfer task (11 neighbours, Euclidean distance on standardised features), with a
-Wald and a Wilson interval and, when groups (plates, compounds) are given, a cluster-bootstrap interval: cells of one
+Accuracy of k nearest neighbours on a transfer task (11 neighbours, Euclidean distance on standardised features), with
+a Wald and a Wilson interval and, when groups (plates, compounds) are given, a cluster-bootstrap interval: cells of one
 plate are not independent. Give features of a training and a test set (COOS-7), features of one set, of which each item
 is predicted from the others (CYCLoPs), or predictions that were made elsewhere.
 """

@@ -1,4 +1,4 @@
-"""Not-same-compound accuracy of mechanisms of action: from features in one call, or from neighbours found elsewhere."""
+"""Not-same-compound accuracy of mechanisms: from features in one call, or from neighbours found elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,8 +36,9 @@ Args:
         features.
 
 Returns:
-    nsc, n, correct, wald_low, wald_high, unscorable (how many cannot be right); with several compounds also cluster_low
-    and cluster_high over compounds; with batches also nscb_n and, unless it is 0, nscb. All are numbers, so that a Trainer can log them.
+    nsc, n, correct, wald_low, wald_high, unscorable (how many cannot be right); with several compounds also
+    cluster_low and cluster_high over compounds; with batches also nscb_n and, unless it is 0, nscb. All are numbers,
+    so that a Trainer can log them.
 
 Examples:
     >>> nsc = evaluate.load(metric_path("nsc_accuracy"))

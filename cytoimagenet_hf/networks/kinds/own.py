@@ -15,7 +15,7 @@ from cytoimagenet_hf.networks.backbones import load_backbone, without_head
 from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.network import Pooled
-from cytoimagenet_hf.networks.processing import OWN
+from cytoimagenet_hf.networks.processing import OWN as OWN  # the registry reads it here
 
 TIMM = replace(
     OWN,
