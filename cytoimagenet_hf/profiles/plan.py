@@ -12,6 +12,7 @@ from typing import Any
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
 
 from .aggregate import aggregate
@@ -199,8 +200,6 @@ def write_profiles(table: FeatureTable, path: str | Path) -> None:
     """
     path = check_output(path)
     if path.suffix == ".h5ad":
-        from cytoimagenet_hf.tables.h5ad import write_h5ad  # needs h5py, which other tables do not
-
         write_h5ad(table, path)
     else:
         write_features(table, path)
