@@ -74,10 +74,13 @@ def feed(pixels: torch.Tensor, factor: float, mean: torch.Tensor, sd: torch.Tens
         sd: divides after that, as long as `mean`.
         repeat: how often a single plane is repeated.
     """
+    pixels = pixels * factor
+    if mean.numel() == sd.numel() == 1:
+        pixels = (pixels - mean) / sd  # one plane for all colours
     if repeat > 1:
         # A view of the one plane: copies were a quarter of the time of an EfficientNet-B0 at 224 x 224.
         pixels = pixels.expand(-1, repeat, -1, -1)
-    return (pixels * factor - mean) / sd
+    return pixels if mean.numel() == sd.numel() == 1 else (pixels - mean) / sd
 
 
 class Fed(nn.Module):
