@@ -31,7 +31,7 @@ def split_batch(images: Any) -> list[Any]:
     4-D array.
 
     Raises:
-        InputError: an empty list.
+        InputError: an empty list, or nested lists of numbers that may be channels or images.
 
     Example:
         >>> plane = np.zeros((8, 8), np.uint16)
@@ -42,7 +42,15 @@ def split_batch(images: Any) -> list[Any]:
         return list(images) if getattr(images, "ndim", 0) == 4 else [images]
     if not images:
         raise InputError("no images: the list is empty")
-    return [images] if all(_depth(entry) == 2 for entry in images) else list(images)
+    if not all(_depth(entry) == 2 for entry in images):
+        return list(images)
+    if len(images) > 1 and not any(hasattr(entry, "ndim") for entry in images):
+        # Rows of an Array2D column, or one cell of an Array3D: nothing tells which.
+        raise InputError(
+            f"{len(images)} nested lists of numbers may be the channels of one image or as many gray images: pass "
+            "arrays, (H, W) each for channels, (1, H, W) each for images"
+        )
+    return [images]
 
 
 def _depth(entry: Any) -> int:

@@ -230,9 +230,12 @@ def test_arrays_as_datasets_gives_them_are_images() -> None:
     arrays = [np.arange(2 * 6 * 7).reshape(2, 6, 7) * (k + 1) for k in range(3)]
     expected = pixel_values(arrays)
     np.testing.assert_array_equal(pixel_values([array.tolist() for array in arrays]), expected)
-    np.testing.assert_array_equal(pixel_values(arrays[0].tolist())[0], expected[0])
+    np.testing.assert_array_equal(pixel_values([arrays[0].tolist()])[0], expected[0])
+    np.testing.assert_array_equal(pixel_values([arrays[0][0].tolist()])[0], expected[0, 0])  # one gray row
+    with pytest.raises(InputError, match="channels of one image or as many gray images"):
+        pixel_values(arrays[0].tolist())
     with pytest.raises(InputError, match="int64 pixels do not say which value is white"):
-        pixel_values(arrays[0].tolist(), method="concat-raw")
+        pixel_values([arrays[0].tolist()], method="concat-raw")
 
 
 def test_images_of_other_channels_or_sizes_do_not_stack_but_can_be_listed() -> None:
