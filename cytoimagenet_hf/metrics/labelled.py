@@ -128,15 +128,17 @@ def as_list(values: Any) -> list[Any] | None:
     return [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]
 
 
-def as_matrix(features: Any, count: int) -> npt.NDArray[np.float64]:
-    """Features (n, d) of any kind as an array.
+def as_matrix(features: Any, count: int) -> npt.NDArray[np.floating]:
+    """Features (n, d) of any kind as an array, of their own precision and not copied where they are one.
 
     Raises:
         InputError: another shape, other rows than labels, NaN or infinity.
     """
     if hasattr(features, "detach"):
         features = features.detach().cpu()
-    values = np.asarray(features, dtype=np.float64)
+    values = np.asarray(features)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
     if values.ndim != 2 or len(values) != count:
         raise InputError(f"features of shape {values.shape} for {count} labels: one row of features for each")
     if odd := np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
