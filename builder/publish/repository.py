@@ -17,7 +17,15 @@ from builder.sources import SOURCES
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json
 from cytoimagenet_hf.dataset.cards.croissant import croissant
-from cytoimagenet_hf.dataset.cards.render import CardSource, SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.dataset.cards.render import (
+    LICENCE_FILE,
+    CardSource,
+    SplitFiles,
+    dataset_card,
+    dataset_licence,
+    hub_licence,
+    read_note,
+)
 from cytoimagenet_hf.dataset.load import read_manifest
 from cytoimagenet_hf.dataset.schema import dataset_features
 
@@ -130,7 +138,10 @@ def write_metadata(output: Path) -> None:
 
 
 def write_card(output: Path) -> None:
-    """README.md: the card of a published dataset; call it again when the template has changed."""
+    """README.md, the card of a published dataset, and LICENSE.md; call it again when the template has changed."""
+    with atomic_path(output / LICENCE_FILE) as temporary:
+        sources = [CardSource(**source) for source in _manifest(output)["sources"]]
+        temporary.write_text(dataset_licence(sources), encoding="utf-8")
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(card(output), encoding="utf-8")
 
