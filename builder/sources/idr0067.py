@@ -90,6 +90,7 @@ SOURCE = Source(
     kind=idr.KIND,
     download="Fetch idr0067-experimentA-annotation.csv and the folders <Figure n>/<Figure nX>/ of project 904.",
     disk_gb=30.0,
+    rows_differ_in="processing",
     expected=(
         Count("fields", 336, "table"),
         Count("rows of the table", 419, "table"),

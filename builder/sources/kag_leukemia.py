@@ -40,13 +40,14 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def _labelled(file: str, stem: str) -> Field:
-    _, patient, *_, kind = stem.split("_")  # UID_<patient>_<image>_<cell>_<all|hem>
+    _, patient, image, *_, kind = stem.split("_")  # UID_<patient>_<image>_<cell>_<all|hem>
     return Field(
         key=stem,
         files=[file],
         channels=["brightfield"],
         cell_type="white blood cell",
         phenotype=PHENOTYPES[kind],
+        physical_field=f"{patient}/{image}",
         donor=patient,
     )
 
@@ -74,6 +75,7 @@ SOURCE = Source(
     kind="file names and metadata table",
     download="Run `kaggle datasets download -d andrewmvd/leukemia-classification` and unpack it to C-NMC_Leukemia/.",
     disk_gb=10.0,
+    rows_differ_in="cell",
     expected=(
         Count("fields", 15_114, "inferred"),
         Count("phenotype=leukemia", 8_491, "reference"),

@@ -70,7 +70,7 @@ def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakR
     rows = pd.concat(parts, ignore_index=True)
     groups = _groups(rows, group)
     crossing = groups_across(groups, rows["split"])
-    ids = (rows["image_id"] if "image_id" in rows else groups).astype(str)
+    ids = rows.get("image_id", groups).astype(str)
     copies: list[tuple[str, ...]] = []
     conflicting = 0
     if "sha256" in rows:

@@ -1,7 +1,7 @@
 """Columns of the annotation table and of the dataset: names, types, categories and subsets (paper §2, README).
 
-Text is lower case; values that hold together are joined by `|`, values of which one holds by `/`; unknown is null, never
-"none" or "nan".
+Text is lower case; values that hold together are joined by `|`, values of which one holds by `/`; unknown is null,
+never "none" or "nan".
 """
 
 from collections.abc import Sequence
