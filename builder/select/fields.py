@@ -84,8 +84,8 @@ def labels_by_rule(table: FieldTable, rule: str) -> FieldTable:
 
     Args:
         table: with the columns `uncertain` and `published`.
-        rule: `none`: a cell that lists what may be there (`human/mouse`) is unknown. `published`: each name of the list
-            is a label (`human|mouse`), and cells are those of the published table where ours say more.
+        rule: `none`: a cell that lists what may be there (`human/mouse`) is unknown. `published`: each name of the
+            list is a label (`human|mouse`), and cells are those of the published table where ours say more.
     """
     codes, values = dict(table.codes), dict(table.values)
     changes = [dict(part.split("=", 1) for part in cell.split("; ")) for cell in table.values["published"]]
