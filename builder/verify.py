@@ -113,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
                 raise TypeError("bytes is a number, sha256 is text")
         if not all(type(facts["rows"]) is int for facts in _data_files(content).values()):
             raise TypeError("rows is a number")
-        if not all(isinstance(label, str) for label in content["labels"]):
+        if not all(isinstance(label, str) for label in content.get("labels", ())):
             raise TypeError("labels are text")
     except FileNotFoundError:
         raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
@@ -143,7 +143,7 @@ def _card_problem(path: Path, manifest: Mapping[str, Any], listed: Mapping[str, 
     names = getattr((features or {}).get("label"), "names", None)
     if names is None:
         return "its header names no classes"
-    labels = manifest["labels"]
+    labels = manifest.get("labels", [])
     if names != labels:
         place = next((n for n, pair in enumerate(zip(names, labels, strict=False)) if pair[0] != pair[1]), None)
         if place is None:

@@ -27,7 +27,7 @@ from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path
-from cytoimagenet_hf.dataset.fields import FIELD
+from cytoimagenet_hf.dataset.fields import FIELD, field_columns
 from cytoimagenet_hf.dataset.leaks import leak_report
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
@@ -39,8 +39,8 @@ from .repository import STAGES, list_companions, write_card, write_companions
 from .seal import describe_inputs, published_summary, write_seal
 
 _DECIDING = (
-    *("image_id", "idx", "field", "label", "category", "database", "name", "dir_name", "licence"),
-    *("sha256", "dhash", "png_bytes"),
+    *("image_id", "label", "category", "database", "name", "licence", "sha256", "dhash", "png_bytes"),
+    *field_columns(SHARD_SCHEMA.names),
 )
 _STATED = ("path", "filename", "dset")
 """Columns of shards whose images have names and a published split of their own: those of the published archive."""
@@ -112,7 +112,7 @@ def publish(
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
-    deciding = kept.select([*dict.fromkeys((group, "field", "idx", "image_id", "label", "sha256"))])
+    deciding = kept.select([*dict.fromkeys((group, *field_columns(kept.column_names), "image_id", "label", "sha256"))])
     leaks = leak_report(deciding.append_column("split", pa.array(split)), group=group)
     details: dict[str, Any] = {"leaks": asdict(leaks)}
     if stated:

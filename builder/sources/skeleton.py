@@ -1,7 +1,7 @@
 """A source to copy: a table with a row per well, a folder per plate, in it one per well, in that an image per channel.
 
-Copy it as `<dir_name>.py` into this folder, add the name to the list in `__init__.py`, and replace every value; or into
-a folder of your own, and give that as `--sources-from`. As it stands it annotates, of a folder `skeleton`,
+Copy it as `<dir_name>.py` into this folder, add the name to the list in `__init__.py`, and replace every value; or
+into a folder of your own, and give that as `--sources-from`. As it stands it annotates, of a folder `skeleton`,
 
     plate_map.csv                       Plate,Well,Compound,Role
     images/plate1/A01/s1_dapi.tif       and s1_actin.tif, s2_dapi.tif, …

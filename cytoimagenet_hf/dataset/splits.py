@@ -70,7 +70,7 @@ def assign_splits(
     if scheme == "field":
         needed += [group] if group != FIELD or not field_columns(present) else []
         optional = [name for name in dict.fromkeys((*together, *field_columns(present))) if name not in needed]
-    rows = _columns(table, needed, optional)
+    rows = _columns(table, list(dict.fromkeys(needed)), optional)
     order = np.argsort(rows["image_id"].to_numpy(dtype=object), kind="stable")  # nothing below sees the row order
     by_id = rows.iloc[order].reset_index(drop=True)
     labels, names = pd.factorize(by_id["label"], sort=True)
@@ -103,7 +103,8 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fractio
     first = next(iter(dataset.values()))
     if scheme == "field":
         present = list(first.column_names or ())
-        needed += [name for name in dict.fromkeys((group, *field_columns(present), "sha256")) if name in present]
+        wanted = dict.fromkeys((*needed, group, *field_columns(present), "sha256"))
+        needed = [name for name in wanted if name in present or name in needed]
     rows = pd.concat([read_columns(part, needed).assign(stored=name) for name, part in dataset.items()])
     classes = (first.features or {}).get("label")
     if isinstance(classes, hf.ClassLabel):  # by name, as at build time, so that equal seeds give equal splits

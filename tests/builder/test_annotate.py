@@ -51,7 +51,7 @@ def test_writes_table_rejections_and_summary(tmp_path):
     assert (summary.rows_in, summary.kept, summary.rejected) == (29, 21, {"out_of_focus": 8})
     assert summary.by_source["bbbc006"] == {"kept": 8, "rejected": 8}
     written = json.loads((output / "annotate.summary.json").read_text())
-    assert written["kept"] == 20
+    assert written["kept"] == 21
     assert rejected(output) == {"out_of_focus": 8}
 
 
