@@ -37,7 +37,7 @@ Labels = dict[str, Any]
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of both screens."""
     stems = {screen: [f"{screen}-annotation"] for screen in PLANES}
-    found = {screen: table for screen, stem in stems.items() if (table := idr.search_table(archive, stem))}
+    found = {screen: name for screen, stem in stems.items() if (name := idr.search_table(archive, stem))}
     if not found:
         idr.find_table(archive, [stem for names in stems.values() for stem in names])
     columns = {

@@ -48,7 +48,7 @@ def physical_fields(rows: pd.DataFrame) -> "pd.Series[str]":
         known = places.notna()
         is_place = (known["dir_name"] | known["plate"]) & (known["well"] | known["site"]) & fields.isna()
         texts = places[is_place].fillna("").astype(str)
-        joined = texts["dir_name"].str.cat([texts[name] for name in _PLACE[1:]], sep="/")
+        joined = texts["dir_name"].str.cat(texts[list(_PLACE[1:])], sep="/")
         fields = fields.fillna(joined.astype(object)).fillna(_cells(rows, "idx"))
     return pd.Series(fields.where(fields.notna(), None).to_numpy(), index=rows.index, dtype=object)
 
