@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.terminal import Terminal
+from cytoimagenet_hf.shards.shard import Part, parse_part
 
 from .sources import SOURCES
 from .sources.filter import SourceFilter, sources_in
@@ -36,6 +37,15 @@ Group = Annotated[
 ]
 KeepChannels = Annotated[
     bool, typer.Option("--keep-channels", help="Also write the configuration `channels`: one plane per stain.")
+]
+PartOption = Annotated[
+    Part | None,
+    typer.Option(
+        "--part",
+        parser=parse_part,
+        metavar="i/N",
+        help="Make the i-th of N parts, beside other commands; a call without it completes the folder.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
