@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import archives
 import pyarrow.parquet as pq
 import pytest
 
