@@ -141,5 +141,5 @@ def test_a_folder_in_use_or_a_file_in_the_way_is_said(tmp_path):
 def test_a_split_that_no_rows_could_follow_is_refused_before_anything_is_made(tmp_path, split):
     option = f"--{next(iter(split)).replace('_', '-')} {next(iter(split.values()))}"
     with pytest.raises(InputError, match=option):
-        build(tmp_path / "raw", tmp_path / "out", recipe=load("corrected"), seed=0, **split)
+        build(tmp_path / "raw", tmp_path / "out", recipe=recipes.load("corrected"), seed=0, **split)
     assert not (tmp_path / "out").exists()
