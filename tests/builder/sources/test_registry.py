@@ -1,5 +1,7 @@
 """Every source of the registry: facts present, and its simulated archive annotated as its sheet says."""
 
+import contextlib
+import csv
 import dataclasses
 import re
 import shutil
@@ -13,6 +15,7 @@ from builder.rows import annotate_source
 from builder.sources import SOURCES
 from builder.sources.base import Archive
 from builder.vocabulary import load_vocabulary
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
 
 MAKERS = {**archives.MAKERS, **archives_idr.MAKERS}
@@ -159,3 +162,20 @@ def test_unpacked_one_folder_deeper_and_in_upper_case(name: str, tmp_path: Path)
 def test_a_source_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SOURCES["bbbc013"].licence = "cc0"
+
+
+@pytest.mark.parametrize("name", ["kag_leukemia", "rec_rxrx1", "bbbc013", "idr0072"])
+@pytest.mark.parametrize("odd", ["", "9" * 5000, "²", "../x"])
+def test_an_odd_cell_is_a_rejection_or_refused_by_its_source(name: str, odd: str, tmp_path: Path):
+    """Each cell of the first row of each table in turn: no cell ends in a fault of ours."""
+    make_archive(name, tmp_path / name)
+    tried = 0
+    for path in [path for path in (tmp_path / name).rglob("*") if path.suffix == ".csv"]:
+        heading, first, *others = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        for place in range(len(first)):
+            archives.write_table(path, heading, [[*first[:place], odd, *first[place + 1 :]], *others])
+            tried += 1
+            with contextlib.suppress(InputError):
+                annotated(name, tmp_path / name)
+        archives.write_table(path, heading, [first, *others])
+    assert tried >= 3
