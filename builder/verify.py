@@ -4,7 +4,6 @@ Files are checked against `manifest.json`, the card against the classes and file
 is decoded and compared with the `sha256` of its row.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.dataset.load import FOLDERS
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
@@ -107,7 +107,7 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
 def _read(path: Path) -> dict[str, Any]:
     """The manifest, with the parts that are looked at in the form they must have."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json_file(path)
         for facts in [*_data_files(content).values(), *content.get("companions", {}).values()]:
             if not (type(facts["bytes"]) is int and isinstance(facts["sha256"], str)):
                 raise TypeError("bytes is a number, sha256 is text")
@@ -117,7 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise TypeError("labels are text")
     except FileNotFoundError:
         raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
     return content
 

