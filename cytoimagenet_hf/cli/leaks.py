@@ -8,7 +8,9 @@ import typer
 
 def command(
     dataset: Annotated[str, typer.Argument(help="A folder or Hub repository with an image dataset, split in two.")],
-    group: Annotated[str, typer.Option(help="Column whose values should stay on one side: idx, plate, …")] = "idx",
+    group: Annotated[
+        str, typer.Option(help="What should stay on one side: field (the physical one), or a column such as plate.")
+    ] = "field",
     split_scheme: Annotated[
         str | None, typer.Option(help="Look at this scheme, `field` or `published`, instead of the stored split.")
     ] = None,
