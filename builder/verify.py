@@ -1,6 +1,7 @@
 """Are the files of a dataset repository those that were published, and do their pixels fit their rows?
 
-Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
+Files are checked against `manifest.json`, the card against the classes and files that it must name; then every image
+is decoded and compared with the `sha256` of its row.
 """
 
 import os
@@ -12,10 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+from huggingface_hub.repocard import metadata_load
 from tqdm.auto import tqdm
 
+from cytoimagenet_hf.core.errors import one_line
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.dataset.manifest import foreign_files, problem_of, read_listed_files
+from cytoimagenet_hf.dataset.manifest import PublishedFiles, problem_of, problems_beside, read_published
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
@@ -53,22 +59,24 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
         quick: files only; images are not decoded.
 
     Returns:
-        The files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
-        content, in `data/` without being listed, or with images that contradict their rows, what is wrong.
+        The data files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
+        content, in `data/` without being listed, or with images that contradict their rows, what is wrong; for the
+        card (README.md), whether it names the classes in their order and the files.
 
     Raises:
         InputError: no manifest, or one that is damaged.
     """
-    listed = read_listed_files(dataset_dir)
-    problems = {}
+    manifest = read_published(dataset_dir)
+    listed = manifest.files
+    problems = problems_beside(dataset_dir, manifest)
+    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest):
+        problems["README.md"] = problem
     with tqdm(total=sum(file.bytes for file in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
         for name, file in sorted(listed.items()):
             problem = problem_of(inside(dataset_dir, name), file)
             if problem:
                 problems[name] = problem
             bar.update(file.bytes)
-    for name in foreign_files(dataset_dir, listed):
-        problems[name] = "not in the manifest: left by another build"
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
@@ -86,6 +94,34 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
         images_decoded=decoded,
         problems=problems,
     )
+
+
+def _card_problem(path: Path, manifest: PublishedFiles) -> str | None:
+    """What is wrong with the header of the card, by which `load_dataset` names classes and finds files."""
+    if not path.is_file():
+        return "absent"
+    try:
+        card = DatasetCardData(**(metadata_load(path) or {}))
+        infos = DatasetInfosDict.from_dataset_card_data(card)
+        configurations = MetadataConfigs.from_dataset_card_data(card)
+    except Exception as error:  # YAML and `datasets` raise whatever a header makes them stumble over
+        return f"its header cannot be read: {one_line(error)}"
+    features = infos["default"].features if "default" in infos else None
+    names = getattr((features or {}).get("label"), "names", None)
+    if names is None:
+        return "its header names no classes"
+    labels = list(manifest.labels)
+    if names != labels:
+        place = next((n for n, pair in enumerate(zip(names, labels, strict=False)) if pair[0] != pair[1]), None)
+        if place is None:
+            return f"it names {len(names):,} classes, the dataset has {len(labels):,}"
+        return f"class {place} is called {names[place]!r}, in the dataset {labels[place]!r}"
+    named = {path for of in configurations.values() for part in of.get("data_files", []) for path in part["path"]}
+    if odd := sorted(named ^ set(manifest.files)):
+        return (
+            f"{odd[0]} is {'named but no file of the dataset' if odd[0] in named else 'a file that it does not name'}"
+        )
+    return None
 
 
 def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:

@@ -1,12 +1,12 @@
 """`cytoimagenet explore`: a window to look through a dataset."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import json_text
 
 
 def command(
@@ -41,6 +41,6 @@ def command(
         for rejection in gallery.rejected:
             typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
         shown = {column: gallery.choices(column) for column in FILTERS}
-        typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))
+        typer.echo(json_text({"images": len(gallery.rows), "of": gallery.total, "choices": shown}))
         return
     launch(gallery, host=host, port=port)

@@ -1,6 +1,5 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
-import json
 import time
 from dataclasses import asdict
 from functools import partial
@@ -57,6 +56,10 @@ def command(
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
     image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a table that is a workbook, by name or number.")] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
@@ -134,6 +137,8 @@ def command(
         "id_column": id_column,
         "image_column": image_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "encoding": encoding,
+        "sheet": sheet,
         "acquisition": acquisition,
         "derived": derived,
     }
@@ -144,17 +149,18 @@ def command(
             raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
         found = find_cells(found, cells, size=cell_size, border=cell_border)
     if list_only:
+        from cytoimagenet_hf.core.files import json_text
         from cytoimagenet_hf.images.listing import show, summarise
 
         if as_json:
-            typer.echo(json.dumps(summarise(found), indent=2))
+            typer.echo(json_text(summarise(found)))
         else:
             show(found)
         return
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
@@ -214,12 +220,8 @@ def command(
         write_source(output, source, asked, fields, found.notes)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(
-            json.dumps(
-                asdict(summary) | {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)},
-                indent=2,
-            )
-        )
+        said = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}
+        typer.echo(json_text(asdict(summary) | said))
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         which = f"part {summary.part}: " if summary.part else ""

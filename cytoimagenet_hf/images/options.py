@@ -28,6 +28,8 @@ class Options:
         id_column: column of ids in a table or dataset.
         image_column: column of images in a dataset.
         max_pixels: planes with more are refused when they are read.
+        encoding: of a table in text that is not UTF-8.
+        sheet: of a table that is a workbook.
         acquisition: of an OME-Zarr plate, the only one to take.
         derived: where wells of an OME-Zarr plate hold processed copies beside their images: `"none"` takes the
             images, the name of the copies (`"illum_corr"`) those.
@@ -42,6 +44,8 @@ class Options:
     id_column: str | None = None
     image_column: str = "image"
     max_pixels: int = MAX_PIXELS
+    encoding: str | None = None
+    sheet: str | None = None
     acquisition: str | None = None
     derived: str | None = None
 

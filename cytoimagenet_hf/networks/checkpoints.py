@@ -1,8 +1,7 @@
 """Weights from files into a network, with proof that they are that network's.
 
 transformers draws at random what a file lacks and prints a report; here it is an error. Messages that do not matter
-(a classification head left out, progress bars) are not printed. Copied into saved fusion models: torch, transformers
-and safetensors only, hence plain `ValueError`.
+(a classification head left out, progress bars) are not printed.
 """
 
 import inspect

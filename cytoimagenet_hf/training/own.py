@@ -47,8 +47,8 @@ class OwnImage:
             InputError: it cannot be read.
         """
         planes = self.image.read()
-        (found,) = self.processor.planes(planes if self.plane is None else [planes[self.plane]])
-        return found.astype(np.uint8)  # cut, not rounded, as the dataset's own images are
+        (unit,) = self.processor.units(planes if self.plane is None else [planes[self.plane]])
+        return (unit[0] * np.float32(255)).astype(np.uint8)  # cut, not rounded, as the dataset's own images are
 
 
 @dataclass(frozen=True, kw_only=True)

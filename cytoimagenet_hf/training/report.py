@@ -14,6 +14,7 @@ from cytoimagenet_hf.core.files import atomic_folder, atomic_path, write_json
 from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
 from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.networks.records import hub_source
 
 from .config import TrainConfig
 from .network import Preprocessing
@@ -99,7 +100,8 @@ def write_final(
         plot_curves(state.history, temporary / "curves.png")
         if len(metrics.get("category_confusion", ())) > 1:
             plot_confusion(metrics["category_confusion"], temporary / "categories.png")
-        write_json(temporary / TRAINING, training_facts(config, metrics, state))
+        base = hub_source(model) if config.pretrained else None
+        write_json(temporary / TRAINING, training_facts(config, metrics, state) | {"base_model": base})
         write_model_card(temporary, name=output.resolve().name)
 
 
@@ -147,6 +149,8 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunSt
     per_class = metrics.get("per_class", {})
     never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
+    if Path(config.backbone).exists():
+        shown["backbone"] = Path(config.backbone).resolve().name  # where it lies is nobody's business either
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],

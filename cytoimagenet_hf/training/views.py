@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.networks.pooling import pooled
+from cytoimagenet_hf.networks.modeling_cyto_fusion import pooled
 
 from .config import TrainConfig
 from .gathering import gather_rows

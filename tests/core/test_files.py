@@ -1,7 +1,10 @@
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cytoimagenet_hf.core.errors import InputError
@@ -13,6 +16,7 @@ from cytoimagenet_hf.core.files import (
     held,
     held_folder,
     inside,
+    json_text,
     read_json_object,
     require_folder,
     sweep_temporary,
@@ -154,3 +158,33 @@ def test_a_held_folder_is_taken_back_only_where_it_is_new_and_refused(tmp_path):
             pytest.fail("two hold it")
         (place / "result").touch()
     assert sorted(path.name for path in place.iterdir()) == ["_lock", "result"]
+
+
+def test_json_holds_no_word_that_json_does_not_know(tmp_path):
+    content = {
+        "z_prime": float("-inf"),
+        "spearman": np.float32("nan"),
+        "nested": [{"p": (0.5, float("inf"))}, np.array([1.0, np.nan])],
+        "count": np.int64(3),
+        "flag": np.bool_(True),
+        "path": Path("a/b"),
+        "names": {"µ", "b"},
+        1: None,
+    }
+    write_json(tmp_path / "a.json", {str(name): value for name, value in content.items()})
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    for text in (json_text(content), (tmp_path / "a.json").read_text(encoding="utf-8")):
+        assert json.loads(text, parse_constant=refuse) == {
+            "z_prime": None,
+            "spearman": None,
+            "nested": [{"p": [0.5, None]}, [1.0, None]],
+            "count": 3,
+            "flag": True,
+            "path": "a/b",
+            "names": ["b", "µ"],
+            "1": None,
+        }
+    assert json_text(content).isascii()

@@ -106,7 +106,7 @@ def test_an_index_of_weights_that_names_a_file_elsewhere_is_refused(copied, soun
     refused(outcome, "../elsewhere.safetensors")
 
 
-@pytest.mark.parametrize("dose", ["1 uM", "1,0", "inf"])
+@pytest.mark.parametrize("dose", ["1 uM", "one"])
 def test_a_concentration_that_is_text_is_named_with_its_row(dose, copied, tmp_path):
     data = copied("bbbc021")
     table = data / "BBBC021_v1_image.csv"
@@ -116,7 +116,7 @@ def test_a_concentration_that_is_text_is_named_with_its_row(dose, copied, tmp_pa
         *("cytoimagenet", "benchmark", "--task", "bbbc021", "--data", data, "--features", tmp_path / "wells.csv"),
         *("--scaler", "all"),
     )
-    refused(outcome, f"row 1 is '{dose}'")
+    refused(outcome, "BBBC021_v1_image.csv", dose)
 
 
 @pytest.mark.parametrize("group", ["image", "width", "nosuch"])

@@ -23,6 +23,7 @@ from cytoimagenet_hf.images.tables import (
     TABLES,
     file_below,
     is_metadata,
+    names_of,
     own_name,
     place_of,
     places,
@@ -30,7 +31,6 @@ from cytoimagenet_hf.images.tables import (
     table_of,
 )
 from cytoimagenet_hf.imaging.stacks import describe_stack
-from cytoimagenet_hf.tables.tabular import read_names
 
 _FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
 _PLANE = re.compile(
@@ -42,7 +42,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with a column `FileName_X` or `URL_X`."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return bool(_stains(read_names(source.root / source.files[0])))
+    return bool(_stains(names_of(source, options)))
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -53,7 +53,7 @@ def find(source: Source, options: Options) -> Findings:
             root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     stains = _stains(columns)
     if not stains:

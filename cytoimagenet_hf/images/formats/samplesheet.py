@@ -8,8 +8,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of, table_of
-from cytoimagenet_hf.tables.tabular import read_names
+from cytoimagenet_hf.images.tables import TABLES, file_below, names_of, own_name, place_of, places, rows_of, table_of
 
 _NEEDED = {"channel", "path", "well"}
 
@@ -18,7 +17,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with the columns channel, path and well."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return set(read_names(source.root / source.files[0])) >= _NEEDED
+    return set(names_of(source, options)) >= _NEEDED
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -28,7 +27,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: a column is absent, or a file lies outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     if absent := sorted(_NEEDED - set(columns)):
         raise InputError(

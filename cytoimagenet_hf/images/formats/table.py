@@ -35,7 +35,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: no such column, ids that are absent, or a file outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = list(map(str, rows.columns))
     wanted = options.channels or ("path",)
     for column in wanted:
