@@ -18,11 +18,10 @@ from cytoimagenet_hf.scoring.knn import kneighbors, vote
 from .augment import Augmentation, Draws
 from .config import TrainConfig
 from .data import Batch, RowSource
-from .gathering import gather_rows
 from .metrics import split_metrics
 from .network import Preprocessing
 from .stream import StreamSource
-from .views import VIEW_LOSSES, features
+from .views import VIEW_LOSSES, features, gather_rows
 
 _VALIDATION = -1  # in the place of an epoch, so that no draw is one of the training's
 _SAMPLE = 4096

@@ -24,7 +24,7 @@ from cytoimagenet_hf.networks.checkpoints import few
 from cytoimagenet_hf.tables.tabular import read_table
 
 from .config import TrainConfig
-from .rows import RowTable, require_two_classes
+from .data import RowTable, require_two_classes
 
 _SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
 _FILES = ("path", "file", "file_name", "filename", "image")

@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
@@ -17,14 +19,17 @@ from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
 from cytoimagenet_hf.networks.pooling import EXTRACTION
 
+from .checkpoint import RunState
 from .config import TrainConfig
+from .data import Batch
 from .network import Preprocessing
 from .own import is_own
-from .state import RunState
 from .tables import resolve_subset
 
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.int64]
+
+_SEARCHED = 2048  # validation images among which as many classes and sources are looked for
 
 _CURVES = {
     "cross-entropy": {"train_loss": "training", "loss": "validation"},
@@ -144,6 +149,32 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         axis.set_title(f"true: {classes[label]}\npredicted: {classes[guess]}", fontsize=7, color=colour)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Images of as many classes, and of these as many sources, as fit; None without any image.
+
+    The first image of a class from a source comes before the second of any, and among those the first of each class; a
+    source is what an id names before its first `-`.
+    """
+    pairs: Counter[tuple[int, str]] = Counter()
+    classes: Counter[int] = Counter()
+    sources: Counter[str] = Counter()
+    ranked: list[tuple[tuple[int, int, int, int], torch.Tensor, torch.Tensor]] = []
+    for batch in batches:
+        for pixels, label, image_id in zip(batch.pixels, batch.labels, batch.ids, strict=True):
+            code, source = int(label), image_id.partition("-")[0]
+            rank = (pairs[code, source], classes[code], sources[source], len(ranked))
+            ranked.append((rank, pixels, label))
+            pairs[code, source] += 1
+            classes[code] += 1
+            sources[source] += 1
+        if len(ranked) >= _SEARCHED:
+            break
+    if not ranked:
+        return None
+    chosen = sorted(ranked, key=lambda entry: entry[0])[:count]
+    return torch.stack([pixels for _, pixels, _ in chosen]), torch.stack([label for _, _, label in chosen])
 
 
 def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunState) -> dict[str, Any]:

@@ -18,14 +18,12 @@ from cytoimagenet_hf.core.errors import InputError
 from . import checkpoint
 from .augment import Augmentation
 from .cache import open_cache
+from .checkpoint import RunState, fresh_state
 from .config import TrainConfig
-from .data import Batch, RowSource
+from .data import Batch, RowSource, RowTable, count_steps, require_two_classes
 from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
-from .order import count_steps
 from .own import is_own
-from .rows import RowTable, require_two_classes
-from .state import RunState, fresh_state
 from .stream import StreamSource
 from .tables import load_tables
 from .views import Learner, build_learner

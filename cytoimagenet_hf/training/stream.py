@@ -20,10 +20,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored, stored_files
 from cytoimagenet_hf.dataset.schema import CATEGORIES
 
-from .cache import prefetch
 from .config import TrainConfig
-from .data import Batch, decode_all
-from .order import count_steps
+from .data import Batch, count_steps, decode_all, prefetch
 from .tables import category_codes, check_columns, every_label, outside_map, resolve_subset
 
 _BUFFER = 4096  # rows among which a shuffled stream picks the next one: some 250 MB of encoded images

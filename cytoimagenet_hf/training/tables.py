@@ -14,8 +14,8 @@ from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored
 from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .config import TrainConfig
+from .data import RANGES, RowTable
 from .own import is_own, own_tables
-from .rows import RANGES, RowTable
 
 _READ = ("image", "label", "image_id")
 _UNLABELLED = ("image", "image_id")

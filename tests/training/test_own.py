@@ -16,7 +16,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import TrainConfig, train
-from cytoimagenet_hf.training.cache import decode
+from cytoimagenet_hf.training.data import decode
 from cytoimagenet_hf.training.own import is_own
 from cytoimagenet_hf.training.tables import load_tables
 
