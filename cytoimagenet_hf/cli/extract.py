@@ -15,6 +15,9 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
@@ -32,7 +35,7 @@ def command(
         str,
         typer.Argument(
             help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
-            "hf:NAME:SPLIT."
+            "hf:NAME:CONFIGURATION:SPLIT@REVISION."
         ),
     ],
     model: Annotated[
@@ -55,8 +58,9 @@ def command(
     root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
-    id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
@@ -118,6 +122,7 @@ def command(
         "projection": projection,
         "id_column": id_column,
         "image_column": image_column,
+        "label_column": label_column,
         "max_pixels": max_pixels or MAX_PIXELS,
     }
     found = look(source, **asked)

@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+ID_COLUMNS = ("id", "image_id", "idx")
+"""Columns of a table or dataset that are taken for ids of images, the first that is there."""
+
 _KNOWN = {"plate": "Metadata_Plate", "well": "Metadata_Well", "site": "Metadata_Site"}
 _PREFIX = re.compile(r"(?:image_)?metadata_", re.IGNORECASE)
 # Numeric or text, yet no features, in tables without prefixes.

@@ -8,11 +8,13 @@ process or on eight, and a restart continues at step i without replaying anythin
 import hashlib
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import datasets as hf
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.planes import stretch_plane
+from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes
+from cytoimagenet_hf.imaging import to_gray_bytes
 from cytoimagenet_hf.imaging.png import decode_gray_png
 
 from .config import TrainConfig
@@ -56,6 +60,37 @@ Stored = bytes | StoredPlane | Readable | None
 
 
 @dataclass(frozen=True)
+class StoredCell:
+    """A row of several pictures, still encoded, or of an array, and the type of its column."""
+
+    cell: Any
+    feature: Any
+
+    def gray(self) -> NDArray[np.uint8]:
+        """The pixels (H, W): of several channels the mean, each stretched."""
+        pictures = isinstance(self.cell, list) and not hasattr(self.feature, "shape")
+        cell = [Image.open(io.BytesIO(stored_bytes(one) or b"")) for one in self.cell] if pictures else self.cell
+        if not (planes := cell_planes(cell, self.feature)):
+            raise InputError("the row holds no image")
+        return to_gray_bytes(planes)
+
+
+def stored_image(cell: Any, feature: Any) -> Stored:
+    """The image of a cell of a column that is not decoded (see `tables.undecoded`)."""
+    return stored_bytes(cell) if cell is None or isinstance(cell, dict) else StoredCell(cell, feature)
+
+
+def stored_bytes(picture: Mapping[str, Any] | None) -> bytes | None:
+    """An encoded picture, from its cell or from the file that the cell names; None where there is none."""
+    if picture is None or picture["bytes"] is not None or not picture["path"]:
+        return None if picture is None else picture["bytes"]
+    try:
+        return Path(picture["path"]).read_bytes()
+    except OSError as error:
+        raise InputError(f"{picture['path']} cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
 class RowTable:
     """One split: columns in memory, images as encoded bytes on disk.
 
@@ -79,7 +114,8 @@ class RowTable:
     def encoded(self, rows: Sequence[int]) -> "Sequence[Stored]":
         """Some images as they are stored."""
         if self.places is None:
-            return [value["bytes"] for value in self.images[list(rows)]["image"]]
+            feature = self.images.features["image"]
+            return [stored_image(cell, feature) for cell in self.images[list(rows)]["image"]]
         places = self.places[list(rows)]
         read = self.images[places[:, 0].tolist()]
         ranges = zip(*(read[name] for name in RANGES), strict=True)
@@ -190,7 +226,7 @@ class RowSource:
         groups = {"uniform": None, "class": train.labels, "category": train.categories}[config.sampling]
         order = epoch_order(groups, len(train), seed=config.seed, epoch=epoch)
         return batches_for_rank(
-            order, batch_size=config.batch_size, accumulate=config.accumulate, processes=self.processes, rank=self.rank
+            order, batch_size=config.batch_size, accumulate=config.passes, processes=self.processes, rank=self.rank
         )
 
     def _read(
@@ -319,7 +355,7 @@ def _picture(stored: Stored) -> Image.Image:
     if stored is not None and not isinstance(stored, bytes | StoredPlane):
         try:
             return Image.fromarray(stored.gray())
-        except InputError as error:
+        except (InputError, *DAMAGED) as error:
             raise InputError(f"cannot be read ({one_line(error)})") from error
     content = (stored.content if isinstance(stored, StoredPlane) else stored) or b""
     try:
@@ -330,7 +366,7 @@ def _picture(stored: Stored) -> Image.Image:
             gray = stretch_plane(plane, **ranges)
         if gray is not None and gray.dtype == np.uint8:
             return Image.fromarray(gray)
-        return Image.open(io.BytesIO(content)).convert("L")
+        return Image.fromarray(to_gray_bytes(cell_planes(Image.open(io.BytesIO(content)), hf.Image())))
     # libdeflate's error is a RuntimeError
     except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error

@@ -132,7 +132,7 @@ def evaluate_views(
     query, truth = gather_rows(torch.cat(seen), accelerator), gather_rows(torch.cat(labels), accelerator)
 
     steps = min(source.steps, -(-_SAMPLE // config.batch_size))
-    sample = [batch for batch in islice(source.training(0), steps * config.accumulate) if len(batch.ids)]
+    sample = [batch for batch in islice(source.training(0), steps * config.passes) if len(batch.ids)]
     known = gather_rows(torch.cat([embed(batch.pixels.to(device)) for batch in sample]), accelerator)
     codes = gather_rows(torch.cat([batch.labels.to(device) for batch in sample]), accelerator)
     return {

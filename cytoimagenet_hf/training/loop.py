@@ -20,8 +20,9 @@ from accelerate import Accelerator
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.hub import create_repository, push
 
 from . import checkpoint, report
 from .config import TrainConfig
@@ -41,16 +42,6 @@ _SHOWN = 24  # images of predictions.png
 _VALIDATED = ("loss", "accuracy", "top_7_accuracy", "view_loss", "knn_accuracy")
 """What history says of each evaluation, as far as the objective has it."""
 
-_SHOWN_SCORES = {
-    "train_loss": "train loss",
-    "train_view_loss": "train loss of views",
-    "loss": "validation loss",
-    "accuracy": "top-1",
-    "top_7_accuracy": "top-7",
-    "view_loss": "validation loss of views",
-    "knn_accuracy": "top-1 of neighbours",
-}
-
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train, evaluate and save.
@@ -60,7 +51,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         resume: go on from the newest checkpoint of `config.output`; start where there is none.
 
     Returns:
-        The final metrics (`metrics.json`); `{"stopped": "SIGTERM", …}` after a signal, with a checkpoint written.
+        The final metrics (`metrics.json`), with `push_refused` where the Hub refused the model;
+        `{"stopped": "SIGTERM", …}` after a signal, with a checkpoint written.
 
     Raises:
         InputError: unusable data or options, a folder that holds another run, or a loss that is no longer finite.
@@ -69,7 +61,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         >>> train(TrainConfig(dataset="cytoimagenet", output="runs/b0", cache="disk"))  # doctest: +SKIP
     """
     run = prepare(config, resume=resume)
+    config = run.config
     if run.accelerator.is_main_process:
+        if config.push_to_hub is not None:
+            create_repository(config.push_to_hub, kind="model")
         report.write_config(Path(config.output), config)
     _start_trackers(run)
     with StopRequest() as stop:
@@ -103,10 +98,10 @@ def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | Non
     with progress:
         while state.step < steps:
             set_learning_rate(run.optimizer, learning_rate(config, state.global_step, leg_ends))
-            for part in range(config.accumulate):
+            for part in range(config.passes):
                 batch, images = next(inputs)
                 labels = batch.labels.to(accelerator.device, non_blocking=True)
-                last = part == config.accumulate - 1
+                last = part == config.passes - 1
                 _seed_dropout(run, part)  # after the batch: starting a loader draws a number, too
                 with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
                     losses = _losses(run, images, labels, batch.targets)
@@ -157,12 +152,12 @@ def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch
         )
         of_labels = of_labels / views
         # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
-        total = total + of_labels / (run.micro_batch * config.accumulate)
+        total = total + of_labels / (run.micro_batch * config.passes)
     if projections is not None:
         of_views = view_loss(projections, loss=config.view_loss, accelerator=accelerator)
         # Each process has the gradient of its own rows alone; averaging over processes divides by their number.
         weight = 1.0 if logits is None else config.view_weight
-        total = total + weight * of_views * accelerator.num_processes / config.accumulate
+        total = total + weight * of_views * accelerator.num_processes / config.passes
     return StepLosses(total, of_labels, of_views, None if logits is None else logits[: len(labels)])
 
 
@@ -189,7 +184,8 @@ def _close_epoch(run: Run, meter: "EpochMeter") -> None:
         **meter.summary(config.objective),
     }
     last = state.epoch + 1 == config.epochs
-    if last or (state.epoch + 1) % config.evaluate_every == 0:
+    pushed = config.push_every > 0 and (state.epoch + 1) % config.push_every == 0 and not last
+    if last or pushed or (state.epoch + 1) % config.evaluate_every == 0:
         scores = _evaluate(run)
         record |= {name: scores[name] for name in _VALIDATED if scores.get(name) is not None}
         score = _score(scores)
@@ -199,10 +195,13 @@ def _close_epoch(run: Run, meter: "EpochMeter") -> None:
     state.history = (*state.history, record)
     state.epoch, state.step, state.meter = state.epoch + 1, 0, None
     _save(run, None)
-    run.accelerator.print(_line(record, config.epochs))
+    run.accelerator.print(report.epoch_line(record, config.epochs))
     run.accelerator.log({k: v for k, v in record.items() if isinstance(v, float)}, step=state.global_step)
     if run.accelerator.is_main_process:
         report.write_history(Path(config.output), state.history)
+        if pushed:
+            report.write_final(config, run.evaluated, run.preprocessing, state.metrics or {}, state)
+            _push(run)
 
 
 def _score(metrics: dict[str, Any]) -> float:
@@ -247,8 +246,25 @@ def _finish(run: Run) -> dict[str, Any]:
         report.write_final(run.config, run.evaluated, run.preprocessing, metrics, state)
         if run.learner.labelled:
             _show_predictions(run)
+        if refusal := _push(run):
+            metrics = {**metrics, "push_refused": refusal}
     run.accelerator.wait_for_everyone()
     return metrics
+
+
+def _push(run: Run) -> str | None:
+    """Push OUTPUT/model where it is asked for; what the Hub refuses is said and returned, for the training stands."""
+    config = run.config
+    if config.push_to_hub is None:
+        return None
+    model = Path(config.output) / "model"
+    try:
+        push(model, config.push_to_hub, kind="model", message=f"Epoch {run.state.epoch} of {config.epochs}")
+    except (InputError, OSError) as error:
+        refusal = f"{model} is not pushed: {one_line(error)}"
+        run.accelerator.print(f"{refusal}; cytoimagenet push model {model} {config.push_to_hub} does it")
+        return refusal
+    return None
 
 
 @torch.inference_mode()
@@ -302,17 +318,6 @@ def _seed_dropout(run: Run, part: int) -> None:
     """Seed torch for this forward pass and process: what layers draw needs no generator state in the checkpoint."""
     place = f"{run.state.global_step}/{part}/{run.accelerator.process_index}"
     torch.manual_seed(int(derive_rng(run.config.seed, "dropout", place).integers(2**63)))
-
-
-def _line(record: dict[str, Any], epochs: int) -> str:
-    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
-    for name, shown in _SHOWN_SCORES.items():
-        if name in record:
-            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
-    parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
-    if record["skipped"]:
-        parts.append(f"{record['skipped']} unreadable rows skipped")
-    return "; ".join(parts)
 
 
 def _scalars(config: TrainConfig) -> dict[str, Any]:

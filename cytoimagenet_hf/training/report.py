@@ -43,6 +43,16 @@ _CURVES = {
 }
 """Panels of `curves.png`, of which those are drawn that the objective has."""
 
+_SHOWN_SCORES = {
+    "train_loss": "train loss",
+    "train_view_loss": "train loss of views",
+    "loss": "validation loss",
+    "accuracy": "top-1",
+    "top_7_accuracy": "top-7",
+    "view_loss": "validation loss of views",
+    "knn_accuracy": "top-1 of neighbours",
+}
+
 
 def write_config(output: Path, config: TrainConfig) -> None:
     """`config.yaml`: the run's whole configuration, which `--config` reads back."""
@@ -54,6 +64,18 @@ def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """`history.json`, one record per epoch, and `curves.png`."""
     write_json(output / "history.json", list(history))
     plot_curves(history, output / "curves.png")
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """What is printed of an epoch, from its record in the history."""
+    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
+    for name, shown in _SHOWN_SCORES.items():
+        if name in record:
+            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
+    parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
+    if record["skipped"]:
+        parts.append(f"{record['skipped']} unreadable rows skipped")
+    return "; ".join(parts)
 
 
 def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -108,7 +130,7 @@ def write_final(
     if len(metrics.get("category_confusion", ())) > 1:
         plot_confusion(metrics["category_confusion"], temporary / "categories.png")
     write_json(temporary / TRAINING, training_facts(config, metrics, state))
-    write_model_card(temporary, name=output.resolve().name)
+    write_model_card(temporary, name=config.push_to_hub or output.resolve().name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
 
@@ -219,4 +241,4 @@ _OBJECTIVES = {
 }
 
 # Where a run happened to read and write is nobody's business but its owner's.
-_PLACES = frozenset({"dataset", "output", "cache_dir"})
+_PLACES = frozenset({"dataset", "output", "cache_dir", "push_to_hub", "push_every"})

@@ -53,16 +53,14 @@ class StreamSource:
         content = "\x1f".join([*self.classes, *stated])
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
         self.steps = count_steps(
-            rows["train"], batch_size=config.batch_size, accumulate=config.accumulate, processes=processes
+            rows["train"], batch_size=config.batch_size, accumulate=config.passes, processes=processes
         )
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on."""
-        micro = self.config.batch_size // (self.config.accumulate * self.processes)
+        micro = self.config.batch_size // (self.config.passes * self.processes)
         shuffled = self.splits["train"].shuffle(seed=self.config.seed % 2**32, buffer_size=_BUFFER)
-        passes = islice(
-            self._raw(shuffled, micro, epoch), start * self.config.accumulate, self.steps * self.config.accumulate
-        )
+        passes = islice(self._raw(shuffled, micro, epoch), start * self.config.passes, self.steps * self.config.passes)
         return prefetch(self._decode, passes)
 
     def validation(self, size: int) -> Iterator[Batch]:
