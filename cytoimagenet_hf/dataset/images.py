@@ -30,6 +30,7 @@ SPLITS = {
 """How splits are spelled → their usual name; the words are those that `datasets` knows."""
 
 _SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:$|[-._ 0-9])")
+_EMPTY = re.compile(r'Instruction "(.+)" corresponds to no data')  # of `datasets`
 _MOST_CLASSES = 100_000  # more different labels are texts or numbers about images, not classes
 
 
@@ -125,6 +126,8 @@ def load_splits(name: DatasetName) -> dict[str, hf.Dataset]:
     except InputError:
         raise
     except (ValueError, OSError) as error:  # no or an unknown configuration, no data files, no connection
+        if empty := _EMPTY.search(str(error)):
+            raise InputError(f"{name.path}: split {empty[1]} is empty") from error
         reason = explain(error) if isinstance(error, OSError) else None
         raise InputError(f"no dataset loads from {name.path!r}: {reason or one_line(error)}") from error
     splits = dict(loaded)
@@ -212,7 +215,7 @@ def find_label_column(features: Mapping[str, Any], wanted: str | None, where: st
     if name is not None and name in features:
         if not isinstance(features[name], (hf.ClassLabel, hf.Value)):
             kind = type(features[name]).__name__
-            raise InputError(f"{where}: column {name!r} holds a {kind} in each row, and a class is one value")
+            raise InputError(f"{where}: column {name!r} is of type {kind}, and a class is one value in each row")
         return name
     if wanted is None and not required:
         return None

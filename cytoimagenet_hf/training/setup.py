@@ -184,7 +184,9 @@ def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) 
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
     place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     if config.streaming and not is_own(config.dataset):
-        return StreamSource(config, **place)
+        source = StreamSource(config, **place)
+        accelerator.print(source.coverage, file=sys.stderr)
+        return source
     with accelerator.local_main_process_first():  # one process per machine reads Parquet and writes the cache
         tables = load_tables(config)
         _check_rows(tables["train"], config, accelerator)  # before a cache is written
