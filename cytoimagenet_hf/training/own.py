@@ -5,6 +5,7 @@ network's preprocessing record says, and divided into training and validation by
 """
 
 import hashlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -170,7 +171,7 @@ def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.Da
     for file in sorted(path for name in _METADATA for path in where.rglob(name)):
         rows = pd.read_json(file, lines=True, dtype=False) if file.suffix == ".jsonl" else read_table(file)
         if "file_name" not in rows:
-            print(f"{file} has no column file_name: it is left out", file=sys.stderr)
+            remark(f"{file} has no column file_name: it is left out")
             continue
         place = {
             path.relative_to(file.parent).as_posix(): n for n, path in enumerate(firsts) if file.parent in path.parents
@@ -289,7 +290,7 @@ def _of_splits(rows: pd.DataFrame, config: TrainConfig) -> pd.DataFrame:
             sides[split] = side
     kept = rows.assign(stored=rows["stored"].map(sides))[rows["stored"].isin(sides)].reset_index(drop=True)
     if left := len(rows) - len(kept):
-        print(f"{config.dataset}: {left:,} images of other splits are left out", file=sys.stderr)
+        remark(f"{config.dataset}: {left:,} images of other splits are left out")
     return kept
 
 
@@ -307,6 +308,12 @@ def _split(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
         if unknown := sorted(set(rows["label"]) - known):
             raise InputError(f"{config.dataset}: {few(unknown)} have no training image: change the split or --subset")
     return sides
+
+
+def remark(message: str) -> None:
+    """Say something about the data, once for all processes of a run."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(message, file=sys.stderr)
 
 
 def draw_sides(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":

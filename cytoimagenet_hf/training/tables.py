@@ -1,7 +1,6 @@
 """The table of a split: labels, ids and categories in memory, images as encoded bytes on disk; checked once here."""
 
 import hashlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,7 +25,7 @@ from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .config import TrainConfig
 from .data import RANGES, RowTable, stored_bytes
-from .own import draw_sides, is_own, own_tables
+from .own import draw_sides, is_own, own_tables, remark
 
 _READ = ("image", "label", "image_id")
 _UNLABELLED = ("image", "image_id")
@@ -138,10 +137,9 @@ def _with_validation(rows: hf.Dataset, config: TrainConfig) -> dict[str, hf.Data
     wanted = [column for column in ("image_id", "label", *groups) if column in rows.column_names]
     table = rows.select_columns(list(dict.fromkeys(wanted))).to_pandas()
     sides = draw_sides(table.assign(label=table.get("label", 0)), config)
-    print(
+    remark(
         f"{config.dataset} has no validation split: {(sides == 'validation').sum():,} of {len(rows):,} rows are drawn "
-        "for it (--validation-split names a stored one)",
-        file=sys.stderr,
+        "for it (--validation-split names a stored one)"
     )
     return {side: rows.select(np.flatnonzero(sides == side)) for side in ("train", "validation")}
 
