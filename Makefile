@@ -5,8 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 LOW    := .venv-lowest
 # Tests that need no extra and no tool of the development (an oracle, a validator, a browser).
-CORE   := $(filter-out tests/test_package.py tests/profiles/test_screens.py tests/scoring/test_stats.py tests/shards/test_executors.py,$(wildcard tests/test_*.py)) \
-          $(addprefix tests/,encoders features imaging models) tests/images/test_find.py tests/tables/test_wells.py
+CORE   := $(addprefix tests/,core features imaging networks tables) $(wildcard tests/dataset/test_*.py) \
+          tests/scoring/test_knn.py tests/scoring/test_precision.py tests/images/test_find.py
 
 .PHONY: help demo test lint coverage docs lowest bench clean
 help:            ## show this list
