@@ -8,12 +8,16 @@ from tests.datasets import foreign
 from tests.hub.loopback import READ_TOKEN, Repository
 
 RUN = """
-import json, sys
+import contextlib, io, json, sys
+from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.training import TrainConfig, train
-small = {{"width_coefficient": 0.125, "depth_coefficient": 0.125}}
-config = TrainConfig.from_dict({{"output": "run", "image_size": 32, "batch_size": 8, "epochs": 2, "workers": 0,
-    "trackers": [], "bn_batches": 0, "model_config": small}} | {options!r})
-print(json.dumps(train(config)))
+
+def run(output, **options):
+    small = {"width_coefficient": 0.125, "depth_coefficient": 0.125}
+    base = {"output": output, "image_size": 32, "batch_size": 8, "epochs": 1, "workers": 0, "trackers": []}
+    result = train(TrainConfig.from_dict(base | {"bn_batches": 0, "model_config": small} | options))
+    return result, json.load(open(f"{output}/history.json"))
+
 """
 
 
@@ -29,36 +33,31 @@ def beans(hub, tmp_path):
     return "me/beans"
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_a_revision_of_a_dataset_is_trained_on(client, beans, streaming: bool) -> None:
-    options = {"dataset": f"hf:{beans}@v1", "epochs": 1, "streaming": streaming}
-    client(RUN.format(options=options))
-    history = client("import json; print(json.load(open('run/history.json'))[0]['images'])")
-    assert history.split()[-1] == "8"
-
-
-def test_a_revision_that_does_not_exist_is_one_line(client, beans) -> None:
-    code, errors = client(
-        "import sys; from cytoimagenet_hf.cli import main; sys.exit(main(['extract', 'hf:me/beans@v9', '--list']))",
-        check=False,
+def test_a_revision_is_trained_on_and_the_model_pushed_on_the_way_and_at_the_end(hub, client, beans) -> None:
+    printed = client(
+        RUN
+        + """
+result, history = run("whole", dataset="hf:me/beans@v1", epochs=2, push_to_hub="me/net", push_every=1)
+_, streamed = run("streamed", dataset="me/beans", revision="v1", streaming=True)
+said = io.StringIO()
+with contextlib.redirect_stderr(said):
+    code = main(["extract", "hf:me/beans@v9", "--list"])
+print(json.dumps([history[0]["images"], streamed[0]["images"], "push_refused" in result, code, said.getvalue()]))
+"""
     )
-    assert (code, len(errors.strip().splitlines())) == (2, 1), errors
-    assert "v9" in errors
-
-
-def test_the_model_is_pushed_at_the_end_and_on_the_way(hub, client, beans) -> None:
-    printed = client(RUN.format(options={"dataset": beans, "push_to_hub": "me/net", "push_every": 1}))
-    assert "push_refused" not in json.loads(printed.splitlines()[-1])
+    whole, streamed, refused, code, said = json.loads(printed.splitlines()[-1])
+    assert (whole, streamed, refused) == (8, 8, False)  # of 16 rows today
     files = hub.files("models", "me/net")
     assert {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= set(files)
     assert b"me/net" in files["README.md"]
     assert hub.repositories["models", "me/net"].private
     assert sum(line == "POST /api/models/me/net/commit/main" for line in hub.log) == 2
+    assert code == 2
+    assert "v9" in said
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_a_push_that_is_refused_is_known_before_the_training(client, beans) -> None:
-    code, errors = client(
-        RUN.format(options={"dataset": beans, "push_to_hub": "me/net"}), check=False, token=READ_TOKEN
-    )
+    code, errors = client(RUN + "run('net', dataset='me/beans', push_to_hub='me/net')", check=False, token=READ_TOKEN)
     assert code
     assert "InputError: the Hub refused me/net (403)" in errors

@@ -16,7 +16,7 @@ from tests.datasets import write_dataset
 def test_a_stock_trainer_fine_tunes_on_toy_20_to_the_end(tmp_path: Path) -> None:
     labels = [*sorted(SUBSETS["toy_20"])[:3], "zz not in toy_20"]
     folder = write_dataset(
-        tmp_path / "cytoimagenet", labels, {"train": [0, 1, 2, 3] * 4, "validation": [0, 1, 2, 3] * 2}
+        tmp_path / "cytoimagenet", labels, {"train": [0, 1, 2, 3] * 3, "validation": [0, 1, 2, 3] * 2}
     )
     small = {"width_coefficient": 0.25, "depth_coefficient": 0.2, "image_size": 32}
     build_efficientnet(5, seed=0, **small).save_pretrained(tmp_path / "net")
@@ -48,7 +48,7 @@ def test_a_stock_trainer_fine_tunes_on_toy_20_to_the_end(tmp_path: Path) -> None
         TrainingArguments(
             str(tmp_path / "out"),
             num_train_epochs=1,
-            per_device_train_batch_size=4,
+            per_device_train_batch_size=3,
             remove_unused_columns=False,
             report_to="none",
             use_cpu=True,
