@@ -203,7 +203,7 @@ def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None =
 
 
 def stamp_of_model(name: str, revision: str | None = None) -> str | None:
-    """What stands for the weights under a name without loading them; None where only loading tells.
+    """Id of the weights under a name, without loading them; None where only loading tells.
 
     Example:
         >>> stamp_of_model("random:3"), stamp_of_model("me/some-model") is None

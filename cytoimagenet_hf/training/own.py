@@ -223,7 +223,7 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
 
 
 def _row_id(image_id: str, ids: "pd.Index[str]") -> str:
-    """The row of an image: of its id, or of what stands before the field's number in a file of several."""
+    """Row of an image id, without /field."""
     return image_id if image_id in ids else image_id.rpartition("/")[0]
 
 

@@ -55,7 +55,8 @@ def site_links(markdown: str) -> str:
     markdown = re.sub(r"(\]\([^)\s]*)\.ipynb\)", r"\1.md)", markdown)
     pages = "|".join(re.escape(name) for name in OF_THE_ROOT)
     markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./({pages})(#[^)]*)?\)", r"](\1\2\3)", markdown)
-    return re.sub(r"\[[^\]]*\]\((?:\.\./)+([\w./-]*?[^/)]+\.(?:cff|py|toml|yml|yaml))\)", r"`\1`", markdown)
+    no_page = r"[\w./-]*?[^/)]+\.(?:cff|py|toml|yml|yaml|sh|nf)|[\w./-]*?Snakefile"
+    return re.sub(rf"\[[^\]]*\]\((?:\.\./)+({no_page})\)", r"`\1`", markdown)
 
 
 def _from_root(markdown: str) -> str:
