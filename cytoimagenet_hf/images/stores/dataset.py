@@ -98,15 +98,15 @@ def cell_planes(cell: Any, feature: Any) -> list[npt.NDArray[Any]]:
 def plane_counts(rows: Any, column: str) -> list[int] | None:
     """How many planes each row of a column holds; None where it is one each."""
     feature = rows.features[column]
-    shape = getattr(feature, "shape", (0, 0))
-    if hasattr(feature, "decode") and len(shape) == 2:
+    shape = getattr(feature, "shape", ())
+    if len(shape) == 2 or not (shape or hasattr(feature, "feature")):
         return None
-    if len(shape) == 3 and None not in shape:
+    if shape and None not in shape:
         axis = _channel_axis(shape)
         return None if axis is None else [shape[axis]] * len(rows)
     blocks = rows.select_columns([column]).with_format("arrow").iter(batch_size=256)
     cells = (cell for block in blocks for cell in block[column])
-    return [len(cell.as_py() if len(shape) == 3 else cell) if cell.is_valid else 0 for cell in cells]
+    return [len(cell.as_py() if shape else cell) if cell.is_valid else 0 for cell in cells]
 
 
 def _channel_axis(shape: Sequence[int]) -> int | None:
