@@ -56,6 +56,8 @@ def find_images(
     image_column: str | None = None,
     label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -77,6 +79,9 @@ def find_images(
             planes of its configuration `channels`, each the channel that its stain names.
         label_column: column of classes in a dataset; by default `label`, or the one of type ClassLabel.
         max_pixels: planes with more are refused, from their header, when they are read.
+        acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
+        derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
+            `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -109,6 +114,8 @@ def find_images(
         image_column=image_column,
         label_column=label_column,
         max_pixels=max_pixels,
+        acquisition=acquisition,
+        derived=derived,
     ).images
 
 
@@ -126,6 +133,8 @@ def look(
     image_column: str | None = None,
     label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -152,6 +161,8 @@ def look(
         image_column,
         label_column,
         max_pixels,
+        None if acquisition is None else str(acquisition),
+        derived,
     )
     opened = open_source(source)
     kind = _kind(opened, options, format)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.core.numbers import plain_number
 from cytoimagenet_hf.tables.tabular import read_table
 from cytoimagenet_hf.tables.wells import well_at
 
@@ -93,8 +94,8 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
     known = {place: str(row[column]).strip() for place, column in columns.items()}
     known = {place: value.removesuffix(".0") if value[:-2].isdecimal() else value for place, value in known.items()}
     row_token, column_token = known.pop("row", ""), known.pop("column", "")
-    if known.get("site", "").isdecimal():
-        known["site"] = str(int(known["site"]))
+    if "site" in known:
+        known["site"] = plain_number(known["site"])
     if not known.get("well") and row_token and column_token:
         try:
             known["well"] = well_at(row_token, column_token)

@@ -4,7 +4,6 @@ The file is plain bytes, (rows, size, size), memory-mapped: processes of one mac
 it is written last and names the fingerprint of the data, so a half-written or foreign file is never used.
 """
 
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .data import DecodedCache, RowTable, Stored, decode
 
@@ -43,7 +43,7 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
     if not _matches(path, record):
         unreadable = _write(path, rows, name, size, workers, skip)
         write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
-    unreadable = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["unreadable"]
+    unreadable = read_json_file(path.with_suffix(".json"))["unreadable"]
     if unreadable and not skip:
         raise InputError(
             f"{rows.where}: image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out"
@@ -57,7 +57,7 @@ def _matches(path: Path, record: dict[str, Any]) -> bool:
     if not (path.is_file() and beside.is_file()):
         return False
     try:
-        found = dict(json.loads(beside.read_text(encoding="utf-8")))
+        found = dict(read_json_file(beside))
     except (ValueError, TypeError):  # damaged: the cache is made again
         return False
     complete = path.stat().st_size == np.prod(found.get("shape", [0]))
