@@ -210,6 +210,12 @@ def test_metadata_beside_the_files_names_their_labels(config: Configured, folder
         {int(name.removeprefix("disc").removeprefix("stripes")) // 4 for name in one.ids} for one in tables.values()
     ]
     assert not donors[0] & donors[1]
+    if kind == "jsonl":
+        text = (folder / "metadata.jsonl").read_text()
+        (folder / "metadata.jsonl").write_text(text + "[1]\n")
+        with pytest.raises(InputError, match="row 41 is no JSON object"):
+            load_tables(config(dataset=str(folder)))
+        (folder / "metadata.jsonl").write_text(text)
     (folder / "disc3.tif").unlink()
     with pytest.raises(InputError, match=r"names 1 files that are no images here, such as 'disc3.tif'"):
         load_tables(config(dataset=str(folder)))
