@@ -12,6 +12,9 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
@@ -104,6 +107,9 @@ def command(
         str | None, typer.Option(help="folder, cyclops: column that names groups, left out together.")
     ] = None,
     k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
     label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
     normalize: Normalize = None,
@@ -134,6 +140,7 @@ def command(
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
     from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.networks import METHODS
 
@@ -141,7 +148,8 @@ def command(
         require_folder(output)
     if method not in (*METHODS, "all"):
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}, or all")
-    options = TaskOptions(_listed(channels), group, k, image_key, label_key)
+    columns = ImageColumns(image_column, label_column, id_column)
+    options = TaskOptions(_listed(channels), group, k, image_key, label_key, columns)
     suite = Suite(
         tasks=find_tasks(task, data or [], options),
         models=tuple(model or ()),
