@@ -3,7 +3,6 @@
 Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.dataset.load import FOLDERS
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
@@ -93,7 +93,7 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
 
 def _manifest(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
         for of_subset in content.get("subsets", {}).values():
             files |= of_subset

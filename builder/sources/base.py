@@ -17,7 +17,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.images.source import SUFFIXES
+from cytoimagenet_hf.images.source import CONTAINERS, SUFFIXES
 from cytoimagenet_hf.tables.tabular import LongRow, read_names, read_table
 from cytoimagenet_hf.tables.textrows import PACKED_ERRORS, open_packed
 
@@ -138,7 +138,7 @@ class Archive:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """Those of `files` that are images by their suffix, without what the source ignores."""
-        images = (name for name in self.files if name[name.rfind(".") :].lower() in SUFFIXES)
+        images = (name for name in self.files if name[name.rfind(".") :].lower() in SUFFIXES | CONTAINERS)
         if self.source.ignore is None:
             return tuple(images)
         ignored = re.compile(self.source.ignore).search

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.imaging.npy import npy_header
 from cytoimagenet_hf.tables import FeatureTable
 
 from .recipes import BenchmarkRecipe
@@ -261,7 +262,7 @@ def _planes(file: Path) -> list[PlaneRef]:
     if file.suffix != ".npy":
         return [PlaneRef(file)]
     try:
-        shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
+        shape = npy_header(file).shape
     except (OSError, ValueError):
         return [PlaneRef(file)]  # reading it says what is wrong
     if len(shape) != 3:

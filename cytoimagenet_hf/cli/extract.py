@@ -65,6 +65,14 @@ def command(
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
     ] = None,
+    acquisition: Annotated[str | None, typer.Option(help="The only one to take of an OME-Zarr plate.")] = None,
+    derived: Annotated[
+        str | None,
+        typer.Option(
+            help="Where OME-Zarr wells hold processed copies (0_illum_corr beside 0): none for the images, illum_corr "
+            "for those copies."
+        ),
+    ] = None,
     cells: Annotated[
         Path | None,
         typer.Option(
@@ -130,6 +138,8 @@ def command(
         "id_column": id_column,
         "image_column": image_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "acquisition": acquisition,
+        "derived": derived,
         "encoding": encoding,
         "sheet": sheet,
     }
@@ -207,10 +217,15 @@ def command(
         if shared is None:
             write_json(output / REQUEST, request)
     if shared is None:
-        write_source(output, source, asked, fields)
+        write_source(output, source, asked, fields, found.notes)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
+        typer.echo(
+            json.dumps(
+                asdict(summary) | {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)},
+                indent=2,
+            )
+        )
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         which = f"part {summary.part}: " if summary.part else ""
@@ -218,6 +233,8 @@ def command(
             f"{which}{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in "
             f"{summary.shards} shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
+        for note in found.notes:
+            typer.secho(f"note: {note}", err=True)
         for rejection in summary.rejected:
             typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if summary.rejected:

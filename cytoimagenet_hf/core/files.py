@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .errors import InputError, one_line
+from .jsontext import read_json_file
 
 
 @contextmanager
@@ -53,8 +54,8 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
         InputError: it cannot be read, is not JSON, or holds something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = read_json_file(path)
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error

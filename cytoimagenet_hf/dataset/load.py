@@ -1,7 +1,6 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .hub import require_hub
 from .schema import SUBSETS
@@ -260,7 +260,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             found = Path(path) / "manifest.json"
         else:
             found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset"))
-        content = json.loads(found.read_text(encoding="utf-8"))
+        content = read_json_file(found)
     except (OSError, ValueError):  # absent, or no such repository
         return {}
     # Others use the name for other things.

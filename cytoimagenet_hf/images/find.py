@@ -55,6 +55,8 @@ def find_images(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
 ) -> list[Image]:
@@ -75,6 +77,9 @@ def find_images(
         image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
             channel that its stain names.
         max_pixels: planes with more are refused, from their header, when they are read.
+        acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
+        derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
+            `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
         encoding: of a table in text that is not UTF-8, such as `cp1252`.
         sheet: of a table that is a workbook, by name or number; by default the first.
 
@@ -108,6 +113,8 @@ def find_images(
         id_column=id_column,
         image_column=image_column,
         max_pixels=max_pixels,
+        acquisition=acquisition,
+        derived=derived,
         encoding=encoding,
         sheet=sheet,
     ).images
@@ -126,6 +133,8 @@ def look(
     id_column: str | None = None,
     image_column: str = "image",
     max_pixels: int = MAX_PIXELS,
+    acquisition: str | int | None = None,
+    derived: str | None = None,
     encoding: str | None = None,
     sheet: str | None = None,
 ) -> Found:
@@ -153,6 +162,8 @@ def look(
         id_column,
         image_column,
         max_pixels,
+        None if acquisition is None else str(acquisition),
+        derived,
         encoding=encoding,
         sheet=sheet,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.core.numbers import plain_number
 from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.tabular import read_names, read_table
 from cytoimagenet_hf.tables.vocabulary import columns_of
@@ -103,8 +104,8 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
     known = {place: spelled(row[column]) for place, column in columns.items()}
     known = {place: text if place == "plate" else re.sub(r"^(\d+)\.0$", r"\1", text) for place, text in known.items()}
     row_token, column_token = known.pop("row", ""), known.pop("column", "")
-    if known.get("site", "").isdecimal():
-        known["site"] = known["site"].lstrip("0") or "0"
+    if "site" in known:
+        known["site"] = plain_number(known["site"])
     if not known.get("well") and row_token and column_token:
         try:
             known["well"] = well_at(row_token, column_token)

@@ -6,7 +6,6 @@ and the cards ask it. A file that cannot be read is an error, never a default. C
 transformers only, hence plain `ValueError`.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
+
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 Record = dict[str, Any]
 
@@ -90,9 +91,9 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
         if file is None:
             continue
         try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{file} is not JSON: {error}") from error
+            content = read_json_file(file)
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"{file} is no JSON object: it should hold the options of an image processor")
         if name == _FILES[1]:

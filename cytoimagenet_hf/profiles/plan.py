@@ -4,13 +4,13 @@ Order: aggregate, annotate, normalise, select, then sphere or TVN. What is asked
 step, is refused before anything is computed.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
@@ -197,7 +197,7 @@ def read_rejected(path: str | Path) -> dict[str, str]:
     if not listed.is_file():
         return {}
     with reading(listed, kind="a list of rejections"):
-        content = json.loads(listed.read_text(encoding="utf-8"))
+        content = read_json_file(listed)
     if not isinstance(content, list) or not all(
         isinstance(one, dict) and {"id", "reason"} <= one.keys() for one in content
     ):

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import parse_json
 
 from .cells import differ, spelled
 from .columns import column_of, fact_of, pack_names, unpack_names
@@ -137,15 +138,19 @@ class FeatureTable:
         packed = _PACKED in table.column_names and pa.types.is_fixed_size_list(table.schema.field(_PACKED).type)
         if "id" not in table.column_names or not (packed or NAMES_KEY in header):
             raise InputError(f"no feature table: its columns are {', '.join(table.column_names[:8])}")
-        about = json.loads(header.get(_ABOUT, b"{}"))
+        about = parse_json(header.get(_ABOUT, b"{}"), where="the record of the table")
         if packed:
             width = table.schema.field(_PACKED).type.list_size
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
             values = np.concatenate([*flat, np.empty(0, np.float32)]).astype(np.float32, copy=False)
             values = values.reshape(-1, width)
-            names = unpack_names(json.loads(header[NAMES_KEY])) if NAMES_KEY in header else plain_names(width)
+            names = (
+                unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
+                if NAMES_KEY in header
+                else plain_names(width)
+            )
         else:
-            names = unpack_names(json.loads(header[NAMES_KEY]))
+            names = unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
             if absent := [name for name in names if name not in table.column_names]:
                 raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)

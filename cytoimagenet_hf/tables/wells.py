@@ -13,6 +13,8 @@ from .vocabulary import columns_of
 ROWS, COLUMNS = 32, 48
 """The largest plate there is: 1536 wells, rows A to AF."""
 
+# Quarter .a2 of a well of 384: Yokogawa's spelling for plates of 1536 wells.
+_QUARTER = re.compile(r"\s*([A-Pa-p])0*(\d{1,2})\.([abAB])([12])\s*")
 _NAME = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_ ]?\s*0*(\d{1,3})\s*")
 
 
@@ -20,7 +22,8 @@ def normalise_well(name: str) -> str:
     """A well's name as `A01`: the row in capitals, the column in two digits.
 
     Args:
-        name: `A1`, `a01`, `A-1`, `AA01`, or row and column numbers as `r02c03`.
+        name: `A1`, `a01`, `A-1`, `AA01`, row and column numbers as `r02c03`, or a quarter of a well of 384 as `A01.b2`
+            (Yokogawa's spelling of plates with 1536 wells).
 
     Raises:
         InputError: no name of a well, or outside a plate of 1536 wells.
@@ -28,8 +31,13 @@ def normalise_well(name: str) -> str:
     Example:
         >>> normalise_well("b3"), normalise_well("AF48"), normalise_well("r02c03")
         ('B03', 'AF48', 'B03')
+        >>> normalise_well("A01.b2"), normalise_well("P24.b2")
+        ('B02', 'AF48')
     """
-    numbers = re.fullmatch(r"[Rr]0*(\d+)[Cc]0*(\d+)", name.strip())
+    if quarter := _QUARTER.fullmatch(name):
+        row = 2 * _row_number(quarter[1]) - (quarter[3] in "aA")
+        return _checked(row, 2 * int(quarter[2]) - (quarter[4] == "1"), name)
+    numbers = re.fullmatch(r"[Rr]0*(\d{1,9})[Cc]0*(\d{1,9})", name.strip())
     if numbers:
         return well_at(int(numbers[1]), int(numbers[2]))
     match = _NAME.fullmatch(name)

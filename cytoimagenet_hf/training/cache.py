@@ -5,7 +5,6 @@ it is written last and names the fingerprint of the data, so a half-written or f
 """
 
 import io
-import json
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.dataset.planes import stretch_plane
 from cytoimagenet_hf.imaging.png import decode_gray_png
 
@@ -77,7 +77,7 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
     if not _matches(path, record):
         unreadable = _write(path, rows, name, size, workers, skip)
         write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
-    unreadable = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["unreadable"]
+    unreadable = read_json_file(path.with_suffix(".json"))["unreadable"]
     if unreadable and not skip:
         raise InputError(
             f"{rows.where}: image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out"
@@ -137,7 +137,7 @@ def _matches(path: Path, record: dict[str, Any]) -> bool:
     if not (path.is_file() and beside.is_file()):
         return False
     try:
-        found = dict(json.loads(beside.read_text(encoding="utf-8")))
+        found = dict(read_json_file(beside))
     except (ValueError, TypeError):  # damaged: the cache is made again
         return False
     complete = path.stat().st_size == np.prod(found.get("shape", [0]))

@@ -7,7 +7,6 @@ function of (seed, epoch, step).
 """
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.settings import build
 from cytoimagenet_hf.core.versions import installed_versions
 
@@ -78,7 +78,7 @@ def read_state(path: Path) -> RunState:
         InputError: it cannot be read, or a part of it is missing, of another type or out of range.
     """
     with _intact(path):
-        content = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        content = read_json_file(path / "state.json")
         if not isinstance(content, dict):
             raise InputError("state.json is no mapping")
         return build(RunState, content, name="state.json")

@@ -3,13 +3,13 @@
 A card is a function of the folder it stands in, so it can be rendered again whenever a file or the template changes.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.scoring.contamination import overlaps, tasks, training_sources
 from cytoimagenet_hf.scoring.results import read_results
 
@@ -150,8 +150,6 @@ def _origin(conversion: Mapping[str, Any] | None) -> str:
 def _read(path: Path) -> Any:
     """Content of a JSON file, None when it is not there."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json_file(path)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error

@@ -1,9 +1,11 @@
 """The samplesheet of nf-core/cellpainting: a row per file, with channel, path, source, batch, plate, well and site."""
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import TABLES, file_below, names_of, own_name, place_of, places, rows_of, table_of
@@ -50,10 +52,11 @@ def find(source: Source, options: Options) -> Findings:
                 plate=known.get("plate", ""),
                 well=known.get("well", ""),
                 site=known.get("site", ""),
-                z=int(known["z"]) if known.get("z", "").isdecimal() else None,
-                t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                z=whole_or_none(known.get("z")),
+                t=whole_or_none(known.get("t")),
                 metadata={own_name(column): row[column] for column in kept if row[column] != ""},
                 problem=problem or missing or ("" if name else f"line {number} names no file"),
             )
         )
+    planes = expand_if_stacks(planes, options)
     return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
@@ -63,7 +64,7 @@ def find(source: Source, options: Options) -> Findings:
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),
-                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
                     metadata={own_name(column): row[column] for column in kept if row[column] != ""},
