@@ -108,6 +108,8 @@ def _config(name: str, revision: str | None) -> dict[str, Any]:
     try:
         if Path(name).exists():
             file: str | None = str(Path(name) / "config.json")
+            if not Path(str(file)).is_file():
+                return {}
         else:
             file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
         content = read_json_file(str(file))

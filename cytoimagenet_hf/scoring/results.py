@@ -5,6 +5,7 @@ JSON by `to_json` and read back by `read_results`, which refuses what is not suc
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -174,15 +175,15 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
     """
     try:
         return ResultsRecord(
-            config=content["config"],
-            versions=content["versions"],
+            config=_settings(content["config"]),
+            versions=dict(content["versions"]),
             entries=tuple(EntryRecord(**entry) for entry in content["entries"]),
             scores=tuple(_score(score) for score in content["scores"]),
             comparisons=tuple(_comparison(entry) for entry in content["comparisons"]),
             gains=tuple(_comparison(entry) for entry in content["gains"]),
             controls_note=content["controls_note"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"{where} is no results record of `cytoimagenet benchmark` ({type(error).__name__}: {error}): "
             "run the benchmark again with --output"
@@ -190,7 +191,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
 
 
 def read_results(path: str | Path) -> ResultsRecord:
-    """The record in a `results.json`.
+    """The record in a `results.json`: of `cytoimagenet benchmark`, or of `make demo`, which keeps it beside others.
 
     Raises:
         InputError: no such file, or no such record in it.
@@ -199,7 +200,15 @@ def read_results(path: str | Path) -> ResultsRecord:
         content = read_json_file(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if isinstance(content, dict) and "scores" not in content and isinstance(content.get("benchmarks"), dict):
+        content = content["benchmarks"]
     return from_json(content, where=str(path))
+
+
+def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(content, Mapping) or not isinstance(content.get("recipe", {}), Mapping):
+        raise TypeError("config and its recipe are mappings")
+    return dict(content)
 
 
 def _score(content: Mapping[str, Any]) -> ScoreRecord:
@@ -210,11 +219,20 @@ def _score(content: Mapping[str, Any]) -> ScoreRecord:
         "confusion": tuple(tuple(row) for row in content["confusion"]),
         "contamination": tuple(Overlap(**overlap) for overlap in content["contamination"]),
     }
-    return ScoreRecord(**{**content, **typed})
+    score = ScoreRecord(**{**content, **typed})
+    numbers = (score.value, score.wald_half_width, score.n)
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise TypeError(f"a score of {score.entry!r} is no number: {numbers}")
+    if not all(isinstance(text, str) for text in (score.task, score.set, score.entry, score.kind)):
+        raise TypeError("task, set, entry and kind of a score are text")
+    return score
 
 
 def _comparison(content: Mapping[str, Any]) -> Comparison:
-    return Comparison(**{**content, "interval": _ends(content["interval"])})
+    found = Comparison(**{**content, "interval": _ends(content["interval"])})
+    if not isinstance(found.difference, int | float):
+        raise TypeError(f"the difference of {found.second!r} and {found.first!r} is no number: {found.difference!r}")
+    return found
 
 
 def _ends(value: Any) -> Any:

@@ -29,6 +29,8 @@ from .augment import Draws, augment
 from .config import TrainConfig
 from .own import is_own
 
+_LARGEST_TRIED = 257  # side up to which a size that fits is looked for
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -88,6 +90,7 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
         model = _from_name(config, classes)
         if config.pretrained:
             preprocessing = _recorded(model, config)
+    _require_size(model, config.image_size)
     prepare_for_training(model)
     return model.to(memory_format=torch.channels_last).train(), preprocessing
 
@@ -100,7 +103,8 @@ def check_model(config: TrainConfig) -> None:
     """
     try:
         if config.backbone == "efficientnet":
-            build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+            model = build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+            _require_size(model, config.image_size)
             return
         with input_errors(), explained(config.backbone):
             _, unused = AutoConfig.from_pretrained(config.backbone, return_unused_kwargs=True, **config.model_config)
@@ -110,6 +114,32 @@ def check_model(config: TrainConfig) -> None:
         raise InputError(f"model_config {config.model_config}: no network can be built: {one_line(error)}") from error
     if unused:
         raise InputError(f"model_config: the configuration of {config.backbone} has no field {', '.join(unused)}")
+
+
+def _require_size(model: PreTrainedModel, size: int) -> None:
+    """Refuse images that are too small for the layers of a network, with the smallest that it takes.
+
+    Raises:
+        InputError: the network cannot take images of this size.
+    """
+    if problem := _problem_at(model, size):
+        larger = next((side for side in range(size + 1, _LARGEST_TRIED) if not _problem_at(model, side)), None)
+        advice = "another size" if larger is None else f"{larger} or more"
+        raise InputError(f"image_size {size} does not fit this network ({problem}): choose {advice}")
+
+
+@torch.inference_mode()
+def _problem_at(model: PreTrainedModel, size: int) -> str:
+    """What a network says of one black image of this size; empty where it takes it."""
+    training = model.training
+    model.eval()
+    try:
+        model(pixel_values=torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        return one_line(error)
+    finally:
+        model.train(training)
+    return ""
 
 
 def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:

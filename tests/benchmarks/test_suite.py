@@ -14,6 +14,7 @@ from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
+from cytoimagenet_hf.benchmarks.entries import table_entry
 from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
 from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.select import find_tasks
@@ -22,7 +23,16 @@ from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_l
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.cli.benchmark import command
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.scoring.contamination import MARKS, _entries, marks, overlaps, training_sources
+from cytoimagenet_hf.networks import ENCODERS
+from cytoimagenet_hf.scoring.contamination import (
+    MARKS,
+    _entries,
+    _ledger,
+    known_sources,
+    marks,
+    overlaps,
+    training_sources,
+)
 from cytoimagenet_hf.scoring.results import from_json, read_results
 from cytoimagenet_hf.tables import make_table, write_features
 from tests.datasets import write_textures
@@ -171,12 +181,38 @@ def test_contamination_ledger_names_real_tasks_sources_and_kinds():
         assert entry.task in BENCHMARKS
         assert entry.source in SOURCES or entry.source == entry.task
         assert entry.kind in MARKS
-    assert training_sources("me/cytoimagenet-b0") == frozenset(SOURCES)
-    assert training_sources("google/imagenet-b0") == frozenset()
+    assert known_sources("cytoimagenet") == frozenset(SOURCES)
+    assert training_sources("google/efficientnet-b0") == frozenset()
     assert training_sources("anything", declared=["idr0072"]) == {"idr0072"}
     assert marks(overlaps("coos7", frozenset(SOURCES))) == "†"
     assert marks(overlaps("bbbc021", None)) == "?"
     assert marks(overlaps("coos7", frozenset())) == ""
+
+
+@pytest.mark.parametrize(
+    "place", ["cytoimagenet-hf/b0", "imagenet", "randomised", "random:3", "openphenom", "google/efficientnet-b0"]
+)
+def test_no_folder_says_what_weights_were_trained_on(place, tmp_path, monkeypatch):
+    (tmp_path / place).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert training_sources(place) is None
+    assert training_sources(str(tmp_path / place)) is None
+    assert training_sources(f"{place}-of-somebody") is None
+    assert training_sources(place, declared=[]) == frozenset()
+
+
+def test_every_network_that_the_ledger_names_is_in_the_registry():
+    names = {*ENCODERS, *(facts.source.repo for facts in ENCODERS.values())}
+    ledger = _ledger()
+    assert ledger["networks"].keys() <= ledger["training"].keys()
+    for of in ledger["networks"].values():
+        assert set(of) <= names
+
+
+def test_a_feature_table_carries_the_sources_of_its_network():
+    table = make_table(["a"], [[0.5]], about={"training_sources": ["idr0072"]})
+    assert table_entry("imagenet", table).sources == {"idr0072"}
+    assert table_entry("imagenet", make_table(["a"], [[0.5]])).sources is None
 
 
 def test_every_benchmark_of_the_registry_has_its_facts():

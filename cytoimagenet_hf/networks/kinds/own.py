@@ -70,7 +70,7 @@ def load(
         InputError: nothing loads under that name, or an unknown option.
     """
     source = place or facts.source.repo
-    if " " in source or source == TIMM.source.repo:
+    if place is None and facts.name != IMAGENET_B0.name:  # the facts' own place is a sentence, not a network
         raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
     backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
     config = backbone.model.config
@@ -114,8 +114,24 @@ def network_encoder(
     pooling = how.pop("pooling")
     if pooling != "last":
         facts = replace(facts, dim=0, take=pooling)  # part of the fingerprint by which features are kept
-    declared = getattr(model.config, "training_sources", None)
+    declared = declared_sources(model.config)
     return make_encoder(name, facts, Pooled(without_head(model), pooling), training_sources=declared, **how, **options)
+
+
+def declared_sources(config: Any) -> tuple[str, ...] | None:
+    """The sources that a configuration says its weights were trained on; of a fusion those of all its backbones.
+
+    None where it does not say, or where one of several backbones does not.
+    """
+    own = config if isinstance(config, Mapping) else vars(config)
+    if backbones := own.get("backbones"):
+        parts = [declared_sources(backbone) for backbone in backbones]
+        known = [part for part in parts if part is not None]
+        return tuple(sorted({name for part in known for name in part})) if len(known) == len(parts) else None
+    names = own.get("training_sources")
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
 
 
 def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, Any]:
