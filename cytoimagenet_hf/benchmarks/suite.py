@@ -30,6 +30,7 @@ from cytoimagenet_hf.tables.reading import SHARDS
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
+from .extraction import split_name
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
 from .postprocess import STEPS, postprocessed
@@ -46,7 +47,7 @@ class Suite:
     Attributes:
         tasks: benchmarks, each with the folder of its files.
         models: specs that `extraction.load_model` takes.
-        features: ready feature tables (Parquet, CSV).
+        features: ready feature tables (Parquet, CSV); `NAME=…` names one in tables, else its file does.
         methods: extraction methods.
         recipe: of the benchmarks.
         seed: of everything drawn: random nets, folds, bootstrap, shuffles.
@@ -64,7 +65,7 @@ class Suite:
 
     tasks: tuple[tuple[Benchmark, Path], ...]
     models: tuple[str, ...] = ()
-    features: tuple[Path, ...] = ()
+    features: tuple[str | Path, ...] = ()
     methods: tuple[str, ...] = ("concat-norm",)
     recipe: BenchmarkRecipe = RECIPES["corrected"]
     seed: int = 0
@@ -118,7 +119,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
-    tables = [(path.name.split(".")[0], read_features(path, drop_nan=suite.drop_nan)) for path in suite.features]
+    tables = [(name, read_features(path, drop_nan=suite.drop_nan)) for name, path in _named_tables(suite)]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
     described: dict[str, EntryRecord] = {}
@@ -168,6 +169,12 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                             summaries.append(summary)
     record = ResultsRecord(_config(suite), installed_versions(_VERSIONED), tuple(described.values()), tuple(summaries))
     return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
+
+
+def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
+    """The caller's feature tables by the names they have in results."""
+    pairs = [split_name(str(spec)) for spec in suite.features]
+    return [(name or Path(place).name.split(".")[0], Path(place)) for name, place in pairs]
 
 
 def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) -> list[Any]:
@@ -300,7 +307,7 @@ def _config(suite: Suite) -> dict[str, Any]:
     return {
         "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),
-        "features": [{"file": path.name, "sha256": _hash(path)} for path in suite.features],
+        "features": [{"name": name, "file": path.name, "sha256": _hash(path)} for name, path in _named_tables(suite)],
         "methods": list(suite.methods),
         "recipe": asdict(suite.recipe),
         "seed": suite.seed,

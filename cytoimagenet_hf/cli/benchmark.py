@@ -17,6 +17,7 @@ from .shared import (
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -38,8 +39,10 @@ def command(
         typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED; NAME=… names it."),
     ] = None,
     features: Annotated[
-        list[Path] | None,
-        typer.Option(help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells."),
+        list[str] | None,
+        typer.Option(
+            help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells; NAME=… names it."
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="concat-norm, concat-raw, merge-norm, merge-raw, or all.")
@@ -104,6 +107,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -151,6 +155,7 @@ def command(
             views=views,
             scaling=scaling,
             size=size,
+            scale=scale,
             full_scale=full_scale,
             revision=revision,
             trust_remote_code=trust_remote_code or None,

@@ -19,6 +19,7 @@ from .shared import (
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -81,6 +82,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -160,6 +162,7 @@ def command(
         views=views,
         scaling=scaling,
         size=size,
+        scale=scale,
         full_scale=full_scale,
         revision=revision,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -67,7 +68,7 @@ class FactsEncoder:
         flat = [unit for image in units for unit in image]
         if not flat:
             raise InputError("no images: the batch is empty")
-        step = max(1, _PIXELS // (flat[0].shape[1] * flat[0].shape[2]))
+        step = max(1, int(_PIXELS / (flat[0].shape[1] * flat[0].shape[2] * self.facts.zoom**2)))
         device = next((value.device for value in self.network.state_dict().values()), torch.device("cpu"))
         parts = []
         with torch.inference_mode():
@@ -118,7 +119,12 @@ def make_encoder(
 
 
 def adjust_facts(
-    facts: EncoderFacts, *, normalize: str | None = None, roles: str | Sequence[str] | None = None, **fields: Any
+    facts: EncoderFacts,
+    *,
+    normalize: str | None = None,
+    roles: str | Sequence[str] | None = None,
+    scale: float | None = None,
+    **fields: Any,
 ) -> EncoderFacts:
     """The facts with a caller's choices; what cannot be chosen for this network is an error.
 
@@ -126,6 +132,7 @@ def adjust_facts(
         facts: of the network.
         normalize: one of `NORMALIZE`; None keeps what the network was trained with.
         roles: stains in the order in which a `joint` network takes them, as a list or with commas.
+        scale: times by which inputs are enlarged, after `size` and `fit`: the `zoom` of the facts.
         **fields: other values of the facts; None keeps them.
 
     Raises:
@@ -135,13 +142,17 @@ def adjust_facts(
     given = {field: value for field, value in fields.items() if value is not None}
     unknown = sorted(given.keys() - free)
     if unknown:
-        raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
+        raise InputError(
+            f"no option {', '.join(unknown)}: there are normalize, roles, scale, {', '.join(sorted(free))}"
+        )
     if given.get("views", 1) not in (1, 8):
         raise InputError(f"views={given['views']}: choose 1 or 8 (right-angle turns, mirrored too)")
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":
         given.setdefault("fit", "resize")
+    if scale is not None:
+        given |= {"zoom": float(scale), "smallest": math.ceil(facts.smallest / scale) if scale > 0 else 1}
     if roles is not None:
         if facts.channels != "joint":
             raise InputError(f"{facts.name} takes each channel by itself: leave roles out")
@@ -182,7 +193,9 @@ def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int
     try:
         with torch.inference_mode():
             vectors = network(noise.to(device)).float().cpu().numpy()
-    except (RuntimeError, ValueError) as error:
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
+    except RuntimeError as error:
         raise InputError(f"{name} cannot take {channels} x {height} x {width} pixels: {error}") from error
     if vectors.ndim != 2:
         raise InputError(f"{name} gives an output of shape {vectors.shape}, not one vector per input")

@@ -21,7 +21,7 @@ from cytoimagenet_hf.core.files import file_sha256
 
 from .efficientnet import build_efficientnet
 from .records import Record
-from .tensors import State, fill, read_tensors
+from .tensors import fill, read_tensors
 
 
 @dataclass(frozen=True)

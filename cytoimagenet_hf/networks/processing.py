@@ -25,8 +25,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import normalize, to_gray
 
 from .channels import as_channels, split_batch
-from .loading import input_errors
 from .lite import LITE_RECORD, is_lite
+from .loading import input_errors
 from .records import flag, read_processor, record_from, record_of
 
 METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")

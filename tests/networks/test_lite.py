@@ -51,7 +51,7 @@ def test_pooled_outputs_are_those_of_the_reference_implementation(key, model) ->
 
 
 def photograph(name: str, side: int) -> torch.Tensor:
-    """A photograph of scikit-learn as ImageNet's networks see it: its middle, resized, (1, 3, side, side) in 0..255."""
+    """The middle of a photograph of scikit-learn, resized: (1, 3, side, side) in 0..255."""
     from sklearn.datasets import load_sample_image
 
     picture = PIL.Image.fromarray(load_sample_image(name))
