@@ -15,6 +15,7 @@ from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.scoring.results import Kind, ResultsRecord, ScoreRecord
 
+from .redrawn import EXTRACTED
 from .suite import Results
 
 Array = npt.NDArray[Any]
@@ -25,11 +26,13 @@ COLOURS: dict[Kind, str] = {"model": PALETTE[0], "fusion": PALETTE[1], "control"
 
 
 def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
-    """Write every figure the results have as PNG: accuracies, confusion per set and model, gains, features."""
+    """Write every figure the results have as PNG: accuracies, what training gave, confusion, gains, features."""
     record = results.record
     figures = {"accuracy": accuracy_dots(record, ("model", "fusion", "baseline"))}
     if record.names("control"):
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
+    if record.training:
+        figures["training"] = training_curves(record)
     scored = record.by_entry()
     for (entry, name), score in scored.items():
         if score.kind in ("model", "fusion") and score.classes:
@@ -82,6 +85,54 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
     shown = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
     marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in shown]
     figure.legend(marks, shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
+    return figure
+
+
+def training_curves(record: ResultsRecord) -> Figure:
+    """What training gave, stage by stage: a panel per set, a colour per network, dots for trained weights.
+
+    Lines are the mean of the redrawn weights with the range of their draws; what is between a line and a dot of its
+    colour is what training gave. Bars are 95 % intervals of the trained ones.
+    """
+    sets = list(dict.fromkeys(one.set for one in record.training))
+    ways = list(dict.fromkeys(one.way for one in record.training))
+    models = list(dict.fromkeys(one.model for one in record.training))
+    ways = [*(way for way in ways if way != EXTRACTED), *(way for way in ways if way == EXTRACTED)]
+    columns = min(_COLUMNS, len(sets))
+    lines = -(-len(sets) // columns)
+    figure = Figure(figsize=(1 + 3.2 * columns, 0.8 + 2.6 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+    for axes in panels[len(sets) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, sets, strict=False):
+        for number, model in enumerate(models):
+            own = [one for one in record.training if one.set == name and one.model == model]
+            own.sort(key=lambda one: ways.index(one.way))
+            places = np.array([ways.index(one.way) for one in own]) + 0.12 * (number - (len(models) - 1) / 2)
+            colour = [*PALETTE, OTHER][min(number, len(PALETTE))]
+            drawn = [100 * np.array(one.redrawn) for one in own]
+            axes.fill_between(
+                places,
+                [one.min() for one in drawn],
+                [one.max() for one in drawn],
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+            )
+            axes.plot(places, [one.mean() for one in drawn], color=colour, linestyle="--", marker="_", linewidth=1)
+            for place, one in zip(places, own, strict=True):
+                axes.plot([place, place], [100 * one.interval[0], 100 * one.interval[1]], color=colour, linewidth=1)
+            axes.plot(places, [100 * one.trained for one in own], "o", color=colour, markersize=4)
+        axes.set_title(name, fontsize=9)
+        axes.set_xticks(range(len(ways)), ways, rotation=45, ha="right", fontsize=8)
+        axes.grid(axis="y", linewidth=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel(f"{', '.join(dict.fromkeys(one.measure for one in record.training))}, %", fontsize=9)
+    marks = [Line2D([], [], color=[*PALETTE, OTHER][min(n, len(PALETTE))]) for n in range(len(models))]
+    marks += [Line2D([], [], color="black", marker="o", linewidth=1), Line2D([], [], color="black", linestyle="--")]
+    figure.legend(
+        marks, [*models, "trained", "redrawn"], loc="outside upper center", ncols=4, fontsize=8, frameon=False
+    )
     return figure
 
 

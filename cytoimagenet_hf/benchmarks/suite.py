@@ -35,6 +35,7 @@ from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
+from .redrawn import redrawn_entries, training_gains
 
 _SAMPLE = 2000  # items of a scatter plot
 _VERSIONED = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
@@ -54,6 +55,7 @@ class Suite:
         fuse: also score every two models (or tables) side by side, with their controls.
         baselines: also score random nets and features of pixels.
         random_nets: how many random nets the baselines have.
+        redrawn: twins of each model with redrawn weights; see `redrawn`.
         partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
         settings: of the extraction: device, precision, units per step.
         options: of the networks, as `extract` has them: `full_scale`, `normalize`, `pooling`, `size`, `revision`, ….
@@ -72,6 +74,7 @@ class Suite:
     fuse: bool = False
     baselines: bool = False
     random_nets: int = 3
+    redrawn: int = 0
     partner: str | None = None
     settings: Settings = DEFAULTS
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -117,6 +120,8 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     own_tables = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
     if not (suite.models or suite.features or suite.baselines or own_tables):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
+    if suite.redrawn and not suite.models:
+        raise InputError("redrawn weights are of a network: name a model")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
     tables = [(name, read_features(path, drop_nan=suite.drop_nan)) for name, path in _named_tables(suite)]
@@ -134,7 +139,9 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
             steps = _steps(suite, benchmark, report)
             # Items are loaded once for all steps, controls among them where one of the steps starts from them.
             loading = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
-            for items, entries in _rounds(suite, benchmark, root, tables, suite.cache or Path(scratch), loading):
+            for items, entries in _rounds(
+                suite, benchmark, root, tables, suite.cache or Path(scratch), loading, report
+            ):
                 for entry in entries:
                     table = entry.build()
                     for step in steps:
@@ -206,6 +213,7 @@ def with_comparisons(
     options: dict[str, Any] = {"entries": own, "sets": record.sets, "seed": seed}
     return replace(
         record,
+        training=training_gains(record.entries, scores, record.by_entry(), seed=seed),
         comparisons=compare_pairs(scores, **options),
         gains=compare_with_best(scores, baselines=record.names("baseline"), **options),
         controls_note=CONTROLS_NOTE if fuse else "",
@@ -219,6 +227,7 @@ def _rounds(
     tables: list[tuple[str, FeatureTable]],
     cache: Path,
     recipe: BenchmarkRecipe,
+    report: Callable[[str], None],
 ) -> Iterator[tuple[list[Image], list[Entry]]]:
     """Entries that share their items: first all that describe images, then profiles of wells."""
     profiles = [(name, table) for name, table in tables if benchmark.profile_items and _knows_wells(table)]
@@ -239,6 +248,9 @@ def _rounds(
         yield items, entries + by_id
         if suite.baselines:
             yield items, baseline_entries(items, seed=suite.seed, random_nets=suite.random_nets, **options)
+        if suite.redrawn:
+            twins: dict[str, Any] = {"redrawn": suite.redrawn, "seed": suite.seed, "report": report}
+            yield items, redrawn_entries(suite.models, items, **twins, **options)
     # Profiles that are to be fused describe the same wells; else each has its own.
     together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
     for group in together:
@@ -314,6 +326,7 @@ def _config(suite: Suite) -> dict[str, Any]:
         "fuse": suite.fuse,
         "baselines": suite.baselines,
         "random_nets": suite.random_nets,
+        "redrawn": suite.redrawn,
         "partner": suite.partner,
         "settings": asdict(suite.settings),
         "options": dict(suite.options),

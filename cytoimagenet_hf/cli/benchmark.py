@@ -51,6 +51,15 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    redrawn: Annotated[
+        int,
+        typer.Option(
+            help="Also each --model with redrawn weights, this many times, stage by stage or at the --pooling given: "
+            "what training gave.",
+            min=0,
+            max=100,
+        ),
+    ] = 0,
     repairs: Annotated[
         bool, typer.Option("--repairs", help="Instead: what each repair of the original changes.")
     ] = False,
@@ -147,6 +156,7 @@ def command(
         seed=seed,
         fuse=fuse,
         baselines=baselines,
+        redrawn=redrawn,
         settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(
             normalize=normalize,

@@ -4,7 +4,7 @@ Importing this package registers the fusion model, the image processor and the p
 """
 
 from .base import Encoder
-from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite
+from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionConfig, CytoFusionModel
@@ -40,6 +40,7 @@ __all__ = [
     "prepare_for_training",
     "reestimate_batch_norm",
     "require_finite",
+    "stage_columns",
 ]
 
 register()

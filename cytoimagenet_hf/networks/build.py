@@ -19,8 +19,9 @@ from cytoimagenet_hf.networks.loading import input_errors
 
 from .base import Array, Ranges, Unit
 from .facts import EncoderFacts
-from .network import Fed
+from .network import Fed, Pooled
 from .pixels import pixel_features
+from .pooling import stage_ends
 from .prepare import make_units
 from .roles import role_of
 
@@ -166,9 +167,9 @@ def adjust_facts(
         raise InputError(f"{facts.name} was trained on pixels scaled by {facts.scale}: leave normalize out")
     if facts.scale == "as-uint8" and normalize != "none":
         given["factor"] = facts.factor * 255
-    scale = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
+    pixels = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
     if not (normalize == "none" and facts.scale == "as-uint8"):
-        given["scale"] = scale
+        given["scale"] = pixels
     return replace(facts, **({"per": "plate" if normalize == "plate" else "plane"} | given))
 
 
@@ -183,12 +184,53 @@ def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")
 
 
-def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
+def stage_columns(encoder: FactsEncoder) -> dict[int, slice]:
+    """Where the stages of a network stand in the vector of one of its inputs, for the pooling `blocks`.
+
+    Args:
+        encoder: loaded with `pooling="blocks"`.
+
+    Returns:
+        Stage, 0 being the stem, → its columns: means, then deviations.
+
+    Raises:
+        InputError: its pooling is another one.
+
+    Example:
+        >>> from cytoimagenet_hf.networks import load_encoder
+        >>> stage_columns(load_encoder("random:0", pooling="blocks"))[2]
+        slice(96, 144, None)
+    """
+    pooled = getattr(encoder.network, "inner", None)
+    if not isinstance(pooled, Pooled) or pooled.pooling != "blocks":
+        raise InputError(f"{encoder.name}: stages stand side by side for pooling='blocks' alone")
+    widths: list[int] = []
+    hook = pooled.model.register_forward_hook(
+        lambda _, __, output: widths.extend(one.shape[1] for one in output.hidden_states)
+    )
+    _length_of_output(encoder.network, encoder.facts, encoder.name)
+    hook.remove()
+    places, start = {}, 0
+    for stage, end in enumerate(stage_ends(widths)):
+        if stage == 0 and widths[:2] == [widths[0]] * 2:  # of the first stage, which is as wide
+            continue
+        places[stage] = slice(start, start + 2 * widths[end])
+        start += 2 * widths[end]
+    return places
+
+
+def _noise(facts: EncoderFacts) -> torch.Tensor:
+    """One input of a network, (1, c, h, w)."""
     height, width = (
         facts.size or ((max(64, facts.smallest) + facts.multiple - 1) // facts.multiple * facts.multiple,) * 2
     )
     channels = facts.input_channels or min(3, facts.most_channels or 3)
-    noise = torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+    return torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+
+
+def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
+    noise = _noise(facts)
+    _, channels, height, width = noise.shape
     device = next((value.device for value in network.state_dict().values()), torch.device("cpu"))
     try:
         with torch.inference_mode():

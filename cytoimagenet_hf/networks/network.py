@@ -29,8 +29,9 @@ class Pooled(nn.Module):
         super().__init__()
         with input_errors():
             stage = stage_of(pooling)
-            cut = stage is not None and isinstance(model, EfficientNetModel)
-            self.model = UpToStage(model, stage) if cut else model
+            if stage is not None and isinstance(model, EfficientNetModel):
+                model = UpToStage(model, stage)
+        self.model = model
         self.pooling = pooling
         self.takes_maps = stage is not None or pooling == "blocks"
         self.options = options

@@ -14,13 +14,13 @@ from cytoimagenet_hf.core.errors import InputError
 
 from .contamination import Overlap
 
-Kind = Literal["model", "fusion", "control", "baseline"]
+Kind = Literal["model", "fusion", "control", "baseline", "stage", "redrawn"]
 Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class EntryRecord:
-    """What was scored: a model, a fusion, a control or a baseline.
+    """What was scored: a model, a fusion, a control, a baseline, one stage of a model, or a redrawn twin of either.
 
     Attributes:
         name: unique within the record.
@@ -125,6 +125,31 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class TrainingGain:
+    """What training gave to one way of taking features of a model on one set: trained minus redrawn weights.
+
+    Attributes:
+        set: scored set.
+        model: name of the entry.
+        way: `as extracted`, `stem`, or `stage 3`.
+        measure: what the values are.
+        trained: value with the trained weights.
+        interval: 95 % of it.
+        redrawn: value with drawn weights, one per seed.
+        gain: trained minus the mean of the redrawn ones, paired by item.
+    """
+
+    set: str
+    model: str
+    way: str
+    measure: str
+    trained: float
+    interval: Ends
+    redrawn: tuple[float, ...]
+    gain: Comparison
+
+
+@dataclass(frozen=True)
 class ResultsRecord:
     """A whole run.
 
@@ -136,6 +161,7 @@ class ResultsRecord:
         comparisons: between models and fusions.
         gains: of every model and fusion over the best baseline of the set; empty without baselines.
         controls_note: how to read fusions, where there are any.
+        training: what training gave, where redrawn twins were asked for.
     """
 
     config: Mapping[str, Any]
@@ -145,6 +171,7 @@ class ResultsRecord:
     comparisons: tuple[Comparison, ...] = ()
     gains: tuple[Comparison, ...] = ()
     controls_note: str = ""
+    training: tuple[TrainingGain, ...] = ()
 
     @property
     def sets(self) -> list[str]:
@@ -180,6 +207,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
             comparisons=tuple(_comparison(entry) for entry in content["comparisons"]),
             gains=tuple(_comparison(entry) for entry in content["gains"]),
             controls_note=content["controls_note"],
+            training=tuple(_training(entry) for entry in content.get("training", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -214,6 +242,15 @@ def _score(content: Mapping[str, Any]) -> ScoreRecord:
 
 def _comparison(content: Mapping[str, Any]) -> Comparison:
     return Comparison(**{**content, "interval": _ends(content["interval"])})
+
+
+def _training(content: Mapping[str, Any]) -> TrainingGain:
+    typed = {
+        "interval": _ends(content["interval"]),
+        "redrawn": tuple(map(float, content["redrawn"])),
+        "gain": _comparison(content["gain"]),
+    }
+    return TrainingGain(**{**content, **typed})
 
 
 def _ends(value: Any) -> Any:

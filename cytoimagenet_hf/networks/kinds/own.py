@@ -18,6 +18,7 @@ from cytoimagenet_hf.networks.facts import EncoderFacts, Interpolation, WeightSo
 from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
 from cytoimagenet_hf.networks.processing import METHODS, MicroscopyImageProcessor
+from cytoimagenet_hf.networks.redraw import redraw
 
 OWN = EncoderFacts(
     name="own",
@@ -79,6 +80,7 @@ def load(
     pooling: str | None = None,
     pixels: bool | None = None,
     normalize: str | None = None,
+    redrawn: int | None = None,
     **options: Any,
 ) -> FactsEncoder:
     """Load a network with its image processor.
@@ -96,10 +98,11 @@ def load(
             says, else `last`.
         pixels: whether statistics of the pixels stand beside; by default as for `pooling`, else not.
         normalize: one of `encoders.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
+        redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
         **options: of `make_encoder`.
 
     Raises:
-        InputError: nothing loads under that name, or an unknown option.
+        InputError: nothing loads under that name, an unknown option, or a network that cannot be redrawn.
     """
     lite = is_lite(facts.name)
     source = (f"{facts.name}:{place}" if place else facts.name) if lite else place or facts.source.repo
@@ -119,9 +122,11 @@ def load(
     if found.fit == "native" and side is not None:
         found = replace(found, size=side, fit="resize")
     shown = backbone.name if backbone.name != source else name
-    return network_encoder(
-        shown, backbone.model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options
-    )
+    model = backbone.model
+    if redrawn is not None:
+        model = redraw(without_head(model), redrawn)
+        model.config.training_sources = []  # it was never trained
+    return network_encoder(shown, model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options)
 
 
 def network_encoder(
