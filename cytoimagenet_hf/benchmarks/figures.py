@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from cytoimagenet_hf.core.colours import OTHER, PALETTE
 from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.profiles.embedding import embed
-from cytoimagenet_hf.scoring.results import Kind, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import Kind, PooledGain, ResultsRecord, ScoreRecord
 
+from .pooled import comparisons_of
 from .redrawn import EXTRACTED
 from .suite import Results
 
@@ -33,6 +34,8 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
     if record.training:
         figures["training"] = training_curves(record)
+    for one in record.pooled:
+        figures[f"all sets {one.measure} {one.second} over {one.first}"] = forest(record, one)
     scored = record.by_entry()
     for (entry, name), score in scored.items():
         if score.kind in ("model", "fusion") and score.classes:
@@ -132,6 +135,39 @@ def training_curves(record: ResultsRecord) -> Figure:
     marks += [Line2D([], [], color="black", marker="o", linewidth=1), Line2D([], [], color="black", linestyle="--")]
     figure.legend(
         marks, [*models, "trained", "redrawn"], loc="outside upper center", ncols=4, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def forest(record: ResultsRecord, pooled: PooledGain) -> Figure:
+    """A difference set by set and over all sets together, with 95 % intervals; areas are the weights."""
+    pairs = comparisons_of(record, pooled)
+    figure = Figure(figsize=(6.5, 1.4 + 0.28 * (len(pairs) + 2)), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(pairs), 0, -1) + 0.5
+    for row, pair, weight in zip(rows, pairs, pooled.weights, strict=True):
+        low, high = pair.interval or (pair.difference, pair.difference)
+        axes.plot([100 * low, 100 * high], [row, row], color=PALETTE[0], linewidth=1.2)
+        axes.scatter([100 * pair.difference], [row], s=12 + 150 * weight, marker="s", color=PALETTE[0], linewidths=0)
+        says = f"{100 * pair.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        axes.annotate(says, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    low, high = (100 * end for end in pooled.interval)
+    middle = 100 * pooled.difference
+    axes.fill([low, middle, high, middle], [0, 0.25, 0, -0.25], color="#222222", linewidth=0)
+    if pooled.prediction is not None:
+        axes.plot([100 * end for end in pooled.prediction], [0, 0], color="#222222", linewidth=0.8, linestyle=":")
+    says = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    axes.annotate(says, (1.02, 0), xycoords=("axes fraction", "data"), va="center", fontsize=8, weight="bold")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_ylim(-0.8, len(pairs) + 1.2)
+    axes.set_yticks([*rows, 0], [*(pair.set for pair in pairs), f"all {len(pairs)} sets"], fontsize=8)
+    axes.set_xlabel(f"points of {pooled.measure}, {pooled.second} − {pooled.first}", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    clear = low > 0 or high < 0
+    axes.set_title(
+        f"between sets: sd {100 * pooled.spread:.1f} points, I² {100 * pooled.heterogeneity:.0f} %; "
+        + ("the mean is clear of 0" if clear else f"not clear: {100 * pooled.detectable:.1f} points would be"),
+        fontsize=8,
     )
     return figure
 

@@ -33,6 +33,7 @@ from .entries import Entry, baseline_entries, fusion_entries, model_entries, noi
 from .extraction import split_name
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
+from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
 from .redrawn import redrawn_entries, training_gains
@@ -211,13 +212,14 @@ def with_comparisons(
     """The record with its paired comparisons, gains over the best baseline, and the note on fusions."""
     own = record.names("model", "fusion")
     options: dict[str, Any] = {"entries": own, "sets": record.sets, "seed": seed}
-    return replace(
+    compared = replace(
         record,
         training=training_gains(record.entries, scores, record.by_entry(), seed=seed),
         comparisons=compare_pairs(scores, **options),
         gains=compare_with_best(scores, baselines=record.names("baseline"), **options),
         controls_note=CONTROLS_NOTE if fuse else "",
     )
+    return replace(compared, pooled=pool_record(compared))
 
 
 def _rounds(

@@ -106,6 +106,7 @@ class Comparison:
         p: two-sided; None where no test can reach 0.05.
         p_holm: adjusted over the sets.
         detectable: the difference that 80 % power would find, from the spread seen; None where nothing differs.
+        error: standard error of the difference, as groups spread; None where nothing differs, or for one group.
     """
 
     set: str
@@ -122,6 +123,42 @@ class Comparison:
     p: float | None
     p_holm: float | None
     detectable: float | None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class PooledGain:
+    """One difference from all sets of a measure together; see `scoring.pooling_over_sets`.
+
+    Attributes:
+        measure: of the sets.
+        first: the entry that is subtracted, or what stands for another one in each set.
+        second: the other.
+        sets: that were pooled.
+        left_out: sets on which nothing differs, so that they have no standard error.
+        difference: mean of the true differences.
+        interval: 95 % of it, Hartung and Knapp's.
+        p: two-sided.
+        spread: standard deviation of the true differences between sets.
+        heterogeneity: share of the variance that is between sets.
+        prediction: 95 % of the true difference of one more set; None for two sets.
+        weights: of the sets.
+        detectable: the mean difference that 80 % power would find with these sets.
+    """
+
+    measure: str
+    first: str
+    second: str
+    sets: tuple[str, ...]
+    left_out: tuple[str, ...]
+    difference: float
+    interval: Ends
+    p: float
+    spread: float
+    heterogeneity: float
+    prediction: Ends | None
+    weights: tuple[float, ...]
+    detectable: float
 
 
 @dataclass(frozen=True)
@@ -162,6 +199,7 @@ class ResultsRecord:
         gains: of every model and fusion over the best baseline of the set; empty without baselines.
         controls_note: how to read fusions, where there are any.
         training: what training gave, where redrawn twins were asked for.
+        pooled: differences over all sets of a measure together, where there are two or more.
     """
 
     config: Mapping[str, Any]
@@ -172,6 +210,7 @@ class ResultsRecord:
     gains: tuple[Comparison, ...] = ()
     controls_note: str = ""
     training: tuple[TrainingGain, ...] = ()
+    pooled: tuple[PooledGain, ...] = ()
 
     @property
     def sets(self) -> list[str]:
@@ -208,6 +247,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
             gains=tuple(_comparison(entry) for entry in content["gains"]),
             controls_note=content["controls_note"],
             training=tuple(_training(entry) for entry in content.get("training", ())),
+            pooled=tuple(_pooled(entry) for entry in content.get("pooled", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -251,6 +291,12 @@ def _training(content: Mapping[str, Any]) -> TrainingGain:
         "gain": _comparison(content["gain"]),
     }
     return TrainingGain(**{**content, **typed})
+
+
+def _pooled(content: Mapping[str, Any]) -> PooledGain:
+    lists = {name: tuple(content[name]) for name in ("sets", "left_out", "weights")}
+    ends = {name: _ends(content[name]) for name in ("interval", "prediction")}
+    return PooledGain(**{**content, **lists, **ends})
 
 
 def _ends(value: Any) -> Any:
