@@ -34,6 +34,8 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
     if record.training:
         figures["training"] = training_curves(record)
+    for name in dict.fromkeys(one.set for one in record.ladder):
+        figures[f"nuisances {name}"] = nuisance_ladder(record, name)
     for one in record.pooled:
         figures[f"all sets {one.measure} {one.second} over {one.first}"] = forest(record, one)
     scored = record.by_entry()
@@ -136,6 +138,26 @@ def training_curves(record: ResultsRecord) -> Figure:
     figure.legend(
         marks, [*models, "trained", "redrawn"], loc="outside upper center", ncols=4, fontsize=8, frameon=False
     )
+    return figure
+
+
+def nuisance_ladder(record: ResultsRecord, name: str) -> Figure:
+    """What nuisances score on a set, and under them each model with and without them; 95 % intervals."""
+    steps = [one for one in record.ladder if one.set == name][::-1]
+    figure = Figure(figsize=(6.5, 1.2 + 0.3 * len(steps)), layout="constrained")
+    axes = figure.subplots()
+    for row, one in enumerate(steps):
+        colour = COLOURS["baseline"] if not one.model else COLOURS["model" if one.step == "features" else "fusion"]
+        axes.plot([100 * one.interval[0], 100 * one.interval[1]], [row, row], color=colour, linewidth=1.5)
+        axes.plot(100 * one.value, row, "o" if one.columns else "|", color=colour, markersize=6)
+    axes.axvline(100 * steps[-1].value, color=OTHER, linewidth=0.8, linestyle="--")  # the largest class
+    axes.set_xlim(0, 100)
+    axes.set_yticks(range(len(steps)), [f"{one.model}: {one.step}" if one.model else one.step for one in steps])
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(f"accuracy, %, {steps[-1].protocol}", fontsize=8)
+    axes.set_title(f"{name}: nuisances alone, and what is left without them", fontsize=9)
+    axes.grid(axis="x", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -6,7 +6,7 @@ made it; scores keep their predictions, so that any two entries can be compared 
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
 from cytoimagenet_hf.scoring.contamination import overlaps
-from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import EntryRecord, LadderStep, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.tables import FeatureTable, read_features
 from cytoimagenet_hf.tables.reading import SHARDS
 
@@ -33,6 +33,7 @@ from .entries import Entry, baseline_entries, fusion_entries, model_entries, noi
 from .extraction import split_name
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
+from .nuisances import ladder, nuisance_tables
 from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
@@ -56,6 +57,7 @@ class Suite:
         fuse: also score every two models (or tables) side by side, with their controls.
         baselines: also score random nets and features of pixels.
         random_nets: how many random nets the baselines have.
+        nuisances: also what cell count, position, intensity and background score, and what is left without them.
         redrawn: twins of each model with redrawn weights; see `redrawn`.
         partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
         settings: of the extraction: device, precision, units per step.
@@ -75,6 +77,7 @@ class Suite:
     fuse: bool = False
     baselines: bool = False
     random_nets: int = 3
+    nuisances: bool = False
     redrawn: int = 0
     partner: str | None = None
     settings: Settings = DEFAULTS
@@ -130,6 +133,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     samples: dict[tuple[str, str], Sample] = {}
     described: dict[str, EntryRecord] = {}
     summaries: list[ScoreRecord] = []
+    rungs: list[LadderStep] = []
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
@@ -175,7 +179,15 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                                 seed=suite.seed,
                             )
                             summaries.append(summary)
-    record = ResultsRecord(_config(suite), installed_versions(_VERSIONED), tuple(described.values()), tuple(summaries))
+                if suite.nuisances:
+                    rungs += _ladder(suite, benchmark, items, entries, report)
+    record = ResultsRecord(
+        _config(suite),
+        installed_versions(_VERSIONED),
+        tuple(described.values()),
+        tuple(summaries),
+        ladder=tuple(rungs),
+    )
     return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
 
 
@@ -204,6 +216,32 @@ def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) ->
     if left_out:
         report(f"{benchmark.name} has no control wells: scored without {', '.join(left_out)}")
     return ["none"]
+
+
+def _ladder(
+    suite: Suite,
+    benchmark: Benchmark,
+    items: list[Image],
+    entries: Sequence[Entry],
+    report: Callable[[str], None],
+) -> tuple[LadderStep, ...]:
+    """The nuisance ladder of a round's models; what cannot be measured is said."""
+    models = [entry for entry in entries if entry.kind == "model"]
+    if not models:
+        return ()
+    if not all(item.planes for item in items):
+        report(f"{benchmark.name}: no nuisance ladder, for there are no images to count cells in")
+        return ()
+    report(f"{benchmark.name}: nuisances")
+    nuisances = nuisance_tables(items, workers=suite.settings.workers)
+    if "position" not in nuisances:
+        report(f"{benchmark.name}: the well of an image is not known, so its position on the plate is not a nuisance")
+    try:
+        tables = {entry.name: entry.build() for entry in models}
+        return ladder(benchmark, tables, nuisances, items, recipe=suite.recipe, seed=suite.seed)
+    except InputError as error:
+        report(f"{benchmark.name}: no nuisance ladder: {error}")
+        return ()
 
 
 def with_comparisons(
@@ -241,7 +279,8 @@ def _rounds(
         return
     if suite.models or suite.baselines or by_id:
         # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
-        items = kept_in_memory(benchmark.load(root, recipe, images=bool(suite.models or suite.baselines)))
+        seen = bool(suite.models or suite.baselines or suite.nuisances)
+        items = kept_in_memory(benchmark.load(root, recipe, images=seen))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
         options["options"] = suite.options
         entries = model_entries(suite.models, items, seed=suite.seed, **options)
@@ -328,6 +367,7 @@ def _config(suite: Suite) -> dict[str, Any]:
         "fuse": suite.fuse,
         "baselines": suite.baselines,
         "random_nets": suite.random_nets,
+        "nuisances": suite.nuisances,
         "redrawn": suite.redrawn,
         "partner": suite.partner,
         "settings": asdict(suite.settings),

@@ -41,6 +41,7 @@ def result_tables(record: ResultsRecord, *, by_class: bool = True) -> list[Table
         gain_table(record),
         training_table(record),
         pooled_table(record),
+        ladder_table(record),
         interval_table(record, [*main, *baselines]),
         comparison_table(record),
         *(class_table(record, name, main) for name in record.sets if by_class),
@@ -181,6 +182,41 @@ def pooled_table(record: ResultsRecord) -> Table:
         f"are sets on which nothing differs. {_CLEAR_NOTE}"
     )
     return Table("All sets together", (*columns, "clear"), rows, note)
+
+
+def ladder_table(record: ResultsRecord) -> Table:
+    """What nuisances score, and what is left of each model without them."""
+    rows = tuple(
+        (
+            one.set,
+            f"{one.model}: {one.step}" if one.model else one.step,
+            f"{one.columns}" if one.columns else "–",
+            f"{100 * one.value:.2f}",
+            _range(one.interval) if one.columns else "–",
+            f"{100 * one.change.difference:+.2f}" if one.change else "–",
+            _range(one.change.interval if one.change else None),
+            _clear(one.change.interval, one.change.detectable) if one.change else "–",
+            one.protocol,
+        )
+        for one in record.ladder
+    )
+    columns = (
+        "set",
+        "known of an image",
+        "numbers",
+        "accuracy",
+        "95 %",
+        "change, points",
+        "95 %",
+        "clear",
+        "protocol",
+    )
+    note = (
+        "Change: of features, what they have over all nuisances; of features without nuisances, what a regression on "
+        "the nuisances, fitted within the training folds, took from them. A phenotype that changes the number of "
+        f"cells goes with it. {_CLEAR_NOTE}"
+    )
+    return Table("Nuisances, %", columns, rows, note)
 
 
 def comparison_table(record: ResultsRecord) -> Table:

@@ -51,6 +51,14 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    nuisances: Annotated[
+        bool,
+        typer.Option(
+            "--nuisances",
+            help="Also what cell count, position on the plate, intensity and background alone score, and what is left "
+            "of each model without them.",
+        ),
+    ] = False,
     redrawn: Annotated[
         int,
         typer.Option(
@@ -156,6 +164,7 @@ def command(
         seed=seed,
         fuse=fuse,
         baselines=baselines,
+        nuisances=nuisances,
         redrawn=redrawn,
         settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(

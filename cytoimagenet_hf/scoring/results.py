@@ -162,6 +162,33 @@ class PooledGain:
 
 
 @dataclass(frozen=True)
+class LadderStep:
+    """A rung of the nuisance ladder on one set; see `benchmarks.nuisances`.
+
+    Attributes:
+        set: scored set.
+        step: `largest class`, a nuisance, `all nuisances`, `features`, or `features without nuisances`.
+        model: whose features; empty for nuisances.
+        value: accuracy.
+        interval: 95 % of it.
+        n: items scored.
+        columns: how many numbers describe an item.
+        protocol: in words.
+        change: features over all nuisances, or what is left over the features; None for nuisances.
+    """
+
+    set: str
+    step: str
+    model: str
+    value: float
+    interval: Ends
+    n: int
+    columns: int
+    protocol: str
+    change: Comparison | None = None
+
+
+@dataclass(frozen=True)
 class TrainingGain:
     """What training gave to one way of taking features of a model on one set: trained minus redrawn weights.
 
@@ -200,6 +227,7 @@ class ResultsRecord:
         controls_note: how to read fusions, where there are any.
         training: what training gave, where redrawn twins were asked for.
         pooled: differences over all sets of a measure together, where there are two or more.
+        ladder: what nuisances score, and what is left without them, where that was asked for.
     """
 
     config: Mapping[str, Any]
@@ -211,6 +239,7 @@ class ResultsRecord:
     controls_note: str = ""
     training: tuple[TrainingGain, ...] = ()
     pooled: tuple[PooledGain, ...] = ()
+    ladder: tuple[LadderStep, ...] = ()
 
     @property
     def sets(self) -> list[str]:
@@ -248,6 +277,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
             controls_note=content["controls_note"],
             training=tuple(_training(entry) for entry in content.get("training", ())),
             pooled=tuple(_pooled(entry) for entry in content.get("pooled", ())),
+            ladder=tuple(_ladder_step(entry) for entry in content.get("ladder", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -291,6 +321,11 @@ def _training(content: Mapping[str, Any]) -> TrainingGain:
         "gain": _comparison(content["gain"]),
     }
     return TrainingGain(**{**content, **typed})
+
+
+def _ladder_step(content: Mapping[str, Any]) -> LadderStep:
+    change = None if content["change"] is None else _comparison(content["change"])
+    return LadderStep(**{**content, "interval": _ends(content["interval"]), "change": change})
 
 
 def _pooled(content: Mapping[str, Any]) -> PooledGain:
