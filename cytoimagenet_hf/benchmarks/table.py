@@ -121,7 +121,7 @@ def gain_table(record: ResultsRecord) -> Table:
             _test(gain),
             _p(gain.p),
             _p(gain.p_holm),
-            _clear(gain.interval, gain.detectable),
+            clear_of_zero(gain.interval, gain.detectable),
         )
         for gain in record.gains
     )
@@ -147,7 +147,7 @@ def training_table(record: ResultsRecord) -> Table:
             _test(one.gain),
             _p(one.gain.p),
             _p(one.gain.p_holm),
-            _clear(one.gain.interval, one.gain.detectable),
+            clear_of_zero(one.gain.interval, one.gain.detectable),
         )
         for one in record.training
     )
@@ -172,7 +172,7 @@ def pooled_table(record: ResultsRecord) -> Table:
             f"{100 * one.spread:.2f}",
             f"{100 * one.heterogeneity:.0f} %",
             _range(one.prediction),
-            _clear(one.interval, one.detectable),
+            clear_of_zero(one.interval, one.detectable),
         )
         for one in record.pooled
     )
@@ -195,7 +195,7 @@ def ladder_table(record: ResultsRecord) -> Table:
             _range(one.interval) if one.columns else "–",
             f"{100 * one.change.difference:+.2f}" if one.change else "–",
             _range(one.change.interval if one.change else None),
-            _clear(one.change.interval, one.change.detectable) if one.change else "–",
+            clear_of_zero(one.change.interval, one.change.detectable) if one.change else "–",
             one.protocol,
         )
         for one in record.ladder
@@ -231,7 +231,7 @@ def comparison_table(record: ResultsRecord) -> Table:
             _test(pair),
             _p(pair.p),
             _p(pair.p_holm),
-            _clear(pair.interval, pair.detectable),
+            clear_of_zero(pair.interval, pair.detectable),
         )
         for pair in record.comparisons
     )
@@ -353,7 +353,7 @@ def _range(ends: tuple[float, float] | None) -> str:
     return "–" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
-def _clear(ends: tuple[float, float] | None, detectable: float | None) -> str:
+def clear_of_zero(ends: tuple[float, float] | None, detectable: float | None) -> str:
     """Whether an interval excludes 0; if not, what could have been found."""
     if ends is not None and (ends[0] > 0 or ends[1] < 0):
         return "yes"
