@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cytoimagenet_hf.core.boundary import run_app
@@ -268,7 +269,7 @@ def over_untrained(
 
 def log(line: str) -> None:
     """One quiet line of progress."""
-    console.print(line, style="dim")
+    console.print(line, style="dim", markup=False)
 
 
 def report(record: dict[str, Any], results: "ResultsRecord", output: Path, *, seed: int) -> None:
@@ -307,7 +308,7 @@ def show(results: "ResultsRecord", output: Path) -> None:
         table.add_row(name, *cells, f"{100 * gains[name].difference:+.1f}", _clear(gains[name]))
     fused = f"Fusion: {fusion}, joined by id; its controls stand in the report. "
     absent = "" if IMAGENET in networks else f"{IMAGENET}: not installed, pip install 'cytoimagenet-hf[imagenet]'. "
-    table.caption = (
+    table.caption = escape(
         f"Random and pixels: the best of {RANDOM_NETS} untrained networks and of the features of pixels on each set. "
         f"{fused}{absent}Training gave: Pretrained over the mean of the untrained networks, paired by item; clear: "
         "its 95 % interval excludes 0, else what 80 % power would find."
