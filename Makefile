@@ -3,24 +3,28 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DEMO   := $(VENV)/.demo
+# Where the CPU build of PyTorch comes from on machines without a GPU; empty: wherever pip looks.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 LOW    := .venv-lowest
 # Tests that need no extra and no tool of the development (an oracle, a validator, a browser).
-CORE   := $(filter-out tests/test_package.py tests/profiles/test_screens.py tests/scoring/test_stats.py tests/shards/test_executors.py,$(wildcard tests/test_*.py)) \
-          $(addprefix tests/,encoders features imaging models) tests/images/test_find.py tests/tables/test_wells.py
+CORE   := $(addprefix tests/,core features imaging networks tables) $(wildcard tests/dataset/test_*.py) \
+          tests/scoring/test_knn.py tests/scoring/test_precision.py tests/images/test_find.py
 
 .PHONY: help demo test lint coverage docs lowest bench clean
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
-# The CPU build of torch comes first: resolved later, a dependency would pull several GB of CUDA packages.
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) scripts/install.py $(VENV) --extras dev --torch-index "$(TORCH_INDEX)"
+	@touch $@ $(DEMO)
+
+# The demo needs none of the developer's tools.
+$(DEMO): pyproject.toml constraints.txt
+	$(PYTHON) scripts/install.py $(VENV) --extras demo --torch-index "$(TORCH_INDEX)"
 	@touch $@
 
-demo: $(READY)   ## simulate, curate, load, train, extract and benchmark: writes demo/report.html
+demo: $(DEMO)    ## simulate, curate, load, train, extract and benchmark: writes demo/report.html
 	$(BIN)/python scripts/demo.py --output demo
 
 test: lint       ## ruff, mypy and every test

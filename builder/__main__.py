@@ -22,6 +22,7 @@ from .options import (
     Licences,
     Output,
     Overrides,
+    PartOption,
     Raw,
     RecipeName,
     Retry,
@@ -133,17 +134,19 @@ def render(
     dask: Dask = None,
     retry_rejected: Retry = None,
     keep_channels: KeepChannels = False,
+    part: PartOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Read, merge channels, quality-check, crop and encode; resumes where an earlier run stopped.
 
     Example: python -m builder render --raw /data/archives --output cytoimagenet --workers 16
+    Example: python -m builder render --raw /data/archives --output cytoimagenet --part 3/64
     """
     from .recipe import load
     from .render import render as run
-    from .stage import claimed
+    from .stage import claimed_or_shared
 
-    with claimed(output):
+    with claimed_or_shared(output, part):
         summary = run(
             raw,
             output,
@@ -153,6 +156,7 @@ def render(
             dask=dask,
             retry_rejected=listed(retry_rejected) or (),
             keep_channels=keep_channels,
+            part=part,
         )
         show(summary, as_json=as_json)
 

@@ -20,6 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
+from cytoimagenet_hf.shards.engine import without_locks_after
 
 from .decode import decode_stored
 from .kaggle_table import archive_folder, metadata_file, read_metadata
@@ -35,7 +36,7 @@ from .shards import (
     explain_full_disk,
     finished_reports,
     list_tasks,
-    run_shards,
+    run_with_progress,
     unfinished_tasks,
     write_or_check_plan,
 )
@@ -107,7 +108,7 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
     metadata, refused = read_metadata(archive, _STATED)
     if len(metadata) == 0:
         raise _nothing_left(archive, refused)
-    with explain_full_disk(output):
+    with explain_full_disk(output), without_locks_after(output / "shards", None):
         rows = len(metadata)
         write_or_check_plan(plan, metadata, {"made_from": ARCHIVE, "images": rows})
         del metadata  # the largest thing in memory; the shards read their parts of the plan
@@ -115,7 +116,7 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports)
         require_disk(output, sum(task.rows for task in todo) * 63_000)  # 56 GB for 890,737 images
-        for report in run_shards(_import_shard, todo, unit="image", workers=workers, dask=dask):
+        for report in run_with_progress(_import_shard, todo, unit="image", workers=workers, dask=dask):
             reports[report.number] = report
         rejections = [rejection for report in reports.values() for rejection in report.rejections]
         if len(rejections) == rows:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.terminal import Terminal
+from cytoimagenet_hf.shards.shard import Part, parse_part
 
 from .sources.filter import SourceFilter
 from .stage import StageSummary
@@ -30,6 +31,15 @@ Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `publis
 Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
 KeepChannels = Annotated[
     bool, typer.Option("--keep-channels", help="Also write the configuration `channels`: one plane per stain.")
+]
+PartOption = Annotated[
+    Part | None,
+    typer.Option(
+        "--part",
+        parser=parse_part,
+        metavar="i/N",
+        help="Make the i-th of N parts, beside other commands; a call without it completes the folder.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 

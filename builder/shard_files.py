@@ -6,12 +6,11 @@ does not fit is no shard: it is made anew. One of the same size and time is not 
 alone, so copies of an archive give the same shards.
 """
 
-import hashlib
 import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.shards.seals import file_stamps
+from cytoimagenet_hf.shards.shard import Shard
 
 from .stage import Rejection
 
@@ -34,7 +35,7 @@ Made = tuple[list[Row], list[Rejection]]
 
 
 @dataclass(frozen=True)
-class ShardTask:
+class ShardTask(Shard):
     """One shard to make: a row group of a plan. Stages add what their workers need, and say which files a row reads.
 
     Attributes:
@@ -42,8 +43,6 @@ class ShardTask:
         keep_channels: a second file holds the planes of the same images, row by row.
     """
 
-    number: int
-    rows: int
     plan: Path
     plan_id: str
     again: frozenset[str] | None = None
@@ -63,9 +62,18 @@ class ShardTask:
         return self.plan.parent / f"shard-{self.number:05d}.parquet"
 
     @property
-    def seal(self) -> Path:
+    def record(self) -> Path:
         """Where its seal stands."""
         return self.plan.parent / f"seal-{self.number:05d}.json"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The shard, its seal and the planes of its images."""
+        return (self.path, self.record, self.channels_path)
+
+    def finished(self) -> "ShardReport | None":
+        """Its report, unless rows of it are to be made again."""
+        return read_report(self) if self.again is None else None
 
     def read_rows(self, columns: list[str] | None = None) -> list[Row]:
         """The rows of the plan this shard is made from."""
@@ -102,7 +110,7 @@ def read_report(task: ShardTask) -> ShardReport | None:
     """The report in a shard's footer; None if there is no shard of this plan, or its bytes are not those sealed."""
     try:
         content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
-        sealed = json.loads(task.seal.read_text(encoding="utf-8"))
+        sealed = json.loads(task.record.read_text(encoding="utf-8"))
         if content["plan_id"] != task.plan_id or not _is_sealed(task.path, sealed):
             return None
         if task.keep_channels and not _is_sealed(task.channels_path, sealed, "channels_"):
@@ -124,7 +132,7 @@ def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
     A file that is gone changes nothing: archives are deleted to make room for the next.
     """
     try:
-        sealed = json.loads(task.seal.read_text(encoding="utf-8"))["files"]
+        sealed = json.loads(task.record.read_text(encoding="utf-8"))["files"]
     except (OSError, KeyError, TypeError, ValueError):
         return frozenset()
     changed = set()
@@ -154,7 +162,7 @@ def write_shard(
 
     # The seal goes last: whoever dies in between leaves a shard without its seal, which counts as absent.
     with ExitStack() as stack:
-        seal = stack.enter_context(atomic_path(task.seal))
+        seal = stack.enter_context(atomic_path(task.record))
         second = stack.enter_context(atomic_path(task.channels_path)) if task.keep_channels else None
         temporary = stack.enter_context(atomic_path(task.path))
         planes = _GroupWriter(second, channels) if second is not None and channels is not None else None
@@ -243,7 +251,7 @@ def _made(
     """What becomes of each row, made or taken over; `stamps` receives the state of its files before they are read."""
     before = read_report(task) if task.again is not None else None
     taken_over = _taken_over(task, before) if before else None
-    sealed = json.loads(task.seal.read_text(encoding="utf-8"))["files"] if before else None
+    sealed = json.loads(task.record.read_text(encoding="utf-8"))["files"] if before else None
     with _marked(task) as mark:
         for number, row in enumerate(rows):
             made = None if taken_over is None else taken_over(task.key(row))
@@ -284,20 +292,6 @@ def _images_by_key(task: ShardTask) -> Iterator[tuple[str, list[Row]]]:
 def _stored(path: Path) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
         yield from itertools.chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(batch_size=16))
-
-
-def file_stamps(paths: Iterable[Path]) -> list[str | None]:
-    """Size and time of files in twelve hex digits each; None for one that is not there."""
-    found: list[str | None] = []
-    for path in paths:
-        try:
-            state = os.stat(path)
-        except (OSError, ValueError):
-            found.append(None)
-        else:
-            text = f"{state.st_size} {state.st_mtime_ns}".encode()
-            found.append(hashlib.blake2b(text, digest_size=6).hexdigest())
-    return found
 
 
 def _mark(task: ShardTask) -> Path:

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
-from cytoimagenet_hf.shards.executors import run_tasks
+from cytoimagenet_hf.shards.engine import run_shards
 
 from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
 from .stage import Rejection
@@ -100,10 +100,7 @@ def list_tasks(plan: Path, *, keep_channels: bool = False) -> list[ShardTask]:
 
 
 def finished_reports(tasks: Sequence[ShardTask]) -> dict[int, ShardReport]:
-    """Reports of the shards that are there and undamaged, by number; what killed workers left behind is removed."""
-    for folder in {task.plan.parent for task in tasks}:
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+    """Reports of the shards that are there and undamaged, by number."""
     with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
         reports = checkers.map(read_report, tasks)
         return {task.number: report for task, report in zip(tasks, reports, strict=True) if report}
@@ -141,7 +138,7 @@ def unfinished_tasks(
     return todo
 
 
-def run_shards(
+def run_with_progress(
     function: Callable[[Task], ShardReport],
     tasks: Sequence[Task],
     *,
@@ -152,7 +149,7 @@ def run_shards(
 ) -> Iterator[ShardReport]:
     """Make shards on any executor and show how far they are: rows done, images per second, time left."""
     images = 0
-    reports = run_tasks(function, tasks, workers=workers, dask=dask, executor=executor, at_work=row_at_work)
+    reports = run_shards(function, tasks, workers=workers, dask=dask, executor=executor, at_work=row_at_work)
     with tqdm(total=sum(task.rows for task in tasks), unit=unit, disable=None) as bar:
         for report in reports:
             images += report.images

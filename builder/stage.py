@@ -20,6 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
+from cytoimagenet_hf.shards.shard import Part
 
 MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
 VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "tifffile", "opencv-python-headless")
@@ -126,6 +127,22 @@ def claimed(output: Path) -> Iterator[Path]:
             if is_new:
                 take_back(output, files=(MARKER, LOCK), made=new_folders)
             raise
+
+
+@contextmanager
+def claimed_or_shared(output: Path, part: Part | None) -> Iterator[Path]:
+    """Claim the folder of a build, or share it with other commands that each make a part of its shards.
+
+    Raises:
+        InputError: as `claimed`; for a part, the folder holds no build.
+    """
+    if part is None:
+        with claimed(output):
+            yield output
+        return
+    if not (output / MARKER).is_file():
+        raise InputError(f"{output} holds no build: run `python -m builder select` there first, then the parts")
+    yield output
 
 
 @contextmanager

@@ -74,8 +74,8 @@ def test_a_built_wheel_says_nothing_about_packages_it_ignores(built):
 
 
 def test_every_listed_command_is_there(wheel):
-    found = {path.stem for path in (wheel / "cytoimagenet_hf" / "commands").glob("*.py")}
-    assert {name.replace("-", "_") for name in COMMANDS} == found - {"__init__", "options"}
+    found = {path.stem for path in (wheel / "cytoimagenet_hf" / "cli").glob("*.py")}
+    assert {name.replace("-", "_") for name in COMMANDS} == found - {"__init__", "shared"}
 
 
 def test_the_metrics_travel(wheel):
@@ -88,13 +88,14 @@ def test_the_installed_package_loads_processes_and_scores(wheel):
     program = """
 import numpy as np, cytoimagenet_hf
 from pathlib import Path
-from cytoimagenet_hf import benchmarks, cards, data
+from cytoimagenet_hf import benchmarks
+from cytoimagenet_hf.dataset import cards, load
 from cytoimagenet_hf.networks import MicroscopyImageProcessor
 assert Path(cytoimagenet_hf.__file__).is_relative_to(Path.cwd()), cytoimagenet_hf.__file__
 plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
 values = MicroscopyImageProcessor()([plane, plane], return_tensors="np")["pixel_values"]
 card = cards.model_card(name="m", architecture="B0", preprocessing={})
-print(values.shape, len(benchmarks.BENCHMARKS), cards.check_card(card), callable(data.load_cytoimagenet))
+print(values.shape, len(benchmarks.BENCHMARKS), cards.check_card(card), callable(load.load_cytoimagenet))
 """
     assert run(wheel, "-c", program).strip() == "(2, 3, 8, 8) 9 [] True"
 

@@ -234,7 +234,7 @@ def _signal_box(whole: Pixels) -> Box:
 
 
 def _place(box: Box | None, within: Box | None = None, *, scaling: float | None = None) -> dict[str, Any]:
-    """Where in the field an image lies; unknown for a whole field. A trimmed field has a box but is no crop."""
+    """Where in the field an image lies; null if uncropped. A trimmed field has box columns, too."""
     right, down = (within[0], within[2]) if within else (0, 0)
     x_min, x_max, y_min, y_max = (box[0] + right, box[1] + right, box[2] + down, box[3] + down) if box else (None,) * 4
     place = {"x_min": x_min, "x_max": x_max, "y_min": y_min, "y_max": y_max}

@@ -9,6 +9,7 @@ import concurrent.futures
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from builder.recipe import Recipe, as_dict
 from builder.shard_files import ShardReport
@@ -17,11 +18,13 @@ from builder.shards import (
     explain_full_disk,
     finished_reports,
     list_tasks,
-    run_shards,
+    run_with_progress,
     unfinished_tasks,
 )
 from builder.stage import StageSummary, count_reasons, require_disk, write_rejections
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.shards.engine import planning, without_locks_after
+from cytoimagenet_hf.shards.shard import Part
 
 from .field import REASONS
 from .plan import make_plan
@@ -42,8 +45,12 @@ def render(
     executor: concurrent.futures.Executor | None = None,
     retry_rejected: Collection[str] = (),
     keep_channels: bool = False,
+    part: Part | None = None,
 ) -> StageSummary:
     """Render all selected fields into `shards/`.
+
+    Several commands may render into one folder at a time, each a part of the shards. A call without `part` makes what
+    is missing then and writes the summary and the list of rejections.
 
     Args:
         raw: folder that `channel_files` of the annotations are relative to.
@@ -55,6 +62,7 @@ def render(
         executor: any `concurrent.futures` executor instead.
         keep_channels: keep the planes of each image, too, for the configuration `channels`; shards without them are
             made again.
+        part: render the shards of this part only, beside other commands.
         retry_rejected: reasons; fields rejected for them by an earlier run are tried again, all others stay.
 
     Returns:
@@ -68,30 +76,37 @@ def render(
         raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
-    with explain_full_disk(output):
-        plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
+    with explain_full_disk(output), without_locks_after(output / "shards", part):
+        with planning(output.resolve() / "shards", "plan.parquet"):
+            plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)
             for task in list_tasks(plan, keep_channels=keep_channels)
         ]
+        tasks = tasks if part is None else part.of(tasks)
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports, retry=retry_rejected)
         require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
-        for report in run_shards(render_shard, todo, unit="field", workers=workers, dask=dask, executor=executor):
+        places: dict[str, Any] = {"workers": workers, "dask": dask, "executor": executor}
+        for report in run_with_progress(render_shard, todo, unit="field", **places):
             reports[report.number] = report
+        if part is not None:
+            return _summary(list(reports.values()), recipe, seed, time.perf_counter() - started, part=part)
         write_rejections(output, "render", [rejection for r in reports.values() for rejection in r.rejections])
         summary = _summary(list(reports.values()), recipe, seed, time.perf_counter() - started)
         summary.write(output)
     return summary
 
 
-def _summary(reports: list[ShardReport], recipe: Recipe, seed: int, seconds: float) -> StageSummary:
+def _summary(
+    reports: list[ShardReport], recipe: Recipe, seed: int, seconds: float, *, part: Part | None = None
+) -> StageSummary:
     rejections = [rejection for report in reports for rejection in report.rejections]
     fields = [rejection for rejection in rejections if rejection.image_id is None]
     crops = [rejection for rejection in rejections if rejection.image_id is not None]
     rows_in = sum(sum(report.rows_in.values()) for report in reports)
     return StageSummary(
-        stage="render",
+        stage="render" if part is None else f"render {part}",
         rows_in=rows_in,
         kept=rows_in - len(fields),
         rejected=count_reasons(fields),

@@ -16,7 +16,7 @@ COMMANDS = {
     "profile": "Profiles of wells from features: a plate map, normalisation, Z' and dose response.",
     "benchmark": "The kNN transfer benchmarks on models or ready features.",
     "leaderboard": "Results of several runs as one sortable page.",
-    "models": "The networks that can be named: what they eat, give and need.",
+    "models": "The networks that can be named: inputs, outputs, weights.",
     "diversity": "A dataset seen through features: distances within and between labels.",
     "convert-keras": "Published Keras weights to a transformers checkpoint.",
     "leaks": "Groups and exact copies on both sides of a split.",

@@ -95,6 +95,13 @@ def command(
     dask: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers see the same files.")
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="i/N",
+            help="Make the i-th of N parts, beside other commands; a call without it completes the folder.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Planes per step.", min=1)] = 64,
     shard_size: Annotated[int, typer.Option(help="Images per shard: what is redone when one changes.", min=1)] = 256,
     workers: Annotated[int, typer.Option(help="Threads that read ahead.", min=0, max=1024)] = 2,
@@ -143,6 +150,7 @@ def command(
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
+    from cytoimagenet_hf.shards.shard import parse_part
 
     devices = [name.strip() for name in (device or "").split(",") if name.strip()]
     settings = Settings(
@@ -175,7 +183,8 @@ def command(
         "version": project_version(),
     }
     started = time.perf_counter()
-    summary = finished(output, request) if request["model"] is not None else None
+    shared = None if part is None else parse_part(part)
+    summary = finished(output, request) if request["model"] is not None and shared is None else None
     if summary is None:
         from cytoimagenet_hf.features.folder import extract_to_folder
         from cytoimagenet_hf.networks import load_encoder
@@ -190,17 +199,21 @@ def command(
             load=load,
             dask=dask,
             devices=devices if len(devices) > 1 else (),
+            part=shared,
         )
-        write_json(output / REQUEST, request)
-    write_source(output, source, asked, fields)
+        if shared is None:
+            write_json(output / REQUEST, request)
+    if shared is None:
+        write_source(output, source, asked, fields)
     seconds = time.perf_counter() - started
     if as_json:
         typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
+        which = f"part {summary.part}: " if summary.part else ""
         typer.echo(
-            f"{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in {summary.shards} "
-            f"shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
+            f"{which}{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in "
+            f"{summary.shards} shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
         for rejection in summary.rejected:
             typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")

@@ -1,4 +1,4 @@
-"""`cytoimagenet models`: the networks that extract and benchmark take by name, what they eat and what they need."""
+"""`cytoimagenet models`: the networks that extract and benchmark take by name: inputs, outputs, weights."""
 
 import json
 from dataclasses import asdict

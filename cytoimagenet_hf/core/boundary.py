@@ -239,7 +239,7 @@ def _fault(error: Exception, program: str, arguments: Sequence[str]) -> str:
             "".join(traceback.format_exception(error)),
         ]
     )
-    what = f"{program} has a fault, your input need not be wrong: {type(error).__name__}: {one_line(error)}"
+    what = f"{program}: internal error: {type(error).__name__}: {one_line(error)}"
     try:
         handle, name = tempfile.mkstemp(prefix="cytoimagenet-fault-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

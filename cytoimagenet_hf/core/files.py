@@ -103,27 +103,51 @@ def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> 
 
 
 @contextmanager
-def held(lock: str | Path, *, refusal: str) -> Iterator[None]:
-    """Hold something alone by a lock on a file, which stays; the system lets go when the process ends.
+def try_hold(lock: str | Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold something alone by a lock on a file, if nobody else does; the system lets go when the process ends.
 
     Args:
-        lock: the file; its folder exists.
+        lock: the file, which stays; its folder exists.
+        wait: until it is free.
+
+    Yields:
+        Whether it is held now.
+
+    Raises:
+        InputError: the disk cannot lock files.
+    """
+    holder = FileLock(lock, timeout=-1 if wait else 0)
+    try:
+        holder.acquire()
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError as error:  # some network drives
+        raise InputError(
+            f"{lock}: this disk cannot lock files: write elsewhere, or mount it with locks (NFS 4, Lustre with flock)"
+        ) from error
+    try:
+        yield True
+    finally:
+        holder.release()
+
+
+@contextmanager
+def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator[None]:
+    """Hold something alone by a lock on a file, or refuse.
+
+    Args:
+        lock: the file, which stays; its folder exists.
         refusal: the message when another process, or another thread of this one, holds it.
+        wait: until it is free, instead of refusing.
 
     Raises:
         InputError: it is held, or the disk cannot lock files.
     """
-    holder = FileLock(lock, timeout=0)
-    try:
-        holder.acquire()
-    except Timeout:
-        raise InputError(refusal) from None
-    except NotImplementedError as error:  # some network drives
-        raise InputError(f"{lock}: this disk cannot lock files: write elsewhere") from error
-    try:
+    with try_hold(lock, wait=wait) as is_held:
+        if not is_held:
+            raise InputError(refusal)
         yield
-    finally:
-        holder.release()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -184,7 +184,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML's own loader keeps the last."""
+    """Refuses duplicate keys, of which YAML's own loader keeps the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

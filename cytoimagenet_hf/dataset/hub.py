@@ -94,7 +94,7 @@ def hub_answers() -> bool:
 
 def _require_name(name: str) -> None:
     if not _is_name(name):
-        raise InputError(f"{name!r} is no name of a repository on the Hub: write OWNER/NAME")
+        raise InputError(f"{name!r} is an invalid repository id: write OWNER/NAME")
 
 
 def _is_name(name: str) -> bool:

@@ -189,11 +189,11 @@ def _deal(
             if sizes[starts[number]] < 2 * missing:
                 chosen[number] = True
                 given[label] += sizes[starts[number]]
-    _give_left_out_labels_a_turn(chosen, given, target, single, sizes[starts], bounds, names, seed)
+    _fill_empty_labels(chosen, given, target, single, sizes[starts], bounds, names, seed)
     return chosen[component]
 
 
-def _give_left_out_labels_a_turn(
+def _fill_empty_labels(
     chosen: npt.NDArray[np.bool_],
     given: npt.NDArray[np.floating[Any]],
     target: npt.NDArray[np.floating[Any]],

@@ -97,7 +97,7 @@ def _upload(source: Path, wanted: str | None) -> Upload:
 
 
 def _is_unnamed(images: Sequence[Image]) -> bool:
-    """Whether files are images of their own, whose names no format has read."""
+    """Whether no format matched the files, so that each is an image."""
     return len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images)
 
 

@@ -77,7 +77,7 @@ def _found(gallery: Gallery, found: Answer) -> str:
 
 
 def _without_folders(message: str, files: list[str]) -> str:
-    """The message with bare file names: where the server keeps uploads is nobody's business."""
+    """The message with bare file names: server paths are stripped."""
     for file in files:
         message = message.replace(str(file), str(file).replace("\\", "/").rsplit("/", 1)[-1])
     return message

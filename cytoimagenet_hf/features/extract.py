@@ -127,7 +127,7 @@ def extract_features(
 def as_encoder(
     model: Model, *, method: str | None = None, processor: MicroscopyImageProcessor | None = None
 ) -> Encoder:
-    """The encoder that something stands for: itself, a name, or a network with its processor.
+    """Convert to an Encoder: an encoder itself, a name, or a network with its processor.
 
     Raises:
         InputError: `method` or `processor` for what is an encoder already.

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.networks import Encoder
-from cytoimagenet_hf.shards.executors import run_tasks
+from cytoimagenet_hf.shards.engine import planning, run_shards
+from cytoimagenet_hf.shards.shard import Part
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
 from .about import describe, names_of
 from .choosing import TRIED, auto_runner, runner_of
-from .devices import run_on_devices
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
 from .store import (
@@ -33,14 +34,14 @@ from .store import (
     PLAN,
     RANGES,
     ExtractionSummary,
+    FeatureShard,
     Settings,
     ShardRecord,
-    ShardTask,
-    is_done,
     locked,
     read_json,
     require_claimable,
     stamp_of,
+    summarise_part,
     summarise_shards,
 )
 from .vectors import ImageToRead, extract_rows
@@ -56,9 +57,13 @@ def extract_to_folder(
     load: Callable[[], Encoder] | None = None,
     dask: str | None = None,
     devices: Sequence[str] = (),
+    part: Part | None = None,
     advance: Callable[[int], Any] = lambda images: None,
 ) -> ExtractionSummary:
     """Extract features into `output`, continuing what an interrupted run left there.
+
+    Several calls may work in one folder at a time, each on a part of the shards. A call without `part` makes what is
+    missing then, checks all shards and completes the folder.
 
     Args:
         encoder: the network and what it eats.
@@ -69,6 +74,7 @@ def extract_to_folder(
         load: makes the same encoder in another process (importable by name); needed by `dask` and `devices`.
         dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
         devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
+        part: make the shards of this part only.
         advance: called with how many images more are done; those that an earlier run left there come first.
 
     Raises:
@@ -77,21 +83,24 @@ def extract_to_folder(
     """
     output = Path(output)
     _require_unique(images)
-    run = _runner(encoder, images, output, settings)
-    plan, stains = _planned(encoder, images, settings, run)
-    settings = replace(settings, backend=run.name)  # what other processes get
-    require_claimable(output, plan)
-    with locked(output):
-        require_claimable(output, plan)
-        write_json(output / PLAN, plan)
-        for leftover in output.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        ranges = _ranges(encoder, images, output, seed, settings.workers)
-        tasks = list(_tasks(encoder, images, output, stains, settings, ranges, load))
-        todo = [task for task in tasks if not is_done(task)]
-        changed = sum(task.record.is_file() for task in todo)
-        left = sum(len(task.images) for task in todo)
-        advance(len(images) - left)
+    if not (output / PLAN).is_file():
+        require_claimable(output, {})  # before anything is written or exported
+    with locked(output, part):
+        with planning(
+            output, PLAN, RANGES
+        ):  # parts agree on the backend and on the ranges of plates: the first one chooses
+            run = _runner(encoder, images, output, settings)
+            plan, stains = _planned(encoder, images, settings, run)
+            settings = replace(settings, backend=run.name)  # what other processes get
+            require_claimable(output, plan)
+            write_json(output / PLAN, plan)
+            ranges = _ranges(encoder, images, output, seed, settings.workers)
+        shards = list(_shards(encoder, images, output, stains, settings, ranges, load))
+        wanted = shards if part is None else part.of(shards)
+        todo = [shard for shard in wanted if shard.finished() is None]
+        changed = sum(shard.record.is_file() for shard in todo)
+        left = sum(shard.rows for shard in todo)
+        advance(sum(shard.rows for shard in wanted) - left)
         elsewhere = bool(todo and (dask or devices))
         if elsewhere and load is None:
             raise InputError("shards in other processes need load=, a function that makes the encoder there")
@@ -101,14 +110,13 @@ def extract_to_folder(
                 bar.update(images_done)
                 advance(images_done)
 
-            if elsewhere:
-                made = run_tasks(make_shard, todo, dask=dask) if dask else run_on_devices(make_shard_on, todo, devices)
-                for images_done in made:
-                    step(images_done)
-            else:
-                for task in todo:
-                    make_shard(task, encoder=encoder, run=run, advance=step)
-        return summarise_shards(output, tasks, plan, len(todo), changed)
+            make = make_shard if elsewhere else partial(make_shard, encoder=encoder, run=run, advance=step)
+            for record in run_shards(make, todo, workers=1, dask=dask, devices=devices):
+                if elsewhere:
+                    step(record.kept + len(record.rejected))
+        if part is not None:
+            return summarise_part(part, wanted, made=len(todo))
+        return summarise_shards(output, shards, plan, len(todo), changed)
 
 
 def _runner(encoder: Encoder, images: Sequence[Image], output: Path, settings: Settings) -> Runner:
@@ -116,7 +124,6 @@ def _runner(encoder: Encoder, images: Sequence[Image], output: Path, settings: S
     recorded = read_json(output / PLAN)
     backend = settings.backend
     if backend == "auto" and recorded is None:
-        require_claimable(output, {})  # before anything is exported
         first = [ImageToRead.of(image) for image in images[:TRIED]]
         return auto_runner(encoder, first, images=len(images), device=settings.device, dtype=_precision(settings))
     known = recorded or {}
@@ -184,26 +191,21 @@ def cached_features(
     return read_features(folder), summary.rejected
 
 
-def make_shard_on(task: ShardTask, device: str) -> int:
-    """Make a shard on a device of this machine: see `make_shard`."""
-    return make_shard(task, device=device)
-
-
 def make_shard(
-    task: ShardTask,
+    task: FeatureShard,
+    device: str | None = None,
     *,
     encoder: Encoder | None = None,
     run: Runner | None = None,
-    device: str | None = None,
     advance: Callable[[int], Any] = lambda images: None,
-) -> int:
-    """Write one shard and its report; how many images it was asked for.
+) -> ShardRecord:
+    """Write one shard and its record.
 
     Args:
         task: what to make.
+        device: instead of that of the settings.
         encoder: loaded by the task itself if None, once per process.
         run: of that encoder.
-        device: instead of that of the settings.
         advance: called with how many images more are done.
 
     Raises:
@@ -235,14 +237,15 @@ def make_shard(
             names_of(encoder, task.stains, values.shape[1]),
         )
     else:
-        task.file.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
+        task.path.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
     rejected.sort(key=lambda rejection: rejection.id)
-    digest = file_sha256(task.file) if kept else ""
-    ShardRecord(task.stamp, digest, len(kept), tuple(rejected)).write(task.record)
-    return len(task.images)
+    digest = file_sha256(task.path) if kept else ""
+    record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected))
+    record.write(task.record)
+    return record
 
 
-def _tasks(
+def _shards(
     encoder: Encoder,
     images: Sequence[Image],
     output: Path,
@@ -250,14 +253,17 @@ def _tasks(
     settings: Settings,
     ranges: Mapping[str, PlateRanges] | None,
     load: Callable[[], Encoder] | None,
-) -> Iterator[ShardTask]:
+) -> Iterator[FeatureShard]:
     count = -(-len(images) // settings.shard_size)
     kinds = _kinds(images)
     for number in range(count):
         own = tuple(images[number * settings.shard_size : (number + 1) * settings.shard_size])
         plates = {plate_of(image) for image in own}
-        yield ShardTask(
-            output / f"features-{number:05d}-of-{count:05d}.parquet",
+        yield FeatureShard(
+            number,
+            len(own),
+            output,
+            count,
             own,
             stains,
             kinds,
@@ -284,7 +290,9 @@ def _kinds(images: Sequence[Image]) -> dict[str, str]:
     }
 
 
-def _write(task: ShardTask, kept: Sequence[Image], values: Any, about: dict[str, Any], names: tuple[str, ...]) -> None:
+def _write(
+    task: FeatureShard, kept: Sequence[Image], values: Any, about: dict[str, Any], names: tuple[str, ...]
+) -> None:
     facts = pd.DataFrame(
         {name: [image.metadata.get(name) for image in kept] for name in task.kinds},
         index=range(len(kept)),
@@ -292,7 +300,7 @@ def _write(task: ShardTask, kept: Sequence[Image], values: Any, about: dict[str,
     )
     table = FeatureTable(np.array([image.id for image in kept], dtype=object), values, facts, names, about)
     stored = table.to_arrow(packed=True, dtype=np.dtype(task.settings.storage), kinds=task.kinds)
-    with atomic_path(task.file) as temporary:
+    with atomic_path(task.path) as temporary:
         # Dictionaries and compression do not shrink floats.
         pq.write_table(stored, temporary, use_dictionary=False, compression="none")
 
@@ -325,7 +333,7 @@ def _precision(settings: Settings) -> torch.dtype | None:
 _IN_THIS_PROCESS: dict[tuple[str, str | None], tuple[Encoder, Runner]] = {}
 
 
-def _loaded(task: ShardTask, device: str | None) -> tuple[Encoder, Runner]:
+def _loaded(task: FeatureShard, device: str | None) -> tuple[Encoder, Runner]:
     """The encoder of a task in a process that makes many: loaded once."""
     key = (task.fingerprint, device)
     if key not in _IN_THIS_PROCESS:

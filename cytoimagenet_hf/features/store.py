@@ -5,6 +5,7 @@
     _ranges.json                      under normalisation over plates: the pixel ranges and the fields they come from
     _shard-00000-of-00004.json        of one shard: stamp of its images, hash of its file, what was rejected
     _rejected.json                    every image that was left out, and why
+    _locks/                           while shards are being made: one lock each
 
 A shard's bytes depend on its own images, the model and the settings alone; batches never reach across shards. What is
 there is not made again unless one of its images has changed.
@@ -13,7 +14,7 @@ there is not made again unless one of its images has changed.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ from cytoimagenet_hf.core.files import (
     write_json,
 )
 from cytoimagenet_hf.images import Image, Rejection
+from cytoimagenet_hf.shards.engine import without_locks_after
+from cytoimagenet_hf.shards.shard import LOCKS, Part, Shard
 
 from .ranges import PlateRanges, plate_of
 
@@ -78,7 +81,10 @@ DEFAULTS = Settings()
 
 @dataclass(frozen=True)
 class ExtractionSummary:
-    """What an extraction left behind; construction fails unless `images == kept + len(rejected)`."""
+    """What an extraction left behind; construction fails unless `images == kept + len(rejected)`.
+
+    Of one part (`part`, such as `2/64`) everything is counted over the shards of that part.
+    """
 
     images: int
     kept: int
@@ -87,6 +93,7 @@ class ExtractionSummary:
     shards_made_now: int
     shards_changed: int
     rejected: tuple[Rejection, ...]
+    part: str | None = None
 
     def __post_init__(self) -> None:
         if self.images != self.kept + len(self.rejected):
@@ -115,11 +122,12 @@ class ShardRecord:
 
 
 @dataclass(frozen=True)
-class ShardTask:
-    """One shard to make; it can be sent to another process.
+class FeatureShard(Shard):
+    """One shard of features to make.
 
     Attributes:
-        file: where the shard stands when it is done.
+        folder: of the extraction.
+        count: of all shards.
         images: in their order.
         stains: those of every image.
         kinds: fact → `int64`, `double` or `string`, the same in every shard.
@@ -130,7 +138,8 @@ class ShardTask:
         load: makes the encoder in another process; None: the caller's is used.
     """
 
-    file: Path
+    folder: Path
+    count: int
     images: tuple[Image, ...]
     stains: tuple[str, ...]
     kinds: Mapping[str, str]
@@ -141,27 +150,44 @@ class ShardTask:
     load: Callable[[], "Encoder"] | None = None
 
     @property
+    def path(self) -> Path:
+        """Its table."""
+        return self.folder / f"features-{self.number:05d}-of-{self.count:05d}.parquet"
+
+    @property
     def record(self) -> Path:
-        """What stands beside the shard when it is done."""
-        return self.file.with_name(f"_{self.file.stem.replace('features', 'shard')}.json")
+        """Its record."""
+        return self.folder / f"_shard-{self.number:05d}-of-{self.count:05d}.json"
+
+    def finished(self) -> ShardRecord | None:
+        """Its record, if the table is undamaged and made from these very images."""
+        record = read_record(self.record)
+        if record is None or record.stamp != self.stamp:
+            return None
+        return record if not record.kept or is_intact(self.path, record) else None
 
 
 @contextmanager
-def locked(output: Path) -> Iterator[None]:
-    """Hold a folder alone. One that was made for an extraction that is refused at once is removed again.
+def locked(output: Path, part: Part | None = None) -> Iterator[None]:
+    """Hold a folder alone, or share it as one of several parts.
+
+    A folder that was made for an extraction that is refused at once is removed again.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process that makes no part holds it, and so would this one.
     """
     made = absent_folders(output)
     is_new = bool(made) or not any(output.iterdir())
     output.mkdir(parents=True, exist_ok=True)
-    with held(output / LOCK, refusal=f"another process extracts into {output}: wait for it, or choose another folder"):
+    refusal = f"another process extracts into {output}: wait for it, or choose another folder"
+    # Parts do not hold the folder, and what they began is there for the others.
+    with held(output / LOCK, refusal=refusal) if part is None else nullcontext():
         try:
-            yield
+            with without_locks_after(output, part):
+                yield
         except InputError:
             if is_new:
-                take_back(output, files=(PLAN, RANGES, LOCK), made=made)
+                take_back(output, files=(PLAN, RANGES, LOCK) if part is None else (), made=made)
             raise
 
 
@@ -177,7 +203,7 @@ def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None =
 
 
 def stamp_of_model(name: str, revision: str | None = None) -> str | None:
-    """What stands for the weights under a name without loading them; None where only loading tells.
+    """Id of the weights under a name, without loading them; None where only loading tells.
 
     Example:
         >>> stamp_of_model("random:3"), stamp_of_model("me/some-model") is None
@@ -225,14 +251,6 @@ def _listed(output: Path) -> tuple[Rejection, ...] | None:
         return None
 
 
-def is_done(task: ShardTask) -> bool:
-    """Whether the shard is there, made from these very images, and undamaged."""
-    record = read_record(task.record)
-    if record is None or record.stamp != task.stamp:
-        return False
-    return not record.kept or is_intact(task.file, record)
-
-
 def is_intact(shard: Path, record: ShardRecord) -> bool:
     """Whether a shard holds what its record says."""
     return shard.is_file() and (not record.kept or file_sha256(shard) == record.sha256)
@@ -269,7 +287,7 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
     """A new or empty folder, or one of the same extraction; nothing is changed in any other."""
     plan = output / PLAN
     if not plan.is_file():
-        if output.is_dir() and any(entry.name != LOCK for entry in output.iterdir()):
+        if output.is_dir() and any(entry.name not in (LOCK, LOCKS) for entry in output.iterdir()):
             raise InputError(f"{output} is not empty and holds no extraction: choose a new or empty folder")
         return
     found = read_json_object(plan, remedy=f"delete {output}, or choose another folder")
@@ -281,7 +299,7 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
 
 
 def summarise_shards(
-    output: Path, tasks: Sequence[ShardTask], plan: dict[str, Any], made: int, changed: int
+    output: Path, tasks: Sequence[FeatureShard], plan: dict[str, Any], made: int, changed: int
 ) -> ExtractionSummary:
     """Write the list of what was left out, and complete the folder.
 
@@ -296,20 +314,38 @@ def summarise_shards(
         InputError: no image could be used, or shards of different width.
     """
     records = [record for task in tasks if (record := read_record(task.record)) is not None]
+    if len(records) < len(tasks):
+        raise InputError(f"shards of {output} were removed while others were made: run the same command again")
     rejected = tuple(rejection for record in records for rejection in record.rejected)
     write_json(output / REJECTED, [asdict(rejection) for rejection in rejected])
     full = [task for task, record in zip(tasks, records, strict=True) if record.kept]
     if not full:
         raise InputError(f"none of the {plan['images']} images can be used; {rejected[0].id!r}: {rejected[0].reason}")
-    schema = pq.read_schema(full[0].file)
+    schema = pq.read_schema(full[0].path)
     width = schema.field("features").type.list_size
     for task in full[1:]:
-        other = pq.read_schema(task.file).field("features").type.list_size
+        other = pq.read_schema(task.path).field("features").type.list_size
         if other != width:
-            raise InputError(f"{task.file} holds {other} features an image and {full[0].file.name} {width}: delete it")
+            raise InputError(f"{task.path} holds {other} features an image and {full[0].path.name} {width}: delete it")
     for task, record in zip(tasks, records, strict=True):
         if not record.kept:  # a table without rows, so that the folder is complete
-            with atomic_path(task.file) as temporary:
+            with atomic_path(task.path) as temporary:
                 pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
     kept = sum(record.kept for record in records)
     return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected)
+
+
+def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> ExtractionSummary:
+    """What one part made; a call without a part completes the folder.
+
+    Args:
+        part: which.
+        shards: of this part, all made.
+        made: how many of them now.
+    """
+    records = [record for shard in shards if (record := read_record(shard.record)) is not None]
+    rejected = tuple(rejection for record in records for rejection in record.rejected)
+    kept = sum(record.kept for record in records)
+    full = [shard for shard in shards if shard.path.is_file()]
+    width = pq.read_schema(full[0].path).field("features").type.list_size if full else 0
+    return ExtractionSummary(kept + len(rejected), kept, width, len(records), made, 0, rejected, str(part))

@@ -44,7 +44,7 @@ class _Cell:
 
 
 def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mirror") -> Found:
-    """The cells of images, as images of their own.
+    """The cells of images, each as an image.
 
     Args:
         found: what `look` found.

@@ -66,7 +66,7 @@ class EncoderFacts:
         zoom: times by which inputs are enlarged before the network sees them, bilinear; 2: twice the height and width.
         views: orientations over which a vector is averaged: 1, or 8 (four right-angle turns, each mirrored too). A
             cell has no upper side; eight views cost eight times as much.
-        pixels: whether statistics of the pixels stand beside the vector; see `encoders.pixels`.
+        pixels: whether statistics of the pixels are added to the vector; see `networks.pixels`.
         take: what of the output is the vector.
         join: `concat` or `mean` over units.
         dim: length of one unit's vector.

@@ -2,7 +2,7 @@
 
 A network looks at one stretched channel at a time; what decides many phenotypes is the amount of a stain and whether
 it overlaps with another. 24 numbers a channel and 16 a pair of channels: a search for neighbours among standardised
-features hears a part by how many features it has. Measured in docs/study.md.
+features weighs a block by its number of features. Measured in docs/study.md.
 """
 
 from collections.abc import Sequence

@@ -143,7 +143,7 @@ class MicroscopyImageProcessor(PilBackend):
     def join_channels(self, features: torch.Tensor, channels: int) -> torch.Tensor:
         """Features of the planes of a batch, (B * C, D), as one row per image, (B, C * D), in channel order."""
         if features.shape[0] % channels:
-            raise InputError(f"{features.shape[0]} rows of features are no multiple of {channels} channels")
+            raise InputError(f"{features.shape[0]} rows of features are not a multiple of {channels} channels")
         return features.reshape(features.shape[0] // channels, channels * features.shape[1])
 
     def record(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def z_prime(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = 
         robust: medians, and 1.4826 times the median absolute deviation, in place of means and deviations.
 
     Returns:
-        1 is perfect, above 0.5 is an assay to screen with, below 0 the controls overlap; -inf where they
+        1 is perfect, above 0.5 the assay is good enough for screening, below 0 the controls overlap; -inf where they
         do not differ.
 
     Raises:

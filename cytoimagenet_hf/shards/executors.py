@@ -1,4 +1,4 @@
-"""Run shard tasks anywhere: here, on local processes, on a Dask cluster, on any `concurrent.futures` executor.
+"""Run tasks anywhere: here, on local processes, one process a device, on a Dask cluster, on any other executor.
 
 Results come in the order in which they end. A worker that dies costs the time of its task: the task runs again.
 """
@@ -9,6 +9,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from itertools import islice
 from typing import TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
@@ -24,23 +26,25 @@ _MOST_DEATHS = 3
 
 
 def run_tasks(
-    function: Callable[[Task], Result],
+    function: Callable[..., Result],
     tasks: Sequence[Task],
     *,
     workers: int | None = None,
     dask: str | None = None,
     executor: concurrent.futures.Executor | None = None,
+    devices: Sequence[str] = (),
     at_work: Callable[[Task], str | None] | None = None,
 ) -> Iterator[Result]:
     """Apply a function to tasks.
 
     Args:
-        function: importable by name on every worker.
+        function: importable by name on every worker; with `devices` its second argument is the device.
         tasks: its arguments; must pickle.
         workers: local processes, all cores by default; 1 runs in this process.
         dask: address of a Dask scheduler, e.g. `tcp://host:8786`. Its workers must see the same files and import the
             same checkout.
         executor: anything with `submit`, used instead of local processes.
+        devices: such as `cuda:0` and `cuda:1`: one process each, and the next task to whichever is free.
         at_work: what the worker of a task had before it when it died, in words; None if it was not at it.
 
     Yields:
@@ -55,6 +59,8 @@ def run_tasks(
         return
     if dask is not None:
         yield from _on_dask(function, tasks, dask)
+    elif devices:
+        yield from _on_devices(function, tasks, devices)
     elif executor is not None:
         yield from _as_completed(executor, function, tasks)
     elif (workers or os.cpu_count() or 1) == 1:
@@ -141,3 +147,25 @@ def _on_dask(function: Callable[[Task], Result], tasks: Sequence[Task], address:
         futures = client.map(function, list(tasks), pure=False, retries=_MOST_DEATHS)
         for _, result in as_completed(futures, with_results=True):
             yield result
+
+
+def _on_devices(
+    function: Callable[[Task, str], Result], tasks: Sequence[Task], devices: Sequence[str]
+) -> Iterator[Result]:
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    waiting = iter(tasks)
+    with ExitStack() as stack:
+        pools = [stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, context)) for _ in devices]
+        running: dict[concurrent.futures.Future[Result], int] = {}
+
+        def start_next(number: int) -> None:
+            for task in islice(waiting, 1):
+                running[pools[number].submit(function, task, devices[number])] = number
+
+        for number in range(len(devices)):
+            start_next(number)
+        while running:
+            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                start_next(running.pop(future))
+                yield future.result()

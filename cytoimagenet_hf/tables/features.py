@@ -1,4 +1,4 @@
-"""The one feature table: rows known by id, with metadata and the story of how they were made.
+"""The one feature table: rows known by id, with metadata and processing history.
 
 Extraction writes it, profiles transform it, benchmarks score it. Rows meet by id, never by position: features of two
 networks joined by row order once put the label into the features.

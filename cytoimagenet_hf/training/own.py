@@ -169,7 +169,7 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
 
 
 def _row_id(image_id: str, ids: "pd.Index[str]") -> str:
-    """The row of an image: of its id, or of what stands before the field's number in a file of several."""
+    """Row of an image id, without /field."""
     return image_id if image_id in ids else image_id.rpartition("/")[0]
 
 
@@ -285,5 +285,5 @@ def _table(
 
 
 def _is_dataset(path: Path) -> bool:
-    """A dataset whose data are missing, which is to be said so."""
+    """True if the dataset has no data files."""
     return (path / "manifest.json").is_file() or (path / "data").is_dir()

@@ -188,5 +188,5 @@ _OBJECTIVES = {
     "It has no classification head; the accuracy is that of a vote of the nearest training images.",
 }
 
-# Where a run happened to read and write is nobody's business but its owner's.
+# Paths of the machine that ran are stripped.
 _PLACES = frozenset({"dataset", "output", "cache_dir"})

@@ -29,3 +29,13 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
     if sorted(names) != sorted(parts):
         raise ValueError(f"the page has the blocks {names}, made are {list(parts)}")
     return _BLOCK.sub(lambda found: f"{found[1]}{parts[found[2]].rstrip()}\n{found[3]}", page)
+
+
+def anchor(heading: str) -> str:
+    """The fragment that Markdown viewers give a heading.
+
+    Example:
+        >>> anchor("A real plate, measured")
+        'a-real-plate-measured'
+    """
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -38,17 +38,18 @@ def results(folder: Path = FOLDER) -> str:
         (
             f"A real plate, BBBC013 ({', '.join(COMPOUNDS)}): do features separate the controls?",
             f"Z′ {_of_both(default, 'Z')}",
-            f"what the same networks pool: {_range(pooled)}; pixel statistics alone: {_of_both(alone, 'Z')}",
+            f"the same networks' usual pooled output: {_range(pooled)}; "
+            f"pixel statistics alone: {_of_both(alone, 'Z')}",
         ),
         (
             "… and do they follow the dose, by rank?",
             f"correlation {_of_both(default, 'Spearman')}",
-            f"what the same networks pool: {_of_both(pooled, 'Spearman')}",
+            f"the same networks' usual pooled output: {_of_both(pooled, 'Spearman')}",
         ),
         (
             "Simulated benchmarks, three seeds: gain over the best of histograms and texture",
             f"{low:+d} to {high:+d} points".replace("-", "−"),
-            f"what the same networks pool: {worst:+d} to {most:+d}".replace("-", "−"),
+            f"the same networks' usual pooled output: {worst:+d} to {most:+d}".replace("-", "−"),
         ),
         (
             "Features of 64 × 64 images, two CPU cores",

@@ -179,10 +179,10 @@ def _screen(result: Result) -> str:
     ends = [pooled[f"Z' {name}, {end}"] for name in compounds for end in ("lowest", "highest")]
     return (
         f"On the real plate BBBC013 the default features separate the controls of both compounds with Z' {ours} "
-        f"(above 0.5 is an assay to screen with) and follow their doses with rank correlations of {rho}. What the "
-        f"same networks pool has a Z' between {min(ends):.2f} and {max(ends):.2f}, as the network happens to be. For "
-        f"comparison, the default features of untrained networks have {fresh}, the pixel statistics alone {bare}, "
-        f"and the default after a selection of features (`profile --select`) {fewer}."
+        f"(above 0.5 the assay is good enough for screening) and follow their doses with rank correlations of {rho}. "
+        f"The same networks' usual pooled output has a Z' between {min(ends):.2f} and {max(ends):.2f}, depending on "
+        f"the network. For comparison, the default features of untrained networks have {fresh}, the pixel "
+        f"statistics alone {bare}, and the default after a selection of features (`profile --select`) {fewer}."
     )
 
 

@@ -14,7 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # mkdocs loads this file by its path
-from scripts.pages.api import anchor
+from scripts.pages.blocks import anchor
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_THE_ROOT = ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -55,7 +55,8 @@ def site_links(markdown: str) -> str:
     markdown = re.sub(r"(\]\([^)\s]*)\.ipynb\)", r"\1.md)", markdown)
     pages = "|".join(re.escape(name) for name in OF_THE_ROOT)
     markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./({pages})(#[^)]*)?\)", r"](\1\2\3)", markdown)
-    return re.sub(r"\[[^\]]*\]\((?:\.\./)+([\w./-]*?[^/)]+\.(?:cff|py|toml|yml|yaml))\)", r"`\1`", markdown)
+    no_page = r"[\w./-]*?[^/)]+\.(?:cff|py|toml|yml|yaml|sh|nf)|[\w./-]*?Snakefile"
+    return re.sub(rf"\[[^\]]*\]\((?:\.\./)+({no_page})\)", r"`\1`", markdown)
 
 
 def _from_root(markdown: str) -> str:

@@ -251,7 +251,7 @@ def test_an_import_of_what_is_there_reads_neither_metadata_nor_images(tmp_path, 
     output = tmp_path / "cytoimagenet"
     summary = import_kaggle(archive, output, workers=1)
     with monkeypatch.context() as patched:
-        for name in ("read_metadata", "run_shards"):
+        for name in ("read_metadata", "run_with_progress"):
             patched.setattr(f"builder.kaggle.{name}", None)
         patched.setattr("builder.publish.run.write_dataset", None)
         patched.setattr("builder.shard_files.file_sha256", None)

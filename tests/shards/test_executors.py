@@ -14,7 +14,7 @@ from builder.render import render
 from builder.render.plan import make_plan
 from builder.render.shard import SHARD_SCHEMA, RenderTask
 from builder.shard_files import write_shard
-from builder.shards import list_tasks, run_shards
+from builder.shards import list_tasks, run_with_progress
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.shards.executors import run_tasks
 from tests.builder.tiny_builds import tiny_build
@@ -108,4 +108,4 @@ def test_workers_that_are_killed_say_at_which_file(tmp_path):
     plan = make_plan(output, recipe=RECIPES["corrected"], seed=0)
     tasks = [RenderTask(**vars(task), raw=raw, recipe=RECIPES["corrected"], seed=0) for task in list_tasks(plan)]
     with pytest.raises(InputError, match=r"at tiny-0003 \(.*tiny-0003_w0\.tif, .*_w1\.tif\): give fewer --workers"):
-        list(run_shards(_dying_shard, tasks, unit="field", workers=2))
+        list(run_with_progress(_dying_shard, tasks, unit="field", workers=2))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from . import array, czi, dataset, file, lif, nd2, parts, zarr
 
 Place = tuple[int | str, ...]
-"""Where a plane lies in its container; what the numbers mean is the store's affair."""
+"""Where a plane lies in its container; store-specific address."""
 
 
 @dataclass(frozen=True)

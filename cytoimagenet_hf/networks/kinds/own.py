@@ -1,7 +1,7 @@
 """Our own networks and every transformers network that comes with an image processor, as encoders.
 
-What they eat is the record beside the weights (`models.records`): the microscopy processor of this package says
-method, percentiles and size too, a stock processor the numbers of the weights alone.
+Their inputs are described by the record beside the weights (`networks.records`): the microscopy processor of this
+package says method, percentiles and size too, a stock processor the numbers of the weights alone.
 """
 
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ def load(
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
         pooling: one of `models.pooling.POOLINGS`; by default what `config.extraction` of the weights
             says, else `last`.
-        pixels: whether statistics of the pixels stand beside; by default as for `pooling`, else not.
+        pixels: whether statistics of the pixels are added; by default as for `pooling`, else not.
         normalize: one of `encoders.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
         redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
         **options: of `make_encoder`.
