@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.core.jsontext import parse_json, read_json_file
 from cytoimagenet_hf.shards.seals import file_stamps
 from cytoimagenet_hf.shards.shard import Shard
 
@@ -109,8 +110,8 @@ class ShardReport:
 def read_report(task: ShardTask) -> ShardReport | None:
     """The report in a shard's footer; None if there is no shard of this plan, or its bytes are not those sealed."""
     try:
-        content = json.loads((pq.read_metadata(task.path).metadata or {})[_REPORT])
-        sealed = json.loads(task.record.read_text(encoding="utf-8"))
+        content = parse_json((pq.read_metadata(task.path).metadata or {})[_REPORT], where=task.path)
+        sealed = read_json_file(task.record)
         if content["plan_id"] != task.plan_id or not _is_sealed(task.path, sealed):
             return None
         if task.keep_channels and not _is_sealed(task.channels_path, sealed, "channels_"):
@@ -132,7 +133,7 @@ def rows_with_changed_files(task: ShardTask) -> frozenset[str]:
     A file that is gone changes nothing: archives are deleted to make room for the next.
     """
     try:
-        sealed = json.loads(task.record.read_text(encoding="utf-8"))["files"]
+        sealed = read_json_file(task.record)["files"]
     except (OSError, KeyError, TypeError, ValueError):
         return frozenset()
     changed = set()
@@ -251,7 +252,7 @@ def _made(
     """What becomes of each row, made or taken over; `stamps` receives the state of its files before they are read."""
     before = read_report(task) if task.again is not None else None
     taken_over = _taken_over(task, before) if before else None
-    sealed = json.loads(task.record.read_text(encoding="utf-8"))["files"] if before else None
+    sealed = read_json_file(task.record)["files"] if before else None
     with _marked(task) as mark:
         for number, row in enumerate(rows):
             made = None if taken_over is None else taken_over(task.key(row))

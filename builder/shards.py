@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.shards.engine import run_shards
 
 from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
@@ -82,7 +83,7 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
         InputError: the plan is damaged.
     """
     try:
-        return dict(json.loads((pq.read_schema(plan).metadata or {})[_FINGERPRINT]))
+        return dict(parse_json((pq.read_schema(plan).metadata or {})[_FINGERPRINT], where=plan))
     except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{plan} is damaged ({error}): delete {plan.parent} and run `python -m builder render` again"

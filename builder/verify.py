@@ -1,11 +1,11 @@
 """Are the files of a dataset repository those that were published, and do their pixels fit their rows?
 
-Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
+Files are checked against `manifest.json`, the card against the classes and files that it must name; then every image
+is decoded and compared with the `sha256` of its row.
 """
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+from huggingface_hub.repocard import metadata_load
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.dataset.load import FOLDERS
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
@@ -55,14 +60,22 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
         quick: files only; images are not decoded.
 
     Returns:
-        The files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
-        content, in `data/` without being listed, or with images that contradict their rows, what is wrong.
+        The data files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
+        content, in `data/` without being listed, or with images that contradict their rows, what is wrong; for the
+        card (README.md), whether it names the classes in their order and the files.
 
     Raises:
         InputError: no manifest, or one that is damaged.
     """
-    listed = _manifest(Path(dataset_dir) / "manifest.json")
-    problems = {}
+    manifest = _read(Path(dataset_dir) / "manifest.json")
+    listed, companions = _data_files(manifest), manifest.get("companions", {})
+    problems = {
+        name: problem
+        for name, facts in sorted(companions.items())
+        if (problem := _problem(inside(dataset_dir, name), facts))
+    }
+    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest, listed):
+        problems["README.md"] = problem
     with tqdm(total=sum(facts["bytes"] for facts in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
         for name, facts in sorted(listed.items()):
             problem = _problem(inside(dataset_dir, name), facts)
@@ -91,20 +104,57 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
     )
 
 
-def _manifest(path: Path) -> dict[str, dict[str, Any]]:
+def _read(path: Path) -> dict[str, Any]:
+    """The manifest, with the parts that are looked at in the form they must have."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
-        for of_subset in content.get("subsets", {}).values():
-            files |= of_subset
-        for facts in files.values():
-            if not (type(facts["bytes"]) is type(facts["rows"]) is int and isinstance(facts["sha256"], str)):
-                raise TypeError("bytes and rows are numbers, sha256 is text")
+        content: dict[str, Any] = read_json_file(path)
+        for facts in [*_data_files(content).values(), *content.get("companions", {}).values()]:
+            if not (type(facts["bytes"]) is int and isinstance(facts["sha256"], str)):
+                raise TypeError("bytes is a number, sha256 is text")
+        if not all(type(facts["rows"]) is int for facts in _data_files(content).values()):
+            raise TypeError("rows is a number")
+        if not all(isinstance(label, str) for label in content.get("labels", ())):
+            raise TypeError("labels are text")
     except FileNotFoundError:
         raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
+    return content
+
+
+def _data_files(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    files: dict[str, dict[str, Any]] = manifest["files"] | manifest.get("channels", {})
+    for of_subset in manifest.get("subsets", {}).values():
+        files |= of_subset
     return files
+
+
+def _card_problem(path: Path, manifest: Mapping[str, Any], listed: Mapping[str, Any]) -> str | None:
+    """What is wrong with the header of the card, by which `load_dataset` names classes and finds files."""
+    if not path.is_file():
+        return "absent"
+    try:
+        card = DatasetCardData(**(metadata_load(path) or {}))
+        infos = DatasetInfosDict.from_dataset_card_data(card)
+        configurations = MetadataConfigs.from_dataset_card_data(card)
+    except Exception as error:  # YAML and `datasets` raise whatever a header makes them stumble over
+        return f"its header cannot be read: {one_line(error)}"
+    features = infos["default"].features if "default" in infos else None
+    names = getattr((features or {}).get("label"), "names", None)
+    if names is None:
+        return "its header names no classes"
+    labels = manifest.get("labels", [])
+    if names != labels:
+        place = next((n for n, pair in enumerate(zip(names, labels, strict=False)) if pair[0] != pair[1]), None)
+        if place is None:
+            return f"it names {len(names):,} classes, the dataset has {len(labels):,}"
+        return f"class {place} is called {names[place]!r}, in the dataset {labels[place]!r}"
+    named = {path for of in configurations.values() for part in of.get("data_files", []) for path in part["path"]}
+    if odd := sorted(named ^ set(listed)):
+        return (
+            f"{odd[0]} is {'named but no file of the dataset' if odd[0] in named else 'a file that it does not name'}"
+        )
+    return None
 
 
 def _problem(path: Path, facts: dict[str, Any]) -> str | None:

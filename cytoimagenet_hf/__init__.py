@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MicroscopyImageProcessor,
         build_efficientnet,
         convert_keras,
+        image_features,
         imagenet_lite,
         load_encoder,
     )
@@ -40,6 +41,7 @@ _HOME = {
     "convert_keras": "networks",
     "extract_features": "features",
     "find_images": "images",
+    "image_features": "networks",
     "imagenet_lite": "networks",
     "kneighbors": "scoring.knn",
     "leak_report": "dataset.leaks",
@@ -65,6 +67,7 @@ __all__ = [
     "convert_keras",
     "extract_features",
     "find_images",
+    "image_features",
     "imagenet_lite",
     "imaging",
     "kneighbors",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cytoimagenet_hf.core.boundary import run_app
 from cytoimagenet_hf.core.errors import InputError
@@ -105,7 +106,7 @@ def start_afresh(output: Path) -> None:
 @contextmanager
 def timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
     """Announce a step and note how long it took."""
-    console.rule(f"[bold]{step}", align="left")
+    console.rule(Text(step, style="bold"), align="left")
     start = time.perf_counter()
     yield
     seconds[step] = time.perf_counter() - start

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from builder.recipe import Recipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.imaging import ImageReadError, ImageTooLargeError, read_image, to_gray
+from cytoimagenet_hf.images.containers import read_nth_plane
+from cytoimagenet_hf.images.source import CONTAINERS, suffix_of
+from cytoimagenet_hf.imaging import ImageTooLargeError, read_image, to_gray
 
 Row = Mapping[str, Any]
 """One row of the plan."""
@@ -60,11 +62,13 @@ class PlaneReader:
             raise FieldRejected("outside_root", str(error)) from None
 
     def _read(self, path: Path, page: int | None) -> npt.NDArray[Any]:
+        partial, most = not self._recipe.full_decode, self._recipe.max_pixels
         try:
-            image = read_image(
-                path, page=page, partial=not self._recipe.full_decode, max_pixels=self._recipe.max_pixels
-            )
-        except ImageReadError as error:
+            if suffix_of(path.name) in CONTAINERS:
+                image = read_nth_plane(path, page, max_pixels=most)
+            else:
+                image = read_image(path, page=page, partial=partial, max_pixels=most)
+        except InputError as error:
             # The root is where this build ran, not a fact about the field.
             words = str(error).replace(f"{self._raw.resolve()}/", "")
             raise FieldRejected(reason_of(error), words) from None
@@ -82,7 +86,7 @@ def _is_there(path: Path, file: str) -> bool:
         raise FieldRejected("unreadable", f"cannot open {file}: {error.strerror or error}") from None
 
 
-def reason_of(error: ImageReadError) -> str:
+def reason_of(error: InputError) -> str:
     """The reason that a file which cannot be read is counted under."""
     if isinstance(error, ImageTooLargeError):
         return "too_large"

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from cytoimagenet_hf.core.numbers import plain_number
+
 from .base import Archive, Count, Field, RejectedItem, Source, keyed
 from .bbbc import DATABASE, download, link
 from .names import matching
@@ -28,7 +30,7 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     for (folder, stem), (file, name) in fields.items():
         before, after = file[: name.end("stem")], file[name.end("stem") + 2 :]
         well = well_name(name["well"])
-        gene = genes.get((int(name["plate"]), well))
+        gene = genes.get((plain_number(name["plate"]), well))
         letter = file[name.end("stem")]
         yield Field(
             key=f"{folder}/{stem}",
@@ -44,7 +46,7 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
         )
 
 
-def _genes(archive: Archive) -> tuple[dict[tuple[int, str], str], list[RejectedItem]]:
+def _genes(archive: Archive) -> tuple[dict[tuple[str, str], str], list[RejectedItem]]:
     """Plate and well → gene, and the rows whose plate is no number."""
     table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
     numbered = table["384-Plate#"].str.isdecimal()
@@ -52,7 +54,7 @@ def _genes(archive: Archive) -> tuple[dict[tuple[int, str], str], list[RejectedI
         RejectedItem("/".join(cells), "plate_is_no_number", LIBRARY) for cells in table[~numbered].to_numpy().tolist()
     ]
     table = table[numbered]
-    plates, wells = map(int, table["384-Plate#"]), map(well_name, table["384-well"])
+    plates, wells = map(plain_number, table["384-Plate#"]), map(well_name, table["384-well"])
     return keyed(zip(plates, wells, strict=True), table["gene name"], table=LIBRARY), odd
 
 

@@ -1,10 +1,10 @@
 """BBBC041: malaria in blood smears; every annotated cell is a field, a box in its image."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import parse_json
 
 from .base import Archive, Count, Field, RejectedItem, Source
 from .bbbc import DATABASE, LJOSA, download, link
@@ -43,11 +43,9 @@ def _entries(archive: Archive, listed: str) -> list[dict[str, Any]]:
     if found is None:
         raise InputError(f"bbbc041: {listed} is not below {archive.root}. {archive.source.download}")
     try:
-        entries = json.loads(archive.content(found).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"bbbc041: cannot read {archive.root / found}: {error}. Download it again") from error
+        entries = parse_json(archive.content(found), where=archive.root / found)
+    except InputError as error:
+        raise InputError(f"bbbc041: {error}. Download it again") from error
     if not isinstance(entries, list):
         raise InputError(f"bbbc041: {archive.root / found} holds no list of images; is it the list of BBBC041?")
     return entries
@@ -73,6 +71,7 @@ SOURCE = Source(
     kind="bounding boxes",
     download=download("BBBC041", "malaria.zip", into="malaria/training.json, malaria/test.json, malaria/images/"),
     disk_gb=3.5,
+    rows_differ_in="box",
     expected=(
         Count("fields", 86_000, "reference"),
         Count("images", 1_328, "docs"),

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from cytoimagenet_hf.core.numbers import plain_number
+
 from .base import Archive, Field, RejectedItem
 from .plates import View, group_wells, join_wells, well_name
 
@@ -48,8 +50,8 @@ def place(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _plate_name(experiment: str, plate: str) -> str:
     match = _EXPERIMENT.fullmatch(experiment)
-    line = f"{match[1]}-{int(match[2]):02d}" if match else experiment
-    return f"{line}_{int(plate) if plate.isdecimal() else plate}".upper()
+    line = f"{match[1]}-{plain_number(match[2]).zfill(2)}" if match else experiment
+    return f"{line}_{plain_number(plate)}".upper()
 
 
 def plate_of(folder: str) -> str | None:

@@ -65,6 +65,7 @@ class Suite:
         cache: folder of extracted features; None keeps them for this run only.
         drop_nan: leave out feature columns of tables that hold NaN, instead of refusing the table.
         measures: of `measured.MEASURES`; `nn` is the task's own protocol.
+        sphere_epsilon: of the step `sphere`; None: chosen on plates that are not scored, else the default.
         postprocess: of `postprocess.STEPS` and `none`, chosen before results are seen; each is a row of its own.
     """
 
@@ -86,6 +87,7 @@ class Suite:
     drop_nan: bool = False
     measures: tuple[str, ...] = ("nn",)
     postprocess: tuple[str, ...] = ("none",)
+    sphere_epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                         report(f"{benchmark.name}: {name}")
                         about = entry.about | ({} if step == "none" else {"postprocess": step})
                         described.setdefault(name, EntryRecord(name, entry.kind, about))
-                        made = postprocessed(step, table, items, benchmark)
+                        unscored = [] if benchmark.unscored is None else benchmark.unscored(root, table, items)
+                        made = postprocessed(
+                            step, table, items, benchmark, epsilon=suite.sphere_epsilon, unscored=unscored
+                        )
                         if entry.kind == "model":
                             samples[name, benchmark.name] = _sample(made, items, suite.seed)
                         found = measured_scores(
@@ -168,7 +173,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                             seed=suite.seed,
                             measures=suite.measures,
                         )
-                        for score in found:
+                        for score in _with_sphering(found, made):
                             scores[name, score.name] = score
                             summary = summarise_score(
                                 score,
@@ -195,6 +200,16 @@ def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
     """The caller's feature tables by the names they have in results."""
     pairs = [split_name(str(spec)) for spec in suite.features]
     return [(name or Path(place).name.split(".")[0], Path(place)) for name, place in pairs]
+
+
+def _with_sphering(scores: Sequence[Score], table: FeatureTable) -> list[Score]:
+    """The scores, which tell the epsilon of the sphering and how it was chosen, where there was one."""
+    steps = table.about.get("steps", [])
+    if not steps or steps[-1].get("step") != "sphere":
+        return list(scores)
+    last = steps[-1]
+    told = {name: last[name] for name in ("epsilon", "epsilon_chosen") if name in last}
+    return [replace(score, details={**score.details, "sphere": told}) for score in scores]
 
 
 def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) -> list[Any]:
@@ -375,6 +390,7 @@ def _config(suite: Suite) -> dict[str, Any]:
         "drop_nan": suite.drop_nan,
         "measures": list(suite.measures),
         "postprocess": list(suite.postprocess),
+        "sphere_epsilon": suite.sphere_epsilon,
     }
 
 

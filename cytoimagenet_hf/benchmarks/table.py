@@ -286,14 +286,14 @@ def to_html(table: Table) -> str:
 
 def to_rich(table: Table) -> "rich.table.Table":
     """A terminal table."""
-    from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    found = RichTable(title=escape(table.title), caption=escape(table.note), caption_justify="left")
+    found = RichTable(title=table.title, caption=table.note, caption_justify="left")
     for number, column in enumerate(table.columns):
-        found.add_column(escape(column), justify="left" if number == 0 else "right")
-    for row in _marked(table, lambda cell: f"[bold]{cell}[/bold]", escape):
-        found.add_row(*row)
+        found.add_column(column, justify="left" if number == 0 else "right")
+    for r, row in enumerate(table.rows):
+        found.add_row(*(Text(cell, style="bold" if (r, c) in table.best else "") for c, cell in enumerate(row)))
     return found
 
 

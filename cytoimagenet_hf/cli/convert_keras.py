@@ -1,12 +1,12 @@
 """`cytoimagenet convert-keras`: the published Keras weights as a folder that transformers loads."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import json_text
 
 
 def command(
@@ -45,6 +45,6 @@ def command(
         "files": files,
     }
     if as_json:
-        typer.echo(json.dumps(written, indent=2))
+        typer.echo(json_text(written))
     else:
         typer.echo(f"{written['architecture']} ({written['fingerprint']}) in {output}: {', '.join(files)}")

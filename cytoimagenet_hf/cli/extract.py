@@ -1,6 +1,5 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
-import json
 import time
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +14,9 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
@@ -33,7 +35,7 @@ def command(
         str,
         typer.Argument(
             help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
-            "hf:NAME:SPLIT."
+            "hf:NAME:CONFIGURATION:SPLIT@REVISION."
         ),
     ],
     model: Annotated[
@@ -56,11 +58,24 @@ def command(
     root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
-    id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a table that is a workbook, by name or number.")] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
+    ] = None,
+    acquisition: Annotated[str | None, typer.Option(help="The only one to take of an OME-Zarr plate.")] = None,
+    derived: Annotated[
+        str | None,
+        typer.Option(
+            help="Where OME-Zarr wells hold processed copies (0_illum_corr beside 0): none for the images, illum_corr "
+            "for those copies."
+        ),
     ] = None,
     cells: Annotated[
         Path | None,
@@ -127,7 +142,12 @@ def command(
         "projection": projection,
         "id_column": id_column,
         "image_column": image_column,
+        "label_column": label_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "encoding": encoding,
+        "sheet": sheet,
+        "acquisition": acquisition,
+        "derived": derived,
     }
     found = look(source, **asked)
     fields = found.images
@@ -136,17 +156,18 @@ def command(
             raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
         found = find_cells(found, cells, size=cell_size, border=cell_border)
     if list_only:
+        from cytoimagenet_hf.core.files import json_text
         from cytoimagenet_hf.images.listing import show, summarise
 
         if as_json:
-            typer.echo(json.dumps(summarise(found), indent=2))
+            typer.echo(json_text(summarise(found)))
         else:
             show(found)
         return
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
@@ -204,10 +225,11 @@ def command(
         if shared is None:
             write_json(output / REQUEST, request)
     if shared is None:
-        write_source(output, source, asked, fields)
+        write_source(output, source, asked, fields, found.notes)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | {"output": str(output), "seconds": round(seconds, 3)}, indent=2))
+        said = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}
+        typer.echo(json_text(asdict(summary) | said))
     else:
         again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
         which = f"part {summary.part}: " if summary.part else ""
@@ -215,6 +237,8 @@ def command(
             f"{which}{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in "
             f"{summary.shards} shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
+        for note in found.notes:
+            typer.secho(f"note: {note}", err=True)
         for rejection in summary.rejected:
             typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if summary.rejected:

@@ -45,6 +45,15 @@ Revision = Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-he
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
 ]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Column of images in a dataset; by default image, or the one that holds images.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Column of classes in a dataset; by default label, or the one of type ClassLabel.")
+]
+IdColumn = Annotated[
+    str | None, typer.Option(help="Column of ids; by default id, image_id or idx, and without one rows are numbered.")
+]
 Backend = Annotated[
     str,
     typer.Option(

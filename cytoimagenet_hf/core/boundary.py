@@ -71,6 +71,10 @@ _FILES = {
 }
 """Library whose errors are about a file → what kind of file."""
 _EXTRAS = {
+    "cv2": "images",
+    "h5py": "images",
+    "matplotlib": "bench",
+    "sklearn": "bench",
     "accelerate": "train",
     "tensorboard": "train",
     "gradio": "explore",
@@ -86,7 +90,6 @@ _EXTRAS = {
     "pylibCZIrw": "czi",
     "evaluate": "bench",
     "pycytominer": "profiles",
-    "copairs": "profiles",
     "umap": "bench",
 }
 """Package that is not part of the core → the extra that brings it."""

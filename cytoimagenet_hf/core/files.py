@@ -2,17 +2,24 @@
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from .errors import InputError, one_line
+from .jsontext import read_json_file
+
+_NAMES = (str, int, bool, NoneType)
+"""What JSON writes as the name of a value, in its own words."""
 
 
 @contextmanager
@@ -34,12 +41,40 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def json_text(content: Any, *, sort_keys: bool = False, plain_ascii: bool = True) -> str:
+    """Content as JSON that every reader takes: numbers that are not finite are null, which JSON has no word for.
+
+    Args:
+        content: plain values, NumPy numbers and arrays, paths; anything else is written as its text.
+        sort_keys: order the keys, so that equal content is equal text.
+        plain_ascii: escape all other letters, for terminals that do not know them.
+
+    Example:
+        >>> json_text({"z_prime": float("-inf"), "wells": np.int64(3)}).split()
+        ['{', '"z_prime":', 'null,', '"wells":', '3', '}']
+    """
+    return json.dumps(_plain(content), indent=2, sort_keys=sort_keys, ensure_ascii=plain_ascii, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name if isinstance(name, _NAMES) else str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, (set, frozenset)):
+        return [_plain(one) for one in sorted(value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, bool, int)) else str(value)
+
+
 def write_json(target: str | Path, content: Any) -> None:
     """Write JSON atomically: sorted keys, two-space indent, newline at the end, so equal content is equal bytes."""
+    text = json_text(content, sort_keys=True, plain_ascii=False)
     with atomic_path(target) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json_object(path: str | Path, *, remedy: str = "delete it and run the same command again") -> dict[str, Any]:
@@ -53,8 +88,8 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
         InputError: it cannot be read, is not JSON, or holds something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = read_json_file(path)
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error

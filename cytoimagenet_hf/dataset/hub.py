@@ -5,7 +5,8 @@ which files of a folder belong in the repository, a plan that can be read before
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,7 +18,9 @@ from huggingface_hub.utils.sha import git_hash
 
 from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import file_sha256
+from cytoimagenet_hf.core.files import atomic_path, file_sha256
+
+from .cards.naming import rename_card
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _PATIENCE = 5
@@ -38,7 +41,15 @@ REPOSITORIES = {
         "dataset",
         ("README.md", "data/*.parquet"),
         (
-            *("README.md", "croissant.json", "manifest.json", "*.summary.json", "rejected.parquet", "eval.yaml"),
+            *(
+                "README.md",
+                "LICENSE.md",
+                "croissant.json",
+                "manifest.json",
+                "*.summary.json",
+                "rejected.parquet",
+                "eval.yaml",
+            ),
             *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
@@ -52,6 +63,33 @@ REPOSITORIES = {
 """Kind of folder → its repository."""
 
 
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """How a push is recorded in the repository.
+
+    Attributes:
+        revision: branch to push to, made if it is not there.
+        message: of the commit; "Upload" and the kind when None.
+        pull_request: open a pull request instead of changing the branch.
+        tag: also name the result, for `revision=` of the loaders.
+
+    Raises:
+        InputError: a tag of what is only proposed.
+    """
+
+    revision: str = "main"
+    message: str | None = None
+    pull_request: bool = False
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pull_request and self.tag is not None:
+            raise InputError("a pull request is not merged yet, so its result has no tag: leave out --tag or --pr")
+
+
 @dataclass(frozen=True)
 class PlannedFile:
     """One file of a push: its path in the repository, its size in bytes, and what is to be done.
@@ -62,6 +100,14 @@ class PlannedFile:
     path: str
     size: int
     status: str
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did: its files, and the address of the pull request where one was opened."""
+
+    files: list[PlannedFile]
+    pull_request: str | None = None
 
 
 def require_hub(name: str) -> None:
@@ -125,17 +171,19 @@ def plan_push(
     """
     local = _local_files(Path(folder), kind)
     _require_name(repo_id)
+    card = _named_card(local.get(CARD), kind, repo_id)
     if not compare:
         return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
     remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision, token)
     planned = []
     for path, file in local.items():
-        size = file.stat().st_size
+        size = len(card) if path == CARD else file.stat().st_size
         if path not in remote:
             status = "new"
         else:
             expected = remote[path]
-            actual = file_sha256(file) if len(expected) == 64 else git_hash(file.read_bytes())
+            content = card if path == CARD else b""
+            actual = file_sha256(file) if len(expected) == 64 else git_hash(content or file.read_bytes())
             status = "same" if actual == expected else "changed"
         planned.append(PlannedFile(path, size, status))
     # A shard that the new build no longer has would be loaded beside the new ones.
@@ -150,20 +198,20 @@ def push(
     *,
     kind: str,
     private: bool = True,
-    tag: str | None = None,
-    message: str | None = None,
+    upload: Upload | None = None,
     token: str | None = None,
-) -> list[PlannedFile]:
+) -> Pushed:
     """Create the repository if need be and upload what changed; call it again to continue an interrupted push.
+
+    The code in the card of a model or dataset then names the repository, in the folder as well.
 
     Args:
         folder, repo_id, kind, token: as for `plan_push`.
         private: visibility of a repository that this call creates.
-        tag: also name the result, for `revision=` of the loaders.
-        message: commit message.
+        upload: branch, message, pull request and tag; by default a commit on `main`.
 
     Returns:
-        The plan that was carried out.
+        The plan that was carried out, and the pull request that it opened.
 
     Raises:
         InputError: wrong folder, no right to write, or a tag that exists.
@@ -171,28 +219,82 @@ def push(
     _local_files(Path(folder), kind)
     _require_name(repo_id)
     require_hub(repo_id)
+    upload = upload or Upload()
+    address: str | None = None
     api = HfApi(token=token)
     repo_type = REPOSITORIES[kind].repo_type
     try:
         options = {"space_sdk": "gradio"} if repo_type == "space" else {}
         api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
-        planned = plan_push(folder, repo_id, kind=kind, token=token)
+        if upload.revision != "main" and not upload.pull_request:
+            api.create_branch(repo_id, branch=upload.revision, repo_type=repo_type, exist_ok=True)
+        planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, token=token)
         sent = [file.path for file in planned if file.status in ("new", "changed")]
         stale = [file.path for file in planned if file.status == "deleted"]
         if sent or stale:
-            api.upload_folder(
-                repo_id=repo_id,
-                repo_type=repo_type,
-                folder_path=folder,
-                allow_patterns=[_literal(path) for path in sent],
-                delete_patterns=[_literal(path) for path in stale] or None,
-                commit_message=message or f"Upload {kind}",
-            )
-        if tag is not None:
-            api.create_tag(repo_id, tag=tag, repo_type=repo_type)
+            with _card_named(Path(folder), kind, repo_id):
+                commit = api.upload_folder(
+                    repo_id=repo_id,
+                    repo_type=repo_type,
+                    folder_path=folder,
+                    allow_patterns=[_literal(path) for path in sent],
+                    delete_patterns=[_literal(path) for path in stale] or None,
+                    commit_message=upload.message or f"Upload {kind}",
+                    revision=upload.revision,
+                    create_pr=upload.pull_request,
+                )
+            address = commit.pr_url
+        if upload.tag is not None:
+            api.create_tag(repo_id, tag=upload.tag, revision=upload.revision, repo_type=repo_type)
     except HfHubHTTPError as error:
         raise InputError(_explained(error, repo_id)) from error
-    return planned
+    return Pushed(planned, address)
+
+
+def _named_card(file: Path | None, kind: str, repo_id: str) -> bytes:
+    """The card as it is sent; empty where there is none."""
+    if file is None:
+        return b""
+    content = file.read_bytes()
+    return content if kind == "metric" else rename_card(content.decode("utf-8"), repo_id).encode("utf-8")
+
+
+@contextmanager
+def _card_named(folder: Path, kind: str, repo_id: str) -> Iterator[None]:
+    """With a card that names the repository; a refused upload leaves the one that was there."""
+    card = folder / CARD
+    before = card.read_bytes() if card.is_file() else b""
+    after = _named_card(card if before else None, kind, repo_id)
+    if after == before:
+        yield
+        return
+    _write(card, after)
+    try:
+        yield
+    except BaseException:
+        _write(card, before)
+        raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def create_repository(repo_id: str, *, kind: str, private: bool = True, token: str | None = None) -> None:
+    """Create a repository unless it is there, so that a long run is not refused at its end.
+
+    Raises:
+        InputError: no such name, no connection, or no right to write.
+    """
+    _require_name(repo_id)
+    require_hub(repo_id)
+    repo_type = REPOSITORIES[kind].repo_type
+    options = {"space_sdk": "gradio"} if repo_type == "space" else {}
+    try:
+        HfApi(token=token).create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+    except HfHubHTTPError as error:
+        raise InputError(_explained(error, repo_id)) from error
 
 
 def _literal(path: str) -> str:

@@ -1,7 +1,6 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .hub import require_hub
 from .schema import SUBSETS
@@ -217,18 +217,21 @@ def label_names(path: str | Path) -> list[str]:
     return list(features["label"].names)
 
 
-def dataset_sources(path: str | Path, *, subset: str | Sequence[str] = "full") -> list[str] | None:
+def dataset_sources(
+    path: str | Path, *, subset: str | Sequence[str] = "full", revision: str | None = None
+) -> list[str] | None:
     """Short names of the sources that a dataset, or a subset of it, has images of: what a model trained on it saw.
 
     Args:
         path: a built folder, whose rows are read (no pixels), or a Hub repository, whose manifest is.
         subset: as for `load_cytoimagenet`; of a repository, the sources of the whole dataset are given.
+        revision: of a Hub repository.
 
     Returns:
         Sorted names; None where neither the rows nor a manifest tell.
     """
     if not Path(path).is_dir():
-        manifest = read_manifest(path)
+        manifest = read_manifest(path, revision=revision)
         return sorted(manifest["statistics"]["images_by_source"]) if manifest else None
     files = pads.dataset(data_files(path))
     if "dir_name" not in files.schema.names:
@@ -253,14 +256,19 @@ def stored_files(path: str | Path) -> list[tuple[str, str]]:
     return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none."""
+def read_manifest(path: str | Path, *, revision: str | None = None) -> dict[str, Any]:
+    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none.
+
+    Args:
+        path: a built folder, or a Hub repository.
+        revision: tag, branch or commit of the repository; the newest when None.
+    """
     try:
         if Path(path).is_dir():
             found = Path(path) / "manifest.json"
         else:
-            found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset"))
-        content = json.loads(found.read_text(encoding="utf-8"))
+            found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset", revision=revision))
+        content = read_json_file(found)
     except (OSError, ValueError):  # absent, or no such repository
         return {}
     # Others use the name for other things.

@@ -18,7 +18,9 @@ from .store import read_json, stamp_of
 SOURCE = "_source.json"
 
 
-def write_source(output: Path, source: str, options: Mapping[str, Any], images: Sequence[Image]) -> None:
+def write_source(
+    output: Path, source: str, options: Mapping[str, Any], images: Sequence[Image], notes: Sequence[str] = ()
+) -> None:
     """Note beside features where their images lie.
 
     Args:
@@ -26,12 +28,14 @@ def write_source(output: Path, source: str, options: Mapping[str, Any], images: 
         source: as the caller wrote it; kept as `recorded_place` writes it.
         options: of `find_images`.
         images: what it found.
+        notes: what was to know about the source, such as chunks that are absent or how masks were read.
     """
     place = source if source.startswith("hf:") else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if given.get("root"):
         given["root"] = recorded_place(given["root"], output)
-    write_json(output / SOURCE, {"source": place, "options": given, "stamp": stamp_of(images)})
+    record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
+    write_json(output / SOURCE, record)
 
 
 def recorded_images(features: Path) -> tuple[list[Image], str]:

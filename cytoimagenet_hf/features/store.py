@@ -31,6 +31,7 @@ from cytoimagenet_hf.core.files import (
     take_back,
     write_json,
 )
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.shards.engine import without_locks_after
 from cytoimagenet_hf.shards.shard import LOCKS, Part, Shard
@@ -246,7 +247,7 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
 def _listed(output: Path) -> tuple[Rejection, ...] | None:
     """What `_rejected.json` lists; None where it is absent or damaged."""
     try:
-        return tuple(Rejection(**entry) for entry in json.loads((output / REJECTED).read_text(encoding="utf-8")))
+        return tuple(Rejection(**entry) for entry in read_json_file(output / REJECTED))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -2,19 +2,22 @@
 
 Centres come from CellProfiler (`Nuclei_Location_Center_X`, or `Location_Center_X`, and `_Y`; x is the column, y
 the row, both from 0), from DeepProfiler's `<plate>/<well>-<site>-Nuclei.csv`, or from label images, where 0 is
-background. Nothing is segmented here.
+background. A mask of two values says only where cells are: each of its connected parts is one. Nothing is segmented.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import read_image
+from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Box, Image
@@ -50,7 +53,8 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
         found: what `look` found.
         cells: a table of centres with plate, well and site, with the id of the image (`id`), or with `ImageNumber` and
             an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images
-            named as the images' ids, `_mask`, `_masks`, `_cp_masks` or `_labels` added or not.
+            named as the images' ids, `_mask`, `_masks`, `_cp_masks` or `_labels` added or not. In a binary mask (0
+            and one other value), connected parts are cells; pixels that touch at a corner are connected.
         size: side of the box in pixels.
         border: `"mirror"` fills what a box lacks beyond the border by mirroring the image there; `"leave"` leaves such
             cells out, each with its reason.
@@ -86,7 +90,7 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
     usable = [image for image in found.images if not image.reason_against()]
     ignored: list[Ignored] = []
     notes: list[str] = []
-    by_image = _in_folder(path, usable, ignored) if path.is_dir() else _in_table(path, usable, notes)
+    by_image = _in_folder(path, usable, ignored, notes) if path.is_dir() else _in_table(path, usable, notes)
     crops: list[Image] = []
     empty = 0
     for image in usable:
@@ -135,7 +139,7 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
         return _grouped(rows, [name if name in ids else None for name in rows["id"]], path, notes)
     by_place = _by_place(images)
     placed = places(columns)
-    if "well" in placed:
+    if "well" in placed or {"row", "column"} <= placed.keys():
         return _grouped(rows, [_image_at(place, by_place) for place in _places_of(rows, placed)], path, notes)
     beside = path.with_name("Image.csv")
     if not (set(_IMAGE_NUMBERS) & set(columns) and beside.is_file()):
@@ -158,7 +162,9 @@ def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place
     columns = [str(column) for column in listed.columns]
     known = places(columns)
     needed = [("ImageNumber", _IMAGE_NUMBERS), *([("TableNumber", _TABLE_NUMBERS)] if runs else [])]
-    if "well" not in known or any(set(names).isdisjoint(columns) for _, names in needed):
+    if not ("well" in known or {"row", "column"} <= known.keys()) or any(
+        set(names).isdisjoint(columns) for _, names in needed
+    ):
         lacking = ", ".join(name for name, _ in needed)
         raise InputError(f"{path} needs {lacking}, Metadata_Plate, Metadata_Well and Metadata_Site")
     found: dict[tuple[str, ...], _Place] = {}
@@ -183,7 +189,7 @@ def _by_place(images: list[Image]) -> dict[_Place, list[str]]:
     found: dict[_Place, list[str]] = {}
     plates = {str(image.metadata.get("plate", "")) for image in images}
     for image in images:
-        plate, well, site = (str(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
+        plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
         for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
             found.setdefault(key, []).append(image.id)
     return found
@@ -252,7 +258,7 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
 # Folders
 
 
-def _in_folder(folder: Path, images: list[Image], ignored: list[Ignored]) -> dict[str, list[_Cell]]:
+def _in_folder(folder: Path, images: list[Image], ignored: list[Ignored], notes: list[str]) -> dict[str, list[_Cell]]:
     source = open_source(folder)
     tables = source.with_suffix(".csv", ".csv.gz")
     if tables:
@@ -262,15 +268,25 @@ def _in_folder(folder: Path, images: list[Image], ignored: list[Ignored]) -> dic
         raise InputError(f"{folder} holds neither tables of centres nor label images")
     found: dict[str, list[_Cell]] = {}
     taken: set[str] = set()
+    binary = 0
     for image in images:
         name = next((name for name in _mask_names(image.id) if name in masks), None)
         if name is None:
             continue
         taken.add(name)
         try:
-            found[image.id] = list(_labelled(folder / masks[name]))
+            labels = _read_labels(folder / masks[name])
         except InputError as error:
             ignored.append(Ignored(masks[name], str(error)))
+            continue
+        parts = _connected_parts(labels)
+        binary += parts is not None
+        found[image.id] = list(_labelled(labels if parts is None else parts))
+    if binary:
+        notes.append(
+            f"{binary:,} of {len(found):,} masks are binary (0 and one other value): each of their connected parts is "
+            "a cell, so cells that touch are one"
+        )
     ignored += [Ignored(masks[name], "no image has this name") for name in masks if name not in taken]
     return found
 
@@ -295,16 +311,35 @@ def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: li
 
 
 def _mask_names(name: str) -> Iterator[str]:
-    for spelled in dict.fromkeys((name, name.replace("/", "_"), name.replace("/", "-"))):
+    for stem in dict.fromkeys((name, name.replace("/", "_"), name.replace("/", "-"))):
         for ending in _MASK_ENDINGS:
-            yield spelled + ending
+            yield stem + ending
 
 
-def _labelled(path: Path) -> Iterator[_Cell]:
-    """The centre of mass of every label; 0 is background."""
+def _read_labels(path: Path) -> npt.NDArray[Any]:
+    """A label image or a binary mask.
+
+    Raises:
+        InputError: it cannot be read, or has colours or fractions.
+    """
     labels = read_image(path)
     if labels.ndim != 2 or labels.dtype.kind not in "bui":
         raise InputError(f"{path} is no label image: one plane of whole numbers, 0 for background")
+    return labels
+
+
+def _connected_parts(labels: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """The connected parts of a binary mask, numbered from 1; None for a label image, and where all is one part."""
+    inside = labels > 0
+    values = labels[inside]
+    if values.size == 0 or (values != values[0]).any():
+        return None
+    parts, count = ndimage.label(inside, structure=np.ones((3, 3), bool))
+    return np.asarray(parts) if count > 1 or values[0] in (255, np.iinfo(labels.dtype).max) else None
+
+
+def _labelled(labels: npt.NDArray[Any]) -> Iterator[_Cell]:
+    """The centre of mass of every label; 0 is background."""
     numbers = np.unique(labels)
     numbers = numbers[numbers > 0]
     centres = ndimage.center_of_mass(labels > 0, labels, numbers)

@@ -5,11 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number
 
 from .options import Stains
 from .source import natural
 
 _NUMBERED = re.compile(r"(?:wave(?:length)?|channel|ch|w|c|d)?[ _-]?0*(\d+)", re.IGNORECASE)
+
+
+_MOST_COMMAS = 3  # in the name of a channel
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +66,7 @@ def name_channels(
             order = list(stains)
     else:
         for token, stain in stains.items():
-            hits = [channel for channel in channels if _is(token, channel)]
+            hits = _meant(token, named)
             if not hits:
                 raise InputError(f"stains name channel {token!r}, which is not there: the channels are {listing}")
             named |= dict.fromkeys(hits, stain)
@@ -70,7 +74,7 @@ def name_channels(
     _require_one_each(named, channels)
     order += [stain for stain in dict.fromkeys(named.values()) if stain not in order]
     if wanted:
-        chosen = [_chosen(token, named, listing) for token in wanted]
+        chosen = _all_chosen(wanted, named, listing)
         order = list(dict.fromkeys(chosen))
         named = {channel: stain for channel, stain in named.items() if stain in order}
     return named, tuple(order)
@@ -116,7 +120,28 @@ def _is(token: str, channel: Channel) -> bool:
     if word in (channel.name, channel.key.lower(), channel.label.lower()):
         return True
     given, own = _NUMBERED.fullmatch(word), _NUMBERED.fullmatch(channel.key)
-    return bool(given and own and int(given[1]) == int(own[1]))
+    return bool(given and own and plain_number(given[1]) == plain_number(own[1]))
+
+
+def _meant(word: str, named: dict[Channel, str]) -> list[Channel]:
+    """The channels that a word means: those called so, else those of the only name that begins with it.
+
+    Raises:
+        InputError: several names begin with it.
+    """
+    if hits := [channel for channel in named if _is(word, channel)]:
+        return hits
+    start = word.strip().lower()
+    if not any(letter.isalpha() for letter in start):
+        return []  # 1 is not 10
+    begun = [
+        channel
+        for channel in named
+        if channel.name.startswith(start) and not (start[-1].isdecimal() and channel.name[len(start)].isdecimal())
+    ]
+    if len(names := sorted({channel.name for channel in begun})) > 1:
+        raise InputError(f"channel {word!r} may be {' or '.join(names)}: write more of its name")
+    return begun
 
 
 def _require_one_each(named: dict[Channel, str], channels: Sequence[Channel]) -> None:
@@ -128,8 +153,40 @@ def _require_one_each(named: dict[Channel, str], channels: Sequence[Channel]) ->
             raise InputError(f"channels {', '.join(sorted(keys))} would both be {stain!r}: give each its own stain")
 
 
-def _chosen(token: str, named: dict[Channel, str], listing: str) -> str:
-    for channel, stain in named.items():
-        if token.lower() == stain or _is(token, channel):
-            return stain
-    raise InputError(f"there is no channel {token!r}: the channels are {listing}")
+def _all_chosen(words: Sequence[str], named: dict[Channel, str], listing: str) -> list[str]:
+    """The stains of the channels that are asked for; words cut at the commas of one name are put together."""
+    chosen: list[str] = []
+    place = 0
+    while place < len(words):
+        for end in range(min(place + _MOST_COMMAS + 1, len(words)), place, -1):
+            word = ",".join(words[place:end])
+            exact = [stain for channel, stain in named.items() if word.lower() == stain or _is(word, channel)]
+            if exact:
+                break
+        else:
+            word, end = words[place], place + 1
+            exact = [named[channel] for channel in _meant(word, named)]
+        if not exact:
+            raise InputError(f"there is no channel {word!r}: the channels are {listing}")
+        chosen.append(exact[0])
+        place = end
+    return chosen
+
+
+_STAIN_WORDS = re.compile(
+    r"(?:a|alexa)?_?(?:405|488|555|568|594|647)|dapi|hoechst(?:\d+)?|e?gfp|fitc|rfp|mcherry|yfp|cfp|tritc|cy[357]"
+    r"|tx(?:as)?_?red|texas_?red|draq5|dna|rna|nucle(?:us|i|ar|oli)|er|mito(?:chondria|tracker)?|agp|actin|phalloidin"
+    r"|wga|golgi|(?:alpha|beta)?_?tubulin|microtubules?|conc?anavalin|syto\d*|protein|phase(?: ?contrast)?"
+    r"|bright_?field|bf|dic|red|green|blue|orange|nir",
+    re.IGNORECASE,
+)
+
+
+def is_stain_word(text: str) -> bool:
+    """Whether a text is a name that laboratories give to channels: a dye, a filter, or what it shows.
+
+    Example:
+        >>> [word for word in ("DAPI", "tubulin", "plate7", "A01") if is_stain_word(word)]
+        ['DAPI', 'tubulin']
+    """
+    return bool(_STAIN_WORDS.fullmatch(text.strip()))

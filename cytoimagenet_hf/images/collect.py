@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Image, PlaneRef
@@ -104,7 +105,7 @@ def assemble(findings: Findings, options: Options) -> Assembled:
         order,
         wells,
         options,
-        whole_sites=all(plane.site.isdecimal() for plane in found if plane.site),
+        whole_sites=all(whole_or_none(plane.site) is not None for plane in found if plane.site),
         several_times=len({plane.t for plane in found}) > 1,
         depths=_depths(found) if options.projection in ("max", "mean") else {},
     )
@@ -196,7 +197,7 @@ class _Form:
         if well:
             known["well"] = well
         if first.site:
-            known["site"] = int(first.site) if self.whole_sites else first.site
+            known["site"] = whole_or_none(first.site) if self.whole_sites else first.site
         if isinstance(self.options.projection, int) and any(plane.z is not None for plane in planes):
             known["z"] = self.options.projection
         if self.several_times and first.t is not None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from itertools import product
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.imaging.stacks import StackLayout, describe_stack
+from cytoimagenet_hf.imaging.stacks import StackLayout, describe_series, describe_stack
 
 from .base import PlaneRef
 from .channels import Channel
 from .collect import FoundPlane
+from .containers import planes_of_named
 from .options import Options
-from .source import suffix_of
+from .source import CONTAINERS, suffix_of
 
 _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
 """Kinds of files that hold one plane, which need not be opened to know it."""
@@ -41,8 +42,8 @@ def expand_if_stacks(planes: Sequence[FoundPlane], options: Options) -> list[Fou
 
 
 def _is_stack(plane: FoundPlane) -> bool:
-    if suffix_of(plane.ref.path.name) in _SINGLE:
-        return False
+    if (suffix := suffix_of(plane.ref.path.name)) in _SINGLE | CONTAINERS:
+        return suffix in CONTAINERS
     try:
         layout = describe_stack(plane.ref.path)
     except InputError:  # ambiguous: several planes; unreadable: the reason is given when it is read
@@ -55,6 +56,9 @@ def _expanded(plane: FoundPlane, options: Options) -> Iterator[FoundPlane]:
         yield plane
         return
     try:
+        if suffix_of(plane.ref.path.name) in CONTAINERS:
+            yield from planes_of_named(plane)
+            return
         layouts = _layouts(plane, options)
     except InputError as error:
         # Nothing is known of its channels, unless its name says them.
@@ -72,7 +76,7 @@ def _is_named(channel: Channel) -> bool:
 def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
     path = plane.ref.path
     try:
-        first = describe_stack(path, axes=options.axes)
+        return describe_series(path, axes=options.axes)
     except InputError:
         stains = options.stains
         if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
@@ -81,9 +85,7 @@ def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
         first = describe_stack(path, axes="C")
         if first.sizes.get("C") != len(stains):
             raise
-    if first.series_count == 1 or options.axes is not None:
         return [first]
-    return [first, *(describe_stack(path, series=number) for number in range(1, first.series_count))]
 
 
 def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number, whole_number, whole_or_none
 from cytoimagenet_hf.tables.wells import well_at
 
 from .base import PlaneRef
@@ -15,7 +16,7 @@ from .source import Source, without_suffix
 
 FIELDS: dict[str, str] = {
     "plate": r"[^/]+?",
-    "well": r"[A-Za-z]{1,2}-?\d{1,3}",
+    "well": r"[A-Za-z]{1,2}-?\d{1,3}(?:\.[ab][12])?",
     "row": r"[A-Za-z]{1,2}|\d{1,2}",
     "column": r"\d{1,2}",
     "site": r"[^/]+?",
@@ -72,8 +73,8 @@ class Naming:
     """What names of files mean beyond the groups of their expression.
 
     Attributes:
-        expression: groups `plate, well, row, column, site, c, z, t`, `_folder`; other groups become metadata, and
-            those that start with `_` are dropped.
+        expression: groups `plate, well, row, column, site, c, z, t`, `label` (the name of channel c), `_folder`; other
+            groups become metadata, and those that start with `_` are dropped.
         split_folder: folder of a file → folder of its measurement, and values that the folders in between give.
         plate_of: folder of a measurement, absolute → its plate, where the name does not say.
         label_of: (folder of a measurement, channel) → the channel's name; empty where nothing says it.
@@ -100,18 +101,23 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
         folder = values.pop("_folder", "").rstrip("/")
         origin, between = naming.split_folder(folder)
         values = between | {field: value for field, value in values.items() if not field.startswith("_")}
+        label = values.pop("label", "")
         well, problem = _well(values, naming.first)
+        try:
+            z, t = (_number(values.get(axis), naming.first.get(axis, 1)) for axis in ("z", "t"))
+        except InputError as error:
+            z, t, problem = None, None, problem or str(error)
         channel = plain_number(values.get("c", "1"))
         planes.append(
             FoundPlane(
                 PlaneRef(source.root / name),
-                Channel(channel, naming.label_of(origin, channel)),
+                Channel(channel, label or naming.label_of(origin, channel)),
                 _name(name, folder, values) or root.name,
                 plate=values.get("plate", "") or (naming.plate_of(root / origin) if well else ""),
                 well=well,
                 site=_site(values, naming.first.get("site", 1)),
-                z=_number(values.get("z"), naming.first.get("z", 1)),
-                t=_number(values.get("t"), naming.first.get("t", 1)),
+                z=z,
+                t=t,
                 origin=origin,
                 metadata={field: value for field, value in values.items() if field not in _TAKEN},
                 problem=problem,
@@ -126,23 +132,19 @@ def share_named(source: Source, expression: re.Pattern[str]) -> float:
     return sum(1 for name in names if expression.fullmatch(name)) / max(1, len(names))
 
 
-def plain_number(text: str) -> str:
-    """A number without leading zeros; other text as it is."""
-    return str(int(text)) if text.isdecimal() else text
-
-
 def _site(values: Mapping[str, str], first: int) -> str:
     if "field_x" in values:
-        return f"x{int(values['field_x'])}y{int(values['field_y'])}"
+        return f"x{plain_number(values['field_x'])}y{plain_number(values['field_y'])}"
     return _from_one(values.get("site", ""), first)
 
 
 def _number(text: str | None, first: int) -> int | None:
-    return None if text is None else int(text) - first + 1
+    return None if text is None else whole_number(text, "the number of a plane") - first + 1
 
 
 def _from_one(text: str, first: int) -> str:
-    return str(int(text) - first + 1) if text.isdecimal() else text
+    number = whole_or_none(text)
+    return plain_number(text) if number is None else str(number - first + 1)
 
 
 def _well(values: Mapping[str, str], first: Mapping[str, int]) -> tuple[str, str]:

@@ -13,14 +13,19 @@ from functools import cached_property
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number
 
 SUFFIXES = frozenset(
-    {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".dv"}
+    {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".stk", ".dv"}
 )
 """Files that count as images of one or more planes."""
 
+CONTAINERS = frozenset({".czi", ".nd2", ".lif"})
+"""Files of a whole acquisition, which `images.containers` reads."""
+
 _STORE_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
 _INDEXES = (".xml", ".htd", ".mlf", ".xdce")  # they name the images beside them
+_DIGITS = frozenset("0123456789")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -88,9 +93,10 @@ def open_source(given: str | Path) -> Source:
     raise InputError(f"{text} does not exist: give a folder, a quoted glob, a table, an image file or hf:NAME")
 
 
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """Sort key in which channel 2 comes before channel 10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text) if part]
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key in which channel 2 comes before channel 10, however many digits a number has."""
+    parts = [part for part in re.split(r"([0-9]+)", text) if part]
+    return [(0, len(number := plain_number(part)), number) if part[0] in _DIGITS else (1, 0, part) for part in parts]
 
 
 def suffix_of(name: str) -> str:

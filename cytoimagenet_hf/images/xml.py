@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_number
 
 
 def local(name: str) -> str:
@@ -48,8 +49,13 @@ def whole(text: str | None, first: int = 1) -> int | None:
     Args:
         text: as written.
         first: what the instrument calls the first.
+
+    Raises:
+        InputError: digits of a number too large for any plane.
     """
-    return int(text) - first + 1 if text and text.strip().isdecimal() else None
+    if not text or not text.strip().isdecimal():
+        return None
+    return whole_number(text, "a number of the index") - first + 1
 
 
 def attributes(element: Element) -> dict[str, str]:

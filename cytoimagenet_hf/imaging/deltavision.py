@@ -72,12 +72,27 @@ def parse_header(head: bytes, size: int) -> Header | None:
 
 
 def read_header(path: Path) -> Header:
-    """`parse_header` of a file that is known to be one."""
+    """`parse_header` of a file that is known to be one, whether or not all its planes are there."""
     with open(path, "rb") as handle:
         header = parse_header(handle.read(_HEADER), path.stat().st_size)
     if header is None:
         raise ImageReadError(f"{path} has no plausible DeltaVision header")
     return header
+
+
+def require_planes(path: Path, header: Header) -> None:
+    """Refuse a file that is shorter than the planes it states.
+
+    Raises:
+        ImageReadError: it is.
+    """
+    plane = header.width * header.height * np.dtype(header.dtype).itemsize
+    there = (path.stat().st_size - header.start) // plane
+    if there < header.planes:
+        raise ImageReadError(
+            f"{path} is truncated: its header states {header.planes:,} planes of {header.width} x {header.height}, "
+            f"and {there:,} are there"
+        )
 
 
 def read_plane(path: Path, header: Header, page: int, *, partial: bool, max_pixels: int) -> Pixels:

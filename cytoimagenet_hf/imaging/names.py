@@ -1,6 +1,7 @@
 """Names of channels from the metadata of OME, ImageJ and MetaMorph files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -8,31 +9,43 @@ from xml.etree import ElementTree
 import tifffile
 
 
-def ome_channel_names(xml: str, image: int) -> tuple[str, ...]:
-    """`Channel@Name` of one Image of an OME document, whatever version its namespace names.
+@dataclass(frozen=True)
+class OmeDocument:
+    """What the metadata of an OME-TIFF say of its images, in order.
 
-    Args:
-        xml: the document.
-        image: which Image, from 0.
+    Attributes:
+        channel_names: per image, one name per channel; nothing where a channel has none.
+        files: names of the files that the planes lie in, as far as they are named.
+        stored: images that say where their planes lie.
+    """
 
-    Returns:
-        One name per channel; nothing where a channel has none, or the document is broken.
+    channel_names: tuple[tuple[str, ...], ...] = ()
+    files: frozenset[str] = frozenset()
+    stored: int = 0
+
+
+def read_ome(xml: str) -> OmeDocument:
+    """The metadata of an OME-TIFF, whatever version its namespace names; nothing where they are broken.
 
     Example:
-        >>> ome_channel_names('<OME><Image><Pixels><Channel Name="DNA"/></Pixels></Image></OME>', 0)
-        ('DNA',)
+        >>> read_ome('<OME><Image><Pixels><Channel Name="DNA"/></Pixels></Image></OME>').channel_names
+        (('DNA',),)
     """
     try:
         root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return ()
-    images = [element for element in root if _local(element) == "Image"]
-    if not 0 <= image < len(images):
-        return ()
-    pixels = next((element for element in images[image] if _local(element) == "Pixels"), None)
-    channels = [] if pixels is None else [element for element in pixels if _local(element) == "Channel"]
-    names = tuple(channel.get("Name", "").strip() for channel in channels)
-    return names if all(names) else ()
+    except (ElementTree.ParseError, ValueError):
+        return OmeDocument()
+    names = []
+    files, stored = set(), 0
+    for image in _children(root, "Image"):
+        pixels = next(_children(image, "Pixels"), None)
+        own = [] if pixels is None else [channel.get("Name", "").strip() for channel in _children(pixels, "Channel")]
+        names.append(tuple(own) if all(own) else ())
+        places = [] if pixels is None else list(_children(pixels, "TiffData"))
+        stored += bool(places)
+        for data in places:
+            files |= {place.get("FileName") or place.text or "" for place in _children(data, "UUID")}
+    return OmeDocument(tuple(names), frozenset(files - {""}), stored)
 
 
 def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ...]:
@@ -67,5 +80,9 @@ def illumination_setting(path: Path) -> str | None:
     return str(metadata.get("PlaneInfo", {}).get("_IllumSetting_", "")).strip()
 
 
+def _children(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    return (child for child in element if _local(child) == name)
+
+
 def _local(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
+    return str(element.tag).rpartition("}")[2]

@@ -13,16 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
 from cytoimagenet_hf.core.errors import InputError
 
-from . import deltavision, signatures
+from . import cellomics, deltavision, signatures
 from .errors import ImageReadError
 from .limits import MAX_PIXELS, check_pixels
+from .npy import npy_header, read_npy_part
+from .opencv import require_opencv
 from .palette import from_palette, is_gray
 from .percentile import Pixels
 from .png import decode_gray_png
@@ -37,7 +38,7 @@ def read_image(
     """Read one plane of an image file.
 
     PNG, JPEG, BMP, DIB, GIF and what else Pillow knows; TIFF and its kin (FLEX, LSM, OME) through tifffile: 8, 12,
-    16 bit, float, any compression, palettes; NPY without pickles; DeltaVision (.dv).
+    16 bit, float, any compression, palettes; NPY without pickles; DeltaVision (.dv); Cellomics (.DIB).
 
     Args:
         path: the file.
@@ -148,25 +149,23 @@ def _read_tiff(wanted: _Wanted) -> _Planes:
 
 def _read_npy(wanted: _Wanted) -> _Planes:
     path = wanted.path
-    shape = npy_shape(path)
+    header = npy_header(path)
+    shape = header.shape
     is_stack = len(shape) == 3 and shape[2] not in (3, 4)
     height, width, *colours = (*shape[is_stack:], 1, 1)[: max(2, len(shape) - is_stack)]
     check_pixels(path, width, height, max_pixels=wanted.max_pixels, values=math.prod(colours))
-    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     found = []
     for page in wanted.pages:
-        _require_page(path, page or 0, len(pixels) if is_stack else 1)
-        found.append(np.array(pixels[page or 0] if is_stack else pixels))
+        _require_page(path, page or 0, shape[0] if is_stack else 1)
+        found.append(read_npy_part(path, header, (page or 0,) if is_stack else ()))
     return found
 
 
-def npy_shape(path: Path) -> tuple[int, ...]:
-    """The shape of the array in an NPY file, from its header."""
-    with open(path, "rb") as handle:
-        version = np.lib.format.read_magic(handle)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape: tuple[int, ...] = header(handle)[0]
-    return shape
+def _read_cellomics(wanted: _Wanted) -> _Planes:
+    for page in wanted.pages:
+        _require_page(wanted.path, page or 0, 1)
+    pixels = cellomics.read_plane(wanted.path, partial=wanted.partial, max_pixels=wanted.max_pixels)
+    return [pixels] * len(wanted.pages)
 
 
 def _read_deltavision(wanted: _Wanted) -> _Planes:
@@ -195,6 +194,7 @@ def _read_png(wanted: _Wanted) -> _Planes:
 
 def _deep_colour_png(path: Path, page: int | None) -> Pixels:
     _require_page(path, page or 0, 1)
+    cv2 = require_opencv(f"{path}, a colour PNG of 16 bits,")
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ImageReadError(f"{path} is truncated or damaged")
@@ -219,7 +219,9 @@ def _read_pillow(wanted: _Wanted) -> _Planes:
 def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generic]]:
     """Frames, shape and dtype of what `read_image` gives of a PNG or another of Pillow's files, without decoding."""
     with open(path, "rb") as handle:
-        head = handle.read(26)
+        head = handle.read(signatures.HEAD)
+    if cell := cellomics.parse_header(head, path.stat().st_size):
+        return 1, (cell.height, cell.width), np.dtype(np.uint16)
     with _open_pillow(path) as image:
         size = (image.height, image.width)
         frames = int(getattr(image, "n_frames", 1))
@@ -277,6 +279,7 @@ _READERS: dict[str, Callable[[_Wanted], _Planes]] = {
     "tiff": _read_tiff,
     "npy": _read_npy,
     "deltavision": _read_deltavision,
+    "cellomics": _read_cellomics,
     "png": _read_png,
     "other": _read_pillow,
 }

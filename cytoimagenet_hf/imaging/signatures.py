@@ -6,7 +6,7 @@ chance, so that its header must be plausible as a whole as well.
 
 import struct
 
-from . import deltavision
+from . import cellomics, deltavision
 
 HEAD = 1024
 """Bytes that `kind_of` wants to see."""
@@ -41,7 +41,7 @@ _REFUSED = {
 
 
 def kind_of(head: bytes, size: int) -> str:
-    """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, or `"other"`: what Pillow may know.
+    """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
 
     Args:
         head: the first bytes of the file, `HEAD` or all.
@@ -59,6 +59,8 @@ def kind_of(head: bytes, size: int) -> str:
         return "npy"
     if head.startswith(_OTHER_IMAGES) or _is_bmp(head) or refused(head) is not None:
         return "other"
+    if cellomics.parse_header(head, size) is not None:
+        return "cellomics"
     return "deltavision" if deltavision.parse_header(head, size) is not None else "other"
 
 

@@ -5,7 +5,7 @@ time points are kept apart. Where a file does not say what its planes are, the c
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ import tifffile
 
 from . import deltavision
 from .errors import AmbiguousAxesError, ImageReadError
-from .names import imagej_channel_names, ome_channel_names
-from .read import decoding, file_kind, npy_shape, picture_header, read_image, read_planes
+from .names import OmeDocument, imagej_channel_names, read_ome
+from .npy import npy_header
+from .read import decoding, file_kind, picture_header, read_image, read_planes
 from .tiff import count_pages, own_samples, require_pages
 
-__all__ = ["MAX_PAGES", "StackLayout", "describe_stack", "read_planes"]
+__all__ = ["MAX_PAGES", "StackLayout", "describe_series", "describe_stack", "read_planes"]
 
 MAX_PAGES = 1 << 16
 """Pages of a file that are described; single pages beyond can still be read."""
@@ -103,7 +104,21 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
         AmbiguousAxesError: several planes, and nothing says whether they are channels, focus positions or time points.
         ImageReadError: the file cannot be read, has more than 65,536 pages, or `axes` or `series` do not fit.
     """
-    path = Path(path)
+    return _described(Path(path), axes, series)[0]
+
+
+def describe_series(path: str | Path, *, axes: str | None = None) -> list[StackLayout]:
+    """The layouts of all pictures of a file, which is opened once; see `describe_stack`.
+
+    Raises:
+        AmbiguousAxesError: as of `describe_stack`, for any of them.
+        ImageReadError: as of `describe_stack`.
+    """
+    return _described(Path(path), axes, None)
+
+
+def _described(path: Path, axes: str | None, series: int | None) -> list[StackLayout]:
+    """One picture of a file, or all of them where `series` is None."""
     given = None if axes is None else _normal(axes, path)
     kind = file_kind(path)
     with decoding(path):
@@ -113,14 +128,23 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
             raise ImageReadError(f"{path} has no series {series}: it holds one picture")
         if kind == "deltavision":
             header = deltavision.read_header(path)
+            deltavision.require_planes(path, header)
             outer = list(zip(header.axes, header.sizes, strict=True))
-            found = _Planes(outer, (header.height, header.width), np.dtype(header.dtype), tuple(range(header.planes)))
+            shape: tuple[int, ...] = (header.height, header.width)
+            found = _Planes(outer, shape, np.dtype(header.dtype), _numbered(path, header.planes))
         elif kind == "npy":
             found = _describe_npy(path)
         else:
             frames, shape, dtype = picture_header(path)
-            found = _Planes([("Q", frames)], shape, dtype, tuple(range(frames)))
-    return _layout(path, found, given, 0, 1)
+            found = _Planes([("Q", frames)], shape, dtype, _numbered(path, frames))
+    return [_layout(path, found, given, 0, 1)]
+
+
+def _numbered(path: Path, planes: int) -> tuple[int, ...]:
+    """The flat numbers of the planes of a file, if they are not too many to list."""
+    if planes > MAX_PAGES:
+        raise ImageReadError(f"{path} has {planes:,} planes, more than {MAX_PAGES:,}: split it, one file per field")
+    return tuple(range(planes))
 
 
 def spelled(axes: str, sizes: Mapping[str, int]) -> str:
@@ -198,37 +222,62 @@ def _question(
 
 
 def _describe_npy(path: Path) -> _Planes:
-    shape = npy_shape(path)
-    plane = np.load(path, mmap_mode="r", allow_pickle=False)
+    header = npy_header(path)
+    shape = header.shape
     if len(shape) == 3 and shape[2] not in (3, 4):
-        return _Planes([("Q", shape[0])], shape[1:], plane.dtype, tuple(range(shape[0])))
+        return _Planes([("Q", shape[0])], shape[1:], header.dtype, _numbered(path, shape[0]))
     image = read_image(path)
     return _Planes([], image.shape, image.dtype, (None,))
 
 
-def _describe_tiff(path: Path, given: str | None, number: int, **options: bool) -> StackLayout:
+def _describe_tiff(path: Path, given: str | None, number: int | None, **options: bool) -> list[StackLayout]:
     pages = count_pages(path, MAX_PAGES + 1)
     if pages > MAX_PAGES:
         raise ImageReadError(f"{path} has more than {MAX_PAGES:,} pages: split it into stacks, one per field")
     with tifffile.TiffFile(path, **options) as tiff:
         require_pages(tiff, path)
         series = tiff.series
-        if not options and any(page is None or page.parent is not tiff for one in series for page in one.pages):
+        ome = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata and not options else OmeDocument()
+        lacking = any(page is None for one in series for page in one.pages)
+        if not options and (
+            lacking or any(page is not None and page.parent is not tiff for one in series for page in one.pages)
+        ):
+            if lacking and len(ome.files) < 2:
+                raise ImageReadError(_incomplete(path, series))
             # An OME image spread over several files: what this one holds is judged by its own pages.
             return _describe_tiff(path, given, number, is_ome=False)
+        if ome.stored > len(series) and len(ome.files) < 2:
+            raise ImageReadError(
+                f"{path} is incomplete: its metadata state {ome.stored} images, and {len(series)} are there"
+            )
         alike = len({(one.shape, one.dtype) for one in series}) == 1
-        if given is not None and len(series) > 1 and number == 0 and alike and len(series[0].pages) == 1:
-            parts = [_planes_of(tiff, path, one, place) for place, one in enumerate(series)]
+        if given is not None and len(series) > 1 and not number and alike and len(series[0].pages) == 1:
+            parts = [_planes_of(tiff, path, one, ()) for one in series]
             if all(len(part.pages) == 1 for part in parts):
                 flat = tuple(page for part in parts for page in part.pages)
                 joined = _Planes([("Q", len(flat))], parts[0].shape, parts[0].dtype, flat)
-                return _layout(path, joined, given, 0, 1)
-        if not 0 <= number < len(series):
+                return [_layout(path, joined, given, 0, 1)]
+        if number is not None and not 0 <= number < len(series):
             raise ImageReadError(f"{path} has no series {number}: it has {len(series)}, counted from 0")
-        return _layout(path, _planes_of(tiff, path, series[number], number), given, number, len(series))
+        layouts = []
+        for place in range(len(series)) if number is None else [number]:
+            names = ome.channel_names[place] if place < len(ome.channel_names) else ()
+            planes = _planes_of(tiff, path, series[place], names)
+            layouts.append(_layout(path, planes, given, place, len(series)))
+        return layouts
 
 
-def _planes_of(tiff: tifffile.TiffFile, path: Path, series: tifffile.TiffPageSeries, number: int) -> _Planes:
+def _incomplete(path: Path, series: Sequence[tifffile.TiffPageSeries]) -> str:
+    pages = [page for one in series for page in one.pages]
+    return (
+        f"{path} is incomplete: its metadata state {len(pages):,} planes, of which "
+        f"{sum(page is None for page in pages):,} are missing; write it again"
+    )
+
+
+def _planes_of(
+    tiff: tifffile.TiffFile, path: Path, series: tifffile.TiffPageSeries, ome_names: tuple[str, ...]
+) -> _Planes:
     first = series.keyframe
     samples = own_samples(first)
     letters, lengths = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
@@ -249,22 +298,20 @@ def _planes_of(tiff: tifffile.TiffFile, path: Path, series: tifffile.TiffPageSer
             raise ImageReadError(f"{path} holds a volume in one page: write its planes as pages")
     else:
         pages = tuple(page.index * samples + sample for page in series.pages for sample in range(samples))
+    if len(set(pages)) < len(pages):
+        raise ImageReadError(f"{path} is damaged: its metadata name one page for several planes")
     is_picture = samples == 3 and len(series.pages) == 1 and len(tiff.pages) == 1 and first.photometric == 2
     return _Planes(
         [(a, int(size)) for a, size in outer],
         shape,
         first.dtype.newbyteorder("="),
         pages,
-        _names(tiff, series, number, dict(outer)),
+        ome_names or _labels(tiff, series, dict(outer)),
         (*shape, 3) if is_picture else None,
     )
 
 
-def _names(
-    tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, sizes: Mapping[str, int]
-) -> tuple[str, ...]:
-    if series.kind == "ome" and tiff.ome_metadata:
-        return ome_channel_names(tiff.ome_metadata, number)
+def _labels(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, sizes: Mapping[str, int]) -> tuple[str, ...]:
     if series.kind == "imagej" and tiff.imagej_metadata:
         return imagej_channel_names(tiff.imagej_metadata.get("Labels"), sizes)
     return ()

@@ -1,12 +1,10 @@
 """Weights from files into a network, with proof that they are that network's.
 
 transformers draws at random what a file lacks and prints a report; here it is an error. Messages that do not matter
-(a classification head left out, progress bars) are not printed. Copied into saved fusion models: torch, transformers
-and safetensors only, hence plain `ValueError`.
+(a classification head left out, progress bars) are not printed.
 """
 
 import inspect
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,8 @@ from safetensors import safe_open
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging
+
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 _HEADS = frozenset({"head", "heads", "head_dist", "fc", "classifier", "last_linear", "pooler"})
 _ADVICE = "pass a folder with config.json and model.safetensors, or a Hub name"
@@ -76,9 +76,9 @@ def check_folder(name: str | Path) -> None:
     if not config.is_file():
         raise ValueError(f"{place} has no config.json: {_ADVICE}")
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{config} is not JSON: {error}") from error
+        content = read_json_file(config)
+    except OSError as error:
+        raise ValueError(f"{config} cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
         raise ValueError(f"{config} names no model_type: is it the configuration of a transformers model?")
     for file in sorted(place.glob("*.safetensors")):

@@ -1,4 +1,4 @@
-"""What a network eats and what is taken from it, as a frozen record that is stored with every result."""
+"""What a network takes and what is taken from it, as a frozen record that is stored with every result."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Literal
 from cytoimagenet_hf.core.errors import InputError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Fit = Literal["native", "resize", "shortest", "crop", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class EncoderFacts:
         sd: divides after `mean`.
         repeat: times one plane is repeated as input channels.
         size: height and width in pixels for `fit`; None: native.
-        fit: `native`, `resize`, `crop` (centre) or `tiles` (side by side, the mean of their vectors is taken).
+        fit: `native`, `resize`, `shortest` (resized so that the shorter side is the first of `size`), `crop` (centre)
+            or `tiles` (side by side, the mean of their vectors is taken).
         interpolation: of `resize`; all but `nearest` average when they shrink, as Pillow does.
         multiple: height and width are cut to multiples of this at the right and below (patches); 1: any.
         smallest: least height and width.
@@ -94,7 +96,7 @@ class EncoderFacts:
     sd: tuple[float, ...] = (1.0,)
     repeat: int = 1
     size: tuple[int, int] | None = None
-    fit: Literal["native", "resize", "crop", "tiles"] = "native"
+    fit: Fit = "native"
     interpolation: Interpolation = "bilinear"
     multiple: int = 1
     smallest: int = 1

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,6 +22,9 @@ from cytoimagenet_hf.core.files import file_sha256, write_json
 from .efficientnet import build_efficientnet
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS, Record
+
+if TYPE_CHECKING:
+    import h5py
 
 Array = npt.NDArray[Any]
 Layers = dict[str, dict[str, Array]]
@@ -181,6 +183,8 @@ def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
     if not Path(h5_path).is_file():
         raise InputError(f"{h5_path} does not exist")
     try:
+        import h5py  # in the extra `images`: of networks, these files alone need it
+
         with h5py.File(h5_path, "r") as file:
             root = file.get("model_weights", file)
             names = _attribute(root, "layer_names")
@@ -202,7 +206,7 @@ def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
         raise InputError(f"{h5_path} lists a layer that it does not hold: {error}") from error
 
 
-def _attribute(group: h5py.Group, key: str) -> list[str]:
+def _attribute(group: "h5py.Group", key: str) -> list[str]:
     """A list of names; Keras cuts long ones into key0, key1, …"""
     if key in group.attrs:
         parts: Iterable[Any] = [group.attrs[key]]

@@ -1,10 +1,15 @@
-"""One feature vector per image from whatever a backbone returns. Copied into saved fusion models: torch only."""
+"""One feature vector per image from whatever a backbone returns."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
+
+from cytoimagenet_hf.core.errors import InputError
+
+from .modeling_cyto_fusion import pooled
 
 POOLINGS = ("last", "gem", "blocks", "early", "stage:N")
 """`last`: what the network itself pools; `gem`: generalised mean (p = 3) of the last feature map; `blocks`: mean and
@@ -17,26 +22,35 @@ EXTRACTION = {"pooling": "early", "pixels": True, "normalize": "gain"}
 _POWER, _FLOOR = 3.0, 1e-6
 
 
-def pooled(output: Any) -> torch.Tensor:
-    """The pooled output of a backbone, or the mean of its last hidden state over space or tokens.
+def image_features(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
+    """What a network pools from each image, the vectors of its channels side by side.
 
     Args:
-        output: what a transformers backbone returns: `pooler_output` of (B, D) or (B, D, 1, 1), or only
-            `last_hidden_state` of (B, D, H, W) or (B, T, D).
+        model: of transformers, with or without a head, which is left out.
+        pixel_values: (B, 3, H, W), or (B, C, 3, H, W) for images of C channels, as `MicroscopyImageProcessor` and any
+            stack of its entries (`DataLoader`, `map`) give them.
 
     Returns:
-        (B, D).
+        (B, D) or (B, C * D), in the order of the channels; with gradients unless the caller turns them off.
+
+    Raises:
+        InputError: `pixel_values` of another number of axes.
 
     Example:
-        >>> from transformers.modeling_outputs import BaseModelOutput
-        >>> pooled(BaseModelOutput(last_hidden_state=torch.ones(2, 5, 8))).shape
-        torch.Size([2, 8])
+        >>> from cytoimagenet_hf.networks import build_efficientnet
+        >>> net = build_efficientnet(0, seed=0, width_coefficient=0.25).eval()
+        >>> image_features(net, torch.zeros(4, 2, 3, 64, 64)).shape  # four images of two channels
+        torch.Size([4, 640])
     """
-    given = getattr(output, "pooler_output", None)
-    if given is not None:
-        return given.flatten(1)
-    hidden = output.last_hidden_state
-    return hidden.mean((2, 3)) if hidden.ndim == 4 else hidden.mean(1)
+    if pixel_values.ndim not in (4, 5):
+        shape = tuple(pixel_values.shape)
+        raise InputError(f"pixel_values of shape {shape}: (images, 3, H, W) or (images, channels, 3, H, W)")
+    network = getattr(model, "base_model", model)
+    if getattr(getattr(model, "config", None), "model_type", "") == "timm_wrapper":
+        network = model  # its base model is timm's own, which takes other arguments
+    images = pixel_values.shape[0]
+    vectors = pooled(network(pixel_values=pixel_values.flatten(0, -4)))  # (B * C, D)
+    return vectors.reshape(images, -1)
 
 
 def pool(output: Any, how: str) -> torch.Tensor:

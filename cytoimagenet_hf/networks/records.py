@@ -2,11 +2,9 @@
 
 `value = (pixel * rescale_factor - image_mean) / image_std` for pixels in 0..255. Whatever a stock image processor adds
 to this form is folded in. This is the one reader of such files: the processor, the encoders, the fusion, the trainer
-and the cards ask it. A file that cannot be read is an error, never a default. Copied into saved fusion models:
-transformers only, hence plain `ValueError`.
+and the cards ask it. A file that cannot be read is an error, never a default.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
+
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 Record = dict[str, Any]
 
@@ -69,6 +69,14 @@ def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revisio
     )
 
 
+def hub_source(model: PreTrainedModel) -> dict[str, str | None] | None:
+    """Repository and commit that a model was loaded from on the Hub; None for a folder, or a model made in memory."""
+    name = str(model.name_or_path or "")
+    if name.count("/") > 1 or not name or Path(name).exists() or name.startswith((".", "~", "/")):
+        return None
+    return {"repo": name, "revision": getattr(model.config, "_commit_hash", None)}
+
+
 def read_processor(place: str | Path, *, revision: str | None = None) -> Record | None:
     """The content of the image processor's file beside a model.
 
@@ -90,9 +98,9 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
         if file is None:
             continue
         try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{file} is not JSON: {error}") from error
+            content = read_json_file(file)
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"{file} is no JSON object: it should hold the options of an image processor")
         if name == _FILES[1]:

@@ -1,6 +1,5 @@
 """Every kind of network that can be asked for by name, and the one function that loads any of them."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from transformers.utils import cached_file
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .build import FactsEncoder
 from .facts import EncoderFacts
@@ -118,7 +118,7 @@ def _config(name: str, revision: str | None) -> dict[str, Any]:
             file: str | None = str(Path(name) / "config.json")
         else:
             file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
-        content = json.loads(Path(str(file)).read_text(encoding="utf-8"))
+        content = read_json_file(str(file))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .contamination import Overlap
 
@@ -293,9 +294,9 @@ def read_results(path: str | Path) -> ResultsRecord:
         InputError: no such file, or no such record in it.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        content = read_json_file(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     return from_json(content, where=str(path))
 
 

@@ -1,12 +1,20 @@
 """Names of wells, spelled one way: `A01`, `P24`, `AF48`, whatever the instrument or the table wrote."""
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
+
+from .vocabulary import columns_of
 
 ROWS, COLUMNS = 32, 48
 """The largest plate there is: 1536 wells, rows A to AF."""
 
+# Quarter .a2 of a well of 384: Yokogawa's spelling for plates of 1536 wells.
+_QUARTER = re.compile(r"\s*([A-Pa-p])0*(\d{1,2})\.([abAB])([12])\s*")
 _NAME = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_ ]?\s*0*(\d{1,3})\s*")
 
 
@@ -14,7 +22,8 @@ def normalise_well(name: str) -> str:
     """A well's name as `A01`: the row in capitals, the column in two digits.
 
     Args:
-        name: `A1`, `a01`, `A-1`, `AA01`, or row and column numbers as `r02c03`.
+        name: `A1`, `a01`, `A-1`, `AA01`, row and column numbers as `r02c03`, or a quarter of a well of 384 as `A01.b2`
+            (Yokogawa's spelling of plates with 1536 wells).
 
     Raises:
         InputError: no name of a well, or outside a plate of 1536 wells.
@@ -22,8 +31,13 @@ def normalise_well(name: str) -> str:
     Example:
         >>> normalise_well("b3"), normalise_well("AF48"), normalise_well("r02c03")
         ('B03', 'AF48', 'B03')
+        >>> normalise_well("A01.b2"), normalise_well("P24.b2")
+        ('B02', 'AF48')
     """
-    numbers = re.fullmatch(r"[Rr]0*(\d+)[Cc]0*(\d+)", name.strip())
+    if quarter := _QUARTER.fullmatch(name):
+        row = 2 * _row_number(quarter[1]) - (quarter[3] in "aA")
+        return _checked(row, 2 * int(quarter[2]) - (quarter[4] == "1"), name)
+    numbers = re.fullmatch(r"[Rr]0*(\d{1,9})[Cc]0*(\d{1,9})", name.strip())
     if numbers:
         return well_at(int(numbers[1]), int(numbers[2]))
     match = _NAME.fullmatch(name)
@@ -64,6 +78,65 @@ def well_at(row: int | str, column: int | str) -> str:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{given} is no place on a plate: rows are letters or numbers, columns numbers") from None
+
+
+def with_wells(facts: pd.DataFrame, where: str, *, first_line: int = 1) -> pd.DataFrame:
+    """Facts of rows with their wells spelled `A01`, in the column `well`.
+
+    Args:
+        facts: rows with a column of wells, or with columns of their rows and columns, under any name of the
+            vocabulary; those columns are replaced.
+        where: the file, for messages.
+        first_line: number of the first row in messages.
+
+    Raises:
+        InputError: no such columns; names that are no wells, empty ones too.
+
+    Example:
+        >>> rows = pd.DataFrame({"Row": ["A", "B"], "Col": [1, 12], "gene": ["x", "y"]})
+        >>> with_wells(rows, "map.csv").to_dict("list")
+        {'gene': ['x', 'y'], 'well': ['A01', 'B12']}
+    """
+    headers = columns_of(facts, ("well", "row", "column"))
+    named = [headers[term].text for term in (("well",) if "well" in headers else ("row", "column")) if term in headers]
+    if "well" not in headers and len(named) < 2:
+        raise InputError(
+            f"{where}: no column of wells (well, well_position, Metadata_Well, or row and column) among "
+            f"{', '.join(map(str, facts))}"
+        )
+    wells, odd = [], []
+    for line, cells in enumerate(zip(*(facts[name] for name in named), strict=True), first_line):
+        try:
+            wells.append(_well_of(cells))
+        except InputError as error:
+            odd.append(f"row {line}: {error}")
+    if odd:
+        raise InputError(f"{where}: {len(odd)} of {len(facts)} rows name no well; {'; '.join(odd[:3])}")
+    return facts.drop(columns=named).assign(well=pd.Series(wells, index=facts.index, dtype="str"))
+
+
+def _well_of(cells: Sequence[Any]) -> str:
+    """The well of one cell, or of a row and a column; numbers that passed through a float lose their point."""
+    if any(pd.isna(cell) for cell in cells):
+        raise InputError("empty")
+    plain = [re.sub(r"^(\d+)\.0$", r"\1", str(cell).strip()) for cell in cells]
+    return normalise_well(plain[0]) if len(plain) == 1 else well_at(plain[0], plain[1])
+
+
+def spell_wells(wells: Iterable[Any]) -> list[Any]:
+    """Wells as `A01`, where they are wells; what is none, or missing, stays as it is.
+
+    Example:
+        >>> spell_wells(["a1", "P24", "slide 7"])
+        ['A01', 'P24', 'slide 7']
+    """
+    spelled = []
+    for well in wells:
+        try:
+            spelled.append(well if pd.isna(well) else normalise_well(str(well)))
+        except InputError:
+            spelled.append(well)
+    return spelled
 
 
 def _row_number(letters: str) -> int:

@@ -23,6 +23,7 @@ from cytoimagenet_hf.networks.checkpoints import explained, load_network
 from cytoimagenet_hf.networks.efficientnet import label_maps
 from cytoimagenet_hf.networks.lite import imagenet_lite, is_lite
 from cytoimagenet_hf.networks.loading import input_errors
+from cytoimagenet_hf.networks.network import feed
 from cytoimagenet_hf.networks.records import read_processor, record_of
 
 from .augment import Draws, augment
@@ -48,11 +49,10 @@ class Preprocessing:
         images = pixels.unsqueeze(1).to(torch.float32)  # (B, 1, S, S)
         if draws is not None:
             images = augment(images, draws)  # one channel: a third of the work
-        images = (images * self.factor).expand(-1, 3, -1, -1)
-        if self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0):
-            mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-            std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-            images = (images - mean) / std
+        # Equal colours are one number, so that the work is that of one channel.
+        numbers = [values[:1] if len(set(values)) == 1 else values for values in (self.mean, self.std)]
+        mean, sd = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in numbers)
+        images = feed(images, self.factor, mean, sd, 3)
         return images.contiguous(memory_format=torch.channels_last)
 
     def processor(self) -> Any:

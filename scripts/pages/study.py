@@ -32,8 +32,8 @@ _FOUND = """## What was found
 
 - **Small parts side by side.** A search for neighbours among standardised features weighs a block by its
   number of features. Hundreds of pooled numbers drown the few that tell classes apart, so the default takes the mean
-  and deviation of the first stage alone (16 to 32 numbers a channel) beside 24 pixel statistics a channel and 16 a pair of
-  channels.
+  and deviation of the first stage alone (16 to 32 numbers a channel) beside 24 pixel statistics a channel and 16 a
+  pair of channels.
 - **Pixel statistics say what a network does not.** Stretching each channel by its percentiles removes how bright it
   is, and a network that sees one channel at a time never sees whether two overlap.
 - **Training shows in what the network gives, hardly in the default.** Over untrained networks, what the network pools

@@ -1,7 +1,10 @@
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cytoimagenet_hf.core.errors import InputError
@@ -11,6 +14,7 @@ from cytoimagenet_hf.core.files import (
     file_sha256,
     held,
     inside,
+    json_text,
     read_json_object,
     require_folder,
     take_back,
@@ -112,3 +116,33 @@ def test_a_folder_is_tried_without_leaving_a_trace(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         require_folder(tmp_path / "file" / "out")
+
+
+def test_json_holds_no_word_that_json_does_not_know(tmp_path):
+    content = {
+        "z_prime": float("-inf"),
+        "spearman": np.float32("nan"),
+        "nested": [{"p": (0.5, float("inf"))}, np.array([1.0, np.nan])],
+        "count": np.int64(3),
+        "flag": np.bool_(True),
+        "path": Path("a/b"),
+        "names": {"µ", "b"},
+        1: None,
+    }
+    write_json(tmp_path / "a.json", {str(name): value for name, value in content.items()})
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    for text in (json_text(content), (tmp_path / "a.json").read_text(encoding="utf-8")):
+        assert json.loads(text, parse_constant=refuse) == {
+            "z_prime": None,
+            "spearman": None,
+            "nested": [{"p": [0.5, None]}, [1.0, None]],
+            "count": 3,
+            "flag": True,
+            "path": "a/b",
+            "names": ["b", "µ"],
+            "1": None,
+        }
+    assert json_text(content).isascii()

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -17,7 +18,8 @@ from cytoimagenet_hf.dataset.load import (
     require_columns,
     subset_labels,
 )
-from cytoimagenet_hf.networks import MicroscopyImageProcessor
+from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, image_features
 from tests.datasets import write_dataset, write_textures
 
 LABELS = ["actin", "mine", "yeast"]
@@ -43,6 +45,33 @@ def test_a_default_dataloader_takes_images_of_many_sizes_by_the_line_of_the_quic
     batch = next(iter(DataLoader(train, batch_size=4)))
     assert batch["pixel_values"].shape == (4, 3, 224, 224)
     assert batch["label"].tolist() == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_of_several_channels_through_a_dataloader_give_the_features_of_extraction(tmp_path, channels):
+    rng = np.random.default_rng(0)
+    images = [rng.gamma(2.0, 300, (channels, 40, 40)).astype(np.uint16) for _ in range(6)]
+    kinds = hf.Features({"image": hf.Array3D((channels, 40, 40), "uint16"), "label": hf.Value("int64")})
+    rows = hf.Dataset.from_dict({"image": images, "label": list(range(6))}, features=kinds)
+    model = build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.3)
+    model.save_pretrained(tmp_path / "model")
+    MicroscopyImageProcessor().save_pretrained(tmp_path / "model")
+    processor = MicroscopyImageProcessor.from_pretrained(tmp_path / "model")
+    shown = rows.with_transform(lambda of: {**processor(of["image"], return_tensors="pt"), "label": of["label"]})
+    shape = (3, 40, 40) if channels == 1 else (channels, 3, 40, 40)
+    assert shown[0]["pixel_values"].shape == shape
+    assert shown[:4]["pixel_values"].shape == (4, *shape)
+    found, labels = [], []
+    with torch.inference_mode():
+        for batch in DataLoader(shown, batch_size=4):
+            assert batch["pixel_values"].shape == (len(batch["label"]), *shape)
+            found.append(image_features(model.eval(), batch["pixel_values"]))
+            labels += batch["label"].tolist()
+    expected = extract_features(str(tmp_path / "model"), images, ids=map(str, range(6))).values
+    assert labels == list(range(6))
+    np.testing.assert_allclose(torch.cat(found).numpy(), expected, atol=1e-5)
+    mapped = rows.map(lambda of: processor(of["image"], return_tensors="np"), batched=True, batch_size=4)
+    np.testing.assert_array_equal(np.asarray(mapped["pixel_values"][5], np.float32), shown[5]["pixel_values"])
 
 
 def test_plain_load_dataset_reads_the_folder_by_name_with_features_from_the_card(folder, monkeypatch):

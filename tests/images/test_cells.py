@@ -197,3 +197,37 @@ def test_images_that_cannot_be_used_stay(found, tmp_path) -> None:
     made = find_cells(again, cells, size=4)
     assert sorted(image.id for image in made.images) == ["P/A01/1/1", "P/A02/1"]
     assert [rejected.id for rejected in made.rejected] == ["P/A02/1"]
+
+
+def mask(*boxes, value=255, dtype=np.uint8):
+    labels = np.zeros((20, 30), dtype)
+    for top, left in boxes:
+        labels[top : top + 3, left : left + 3] = value
+    return labels
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (1, np.uint8), (255, np.uint16), (65535, np.uint16)])
+def test_connected_parts_of_a_binary_mask_are_cells(found, tmp_path, value, dtype) -> None:
+    (tmp_path / "masks").mkdir()
+    three = mask((4, 10), (15, 2), (18, 5), value=value, dtype=dtype)  # the last two touch at a corner: one cell
+    tifffile.imwrite(tmp_path / "masks" / "P_A01_1.tif", three)
+    tifffile.imwrite(tmp_path / "masks" / "P_A02_1.tif", mask((4, 10), value=value, dtype=dtype))
+    made = find_cells(found, tmp_path / "masks", size=3)
+    assert [image.id for image in made.images] == ["P/A01/1/1", "P/A01/1/2", "P/A02/1/1"]
+    np.testing.assert_array_equal(made.images[0].read()[0], FIELD[4:7, 10:13])
+    assert any("masks are binary" in note for note in made.notes)
+
+
+def test_one_cell_of_a_label_image_keeps_its_number(found, tmp_path) -> None:
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "masks" / "P_A01_1.tif", mask((4, 10), value=7))
+    made = find_cells(found, tmp_path / "masks", size=3)
+    assert [image.id for image in made.images] == ["P/A01/1/7"]
+    assert not any("binary" in note for note in made.notes)
+
+
+def test_a_mask_without_cells_is_no_binary_mask(found, tmp_path) -> None:
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "masks" / "P_A01_1.tif", mask())
+    tifffile.imwrite(tmp_path / "masks" / "P_A02_1.tif", mask((4, 10), value=7))
+    assert [image.id for image in find_cells(found, tmp_path / "masks", size=3).images] == ["P/A02/1/7"]

@@ -28,16 +28,17 @@ def metadata_file(folder):
     return folder / "zarr.json" if (folder / "zarr.json").exists() else folder / ".zattrs"
 
 
-def test_an_absent_chunk_is_an_image_without_it(plate) -> None:
+def test_an_absent_chunk_is_the_fill_value_and_counted(plate) -> None:
     array = plate / "B" / "2" / "0" / "0"
     chunk = next(path for path in sorted(array.rglob("*")) if path.is_file() and path.name == "0")
     images = find_images(plate)
     before = images[0].stamp
     chunk.unlink()
-    with pytest.raises(InputError, match=r"chunk .* is absent"):
-        images[0].read()
+    assert any(not plane.any() for plane in images[0].read())
     assert images[0].stamp != before
-    assert len(images[1].read()) == 5
+    found = look(plate)
+    assert [image.metadata.get("absent_chunks", 0) for image in found.images] == [1, *[0] * 7]
+    assert any("1 chunk is absent in 1 of 8 images" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("place", ["B/2", "B/2/0"])

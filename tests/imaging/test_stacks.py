@@ -21,7 +21,8 @@ from cytoimagenet_hf.imaging import (
     read_image,
     read_planes,
 )
-from cytoimagenet_hf.imaging.names import imagej_channel_names, ome_channel_names
+from cytoimagenet_hf.imaging.names import imagej_channel_names, read_ome
+from cytoimagenet_hf.imaging.stacks import describe_series
 from cytoimagenet_hf.networks.channels import as_channels
 from tests.imaging.test_limits import chain
 from tests.imaging.test_signatures import deltavision
@@ -224,9 +225,9 @@ def test_names_of_channels(tmp_path):
     assert describe_stack(tmp_path / "z.tif").channel_names == ("DNA", "ER")
     assert describe_stack(tmp_path / "z.tif", axes="TZ").channel_names == ()
     other = '<a:OME xmlns:a="http://x/2013-06"><a:Image><a:Pixels>{}</a:Pixels></a:Image></a:OME>'
-    assert ome_channel_names(other.format('<a:Channel Name="x"/>'), 0) == ("x",)
-    assert ome_channel_names(other.format("<a:Channel/>"), 0) == ()
-    assert ome_channel_names("<OME", 0) == ome_channel_names(other.format(""), 3) == ()
+    assert read_ome(other.format('<a:Channel Name="x"/>')).channel_names == (("x",),)
+    assert read_ome(other.format("<a:Channel/>")).channel_names == ((),)
+    assert read_ome("<OME").channel_names == ()
     assert imagej_channel_names(["z1", "z2", "z3"], {"Z": 3}) == ()
     assert imagej_channel_names(["a", "b", "a", "c"], {"C": 2, "Z": 2}) == ()
 
@@ -359,3 +360,61 @@ def test_planes_are_read_with_one_opening_of_the_file(tmp_path, monkeypatch):
     found = read_planes(tmp_path / "cell.tif", [5, 0, 3])
     assert [plane.tolist() for plane in found] == stack(6)[[5, 0, 3]].tolist()
     assert len(opened) == 1
+
+
+def ome_document(channels, *, places="<TiffData/>", images=1):
+    pixels = (
+        f'<Pixels DimensionOrder="XYCZT" Type="uint16" SizeX="6" SizeY="4" SizeC="{channels}" SizeZ="1" SizeT="1">'
+        + '<Channel SamplesPerPixel="1"/>' * channels
+    )
+    body = "".join(f"<Image>{pixels}{places.format(i=i)}</Pixels></Image>" for i in range(images))
+    return f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{body}</OME>'
+
+
+@pytest.mark.parametrize(
+    ("pages", "document", "said"),
+    [
+        (1, ome_document(2), "state 2 planes, of which 1 are missing"),
+        (2, ome_document(3), "state 3 planes, of which 1 are missing"),
+        (1, ome_document(2, places='<TiffData IFD="0"/><TiffData IFD="0" FirstC="1"/>'), "one page for several"),
+        (1, ome_document(1, images=3, places='<TiffData IFD="{i}"/>'), "state 3 images, and 1 are there"),
+        (
+            1,
+            ome_document(2, places='<TiffData IFD="0"><UUID FileName="a.ome.tif">urn:uuid:1</UUID></TiffData>'),
+            "state 2 planes, of which 1 are missing",
+        ),
+    ],
+)
+def test_metadata_that_state_more_than_the_file_holds_refuse_it(tmp_path, pages, document, said) -> None:
+    path = tmp_path / "a.ome.tif"
+    pixels = np.zeros((pages, 4, 6), np.uint16)
+    tifffile.imwrite(path, pixels, description=document, metadata=None, photometric="minisblack")
+    with pytest.raises(ImageReadError, match=said):
+        describe_stack(path)
+
+
+def test_all_pictures_of_a_file_are_described_at_once(tmp_path) -> None:
+    with tifffile.TiffWriter(tmp_path / "p.ome.tif", ome=True) as writer:
+        for field in range(3):
+            pixels = np.full((2, 4, 6), field, np.uint16)
+            metadata = {"axes": "CYX", "Channel": {"Name": [f"a{field}", f"b{field}"]}}
+            writer.write(pixels, metadata=metadata, photometric="minisblack")
+    layouts = describe_series(tmp_path / "p.ome.tif")
+    assert layouts == [describe_stack(tmp_path / "p.ome.tif", series=number) for number in range(3)]
+    assert [layout.channel_names for layout in layouts] == [("a0", "b0"), ("a1", "b1"), ("a2", "b2")]
+
+
+def test_a_deltavision_file_shorter_than_its_header_says_is_refused(tmp_path) -> None:
+    header = bytearray(1024)
+    header[96:98] = struct.pack("<h", -16224)
+    header[:12] = struct.pack("<iii", 64, 64, 3_000_000)
+    (tmp_path / "x.dv").write_bytes(bytes(header) + bytes(8192))
+    with pytest.raises(ImageReadError, match="states 3,000,000 planes of 64 x 64, and 2 are there"):
+        describe_stack(tmp_path / "x.dv")
+
+
+@pytest.mark.parametrize("shape", [(300_000, 2, 2)])
+def test_more_planes_than_are_listed_is_one_line(tmp_path, shape) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(ImageReadError, match="300,000 planes, more than 65,536"):
+        describe_stack(tmp_path / "a.npy")

@@ -12,6 +12,7 @@ LATE = {
     "cytoimagenet_hf/features/__init__.py",
     "cytoimagenet_hf/training/__init__.py",
     "cytoimagenet_hf/images/stores/dataset.py",
+    "cytoimagenet_hf/networks/fusion.py",
     "builder/__main__.py",
 }
 """Beside the commands, the modules that import their own kind inside functions: torch and `datasets` are seconds that

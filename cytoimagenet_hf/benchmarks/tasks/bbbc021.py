@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cytoimagenet_hf.benchmarks.base import (
     Array,
@@ -34,7 +35,9 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
+from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
 from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.wells import spell_wells
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -102,6 +105,18 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
     if not wants_controls(recipe):
         known = known[known["compound"] != _CONTROL]
     return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
+
+
+def unscored(root: Path, table: FeatureTable, items: Sequence[Image]) -> list[Image]:
+    """Rows of ready profiles on plates of which no treatment is scored: their compounds have no mechanism."""
+    if not {"plate", "well"} <= set(table.metadata.columns):
+        return []
+    scored = {item.metadata["plate"] for item in items if not _is_control(item)}
+    wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
+    rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
+    joined = rows[~rows["plate"].isin(scored)].merge(wells, on=["plate", "well"], how="inner", validate="many_to_one")
+    joined = joined[joined["compound"].notna()]
+    return [labelled(field["row_id"], (), "", facts=_facts(field)) for field in joined.to_dict("records")]
 
 
 def wants_controls(recipe: BenchmarkRecipe) -> bool:
@@ -254,6 +269,7 @@ BBBC021 = Benchmark(
     rows=rows,
     wells=wells,
     is_control=_is_control,
+    unscored=unscored,
 )
 
 
@@ -268,6 +284,8 @@ def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
             "Image_Metadata_Well_DAPI": "well",
         }
     )
+    if "well" in images:
+        images["well"] = spell_wells(images["well"])  # as feature tables spell them
     # The mechanism table prints six decimals, the image table as many as it needs.
     images["dose"] = images["Image_Metadata_Concentration"].round(6)
     moa["dose"] = moa["concentration"].round(6)
@@ -288,7 +306,12 @@ def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
     if file is None:
         raise InputError(f"{root / name} is missing: {WHERE}")
-    return read_table(file, required=columns, dtype=None)
+    table = read_table(file, required=columns)
+    doses = next(name for name in columns if name.lower().endswith("concentration"))
+    numbers = parse_numbers(pa.chunked_array([pa.array(table[doses], pa.large_string(), from_pandas=True)]))
+    if numbers.odd.any():
+        raise InputError(f"{file}: {explain_odd(table[doses], numbers, doses)}")
+    return table.assign(**{doses: numbers.values})
 
 
 def _locate(root: Path, folder: str, filename: str) -> Path:

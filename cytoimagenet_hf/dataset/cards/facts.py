@@ -3,17 +3,17 @@
 A card is a function of the folder it stands in, so it can be rendered again whenever a file or the template changes.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.scoring.contamination import overlaps, tasks, training_sources
 from cytoimagenet_hf.scoring.results import read_results
 
-from .render import model_card, read_note
+from .render import LICENCE_FILE, model_card, model_licence, read_note
 
 TRAINING, CONVERSION, SCORES = "training.json", "conversion.json", "benchmarks.json"
 """Facts beside the weights: of the run, of the file they were converted from, of the benchmarks they took."""
@@ -30,7 +30,7 @@ _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's
 
 
 def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
-    """README.md of a saved model, from what lies beside it.
+    """README.md of a saved model, from what lies beside it, and the LICENSE.md to which it links.
 
     Args:
         folder: with `config.json`; `preprocessor_config.json`, `training.json`, `conversion.json`, `benchmarks.json`,
@@ -41,8 +41,14 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
         InputError: no configuration, or a damaged file.
     """
     folder = Path(folder)
-    with atomic_path(folder / "README.md") as temporary:
-        temporary.write_text(model_card(**card_facts(folder, name=name)), encoding="utf-8")
+    facts = card_facts(folder, name=name)
+    texts = {
+        LICENCE_FILE: model_licence(facts["training_sources"], facts["base_models"]),
+        "README.md": model_card(**facts),
+    }
+    for file, text in texts.items():
+        with atomic_path(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return folder / "README.md"
 
 
@@ -64,6 +70,8 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
     return {
         "name": name or folder.resolve().name,
         "architecture": _architecture(config),
+        "base_models": _base_models(config, training),
+        "fused": bool(config.get("backbones")),
         "preprocessing": preprocessing,
         "extraction": config.get("extraction"),
         "training": training,
@@ -125,6 +133,13 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(name)
 
 
+def _base_models(config: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What was fine-tuned, as the training says, or fused; of what lies on the Hub."""
+    given = [*(config.get("sources") or ()), (training or {}).get("base_model")]
+    bases = {base["repo"]: base for base in given if isinstance(base, Mapping) and base.get("repo")}
+    return [{"repo": repo, "revision": base.get("revision")} for repo, base in bases.items()]
+
+
 def _training_sources(config: Mapping[str, Any], origin: str) -> list[str] | None:
     """Declared ones, those of all backbones of a fusion, or those known for weights of that name."""
     if config.get("backbones"):
@@ -150,8 +165,6 @@ def _origin(conversion: Mapping[str, Any] | None) -> str:
 def _read(path: Path) -> Any:
     """Content of a JSON file, None when it is not there."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json_file(path)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error

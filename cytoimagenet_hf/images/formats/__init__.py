@@ -8,6 +8,7 @@ from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
 
 from . import (
+    channelfolders,
     dataset,
     folder,
     harmony,
@@ -55,7 +56,15 @@ FORMATS: dict[str, Format] = {
     "imagexpress": Format("ImageXpress, by name", imagexpress.matches, imagexpress.find),
     "scanr": Format("Olympus scanR, by name", named.matcher(named.SCANR), named.finder(named.SCANR)),
     "cellomics": Format("Cellomics, by name", named.matcher(named.CELLOMICS), named.finder(named.CELLOMICS)),
+    "gen5": Format("Gen5 (Cytation, Lionheart), by name", named.matcher(named.GEN5), named.finder(named.GEN5)),
+    "cq1": Format(
+        "Yokogawa CQ1 and CV1000, by name", named.matcher(named.CQ1), named.finder(named.CQ1, note=named.CQ1_NOTE)
+    ),
+    "bdpathway": Format("BD Pathway, by name", named.matcher(named.BD_PATHWAY), named.finder(named.BD_PATHWAY)),
+    "flex": Format("Opera .flex, by name", named.matcher(named.FLEX), named.finder(named.FLEX, note=named.FLEX_NOTE)),
+    "incucyte": Format("IncuCyte, by name", named.matcher(named.INCUCYTE), named.finder(named.INCUCYTE)),
     "leica": Format("Leica Matrix Screener, by name", named.matcher(named.LEICA), named.finder(named.LEICA)),
+    "channelfolders": Format("a folder per channel; only when asked for", channelfolders.matches, channelfolders.find),
     "folder": Format("image files, each an image or a stack", folder.matches, folder.find),
 }
 """Name → kind; the first that matches is taken."""

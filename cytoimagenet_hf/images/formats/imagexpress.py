@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
@@ -98,9 +99,10 @@ def _wave_names(header: Path) -> dict[str, str]:
         text = header.read_bytes().decode("cp1252", "replace")
     except OSError as error:
         raise InputError(f"{header} cannot be read: {error.strerror or error}") from error
-    names = {str(int(number)): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
+    names = {plain_number(number): name.strip() for number, name in _WAVE.findall(text) if name.strip()}
     counted = _WAVES.search(text)
-    cut = "endfile" not in text.lower() and (not names or (counted is not None and len(names) < int(counted[1])))
+    waves = whole_or_none(counted[1], most=1_000_000) if counted else 0
+    cut = "endfile" not in text.lower() and (not names or waves is None or len(names) < waves)
     if "htsinfofile" not in text.lower() or cut:
         raise InputError(
             f"{header} is damaged or cut off, so the names of its channels are not known: copy it again, or take it "

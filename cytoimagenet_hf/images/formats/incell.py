@@ -1,4 +1,5 @@
-"""IN Cell Analyzer: the `.xdce` that lists its images, else names such as `B - 3(fld 2 wv DAPI - DAPI).tif`.
+"""IN Cell Analyzer: the `.xdce` that lists its images, else names such as `B - 3(fld 2 wv DAPI - DAPI).tif`, from
+version 7.2 on also `B_03_f2_c1_xUV_mDAPI_z3_t2.tif`.
 
 Archives write `_` for the spaces of a name.
 
@@ -19,16 +20,23 @@ from cytoimagenet_hf.tables.wells import well_at
 
 # What stands in the brackets comes in any order.
 _NAME = re.compile(
-    r"(?P<_folder>(?:[^/]+/)*)(?P<row>[A-Z]{1,2})[ _]-[ _](?P<column>\d+)\((?=(?:[^)]*[ _])?fld[ _](?P<site>\d+))"
+    r"(?P<_folder>(?:[^/]+/)*)(?:(?P<plate>[^/]+?)_)?(?P<row>[A-Z]{1,2})[ _]-[ _](?P<column>\d+)"
+    r"\((?=(?:[^)]*[ _])?fld[ _](?P<site>\d+))"
     r"(?:(?=[^)]*[ _(]wv[ _](?P<c>[^)]+?)(?:[ _]z[ _]\d+|[ _]time[ _]\d+|\))))?(?:(?=[^)]*[ _]z[ _](?P<z>\d+)))?"
     r"(?:(?=[^)]*[ _]time[ _](?P<t>\d+)))?[^)]*\)\.tiff?",
+    re.IGNORECASE,
+)
+# What version 7.2 writes: row, column, field, channel, excitation, emission, plane, time.
+_NAME_72 = re.compile(
+    r"(?P<_folder>(?:[^/]+/)*)(?P<row>[A-Z]{1,2})_(?P<column>\d+)_f(?P<site>\d+)_c(?P<c>\d+)_x[^/]*?_m(?P<label>[^/]*?)"
+    r"_z(?P<z>\d+)_t(?P<t>\d+)\.tiff?",
     re.IGNORECASE,
 )
 
 
 def matches(source: Source, options: Options) -> bool:
     """An .xdce, or at least half of the images named so."""
-    return bool(source.with_suffix(".xdce")) or share_named(source, _NAME) >= 0.5
+    return bool(source.with_suffix(".xdce")) or share_named(source, _NAME) + share_named(source, _NAME_72) >= 0.5
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -47,6 +55,8 @@ def find(source: Source, options: Options) -> Findings:
     loose = [name for name in source.images if name not in taken]
     unlisted = {name for name in loose if any(not folder or name.startswith(f"{folder}/") for folder in folders)}
     by_name, others = planes_by_name(source, [name for name in loose if name not in unlisted], Naming(_NAME))
+    by_new_name, others = planes_by_name(source, others, Naming(_NAME_72))
+    by_name += by_new_name
     ignored += [Ignored(name, "the .xdce does not name it") for name in sorted(unlisted)]
     ignored += [Ignored(name, "not named as IN Cell names images") for name in others]
     ignored += [

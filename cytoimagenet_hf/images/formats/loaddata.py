@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.numbers import whole_number, whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.containers import one_plane
 from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import Source, without_suffix
+from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.tables import (
     TABLES,
     file_below,
     is_metadata,
+    names_of,
     own_name,
     place_of,
     places,
@@ -28,7 +31,6 @@ from cytoimagenet_hf.images.tables import (
     table_of,
 )
 from cytoimagenet_hf.imaging.stacks import describe_stack
-from cytoimagenet_hf.tables.tabular import read_names
 
 _FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
 _PLANE = re.compile(
@@ -40,7 +42,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with a column `FileName_X` or `URL_X`."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return bool(_stains(read_names(source.root / source.files[0])))
+    return bool(_stains(names_of(source, options)))
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -51,7 +53,7 @@ def find(source: Source, options: Options) -> Findings:
             root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     stains = _stains(columns)
     if not stains:
@@ -92,7 +94,7 @@ def find(source: Source, options: Options) -> Findings:
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),
-                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
                     metadata=shared,
@@ -136,27 +138,35 @@ class _Reader:
         if not path.is_file():
             return PlaneRef(path), f"line {line} names {name}, which is absent"
         try:
-            return PlaneRef(path, page=_page(path, cells)), ""
-        except (InputError, ValueError) as error:
+            return _chosen(path, cells), ""
+        except InputError as error:
             return PlaneRef(path), f"line {line}: {error}"
 
 
-def _page(path: Path, cells: Mapping[str, str]) -> int | None:
+def _chosen(path: Path, cells: Mapping[str, str]) -> PlaneRef:
     """The plane that a row chooses: its frame, else its place along the axes of the stack."""
-    numbers = {axis: int(float(cells[axis])) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
+    numbers = {axis: whole_number(cells[axis], axis) for axis in ("Frame", "Series", "C", "Z", "T") if cells.get(axis)}
+    if suffix_of(path.name) in CONTAINERS:
+        if numbers.pop("Frame", 0):
+            raise InputError(f"{path} has no frames: choose its planes by Series, C, Z and T")
+        return one_plane(path, **{axis.lower(): number for axis, number in numbers.items()})
     if "Frame" in numbers:
-        return numbers["Frame"]
+        return PlaneRef(path, page=numbers["Frame"])
     if not any(numbers.values()):
-        return None
+        return PlaneRef(path)
     layout = describe_stack(path, series=numbers.pop("Series", 0))
-    return layout.page(**{axis: number for axis, number in numbers.items() if number})
+    page = layout.page(**{axis: number for axis, number in numbers.items() if number})
+    return PlaneRef(path, page=page)
 
 
 def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
     """A file's name as its table gives it, `/` between folders: the URL wins over path and name."""
     url = cells.get("URL", "")
     if url:
-        parts = urlparse(url)
+        try:
+            parts = urlparse(url)
+        except ValueError as error:
+            return "", f"{one_line(repr(url), longest=100)} is no address: {error}"
         if len(parts.scheme) > 1 and parts.scheme != "file":
             return "", f"{url} is not on this machine: download it, and name the file in FileName and PathName"
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")

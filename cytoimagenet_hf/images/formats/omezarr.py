@@ -1,9 +1,11 @@
 """OME-Zarr 0.4 (Zarr 2) and 0.5 (Zarr 3): plates, wells and single images; of a pyramid, only its full resolution.
 
-The metadata is read as it lies in `.zattrs` or `zarr.json`, so that finding needs no package.
+The metadata is read as it lies in `.zattrs` or `zarr.json`, so that finding needs no package. A well may hold images
+of several acquisitions, and processed copies beside its images (`0_illum_corr` beside `0`, as Fractal writes them):
+`acquisition` and `derived` choose, and of copies the caller is asked.
 """
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import Ignored, Source
-from cytoimagenet_hf.images.stores.zarr import array_facts
+from cytoimagenet_hf.images.source import Ignored, Source, natural
+from cytoimagenet_hf.images.stores.zarr import absent_chunks, array_facts
+
+_SEPARATOR = re.compile(r"[_.-]")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class _Field:
     well: str = ""
     site: str = ""
     acquisition: str = ""
+    derived: str = ""
     problem: str = ""
 
 
@@ -39,16 +46,57 @@ def matches(source: Source, options: Options) -> bool:
 
 
 def find(source: Source, options: Options) -> Findings:
-    """Planes of all plates and images."""
+    """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for.
+
+    Raises:
+        InputError: images with processed copies beside them where `derived` does not say which are meant, or an
+            acquisition or copy that is not there.
+    """
+    fields = [field for store in source.stores for field in _fields(source.root / store, store)]
+    chosen, passed = _chosen(fields, source.text, options)
     planes: list[FoundPlane] = []
     channels: dict[Channel, None] = {}
-    for store in source.stores:
-        for image in _fields(source.root / store, store):
-            found = _planes(image)
-            planes += found
-            channels |= dict.fromkeys(plane.channel for plane in found)
-    ignored = [Ignored(name, "no part of a Zarr store") for name in source.files]
-    return Findings(planes, ignored, [channel for channel in channels if channel.key])
+    absent: dict[str, int] = {}
+    for field in chosen:
+        found = _planes(field, options)
+        planes += found
+        channels |= dict.fromkeys(plane.channel for plane in found)
+        if count := found[0].metadata.get("absent_chunks", 0):
+            absent[field.name] = count
+    ignored = [*passed, *(Ignored(name, "no part of a Zarr store") for name in source.files)]
+    notes = []
+    if total := sum(absent.values()):
+        notes.append(
+            f"{total:,} chunk{'s are' if total > 1 else ' is'} absent in {len(absent):,} of {len(chosen):,} images, "
+            f"such as {next(iter(absent))}: read as the fill value, as the format says, and counted in absent_chunks"
+        )
+    return Findings(planes, ignored, [channel for channel in channels if channel.key], notes)
+
+
+def _chosen(fields: list[_Field], where: str, options: Options) -> tuple[list[_Field], list[Ignored]]:
+    """The images of the acquisition and of the kind (original, or copies of one name) that are asked for."""
+    passed: list[Ignored] = []
+    wanted, acquisitions = options.acquisition, sorted({field.acquisition for field in fields if field.acquisition})
+    if wanted is not None:
+        if wanted not in acquisitions:
+            raise InputError(f"{where} has no acquisition {wanted!r}: it has {', '.join(acquisitions) or 'one only'}")
+        passed += [Ignored(field.name, "of another acquisition") for field in fields if field.acquisition != wanted]
+        fields = [field for field in fields if field.acquisition == wanted]
+    copies = sorted({field.derived for field in fields if field.derived})
+    if options.derived is None:
+        if copies:
+            copy = next(field for field in fields if field.derived)
+            raise InputError(
+                f"{where} holds images and copies of them that were processed, such as {copy.path}: they are no sites "
+                f"of their own; choose --derived none for the originals, or --derived {' or '.join(copies)}"
+            )
+        return fields, passed
+    kind = "" if options.derived == "none" else options.derived
+    if kind and kind not in copies:
+        raise InputError(f"{where} has no copies {kind!r}: it has {', '.join(copies) or 'originals only'}")
+    reason = "a processed copy" if not kind else f"not of the copies {kind}"
+    passed += [Ignored(field.name, reason) for field in fields if field.derived != kind and not field.problem]
+    return [field for field in fields if field.derived == kind or field.problem], passed
 
 
 def attributes_of(folder: Path) -> dict[str, Any]:
@@ -59,11 +107,11 @@ def attributes_of(folder: Path) -> dict[str, Any]:
     """
     for name in ("zarr.json", ".zattrs"):
         try:
-            content = json.loads((folder / name).read_bytes())
+            content = read_json_file(folder / name)
         except OSError:
             continue
-        except ValueError as error:
-            raise InputError(f"{folder / name} is no JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{folder / name} is no JSON object")
         attributes = content.get("attributes", {}) if name == "zarr.json" else content
         if isinstance(attributes, dict):
             ome = attributes.get("ome", attributes)
@@ -78,18 +126,18 @@ def _fields(store: Path, name: str) -> Iterator[_Field]:
         if "plate" in attributes:
             yield from _plate(store, stem, attributes["plate"])
         elif "well" in attributes:
-            yield from _well(store, "", stem, plate="", well="", first=_first([attributes]))
+            yield from _well(store, "", stem, plate="", well="", paths=_paths([attributes]))
         elif "multiscales" in attributes:
             yield _Field(store, "", stem)
         elif (store / "0").is_dir() and "bioformats2raw.layout" in attributes:
-            series = sorted((child.name for child in store.iterdir() if child.name.isdecimal()), key=int)
+            series = sorted((child.name for child in store.iterdir() if child.name.isdecimal()), key=natural)
             for child in series:
                 yield _Field(store, child, f"{stem}/{child}")
         else:
             raise InputError(f"{store} is a Zarr store without OME metadata (plate, well or multiscales)")
     except InputError as error:
         yield _Field(store, "", stem, problem=str(error))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         yield _Field(store, "", stem, problem=f"the metadata of {store} cannot be understood: {error!r}")
 
 
@@ -102,9 +150,9 @@ def _plate(store: Path, stem: str, plate: Mapping[str, Any]) -> Iterator[_Field]
             attributes.append(attributes_of(_below(store, path)))
         except InputError:
             attributes.append({})
-    first, several = _first(attributes), len(_acquisitions(attributes)) > 1
+    paths, several = _paths(attributes), len(_acquisitions(attributes)) > 1
     for path, well in wells:
-        for field in _well(store, path, stem, plate=name, well=well, first=first):
+        for field in _well(store, path, stem, plate=name, well=well, paths=paths):
             yield field if several else replace(field, acquisition="")
 
 
@@ -116,37 +164,47 @@ def _well_name(plate: Mapping[str, Any], well: Mapping[str, Any]) -> str:
     return f"{plate['rows'][well['rowIndex']]['name']}{plate['columns'][well['columnIndex']]['name']}"
 
 
-def _first(wells: list[dict[str, Any]]) -> int:
-    """The number that fields are counted from: 0, unless no field anywhere is called 0."""
-    paths = [str(image.get("path")) for well in wells for image in well.get("well", {}).get("images", [])]
-    return 0 if not paths or "0" in paths else 1
+def _paths(wells: list[dict[str, Any]]) -> set[str]:
+    """What the images of wells are called."""
+    return {str(image.get("path")) for well in wells for image in well.get("well", {}).get("images", [])}
+
+
+def _copied(path: str, paths: set[str]) -> tuple[str, str]:
+    """(`0`, `illum_corr`) of a copy `0_illum_corr` where some well has an image `0`; else the path and nothing."""
+    for match in _SEPARATOR.finditer(path):
+        if match.start() and match.end() < len(path) and path[: match.start()] in paths:
+            return path[: match.start()], path[match.end() :]
+    return path, ""
 
 
 def _acquisitions(wells: list[dict[str, Any]]) -> set[str]:
     return {str(image.get("acquisition")) for well in wells for image in well.get("well", {}).get("images", [])}
 
 
-def _well(store: Path, path: str, stem: str, *, plate: str, well: str, first: int) -> Iterator[_Field]:
+def _well(store: Path, path: str, stem: str, *, plate: str, well: str, paths: set[str]) -> Iterator[_Field]:
     try:
         images = attributes_of(_below(store, path))["well"]["images"]
     except (InputError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{store / path} has no metadata of a well"
         yield _Field(store, path, f"{stem}/{path}", plate, well, problem=reason)
         return
+    first = 0 if not paths or "0" in paths else 1  # fields count from 0, unless no field anywhere is called 0
     for image in images:
         field = str(image["path"])
-        site = str(int(field) + 1 - first) if field.isdecimal() else field
+        base, derived = _copied(field, paths)
+        number = whole_or_none(base)
+        site = base if number is None else str(number + 1 - first)
         inner = f"{path}/{field}" if path else field
         acquisition = str(image.get("acquisition", ""))
-        yield _Field(store, inner, f"{stem}/{inner}", plate, well, site, acquisition)
+        yield _Field(store, inner, f"{stem}/{inner}", plate, well, site, acquisition, derived)
 
 
-def _planes(image: _Field) -> list[FoundPlane]:
+def _planes(image: _Field, options: Options) -> list[FoundPlane]:
     """All planes of one image; where they cannot be known, one without a channel that carries the problem."""
     try:
         if image.problem:
             raise InputError(image.problem)
-        return list(_described(image))
+        return list(_described(image, options))
     except InputError as error:
         return [_plane(image, PlaneRef(image.store, kind="zarr"), Channel(""), None, None, str(error))]
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
@@ -154,13 +212,15 @@ def _planes(image: _Field) -> list[FoundPlane]:
         return [_plane(image, PlaneRef(image.store, kind="zarr"), Channel(""), None, None, reason)]
 
 
-def _described(image: _Field) -> Iterator[FoundPlane]:
+def _described(image: _Field, options: Options) -> Iterator[FoundPlane]:
     attributes = attributes_of(_below(image.store, image.path))
     if not attributes.get("multiscales"):
         raise InputError(f"{image.store / image.path} has no multiscales metadata")
     scales = attributes["multiscales"][0]
     array = "/".join(part for part in (image.path, str(scales["datasets"][0]["path"])) if part)
-    shape = array_facts(_below(image.store, array)).shape
+    folder = _below(image.store, array)
+    facts = array_facts(folder, max_pixels=options.max_pixels)
+    shape, absent = facts.shape, absent_chunks(folder, facts)
     # 0.3 and older name axes by letters, still older ones not at all: always t, c, z, y, x.
     axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales.get("axes") or "tczyx"]
     axes = [str(axis).lower() for axis in axes]
@@ -179,12 +239,21 @@ def _described(image: _Field) -> Iterator[FoundPlane]:
             Channel(str(c + 1), named[c] if named else ""),
             at["z"] + 1 if sizes.get("z", 1) > 1 else None,
             at["t"] + 1 if "t" in at else None,
+            absent=absent,
         )
 
 
 def _plane(
-    image: _Field, ref: PlaneRef, channel: Channel, z: int | None, t: int | None, problem: str = ""
+    image: _Field,
+    ref: PlaneRef,
+    channel: Channel,
+    z: int | None,
+    t: int | None,
+    problem: str = "",
+    *,
+    absent: int = 0,
 ) -> FoundPlane:
+    facts = {"acquisition": image.acquisition, "derived": image.derived, "absent_chunks": absent}
     return FoundPlane(
         ref,
         channel,
@@ -195,7 +264,7 @@ def _plane(
         z=z,
         t=t,
         origin=str(image.store),
-        metadata={"acquisition": image.acquisition} if image.acquisition else {},
+        metadata={name: value for name, value in facts.items() if value},
         problem=problem,
     )
 

@@ -5,7 +5,7 @@ from cytoimagenet_hf.images.collect import Findings
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+from cytoimagenet_hf.images.source import CONTAINERS, SUFFIXES, Ignored, Source, suffix_of
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -24,12 +24,15 @@ def find(source: Source, options: Options) -> Findings:
     expression = compile_pattern(options.pattern)
     planes, others = planes_by_name(source, source.files, Naming(expression))
     if not planes:
-        shown = next(iter(source.images), "none")
+        images = [name for name in source.files if suffix_of(name) in SUFFIXES | CONTAINERS]
+        shown = next(iter(images), "none")
         raise InputError(
-            f"no images in {source.text} match {options.pattern}: it has {len(source.images)} image files, the first "
+            f"no images in {source.text} match {options.pattern}: it has {len(images)} image files, the first "
             f"is {shown}"
         )
     reason = f"does not match {options.pattern}"
-    ignored = [Ignored(name, reason if suffix_of(name) in SUFFIXES else "no image file") for name in others]
+    ignored = [
+        Ignored(name, reason if suffix_of(name) in SUFFIXES | CONTAINERS else "no image file") for name in others
+    ]
     expand = expand_if_stacks if "c" in expression.groupindex else expand_stacks
     return Findings(expand(planes, options), ignored)

@@ -1,13 +1,14 @@
 """The samplesheet of nf-core/cellpainting: a row per file, with channel, path, source, batch, plate, well and site."""
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, own_name, place_of, places, rows_of, table_of
-from cytoimagenet_hf.tables.tabular import read_names
+from cytoimagenet_hf.images.tables import TABLES, file_below, names_of, own_name, place_of, places, rows_of, table_of
 
 _NEEDED = {"channel", "path", "well"}
 
@@ -16,7 +17,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with the columns channel, path and well."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return set(read_names(source.root / source.files[0])) >= _NEEDED
+    return set(names_of(source, options)) >= _NEEDED
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -26,7 +27,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: a column is absent, or a file lies outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     if absent := sorted(_NEEDED - set(columns)):
         raise InputError(
@@ -51,10 +52,11 @@ def find(source: Source, options: Options) -> Findings:
                 plate=known.get("plate", ""),
                 well=known.get("well", ""),
                 site=known.get("site", ""),
-                z=int(known["z"]) if known.get("z", "").isdecimal() else None,
-                t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                z=whole_or_none(known.get("z")),
+                t=whole_or_none(known.get("t")),
                 metadata={own_name(column): row[column] for column in kept if row[column] != ""},
                 problem=problem or missing or ("" if name else f"line {number} names no file"),
             )
         )
+    planes = expand_if_stacks(planes, options)
     return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))

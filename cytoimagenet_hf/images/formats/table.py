@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
-from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
+from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
@@ -20,6 +21,7 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -34,7 +36,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: no such column, ids that are absent, or a file outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = list(map(str, rows.columns))
     wanted = options.channels or ("path",)
     for column in wanted:
@@ -63,7 +65,7 @@ def find(source: Source, options: Options) -> Findings:
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),
-                    t=int(known["t"]) if known.get("t", "").isdecimal() else None,
+                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
                     metadata={own_name(column): row[column] for column in kept if row[column] != ""},

@@ -1,23 +1,25 @@
 """Yokogawa (CV7000, CV8000, CQ1, CV1000): `MeasurementData.mlf` where there is one, else file names.
 
-`PLATE_B03_T0001F002L01A03Z01C04.tif`: the channel is C, never the action A, which one channel may change.
+`PLATE_B03_T0001F002L01A03Z01C04.tif`: the channel is C, never the action A, which one channel may change. Of 1536
+wells, `A01.b2` is a quarter of a well of 384.
 """
 
 import re
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.names import Naming, plain_number, planes_by_name, share_named
+from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.xml import attributes, descendants, read_xml, whole
 from cytoimagenet_hf.tables.wells import well_at
 
 _NAME = re.compile(
-    r"(?P<_folder>(?:[^/]+/)*)(?P<plate>[^/]+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+"
+    r"(?P<_folder>(?:[^/]+/)*)(?P<plate>[^/]+)_(?P<well>[A-Z]{1,2}\d{2}(?:\.[ab][12])?)_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+"
     r"Z(?P<z>\d+)C(?P<c>\d+)\.tiff?",
     re.IGNORECASE,
 )

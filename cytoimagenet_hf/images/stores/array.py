@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging.limits import check_pixels
+from cytoimagenet_hf.imaging.npy import npy_header, read_npy_part
 
 from .file import stamp
 
@@ -22,8 +23,19 @@ __all__ = ["read_hdf5", "read_npy", "stamp"]
 def read_npy(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of one saved array."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        return [np.array(_limited(array, place, path, max_pixels)[_index(place)]) for place in places]
+        header = npy_header(path)
+        planes, whole = [], None
+        for place in places:
+            _limited(header, place, path, max_pixels)
+            index = _index(place)
+            if isinstance(index[0], int):
+                planes.append(read_npy_part(path, header, index))
+            else:  # its values lie all over the file, which is read once for all such planes
+                whole = read_npy_part(path, header) if whole is None else whole
+                planes.append(np.array(whole[index]))
+        return planes
+    except InputError:
+        raise
     except (OSError, ValueError, IndexError) as error:
         raise InputError(f"cannot read {path} as an array: {error}") from error
 
@@ -43,7 +55,9 @@ def read_hdf5(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: i
 
 def _limited(array: Any, place: Sequence[int | str], path: Path, max_pixels: int) -> Any:
     """The array, if the plane at this place is not too large."""
-    kept = [side for side, part in zip(array.shape, [*place, *[""] * array.ndim], strict=False) if part == ""]
+    if chunks := getattr(array, "chunks", None):  # of HDF5: each is unpacked whole, however little is read of it
+        check_pixels(path, chunks[-1], math.prod(chunks[:-1]), max_pixels=4 * max_pixels)
+    kept = [side for side, part in zip(array.shape, [*place, *[""] * len(array.shape)], strict=False) if part == ""]
     if len(kept) >= 2:
         check_pixels(path, kept[1], kept[0], max_pixels=max_pixels, values=math.prod(kept[2:]))
     return array

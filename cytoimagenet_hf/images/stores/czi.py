@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
@@ -66,11 +67,11 @@ def describe(path: Path) -> CziLayout:
     image = (metadata.get("Information") or {}).get("Image") or {}
     dimensions = image.get("Dimensions") or {}
     wells = {
-        int(scene.get("@Index", place)): well
+        place if (index := whole_or_none(str(scene.get("@Index", place)))) is None else index: well
         for place, scene in enumerate(_entries((dimensions.get("S") or {}), "Scenes", "Scene"))
         if (well := _well(scene))
     }
-    tiles = int(image["SizeM"]) if str(image.get("SizeM", "")).isdecimal() else 1
+    tiles = whole_or_none(str(image.get("SizeM", ""))) or 1
     return CziLayout(scenes, wells, sizes, _channel_names(metadata, dimensions, sizes["C"]), tiles)
 
 

@@ -1,11 +1,11 @@
 """Planes of Zarr arrays, versions 2 and 3. A place is `(array, index, …)`: the path in the store, then one index for
 each axis but the last two.
 
-A chunk whose file is absent would read as the fill value without a word, so it is looked for before.
+A chunk whose file is absent is the fill value, as the format says: it is read so, and `absent_chunks` counts it.
 """
 
-import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
 
+from .codecs import check_unpacked_size, packer_of, require_plain_numbers
 from .optional import require, unreadable
 
 Place = tuple[int | str, ...]
@@ -25,12 +28,20 @@ Place = tuple[int | str, ...]
 MAX_PLANES = 1 << 16
 """Planes of one image that are listed."""
 
+_MOST_PARTS = 1 << 20  # of a shard; its index holds 16 bytes for each
+_MOST_CHUNKS = 1 << 18  # of a plane: 32 x 32 pixels each in the largest that is read
+_MOST_BYTES_A_VALUE = 8
+_SMALL = 1 << 24  # values that a chunk may hold beyond those of its array
+
 
 @dataclass(frozen=True)
 class ArrayFacts:
     """What an array's metadata says.
 
     Attributes:
+        version: of Zarr.
+        packer: the compressor of its chunks; empty where there is none.
+        most: bytes that a chunk may unpack to.
         shape: its shape.
         chunks: shape of what one file holds.
         file: the metadata file.
@@ -38,6 +49,9 @@ class ArrayFacts:
         separator: between them.
     """
 
+    version: int
+    packer: str
+    most: int
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     file: Path
@@ -45,35 +59,73 @@ class ArrayFacts:
     separator: str
 
 
-def array_facts(folder: Path) -> ArrayFacts:
-    """The metadata of an array.
+def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
+    """The metadata of an array that can be read: nothing of it was decoded yet.
+
+    Args:
+        folder: of the array.
+        max_pixels: the limit of a plane, and of what is unpacked at once.
 
     Raises:
-        InputError: there is none, or it cannot be understood.
+        InputError: there is none, it cannot be understood, it is too large, or it holds something else than plain
+            numbers, see `codecs.require_plain_numbers`.
     """
+    version = 3 if (folder / "zarr.json").is_file() else 2
+    file = folder / ("zarr.json" if version == 3 else ".zarray")
     try:
-        if (folder / "zarr.json").is_file():
-            facts = json.loads((folder / "zarr.json").read_bytes())
+        facts = read_json_file(file)
+        if version == 3:
             encoding = facts.get("chunk_key_encoding", {"name": "default"})
             default = encoding["name"] == "default"
             separator = encoding.get("configuration", {}).get("separator", "/" if default else ".")
+            prefix = f"c{separator}" if default else ""
             shape, chunks = facts["shape"], facts["chunk_grid"]["configuration"]["chunk_shape"]
-            file, prefix = folder / "zarr.json", f"c{separator}" if default else ""
+            codecs = facts.get("codecs") or []
+            # A shard is unpacked part by part, unless another codec packs all of it.
+            whole = codecs[0].get("name") != "sharding_indexed" if len(codecs) == 1 else True
+            unpacked = chunks if whole else codecs[0]["configuration"]["chunk_shape"]
         else:
-            facts = json.loads((folder / ".zarray").read_bytes())
             shape, chunks, separator = facts["shape"], facts["chunks"], facts.get("dimension_separator", ".")
-            file, prefix = folder / ".zarray", ""
+            unpacked, prefix = chunks, ""
     except OSError:
         raise InputError(f"{folder} is no Zarr array: it has neither .zarray nor zarr.json") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"the metadata of {folder} cannot be understood: {type(error).__name__}: {error}") from error
-    if not (_sizes(shape) and _sizes(chunks) and len(shape) == len(chunks) >= 2 and separator in ("/", ".")):
+    sizes = (shape, chunks, unpacked)
+    if not (
+        all(map(_sizes, sizes)) and len(set(map(len, sizes))) == 1 and len(shape) >= 2 and separator in ("/", ".")
+    ):
         raise InputError(f"{file} is damaged: shape {shape}, chunks {chunks}, separator {separator!r}")
-    if math.prod(shape[:-2]) > MAX_PLANES or math.prod(shape[-2:]) > MAX_PIXELS:
+    require_plain_numbers(facts, version, folder)
+    if math.prod(shape[:-2]) > MAX_PLANES:
+        raise InputError(f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes")
+    check_pixels(folder, shape[-1], shape[-2], max_pixels=max_pixels)
+    _check_chunks(folder, shape, chunks, unpacked, max_pixels)
+    most = math.prod(chunks) * _MOST_BYTES_A_VALUE + (1 << 16)
+    return ArrayFacts(
+        version,
+        packer_of(facts, version),
+        most,
+        tuple(shape),
+        tuple(chunks),
+        file,
+        prefix,
+        separator,
+    )
+
+
+def _check_chunks(
+    folder: Path, shape: Sequence[int], chunks: Sequence[int], unpacked: Sequence[int], max_pixels: int
+) -> None:
+    """Refuse chunks that unpack to far more than there is of the array, or than a plane may have."""
+    check_pixels(folder, unpacked[-1], unpacked[-2], max_pixels=max_pixels, values=math.prod(unpacked[:-2]))
+    in_plane = math.prod(-(-length // size) for length, size in zip(shape[-2:], chunks[-2:], strict=True))
+    too_large = math.prod(unpacked) > math.prod(shape) + _SMALL
+    if too_large or in_plane > _MOST_CHUNKS or math.prod(chunks) // math.prod(unpacked) > _MOST_PARTS:
         raise InputError(
-            f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes, or than {MAX_PIXELS:,} pixels in one"
+            f"{folder} is damaged: its chunks have the shape {list(chunks)}, unpacked {list(unpacked)} at once, and "
+            f"the array {list(shape)}"
         )
-    return ArrayFacts(tuple(shape), tuple(chunks), file, prefix, separator)
 
 
 def _sizes(given: Any) -> bool:
@@ -81,31 +133,47 @@ def _sizes(given: Any) -> bool:
 
 
 def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
-    """Planes of the arrays of one store.
+    """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, or a chunk is absent.
+        InputError: zarr is not installed, the array is unreadable, or has pixels that are no numbers.
     """
     zarr = require("zarr", path)
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, tuple[ArrayFacts, Any]] = {}
     planes = []
     for name, *indices in places:
         folder = path / str(name)
-        facts = array_facts(folder)
-        check_pixels(folder, facts.shape[-1], facts.shape[-2], max_pixels=max_pixels)
-        for chunk in _chunk_files(folder, facts, indices):
-            if not chunk.is_file():
-                raise InputError(
-                    f"chunk {chunk.relative_to(path)} of {path} is absent: lost, or never written because all of it "
-                    "is the fill value"
-                )
         try:
-            if name not in arrays:
-                arrays[str(name)] = zarr.open_array(str(folder), mode="r")
-            planes.append(np.asarray(arrays[str(name)][tuple(int(index) for index in indices)]))
+            if str(name) not in arrays:
+                facts = array_facts(folder, max_pixels=max_pixels)
+                arrays[str(name)] = facts, zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
+            facts, array = arrays[str(name)]
+            for chunk in _chunk_files(folder, facts, indices):
+                check_unpacked_size(chunk, facts.packer, facts.most)
+            pixels = np.asarray(array[tuple(int(index) for index in indices)])
+        except InputError:
+            raise
         except Exception as error:  # codecs and stores raise what they like
             raise unreadable(folder, "zarr", error) from error
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise InputError(f"{folder} has NaN or infinite pixels")
+        planes.append(pixels)
     return planes
+
+
+def absent_chunks(folder: Path, facts: ArrayFacts) -> int:
+    """How many chunks of an array have no file, and are the fill value."""
+    grid = [-(-length // size) for length, size in zip(facts.shape, facts.chunks, strict=True)]
+    present = 0
+    for parent, _, files in os.walk(folder):
+        below = os.path.relpath(parent, folder).replace(os.sep, "/")
+        for file in files:
+            name = file if below == "." else f"{below}/{file}"
+            numbers = [whole_or_none(part) for part in name.removeprefix(facts.prefix).split(facts.separator)]
+            present += len(numbers) == len(grid) and all(
+                number is not None and number < count for number, count in zip(numbers, grid, strict=True)
+            )
+    return math.prod(grid) - present
 
 
 def stamp(path: Path, places: Sequence[Place]) -> str:
@@ -114,7 +182,7 @@ def stamp(path: Path, places: Sequence[Place]) -> str:
     for name, *indices in places:
         folder = path / str(name)
         try:
-            facts = array_facts(folder)
+            facts = array_facts(folder, max_pixels=1 << 62)  # whether it is too large is said when it is read
         except InputError:
             parts.append(f"{name}:absent")
             continue

@@ -6,30 +6,19 @@ package says method, percentiles and size too, a stock processor the numbers of 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any
 
-import PIL.Image
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.backbones import load_backbone, without_head
 from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
-from cytoimagenet_hf.networks.facts import EncoderFacts, Interpolation, WeightSource
+from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
-from cytoimagenet_hf.networks.processing import METHODS, MicroscopyImageProcessor
+from cytoimagenet_hf.networks.processing import OWN as OWN  # the registry reads it here
 from cytoimagenet_hf.networks.redraw import redraw
 
-OWN = EncoderFacts(
-    name="own",
-    title="EfficientNet of this project, or any transformers network with its image processor",
-    channels="each",
-    scale="percentile",
-    dim=0,
-    source=WeightSource("a folder, a Hub name, a Keras .h5 file, or random:SEED"),
-    repeat=3,
-    note="method, percentiles, mean and deviation are those of the preprocessor_config.json beside the weights",
-)
 TIMM = replace(
     OWN,
     name="timm",
@@ -110,7 +99,7 @@ def load(
         raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
     backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
     config = backbone.model.config
-    found = facts_of(backbone.processor, method=method)
+    found = backbone.processor.facts(method=method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
     if lite:
@@ -193,48 +182,3 @@ def _fixed_side(config: Any) -> tuple[int, int] | None:
         return None if shape is None else (int(shape[1]), int(shape[2]))
     side, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
     return (side, side) if isinstance(side, int) and isinstance(patch, int) else None
-
-
-def facts_of(processor: MicroscopyImageProcessor, *, method: str | None = None) -> EncoderFacts:
-    """The facts that a microscopy processor stands for.
-
-    Args:
-        processor: with the numbers of the weights.
-        method: instead of the processor's own.
-
-    Example:
-        >>> facts = facts_of(MicroscopyImageProcessor("merge-raw", full_scale=4095))
-        >>> facts.channels, facts.scale, facts.full_scale, round(facts.factor, 6)
-        ('merged', 'dtype', 4095.0, 1.0)
-    """
-    record = processor.record()
-    how = method or record["method"]
-    if how not in METHODS:
-        raise InputError(f"unknown method {how!r}: choose one of {', '.join(METHODS)}")
-    channels: Literal["each", "merged"] = "merged" if how.startswith("merge-") else "each"
-    size = record["size"] if record["do_resize"] else None
-    full_scale = record.get("full_scale")
-    normalised = record["do_normalize"]
-    return EncoderFacts(
-        name=OWN.name,
-        title=OWN.title,
-        channels=channels,
-        scale="percentile" if how.endswith("-norm") else "dtype",
-        dim=0,
-        source=OWN.source,
-        low=record["percentile_low"],
-        high=record["percentile_high"],
-        full_scale=None if full_scale is None else float(full_scale),
-        factor=255.0 * (record["rescale_factor"] if record["do_rescale"] else 1.0),
-        mean=_numbers(record["image_mean"]) if normalised else (0.0,),
-        sd=_numbers(record["image_std"]) if normalised else (1.0,),
-        repeat=3,
-        size=None if size is None else (size["height"], size["width"]),
-        fit="native" if size is None else "resize",
-        interpolation=cast(Interpolation, PIL.Image.Resampling(int(record["resample"])).name.lower()),
-        note=OWN.note,
-    )
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),)
