@@ -120,7 +120,8 @@ def write_final(
     if not is_own(config.dataset):
         sources = dataset_sources(config.dataset, subset=resolve_subset(config), revision=config.revision)
     if sources is not None:
-        model.config.training_sources = sources
+        before = getattr(model.config, "training_sources", None) or ()  # of the weights it went on from
+        model.config.training_sources = sorted({*before, *sources})
     if model.config.model_type == "efficientnet":
         model.config.extraction = dict(EXTRACTION)
     with atomic_folder(output / "model") as temporary:
