@@ -12,10 +12,14 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -37,8 +41,10 @@ def command(
         typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED; NAME=… names it."),
     ] = None,
     features: Annotated[
-        list[Path] | None,
-        typer.Option(help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells."),
+        list[str] | None,
+        typer.Option(
+            help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells; NAME=… names it."
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="concat-norm, concat-raw, merge-norm, merge-raw, or all.")
@@ -47,6 +53,23 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    nuisances: Annotated[
+        bool,
+        typer.Option(
+            "--nuisances",
+            help="Also what cell count, position on the plate, intensity and background alone score, and what is left "
+            "of each model without them.",
+        ),
+    ] = False,
+    redrawn: Annotated[
+        int,
+        typer.Option(
+            help="Also each --model with redrawn weights, this many times, stage by stage or at the --pooling given: "
+            "what training gave.",
+            min=0,
+            max=100,
+        ),
+    ] = 0,
     repairs: Annotated[
         bool, typer.Option("--repairs", help="Instead: what each repair of the original changes.")
     ] = False,
@@ -104,6 +127,9 @@ def command(
         str | None, typer.Option(help="folder, cyclops: column that names groups, left out together.")
     ] = None,
     k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
     label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
     normalize: Normalize = None,
@@ -112,6 +138,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -134,6 +161,7 @@ def command(
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
     from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.networks import METHODS
 
@@ -141,7 +169,8 @@ def command(
         require_folder(output)
     if method not in (*METHODS, "all"):
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}, or all")
-    options = TaskOptions(_listed(channels), group, k, image_key, label_key)
+    columns = ImageColumns(image_column, label_column, id_column)
+    options = TaskOptions(_listed(channels), group, k, image_key, label_key, columns)
     suite = Suite(
         tasks=find_tasks(task, data or [], options),
         models=tuple(model or ()),
@@ -151,6 +180,8 @@ def command(
         seed=seed,
         fuse=fuse,
         baselines=baselines,
+        nuisances=nuisances,
+        redrawn=redrawn,
         settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(
             normalize=normalize,
@@ -159,6 +190,7 @@ def command(
             views=views,
             scaling=scaling,
             size=size,
+            scale=scale,
             full_scale=full_scale,
             revision=revision,
             trust_remote_code=trust_remote_code or None,

@@ -14,10 +14,14 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -31,7 +35,7 @@ def command(
         str,
         typer.Argument(
             help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
-            "hf:NAME:SPLIT."
+            "hf:NAME:CONFIGURATION:SPLIT@REVISION."
         ),
     ],
     model: Annotated[
@@ -54,8 +58,9 @@ def command(
     root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
-    id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     encoding: Annotated[
         str | None, typer.Option(help="Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
     ] = None,
@@ -92,6 +97,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -136,6 +142,7 @@ def command(
         "projection": projection,
         "id_column": id_column,
         "image_column": image_column,
+        "label_column": label_column,
         "max_pixels": max_pixels or MAX_PIXELS,
         "encoding": encoding,
         "sheet": sheet,
@@ -184,6 +191,7 @@ def command(
         views=views,
         scaling=scaling,
         size=size,
+        scale=scale,
         full_scale=full_scale,
         revision=revision,
     )

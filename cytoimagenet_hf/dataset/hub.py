@@ -290,6 +290,22 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def create_repository(repo_id: str, *, kind: str, private: bool = True, token: str | None = None) -> None:
+    """Create a repository unless it is there, so that a long run is not refused at its end.
+
+    Raises:
+        InputError: no such name, no connection, or no right to write.
+    """
+    _require_name(repo_id)
+    require_hub(repo_id)
+    repo_type = REPOSITORIES[kind].repo_type
+    options = {"space_sdk": "gradio"} if repo_type == "space" else {}
+    try:
+        HfApi(token=token).create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+    except HfHubHTTPError as error:
+        raise InputError(_explained(error, repo_id)) from error
+
+
 def _literal(path: str) -> str:
     """A glob pattern that matches this path only."""
     return path.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")

@@ -42,7 +42,9 @@ def build_app(gallery: Gallery) -> gr.Blocks:
 
 
 def _size_line(gallery: Gallery) -> str:
-    line = f"{gallery.total:,} images in {gallery.classes:,} classes from {gallery.sources:,} sources."
+    line = f"{gallery.total:,} images"
+    line += "" if gallery.classes is None else f" in {gallery.classes:,} classes"
+    line += "." if gallery.sources is None else f" from {gallery.sources:,} sources."
     shown = len(gallery.rows)
     return line if shown == gallery.total else f"{line} Shown is a random sample of {shown:,}."
 

@@ -53,7 +53,8 @@ def find_images(
     axes: str | None = None,
     projection: str | int = "max",
     id_column: str | None = None,
-    image_column: str = "image",
+    image_column: str | None = None,
+    label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
     encoding: str | None = None,
     sheet: str | None = None,
@@ -63,7 +64,8 @@ def find_images(
     """The images of a source, ordered by id.
 
     Args:
-        source: a folder, a quoted glob, a file or store, a table, a built dataset, or `hf:NAME[:SPLIT]`.
+        source: a folder, a quoted glob, a file or store, a table, a built dataset, or
+            `hf:NAME[:CONFIGURATION][:SPLIT][@REVISION]`.
         format: a key of `FORMATS`; by default found by looking.
         channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
             columns that name the files; by default `path`, several files of one image joined by `|`.
@@ -73,9 +75,11 @@ def find_images(
             of the table.
         axes: axes of stacks that do not say them, such as `"CYX"`.
         projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"`, counted from 1.
-        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is.
-        image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
-            channel that its stain names.
+        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is,
+            and in a dataset without one the split and the row's number.
+        image_column: column of images in a dataset; by default `image`, or the one that holds images; `"planes"`: the
+            planes of its configuration `channels`, each the channel that its stain names.
+        label_column: column of classes in a dataset; by default `label`, or the one of type ClassLabel.
         max_pixels: planes with more are refused, from their header, when they are read.
         encoding: of a table in text that is not UTF-8, such as `cp1252`.
         sheet: of a table that is a workbook, by name or number; by default the first.
@@ -112,6 +116,7 @@ def find_images(
         projection=projection,
         id_column=id_column,
         image_column=image_column,
+        label_column=label_column,
         max_pixels=max_pixels,
         encoding=encoding,
         sheet=sheet,
@@ -131,7 +136,8 @@ def look(
     axes: str | None = None,
     projection: str | int = "max",
     id_column: str | None = None,
-    image_column: str = "image",
+    image_column: str | None = None,
+    label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
     encoding: str | None = None,
     sheet: str | None = None,
@@ -161,6 +167,7 @@ def look(
         parse_projection(projection),
         id_column,
         image_column,
+        label_column,
         max_pixels,
         encoding,
         sheet,

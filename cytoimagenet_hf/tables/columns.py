@@ -10,6 +10,9 @@ from itertools import groupby
 
 from .vocabulary import columns_of, key_of, plain_name, read_header
 
+ID_COLUMNS = ("id", "image_id", "idx")
+"""Columns of a table or dataset that are taken for ids of images, the first that is there."""
+
 _KNOWN = {"plate": "Metadata_Plate", "well": "Metadata_Well", "site": "Metadata_Site"}
 # In tables without prefixes these may be features: a count of cells, a measurement called z or t.
 _MAYBE_FEATURES = ("z", "timepoint", "time", "count")

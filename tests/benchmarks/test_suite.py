@@ -141,6 +141,24 @@ def test_calls_without_sense_are_refused(simulated, tables):
         run_suite(Suite(tasks=task, features=(tables[0], tables[0])))
 
 
+def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, tables, tmp_path):
+    odd = tmp_path / "a=b.parquet"
+    odd.write_bytes(tables[1].read_bytes())
+    named = replace(suite, features=(f"Cell Profiler={tables[0]}", odd, f"C={odd}"), fuse=False)
+    record = run_suite(named).record
+    assert record.names("model") == ["Cell Profiler", "a=b", "C"]
+    assert [(entry["name"], entry["file"]) for entry in record.config["features"]] == [
+        ("Cell Profiler", "good.parquet"),
+        ("a=b", "a=b.parquet"),
+        ("C", "a=b.parquet"),
+    ]
+    for spec in (f"={tables[0]}", "CNN="):
+        with pytest.raises(InputError, match="names nothing: write NAME=WHAT"):
+            run_suite(replace(suite, features=(spec,), fuse=False))
+    with pytest.raises(InputError, match="two entries are called 'poor'"):
+        run_suite(replace(suite, features=(f"poor={tables[0]}", tables[1]), fuse=False))
+
+
 def test_features_are_kept_and_keyed_by_network_and_pixels_not_by_labels(simulated, tmp_path):
     images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
     model = extraction.NamedModel("m", "m", tiny_encoder())

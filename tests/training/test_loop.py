@@ -15,8 +15,8 @@ from cytoimagenet_hf.core.files import held
 from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.training import checkpoint, train
 from cytoimagenet_hf.training.data import Batch
-from cytoimagenet_hf.training.loop import LOCK, varied
-from cytoimagenet_hf.training.meter import EpochMeter
+from cytoimagenet_hf.training.loop import LOCK, EpochMeter
+from cytoimagenet_hf.training.report import varied
 from cytoimagenet_hf.training.setup import prepare
 from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights

@@ -8,7 +8,7 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
-from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
+from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
@@ -21,6 +21,7 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
 
 def matches(source: Source, options: Options) -> bool:
