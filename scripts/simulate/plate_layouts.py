@@ -172,7 +172,7 @@ def write_ometiff(folder: Path, plate: str, fields: Sequence[PlateField], *, see
 
 
 def write_omezarr(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int, version: str = "0.5") -> Path:
-    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 (Zarr 3) or 0.4 (Zarr 2), uncompressed.
+    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 or 0.6 (Zarr 3) or 0.4 (Zarr 2), uncompressed.
 
     Returns:
         The store to read.
@@ -203,25 +203,32 @@ def write_omezarr(folder: Path, plate: str, fields: Sequence[PlateField], *, see
         _write_group(path, {"well": {"images": [{"path": str(field.site - 1)} for field in those]}}, version)
         for field in those:
             stack = np.stack([field.stack(stain) for stain in field.planes])  # (C, Z, H, W)
-            _write_group(path / str(field.site - 1), _image_attributes(list(field.planes), plate), version)
+            _write_group(path / str(field.site - 1), _image_attributes(list(field.planes), plate, version), version)
             _write_array(path / str(field.site - 1) / "0", stack, version)
     return root
 
 
-def _image_attributes(stains: Sequence[str], name: str) -> dict[str, Any]:
+_ZARR_3 = ("0.5", "0.6")
+
+
+def _image_attributes(stains: Sequence[str], name: str, version: str) -> dict[str, Any]:
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space"} for axis in "zyx")]
-    scale = [{"type": "scale", "scale": [1.0, 1.0, 1.0, 1.0]}]
+    scale: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, 1.0, 1.0, 1.0]}]
+    stated: dict[str, Any] = {"axes": axes}
+    if version == "0.6":
+        stated = {"coordinateSystems": [{"name": "physical", "axes": axes}]}
+        scale[0] |= {"input": "0", "output": "physical"}
     window = {"min": 0, "max": 65535, "start": 0, "end": 65535}
     channels = [{"label": stain.upper(), "color": "FFFFFF", "window": window, "active": True} for stain in stains]
     return {
-        "multiscales": [{"name": name, "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}],
+        "multiscales": [{"name": name, **stated, "datasets": [{"path": "0", "coordinateTransformations": scale}]}],
         "omero": {"channels": channels},
     }
 
 
 def _write_group(folder: Path, attributes: dict[str, Any], version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    if version == "0.5":
+    if version in _ZARR_3:
         ome = {"ome": {"version": version, **attributes}} if attributes else {}
         _write_json(folder / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": ome})
         return
@@ -239,7 +246,7 @@ def _write_array(folder: Path, stack: NDArray[Any], version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shape, chunks = list(stack.shape), [1, 1, *stack.shape[2:]]
     little = stack.dtype.newbyteorder("<")
-    if version == "0.5":
+    if version in _ZARR_3:
         _write_json(
             folder / "zarr.json",
             {
@@ -262,7 +269,7 @@ def _write_array(folder: Path, stack: NDArray[Any], version: str) -> None:
             facts | {"fill_value": 0, "compressor": None, "filters": None, "dimension_separator": "/"},
         )
     for c, z in product(*map(range, stack.shape[:2])):
-        chunk = folder / ("c" if version == "0.5" else "") / str(c) / str(z) / "0" / "0"
+        chunk = folder / ("c" if version in _ZARR_3 else "") / str(c) / str(z) / "0" / "0"
         chunk.parent.mkdir(parents=True, exist_ok=True)
         chunk.write_bytes(np.ascontiguousarray(stack[c, z].astype(little)).tobytes())
 

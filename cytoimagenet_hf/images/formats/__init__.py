@@ -46,7 +46,7 @@ FORMATS: dict[str, Format] = {
     "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
     "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
     "table": Format("a CSV or Parquet table of files", table.matches, table.find),
-    "omezarr": Format("OME-Zarr plates and images, 0.4 and 0.5", omezarr.matches, omezarr.find),
+    "omezarr": Format("OME-Zarr plates and images, up to 0.6", omezarr.matches, omezarr.find),
     "czi": Format("Zeiss .czi", microscopes.matcher(".czi"), microscopes.finder(".czi")),
     "nd2": Format("Nikon .nd2", microscopes.matcher(".nd2"), microscopes.finder(".nd2")),
     "lif": Format("Leica .lif", microscopes.matcher(".lif"), microscopes.finder(".lif")),

@@ -1,0 +1,151 @@
+"""Features of plates on the internet: those of the disk, whatever the network does meanwhile."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+pytest.importorskip("obstore")
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.features.folder import extract_to_folder
+from cytoimagenet_hf.features.source_record import SOURCE, recorded_images, write_source
+from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images.objects import parse_storage
+from cytoimagenet_hf.tables import read_features
+from scripts.simulate.object_server import ObjectServer
+from tests.features.plates import PATTERN, all_bytes, write_plate
+from tests.tiny_encoder import tiny_encoder
+
+SETTINGS = Settings(shard_size=3, batch_size=4, workers=2)
+
+
+@pytest.fixture
+def plate(tmp_path):
+    return write_plate(tmp_path / "plate")
+
+
+def images_of(server, **storage):
+    return find_images("s3://b/", pattern=PATTERN, storage=server.storage | {"backoff": "0", "retries": "3"} | storage)
+
+
+def extract(images, output):
+    return extract_to_folder(tiny_encoder(), images, output, settings=SETTINGS)
+
+
+def test_features_are_those_of_the_disk(plate, tmp_path) -> None:
+    extract(find_images(plate, pattern=PATTERN), tmp_path / "local")
+    with ObjectServer.of_folder(plate, "b") as server:
+        extract(images_of(server), tmp_path / "remote")
+    local, remote = read_features(tmp_path / "local"), read_features(tmp_path / "remote")
+    assert list(remote.ids) == list(local.ids)
+    np.testing.assert_array_equal(remote.values, local.values)
+    assert remote.metadata.equals(local.metadata)
+
+
+def test_killed_on_the_way_and_resumed_gives_the_same_bytes(plate, tmp_path) -> None:
+    with ObjectServer.of_folder(plate, "b") as server:
+        extract(images_of(server), tmp_path / "whole")
+        for stop in (1, 4, 7):
+            images = images_of(server)
+            poisoned = [_Stop(**vars(image)) if place == stop else image for place, image in enumerate(images)]
+            with pytest.raises(KeyboardInterrupt):
+                extract(poisoned, tmp_path / str(stop))
+            extract(images_of(server), tmp_path / str(stop))
+            assert all_bytes(tmp_path / str(stop)) == all_bytes(tmp_path / "whole")
+        again = extract(images_of(server), tmp_path / "whole")
+    assert again.shards_made_now == 0
+
+
+@dataclass(frozen=True)
+class _Stop(Image):
+    def read(self):
+        raise KeyboardInterrupt
+
+
+def test_requests_that_fail_at_random_and_objects_gone_for_good(plate, tmp_path) -> None:
+    gone = {f"b/p1_B0{well}_s1_dna.tif" for well in (1, 2, 4)}
+    broken = set()
+
+    def fault(key, before):
+        if key in broken and key in gone:
+            return 404
+        return 503 if derive_rng(0, "fault", f"{key}/{before}").random() < 0.05 else None
+
+    with ObjectServer.of_folder(plate, "b", fault=fault) as server:
+        images = images_of(server)
+        broken |= gone  # listed, and gone when they are read
+        summary = extract(images, tmp_path / "features")
+        assert (summary.images, summary.kept) == (8, 5)
+        assert [rejection.id for rejection in summary.rejected] == ["p1/B01/1", "p1/B02/1", "p1/B04/1"]
+        assert all("does not exist (404)" in rejection.reason for rejection in summary.rejected)
+
+
+def test_what_was_unreachable_is_taken_up_by_a_later_run(plate, tmp_path) -> None:
+    state = {"fault": 503}
+    with ObjectServer.of_folder(
+        plate, "b", fault=lambda key, before: state["fault"] if key == "b/p1_B02_s1_er.tif" else None
+    ) as server:
+        first = extract(images_of(server), tmp_path / "features")
+        assert [(r.id, "503 (4 tries)" in r.reason) for r in first.rejected] == [("p1/B02/1", True)]
+        assert extract(images_of(server), tmp_path / "features").shards_made_now == 1  # still not there
+        state["fault"] = None
+        mended = extract(images_of(server), tmp_path / "features")
+        assert (mended.kept, mended.shards_made_now, mended.rejected) == (8, 1, ())
+        extract(images_of(server), tmp_path / "whole")
+        assert all_bytes(tmp_path / "features") == all_bytes(tmp_path / "whole")
+
+
+def test_credentials_that_expire_half_way_leave_a_list_and_no_key(plate, tmp_path) -> None:
+    keys = {"access_key_id": "AKIAFIRST", "secret_access_key": "S3CRET"}
+    state = {"left": 6}
+
+    def fault(key, before):
+        state["left"] -= 1
+        return 400 if state["left"] < 0 else None
+
+    with ObjectServer.of_folder(plate, "b", key="AKIAFIRST") as server:
+        images = images_of(server, **keys)
+        server.fault = fault
+        summary = extract(images, tmp_path / "features")
+        write_source(tmp_path / "features", "s3://b/", {"storage": parse_storage(server.storage | keys)}, images)
+        assert 0 < summary.kept < 8
+        assert all("credentials have expired" in rejection.reason for rejection in summary.rejected)
+        written = b"".join(all_bytes(tmp_path / "features").values())
+        assert b"S3CRET" not in written
+        assert b"AKIA" not in written
+        server.fault = None
+        assert extract(images_of(server, **keys), tmp_path / "features").kept == 8
+
+
+def test_a_report_finds_the_images_again(plate, tmp_path) -> None:
+    with ObjectServer.of_folder(plate, "b") as server:
+        images = images_of(server)
+        extract(images, tmp_path / "features")
+        write_source(
+            tmp_path / "features", "s3://b/", {"pattern": PATTERN, "storage": parse_storage(server.storage)}, images
+        )
+        record = json.loads((tmp_path / "features" / SOURCE).read_text())
+        assert (record["source"], record["options"]["storage"]["region"]) == ("s3://b/", "us-east-1")
+        again, why = recorded_images(tmp_path / "features")
+        assert (why, [image.id for image in again]) == ("", [image.id for image in images])
+        np.testing.assert_array_equal(again[0].read(), images[0].read())
+
+
+def test_a_server_that_is_gone_says_so_once(plate, tmp_path) -> None:
+    with ObjectServer.of_folder(plate, "b") as server:
+        storage = server.storage | {"backoff": "0", "retries": "1"}
+    with pytest.raises(InputError, match=r"s3://b/.*: no connection to the server \(2 tries\)"):
+        find_images("s3://b/", pattern=PATTERN, storage=storage)
+
+
+def test_a_plane_without_any_difference_is_named(plate, tmp_path) -> None:
+    import tifffile
+
+    tifffile.imwrite(plate / "p1_B02_s1_er.tif", np.zeros((20, 24), np.uint16))
+    summary = extract(find_images(plate, pattern=PATTERN), tmp_path / "features")
+    assert dict(summary.flat) == {"p1/B02/1": ("er",)}
+    assert summary.flat_note == "1 image has a plane whose pixels are all equal, such as channel er of p1/B02/1"
