@@ -8,11 +8,13 @@ same objects are plain files over HTTP. Tests and `scripts/bench.py remote` star
         server.url      # http://127.0.0.1:PORT; http://127.0.0.1:PORT/plates/p1/a.tif
 """
 
+import bisect
 import hashlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,11 @@ class ObjectServer:
         fault: see `Fault`.
         page: objects in one page of a listing.
         key: access key that requests must be signed with; None: anybody may read.
+
+    Attributes:
+        asked: how often each object was asked for.
+        requests: how many of each kind came.
+        broken_listings: pages of listings that are answered by 503 from now on.
     """
 
     def __init__(
@@ -51,7 +58,9 @@ class ObjectServer:
         self.key = key
         self.asked: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        self.broken_listings = 0
         self.lock = threading.Lock()
+        self._keys: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -61,6 +70,13 @@ class ObjectServer:
         """The files below a folder as the objects of one bucket."""
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         return cls({f"{bucket}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in files}, **options)  # type: ignore[arg-type]
+
+    def keys(self) -> list[str]:
+        """Keys in order, sorted again when objects came or went."""
+        with self.lock:
+            if len(self._keys) != len(self.objects):
+                self._keys = sorted(self.objects)
+            return self._keys
 
     @property
     def url(self) -> str:
@@ -82,6 +98,11 @@ class ObjectServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+@lru_cache(maxsize=4096)
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
@@ -115,6 +136,9 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
                 self._refuse(wrong, "ExpiredToken" if wrong == 400 else "SlowDown", with_body)
             elif isinstance(wrong, str) and "://" in wrong:
                 self._send(302, b"", with_body, {"Location": wrong})
+            elif listing and server.broken_listings > 0:
+                server.broken_listings -= 1
+                self._refuse(503, "SlowDown", with_body)
             elif listing:
                 self._list(key, query)
             elif key in server.objects:
@@ -124,7 +148,7 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
 
         def _object(self, content: bytes, wrong: object, with_body: bool) -> None:
             facts = {
-                "ETag": f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"',
+                "ETag": _etag(content),
                 "Last-Modified": "Sun, 29 Nov 2026 08:00:00 GMT",
                 "Accept-Ranges": "bytes",
             }
@@ -138,17 +162,20 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             self._send(status, content, with_body, facts, cut=wrong == "cut")
 
         def _list(self, bucket: str, query: Mapping[str, list[str]]) -> None:
-            if not any(key.startswith(f"{bucket}/") for key in server.objects):
+            keys = server.keys()
+            first = bisect.bisect_left(keys, f"{bucket}/")
+            if first == len(keys) or not keys[first].startswith(f"{bucket}/"):
                 self._refuse(404, "NoSuchBucket", True)
                 return
-            prefix, after = (query.get(name, [""])[0] for name in ("prefix", "continuation-token"))
-            start = f"{bucket}/{prefix}"
-            names = sorted(key[len(bucket) + 1 :] for key in server.objects if key.startswith(start))
-            names = [name for name in names if name > after]
+            prefix, *given = (query.get(name, [""])[0] for name in ("prefix", "start-after", "continuation-token"))
+            start, after = f"{bucket}/{prefix}", max(given)
+            first = max(bisect.bisect_left(keys, start), bisect.bisect_right(keys, f"{bucket}/{after}"))
+            found = keys[first : first + server.page + 1]
+            names = [key[len(bucket) + 1 :] for key in found if key.startswith(start)]
             page, more = names[: server.page], len(names) > server.page
             entries = "".join(
                 f"<Contents><Key>{escape(name)}</Key><LastModified>2026-11-29T08:00:00.000Z</LastModified>"
-                f'<ETag>"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"</ETag>'
+                f"<ETag>{_etag(content)}</ETag>"
                 f"<Size>{len(content)}</Size></Contents>"
                 for name in page
                 for content in [server.objects[f"{bucket}/{name}"]]

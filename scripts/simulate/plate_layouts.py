@@ -290,3 +290,41 @@ PLATE_LAYOUTS: dict[str, Callable[..., Path]] = {
     "omezarr": write_omezarr,
 }
 """Name → writer: (folder, plate, fields, seed=) → what a reader is given."""
+
+
+def write_jump_lite(
+    folder: Path, plate: str, fields: Sequence[PlateField], *, codec: str = "zstd"
+) -> tuple[Path, Path]:
+    """`<folder>/<codec>.zarr/<source>__<batch>__<plate>__<well>__<site>`: an array (C, H, W) per site, one chunk each.
+
+    Args:
+        folder: of the store and of its index.
+        plate: its name.
+        fields: of it.
+        codec: `zstd` (Zarr 3) or `jpegxl` (Zarr 2, lossless here).
+
+    Returns:
+        The store, and the table of its sites.
+    """
+    import imagecodecs.numcodecs
+    import zarr
+
+    folder.mkdir(parents=True, exist_ok=True)
+    store = folder / f"{codec}.zarr"
+    root = zarr.open_group(store, mode="w", zarr_format=3 if codec == "zstd" else 2)
+    imagecodecs.numcodecs.register_codecs("imagecodecs_jpegxl", verbose=False)
+    rows = []
+    for field in fields:
+        stack = np.stack([field.stack(stain)[0] for stain in sorted(field.planes)])
+        key = f"source_4__2021_04_26_Batch1__{plate}__{field.well}__{field.site}"
+        packed: dict[str, Any] = {"compressors": zarr.codecs.BloscCodec(cname="zstd")}
+        if codec == "jpegxl":
+            packed = {"compressors": imagecodecs.numcodecs.Jpegxl(lossless=True, numthreads=1)}
+        array = root.create_array(key, shape=stack.shape, chunks=stack.shape, dtype=stack.dtype, **packed)
+        array[:] = stack
+        rows.append(dict(zip(("source", "batch", "plate", "well", "site"), key.split("__"), strict=True)))
+    index = pd.DataFrame(rows).add_prefix("Metadata_")
+    for stain in sorted(fields[0].planes):
+        index[f"URL_Orig{stain.upper()}"] = f"s3://cellpainting-gallery/elsewhere/{stain}.tiff"
+    index.to_parquet(folder / "site_index.parquet", index=False)
+    return store, folder / "site_index.parquet"

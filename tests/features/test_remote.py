@@ -1,20 +1,24 @@
 """Features of plates on the internet: those of the disk, whatever the network does meanwhile."""
 
+import csv
+import io
 import json
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("obstore")
 
+from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.source_record import SOURCE, recorded_images, write_source
 from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image, find_images
-from cytoimagenet_hf.images.objects import parse_storage
+from cytoimagenet_hf.images.objects import Place, parse_storage
 from cytoimagenet_hf.tables import read_features
 from scripts.simulate.object_server import ObjectServer
 from tests.features.plates import PATTERN, all_bytes, write_plate
@@ -143,9 +147,63 @@ def test_a_server_that_is_gone_says_so_once(plate, tmp_path) -> None:
 
 
 def test_a_plane_without_any_difference_is_named(plate, tmp_path) -> None:
-    import tifffile
-
     tifffile.imwrite(plate / "p1_B02_s1_er.tif", np.zeros((20, 24), np.uint16))
     summary = extract(find_images(plate, pattern=PATTERN), tmp_path / "features")
     assert dict(summary.flat) == {"p1/B02/1": ("er",)}
     assert summary.flat_note == "1 image has a plane whose pixels are all equal, such as channel er of p1/B02/1"
+
+
+def test_a_listing_that_breaks_off_goes_on_behind_its_last_page() -> None:
+    keys = [f"p/{n:04d}.tif" for n in range(2500)]
+    with ObjectServer({f"b/{key}": b"" for key in keys}) as server:
+        place = Place("s3", "b", parse_storage(server.storage | {"backoff": "0"}))
+        pages = place.pages("p")
+        first = next(pages)
+        server.broken_listings = 2
+        rest = [key for page in pages for key, _ in page]
+    assert [key for key, _ in first] + rest == keys
+
+
+JUMP = (
+    "FileName_IllumAGP,FileName_OrigAGP,FileName_OrigDNA,Metadata_Source,Metadata_Batch,Metadata_Plate,Metadata_Well,"
+    "Metadata_Site,URL_OrigAGP,URL_OrigDNA,Metadata_Reimaged"
+)  # columns of a load_data_with_illum.csv of the Cell Painting Gallery
+
+
+def jump_table(images, plate):
+    rows = [JUMP]
+    for well in ("A01", "P24"):
+        for site in (1, 2):
+            names = [f"r{well}f{site}-ch{channel}.tiff" for channel in (1, 2)]
+            addresses = [f"{images}/{name}" for name in names]
+            rows.append(f"ill.npy,{names[0]},{names[1]},source_4,B1,{plate},{well},{site},{','.join(addresses)},No")
+    return "\n".join(rows) + "\n"
+
+
+def test_a_table_of_the_gallery_by_the_command_line(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("cytoimagenet_hf.networks.load_encoder", lambda name, **options: tiny_encoder())
+    images = "s3://cellpainting-gallery/cpg0016-jump/source_4/images/B1/images/BR1__2021-Measurement 1/Images"
+    rng = np.random.default_rng(0)
+    buckets = {}
+    for address in csv.DictReader(jump_table(images, "BR1").splitlines()):
+        for column in ("URL_OrigAGP", "URL_OrigDNA"):
+            file = io.BytesIO()
+            tifffile.imwrite(file, rng.integers(0, 900, (20, 24)).astype(np.uint16))
+            buckets[address[column].removeprefix("s3://")] = file.getvalue()
+    table = "cellpainting-gallery/cpg0016-jump/source_4/workspace/load_data_csv/B1/BR1/load_data_with_illum.csv"
+    buckets[table] = jump_table(images, "BR1").encode()
+    with ObjectServer(buckets) as server:
+        options = ["--storage-option", f"endpoint={server.url}", "--storage-option", "region=us-east-1"]
+        assert main(["extract", f"s3://{table}", "--list", "--json", *options]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert (listed["format"], listed["plates"]) == ("loaddata", {"BR1": {"images": 4, "wells": 2, "sites": 2}})
+        assert [channel["stain"] for channel in listed["channels"]] == ["origagp", "origdna"]
+        command = ["extract", f"s3://{table}", "--model", "tiny", "--output", str(tmp_path / "f"), "--json", *options]
+        assert main(command) == 0
+        assert json.loads(capsys.readouterr().out)["kept"] == 4
+        found, why = recorded_images(tmp_path / "f")
+        assert (why, len(found)) == ("", 4)
+    features = read_features(tmp_path / "f")
+    assert list(features.ids) == ["BR1/A01/1", "BR1/A01/2", "BR1/P24/1", "BR1/P24/2"]
+    assert set(features.metadata) == {"plate", "well", "site", "Source", "Batch", "Reimaged"}
+    assert {file.name for file in tmp_path.iterdir()} == {"f"}

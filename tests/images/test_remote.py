@@ -1,4 +1,4 @@
-"""The same eight fields, on the disk and on the internet: equal ids, metadata and pixels; and the faults of networks."""
+"""The same eight fields on the disk and on the internet: equal ids, metadata and pixels; faults of networks."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from cytoimagenet_hf.images import look
 from cytoimagenet_hf.images.objects import Storage, UnreachableError, parse_storage
 from cytoimagenet_hf.images.remote import RemotePath, local_file, remote_path
 from scripts.simulate.object_server import ObjectServer
-from scripts.simulate.plate_layouts import write_loaddata, write_omezarr, write_phenix
+from scripts.simulate.plate_layouts import write_jump_lite, write_loaddata, write_omezarr, write_phenix
 from tests.images.plates import eight_fields
 
 PLATE = "P_1"
@@ -298,3 +298,79 @@ def test_the_path_has_what_readers_use() -> None:
     web = remote_path("https://host:8000/a%20b/c.tif", Storage())
     assert (web.key, str(web)) == ("a b/c.tif", "https://host:8000/a%20b/c.tif")
     assert remote_path("s3://b/x", Storage()) == remote_path("s3://b/x/", Storage())
+
+
+# JUMP-Lite: arrays without OME metadata
+
+
+@pytest.mark.parametrize("codec", ["zstd", "jpegxl"])
+def test_arrays_of_jump_lite_here_and_remote_by_their_index_and_by_themselves(tmp_path, codec) -> None:
+    store, index = write_jump_lite(tmp_path, PLATE, eight_fields(), codec=codec)
+    options = {"axes": "CYX", "stains": "agp,dna,er,mito,rna"}
+    local = look(store, **options)
+    assert (local.format, len(local.images), local.rejected) == ("arrays", 8, [])
+    expected = read_all(local)
+    for eight in eight_fields():
+        stains, metadata, planes = expected[f"{PLATE}/{eight.well}/{eight.site}"]
+        assert stains == ("agp", "dna", "er", "mito", "rna")
+        assert metadata == {
+            "plate": PLATE,
+            "well": eight.well,
+            "site": eight.site,
+            "source": "source_4",
+            "batch": "2021_04_26_Batch1",
+        }
+        for stain, plane in zip(stains, planes, strict=True):
+            np.testing.assert_array_equal(plane, eight.planes[stain])
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        name = f"{codec}.zarr"
+        for source, more in (
+            (f"s3://lite/{name}", {}),
+            (index, {"root": f"s3://lite/{name}"}),
+            ("s3://lite/site_index.parquet", {"root": f"s3://lite/{name}"}),
+            (index, {"root": f"{server.url}/lite/{name}"}),
+        ):
+            remote = look(source, **options, **more, storage=server.storage)
+            assert read_all(remote) == expected
+
+
+def test_a_chunk_of_all_channels_is_fetched_once(tmp_path) -> None:
+    store, _ = write_jump_lite(tmp_path, PLATE, eight_fields()[:1])
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        found = look(f"s3://lite/{store.name}", axes="CYX", storage=server.storage)
+        server.asked.clear()
+        assert len(found.images[0].read()) == 5
+        assert {key.rpartition("/")[2]: count for key, count in server.asked.items()} == {"0": 1}
+
+
+def test_arrays_that_are_missing_or_of_other_axes_are_refused_one_by_one(tmp_path) -> None:
+    store, index = write_jump_lite(tmp_path, PLATE, eight_fields())
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        root = f"s3://lite/{store.name}"
+        with pytest.raises(InputError, match=r"has the shape \(5, 12, 16\), which is not CZYX"):
+            look(index, axes="CZYX", root=root, storage=server.storage)
+        with pytest.raises(InputError, match="do not say their axes: give --axes CYX"):
+            look(index, root=root, storage=server.storage)
+        for key in [key for key in server.objects if f"__{PLATE}__B02__1/" in key]:
+            del server.objects[key]
+        found = look(index, axes="CYX", root=root, storage=server.storage)
+        (rejected,) = found.rejected
+        assert rejected.id == f"{PLATE}/B02/1"
+        assert "is no Zarr array" in rejected.reason
+
+
+def test_a_filesystem_of_the_hub_answers_as_the_other_stores(monkeypatch, tmp_path) -> None:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    for name, content in {"a.tif": b"one", "deep/b.tif": b"two!"}.items():
+        files.pipe_file(f"/datasets/me/plate/{name}", content)
+    monkeypatch.setattr("huggingface_hub.HfFileSystem", lambda **options: files)
+    root = remote_path("hf://datasets/me/plate", parse_storage({"backoff": "0"}))
+    assert sorted(root.list_below()) == ["a.tif", "deep/b.tif"]
+    assert (root / "deep/b.tif").read_bytes() == b"two!"
+    assert (root / "deep/b.tif").stat().st_size == 4
+    assert not (root / "c.tif").exists()
+    single = remote_path("hf://datasets/me/plate/a.tif", Storage())
+    assert (single.exists(), single.read_bytes()) == (True, b"one")
+    assert not remote_path("hf://datasets/me/plate/deep", Storage()).exists()

@@ -8,6 +8,7 @@ from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
 
 from . import (
+    arrays,
     channelfolders,
     dataset,
     folder,
@@ -43,6 +44,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "dataset": Format("a HuggingFace dataset: hf:NAME[:SPLIT] or a built folder", dataset.matches, dataset.find),
     "pattern": Format("files named by --pattern", pattern.matches, pattern.find),
+    "arrays": Format("Zarr arrays without OME metadata, by --axes (JUMP-Lite)", arrays.matches, arrays.find),
     "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
     "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
     "table": Format("a CSV or Parquet table of files", table.matches, table.find),

@@ -136,7 +136,10 @@ def _fields(store: Path, name: str) -> Iterator[_Field]:
             for child in _series(store):
                 yield _Field(store, child, f"{stem}/{child}")
         else:
-            raise InputError(f"{store} is a Zarr store without OME metadata (plate, well or multiscales)")
+            raise InputError(
+                f"{store} is a Zarr store without OME metadata (plate, well or multiscales): for its arrays alone, "
+                "give their axes (--axes CYX)"
+            )
     except InputError as error:
         yield _Field(store, "", stem, problem=str(error))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
