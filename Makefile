@@ -47,7 +47,7 @@ lowest:          ## the lowest allowed versions of the dependencies, and the tes
 	$(PYTHON) -m venv $(LOW)
 	$(LOW)/bin/pip install --quiet uv
 	$(LOW)/bin/pip install --quiet --constraint constraints.txt torch
-	$(LOW)/bin/uv pip compile --quiet pyproject.toml --resolution lowest-direct --no-header --no-annotate \
+	$(LOW)/bin/uv pip compile --quiet pyproject.toml --extra images --resolution lowest-direct --no-header --no-annotate \
 		--no-emit-package torch --no-emit-package triton --output-file $(LOW)/all.txt
 	grep -v '^nvidia-' $(LOW)/all.txt > $(LOW)/lowest.txt
 	$(LOW)/bin/uv pip install --quiet --python $(LOW)/bin/python --no-deps --requirements $(LOW)/lowest.txt

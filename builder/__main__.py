@@ -1,6 +1,5 @@
 """`python -m builder …`: options in, one stage function called, its summary printed."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import typer
 
 from cytoimagenet_hf.cli import options
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
+from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
 from .options import (
@@ -29,6 +29,7 @@ from .options import (
     Scheme,
     Seed,
     Sources,
+    SourcesFrom,
     Workers,
     chosen_sources,
     listed,
@@ -52,6 +53,7 @@ def annotate(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Read tables and file names: one row per field of view.
@@ -62,7 +64,7 @@ def annotate(
     from .stage import claimed
 
     with claimed(output):
-        show(run(raw, output, sources=chosen_sources(sources, exclude, licences)), as_json=as_json)
+        show(run(raw, output, sources=chosen_sources(sources, exclude, licences, sources_from)), as_json=as_json)
 
 
 @app.command()
@@ -74,6 +76,7 @@ def select(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     explain: Annotated[str | None, typer.Option(help="Say how this label came in, and write nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Classes, images, disk and hours; no output.")] = False,
     as_json: AsJson = False,
@@ -87,7 +90,7 @@ def select(
     from .stage import claimed
 
     rules = load(recipe, pairs(overrides))
-    chosen = chosen_sources(sources, exclude, licences)
+    chosen = chosen_sources(sources, exclude, licences, sources_from)
     if explain is not None or dry_run:
         from .select.explain import dry_run as plan
         from .select.explain import explain_label
@@ -109,6 +112,7 @@ def labels(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Labels by category beside the paper's, and which of its author's 51 names are there; writes nothing.
@@ -118,7 +122,7 @@ def labels(
     from .recipe import load
     from .select.compare import compare_with_paper
 
-    chosen = chosen_sources(sources, exclude, licences)
+    chosen = chosen_sources(sources, exclude, licences, sources_from)
     report = compare_with_paper(output, recipe=load(recipe, pairs(overrides)), seed=seed, sources=chosen)
     _print(asdict(report), report, as_json=as_json)
 
@@ -168,10 +172,11 @@ def publish(
     overrides: Overrides = None,
     seed: Seed = 0,
     split_scheme: Scheme = None,
-    group: Group = "idx",
+    group: Group = "field",
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Balance classes, split without leaks, write the dataset repository and its card.
@@ -184,7 +189,7 @@ def publish(
 
     with claimed(output):
         rules = load(recipe, pairs(overrides))
-        chosen = chosen_sources(sources, exclude, licences)
+        chosen = chosen_sources(sources, exclude, licences, sources_from)
         summary = run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group, sources=chosen)
         show(summary, as_json=as_json)
 
@@ -199,10 +204,11 @@ def build(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     workers: Workers = None,
     dask: Dask = None,
     split_scheme: Scheme = None,
-    group: Group = "idx",
+    group: Group = "field",
     keep_channels: KeepChannels = False,
     as_json: AsJson = False,
 ) -> None:
@@ -223,7 +229,7 @@ def build(
         split_scheme=split_scheme,
         group=group,
         keep_channels=keep_channels,
-        sources=chosen_sources(sources, exclude, licences),
+        sources=chosen_sources(sources, exclude, licences, sources_from),
     )
     show(*summaries, as_json=as_json)
 
@@ -254,15 +260,16 @@ def sources(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """The forty sources: kind, licence, expected fields, and what is there.
+    """The sources: kind, licence, expected fields, and what is there.
 
     Example: python -m builder sources --raw /data/archives --licences cc0,cc-by
     """
     from .doctor import sources_table, survey
 
-    reports = survey(raw, sources=chosen_sources(sources, exclude, licences))
+    reports = survey(raw, sources=chosen_sources(sources, exclude, licences, sources_from))
     _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
@@ -275,6 +282,7 @@ def doctor(
     sources: Sources = None,
     exclude: Exclude = None,
     licences: Licences = None,
+    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """What is there, what is missing and how to get it, which counts differ.
@@ -285,7 +293,9 @@ def doctor(
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(raw, sources=chosen_sources(sources, exclude, licences), count=True, dataset=dataset)
+    reports = survey(
+        raw, sources=chosen_sources(sources, exclude, licences, sources_from), count=True, dataset=dataset
+    )
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
     if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)
@@ -315,7 +325,7 @@ def verify(
 def _print(content: Any, shown: Any, *, as_json: bool) -> None:
     """JSON for a program, or a table or text for a person."""
     if as_json:
-        typer.echo(json.dumps(content, indent=2, sort_keys=True, default=str))
+        typer.echo(json_text(content, sort_keys=True))
     else:
         Terminal().print(shown)
 

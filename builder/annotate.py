@@ -1,10 +1,12 @@
 """First stage: raw archives in, `annotations.parquet` out, one row per field of view.
 
 Chooses the folders of the sources, refuses benchmark sets, and writes what `rows` makes of each source. What is left
-out is recorded: rows without an image, images without a row, repeated keys, files outside the archive.
+out is recorded: rows without an image, images without a row, repeated keys, files outside the archive, and a source
+whose table cannot be read, beside which the others go on.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,7 +21,6 @@ from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
 from .downloads import describe_download
 from .rows import STAGE, annotate_source
-from .sources import SOURCES
 from .sources.base import Archive
 from .sources.benchmark_sets import BenchmarkSet, benchmark_among, benchmark_named
 from .sources.filter import ALL_SOURCES, SourceFilter, choose_sources
@@ -41,15 +42,16 @@ def annotate(
         sources: which take part; of all those, which are below `raw`.
 
     Raises:
-        InputError: no known source, a benchmark set in place of one, or a table or column is missing.
+        InputError: no known source, a benchmark set in place of one, or none of the sources can be read.
     """
     started = time.perf_counter()
-    folders, refused = find_folders(raw, sources=sources)
+    folders, benchmarks = find_folders(raw, sources=sources)
     vocabulary = load_vocabulary()
     rejections = [
         Rejection(name, STAGE, "benchmark_set", f"{benchmark.title} is kept for evaluation", dir_name=name)
-        for name, benchmark in refused.items()
+        for name, benchmark in benchmarks.items()
     ]
+    problems: dict[str, str] = {}
     by_source: dict[str, dict[str, int]] = {}
     downloads: dict[str, dict[str, Any]] = {}
     output.mkdir(parents=True, exist_ok=True)
@@ -59,9 +61,17 @@ def annotate(
     ):
         # "-" sorts before every character of a dir_name, so this is the order of idx.
         for name in tqdm(sorted(folders, key=lambda name: name + "-"), unit="source", desc=STAGE, disable=None):
-            table, left_out = annotate_source(SOURCES[name], folders[name], vocabulary)
+            source = sources.registry[name]
+            try:
+                table, left_out = annotate_source(source, folders[name], vocabulary)
+                downloads[name] = asdict(describe_download(Archive(folders[name], source)))
+            except InputError as error:
+                if len(problems) + 1 == len(folders):
+                    raise  # nothing is left: what stood in the output stays
+                problems[name] = str(error)
+                rejections.append(Rejection(name, STAGE, "unreadable_source", str(error), dir_name=name))
+                continue
             writer.write_table(table)
-            downloads[name] = asdict(describe_download(Archive(folders[name], SOURCES[name])))
             by_source[name] = {"kept": table.num_rows, "rejected": len(left_out)}
             rejections += left_out
     write_rejections(output, STAGE, rejections)
@@ -74,13 +84,23 @@ def annotate(
         by_source=by_source,
         seconds=time.perf_counter() - started,
         details={
-            "refused": sorted(refused),
+            "refused": sorted({*benchmarks, *problems}),
+            "refused_because": problems | _without_fields(by_source, sources),
             "nothing_usable": [n for n, c in by_source.items() if not c["kept"]],
             "downloads": downloads,
         },
     )
     summary.write(output)
     return summary
+
+
+def _without_fields(by_source: Mapping[str, Mapping[str, int]], sources: SourceFilter) -> dict[str, str]:
+    """What to do about sources of which no file fits."""
+    return {
+        name: f"{name}: none of {counts['rejected']:,} files and rows makes a field. {sources.registry[name].download}"
+        for name, counts in by_source.items()
+        if not counts["kept"]
+    }
 
 
 def find_folders(
@@ -100,7 +120,7 @@ def find_folders(
     below: dict[str, Path] = {}
     for path in sorted(raw.iterdir()):
         name = path.name.lower()
-        if path.is_dir() and below.setdefault(name, path) != path and name in SOURCES:
+        if path.is_dir() and below.setdefault(name, path) != path and name in sources.registry:
             raise InputError(f"{raw} holds {below[name].name} and {path.name}, both {name}: rename or remove one")
     folders = {name: below[name] for name in chosen if name in below}
     left_out = {name.lower() for name in sources.exclude}
@@ -117,7 +137,7 @@ def find_folders(
     if not folders:
         if benchmark := benchmark_named(raw.name) or next(iter(refused.values()), None) or _benchmark_files(raw):
             raise InputError(f"{raw} holds {benchmark.title}, a benchmark: it is kept for evaluation and is no source")
-        hint = f" {raw.name} itself is one: pass --raw {raw.parent}." if raw.name.lower() in SOURCES else ""
+        hint = f" {raw.name} itself is one: pass --raw {raw.parent}." if raw.name.lower() in sources.registry else ""
         raise InputError(
             f"{raw} holds no folder of a chosen source; it holds {', '.join(sorted(below)) or 'no folders'}.{hint} "
             f"Chosen: {', '.join(chosen) or 'none'}. `python -m builder sources` lists all."

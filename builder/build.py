@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from cytoimagenet_hf.dataset.fields import FIELD
+
 from .annotate import annotate
-from .publish import publish
+from .publish import publish, require_split
 from .recipe import Recipe
 from .render import render
 from .render.plan import require_plan_fits
@@ -22,7 +24,7 @@ def build(
     workers: int | None = None,
     dask: str | None = None,
     split_scheme: str | None = None,
-    group: str = "idx",
+    group: str = FIELD,
     keep_channels: bool = False,
 ) -> list[StageSummary]:
     """Annotate, select, render and publish.
@@ -43,6 +45,7 @@ def build(
     Raises:
         InputError: nothing to build from, or a folder that cannot be built into.
     """
+    require_split(split_scheme, group)
     with claimed(output):
         # The tables are made aside and come into their place when the plan that follows from them has been accepted: a
         # build that is refused has changed nothing.

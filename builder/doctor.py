@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.markup import escape
 from rich.table import Table
 
 from cytoimagenet_hf.core.errors import InputError
@@ -147,7 +146,7 @@ def sources_table(reports: Sequence[Report]) -> Table:
     for report in reports:
         found = "–" if report.folder is None else f"{report.images:,} images"
         table.add_row(
-            *map(escape, (report.dir_name, report.name, report.kind, report.licence)),
+            *(report.dir_name, report.name, report.kind, report.licence),
             *(_number(report.fields_expected), report.certainty or "", found),
         )
     return table
@@ -155,10 +154,10 @@ def sources_table(reports: Sequence[Report]) -> Table:
 
 def doctor_table(reports: Sequence[Report], raw: Path) -> Table:
     """One line a source: rows found and left out, what differs from the expectation, and how to get what is absent."""
-    table = Table("source", "fields", "left out", "to look at", title=f"Archives below {escape(str(raw))}")
+    table = Table("source", "fields", "left out", "to look at", title=f"Archives below {raw}")
     for report in sorted(reports, key=lambda report: report.folder is None):
         left_out = "\n".join(f"{reason} {number:,}" for reason, number in (report.rejected or {}).items())
-        table.add_row(report.dir_name, _number(report.fields), left_out, escape("\n".join(_remarks(report))))
+        table.add_row(report.dir_name, _number(report.fields), left_out, "\n".join(_remarks(report)))
     free = shutil.disk_usage(raw).free / 1e9
     table.caption = f"The absent archives need about {missing_disk(reports):,.0f} GB; {free:,.0f} GB are free."
     return table

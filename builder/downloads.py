@@ -15,7 +15,6 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, read_json_object
 from cytoimagenet_hf.dataset.load import read_manifest
 
-from .sources import SOURCES
 from .sources.base import Archive
 
 _MOST_BYTES = 1 << 30  # of a file that is hashed: larger ones are archives left beside what was unpacked from them
@@ -97,7 +96,7 @@ def downloads_of(dataset: Path) -> dict[str, Download]:
     if not isinstance(recorded, Mapping) or not recorded:
         raise InputError(f"{dataset} has no manifest that says what was downloaded: build or publish it again")
     try:
-        return {name: Download(**content) for name, content in recorded.items() if name in SOURCES}
+        return {name: Download(**content) for name, content in recorded.items()}
     except TypeError as error:
         raise InputError(f"{dataset}: its manifest records downloads in another form: {error}") from error
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.feather
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.tables.tabular import read_text
+from cytoimagenet_hf.tables.tabular import read_typed
 
 from .stage import Rejection
 
@@ -136,8 +136,8 @@ def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.Array | pa.Ch
 def _read(path: Path, names: Collection[str]) -> pa.Table:
     """The named columns as text, empty as null; as in the file, so that no number is written another way."""
     if path.suffix == ".csv":
-        table = read_text(path)
-        return table.select([name for name in table.column_names if name in names])
+        table = read_typed(path)
+        return pa.table({name: table[name].cast(pa.string()) for name in table.column_names if name in names})
     try:
         table = pyarrow.feather.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:

@@ -1,6 +1,5 @@
 """Options that several commands share, and how their values are read and results shown."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +9,12 @@ import typer
 from rich.table import Table
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 from cytoimagenet_hf.shards.shard import Part, parse_part
 
-from .sources.filter import SourceFilter
+from .sources import SOURCES
+from .sources.filter import SourceFilter, sources_in
 from .stage import StageSummary
 
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
@@ -24,11 +25,16 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
 Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]
 Exclude = Annotated[str | None, typer.Option(help="All sources but these, comma-separated.")]
 Licences = Annotated[str | None, typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
+SourcesFrom = Annotated[
+    Path | None, typer.Option("--sources-from", help="Folder of source files of your own, beside the builder's; run.")
+]
 Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default.", min=1, max=1024)]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
 Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
 Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
-Group = Annotated[str, typer.Option(help="Column whose values stay on one side of the split: idx, plate, …")]
+Group = Annotated[
+    str, typer.Option(help="What stays on one side of the split: field (the physical one), or a column such as plate.")
+]
 KeepChannels = Annotated[
     bool, typer.Option("--keep-channels", help="Also write the configuration `channels`: one plane per stain.")
 ]
@@ -49,9 +55,14 @@ def listed(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def chosen_sources(sources: str | None, exclude: str | None, licences: str | None) -> SourceFilter:
-    """Which sources take part, from three comma-separated options."""
-    return SourceFilter(only=listed(sources), exclude=listed(exclude) or (), licences=listed(licences))
+def chosen_sources(
+    sources: str | None, exclude: str | None, licences: str | None, sources_from: Path | None = None
+) -> SourceFilter:
+    """Which sources take part, from three comma-separated options and a folder of further sources."""
+    registry = SOURCES if sources_from is None else sources_in(sources_from)
+    return SourceFilter(
+        only=listed(sources), exclude=listed(exclude) or (), licences=listed(licences), registry=registry
+    )
 
 
 def pairs(overrides: list[str] | None) -> dict[str, str]:
@@ -68,13 +79,16 @@ def pairs(overrides: list[str] | None) -> dict[str, str]:
 def show(*summaries: StageSummary, as_json: bool) -> None:
     """Print stage summaries for a person or a program; exit 1 when a source the caller gave was refused."""
     _print_summaries(summaries, as_json=as_json)
+    for summary in summaries:
+        for problem in (summary.details.get("refused_because") or {}).values():
+            typer.echo(f"refused: {problem}", err=True)
     if any(summary.details.get(name) for summary in summaries for name in ("refused", "nothing_usable")):
         raise typer.Exit(1)
 
 
 def _print_summaries(summaries: Sequence[StageSummary], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(summary) for summary in summaries], indent=2, sort_keys=True))
+        typer.echo(json_text([asdict(summary) for summary in summaries], sort_keys=True))
         return
     table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
     for summary in summaries:

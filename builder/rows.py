@@ -1,11 +1,12 @@
 """From what a source finds to rows of the annotation table: the rules that hold for all sources, applied once.
 
-Label spelling (`vocabulary`), wells, ids, controls, and files checked against what is on disk.
+Label spelling (`vocabulary`), wells, ids, physical fields, controls, and files checked against what is on disk.
 """
 
 import hashlib
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _CHUNK = 1 << 11  # rows turned into Arrow at a time: few enough to stay in the 
 _LABELS = operator.attrgetter(*CATEGORIES)
 _COLUMNS = (
     *("idx", *CATEGORIES, "microscopy", "channels", "channel_files", "channel_pages", "region"),
-    *("plate", "well", "site", "donor", "control"),
+    *("plate", "well", "site", "field", "donor", "control"),
 )
 _CONSTANT = ("database", "name", "dir_name", "licence")
 
@@ -50,7 +51,9 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
         rows.add(source.scan(archive))
     except InputError as error:
         where = "" if str(error).startswith(source.dir_name) else f"{folder}: "
-        raise InputError(f"{where}{error}. Mend it, or leave the source out: --exclude {source.dir_name}") from error
+        said = f"{where}{error}".rstrip(".")
+        said += "" if said.endswith("?") else "."
+        raise InputError(f"{said} Mend it, or leave the source out: --exclude {source.dir_name}") from error
     return rows.finish()
 
 
@@ -90,6 +93,11 @@ class _Rows:
         self._combinations = _Cached(self._combination)
         self._microscopy = _Cached(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
         self._wells, self._controls = _Cached(_well), _Cached(vocabulary.control)
+        published = {name: vocabulary.label(name, value).text for name, value in source.published.items()}
+        self._constant = {name: getattr(source, name) for name in _CONSTANT} | {
+            "uncertain": "|".join(source.uncertain) or None,
+            "published": "; ".join(f"{name}={text}" for name, text in published.items()) or None,
+        }
 
     def add(self, items: Iterable[Field | RejectedItem]) -> None:
         """Take in what a source yields."""
@@ -162,6 +170,7 @@ class _Rows:
             item.plate or None,
             self._wells[item.well],
             item.site or None,
+            self._physical_field(item),
             item.donor or None,
             self._controls[item.control] or marked,
         )
@@ -172,7 +181,19 @@ class _Rows:
         return tuple(label.text for label in labels), next((label.control for label in labels if label.control), None)
 
     def _label(self, category: str, value: str | Sequence[str] | None) -> Label:
-        return self.vocabulary.label(category, self.source.organism if category == "organism" and not value else value)
+        label = self.vocabulary.label(
+            category, self.source.organism if category == "organism" and not value else value
+        )
+        if category in self.source.uncertain and label.text:
+            return replace(label, text=label.text.replace("|", "/"))
+        return label
+
+    def _physical_field(self, item: Field) -> str:
+        """The id of what the camera saw: of the source's own key, or of plate, well and site."""
+        key = item.physical_field
+        if key is None and (item.well or item.site):
+            key = "/".join((item.plate or "", self._wells[item.well] or "", item.site or "")).lower()
+        return field_id(self.source.physical_fields or self.source.dir_name, key or item.key)
 
     def _reject(self, key: str, reason: str, detail: str) -> None:
         idx = field_id(self.source.dir_name, key)
@@ -183,7 +204,7 @@ class _Rows:
     def _flush(self) -> None:
         if not self._rows:
             return
-        source, height = self.source, len(self._rows)
+        height = len(self._rows)
         columns = {
             name: pa.array(values, type=ANNOTATION_SCHEMA.field(name).type)
             for name, values in zip(_COLUMNS, zip(*self._rows, strict=True), strict=True)
@@ -194,7 +215,7 @@ class _Rows:
         columns["channel_files"] = pa.ListArray.from_arrays(files.offsets, names)
         parts = pc.split_pattern(pc.list_element(columns["channel_files"], 0), "/", max_splits=1, reverse=True)
         columns |= {"path": pc.list_element(parts, 0), "filename": pc.list_element(parts, 1)}
-        columns |= {name: pa.repeat(getattr(source, name), height) for name in _CONSTANT}
+        columns |= {name: pa.repeat(pa.scalar(value, pa.string()), height) for name, value in self._constant.items()}
         self._tables.append(pa.table([columns[name] for name in ANNOTATION_SCHEMA.names], schema=ANNOTATION_SCHEMA))
         self._rows.clear()
 

@@ -1,6 +1,7 @@
 """Are the files of a dataset repository those that were published, and do their pixels fit their rows?
 
-Files are checked against `manifest.json`, then every image is decoded and compared with the `sha256` of its row.
+Files are checked against `manifest.json`, the card against the classes and files that it must name; then every image
+is decoded and compared with the `sha256` of its row.
 """
 
 import os
@@ -12,12 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+from huggingface_hub.repocard import metadata_load
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import file_sha256, inside
-from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.dataset.load import FOLDERS
+from cytoimagenet_hf.core.errors import one_line
+from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.dataset.manifest import PublishedFiles, problem_of, problems_beside, read_published
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
@@ -55,27 +59,28 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
         quick: files only; images are not decoded.
 
     Returns:
-        The files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
-        content, in `data/` without being listed, or with images that contradict their rows, what is wrong.
+        The data files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
+        content, in `data/` without being listed, or with images that contradict their rows, what is wrong; for the
+        card (README.md), whether it names the classes in their order and the files.
 
     Raises:
         InputError: no manifest, or one that is damaged.
     """
-    listed = _manifest(Path(dataset_dir) / "manifest.json")
-    problems = {}
-    with tqdm(total=sum(facts["bytes"] for facts in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
-        for name, facts in sorted(listed.items()):
-            problem = _problem(inside(dataset_dir, name), facts)
+    manifest = read_published(dataset_dir)
+    listed = manifest.files
+    problems = problems_beside(dataset_dir, manifest)
+    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest):
+        problems["README.md"] = problem
+    with tqdm(total=sum(file.bytes for file in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
+        for name, file in sorted(listed.items()):
+            problem = problem_of(inside(dataset_dir, name), file)
             if problem:
                 problems[name] = problem
-            bar.update(facts["bytes"])
-    for path in sorted(path for name in FOLDERS for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
-        if f"{path.parent.name}/{path.name}" not in listed:
-            problems[f"{path.parent.name}/{path.name}"] = "not in the manifest: left by another build"
+            bar.update(file.bytes)
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
-        total = sum(listed[name]["rows"] for name in sound)
+        total = sum(listed[name].rows for name in sound)
         with tqdm(total=total, unit="image", desc="decode", disable=None) as bar:
             for name in sound:
                 images, problem = _decoded(inside(dataset_dir, name), bar)
@@ -84,35 +89,39 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
                     problems[name] = problem
     return VerifyReport(
         files=len(listed),
-        rows=sum(facts["rows"] for facts in listed.values()),
-        bytes=sum(facts["bytes"] for facts in listed.values()),
+        rows=sum(file.rows for file in listed.values()),
+        bytes=sum(file.bytes for file in listed.values()),
         images_decoded=decoded,
         problems=problems,
     )
 
 
-def _manifest(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = read_json_file(path)
-        files: dict[str, dict[str, Any]] = content["files"] | content.get("channels", {})
-        for of_subset in content.get("subsets", {}).values():
-            files |= of_subset
-        for facts in files.values():
-            if not (type(facts["bytes"]) is type(facts["rows"]) is int and isinstance(facts["sha256"], str)):
-                raise TypeError("bytes and rows are numbers, sha256 is text")
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
-    return files
-
-
-def _problem(path: Path, facts: dict[str, Any]) -> str | None:
+def _card_problem(path: Path, manifest: PublishedFiles) -> str | None:
+    """What is wrong with the header of the card, by which `load_dataset` names classes and finds files."""
     if not path.is_file():
         return "absent"
-    if (size := path.stat().st_size) != facts["bytes"]:
-        return f"{size:,} bytes instead of {facts['bytes']:,}: {'truncated' if size < facts['bytes'] else 'changed'}"
-    return None if file_sha256(path) == facts["sha256"] else "content differs from what was published"
+    try:
+        card = DatasetCardData(**(metadata_load(path) or {}))
+        infos = DatasetInfosDict.from_dataset_card_data(card)
+        configurations = MetadataConfigs.from_dataset_card_data(card)
+    except Exception as error:  # YAML and `datasets` raise whatever a header makes them stumble over
+        return f"its header cannot be read: {one_line(error)}"
+    features = infos["default"].features if "default" in infos else None
+    names = getattr((features or {}).get("label"), "names", None)
+    if names is None:
+        return "its header names no classes"
+    labels = list(manifest.labels)
+    if names != labels:
+        place = next((n for n, pair in enumerate(zip(names, labels, strict=False)) if pair[0] != pair[1]), None)
+        if place is None:
+            return f"it names {len(names):,} classes, the dataset has {len(labels):,}"
+        return f"class {place} is called {names[place]!r}, in the dataset {labels[place]!r}"
+    named = {path for of in configurations.values() for part in of.get("data_files", []) for path in part["path"]}
+    if odd := sorted(named ^ set(manifest.files)):
+        return (
+            f"{odd[0]} is {'named but no file of the dataset' if odd[0] in named else 'a file that it does not name'}"
+        )
+    return None
 
 
 def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:

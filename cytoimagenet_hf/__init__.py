@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         MicroscopyImageProcessor,
         build_efficientnet,
         convert_keras,
+        image_features,
+        imagenet_lite,
         load_encoder,
     )
     from .profiles.plate_map import read_plate_map
@@ -39,6 +41,8 @@ _HOME = {
     "convert_keras": "networks",
     "extract_features": "features",
     "find_images": "images",
+    "image_features": "networks",
+    "imagenet_lite": "networks",
     "kneighbors": "scoring.knn",
     "leak_report": "dataset.leaks",
     "load_cytoimagenet": "dataset.load",
@@ -63,6 +67,8 @@ __all__ = [
     "convert_keras",
     "extract_features",
     "find_images",
+    "image_features",
+    "imagenet_lite",
     "imaging",
     "kneighbors",
     "leak_report",

@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
     from builder.recipe_docs import recipes_markdown
     from cytoimagenet_hf.dataset.cards import model_card
     from cytoimagenet_hf.dataset.cards.facts import card_facts
-    from scripts.pages import numbers, repairs, study
+    from scripts.pages import columns, numbers, repairs, study
     from scripts.pages.blocks import filled
     from scripts.pages.results import measured, recipes, results, settings
 
@@ -51,6 +51,7 @@ def pages() -> dict[str, str]:
         "docs/sources.md": sources_markdown(),
         "docs/recipes.md": recipes_markdown(),
         "docs/holdings.md": holdings_markdown(),
+        "docs/columns.md": columns.page(),
         "docs/numbers.md": numbers.page(),
         "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),

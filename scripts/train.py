@@ -4,11 +4,14 @@ accelerate launch scripts/train.py --dataset cytoimagenet --output runs/b0 --cac
 accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --subset toy_20 --image-size 64 --epochs 5
 accelerate launch scripts/train.py --config runs/b0/config.yaml --resume
 accelerate launch scripts/train.py --dataset own/ --output runs/own --pretrained --backbone runs/b0/model
+accelerate launch scripts/train.py --dataset own/ --output runs/lite --pretrained --backbone imagenet-lite0
 accelerate launch scripts/train.py --dataset own/ --output runs/views --objective views --crop 0.6
+accelerate launch scripts/train.py --dataset hf:me/beans --output runs/beans --pretrained --backbone runs/b0/model
 
-Two processes on CPU: ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes 2 scripts/train.py …
-Exit codes: 0 done, 2 the call or the data was wrong, 70 a fault of this program (--debug shows the traceback),
-128 + n stopped by signal n with a checkpoint written.
+Precision, processes and accumulation are those of the launcher unless an option says otherwise. Two processes on CPU:
+torchrun --nproc_per_node 2 scripts/train.py … Options take hyphens and underscores.
+Exit codes: 0 done, 1 done but the Hub refused the model, 2 the call or the data was wrong, 70 a fault of this program
+(--debug shows the traceback), 128 + n stopped by signal n with a checkpoint written.
 """
 
 import contextlib
@@ -42,10 +45,11 @@ def _train(arguments: Sequence[str]) -> int:
         return 128 + int(signal.Signals[result["stopped"]])
     if int(os.environ.get("RANK", "0")) == 0:
         model = f"{config.output}/model"
-        print(f"model in {model}; to share it: cytoimagenet push model {model} OWNER/NAME", file=sys.stderr)
+        share = "" if config.push_to_hub else f"; to share it: cytoimagenet push model {model} OWNER/NAME"
+        print(f"model in {model}{share}", file=sys.stderr)
         if call.json:
             print(json.dumps(result))
-    return 0
+    return 1 if "push_refused" in result else 0
 
 
 if __name__ == "__main__":

@@ -49,6 +49,57 @@ def write_textures(folder: Path, *, per_class: int, side: int, seed: int = 0) ->
     return _write(folder, labels, {"train": rows[:cut], "validation": rows[cut:]})
 
 
+def foreign(
+    folder: Path,
+    splits: Mapping[str, int] | None = None,
+    *,
+    image: str = "image",
+    label: str | None = "label",
+    kind: str = "class",
+    pixels: str = "L",
+) -> Path:
+    """Write a dataset as others do: images and labels alone, in a class each in turn, without a card.
+
+    Args:
+        folder: where to; created.
+        splits: name → number of rows.
+        image: column of images.
+        label: column of classes "no" and "yes"; None: there is none.
+        kind: how classes are kept: class, string, int or bool.
+        pixels: L, RGB, I;16, list (two pictures a row), 2d, 3d (two channels first).
+    """
+    rng = np.random.default_rng(0)
+    kinds = {
+        "class": (hf.ClassLabel(names=["no", "yes"]), (0, 1)),
+        "string": (hf.Value("string"), ("no", "yes")),
+        "int": (hf.Value("int64"), (3, 10)),
+        "bool": (hf.Value("bool"), (False, True)),
+    }
+    features: dict[str, object] = {
+        "list": hf.List(hf.Image()),
+        "2d": hf.Array2D((24, 24), "uint16"),
+        "3d": hf.Array3D((2, 24, 24), "uint16"),
+    }
+    columns = {image: features.get(pixels, hf.Image())} | ({label: kinds[kind][0]} if label else {})
+
+    def cell(code: int) -> object:
+        noise = rng.integers(0, 200, (2, 24, 24))
+        noise[:, :, ::8] += 50 * code
+        gray = [Image.fromarray(plane.astype(np.uint8)) for plane in noise]
+        if pixels == "I;16":
+            return Image.fromarray((noise[0] * 16).astype(np.uint16))
+        arrays = {"2d": noise[0] * 16, "3d": noise * 16}
+        return arrays.get(pixels, gray if pixels == "list" else gray[0].convert(pixels if pixels == "RGB" else "L"))
+
+    for split, count in (splits or {"train": 32, "validation": 8}).items():
+        rows = [{image: cell(row % 2)} | ({label: kinds[kind][1][row % 2]} if label else {}) for row in range(count)]
+        content = {name: [row[name] for row in rows] for name in columns}
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        made = hf.Dataset.from_dict(content, features=hf.Features(columns))
+        made.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
+    return folder
+
+
 def _write(folder: Path, labels: Sequence[str], rows: Mapping[str, list[dict[str, object]]]) -> Path:
     """One shard per split, those of subsets, and the card that names them; columns that a row lacks are null."""
     splits = _write_splits(folder, "data", labels, rows)

@@ -1,5 +1,5 @@
 """shards → dataset repository: duplicates, splits, subsets, statistics, figures and the card."""
 
-from .run import publish
+from .run import publish, require_split
 
-__all__ = ["publish"]
+__all__ = ["publish", "require_split"]

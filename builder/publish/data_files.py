@@ -68,7 +68,7 @@ def write_dataset(
         else:
             parts.append(part)
     require_disk(output, sum(int(sizes[part.cells >= 0].sum()) for part in parts))
-    for stale in ("README.md", "manifest.json", "croissant.json", SEAL):
+    for stale in ("README.md", "LICENSE.md", "manifest.json", "croissant.json", SEAL):
         (output / stale).unlink(missing_ok=True)
     with explain_full_disk(output):
         _write_parts(parts, _batches(shards, keep, lambda table, rows: _named(table, rows, schema), assigned))

@@ -14,10 +14,20 @@ import pyarrow as pa
 
 from builder.downloads import recorded_downloads
 from builder.sources import SOURCES
+from builder.sources.base import Source
+from builder.stage import require_summary
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.dataset.cards.croissant import croissant
-from cytoimagenet_hf.dataset.cards.render import CardSource, SplitFiles, dataset_card, hub_licence, read_note
+from cytoimagenet_hf.dataset.cards.render import (
+    LICENCE_FILE,
+    CardSource,
+    SplitFiles,
+    dataset_card,
+    dataset_licence,
+    hub_licence,
+    read_note,
+)
 from cytoimagenet_hf.dataset.load import read_manifest
 from cytoimagenet_hf.dataset.schema import dataset_features
 
@@ -31,6 +41,7 @@ VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
 
 _SHEET = "figures/contact_sheet.png"
+_COMPANIONS = ("rejected.parquet", "croissant.json", _SHEET)
 _PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
 
 
@@ -42,11 +53,13 @@ def write_companions(
     labels: Sequence[str],
     seed: int,
     channels: Sequence[DataFile] = (),
+    registry: Mapping[str, Source] = SOURCES,
 ) -> None:
     """Everything that stands beside the data; the card comes last, so that what has one is complete."""
-    write_manifest(output, files, kept, labels=labels, channels=channels)
+    write_manifest(output, files, kept, labels=labels, channels=channels, registry=registry)
     write_picture(output, seed=seed)
     write_metadata(output)
+    list_companions(output)
     write_card(output)
 
 
@@ -57,6 +70,7 @@ def write_manifest(
     *,
     labels: Sequence[str],
     channels: Sequence[DataFile] = (),
+    registry: Mapping[str, Source] = SOURCES,
 ) -> None:
     """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
 
@@ -66,6 +80,7 @@ def write_manifest(
         kept: the rows of the dataset, without images.
         labels: class names in the order of their codes.
         channels: files of the configuration `channels`, if planes were kept.
+        registry: the sources that facts are known of.
     """
     listed = _listed(output, "data", files["data"])
     for file in files["data"]:
@@ -78,7 +93,7 @@ def write_manifest(
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
-        "sources": [asdict(source) for source in _sources(kept)],
+        "sources": [asdict(source) for source in _sources(kept, registry)],
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
@@ -129,8 +144,26 @@ def write_metadata(output: Path) -> None:
     write_json(output / "croissant.json", metadata)
 
 
+def list_companions(output: Path) -> None:
+    """Add to manifest.json what stands beside the data: rejections, metadata, pictures; not the card, which is text.
+
+    Call it again when one of them has changed.
+    """
+    paths = [output / name for name in _COMPANIONS if (output / name).exists()]
+    companions = {
+        path.relative_to(output).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in paths
+    }
+    manifest = _manifest(output)
+    if manifest.get("companions") != companions:
+        write_json(output / "manifest.json", manifest | {"companions": companions})
+
+
 def write_card(output: Path) -> None:
-    """README.md: the card of a published dataset; call it again when the template has changed."""
+    """README.md, the card of a published dataset, and LICENSE.md; call it again when the template has changed."""
+    with atomic_path(output / LICENCE_FILE) as temporary:
+        sources = [CardSource(**source) for source in _manifest(output)["sources"]]
+        temporary.write_text(dataset_licence(sources), encoding="utf-8")
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(card(output), encoding="utf-8")
 
@@ -143,9 +176,9 @@ def card(output: Path) -> str:
     """
     manifest = _manifest(output)
     summaries = {
-        stage: read_json_object(path, remedy=f"run `python -m builder {stage}` again")
+        stage: asdict(require_summary(output, stage))
         for stage in STAGES
-        if (path := output / f"{stage}.summary.json").exists()
+        if (output / f"{stage}.summary.json").exists()
     }
     last: dict[str, Any] = next(reversed(summaries.values()), {})
     leaks = last.get("details", {}).get("leaks", {})
@@ -183,14 +216,14 @@ def _splits(files: Mapping[str, Mapping[str, Any]], scheme: str) -> list[SplitFi
     return found
 
 
-def _sources(kept: pa.Table) -> list[CardSource]:
+def _sources(kept: pa.Table, registry: Mapping[str, Source]) -> list[CardSource]:
     """The facts of each source in the dataset."""
     rows = kept.select(["dir_name", "name", "database", "licence"])
     facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
     images = _counts(kept["dir_name"])
     found = []
     for row in facts.sort_by("dir_name").to_pylist():  # grouping is threaded: its order is not the same twice
-        known = SOURCES.get(row["dir_name"])
+        known = registry.get(row["dir_name"])
         found.append(
             CardSource(
                 dir_name=row["dir_name"],

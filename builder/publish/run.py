@@ -27,19 +27,20 @@ from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.dataset.fields import FIELD, field_columns
 from cytoimagenet_hf.dataset.leaks import leak_report
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
-from cytoimagenet_hf.dataset.splits import assign_splits
+from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
 from .data_files import write_channels, write_dataset
 from .near import near_groups
-from .repository import STAGES, write_card, write_companions
+from .repository import STAGES, list_companions, write_card, write_companions
 from .seal import describe_inputs, published_summary, write_seal
 
 _DECIDING = (
-    *("image_id", "idx", "label", "category", "database", "name", "dir_name", "licence"),
-    *("sha256", "dhash", "png_bytes"),
+    *("image_id", "label", "category", "database", "name", "licence", "sha256", "dhash", "png_bytes"),
+    *field_columns(SHARD_SCHEMA.names),
 )
 _STATED = ("path", "filename", "dset")
 """Columns of shards whose images have names and a published split of their own: those of the published archive."""
@@ -53,7 +54,7 @@ def publish(
     recipe: Recipe,
     seed: int,
     split_scheme: str | None = None,
-    group: str = "idx",
+    group: str = FIELD,
     sources: SourceFilter = ALL_SOURCES,
 ) -> StageSummary:
     """Write the dataset repository from the shards of a finished rendering; where it stands already, the card alone.
@@ -63,7 +64,7 @@ def publish(
         recipe: the rules of balance, copies and split.
         seed: of the down-sampling and the split.
         split_scheme: `field` or `published`; the recipe's when None.
-        group: column whose values stay on one side: `idx`, or `plate` for a stricter split.
+        group: column whose values stay on one side beside those of `field`: `plate` is stricter.
         sources: which of the rendered ones go in; so that one rendering serves a full dataset and one that may be
             passed on.
 
@@ -75,17 +76,18 @@ def publish(
             made from, nothing is left to publish, or the disk is too small.
     """
     started = time.perf_counter()
+    require_split(split_scheme, group)
     tasks = _finished_shards(output, recipe)
     shards = [task.path for task in tasks]
-    if group not in SHARD_SCHEMA.names:
-        raise InputError(f"--group {group}: choose a column of the dataset, such as idx or plate")
     scheme = split_scheme or recipe.split_scheme
     chosen = None if sources.takes_all else choose_sources(sources)
     rules = {"recipe": as_dict(recipe), "seed": seed, "split_scheme": scheme, "group": group}
     inputs = describe_inputs(output, tasks, rules | {"sources": None if chosen is None else list(chosen)})
     if (before := published_summary(output, inputs)) is not None:
         unite_rejections(output)  # of the stages before, which may have run again
+        list_companions(output)
         write_card(output)
+        write_seal(output, inputs)
         return replace(before, seconds=time.perf_counter() - started)
     stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
     images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
@@ -110,7 +112,7 @@ def publish(
 
     write_rejections(output, "publish", rejections)
     unite_rejections(output)
-    deciding = kept.select([*dict.fromkeys((group, "image_id", "label", "sha256"))])
+    deciding = kept.select([*dict.fromkeys((group, *field_columns(kept.column_names), "image_id", "label", "sha256"))])
     leaks = leak_report(deciding.append_column("split", pa.array(split)), group=group)
     details: dict[str, Any] = {"leaks": asdict(leaks)}
     if stated:
@@ -141,9 +143,23 @@ def publish(
         | details,
     )
     summary.write(output)
-    write_companions(output, files, kept, labels=names, seed=seed, channels=channels)
+    registry = sources.registry
+    write_companions(output, files, kept, labels=names, seed=seed, channels=channels, registry=registry)
     write_seal(output, inputs)
     return summary
+
+
+def require_split(scheme: str | None, group: str) -> None:
+    """Refuse a split that no rows could follow, before anything is made.
+
+    Raises:
+        InputError: an unknown scheme, or a group that is no column of text.
+    """
+    if scheme is not None and scheme not in SCHEMES:
+        raise InputError(f"--split-scheme {scheme}: choose one of {', '.join(SCHEMES)}")
+    columns = [column.name for column in SHARD_SCHEMA if pa.types.is_string(column.type)]
+    if group not in columns:
+        raise InputError(f"--group {group}: choose a column of text of the dataset, such as field, plate or well")
 
 
 def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
@@ -167,6 +183,11 @@ def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
         raise InputError(
             f"{len(unfinished)} of {len(tasks)} shards are not rendered{remark}: "
             "run the same command that makes shards (`python -m builder render`) again, it continues"
+        )
+    if absent := sorted(set(SHARD_SCHEMA.names) - set(pq.read_schema(tasks[0].path).names)):
+        raise InputError(
+            f"{tasks[0].path} has no column {', '.join(absent)}: it is of an earlier version. Delete "
+            f"{output / 'shards'} and render again"
         )
     return tasks
 

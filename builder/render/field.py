@@ -122,7 +122,7 @@ def _rendered(
 _COPIED = (
     *("idx", "label", "category", "database", "name", "dir_name"),
     *("organism", "cell_type", "cell_visible", "phenotype", "compound", "sirna", "gene", "microscopy"),
-    *("licence", "plate", "well", "site"),
+    *("licence", "plate", "well", "site", "field"),
 )
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from builder.recipe import Recipe, as_dict
 from builder.shards import read_fingerprint, require_same_plan, write_or_check_plan
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
@@ -113,6 +114,10 @@ def _selected_annotations(path: Path, idx: pa.ChunkedArray) -> pa.Table:
     if not path.exists():
         raise InputError(f"{path} is not there: run `python -m builder annotate` first")
     with pq.ParquetFile(path) as file:
+        if absent := sorted(set(ANNOTATION_SCHEMA.names) - set(file.schema_arrow.names)):
+            raise InputError(
+                f"{path} has no column {', '.join(absent)}: run `python -m builder annotate` and select again"
+            )
         parts = [
             part.filter(pc.is_in(part["idx"], value_set=idx.combine_chunks()))
             for part in file.iter_batches(batch_size=1 << 16)

@@ -266,7 +266,7 @@ def dry_run(
 def _planes_per_field(annotations: Path, selected: Selection) -> float:
     """How many stains the chosen fields have on average; a field whose stains are not known counts as one."""
     table = pq.read_table(annotations, columns=["idx", "channels"])
-    chosen = selected.table.idx.filter(pa.array(selected.choice.kept))
+    chosen = selected.table.idx.filter(pa.array(selected.choice.kept)).cast(pa.string())
     own = table["channels"].filter(pc.is_in(table["idx"], value_set=chosen))
     counts = pc.max_element_wise(pc.fill_null(pc.list_value_length(own), 1), 1)
     return float(pc.mean(counts).as_py() or 1.0)

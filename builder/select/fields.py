@@ -28,7 +28,7 @@ class FieldTable:
     """Fields of view in the order of their `idx`.
 
     Attributes:
-        idx: (rows,) strings, ascending and unique.
+        idx: (rows,) large strings, ascending and unique: with 32-bit offsets they would end at 2 GiB.
         codes: column name → (rows,) int32, a position in `values[name]`; -1 where unknown.
         values: column name → its distinct values in alphabetical order.
     """
@@ -62,7 +62,7 @@ def read_fields(path: Path, columns: Sequence[str]) -> FieldTable:
             # Column by column: only the codes of the columns before are still in memory.
             return _encode(lambda name: file.read([name])[name], columns, where=str(path))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Remove it and annotate again") from error
+        raise InputError(f"{path} cannot be read: {error}. If it is damaged, annotate again") from error
 
 
 def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTable:
@@ -75,19 +75,48 @@ def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTabl
         raise InputError(f"the annotation table has no column {absent}; it needs idx and {', '.join(CATEGORIES)}")
     arrays = {name: _text(annotations[name], name) for name in ("idx", *columns) if name in annotations.columns}
     for name in columns:
-        arrays.setdefault(name, pa.nulls(len(annotations), pa.string()))
+        arrays.setdefault(name, pa.nulls(len(annotations), pa.large_string()))
     return _encode(pa.table(arrays).column, columns, where="the annotation table")
+
+
+def labels_by_rule(table: FieldTable, rule: str) -> FieldTable:
+    """The same fields with label cells as a recipe's `uncertain_labels` takes them.
+
+    Args:
+        table: with the columns `uncertain` and `published`.
+        rule: `none`: a cell that lists what may be there (`human/mouse`) is unknown. `published`: each name of the
+            list is a label (`human|mouse`), and cells are those of the published table where ours say more.
+    """
+    codes, values = dict(table.codes), dict(table.values)
+    changes = [dict(part.split("=", 1) for part in cell.split("; ")) for cell in table.values["published"]]
+    for name in CATEGORIES:
+        listing = _marked(table, "uncertain", [name in cell.split("|") for cell in table.values["uncertain"]])
+        changed = _marked(table, "published", [name in change for change in changes])
+        if rule == "none":
+            codes[name] = np.where(listing, np.int32(-1), codes[name])
+        elif (listing | changed).any():
+            cells = np.array([*values[name], ""], dtype=object)[codes[name]]
+            cells[listing] = [cell.replace("/", "|") for cell in cells[listing]]
+            texts = np.array([change.get(name, "") for change in changes] + [""], dtype=object)
+            cells[changed] = texts[table.codes["published"][changed]]
+            codes[name], values[name] = _by_value(pa.array(cells, pa.large_string()).dictionary_encode())
+    return replace(table, codes=codes, values=values)
+
+
+def _marked(table: FieldTable, column: str, is_marked: Sequence[bool]) -> npt.NDArray[np.bool_]:
+    """The rows whose cell of a column is marked; `is_marked` has an entry for each of its values."""
+    return np.array([*is_marked, False])[table.codes[column]]
 
 
 def _text(values: "pd.Series[str]", name: str) -> pa.Array:
     try:
-        return pa.array(values, from_pandas=True).cast(pa.string())
+        return pa.array(values, from_pandas=True).cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the annotation table: column {name!r} must hold text or nulls: {error}") from error
 
 
 def _encode(load: Callable[[str], pa.ChunkedArray], columns: Sequence[str], *, where: str) -> FieldTable:
-    idx = _whole(load("idx"))
+    idx = _whole(load("idx").cast(pa.large_string()))
     if len(idx) == 0:
         raise InputError(f"{where} has no rows: there is nothing to select from")
     if idx.null_count:

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from builder.holdings import held_rows, read_holdings
 from builder.recipe import Recipe, as_dict
-from builder.sources import SOURCES
 from builder.sources.filter import ALL_SOURCES, SourceFilter
 from builder.stage import StageSummary, write_rejection_batches
 from cytoimagenet_hf.core.errors import InputError
@@ -29,7 +28,7 @@ from cytoimagenet_hf.dataset.schema import CATEGORIES, REJECTION_SCHEMA, SELECTI
 
 from .candidates import file_names
 from .choice import Choice, choose
-from .fields import FieldTable, frame_fields, read_fields
+from .fields import FieldTable, frame_fields, labels_by_rule, read_fields
 
 _FILTERS = ("held_out", "source_left_out", "licence_left_out", "not_held")
 _BATCH = 1 << 18  # rows of a rejection batch: bounds the strings in memory to some 20 MB
@@ -147,9 +146,10 @@ def selection_of(
     known = table.values["dir_name"]
     if unknown := sorted({*(sources.only or ()), *sources.exclude} - set(known)):
         raise InputError(f"no source {unknown} in the annotation table; it holds {known}")
+    table = labels_by_rule(table, recipe.uncertain_labels)
     left_out = np.full(len(table), -1, np.int8)
     licences = table.values["licence"]
-    sources.require_known_licences({*licences, *(source.licence for source in SOURCES.values())})
+    sources.require_known_licences({*licences, *(source.licence for source in sources.registry.values())})
     if sources.licences is not None:
         left_out[~_among(table, "licence", [name for name in licences if sources.allows(name)])] = 2
     left_out[_among(table, "dir_name", sources.exclude)] = 1
@@ -167,7 +167,10 @@ def selection_of(
 
 def _columns(recipe: Recipe) -> list[str]:
     plate = ("plate",) if recipe.holdings else ()
-    return list(dict.fromkeys((*CATEGORIES, "dir_name", "licence", *plate, *recipe.strata, *recipe.presample_strata)))
+    stated = ("uncertain", "published")
+    return list(
+        dict.fromkeys((*CATEGORIES, *stated, "dir_name", "licence", *plate, *recipe.strata, *recipe.presample_strata))
+    )
 
 
 def _among(table: FieldTable, column: str, wanted: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -180,7 +183,7 @@ def _chosen(selected: Selection) -> pa.Table:
     choice = selected.choice
     rows = np.flatnonzero(choice.kept)
     taken_by = choice.taken_by[rows]
-    columns = [selected.table.idx.take(pa.array(rows))]
+    columns = [selected.table.idx.take(pa.array(rows)).cast(pa.string())]
     columns += [_text([getattr(o, name) for o in choice.outcomes], taken_by) for name in ("label", "category")]
     return pa.table(columns, schema=SELECTION_SCHEMA)
 
@@ -219,7 +222,7 @@ def _rejections(selected: Selection, reasons: _Reasons) -> Iterator[pa.Table]:
         rows = rejected[start : start + _BATCH]
         nobody = np.full(len(rows), -1, np.int32)
         columns = {
-            "idx": selected.table.idx.take(pa.array(rows)),
+            "idx": selected.table.idx.take(pa.array(rows)).cast(pa.string()),
             "image_id": _text([], nobody),
             "dir_name": _text(selected.table.values["dir_name"], selected.table.codes["dir_name"][rows]),
             "stage": _text(["select"], np.zeros(len(rows), np.int32)),

@@ -7,8 +7,8 @@ A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked a
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -33,9 +33,10 @@ class Field:
     """One field of view, as its archive spells it.
 
     `key` is the natural key (plate/well/site, or the relative path) that the stable `idx` is made from; it must not
-    depend on what else is in the archive. `files` are relative to the archive's root, one per entry of `channels`
-    (stains, in stain order; a stain that shows several structures joins them by `+`). A value that holds several
-    labels is a tuple.
+    depend on what else is in the archive. Fields that show the same cells (channels kept apart, raw and projected
+    copies, time points) share plate, well and site, or else `physical_field`. `files` are relative to the archive's
+    root, one per entry of `channels` (stains, in stain order; a stain that shows several structures joins them by
+    `+`). A value that holds several labels is a tuple.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Field:
     plate: str | None = None
     well: str | None = None
     site: str | None = None
+    physical_field: str | None = None  # its key, where plate, well and site do not name what the camera saw
     donor: str | None = None
     control: str | None = None
 
@@ -86,7 +88,22 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The facts of one source dataset, and how to read it."""
+    """The facts of one source dataset, and how to read it.
+
+    Attributes:
+        stains: channel name in the files → stain.
+        scan: the unpacked archive → its fields, and what it leaves out.
+        kind: how it is annotated: "metadata table", "file names", "folders", ...
+        download: what to fetch and how it unpacks, for `doctor`.
+        ignore: regular expression on lower-case paths: images that are no fields of view (masks).
+        rows_differ_in: what the rows of one physical field differ in ("channel", "time point"); None where a row is a
+            field. A split keeps such rows together.
+        physical_fields: the name under which physical fields are known, where another source has the same ones.
+        uncertain: label columns whose cells list what may be there. They are written with `/` and are no labels under
+            the corrected recipe.
+        published: label column → what the published table says in every row, where ours says what holds by row.
+        encoding: of tables that are not UTF-8, where their makers' is known; such tables are refused otherwise.
+    """
 
     dir_name: str
     name: str
@@ -96,12 +113,17 @@ class Source:
     citation: str
     organism: str | None
     microscopy: str | None
-    stains: dict[str, str]  # channel name in the files → stain
+    stains: dict[str, str]
     scan: "Callable[[Archive], Iterator[Field | RejectedItem]]"
-    kind: str = "image files"  # how it is annotated: "metadata table", "file names", "folders", ...
-    download: str = ""  # what to fetch and how it unpacks, for `doctor`
+    kind: str = "image files"
+    download: str = ""
     disk_gb: float | None = None
-    ignore: str | None = None  # regular expression on lower-case paths: images that are no fields of view (masks)
+    ignore: str | None = None
+    rows_differ_in: str | None = None
+    physical_fields: str | None = None
+    uncertain: tuple[str, ...] = ()
+    published: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
     expected: tuple[Count, ...] = ()
     notes: str = ""
 
@@ -268,7 +290,7 @@ class Archive:
             InputError: as for `table`.
         """
         try:
-            return read_names(inside(self.root, found), separator=separator, fallback="latin-1")
+            return read_names(inside(self.root, found), separator=separator, encoding=self.source.encoding)
         except InputError as error:
             raise InputError(f"{self.source.dir_name}: {error}") from error
 
@@ -283,8 +305,8 @@ class Archive:
     ) -> pd.DataFrame:
         """Read a metadata table as text: every cell a stripped string, empty when missing.
 
-        Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, Latin-1, a trailing comma, rows that end
-        early, compression (under any name) and Excel workbooks are handled.
+        Text, so that well `1E2` stays a well. A byte-order mark, UTF-16, the source's own encoding, a trailing comma,
+        rows that end early, compression (under any name) and Excel workbooks are handled.
 
         Args:
             relative: the documented path of the table.
@@ -307,7 +329,7 @@ class Archive:
                 path,
                 columns=columns,
                 separator=separator,
-                fallback="latin-1",
+                encoding=self.source.encoding,
                 quoted=quoted,
                 ragged=True,
                 long_row=long_row,

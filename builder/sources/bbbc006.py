@@ -46,6 +46,7 @@ SOURCE = Source(
     download=download("BBBC006", "BBBC006_v1_images_z_16.zip", into="BBBC006_v1_images_z_16/*.tif"),
     disk_gb=1.2,
     ignore=r"bbbc006_v1_labels",
+    rows_differ_in="channel",
     expected=(Count("fields", 1_536, "table"), Count("wells", 384, "table")),
     notes="Modality as published; the instrument was probably a wide-field microscope.",
 )

@@ -44,6 +44,7 @@ SOURCE = Source(
     download=download("BBBC010", "BBBC010_v2_images.zip", into="BBBC010_v2_images/*.tif"),
     disk_gb=0.2,
     ignore=r"foreground",
+    rows_differ_in="channel",
     expected=(
         Count("fields", 200, "reference"),
         Count("phenotype=wildtype", 100, "reference"),

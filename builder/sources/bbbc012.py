@@ -47,6 +47,7 @@ SOURCE = Source(
         "BBBC012", "BBBC012_v1_images.zip", into=f"*.tif; {PLATE_MAP} (well, phenotype) is yours to write"
     ),
     disk_gb=0.3,
+    rows_differ_in="channel",
     expected=(
         Count("fields", 360, "reference"),
         Count("phenotype=wildtype", 216, "reference"),

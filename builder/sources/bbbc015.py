@@ -34,6 +34,8 @@ SOURCE = Source(
     kind="file names",
     download=download("BBBC015", "BBBC015_v1_images.zip", into="BBBC015_v1_images/*.JPG"),
     disk_gb=0.1,
+    rows_differ_in="channel",
+    uncertain=("cell_visible",),
     expected=(Count("fields", 288, "table"), Count("wells", 36, "table")),
-    notes="Which channel number is the receptor and which the cell marker is unverified: both rows carry both.",
+    notes="Which channel number is the receptor and which the cell marker is unverified: both rows name both.",
 )

@@ -15,7 +15,8 @@ LIBRARY = "idr0036-screenA-library.txt"
 STAINS = {"w1": "nucleus", "w2": "er", "w3": "nucleoli", "w4": "actin+golgi", "w5": "mitochondria"}
 SHOWN = ("nucleus", "er", "nucleoli", "actin", "golgi", "mitochondria")
 NAME = (
-    r"bbbc022_v1_images_(?P<plate>\d{5})w[1-5]/"
+    # The set's own zips, or the folders of the plates in idr0036.
+    r"(?:bbbc022_v1_images_(?P<plate>\d{5})w[1-5]|(?P<idr_plate>\d{5})-(?:ersyto|ersytobleed|hoechst|mito|ph_?golgi))/"
     r"ixmtest_(?P<well>[a-p]\d\d)_s(?P<site>\d)_(?P<channel>w[1-5])[0-9a-f-]*\.tiff?"
 )
 FILE_COLUMNS = {"w1": "OrigHoechst", "w2": "OrigER", "w3": "OrigSyto", "w4": "OrigPh_golgi", "w5": "OrigMito"}
@@ -54,7 +55,8 @@ def _by_library(archive: Archive) -> Iterator[Field | RejectedItem]:
     treatments = _treatments(library)
     fields: dict[tuple[str, str, str], dict[str, str]] = {}
     for file, name in matching(archive, NAME):
-        fields.setdefault((name["plate"], well_name(name["well"]), name["site"]), {})[name["channel"]] = file
+        plate = name["plate"] or name["idr_plate"]
+        fields.setdefault((plate, well_name(name["well"]), name["site"]), {})[name["channel"]] = file
     for (plate, well, site), files in fields.items():
         if (plate, well) not in treatments:
             yield RejectedItem(f"{plate}/{well}/{site}", "no_row", f"{LIBRARY} has no row for this well")
@@ -100,7 +102,7 @@ SOURCE = Source(
         "BBBC022",
         "BBBC022_v1_images_20585w1.zip (20 plates, w1 to w5)",
         IMAGES,
-        into=f"BBBC022_v1_images_20585w1/*.tif, beside {IMAGES} or {LIBRARY} of idr0036",
+        into=f"BBBC022_v1_images_20585w1/*.tif, or 20585-Hoechst/*.tif as in idr0036, beside {IMAGES} or {LIBRARY}",
     ),
     disk_gb=250.0,
     expected=(

@@ -50,6 +50,7 @@ SOURCE = Source(
         "BBBC025", "DatasetS8/37983_ERSyto.tar.gz (8 plates, 5 channels)", into="37983_ERSyto/*.tif and so on"
     ),
     disk_gb=320.0,
+    rows_differ_in="channel",
     expected=(Count("fields", 138_240, "reference"), Count("plates", 8, "docs")),
     notes="The only Cell Painting set whose channels are not merged. Hairpins are not annotated, as published.",
 )

@@ -36,6 +36,10 @@ SOURCE = Source(
     ),
     disk_gb=1.5,
     ignore=r"(^|/)masks/",
+    uncertain=("organism",),
     expected=(Count("fields", 3_754, "reference"),),
-    notes="Masks are left out; the published rows held 29,461 of them. Decoys of stage 2 are kept, as published.",
+    notes=(
+        "Which organism an image shows is not stated. Masks are left out; the published rows held 29,461 of them. "
+        "Decoys of stage 2 are kept, as published."
+    ),
 )

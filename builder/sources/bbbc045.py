@@ -17,6 +17,7 @@ def _field(file: str, name: re.Match[str]) -> Field:
         channels=[f"channel {int(name['channel'])}"],
         cell_type="white blood cell",
         region=REGION,
+        physical_field=re.sub(r"ch\d+", "", name["path"].rpartition("/")[0] + "/" + name["path"].rpartition("/")[2]),
         donor=name["donor"],
     )
 
@@ -40,6 +41,7 @@ SOURCE = Source(
         "BBBC045", "Stained_Montages.zip", into="Stained_Montages/<donor>/<sub folder>/<cell type>/*_Ch5.tif"
     ),
     disk_gb=2.0,
+    rows_differ_in="channel",
     expected=(Count("fields", 625, "inferred"), Count("montages", 147, "reference")),
     notes="The five leukocyte folders are one label, as published. Which channel is which modality is unverified.",
 )

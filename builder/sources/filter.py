@@ -1,9 +1,14 @@
-"""Which sources take part: the `--sources`, `--exclude` and `--licences` of every stage, as one record."""
+"""Which sources take part: `--sources`, `--exclude`, `--licences` and `--sources-from` of every stage, as one record.
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+A source of one's own is a file like those of this package, in any folder: `sources_in` reads it.
+"""
 
-from cytoimagenet_hf.core.errors import InputError
+import importlib.util
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cytoimagenet_hf.core.errors import InputError, one_line
 
 from . import SOURCES
 from .base import Source
@@ -19,15 +24,19 @@ class SourceFilter:
         exclude: `dir_name` of those that may not.
         licences: licences under which they may; `cc-by` stands for all its versions, not for `cc-by-nc`. All when
             None.
+        registry: the sources there are; those of this package, perhaps with others from `sources_in`.
 
     Example:
-        >>> len(choose_sources(SourceFilter())), list(choose_sources(SourceFilter(only=["BBBC013"])))
-        (40, ['bbbc013'])
+        >>> list(choose_sources(SourceFilter())) == sorted(SOURCES)
+        True
+        >>> list(choose_sources(SourceFilter(only=["BBBC013"])))
+        ['bbbc013']
     """
 
     only: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     licences: Sequence[str] | None = None
+    registry: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
 
     @property
     def takes_all(self) -> bool:
@@ -59,7 +68,8 @@ def choose_sources(wanted: SourceFilter = ALL_SOURCES) -> dict[str, Source]:
     Raises:
         InputError: a name that is no source, a benchmark set, or a licence no source has.
     """
-    named = [name.lower() for name in (SOURCES if wanted.only is None else wanted.only)]
+    registry = wanted.registry
+    named = [name.lower() for name in (registry if wanted.only is None else wanted.only)]
     for name in named:
         if benchmark := benchmark_named(name):
             raise InputError(
@@ -67,13 +77,57 @@ def choose_sources(wanted: SourceFilter = ALL_SOURCES) -> dict[str, Source]:
             )
     left_out = {name.lower() for name in wanted.exclude}
     # A benchmark may be excluded by name: it is not there anyway.
-    unknown = [name for name in named if name not in SOURCES]
-    unknown += sorted(name for name in left_out if name not in SOURCES and not benchmark_named(name))
+    unknown = [name for name in named if name not in registry]
+    unknown += sorted(name for name in left_out if name not in registry and not benchmark_named(name))
     if unknown:
-        raise InputError(f"{', '.join(unknown)}: no such source; known are {', '.join(SOURCES)}")
-    wanted.require_known_licences({source.licence for source in SOURCES.values()})
+        raise InputError(f"{', '.join(unknown)}: no such source; known are {', '.join(registry)}")
+    wanted.require_known_licences({source.licence for source in registry.values()})
     chosen = sorted(set(named) - left_out)
-    return {name: SOURCES[name] for name in chosen if wanted.allows(SOURCES[name].licence)}
+    return {name: registry[name] for name in chosen if wanted.allows(registry[name].licence)}
+
+
+def sources_in(folder: Path) -> dict[str, Source]:
+    """The sources of this package and those of a folder: each of its `*.py` files that does not start with `_`.
+
+    The files are run: give a folder whose code you trust.
+
+    Raises:
+        InputError: no folder, no such file, one that fails or holds no `SOURCE`, or a name that does not fit.
+    """
+    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_")) if folder.is_dir() else []
+    if not files:
+        raise InputError(
+            f"--sources-from {folder}: no folder with a source in it. Copy builder/sources/skeleton.py there as "
+            "<dir_name>.py"
+        )
+    registry = dict(SOURCES)
+    for path in files:
+        name, source = path.stem, _source_of(path)
+        if source.dir_name != name or name != name.lower() or "-" in name:
+            raise InputError(
+                f"{path}: its dir_name is {source.dir_name!r}; name the file <dir_name>.py, lower case, no -"
+            )
+        if benchmark := benchmark_named(name):
+            raise InputError(f"{path}: {benchmark.title} is a benchmark, kept for evaluation: it is no source")
+        if name in SOURCES:
+            raise InputError(f"{path}: {name} is a source of the builder already: choose another dir_name")
+        registry[name] = source
+    return registry
+
+
+def _source_of(path: Path) -> Source:
+    spec = importlib.util.spec_from_file_location(f"builder_sources_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be read as a Python module")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the file's own code raises
+        raise InputError(f"{path} cannot be run: {type(error).__name__}: {one_line(error)}. Mend it") from error
+    source = getattr(module, "SOURCE", None)
+    if not isinstance(source, Source):
+        raise InputError(f"{path} holds no SOURCE = Source(...): see builder/sources/skeleton.py")
+    return source
 
 
 def licence_family(licence: str) -> str:

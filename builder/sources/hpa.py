@@ -6,6 +6,8 @@ from .base import Archive, Field, RejectedItem
 from .names import matching
 
 STAINS = {"blue": "nucleus", "red": "microtubules", "yellow": "er", "green": "protein"}
+FIELDS = "hpa"
+"""Both sets name an image of the atlas by the same id: it is one field, whichever set lists it."""
 # Labels so common that a rarer one beside them says more; dropped in this order while others remain.
 POPULAR = ("nucleus", "er", "golgi", "nucleoli", "mitochondria", "actin")
 
@@ -41,6 +43,7 @@ def _row(file: str, image: str, colour: str, shown: tuple[str, ...], cell_type: 
         cell_type=cell_type,
         cell_visible=shown if colour == "green" else STAINS[colour],
         site=image,
+        physical_field=image.lower(),
     )
 
 

@@ -66,6 +66,7 @@ SOURCE = Source(
     kind=idr.KIND,
     download="Fetch idr0003-screenA-library.txt and 201301120/Images/<condition>/p<1-17>/ of screen 51.",
     disk_gb=200.0,
+    rows_differ_in="channel",
     expected=(
         Count("fields", 195_840, "inferred"),
         Count("fields in the published table", 3_500, "reference"),

@@ -99,6 +99,7 @@ SOURCE = Source(
         "inst/extdata/conf/Changed_LOPAC3_384_convert96er_GeneID_updated_Selectivity.txt."
     ),
     disk_gb=2480.0,
+    encoding="latin-1",  # of the PGPC package
     expected=(
         Count("fields", 147_456, "table"),
         Count("wells in the table", 18_432, "table"),

@@ -13,7 +13,8 @@ from .plates import unique_rows
 from .stacks import deltavision_pages, tiff_planes
 
 # What processing adds to the name of a field: raw, deconvolved, projected and reference images share the rest.
-_VERSION = re.compile(r"MAX_|_zproj|_R3D|_D3D|_REF|\.(dv|tiff?)$", re.IGNORECASE)
+# Five projections are spelled `…D3Dzproj` or `…zporj`.
+_VERSION = re.compile(r"MAX_|_?zp(?:ro|or)j|_R3D|_D3D|_REF|\.(dv|tiff?)$", re.IGNORECASE)
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -90,13 +91,14 @@ SOURCE = Source(
     kind=idr.KIND,
     download="Fetch idr0067-experimentA-annotation.csv and the folders <Figure n>/<Figure nX>/ of project 904.",
     disk_gb=30.0,
+    rows_differ_in="processing",
     expected=(
         Count("fields", 336, "table"),
         Count("rows of the table", 419, "table"),
         Count("cell_visible=cell body", 84, "table"),
     ),
     notes=(
-        "Raw, deconvolved, projected and reference images of a field share plate and site. Of a stack the middle "
-        "plane of the first time point is taken (inferred). Stains are the tagged proteins."
+        "84 fields of four images each: raw, deconvolved, projected and reference share plate and site. Of a stack "
+        "the middle plane of the first time point is taken (inferred). Stains are the tagged proteins."
     ),
 )

@@ -20,7 +20,8 @@ from .stacks import tiff_planes
 # Row, column and image of an Opera file; converted files keep the first six digits.
 _OPERA = re.compile(r"(\d{3})(\d{3})(\d*)")
 _NAMED = re.compile(r"(vamp1?_deg.*?)__(.*?)__([a-p]\d{1,2})(?:__.*|$)", re.IGNORECASE)
-SCREENS = ("screenA", "screenB")
+# Planes of nucleus and protein in a pair, from idr0072-screen<A|B>-render.yml: A has DRAQ5 first, B has EGFP first.
+PLANES = {"screenA": (0, 1), "screenB": (1, 0)}
 # Folders and tables that differ by more than signs, from idr0072-screenB-plates.tsv; letters of the one, of the other.
 SPELLED = {
     "20151030plate116meas02": "20151030plate116meas01",
@@ -35,8 +36,10 @@ Labels = dict[str, Any]
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of both screens."""
-    found = [name for screen in SCREENS if (name := idr.search_table(archive, [f"{screen}-annotation"]))]
-    found = found or [idr.find_table(archive, [f"{screen}-annotation" for screen in SCREENS])]
+    stems = {screen: [f"{screen}-annotation"] for screen in PLANES}
+    found = {screen: name for screen, stem in stems.items() if (name := idr.search_table(archive, stem))}
+    if not found:
+        idr.find_table(archive, [stem for names in stems.values() for stem in names])
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -45,7 +48,8 @@ def rows(archive: Archive) -> pd.DataFrame:
         "gene": "Comment [Gene Symbol]",
         "protein": "Comment [Protein Name Abbreviation]",
     }
-    table = pd.concat([idr.read_columns(archive, name, columns) for name in found], ignore_index=True)
+    screens = [idr.read_columns(archive, name, columns).assign(screen=screen) for screen, name in found.items()]
+    table = pd.concat(screens, ignore_index=True)
     human = table["organism"].str.lower() == "homo sapiens"
     return table.assign(well=idr.wells(table["well"]), organism=human.map({True: "human", False: "mouse"}))
 
@@ -56,7 +60,7 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     for row in rows(archive).drop_duplicates().to_dict("records"):
         wells.setdefault((row["plate"], row["well"]), []).append({str(name): cell for name, cell in row.items()})
     plates = {_letters(plate): plate for plate, _ in wells}
-    server = {path: plate for screen in SCREENS for path, plate in idr.server_folders(archive, screen=screen).items()}
+    server = {path: plate for screen in PLANES for path, plate in idr.server_folders(archive, screen=screen).items()}
     documented = plate_folders((), {path: plates.get(_letters(plate), plate) for path, plate in server.items()})
     folders: dict[str, str | None] = {}
     seen = set()
@@ -93,10 +97,10 @@ def _place(plate: str | None, name: str, plates: dict[str, str]) -> tuple[str | 
 def _fields(archive: Archive, path: str, row: Labels, number: str) -> Iterator[Field]:
     protein = row["protein"].lower()
     stains = ("nucleus", protein or "protein")
-    # The protein's channel comes first in the file; a converted file of one plane shows both.
-    planes = tiff_planes(inside(archive.root, path))
+    planes = tiff_planes(inside(archive.root, path))  # a converted file of one plane shows both
+    nucleus, tagged = PLANES[row["screen"]]
     for site in range(max(planes // 2, 1)):
-        pages = (2 * site + 1, 2 * site) if planes > 1 else (0,)
+        pages = (2 * site + nucleus, 2 * site + tagged) if planes > 1 else (0,)
         yield Field(
             key=f"{row['plate']}/{row['well']}/{number}/{site + 1}",
             files=(path,) * len(pages),
@@ -160,7 +164,8 @@ SOURCE = Source(
         Count("cell_type", 2, "table"),
     ),
     notes=(
-        "From the laboratory and cell lines of COOS-7. The order of planes, protein before DNA, is inferred. As "
-        "published, organisms other than human are mouse, and the gene, which is tagged and not perturbed, is a label."
+        "From the laboratory and cell lines of COOS-7. The order of planes differs between the screens, as their "
+        "rendering settings say. As published, organisms other than human are mouse, and the gene, which is tagged "
+        "and not perturbed, is a label."
     ),
 )

@@ -79,6 +79,7 @@ SOURCE = Source(
     kind=idr.KIND,
     download=("Fetch idr0081-screen<A-E>-annotation.csv and 1-prePlates/, 2-ZPlates/ and 3-Screen/ of all screens."),
     disk_gb=240.0,
+    rows_differ_in="laboratory",
     expected=(
         Count("fields", 11_776, "table"),
         Count("wells in the tables", 14_592, "table"),

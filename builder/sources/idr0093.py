@@ -44,7 +44,7 @@ SOURCE = Source(
     citation="Müller M, Pelkmans L, Berry S; data doi:10.17867/10000157",
     organism="human",
     microscopy="confocal",
-    stains={"1": "nucleus", "2": "rna", "3": "pcna", "4": "protein", "5": "channel 5"},
+    stains={"1": "nucleus", "2": "pcna", "3": "rna", "4": "protein", "5": "channel 5"},
     scan=scan,
     kind=idr.KIND,
     download="Fetch idr0093-screenA-annotation.csv, idr0093-screenA-plates.tsv and the plate folders of screen 2751.",
@@ -56,5 +56,5 @@ SOURCE = Source(
         Count("sirna", 21_587, "reference"),
         Count("plates", 83, "table"),
     ),
-    notes="Which of the five channels shows which stain, cell_visible and the disk are inferred.",
+    notes="Stains are those of the study's rendering settings, four of five. cell_visible and disk are inferred.",
 )

@@ -34,6 +34,7 @@ SOURCE = Source(
         "it unpacks to nematode cells/nematode cells/<phase>/*.jpg."
     ),
     disk_gb=0.1,
+    rows_differ_in="crop",
     expected=(
         Count("fields", 90, "table"),
         Count("phenotype=interphase", 57, "table"),

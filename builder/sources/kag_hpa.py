@@ -56,6 +56,8 @@ SOURCE = Source(
         "unpack to train/<Id>_<colour>.png, test/<Id>_<colour>.png and train.csv."
     ),
     disk_gb=32.0,
+    rows_differ_in="channel",
+    physical_fields=hpa.FIELDS,
     expected=(Count("fields", 171_096, "reference"), Count("labelled ids", 31_072, "table")),
     notes="The table does not give the cell line: cell_type is unknown. Images of the atlas are CC BY-SA (inferred).",
 )

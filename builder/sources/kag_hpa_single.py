@@ -54,6 +54,8 @@ SOURCE = Source(
         "unpack to train/<ID>_<colour>.png, test/<ID>_<colour>.png and train.csv."
     ),
     disk_gb=160.0,
+    rows_differ_in="channel",
+    physical_fields=hpa.FIELDS,
     expected=(Count("fields", 89_460, "inferred"), Count("labelled ids", 21_806, "table")),
     notes="22,365 ids with the test part, four rows each. Overlaps with kag_hpa.",
 )

@@ -1,5 +1,6 @@
 """kag_leukemia: single white blood cells cut out of bone marrow smears, leukemia or healthy."""
 
+import re
 from collections.abc import Iterator
 
 from cytoimagenet_hf.core.errors import InputError
@@ -40,13 +41,14 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def _labelled(file: str, stem: str) -> Field:
-    _, patient, *_, kind = stem.split("_")  # UID_<patient>_<image>_<cell>_<all|hem>
+    _, patient, image, *_, kind = stem.split("_")  # UID_<patient>_<image>_<cell>_<all|hem>
     return Field(
         key=stem,
         files=[file],
         channels=["brightfield"],
         cell_type="white blood cell",
         phenotype=PHENOTYPES[kind],
+        physical_field=f"{patient}/{image}",
         donor=patient,
     )
 
@@ -57,7 +59,11 @@ def _validation_names(archive: Archive) -> dict[int, str]:
     for stem, label in zip(stems, table["labels"], strict=True):
         if stem.endswith("_all") != (label == "1"):
             raise InputError(f"{LABELS} gives {stem} the label {label}, its name says otherwise")
-    return keyed((int(name.rpartition(".")[0]) for name in table["new_names"]), stems, table=LABELS)
+    numbers = [re.fullmatch(r"([0-9]{1,9})\.bmp", name, re.IGNORECASE) for name in table["new_names"]]
+    if None in numbers:
+        strange = table["new_names"].iloc[numbers.index(None)]
+        raise InputError(f"{LABELS} has the file name {strange[:40]!r}, where names are numbers such as 1.bmp")
+    return keyed((int(number[1]) for number in numbers if number), stems, table=LABELS)
 
 
 SOURCE = Source(
@@ -74,6 +80,7 @@ SOURCE = Source(
     kind="file names and metadata table",
     download="Run `kaggle datasets download -d andrewmvd/leukemia-classification` and unpack it to C-NMC_Leukemia/.",
     disk_gb=10.0,
+    rows_differ_in="cell",
     expected=(
         Count("fields", 15_114, "inferred"),
         Count("phenotype=leukemia", 8_491, "reference"),

@@ -99,6 +99,7 @@ class WellImages:
     """Files by (plate in lower case, well), site and channel in lower case."""
 
     pattern: re.Pattern[str]
+    folders: int = 0
     wells: dict[tuple[str, str], dict[str, dict[str, str]]] = field(default_factory=dict)
     repeated: list[RejectedItem] = field(default_factory=list)
 
@@ -107,7 +108,7 @@ class WellImages:
         return site.get(channel.lower()) or self._sibling(next(iter(site.values())), channel)
 
     def _sibling(self, path: str, channel: str) -> str:
-        match = self.pattern.fullmatch(path, path.rfind("/") + 1)
+        match = self.pattern.fullmatch(path, _start(path, self.folders))
         # Some instruments repeat the channel in the name: that group is called channel_again.
         spans = [match.span(group) for group in match.groupdict() if group.startswith("channel")] if match else []
         for first, last in sorted(spans, reverse=True):
@@ -115,11 +116,20 @@ class WellImages:
         return path
 
 
+def _start(path: str, folders: int) -> int:
+    """Where the last folders of a path and its name begin."""
+    start = path.rfind("/") + 1
+    for _ in range(folders):
+        start = path.rfind("/", 0, max(start - 1, 0)) + 1
+    return start
+
+
 def group_wells(
     archive: Archive,
     pattern: re.Pattern[str],
     plate_of: Callable[[str], str | None],
     *,
+    folders: int = 0,
     well: Callable[[re.Match[str]], str] = padded_well,
     channel: Callable[[str], str] = str,
 ) -> WellImages:
@@ -128,11 +138,12 @@ def group_wells(
     Args:
         archive: the unpacked files.
         pattern: matches a file's name; groups `channel`, optionally `site`, and those that `well` needs.
+        folders: how many of its folders the pattern matches too, `/`-separated: 1 where each well has a folder.
         plate_of: the plate a folder (relative, `/`-separated) belongs to, or None; asked once for each folder.
         well: the well of a matched name.
         channel: the channel of a view by its spelling in a name (lower case).
     """
-    images = WellImages(pattern)
+    images = WellImages(pattern, folders)
     wells = images.wells
     plates: dict[str, str | None] = {}
     spans = ("site", "channel") if "site" in pattern.groupindex else ("channel", "channel")
@@ -144,7 +155,7 @@ def group_wells(
         plate = plates[folder]
         if plate is None:
             continue
-        match = pattern.fullmatch(path, len(folder) + 1 if folder else 0)
+        match = pattern.fullmatch(path, _start(path, folders) if folders else len(folder) + 1 if folder else 0)
         if match is None:
             continue
         place = plate, well(match)

@@ -15,7 +15,10 @@ def rows(archive: Archive) -> pd.DataFrame:
     """One row per site."""
     labels = {"cell_type": "cell_type", "phenotype": "disease_condition", "compound": "treatment"}
     table = rxrx.metadata(archive, "RxRx19a/metadata.csv", labels)
-    return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
+    return table.assign(
+        control=(table["compound"] == "").map({True: "untreated", False: ""}),
+        organism=(table["cell_type"].str.lower() == "vero").map({True: "monkey", False: "human"}),
+    )
 
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
@@ -30,17 +33,19 @@ SOURCE = Source(
     link="https://www.rxrx.ai/rxrx19a",
     licence="cc-by-4.0",
     citation="Heiser et al. 2020, doi:10.1101/2020.04.21.054387",
-    organism="human",  # as published, although VERO is a line of a monkey
+    organism="human",
     microscopy="fluorescence",
     stains=STAINS,
     scan=scan,
     kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19#Download; they unpack to RxRx19a/.",
     disk_gb=445.0,
+    published={"organism": "human"},
     expected=(
         Count("fields", 305_520, "docs"),
         Count("compound", 1_669, "reference"),
         Count("cell_type", 2, "reference"),
         Count("phenotype", 3, "reference"),
     ),
+    notes="VERO is a line of a monkey; the published table says human in every row.",
 )

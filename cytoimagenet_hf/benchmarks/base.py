@@ -165,6 +165,8 @@ class Benchmark:
         rows: (features, images, recipe) → what probes, few examples and mixing are measured on.
         wells: (features, images, recipe) → what replicate precision is measured on, where there are controls.
         is_control: whether an image is of a negative control, where post-processing can use them.
+        unscored: (root, profiles, items) → rows of the profiles on plates of which no item is scored, with `plate`
+            and `treatment`, where the download tells.
         ready: (root) → feature tables that come with the download, by name, each read when called.
         only_profiles: the download has features and no images that networks could take.
         needs_root: whether `score` takes the folder (`root=`), for annotations that lie there.
@@ -182,6 +184,7 @@ class Benchmark:
     rows: RowMaker | None = None
     wells: WellMaker | None = None
     is_control: Callable[[Image], bool] | None = None
+    unscored: Callable[[Path, FeatureTable, Sequence[Image]], list[Image]] | None = None
     ready: Callable[[Path], dict[str, Callable[[], FeatureTable]]] | None = None
     only_profiles: bool = False
     needs_root: bool = False

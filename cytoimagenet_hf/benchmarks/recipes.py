@@ -47,7 +47,7 @@ class BenchmarkRecipe:
     nscb_rule: Literal["week overlap", "other week set", "disjoint weeks", "disjoint plates", "other plate set"] = (
         "week overlap"
     )
-    postprocess: Literal["none", "controls", "sphere", "tvn", "pca"] = "none"
+    postprocess: Literal["none", "controls", "sphere", "sphere-by-plate", "tvn", "pca"] = "none"
 
     def __post_init__(self) -> None:
         check_fields(self, name="benchmark recipe")

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.images import USUAL, ImageColumns, parse_name
 
 from . import BENCHMARKS
 from .base import Benchmark
@@ -22,6 +23,7 @@ class TaskOptions:
     k: int = NEIGHBOURS
     image_key: str = "data"
     label_key: str = "labels"
+    columns: ImageColumns = USUAL
 
 
 def find_tasks(
@@ -61,8 +63,9 @@ def _roots(names: Sequence[str], data: Sequence[Path]) -> list[Path]:
 
 
 def _folder(root: Path, options: TaskOptions) -> Benchmark:
-    name = f"folder:{root.resolve().name}"
-    return configured(channels=options.channels, group=options.group, k=options.k, name=name)
+    is_name = str(root).startswith("hf:")
+    name = f"folder:{parse_name(str(root)).path.rstrip('/').rpartition('/')[2] if is_name else root.resolve().name}"
+    return configured(channels=options.channels, group=options.group, k=options.k, name=name, columns=options.columns)
 
 
 def _with_options(benchmark: Benchmark, options: TaskOptions) -> Benchmark:

@@ -1,6 +1,5 @@
 """`cytoimagenet benchmark`: the transfer benchmarks on models or ready features."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +12,14 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -38,8 +41,10 @@ def command(
         typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED; NAME=… names it."),
     ] = None,
     features: Annotated[
-        list[Path] | None,
-        typer.Option(help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells."),
+        list[str] | None,
+        typer.Option(
+            help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells; NAME=… names it."
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="concat-norm, concat-raw, merge-norm, merge-raw, or all.")
@@ -48,6 +53,23 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    nuisances: Annotated[
+        bool,
+        typer.Option(
+            "--nuisances",
+            help="Also what cell count, position on the plate, intensity and background alone score, and what is left "
+            "of each model without them.",
+        ),
+    ] = False,
+    redrawn: Annotated[
+        int,
+        typer.Option(
+            help="Also each --model with redrawn weights, this many times, stage by stage or at the --pooling given: "
+            "what training gave.",
+            min=0,
+            max=100,
+        ),
+    ] = 0,
     repairs: Annotated[
         bool, typer.Option("--repairs", help="Instead: what each repair of the original changes.")
     ] = False,
@@ -76,9 +98,18 @@ def command(
     postprocess: Annotated[
         str,
         typer.Option(
-            help="bbbc021 and other screens: of none, controls, sphere, tvn and pca, with commas; each is a row."
+            help="bbbc021 and other screens: of none, controls, sphere, sphere-by-plate, tvn and pca, with commas; "
+            "each is a row."
         ),
     ] = "none",
+    sphere_epsilon: Annotated[
+        float | None,
+        typer.Option(
+            help="--postprocess sphere: added to the deviation of each direction; by default chosen by replicate mAP "
+            "on plates that are not scored, or 1.",
+            min=0,
+        ),
+    ] = None,
     drop_nan: Annotated[
         bool, typer.Option("--drop-nan", help="Leave out columns of --features that hold NaN or infinite values.")
     ] = False,
@@ -96,6 +127,9 @@ def command(
         str | None, typer.Option(help="folder, cyclops: column that names groups, left out together.")
     ] = None,
     k: Annotated[int, typer.Option(help="folder: neighbours that vote.")] = 11,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     image_key: Annotated[str, typer.Option(help="coos7: images in the HDF5 files.")] = "data",
     label_key: Annotated[str, typer.Option(help="coos7: labels in the HDF5 files.")] = "labels",
     normalize: Normalize = None,
@@ -104,6 +138,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -124,8 +159,9 @@ def command(
     from cytoimagenet_hf.benchmarks.select import TaskOptions, find_tasks
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
-    from cytoimagenet_hf.core.files import atomic_path, require_folder
+    from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.networks import METHODS
 
@@ -133,7 +169,8 @@ def command(
         require_folder(output)
     if method not in (*METHODS, "all"):
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}, or all")
-    options = TaskOptions(_listed(channels), group, k, image_key, label_key)
+    columns = ImageColumns(image_column, label_column, id_column)
+    options = TaskOptions(_listed(channels), group, k, image_key, label_key, columns)
     suite = Suite(
         tasks=find_tasks(task, data or [], options),
         models=tuple(model or ()),
@@ -143,6 +180,8 @@ def command(
         seed=seed,
         fuse=fuse,
         baselines=baselines,
+        nuisances=nuisances,
+        redrawn=redrawn,
         settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(
             normalize=normalize,
@@ -151,6 +190,7 @@ def command(
             views=views,
             scaling=scaling,
             size=size,
+            scale=scale,
             full_scale=full_scale,
             revision=revision,
             trust_remote_code=trust_remote_code or None,
@@ -159,11 +199,12 @@ def command(
         drop_nan=drop_nan,
         measures=_listed(measures),
         postprocess=_listed(postprocess),
+        sphere_epsilon=sphere_epsilon,
     )
     console = Terminal(stderr=as_json)
 
     def report(message: str) -> None:
-        console.print(message, style="dim", markup=False)
+        console.print(message, style="dim")
 
     if repairs:
         changes = repair_table(suite, report=report)
@@ -171,7 +212,7 @@ def command(
             with atomic_path(output / "repairs.md") as temporary:
                 temporary.write_text(to_markdown(changes), encoding="utf-8")
         if as_json:
-            typer.echo(json.dumps(asdict(changes) | {"best": sorted(changes.best)}, indent=2))
+            typer.echo(json_text(asdict(changes) | {"best": sorted(changes.best)}))
         else:
             console.print(to_rich(changes))
         return
@@ -179,7 +220,7 @@ def command(
     if output is not None:
         write_report(results, output, seed=seed)
     if as_json:
-        typer.echo(json.dumps(results.record.to_json(), indent=2))
+        typer.echo(json_text(results.record.to_json()))
         return
     for table in result_tables(results.record, by_class=False):
         console.print(to_rich(table))

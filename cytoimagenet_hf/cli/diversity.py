@@ -1,6 +1,5 @@
 """`cytoimagenet diversity`: a dataset seen through features."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ def command(
     """
     from cytoimagenet_hf.benchmarks.diversity import measure_diversity, write_diversity
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
-    from cytoimagenet_hf.core.files import require_folder
+    from cytoimagenet_hf.core.files import json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.features.store import Settings
 
@@ -50,7 +49,7 @@ def command(
     for rejection in found.rejected:
         typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if as_json:
-        typer.echo(json.dumps(found.record, indent=2))
+        typer.echo(json_text(found.record))
         return
     summary = tuple(
         (str(name), f"{len(group)}", f"{group['intra'].mean():.3f}", f"{group['inter'].mean():.3f}")

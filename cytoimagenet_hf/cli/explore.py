@@ -1,22 +1,29 @@
 """`cytoimagenet explore`: a window to look through a dataset."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import json_text
+
+from .shared import IdColumn, ImageColumn, LabelColumn
 
 
 def command(
-    dataset: Annotated[str, typer.Argument(help="A built folder or a Hub repository.")],
+    dataset: Annotated[
+        str, typer.Argument(help="A built folder, or any dataset with images: a folder, OWNER/NAME or hf:NAME:SPLIT.")
+    ],
     model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
     limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.", min=1)] = 5000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
     ] = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
@@ -31,16 +38,18 @@ def command(
         import gradio  # noqa: F401
     except ImportError:
         raise InputError("the explorer needs gradio: pip install 'cytoimagenet-hf[explore]'") from None
+    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.explore.app import launch
-    from cytoimagenet_hf.explore.gallery import FILTERS, Gallery
+    from cytoimagenet_hf.explore.gallery import Gallery
 
-    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache)
+    columns = ImageColumns(image_column, label_column, id_column)
+    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache, columns=columns)
     if as_json:
         if gallery.has_model:
             gallery.extract()
         for rejection in gallery.rejected:
             typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
-        shown = {column: gallery.choices(column) for column in FILTERS}
-        typer.echo(json.dumps({"images": len(gallery.rows), "of": gallery.total, "choices": shown}, indent=2))
+        shown = {column: gallery.choices(column) for column in gallery.filters}
+        typer.echo(json_text({"images": len(gallery.rows), "of": gallery.total, "choices": shown}))
         return
     launch(gallery, host=host, port=port)

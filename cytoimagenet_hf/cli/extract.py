@@ -1,6 +1,5 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
-import json
 import time
 from dataclasses import asdict
 from functools import partial
@@ -15,10 +14,14 @@ from .shared import (
     Backend,
     Dtype,
     FullScale,
+    IdColumn,
+    ImageColumn,
+    LabelColumn,
     Normalize,
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -32,7 +35,7 @@ def command(
         str,
         typer.Argument(
             help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
-            "hf:NAME:SPLIT; here, or on the internet: s3://, gs://, az://, https://, hf://."
+            "hf:NAME:CONFIGURATION:SPLIT@REVISION; here, or on the internet: s3://, gs://, az://, https://, hf://."
         ),
     ],
     model: Annotated[
@@ -57,8 +60,13 @@ def command(
     ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
-    id_column: Annotated[str | None, typer.Option(help="Column of ids; by default id, image_id or idx.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of images in a dataset.")] = "image",
+    id_column: IdColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a table that is a workbook, by name or number.")] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(help="Planes with more pixels are left out, judged by their header; 2^28 by default.", min=1),
@@ -103,6 +111,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -148,7 +157,10 @@ def command(
         "projection": projection,
         "id_column": id_column,
         "image_column": image_column,
+        "label_column": label_column,
         "max_pixels": max_pixels or MAX_PIXELS,
+        "encoding": encoding,
+        "sheet": sheet,
         "acquisition": acquisition,
         "derived": derived,
         "storage": parse_storage(storage_option, keep),
@@ -160,17 +172,18 @@ def command(
             raise InputError("--cells needs --cell-size: the side of the box around each centre, in pixels")
         found = find_cells(found, cells, size=cell_size, border=cell_border)
     if list_only:
+        from cytoimagenet_hf.core.files import json_text
         from cytoimagenet_hf.images.listing import show, summarise
 
         if as_json:
-            typer.echo(json.dumps(summarise(found), indent=2))
+            typer.echo(json_text(summarise(found)))
         else:
             show(found)
         return
     if not model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
 
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
@@ -194,6 +207,7 @@ def command(
         views=views,
         scaling=scaling,
         size=size,
+        scale=scale,
         full_scale=full_scale,
         revision=revision,
     )
@@ -230,12 +244,8 @@ def command(
         write_source(output, source, asked, fields, found.notes)
     seconds = time.perf_counter() - started
     if as_json:
-        typer.echo(
-            json.dumps(
-                asdict(summary) | {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)},
-                indent=2,
-            )
-        )
+        said = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}
+        typer.echo(json_text(asdict(summary) | said))
     else:
         again = (
             f", {summary.shards_changed} of them again for changed or unreached images"

@@ -1,6 +1,5 @@
 """`cytoimagenet leaderboard`: results of several runs as one sortable page."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ def command(
 
     Example: cytoimagenet leaderboard runs/*/results.json --output leaderboard.html
     """
-    from cytoimagenet_hf.core.files import atomic_path
+    from cytoimagenet_hf.core.files import atomic_path, json_text
     from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_markdown, to_page
     from cytoimagenet_hf.scoring.results import read_results
 
@@ -31,6 +30,6 @@ def command(
         temporary.write_text(text, encoding="utf-8")
     if as_json:
         rows = [{"name": row.name, "kind": row.kind, "mean_gain": row.mean_gain} for row in board.rows]
-        typer.echo(json.dumps({"output": str(output), "sets": board.sets, "entries": rows}, indent=2))
+        typer.echo(json_text({"output": str(output), "sets": board.sets, "entries": rows}))
     else:
         typer.echo(f"{len(board.rows)} entries on {len(board.sets)} sets: {output}")

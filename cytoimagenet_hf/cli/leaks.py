@@ -1,6 +1,5 @@
 """`cytoimagenet leaks`: groups and exact copies on both sides of a split."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,7 +8,9 @@ import typer
 
 def command(
     dataset: Annotated[str, typer.Argument(help="A folder or Hub repository with an image dataset, split in two.")],
-    group: Annotated[str, typer.Option(help="Column whose values should stay on one side: idx, plate, …")] = "idx",
+    group: Annotated[
+        str, typer.Option(help="What should stay on one side: field (the physical one), or a column such as plate.")
+    ] = "field",
     split_scheme: Annotated[
         str | None, typer.Option(help="Look at this scheme, `field` or `published`, instead of the stored split.")
     ] = None,
@@ -23,6 +24,7 @@ def command(
     from rich.table import Table
 
     from cytoimagenet_hf.core.boundary import reading
+    from cytoimagenet_hf.core.files import json_text
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.load import load_cytoimagenet
     from cytoimagenet_hf.dataset.splits import leak_report
@@ -30,7 +32,7 @@ def command(
     with reading(dataset, kind="a dataset"):
         report = leak_report(load_cytoimagenet(dataset, split_scheme=split_scheme), group)
     if as_json:
-        typer.echo(json.dumps(asdict(report) | {"leak_free": report.leak_free}, indent=2))
+        typer.echo(json_text(asdict(report) | {"leak_free": report.leak_free}))
     else:
         rows = ", ".join(f"{name} {count:,}" for name, count in report.rows.items())
         table = Table("what", "in more than one split", "for example", title=f"{dataset}: {rows}")

@@ -1,6 +1,5 @@
 """`cytoimagenet models`: the networks that extract and benchmark take by name: inputs, outputs, weights."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -20,11 +19,12 @@ def command(
     """
     from rich.table import Table
 
+    from cytoimagenet_hf.core.files import json_text
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.networks import ENCODERS
 
     if as_json:
-        typer.echo(json.dumps({name: asdict(facts) for name, facts in ENCODERS.items()}, indent=2))
+        typer.echo(json_text({name: asdict(facts) for name, facts in ENCODERS.items()}))
         return
     table = Table("name", "takes", "input", "D", "needs", "run", "licence", box=None, pad_edge=False)
     for name, facts in ENCODERS.items():

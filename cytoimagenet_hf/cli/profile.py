@@ -1,6 +1,5 @@
 """`cytoimagenet profile`: from features of images to profiles of wells, with a plate map and a report."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,11 +23,23 @@ def command(
     barcodes: Annotated[
         Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="--metadata: sheet of a workbook, by name or number; by default the first.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of tables in text that is not UTF-8: cp1252 for spreadsheets on Windows.")
+    ] = None,
     controls: Annotated[
         str | None, typer.Option(help="Query of the negative controls: \"compound == 'DMSO'\".")
     ] = None,
     control_column: Annotated[
         str | None, typer.Option(help="Column of roles; by default role, control_type, pert_type, ….")
+    ] = None,
+    compound_column: Annotated[
+        str | None, typer.Option(help="Column of compounds; by default compound, drug, broad_sample, ….")
+    ] = None,
+    dose_column: Annotated[
+        str | None, typer.Option(help="Column of doses; by default concentration, dose, conc, …, with a unit or not.")
     ] = None,
     dose_unit: Annotated[str | None, typer.Option(help="Unit of the doses, where no column says: nM, uM, ….")] = None,
     normalize: Annotated[
@@ -36,12 +47,32 @@ def command(
     ] = None,
     on: Annotated[str, typer.Option(help="Centre and scale of all wells, or of the (negative) controls.")] = "all",
     by: Annotated[
-        str, typer.Option(help="Column of batches that are normalised apart; none: all together.")
-    ] = "plate",
+        str,
+        typer.Option(
+            help="Columns of batches that are normalised apart, such as plate,cell_line; by default plates and their "
+            "time points; none: all together."
+        ),
+    ] = "plate,time",
+    treatment: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns that together are one treatment, such as compound,compound2; by default compound, dose and "
+            "what else tells treated wells apart."
+        ),
+    ] = None,
     select: Annotated[bool, typer.Option(help="Drop features that do not vary or that repeat others.")] = False,
     correlation: Annotated[float, typer.Option(help="--select: features that correlate more repeat.")] = 0.9,
     sphere: Annotated[bool, typer.Option(help="Whiten the features on the wells that --on names.")] = False,
-    sphere_epsilon: Annotated[float, typer.Option(help="Added to the singular values; larger is gentler.")] = 1e-6,
+    sphere_epsilon: Annotated[
+        str,
+        typer.Option(
+            help="Added to the deviation of each direction, in deviations of a feature; larger is gentler. auto: with "
+            "which replicates on other plates find each other best."
+        ),
+    ] = "1",
+    sphere_by: Annotated[
+        str, typer.Option(help="Columns of batches that are whitened apart, such as plate; none: all together.")
+    ] = "none",
     tvn: Annotated[bool, typer.Option(help="Typical variation normalisation on the controls.")] = False,
     components: Annotated[int | None, typer.Option(help="--tvn: principal components kept.")] = None,
     drop_constant: Annotated[bool, typer.Option(help="Leave out features without a scale on some plate.")] = False,
@@ -75,7 +106,7 @@ def command(
     Example: cytoimagenet profile features --metadata platemap.csv --normalize mad_robustize --on controls --output
     wells.parquet --report plate.html
     """
-    from cytoimagenet_hf.core.files import write_json
+    from cytoimagenet_hf.core.files import json_text, write_json
     from cytoimagenet_hf.profiles.plan import ProfilePlan, check_output, make_profiles, read_rejected, write_profiles
     from cytoimagenet_hf.tables.reading import read_features
 
@@ -89,21 +120,27 @@ def command(
         operation=operation,
         metadata=metadata,
         barcodes=barcodes,
+        sheet=sheet,
+        encoding=encoding,
         controls=controls,
         control_column=control_column,
+        compound_column=compound_column,
+        dose_column=dose_column,
         dose_unit=dose_unit,
         normalize=normalize,
         on=on,
         by=None if by == "none" else by,
+        treatment=treatment,
         select=select,
         correlation=correlation,
         sphere=sphere,
-        sphere_epsilon=sphere_epsilon,
+        sphere_epsilon=_epsilon(sphere_epsilon),
+        sphere_by=None if sphere_by == "none" else sphere_by,
         tvn=tvn,
         components=components,
         drop_constant=drop_constant,
     )
-    profiles = make_profiles(read_features(features, drop_nan=drop_nan), plan)
+    profiles = make_profiles(read_features(features, drop_nan=drop_nan, encoding=encoding), plan)
     fields: list[Image] = []
     without = ""
     if report is not None:
@@ -127,11 +164,20 @@ def command(
     if record is not None:
         write_json(record, said)
     if as_json:
-        typer.echo(json.dumps(said, indent=2))
+        typer.echo(json_text(said))
     else:
         _print(profiles, said)
     if profiles.wells_not_in_map:
         raise typer.Exit(1)
+
+
+def _epsilon(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--sphere-epsilon {text!r}: write a number, or auto") from None
 
 
 def _fields(features: Path, images: str | None, pattern: str | None, stains: str) -> "tuple[list[Image], str]":
@@ -148,22 +194,24 @@ def _fields(features: Path, images: str | None, pattern: str | None, stains: str
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
     from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.profiles.screening import group_name
 
     console = Terminal()
     console.print(
         f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
-        f"[bold]{said['name']}[/bold] in {said['output']}",
-        highlight=False,
+        f"{said['name']} in {said['output']}"
     )
-    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()), highlight=False)
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))
+    if said["columns"]:
+        read = ", ".join(f"{term} from {column}" for term, column in said["columns"].items())
+        console.print(f"columns: {read}")
     for step in said["steps"]:
         if step["step"] == "annotate":
             console.print(
                 f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
                 f"{len(step['wells_not_in_map'])} wells are not in the map"
                 + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
-                + f", {step['map_wells_unused']} wells of the map have no row",
-                highlight=False,
+                + f", {step['map_wells_unused']} wells of the map have no row"
             )
     notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
     screen = profiles.screen
@@ -171,7 +219,7 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
         headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
         rows = [
             (
-                one.plate,
+                group_name(one.plate, one.setting),
                 one.compound,
                 f"{one.negatives}/{one.positives}",
                 *(f"{value:.2f}" for value in (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)),
@@ -195,19 +243,16 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
                 low, high = row.curve.interval
                 middle = f"{row.curve.ec50:,.4g} ({low:,.4g} to {high:,.4g})"
             counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
-            rows.append((row.plate, row.compound, row.measured_on, *counts, middle))
+            rows.append((group_name(row.plate, row.setting), row.compound, row.measured_on, *counts, middle))
         console.print(_table("dose response", headings, rows))
     if "report" in said:
-        console.print(
-            f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB",
-            highlight=False,
-        )
+        console.print(f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB")
         if said["report"]["without_pictures"]:
-            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).", highlight=False)
+            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).")
         for sentence in said["report"]["sentences"]:
-            console.print(f"  {sentence}", highlight=False)
+            console.print(f"  {sentence}")
     for note in notes + list(screen.notes if screen else ()):
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
 
 
 def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> "Table":

@@ -1,6 +1,5 @@
 """`cytoimagenet push`: a dataset, model or metric to the Hub."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,11 @@ def command(
         bool, typer.Option("--public", help="Make a new repository public; private by default.")
     ] = False,
     tag: Annotated[str | None, typer.Option(help="Name the pushed revision, e.g. v1.0.")] = None,
+    revision: Annotated[str, typer.Option(help="Branch to push to; made if it is not there.")] = "main",
+    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    pull_request: Annotated[
+        bool, typer.Option("--pr", help="Open a pull request instead of changing the branch.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(help="results.json of `cytoimagenet benchmark`: scores for the model's card.")
     ] = None,
@@ -36,12 +40,14 @@ def command(
     from huggingface_hub import constants
     from rich.table import Table
 
+    from cytoimagenet_hf.core.files import json_text
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
     from cytoimagenet_hf.dataset.cards.facts import add_scores, write_model_card
-    from cytoimagenet_hf.dataset.hub import hub_answers, plan_push, push
+    from cytoimagenet_hf.dataset.hub import Upload, hub_answers, plan_push, push
     from cytoimagenet_hf.scoring.results import read_results
 
+    upload = Upload(revision, message, pull_request, tag)
     if results is not None:
         if kind != "model":
             raise InputError(f"--results belongs to models; a {kind} has no scores")
@@ -55,11 +61,14 @@ def command(
         compare = hub_answers() and not constants.HF_HUB_OFFLINE
         if not compare:
             typer.echo("the Hub does not answer: the files are listed without comparing them", err=True)
-        planned = plan_push(folder, repo_id, kind=kind, compare=compare)
+        planned = plan_push(folder, repo_id, kind=kind, revision=revision, compare=compare)
     else:
-        planned = push(folder, repo_id, kind=kind, private=not public, tag=tag)
+        pushed = push(folder, repo_id, kind=kind, private=not public, upload=upload)
+        planned = pushed.files
+        if pushed.pull_request is not None:
+            typer.echo(f"pull request: {pushed.pull_request}", err=True)
     if as_json:
-        typer.echo(json.dumps([asdict(file) for file in planned], indent=2))
+        typer.echo(json_text([asdict(file) for file in planned]))
         return
     table = Table("file", "bytes", "status", title=f"{'Would push' if dry_run else 'Pushed'} to {repo_id}")
     for file in planned:

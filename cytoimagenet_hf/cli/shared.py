@@ -12,7 +12,18 @@ Normalize = Annotated[
         "record says."
     ),
 ]
-Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem, blocks or early.")]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        help="What is taken of the network: last (what it pools itself), gem, blocks (every stage), early (the first "
+        "stage), or one stage as stage:N, such as stage:3; stage:0 is the stem. By default as the weights say, else "
+        "last."
+    ),
+]
+Scale = Annotated[
+    float | None,
+    typer.Option(help="Enlarge what the network sees this many times, bilinear: 2 doubles height and width."),
+]
 Pixels = Annotated[
     bool | None,
     typer.Option(
@@ -33,6 +44,15 @@ FullScale = Annotated[
 Revision = Annotated[str | None, typer.Option(help="Of a Hub repository: a 40-hex commit.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the repository's own code; needs --revision.")
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Column of images in a dataset; by default image, or the one that holds images.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Column of classes in a dataset; by default label, or the one of type ClassLabel.")
+]
+IdColumn = Annotated[
+    str | None, typer.Option(help="Column of ids; by default id, image_id or idx, and without one rows are numbered.")
 ]
 Backend = Annotated[
     str,

@@ -33,6 +33,7 @@ COMMON = ("--debug", "--verbose")
 
 _ERRNO = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere",
+    errno.EFBIG: "the file is too large for this disk, or for a limit of the system (ulimit -f): write elsewhere",
     errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere",
     errno.EROFS: "this place is read-only: write elsewhere",
     errno.EACCES: "no permission: change the rights of the file or folder, or choose another",
@@ -71,6 +72,10 @@ _FILES = {
 }
 """Library whose errors are about a file → what kind of file."""
 _EXTRAS = {
+    "cv2": "images",
+    "h5py": "images",
+    "matplotlib": "bench",
+    "sklearn": "bench",
     "accelerate": "train",
     "tensorboard": "train",
     "gradio": "explore",
@@ -79,14 +84,12 @@ _EXTRAS = {
     "onnxruntime": "runtimes",
     "openvino": "runtimes",
     "onnxscript": "runtimes",
-    "mrc": "deltavision",
     "zarr": "plates",
     "nd2": "plates",
     "liffile": "plates",
     "pylibCZIrw": "czi",
     "evaluate": "bench",
     "pycytominer": "profiles",
-    "copairs": "profiles",
     "umap": "bench",
 }
 """Package that is not part of the core → the extra that brings it."""
@@ -114,6 +117,8 @@ def explain(error: BaseException) -> str | None:
         return _system(error)
     for root in sorted(roots & _FILES.keys()):
         return f"{_FILES[root]} cannot be read: {one_line(error)}. Is it damaged or of another kind?"
+    if isinstance(error, ValueError) and str(error) == "Invalid IPv6 URL":  # of urllib, without the address
+        return "an address lacks a bracket, as in http://[::1]:8080: look at the names given, HF_ENDPOINT and proxies"
     if isinstance(error, UnicodeError):
         return f"text that is not UTF-8: {one_line(error)}. Convert the file, or rename it"
     return None

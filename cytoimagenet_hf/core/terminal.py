@@ -1,14 +1,17 @@
 """Tables and lines on the terminal: a cell is never broken in the middle of a number or a name.
 
 A table that does not fit is shown row by row, as `name: value`. In a pipe or a file there is no width to fit to, so
-that a table is as wide as its content.
+that a table is as wide as its content and a line is never broken. Whatever is printed is shown as it is: `[raw]`,
+`benzo[a]pyrene` and `:pill:` are names, not styles; a style is a `rich.text.Text`.
 """
 
 import itertools
 from typing import Any
 
 from rich.console import Console, Group
+from rich.protocol import rich_cast
 from rich.table import Table
+from rich.text import Text
 
 _SHORT = 24  # characters: such cells are numbers, names, intervals; longer ones are sentences and may wrap at words
 _WORD = 16  # characters: longer words of a sentence are addresses and paths, which may break
@@ -17,18 +20,21 @@ _ENDLESS = 10_000
 
 
 class Terminal(Console):
-    """A rich console that keeps the cells of tables whole."""
+    """A rich console that keeps the cells of tables whole and takes every text literally."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False} | options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does, tables so that they fit."""
         for together, some in itertools.groupby(_flat(objects), key=lambda one: not isinstance(one, Table)):
             if together:
-                super().print(*some, **options)
+                super().print(*some, **{"soft_wrap": not self.is_terminal} | options)
                 continue
             for table in some:
                 if self.is_terminal:
                     shown = table if least_width(table) <= self.width else stacked(table)
-                    super().print(shown, **{"highlight": False} | options)
+                    super().print(shown, **options)
                 else:
                     self._print_wide(table, options)
 
@@ -43,7 +49,8 @@ class Terminal(Console):
 
 
 def _flat(objects: Any) -> list[Any]:
-    return [inner for one in objects for inner in (_flat(one.renderables) if isinstance(one, Group) else [one])]
+    given = map(rich_cast, objects)  # an object that knows its own table is that table
+    return [inner for one in given for inner in (_flat(one.renderables) if isinstance(one, Group) else [one])]
 
 
 def least_width(table: Table) -> int:
@@ -71,7 +78,7 @@ def least_width(table: Table) -> int:
 def stacked(table: Table) -> Group:
     """The rows of a table below each other, each cell after the heading of its column; empty cells are left out."""
     headings = [str(column.header) for column in table.columns]
-    lines = [] if table.title is None else [f"[italic]{table.title}[/italic]"]
+    lines: list[str | Text] = [] if table.title is None else [Text(str(table.title), style="italic")]
     for row in zip(*(column.cells for column in table.columns), strict=True):
         named = [f"{heading}: {cell}" if heading else str(cell) for heading, cell in zip(headings, row, strict=True)]
         lines += ["\n  ".join(line for line, cell in zip(named, row, strict=True) if cell), ""]

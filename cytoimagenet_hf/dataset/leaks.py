@@ -16,6 +16,8 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 
+from .fields import FIELD, field_columns, physical_fields
+
 _BATCH = 10_000
 
 
@@ -45,13 +47,15 @@ class LeakReport:
         return not (self.groups_on_both_sides or self.copies_same_label or self.copies_conflicting_label)
 
 
-def leak_report(dataset: Any, group: str = "idx", *, examples: int = 5) -> LeakReport:
+def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakReport:
     """Groups and exact copies that stand in more than one split.
 
     Args:
         dataset: a `DatasetDict` (or its iterable form, or any mapping of split to `Dataset`), or one `Dataset`, Arrow
             table or DataFrame with a `split` column.
-        group: column whose equal values should stay together. Rows in which it is unknown are in no group.
+        group: column whose equal values should stay together; `field` for the physical field, which
+            `fields.physical_fields` names for datasets without that column, too. Rows in which it is unknown are in no
+            group.
         examples: how many groups and copies to name.
 
     Raises:
@@ -64,8 +68,9 @@ def leak_report(dataset: Any, group: str = "idx", *, examples: int = 5) -> LeakR
     """
     parts, copies_by = _parts(dataset, group)
     rows = pd.concat(parts, ignore_index=True)
-    crossing = groups_across(rows[group], rows["split"])
-    ids = rows["image_id" if "image_id" in rows else group].astype(str)
+    groups = _groups(rows, group)
+    crossing = groups_across(groups, rows["split"])
+    ids = rows.get("image_id", groups).astype(str)
     copies: list[tuple[str, ...]] = []
     conflicting = 0
     if "sha256" in rows:
@@ -77,9 +82,9 @@ def leak_report(dataset: Any, group: str = "idx", *, examples: int = 5) -> LeakR
     return LeakReport(
         group=group,
         rows={str(name): int(count) for name, count in rows["split"].value_counts(sort=False).items()},
-        groups=rows[group].nunique(),
+        groups=groups.nunique(),
         groups_on_both_sides=len(crossing),
-        rows_of_those_groups=int(rows[group].isin(crossing).sum()),
+        rows_of_those_groups=int(groups.isin(crossing).sum()),
         copies_by=copies_by,
         copies_same_label=len(copies) - conflicting,
         copies_conflicting_label=conflicting,
@@ -107,9 +112,8 @@ def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
         dataset = dataset.to_pandas()
     if isinstance(dataset, pd.DataFrame):
         names = list(dataset.columns)
-        _require(names, [group, "split"], "the table")
-        kept = [name for name in dict.fromkeys((group, "split", "image_id", "label", "sha256")) if name in names]
-        return [dataset[kept]], "sha256" if "sha256" in names else "none"
+        wanted = _wanted(names, group, "the table", "split")
+        return [dataset[wanted]], "sha256" if "sha256" in names else "none"
     if isinstance(dataset, Mapping):
         parts = []
         copies_by = "none"
@@ -119,22 +123,31 @@ def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
         if not parts:
             raise InputError("the dataset has no split: nothing can stand on both sides")
         return parts, copies_by
-    _require(dataset.column_names or [], [group, "split"], "a dataset that is not divided into splits")
-    rows, copies_by = _read(dataset, group, "split")
+    rows, copies_by = _read(dataset, group, "split", where="a dataset that is not divided into splits")
     return [rows], copies_by
 
 
-def _read(part: Any, group: str, *more: str) -> tuple[pd.DataFrame, str]:
+def _read(part: Any, group: str, *more: str, where: str = "the dataset") -> tuple[pd.DataFrame, str]:
     names = list(part.column_names or [])
-    _require(names, [group], "the dataset")
-    wanted = [name for name in dict.fromkeys((group, *more, "image_id", "label", "sha256")) if name in names]
-    rows = read_columns(part, wanted)
+    rows = read_columns(part, _wanted(names, group, where, *more))
     if "sha256" in names:
         return rows, "sha256"
     image = next((name for name, kind in part.features.items() if type(kind).__name__ == "Image"), None)
     if image is None:
         return rows, "none"
     return rows.assign(sha256=list(_pixel_hashes(part.select_columns([image]), image))), "pixels"
+
+
+def _wanted(present: list[str], group: str, where: str, *needed: str) -> list[str]:
+    """The columns that decide, after those that must be there were found."""
+    grouping = field_columns(present) if group == FIELD else [group]
+    _require(present, [*(grouping or [FIELD]), *needed], where)
+    names = dict.fromkeys((*grouping, *needed, "image_id", "label", "sha256"))
+    return [name for name in names if name in present]
+
+
+def _groups(rows: pd.DataFrame, group: str) -> "pd.Series[Any]":
+    return physical_fields(rows) if group == FIELD else rows[group]
 
 
 def _pixel_hashes(images: Any, column: str) -> Iterator[str]:

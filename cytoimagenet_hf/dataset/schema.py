@@ -1,6 +1,7 @@
 """Columns of the annotation table and of the dataset: names, types, categories and subsets (paper §2, README).
 
-Text is lower case; several values in one cell are joined by `|`; unknown is null, never "none" or "nan".
+Text is lower case; values that hold together are joined by `|`, values of which one holds by `/`; unknown is null,
+never "none" or "nan".
 """
 
 from collections.abc import Sequence
@@ -28,9 +29,12 @@ ANNOTATION_SCHEMA = pa.schema(
         ("plate", pa.string()),
         ("well", pa.string()),  # letter(s) and two digits: B02
         ("site", pa.string()),
+        ("field", pa.string()),  # the physical field: rows that show the same cells share it
         ("donor", pa.string()),
         ("control", pa.string()),  # "negative", "positive", "untreated" or null
         ("licence", pa.string()),
+        ("uncertain", pa.string()),  # label columns whose cell lists what may be there, joined by "|"
+        ("published", pa.string()),  # label columns that the published table filled otherwise: name=value, by "; "
     ]
 )
 """One row per field of view; written by `annotate`, key `idx`."""
@@ -47,7 +51,7 @@ _TEXT = (
     *("database", "name", "dir_name", "path", "filename", "idx"),
     *("organism", "cell_type", "cell_visible", "phenotype", "compound", "sirna", "gene", "microscopy"),
 )
-_OWN_TEXT = ("channels", "channels_missing", "licence", "plate", "well", "site", "sha256")
+_OWN_TEXT = ("channels", "channels_missing", "licence", "plate", "well", "site", "field", "sha256")
 
 
 def dataset_features(labels: Sequence[str]) -> Features:
@@ -131,3 +135,6 @@ SUBSETS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Subsets of labels the author worked with (project README)."""
+
+FOLDERS = ("data", "channels", *SUBSETS)
+"""The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""

@@ -1,8 +1,9 @@
 """Train and validation: the leak-free split, the published one, and a report of what stands on both sides.
 
 The published split went row by row, so crops of one field of view and exact copies fell on both sides (S1). Here rows
-that belong together, by a group column and by equal pixels, form one component and stay together; components are given
-out so that each label comes close to the wanted fraction. The row-wise split remains as a named scheme.
+that belong together, by physical field, by a group column and by equal pixels, form one component and stay together;
+components are given out so that each label comes close to the wanted fraction. The row-wise split remains as a named
+scheme.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.graphs import components
 from cytoimagenet_hf.core.seeding import derive_rng
 
+from .fields import FIELD, field_columns, physical_fields
 from .leaks import LeakReport, groups_across, leak_report, read_columns
 
 __all__ = ["SCHEMES", "LeakReport", "apply_split_scheme", "assign_splits", "leak_report"]
@@ -29,7 +31,7 @@ def assign_splits(
     table: pd.DataFrame | pa.Table,
     *,
     scheme: str = "field",
-    group: str = "idx",
+    group: str = FIELD,
     fraction: float = 0.1,
     seed: int,
     together: Sequence[str] = ("sha256",),
@@ -39,8 +41,8 @@ def assign_splits(
     Args:
         table: one row per image: `image_id`, `label`, and for the scheme `field` the columns named below.
         scheme: `field` or `published`.
-        group: column whose equal values stay together (`idx`: a field of view; `plate`: stricter). A row whose
-            group is unknown stays with its `idx`, where there is one.
+        group: column whose equal values stay together beside the physical field, which always does: `plate` is
+            stricter. `field` asks for nothing more. Rows whose group is unknown stay with their field.
         fraction: of each label that goes to validation. A label is off by at most half its largest component as long
             as components hold one label each; labels too small to give one take turns, so that all labels together
             come near the fraction, too.
@@ -63,9 +65,12 @@ def assign_splits(
         raise InputError(f"unknown split scheme {scheme!r}: choose one of {', '.join(SCHEMES)}")
     if not 0 < fraction < 1:
         raise InputError(f"the validation fraction is {fraction}: it must lie between 0 and 1")
-    needed = ["image_id", "label", *([group] if scheme == "field" else [])]
-    optional = [name for name in (*together, "idx") if scheme == "field" and name not in needed]
-    rows = _columns(table, needed, optional)
+    present = table.column_names if isinstance(table, pa.Table) else list(table.columns)
+    needed, optional = ["image_id", "label"], list[str]()
+    if scheme == "field":
+        needed += [group] if group != FIELD or not field_columns(present) else []
+        optional = [name for name in dict.fromkeys((*together, *field_columns(present))) if name not in needed]
+    rows = _columns(table, list(dict.fromkeys(needed)), optional)
     order = np.argsort(rows["image_id"].to_numpy(dtype=object), kind="stable")  # nothing below sees the row order
     by_id = rows.iloc[order].reset_index(drop=True)
     labels, names = pd.factorize(by_id["label"], sort=True)
@@ -79,13 +84,13 @@ def assign_splits(
     return pd.Series(split, dtype="str", index=pd.Index(rows["image_id"], name="image_id"), name="split")
 
 
-def apply_split_scheme(dataset: Any, scheme: str, *, group: str = "idx", fraction: float = 0.1, seed: int = 0) -> Any:
+def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fraction: float = 0.1, seed: int = 0) -> Any:
     """A loaded dataset under another split scheme; only the columns that decide are read, images stay where they are.
 
     A dataset that already is leak-free is returned as stored when `field` is asked for.
 
     Args:
-        dataset: `DatasetDict` or `IterableDatasetDict` with `image_id`, `label`, and for `field` the group column.
+        dataset: `DatasetDict` or `IterableDatasetDict` with `image_id`, `label`, and for `field` what names fields.
         scheme: `field` or `published`.
         group, fraction, seed: see `assign_splits`.
 
@@ -97,12 +102,15 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = "idx", fractio
     needed = ["image_id", "label"]
     first = next(iter(dataset.values()))
     if scheme == "field":
-        needed += [name for name in dict.fromkeys((group, "idx", "sha256")) if name in (first.column_names or ())]
+        present = list(first.column_names or ())
+        wanted = dict.fromkeys((*needed, group, *field_columns(present), "sha256"))
+        needed = [name for name in wanted if name in present or name in needed]
     rows = pd.concat([read_columns(part, needed).assign(stored=name) for name, part in dataset.items()])
     classes = (first.features or {}).get("label")
     if isinstance(classes, hf.ClassLabel):  # by name, as at build time, so that equal seeds give equal splits
         rows["label"] = rows["label"].map(dict(enumerate(classes.names)))
-    if scheme == "field" and group in rows and not _is_leaking(rows, group):
+    is_known = bool(field_columns(rows.columns)) if group == FIELD else group in rows
+    if scheme == "field" and is_known and not _is_leaking(rows, group):
         return dataset
     split = assign_splits(rows, scheme=scheme, group=group, fraction=fraction, seed=seed)
     whole = hf.concatenate_datasets(list(dataset.values()))
@@ -136,14 +144,12 @@ def _columns(table: pd.DataFrame | pa.Table, needed: Sequence[str], optional: It
 
 
 def _components(rows: pd.DataFrame, group: str, together: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Number the connected components of rows that share a group or a value of `together`."""
-    groups = rows[group]
-    if groups.isna().any() and "idx" in rows:
-        groups = groups.where(groups.notna(), "\x1fidx " + rows["idx"].astype(str))
+    """Number the connected components of rows that share a field, a group or a value of `together`."""
+    names = dict.fromkeys((*((group,) if group != FIELD else ()), *together))
     # A graph of rows and values: an edge from each row to each of its values.
     edges_from, edges_to = [], []
     nodes = len(rows)
-    for values in (groups, *(rows[name] for name in together if name != group)):
+    for values in (physical_fields(rows), *(rows[name] for name in names)):
         codes, distinct = pd.factorize(values)
         known = np.flatnonzero(codes >= 0)
         edges_from.append(known)
@@ -220,4 +226,6 @@ def _fill_empty_labels(
 
 
 def _is_leaking(rows: pd.DataFrame, group: str) -> bool:
-    return any(len(groups_across(rows[name], rows["stored"])) > 0 for name in (group, "sha256") if name in rows)
+    names = [name for name in dict.fromkeys((group, "sha256")) if name in rows and name != FIELD]
+    deciding = (physical_fields(rows), *(rows[name] for name in names))
+    return any(len(groups_across(values, rows["stored"])) > 0 for values in deciding)

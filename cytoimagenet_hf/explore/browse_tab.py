@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from .clicks import answer_clicks, pictures, pictures_part
-from .gallery import FILTERS, Gallery
+from .gallery import Gallery
 
 _ANY = "any"
 
@@ -20,7 +20,7 @@ def browse_tab(app: gr.Blocks, gallery: Gallery) -> None:
                 label=column.replace("dir_name", "source").replace("_", " "),
                 min_width=140,
             )
-            for column in FILTERS
+            for column in gallery.filters
         ]
     number = gr.State(1)
     above = _pager()
@@ -31,7 +31,9 @@ def browse_tab(app: gr.Blocks, gallery: Gallery) -> None:
         answer_clicks(near, gallery, page)
 
     def show(number: int, *values: str) -> tuple[Any, ...]:
-        wanted = {column: None if value == _ANY else value for column, value in zip(FILTERS, values, strict=True)}
+        wanted = {
+            column: None if value == _ANY else value for column, value in zip(gallery.filters, values, strict=True)
+        }
         part = gallery.browse(wanted, page=number)
         line = (
             f"{part.first + 1:,} to {part.first + len(part.rows):,} of {part.total:,} images, page {part.number:,} of "

@@ -17,12 +17,20 @@ from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
+from cytoimagenet_hf.dataset.images import (
+    USUAL,
+    ImageColumns,
+    find_image_column,
+    load_splits,
+    parse_name,
+    with_usual_columns,
+)
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
-from cytoimagenet_hf.images.stores.dataset import DAMAGED
+from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes, plane_counts
+from cytoimagenet_hf.imaging import to_gray_bytes
 from cytoimagenet_hf.networks import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.profiles.embedding import Embedding
 from cytoimagenet_hf.scoring.knn import kneighbors
@@ -94,15 +102,16 @@ class Gallery:
     """A sample of a dataset with its metadata and, given a model, its features.
 
     Args:
-        path: a built folder or a Hub repository.
+        path: a dataset with images: a folder, a Hub repository, or `hf:NAME:CONFIGURATION:SPLIT@REVISION`.
         model: a name of `cytoimagenet models`, folder or Hub name, for neighbours and the map; without one only
             browsing works.
         limit: at most this many images, sampled over all splits.
         seed: of the sample and of the map.
         cache: folder where features are kept; by default among the caches of the Hub.
+        columns: where the dataset has its images, classes and ids.
 
     Raises:
-        InputError: no dataset, no model at that place, or a model that takes no gray image.
+        InputError: no dataset, no images in it, no model at that place, or a model that takes no gray image.
     """
 
     def __init__(
@@ -113,30 +122,48 @@ class Gallery:
         limit: int = 5000,
         seed: int = 0,
         cache: Path | None = None,
+        columns: ImageColumns = USUAL,
     ) -> None:
-        splits = load_cytoimagenet(path)
-        require_columns(splits, ("image", "label"), path)
-        whole = hf.concatenate_datasets([splits[name] for name in sorted(splits)])
+        name = parse_name(str(path))
+        stored = load_splits(name)
+        splits = with_usual_columns(stored, name.path, columns, labelled=False)
+        self._feature = next(iter(splits.values())).features["image"]
+        whole = hf.concatenate_datasets([splits[split] for split in sorted(splits)])
         picked = np.sort(derive_rng(seed, "explore").permutation(len(whole))[:limit])
         self.images = whole.select(picked)
-        names = whole.features["label"].names
         self.rows = self.images.remove_columns("image").to_pandas()
-        self.rows["label"] = self.rows["label"].map(names.__getitem__)
+        if "label" in self.rows:
+            names = dict(enumerate(whole.features["label"].names))
+            self.rows["label"] = self.rows["label"].map(names)  # sets whose labels are kept back have -1 for them
         self.total = len(whole)
-        self.classes, self.sources = len(whole.unique("label")), len(whole.unique("dir_name"))
+        self.classes, self.sources = (
+            len(whole.unique(column)) if column in whole.column_names else None for column in ("label", "dir_name")
+        )
         self.rejected: tuple[Rejection, ...] = ()  # known when the features are extracted
         self._seed, self._cache = seed, cache
         self._encoder = None if model is None else _encoder(model)
-        places = [(name, row) for name in sorted(splits) for row in range(len(splits[name]))]
+        places = [(split, row) for split in sorted(splits) for row in range(len(splits[split]))]
+        column = find_image_column(next(iter(stored.values())).features, columns.image, name.path)
+        counts: Sequence[int | None] = plane_counts(self.images, "image") or [None] * len(picked)
         self._wanted = [
-            row_image(path, split=places[place][0], row=places[place][1], id=str(image_id))
-            for place, image_id in zip(picked, self.rows["image_id"], strict=True)
+            row_image(name.rows_of_all, *places[place], id=str(image_id), column=column, planes=planes)
+            for place, image_id, planes in zip(picked, self.rows["image_id"], counts, strict=True)
         ]
         self._making = threading.RLock()
         self._features: _Features | None = None
         self._points: Embedding | None = None
         self._usual: float | None = None  # nothing is usual among fewer than two images
         self.images_done = 0  # while the features are being extracted
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The columns of `FILTERS` that the dataset has."""
+        return tuple(column for column in FILTERS if column in self.rows)
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """The names of `COLOURS` whose columns the dataset has."""
+        return tuple(name for name, column in COLOURS.items() if column in self.rows)
 
     @property
     def has_model(self) -> bool:
@@ -163,6 +190,8 @@ class Gallery:
 
     def choices(self, column: str) -> list[str]:
         """Values of a filter column, most frequent first."""
+        if column not in self.rows:
+            return []
         return [str(value) for value in self.rows[column].dropna().value_counts().index]
 
     def browse(self, wanted: Mapping[str, str | None], *, page: int = 1, size: int = 24) -> Page:
@@ -177,7 +206,7 @@ class Gallery:
         for column, value in wanted.items():
             if column not in FILTERS:
                 raise InputError(f"no filter {column!r}: choose from {', '.join(FILTERS)}")
-            if value:
+            if value and column in self.rows:
                 kept &= (self.rows[column] == value).to_numpy()
         found = np.flatnonzero(kept)
         pages = max(1, -(-len(found) // size))
@@ -188,10 +217,10 @@ class Gallery:
     def image(self, row: int) -> Image.Image | None:
         """The stored image of a row of the sample; None where its bytes are damaged."""
         try:
-            picture: Image.Image = self.images[int(row)]["image"].convert("L")
+            planes = cell_planes(self.images[int(row)]["image"], self._feature)
         except DAMAGED:
             return None
-        return picture
+        return Image.fromarray(to_gray_bytes(planes)) if planes else None
 
     def caption(self, row: int) -> tuple[str, ...]:
         """What is known of an image: label; category, source and cell type; channels; plate and well."""
@@ -237,7 +266,7 @@ class Gallery:
         channels = dict(zip(upload.names, as_seen(encoder, upload.planes), strict=True))
         (seen,) = as_seen(encoder, [merged])
         near = self._near(extract_features(encoder, [[merged]], ids=["upload"]).values, k)
-        counts = pd.Series([self.rows["label"][one.row] for one in near]).value_counts()
+        counts = pd.Series([self.rows["label"][one.row] for one in near if "label" in self.rows]).value_counts()
         labels = {str(name): int(count) for name, count in counts.items()}
         return Answer(channels, seen, near, labels, self._usual_distance(), upload.images, upload.image, upload.note)
 
@@ -255,8 +284,11 @@ class Gallery:
             if self._points is None:
                 self._points = kept_map(features.values, seed=self._seed, cache=self._cache)
         found = self._points
-        shown = self.rows.loc[features.rows].assign(category=lambda table: table["category"].str.replace("_", " "))
-        columns = {name: shown[column].to_numpy() for name, column in COLOURS.items()}
+        shown = self.rows.loc[features.rows]
+        if "category" in shown:
+            shown = shown.assign(category=shown["category"].str.replace("_", " "))
+        columns = {name: shown[column].to_numpy() for name, column in COLOURS.items() if column in shown}
+        columns.setdefault("label", np.full(len(shown), "no label"))
         places = {"x": found.places[:, 0], "y": found.places[:, 1]}
         return pd.DataFrame({"row": features.rows} | places | columns), found.method
 

@@ -9,13 +9,14 @@ import gradio as gr
 from cytoimagenet_hf.core.errors import InputError
 
 from .clicks import answer_clicks, pictures_part, waiting
-from .gallery import COLOURS, Gallery
+from .gallery import Gallery
 from .pages import point_map, thumbnails
 
 
 def map_tab(tab: gr.Tab, gallery: Gallery) -> None:
     """The map with its colours, the neighbours of the point that is clicked, and which images are not on it."""
-    colour = gr.Radio(list(COLOURS), value="category", label="Colour by", elem_id="colour")
+    colours = list(gallery.colours) or ["label"]
+    colour = gr.Radio(colours, value=colours[0], label="Colour by", elem_id="colour")
     line = gr.Markdown(elem_id="method")
     plot = pictures_part("map")
     near = pictures_part("map-near")

@@ -19,7 +19,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder, MicroscopyImageProcessor, load_encoder
 from cytoimagenet_hf.networks.backbones import Backbone
-from cytoimagenet_hf.networks.kinds.own import facts_of, network_encoder
+from cytoimagenet_hf.networks.kinds.own import network_encoder
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .about import describe, names_of
@@ -147,7 +147,7 @@ def as_encoder(
 def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImageProcessor, method: str | None) -> Encoder:
     modes = {module: module.training for module in model.modules()}
     try:
-        return network_encoder(name, model, facts_of(processor, method=method))
+        return network_encoder(name, model, processor.facts(method=method))
     finally:
         for module, mode in modes.items():  # the caller's network is left as it was
             module.training = mode

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import read_image
+from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Box, Image
@@ -138,7 +139,7 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
         return _grouped(rows, [name if name in ids else None for name in rows["id"]], path, notes)
     by_place = _by_place(images)
     placed = places(columns)
-    if "well" in placed:
+    if "well" in placed or {"row", "column"} <= placed.keys():
         return _grouped(rows, [_image_at(place, by_place) for place in _places_of(rows, placed)], path, notes)
     beside = path.with_name("Image.csv")
     if not (set(_IMAGE_NUMBERS) & set(columns) and beside.is_file()):
@@ -161,7 +162,9 @@ def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place
     columns = [str(column) for column in listed.columns]
     known = places(columns)
     needed = [("ImageNumber", _IMAGE_NUMBERS), *([("TableNumber", _TABLE_NUMBERS)] if runs else [])]
-    if "well" not in known or any(set(names).isdisjoint(columns) for _, names in needed):
+    if not ("well" in known or {"row", "column"} <= known.keys()) or any(
+        set(names).isdisjoint(columns) for _, names in needed
+    ):
         lacking = ", ".join(name for name, _ in needed)
         raise InputError(f"{path} needs {lacking}, Metadata_Plate, Metadata_Well and Metadata_Site")
     found: dict[tuple[str, ...], _Place] = {}
@@ -186,7 +189,7 @@ def _by_place(images: list[Image]) -> dict[_Place, list[str]]:
     found: dict[_Place, list[str]] = {}
     plates = {str(image.metadata.get("plate", "")) for image in images}
     for image in images:
-        plate, well, site = (str(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
+        plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
         for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
             found.setdefault(key, []).append(image.id)
     return found
@@ -308,9 +311,9 @@ def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: li
 
 
 def _mask_names(name: str) -> Iterator[str]:
-    for spelled in dict.fromkeys((name, name.replace("/", "_"), name.replace("/", "-"))):
+    for stem in dict.fromkeys((name, name.replace("/", "_"), name.replace("/", "-"))):
         for ending in _MASK_ENDINGS:
-            yield spelled + ending
+            yield stem + ending
 
 
 def _read_labels(path: Path) -> npt.NDArray[Any]:

@@ -55,8 +55,11 @@ def find_images(
     axes: str | None = None,
     projection: str | int = "max",
     id_column: str | None = None,
-    image_column: str = "image",
+    image_column: str | None = None,
+    label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    encoding: str | None = None,
+    sheet: str | None = None,
     acquisition: str | int | None = None,
     derived: str | None = None,
     storage: Mapping[str, str] | Sequence[str] | Storage | None = None,
@@ -65,8 +68,9 @@ def find_images(
     """The images of a source, ordered by id.
 
     Args:
-        source: a folder, a quoted glob, a file or store, a table, a built dataset, or `hf:NAME[:SPLIT]`; also on the
-            internet: `s3://…`, `gs://…`, `az://…`, `https://…`, `hf://datasets/OWNER/NAME/…`.
+        source: a folder, a quoted glob, a file or store, a table, a built dataset, or
+            `hf:NAME[:CONFIGURATION][:SPLIT][@REVISION]`; also on the internet: `s3://…`, `gs://…`, `az://…`,
+            `https://…`, `hf://datasets/OWNER/NAME/…`.
         format: a key of `FORMATS`; by default found by looking.
         channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
             columns that name the files; by default `path`, several files of one image joined by `|`.
@@ -76,10 +80,14 @@ def find_images(
             of the table.
         axes: axes of stacks that do not say them, such as `"CYX"`.
         projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"`, counted from 1.
-        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is.
-        image_column: column of images in a dataset; `"planes"`: the planes of its configuration `channels`, each the
-            channel that its stain names.
+        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is,
+            and in a dataset without one the split and the row's number.
+        image_column: column of images in a dataset; by default `image`, or the one that holds images; `"planes"`: the
+            planes of its configuration `channels`, each the channel that its stain names.
+        label_column: column of classes in a dataset; by default `label`, or the one of type ClassLabel.
         max_pixels: planes with more are refused, from their header, when they are read.
+        encoding: of a table in text that is not UTF-8, such as `cp1252`.
+        sheet: of a table that is a workbook, by name or number; by default the first.
         acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
         derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
             `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
@@ -116,7 +124,10 @@ def find_images(
         projection=projection,
         id_column=id_column,
         image_column=image_column,
+        label_column=label_column,
         max_pixels=max_pixels,
+        encoding=encoding,
+        sheet=sheet,
         acquisition=acquisition,
         derived=derived,
         storage=storage,
@@ -135,8 +146,11 @@ def look(
     axes: str | None = None,
     projection: str | int = "max",
     id_column: str | None = None,
-    image_column: str = "image",
+    image_column: str | None = None,
+    label_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    encoding: str | None = None,
+    sheet: str | None = None,
     acquisition: str | int | None = None,
     derived: str | None = None,
     storage: Mapping[str, str] | Sequence[str] | Storage | None = None,
@@ -166,7 +180,10 @@ def look(
         parse_projection(projection),
         id_column,
         image_column,
+        label_column,
         max_pixels,
+        encoding,
+        sheet,
         None if acquisition is None else str(acquisition),
         derived,
         stored,

@@ -45,7 +45,7 @@ def show(found: Found) -> None:
     """Print the summary for people."""
     console = Terminal()
     summary = summarise(found)
-    console.print(f"{summary['images']:,} images in {found.source}, read as {found.format}", markup=False)
+    console.print(f"{summary['images']:,} images in {found.source}, read as {found.format}")
     plates = Table("plate", "wells", "sites a well, at most", "images")
     for plate, own in summary["plates"].items():
         plates.add_row(plate or "–", f"{own['wells']}", f"{own['sites']}", f"{own['images']:,}")
@@ -57,10 +57,10 @@ def show(found: Found) -> None:
     _reasons(console, "cannot be used", [(image["id"], image["reason"]) for image in summary["rejected"]])
     _reasons(console, "ignored", [(file["path"], file["reason"]) for file in summary["ignored"]])
     for note in found.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def _reasons(console: Terminal, title: str, entries: list[tuple[str, str]]) -> None:
     for reason, count in Counter(reason for _, reason in entries).most_common(_SHOWN):
         example = next(name for name, own in entries if own == reason)
-        console.print(f"{title}: {count:,} x {reason}, such as {example}", markup=False)
+        console.print(f"{title}: {count:,} x {reason}, such as {example}")

@@ -28,8 +28,11 @@ class Options:
         axes: axes of stacks that do not say them, such as `"CYX"`.
         projection: `"max"`, `"mean"`, or the number of the one z plane to take, counted from 1.
         id_column: column of ids in a table or dataset.
-        image_column: column of images in a dataset.
+        image_column: column of images in a dataset; by default `image`, or the one that holds images.
+        label_column: column of classes in a dataset; by default `label`, or the one of type ClassLabel.
         max_pixels: planes with more are refused when they are read.
+        encoding: of a table in text that is not UTF-8.
+        sheet: of a table that is a workbook.
         acquisition: of an OME-Zarr plate, the only one to take.
         derived: where wells of an OME-Zarr plate hold processed copies beside their images: `"none"` takes the
             images, the name of the copies (`"illum_corr"`) those.
@@ -43,8 +46,11 @@ class Options:
     axes: str | None = None
     projection: str | int = "max"
     id_column: str | None = None
-    image_column: str = "image"
+    image_column: str | None = None
+    label_column: str | None = None
     max_pixels: int = MAX_PIXELS
+    encoding: str | None = None
+    sheet: str | None = None
     acquisition: str | None = None
     derived: str | None = None
     storage: Storage = field(default_factory=Storage)

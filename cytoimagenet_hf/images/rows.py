@@ -5,7 +5,9 @@ from pathlib import Path
 from .base import Image, PlaneRef
 
 
-def row_image(dataset: str | Path, *, split: str, row: int, id: str, column: str = "image") -> Image:
+def row_image(
+    dataset: str | Path, split: str, row: int, *, id: str, column: str = "image", planes: int | None = None
+) -> Image:
     """One row of a dataset, read when its turn comes.
 
     Args:
@@ -14,6 +16,9 @@ def row_image(dataset: str | Path, *, split: str, row: int, id: str, column: str
         row: place in the split, from 0.
         id: of the image.
         column: of pictures.
+        planes: how many a row of several holds; None: it holds one picture.
     """
-    plane = PlaneRef(Path(dataset), kind="dataset", place=(split, column, row))
-    return Image(id, ("1",), ((plane,),))
+    place = (split, column, row)
+    places = [place] if planes is None else [(*place, plane) for plane in range(planes)]
+    refs = tuple((PlaneRef(Path(dataset), kind="dataset", place=one),) for one in places)
+    return Image(id, tuple(str(number + 1) for number in range(len(refs))), refs)

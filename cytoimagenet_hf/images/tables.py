@@ -12,28 +12,23 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.tabular import read_names, read_table
+from cytoimagenet_hf.tables.vocabulary import columns_of
 from cytoimagenet_hf.tables.wells import well_at
 
 from .objects import Storage
+from .options import Options
 from .remote import RemoteFiles, is_address, is_remote, local_file
 from .source import Source
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
 """Endings of tables."""
 
-_PLACES = {
-    "plate": (
-        *("plate", "plate_id", "plateid", "plate_name", "platename"),
-        *("plate_barcode", "assay_plate_barcode", "barcode"),
-    ),
-    "well": ("well", "well_id", "wellid", "well_name", "wellname", "well_position"),
-    "site": ("site", "field", "field_id", "fieldid", "fov", "site_id"),
-    "z": ("plane_id", "plane", "z"),
-    "t": ("timepoint", "time_point", "t"),
-    "row": ("row", "wellrow", "well_row"),
-    "column": ("col", "column", "wellcol", "wellcolumn", "well_col", "well_column"),
-}  # fmt: skip
+_DEFAULT = Options()
+
+_PLACES = {term: term for term in ("plate", "well", "site", "z", "row", "column")} | {"timepoint": "t"}
+"""Terms of the vocabulary that say a place → what they are called here."""
 
 
 def table_of(source: Source) -> Path:
@@ -49,24 +44,25 @@ def table_of(source: Source) -> Path:
     return source.root / names[0]
 
 
-def rows_of(path: Path) -> pd.DataFrame:
+def rows_of(path: Path, options: Options = _DEFAULT) -> pd.DataFrame:
     """A table with every cell as text, empty where there is nothing.
 
     Raises:
         InputError: it cannot be read.
     """
     with local_file(path) as file:
-        return read_table(file).fillna("").astype(object)
+        table = read_table(file, sheet=options.sheet, encoding=options.encoding)
+    return table.fillna("").astype(object)
 
 
-def names_of(path: Path) -> list[str]:
-    """The columns of a table.
+def names_of(source: Source, options: Options) -> list[str]:
+    """The columns of the table that a source is.
 
     Raises:
         InputError: it cannot be read.
     """
-    with local_file(path) as file:
-        return read_names(file)
+    with local_file(source.root / source.files[0]) as file:
+        return read_names(file, sheet=options.sheet, encoding=options.encoding)
 
 
 def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, str]:
@@ -77,15 +73,17 @@ def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, st
         suffixes: of metadata that is repeated per channel: `Image_Metadata_Plate_DAPI`.
 
     Returns:
-        `plate, well, …` → column, the first that says it.
+        `plate, well, …` → column: its likeliest name in the vocabulary, the first of equals.
+
+    Example:
+        >>> places(["Metadata_Plate_DAPI", "Well Position", "FOV", "Timepoint"], ["DAPI"])
+        {'plate': 'Metadata_Plate_DAPI', 'well': 'Well Position', 'site': 'FOV', 't': 'Timepoint'}
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for column in columns:
-        name = own_name(column, suffixes).lower()
-        for place, spellings in _PLACES.items():
-            if name in spellings and place not in found:
-                found[place] = column
-    return found
+        names.setdefault(own_name(column, suffixes), column)
+    headers = columns_of(names, tuple(_PLACES))
+    return {_PLACES[term]: names[header.text] for term, header in headers.items()}
 
 
 def own_name(column: str, suffixes: Sequence[str] = ()) -> str:
@@ -103,9 +101,12 @@ def is_metadata(column: str) -> bool:
 
 
 def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Plate, well, site, z and t of a row as text, and what is wrong with them."""
-    known = {place: str(row[column]).strip() for place, column in columns.items()}
-    known = {place: value.removesuffix(".0") if value[:-2].isdecimal() else value for place, value in known.items()}
+    """Plate, well, site, z and t of a row as text, and what is wrong with them.
+
+    A plate is the text of the table; numbers lose the point that a spreadsheet gave them, and the site its zeros.
+    """
+    known = {place: spelled(row[column]) for place, column in columns.items()}
+    known = {place: text if place == "plate" else re.sub(r"^(\d+)\.0$", r"\1", text) for place, text in known.items()}
     row_token, column_token = known.pop("row", ""), known.pop("column", "")
     if "site" in known:
         known["site"] = plain_number(known["site"])

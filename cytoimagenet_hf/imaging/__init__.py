@@ -4,7 +4,7 @@ The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 
 merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
 """
 
-from .channels import Merger, merge, merge_channels, to_bytes, to_gray
+from .channels import Merger, merge, merge_channels, to_bytes, to_gray, to_gray_bytes
 from .encode import encode_png
 from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
 from .limits import MAX_PIXELS
@@ -34,4 +34,5 @@ __all__ = [
     "stretch",
     "to_bytes",
     "to_gray",
+    "to_gray_bytes",
 ]

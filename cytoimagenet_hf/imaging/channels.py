@@ -89,6 +89,32 @@ def merge_channels(
     return _merged_bytes(gray, [_range_scaler(own, given.dtype) for given, own in zip(channels, gray, strict=True)])
 
 
+def to_gray_bytes(channels: Sequence[Pixels]) -> npt.NDArray[np.uint8]:
+    """One 8-bit gray image of whatever a dataset holds in a row.
+
+    An 8-bit image stays as it is, a colour picture becomes the mean of its colours (I3). Of deeper images the range
+    is not known, and several channels are not of one brightness: these are stretched and merged.
+
+    Args:
+        channels: one or more images of one shape, (H, W) or (H, W, 3).
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        InputError: as `merge_channels`.
+
+    Example:
+        >>> to_gray_bytes([np.array([[7, 9]], np.uint8)]).tolist()
+        [[7, 9]]
+        >>> to_gray_bytes([np.array([[0, 4095]], np.uint16)]).tolist()
+        [[0, 255]]
+    """
+    if len(channels) == 1 and channels[0].dtype == np.uint8:
+        return to_gray(channels[0]).astype(np.uint8)
+    return merge_channels(channels)
+
+
 class Merger:
     """The channels of a field with the stretch of each, merged where pixels are asked for.
 

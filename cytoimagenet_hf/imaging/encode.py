@@ -2,12 +2,13 @@
 
 import io
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
 from cytoimagenet_hf.core.errors import InputError
+
+from .opencv import cv2
 
 # Noise compresses by its Huffman code alone, seven times faster than by searching for matches; at least one bit per
 # pixel remains, so images that come near that bound (large flat areas) are worth the search.
@@ -43,7 +44,7 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
 
 def _huffman(image: npt.NDArray[np.uint8]) -> bytes | None:
     average = getattr(cv2, "IMWRITE_PNG_FILTER", None)
-    if average is None:  # an OpenCV that cannot choose the filter
+    if average is None:  # no OpenCV, or one that cannot choose the filter
         return None
     options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY, average, cv2.IMWRITE_PNG_FILTER_AVG]
     done, encoded = cv2.imencode(".png", image, options)

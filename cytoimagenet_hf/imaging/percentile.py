@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+
+from .opencv import cv2
 
 Pixels: TypeAlias = npt.NDArray[Any]
 Unit: TypeAlias = npt.NDArray[np.float64]
@@ -169,7 +170,7 @@ def byte_counts(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 def _count(image: Pixels, bins: int) -> npt.NDArray[np.int64]:
     """How often each of the values 0 … bins - 1 occurs in an 8- or 16-bit image."""
-    if image.size >= _EXACT_FLOAT32:
+    if cv2 is None or image.size >= _EXACT_FLOAT32:
         return np.bincount(image.ravel(), minlength=bins)
     flat = np.ascontiguousarray(image).reshape(1, -1)
     return np.asarray(cv2.calcHist([flat], [0], None, [bins], [0, bins]).ravel().astype(np.int64))
@@ -186,6 +187,8 @@ def _require_pixels(image: Pixels) -> None:
 
 def _look_up(table: Unit, block: Pixels) -> Unit:
     flat = np.ascontiguousarray(block).reshape(1, -1)
+    if cv2 is None:
+        return np.asarray(table[flat], dtype=np.float64).reshape(block.shape)
     try:
         found = cv2.LUT(flat, table.reshape(1, -1))
     except cv2.error:  # OpenCV 4 has no tables of 65,536 entries

@@ -5,13 +5,15 @@ times faster than the zlib inside PNG readers, which undo the row filters faster
 and the other reads a PNG whose data is stored instead of compressed.
 """
 
+import io
 import struct
 import zlib
 
-import cv2
 import imagecodecs
 import numpy as np
+import PIL.Image
 
+from .opencv import cv2
 from .percentile import Pixels
 
 # Deflate makes at best one byte of 1,032; a header that claims more pixels would only take the memory.
@@ -41,6 +43,8 @@ def decode_gray_png(content: bytes) -> Pixels | None:
     if len(rows) != size:
         raise ValueError(f"{size - len(rows):,} of its {size:,} bytes are missing")
     stored = content[:33] + _chunk(b"IDAT", imagecodecs.deflate_encode(rows, level=0)) + _chunk(b"IEND", b"")
+    if cv2 is None:
+        return np.asarray(PIL.Image.open(io.BytesIO(stored)))
     pixels = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("its rows cannot be decoded")

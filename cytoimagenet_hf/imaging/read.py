@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
@@ -24,6 +23,7 @@ from . import cellomics, deltavision, signatures
 from .errors import ImageReadError
 from .limits import MAX_PIXELS, check_pixels
 from .npy import npy_header, read_npy_part
+from .opencv import require_opencv
 from .palette import from_palette, is_gray
 from .percentile import Pixels
 from .png import decode_gray_png
@@ -194,6 +194,7 @@ def _read_png(wanted: _Wanted) -> _Planes:
 
 def _deep_colour_png(path: Path, page: int | None) -> Pixels:
     _require_page(path, page or 0, 1)
+    cv2 = require_opencv(f"{path}, a colour PNG of 16 bits,")
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ImageReadError(f"{path} is truncated or damaged")

@@ -4,13 +4,15 @@ Importing this package registers the fusion model, the image processor and the p
 """
 
 from .base import Encoder
-from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite
+from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
-from .fusion import CytoFusionConfig, CytoFusionModel
+from .fusion import CytoFusionModel
 from .keras import convert_keras
+from .lite import imagenet_lite
+from .modeling_cyto_fusion import CytoFusionConfig, pooled
 from .pipeline import MicroscopyFeatureExtractionPipeline
-from .pooling import pooled
+from .pooling import image_features
 from .processing import METHODS, MicroscopyImageProcessor
 from .register import register
 from .registry import ENCODERS, OWN_KINDS, kind_of, load_encoder
@@ -30,6 +32,8 @@ __all__ = [
     "WeightSource",
     "build_efficientnet",
     "convert_keras",
+    "image_features",
+    "imagenet_lite",
     "initialise",
     "kind_of",
     "load_encoder",
@@ -38,6 +42,7 @@ __all__ = [
     "prepare_for_training",
     "reestimate_batch_norm",
     "require_finite",
+    "stage_columns",
 ]
 
 register()

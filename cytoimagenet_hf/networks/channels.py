@@ -4,27 +4,34 @@ Arrays and pictures differ in one point: the third axis of an array holds channe
 file or PIL image) are one brightfield channel, later averaged to gray (paper §2.2).
 """
 
+import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+from huggingface_hub.utils import get_session
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.boundary import explain
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
 
 Plane = npt.NDArray[Any]
+_PATIENCE = 60
+"""Seconds for a file on the internet."""
 
 
 def split_batch(images: Any) -> list[Any]:
     """The images of a batch, or one image as a batch of one.
 
-    A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry.
+    A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry; so is a
+    4-D array.
 
     Raises:
-        InputError: an empty list.
+        InputError: an empty list, or nested lists of numbers that may be channels or images.
 
     Example:
         >>> plane = np.zeros((8, 8), np.uint16)
@@ -35,15 +42,31 @@ def split_batch(images: Any) -> list[Any]:
         return list(images) if getattr(images, "ndim", 0) == 4 else [images]
     if not images:
         raise InputError("no images: the list is empty")
-    return [images] if all(getattr(entry, "ndim", 0) == 2 for entry in images) else list(images)
+    if not all(_depth(entry) == 2 for entry in images):
+        return list(images)
+    if len(images) > 1 and not any(hasattr(entry, "ndim") for entry in images):
+        # Rows of an Array2D column, or one cell of an Array3D: nothing tells which.
+        raise InputError(
+            f"{len(images)} nested lists of numbers may be the channels of one image or as many gray images: pass "
+            "arrays, (H, W) each for channels, (1, H, W) each for images"
+        )
+    return [images]
+
+
+def _depth(entry: Any) -> int:
+    """Axes of an array, also of nested lists of numbers; 0 for a picture, a path or a list of either."""
+    if not isinstance(entry, list | tuple) or not _is_nested_numbers(entry):
+        return int(getattr(entry, "ndim", 0))
+    return 1 + (_depth(entry[0]) if isinstance(entry[0], list | tuple) else 0)
 
 
 def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | None = None) -> list[Plane]:
     """The channels of one image, in order.
 
     Args:
-        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path of a file, whose metadata say
-            which of its planes are channels; or a list of these, one or more channels each.
+        image: (H, W), (C, H, W) or (H, W, C) array or tensor; a PIL image; the path or the `http(s)` address of a
+            file, whose metadata say which of its planes are channels; or a list of these, one or more channels each.
+            Nested lists of numbers, as `datasets` gives arrays, are arrays of 64-bit integers or floats.
         channels_axis: `"channels_first"` or `"channels_last"` for 3-D arrays; by default the shorter of the two axes.
             The first also says that the planes of a file are channels, where the file does not say what they are.
         axes: what the planes of a file are, see `imaging.describe_stack`; overrides what the file says.
@@ -86,11 +109,13 @@ def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> N
 
 
 def _collect(image: Any, axis: str | None, axes: str | None) -> list[Plane]:
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        return _from_address(image, axis, axes)
     if isinstance(image, str | Path):
         return _from_file(Path(image), axis, axes)
     if isinstance(image, PIL.Image.Image):
         return [_from_pillow(image)]
-    if isinstance(image, Sequence):
+    if isinstance(image, Sequence) and not _is_nested_numbers(image):
         return [channel for entry in image for channel in _collect(entry, axis, axes)]
     array = np.asarray(image)  # CPU tensors too
     if array.ndim == 2:
@@ -114,6 +139,31 @@ def _from_pillow(picture: PIL.Image.Image) -> Plane:
     if picture.mode in ("L", "F", "I") or picture.mode.startswith("I;16"):
         return np.asarray(picture)
     return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
+
+
+def _is_nested_numbers(image: Sequence[Any]) -> bool:
+    first: Any = image
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    return isinstance(first, int | float)
+
+
+def _from_address(address: str, axis: str | None, axes: str | None) -> list[Plane]:
+    """The channels of a file on the internet, at native depth; the file is kept for as long as it is read."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / (PurePosixPath(urlsplit(address).path).name or "image")
+        try:
+            answer = get_session().get(address, timeout=_PATIENCE, follow_redirects=True)
+            answer.raise_for_status()
+            file.write_bytes(answer.content)
+        except Exception as error:  # of whichever client the Hub's library uses
+            if explain(error) is None:
+                raise
+            raise InputError(f"{address} cannot be fetched: {one_line(error)}") from error
+        try:
+            return _from_file(file, axis, axes)
+        except InputError as error:
+            raise InputError(str(error).replace(str(file), address)) from error
 
 
 def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Plane]:

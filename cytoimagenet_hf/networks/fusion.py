@@ -1,48 +1,31 @@
-"""Several backbones as one model: each with its own normalisation, pooled outputs side by side (paper, "fusion").
+"""Making, saving and loading fusions of trained networks (paper, "fusion").
 
-Input is one raw image in 0..255; what each backbone was trained with is part of the configuration. The file depends on
-torch, transformers and its three neighbours alone, because it travels with saved models for `trust_remote_code`.
+The network itself stands in `modeling_cyto_fusion`, which travels with saved fusions. Here is what needs the package:
+backbones by name, each with the preprocessing its weights were trained with, and what lies beside saved weights.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers import PreTrainedModel
 
+from . import modeling_cyto_fusion as modeling
 from .checkpoints import load_network
-from .pooling import pooled
-from .records import record_from, record_of
+from .modeling_cyto_fusion import CytoFusionConfig
+from .processing import MicroscopyImageProcessor
+from .records import hub_source, record_from, record_of
+
+_PUSH = ("repo_id", "commit_message", "private", "revision", "create_pr")
+_AUTO_MAP = {"AutoConfig": "CytoFusionConfig", "AutoModel": "CytoFusionModel"}
 
 
-class CytoFusionConfig(PreTrainedConfig):
-    """Configurations and preprocessing of the backbones, in output order.
-
-    Args:
-        backbones: one configuration each, as a dictionary with `model_type`.
-        preprocessing: one record each: `rescale_factor`, `image_mean` and `image_std` (three numbers).
-    """
-
-    model_type = "cyto-fusion"
-
-    def __init__(
-        self,
-        backbones: Sequence[Mapping[str, Any]] = (),
-        preprocessing: Sequence[Mapping[str, Any]] = (),
-        **kwargs: Any,
-    ) -> None:
-        self.backbones = [dict(backbone) for backbone in backbones]
-        self.preprocessing = [dict(record) for record in preprocessing]
-        super().__init__(**kwargs)
-
-
-class CytoFusionModel(PreTrainedModel):
+class CytoFusionModel(modeling.CytoFusionModel):
     """Backbones side by side: `pooler_output` is (B, D1 + D2 + …) for `pixel_values` (B, 3, H, W) in 0..255.
 
     Example:
+        >>> import torch
         >>> from cytoimagenet_hf.networks import build_efficientnet
         >>> nets = [build_efficientnet(0, seed=seed, width_coefficient=0.25) for seed in (0, 1)]
         >>> fusion = CytoFusionModel.from_backbones(nets).eval()
@@ -50,25 +33,10 @@ class CytoFusionModel(PreTrainedModel):
         torch.Size([1, 640])
     """
 
-    config_class = CytoFusionConfig
-    config: CytoFusionConfig
-    base_model_prefix = "fusion"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-
     def __init__(self, config: CytoFusionConfig) -> None:
-        super().__init__(config)
-        if not config.backbones or len(config.backbones) != len(config.preprocessing):
-            raise ValueError(
-                f"{len(config.backbones)} backbones with {len(config.preprocessing)} preprocessing records: "
-                "a fusion has at least one backbone, each with its record"
-            )
         for record in config.preprocessing:
             record_from(record, "preprocessing of a fusion")  # checked before weights are made
-        self.backbones = nn.ModuleList(
-            AutoModel.from_config(AutoConfig.for_model(**backbone)) for backbone in config.backbones
-        )
-        self.post_init()
+        super().__init__(config)
 
     @classmethod
     def from_backbones(
@@ -94,29 +62,42 @@ class CytoFusionModel(PreTrainedModel):
                 for model, given in zip(loaded, backbones, strict=True)
             ]
         config = CytoFusionConfig(
-            backbones=[model.config.to_dict() for model in loaded],
+            backbones=[_configuration(model) for model in loaded],
             preprocessing=[record_from(record) for record in preprocessing],
+            sources=[hub_source(model) for model in loaded],
         )
         fusion = cls(config)
         for own, given in zip(fusion.backbones, loaded, strict=True):
             own.load_state_dict(given.state_dict())
         return fusion.eval()
 
-    def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """Run every backbone on its own normalisation of one image.
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Write the weights with what a repository needs: code for `trust_remote_code`, image processor and card.
+
+        A processor and a card that lie there already are kept.
 
         Args:
-            pixel_values: float (B, 3, H, W) in 0..255.
-            **kwargs: ignored, as backbones differ in what they take.
+            save_directory: folder.
+            **kwargs: of transformers' `save_pretrained`.
         """
-        features = [
-            pooled(backbone(pixel_values=_normalised(pixel_values, record)))
-            for backbone, record in zip(self.backbones, self.config.preprocessing, strict=True)
-        ]
-        return BaseModelOutputWithPooling(pooler_output=torch.cat(features, dim=1))  # (B, D1 + D2 + …)
+        folder = Path(save_directory)
+        code = Path(modeling.__file__)
+        self.config.auto_map = {auto: f"{code.stem}.{name}" for auto, name in _AUTO_MAP.items()}
+        push = {name: kwargs.pop(name) for name in ("push_to_hub", *_PUSH) if name in kwargs}
+        super().save_pretrained(folder, **kwargs)
+        shutil.copy(code, folder)
+        if not (folder / "preprocessor_config.json").exists():
+            MicroscopyImageProcessor.for_model(self).save_pretrained(folder)
+        if not (folder / "README.md").exists():
+            # Cards know the datasets library and jinja2, which loading a network does not need.
+            from cytoimagenet_hf.dataset.cards.facts import write_model_card
+
+            write_model_card(folder)
+        if push.pop("push_to_hub", False):
+            self.push_to_hub(push.pop("repo_id", folder.name), **push)
 
 
-def _normalised(pixel_values: torch.Tensor, record: Mapping[str, Any]) -> torch.Tensor:
-    mean = pixel_values.new_tensor(record["image_mean"])[:, None, None]  # (3, 1, 1)
-    std = pixel_values.new_tensor(record["image_std"])[:, None, None]
-    return (pixel_values * record["rescale_factor"] - mean) / std
+def _configuration(model: PreTrainedModel) -> dict[str, Any]:
+    """The configuration of a backbone without the folder that it was loaded from."""
+    content = model.config.to_dict()
+    return {name: value for name, value in content.items() if name not in ("_name_or_path", "name_or_path")}

@@ -9,20 +9,23 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import EfficientNetForImageClassification, EfficientNetModel
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import file_sha256, write_json
+from cytoimagenet_hf.core.hdf5 import own_array
 
 from .efficientnet import build_efficientnet
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS, Record
+
+if TYPE_CHECKING:
+    import h5py
 
 Array = npt.NDArray[Any]
 Layers = dict[str, dict[str, Array]]
@@ -43,6 +46,9 @@ _IN_BLOCK = {
     "project_conv": "projection.project_conv",
     "project_bn": "projection.project_bn",
 }
+_LARGEST = 2**27
+"""Values of one variable: ten times the largest of EfficientNet-B7."""
+
 _OUTSIDE = {
     "stem_conv": "embeddings.convolution",
     "stem_bn": "embeddings.batchnorm",
@@ -181,6 +187,8 @@ def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
     if not Path(h5_path).is_file():
         raise InputError(f"{h5_path} does not exist")
     try:
+        import h5py  # in the extra `images`: of networks, these files alone need it
+
         with h5py.File(h5_path, "r") as file:
             root = file.get("model_weights", file)
             names = _attribute(root, "layer_names")
@@ -191,18 +199,32 @@ def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
                 )
             layers: Layers = {}
             for group in names:
+                if isinstance(root.get(group, getlink=True), h5py.ExternalLink):
+                    raise InputError(f"{h5_path}: layer {group!r} is a link to another file")
                 for weight in _attribute(root[group], "weight_names"):
                     *path, variable = weight.split("/")
                     layer = path[-1] if path else group
-                    layers.setdefault(layer, {})[variable.split(":")[0]] = np.asarray(root[group][weight])
+                    layers.setdefault(layer, {})[variable.split(":")[0]] = _array(root[group], weight)
             return layers, names
-    except OSError as error:
-        raise InputError(f"{h5_path} is not an HDF5 file of Keras weights: {error}") from error
+    except (OSError, RuntimeError, TypeError, AttributeError, ValueError) as error:  # h5py's, by what is wrong
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{h5_path} is not an HDF5 file of Keras weights: {one_line(error)}") from error
     except KeyError as error:
         raise InputError(f"{h5_path} lists a layer that it does not hold: {error}") from error
 
 
-def _attribute(group: h5py.Group, key: str) -> list[str]:
+def _array(group: "h5py.Group", name: str) -> Array:
+    """One variable."""
+    stored = own_array(group, name)
+    if stored.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is no array of numbers")
+    if stored.size > _LARGEST:
+        raise ValueError(f"{name} claims {stored.size:,} values")
+    return np.asarray(stored)
+
+
+def _attribute(group: "h5py.Group", key: str) -> list[str]:
     """A list of names; Keras cuts long ones into key0, key1, …"""
     if key in group.attrs:
         parts: Iterable[Any] = [group.attrs[key]]

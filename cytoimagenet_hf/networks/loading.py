@@ -8,7 +8,7 @@ from cytoimagenet_hf.core.errors import InputError
 
 @contextmanager
 def input_errors(where: object = "") -> Iterator[None]:
-    """Turn the `ValueError` of the modules that travel with saved models into `InputError`.
+    """Turn the `ValueError` of the modules that read model files into `InputError`.
 
     Args:
         where: the model's folder or name; messages that do not hold it begin with it.

@@ -8,11 +8,11 @@ features weighs a block by its number of features. Measured in docs/study.md.
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.imaging import to_gray
+from cytoimagenet_hf.imaging.opencv import require_opencv
 
 QUANTILES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
 """Percentiles of a channel whose logarithms are kept."""
@@ -89,6 +89,7 @@ def relative_log(plane: Plane) -> npt.NDArray[np.float64]:
 
 def _laplacians(plane: Plane) -> list[Plane]:
     """Laplacians of the plane smoothed at each scale: the sum of differences to four neighbours, float32."""
+    cv2 = require_opencv("statistics of the pixels (pixels=True)")
     border = cv2.BORDER_REFLECT
     values = (plane - plane.mean(dtype=np.float64)).astype(np.float32)  # a flat plane is 0 then, without rounding
     smooth = [cv2.GaussianBlur(values, (0, 0), sigma, borderType=border) for sigma in SIGMAS]

@@ -58,7 +58,7 @@ def make_units(
     if ranges is not None and facts.scale not in ("percentile", "minmax"):
         raise InputError(f"{facts.name} scales by {facts.scale}: ranges over a plate do not apply; leave them out")
     # By the dtype of the file: the gray of a colour picture is a float.
-    whites = [facts.full_scale or _white_of(np.asarray(plane).dtype) for plane in planes]
+    whites = [facts.full_scale or _white_of(np.asarray(plane).dtype, facts) for plane in planes]
     inputs: list[list[Plane]] = []
     for chosen in _channels_of_inputs(facts, len(gray), stains):
         limits = None if ranges is None else [_range_of(ranges, stains, number) for number in chosen]
@@ -150,7 +150,12 @@ def _zscored(plane: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> Plane:
     return np.asarray((plane - values.mean()) / (values.std() + _TINY), dtype=np.float32)
 
 
-def _white_of(dtype: np.dtype[Any]) -> float:
+def _white_of(dtype: np.dtype[Any], facts: EncoderFacts) -> float:
+    if dtype.kind in "ui" and dtype.itemsize == 8 and facts.scale in ("dtype", "as-uint8"):
+        # Lists of numbers are read as int64: by its range, every image would be black.
+        raise InputError(
+            f"{dtype} pixels do not say which value is white: pass full_scale=, or arrays of 8 or 16 bits"
+        )
     return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
 
@@ -173,6 +178,10 @@ def _fitted(facts: EncoderFacts, planes: list[Plane]) -> Plane:
     if facts.fit == "resize":
         return np.stack([_resized(plane, height, width, facts.interpolation) for plane in planes])
     own_height, own_width = planes[0].shape
+    if facts.fit == "shortest":
+        shorter, longer = height, int(height * max(own_height, own_width) / min(own_height, own_width))
+        sides = (shorter, longer) if own_height <= own_width else (longer, shorter)  # as the stock processors round
+        return _cut(np.stack([_resized(plane, *sides, facts.interpolation) for plane in planes]), facts.multiple)
     if own_height < height or own_width < width:
         raise InputError(
             f"{facts.name} looks at {height} x {width} pixels and the image has {own_height} x {own_width}: "

@@ -2,8 +2,7 @@
 
 `value = (pixel * rescale_factor - image_mean) / image_std` for pixels in 0..255. Whatever a stock image processor adds
 to this form is folded in. This is the one reader of such files: the processor, the encoders, the fusion, the trainer
-and the cards ask it. A file that cannot be read is an error, never a default. Copied into saved fusion models:
-transformers only, hence plain `ValueError`.
+and the cards ask it. A file that cannot be read is an error, never a default.
 """
 
 import math
@@ -68,6 +67,14 @@ def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revisio
         f"no image processor beside {place or type(model).__name__}, so its mean and deviation are unknown: "
         "save one with the model (preprocessor_config.json), or pass the preprocessing"
     )
+
+
+def hub_source(model: PreTrainedModel) -> dict[str, str | None] | None:
+    """Repository and commit that a model was loaded from on the Hub; None for a folder, or a model made in memory."""
+    name = str(model.name_or_path or "")
+    if name.count("/") > 1 or not name or Path(name).exists() or name.startswith((".", "~", "/")):
+        return None
+    return {"repo": name, "revision": getattr(model.config, "_commit_hash", None)}
 
 
 def read_processor(place: str | Path, *, revision: str | None = None) -> Record | None:

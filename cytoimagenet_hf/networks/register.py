@@ -14,7 +14,8 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import is_torchvision_available
 
-from .fusion import CytoFusionConfig, CytoFusionModel
+from .fusion import CytoFusionModel
+from .modeling_cyto_fusion import CytoFusionConfig
 from .pipeline import TASK, MicroscopyFeatureExtractionPipeline
 from .processing import MicroscopyImageProcessor
 
@@ -25,8 +26,6 @@ def register() -> None:
         return
     AutoConfig.register(CytoFusionConfig.model_type, CytoFusionConfig, exist_ok=True)
     AutoModel.register(CytoFusionConfig, CytoFusionModel, exist_ok=True)
-    CytoFusionConfig.register_for_auto_class()  # saved fusions carry their code for trust_remote_code
-    CytoFusionModel.register_for_auto_class("AutoModel")
     # The type that saved processors name, with one more backend: AutoImageProcessor.from_pretrained(name) stays stock,
     # AutoImageProcessor.from_pretrained(name, backend="microscopy") is ours.
     classes: dict[str, type] = {"pil": EfficientNetImageProcessorPil, "microscopy": MicroscopyImageProcessor}

@@ -8,23 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
+from cytoimagenet_hf.tables.vocabulary import read_header
 
 from .aggregate import aggregate
-from .plate_map import annotate, read_plate_map
+from .conditions import TIMES, column_named
+from .plate_map import PlateMap, annotate, read_plate_map
 from .profile import normalize, select, sphere
 from .screening import Screen, judge_screen, lost_by_selection
+from .sphering import EPSILON, choose_epsilon
 from .steps import profile_name
 from .tvn import tvn
 from .well_facts import WellFacts, well_facts
 
+_LEAST = 3  # wells that a batch is normalised on
 REJECTED = "_rejected.json"
 """In a folder of features: what extraction left out."""
+DEFAULT_BY = "plate,time"
+"""Plates, and time points (and focal planes) where a plate has several with enough wells to be normalised on."""
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".h5ad")
 
 
@@ -37,16 +46,23 @@ class ProfilePlan:
         operation: see `profiles.aggregate`.
         metadata: plate map, see `plate_map.read_plate_map`.
         barcodes: which plate has which layout of the plate map.
+        sheet: of a plate map that is a workbook.
+        encoding: of a plate map in text that is not UTF-8.
         controls: query of the negative controls, see `well_facts`.
         control_column: column of roles.
+        compound_column: column of compounds, where the vocabulary does not know it.
+        dose_column: column of doses, where the vocabulary does not know it.
         dose_unit: unit of the doses where no column says.
         normalize: method of `profiles.normalize`; None: values as they are.
         on: `"all"` wells or the `"controls"` give centre, scale and sphere.
-        by: column of batches, usually the plate; None: all rows together.
+        by: columns of batches that are normalised apart, with commas; by default plates and, where a plate has
+            several, time points; None: all rows together.
+        treatment: columns that together are one treatment, with commas; by default see `conditions.conditions`.
         select: feature selection.
         correlation: of the selection.
         sphere: whiten.
-        sphere_epsilon: of the whitening.
+        sphere_epsilon: of the whitening; None: with which replicates on other plates find each other best.
+        sphere_by: columns of batches that are whitened apart, with commas; None: all together.
         tvn: typical variation normalisation on the negative controls.
         components: of TVN.
         drop_constant: leave out features without a scale, instead of refusing them.
@@ -56,16 +72,22 @@ class ProfilePlan:
     operation: str = "mean"
     metadata: Path | None = None
     barcodes: Path | None = None
+    sheet: str | None = None
+    encoding: str | None = None
     controls: str | None = None
     control_column: str | None = None
+    compound_column: str | None = None
+    dose_column: str | None = None
     dose_unit: str | None = None
     normalize: str | None = None
     on: str = "all"
-    by: str | None = "plate"
+    by: str | None = DEFAULT_BY
+    treatment: str | None = None
     select: bool = False
     correlation: float = 0.9
     sphere: bool = False
-    sphere_epsilon: float = 1e-6
+    sphere_epsilon: float | None = EPSILON
+    sphere_by: str | None = None
     tvn: bool = False
     components: int | None = None
     drop_constant: bool = False
@@ -79,6 +101,8 @@ class ProfilePlan:
             raise InputError("components belong to TVN: add --tvn")
         if self.barcodes is not None and self.metadata is None:
             raise InputError("barcodes say which plate has which layout of a plate map: name the map (--metadata)")
+        if self.sheet is not None and self.metadata is None:
+            raise InputError("a sheet is one of a plate map: name the map (--metadata)")
 
 
 @dataclass(frozen=True)
@@ -116,6 +140,9 @@ class Profiles:
             "plates": int(plates),
             "roles": roles,
             "columns": self.facts.columns,
+            "columns_not_used": list(self.facts.unused),
+            "treatment": list(self.facts.conditions.equal_in),
+            "judged_apart_by": list(self.facts.conditions.settings),
             "notes": list(self.facts.notes),
             "steps": self.table.about["steps"],
             "screen": self.screen.record() if self.screen else None,
@@ -132,20 +159,30 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     Raises:
         InputError: what a step refuses; controls are needed and none are known.
     """
-    plate_map = read_plate_map(plan.metadata, barcodes=plan.barcodes) if plan.metadata else None
+    plate_map = _plate_map(plan)
     table = aggregate(table, level=plan.level, operation=plan.operation)
     if plate_map is not None:
         table = annotate(table, plate_map)
-    facts = well_facts(table, controls=plan.controls, control_column=plan.control_column, dose_unit=plan.dose_unit)
+    facts = well_facts(
+        table,
+        controls=plan.controls,
+        control_column=plan.control_column,
+        compound_column=plan.compound_column,
+        dose_column=plan.dose_column,
+        dose_unit=plan.dose_unit,
+        treatment=_listed(plan.treatment),
+    )
     needed = [name for name, asked in (("--on controls", plan.on == "controls"), ("--tvn", plan.tvn)) if asked]
     if needed and not facts.negative.any():
         known = ", ".join(map(str, table.metadata)) or "nothing"
+        hints = "".join(f"; {note}" for note in facts.notes if "--controls" in note)
         raise InputError(
             f"{' and '.join(needed)} need negative controls, and none are known: give a plate map with roles "
-            f"(--metadata), or a query (--controls); known of the rows: {known}"
+            f"(--metadata), or a query (--controls); known of the rows: {known}{hints}"
         )
     reference = facts.negative if plan.on == "controls" else None
-    by = plan.by if plan.by is None or plan.by in table.metadata or plan.by != "plate" else None
+    by, notes = _batches(plan, table, facts)
+    facts = replace(facts, notes=(*facts.notes, *notes))
     if plan.normalize is not None:
         table = normalize(table, method=plan.normalize, controls=reference, by=by, drop_constant=plan.drop_constant)
     whole = table
@@ -153,17 +190,91 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
         table = select(table, correlation=plan.correlation)
     kept = table
     if plan.sphere:
-        table = sphere(table, controls=reference, by=by, epsilon=plan.sphere_epsilon)
+        sphere_by = None if plan.sphere_by is None else _columns(table, plan.sphere_by)
+        epsilon, chosen = _epsilon(plan, table, facts)
+        table = sphere(
+            table, controls=reference, by=sphere_by, epsilon=epsilon, chosen=chosen, drop_constant=plan.drop_constant
+        )
     if plan.tvn:
         table = tvn(table, facts.negative, by=by, components=plan.components, drop_constant=plan.drop_constant)
     if plan.level == "cell":
         return Profiles(table, facts, None)
     screen = judge_screen(table, facts)
+    if plan.level != "well":
+        counted = f"Z', SSMD and dose responses count rows by {plan.level}, several of a well: wells are fewer"
+        screen = replace(screen, notes=(counted, *screen.notes))
     if plan.select:
         after = screen if kept is table else judge_screen(kept, facts)
         lost = lost_by_selection(judge_screen(whole, facts), after)
         screen = replace(screen, notes=(*lost, *screen.notes))
     return Profiles(table, facts, screen)
+
+
+def _listed(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"{text!r} names no columns: write them with commas, such as plate,cell_line")
+    return names
+
+
+def _columns(table: FeatureTable, text: str) -> list[str]:
+    return list(dict.fromkeys(column_named(table.metadata, name) for name in _listed(text) or ()))
+
+
+def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[list[str] | None, list[str]]:
+    """Columns of the batches that are normalised apart, and what is to be said of them."""
+    metadata = table.metadata
+    if plan.by is None or plan.by == DEFAULT_BY:
+        columns = [] if plan.by is None or "plate" not in metadata else ["plate"]
+    else:
+        columns = _columns(table, plan.by)
+    settings = list(facts.conditions.settings)
+    known = [str(name) for name in metadata if read_header(str(name)).term in TIMES]
+    times = [name for name in known if name not in columns and metadata[name].nunique() > 1]
+    if plan.by == DEFAULT_BY:
+        reference = facts.negative if plan.on == "controls" else np.ones(len(table), bool)
+        for name in times:
+            batches = metadata[[*columns, name]].astype(str).agg("\x1f".join, axis=1)
+            enough = batches[reference].value_counts().reindex(batches.unique(), fill_value=0).min() >= _LEAST
+            if enough and not metadata[name].isna().any():
+                columns.append(name)
+    together = [name for name in dict.fromkeys([*settings, *times]) if name not in columns and name in metadata]
+    together = [name for name in together if _splits_batches(metadata, columns, name)]
+    apart = f"apart by {', '.join(columns)}" if columns else "all together"
+    notes = []
+    if together and (plan.normalize is not None or plan.tvn or plan.sphere):
+        notes.append(
+            f"wells are normalised {apart}, and wells that differ in {', '.join(together)} on one scale: "
+            f"--by {','.join([*columns, *together])} normalises these apart, too"
+        )
+    return columns or None, notes
+
+
+def _splits_batches(metadata: pd.DataFrame, columns: list[str], name: str) -> bool:
+    if not columns:
+        return bool(metadata[name].nunique() > 1)
+    return bool((metadata.groupby(columns)[name].nunique() > 1).any())
+
+
+def _epsilon(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[float, str]:
+    if plan.sphere_epsilon is not None:
+        return plan.sphere_epsilon, ""
+    if "plate" not in table.metadata or not facts.negative.any():
+        raise InputError("an epsilon is chosen by replicates on other plates among negative controls: name it instead")
+    known = facts.negative | np.isin(facts.role, ("treatment", "positive"))
+    wells, alike = table.take(np.flatnonzero(known)), facts.conditions.alike[known]
+    plates = wells.metadata["plate"].astype(str).to_numpy()
+    epsilon, found = choose_epsilon(wells, facts.negative[known], alike, plates)
+    shown = ", ".join(f"{name}: {value:.3f}" for name, value in found.items())
+    return epsilon, f"replicate mAP on these plates ({shown})"
+
+
+def _plate_map(plan: ProfilePlan) -> PlateMap | None:
+    if plan.metadata is None:
+        return None
+    return read_plate_map(plan.metadata, barcodes=plan.barcodes, sheet=plan.sheet, encoding=plan.encoding)
 
 
 def read_rejected(path: str | Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 Read under the Broad's, JUMP's, CellProfiler's and plain column names; joined to rows by plate and well.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,12 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
+from cytoimagenet_hf.tables.cells import differ, spelled, typed
 from cytoimagenet_hf.tables.features import FeatureTable
-from cytoimagenet_hf.tables.tabular import read_table
-from cytoimagenet_hf.tables.wells import normalise_well, well_at
-
-_PLATE = ("plate", "assay_plate_barcode", "plate_barcode", "barcode", "plateid", "plate_id", "plate_name", "platename")
-_MAP = ("plate_map_name", "platemap", "plate_map", "platemap_name")
-_WELL = ("well", "well_position", "wellid", "well_id", "well_name", "wellname", "wellposition")
-_ROW = ("row", "row_name", "well_row", "wellrow", "rowname")
-_COLUMN = ("column", "col", "column_name", "well_column", "well_col", "wellcolumn", "columnname")
+from cytoimagenet_hf.tables.layouts import read_layout
+from cytoimagenet_hf.tables.tabular import read_table, sheet_names
+from cytoimagenet_hf.tables.vocabulary import columns_of, plain_name
+from cytoimagenet_hf.tables.wells import normalise_well, with_wells
 
 
 @dataclass(frozen=True)
@@ -40,29 +36,48 @@ class PlateMap:
     notes: tuple[str, ...] = ()
 
 
-def read_plate_map(path: str | Path, *, barcodes: str | Path | None = None) -> PlateMap:
+def read_plate_map(
+    path: str | Path,
+    *,
+    barcodes: str | Path | None = None,
+    sheet: str | None = None,
+    encoding: str | None = None,
+) -> PlateMap:
     """Read a plate map.
 
     Wells stand in `well`, `well_position`, `Metadata_Well`, …, or in columns of rows and columns; `A1`, `a01` and
-    `A01` are one well. A map without a column of plates is one layout for all plates.
+    `A01` are one well. Or the file is drawn as a plate (`tables.layouts`). A map without a column of plates is one
+    layout for all plates. Identities are the text of the file, measures are numbers (`tables.vocabulary`).
 
     Args:
         path: CSV, TSV, Parquet or Excel.
         barcodes: the Broad's `barcode_platemap.csv`: which plate (`Assay_Plate_Barcode`) has which layout
             (`Plate_Map_Name`). Needed where the map holds several layouts.
+        sheet: of a workbook, by name or number; by default the first, or all that are drawn as plates.
+        encoding: of text that is not UTF-8, such as `cp1252`.
 
     Raises:
         InputError: no wells, names that are no wells, a well with two different rows, several layouts without
             barcodes.
     """
     path = Path(path)
-    frame = read_table(path, dtype=None).rename(columns=lambda name: re.sub(r"(?i)^(image_)?metadata_", "", str(name)))
+    notes: list[str] = []
+    layout = read_layout(path, sheet=sheet, encoding=encoding)
+    if layout is not None:
+        frame = layout.rows
+        notes += layout.notes
+    else:
+        frame = read_table(path, sheet=sheet, encoding=encoding).rename(columns=lambda name: plain_name(str(name)))
     twice = list(frame.columns[frame.columns.str.lower().duplicated()])
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} occurs twice once Metadata_ is left out: drop one")
-    notes: list[str] = []
-    frame = _with_wells(frame, path, notes)
-    frame = _with_plates(frame, path, barcodes, notes)
+    if sheet is None and not {"well", "row"} & columns_of(frame).keys() and len(sheets := sheet_names(path)) > 1:
+        raise InputError(
+            f"{path}: the first sheet, {sheets[0]}, has no column of wells; name another with --sheet: "
+            f"{', '.join(sheets[1:])}"
+        )
+    frame = _with_wells(typed(frame), path, notes)
+    frame = _with_plates(frame, path, barcodes, encoding, notes)
     keys = [key for key in ("plate", "well") if key in frame]
     frame = _one_row_each(frame, keys, path, notes)
     others = [name for name in frame if name not in keys]
@@ -101,25 +116,22 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
                 f"pattern that names it"
             )
     metadata["well"] = [normalise_well(str(well)) for well in metadata["well"]]
-    own = pd.MultiIndex.from_frame(metadata[keys].astype(str))
-    places = pd.MultiIndex.from_frame(rows[keys].astype(str)).get_indexer(own)
+    own, theirs = (pd.MultiIndex.from_frame(frame[keys].map(spelled)) for frame in (metadata, rows))
+    places = theirs.get_indexer(own)
     matched = places >= 0
     if not matched.any():
-        theirs, ours = (" ".join(map(str, index[0])) for index in (pd.MultiIndex.from_frame(rows[keys]), own))
-        raise InputError(
-            f"no row has a well of {plate_map.source.get('file', 'the plate map')}: it says {' and '.join(keys)} "
-            f"{theirs!r}, the features {ours!r}; write both alike, or leave the column of plates out for one layout"
-        )
+        raise InputError(_no_match(plate_map, keys, own, theirs))
     for name in rows.columns.difference(keys, sort=False):
         values = rows[name].reindex(places).reset_index(drop=True)  # -1 is no row: missing
         if name in metadata:
             known = metadata[name]
-            differs = matched & known.notna().to_numpy() & (known.astype(str) != values.astype(str)).to_numpy()
+            differs = matched & differ(known, values, str(name))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{name} of {int(differs.sum())} rows differs between the features and the plate map: "
-                    f"{table.ids[row]!r} has {known[row]!r} and {values[row]!r}; drop the column from one of them"
+                    f"{table.ids[row]!r} has {spelled(known[row])!r} and {spelled(values[row])!r}; drop the column "
+                    "from one of them"
                 )
             values = known.where(known.notna(), values)
         metadata[name] = values
@@ -142,57 +154,52 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
     return FeatureTable(table.ids, table.values, metadata, table.names, about)
 
 
-def _named(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
-    lower = {str(column).strip().lower().replace(" ", "_"): str(column) for column in frame}
-    return next((lower[name] for name in names if name in lower), None)
+def _no_match(plate_map: PlateMap, keys: list[str], own: pd.MultiIndex, theirs: pd.MultiIndex) -> str:
+    ours, said = (" ".join(map(str, index[0])) for index in (own, theirs))
+    zeros = {tuple(part.lstrip("0") for part in key) for key in theirs} & {
+        tuple(part.lstrip("0") for part in key) for key in own
+    }
+    lost = ". A spreadsheet took zeros in front of a number away: write them in both" if zeros else ""
+    return (
+        f"no row has a well of {plate_map.source.get('file', 'the plate map')}: it says {' and '.join(keys)} "
+        f"{said!r}, the features {ours!r}; write both alike, or leave the column of plates out for one layout{lost}"
+    )
 
 
 def _with_wells(frame: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataFrame:
-    well, row, column = _named(frame, _WELL), _named(frame, _ROW), _named(frame, _COLUMN)
-    if well is None and (row is None or column is None):
-        raise InputError(
-            f"{path}: no column of wells (well, well_position, Metadata_Well, or row and column) among "
-            f"{', '.join(map(str, frame))}"
-        )
-    names, odd = [], []
-    given = [(cell,) for cell in frame[well]] if well else list(zip(frame[row], frame[column], strict=True))
-    for line, cells in enumerate(given, 2):  # the heading is line 1
-        try:
-            if any(pd.isna(cell) for cell in cells):
-                raise InputError("empty")
-            plain = [str(cell).strip().removesuffix(".0") for cell in cells]
-            names.append(normalise_well(plain[0]) if well else well_at(plain[0], plain[1]))
-        except InputError as error:
-            odd.append(f"row {line}: {error}")
-    if odd:
-        raise InputError(f"{path}: {len(odd)} of {len(given)} rows name no well; {'; '.join(odd[:3])}")
-    if well:
-        respelled = sum(str(cells[0]) != name for cells, name in zip(given, names, strict=True))
-        if respelled:
-            notes.append(f"{respelled} wells are written as {names[0]} here, not as {given[0][0]}")
-    gone = [well] if well else [row, column]
-    return frame.drop(columns=[name for name in gone if name]).assign(well=names)
+    header = columns_of(frame, ("well",)).get("well")
+    respelled = with_wells(frame, str(path), first_line=2)  # the heading is line 1
+    if header is not None:
+        written = frame[header.text].astype(str)
+        changed = int((written.to_numpy() != respelled["well"].to_numpy()).sum())
+        if changed:
+            notes.append(f"{changed} wells are written as {respelled['well'].iloc[0]} here, not as {written.iloc[0]}")
+    return respelled
 
 
-def _with_plates(frame: pd.DataFrame, path: Path, barcodes: str | Path | None, notes: list[str]) -> pd.DataFrame:
-    plate, layout = _named(frame, _PLATE), _named(frame, _MAP)
-    if plate is not None:
+def _with_plates(
+    frame: pd.DataFrame, path: Path, barcodes: str | Path | None, encoding: str | None, notes: list[str]
+) -> pd.DataFrame:
+    headers = columns_of(frame, ("plate", "plate_map"))
+    if "plate" in headers:
+        plate = headers["plate"].text
         empty = frame[plate].isna()
         if empty.any():
             raise InputError(f"{path}: {int(empty.sum())} rows have no {plate}: fill it, or leave the column out")
-        named = frame.rename(columns={plate: "plate"})
-        return named.assign(plate=named["plate"].astype(str).str.strip().str.removesuffix(".0"))
-    if layout is None:
+        return frame.rename(columns={plate: "plate"})
+    if "plate_map" not in headers:
         notes.append("the map names no plates: one layout for all")
         return frame
-    layouts = frame[layout].astype(str).unique()
+    layout = headers["plate_map"].text
+    layouts = frame[layout].dropna().unique()
     if barcodes is not None:
-        pairs = read_table(barcodes, dtype=str)
-        own, theirs = _named(pairs, _PLATE), _named(pairs, _MAP)
-        if own is None or theirs is None:
+        pairs = typed(read_table(barcodes, encoding=encoding))
+        named = columns_of(pairs, ("plate", "plate_map"))
+        if len(named) < 2:
             raise InputError(
                 f"{barcodes}: Assay_Plate_Barcode and Plate_Map_Name expected, found {', '.join(map(str, pairs))}"
             )
+        own, theirs = named["plate"].text, named["plate_map"].text
         if (empty := pairs[[own, theirs]].isna().any(axis=1)).any():
             raise InputError(f"{barcodes}: {int(empty.sum())} rows lack {own} or {theirs}: fill them")
         missing = sorted(set(pairs[theirs]) - set(layouts))
@@ -200,18 +207,21 @@ def _with_plates(frame: pd.DataFrame, path: Path, barcodes: str | Path | None, n
             notes.append(
                 f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {', '.join(missing[:3])}"
             )
-        joined = frame.astype({layout: str}).merge(
+        joined = frame.merge(
             pairs[[own, theirs]].rename(columns={own: "plate", theirs: layout}), on=layout, how="inner"
         )
         if joined.empty:
-            raise InputError(f"{barcodes} names none of the layouts of {path}: {', '.join(layouts[:3])}")
+            raise InputError(
+                f"{barcodes} names none of the layouts of {path}: it says {pairs[theirs].iloc[0]!r}, the map "
+                f"{', '.join(map(repr, layouts[:3]))}"
+            )
         return joined
     if len(layouts) > 1:
         raise InputError(
             f"{path} holds {len(layouts)} layouts ({', '.join(layouts[:3])}) and no plates: say which plate has which "
             "with barcodes (--barcodes barcode_platemap.csv)"
         )
-    notes.append(f"one layout, {layouts[0]}, for all plates")
+    notes.append(f"one layout, {layouts[0] if len(layouts) else 'without a name'}, for all plates")
     return frame
 
 

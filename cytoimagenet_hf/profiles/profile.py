@@ -1,7 +1,7 @@
 """From features of images to profiles of wells: aggregate, annotate, normalise, select, sphere.
 
-Every function takes a `FeatureTable` and returns a new one whose `about["steps"]` tells what was done. Normalising,
-selecting and sphering are pycytominer's, with the checks that it leaves to its caller; TVN is our own.
+Every function takes a `FeatureTable` and returns a new one whose `about["steps"]` tells what was done. Normalising and
+selecting are pycytominer's, with the checks that it leaves to its caller; sphering and TVN are our own.
 """
 
 import importlib
@@ -17,7 +17,8 @@ from cytoimagenet_hf.tables.features import FeatureTable
 
 from .aggregate import LEVELS, aggregate
 from .plate_map import annotate
-from .steps import Mask, profile_name, reference_rows, refuse_or_drop, with_step
+from .sphering import sphere
+from .steps import By, Mask, profile_name, reference_rows, refuse_or_drop, with_step
 from .tvn import tvn
 
 __all__ = [
@@ -35,9 +36,6 @@ __all__ = [
 
 METHODS = ("standardize", "robustize", "mad_robustize", "inverse_normal")
 OPERATIONS = ("variance_threshold", "correlation_threshold", "drop_outliers")
-_AMPLIFY = (
-    1e4  # sphering may stretch the least direction this much more than the largest before it only shows rounding
-)
 _MARK = "Metadata_Reference"
 
 
@@ -46,7 +44,7 @@ def normalize(
     *,
     method: str = "standardize",
     controls: Mask | None = None,
-    by: str | None = "plate",
+    by: By = "plate",
     drop_constant: bool = False,
 ) -> FeatureTable:
     """Centre and scale every feature, per plate, by pycytominer.
@@ -56,7 +54,7 @@ def normalize(
         method: `"standardize"` (mean and deviation), `"mad_robustize"` (median and MAD), `"robustize"` (median and
             quartiles) or `"inverse_normal"` (ranks).
         controls: (n,) true for the wells to take centre and scale from; None: all wells of the plate.
-        by: column that tells plates; None: all rows together.
+        by: columns that tell batches, such as plates; None: all rows together.
         drop_constant: leave out features that have no scale on some plate, instead of refusing them.
 
     Raises:
@@ -140,65 +138,6 @@ def select(
         "features_out": len(kept),
     }
     return with_step(table, step, values=table.values[:, places], names=tuple(kept))
-
-
-def sphere(
-    table: FeatureTable,
-    *,
-    controls: Mask | None = None,
-    by: str | None = "plate",
-    method: str = "ZCA-cor",
-    epsilon: float = 1e-6,
-) -> FeatureTable:
-    """Whiten the features, per plate, by pycytominer's `Spherize`: on the reference wells they no longer correlate.
-
-    Args:
-        table: profiles, normalised, usually selected.
-        controls: (n,) true for the reference wells; None: all wells.
-        by: column that tells plates; None: all rows together.
-        method: `"ZCA-cor"` or `"ZCA"`: both keep the features' names.
-        epsilon: added to the singular values: larger is gentler.
-
-    Raises:
-        InputError: constant features; features that are combinations of others, which pycytominer would stretch by
-            millions; fewer than three reference wells; pycytominer is not installed.
-    """
-    if method not in ("ZCA-cor", "ZCA"):
-        raise InputError(f"sphering {method!r}: choose ZCA-cor or ZCA")
-    plates = reference_rows(table, controls, by, least=3)
-    for batch, (_, reference) in plates.items():
-        _check_sphering(table, reference, batch, epsilon=epsilon, correlated=method.endswith("cor"))
-    spherize = _extra("pycytominer.operations").Spherize
-    values = np.empty(table.values.shape)
-    for own, reference in plates.values():
-        fitted = spherize(epsilon=epsilon, center=True, method=method, return_numpy=True)
-        fitted.fit(pd.DataFrame(table.values[reference].astype(np.float64)))
-        values[own] = fitted.transform(pd.DataFrame(table.values[own].astype(np.float64)))
-    on = "all" if controls is None else "controls"
-    step = {"step": "sphere", "name": f"sphere-{on}", "method": method, "epsilon": epsilon, "on": on, "by": by}
-    return with_step(table, step, values=values)
-
-
-def _check_sphering(table: FeatureTable, reference: Mask, batch: str, *, epsilon: float, correlated: bool) -> None:
-    x = table.values[reference].astype(np.float64)
-    spread = x.std(axis=0)
-    flat = spread <= 1e-7 * np.abs(x).max(axis=0)
-    if flat.any():
-        some = [name for name, bad in zip(table.names, flat, strict=True) if bad]
-        raise InputError(
-            f"{len(some)} features do not vary among the {len(x)} reference wells of {batch}, such as "
-            f"{', '.join(some[:3])}: select features first (--select)"
-        )
-    x = x - x.mean(axis=0)
-    sizes = np.linalg.svd(x / spread if correlated else x, compute_uv=False)
-    least = sizes[: min(len(x) - 1, x.shape[1])].min()  # centred rows span one dimension less than their number
-    stretch = (sizes[0] + epsilon) / (least + epsilon)
-    if stretch > _AMPLIFY:
-        raise InputError(
-            f"among {len(x)} reference wells of {batch} some of the {x.shape[1]} features are combinations of others: "
-            f"sphering would stretch them {stretch:.0e} times more than the rest; select features first (--select), "
-            f"or raise epsilon (now {epsilon:g}; 0.01 to 1 is usual)"
-        )
 
 
 def _flat(reference: npt.NDArray[np.float64], plate: npt.NDArray[np.float64], method: str) -> Mask:

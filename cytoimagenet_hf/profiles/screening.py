@@ -10,6 +10,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.profiles import screens
 from cytoimagenet_hf.tables.features import FeatureTable
 
+from .conditions import groups_of
 from .steps import batches_of
 from .well_facts import WellFacts
 
@@ -23,6 +24,7 @@ class Separation:
 
     Attributes:
         plate: plate.
+        setting: what these wells have in common beside it, such as `cell_line U2OS, t 1`.
         compound: what the positive controls got.
         negatives: control wells.
         positives: control wells.
@@ -33,6 +35,7 @@ class Separation:
     """
 
     plate: str
+    setting: str
     compound: str
     negatives: int
     positives: int
@@ -48,7 +51,8 @@ class Response:
 
     Attributes:
         plate: plate.
-        compound: compound.
+        setting: see `Separation`.
+        compound: compound, with what was given beside it.
         measured_on: what the response is: `"score"` from negative to this compound's positive controls, `"score to
             <other>"`, or `"distance"` from the negative controls.
         wells: treated wells.
@@ -63,6 +67,7 @@ class Response:
     """
 
     plate: str
+    setting: str
     compound: str
     measured_on: str
     wells: int
@@ -81,14 +86,16 @@ class Screen:
     """What a screen's controls and doses say of the profiles.
 
     Attributes:
-        separations: per plate and positive compound.
-        responses: per plate and compound with at least three doses.
-        distance: (n,) distance of every row from its plate's negative controls, NaN where it has too few.
-        scores: compound → (n,) scores from negative to its positive controls, NaN on plates without.
+        groups: (plate, setting) → rows that are judged together.
+        separations: per group and positive compound.
+        responses: per group and compound with at least three doses.
+        distance: (n,) distance of every row from its group's negative controls, NaN where it has too few.
+        scores: compound → (n,) scores from negative to its positive controls, NaN in groups without.
         unit: of the doses.
         notes: what could not be judged, a sentence each.
     """
 
+    groups: dict[tuple[str, str], npt.NDArray[np.intp]]
     separations: tuple[Separation, ...]
     responses: tuple[Response, ...]
     distance: npt.NDArray[np.float64]
@@ -109,48 +116,62 @@ class Screen:
 
 
 def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
-    """Z', SSMD and dose response wherever the facts name controls and doses, plate by plate.
+    """Z', SSMD and dose response wherever the facts name controls and doses, by plate and setting.
 
     Args:
         table: profiles of wells.
         facts: of `well_facts`, in the order of the table.
     """
-    plates = batches_of(table, "plate" if "plate" in table.metadata else None).to_numpy()
+    plates = batches_of(table, "plate" if "plate" in table.metadata else None).tolist()
+    substance, setting = facts.conditions.substance, facts.conditions.setting
+    groups = {(plate, kept): rows for plate, kept, rows in groups_of(plates, setting, facts.role)}
     x = table.values.astype(np.float64)
     distance = np.full(len(table), np.nan)
     scores: dict[str, npt.NDArray[np.float64]] = {}
     separations: list[Separation] = []
     responses: list[Response] = []
     notes: list[str] = []
-    for plate in dict.fromkeys(plates.tolist()):
-        own = np.flatnonzero(plates == plate)
-        negative = facts.negative[own]
+    for (plate, kept), rows in groups.items():
+        name = group_name(plate, kept)
+        role = facts.role[rows]
+        negative = role == "negative"
         if negative.sum() < _LEAST:
-            notes.append(f"{plate}: {int(negative.sum())} negative control wells; Z' and distances need {_LEAST}")
+            notes.append(f"{name}: {int(negative.sum())} negative control wells; Z' and distances need {_LEAST}")
             continue
         try:
-            distance[own] = screens.control_distance(x[own], negative)
+            distance[rows] = screens.control_distance(x[rows], negative)
         except InputError as error:
-            notes.append(f"{plate}: {error}")
+            notes.append(f"{name}: {error}")
             continue
-        role, compounds = facts.role[own], facts.compound[own]
-        for compound in dict.fromkeys(compounds[role == "positive"].tolist()):
-            positive = (role == "positive") & (compounds == compound)
-            name = compound or "positive control"
+        placed: dict[str, npt.NDArray[np.float64]] = {}
+        for compound in dict.fromkeys(substance[rows][role == "positive"].tolist()):
+            positive = (role == "positive") & (substance[rows] == compound)
+            called = compound or "positive control"
             if positive.sum() < _LEAST:
-                notes.append(f"{plate}: {int(positive.sum())} positive control wells of {name}; Z' needs {_LEAST}")
+                notes.append(f"{name}: {int(positive.sum())} positive control wells of {called}; Z' needs {_LEAST}")
                 continue
             try:
-                found = screens.control_scores(x[own], negative, positive)
+                placed[called] = screens.control_scores(x[rows], negative, positive)
             except InputError as error:
-                notes.append(f"{plate}, {name}: {error}")
+                notes.append(f"{name}, {called}: {error}")
                 continue
-            scores.setdefault(name, np.full(len(table), np.nan))[own] = found
-            separations.append(_separation(plate, name, found[negative], found[positive]))
-        responses += _responses(table, facts, own, plate, scores, distance)
+            scores.setdefault(called, np.full(len(table), np.nan))[rows] = placed[called]
+            low, high = placed[called][negative], placed[called][positive]
+            separations.append(_separation((plate, kept, called), low, high))
+        responses += _responses(table, facts, rows, (plate, kept), placed, distance[rows])
     if not len(facts.role) or not (facts.role == "negative").any():
         notes = ["no negative controls are known: name them in the plate map (role), or with --controls"]
-    return Screen(tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
+    return Screen(groups, tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
+
+
+def group_name(plate: str, setting: str) -> str:
+    """What wells that are judged together are called.
+
+    Example:
+        >>> group_name("P1", ""), group_name("P1", "t 1")
+        ('P1', 'P1, t 1')
+    """
+    return f"{plate}, {setting}" if setting else plate
 
 
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
@@ -163,49 +184,51 @@ def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
         after: of the same profiles with those that were kept.
 
     Returns:
-        One sentence per plate and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of
+        One sentence per group and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of
         the usual number of wells.
     """
-    kept = {(one.plate, one.compound): one.z_prime for one in after.separations}
+    kept = {(one.plate, one.setting, one.compound): one.z_prime for one in after.separations}
+    named = [(one, kept.get((one.plate, one.setting, one.compound), one.z_prime)) for one in before.separations]
     return tuple(
-        f"{one.plate}, {one.compound}: Z' is {kept[one.plate, one.compound]:.2f} with the features that --select "
+        f"{group_name(one.plate, one.setting)}, {one.compound}: Z' is {left:.2f} with the features that --select "
         f"kept, and {one.z_prime:.2f} with all of them; judge the assay without --select"
-        for one in before.separations
-        if one.z_prime - kept.get((one.plate, one.compound), one.z_prime) >= _CHANCE
+        for one, left in named
+        if one.z_prime - left >= _CHANCE
     )
 
 
-def _separation(plate: str, name: str, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Separation:
+def _separation(name: tuple[str, str, str], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Separation:
     values = (
         measure(low, high, robust=robust) for measure in (screens.z_prime, screens.ssmd) for robust in (False, True)
     )
-    return Separation(plate, name, len(low), len(high), *values)
+    return Separation(*name, len(low), len(high), *values)
 
 
 def _responses(
     table: FeatureTable,
     facts: WellFacts,
-    own: npt.NDArray[np.integer],
-    plate: str,
+    rows: npt.NDArray[np.intp],
+    group: tuple[str, str],
     scores: dict[str, npt.NDArray[np.float64]],
     distance: npt.NDArray[np.float64],
 ) -> list[Response]:
-    role, compounds, doses = facts.role[own], facts.compound[own], facts.dose[own]
-    treated = ~np.isin(role, ("positive", "negative", "empty")) & (compounds != "") & (doses > 0)
-    here = {name: values[own] for name, values in scores.items() if np.isfinite(values[own]).all()}
+    """Of one group: its rows, their scores and distances."""
+    role, compounds, doses = facts.role[rows], facts.conditions.substance[rows], facts.dose[rows]
+    named = facts.compound[rows] != ""
+    treated = ~np.isin(role, ("positive", "negative", "empty")) & named & (doses > 0)
     found = []
     for compound in dict.fromkeys(compounds[treated].tolist()):
         wells = treated & (compounds == compound)
         different = len(np.unique(doses[wells]))
         if different < 3:
             continue
-        if compound in here:
-            response, measured = here[compound], "score"
-        elif len(here) == 1:
-            other = next(iter(here))
-            response, measured = here[other], f"score to {other}"
+        if compound in scores:
+            response, measured = scores[compound], "score"
+        elif len(scores) == 1:
+            other = next(iter(scores))
+            response, measured = scores[other], f"score to {other}"
         else:
-            response, measured = distance[own], "distance"
+            response, measured = distance, "distance"
         dose, answer = doses[wells], response[wells]
         rho, p_value = screens.spearman(dose, answer)
         # The negative controls are the response at no dose.
@@ -216,7 +239,7 @@ def _responses(
         fits = isinstance(curve, screens.DoseResponse)
         found.append(
             Response(
-                plate,
+                *group,
                 compound,
                 measured,
                 int(wells.sum()),
@@ -227,7 +250,7 @@ def _responses(
                 "" if fits else str(curve),
                 tuple(dose.tolist()),
                 tuple(answer.tolist()),
-                tuple(str(name) for name in table.ids[own][wells]),
+                tuple(str(name) for name in table.ids[rows][wells]),
             )
         )
     return found

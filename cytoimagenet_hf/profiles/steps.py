@@ -1,5 +1,6 @@
 """The history of a table: every step is recorded in `about["steps"]`, and the steps make the profile's name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
 
 Mask = npt.NDArray[np.bool_]
+By = str | Sequence[str] | None
+"""Columns whose values together tell batches; None: all rows are one batch."""
 
 
 def with_step(
@@ -51,29 +54,37 @@ def profile_name(table: FeatureTable) -> str:
     return "_".join(step["name"] for step in table.about.get("steps", []) if step.get("name")) or "features"
 
 
-def batches_of(table: FeatureTable, by: str | None) -> pd.Series:
-    """(n,) the batch of every row as text: a column of the metadata; one batch where `by` is None.
+def batches_of(table: FeatureTable, by: By) -> pd.Series:
+    """(n,) the batch of every row as text: columns of the metadata together; one batch where `by` is None.
 
     Raises:
         InputError: no such column, or rows without a value.
+
+    Example:
+        >>> from cytoimagenet_hf.tables import make_table
+        >>> facts = {"plate": ["p1", "p1"], "cell_line": ["U2OS", "A549"]}
+        >>> batches_of(make_table(["a", "b"], [[1.0], [2.0]], facts), ("plate", "cell_line")).tolist()
+        ['p1, U2OS', 'p1, A549']
     """
-    if by is None:
+    columns = [by] if isinstance(by, str) else list(by or ())
+    if not columns:
         return pd.Series("all", index=range(len(table)))
-    if by not in table.metadata:
-        raise InputError(
-            f"no column {by!r} to tell batches by: the table has {', '.join(map(str, table.metadata)) or 'none'}"
-        )
-    column = table.metadata[by].reset_index(drop=True)
-    if column.isna().any():
-        raise InputError(
-            f"{int(column.isna().sum())} rows have no {by}, such as {table.ids[column.isna().to_numpy()][:3].tolist()}"
-        )
-    return column.astype(str)
+    for name in columns:
+        if name not in table.metadata:
+            raise InputError(
+                f"no column {name!r} to tell batches by: the table has {', '.join(map(str, table.metadata)) or 'none'}"
+            )
+        empty = table.metadata[name].isna().to_numpy()
+        if empty.any():
+            raise InputError(f"{int(empty.sum())} rows have no {name}, such as {table.ids[empty][:3].tolist()}")
+    if len(columns) == 1:
+        return table.metadata[columns[0]].reset_index(drop=True).astype(str)
+    rows = table.metadata[columns].astype(str).to_numpy().tolist()
+    # A comma in a name is doubled, so that it is told from those between names.
+    return pd.Series([", ".join(text.replace(",", ",,") for text in row) for row in rows], index=range(len(table)))
 
 
-def reference_rows(
-    table: FeatureTable, controls: Mask | None, by: str | None, *, least: int
-) -> dict[str, tuple[Mask, Mask]]:
+def reference_rows(table: FeatureTable, controls: Mask | None, by: By, *, least: int) -> dict[str, tuple[Mask, Mask]]:
     """Batch → (its rows, those of them that are the reference): all rows, or the controls.
 
     Raises:
@@ -91,8 +102,10 @@ def reference_rows(
     if poor:
         kind = "rows" if controls is None else "control wells"
         some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
-        way = "aggregate less" if controls is None else "name controls of every plate, or normalise on all wells"
-        raise InputError(f"{len(poor)} of {len(found)} plates have fewer than {least} {kind}: {some}: {way}")
+        columns = [by] if isinstance(by, str) else list(by or ())
+        named = "plates" if columns in ([], ["plate"]) else f"batches by {', '.join(columns)}"
+        way = "aggregate less" if controls is None else "name controls of each, or normalise on all wells"
+        raise InputError(f"{len(poor)} of {len(found)} {named} have fewer than {least} {kind}: {some}: {way}")
     return found
 
 

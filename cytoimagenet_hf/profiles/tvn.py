@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .steps import Mask, reference_rows, refuse_or_drop, with_step
+from .steps import By, Mask, reference_rows, refuse_or_drop, with_step
 
 _RIDGE = 0.5  # of the published form: half the variance of a scaled component
 _LEAST = 3  # controls in a batch: fewer have no covariance to speak of
@@ -21,7 +21,7 @@ def tvn(
     table: FeatureTable,
     controls: Mask,
     *,
-    by: str | None = "plate",
+    by: By = "plate",
     components: int | None = None,
     drop_constant: bool = False,
 ) -> FeatureTable:
@@ -33,7 +33,7 @@ def tvn(
     Args:
         table: profiles of wells.
         controls: (n,) true for negative control wells.
-        by: column that tells batches; None: one batch.
+        by: columns that tell batches; None: one batch.
         components: principal components kept; by default as many as the controls allow.
         drop_constant: leave out features that do not vary among the controls, instead of refusing them.
 

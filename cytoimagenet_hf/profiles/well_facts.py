@@ -1,47 +1,37 @@
 """What a plate map says of each well: control or treatment, compound, dose; whatever its columns are called."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.cells import parse_numbers
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.vocabulary import (
+    Header,
+    columns_of,
+    is_vehicle,
+    key_of,
+    plain_name,
+    read_header,
+    role_of,
+    stated_unit,
+    unit_of,
+)
 
+from .conditions import Conditions, conditions
 from .steps import Mask
 
-_COLUMNS = {
-    "role": ("role", "control_type", "pert_type", "well_type", "type", "well_role", "control"),
-    "compound": (
-        "compound", "compound_name", "compound name", "pert_iname", "broad_sample", "jcp2022", "treatment", "drug",
-        "perturbation", "substance", "compound_id", "molecule", "gene", "sirna",
-    ),
-    "dose": (
-        "concentration", "dose", "conc", "mmoles_per_liter", "mmoles_per_liter2", "compound_concentration",
-        "mg_per_ml", "pert_dose", "dosage",
-    ),
-    "unit": ("concentration_unit", "concentration_units", "dose_unit", "dose_units", "unit", "units", "conc_unit"),
-}  # fmt: skip
-"""What a column says → the names it goes by, the likeliest first; compared without case, brackets and units."""
-
-_ROLES = {
-    "negative": ("negative", "negative_control", "negcon", "neg", "neg_control", "negctrl", "vehicle", "dmso", "mock"),
-    "positive": ("positive", "positive_control", "poscon", "pos", "pos_control", "posctrl", "poscon_cp",
-                 "poscon_diverse", "poscon_orf"),
-    "empty": ("empty", "blank", "unused", "none", "no_cells"),
-    "treatment": ("treatment", "trt", "experiment", "sample", "compound", "test", "treated", "experimental"),
-}  # fmt: skip
-_VEHICLES = ("dmso", "dimethyl sulfoxide", "vehicle", "untreated", "mock", "pbs", "water")
-_NO_COMPOUND = ("", "none", "nan", "empty", "blank", "na", "n/a")
-_MOLAR = {"pm": 1.0, "nm": 1e3, "um": 1e6, "mm": 1e9, "m": 1e12}  # in pM, so that ratios are exact
-_UNITS = {"nanomolar": "nm", "micromolar": "um", "millimolar": "mm", "picomolar": "pm", "molar": "m",
-          "mmol/l": "mm", "umol/l": "um", "nmol/l": "nm"}  # fmt: skip
-_SHOWN = {"pm": "pM", "nm": "nM", "um": "µM", "mm": "mM", "m": "M"}
-_OF_COLUMN = {"mmoles_per_liter": "mM", "mmoles_per_liter2": "mM", "mg_per_ml": "mg/mL"}
+_NO_COMPOUND = ("", "none", "empty", "blank")
+_NOT_AVAILABLE = ("nan", "na", "n/a")  # of a compound; NA is also a gene
+_READ: tuple[str, ...] = ("role", "compound", "dose", "unit")
+_PLACES = ("plate", "well", "site", "row", "column", "z", "t", "timepoint", "count")
+"""Facts that say where a row is from, or how many it stands for."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +45,8 @@ class WellFacts:
         unit: of the doses; empty text where nothing says.
         notes: how the columns were read, a sentence each.
         columns: what was read from which column.
+        conditions: what one treatment is, and what wells are kept apart by.
+        unused: columns that nothing was read from.
     """
 
     role: npt.NDArray[Any]
@@ -63,6 +55,8 @@ class WellFacts:
     unit: str
     notes: tuple[str, ...]
     columns: dict[str, str]
+    conditions: Conditions
+    unused: tuple[str, ...] = ()
 
     @property
     def negative(self) -> Mask:
@@ -71,12 +65,8 @@ class WellFacts:
 
     @property
     def treatment(self) -> npt.NDArray[Any]:
-        """(n,) compound and dose in one word, `taxol 0.3 µM`; controls by their role where they have no compound."""
-        words = []
-        for role, compound, dose in zip(self.role, self.compound, self.dose, strict=True):
-            amount = f" {dose:g} {self.unit}".rstrip() if compound and np.isfinite(dose) and dose > 0 else ""
-            words.append("negative control" if role == "negative" else f"{compound}{amount}" or str(role) or "unknown")
-        return np.array(words, dtype=object)
+        """(n,) compound, dose and what else belongs to it in one word, `taxol 0.3 µM`; controls by their role."""
+        return self.conditions.treatment
 
 
 def well_facts(
@@ -84,16 +74,22 @@ def well_facts(
     *,
     controls: str | None = None,
     control_column: str | None = None,
+    compound_column: str | None = None,
+    dose_column: str | None = None,
     dose_unit: str | None = None,
+    treatment: Sequence[str] | None = None,
 ) -> WellFacts:
-    """Read roles, compounds and doses from the metadata of a table.
+    """Read roles, compounds and doses from the metadata of a table, by the vocabulary of columns.
 
     Args:
         table: rows with metadata, for example from a plate map.
         controls: a pandas query that negative controls fulfil, on the columns with or without `Metadata_`:
             `"compound == 'DMSO'"`. It replaces what the table says of negative controls.
-        control_column: the column of roles; by default the first of `role`, `control_type`, `pert_type`, ….
+        control_column: the column of roles; by default those of the vocabulary, the first that says one of a row.
+        compound_column: the column of compounds, where the vocabulary does not know it.
+        dose_column: the column of doses, where the vocabulary does not know it.
         dose_unit: unit of the doses where no column says; doses in another one are converted to it.
+        treatment: columns that together are one treatment, see `conditions.conditions`.
 
     Raises:
         InputError: no such column; a query that fails, marks no row or is not true or false; doses that are no
@@ -107,18 +103,17 @@ def well_facts(
         (['negative', 'treatment'], ['negative control', 'taxol 0.3 µM'])
     """
     metadata = table.metadata.reset_index(drop=True)
-    found = {kind: name for kind, names in _COLUMNS.items() if (name := _find(metadata, names)) is not None}
-    if control_column is not None:
-        name = control_column.removeprefix("Metadata_")
-        if name not in metadata:
-            raise InputError(f"no column {control_column!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
-        found["role"] = name
+    headers = columns_of(name for name in metadata if metadata[name].notna().any())
+    named = {"role": control_column, "compound": compound_column, "dose": dose_column}
+    headers |= {term: _named(metadata, column) for term, column in named.items() if column is not None}
+    if "compound" not in headers and (gene := headers.get("gene", headers.get("sirna"))):
+        headers["compound"] = gene
     notes: list[str] = []
-    compound = _text(metadata, found.get("compound"))
-    compound[np.isin(np.char.lower(compound.astype(str)), _NO_COMPOUND)] = ""
-    role = _roles(metadata, found.get("role"), notes)
-    if "role" not in found:
-        vehicle = np.isin(np.char.lower(compound.astype(str)), _VEHICLES)
+    compound = _compounds(metadata, headers.get("compound"))
+    roles = _role_columns(metadata) if control_column is None else [headers["role"].text]
+    role = _roles(metadata, roles, notes)
+    if not roles:
+        vehicle = np.array([is_vehicle(name) for name in compound], dtype=bool)
         role[vehicle] = "negative"
         role[(compound != "") & ~vehicle] = "treatment"
         if vehicle.any():
@@ -128,8 +123,42 @@ def well_facts(
         role[role == "negative"] = "treatment"
         role[marks] = "negative"
         notes.append(f"negative controls: {int(marks.sum())} rows where {controls}")
-    dose, unit = _doses(metadata, found, dose_unit, notes)
-    return WellFacts(role, compound, dose, unit, tuple(notes), found)
+    used: dict[str, str] = {term: headers[term].text for term in _READ if term in headers}
+    if "compound" in headers and not (role == "negative").any():
+        used |= _without_compound(metadata, headers, compound, role, notes)
+    dose, unit = _doses(metadata, headers, (role == "negative") | (role == "empty"), dose_unit, notes)
+    if "dose" not in used:
+        used.pop("unit", None)
+    amount = np.array([f"{one:g} {unit}".rstrip() if one > 0 else "" for one in dose], dtype=object)
+    apart = conditions(metadata, role, compound, amount, used, treatment=treatment)
+    notes += apart.notes
+    unused = _unused(metadata, [*used.values(), *roles, *apart.parts, *apart.settings], apart.pooled, notes)
+    return WellFacts(role, compound, dose, unit, tuple(notes), used, apart, unused)
+
+
+def _named(metadata: pd.DataFrame, column: str) -> Header:
+    """A column that the caller names, with or without `Metadata_`."""
+    keys = {key_of(plain_name(str(name))): str(name) for name in reversed(list(metadata))}
+    name = column if column in metadata else keys.get(key_of(plain_name(column)))
+    if name is None:
+        raise InputError(f"no column {column!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
+    return replace(read_header(name), text=name, unit=stated_unit(name))
+
+
+def _unused(metadata: pd.DataFrame, used: list[str], pooled: Sequence[str], notes: list[str]) -> tuple[str, ...]:
+    """Columns that nothing was read from; those that tell wells apart are said."""
+    unused = [str(name) for name in metadata if str(name) not in used and read_header(str(name)).term not in _PLACES]
+    unused = [name for name in unused if name not in _PLACES]
+    unused.sort(key=lambda name: name not in pooled)  # those first in which wells differ that count as equal
+    varied = {name: metadata[name].nunique() for name in unused}
+    shown = [f"{name} ({count} values)" for name, count in varied.items() if count > 1]
+    if shown:
+        some = ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
+        notes.append(
+            f"columns that were not used: {some}; what a column says is named with --compound-column, --dose-column "
+            "or --control-column"
+        )
+    return tuple(unused)
 
 
 def query_rows(table: FeatureTable, query: str) -> Mask:
@@ -145,16 +174,20 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
         [True, False]
     """
     plain = table.metadata.reset_index(drop=True)
-    both = pd.concat([plain, plain.rename(columns=lambda name: f"Metadata_{_capital(str(name))}")], axis=1)
     if "@" in query or "__" in query:
         raise InputError(f"controls {query!r}: write a comparison of columns, such as \"role == 'negative'\"")
     try:
-        marks = both.eval(query)
+        marks = _evaluated(plain, query)
     except Exception as error:
-        raise InputError(
-            f"controls {query!r} cannot be evaluated ({type(error).__name__}: {error}); the columns are "
-            f"{', '.join(map(str, plain)) or 'none'}"
-        ) from error
+        try:  # a column that nobody knows is text, and the query may take it for a number
+            marks = _evaluated(_with_numbers(plain), query)
+        except Exception:
+            raise InputError(
+                f"controls {query!r} cannot be evaluated ({type(error).__name__}: {error}); the columns are "
+                f"{', '.join(map(str, plain)) or 'none'}"
+            ) from error
+    if isinstance(marks, pd.Series) and marks.dtype == bool and not marks.any():
+        marks = _evaluated(_with_numbers(plain), query)
     if not isinstance(marks, pd.Series) or marks.dtype != bool:
         raise InputError(f"controls {query!r} is no condition: write a comparison, such as \"role == 'negative'\"")
     if not marks.any():
@@ -164,14 +197,21 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
     return np.asarray(marks.to_numpy(bool))
 
 
-def _find(metadata: pd.DataFrame, names: Sequence[str]) -> str | None:
-    plain = {_simple(str(column)): str(column) for column in reversed(list(metadata))}
-    return next((plain[name] for name in names if name in plain and metadata[plain[name]].notna().any()), None)
+def _evaluated(plain: pd.DataFrame, query: str) -> Any:
+    prefixed = plain.rename(columns=lambda name: f"Metadata_{_capital(str(name))}")
+    return pd.concat([plain, prefixed], axis=1).eval(query)
 
 
-def _simple(column: str) -> str:
-    name = re.sub(r"\s*[(\[].*?[)\]]\s*", "", column).strip().lower().replace(" ", "_")
-    return re.sub(r"(_|^)(um|nm|mm|micromolar|nanomolar)$", "", name) or name
+def _with_numbers(metadata: pd.DataFrame) -> pd.DataFrame:
+    """Columns that nobody knows as numbers, where every cell is one."""
+    unknown = [name for name in metadata if read_header(str(name)).kind == "unknown"]
+    parsed = {name: parse_numbers(_cells(metadata[name])) for name in unknown}
+    return metadata.assign(**{str(name): numbers.values for name, numbers in parsed.items() if not numbers.odd.any()})
+
+
+def _cells(column: pd.Series) -> pa.ChunkedArray:
+    texts = [None if pd.isna(value) else str(value) for value in column]
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _text(metadata: pd.DataFrame, column: str | None) -> npt.NDArray[Any]:
@@ -180,102 +220,148 @@ def _text(metadata: pd.DataFrame, column: str | None) -> npt.NDArray[Any]:
     return np.array(["" if pd.isna(value) else str(value).strip() for value in metadata[column]], dtype=object)
 
 
-def _roles(metadata: pd.DataFrame, column: str | None, notes: list[str]) -> npt.NDArray[Any]:
-    meanings = {word: role for role, words in _ROLES.items() for word in words}
-    role = _text(metadata, column)
-    odd: dict[str, int] = {}
-    for place, said in enumerate(role):
-        word = re.sub(r"[\s.\-]+", "_", said.lower()).strip("_")
+def _compounds(metadata: pd.DataFrame, header: Header | None) -> npt.NDArray[Any]:
+    """Names of compounds, empty text for the words that say there is none."""
+    compound = _text(metadata, header.text if header else None)
+    none = _NO_COMPOUND if header and header.term in ("gene", "sirna") else (*_NO_COMPOUND, *_NOT_AVAILABLE)
+    compound[[name.lower() in none for name in compound]] = ""
+    return compound
+
+
+def _role_columns(metadata: pd.DataFrame) -> list[str]:
+    """Columns of roles, the likeliest first: JUMP says `trt` in one and `negcon` in another."""
+    headers = [read_header(str(name)) for name in metadata if metadata[name].notna().any()]
+    return [header.text for header in sorted(headers, key=lambda header: header.rank) if header.term == "role"]
+
+
+def _roles(metadata: pd.DataFrame, columns: list[str], notes: list[str]) -> npt.NDArray[Any]:
+    """The role of each row, of the first column that says one; words that nobody understands are said."""
+    role = np.full(len(metadata), "", dtype=object)
+    said = np.full(len(metadata), "", dtype=object)
+    for column in columns:
+        words = _text(metadata, column)
+        meant = np.array([role_of(word) for word in words], dtype=object)
         # JUMP and the Broad leave the role of a compound empty in some maps, and write "control" for any control.
-        role[place] = meanings.get(word, "")
-        if word and word not in meanings:
-            odd[said] = odd.get(said, 0) + 1
+        said = np.where((said == "") & (meant == ""), words, said)
+        role = np.where(role == "", meant, role)
+    odd: dict[str, int] = {}
+    for word in said[(role == "") & (said != "")]:
+        odd[word] = odd.get(word, 0) + 1
     if odd:
-        some = ", ".join(f"{said!r} ({count})" for said, count in list(odd.items())[:5])
-        notes.append(f"roles not understood in {column}: {some}; name the controls with --controls")
+        some = ", ".join(f"{word!r} ({count})" for word, count in list(odd.items())[:5])
+        notes.append(f"roles not understood in {', '.join(columns)}: {some}; name the controls with --controls")
     return role
 
 
-def _doses(
-    metadata: pd.DataFrame, found: dict[str, str], dose_unit: str | None, notes: list[str]
-) -> tuple[npt.NDArray[np.float64], str]:
-    if "dose" not in found:
-        return np.full(len(metadata), np.nan), ""
-    column = metadata[found["dose"]]
-    given = column.map(lambda value: np.nan if pd.isna(value) or str(value).strip() == "" else value)
-    dose = pd.to_numeric(given, errors="coerce")
-    odd = given.notna() & ~np.isfinite(dose)
-    if odd.any():
-        raise InputError(
-            f"{int(odd.sum())} doses in {found['dose']} are no numbers, such as {given[odd].iloc[0]!r}: write the "
-            "unit in a column of its own"
+def _without_compound(
+    metadata: pd.DataFrame,
+    headers: Mapping[str, Header],
+    compound: npt.NDArray[Any],
+    role: npt.NDArray[Any],
+    notes: list[str],
+) -> dict[str, str]:
+    """Wells without a compound are controls where their solvent is named; where it is not, the query is said.
+
+    The maps of the Broad, of JUMP and of LINCS leave `broad_sample` empty in wells of DMSO.
+    """
+    column = headers["compound"].text
+    empty = (compound == "") & (role == "")
+    if not empty.any() or empty.all():
+        return {}
+    vehicle = headers.get("vehicle")
+    solvents = _text(metadata, vehicle.text if vehicle else None)
+    controls = empty & np.array([is_vehicle(solvent) for solvent in solvents], dtype=bool)
+    if vehicle is None or not controls.any():
+        spelled = column if column.isidentifier() else f"`{column}`"
+        notes.append(
+            f"{int(empty.sum())} wells have no {column}: if they are the negative controls, say --controls "
+            f'"{spelled}.isna()"'
         )
-    if (dose < 0).any():
-        raise InputError(f"{int((dose < 0).sum())} doses in {found['dose']} are negative")
-    values = dose.to_numpy(np.float64)
-    if "unit" in found:
-        units = _text(metadata, found["unit"])
+        return {}
+    role[controls] = "negative"
+    notes.append(
+        f"{int(controls.sum())} wells have no {column} and {solvents[controls][0]} as {vehicle.text}: they are taken "
+        "for the negative controls"
+    )
+    return {"vehicle": vehicle.text}
+
+
+def _doses(
+    metadata: pd.DataFrame,
+    headers: Mapping[str, Header],
+    controls: Mask,
+    dose_unit: str | None,
+    notes: list[str],
+) -> tuple[npt.NDArray[np.float64], str]:
+    """Doses of compounds in one unit; what a control got (0.1 % of DMSO) is no dose of a compound."""
+    if "dose" not in headers:
+        return np.full(len(metadata), np.nan), ""
+    column = headers["dose"].text
+    cells = _cells(metadata[column])
+    numbers = parse_numbers(cells)
+    odd = ~controls & (numbers.odd | np.isinf(numbers.values))
+    if odd.any():
+        remark = numbers.remark or "write the unit in a column of its own"
+        raise InputError(
+            f"{int(odd.sum())} doses in {column} are no numbers, such as {cells[int(odd.argmax())].as_py()!r}: "
+            f"{remark}"
+        )
+    values = numbers.values.copy()
+    values[controls & ~(values == 0)] = np.nan
+    if (values < 0).any():
+        raise InputError(f"{int((values < 0).sum())} doses in {column} are negative")
+    if "unit" in headers:
+        units = _text(metadata, headers["unit"].text)
     else:
-        units = np.full(len(metadata), _unit_in(found["dose"]), dtype=object)
-    return _on_one_scale(values, units, found, dose_unit, notes)
+        units = np.full(len(metadata), headers["dose"].unit, dtype=object)
+    return _on_one_scale(values, units, headers, dose_unit, notes)
 
 
 def _on_one_scale(
     values: npt.NDArray[np.float64],
     units: npt.NDArray[Any],
-    found: dict[str, str],
+    headers: Mapping[str, Header],
     dose_unit: str | None,
     notes: list[str],
 ) -> tuple[npt.NDArray[np.float64], str]:
     """Doses in one unit, `dose_unit` or the first that is stated, and that unit; no unit of a zero dose matters."""
+    column = headers["dose"].text
     given = values > 0
     stated = list(dict.fromkeys(units[given & (units != "")].tolist()))
     if not stated:
         if dose_unit is None:
-            notes.append(f"no unit of the doses in {found['dose']}: name it with --dose-unit")
-        return values, _shown(dose_unit or "")
+            notes.append(f"no unit of the doses in {column}: name it with --dose-unit")
+        return values, unit_of(dose_unit).symbol if dose_unit else ""
     if (bare := given & (units == "")).any():
         if dose_unit is None:
+            where = f"fill {headers['unit'].text}, or " if "unit" in headers else ""
             raise InputError(
-                f"{int(bare.sum())} doses in {found['dose']} have no unit where others are in {', '.join(stated)}: "
-                f"fill {found['unit']}, or name theirs with --dose-unit"
+                f"{int(bare.sum())} doses in {column} have no unit where others are in {', '.join(stated)}: "
+                f"{where}name theirs with --dose-unit"
             )
         units = np.where(bare, dose_unit, units)
         stated = list(dict.fromkeys([*stated, dose_unit]))
-    target = dose_unit or stated[0]
-    if {_shown(unit) for unit in stated} == {_shown(target)}:
-        return values, _shown(target)
-    base = _molar(target)
-    if base is None or any(_molar(unit) is None for unit in stated):
-        odd = [unit for unit in dict.fromkeys([*stated, target]) if _molar(unit) is None]
+    target = unit_of(dose_unit or stated[0])
+    if {unit_of(unit).symbol for unit in stated} == {target.symbol}:
+        return values, target.symbol
+    if odd := [unit for unit in stated if unit_of(unit).dimension != target.dimension]:
+        other = odd if target.dimension in _DIMENSIONS else [target.symbol]
+        dimension = _DIMENSIONS.get(target.dimension, _DIMENSIONS["molar"])
         raise InputError(
-            f"doses in {', '.join(stated)} cannot be shown in {_shown(target)}: {', '.join(odd)} is not molar "
-            "(pM, nM, µM, mM or M)"
+            f"doses in {', '.join(stated)} cannot be shown in {target.symbol}: {', '.join(other)} is not {dimension}"
         )
-    factors = np.array(
-        [(_molar(unit) or base) / base if amount else 1.0 for unit, amount in zip(units, given, strict=True)]
-    )
-    notes.append(f"doses in {', '.join(stated)} are shown in {_shown(target)}")
-    return values * factors, _shown(target)
+    factors = [
+        unit_of(unit).factor / target.factor if amount else 1.0 for unit, amount in zip(units, given, strict=True)
+    ]
+    notes.append(f"doses in {', '.join(stated)} are shown in {target.symbol}")
+    return values * np.array(factors), target.symbol
 
 
-def _unit_in(column: str) -> str:
-    """The unit that the name of a column says: `Concentration (microMolar)`, `dose_um`."""
-    if column.lower() in _OF_COLUMN:
-        return _OF_COLUMN[column.lower()]
-    bracket = re.search(r"[(\[](.+?)[)\]]", column)
-    tail = bracket[1] if bracket else column.rpartition("_")[2]
-    return tail if bracket or _molar(tail) is not None else ""
-
-
-def _molar(unit: str) -> float | None:
-    word = unit.strip().lower().replace("µ", "u").replace("μ", "u").replace(" ", "")
-    return _MOLAR.get(_UNITS.get(word, word))
-
-
-def _shown(unit: str) -> str:
-    word = unit.strip().lower().replace("µ", "u").replace("μ", "u").replace(" ", "")
-    return _SHOWN.get(_UNITS.get(word, word), unit.strip())
+_DIMENSIONS = {
+    "molar": "molar (pM, nM, µM, mM or M)",
+    "mass": "mass per volume (ng/mL, µg/mL, mg/mL, g/L)",
+    "percent": "a per cent",
+}
 
 
 def _capital(name: str) -> str:

@@ -8,10 +8,15 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from .vocabulary import columns_of, key_of, plain_name, read_header
+
+ID_COLUMNS = ("id", "image_id", "idx")
+"""Columns of a table or dataset that are taken for ids of images, the first that is there."""
+
 _KNOWN = {"plate": "Metadata_Plate", "well": "Metadata_Well", "site": "Metadata_Site"}
-_PREFIX = re.compile(r"(?:image_)?metadata_", re.IGNORECASE)
-# Numeric or text, yet no features, in tables without prefixes.
-_PLAIN = {"plate", "well", "site", "compound", "concentration", "moa", "batch", "treatment"}
+# In tables without prefixes these may be features: a count of cells, a measurement called z or t.
+_MAYBE_FEATURES = ("z", "timepoint", "time", "count")
+_LOWER = ("compound", "concentration", "moa", "batch", "treatment")
 _BOOKKEEPING = ("tablenumber", "imagenumber", "objectnumber", "replicate", "index")
 _FILES = ("unnamed", "image_filename", "image_pathname", "filename_", "pathname_", "url_", "image_url")
 
@@ -30,18 +35,37 @@ def fact_of(column: str) -> str | None:
     """What a column that is no feature tells; None for a feature.
 
     Example:
-        >>> fact_of("Image_Metadata_Plate_DAPI"), fact_of("Metadata_Compound"), fact_of("Cells_Texture")
-        ('plate', 'Compound', None)
+        >>> fact_of("Image_Metadata_Plate_DAPI"), fact_of("Metadata_Compound"), fact_of("Dose [µM]")
+        ('plate', 'Compound', 'Dose [µM]')
+        >>> fact_of("Cells_Texture") is None
+        True
     """
-    lower = column.lower()
-    if _PREFIX.match(column):
-        plain = _PREFIX.sub("", column, count=1)
+    plain, lower = plain_name(column), column.lower()
+    if plain != column:
         # BBBC021 repeats the plate and the well with the channel they were read from.
         known = plain.lower().removesuffix("_dapi")
         return known if known in _KNOWN else plain
-    if lower == "id" or lower in _PLAIN or lower in _BOOKKEEPING or lower.startswith(_FILES):
+    if lower in _KNOWN or lower in _LOWER or lower == "id" or lower in _BOOKKEEPING or lower.startswith(_FILES):
         return lower
-    return None
+    term = read_header(column).term
+    return column.strip() if term and term not in _MAYBE_FEATURES and len(key_of(column)) > 1 else None
+
+
+def facts_of(columns: Iterable[str]) -> dict[str, str]:
+    """What the columns of a table tell that are no features: column → fact.
+
+    The plate, the well and the site are called so whatever the table calls them, the likeliest name first; where that
+    name stands twice, both columns are told to be it.
+
+    Example:
+        >>> facts_of(["Metadata_Assay_Plate_Barcode", "Metadata_well_position", "Metadata_MOA", "Cells_Area"])
+        {'Metadata_Assay_Plate_Barcode': 'plate', 'Metadata_well_position': 'well', 'Metadata_MOA': 'MOA'}
+    """
+    facts = {column: fact for column in columns if (fact := fact_of(column)) is not None}
+    for term, header in columns_of(facts, tuple(_KNOWN)).items():
+        if term not in facts.values():
+            facts[header.text] = term
+    return facts
 
 
 def feature_names(blocks: Sequence[str], width: int, *, model: str) -> tuple[str, ...]:

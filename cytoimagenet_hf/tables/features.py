@@ -18,6 +18,7 @@ import pyarrow as pa
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import parse_json
 
+from .cells import differ, spelled
 from .columns import column_of, fact_of, pack_names, unpack_names
 
 _ABOUT = b"cytoimagenet_features"
@@ -111,8 +112,11 @@ class FeatureTable:
             packed: features as one column of lists, `features`, instead of one column per feature.
             dtype: of the stored features; float16 halves them. By default as they are.
             kinds: fact → `int64`, `double` or `string`; by default each column says its own.
+
+        Raises:
+            InputError: `dtype` cannot hold every value.
         """
-        values = self.values if dtype is None else self.values.astype(dtype)
+        values = self.values if dtype is None else self._stored_as(np.dtype(dtype))
         columns = {"id": pa.array(self.ids.astype(str).tolist(), pa.string())}
         columns |= {
             column_of(str(name)): _to_arrow(self.metadata[name], (kinds or {}).get(str(name)))
@@ -126,6 +130,19 @@ class FeatureTable:
         header = {_ABOUT: json.dumps(self.about, sort_keys=True), NAMES_KEY: json.dumps(pack_names(self.names))}
         return pa.table(columns).replace_schema_metadata(header)
 
+    def _stored_as(self, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
+        with np.errstate(over="ignore"):
+            values: npt.NDArray[np.floating] = self.values.astype(dtype)
+        beyond = ~np.isfinite(values)
+        if beyond.any():
+            row, column = (int(places[0]) for places in beyond.nonzero())
+            raise InputError(
+                f"{int(beyond.sum()):,} of {beyond.size:,} values are larger than {dtype} holds "
+                f"({np.finfo(dtype).max:,.0f}), such as {self.values[row, column]:.4g} in {self.names[column]} of "
+                f"{self.ids[row]!r}: store them as float32 (--storage float32)"
+            )
+        return values
+
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "FeatureTable":
         """The table of `to_arrow`, in either form.
@@ -137,19 +154,15 @@ class FeatureTable:
         packed = _PACKED in table.column_names and pa.types.is_fixed_size_list(table.schema.field(_PACKED).type)
         if "id" not in table.column_names or not (packed or NAMES_KEY in header):
             raise InputError(f"no feature table: its columns are {', '.join(table.column_names[:8])}")
-        about = parse_json(header.get(_ABOUT, b"{}"), where="the record of the table")
+        about = _about_of(header.get(_ABOUT, b"{}"))
         if packed:
             width = table.schema.field(_PACKED).type.list_size
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
             values = np.concatenate([*flat, np.empty(0, np.float32)]).astype(np.float32, copy=False)
             values = values.reshape(-1, width)
-            names = (
-                unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
-                if NAMES_KEY in header
-                else plain_names(width)
-            )
+            names = _names_of(header[NAMES_KEY], width) if NAMES_KEY in header else plain_names(width)
         else:
-            names = unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
+            names = _names_of(header[NAMES_KEY], table.num_columns)
             if absent := [name for name in names if name not in table.column_names]:
                 raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
@@ -158,6 +171,25 @@ class FeatureTable:
         return cls(
             np.array(table["id"].to_pylist(), dtype=object), values, _to_pandas(metadata, len(table)), names, about
         )
+
+
+def _about_of(header: bytes) -> dict[str, Any]:
+    about = parse_json(header, where=f"its metadata {_ABOUT.decode()}")
+    if not isinstance(about, dict):
+        raise InputError(f"its metadata {_ABOUT.decode()} is no JSON object: make the table again")
+    return about
+
+
+def _names_of(header: bytes, most: int) -> tuple[str, ...]:
+    """The names that a file's metadata packs: no more than `most`, whatever lengths it claims."""
+    try:
+        packed = [(str(text), int(length)) for text, length in parse_json(header, where="the list")]
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(f"its metadata {NAMES_KEY.decode()} is damaged ({error}): make the table again") from error
+    claimed = sum(max(1, length) for _, length in packed)
+    if claimed > most or any(length < 0 for _, length in packed):
+        raise InputError(f"its metadata {NAMES_KEY.decode()} names {claimed} features, and it has {most} columns")
+    return unpack_names(packed)
 
 
 def make_table(
@@ -232,12 +264,13 @@ def join_features(tables: Sequence[FeatureTable]) -> FeatureTable:
             if fact not in metadata:
                 metadata[fact] = own.metadata[fact].to_numpy()
                 continue
-            differs = (metadata[fact].astype(str) != own.metadata[fact].astype(str)).to_numpy()
+            differs = differ(metadata[fact], own.metadata[fact], str(fact))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{fact} of {int(differs.sum())} ids differs between table 1 and table {number}: "
-                    f"{first.ids[row]!r} has {metadata[fact].iloc[row]!r} and {own.metadata[fact].iloc[row]!r}"
+                    f"{first.ids[row]!r} has {spelled(metadata[fact].iloc[row])!r} and "
+                    f"{spelled(own.metadata[fact].iloc[row])!r}"
                 )
         taken = set(names)
         names += [f"{name}_{number}" if name in taken else name for name in own.names]

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -18,7 +17,7 @@ from cytoimagenet_hf.core.files import atomic_path
 from .columns import column_of
 from .features import FeatureTable
 
-_TEXT = h5py.string_dtype("utf-8")
+_TEXT = np.dtype("O", metadata={"vlen": str})  # UTF-8 text of any length, as h5py marks it
 
 
 def write_h5ad(
@@ -31,9 +30,12 @@ def write_h5ad(
         path: where, ending in `.h5ad`.
         obsm: name → (n, k) further coordinates of the rows, such as `X_pca`.
     """
+    import h5py  # in the extras: of tables, these files alone need it
+
     obs = table.metadata.rename(columns=column_of)
     var = pd.DataFrame({name: [_part(feature, place) for feature in table.names] for name, place in _PARTS.items()})
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # Made in memory: where a disk is full, the HDF5 library ends the process when it closes a file of its own.
+    with h5py.File(f"{Path(path).name}.memory", "w", driver="core", backing_store=False) as file:
         _encode(file, "anndata", "0.1.0")
         _array(file, "X", table.values.astype(np.float32))
         _frame(file, "obs", obs, table.ids.astype(str).tolist())
@@ -42,6 +44,10 @@ def write_h5ad(
         for empty in ("varm", "obsp", "varp", "layers"):
             _mapping(file, empty, {})
         _mapping(file, "uns", {"cytoimagenet": table.about})
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 _PARTS = {"stain": 1, "model": 2}

@@ -12,36 +12,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, read_json_object
-from cytoimagenet_hf.tables.tabular import read_table
 
-from .columns import fact_of
+from .cells import differ, explain_odd, parse_numbers, typed
+from .columns import facts_of
 from .features import NAMES_KEY, FeatureTable, make_table
+from .tabular import read_typed
+from .vocabulary import columns_of
+from .wells import spell_wells, with_wells
 
 SHARDS = "features-*-of-*.parquet"
 """Name pattern of the shards of one table in a folder."""
 
 
-def read_features(path: str | Path, *, drop_nan: bool = False) -> FeatureTable:
+def read_features(
+    path: str | Path, *, drop_nan: bool = False, encoding: str | None = None, sheet: str | None = None
+) -> FeatureTable:
     """Read a feature table.
 
     Args:
         path: a folder that `cytoimagenet extract` wrote; a `.parquet` file; a wide CSV (`.csv`, `.csv.gz`, `.tsv`) or
             Parquet table with one numeric column per feature and either an `id` column or plate and well
-            (`Metadata_Plate`, `Metadata_Well`, also with the prefix `Image_`), as CellProfiler and pycytominer write.
-        drop_nan: leave out the feature columns that hold NaN or infinite values, instead of refusing the table;
+            (`Metadata_Plate`, `Metadata_Well`, also with the prefix `Image_`, or by another name of the vocabulary),
+            as CellProfiler and pycytominer write.
+        drop_nan: leave out the feature columns that hold NaN, infinite values or text, instead of refusing the table;
             `about["steps"]` names them.
+        encoding: of text that is not UTF-8, such as `cp1252`.
+        sheet: of a workbook; by default the first.
 
     Raises:
-        InputError: none of these; shards missing or made by different models; ids that repeat; NaN.
+        InputError: none of these; shards missing or made by different models; ids that repeat; NaN or text in a
+            column of features; wells that are none.
 
     Returns:
-        Rows in the order of the files; `values` float32 from folders, float64 from wide tables.
+        Rows in the order of the files; `values` float32 from folders, float64 from wide tables. Facts that are
+        identities are text, wells are spelled `A01`.
 
     Example:
         >>> import tempfile
@@ -54,12 +65,13 @@ def read_features(path: str | Path, *, drop_nan: bool = False) -> FeatureTable:
     """
     path = Path(path)
     if path.is_dir():
-        return _read_folder(path)
+        return _typed(_read_folder(path))
     if not path.is_file():
         raise InputError(f"{path} is no file: pass a folder of features, a .parquet file or a CSV table")
     if _is_own(path):
-        return _named(FeatureTable.from_arrow, _read_parquet(path), path)
-    return _from_wide(read_table(path, dtype=None), where=str(path), about={"file": path.name}, drop_nan=drop_nan)
+        return _typed(_named(FeatureTable.from_arrow, _read_parquet(path), path))
+    table = read_typed(path, encoding=encoding, sheet=sheet)
+    return _from_wide(table, where=str(path), about={"file": path.name}, drop_nan=drop_nan)
 
 
 def write_features(table: FeatureTable, path: str | Path) -> None:
@@ -153,34 +165,50 @@ def _opened(read: Callable[[Path], Any], path: Path) -> Any:
         raise InputError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_nan: bool) -> FeatureTable:
-    facts = {column: fact for column in frame.columns if (fact := fact_of(str(column))) is not None}
-    facts |= {
-        column: str(column)
-        for column in frame.columns
-        if column not in facts and not pd.api.types.is_numeric_dtype(frame[column])
-    }
-    features = frame.drop(columns=list(facts))
-    if features.shape[1] == 0:
+def _typed(table: FeatureTable) -> FeatureTable:
+    """A table of this package with its facts by their kind, for who made it may have had numbers for plates."""
+    facts = typed(table.metadata)
+    if "well" in facts:
+        facts["well"] = pd.Series(spell_wells(facts["well"]), index=facts.index, dtype="str")
+    return FeatureTable(table.ids, table.values, facts, table.names, table.about)
+
+
+def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: bool) -> FeatureTable:
+    facts = facts_of(table.column_names)
+    features, text = _features(table.select([name for name in table.column_names if name not in facts]))
+    facts |= {name: name for name in text}
+    if not features:
         raise InputError(f"{where}: no numeric feature columns beside {sorted(map(str, facts))}")
-    metadata = frame[list(facts)].rename(columns=facts)
-    metadata = _one_column_each(metadata, facts, where).reset_index(drop=True)
-    ids = _ids(metadata, where, list(frame.columns[:8]))
-    values = features.to_numpy(np.float64)
-    names = [str(column) for column in features.columns]
-    odd = ~np.isfinite(values).all(axis=0)
-    if odd.any() and drop_nan:
-        dropped = [name for name, bad in zip(names, odd, strict=True) if bad]
-        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped}]}
-        names, values = [name for name in names if name not in set(dropped)], values[:, ~odd]
+    odd = {name: said for name, (_, said) in features.items() if said}
+    if odd and not drop_nan:
+        raise InputError(
+            f"{where}: {next(iter(odd.values()))}"
+            + (f" (and {len(odd) - 1} more columns)" if len(odd) > 1 else "")
+            + ". Correct it, call the column Metadata_… if it is no feature, or leave it out with --drop-nan "
+            "(drop_nan=True)"
+        )
+    metadata = table.select(list(facts)).to_pandas(ignore_metadata=True).rename(columns=facts)
+    metadata = typed(_one_column_each(metadata, facts, where)).reset_index(drop=True)
+    metadata = _spelled_wells(metadata, where)
+    ids = _ids(metadata, where, list(table.column_names[:8]))
+    names = list(features)
+    values = np.stack([column for column, _ in features.values()], axis=1)
+    finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
+    if not finite.all() and drop_nan:
+        dropped = [name for name, good in zip(names, finite, strict=True) if not good]
+        note = (
+            f"{len(dropped)} feature columns with NaN, infinite values or text were left out: {', '.join(dropped[:5])}"
+        )
+        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped, "notes": [note]}]}
+        names, values = [name for name in names if name not in set(dropped)], values[:, finite]
         if not names:
             raise InputError(f"{where}: all {len(dropped)} feature columns hold NaN or infinite values: none is left")
-    elif odd.any():
-        some = [name for name, bad in zip(names, odd, strict=True) if bad]
+    elif not finite.all():
+        some = [name for name, good in zip(names, finite, strict=True) if not good]
         raise InputError(
             f"{where}: {len(some)} of {len(names)} feature columns hold NaN or infinite values, such as "
             f"{some[:3]}, in rows such as {ids[~np.isfinite(values).all(axis=1)][:3].tolist()}: leave them out with "
-            "drop_nan=True"
+            "drop_nan=True (--drop-nan)"
         )
     try:
         return make_table(ids, values, metadata.drop(columns="id", errors="ignore"), names=names, about=about)
@@ -188,18 +216,63 @@ def _from_wide(frame: pd.DataFrame, *, where: str, about: dict[str, Any], drop_n
         raise InputError(f"{where}: {error}") from error
 
 
+_COMPARTMENTS = ("Cells_", "Nuclei_", "Cytoplasm_", "Image_")
+"""What CellProfiler's features begin with."""
+
+
+def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64], str]], list[str]]:
+    """Features by name, each with its values and what is wrong with its cells; and the columns that are text.
+
+    A column of numbers with some text in it is a feature with a fault, not text: `#DIV/0!` in one cell would lose the
+    feature in silence.
+    """
+    features: dict[str, tuple[npt.NDArray[np.float64], str]] = {}
+    text = []
+    for name in columns.column_names:
+        column = columns.column(name)
+        if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
+            numbers = parse_numbers(column)
+            wrong, right = int(numbers.odd.sum()), int(np.isfinite(numbers.values).sum())
+            broken = wrong and all(cell.startswith("#") for cell in column.filter(pa.array(numbers.odd)).to_pylist())
+            if wrong and not broken and right < (1 if name.startswith(_COMPARTMENTS) else wrong):
+                text.append(name)
+            else:
+                features[name] = (numbers.values, explain_odd(column.to_pylist(), numbers, name) if wrong else "")
+        elif pa.types.is_nested(column.type) or not _is_number(column.type):
+            text.append(name)
+        else:
+            features[name] = (np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64), "")
+    return features, text
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean))
+
+
+def _spelled_wells(metadata: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Wells as `A01`, of a column of wells or of rows and columns; without any of them, the table as it is."""
+    headers = columns_of(metadata, ("well", "row", "column"))
+    if "well" in metadata and metadata["well"].isna().any():
+        return metadata  # a row without a well is refused by its number where ids are made
+    if "well" in metadata or ("row" in headers and "column" in headers and "id" not in metadata):
+        return with_wells(metadata, where)
+    return metadata
+
+
 def _one_column_each(metadata: pd.DataFrame, facts: dict[str, str], where: str) -> pd.DataFrame:
     """One column for each fact; programs repeat the plate and the well under several names."""
     kept = metadata.loc[:, ~metadata.columns.duplicated()]
     for fact in dict.fromkeys(metadata.columns[metadata.columns.duplicated()]):
-        spellings = metadata.loc[:, metadata.columns == fact].astype(str)
-        if (spellings.nunique(axis=1) > 1).any():
-            row = int((spellings.nunique(axis=1) > 1).to_numpy().argmax())
-            named = [column for column, name in facts.items() if name == fact]
-            raise InputError(
-                f"{where}: {' and '.join(named)} both tell {fact} and disagree, as in row {row + 1} "
-                f"({' and '.join(spellings.iloc[row])}): remove the wrong one"
-            )
+        spellings = metadata.loc[:, metadata.columns == fact]
+        for place in range(1, spellings.shape[1]):
+            unequal = differ(spellings.iloc[:, 0], spellings.iloc[:, place], str(fact))
+            if unequal.any():
+                row = int(unequal.argmax())
+                named = [column for column, name in facts.items() if name == fact]
+                raise InputError(
+                    f"{where}: {' and '.join(named)} both tell {fact} and disagree, as in row {row + 1} "
+                    f"({' and '.join(map(str, spellings.iloc[row]))}): remove the wrong one"
+                )
     return kept
 
 

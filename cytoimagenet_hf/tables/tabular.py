@@ -2,33 +2,43 @@
 
 Plate maps, metadata of archives, LoadData, profiles of other programs: a path comes in, a DataFrame with exactly the
 columns and rows of the file comes out, or an `InputError` that names file, line and remedy. Cells are text as they
-stand in the file, so well `1E02` stays a well and gene `NA` a gene; only an empty cell is missing.
+stand in the file, so well `1E02` stays a well and gene `NA` a gene; only an empty cell is missing. What a column means
+and whether it is a number is decided by `vocabulary` and `cells`.
+
+Arrow parses text (eight times as fast); the strict parser of `textrows` takes over where Arrow fails or might pass
+what is wrong, and says line and cell.
 """
 
+import codecs
 import io
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 
-from .textrows import PACKED_ERRORS, TextRows, open_packed, read_rows
+from .textrows import LONGEST_CELL, LONGEST_LINE, PACKED_ERRORS, TextRows, open_packed, read_bare_rows, read_rows
 
 BadRow = Callable[[int, list[str]], None]
 """Takes the line and the cells of a row that is left out."""
 LongRow = BadRow | Literal["cut"] | None
 
 _CHUNK = 10_000  # rows that are Python lists at a time, before they become Arrow
-_MISSING = ("", "nan", "NaN", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>")
+_AT_ONCE = 1 << 30  # bytes of text that are parsed in memory; longer tables go row by row
+_BLOCK = 1 << 22
 _XLS = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 _LARGEST_WORKBOOK = 1 << 28  # bytes: a sheet ends after 1,048,576 rows, and calamine reads it whole
@@ -39,26 +49,25 @@ def read_table(
     *,
     required: Sequence[str] = (),
     columns: Sequence[str | int] | None = None,
-    dtype: type[str] | None = str,
     separator: str | None = None,
-    fallback: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     quoted: bool = True,
     ragged: bool = False,
     long_row: LongRow = None,
 ) -> pd.DataFrame:
-    """Read a table.
+    """Read a table as text.
 
     Args:
         path: `.csv`, `.tsv`, `.txt` or any delimited text, plain or packed (gzip, bzip2, xz, zip with one file);
-            `.parquet`; `.xls` or `.xlsx` (first sheet).
+            `.parquet`, whose numbers are spelled plainly (`12`, not `12.0`); `.xls` or `.xlsx`.
         required: columns that must be there.
         columns: read these alone, in this order; required, too. A heading may repeat names that are not asked for;
             a number is the column's place, counted from 0, whatever it is called.
-        dtype: `str` for text throughout; None to make numbers of the columns that hold nothing else (in text, `NA`,
-            `nan`, `NULL` and the like then count as missing), and to keep the types of a Parquet file.
         separator: of delimited text; by default whichever of tab, comma and semicolon the heading has most of.
-        fallback: encoding of text that is not UTF-8 where the makers' is known, such as `latin-1`; UTF-16 with its
-            byte-order mark is always read, anything else is refused by default.
+        encoding: of text that is not UTF-8, such as `cp1252`; UTF-16 with its byte-order mark is always read, anything
+            else is refused by default.
+        sheet: of a workbook, by name or by number from 1; by default the first.
         quoted: False for text whose `"` mean nothing.
         ragged: True fills rows that end early: for published tables known to have such rows. By default they are
             refused, since a file cut short looks the same. Empty cells behind the last column are always left out.
@@ -86,16 +95,50 @@ def read_table(
     path = Path(path)
     wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
     kind = _kind(path)
-    if kind == "parquet":
-        table = _parquet(path, wanted, columns)
-        return (table if dtype is None else _as_text(table)).to_pandas(ignore_metadata=True)
-    if kind == "workbook":
-        table = _workbook(path, wanted, columns)
-    else:
-        rows = read_rows(path, separator=separator, fallback=fallback, quoted=quoted)
+    if kind == "text" and not ragged and long_row is None and quoted:
+        table = read_typed(path, required=wanted, columns=columns, separator=separator, encoding=encoding, sheet=sheet)
+    elif kind == "text":
+        rows = read_rows(path, separator=separator, encoding=encoding, quoted=quoted)
         table = _text(path, rows, wanted, columns, ragged, long_row)
-    frame: pd.DataFrame = (_with_numbers(table) if dtype is None else table).to_pandas()
+    else:
+        table = read_typed(path, required=wanted, columns=columns, sheet=sheet)
+    frame: pd.DataFrame = as_text(table).to_pandas(ignore_metadata=True)
     return frame
+
+
+def read_typed(
+    path: str | Path,
+    *,
+    required: Sequence[str] = (),
+    columns: Sequence[str | int] | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+) -> pa.Table:
+    """Read a table with the types that the file states: those of Parquet; text, which states none, as text.
+
+    Args:
+        path: as for `read_table`.
+        required: as for `read_table`.
+        columns: as for `read_table`.
+        separator: as for `read_table`.
+        encoding: as for `read_table`.
+        sheet: as for `read_table`.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    path = Path(path)
+    wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
+    kind = _kind(path)
+    if sheet is not None and kind != "workbook":
+        raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
+    if kind == "parquet":
+        return _parquet(path, wanted, columns)
+    if kind == "workbook":
+        return _workbook(path, wanted, columns, sheet)
+    fast = _parsed_at_once(path, wanted, columns, separator, encoding)
+    return fast or _text(path, read_rows(path, separator=separator, encoding=encoding), wanted, columns)
 
 
 def require_filled(table: pd.DataFrame, columns: Sequence[str], path: str | Path) -> None:
@@ -118,19 +161,9 @@ def require_filled(table: pd.DataFrame, columns: Sequence[str], path: str | Path
             raise InputError(f"{path}: {int(empty.sum())} rows have no {column}, row {int(empty.argmax()) + 1} first")
 
 
-def read_text(path: str | Path, *, required: Sequence[str] = ()) -> pa.Table:
-    """A delimited text file as Arrow columns of text, for tables of millions of rows; empty cells are null.
-
-    Raises:
-        InputError: as for `read_table`.
-    """
-    path = Path(path)
-    _kind(path)
-    table = _text(path, read_rows(path), list(required))
-    return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
-
-
-def read_names(path: str | Path, *, separator: str | None = None, fallback: str | None = None) -> list[str]:
+def read_names(
+    path: str | Path, *, separator: str | None = None, encoding: str | None = None, sheet: str | None = None
+) -> list[str]:
     """The column names of a table as its heading spells them, repeated ones included.
 
     Raises:
@@ -138,11 +171,46 @@ def read_names(path: str | Path, *, separator: str | None = None, fallback: str 
     """
     path = Path(path)
     kind = _kind(path)
+    if sheet is not None and kind != "workbook":
+        raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
     if kind == "parquet":
         return list(_opened(path).schema_arrow.names)
     if kind == "workbook":
-        return list(_workbook_rows(path)[0])
-    return read_rows(path, separator=separator, fallback=fallback).names
+        return _heading(_sheet_rows(path, sheet)[1])[0]
+    return read_rows(path, separator=separator, encoding=encoding).names
+
+
+def read_sheets(
+    path: str | Path, *, sheet: str | None = None, encoding: str | None = None
+) -> dict[str, list[list[str]]]:
+    """The first bare cells of a file that may hold something other than a table with a heading, row by row.
+
+    Args:
+        path: delimited text or a workbook.
+        sheet: of a workbook; by default all.
+        encoding: as for `read_table`.
+
+    Returns:
+        Name of the sheet → its rows of text, blank ones left out; text is one sheet without a name. Nothing for
+        Parquet.
+
+    Raises:
+        InputError: as for `read_table`.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == "parquet":
+        return {}
+    if kind == "text":
+        if sheet is not None:
+            raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
+        return {"": [cells for _, cells in islice(read_bare_rows(path, encoding=encoding), _MOST_ROWS)]}
+    found = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
+    return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in found.items()}
+
+
+_MOST_ROWS = 5_000
+"""Rows that are looked at: 150 grids of a plate of 1536 wells."""
 
 
 def _kind(path: Path) -> str:
@@ -162,11 +230,24 @@ def _kind(path: Path) -> str:
         ) from error
     if not start:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
+    for signature, kind in _NO_TABLES.items():
+        if start.startswith(signature):
+            raise InputError(f"{path} is {kind}")
     if start.startswith(b"PAR1"):
         return "parquet"
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError(f"{path} is no Parquet file, whatever its name says. A table of text is called .csv or .tsv")
     return "workbook" if _is_workbook(path, start) else "text"
+
+
+_NO_TABLES = {
+    b"SQLite f": "an SQLite database, as CellProfiler's ExportToDatabase writes it, not a table: export its tables "
+    "with ExportToSpreadsheet, or make one with pycytominer or CytoTable",
+    b"\x93NUMPY": "an array of NumPy (.npy), not a table: write its rows with plate and well as .parquet or .csv",
+    b"\x89HDF": "an HDF5 file (.h5, .h5ad), not a table: write its rows with plate and well as .parquet or .csv",
+    b"ARROW1": "an Arrow file (.feather), not a table that is read here: write it as .parquet",
+}
+"""How other files begin → what they are."""
 
 
 def _is_workbook(path: Path, start: bytes) -> bool:
@@ -202,37 +283,206 @@ def _parquet(path: Path, wanted: list[str], columns: Sequence[str | int] | None)
         ) from error
 
 
-def _as_text(table: pa.Table) -> pa.Table:
-    """Every column of single values as text; lists and structures stay what they are."""
+def as_text(table: pa.Table) -> pa.Table:
+    """Every column of single values as text, whole numbers without a point; lists and structures stay what they are.
+
+    Example:
+        >>> as_text(pa.table({"plate": [12.0, None], "dose": [0.5, 1e20]})).to_pydict()
+        {'plate': ['12', None], 'dose': ['0.5', '100000000000000000000']}
+    """
     for place, field in enumerate(table.schema):
-        if not pa.types.is_nested(field.type) and not pa.types.is_string(field.type):
-            table = table.set_column(place, field.name, pc.cast(table.column(place), pa.string(), safe=False))
+        if pa.types.is_nested(field.type) or pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            continue
+        column = table.column(place)
+        if pa.types.is_floating(field.type):
+            cells = pa.array([None if value is None else spell_number(value) for value in column.to_pylist()])
+            cells = pc.cast(cells, pa.string())
+        else:
+            cells = pc.cast(column, pa.string(), safe=False)
+        table = table.set_column(place, field.name, cells)
     return table
 
 
-def _workbook_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+def spell_number(value: float) -> str:
+    """A number as one would write it: `12` for 12.0, all digits of a large one.
+
+    Example:
+        >>> spell_number(12.0), spell_number(0.3), spell_number(1e20)
+        ('12', '0.3', '100000000000000000000')
+    """
+    return format(value, ".0f") if np.isfinite(value) and value == int(value) else repr(float(value))
+
+
+def sheet_names(path: str | Path) -> list[str]:
+    """The sheets of a workbook; none of any other file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = Path(path)
+    return _sheets(path) if _kind(path) == "workbook" else []
+
+
+def _sheets(path: Path) -> list[str]:
+    with _opened_workbook(path) as book:
+        return [str(name) for name in book.sheet_names]
+
+
+def _sheet_named(path: Path, names: list[str], sheet: str) -> str:
+    if sheet in names:
+        return sheet
+    if sheet.isdecimal() and 1 <= int(sheet) <= len(names):
+        return names[int(sheet) - 1]
+    raise InputError(f"{path} has no sheet {sheet!r}; it has {', '.join(names)}")
+
+
+@contextmanager
+def _opened_workbook(path: Path) -> Iterator[pd.ExcelFile]:
+    """A workbook, packed or not; what its reader finds wrong is an `InputError`."""
     try:
         with open(path, "rb") as handle:
             start = handle.read(8)
         with open(path, "rb") if _is_workbook(path, start) else open_packed(path) as handle:
             content = handle.read(_LARGEST_WORKBOOK + 1)
         if len(content) > _LARGEST_WORKBOOK:
-            raise InputError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
-        cells = pd.read_excel(io.BytesIO(content), engine="calamine", dtype=str, header=None, keep_default_na=False)
+            raise ValueError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
+        with pd.ExcelFile(io.BytesIO(content), engine="calamine") as book:
+            yield book
+    except InputError:
+        raise
     except Exception as error:  # calamine raises its own class, pandas others, by what is wrong
         raise InputError(
             f"{path} cannot be read as a workbook: {one_line(error)}. Save it again, or as CSV UTF-8"
         ) from error
-    rows = cells.fillna("").to_numpy(dtype=object).tolist()
-    if not rows:
-        raise InputError(f"{path} is empty: its first sheet should hold a table with a heading")
-    return [str(name).strip() for name in rows[0]], rows[1:]
 
 
-def _workbook(path: Path, wanted: list[str], columns: Sequence[str | int] | None) -> pa.Table:
-    names, rows = _workbook_rows(path)
+def _sheet_rows(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
+    """The name of a sheet, by name or number, by default the first, and its cells."""
+    with _opened_workbook(path) as book:
+        names = [str(name) for name in book.sheet_names]
+        name = names[0] if sheet is None else _sheet_named(path, names, sheet)
+        cells = book.parse(name, dtype=str, header=None, keep_default_na=False)
+    return name, [[str(cell) for cell in row] for row in cells.fillna("").to_numpy(dtype=object).tolist()]
+
+
+def _heading(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    return [name.strip() for name in rows[0]] if rows else [], rows[1:]
+
+
+def _workbook(path: Path, wanted: list[str], columns: Sequence[str | int] | None, sheet: str | None) -> pa.Table:
+    name, cells = _sheet_rows(path, sheet)
+    if not cells:
+        raise InputError(f"{path} is empty: its sheet {name} should hold a table with a heading")
+    names, rows = _heading(cells)
     numbered = ((number, row) for number, row in enumerate(rows, start=2) if any(row))
     return _text(path, TextRows(names, numbered), wanted, columns)
+
+
+def _parsed_at_once(
+    path: Path,
+    wanted: list[str],
+    columns: Sequence[str | int] | None,
+    separator: str | None,
+    encoding: str | None,
+) -> pa.Table | None:
+    """The table as Arrow parses it; None where the strict parser has to look."""
+    content, longest = _plain_utf8(path, encoding)
+    if content is None:
+        return None
+    heading = read_rows(path, separator=separator, encoding=encoding)
+    if not _well_quoted(content, heading.separator):
+        return None
+    places = _places(path, heading.names, wanted, columns)
+    numbers = [str(place) for place in range(len(heading.names))]
+    chosen = numbers if columns is None else [numbers[place] for place in places]
+
+    def parse(include: list[str]) -> pa.Table:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=numbers, skip_rows=1, block_size=max(1 << 20, 2 * longest + 2)
+            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=heading.separator),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(numbers, pa.large_string()),
+                include_columns=list(dict.fromkeys(include)),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+
+    try:
+        table = parse(chosen)
+        blank = _blank_rows(table)
+        if blank.any():
+            if len(set(chosen)) < len(numbers):  # blank among these columns: and among the others?
+                blank = _blank_rows(parse(numbers))
+            table = table.filter(pa.array(~blank))
+    except pa.ArrowException:
+        return None
+    if not len(table) or (longest > LONGEST_CELL and _longest_cell(table) > LONGEST_CELL):
+        return None
+    named = [heading.names[place] or f"Unnamed: {place}" for place in places]
+    return pa.table([table.column(name) for name in chosen], names=named)
+
+
+def _longest_cell(table: pa.Table) -> int:
+    return max((pc.max(pc.utf8_length(column)).as_py() or 0 for column in table.columns), default=0)
+
+
+def _blank_rows(table: pa.Table) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    blank = np.ones(len(table), dtype=bool)
+    for column in table.columns:
+        if not blank.any():
+            break
+        blank &= column.is_null().to_numpy()
+    return blank
+
+
+def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
+    """The text of a file as UTF-8 and its longest line; None where the strict parser has to look at it."""
+    parts: list[bytes] = []
+    line = longest = size = returns = 0
+    try:
+        with open_packed(path) as raw:
+            while block := raw.read(_BLOCK):
+                size += len(block)
+                ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+                longest = max(longest, line + int(ends[0]) if len(ends) else line + len(block))
+                longest = max(longest, int(np.diff(ends).max(initial=0)))
+                line = len(block) - int(ends[-1]) - 1 if len(ends) else line + len(block)
+                if size > _AT_ONCE or longest > LONGEST_LINE or b"\0" in block:
+                    return None, 0
+                returns += block.count(b"\r")
+                parts.append(block)
+    except PACKED_ERRORS:
+        return None, 0
+    content = b"".join(parts).removeprefix(codecs.BOM_UTF8)
+    if returns != content.count(b"\r\n") or not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n":
+        return None, 0
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None, 0
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        if encoding is None:
+            return None, 0
+        try:
+            content = content.decode(encoding).encode()
+        except (UnicodeError, LookupError):
+            return None, 0
+        longest *= 3  # a letter of one byte has at most three in UTF-8
+    return content, longest
+
+
+def _well_quoted(content: bytes, separator: str) -> bool:
+    """Whether every quoted cell ends in its line, before a separator: Arrow is lenient here, and must not be."""
+    if b'"' not in content:
+        return True
+    mark = re.escape(separator.encode())
+    cell = rb'(?:"(?:[^"]|"")*"(?=' + mark + rb'|\r?$)|(?!")[^' + mark + rb"\r]*)"
+    row = re.compile(cell + rb"(?:" + mark + cell + rb")*\r?")
+    return all(row.fullmatch(line[0]) for line in re.finditer(rb'[^\n]*"[^\n]*', content))
 
 
 def _text(
@@ -290,20 +540,3 @@ def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[s
     if columns is None:
         return list(range(len(names)))
     return [name if isinstance(name, int) else names.index(name) for name in dict.fromkeys(columns)]
-
-
-def _with_numbers(table: pa.Table) -> pa.Table:
-    """Columns whose cells are numbers, or missing, as int64 or float64."""
-    missing = pa.array(_MISSING)
-    for place, name in enumerate(table.column_names):
-        cells = table.column(place)
-        filled = pc.if_else(pc.is_in(cells, missing), pa.scalar(None, cells.type), cells)
-        for kind in (pa.int64(), pa.float64()):
-            try:
-                table = table.set_column(place, name, pc.cast(pc.utf8_trim_whitespace(filled), kind))
-                break
-            except pa.ArrowInvalid:
-                continue
-        else:
-            table = table.set_column(place, name, filled)
-    return table

@@ -14,11 +14,15 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+
+from .limits import MAX_ROWS, require_bounded
 
 LONGEST_LINE = 1 << 24
 """Characters: a table of 7,000 features has lines of 150,000."""
@@ -32,44 +36,63 @@ PACKED_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFi
 
 @dataclass(frozen=True)
 class TextRows:
-    """The heading of a table and a generator of (number of its first line, cells) for each row that is not blank."""
+    """The heading of a table, a generator of (number of its first line, cells) for each row that is not blank, and
+    what stands between cells."""
 
     names: list[str]
     rows: Iterator[tuple[int, list[str]]]
+    separator: str = ","
 
 
 def read_rows(
-    path: Path, *, separator: str | None = None, fallback: str | None = None, quoted: bool = True
+    path: Path, *, separator: str | None = None, encoding: str | None = None, quoted: bool = True
 ) -> TextRows:
     """Open a delimited text file and read its heading.
 
     Args:
         path: the file; plain, or packed by gzip, bzip2, xz or zip (one file in it) under any name.
         separator: between cells; by default whichever of tab, comma and semicolon the heading has most of.
-        fallback: encoding of a file that is not UTF-8, where its makers' is known; by default such a file is refused.
+        encoding: of a file that is not UTF-8, where its makers' is known; by default such a file is refused.
         quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
 
     Raises:
-        InputError: unreadable, empty, or not text; later, while rows are drawn, a damaged archive, a byte that is not
-            text, a quote that is not closed, or a line or cell that is too long.
+        InputError: unreadable, empty, not text, or larger than `limits` allows; later, while rows are drawn, a
+            damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is too long.
     """
-    encoding = _encoding(path, fallback)
-    rows = _parsed(path, encoding, separator, quoted)
-    _, names = next(rows, (0, []))
-    if not names:
-        raise InputError(f"{path} is empty: it should hold a table with a heading")
-    return TextRows([name.strip() for name in names], rows)
-
-
-def _parsed(path: Path, encoding: str, separator: str | None, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LONGEST_CELL)  # of the whole process; the csv module knows no other
-    lines = _lines(path, encoding)
+    with _readable(path), open_packed(path) as raw:
+        if not isinstance(raw, io.BufferedReader) or path.stat().st_size > MAX_ROWS:  # packed, or long enough
+            require_bounded(path, raw)
+    lines = _lines(path, _encoding(path, encoding))
     head = next(lines, "")
     while head and not head.strip():  # blank lines above the heading; the reader below starts to count there
         head = next(lines, "")
+    mark = separator or _separator(head)
+    rows = _parsed(path, chain([head], lines), mark, quoted)
+    _, names = next(rows, (0, []))
+    if not names:
+        raise InputError(f"{path} is empty: it should hold a table with a heading")
+    return TextRows([name.strip() for name in names], rows, mark)
+
+
+def read_bare_rows(path: Path, *, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row of a file that need not have a heading; its first lines tell the separator.
+
+    Raises:
+        InputError: as for `read_rows`, while rows are drawn.
+    """
+    lines = _lines(path, _encoding(path, encoding))
+    first = list(islice(lines, _TOLD_BY))
+    yield from _parsed(path, chain(first, lines), _separator("".join(first)), True)
+
+
+_TOLD_BY = 40  # lines
+
+
+def _parsed(path: Path, lines: Iterator[str], separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_CELL)  # of the whole process; the csv module knows no other
     reader = csv.reader(
-        _chained(head, lines),
-        delimiter=separator or _separator(head),
+        lines,
+        delimiter=separator,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
     )
@@ -91,11 +114,6 @@ def _explained(error: str) -> str:
     if "unexpected end" in error:
         return 'the quote (") that begins here is never closed: close it, or double it where it is part of the text'
     return f'{error}. A quote (") inside a quoted cell is written twice ("")'
-
-
-def _chained(head: str, lines: Iterator[str]) -> Iterator[str]:
-    yield head
-    yield from lines
 
 
 def _separator(head: str) -> str:
@@ -135,16 +153,23 @@ def _undecodable(path: Path, encoding: str) -> str:
     with open_packed(path) as raw:
         for number, line in enumerate(iter(lambda: raw.readline(LONGEST_LINE), b""), start=1):
             try:
-                line.decode("utf-8")
+                line.decode(encoding)
             except UnicodeDecodeError as error:
+                where = f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not"
+                if encoding not in ("utf-8", "utf-8-sig"):
+                    return f"{where} {encoding}. Which encoding is it saved in? Save it as UTF-8"
                 return (
-                    f"{path}, line {number}, byte {error.start + 1}: 0x{line[error.start]:02x} is not UTF-8. Save the "
-                    f"table as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: iconv -f LATIN1 -t UTF-8"
+                    f"{where} UTF-8. Spreadsheets on Windows write cp1252: extract and profile take "
+                    "--encoding cp1252 (encoding=); or save it as CSV UTF-8, or convert it: iconv -f CP1252 -t UTF-8"
                 )
-    return f"{path} is not UTF-8 text"  # it changed between the two passes
+    return f"{path} is not {encoding} text"  # it changed between the two passes
 
 
 def _encoding(path: Path, fallback: str | None) -> str:
+    if fallback is not None and not _is_text_encoding(fallback):
+        raise InputError(
+            f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis"
+        )
     try:
         with open_packed(path) as raw:
             start = raw.read(4)
@@ -169,6 +194,24 @@ def _encoding(path: Path, fallback: str | None) -> str:
         ) from error
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a damaged or packed file raises, as an error that names it."""
+    try:
+        yield
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
+        ) from error
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return bool(codecs.lookup(name)._is_text_encoding)
+    except LookupError:
+        return False
+
+
 def open_packed(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked as they are read when its signature says that it is packed.
 
@@ -190,6 +233,11 @@ def open_packed(path: Path) -> IO[bytes]:
 def _only_member(path: Path) -> IO[bytes]:
     archive = zipfile.ZipFile(path)
     members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if members and all(name.endswith(".npy") for name in members):
+        raise InputError(
+            f"{path} holds arrays of NumPy (.npz), as DeepProfiler writes them, one file per site, not a table: "
+            "collect them with pycytominer or CytoTable, with plate and well, as .parquet or .csv"
+        )
     if len(members) != 1:
         raise InputError(f"{path} holds {len(members)} files: unpack it and name the table")
     return archive.open(members[0])

@@ -1,8 +1,14 @@
 """Names of wells, spelled one way: `A01`, `P24`, `AF48`, whatever the instrument or the table wrote."""
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
+
+from .vocabulary import columns_of
 
 ROWS, COLUMNS = 32, 48
 """The largest plate there is: 1536 wells, rows A to AF."""
@@ -40,6 +46,20 @@ def normalise_well(name: str) -> str:
     return _checked(_row_number(match[1]), int(match[2]), name)
 
 
+def place_of(name: str) -> tuple[int, int]:
+    """Row and column of a well, from 1.
+
+    Raises:
+        InputError: see `normalise_well`.
+
+    Example:
+        >>> place_of("B03"), place_of("AA7")
+        ((2, 3), (27, 7))
+    """
+    letters, column = re.fullmatch(r"([A-Z]+)(\d+)", normalise_well(name)).groups()  # type: ignore[union-attr]
+    return _row_number(letters), int(column)
+
+
 def well_at(row: int | str, column: int | str) -> str:
     """The well in a row (a number from 1, or letters) and a column (a number from 1).
 
@@ -58,6 +78,65 @@ def well_at(row: int | str, column: int | str) -> str:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{given} is no place on a plate: rows are letters or numbers, columns numbers") from None
+
+
+def with_wells(facts: pd.DataFrame, where: str, *, first_line: int = 1) -> pd.DataFrame:
+    """Facts of rows with their wells spelled `A01`, in the column `well`.
+
+    Args:
+        facts: rows with a column of wells, or with columns of their rows and columns, under any name of the
+            vocabulary; those columns are replaced.
+        where: the file, for messages.
+        first_line: number of the first row in messages.
+
+    Raises:
+        InputError: no such columns; names that are no wells, empty ones too.
+
+    Example:
+        >>> rows = pd.DataFrame({"Row": ["A", "B"], "Col": [1, 12], "gene": ["x", "y"]})
+        >>> with_wells(rows, "map.csv").to_dict("list")
+        {'gene': ['x', 'y'], 'well': ['A01', 'B12']}
+    """
+    headers = columns_of(facts, ("well", "row", "column"))
+    named = [headers[term].text for term in (("well",) if "well" in headers else ("row", "column")) if term in headers]
+    if "well" not in headers and len(named) < 2:
+        raise InputError(
+            f"{where}: no column of wells (well, well_position, Metadata_Well, or row and column) among "
+            f"{', '.join(map(str, facts))}"
+        )
+    wells, odd = [], []
+    for line, cells in enumerate(zip(*(facts[name] for name in named), strict=True), first_line):
+        try:
+            wells.append(_well_of(cells))
+        except InputError as error:
+            odd.append(f"row {line}: {error}")
+    if odd:
+        raise InputError(f"{where}: {len(odd)} of {len(facts)} rows name no well; {'; '.join(odd[:3])}")
+    return facts.drop(columns=named).assign(well=pd.Series(wells, index=facts.index, dtype="str"))
+
+
+def _well_of(cells: Sequence[Any]) -> str:
+    """The well of one cell, or of a row and a column; numbers that passed through a float lose their point."""
+    if any(pd.isna(cell) for cell in cells):
+        raise InputError("empty")
+    plain = [re.sub(r"^(\d+)\.0$", r"\1", str(cell).strip()) for cell in cells]
+    return normalise_well(plain[0]) if len(plain) == 1 else well_at(plain[0], plain[1])
+
+
+def spell_wells(wells: Iterable[Any]) -> list[Any]:
+    """Wells as `A01`, where they are wells; what is none, or missing, stays as it is.
+
+    Example:
+        >>> spell_wells(["a1", "P24", "slide 7"])
+        ['A01', 'P24', 'slide 7']
+    """
+    spelled = []
+    for well in wells:
+        try:
+            spelled.append(well if pd.isna(well) else normalise_well(str(well)))
+        except InputError:
+            spelled.append(well)
+    return spelled
 
 
 def _row_number(letters: str) -> int:

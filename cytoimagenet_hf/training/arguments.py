@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
         >>> parse(["--dataset", "d", "--output", "o", "--recipe", "modern", "--epochs", "3"])[0].optimizer
         'adamw'
     """
-    given = vars(_parser().parse_args(arguments))
+    written = sys.argv[1:] if arguments is None else arguments
+    given = vars(_parser().parse_args([_with_hyphens(argument) for argument in written]))
     call = argparse.Namespace(resume=given.pop("resume", False), json=given.pop("json", False))
     file = given.pop("config", None)
     typed = {
@@ -44,6 +46,17 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
         if not getattr(config, name):
             raise InputError(f"--{name} is missing (or `{name}:` in the --config file)")
     return config, call
+
+
+def _with_hyphens(argument: str) -> str:
+    """An option as it is written here; scripts of HuggingFace write --batch_size.
+
+    Example:
+        >>> _with_hyphens("--batch_size=4"), _with_hyphens("toy_20"), _with_hyphens("--no_flip")
+        ('--batch-size=4', 'toy_20', '--no-flip')
+    """
+    name, equals, value = argument.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}" if name.startswith("--") else argument
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,58 +4,24 @@ The file is plain bytes, (rows, size, size), memory-mapped: processes of one mac
 it is written last and names the fingerprint of the data, so a half-written or foreign file is never used.
 """
 
-import io
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.dataset.planes import stretch_plane
-from cytoimagenet_hf.imaging.png import decode_gray_png
 
-from .rows import RowTable, Stored, StoredPlane
+from .data import DecodedCache, RowTable, Stored, decode
 
 _FORMAT = "uint8 grayscale, PIL bilinear, 1"
 _CHUNK = 256  # images read from Parquet at a time
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class DecodedCache:
-    """Decoded images of one split and which of them could be read."""
-
-    images: torch.Tensor  # uint8 (rows, size, size): mapped from the file, or on the device
-    readable: NDArray[np.bool_]
-
-    def take(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        """The readable ones of `rows`, uint8 (B, size, size), and their positions in `rows`."""
-        slots = np.flatnonzero(self.readable[rows])
-        index = torch.from_numpy(np.asarray(rows)[slots])
-        return self.images.index_select(0, index.to(self.images.device, non_blocking=True)), slots
-
-    def to(self, device: torch.device) -> "DecodedCache":
-        """The same images in the device's memory."""
-        return DecodedCache(self.images.to(device), self.readable)
-
-    def warm(self) -> "DecodedCache":
-        """Read the file through once, so that its pages are in memory, shared by all processes, before training."""
-        for start in range(0, len(self.images), 4096):
-            self.images[start : start + 4096].amax()
-        return self
 
 
 def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
@@ -84,52 +50,6 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
         )
     mapped = torch.from_file(str(path), shared=False, size=len(rows) * size * size, dtype=torch.uint8)
     return DecodedCache(mapped.view(len(rows), size, size), ~np.isin(rows.ids, unreadable))
-
-
-def decode(stored: Stored, size: int) -> NDArray[np.uint8]:
-    """One encoded image as uint8 (size, size), grayscale, bilinear as the saved image processor resizes.
-
-    Raises:
-        InputError: the bytes are missing, truncated or no image.
-    """
-    image = _picture(stored)
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
-def _picture(stored: Stored) -> Image.Image:
-    """An image at its own size, mode L."""
-    if stored is not None and not isinstance(stored, bytes | StoredPlane):
-        try:
-            return Image.fromarray(stored.gray())
-        except InputError as error:
-            raise InputError(f"cannot be read ({one_line(error)})") from error
-    content = (stored.content if isinstance(stored, StoredPlane) else stored) or b""
-    try:
-        gray = decode_gray_png(content)  # what the builder writes; in two thirds of Pillow's time
-        if isinstance(stored, StoredPlane):
-            plane = np.asarray(Image.open(io.BytesIO(content))) if gray is None else gray
-            ranges = {"low": stored.low, "high": stored.high, "scale": stored.scale, "offset": stored.offset}
-            gray = stretch_plane(plane, **ranges)
-        if gray is not None and gray.dtype == np.uint8:
-            return Image.fromarray(gray)
-        return Image.open(io.BytesIO(content)).convert("L")
-    # libdeflate's error is a RuntimeError
-    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
-
-
-def prefetch(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 3) -> Iterator[Result]:
-    """Map lazily, `depth` results ahead in a thread: loading overlaps with the device's work."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[Future[Result]] = deque()
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > depth:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _matches(path: Path, record: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,107 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.files import atomic_folder, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.core.settings import build, check_fields, plain, setting
 from cytoimagenet_hf.core.versions import installed_versions
 
 from .config import TrainConfig
-from .state import RunState
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
+_REQUIRED: Any = MISSING
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """What a run is and how far it came; every field must stand in the file.
+
+    Attributes:
+        config: of the run.
+        fingerprint: of its data.
+        versions: of Python and the libraries that decide the numbers.
+        processes: how many trained.
+        classes: names by code.
+        legs: epochs at which each leg of the schedule ends; more than one where the run was extended.
+        epoch: the epoch under way, from 0.
+        step: optimiser steps made in it.
+        global_step: optimiser steps made in all.
+        history: one record per epoch.
+        best_step: step of the best evaluation, if there was one.
+        best_score: its score, larger is better.
+        best_metrics: all of its metrics.
+        metrics: of the newest evaluation.
+        meter: sums of the epoch under way.
+        scaler: of the losses in fp16.
+        optimizer: what of the optimiser is no tensor.
+
+    Raises:
+        InputError: a value of another type, or a negative count.
+    """
+
+    config: dict[str, Any]
+    fingerprint: str
+    versions: dict[str, Any]
+    processes: int = setting(_REQUIRED, low=1)
+    classes: tuple[str, ...]
+    legs: tuple[int, ...] = setting(_REQUIRED, low=1)
+    epoch: int = setting(_REQUIRED, low=0)
+    step: int = setting(_REQUIRED, low=0)
+    global_step: int = setting(_REQUIRED, low=0)
+    history: tuple[dict[str, Any], ...]
+    best_step: int | None = setting(_REQUIRED, low=0)
+    best_score: float | None
+    best_metrics: dict[str, Any] | None
+    metrics: dict[str, Any] | None
+    meter: dict[str, Any] | None
+    scaler: dict[str, Any] | None
+    optimizer: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        check_fields(self, name="state.json")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values of `state.json`; `settings.build` reads them back."""
+        return plain(self)
+
+
+def fresh_state(
+    *,
+    config: dict[str, Any],
+    fingerprint: str,
+    versions: dict[str, str],
+    processes: int,
+    classes: tuple[str, ...],
+    epochs: int,
+) -> RunState:
+    """The state before the first step.
+
+    Example:
+        >>> state = fresh_state(
+        ...     config={}, fingerprint="a", versions={}, processes=1, classes=("actin",), epochs=24
+        ... )
+        >>> state.legs, state.global_step
+        ((24,), 0)
+    """
+    return RunState(
+        config=config,
+        fingerprint=fingerprint,
+        versions=versions,
+        processes=processes,
+        classes=classes,
+        legs=(epochs,),
+        epoch=0,
+        step=0,
+        global_step=0,
+        history=(),
+        best_step=None,
+        best_score=None,
+        best_metrics=None,
+        metrics=None,
+        meter=None,
+        scaler=None,
+        optimizer={},
+    )
 
 
 def save(
@@ -42,18 +134,14 @@ def save(
 ) -> Path:
     """Write the checkpoint of `state.global_step` below `folder`; it appears whole or not at all."""
     target = folder / f"step-{state.global_step:08d}"
-    temporary = folder / f".{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    tensors, groups = flatten_optimizer(optimizer.state_dict())
-    _save_tensors(temporary / "model.safetensors", model.state_dict())
-    _save_tensors(temporary / "optimizer.safetensors", tensors)
-    for name, module in (("projector", projector), ("average", average)):
-        if module is not None:
-            _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
-    write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
-    shutil.rmtree(target, ignore_errors=True)  # the same step, saved before a restart
-    os.replace(temporary, target)
+    with atomic_folder(target) as temporary:  # the same step, saved before a restart, is replaced
+        tensors, groups = flatten_optimizer(optimizer.state_dict())
+        _save_tensors(temporary / "model.safetensors", model.state_dict())
+        _save_tensors(temporary / "optimizer.safetensors", tensors)
+        for name, module in (("projector", projector), ("average", average)):
+            if module is not None:
+                _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
+        write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
     return target
 
 

@@ -33,7 +33,8 @@ class TrainConfig:
     # what
     dataset: str = _option(
         "",
-        "built dataset, Hub repository, folder with a sub-folder per class, or table of files and labels",
+        "built dataset, any dataset with images and labels (a folder, OWNER/NAME on the Hub, or "
+        "hf:NAME:CONFIGURATION:SPLIT@REVISION), folder with a sub-folder per class, or table of files and labels",
         free=True,
     )
     output: str = _option("", "folder of the run", free=True)
@@ -44,24 +45,37 @@ class TrainConfig:
     split_scheme: str | None = _option(None, "None: the split as stored; published: the original row-wise split")
     configuration: str = _option(
         "default",
-        "default: gray images; channels: each plane of each image on its own, with the image's label",
-        choices=("default", "channels"),
+        "default: gray images; channels: each plane of each image on its own, with the image's label; or a "
+        "configuration of the dataset, by name",
+    )
+    revision: str | None = _option(None, "of a dataset on the Hub: tag, branch or commit")
+    split: str = _option("train", "the split that is trained on")
+    validation_split: str | None = _option(
+        None, "the split to validate with; by default the stored one, else a share of the split that is trained on"
     )
     pattern: str | None = _option(
         None, "of a folder of one's own: how files are named, as for extract, such as {cell}_{c}.tif"
     )
-    label_column: str = _option("label", "of a table of one's own: the column of classes")
+    image_column: str | None = _option(None, "of a dataset: images; by default image, or the one that holds images")
+    label_column: str | None = _option(
+        None, "of a dataset or table: classes; by default label, or the one of type ClassLabel"
+    )
+    id_column: str | None = _option(
+        None, "of a dataset: ids; by default id, image_id or idx, and without one rows are numbered"
+    )
     group_column: str | None = _option(
         None,
-        "of one's own images: the column of what stays on one side of the split; by default the coarsest of plate, "
-        "well and site of which every class has two",
+        "where no validation is stored: the column of what stays on one side; by default the coarsest of plate, well "
+        "and site of which every class has two",
     )
     validation_share: float = _option(
-        0.2, "of one's own images: the share drawn for validation, where no split is stored", above=0, below=1
+        0.2, "the share of the images that is drawn for validation, where none is stored", above=0, below=1
     )
     streaming: bool = _option(False, "read shards as they are needed instead of by position (data on the Hub)")
     # model
-    backbone: str = _option("efficientnet", "efficientnet, or any AutoModel name or folder")
+    backbone: str = _option(
+        "efficientnet", "efficientnet, imagenet-lite0 (lite1, lite2), or any AutoModel name or folder"
+    )
     pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
     model_config: dict[str, Any] = _option({}, "KEY=VALUE fields of the model's configuration")  # noqa: RUF009
     image_size: int = _option(224, "side of the square images in pixels", low=16, high=4096)
@@ -124,7 +138,9 @@ class TrainConfig:
     batch_size: int = _option(
         64, "images per optimiser step, over all processes and accumulation steps", low=1, high=1 << 20
     )
-    accumulate: int = _option(1, "forward passes per optimiser step", low=1, high=4096)
+    accumulate: int | None = _option(
+        None, "forward passes per optimiser step; by default as accelerate is launched, else 1", low=1, high=4096
+    )
     optimizer: str = _option("adam", "adam or adamw", choices=("adam", "adamw"))
     learning_rate: float = _option(1e-3, "peak learning rate, for this batch size", low=0, high=100)
     weight_decay: float = _option(0.0, "decoupled decay of weights (not of biases and norms)", low=0, high=10)
@@ -136,8 +152,10 @@ class TrainConfig:
     )
     clip_norm: float = _option(0.0, "largest gradient norm; 0: no clipping", low=0, high=1000000000.0)
     # machine
-    precision: str = _option(
-        "no", "no, bf16, fp16, or auto: bf16 where the accelerator has it", choices=("no", "auto", "bf16", "fp16")
+    precision: str | None = _option(
+        None,
+        "no, bf16, fp16, or auto: bf16 where the accelerator has it; by default as accelerate is launched, else no",
+        choices=("no", "auto", "bf16", "fp16"),
     )
     compile: bool = _option(False, "torch.compile the network")
     sync_batch_norm: bool = _option(False, "batch-norm statistics over all processes (GPUs)")
@@ -153,6 +171,10 @@ class TrainConfig:
     checkpoint_every: int = _option(
         0, "steps between checkpoints; 0: at the end of each epoch", free=True, low=0, high=1 << 40
     )
+    push_to_hub: str | None = _option(None, "push the model to OWNER/NAME on the Hub at the end", free=True)
+    push_every: int = _option(
+        0, "epochs between pushes of the model so far; 0: at the end alone", free=True, low=0, high=100_000
+    )
     keep: int = _option(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
     trackers: tuple[str, ...] = _option(
         ("tensorboard",), "accelerate trackers: tensorboard, trackio, wandb, …", free=True
@@ -162,18 +184,25 @@ class TrainConfig:
         check_fields(self, name="training")
         if self.pretrained and self.backbone == "efficientnet":
             raise InputError("pretrained needs backbone to name the weights, for example google/efficientnet-b0")
-        if self.objective != "labels" and self.batch_size // self.accumulate < 2:
+        if self.push_every and self.push_to_hub is None:
+            raise InputError("push_every needs push_to_hub to name the repository, OWNER/NAME")
+        if self.objective != "labels" and self.batch_size // self.passes < 2:
             raise InputError("views are compared within a forward pass: batch_size / accumulate must be 2 or more")
         moved = self.rotation > 0 or self.flip or self.scale_jitter > 0 or self.crop < 1
         changed = self.gain > 0 or self.offset > 0 or self.gamma > 0 or self.blur > 0 or self.noise > 0
         if self.objective != "labels" and self.pairs == "image" and not (moved or changed):
             raise InputError("two views of an image without any augmentation are equal: set rotation, crop or another")
-        if self.streaming and self.configuration != "default":
+        if self.streaming and self.configuration == "channels":
             raise InputError("streaming reads gray images, one a row: single channels take the configuration whole")
         if self.streaming and self.pairs != "image":
             raise InputError("streaming reads rows in the order of the shards: pairs of one field are not together")
         if self.streaming and (self.cache != "none" or self.sampling != "uniform"):
             raise InputError("streaming reads rows in the order of the shards: it takes neither a cache nor sampling")
+
+    @property
+    def passes(self) -> int:
+        """Forward passes per optimiser step."""
+        return self.accumulate or 1
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":

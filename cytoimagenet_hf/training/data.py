@@ -1,24 +1,142 @@
-"""From a dataset to batches of uint8 images: rows by position (decoded on the fly or cached), or a stream.
+"""From a dataset to batches of uint8 images: rows by position, decoded on the fly or cached.
 
-Images stay grayscale uint8 of one size until they are on the device. Whoever iterates gets `Batch`es of this process;
-which rows they hold is decided in `order.py`, so every way of reading gives the same training.
+Images stay grayscale uint8 of one size until they are on the device. The order is drawn for the whole run and then cut
+into `batch_size` images per step: a pure function of (seed, epoch), so step i of epoch e holds the same images on one
+process or on eight, and a restart continues at step i without replaying anything.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+import datasets as hf
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.planes import stretch_plane
+from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes
+from cytoimagenet_hf.imaging import to_gray_bytes
+from cytoimagenet_hf.imaging.png import decode_gray_png
 
-from .cache import DecodedCache, decode, prefetch
 from .config import TrainConfig
-from .order import batches_for_rank, draw_partners, epoch_order
-from .rows import RowTable, Stored
+
+Positions = NDArray[np.int64]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RANGES = ("plane_low", "plane_high", "plane_scale", "plane_offset")  # in the order of `StoredPlane`
+
+
+@dataclass(frozen=True)
+class StoredPlane:
+    """One plane of a row of the configuration `channels`: encoded, and what `planes.stretch_plane` takes."""
+
+    content: bytes
+    low: float
+    high: float
+    scale: float
+    offset: float
+
+
+class Readable(Protocol):
+    """An image that is read from a file of its own."""
+
+    def gray(self) -> NDArray[np.uint8]:
+        """The pixels (H, W)."""
+
+
+Stored = bytes | StoredPlane | Readable | None
+"""An image as it is stored: encoded, one plane of a row, a file of one's own, or nothing."""
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A row of several pictures, still encoded, or of an array, and the type of its column."""
+
+    cell: Any
+    feature: Any
+
+    def gray(self) -> NDArray[np.uint8]:
+        """The pixels (H, W): of several channels the mean, each stretched."""
+        pictures = isinstance(self.cell, list) and not hasattr(self.feature, "shape")
+        cell = [Image.open(io.BytesIO(stored_bytes(one) or b"")) for one in self.cell] if pictures else self.cell
+        if not (planes := cell_planes(cell, self.feature)):
+            raise InputError("the row holds no image")
+        return to_gray_bytes(planes)
+
+
+def stored_image(cell: Any, feature: Any) -> Stored:
+    """The image of a cell of a column that is not decoded (see `tables.undecoded`)."""
+    return stored_bytes(cell) if cell is None or isinstance(cell, dict) else StoredCell(cell, feature)
+
+
+def stored_bytes(picture: Mapping[str, Any] | None) -> bytes | None:
+    """An encoded picture, from its cell or from the file that the cell names; None where there is none."""
+    if picture is None or picture["bytes"] is not None or not picture["path"]:
+        return None if picture is None else picture["bytes"]
+    try:
+        return Path(picture["path"]).read_bytes()
+    except OSError as error:
+        raise InputError(f"{picture['path']} cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """One split: columns in memory, images as encoded bytes on disk.
+
+    Of the configuration `channels` each plane is an image of its own, with the label of its row.
+    """
+
+    images: Any  # datasets.Dataset with the column `image`, or `planes` and their ranges, not decoded; or one's own
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    categories: NDArray[np.int64]
+    classes: tuple[str, ...]
+    fingerprint: str
+    where: str  # dataset and split, for messages
+    places: NDArray[np.int64] | None = None  # (images, 2): row and plane of each image; None: a row is an image
+    targets: NDArray[np.int64] | None = None  # (images, K): every class of each, -1 beyond them; None: its label alone
+    fields: NDArray[np.int64] | None = None  # (images,): codes of the field of view each is of; None: not known
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def encoded(self, rows: Sequence[int]) -> "Sequence[Stored]":
+        """Some images as they are stored."""
+        if self.places is None:
+            feature = self.images.features["image"]
+            return [stored_image(cell, feature) for cell in self.images[list(rows)]["image"]]
+        places = self.places[list(rows)]
+        read = self.images[places[:, 0].tolist()]
+        ranges = zip(*(read[name] for name in RANGES), strict=True)
+        return [
+            StoredPlane(planes[plane]["bytes"], *(values[plane] for values in of_row))
+            for planes, of_row, plane in zip(read["planes"], ranges, places[:, 1].tolist(), strict=True)
+        ]
+
+
+def require_two_classes(names: Sequence[str], where: str) -> None:
+    """Refuse labels that there is nothing to tell apart in.
+
+    Args:
+        names: the different labels that there are.
+        where: dataset and split, for the message.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    if len(names) < 2:
+        raise InputError(f"{where} has one class, {names[0]!r}: a classifier needs two; --objective views needs none")
 
 
 class Batch(NamedTuple):
@@ -31,6 +149,30 @@ class Batch(NamedTuple):
     ids: tuple[str, ...]
     targets: torch.Tensor | None = None  # int64 (B, K): all classes of each image, -1 beyond them; None: its label
     partners: torch.Tensor | None = None  # uint8 (B, S, S): another crop of the field of each; None: the image itself
+
+
+@dataclass(frozen=True)
+class DecodedCache:
+    """Decoded images of one split and which of them could be read."""
+
+    images: torch.Tensor  # uint8 (rows, size, size): mapped from the file, or on the device
+    readable: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """The readable ones of `rows`, uint8 (B, size, size), and their positions in `rows`."""
+        slots = np.flatnonzero(self.readable[rows])
+        index = torch.from_numpy(np.asarray(rows)[slots])
+        return self.images.index_select(0, index.to(self.images.device, non_blocking=True)), slots
+
+    def to(self, device: torch.device) -> "DecodedCache":
+        """The same images in the device's memory."""
+        return DecodedCache(self.images.to(device), self.readable)
+
+    def warm(self) -> "DecodedCache":
+        """Read the file through once, so that its pages are in memory, shared by all processes, before training."""
+        for start in range(0, len(self.images), 4096):
+            self.images[start : start + 4096].amax()
+        return self
 
 
 class RowSource:
@@ -84,7 +226,7 @@ class RowSource:
         groups = {"uniform": None, "class": train.labels, "category": train.categories}[config.sampling]
         order = epoch_order(groups, len(train), seed=config.seed, epoch=epoch)
         return batches_for_rank(
-            order, batch_size=config.batch_size, accumulate=config.accumulate, processes=self.processes, rank=self.rank
+            order, batch_size=config.batch_size, accumulate=config.passes, processes=self.processes, rank=self.rank
         )
 
     def _read(
@@ -194,3 +336,125 @@ def decode_all(
                 ) from error
     stacked = np.stack(pixels) if pixels else np.zeros((0, size, size), np.uint8)
     return torch.from_numpy(stacked), np.asarray(slots, dtype=np.int64)
+
+
+def decode(stored: Stored, size: int) -> NDArray[np.uint8]:
+    """One encoded image as uint8 (size, size), grayscale, bilinear as the saved image processor resizes.
+
+    Raises:
+        InputError: the bytes are missing, truncated or no image.
+    """
+    image = _picture(stored)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _picture(stored: Stored) -> Image.Image:
+    """An image at its own size, mode L."""
+    if stored is not None and not isinstance(stored, bytes | StoredPlane):
+        try:
+            return Image.fromarray(stored.gray())
+        except (InputError, *DAMAGED) as error:
+            raise InputError(f"cannot be read ({one_line(error)})") from error
+    content = (stored.content if isinstance(stored, StoredPlane) else stored) or b""
+    try:
+        gray = decode_gray_png(content)  # what the builder writes; in two thirds of Pillow's time
+        if isinstance(stored, StoredPlane):
+            plane = np.asarray(Image.open(io.BytesIO(content))) if gray is None else gray
+            ranges = {"low": stored.low, "high": stored.high, "scale": stored.scale, "offset": stored.offset}
+            gray = stretch_plane(plane, **ranges)
+        if gray is not None and gray.dtype == np.uint8:
+            return Image.fromarray(gray)
+        return Image.fromarray(to_gray_bytes(cell_planes(Image.open(io.BytesIO(content)), hf.Image())))
+    # libdeflate's error is a RuntimeError
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
+
+
+def prefetch(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 3) -> Iterator[Result]:
+    """Map lazily, `depth` results ahead in a thread: loading overlaps with the device's work."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > depth:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def epoch_order(groups: Positions | None, count: int, *, seed: int, epoch: int) -> Positions:
+    """Row numbers in the order of one epoch, int64 (count,).
+
+    Args:
+        groups: None for a permutation; otherwise the group code of each row (its class, say): rows are drawn with
+            replacement so that every group is equally frequent.
+        count: number of rows.
+        seed: the run's seed.
+        epoch: each epoch has its own order.
+
+    Example:
+        >>> sorted(epoch_order(None, 4, seed=0, epoch=0).tolist())
+        [0, 1, 2, 3]
+    """
+    rng = derive_rng(seed, "order", str(epoch))
+    if groups is None:
+        return rng.permutation(count)
+    _, code, size = np.unique(groups, return_inverse=True, return_counts=True)
+    weight = 1.0 / size[code]
+    return rng.choice(count, size=count, p=weight / weight.sum())
+
+
+def batches_for_rank(
+    order: Positions, *, batch_size: int, accumulate: int, processes: int, rank: int
+) -> NDArray[np.int64]:
+    """Cut an epoch's order into the batches of one process: int64 (steps, accumulate, images).
+
+    Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out
+    for good.
+
+    Raises:
+        InputError: a step cannot be divided evenly, or there are fewer rows than one step takes.
+
+    Example:
+        >>> batches_for_rank(np.arange(9), batch_size=4, accumulate=1, processes=2, rank=1).tolist()
+        [[[2, 3]], [[6, 7]]]
+    """
+    steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, processes=processes)
+    return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
+
+
+def draw_partners(fields: Positions, *, seed: int, epoch: int) -> Positions:
+    """For each row another row of the same field, int64 (count,); a row that is alone is its own partner.
+
+    Args:
+        fields: int (count,), which field of view each row is a crop of.
+        seed: the run's seed.
+        epoch: each epoch draws others.
+
+    Example:
+        >>> draw_partners(np.array([7, 3, 7]), seed=0, epoch=0).tolist()
+        [2, 1, 0]
+    """
+    order = np.lexsort((derive_rng(seed, "partners", str(epoch)).random(len(fields)), fields))
+    sorted_fields = fields[order]
+    starts = np.flatnonzero(np.r_[True, sorted_fields[1:] != sorted_fields[:-1]])
+    following = np.arange(1, len(fields) + 1)
+    following[np.r_[starts[1:], len(fields)] - 1] = starts  # the last of a field is followed by its first
+    partners = np.empty(len(fields), dtype=np.int64)
+    partners[order] = order[following]
+    return partners
+
+
+def count_steps(rows: int, *, batch_size: int, accumulate: int, processes: int) -> int:
+    """Optimiser steps of an epoch of `rows` rows; see `batches_for_rank` for the arguments and errors."""
+    if batch_size % (accumulate * processes):
+        raise InputError(
+            f"batch_size {batch_size} is not divisible by {processes} processes x {accumulate} accumulation steps: "
+            f"choose a multiple of {accumulate * processes}"
+        )
+    steps = rows // batch_size
+    if steps == 0:
+        raise InputError(f"{rows} training rows do not fill one step of batch_size {batch_size}: lower it")
+    return steps

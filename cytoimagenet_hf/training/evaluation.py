@@ -18,11 +18,10 @@ from cytoimagenet_hf.scoring.knn import kneighbors, vote
 from .augment import Augmentation, Draws
 from .config import TrainConfig
 from .data import Batch, RowSource
-from .gathering import gather_rows
 from .metrics import split_metrics
 from .network import Preprocessing
 from .stream import StreamSource
-from .views import VIEW_LOSSES, features
+from .views import VIEW_LOSSES, features, gather_rows
 
 _VALIDATION = -1  # in the place of an epoch, so that no draw is one of the training's
 _SAMPLE = 4096
@@ -133,7 +132,7 @@ def evaluate_views(
     query, truth = gather_rows(torch.cat(seen), accelerator), gather_rows(torch.cat(labels), accelerator)
 
     steps = min(source.steps, -(-_SAMPLE // config.batch_size))
-    sample = [batch for batch in islice(source.training(0), steps * config.accumulate) if len(batch.ids)]
+    sample = [batch for batch in islice(source.training(0), steps * config.passes) if len(batch.ids)]
     known = gather_rows(torch.cat([embed(batch.pixels.to(device)) for batch in sample]), accelerator)
     codes = gather_rows(torch.cat([batch.labels.to(device) for batch in sample]), accelerator)
     return {

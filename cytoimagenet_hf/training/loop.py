@@ -6,42 +6,46 @@ with the same processes, threads and versions the results agree to float32 round
 """
 
 import contextlib
+import os
+import signal
 import sys
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
 
 import torch
+from accelerate import Accelerator
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import held_folder, require_still_there, sweep_temporary
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.hub import Upload, create_repository, push
 
 from . import checkpoint, report
 from .config import TrainConfig
-from .data import Batch
 from .evaluation import estimate_batch_norm, evaluate, evaluate_views
-from .meter import EpochMeter, StepLosses
 from .optim import learning_rate, set_learning_rate, update_average
 from .setup import Run, prepare
-from .signals import StopRequest
 from .views import view_loss
+
+Item = TypeVar("Item")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LABELS = ("loss", "accuracy", "top_7_accuracy")
+_ON_DEVICE = ("loss", "view_loss", "accuracy", "top_7_accuracy")
+_TRAINED = {"labels": _LABELS, "labels+views": ("view_loss", *_LABELS), "views": ("view_loss",)}
+"""What history says of the training images, by objective."""
+_SHOWN = 24  # images of predictions.png
+LOCK = "_lock"
+"""The file in an output folder that is locked while a training writes there."""
 
 _VALIDATED = ("loss", "accuracy", "top_7_accuracy", "view_loss", "knn_accuracy")
 """What history says of each evaluation, as far as the objective has it."""
-
-_SHOWN_SCORES = {
-    "train_loss": "train loss",
-    "train_view_loss": "train loss of views",
-    "loss": "validation loss",
-    "accuracy": "top-1",
-    "top_7_accuracy": "top-7",
-    "view_loss": "validation loss of views",
-    "knn_accuracy": "top-1 of neighbours",
-}
-_SHOWN = 24  # images of predictions.png
-_SEARCHED = 2048  # validation images among which as many classes and sources are looked for
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -52,31 +56,54 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         resume: go on from the newest checkpoint of `config.output`; start where there is none.
 
     Returns:
-        The final metrics (`metrics.json`); `{"stopped": "SIGTERM", …}` after a signal, with a checkpoint written.
+        The final metrics (`metrics.json`), with `push_refused` where the Hub refused the model;
+        `{"stopped": "SIGTERM", …}` after a signal, with a checkpoint written.
 
     Raises:
-        InputError: unusable data or options, a folder that holds another run, or a loss that is no longer finite.
+        InputError: unusable data or options, a folder that holds another run or in which one is under way, or a loss
+            that is no longer finite.
 
     Example:
         >>> train(TrainConfig(dataset="cytoimagenet", output="runs/b0", cache="disk"))  # doctest: +SKIP
     """
-    run = prepare(config, resume=resume)
-    if run.accelerator.is_main_process:
-        report.write_config(Path(config.output), config)
-    _start_trackers(run)
-    with StopRequest() as stop:
-        while run.state.epoch < config.epochs:
-            meter = EpochMeter(run.accelerator, run.state.meter)
-            if stopped := train_epoch(run, meter, stop):
-                _finish_trackers(run)
-                return {"stopped": stopped, "epoch": run.state.epoch, "step": run.state.step}
-            _close_epoch(run, meter)
-    metrics = _finish(run)
-    _finish_trackers(run)
-    return metrics
+    with _alone(Path(config.output)):
+        run = prepare(config, resume=resume)
+        config = run.config
+        if run.accelerator.is_main_process:
+            if config.push_to_hub is not None:
+                create_repository(config.push_to_hub, kind="model")
+            report.write_config(Path(config.output), config)
+        _start_trackers(run)
+        with StopRequest() as stop:
+            while run.state.epoch < config.epochs:
+                meter = EpochMeter(run.accelerator, run.state.meter)
+                if stopped := train_epoch(run, meter, stop):
+                    _finish_trackers(run)
+                    return {"stopped": stopped, "epoch": run.state.epoch, "step": run.state.step}
+                _close_epoch(run, meter)
+        metrics = _finish(run)
+        _finish_trackers(run)
+        return metrics
 
 
-def train_epoch(run: Run, meter: EpochMeter, stop: StopRequest) -> str | None:
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Hold the output folder against other trainings; of several processes of one training the first holds it.
+
+    Raises:
+        InputError: another training writes there.
+    """
+    if int(os.environ.get("RANK", "0")):  # before accelerate has started its processes
+        yield
+        return
+    refusal = f"another training writes into {output}: wait for it, or choose another --output"
+    with held_folder(output, lock=LOCK, begun=(), refusal=refusal):
+        sweep_temporary(output)
+        sweep_temporary(output / "checkpoints")
+        yield
+
+
+def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | None:
     """Train to the end of the epoch, or to a signal, whose name is returned after a checkpoint."""
     config, accelerator, state = run.config, run.accelerator, run.state
     steps, leg_ends = run.source.steps, run.leg_ends
@@ -95,10 +122,10 @@ def train_epoch(run: Run, meter: EpochMeter, stop: StopRequest) -> str | None:
     with progress:
         while state.step < steps:
             set_learning_rate(run.optimizer, learning_rate(config, state.global_step, leg_ends))
-            for part in range(config.accumulate):
+            for part in range(config.passes):
                 batch, images = next(inputs)
                 labels = batch.labels.to(accelerator.device, non_blocking=True)
-                last = part == config.accumulate - 1
+                last = part == config.passes - 1
                 _seed_dropout(run, part)  # after the batch: starting a loader draws a number, too
                 with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
                     losses = _losses(run, images, labels, batch.targets)
@@ -127,7 +154,7 @@ def train_epoch(run: Run, meter: EpochMeter, stop: StopRequest) -> str | None:
     return None
 
 
-def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor | None) -> StepLosses:
+def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor | None) -> "StepLosses":
     """The losses of one forward pass; the gradients of `total`, averaged over processes and added up, are the step's.
 
     Args:
@@ -149,12 +176,12 @@ def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch
         )
         of_labels = of_labels / views
         # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
-        total = total + of_labels / (run.micro_batch * config.accumulate)
+        total = total + of_labels / (run.micro_batch * config.passes)
     if projections is not None:
         of_views = view_loss(projections, loss=config.view_loss, accelerator=accelerator)
         # Each process has the gradient of its own rows alone; averaging over processes divides by their number.
         weight = 1.0 if logits is None else config.view_weight
-        total = total + weight * of_views * accelerator.num_processes / config.accumulate
+        total = total + weight * of_views * accelerator.num_processes / config.passes
     return StepLosses(total, of_labels, of_views, None if logits is None else logits[: len(labels)])
 
 
@@ -171,7 +198,7 @@ def equal_shares(targets: torch.Tensor, classes: int) -> torch.Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
-def _close_epoch(run: Run, meter: EpochMeter) -> None:
+def _close_epoch(run: Run, meter: "EpochMeter") -> None:
     """Evaluate, write history and checkpoint, and move to the next epoch."""
     config, state = run.config, run.state
     record = {
@@ -181,7 +208,8 @@ def _close_epoch(run: Run, meter: EpochMeter) -> None:
         **meter.summary(config.objective),
     }
     last = state.epoch + 1 == config.epochs
-    if last or (state.epoch + 1) % config.evaluate_every == 0:
+    pushed = config.push_every > 0 and (state.epoch + 1) % config.push_every == 0 and not last
+    if last or pushed or (state.epoch + 1) % config.evaluate_every == 0:
         scores = _evaluate(run)
         record |= {name: scores[name] for name in _VALIDATED if scores.get(name) is not None}
         score = _score(scores)
@@ -191,10 +219,13 @@ def _close_epoch(run: Run, meter: EpochMeter) -> None:
     state.history = (*state.history, record)
     state.epoch, state.step, state.meter = state.epoch + 1, 0, None
     _save(run, None)
-    run.accelerator.print(_line(record, config.epochs))
+    run.accelerator.print(report.epoch_line(record, config.epochs))
     run.accelerator.log({k: v for k, v in record.items() if isinstance(v, float)}, step=state.global_step)
     if run.accelerator.is_main_process:
         report.write_history(Path(config.output), state.history)
+        if pushed:
+            report.write_final(config, run.evaluated, run.preprocessing, state.metrics or {}, state)
+            _push(run)
 
 
 def _score(metrics: dict[str, Any]) -> float:
@@ -239,14 +270,32 @@ def _finish(run: Run) -> dict[str, Any]:
         report.write_final(run.config, run.evaluated, run.preprocessing, metrics, state)
         if run.learner.labelled:
             _show_predictions(run)
+        if refusal := _push(run):
+            metrics = {**metrics, "push_refused": refusal}
     run.accelerator.wait_for_everyone()
     return metrics
+
+
+def _push(run: Run) -> str | None:
+    """Push OUTPUT/model where it is asked for; what the Hub refuses is said and returned, for the training stands."""
+    config = run.config
+    if config.push_to_hub is None:
+        return None
+    model = Path(config.output) / "model"
+    try:
+        upload = Upload(message=f"Epoch {run.state.epoch} of {config.epochs}")
+        push(model, config.push_to_hub, kind="model", upload=upload)
+    except (InputError, OSError) as error:
+        refusal = f"{model} is not pushed: {one_line(error)}"
+        run.accelerator.print(f"{refusal}; cytoimagenet push model {model} {config.push_to_hub} does it")
+        return refusal
+    return None
 
 
 @torch.inference_mode()
 def _show_predictions(run: Run) -> None:
     """`predictions.png`: validation images of as many classes as fit, with truth and prediction."""
-    found = varied(run.source.validation(64), _SHOWN)
+    found = report.varied(run.source.validation(64), _SHOWN)
     if found is None:
         return
     pixels, labels = found
@@ -256,32 +305,6 @@ def _show_predictions(run: Run) -> None:
     predicted = logits.argmax(dim=1).cpu().numpy()
     path = Path(run.config.output) / "predictions.png"
     report.plot_predictions(pixels.cpu().numpy(), labels.numpy(), predicted, run.source.classes, path)
-
-
-def varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Images of as many classes, and of these as many sources, as fit; None without any image.
-
-    The first image of a class from a source comes before the second of any, and among those the first of each class; a
-    source is what an id names before its first `-`.
-    """
-    pairs: Counter[tuple[int, str]] = Counter()
-    classes: Counter[int] = Counter()
-    sources: Counter[str] = Counter()
-    ranked: list[tuple[tuple[int, int, int, int], torch.Tensor, torch.Tensor]] = []
-    for batch in batches:
-        for pixels, label, image_id in zip(batch.pixels, batch.labels, batch.ids, strict=True):
-            code, source = int(label), image_id.partition("-")[0]
-            rank = (pairs[code, source], classes[code], sources[source], len(ranked))
-            ranked.append((rank, pixels, label))
-            pairs[code, source] += 1
-            classes[code] += 1
-            sources[source] += 1
-        if len(ranked) >= _SEARCHED:
-            break
-    if not ranked:
-        return None
-    chosen = sorted(ranked, key=lambda entry: entry[0])[:count]
-    return torch.stack([pixels for _, pixels, _ in chosen]), torch.stack([label for _, _, label in chosen])
 
 
 def _start_trackers(run: Run) -> None:
@@ -301,12 +324,13 @@ def _finish_trackers(run: Run) -> None:
             tracker.finish()
 
 
-def _save(run: Run, meter: EpochMeter | None) -> None:
+def _save(run: Run, meter: "EpochMeter | None") -> None:
     """A checkpoint of this moment; a collective call."""
     scaler, state = run.accelerator.scaler, run.state
     state.meter = meter.record() if meter else None
     state.scaler = scaler.state_dict() if scaler is not None else None
     if run.accelerator.is_main_process:
+        require_still_there(Path(run.config.output), LOCK)
         folder = Path(run.config.output) / "checkpoints"
         optimizer, projector = run.optimizer.optimizer, run.learner.projector
         checkpoint.save(
@@ -322,19 +346,181 @@ def _seed_dropout(run: Run, part: int) -> None:
     torch.manual_seed(int(derive_rng(run.config.seed, "dropout", place).integers(2**63)))
 
 
-def _line(record: dict[str, Any], epochs: int) -> str:
-    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
-    for name, shown in _SHOWN_SCORES.items():
-        if name in record:
-            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
-    parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
-    if record["skipped"]:
-        parts.append(f"{record['skipped']} unreadable rows skipped")
-    return "; ".join(parts)
-
-
 def _scalars(config: TrainConfig) -> dict[str, Any]:
     """The configuration as trackers take it: one scalar per name."""
     return {
         name: value if isinstance(value, int | float | str) else str(value) for name, value in config.to_dict().items()
     }
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The losses of one forward pass on one process.
+
+    Attributes:
+        total: what was minimised, ().
+        labels: cross-entropy summed over the images, (); None without labels.
+        views: mean loss of the views, (); None without views.
+        logits: (B, classes) of the first views; None without labels.
+    """
+
+    total: torch.Tensor
+    labels: torch.Tensor | None
+    views: torch.Tensor | None
+    logits: torch.Tensor | None
+
+
+class EpochMeter:
+    """Sums of one epoch. Losses of the newest steps wait, with their ids, until `check` looks at them at once.
+
+    Reading a number from a GPU stops the queue of kernels, so that happens every few steps, not in each.
+    """
+
+    def __init__(self, accelerator: Accelerator, restored: Mapping[str, Any] | None = None) -> None:
+        self.accelerator = accelerator
+        restored = restored or {}
+        # Sums over all processes, recorded by a checkpoint, go on in the first process.
+        before: dict[str, float] = restored.get("sums", {}) if accelerator.is_main_process else {}
+        # Losses and hits are known to the device; how many rows were seen and skipped is known here.
+        sums = [before.get(name, 0.0) for name in _ON_DEVICE]
+        self.sums = torch.tensor(sums, dtype=torch.float64, device=_double_device(accelerator))
+        self.seen, self.skipped = before.get("seen", 0.0), before.get("skipped", 0.0)
+        self.seconds = float(restored.get("seconds", 0.0))
+        self.waited = float(restored.get("waited", 0.0))
+        self._pending: list[tuple[torch.Tensor, Sequence[str]]] = []
+        self._since = time.perf_counter()
+
+    def add(self, losses: StepLosses, labels: torch.Tensor, ids: Sequence[str], asked: int) -> None:
+        """Count one forward pass of labels (B,); `asked` rows were wanted."""
+        total = losses.total.detach()
+        zero = torch.zeros((), device=total.device)
+        row = [zero if part is None else part.detach().float() for part in (losses.labels, losses.views)]
+        row[1] = row[1] * len(ids)
+        if losses.logits is None:
+            row += [zero, zero]
+        else:
+            top = losses.logits.detach().topk(min(7, losses.logits.shape[1])).indices  # (B, 7)
+            hits = top == labels[:, None]
+            row += [hits[:, 0].sum(), hits.sum()]
+        self.sums += torch.stack(row).to(self.sums.device).double()
+        self.seen += len(ids)
+        self.skipped += asked - len(ids)
+        self._pending.append((total, ids))
+
+    def timed(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The same items; the time spent waiting for them is counted as data wait."""
+        while True:
+            before = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - before
+            yield item
+
+    def check(self, parameters: Iterable[torch.Tensor] = ()) -> None:
+        """Raise InputError, naming the images, if a loss since the last check, or a weight now, is not finite."""
+        finite = torch.isfinite(torch.stack([loss for loss, _ in self._pending])).tolist() if self._pending else []
+        for good, (loss, ids) in zip(finite, self._pending, strict=True):
+            if not good:
+                raise InputError(_diverged(f"the loss became {loss.item()} on", ids))
+        norms = torch._foreach_norm([parameter.detach() for parameter in parameters])
+        if norms and self._pending and not torch.isfinite(torch.stack(list(norms))).all():
+            raise InputError(_diverged("the weights are no longer finite after", self._pending[-1][1]))
+        self._pending.clear()
+
+    def record(self) -> dict[str, Any]:
+        """Sums over all processes, as JSON values; a collective call."""
+        self._lap()
+        counts = self.sums.new_tensor([self.seen, self.skipped])
+        sums = self.accelerator.reduce(torch.cat([self.sums, counts]), reduction="sum").tolist()
+        named = dict(zip((*_ON_DEVICE, "seen", "skipped"), sums, strict=True))
+        return {"sums": named, "seconds": self.seconds, "waited": self.waited}
+
+    def summary(self, objective: str) -> dict[str, Any]:
+        """The epoch as history names it; a collective call."""
+        record = self.record()
+        sums = record["sums"]
+        images = max(sums["seen"], 1)
+        return {
+            **{f"train_{name}": sums[name] / images for name in _TRAINED[objective]},
+            "images": int(sums["seen"]),
+            "skipped": int(sums["skipped"]),
+            "seconds": record["seconds"],
+            "images_per_second": sums["seen"] / max(record["seconds"], 1e-9),
+            "data_wait": record["waited"] / max(record["seconds"], 1e-9),
+        }
+
+    def postfix(self) -> dict[str, str]:
+        """For the progress line: this process's loss, speed and data-wait share."""
+        seen = max(self.seen, 1.0)
+        passed = self.seconds + time.perf_counter() - self._since
+        return {
+            "loss": f"{float(self.sums[:2].sum()) / seen:.3f}",
+            "images/s": f"{seen * self.accelerator.num_processes / passed:.0f}",
+            "data wait": f"{self.waited / passed:.0%}",
+        }
+
+    def _lap(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self._since
+        self._since = now
+
+
+def _diverged(what: str, ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+    return (
+        f"{what} the batch of images {shown}. Look at these images; if they are sound, lower learning_rate, set "
+        "clip_norm, or use precision bf16 or no. The newest checkpoint is from before this."
+    )
+
+
+def _double_device(accelerator: Accelerator) -> torch.device:
+    """Where double precision exists: not on Apple's GPUs."""
+    return torch.device("cpu") if accelerator.device.type == "mps" else accelerator.device
+
+
+class StopRequest:
+    """Within the block, the first signal is noted; a second one acts as it would have without us.
+
+    Example:
+        >>> with StopRequest() as stop:
+        ...     signal.raise_signal(signal.SIGTERM)
+        ...     stop.received
+        'SIGTERM'
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        # Threads other than the main one may not set handlers; there the caller's own handling stays.
+        try:
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        except ValueError:
+            self._before = {}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def agreed(self, accelerator: Accelerator) -> str | None:
+        """The signal's name once any process has received one: all of them stop after the same step."""
+        if accelerator.num_processes == 1:
+            return self.received
+        flag = torch.tensor(float(self.received is not None), device=accelerator.device)
+        if accelerator.reduce(flag, reduction="sum").item() == 0:
+            return None
+        return self.received or signal.SIGTERM.name
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number).name
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -5,17 +5,23 @@ network's preprocessing record says, and divided into training and validation by
 """
 
 import hashlib
+import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.jsontext import parse_json
+from cytoimagenet_hf.dataset.images import SPLITS, split_of_folder
 from cytoimagenet_hf.dataset.splits import assign_splits
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.imaging.stacks import describe_stack
@@ -24,12 +30,12 @@ from cytoimagenet_hf.networks.checkpoints import few
 from cytoimagenet_hf.tables.tabular import read_table
 
 from .config import TrainConfig
-from .rows import RowTable, require_two_classes
+from .data import RowTable, require_two_classes
 
-_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
 _FILES = ("path", "file", "file_name", "filename", "image")
 _IDS = ("id", "image_id", "idx")
 _GROUPS = (("plate",), ("plate", "well"), ("plate", "well", "site"))  # coarsest first
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class OwnImage:
             InputError: it cannot be read.
         """
         planes = self.image.read()
-        (found,) = self.processor.planes(planes if self.plane is None else [planes[self.plane]])
-        return found.astype(np.uint8)  # cut, not rounded, as the dataset's own images are
+        (unit,) = self.processor.units(planes if self.plane is None else [planes[self.plane]])
+        return (unit[0] * np.float32(255)).astype(np.uint8)  # cut, not rounded, as the dataset's own images are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +111,8 @@ def own_tables(config: TrainConfig) -> dict[str, RowTable]:
         if unknown := sorted(set(config.subset) - known):
             raise InputError(f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(known)}")
         rows = rows[rows["label"].isin(config.subset)].reset_index(drop=True)
-    images = rows["image"].tolist()
-    _check_depths(images, config.dataset)
+    rows = _of_splits(rows, config)
+    _check_depths(rows["image"].tolist(), config.dataset)
     classes = tuple(sorted(rows["label"].dropna().unique()))
     if config.objective != "views":
         _check_labels(rows, config.dataset)
@@ -132,11 +138,70 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
         folders = path.relative_to(where).parts[:-1] if path.is_relative_to(where) else ()
         rows.append({**image.metadata, "image": image, "image_id": image.id, "folders": folders})
     table = pd.DataFrame(rows)
-    tops = {folders[0] for folders in table["folders"] if folders}
-    if "train" in tops and len(tops) == 2 and tops <= _SPLITS.keys():
-        table["stored"] = [_SPLITS.get(folders[0], "") if folders else "" for folders in table["folders"]]
+    if _are_splits({folders[0] for folders in table["folders"] if folders}, where):
+        if loose := sum(not folders for folders in table["folders"]):
+            raise InputError(f"{where}: {loose} images lie beside the folders of the splits: move them into one")
+        table["stored"] = [split_of_folder(folders[0]) for folders in table["folders"]]
         table["folders"] = [folders[1:] for folders in table["folders"]]
-    return table.assign(label=table["folders"].map(lambda folders: folders[0] if folders else None))
+    table = table.assign(label=table["folders"].map(lambda folders: folders[0] if folders else None))
+    return _with_metadata(table, where, config.label_column or "label")
+
+
+def _are_splits(folders: set[str], where: Path) -> bool:
+    """Whether the folders directly below `where` are splits, and not classes.
+
+    Raises:
+        InputError: some are splits, and there are others.
+    """
+    splits = {name: split_of_folder(name) for name in sorted(folders)}
+    sides = {split for split in splits.values() if split}
+    others = [name for name, split in splits.items() if split is None]
+    if "train" in sides and len(sides) > 1 and others:
+        named = ", ".join(name for name, split in splits.items() if split)
+        raise InputError(f"{where} has folders of splits ({named}) and others ({few(others)}): move the others away")
+    return bool(sides) and not others and (len(splits) > 1 or "train" in sides)
+
+
+def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.DataFrame:
+    """Images with the columns of the `metadata.csv`, `.jsonl` or `.parquet` files that name them (`file_name`).
+
+    Raises:
+        InputError: a file that names a file that is not there, or one file twice.
+    """
+    firsts = [next((plane.path for planes in image.planes for plane in planes), where) for image in table["image"]]
+    facts: dict[int, dict[Any, Any]] = {}
+    for file in sorted(path for name in _METADATA for path in where.rglob(name)):
+        rows = _json_lines(file) if file.suffix == ".jsonl" else read_table(file)
+        if "file_name" not in rows:
+            remark(f"{file} has no column file_name: it is left out")
+            continue
+        place = {
+            path.relative_to(file.parent).as_posix(): n for n, path in enumerate(firsts) if file.parent in path.parents
+        }
+        if absent := [name for name in rows["file_name"] if name not in place]:
+            raise InputError(f"{file} names {len(absent)} files that are no images here, such as {absent[0]!r}")
+        if rows["file_name"].duplicated().any():
+            raise InputError(
+                f"{file}: {rows['file_name'][rows['file_name'].duplicated()].iloc[0]!r} stands in several rows"
+            )
+        facts |= {place[row["file_name"]]: row for row in rows.to_dict("records")}
+    if not facts:
+        return table
+    added = pd.DataFrame([facts.get(n, {}) for n in range(len(table))], index=table.index)
+    if label_column in added:
+        table["label"] = added[label_column].where(added[label_column].notna(), table["label"])
+        table["label"] = [label if label is None or pd.isna(label) else str(label) for label in table["label"]]
+    return table.join(added[[column for column in added.columns if column not in table]])
+
+
+def _json_lines(file: Path) -> pd.DataFrame:
+    """A table with a row per line of JSON."""
+    with reading(file, kind="a table of JSON lines"):
+        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
+    if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
+        raise InputError(f'{file}, row {bad} is no JSON object: write {{"file_name": …, "label": …}} in each line')
+    return pd.DataFrame(rows)
 
 
 def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
@@ -155,15 +220,16 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
         rows = pd.DataFrame([{**image.metadata, "image": image, "image_id": image.id} for image in images])
         rows = rows.join(own[[column for column in own.columns if column not in rows]])
     if "split" in rows:
-        if unknown := sorted(set(rows["split"].dropna()) - _SPLITS.keys()):
-            raise InputError(f"{path}: split is {unknown[0]!r}; write {' or '.join(_SPLITS)}")
-        rows["stored"] = rows["split"].map(_SPLITS)
-    if config.label_column in rows:
-        return rows.assign(label=rows[config.label_column])
+        if unknown := sorted(set(rows["split"].dropna().str.lower()) - SPLITS.keys()):
+            raise InputError(f"{path}: split is {unknown[0]!r}; write {' or '.join(SPLITS)}")
+        rows["stored"] = rows["split"].str.lower().map(SPLITS)
+    label_column = config.label_column or "label"
+    if label_column in rows:
+        return rows.assign(label=rows[label_column])
     if config.objective == "views":
         return rows.assign(label=None)
     raise InputError(
-        f"{path} has no column {config.label_column!r}: --label-column names that of the classes, of "
+        f"{path} has no column {label_column!r}: --label-column names that of the classes, of "
         f"{', '.join(map(str, facts.columns))}; --objective views trains without labels"
     )
 
@@ -213,18 +279,39 @@ def _check_labels(rows: pd.DataFrame, where: str) -> None:
         )
 
 
+def _of_splits(rows: pd.DataFrame, config: TrainConfig) -> pd.DataFrame:
+    """The rows of the splits that are trained on and validated with, `stored` saying which; all where none is stored.
+
+    Raises:
+        InputError: no row of such a split.
+    """
+    if "stored" not in rows or not rows["stored"].isin(SPLITS.values()).all():
+        if config.validation_split is not None or config.split != "train":
+            raise InputError(
+                f"{config.dataset} has no stored splits, of which --split or --validation-split names one"
+            )
+        return rows.drop(columns="stored", errors="ignore")
+    asked = {"train": config.split, "validation": config.validation_split or "validation"}
+    sides = {}
+    for side, wanted in asked.items():
+        split = SPLITS.get(wanted.lower(), wanted)
+        if side == "train" or config.validation_split is not None or (rows["stored"] == split).any():
+            if split in sides or not (rows["stored"] == split).any():
+                has = ", ".join(sorted(set(rows["stored"])))
+                raise InputError(f"{config.dataset} has no images of split {wanted!r} for {side}: it has {has}")
+            sides[split] = side
+    kept = rows.assign(stored=rows["stored"].map(sides))[rows["stored"].isin(sides)].reset_index(drop=True)
+    if left := len(rows) - len(kept):
+        remark(f"{config.dataset}: {left:,} images of other splits are left out")
+    return kept
+
+
 def _split(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
-    """`train` or `validation` for each row: as stored, or drawn, groups of images staying together."""
-    if "stored" in rows and rows["stored"].isin(["train", "validation"]).all():
+    """`train` or `validation` for each row: as stored, or drawn."""
+    if "stored" in rows and (rows["stored"] == "validation").any():
         sides = rows["stored"]
     else:
-        labels = rows["label"].fillna("")
-        group = _group(rows, config)
-        table = rows[["image_id"]].assign(label=labels, group=group)
-        drawn = assign_splits(
-            table, scheme="field", group="group", fraction=config.validation_share, seed=config.seed, together=()
-        )
-        sides = pd.Series(drawn.to_numpy(), index=rows.index)
+        sides = draw_sides(rows, config)
     for side in ("train", "validation"):
         if not (sides == side).any():
             raise InputError(f"{config.dataset}: no image falls to {side}: add images, or change --validation-share")
@@ -235,9 +322,33 @@ def _split(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
     return sides
 
 
+def remark(message: str) -> None:
+    """Say something about the data, once for all processes of a run."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(message, file=sys.stderr)
+
+
+def draw_sides(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
+    """`train` or `validation` for each row, drawn by the seed; groups and copies stay on one side.
+
+    Args:
+        rows: `image_id`, `label`, and what `group_column` names or else plate, well, site and field (`idx`), and
+            `sha256` of the pixels where it is recorded.
+        config: the seed, the share and the column of groups.
+
+    Raises:
+        InputError: no such column, or ids that repeat.
+    """
+    labels = rows["label"].astype("string").fillna("").astype(str)
+    copies = {"sha256": rows["sha256"]} if "sha256" in rows else {}
+    table = rows[["image_id"]].assign(label=labels, group=_group(rows, config), **copies)
+    drawn = assign_splits(table, scheme="field", group="group", fraction=config.validation_share, seed=config.seed)
+    return pd.Series(drawn.to_numpy(), index=rows.index)
+
+
 def _group(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
     """What stays together: the column asked for, or the coarsest of plate, well and site of which each class has two
-    or more; each image by itself where there is none."""
+    or more; each field, or each image, by itself where there is none."""
     if config.group_column is not None:
         if config.group_column not in rows:
             raise InputError(f"{config.dataset} has no column {config.group_column!r} to group by")
@@ -248,7 +359,7 @@ def _group(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
             keys = rows[present].astype(str).agg("\x1f".join, axis=1)
             if keys.groupby(rows["label"].fillna("")).nunique().min() >= 2 and keys.nunique() < len(rows):
                 return keys
-    return rows["image_id"]
+    return rows["idx"].astype(str) if "idx" in rows and rows["idx"].notna().all() else rows["image_id"]
 
 
 def _table(
@@ -285,5 +396,9 @@ def _table(
 
 
 def _is_dataset(path: Path) -> bool:
-    """True if the dataset has no data files."""
-    return (path / "manifest.json").is_file() or (path / "data").is_dir()
+    """Whether a folder without `data/*.parquet` is a dataset all the same: of other files, or its data are missing."""
+    marks = ("manifest.json", "dataset_dict.json", "state.json")
+    if any((path / name).is_file() for name in marks) or (path / "data").is_dir():
+        return True
+    tables = (name for depth in ("*", "*/*") for name in path.glob(f"{depth}.parquet"))
+    return any(name.name not in _METADATA for name in tables) or any(path.glob("*.tar"))

@@ -1,30 +1,34 @@
 """What a finished run leaves to read: history, curves, metrics, and the facts a model card is rendered from."""
 
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.colours import PALETTE
-from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import atomic_folder, atomic_path, write_json
 from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
 from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.networks.records import hub_source
 
+from .checkpoint import RunState
 from .config import TrainConfig
+from .data import Batch
 from .network import Preprocessing
 from .own import is_own
-from .state import RunState
 from .tables import resolve_subset
 
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.int64]
+
+_SEARCHED = 2048  # validation images among which as many classes and sources are looked for
 
 _CURVES = {
     "cross-entropy": {"train_loss": "training", "loss": "validation"},
@@ -38,6 +42,16 @@ _CURVES = {
 }
 """Panels of `curves.png`, of which those are drawn that the objective has."""
 
+_SHOWN_SCORES = {
+    "train_loss": "train loss",
+    "train_view_loss": "train loss of views",
+    "loss": "validation loss",
+    "accuracy": "top-1",
+    "top_7_accuracy": "top-7",
+    "view_loss": "validation loss of views",
+    "knn_accuracy": "top-1 of neighbours",
+}
+
 
 def write_config(output: Path, config: TrainConfig) -> None:
     """`config.yaml`: the run's whole configuration, which `--config` reads back."""
@@ -49,6 +63,18 @@ def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """`history.json`, one record per epoch, and `curves.png`."""
     write_json(output / "history.json", list(history))
     plot_curves(history, output / "curves.png")
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """What is printed of an epoch, from its record in the history."""
+    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
+    for name, shown in _SHOWN_SCORES.items():
+        if name in record:
+            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
+    parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
+    if record["skipped"]:
+        parts.append(f"{record['skipped']} unreadable rows skipped")
+    return "; ".join(parts)
 
 
 def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -89,23 +115,24 @@ def write_final(
     """
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
-    target, temporary = output / "model", output / ".model.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
-    sources = None if is_own(config.dataset) else dataset_sources(config.dataset, subset=resolve_subset(config))
+    sources = None
+    if not is_own(config.dataset):
+        sources = dataset_sources(config.dataset, subset=resolve_subset(config), revision=config.revision)
     if sources is not None:
-        model.config.training_sources = sources
+        before = getattr(model.config, "training_sources", None) or ()  # of the weights it went on from
+        model.config.training_sources = sorted({*before, *sources})
     if model.config.model_type == "efficientnet":
         model.config.extraction = dict(EXTRACTION)
-    model.save_pretrained(temporary)
-    preprocessing.processor().save_pretrained(temporary)
-    plot_curves(state.history, temporary / "curves.png")
-    if len(metrics.get("category_confusion", ())) > 1:
-        plot_confusion(metrics["category_confusion"], temporary / "categories.png")
-    write_json(temporary / TRAINING, training_facts(config, metrics, state))
-    write_model_card(temporary, name=output.resolve().name)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    with atomic_folder(output / "model") as temporary:
+        model.save_pretrained(temporary)
+        preprocessing.processor().save_pretrained(temporary)
+        plot_curves(state.history, temporary / "curves.png")
+        if len(metrics.get("category_confusion", ())) > 1:
+            plot_confusion(metrics["category_confusion"], temporary / "categories.png")
+        base = hub_source(model) if config.pretrained else None
+        write_json(temporary / TRAINING, training_facts(config, metrics, state) | {"base_model": base})
+        write_model_card(temporary, name=config.push_to_hub or output.resolve().name)
 
 
 def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> None:
@@ -146,12 +173,40 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         figure.savefig(temporary, dpi=120, format="png")
 
 
+def varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Images of as many classes, and of these as many sources, as fit; None without any image.
+
+    The first image of a class from a source comes before the second of any, and among those the first of each class; a
+    source is what an id names before its first `-`.
+    """
+    pairs: Counter[tuple[int, str]] = Counter()
+    classes: Counter[int] = Counter()
+    sources: Counter[str] = Counter()
+    ranked: list[tuple[tuple[int, int, int, int], torch.Tensor, torch.Tensor]] = []
+    for batch in batches:
+        for pixels, label, image_id in zip(batch.pixels, batch.labels, batch.ids, strict=True):
+            code, source = int(label), image_id.partition("-")[0]
+            rank = (pairs[code, source], classes[code], sources[source], len(ranked))
+            ranked.append((rank, pixels, label))
+            pairs[code, source] += 1
+            classes[code] += 1
+            sources[source] += 1
+        if len(ranked) >= _SEARCHED:
+            break
+    if not ranked:
+        return None
+    chosen = sorted(ranked, key=lambda entry: entry[0])[:count]
+    return torch.stack([pixels for _, pixels, _ in chosen]), torch.stack([label for _, _, label in chosen])
+
+
 def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunState) -> dict[str, Any]:
     """Every number a model card states about a training, so that a card is rendered and never typed."""
     history = state.history
     per_class = metrics.get("per_class", {})
     never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
+    if Path(config.backbone).exists():
+        shown["backbone"] = Path(config.backbone).resolve().name  # where it lies is nobody's business either
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],
@@ -188,4 +243,4 @@ _OBJECTIVES = {
 }
 
 # Paths of the machine that ran are stripped.
-_PLACES = frozenset({"dataset", "output", "cache_dir"})
+_PLACES = frozenset({"dataset", "output", "cache_dir", "push_to_hub", "push_every"})

@@ -1,5 +1,7 @@
 """Everything a run is made of, put together once: processes, data, network, optimiser, and where the run stands."""
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,14 +20,13 @@ from cytoimagenet_hf.core.errors import InputError
 from . import checkpoint
 from .augment import Augmentation
 from .cache import open_cache
+from .checkpoint import RunState, fresh_state
 from .config import TrainConfig
-from .data import Batch, RowSource
+from .data import Batch, RowSource, RowTable, count_steps, require_two_classes
+from .launch import as_launched, missing_processes
 from .network import Preprocessing, build_network, check_model
 from .optim import build_average, build_optimizer
-from .order import count_steps
 from .own import is_own
-from .rows import RowTable, require_two_classes
-from .state import RunState, fresh_state
 from .stream import StreamSource
 from .tables import load_tables
 from .views import Learner, build_learner
@@ -54,7 +55,7 @@ class Run:
     @property
     def micro_batch(self) -> int:
         """Images of one forward pass on one process."""
-        return self.config.batch_size // (self.config.accumulate * self.accelerator.num_processes)
+        return self.config.batch_size // (self.config.passes * self.accelerator.num_processes)
 
     @property
     def augmentation(self) -> Augmentation:
@@ -75,7 +76,7 @@ class Run:
         views = 1 if config.objective == "labels" else 2
         for index, batch in enumerate(self.source.training(epoch, start)):
             # Drawn for the whole step, then own like its images: the same for any number of processes.
-            step, part = start + index // config.accumulate, index % config.accumulate
+            step, part = start + index // config.passes, index % config.passes
             first = (part * accelerator.num_processes + accelerator.process_index) * self.micro_batch
             own = slice(first, first + self.micro_batch)
             images = []
@@ -93,6 +94,7 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
     Raises:
         InputError: unusable data or options, a folder that holds a run already, or a checkpoint of another run.
     """
+    config = as_launched(config, os.environ)
     found = _resumable(Path(config.output), resume)
     recorded = checkpoint.read_state(found) if found else None
     _check_trackers(config.trackers)
@@ -100,6 +102,8 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
     accelerator = _accelerator(config)
     # Every step has the same shapes, so the fastest convolution kernels are worth a trial.
     torch.backends.cudnn.benchmark = accelerator.device.type == "cuda"
+    if remark := missing_processes(os.environ):
+        accelerator.print(remark, file=sys.stderr)
     source = _open_source(config, accelerator)
     network, preprocessing = build_network(config, source.classes)
     if config.sync_batch_norm:
@@ -157,12 +161,9 @@ def _check_trackers(names: tuple[str, ...]) -> None:
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     return Accelerator(
         cpu=not gpu,  # without it, several processes on a machine without a GPU silently become one
-        mixed_precision=precision,
+        mixed_precision=config.precision,
         log_with=list(config.trackers) or None,
         project_config=ProjectConfiguration(project_dir=config.output, logging_dir=f"{config.output}/logs"),
         # Batch-norm statistics of the first process are the ones evaluated and saved, so they need not be sent around
@@ -174,7 +175,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
 def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) -> None:
     """Refuse training rows that cannot fill a step or that there is nothing to tell apart in."""
     count_steps(
-        len(train), batch_size=config.batch_size, accumulate=config.accumulate, processes=accelerator.num_processes
+        len(train), batch_size=config.batch_size, accumulate=config.passes, processes=accelerator.num_processes
     )
     if config.objective != "views":
         require_two_classes([train.classes[label] for label in np.unique(train.labels)], train.where)
@@ -183,7 +184,9 @@ def _check_rows(train: RowTable, config: TrainConfig, accelerator: Accelerator) 
 def _open_source(config: TrainConfig, accelerator: Accelerator) -> RowSource | StreamSource:
     place = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     if config.streaming and not is_own(config.dataset):
-        return StreamSource(config, **place)
+        source = StreamSource(config, **place)
+        accelerator.print(source.coverage, file=sys.stderr)
+        return source
     with accelerator.local_main_process_first():  # one process per machine reads Parquet and writes the cache
         tables = load_tables(config)
         _check_rows(tables["train"], config, accelerator)  # before a cache is written

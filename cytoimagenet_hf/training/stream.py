@@ -1,120 +1,172 @@
-"""Batches from shards as they arrive: data on the Hub, or more of it than the disk holds.
+"""Batches from Parquet files as they arrive: data on the Hub, or more of it than the disk holds.
 
-Each process reads its own shards (`split_dataset_by_node`), each worker its own of these. Images travel encoded and
-are decoded here, so that skipping to the middle of an epoch costs reading but no decoding.
+The row groups of a split are put in a drawn order and cut into parts of equal numbers of rows, one for each process:
+no row is drawn twice and none is left out, however unequal the files are. Rows of many groups are mixed in a window,
+and decoded when their turn comes, so that skipping to the middle of an epoch reads nothing of what comes before.
 """
 
 import hashlib
-from collections.abc import Iterator
-from itertools import count, islice
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import datasets as hf
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
-from datasets.distributed import split_dataset_by_node
-from torch.utils.data import DataLoader
+from huggingface_hub import HfFileSystem
+from numpy.typing import NDArray
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored, stored_files
-from cytoimagenet_hf.dataset.schema import CATEGORIES
+from cytoimagenet_hf.core.boundary import reading
+from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.dataset.hub import require_hub
+from cytoimagenet_hf.dataset.images import (
+    DatasetName,
+    find_id_column,
+    find_image_column,
+    find_label_column,
+    row_id,
+)
+from cytoimagenet_hf.dataset.load import stored_files, subset_labels
+from cytoimagenet_hf.dataset.schema import CATEGORIES, SUBSETS
+from cytoimagenet_hf.dataset.splits import apply_split_scheme
 
-from .cache import prefetch
 from .config import TrainConfig
-from .data import Batch, decode_all
-from .order import count_steps
-from .tables import category_codes, check_columns, every_label, outside_map, resolve_subset
+from .data import Batch, count_steps, decode_all, prefetch, stored_image
+from .tables import category_codes, choose_splits, dataset_name, every_label, outside_map, resolve_subset
 
-_BUFFER = 4096  # rows among which a shuffled stream picks the next one: some 250 MB of encoded images
-_COLUMNS = ("image", "label", "category", "image_id")
-_PASSES = 1 << 20  # epochs are numbered apart from repeated passes within one
+_WINDOW = 4096  # rows that are mixed: some 250 MB of encoded images
+_ROW = "_row"  # the column of row numbers that is added
+
+
+class Piece(NamedTuple):
+    """Rows `first` to `end` of a row group, counted among those of it that are taken."""
+
+    group: int
+    first: int
+    end: int
+
+
+def deal_rows(sizes: Sequence[int], *, processes: int, rank: int, order: Sequence[int] | None = None) -> list[Piece]:
+    """The rows of one process: equal parts for all, each row to one process, whatever the sizes of the groups.
+
+    Args:
+        sizes: rows of each group.
+        processes: how many share them; the parts differ by one row at most.
+        rank: of the process.
+        order: of the groups; as they stand when None.
+
+    Example:
+        >>> deal_rows([6, 2], processes=2, rank=0), deal_rows([6, 2], processes=2, rank=1)
+        ([Piece(group=0, first=0, end=4)], [Piece(group=0, first=4, end=6), Piece(group=1, first=0, end=2)])
+    """
+    total = int(sum(sizes))
+    first, end = total * rank // processes, total * (rank + 1) // processes
+    pieces, start = [], 0
+    for group in range(len(sizes)) if order is None else order:
+        low, high = max(first - start, 0), min(end - start, sizes[group])
+        if low < high:
+            pieces.append(Piece(int(group), low, high))
+        start += sizes[group]
+    return pieces
 
 
 class StreamSource:
     """The streaming counterpart of `data.RowSource`.
 
-    An epoch is as many steps as the split has rows for; a process whose shards hold fewer rows than others' starts its
-    next pass early. The order is a function of (seed, epoch), the number of processes and of workers.
+    An epoch is as many whole steps as the split has rows for; what does not fill a step is other rows in each epoch.
+    The order is a function of (seed, epoch) and the number of processes.
 
     Raises:
-        InputError: a missing split or column, a split of unknown size, or shards that processes cannot share evenly.
+        InputError: a missing split or column, files other than Parquet, or too few rows for a step.
     """
 
     def __init__(self, config: TrainConfig, *, rank: int, processes: int) -> None:
         self.config, self.rank, self.processes = config, rank, processes
-        loaded = load_cytoimagenet(
-            config.dataset, subset=resolve_subset(config), split_scheme=config.split_scheme, streaming=True
-        )
-        self.labelled = config.objective != "views"
-        require_stored(("image", *(("label",) if self.labelled else ()), "image_id"), config.dataset)
-        self.splits = {name: self._checked(loaded, name) for name in ("train", "validation")}
-        self.classes = tuple(getattr(self.splits["train"].features.get("label"), "names", ()))
-        rows = {name: _rows(split, f"{config.dataset}, split {name}") for name, split in self.splits.items()}
-        stated = [f"{name} {what}" for name, what in (*rows.items(), *stored_files(config.dataset))]
-        content = "\x1f".join([*self.classes, *stated])
+        self.splits, self.classes = _open_splits(config)
+        counts = {name: len(split) for name, split in self.splits.items()}
+        stated = [f"{name} {split.where_files}" for name, split in self.splits.items()]
+        content = "\x1f".join([*self.classes, *map(str, counts.items()), *stated])
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
         self.steps = count_steps(
-            rows["train"], batch_size=config.batch_size, accumulate=config.accumulate, processes=processes
+            counts["train"], batch_size=config.batch_size, accumulate=config.passes, processes=processes
         )
+        drawn = self.steps * config.batch_size
+        self.coverage = (
+            f"streaming: an epoch draws {drawn:,} of {counts['train']:,} rows, each once, {drawn // processes:,} on "
+            f"each of {processes} processes"
+        )
+        if left := counts["train"] - drawn:
+            self.coverage += f"; {left:,} rows do not fill a step, others in each epoch"
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on."""
-        micro = self.config.batch_size // (self.config.accumulate * self.processes)
-        shuffled = self.splits["train"].shuffle(seed=self.config.seed % 2**32, buffer_size=_BUFFER)
-        passes = islice(
-            self._raw(shuffled, micro, epoch), start * self.config.accumulate, self.steps * self.config.accumulate
-        )
-        return prefetch(self._decode, passes)
+        config, split = self.config, self.splits["train"]
+        micro = config.batch_size // (config.passes * self.processes)
+        order = derive_rng(config.seed, "stream", str(epoch)).permutation(len(split.groups))
+        pieces = deal_rows(split.sizes, processes=self.processes, rank=self.rank, order=order.tolist())
+        windows = [
+            (window, derive_rng(config.seed, "window", f"{epoch}/{self.rank}/{number}"))
+            for number, window in enumerate(_windows(pieces))
+        ]
+        passes = self.steps * config.passes
+        batches = self._batches("train", windows, micro, skipped=start * config.passes * micro)
+        return prefetch(self._decode, islice(batches, passes - start * config.passes))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once."""
-        stream = split_dataset_by_node(self.splits["validation"], rank=self.rank, world_size=self.processes)
-        return prefetch(self._decode, DataLoader(stream, batch_size=size, collate_fn=list))
+        split = self.splits["validation"]
+        pieces = deal_rows(split.sizes, processes=self.processes, rank=self.rank)
+        windows = [(window, None) for window in _windows(pieces)]
+        return prefetch(self._decode, self._batches("validation", windows, size))
 
-    def _raw(self, stream: Any, micro: int, epoch: int) -> Iterator[list[dict[str, Any]]]:
-        """Undecoded rows, pass after pass."""
-        own = split_dataset_by_node(stream, rank=self.rank, world_size=self.processes)
-        for number in count():
-            own.set_epoch(epoch * _PASSES + number)
-            batches = DataLoader(
-                own, batch_size=micro, drop_last=True, collate_fn=list, num_workers=self._workers(own)
-            )
-            seen = False
-            for rows in batches:
-                seen = True
-                yield rows
-            if not seen:
-                raise InputError(
-                    f"process {self.rank} has fewer than {micro} rows per worker in its shards: lower batch_size or "
-                    "workers, or do not stream"
-                )
+    def _batches(self, name: str, windows: Sequence[Any], size: int, skipped: int = 0) -> Iterator[pa.Table]:
+        """Rows of the windows in batches, the last one shorter, after those that are skipped."""
+        lengths = [sum(piece.end - piece.first for piece in window) for window, _ in windows]
+        while windows and lengths[0] <= skipped:
+            skipped -= lengths.pop(0)
+            windows = windows[1:]
+        split = self.splits[name]
+        rest = None
+        for table in prefetch(lambda one: split.read(*one), windows, depth=1):
+            rows = table.slice(skipped) if rest is None else pa.concat_tables([rest, table])
+            skipped = 0
+            whole = len(rows) // size * size
+            yield from (rows.slice(at, size) for at in range(0, whole, size))
+            rest = rows.slice(whole)
+        if rest is not None and len(rest):
+            yield rest
 
-    def _workers(self, own: Any) -> int:
-        """The most workers, up to those asked for, that share the shards of this process evenly."""
-        shards = max(1, own.num_shards)
-        return max((n for n in range(1, self.config.workers + 1) if shards % n == 0), default=0)
-
-    def _decode(self, rows: list[dict[str, Any]]) -> Batch:
-        ids = [row["image_id"] for row in rows]
+    def _decode(self, rows: pa.Table) -> Batch:
+        columns, config = self.splits["train"].columns, self.config
+        if columns.id is None:
+            ids = [row_id("row", number) for number in rows[_ROW].to_pylist()]
+        else:
+            ids = rows[columns.id].to_pylist()
         if None in ids:
-            raise InputError(f"{self.config.dataset} has a row without an image_id: rows are known by it")
-        given = [row.get("label") if self.classes else None for row in rows]
-        labels = np.asarray([-1 if label is None else label for label in given], dtype=np.int64)
-        if len(bad := np.flatnonzero((labels < (0 if self.labelled else -1)) | (labels >= len(self.classes)))):
-            raise InputError(outside_map(self.config.dataset, ids[bad[0]], labels[bad[0]], len(self.classes)))
+            raise InputError(f"{config.dataset} has a row without an id ({columns.id}): rows are known by it")
+        labels = self._labels(rows, ids)
+        feature = columns.feature
         pixels, slots = decode_all(
-            (row["image"]["bytes"] for row in rows),
-            ids,
-            self.config.image_size,
-            skip=self.config.on_unreadable == "skip",
-            where=self.config.dataset,
+            (stored_image(cell, feature) for cell in rows[columns.image].to_pylist()),
+            map(str, ids),
+            config.image_size,
+            skip=config.on_unreadable == "skip",
+            where=config.dataset,
         )
-        codes = category_codes(row.get("category") for row in rows)
+        names = rows["category"].to_pylist() if "category" in rows.column_names else [None] * len(ids)
+        codes = category_codes(names)
         targets = None
-        if self.config.targets == "all":
-            targets = torch.from_numpy(every_label(pa.Table.from_pylist(rows), labels, self.classes)[slots])
-        kept = tuple(ids[slot] for slot in slots)
+        if config.targets == "all":
+            targets = torch.from_numpy(every_label(rows, labels, self.classes)[slots])
+        kept = tuple(str(ids[slot]) for slot in slots)
         return Batch(
             pixels,
             torch.from_numpy(labels[slots]),
@@ -124,24 +176,240 @@ class StreamSource:
             targets,
         )
 
-    def _checked(self, loaded: Any, name: str) -> Any:
-        if name not in loaded:
-            raise InputError(f"{self.config.dataset} has no split {name!r}; it has {sorted(loaded)}")
-        split = loaded[name]
-        check_columns(split.features, f"{self.config.dataset}, split {name}", labelled=self.labelled)
-        if name == "train" and split.num_shards % self.processes:
-            raise InputError(
-                f"{split.num_shards} training shards cannot be shared evenly by {self.processes} processes, so that "
-                "each would read all of them: use a number of processes that divides the shards, or publish more"
-            )
-        wanted = (*_COLUMNS, *(CATEGORIES if self.config.targets == "all" else ()))
-        kept = [column for column in wanted if column in split.features]
-        return split.select_columns(kept).cast_column("image", hf.Image(decode=False))
+    def _labels(self, rows: pa.Table, ids: Sequence[Any]) -> NDArray[np.int64]:
+        column = self.splits["train"].columns.label
+        if column is None or not self.classes:
+            return np.full(len(rows), -1, dtype=np.int64)
+        labels = _codes(rows[column], self.splits["train"].recoded)
+        lowest = 0 if self.config.objective != "views" else -1
+        if len(bad := np.flatnonzero((labels < lowest) | (labels >= len(self.classes)))):
+            raise InputError(outside_map(self.config.dataset, str(ids[bad[0]]), labels[bad[0]], len(self.classes)))
+        return labels
 
 
-def _rows(split: Any, where: str) -> int:
-    """The number of rows that the dataset's card states."""
-    stated = split.info.splits
-    if not stated or split.split not in stated or not stated[split.split].num_examples:
-        raise InputError(f"{where}: its card does not state the number of rows, which streaming needs; do not stream")
-    return int(stated[split.split].num_examples)
+@dataclass(frozen=True)
+class _Columns:
+    image: str
+    label: str | None
+    id: str | None
+    feature: Any  # of the images
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group: its file, its number there, and its first row counted over the whole split."""
+
+    file: str
+    number: int
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The Parquet files of a split, opened; which of their rows are taken, and which columns are read."""
+
+    files: Mapping[str, pq.ParquetFile]
+    columns: _Columns
+    read_columns: tuple[str, ...]
+    recoded: Mapping[Any, int] | None = None  # value or code of the label → class; None: the code itself
+    kept: NDArray[np.int64] | None = None  # row numbers over the whole split, ascending; None: all
+    where_files: str = ""  # what tells the files from those of other data
+
+    def __len__(self) -> int:
+        return int(sum(self.sizes))
+
+    @cached_property
+    def groups(self) -> list[_Group]:
+        """All row groups in the order of the files."""
+        groups, start = [], 0
+        for name, file in self.files.items():
+            for number in range(file.num_row_groups):
+                rows = file.metadata.row_group(number).num_rows
+                groups.append(_Group(name, number, start, rows))
+                start += rows
+        return groups
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """How many rows of each group are taken."""
+        return [len(self._taken(group)) for group in self.groups]
+
+    def _taken(self, group: _Group) -> NDArray[np.int64]:
+        """The row numbers of a group that are taken."""
+        if self.kept is None:
+            return np.arange(group.start, group.start + group.rows)
+        low, high = np.searchsorted(self.kept, [group.start, group.start + group.rows])
+        return self.kept[low:high]
+
+    def read(self, pieces: Sequence[Piece], rng: np.random.Generator | None) -> pa.Table:
+        """The rows of some pieces, mixed by `rng` where there is one, with their numbers as a column."""
+        tables = []
+        for piece in pieces:
+            group = self.groups[piece.group]
+            numbers = self._taken(group)[piece.first : piece.end]
+            with reading(group.file, kind="a shard"):
+                table = self.files[group.file].read_row_group(group.number, columns=list(self.read_columns))
+            tables.append(table.take(numbers - group.start).append_column(_ROW, pa.array(numbers)))
+        rows = pa.concat_tables(tables, promote_options="permissive")
+        return rows if rng is None else rows.take(rng.permutation(len(rows)))
+
+    def small(self, columns: Sequence[str]) -> pa.Table:
+        """Some small columns of all rows, in order."""
+        names = list(dict.fromkeys(columns))
+        return pa.concat_tables([file.read(columns=names) for file in self.files.values()])
+
+
+def _windows(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Pieces in runs of `_WINDOW` rows and more."""
+    window: list[Piece] = []
+    for piece in pieces:
+        window.append(piece)
+        if sum(one.end - one.first for one in window) >= _WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def _codes(values: Any, recoded: Mapping[Any, int] | None) -> NDArray[np.int64]:
+    """Class codes of a label column; -1 where there is none."""
+    if recoded is None:
+        return pc.fill_null(values, -1).to_numpy().astype(np.int64)
+    return np.asarray([recoded.get(value, -1) for value in values.to_pylist()], dtype=np.int64)
+
+
+def _open_splits(config: TrainConfig) -> tuple[dict[str, _Split], tuple[str, ...]]:
+    """`train` and `validation` of a dataset, with the rows that the configuration takes, and the classes."""
+    name = dataset_name(config)
+    subset = resolve_subset(config)
+    builder = None
+    if isinstance(subset, str) and subset in SUBSETS and config.split_scheme is None:
+        builder = _builder(replace(name, configuration=subset), optional=True)
+    subset = "full" if builder is not None else subset
+    builder = builder or _builder(name)
+    chosen = choose_splits(builder.config.data_files, config, name)
+    if "validation" not in chosen:
+        raise InputError(
+            f"{config.dataset} has no validation split, and a stream draws none: --validation-split names one, or do "
+            "not stream"
+        )
+    opened = {side: _open_files(builder.config.data_files[split], name) for side, split in chosen.items()}
+    schema = next(iter(opened["train"].values())).schema_arrow
+    features = builder.info.features or hf.Features.from_arrow_schema(schema)
+    columns = _find_columns(features, config, name)
+    more = ("category", *(CATEGORIES if config.targets == "all" else ()))
+    needed = [one for one in (columns.image, columns.label, columns.id) if one is not None]
+    read = tuple(dict.fromkeys([*needed, *(one for one in more if one in features)]))
+    splits = {}
+    for side, files in opened.items():
+        _check_files(files, read, columns, schema)
+        if not sum(file.metadata.num_rows for file in files.values()):
+            raise InputError(f"{name.path}: split {chosen[side]} is empty")
+        splits[side] = _Split(files, columns, read, where_files=_stated(files, name))
+    splits, classes = _with_classes(splits, features)
+    if config.split_scheme is not None:
+        splits = _under_scheme(splits, config.split_scheme)
+    return (splits, classes) if subset == "full" else _of_labels(splits, classes, subset_labels(subset, classes))
+
+
+def _builder(name: DatasetName, *, optional: bool = False) -> Any:
+    """The builder of a dataset; None where it has no such configuration and `optional` is set."""
+    if not Path(name.path).is_dir():
+        require_hub(name.path)
+    configuration = None if name.configuration == "default" else name.configuration
+    try:
+        return hf.load_dataset_builder(name.path, configuration, revision=name.revision)
+    except (ValueError, OSError) as error:
+        if optional and "not found" in str(error):
+            return None
+        raise InputError(f"no dataset streams from {name.path!r}: {one_line(error)}") from error
+
+
+def _open_files(paths: Sequence[str], name: DatasetName) -> dict[str, pq.ParquetFile]:
+    """The Parquet files at these paths, their footers read."""
+    if other := next((path for path in paths if not path.endswith(".parquet")), None):
+        raise InputError(
+            f"{name.path} is not kept as Parquet ({other.rpartition('/')[2]}), which streaming reads: do not stream, "
+            f"or take the Hub's own copy, hf:{name.path}@refs/convert/parquet"
+        )
+
+    def opened(path: str) -> pq.ParquetFile:
+        with reading(path, kind="a shard"):
+            return pq.ParquetFile(HfFileSystem().open(path) if path.startswith("hf://") else path)
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(paths, pool.map(opened, paths), strict=True))
+
+
+def _find_columns(features: hf.Features, config: TrainConfig, name: DatasetName) -> _Columns:
+    required = config.objective != "views"
+    image = find_image_column(features, config.image_column, name.path)
+    feature = features[image]
+    return _Columns(
+        image,
+        find_label_column(features, config.label_column, name.path, required=required),
+        find_id_column(list(features), config.id_column, name.path),
+        hf.Image(decode=False) if isinstance(feature, hf.Image) else feature,
+    )
+
+
+def _check_files(
+    files: Mapping[str, pq.ParquetFile], read: Sequence[str], columns: _Columns, schema: pa.Schema
+) -> None:
+    """Refuse a file that lacks a column, or numbers its classes in another order than the first."""
+    expected = hf.Features.from_arrow_schema(schema).get(columns.label)
+    for path, file in files.items():
+        if absent := [name for name in read if name not in file.schema_arrow.names]:
+            raise InputError(f"{path} has no column {', '.join(absent)}: build it again, or copy it again")
+        if columns.label and hf.Features.from_arrow_schema(file.schema_arrow)[columns.label] != expected:
+            raise InputError(f"{path} has other classes in {columns.label!r} than the first file: build it again")
+
+
+def _stated(files: Mapping[str, pq.ParquetFile], name: DatasetName) -> str:
+    """What tells these files from others: hashes where a manifest has them, sizes, and on the Hub the commit."""
+    is_built = Path(name.path).is_dir() and any(Path(name.path).glob("data/*.parquet"))
+    stored = stored_files(name.path) if is_built else []
+    if stored:
+        return str(stored)
+    return str([(path if "://" in path else Path(path).name, file.metadata.num_rows) for path, file in files.items()])
+
+
+def _with_classes(splits: dict[str, _Split], features: hf.Features) -> tuple[dict[str, _Split], tuple[str, ...]]:
+    column = splits["train"].columns.label
+    if column is None or isinstance(features[column], hf.ClassLabel):
+        return splits, tuple(getattr(features.get(column or ""), "names", ()))
+    values = {value for one in splits.values() for value in pc.unique(one.small([column])[column]).to_pylist()}
+    ordered = sorted(values - {None})
+    code = {value: number for number, value in enumerate(ordered)}
+    return {name: replace(one, recoded=code) for name, one in splits.items()}, tuple(map(str, ordered))
+
+
+def _of_labels(
+    splits: dict[str, _Split], classes: Sequence[str], labels: Sequence[str]
+) -> tuple[dict[str, _Split], tuple[str, ...]]:
+    """The rows of some labels, which are numbered anew."""
+    restricted = {}
+    for name, split in splits.items():
+        column = str(split.columns.label)
+        codes = _codes(split.small([column])[column], split.recoded)
+        wanted = [classes.index(label) for label in labels]
+        rows = np.flatnonzero(np.isin(codes, wanted))
+        kept = rows if split.kept is None else np.intersect1d(rows, split.kept)
+        before = split.recoded or {code: code for code in range(len(classes))}
+        recoded = {value: wanted.index(code) for value, code in before.items() if code in wanted}
+        restricted[name] = replace(split, kept=kept, recoded=recoded)
+    return restricted, tuple(labels)
+
+
+def _under_scheme(splits: dict[str, _Split], scheme: str) -> dict[str, _Split]:
+    """The rows of both splits divided anew; each side then reads the files of both."""
+    train, validation = splits["train"], splits["validation"]
+    both = replace(train, files={**train.files, **validation.files})
+    first = train.groups[-1].start + train.groups[-1].rows
+    present = next(iter(both.files.values())).schema_arrow.names
+    table = both.small([name for name in ("image_id", "label", "idx", "sha256") if name in present])
+    table = table.append_column(_ROW, pa.array(np.arange(len(table))))
+    parts = {"train": table.slice(0, first), "validation": table.slice(first)}
+    divided = apply_split_scheme(hf.DatasetDict({name: hf.Dataset(part) for name, part in parts.items()}), scheme)
+    return {name: replace(both, kept=np.sort(np.asarray(part[_ROW][:]))) for name, part in divided.items()}

@@ -1,7 +1,8 @@
 """The table of a split: labels, ids and categories in memory, images as encoded bytes on disk; checked once here."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import datasets as hf
@@ -10,12 +11,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_stored
+from cytoimagenet_hf.dataset.images import (
+    SPLITS,
+    DatasetName,
+    ImageColumns,
+    load_splits,
+    parse_name,
+    usual_splits,
+    with_usual_columns,
+)
+from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.dataset.schema import CATEGORIES
 
 from .config import TrainConfig
-from .own import is_own, own_tables
-from .rows import RANGES, RowTable
+from .data import RANGES, RowTable, stored_bytes
+from .own import draw_sides, is_own, own_tables, remark
 
 _READ = ("image", "label", "image_id")
 _UNLABELLED = ("image", "image_id")
@@ -24,25 +34,21 @@ _UNLABELLED = ("image", "image_id")
 def load_tables(config: TrainConfig) -> dict[str, RowTable]:
     """The `train` and `validation` split of a configuration: of a dataset, or of one's own folder or table.
 
+    Where no validation split is stored, a share of the training rows is drawn, and groups of rows stay together. A
+    test split is left alone unless `validation_split` names it.
+
     Raises:
         InputError: a missing split or column, a label outside the class map, or what `own_tables` refuses.
     """
     if is_own(config.dataset):
         return own_tables(config)
-    loaded = load_cytoimagenet(
-        config.dataset,
-        subset=resolve_subset(config),
-        split_scheme=config.split_scheme,
-        configuration=config.configuration,
-    )
-    missing = [name for name in ("train", "validation") if name not in loaded]
-    if missing:
-        raise InputError(f"{config.dataset} has no split {missing}; it has {sorted(loaded)}")
+    splits = load_training_splits(config)
     labelled = config.objective != "views"
-    require_stored(_READ if labelled else _UNLABELLED, config.dataset)
+    if "validation" not in splits:
+        splits = _with_validation(splits["train"], config)
     return {
         name: make_row_table(
-            loaded[name],
+            splits[name],
             f"{config.dataset}, split {name}",
             labelled=labelled,
             all_targets=config.targets == "all",
@@ -50,6 +56,92 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
         )
         for name in ("train", "validation")
     }
+
+
+def load_training_splits(config: TrainConfig) -> dict[str, hf.Dataset]:
+    """`train` and, where one is stored, `validation`, with the columns `image`, `label` and `image_id`.
+
+    Raises:
+        InputError: as `dataset.images.load_images`, or no such split.
+    """
+    name = dataset_name(config)
+    labelled = config.objective != "views"
+    subset = resolve_subset(config)
+    if subset == "full" and config.split_scheme is None:
+        loaded = load_splits(replace(name, split=None))
+    else:  # what CytoImageNet alone has
+        loaded = dict(
+            load_cytoimagenet(
+                name.path,
+                subset=subset,
+                split_scheme=config.split_scheme,
+                configuration=name.configuration or "default",
+                revision=name.revision,
+            )
+        )
+    chosen = choose_splits(loaded, config, name)
+    if name.configuration == "channels" and "planes" in loaded[chosen["train"]].column_names:
+        return {side: loaded[split] for side, split in chosen.items()}
+    columns = ImageColumns(config.image_column, config.label_column, config.id_column)
+    usual = with_usual_columns(
+        {split: loaded[split] for split in chosen.values()}, name.path, columns, labelled=labelled
+    )
+    return {side: usual[split] for side, split in chosen.items()}
+
+
+def dataset_name(config: TrainConfig) -> DatasetName:
+    """The dataset of a run: its name, and what the options say beside it.
+
+    Raises:
+        InputError: an option says something else than the name.
+    """
+    name = parse_name(config.dataset)
+    for field in ("configuration", "revision"):
+        option = getattr(config, field)
+        if option not in (None, "default"):
+            if getattr(name, field) not in (None, option):
+                raise InputError(f"{config.dataset}: --{field} says {option!r}: leave one of them out")
+            name = replace(name, **{field: option})
+    return name
+
+
+def choose_splits(splits: Mapping[str, Any], config: TrainConfig, name: DatasetName) -> dict[str, str]:
+    """`train` and, where one is stored, `validation` → the split of the dataset.
+
+    Raises:
+        InputError: no such split, or one for both.
+    """
+    usual = usual_splits(splits)
+
+    def split_called(wanted: str, option: str) -> str:
+        split = wanted if wanted in splits else usual.get(SPLITS.get(wanted.lower(), wanted))
+        if split is None:
+            raise InputError(f"{name.path} has no split {wanted!r}: {option} names one of {', '.join(splits)}")
+        return split
+
+    train = split_called(name.split or config.split, "--split")
+    if config.validation_split is not None:
+        validation: str | None = split_called(config.validation_split, "--validation-split")
+        if validation == train:
+            raise InputError(f"{name.path}: split {train!r} is to be trained on and validated with: name two")
+    else:
+        validation = usual.get("validation")
+    return {"train": train} | ({} if validation in (None, train) else {"validation": str(validation)})
+
+
+def _with_validation(rows: hf.Dataset, config: TrainConfig) -> dict[str, hf.Dataset]:
+    """Rows divided into `train` and `validation`, groups staying together."""
+    if config.group_column is not None and config.group_column not in rows.column_names:
+        raise InputError(f"{config.dataset} has no column {config.group_column!r} to group by")
+    groups = (config.group_column, "plate", "well", "site", "idx", "sha256")
+    wanted = [column for column in ("image_id", "label", *groups) if column in rows.column_names]
+    table = rows.select_columns(list(dict.fromkeys(wanted))).to_pandas()
+    sides = draw_sides(table.assign(label=table.get("label", 0)), config)
+    remark(
+        f"{config.dataset} has no validation split: {(sides == 'validation').sum():,} of {len(rows):,} rows are drawn "
+        "for it (--validation-split names a stored one)"
+    )
+    return {side: rows.select(np.flatnonzero(sides == side)) for side in ("train", "validation")}
 
 
 def make_row_table(
@@ -93,7 +185,7 @@ def make_row_table(
     if "planes" in stored:
         images = dataset.select_columns(["planes", *RANGES]).cast_column("planes", hf.List(hf.Image(decode=False)))
     else:
-        images = dataset.select_columns(["image"]).cast_column("image", hf.Image(decode=False))
+        images = undecoded(dataset.select_columns(["image"]))
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
@@ -111,6 +203,16 @@ def make_row_table(
         fields = fields and [f"{fields[row]}\x1f{stains[row][plane]}" for row, plane in places.tolist()]
     codes = np.unique(np.asarray(fields, dtype=np.str_), return_inverse=True)[1].astype(np.int64) if fields else None
     return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places, targets, codes)
+
+
+def undecoded(images: Any) -> Any:
+    """A dataset whose column `image` gives pictures as their bytes; arrays stay arrays."""
+    feature = images.features["image"]
+    if isinstance(feature, hf.Image):
+        return images.cast_column("image", hf.Image(decode=False))
+    if isinstance(getattr(feature, "feature", None), hf.Image):
+        return images.cast_column("image", type(feature)(hf.Image(decode=False)))
+    return images
 
 
 def every_label(table: Any, labels: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -193,7 +295,11 @@ def resolve_subset(config: TrainConfig) -> str | list[str]:
         raise InputError(f"no category {category!r}: choose {', '.join(CATEGORIES)}")
     if config.streaming:
         raise InputError("a subset by category needs the whole table: it cannot be streamed; list the labels instead")
-    train = load_cytoimagenet(config.dataset, split="train").select_columns(["label", "category"])
+    name = dataset_name(config)
+    whole = load_cytoimagenet(name.path, split="train", revision=name.revision)
+    if absent := [column for column in ("label", "category") if column not in whole.column_names]:
+        raise InputError(f"{config.dataset} has no column {', '.join(absent)}: it has {', '.join(whole.column_names)}")
+    train = whole.select_columns(["label", "category"])
     table = train.with_format("arrow")[:]
     codes = pc.unique(table.filter(pc.equal(table["category"], category))["label"]).to_pylist()
     if not codes:
@@ -213,5 +319,7 @@ def _pixel_hashes(table: Any, images: Any) -> Iterable[str]:
 
 
 def _content(row: dict[str, Any]) -> bytes:
+    if "planes" not in row and not isinstance(row["image"], dict):
+        return repr(row["image"]).encode()
     stored = row["planes"] if "planes" in row else [row["image"]]
-    return b"".join(picture["bytes"] or b"" for picture in stored)
+    return b"".join(stored_bytes(picture) or b"" for picture in stored)

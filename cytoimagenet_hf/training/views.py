@@ -14,10 +14,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.networks.pooling import pooled
+from cytoimagenet_hf.networks.modeling_cyto_fusion import pooled
 
 from .config import TrainConfig
-from .gathering import gather_rows
 
 _TEMPERATURE = 0.2  # between the 0.1 of long trainings with large batches and the 0.5 of small ones, SimCLR table 5
 _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0  # VICReg §4.2
@@ -98,6 +97,28 @@ def view_loss(projections: torch.Tensor, *, loss: str, accelerator: Accelerator)
     if len(first) < 2:
         return projections.sum() * 0.0  # nothing to tell one image from
     return VIEW_LOSSES[loss](first, second)
+
+
+def gather_rows(own: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
+    """The rows of all processes, in the order of the processes; a collective call.
+
+    Args:
+        own: (n, …) rows of this process; n may differ between processes, the rest may not.
+        accelerator: gathers.
+
+    Returns:
+        (N, …), of which only the own rows carry a gradient.
+    """
+    if accelerator.num_processes == 1:
+        return own
+    counts = accelerator.gather(torch.tensor([len(own)], device=own.device)).tolist()
+    # Collectives need equal shapes: rows are padded, and the padding is taken off again, so that no row counts twice.
+    padded = own.new_zeros((max(counts), *own.shape[1:]))
+    padded[: len(own)] = own.detach()
+    every = accelerator.gather(padded).split(max(counts)) if max(counts) else [own] * len(counts)
+    parts = [part[:count] for part, count in zip(every, counts, strict=True)]
+    parts[accelerator.process_index] = own
+    return torch.cat(parts)
 
 
 def simclr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -130,10 +130,10 @@ def write_scale_table(
     """
     counts = {} if inventory is None else read_inventory(inventory)
     vocabulary = load_vocabulary()
-    total = sum(_fields(source) for source in SOURCES.values())
+    total = sum(_fields(SOURCES[name]) for name in SHAPES)
     origins: dict[str, str] = {}
     with pq.ParquetWriter(target, ANNOTATION_SCHEMA) as writer:
-        for name in sorted(SOURCES, key=lambda name: name + "-"):  # the order of idx
+        for name in sorted(SHAPES, key=lambda name: name + "-"):  # the order of idx
             source, rng = SOURCES[name], derive_rng(seed, "scale-table", name)
             frame = None if tables is None else _from_table(source, tables / name)
             origins[name] = "table" if frame is not None else "inventory" if name in counts else "drawn"

@@ -16,10 +16,8 @@ from torch.utils.data import DataLoader
 
 from cytoimagenet_hf.networks import build_efficientnet
 from cytoimagenet_hf.training import TrainConfig
-from cytoimagenet_hf.training.loop import train_epoch
-from cytoimagenet_hf.training.meter import EpochMeter
+from cytoimagenet_hf.training.loop import EpochMeter, StopRequest, train_epoch
 from cytoimagenet_hf.training.setup import Run, prepare
-from cytoimagenet_hf.training.signals import StopRequest
 
 from .common import side_by_side
 from .images import CLASSES, write_images

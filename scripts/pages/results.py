@@ -101,6 +101,8 @@ def recipes(folder: Path = FOLDER) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None:  # of the precision, which the launcher then decides
+        return "as launched"
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 

@@ -61,7 +61,7 @@ def test_plates_of_cpjump1_are_put_together_and_targets_are_enriched(tmp_path):
         for well in range(24):
             target = f"t{well // 2}"
             values = 5 * np.eye(12)[well // 2] + 0.01 * rng.normal(size=12) + 0.3 * np.eye(12)[(well + 3) % 12]
-            rows.append([plate, f"A{well:02d}", f"c{well:02d}", target, *values])
+            rows.append([plate, f"A{well + 1:02d}", f"c{well:02d}", target, *values])
         columns = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_iname", "Metadata_target"]
         frame = pd.DataFrame(rows, columns=[*columns, *(f"Cells_{n}" for n in range(12))])
         frame.assign(**{f"Nuclei_{plate}": 1.0}).to_csv(tmp_path / f"{plate}_normalized.csv.gz", index=False)

@@ -5,6 +5,7 @@ import json
 import lzma
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import archives
@@ -14,6 +15,7 @@ import pytest
 
 from builder.annotate import annotate
 from builder.rows import field_id
+from builder.sources import SOURCES
 from builder.sources.filter import SourceFilter, choose_sources
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
@@ -30,6 +32,11 @@ def rows(output: Path) -> pd.DataFrame:
     return pq.read_table(output / "annotations.parquet").to_pandas().set_index("idx")
 
 
+def annotated(raw: Path, output: Path) -> Path:
+    annotate(raw, output)
+    return output
+
+
 def rejected(output: Path) -> dict[str, int]:
     table = pd.read_parquet(output / "annotate.rejected.parquet")
     return table["reason"].value_counts().to_dict()
@@ -41,10 +48,10 @@ def test_writes_table_rejections_and_summary(tmp_path):
     table = pq.read_table(output / "annotations.parquet")
     assert table.schema == ANNOTATION_SCHEMA
     assert table["idx"].to_pylist() == sorted(table["idx"].to_pylist())
-    assert (summary.rows_in, summary.kept, summary.rejected) == (28, 20, {"out_of_focus": 8})
+    assert (summary.rows_in, summary.kept, summary.rejected) == (29, 21, {"out_of_focus": 8})
     assert summary.by_source["bbbc006"] == {"kept": 8, "rejected": 8}
     written = json.loads((output / "annotate.summary.json").read_text())
-    assert written["kept"] == 20
+    assert written["kept"] == 21
     assert rejected(output) == {"out_of_focus": 8}
 
 
@@ -163,10 +170,71 @@ def test_a_benchmark_under_another_name_is_refused(tmp_path):
 def test_missing_table_names_source_and_table_and_the_way_out(tmp_path):
     raw = make(tmp_path / "raw", "bbbc013", "bbbc017")
     (raw / "bbbc017" / "bbbc_colon_metadata.xls").unlink()
+    only = SourceFilter(only=["bbbc017"])
     with pytest.raises(InputError, match=r"bbbc017: bbbc_colon_metadata.xls.*--exclude bbbc017"):
-        annotate(raw, tmp_path / "out")
+        annotate(raw, tmp_path / "out", sources=only)
     assert list((tmp_path / "out").iterdir()) == []
     assert annotate(raw, tmp_path / "out", sources=SourceFilter(exclude=["bbbc017"])).kept == 6
+
+
+def test_a_bad_table_is_recorded_and_the_other_sources_go_on(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc012", "bbbc013", "bbbc017", "bbbc022")
+    (raw / "bbbc017" / "bbbc_colon_metadata.xls").unlink()
+    (raw / "bbbc022" / "BBBC022_v1_image.csv").write_bytes(b"TableNumber,caf\xe9\n1,2\n")
+    summary = annotate(raw, tmp_path / "out")
+    assert set(rows(tmp_path / "out")["dir_name"]) == {"bbbc012", "bbbc013"}
+    assert summary.details["refused"] == ["bbbc017", "bbbc022"]
+    assert "not UTF-8" in summary.details["refused_because"]["bbbc022"]
+    assert summary.rejected["unreadable_source"] == 2
+    assert summary.rows_in == summary.kept + sum(summary.rejected.values())
+    left_out = pd.read_parquet(tmp_path / "out" / "annotate.rejected.parquet")
+    detail = left_out[left_out["reason"] == "unreadable_source"].set_index("dir_name")["detail"]
+    assert "--exclude bbbc017" in detail["bbbc017"]
+
+
+def test_a_source_of_which_no_file_fits_says_how_its_files_should_lie(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc013", "bbbc020")
+    shutil.move(
+        raw / "bbbc020" / "BBBC020_v1_images" / "jw-Kontrolle1" / "jw-Kontrolle1_c1.TIF", raw / "bbbc020" / "x.TIF"
+    )
+    shutil.rmtree(raw / "bbbc020" / "BBBC020_v1_images")
+    said = annotate(raw, tmp_path / "out").details["refused_because"]
+    assert "<sample>/<sample>_c1.TIF" in said["bbbc020"]
+
+
+def test_bbbc014_has_the_cell_line_of_the_row_of_its_well(tmp_path):
+    lines = rows(annotated(make(tmp_path / "raw", "bbbc014"), tmp_path / "out")).set_index("well")["cell_type"]
+    assert lines.to_dict() == {"A01": "mcf7", "H12": "a549"}
+
+
+def test_a_list_of_what_may_be_there_is_written_with_strokes_and_named(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc026", "bbbc038")
+    table = rows(annotated(raw, tmp_path / "out")).drop_duplicates("dir_name").set_index("dir_name")
+    assert table["organism"].to_dict() == {"bbbc026": "human|mouse", "bbbc038": "human/mouse/fly"}  # both are there
+    assert table["uncertain"].dropna().to_dict() == {"bbbc038": "organism"}
+
+
+def test_bbbc022_in_the_folders_of_idr0036(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc022")
+    (raw / "bbbc022" / "BBBC022_v1_image.csv").unlink()
+    stains = {"1": "Hoechst", "2": "ERSyto", "3": "ERSytoBleed", "4": "Ph_golgi", "5": "Mito"}
+    for folder in list((raw / "bbbc022").iterdir()):
+        folder.rename(folder.with_name(f"20585-{stains[folder.name[-1]]}"))
+    header = ["Plate", "Well", "Compound Name", "Control Type"]
+    wells = [["20585", "a1", "taxol", ""], ["20585", "a2", "", "mock"], ["20585", "p24", "aspirin", ""]]
+    archives.write_table(raw / "bbbc022" / archives.BBBC022_LIBRARY, header, wells, delimiter="\t")
+    table = rows(annotated(raw, tmp_path / "out"))
+    assert len(table) == 6
+    assert set(table["channel_files"].map(len)) == {5}
+    for files, channels in zip(table["channel_files"], table["channels"], strict=True):
+        shown = dict(zip(channels, (file.split("/")[1] for file in files), strict=True))
+        assert shown == {
+            "nucleus": "20585-Hoechst",
+            "er": "20585-ERSyto",
+            "nucleoli": "20585-ERSytoBleed",
+            "actin+golgi": "20585-Ph_golgi",
+            "mitochondria": "20585-Mito",
+        }
 
 
 def test_wrong_column(tmp_path):
@@ -239,17 +307,27 @@ def test_library_join_without_the_image_table(tmp_path):
     assert first["channel_files"][2] == "bbbc022/BBBC022_v1_images_20585w3/IXMtest_A01_s1_w3*.tif"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_encodings_and_trailing_commas(tmp_path, encoding):
     raw = make(tmp_path / "raw", "bbbc013")
     table = raw / "bbbc013" / "BBBC013_platemap_long_nM.csv"
     text = "row_name,column_name,compound,concentration,role\nA,1,β-caffeine,0,experiment,\nE,12,Ethanolö,1,empty,\n"
-    if encoding == "latin-1":
-        text = text.replace("β", "b")
     table.write_text(text, encoding=encoding)
     annotate(raw, tmp_path / "out")
-    compounds = set(rows(tmp_path / "out")["compound"].dropna())
-    assert compounds == {("b" if encoding == "latin-1" else "β") + "-caffeine", "ethanolö"}
+    assert set(rows(tmp_path / "out")["compound"].dropna()) == {"β-caffeine", "ethanolö"}
+
+
+def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_path):
+    raw = make(tmp_path / "raw", "bbbc013")
+    table = raw / "bbbc013" / "BBBC013_platemap_long_nM.csv"
+    text = "row_name,column_name,compound,concentration,role\nA,1,caféine,0,experiment\n"
+    table.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"bbbc013: .*line 2.* is not UTF-8"):
+        annotate(raw, tmp_path / "out")
+    registry = {"bbbc013": replace(SOURCES["bbbc013"], encoding="latin-1")}
+    annotate(raw, tmp_path / "out", sources=SourceFilter(registry=registry))
+    assert set(rows(tmp_path / "out")["compound"].dropna()) == {"caféine"}
+    assert {name for name, source in SOURCES.items() if source.encoding} == {"idr0017"}
 
 
 def test_a_well_saved_by_a_spreadsheet_is_an_error_with_its_place(tmp_path):

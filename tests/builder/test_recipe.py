@@ -19,7 +19,7 @@ def test_the_two_recipes_differ_where_the_original_was_wrong_and_nowhere_else():
         *("name", "label_match", "odd_labels", "repeated_label", "allocation", "strata", "presample_above", "low"),
         *("read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "replace_single"),
         *("black_margins", "min_crop_contrast", "assignment", "holdings"),
-        *("duplicate_conflict", "split_scheme"),
+        *("duplicate_conflict", "split_scheme", "uncertain_labels"),
     }
 
 
@@ -30,7 +30,7 @@ def test_every_field_names_its_rule_and_meaning_and_every_fault_of_the_curation_
         assert rule.metadata["meaning"], rule.name
         assert rule.metadata["row"], rule.name
     covered = {rule.metadata["row"] for rule in rules}
-    assert {"L1", "L2", "L3", "L5", "L6", "I1", "I2", "I3", "I4", "I5", "I6", "S1", "H1"} <= covered
+    assert {"L1", "L2", "L3", "L5", "L6", "L7", "I1", "I2", "I3", "I4", "I5", "I6", "S1", "H1"} <= covered
 
 
 def test_the_page_of_recipes_is_the_generated_one():

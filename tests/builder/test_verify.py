@@ -49,6 +49,40 @@ def test_a_row_that_contradicts_its_pixels_is_found_though_the_manifest_agrees(d
     assert f"{rows[3]['image_id']} has other pixels than its sha256" in problem
 
 
+def test_a_card_with_other_classes_is_named(dataset):
+    card = (dataset / "README.md").read_text()
+    for old, new, said in (
+        ("'0': drug 0", "'0': drug 7", "class 0 is called 'drug 7', in the dataset 'drug 0'"),
+        ("'0': drug 0\n", "", "its header"),
+        ("data/train-00000", "data/train-90000", "a file that it does not name"),
+        ("dataset_info", "dataset_facts", "names no classes"),
+        ("---\n", "", "names no classes"),
+    ):
+        assert old in card
+        (dataset / "README.md").write_text(card.replace(old, new))
+        assert said in verify(dataset, quick=True).problems["README.md"]
+    (dataset / "README.md").write_text(card + "\nA remark of its maker.\n")
+    assert verify(dataset, quick=True).intact
+
+
+@pytest.mark.parametrize("name", ["README.md", "rejected.parquet", "croissant.json", "figures/contact_sheet.png"])
+def test_what_stands_beside_the_data_is_missed(dataset, name):
+    content = (dataset / name).read_bytes()
+    (dataset / name).unlink()
+    assert verify(dataset, quick=True).problems == {name: "absent"}
+    if name != "README.md":
+        (dataset / name).write_bytes(content[:-1])
+        assert "truncated" in verify(dataset, quick=True).problems[name]
+
+
+def test_rejections_that_are_united_again_are_those_of_the_manifest(dataset):
+    rejected = pq.read_table(dataset / "rejected.parquet")
+    (dataset / "rejected.parquet").unlink()
+    publish(dataset, recipe=recipes.load("corrected", {"min_images": "4"}), seed=0)
+    assert verify(dataset, quick=True).intact
+    assert pq.read_table(dataset / "rejected.parquet").equals(rejected)
+
+
 def test_each_kind_of_damage_is_named(dataset):
     train, validation = sorted(dataset.glob("data/*"))[0], sorted(dataset.glob("data/*"))[-1]
     content = bytearray(train.read_bytes())

@@ -32,7 +32,7 @@ def annotation(idx: str, files: list[str], **columns: object) -> dict[str, objec
     """A row of annotations.parquet; what is not given is unknown."""
     row = dict.fromkeys(ANNOTATION_SCHEMA.names)
     row |= {"idx": idx, "dir_name": idx.split("-")[0], "channel_files": files, "channels": STAINS[: len(files)]}
-    row |= {"database": "Test", "name": "Tiny", "organism": "human", "licence": "cc0", "path": "tiny"}
+    row |= {"database": "Test", "name": "Tiny", "organism": "human", "licence": "cc0", "path": "tiny", "field": idx}
     return row | columns
 
 

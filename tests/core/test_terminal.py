@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Group
 from rich.table import Table
 
@@ -53,3 +54,27 @@ def test_sentences_may_wrap_between_words():
     assert "bbbc022" in text
     for word in ("Download", "archives", "images"):
         assert word in text
+
+
+@pytest.mark.parametrize("name", ["benzo[a]pyrene", "[raw]", "P [/b]", "[bold]x", "[/x]", ":pill:", "a\\[b]"])
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("width", [30, 200])
+def test_what_is_printed_is_shown_as_it_is(name, terminal, width):
+    made = Table("compound", f"of {name}", title=f"title {name}", caption=f"caption {name}")
+    made.add_row(name, "1.0")
+    text = shown(made, f"note: {name}", width=width, terminal=terminal)
+    assert text.count(name) == 5
+
+
+def test_a_line_in_a_pipe_is_not_broken():
+    line = "well " * 50
+    assert shown(line, width=40, terminal=False).splitlines() == [line]
+
+
+def test_an_object_that_knows_its_table_is_printed_as_that_table():
+    class Summary:
+        def __rich__(self):
+            return table(20)
+
+    text = shown(Summary(), width=80, terminal=False)
+    assert any(line.count("30.0 ± 11.6") == 20 for line in text.splitlines())

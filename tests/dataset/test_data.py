@@ -1,10 +1,13 @@
+import os
 import shutil
+from pathlib import Path
 
 import datasets as hf
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -17,7 +20,8 @@ from cytoimagenet_hf.dataset.load import (
     require_columns,
     subset_labels,
 )
-from cytoimagenet_hf.networks import MicroscopyImageProcessor
+from cytoimagenet_hf.features import extract_features
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, image_features
 from tests.datasets import write_dataset, write_textures
 
 LABELS = ["actin", "mine", "yeast"]
@@ -43,6 +47,33 @@ def test_a_default_dataloader_takes_images_of_many_sizes_by_the_line_of_the_quic
     batch = next(iter(DataLoader(train, batch_size=4)))
     assert batch["pixel_values"].shape == (4, 3, 224, 224)
     assert batch["label"].tolist() == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_of_several_channels_through_a_dataloader_give_the_features_of_extraction(tmp_path, channels):
+    rng = np.random.default_rng(0)
+    images = [rng.gamma(2.0, 300, (channels, 40, 40)).astype(np.uint16) for _ in range(6)]
+    kinds = hf.Features({"image": hf.Array3D((channels, 40, 40), "uint16"), "label": hf.Value("int64")})
+    rows = hf.Dataset.from_dict({"image": images, "label": list(range(6))}, features=kinds)
+    model = build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.3)
+    model.save_pretrained(tmp_path / "model")
+    MicroscopyImageProcessor().save_pretrained(tmp_path / "model")
+    processor = MicroscopyImageProcessor.from_pretrained(tmp_path / "model")
+    shown = rows.with_transform(lambda of: {**processor(of["image"], return_tensors="pt"), "label": of["label"]})
+    shape = (3, 40, 40) if channels == 1 else (channels, 3, 40, 40)
+    assert shown[0]["pixel_values"].shape == shape
+    assert shown[:4]["pixel_values"].shape == (4, *shape)
+    found, labels = [], []
+    with torch.inference_mode():
+        for batch in DataLoader(shown, batch_size=4):
+            assert batch["pixel_values"].shape == (len(batch["label"]), *shape)
+            found.append(image_features(model.eval(), batch["pixel_values"]))
+            labels += batch["label"].tolist()
+    expected = extract_features(str(tmp_path / "model"), images, ids=map(str, range(6))).values
+    assert labels == list(range(6))
+    np.testing.assert_allclose(torch.cat(found).numpy(), expected, atol=1e-5)
+    mapped = rows.map(lambda of: processor(of["image"], return_tensors="np"), batched=True, batch_size=4)
+    np.testing.assert_array_equal(np.asarray(mapped["pixel_values"][5], np.float32), shown[5]["pixel_values"])
 
 
 def test_plain_load_dataset_reads_the_folder_by_name_with_features_from_the_card(folder, monkeypatch):
@@ -203,3 +234,62 @@ def test_a_rebuilt_folder_is_read_anew_even_under_the_same_card(folder):
     write_dataset(folder, LABELS, {"train": [2, 2, 0, 1], "validation": [2, 0]})
     (folder / "README.md").write_text(card)
     assert (before, load_cytoimagenet(folder, split="train")["label"][:]) == ([0, 1, 2, 1], [2, 2, 0, 1])
+
+
+def cached_bytes():
+    return sum(path.stat().st_size for path in Path(hf.config.HF_DATASETS_CACHE).rglob("*.arrow"))
+
+
+def test_one_copy_is_kept_whatever_becomes_of_the_folder(folder):
+    load_cytoimagenet(folder)
+    one = cached_bytes()
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    for second in range(3):  # copied again or touched
+        os.utime(shard, (1e9 + second, 1e9 + second))
+        loaded = load_cytoimagenet(folder, split="train")
+    assert cached_bytes() == one
+    assert loaded["image_id"][:] == [f"train-{row}" for row in range(len(loaded))]
+    table = pq.read_table(shard)
+    pq.write_table(table.take([3, 2, 1, 0]), shard)
+    assert load_cytoimagenet(folder, split="train")["image_id"][:] == ["train-3", "train-2", "train-1", "train-0"]
+    assert cached_bytes() == one
+
+
+def test_lists_of_labels_copy_no_image_twice(folder):
+    names = label_names(folder)
+    for labels in ([names[0]], [names[1]], [names[0]]):
+        loaded = load_cytoimagenet(folder, subset=labels, split="train")
+        assert loaded.features["label"].names == labels
+        assert set(loaded["label"]) == {0}
+    alone = cached_bytes()
+    load_cytoimagenet(folder, subset=[names[1]], split="train")
+    assert cached_bytes() <= alone + 100_000
+
+
+def test_a_file_that_numbers_its_classes_otherwise_is_refused_by_name(folder):
+    shard = folder / "data" / "validation-00000-of-00001.parquet"
+    rows = hf.Dataset.from_parquet(str(shard))
+    names = rows.features["label"].names[::-1]
+    turned = rows.cast(hf.Features(rows.features | {"label": hf.ClassLabel(names=names)}))
+    turned.to_parquet(shard)
+    for options in ({}, {"streaming": True}, {"subset": [names[0]]}):
+        with pytest.raises(InputError, match=r"validation-00000-of-00001\.parquet numbers its classes otherwise"):
+            load_cytoimagenet(folder, **options)
+
+
+def test_a_card_with_other_class_names_than_the_files_is_refused(folder):
+    names = label_names(folder)
+    card = folder / "README.md"
+    text = card.read_text()
+    card.write_text(text.replace(f"'0': {names[0]}", "'0': SWAP").replace(f"'1': {names[1]}", f"'1': {names[0]}"))
+    with pytest.raises(InputError, match=r"README\.md numbers its classes otherwise"):
+        load_cytoimagenet(folder)
+
+
+@pytest.mark.parametrize("record", [b"5", b'{"info": 3}', b'{"info": {"features": [1]}}', b"\xff"])
+def test_a_damaged_record_of_columns_is_refused_by_name(folder, record):
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(shard)
+    pq.write_table(table.replace_schema_metadata({b"huggingface": record}), shard)
+    with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet"):
+        load_cytoimagenet(folder)

@@ -10,7 +10,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.explore.gallery import COLOURS, Gallery
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, load_encoder
-from tests.datasets import write_textures
+from tests.datasets import foreign, write_textures
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,13 @@ def test_without_a_model_browsing_works_and_the_rest_says_what_it_needs(place):
     assert (plain.total, plain.classes, plain.sources) == (24, 2, 3)  # of the whole, not of the sample
     with pytest.raises(InputError, match="--model"):
         plain.look_up(["x.png"])
+
+
+@pytest.mark.parametrize("label", ["label", None])
+def test_any_dataset_is_shown_with_what_is_known(tmp_path, label) -> None:
+    gallery = Gallery(foreign(tmp_path / "d", {"train": 6, "test": 2}, label=label, pixels="list"))
+    assert len(gallery.rows) == gallery.total == 8
+    assert gallery.filters == (("label",) if label else ())
+    assert gallery.choices("label") == (["no", "yes"] if label else [])
+    assert gallery.image(0).size == (24, 24)
+    assert gallery.caption(0) == (("no",) if label else ())

@@ -12,7 +12,13 @@ from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.extract import as_encoder
 from cytoimagenet_hf.features.runtimes import RUNTIMES, Runner, make_runner
-from cytoimagenet_hf.networks import METHODS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
+from cytoimagenet_hf.networks import (
+    METHODS,
+    MicroscopyImageProcessor,
+    build_efficientnet,
+    image_features,
+    reestimate_batch_norm,
+)
 from cytoimagenet_hf.networks.backbones import load_backbone
 
 RNG = np.random.default_rng(3)
@@ -30,7 +36,7 @@ def net():
 
 def with_statistics(model):
     """As after training: features of order 1, for which the tolerances below mean something."""
-    pixels = [MicroscopyImageProcessor()(image, return_tensors="pt").pixel_values for image in IMAGES]
+    pixels = [MicroscopyImageProcessor()(image, return_tensors="pt").pixel_values.flatten(0, -4) for image in IMAGES]
     reestimate_batch_norm(model, pixels)
     return model
 
@@ -41,7 +47,7 @@ def one_by_one(net, method) -> np.ndarray:
     with torch.inference_mode():
         for image in IMAGES:
             values = processor(image, return_tensors="pt").pixel_values
-            rows.append(net.efficientnet(values).pooler_output.flatten())
+            rows.append(image_features(net, values).flatten())
     net.train()
     return torch.stack(rows).numpy()
 

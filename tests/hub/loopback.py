@@ -43,6 +43,7 @@ class Faults:
 class Repository:
     private: bool
     revisions: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"main": {}})
+    messages: list[str] = field(default_factory=list)
     lfs_paths: set[str] = field(default_factory=set)
 
     def commit_id(self, revision: str) -> str:
@@ -96,6 +97,7 @@ _ROUTES = [
     ("POST", rf"/api/{_KIND}/{_NAME}/preupload/(?P<revision>[^/]+)", "preupload"),
     ("POST", rf"/api/{_KIND}/{_NAME}/commit/(?P<revision>[^/]+)", "commit"),
     ("POST", rf"/api/{_KIND}/{_NAME}/tag/(?P<revision>[^/]+)", "tag"),
+    ("POST", rf"/api/{_KIND}/{_NAME}/branch/(?P<revision>[^/]+)", "branch"),
     ("POST", rf"/api/{_KIND}/{_NAME}/paths-info/(?P<revision>[^/]+)", "paths_info"),
     ("POST", r"/api/validate-yaml", "validate_yaml"),
     ("GET", r"/api/whoami-v2", "whoami"),
@@ -264,12 +266,22 @@ class _Handler(BaseHTTPRequestHandler):
                 files.pop(value["path"], None)
             elif line["key"] == "deletedFolder":
                 files = {path: data for path, data in files.items() if not path.startswith(value["path"])}
+        proposed = "create_pr" in self.query
+        revision = "refs/pr/1" if proposed else revision
         repository.revisions[revision] = files
+        repository.messages.append(next(line["value"]["summary"] for line in lines if line["key"] == "header"))
         commit = repository.commit_id(revision)
         repository.revisions[commit] = files
-        url = f"{self.hub.url}/{kind}/{name}/commit/{commit}"
-        self._json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
+        place = f"{self.hub.url}/{'' if kind == 'models' else f'{kind}/'}{name}"
+        answer = {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "hookOutput": ""}
+        self._json(answer | ({"pullRequestUrl": f"{place}/discussions/1"} if proposed else {}))
         return None
+
+    def _branch(self, repository: Repository, revision: str, **_: object) -> None:
+        if revision in repository.revisions:
+            return self._json({"error": "branch exists"}, status=409)
+        repository.revisions[revision] = dict(repository.revisions["main"])
+        return self._json({})
 
     def _tag(self, repository: Repository, revision: str, **_: object) -> None:
         tag = json.loads(self.body)["tag"]

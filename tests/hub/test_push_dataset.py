@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.publish.file_writer import open_writer
+from cytoimagenet_hf.dataset.cards.naming import rename_card
 from tests.datasets import write_dataset
 from tests.hub.loopback import READ_TOKEN
 
@@ -125,7 +126,11 @@ def test_a_dry_run_lists_files_and_sizes_and_sends_nothing(hub, push, dataset):
     assert {file["path"]: file["status"] for file in planned} == dict.fromkeys(
         ("README.md", "manifest.json", *SHARDS, *toys), "new"
     )
-    assert all(file["size"] == (dataset / file["path"]).stat().st_size for file in planned)
+    sizes = {file["path"]: file["size"] for file in planned}
+    card = rename_card((dataset / "README.md").read_text(), REPOSITORY)
+    assert 'load_dataset("me/cytoimagenet")' in card or "load_dataset" not in card
+    assert sizes.pop("README.md") == len(card.encode())
+    assert all(size == (dataset / path).stat().st_size for path, size in sizes.items())
     assert not hub.repositories
     assert not hub.uploaded
 

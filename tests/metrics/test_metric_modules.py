@@ -2,11 +2,20 @@
 
 import doctest
 
+import datasets
 import evaluate
+import numpy as np
 import pytest
+import torch
+from transformers import Trainer, TrainingArguments
 
+from cytoimagenet_hf.benchmarks.nsc import nsc_accuracy
+from cytoimagenet_hf.benchmarks.protocols import predict_held_out, predict_transfer
+from cytoimagenet_hf.benchmarks.recipes import RECIPES
+from cytoimagenet_hf.benchmarks.scaling import standardise_by_shrunk_controls
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics import METRICS, metric_path
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,8 +58,9 @@ def test_groups_need_a_seed_and_change_the_interval(tmp_path):
     with pytest.raises(InputError, match="seed"):
         metric.compute(**inputs, groups=groups)
     found = metric.compute(**inputs, groups=groups, seed=1)
-    assert found["cluster"][1] - found["cluster"][0] > found["wald"][1] - found["wald"][0]
-    assert found["per_class"] == {0: 1.0, 1: 0.0}
+    assert found["n"] == 40  # the refused call left nothing behind
+    assert found["cluster_high"] - found["cluster_low"] > found["wald_high"] - found["wald_low"]
+    assert metric.compute(**inputs, per_class=True)["per_class"] == {0: 1.0, 1: 0.0}
 
 
 def test_nsc_refuses_neighbours_of_the_same_compound(tmp_path):
@@ -105,3 +115,153 @@ def test_names_of_groups_and_compounds_must_fit(tmp_path):
         nsc.compute(**inputs, compounds=["a", "b", "c"])
     with pytest.raises(InputError, match=r"neighbour_compounds\[1\] is missing"):
         nsc.compute(**inputs, compounds=["a", "b"], neighbour_compounds=["b", None])
+
+
+MORE = {"knn_transfer": {}, "nsc_accuracy": {"compounds": ["a", "b", "c", "d"]}}
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("given", "truth"), [([1, 1, 0, 2], [1, 0, 0, 2]), (["x", "x", "y", "z"], ["x", "y", "y", "z"])]
+)
+@pytest.mark.parametrize("make", [list, np.array, torch.tensor, lambda values: [np.asarray(v)[()] for v in values]])
+def test_labels_of_any_kind_in_batches_give_what_lists_give(name, given, truth, make, tmp_path):
+    if make is torch.tensor and isinstance(given[0], str):
+        pytest.skip("tensors hold numbers")
+    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    expected = metric.compute(predictions=given, references=truth, **MORE[name])
+    assert metric.compute(predictions=make(given), references=make(truth), **MORE[name]) == expected
+    for part in (slice(0, 3), slice(3, 4)):
+        columns = {column: values[part] for column, values in MORE[name].items()}
+        metric.add_batch(predictions=make(given)[part], references=make(truth)[part], **columns)
+    assert metric.compute() == expected
+    for row in range(4):
+        columns = {column: values[row] for column, values in MORE[name].items()}
+        metric.add(prediction=make(given)[row], reference=make(truth)[row], **columns)
+    assert metric.compute() == expected
+
+
+def test_groups_come_with_every_batch_or_with_none(tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    inputs = {"predictions": [1, 0, 1, 1], "references": [1, 1, 1, 0]}
+    expected = metric.compute(**inputs, groups=[1, 1, 2, 2], seed=0, per_group=True)
+    assert expected["per_group"] == {"1": 0.5, "2": 0.5}
+    for part in (slice(0, 2), slice(2, 4)):
+        metric.add_batch(
+            **{name: values[part] for name, values in inputs.items()}, groups=torch.tensor([1, 1, 2, 2])[part]
+        )
+    assert metric.compute(seed=0, per_group=True) == expected
+    metric.add_batch(**inputs, groups=["a"] * 4)
+    metric.add_batch(**inputs)
+    with pytest.raises(InputError, match="groups of 4 of 8 items are missing"):
+        metric.compute(seed=0)
+    with pytest.raises(InputError, match="no input plates"):
+        metric.add_batch(**inputs, plates=["a"] * 4)
+    with pytest.raises(InputError, match="nothing to score"):
+        metric.compute()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_trainer_logs_and_saves_the_result(name, tmp_path):
+    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    inputs = {"predictions": [1, 1, 0, 2], "references": [1, 0, 0, 2], **MORE[name]}
+    result = metric.compute(**inputs, **({"groups": [1, 1, 2, 2], "seed": 0} if name == "knn_transfer" else {}))
+    assert all(isinstance(value, int | float) for value in result.values())
+    trainer = Trainer(
+        model=torch.nn.Linear(1, 1), args=TrainingArguments(output_dir=str(tmp_path), report_to="none", use_cpu=True)
+    )
+    found = {f"eval_{key}": value for key, value in result.items()}
+    trainer.log_metrics("eval", found)
+    trainer.save_metrics("eval", found)
+
+
+def test_a_trainer_trains_our_network_on_our_pixels_and_scores_it_by_our_metric(tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 120 + 100 * (row % 2), (1, 40, 40)).astype(np.uint8) for row in range(8)]
+    kinds = datasets.Features({"image": datasets.Array3D((1, 40, 40), "uint8"), "labels": datasets.ClassLabel(2)})
+    rows = datasets.Dataset.from_dict({"image": images, "labels": [row % 2 for row in range(8)]}, features=kinds)
+    processor = MicroscopyImageProcessor("concat-raw", full_scale=255)
+    shown = rows.with_transform(lambda of: {**processor(of["image"], return_tensors="pt"), "labels": of["labels"]})
+    options = {"report_to": "none", "use_cpu": True, "remove_unused_columns": False, "max_steps": 2}
+    trainer = Trainer(
+        model=build_efficientnet(2, seed=0, labels=["dark", "bright"], width_coefficient=0.25, depth_coefficient=0.25),
+        args=TrainingArguments(output_dir=str(tmp_path / "run"), per_device_eval_batch_size=3, **options),
+        train_dataset=shown,
+        eval_dataset=shown,
+        compute_metrics=lambda of: metric.compute(predictions=of.predictions.argmax(-1), references=of.label_ids),
+    )
+    trainer.train()
+    found = trainer.evaluate()
+    assert found["eval_n"] == 8
+    assert found["eval_accuracy"] == found["eval_correct"] / 8
+    trainer.log_metrics("eval", found)
+
+
+RNG = np.random.default_rng(5)
+LABELS = np.repeat(["er", "golgi", "mito"], 20)
+VALUES = RNG.normal(np.repeat([0.0, 1.0, 2.0], 20)[:, None], 1.0, (60, 4))
+PLATES = np.tile(["p1", "p2", "p3", "p4"], 15)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor, np.ndarray.tolist])
+def test_a_test_set_is_scored_from_its_features_in_one_call(make, tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    rows = RNG.permutation(60)
+    train, test = rows[:40], rows[40:]
+    labels = [LABELS[train], LABELS[test]]
+    expected = predict_transfer(VALUES[train], labels[0], VALUES[test], labels[1], recipe=RECIPES["corrected"])
+    result = metric.compute(
+        train_features=make(VALUES[train]), train_labels=labels[0], test_features=make(VALUES[test]),
+        test_labels=labels[1], groups=PLATES[test], seed=0,
+    )  # fmt: skip
+    assert (result["n"], result["correct"], result["groups"]) == (20, int((expected == labels[1]).sum()), 4)
+    assert result["cluster_low"] <= result["accuracy"] <= result["cluster_high"]
+
+
+@pytest.mark.parametrize("groups", [None, PLATES])
+def test_one_set_is_scored_by_leaving_out(groups, tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    ids = np.arange(60).astype(str)
+    expected, _ = predict_held_out(VALUES, LABELS, ids, groups, recipe=RECIPES["corrected"], seed=3)
+    result = metric.compute(features=VALUES, labels=LABELS, groups=groups, seed=3)
+    assert result["accuracy"] == pytest.approx((expected == LABELS).mean())
+
+
+def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
+    metric = evaluate.load(metric_path("nsc_accuracy"), cache_dir=str(tmp_path))
+    treatments = np.repeat([f"{c}{d}" for c in "abcdef" for d in (1, 2)], 5)
+    compounds = np.array([name[0] for name in treatments])
+    moas = np.array([{"a": 0, "b": 0, "c": 1, "d": 1, "e": 2, "f": 3}[name] for name in compounds])
+    weeks = np.array([f"w{name[1]}" for name in treatments])
+    columns = {"treatments": treatments, "compounds": compounds, "moas": moas, "batches": weeks}
+    expected = nsc_accuracy(VALUES, **columns)
+    result = metric.compute(features=torch.from_numpy(VALUES), **columns, per_class=True)
+    assert result["nsc"] == expected.nsc
+    assert (result["nscb"], result["n"], result["unscorable"]) == (expected.nscb, 12, 4)
+    assert result["unscorable_treatments"] == list(expected.unscorable) == ["e1", "e2", "f1", "f2"]
+    solvent = np.zeros(60, bool)
+    solvent[40:50] = True  # the compound e
+    scaled = standardise_by_shrunk_controls(VALUES, plates=PLATES, controls=solvent)[~solvent]
+    left = {name: values[~solvent] for name, values in columns.items()}
+    result = metric.compute(features=VALUES, **columns, controls=solvent, plates=PLATES)
+    assert (result["nsc"], result["n"]) == (nsc_accuracy(scaled, **left).nsc, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("knn_transfer", {"features": VALUES}, "features, labels belong together"),
+        ("knn_transfer", {"train_features": VALUES, "train_labels": LABELS}, "belong together"),
+        ("knn_transfer", {"features": VALUES, "labels": LABELS, "predictions": [1], "references": [1]}, "one of"),
+        ("knn_transfer", {"features": VALUES[:3], "labels": LABELS}, r"shape \(3, 4\) for 60 labels"),
+        ("knn_transfer", {"features": VALUES * np.nan, "labels": LABELS}, r"\(60 in all\).* NaN"),
+        ("nsc_accuracy", {"features": VALUES, "treatments": LABELS}, "need the compounds, moas"),
+        ("nsc_accuracy", {"treatments": LABELS, "predictions": [1], "references": [1]}, "treatments go with features"),
+        ("nsc_accuracy", {"predictions": [1], "references": [1]}, "needs the compound"),
+    ],
+)
+def test_calls_that_do_not_fit_are_refused(name, options, message, tmp_path):
+    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    with pytest.raises(InputError, match=message):
+        metric.compute(**options)

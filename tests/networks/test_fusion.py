@@ -1,11 +1,18 @@
+import re
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import PIL.Image
 import pytest
+import tifffile
 import torch
-from transformers import AutoModel, ResNetConfig, ResNetModel, pipeline
+from transformers import AutoImageProcessor, AutoModel, ResNetConfig, ResNetModel, pipeline
 
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.networks.records import record_of
 from tests.closeness import assert_same_outputs, assert_same_weights
@@ -71,6 +78,73 @@ assert not any(module.startswith("cytoimagenet_hf") for module in sys.modules)
         assert_same_outputs(np.load(tmp_path / "features.npy"), fusion(PIXELS).pooler_output)
 
 
+def test_saved_fusions_bring_processor_card_and_code_and_name_no_folder(folders, tmp_path) -> None:
+    fusion = CytoFusionModel.from_backbones(folders[2:])
+    saved = tmp_path / "fusion"
+    fusion.save_pretrained(saved)
+    code = ["modeling_cyto_fusion.py"]
+    assert [file.name for file in sorted(saved.glob("*.py"))] == code
+    assert not re.search(r"^\s*(from|import) (cytoimagenet_hf|\.)", (saved / code[0]).read_text(), re.MULTILINE)
+    for file in (*saved.glob("*.json"), saved / "README.md"):
+        assert str(tmp_path) not in file.read_text(), file.name
+    processor = AutoImageProcessor.from_pretrained(saved)
+    values = processor(PIL.Image.fromarray(np.full((32, 32), 200, np.uint8)), return_tensors="pt")["pixel_values"]
+    assert float(values.min()) == float(values.max()) == 200
+    with torch.inference_mode():
+        expected = fusion(values).pooler_output[0].tolist()
+    stock = pipeline("image-feature-extraction", model=str(saved))
+    assert stock(PIL.Image.fromarray(np.full((32, 32), 200, np.uint8)))[0] == pytest.approx(expected, abs=1e-4)
+    (saved / "README.md").write_text("mine")
+    MicroscopyImageProcessor(method="merge-norm", rescale_factor=1.0).save_pretrained(saved)
+    fusion.save_pretrained(saved)
+    assert (saved / "README.md").read_text() == "mine"
+    assert MicroscopyImageProcessor.from_pretrained(saved).method == "merge-norm"
+
+
+def test_the_stock_pipeline_gives_features_of_eight_bit_pictures(folders) -> None:
+    first, _, path, _ = folders
+    gray = np.random.default_rng(3).integers(0, 255, (40, 40), dtype=np.uint8)
+    found = pipeline("image-feature-extraction", model=str(path), pool=True)(PIL.Image.fromarray(gray))
+    with torch.inference_mode():
+        expected = first.base_model(torch.tensor(gray / 255, dtype=torch.float32).expand(1, 3, -1, -1)).pooler_output
+    assert found[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
+
+
+def test_any_batch_size_gives_a_row_per_image_whatever_the_sizes_and_channels(folders, tmp_path) -> None:
+    extract = pipeline("microscopy-feature-extraction", model=str(folders[2]))
+    rng = np.random.default_rng(1)
+    shapes = [(1, 40, 40), (2, 40, 40), (1, 40, 40), (1, 36, 44), (2, 40, 40)]
+    images = [rng.integers(0, 4000, shape).astype(np.uint16) for shape in shapes]
+    single = [extract(image) for image in images]
+    assert [len(row) for row in single] == [320, 640, 320, 320, 640]
+    tifffile.imwrite(tmp_path / "one.tif", images[0][0])
+    images[0] = str(tmp_path / "one.tif")
+    for size in (1, 2, 5, 8):
+        for given in (images, (image for image in images)):
+            rows = list(extract(given, batch_size=size))
+            assert [len(row) for row in rows] == [320, 640, 320, 320, 640]
+            for row, expected in zip(rows, single, strict=True):
+                assert row == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_address_is_fetched_at_native_depth(tmp_path) -> None:
+    sixteen = np.random.default_rng(2).integers(0, 60000, (2, 24, 24)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", sixteen, imagej=True)
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        values = MicroscopyImageProcessor()(f"{address}/a.tif", return_tensors="np")["pixel_values"]
+        with pytest.raises(InputError, match=r"http://.*/b\.tif cannot be fetched: .*404"):
+            MicroscopyImageProcessor()(f"{address}/b.tif")
+        server.shutdown()
+    np.testing.assert_array_equal(values, MicroscopyImageProcessor()([sixteen], return_tensors="np")["pixel_values"])
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
 def test_fusions_without_a_known_preprocessing_are_refused() -> None:
     torch.manual_seed(0)
     resnet = ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1]))
@@ -88,7 +162,7 @@ def test_pipeline_keeps_sixteen_bits(folders) -> None:
     unit = np.clip((sixteen - low) / (high - low), 0, 1)
     with torch.inference_mode():
         expected = first.base_model(torch.tensor(unit, dtype=torch.float32).expand(1, 3, -1, -1)).pooler_output
-    values = extract.preprocess([sixteen])["pixel_values"][0, 0].numpy()
+    values = extract.preprocess([sixteen])["pixel_values"][0, 0].numpy()  # (1, 3, H, W)
     assert np.abs(values - unit).max() < 1e-3
     assert len(np.unique(values)) > 1000  # 8 bits would leave 256
     torch.testing.assert_close(extract([sixteen], return_tensors=True), expected, rtol=1e-4, atol=1e-7)

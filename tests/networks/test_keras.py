@@ -73,7 +73,7 @@ def test_converted_folder_gives_the_same_features_through_plain_auto_classes(ora
     loaded = AutoModel.from_pretrained(tmp_path / "b0", trust_remote_code=False).eval()
     pixels = MicroscopyImageProcessor.from_pretrained(tmp_path / "b0")(
         np.random.default_rng(0).integers(0, 65535, (2, 70, 81), np.uint16), return_tensors="pt"
-    ).pixel_values
+    ).pixel_values[0]  # (2, 3, 70, 81)
     assert_same_weights(loaded.state_dict(), model.state_dict())
     with torch.inference_mode():
         assert_same_outputs(loaded(pixels).pooler_output, model(pixels).pooler_output)

@@ -7,7 +7,7 @@ import torch
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.networks import METHODS, Encoder, MicroscopyImageProcessor, build_efficientnet, load_encoder
-from cytoimagenet_hf.networks.pooling import EXTRACTION, pooled
+from cytoimagenet_hf.networks.pooling import EXTRACTION, image_features
 from tests.networks.stand_ins import settled
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
@@ -28,7 +28,7 @@ def by_processor(network, image, **options) -> np.ndarray:
     processor = MicroscopyImageProcessor(**options)
     values = processor(list(image), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
-        return pooled(network(pixel_values=values)).numpy().ravel()
+        return image_features(network, values).numpy().ravel()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -47,7 +47,7 @@ def test_features_are_those_of_the_processor(tmp_path, method, record, more) -> 
     network = saved(tmp_path, method=method, **record, **more)
     encoder = load_encoder(tmp_path)
     processor = MicroscopyImageProcessor(method=method, **record, **more)
-    given = processor(list(PLANES[0]), return_tensors="pt")["pixel_values"]
+    given = processor(list(PLANES[0]), return_tensors="pt")["pixel_values"].flatten(0, -4)  # (C, 3, H, W)
     taken = []
     encoder.network.inner.register_forward_pre_hook(lambda _, arguments: taken.append(arguments[0]))
     found = encoder.encode(PLANES)
@@ -78,7 +78,7 @@ def test_ranges_of_a_plate_replace_the_percentiles_of_each_image(tmp_path) -> No
     expected = np.clip((PLANES[0] - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0]), 0, 1)
     np.testing.assert_allclose(np.concatenate(units), expected, atol=1e-6)
     with torch.inference_mode():
-        whole = pooled(network(torch.from_numpy(expected).float()[:, None].expand(-1, 3, -1, -1))).numpy()
+        whole = image_features(network, torch.from_numpy(expected).float()[:, None].expand(-1, 3, -1, -1)).numpy()
         found = encoder.network(torch.from_numpy(np.stack(units))).numpy()
     np.testing.assert_allclose(found, whole, atol=1e-4 * np.abs(whole).max())
     with pytest.raises(InputError, match="needs the pixel ranges"):

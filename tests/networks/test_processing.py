@@ -34,7 +34,7 @@ def pixel_values(images, **options) -> np.ndarray:
 def test_every_depth_agrees_with_the_definition(dtype) -> None:
     channels = [(channel // 17 if dtype == np.uint8 else channel).astype(dtype) for channel in TWELVE_BIT]
     expected = np.stack([defined(channel) for channel in channels])
-    found = pixel_values(channels)
+    (found,) = pixel_values(channels)
     assert found.shape == (3, 3, 61, 83)
     assert found.dtype == np.float32
     for colour in range(3):
@@ -83,7 +83,7 @@ def test_colours_of_a_picture_are_averaged_but_the_third_axis_of_an_array_holds_
     expected = defined(rgb.mean(axis=2))
     np.testing.assert_allclose(pixel_values(tmp_path / "brightfield.png")[0, 0], expected, atol=1e-6)
     np.testing.assert_allclose(pixel_values(PIL.Image.fromarray(rgb))[0, 0], expected, atol=1e-6)
-    assert pixel_values(rgb).shape == (3, 3, 20, 30)
+    assert pixel_values(rgb).shape == (1, 3, 3, 20, 30)
 
 
 def test_sixteen_bit_pictures_keep_their_depth() -> None:
@@ -121,8 +121,8 @@ def test_auto_class_is_stock_unless_asked_otherwise(tmp_path) -> None:
     MicroscopyImageProcessor().save_pretrained(tmp_path)
     assert type(AutoImageProcessor.from_pretrained(tmp_path)) is EfficientNetImageProcessorPil
     assert type(AutoImageProcessor.from_pretrained(tmp_path, backend="microscopy")) is MicroscopyImageProcessor
-    trusted = AutoImageProcessor.from_pretrained(tmp_path, trust_remote_code=True)
-    assert isinstance(trusted, MicroscopyImageProcessor)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocessor_config.json"]  # no code travels
+    assert type(AutoImageProcessor.from_pretrained(tmp_path, trust_remote_code=True)) is EfficientNetImageProcessorPil
 
 
 def test_stock_processor_reads_eight_bit_pictures_right_without_this_package(tmp_path) -> None:
@@ -198,8 +198,8 @@ def test_ambiguous_arrays_take_the_callers_word() -> None:
     processor = MicroscopyImageProcessor("concat-raw")
     first = processor(cube, input_data_format="channels_first", return_tensors="np")["pixel_values"]
     last = processor(cube, input_data_format="channels_last", return_tensors="np")["pixel_values"]
-    np.testing.assert_allclose(first[1, 0], cube[1] / 255, rtol=1e-6)
-    np.testing.assert_allclose(last[1, 0], cube[..., 1] / 255, rtol=1e-6)
+    np.testing.assert_allclose(first[0, 1, 0], cube[1] / 255, rtol=1e-6)
+    np.testing.assert_allclose(last[0, 1, 0], cube[..., 1] / 255, rtol=1e-6)
 
 
 def test_constant_channels_become_zero_and_sizes_that_do_not_stack_are_refused() -> None:
@@ -211,12 +211,49 @@ def test_constant_channels_become_zero_and_sizes_that_do_not_stack_are_refused()
     assert METHODS == ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
 
 
-def test_features_of_channels_go_side_by_side() -> None:
-    rows = torch.arange(8.0).reshape(4, 2)  # two images of two channels
-    joined = MicroscopyImageProcessor().join_channels(rows, 2)
-    assert joined.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    with pytest.raises(InputError):
-        MicroscopyImageProcessor().join_channels(rows, 3)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_first_axis_is_the_image(method, channels, count) -> None:
+    images = [RNG.integers(0, 4000, (channels, 12, 16)).astype(np.uint16) for _ in range(count)]
+    merged = channels == 1 or method.startswith("merge")
+    shape = (3, 12, 16) if merged else (channels, 3, 12, 16)
+    processor = MicroscopyImageProcessor(method)
+    assert processor(images, return_tensors="pt")["pixel_values"].shape == (count, *shape)
+    assert [entry.shape for entry in processor(images)["pixel_values"]] == [shape] * count
+    assert processor(np.stack(images), return_tensors="np")["pixel_values"].shape == (count, *shape)
+    alone = np.concatenate([processor(image, return_tensors="np")["pixel_values"] for image in images])
+    np.testing.assert_array_equal(processor(images, return_tensors="np")["pixel_values"], alone)
+
+
+def test_arrays_as_datasets_gives_them_are_images() -> None:
+    arrays = [np.arange(2 * 6 * 7).reshape(2, 6, 7) * (k + 1) for k in range(3)]
+    expected = pixel_values(arrays)
+    np.testing.assert_array_equal(pixel_values([array.tolist() for array in arrays]), expected)
+    np.testing.assert_array_equal(pixel_values([arrays[0].tolist()])[0], expected[0])
+    np.testing.assert_array_equal(pixel_values([arrays[0][0].tolist()])[0], expected[0, 0])  # one gray row
+    with pytest.raises(InputError, match="channels of one image or as many gray images"):
+        pixel_values(arrays[0].tolist())
+    with pytest.raises(InputError, match="int64 pixels do not say which value is white"):
+        pixel_values([arrays[0].tolist()], method="concat-raw")
+
+
+def test_images_of_other_channels_or_sizes_do_not_stack_but_can_be_listed() -> None:
+    images = [np.ones((2, 8, 8), np.uint8), np.ones((1, 8, 8), np.uint8)]
+    with pytest.raises(InputError, match="as many channels each"):
+        pixel_values(images)
+    assert [v.shape for v in MicroscopyImageProcessor()(images)["pixel_values"]] == [(2, 3, 8, 8), (3, 8, 8)]
+
+
+@pytest.mark.parametrize(("sides", "resized"), [((40, 60), (20, 30)), ((61, 40), (30, 20)), ((20, 20), (20, 20))])
+def test_shortest_edge_keeps_the_ratio_of_the_sides(sides, resized) -> None:
+    picture = PIL.Image.fromarray(RNG.integers(0, 255, sides, dtype=np.uint8))
+    ours = pixel_values(picture, method="concat-raw", do_resize=True, size={"shortest_edge": 20})
+    expected = np.asarray(picture.resize(resized[::-1], PIL.Image.Resampling.BILINEAR)) / 255
+    assert ours.shape == (1, 3, *resized)
+    assert np.abs(ours[0, 0] - expected).max() <= 1.01 / 255
+    with pytest.raises(InputError, match="shortest_edge"):
+        MicroscopyImageProcessor(do_resize=True, size={"longest_edge": 20})
 
 
 def _ranges(channels, low, high):

@@ -1,5 +1,7 @@
 """Plate maps as people write them: read, joined, and refused by name."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.profiles.plate_map import annotate, read_plate_map
 from cytoimagenet_hf.profiles.well_facts import query_rows, well_facts
 from cytoimagenet_hf.tables.features import FeatureTable
+from tests.tables.workbooks import workbook
 
 
 def rows_of(wells, plates="p1", **facts):
@@ -218,3 +221,140 @@ def test_the_map_of_a_real_plate(real_root):
     counts = {role: int((facts.role == role).sum()) for role in set(facts.role)}
     assert counts == {"negative": 8, "positive": 8, "empty": 8, "treatment": 72}
     assert sorted(set(facts.compound)) == ["", "LY294002", "Wortmannin"]
+
+
+def test_identities_are_the_text_of_the_file_and_measures_are_numbers(tmp_path):
+    text = "plate;well;compound;clone;gene;tube;Conc. [µM];Amount\n" + "".join(
+        f"0012;A{n};{compound};{clone};NA;1234567890123456789{n};{dose};{n}.0\n"
+        for n, compound, clone, dose in ((1, "00123", "1E05", "0,3"), (2, "123", "007", "1,25"))
+    )
+    rows = read_plate_map(map_file(tmp_path, text)).rows
+    assert rows[["plate", "well"]].to_numpy().tolist() == [["0012", "A01"], ["0012", "A02"]]
+    assert rows["compound"].tolist() == ["00123", "123"]
+    assert rows["clone"].tolist() == ["1E05", "007"]
+    assert rows["gene"].tolist() == ["NA", "NA"]
+    assert rows["tube"].tolist() == ["12345678901234567891", "12345678901234567892"]
+    assert rows["Conc. [µM]"].tolist() == [0.3, 1.25]
+    assert rows["Amount"].tolist() == ["1.0", "2.0"]
+
+
+def test_number_columns_of_parquet_are_spelled_plainly(tmp_path):
+    frame = pd.DataFrame({"plate": [12.0, 12.0], "well": ["A01", "A02"], "compound": [7, 8], "dose": [1.0, np.nan]})
+    frame.to_parquet(tmp_path / "map.parquet")
+    rows = read_plate_map(tmp_path / "map.parquet").rows
+    assert rows[["plate", "compound"]].to_numpy().tolist() == [["12", "7"], ["12", "8"]]
+    assert rows["dose"].tolist()[0] == 1.0
+
+
+@pytest.mark.parametrize("names", [("001", "002"), ("screen_v1.0", "screen_v2.0"), ("1", "01")])
+def test_layouts_keep_their_names(tmp_path, names):
+    layouts = map_file(tmp_path, f"plate_map_name,well,compound\n{names[0]},A01,x\n{names[1]},A01,y\n")
+    pairs = f"Assay_Plate_Barcode,Plate_Map_Name\n0012,{names[0]}\n12,{names[1]}\n"
+    plate_map = read_plate_map(layouts, barcodes=map_file(tmp_path, pairs, "barcode_platemap.csv"))
+    table = annotate(rows_of(["A01"] * 2, ["12", "0012"]), plate_map)
+    assert table.metadata["compound"].tolist() == ["y", "x"]
+
+
+def test_plates_match_as_text_and_lost_zeros_are_explained(tmp_path):
+    text = "plate,well,compound\n12,A01,x\n"
+    with pytest.raises(InputError, match=r"'12 A01'.*'0012 A01'.*took zeros in front"):
+        annotate(rows_of(["A01"], "0012"), read_plate_map(map_file(tmp_path, text)))
+    mac, typed = (unicodedata.normalize(form, "Zellen ü 1") for form in ("NFD", "NFC"))
+    plate_map = read_plate_map(map_file(tmp_path, f"plate,well,compound\n{typed},A01,x\n"))
+    assert annotate(rows_of(["A01"], mac), plate_map).metadata["compound"].tolist() == ["x"]
+
+
+def test_equal_numbers_agree_and_others_are_refused(tmp_path):
+    plate_map = read_plate_map(map_file(tmp_path, "well,dose\nA01,1.0\nA02,0.50\n"))
+    assert annotate(rows_of(["A01", "A02"], dose=["1", "0.5"]), plate_map).metadata["dose"].tolist() == ["1", "0.5"]
+    with pytest.raises(InputError, match=r"dose of 1 rows differs.*'r1' has '0.55' and '0.5'"):
+        annotate(rows_of(["A01", "A02"], dose=["1", "0.55"]), plate_map)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        *(("Conc. [µM]", "µM"), ("Conc. (\u03bcM)", "µM"), ("conc_pM", "pM"), ("dose_M", "M"), ("dose_%", "%")),
+        *(("Final conc (uM)", "µM"), ("Final Concentration", ""), ("Dose_ug_ml", "µg/mL"), ("Dose (g/l)", "g/L")),
+    ],
+)
+def test_headers_of_doses(tmp_path, header, unit):
+    text = f"well,Drug name,{header}\nA01,DMSO,0\nA02,x,0.3\nA03,x,10\n"
+    facts = well_facts(annotate(rows_of(["A01", "A02", "A03"]), read_plate_map(map_file(tmp_path, text))))
+    assert (facts.dose.tolist(), facts.unit, facts.compound.tolist()) == ([0, 0.3, 10], unit, ["DMSO", "x", "x"])
+    assert facts.columns == {"compound": "Drug name", "dose": header}
+    assert facts.unused == ()
+
+
+def test_columns_that_nobody_knows_are_said_and_can_be_named():
+    table = rows_of(["A01", "A02", "A03"], stuff=["x", "x", "y"], Amount=["1", "3", "3"], remark=["a"] * 3)
+    facts = well_facts(table)
+    assert facts.unused == ("stuff", "Amount", "remark")
+    (note,) = [note for note in facts.notes if "not used" in note]
+    assert "stuff (2 values), Amount (2 values);" in note
+    facts = well_facts(table, compound_column="Metadata_stuff", dose_column="amount", dose_unit="nM")
+    assert facts.treatment.tolist() == ["x 1 nM", "x 3 nM", "y 3 nM"]
+    assert facts.columns == {"compound": "stuff", "dose": "Amount"}
+    with pytest.raises(InputError, match="no column 'dosis'"):
+        well_facts(table, dose_column="dosis")
+
+
+def test_roles_of_two_columns():
+    facts = well_facts(
+        rows_of(["A01"] * 3, control_type=["negcon", None, "poscon_cp"], pert_type=["control", "trt", ""])
+    )
+    assert facts.role.tolist() == ["negative", "treatment", "positive"]
+    assert not any("not understood" in note for note in facts.notes)
+
+
+def test_what_a_control_got_is_no_dose():
+    facts = well_facts(
+        rows_of(
+            ["A01", "A02", "A03"],
+            role=["negcon", "trt", "trt"],
+            compound=["DMSO", "x", "x"],
+            dose=["0.1", "1", "2"],
+            unit=["%", "uM", "uM"],
+        )
+    )
+    assert facts.unit == "µM"
+    assert np.isnan(facts.dose[0])
+    assert facts.dose[1:].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("solvent", [["DMSO"] * 3, None])
+def test_wells_without_a_compound(solvent):
+    columns = {"broad_sample": [None, "BRD-1", "BRD-2"]} | ({"solvent": solvent} if solvent else {})
+    table = rows_of(["A01", "A02", "A03"], **columns)
+    facts = well_facts(table)
+    if solvent:
+        assert facts.role.tolist() == ["negative", "treatment", "treatment"]
+        assert any("1 wells have no broad_sample and DMSO as solvent" in note for note in facts.notes)
+    else:
+        assert facts.role.tolist() == ["", "treatment", "treatment"]
+        (note,) = [note for note in facts.notes if "1 wells have no broad_sample" in note]
+        query = note.partition('--controls "')[2].partition('"')[0]
+        assert well_facts(table, controls=query).role.tolist() == ["negative", "treatment", "treatment"]
+
+
+def test_a_query_may_take_the_text_of_numbers_for_numbers():
+    table = rows_of(["A01", "A02"], Amount=["0", "3.5"], compound=["00123", "123"])
+    assert query_rows(table, "Amount == 0").tolist() == [True, False]
+    assert query_rows(table, "Amount > 1").tolist() == [False, True]
+    assert query_rows(table, "compound == '123'").tolist() == [False, True]
+
+
+def test_a_sheet_that_is_no_map_names_the_others(tmp_path):
+    sheets = {"remarks": [["who", "when"], ["me", "today"]], "wells": [["well", "compound"], ["A1", 7]]}
+    (tmp_path / "map.xlsx").write_bytes(workbook(sheets))
+    with pytest.raises(InputError, match="--sheet: wells"):
+        read_plate_map(tmp_path / "map.xlsx")
+    assert read_plate_map(tmp_path / "map.xlsx", sheet="wells").rows.to_numpy().tolist() == [["A01", "7"]]
+
+
+def test_a_layout_drawn_as_a_plate(tmp_path):
+    text = "compound,1,2,3\nA,DMSO,x,y\nB,DMSO,x,y\n\ndose_nM,1,2,3\nA,,1,10\nB,,30,100\n"
+    plate_map = read_plate_map(map_file(tmp_path, text))
+    facts = well_facts(annotate(rows_of(["A02", "B03", "B01"]), plate_map))
+    assert facts.treatment.tolist() == ["x 1 nM", "y 100 nM", "negative control"]
+    assert any("drawn as a plate" in note for note in plate_map.notes)

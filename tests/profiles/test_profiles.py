@@ -1,6 +1,7 @@
 """Steps from features to profiles, against numpy, by hand, and through the tools that take their output."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from scipy import linalg
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.profiles import profile as profiles
+from cytoimagenet_hf.profiles.sphering import choose_epsilon
 from cytoimagenet_hf.profiles.tvn import inverse_root
 from cytoimagenet_hf.tables.features import FeatureTable
 
@@ -132,7 +134,9 @@ def test_one_well_and_controls_of_one_plate_only_are_refused_in_a_line():
         profiles.normalize(table_of([[1.0]], plate=["p"]))
     table, controls = plate()
     controls[24:] = False
-    for step in (profiles.normalize, profiles.sphere, profiles.tvn):
+    with pytest.raises(InputError, match="plate 'p1' has no control rows"):
+        profiles.sphere(table, controls=controls)
+    for step in (profiles.normalize, partial(profiles.sphere, by="plate"), profiles.tvn):
         with pytest.raises(InputError, match=r"1 of 2 plates have fewer than . control wells: p1 \(0\)"):
             step(table, controls=controls)
 
@@ -160,7 +164,7 @@ def test_sphering_decorrelates_the_reference():
     rng = derive_rng(3, "sphere")
     table = table_of(rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4)), plate=["p"] * 200)
     for method in ("ZCA-cor", "ZCA"):
-        done = profiles.sphere(table, method=method)
+        done = profiles.sphere(table, method=method, epsilon=0.0)
         assert np.cov(done.values, rowvar=False) == pytest.approx(np.eye(4), abs=1e-6)
         assert done.names == table.names
 
@@ -169,10 +173,90 @@ def test_sphering_refuses_what_it_would_blow_up():
     x = derive_rng(4, "copy").normal(size=(50, 3))
     copy = table_of(np.column_stack([x, x[:, 0]]), plate=["p"] * 50)
     with pytest.raises(InputError, match="combinations of others"):
-        profiles.sphere(copy)
+        profiles.sphere(copy, epsilon=1e-6)
+    with pytest.raises(InputError, match="from 0 up"):
+        profiles.sphere(copy, epsilon=-1.0)
     assert np.abs(profiles.sphere(copy, epsilon=0.1).values).max() < 100
-    with pytest.raises(InputError, match=r"1 features do not vary.*Image_dna_b0_0003"):
+    with pytest.raises(InputError, match=r"1 of 4 features do not vary.*Image_dna_b0_0003"):
         profiles.sphere(table_of(np.column_stack([x, np.ones(50)]), plate=["p"] * 50))
+
+
+def test_sphering_divides_each_direction_by_its_deviation_and_epsilon():
+    # Deviations 2 and 0.5 along the axes, both centred.
+    x = np.array([[2.0, 0.5], [2.0, -0.5], [-2.0, 0.5], [-2.0, -0.5]]) * np.sqrt(3 / 4)
+    done = profiles.sphere(table_of(x), method="ZCA", epsilon=0.5)
+    assert done.values == pytest.approx(x / np.array([2.5, 1.0]))
+    # A direction that the reference does not span is divided by epsilon.
+    wide = table_of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [0.0, 3.0]]))
+    done = profiles.sphere(wide, method="ZCA", epsilon=0.5, controls=np.arange(4) < 3, drop_constant=True)
+    assert done.names == wide.names[:1]
+
+
+def test_sphering_with_a_small_epsilon_is_pycytominers():
+    spherize = pytest.importorskip("pycytominer.operations").Spherize
+    rng = derive_rng(5, "sphere")
+    x = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 5))
+    for method in ("ZCA", "ZCA-cor"):
+        theirs = spherize(epsilon=1e-12, center=True, method=method, return_numpy=True)
+        theirs.fit(pd.DataFrame(x[:40]))
+        ours = profiles.sphere(table_of(x), controls=np.arange(60) < 40, method=method, epsilon=0.0)
+        expected = theirs.transform(pd.DataFrame(x))
+        assert np.abs(ours.values - expected).max() < 0.02 * np.abs(expected).max()  # of n or n - 1
+
+
+def test_plates_are_sphered_together_or_apart_as_asked():
+    rng = derive_rng(6, "sphere")
+    plates = ["p"] * 30 + ["q"] * 30
+    x = rng.normal(size=(60, 3)) * np.repeat([1.0, 5.0], 30)[:, None] + np.repeat([0.0, 100.0], 30)[:, None]
+    apart = profiles.sphere(table_of(x, plate=plates), by="plate", epsilon=0.0)
+    for own in (slice(0, 30), slice(30, 60)):
+        assert np.cov(apart.values[own], rowvar=False) == pytest.approx(np.eye(3), abs=1e-6)
+    together = profiles.sphere(table_of(x, plate=plates), epsilon=0.0)
+    assert np.abs(together.values[:30].mean(axis=0) - together.values[30:].mean(axis=0)).max() < 0.5  # shifts are out
+    assert together.values[30:].std() > 3 * together.values[:30].std()
+    assert together.about["steps"][-1]["reference_rows"] == 60
+
+
+def test_more_features_than_controls_and_equal_controls():
+    rng = derive_rng(7, "sphere")
+    x = rng.normal(size=(30, 50))
+    controls = np.arange(30) < 6
+    done = profiles.sphere(table_of(x), controls=controls)
+    assert np.isfinite(done.values).all()
+    assert done.values[~controls].std() > 0.3
+    x[:6] = 1.0
+    with pytest.raises(InputError, match="all features do not vary among the reference wells"):
+        profiles.sphere(table_of(x), controls=controls, drop_constant=True)
+    with pytest.raises(InputError, match=r"fewer than 3 control wells: all \(2\)"):
+        profiles.sphere(table_of(x), controls=np.arange(30) < 2)
+
+
+def test_epsilon_is_chosen_by_replicates():
+    rng = derive_rng(8, "sphere")
+    plates = np.repeat(["a", "b", "c"], 20)
+    treatments = np.array([f"t{place % 20 - 10}" if place % 20 >= 10 else "dmso" for place in range(60)], object)
+    controls = treatments == "dmso"
+    effects = {name: rng.normal(size=12) * 0.5 for name in set(treatments[~controls])}
+    x = rng.normal(size=(60, 12)) * np.linspace(0.2, 6, 12) + np.array(
+        [effects.get(name, np.zeros(12)) for name in treatments]
+    )
+    epsilon, found = choose_epsilon(table_of(x, plate=plates.tolist()), controls, treatments, plates)
+    assert set(found) == {"0.1", "0.3", "1", "3", "10"}
+    assert found[f"{epsilon:g}"] == max(found.values())
+
+
+def test_batches_of_two_columns():
+    x = np.array([[0.0], [2.0], [10.0], [14.0], [100.0], [104.0]])
+    lines = ["u", "u", "a", "a", "a", "a"]
+    table = table_of(x, plate=["p", "p", "p", "p", "q", "q"], cell_line=lines)
+    done = profiles.normalize(table, by=("plate", "cell_line"))
+    assert done.values.ravel().tolist() == [-1, 1, -1, 1, -1, 1]
+    with pytest.raises(
+        InputError, match=r"2 of 3 batches by plate, cell_line have fewer than 2 control wells: p, u \(1\)"
+    ):
+        profiles.normalize(table, by=("plate", "cell_line"), controls=np.array([1, 0, 1, 1, 0, 0], bool))
+    with pytest.raises(InputError, match="no column 'line'"):
+        profiles.normalize(table, by=("plate", "line"))
 
 
 def test_tvn_spelled_out():

@@ -161,7 +161,8 @@ def test_columns_with_nan_are_named_or_left_out_on_request(tmp_path):
         read_features(tmp_path / "t.csv")
     found = read_features(tmp_path / "t.csv", drop_nan=True)
     assert found.names == ("good",)
-    assert found.about["steps"] == [{"step": "drop_nan", "dropped": ["bad", "worse"]}]
+    (step,) = found.about["steps"]
+    assert (step["step"], step["dropped"]) == ("drop_nan", ["bad", "worse"])
     frame[["id", "bad", "worse"]].to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InputError, match="all 2 feature columns"):
         read_features(tmp_path / "t.csv", drop_nan=True)
@@ -227,3 +228,77 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(InputError, match=r"cut\.parquet"):
         read_features(tmp_path / "cut.parquet")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((b"cytoimagenet_features", value) for value in (b"[1]", b"3", b"{", b"[" * 100_000)),
+        *((b"cytoimagenet_names", value) for value in (b"[1]", b"3", b"{", b'{"a": 1}', b'[["x", 1e400]]')),
+        *((b"cytoimagenet_names", value) for value in (b'[["x", 1000000000000]]', b'[["x", -1]]', b"null")),
+    ],
+)
+def test_damaged_metadata_of_a_feature_table_is_refused_at_once(tmp_path, key, value):
+    stored = make_table(["a"], [[0.5]]).to_arrow()
+    pq.write_table(stored.replace_schema_metadata(stored.schema.metadata | {key: value}), tmp_path / "f.parquet")
+    with pytest.raises(InputError, match=rf"f\.parquet.*{key.decode()}"):
+        read_features(tmp_path / "f.parquet")
+
+
+def test_values_that_float16_cannot_hold_are_refused_with_their_number():
+    made = make_table(["a", "b"], np.array([[1.0, 70_000.0], [-1e9, 2.0]], np.float32))
+    with pytest.raises(InputError, match=r"2 of 4 values are larger than float16 holds \(65,504\), such as 7e\+04"):
+        made.to_arrow(packed=True, dtype=np.float16)
+    fits = make_table(["a"], np.array([[65_504.0]], np.float32)).to_arrow(packed=True, dtype=np.float16)
+    assert fits["features"].to_pylist() == [[65_504.0]]
+
+
+WIDE = "Metadata_Plate,Metadata_Well,Metadata_gene,Cells_Area,Cells_Form\n"
+
+
+def test_wide_tables_keep_identities_and_spell_wells(tmp_path):
+    (tmp_path / "t.csv").write_text(WIDE + "0012,A1,NA,1,5\n0012,a 02,00123,2,6\n")
+    found = read_features(tmp_path / "t.csv")
+    assert found.ids.tolist() == ["0012/A01", "0012/A02"]
+    assert found.metadata.to_dict("list") == {"plate": ["0012"] * 2, "well": ["A01", "A02"], "gene": ["NA", "00123"]}
+    frame = pd.DataFrame(
+        {"Plate Barcode": [12.0, 12.0], "Row": ["A", "B"], "Col": [1, 2], "dose_uM": [1, 3], "f": [1, 2]}
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = read_features(tmp_path / "t.parquet")
+    assert (found.ids.tolist(), found.names) == (["12/A01", "12/B02"], ("f",))
+    assert found.metadata["dose_uM"].tolist() == [1, 3]
+
+
+def test_a_name_that_is_no_well_is_refused_with_its_row(tmp_path):
+    (tmp_path / "t.csv").write_text(WIDE + "p,A01,x,1,5\np,ZZ9,y,2,6\n")
+    with pytest.raises(InputError, match=r"1 of 2 rows name no well; row 2: 'ZZ9' lies outside"):
+        read_features(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("cell", ["#DIV/0!", "0,5", "remark", "#NUM!"])
+def test_text_in_a_column_of_features_is_refused_with_the_cell(tmp_path, cell):
+    cells = ["1.5", "2.5", cell, "3"]
+    rows = [f'p,A0{n},g,"{text}",{n}\n' for n, text in enumerate(cells, 1)]
+    (tmp_path / "t.csv").write_text(WIDE + "".join(rows))
+    with pytest.raises(InputError, match=rf"Cells_Area has 1 cell that is no number, '{cell}' in row 3.*--drop-nan"):
+        read_features(tmp_path / "t.csv")
+    found = read_features(tmp_path / "t.csv", drop_nan=True)
+    assert found.names == ("Cells_Form",)
+    assert "Cells_Area" in found.about["steps"][0]["notes"][0]
+
+
+def test_decimal_commas_of_features(tmp_path):
+    text = WIDE.replace(",", ";") + "p;A01;g;1,5;0,25\np;A02;g;2;10,125\n"
+    (tmp_path / "t.csv").write_text(text)
+    assert read_features(tmp_path / "t.csv").values.tolist() == [[1.5, 0.25], [2, 10.125]]
+
+
+def test_facts_of_tables_of_this_package_are_typed(tmp_path):
+    facts = {"plate": [12, 12], "well": ["a1", "A02"], "dose": ["1", "0.5"]}
+    write_features(make_table(["x", "y"], np.eye(2), facts), tmp_path / "t.parquet")
+    found = read_features(tmp_path / "t.parquet").metadata
+    assert found.to_dict("list") == {"plate": ["12", "12"], "well": ["A01", "A02"], "dose": [1.0, 0.5]}
+    one = make_table(["x"], [[1.0]], {"dose": ["1"]})
+    joined = join_features([one, make_table(["x"], [[2.0]], {"dose": ["1.0"]})])
+    assert joined.metadata["dose"].tolist() == ["1"]

@@ -4,8 +4,10 @@ import io
 import lzma
 import string
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables import tabular
-from cytoimagenet_hf.tables.tabular import read_names, read_table
+from cytoimagenet_hf.tables.tabular import read_names, read_table, read_typed
+from tests.tables.workbooks import workbook
 
 TEXT = "plate,well,gene\np1,1E02,NA\np1,B01,\n"
 ROWS = [["p1", "1E02", "NA"], ["p1", "B01", None]]
@@ -30,44 +33,6 @@ def zipped(content: bytes, names: tuple[str, ...] = ("map.csv",)) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
             archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def workbook(rows: list[list[str]]) -> bytes:
-    """The smallest .xlsx: one sheet, its texts in the cells."""
-    kinds = "http://schemas.openxmlformats.org"
-    cells = "".join(
-        "<row>" + "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row) + "</row>" for row in rows
-    )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{kinds}/package/2006/content-types"><Override PartName="/xl/workbook.xml" '
-            'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
-        )
-        archive.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
-            f'Type="{kinds}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>'
-            "</Relationships>",
-        )
-        archive.writestr(
-            "xl/workbook.xml",
-            f'<workbook xmlns="{kinds}/spreadsheetml/2006/main" '
-            f'xmlns:r="{kinds}/officeDocument/2006/relationships">'
-            '<sheets><sheet name="map" sheetId="1" r:id="r1"/></sheets></workbook>',
-        )
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{kinds}/package/2006/relationships"><Relationship Id="r1" '
-            f'Type="{kinds}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>'
-            "</Relationships>",
-        )
-        archive.writestr(
-            "xl/worksheets/sheet1.xml",
-            f'<worksheet xmlns="{kinds}/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>',
-        )
     return buffer.getvalue()
 
 
@@ -105,22 +70,12 @@ def test_parquet_under_any_name_and_as_text(tmp_path: Path) -> None:
         ["A01", "1", "0.5"],
         ["A02", None, "2"],
     ]
-    assert read_table(tmp_path / "map.csv", dtype=None)["dose"].tolist() == [0.5, 2.0]
+    assert read_typed(tmp_path / "map.csv")["dose"].to_pylist() == [0.5, 2.0]
     assert [list(value) for value in read_table(tmp_path / "map.csv")["list"]] == [[1], [2]]
 
 
-def test_numbers_where_they_are_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("well,count,mean,gene,empty\nA01,1, 0.5 ,NA,\nA02,2,nan,p53,\nA03,3,1e3,x,\n")
-    table = read_table(tmp_path / "t.csv", dtype=None)
-    assert table["count"].tolist() == [1, 2, 3]
-    assert table["mean"].tolist()[::2] == [0.5, 1000.0]
-    assert table["mean"].isna().tolist() == [False, True, False]
-    assert table["gene"].isna().tolist() == [True, False, False]
-    assert list(table.select_dtypes("number").columns) == ["count", "mean", "empty"]
-
-
 def test_workbooks_are_read_packed_or_not(tmp_path: Path) -> None:
-    plain = workbook([["plate", "well"], ["p1", "1E02"], ["p2", "B01"]])
+    plain = workbook({"map": [["plate", "well"], ["p1", "1E02"], ["p2", "B01"]]})
     for name, content in {"map.xlsx": plain, "map.csv.gz": gzip.compress(plain), "a.zip": zipped(plain)}.items():
         (tmp_path / name).write_bytes(content)
         assert rows_of(read_table(tmp_path / name, columns=["well", "plate"])) == [["1E02", "p1"], ["B01", "p2"]]
@@ -145,7 +100,7 @@ def test_published_tables_with_uneven_rows_and_old_encodings(tmp_path: Path) -> 
     assert rows_of(table) == [["1", "α"], ["2", None], ["4", "z"]]
     assert left_out == [(4, ["3", "x", "y"])]
     (tmp_path / "l.csv").write_bytes("id,name\n1,Müller\n".encode("latin-1"))
-    assert rows_of(read_table(tmp_path / "l.csv", fallback="latin-1")) == [["1", "Müller"]]
+    assert rows_of(read_table(tmp_path / "l.csv", encoding="latin-1")) == [["1", "Müller"]]
     (tmp_path / "q.tsv").write_text('id\tname\n1\t"5 inch\n')
     assert rows_of(read_table(tmp_path / "q.tsv", quoted=False)) == [["1", '"5 inch']]
 
@@ -214,4 +169,76 @@ def test_what_pandas_writes_comes_back(tmp_path_factory: pytest.TempPathFactory,
 def test_rows_over_several_chunks_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tabular, "_CHUNK", 3)
     (tmp_path / "t.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(10)))
-    assert read_table(tmp_path / "t.csv", dtype=None)["n"].tolist() == list(range(10))
+    monkeypatch.setattr(tabular, "_parsed_at_once", lambda *_: None)
+    assert read_table(tmp_path / "t.csv")["n"].tolist() == [str(number) for number in range(10)]
+
+
+def ending(read: Callable[[], pd.DataFrame]) -> object:
+    """Rows and heading of a table, or what is wrong with it."""
+    try:
+        table = read()
+    except InputError as error:
+        return str(error)
+    return [list(table.columns), *rows_of(table)]
+
+
+@given(st.text(alphabet='ab1,;"\n\r\té\0 ', max_size=40), st.sampled_from([None, ["a"], [1, 0]]))
+def test_arrow_passes_nothing_that_the_strict_parser_refuses(
+    tmp_path_factory: pytest.TempPathFactory, text: str, columns: list[str | int] | None
+) -> None:
+    path = tmp_path_factory.mktemp("tables") / "t.csv"
+    path.write_bytes(("a,b\n" + text).encode())
+    fast = ending(lambda: read_table(path, columns=columns))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tabular, "_parsed_at_once", lambda *_: None)
+        assert fast == ending(lambda: read_table(path, columns=columns))
+
+
+def test_arrow_is_what_reads_a_plain_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.csv").write_text('plate,well,compound\np1,A01,"x, y ""z"""\np1,A02,\n\n,,\np1,A03,w\n')
+    monkeypatch.setattr(tabular, "_text", lambda *_: pytest.fail("the strict parser was asked"))
+    assert rows_of(read_table(tmp_path / "t.csv")) == [
+        ["p1", "A01", 'x, y "z"'],
+        ["p1", "A02", None],
+        ["p1", "A03", "w"],
+    ]
+    (tmp_path / "w.csv").write_bytes("id;name\n1;Müller\n".encode("cp1252"))
+    assert rows_of(read_table(tmp_path / "w.csv", encoding="cp1252")) == [["1", "Müller"]]
+
+
+def test_an_encoding_that_does_not_exist_or_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"id,x\n1,\x81\n")
+    with pytest.raises(InputError, match="--encoding cp1252"):
+        read_table(tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"line 2, byte 3: 0x81 is not cp1252"):
+        read_table(tmp_path / "t.csv", encoding="cp1252")
+    with pytest.raises(InputError, match="encoding 'klingon' is unknown"):
+        read_table(tmp_path / "t.csv", encoding="klingon")
+
+
+def test_sheets_by_name_and_number(tmp_path: Path) -> None:
+    sheets = {"notes": [["what", "who"], ["a plate", "me"]], "map": [["plate", "well"], ["0012", "1E02"], [12, 7.5]]}
+    (tmp_path / "map.xlsx").write_bytes(workbook(sheets))
+    for sheet in ("map", "2"):
+        assert rows_of(read_table(tmp_path / "map.xlsx", sheet=sheet)) == [["0012", "1E02"], ["12", "7.5"]]
+        assert read_names(tmp_path / "map.xlsx", sheet=sheet) == ["plate", "well"]
+    assert rows_of(read_table(tmp_path / "map.xlsx")) == [["a plate", "me"]]
+    with pytest.raises(InputError, match=r"no sheet 'doses'; it has notes, map"):
+        read_table(tmp_path / "map.xlsx", sheet="doses")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="is no workbook"):
+        read_table(tmp_path / "t.csv", sheet="1")
+
+
+def test_files_of_other_programs_are_named(tmp_path: Path) -> None:
+    arrays = io.BytesIO()
+    np.savez(arrays, features=np.ones((3, 4)), metadata=np.arange(3))
+    for content, says in {
+        b"SQLite format 3\0" + bytes(90): "SQLite database.*ExportToSpreadsheet",
+        arrays.getvalue(): "arrays of NumPy.*DeepProfiler",
+        b"\x89HDF\r\n\x1a\n" + bytes(90): "HDF5",
+        b"\x93NUMPY\x01" + bytes(90): "array of NumPy",
+    }.items():
+        (tmp_path / "t").write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            read_table(tmp_path / "t")

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.training.cache import decode, open_cache, prefetch
-from cytoimagenet_hf.training.data import RowSource
+from cytoimagenet_hf.training.cache import open_cache
+from cytoimagenet_hf.training.data import RowSource, decode, prefetch
 from cytoimagenet_hf.training.tables import load_tables
 from tests.training.conftest import write_shapes
 

@@ -28,6 +28,11 @@ def test_command_line_beats_yaml_beats_recipe(tmp_path) -> None:
     assert call.resume
 
 
+def test_options_take_underscores_as_scripts_of_huggingface_do() -> None:
+    config, _ = parse([*PLACES, "--image_size", "32", "--batch_size=4", "--no_flip", "--subset", "toy_20"])
+    assert (config.image_size, config.batch_size, config.flip, config.subset) == (32, 4, False, ("toy_20",))
+
+
 def test_lists_and_pairs_on_the_command_line() -> None:
     config, call = parse(
         [

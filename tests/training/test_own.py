@@ -16,7 +16,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import TrainConfig, train
-from cytoimagenet_hf.training.cache import decode
+from cytoimagenet_hf.training.data import decode
 from cytoimagenet_hf.training.own import is_own
 from cytoimagenet_hf.training.tables import load_tables
 
@@ -138,21 +138,87 @@ def test_a_stored_split_is_kept(config: Configured, table: Path) -> None:
     rows.to_csv(table, index=False)
     tables = load_tables(config(dataset=str(table), label_column="drug"))
     assert set(tables["validation"].ids) == set(rows["path"][rows["split"] == "val"])
-    rows["split"] = "test"
+    rows.loc[rows["split"] == "val", "split"] = "Test"
     rows.to_csv(table, index=False)
-    with pytest.raises(InputError, match="split is 'test'; write train or validation"):
+    tables = load_tables(config(dataset=str(table), label_column="drug"))  # a part of train validates, test is left
+    assert sum(map(len, tables.values())) == 32
+    asked = load_tables(config(dataset=str(table), label_column="drug", validation_split="test"))
+    assert {name: len(part) for name, part in asked.items()} == {"train": 32, "validation": 8}
+    rows["split"] = "fold1"
+    rows.to_csv(table, index=False)
+    with pytest.raises(InputError, match="split is 'fold1'; write train or training or"):
         load_tables(config(dataset=str(table), label_column="drug"))
 
 
-def test_folders_named_train_and_validation_are_the_split(config: Configured, folder: Path) -> None:
-    for side, numbers in (("train", range(15)), ("val", range(15, 20))):
+def into_folders(folder: Path, sides: dict[str, range]) -> None:
+    """Move the files of both classes into a folder per split."""
+    for side, numbers in sides.items():
         for label in ("disc", "stripes"):
             (folder / side / label).mkdir(parents=True)
             for number in numbers:
                 (folder / label / f"cell{number}.tif").rename(folder / side / label / f"cell{number}.tif")
+    for label in ("disc", "stripes"):
+        (folder / label).rmdir()
+
+
+@pytest.mark.parametrize("train", ["train", "Training", "train_images"])
+@pytest.mark.parametrize("validation", ["val", "valid", "Validation", "dev"])
+def test_folders_named_as_splits_are_splits(config: Configured, folder: Path, train: str, validation: str) -> None:
+    into_folders(folder, {train: range(12), validation: range(12, 16), "test": range(16, 20)})
     tables = load_tables(config(dataset=str(folder)))
-    assert {name: len(rows) for name, rows in tables.items()} == {"train": 30, "validation": 10}
+    assert {name: len(rows) for name, rows in tables.items()} == {"train": 24, "validation": 8}
     assert tables["train"].classes == ("disc", "stripes")
+    assert not any("test" in name for rows in tables.values() for name in rows.ids)
+
+
+def test_a_test_folder_is_used_when_asked_for(config: Configured, folder: Path) -> None:
+    into_folders(folder, {"train": range(15), "evaluation": range(15, 20)})
+    drawn = load_tables(config(dataset=str(folder), validation_share=0.2))
+    assert {name: len(rows) for name, rows in drawn.items()} == {"train": 24, "validation": 6}
+    asked = load_tables(config(dataset=str(folder), validation_split="test"))
+    assert {name: len(rows) for name, rows in asked.items()} == {"train": 30, "validation": 10}
+    with pytest.raises(InputError, match="no images of split 'validation' for validation: it has test, train"):
+        load_tables(config(dataset=str(folder), validation_split="validation"))
+    (folder / "odd").mkdir()
+    tifffile.imwrite(folder / "odd" / "a.tif", pixels("disc", 0))
+    with pytest.raises(InputError, match=r"folders of splits \(evaluation, train\) and others \(odd\)"):
+        load_tables(config(dataset=str(folder)))
+
+
+def test_classes_may_be_called_like_a_split(config: Configured, folder: Path) -> None:
+    (folder / "disc").rename(folder / "test")
+    assert load_tables(config(dataset=str(folder)))["train"].classes == ("stripes", "test")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_metadata_beside_the_files_names_their_labels(config: Configured, folder: Path, kind: str) -> None:
+    rows = []
+    for label in ("disc", "stripes"):
+        for number in range(20):
+            name = f"{label}{number}.tif"
+            (folder / label / f"cell{number}.tif").rename(folder / name)
+            rows.append({"file_name": name, "label": label.upper(), "donor": f"00{number // 4}"})
+        (folder / label).rmdir()
+    table = pd.DataFrame(rows)
+    if kind == "csv":
+        table.to_csv(folder / "metadata.csv", index=False)
+    else:
+        table.to_json(folder / "metadata.jsonl", orient="records", lines=True)
+    tables = load_tables(config(dataset=str(folder), group_column="donor"))
+    assert tables["train"].classes == ("DISC", "STRIPES")
+    donors = [
+        {int(name.removeprefix("disc").removeprefix("stripes")) // 4 for name in one.ids} for one in tables.values()
+    ]
+    assert not donors[0] & donors[1]
+    if kind == "jsonl":
+        text = (folder / "metadata.jsonl").read_text()
+        (folder / "metadata.jsonl").write_text(text + "[1]\n")
+        with pytest.raises(InputError, match="row 41 is no JSON object"):
+            load_tables(config(dataset=str(folder)))
+        (folder / "metadata.jsonl").write_text(text)
+    (folder / "disc3.tif").unlink()
+    with pytest.raises(InputError, match=r"names 1 files that are no images here, such as 'disc3.tif'"):
+        load_tables(config(dataset=str(folder)))
 
 
 def test_ones_own_cells_are_learnt_from_weights_that_were_saved(config: Configured, folder: Path, tmp_path) -> None:

@@ -1,19 +1,17 @@
 import json
 from pathlib import Path
 
-import datasets as hf
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import train
-from cytoimagenet_hf.training.stream import StreamSource
+from cytoimagenet_hf.training.stream import StreamSource, deal_rows
+from cytoimagenet_hf.training.tables import load_tables
+from tests.datasets import foreign
 from tests.training.conftest import ROWS, write_shapes
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`datasets` waits five seconds for its reading threads after each pass over interleaved shards."""
-    monkeypatch.setattr(hf.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
 
 
 def streamed(config, **changed):
@@ -39,19 +37,64 @@ def test_the_order_is_a_function_of_seed_and_epoch_and_can_be_entered_anywhere(c
     assert [batch.ids for batch in again.training(1)] == whole
 
 
-def test_workers_share_the_shards(config) -> None:
-    source = StreamSource(
-        streamed(config, workers=2), rank=0, processes=1
-    )  # three shards: one or three workers, not two
-    seen = [item for batch in source.training(0) for item in batch.ids]
-    assert sorted(seen) == sorted(f"train-{number}" for number in range(96))
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_unequal_files_are_dealt_by_rows(processes: int) -> None:
+    sizes = [100] * 51 + [64, 100, 100, 100, 100, 100, 71]  # 5,164 rows in one file and 571 in another
+    order = np.random.default_rng(0).permutation(len(sizes)).tolist()
+    parts = [deal_rows(sizes, processes=processes, rank=rank, order=order) for rank in range(processes)]
+    rows = [[(piece.group, row) for piece in part for row in range(piece.first, piece.end)] for part in parts]
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+    assert sorted(row for part in rows for row in part) == [
+        (g, n) for g, size in enumerate(sizes) for n in range(size)
+    ]
 
 
-def test_shards_that_cannot_be_shared_are_refused(config) -> None:
-    with pytest.raises(InputError, match="3 training shards cannot be shared evenly by 2 processes"):
-        StreamSource(streamed(config), rank=0, processes=2)
+@given(sizes=st.lists(st.integers(0, 50), max_size=12), processes=st.integers(1, 9), seed=st.integers(0, 99))
+def test_every_row_is_dealt_once(sizes: list[int], processes: int, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(sizes)).tolist()
+    parts = [deal_rows(sizes, processes=processes, rank=rank, order=order) for rank in range(processes)]
+    rows = [(piece.group, row) for part in parts for piece in part for row in range(piece.first, piece.end)]
+    assert sorted(rows) == [(group, row) for group, size in enumerate(sizes) for row in range(size)]
+
+
+def test_what_an_epoch_covers_is_said(config) -> None:
+    source = StreamSource(streamed(config, batch_size=20), rank=0, processes=2)
+    assert source.coverage == (
+        "streaming: an epoch draws 80 of 96 rows, each once, 40 on each of 2 processes; 16 rows do not fill a step, "
+        "others in each epoch"
+    )
+    drawn = [item for rank in (0, 1) for epoch in (0, 1, 2) for item in ids_of(config, rank, epoch)]
+    assert set(drawn) == {f"train-{number}" for number in range(96)}
+
+
+def ids_of(config, rank: int, epoch: int) -> list[str]:
+    source = StreamSource(streamed(config, batch_size=20), rank=rank, processes=2)
+    return [item for batch in source.training(epoch) for item in batch.ids]
+
+
+def test_labels_and_schemes_are_streamed_as_they_are_loaded(config) -> None:
+    options: dict = {"subset": ["rings", "stripes"], "split_scheme": "published", "batch_size": 8}
+    source = StreamSource(streamed(config, **options), rank=0, processes=1)
+    tables = load_tables(config(**options))
+    assert source.classes == tables["train"].classes == ("rings", "stripes")
+    for name, batches in (("train", source.training(0)), ("validation", source.validation(8))):
+        labels = {item: int(label) for batch in batches for item, label in zip(batch.ids, batch.labels, strict=True)}
+        stored = dict(zip(tables[name].ids.tolist(), tables[name].labels.tolist(), strict=True))
+        assert labels.items() <= stored.items()
+        assert len(labels) >= len(stored) - 7
     with pytest.raises(InputError, match="category"):
         StreamSource(streamed(config, subset=["category:compound"]), rank=0, processes=1)
+
+
+def test_any_dataset_is_streamed(config, tmp_path) -> None:
+    root = foreign(tmp_path / "beans", label="rust", kind="string")
+    source = StreamSource(streamed(config, dataset=str(root), label_column="rust"), rank=0, processes=1)
+    assert source.classes == ("no", "yes")
+    ids = [item for batch in source.training(0) for item in batch.ids]
+    assert len(set(ids)) == len(ids) == 32
+    (root / "data" / "validation-00000-of-00001.parquet").unlink()
+    with pytest.raises(InputError, match="no validation split, and a stream draws none"):
+        StreamSource(streamed(config, dataset=str(root), label_column="rust"), rank=0, processes=1)
 
 
 def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:

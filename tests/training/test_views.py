@@ -13,8 +13,7 @@ from transformers import AutoModel, AutoModelForImageClassification
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import train
-from cytoimagenet_hf.training.gathering import gather_rows
-from cytoimagenet_hf.training.views import VIEW_LOSSES, build_learner, simclr, vicreg, view_loss
+from cytoimagenet_hf.training.views import VIEW_LOSSES, build_learner, gather_rows, simclr, vicreg, view_loss
 from tests.training.conftest import ROWS, write_shapes
 
 ALONE: Any = SimpleNamespace(num_processes=1, process_index=0)

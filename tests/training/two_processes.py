@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from cytoimagenet_hf.training import TrainConfig, train
-from cytoimagenet_hf.training.meter import EpochMeter
+from cytoimagenet_hf.training.loop import EpochMeter
 
 
 def main(place: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cytoimagenet_hf.benchmarks.base import (
     Array,
@@ -34,7 +35,9 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
-from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
+from cytoimagenet_hf.tables.tabular import read_table, require_filled
+from cytoimagenet_hf.tables.wells import spell_wells
 
 WHERE = (
     "download BBBC021_v1_image.csv, BBBC021_v1_moa.csv and the zips BBBC021_v1_images_<Week>_<plate>.zip from "
@@ -56,6 +59,10 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     fields = _annotated(root)
     if not wants_controls(recipe):
         fields = fields[fields["compound"] != _CONTROL]
+    columns = [f"Image_{kind}_{stain}" for stain in _CHANNELS for kind in ("FileName", "PathName")]
+    if absent := [name for name in columns if name not in fields]:
+        raise InputError(f"{root / 'BBBC021_v1_image.csv'} has no column {', '.join(absent)}: {WHERE}")
+    require_filled(fields, columns, root / "BBBC021_v1_image.csv")
     items, missing = [], []
     for field in fields.to_dict("records"):
         files = tuple(
@@ -102,6 +109,18 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
     if not wants_controls(recipe):
         known = known[known["compound"] != _CONTROL]
     return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
+
+
+def unscored(root: Path, table: FeatureTable, items: Sequence[Image]) -> list[Image]:
+    """Rows of ready profiles on plates of which no treatment is scored: their compounds have no mechanism."""
+    if not {"plate", "well"} <= set(table.metadata.columns):
+        return []
+    scored = {item.metadata["plate"] for item in items if not _is_control(item)}
+    wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
+    rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
+    joined = rows[~rows["plate"].isin(scored)].merge(wells, on=["plate", "well"], how="inner", validate="many_to_one")
+    joined = joined[joined["compound"].notna()]
+    return [labelled(field["row_id"], (), "", facts=_facts(field)) for field in joined.to_dict("records")]
 
 
 def wants_controls(recipe: BenchmarkRecipe) -> bool:
@@ -254,13 +273,16 @@ BBBC021 = Benchmark(
     rows=rows,
     wells=wells,
     is_control=_is_control,
+    unscored=unscored,
 )
 
 
 def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
     """The image table joined with the mechanisms, on the compound and the concentration as a number."""
-    images = _read(root, "BBBC021_v1_image.csv", ("Image_Metadata_Compound", "Image_Metadata_Concentration"))
+    place = ("Image_Metadata_Plate_DAPI", "Image_Metadata_Well_DAPI")
+    images = _read(root, "BBBC021_v1_image.csv", (*place, "Image_Metadata_Compound", "Image_Metadata_Concentration"))
     moa = _read(root, "BBBC021_v1_moa.csv", ("compound", "concentration", "moa"))
+    require_filled(images, place, root / "BBBC021_v1_image.csv")
     images = images.rename(
         columns={
             "Image_Metadata_Compound": "compound",
@@ -268,6 +290,8 @@ def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
             "Image_Metadata_Well_DAPI": "well",
         }
     )
+    if "well" in images:
+        images["well"] = spell_wells(images["well"])  # as feature tables spell them
     # The mechanism table prints six decimals, the image table as many as it needs.
     images["dose"] = images["Image_Metadata_Concentration"].round(6)
     moa["dose"] = moa["concentration"].round(6)
@@ -288,7 +312,12 @@ def _read(root: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     file = next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
     if file is None:
         raise InputError(f"{root / name} is missing: {WHERE}")
-    return read_table(file, required=columns, dtype=None)
+    table = read_table(file, required=columns)
+    doses = next(name for name in columns if name.lower().endswith("concentration"))
+    numbers = parse_numbers(pa.chunked_array([pa.array(table[doses], pa.large_string(), from_pandas=True)]))
+    if numbers.odd.any():
+        raise InputError(f"{file}: {explain_odd(table[doses], numbers, doses)}")
+    return table.assign(**{doses: numbers.values})
 
 
 def _locate(root: Path, folder: str, filename: str) -> Path:

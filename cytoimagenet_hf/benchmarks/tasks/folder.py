@@ -16,9 +16,18 @@ from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images import Image, PlaneRef
+from cytoimagenet_hf.dataset.images import (
+    USUAL,
+    ImageColumns,
+    find_image_column,
+    load_splits,
+    parse_name,
+    with_usual_columns,
+)
+from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.images.source import SUFFIXES
-from cytoimagenet_hf.images.stores.dataset import load as load_rows
+from cytoimagenet_hf.images.stores.dataset import plane_counts
 from cytoimagenet_hf.tables import FeatureTable
 
 WHERE = (
@@ -35,24 +44,29 @@ def load(
     images: bool = True,
     channels: Sequence[str] = (),
     group: str | None = None,
+    columns: ImageColumns = USUAL,
 ) -> list[Image]:
     """Every image with its class.
 
     Args:
-        root: class folders, or a HuggingFace dataset in Parquet.
+        root: class folders, or a HuggingFace dataset: a folder with Parquet files, or
+            `hf:NAME:CONFIGURATION:SPLIT@REVISION`.
         recipe: not used: both recipes read alike.
         images: not used: the labels are where the images are.
         channels: suffixes of the channel files of one image, in stain order; empty: one file is one image.
         group: column of metadata.csv, or of the dataset, that names the group; by default the first known one.
+        columns: where a dataset has its images, classes and ids.
 
     Raises:
         InputError: no class folders, an empty one, no such column, images without a class, an id or a group, or
             whose channels end in something else than those of others.
     """
+    if str(root).startswith("hf:"):
+        return _dataset_items(str(root), group, columns)
     if not root.is_dir():
         raise InputError(f"{root} is no folder: {WHERE}")
     if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
-        return _dataset_items(root, group)
+        return _dataset_items(str(root), group, columns)
     items = [
         labelled(f"{folder.name}/{name}", files, folder.name, channels=channels)
         for folder in class_folders(root, where=WHERE)
@@ -94,15 +108,20 @@ FOLDER = Benchmark(
 
 
 def configured(
-    *, channels: Sequence[str] = (), group: str | None = None, k: int = NEIGHBOURS, name: str = "folder"
+    *,
+    channels: Sequence[str] = (),
+    group: str | None = None,
+    k: int = NEIGHBOURS,
+    name: str = "folder",
+    columns: ImageColumns = USUAL,
 ) -> Benchmark:
-    """The folder benchmark with these channel suffixes, group column, number of neighbours and name in tables."""
+    """The folder benchmark with these channel suffixes, group column, number of neighbours, name and columns."""
     return replace(
         FOLDER,
         name=name,
         title=name,
         channels=tuple(channels),
-        load=partial(load, channels=tuple(channels), group=group),
+        load=partial(load, channels=tuple(channels), group=group, columns=columns),
         score=partial(score, k=k, name=name),
         rows=partial(rows, name=name),
     )
@@ -130,29 +149,31 @@ def _known_for_all(splits: Mapping[str, Any]) -> str | None:
     return next((name for name in common if all(None not in rows[name][:] for rows in splits.values())), None)
 
 
-def _dataset_items(root: Path, group: str | None) -> list[Image]:
-    splits = load_rows(str(root))
+def _dataset_items(root: str, group: str | None, columns: ImageColumns) -> list[Image]:
+    name = parse_name(root)
+    stored = load_splits(name)
+    image = find_image_column(next(iter(stored.values())).features, columns.image, name.path)
+    splits = with_usual_columns(stored, name.path, columns, labelled=True)
     items: list[Image] = []
     group = group or _known_for_all(splits)
     for split, rows in splits.items():
-        lacking = [name for name in ("image", "label", *([group] if group else [])) if name not in rows.column_names]
-        if lacking:
-            raise InputError(f"{root} lacks the columns {lacking}; it has {rows.column_names}")
-        names = getattr(rows.features["label"], "names", None)
-        labels, groups = rows["label"], rows[group] if group else None
-        ids = rows["image_id"] if "image_id" in rows.column_names else None
+        if group and group not in rows.column_names:
+            raise InputError(f"{root} lacks the column {group!r}; it has {rows.column_names}")
+        names, labels = rows.features["label"].names, rows["label"]
+        ids, groups = rows["image_id"], rows[group] if group else None
+        counts = plane_counts(rows, "image")
         for row in range(len(rows)):
             where = f"{root}, split {split}, row {row}"
             # A set without labels has -1 for them, which in Python is the last name.
-            if labels[row] is None or (names and not 0 <= labels[row] < len(names)):
+            if labels[row] is None or not 0 <= labels[row] < len(names):
                 raise InputError(f"{where} has the label {labels[row]}, which is no class: leave such rows out")
             for column, values in (("image_id", ids), (group, groups)):
                 if values is not None and values[row] is None:
                     raise InputError(f"{where} has no {column}: every image needs one")
-            facts = {"label": str(names[labels[row]] if names else labels[row])}
+            facts = {"label": str(names[labels[row]])}
             if groups is not None:
                 facts |= {"group": str(groups[row]), "group_name": str(group)}
-            plane = PlaneRef(root, kind="dataset", place=(split, "image", row))
-            name = f"row-{len(items)}" if ids is None else str(ids[row])
-            items.append(Image(name, ("0",), ((plane,),), facts))
+            planes = None if counts is None else counts[row]
+            one = row_image(name.rows_of_all, split, row, id=str(ids[row]), column=image, planes=planes)
+            items.append(replace(one, metadata=facts))
     return items

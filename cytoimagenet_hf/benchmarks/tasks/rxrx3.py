@@ -19,7 +19,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.profiles.profile import tvn
 from cytoimagenet_hf.tables import FeatureTable, make_table
-from cytoimagenet_hf.tables.tabular import read_table, require_filled
+from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
+from cytoimagenet_hf.tables.tabular import as_text, read_table, read_typed, require_filled
 
 METADATA = "metadata_rxrx3_core.csv"
 DATABASES = ("CORUM", "HuMAP", "Reactome", "SIGNOR", "StringDB")
@@ -174,12 +175,16 @@ def _databases(root: Path) -> dict[str, pd.DataFrame]:
 
 
 def _embeddings(file: Path) -> FeatureTable:
-    table = read_table(file, required=("well_id",), dtype=None)
-    require_filled(table, ("well_id",), file)
-    names = [str(name) for name in table.columns if name != "well_id"]
+    table = read_typed(file, required=("well_id",))
+    ids = as_text(table.select(["well_id"])).to_pandas()
+    require_filled(ids, ("well_id",), file)
+    names = [name for name in table.column_names if name != "well_id"]
+    numbers = {name: parse_numbers(table[name]) for name in names}
+    if odd := [name for name, parsed in numbers.items() if parsed.odd.any()]:
+        raise InputError(f"{file}: {explain_odd(table[odd[0]].to_pylist(), numbers[odd[0]], odd[0])}")
     return make_table(
-        table["well_id"].astype(str).tolist(),
-        table[names].to_numpy(np.float32),
+        ids["well_id"].tolist(),
+        np.stack([parsed.values for parsed in numbers.values()], axis=1).astype(np.float32),
         names=names,
         about={"file": file.name},
     )

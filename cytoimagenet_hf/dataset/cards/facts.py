@@ -10,10 +10,10 @@ from typing import Any
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.scoring.contamination import overlaps, tasks, training_sources
+from cytoimagenet_hf.scoring.contamination import overlaps, tasks
 from cytoimagenet_hf.scoring.results import read_results
 
-from .render import model_card, read_note
+from .render import LICENCE_FILE, model_card, model_licence, read_note
 
 TRAINING, CONVERSION, SCORES = "training.json", "conversion.json", "benchmarks.json"
 """Facts beside the weights: of the run, of the file they were converted from, of the benchmarks they took."""
@@ -30,7 +30,7 @@ _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's
 
 
 def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
-    """README.md of a saved model, from what lies beside it.
+    """README.md of a saved model, from what lies beside it, and the LICENSE.md to which it links.
 
     Args:
         folder: with `config.json`; `preprocessor_config.json`, `training.json`, `conversion.json`, `benchmarks.json`,
@@ -41,8 +41,14 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
         InputError: no configuration, or a damaged file.
     """
     folder = Path(folder)
-    with atomic_path(folder / "README.md") as temporary:
-        temporary.write_text(model_card(**card_facts(folder, name=name)), encoding="utf-8")
+    facts = card_facts(folder, name=name)
+    texts = {
+        LICENCE_FILE: model_licence(facts["training_sources"], facts["base_models"]),
+        "README.md": model_card(**facts),
+    }
+    for file, text in texts.items():
+        with atomic_path(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return folder / "README.md"
 
 
@@ -57,13 +63,13 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
     if "resample" in preprocessing:
         preprocessing["resample"] = _FILTERS.get(preprocessing["resample"], preprocessing["resample"])
     conversion = _read(folder / CONVERSION)
-    # Converted weights declare nothing; what they were trained on is known by their name.
-    known_as = f"{name or folder.resolve().name}/{conversion['weights']}" if conversion else ""
-    sources = _training_sources(config, known_as)
+    sources = _training_sources(config)
     training = _read(folder / TRAINING)
     return {
         "name": name or folder.resolve().name,
         "architecture": _architecture(config),
+        "base_models": _base_models(config, training),
+        "fused": bool(config.get("backbones")),
         "preprocessing": preprocessing,
         "extraction": config.get("extraction"),
         "training": training,
@@ -125,13 +131,20 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(name)
 
 
-def _training_sources(config: Mapping[str, Any], origin: str) -> list[str] | None:
-    """Declared ones, those of all backbones of a fusion, or those known for weights of that name."""
+def _base_models(config: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What was fine-tuned, as the training says, or fused; of what lies on the Hub."""
+    given = [*(config.get("sources") or ()), (training or {}).get("base_model")]
+    bases = {base["repo"]: base for base in given if isinstance(base, Mapping) and base.get("repo")}
+    return [{"repo": repo, "revision": base.get("revision")} for repo, base in bases.items()]
+
+
+def _training_sources(config: Mapping[str, Any]) -> list[str] | None:
+    """Those that the configuration declares; of a fusion those of all its backbones."""
     if config.get("backbones"):
-        parts = [_training_sources(backbone, "") for backbone in config["backbones"]]
+        parts = [_training_sources(backbone) for backbone in config["backbones"]]
         return None if None in parts else sorted({source for part in parts for source in part or ()})
-    found = training_sources(origin, declared=config.get("training_sources"))
-    return None if found is None else sorted(found)
+    names = config.get("training_sources")
+    return sorted(map(str, names)) if isinstance(names, list | tuple) else None
 
 
 def _contamination(sources: Sequence[str] | None) -> list[dict[str, str]]:

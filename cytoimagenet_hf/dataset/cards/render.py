@@ -24,6 +24,8 @@ BIBTEX = """@article{hua2021cytoimagenet,
   journal = {arXiv preprint arXiv:2111.11646},
   year    = {2021}
 }"""
+LICENCE_FILE = "LICENSE.md"
+"""What `license_link` of a card names: a file that stands beside it. The Hub takes this name or an address."""
 PAPER = "https://arxiv.org/abs/2111.11646"
 """Address of the paper."""
 
@@ -142,6 +144,8 @@ def model_card(
     name: str,
     architecture: str,
     preprocessing: Mapping[str, Any],
+    base_models: Sequence[Mapping[str, Any]] = (),
+    fused: bool = False,
     extraction: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     training_sources: Sequence[str] | None = None,
@@ -158,6 +162,8 @@ def model_card(
         name: of the model.
         architecture: for example `"EfficientNet-B0"`.
         preprocessing: the record the image processor was made from.
+        base_models: `repo` and `revision` on the Hub of what was fine-tuned, converted or fused.
+        fused: several networks side by side, whose class comes with this package.
         extraction: how features are taken by default, as the configuration says; None: what the network pools.
         training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
             `per_category`, `never_predicted`.
@@ -193,6 +199,9 @@ def model_card(
         pipeline_tag="image-feature-extraction",
         license="other",  # that of the weights follows from the images they were trained on
         license_name="by-training-images",
+        license_link=LICENCE_FILE,
+        base_model=[str(base["repo"]) for base in base_models] or None,
+        base_model_relation=("merge" if fused else "finetune") if base_models else None,
         datasets=list(datasets) or None,
         tags=["microscopy", "biology", "efficientnet", "cytoimagenet"],
         model_name=name,
@@ -204,6 +213,8 @@ def model_card(
         name=name,
         architecture=architecture,
         preprocessing=preprocessing,
+        base_models=base_models,
+        fused=fused,
         extraction=", ".join(f"`{option}` {value}".lower() for option, value in (extraction or {}).items()),
         training=training or {},
         training_sources=training_sources,
@@ -213,6 +224,36 @@ def model_card(
         origin=origin,
         note=note,
         bibtex=BIBTEX,
+    )
+
+
+def model_licence(training_sources: Sequence[str] | None, base_models: Sequence[Mapping[str, Any]] = ()) -> str:
+    """LICENSE.md of a model, to which its card's header links: what the weights depend on."""
+    images = (
+        "the images it was trained on, which its card names as far as they are known"
+        if training_sources is None
+        else f"the images of these sources, under the licences of each: {', '.join(training_sources)}"
+        if training_sources
+        else "its own training images, none of which are of the archives of CytoImageNet"
+    )
+    bases = ", ".join(f"https://huggingface.co/{base['repo']}" for base in base_models)
+    return (
+        f'# Licence of the weights\n\nThe weights follow from {images}. The card of the dataset, section "Sources and '
+        'licences", lists the licence of each source; some of them exclude commercial use.\n'
+        + (f"\nThey continue other weights, whose licences hold as well: {bases}.\n" if bases else "")
+        + "\nThe code of cytoimagenet-hf is under the Apache License 2.0.\n"
+    )
+
+
+def dataset_licence(sources: Iterable[CardSource]) -> str:
+    """LICENSE.md of a dataset of several sources, to which its card's header links."""
+    lines = [
+        f"| {source.dir_name} | {source.licence} | {source.images:,} | {source.link} |"
+        for source in sorted(sources, key=lambda source: source.dir_name)
+    ]
+    return (
+        "# Licences of the images\n\nEach image is under the licence of its source, which stands in its column "
+        "`licence`.\n\n| source | licence | images | page |\n|---|---|--:|---|\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -242,7 +283,7 @@ def _dataset_header(
     data = DatasetCardData(
         license=licence,
         # The Hub asks for a name where the licence is none of its own.
-        **({"license_name": "by-source", "license_link": "#sources-and-licences"} if licence == "other" else {}),
+        **({"license_name": "by-source", "license_link": LICENCE_FILE} if licence == "other" else {}),
         pretty_name="CytoImageNet",
         task_categories=["image-classification", "image-feature-extraction"],
         tags=["microscopy", "biology", "cell-imaging", "fluorescence", "bioimage"],

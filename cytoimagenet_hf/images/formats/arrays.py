@@ -101,7 +101,7 @@ def _in_store(source: Source) -> Iterator[_Site]:
 
 def _in_table(source: Source, options: Options) -> Iterator[_Site]:
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     by_name = {own_name(column).lower(): column for column in columns}
     wanted = (options.id_column,) if options.id_column else ()

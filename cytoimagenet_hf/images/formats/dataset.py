@@ -1,8 +1,9 @@
-"""Rows of a HuggingFace dataset: a built folder (`data/*.parquet`), or `hf:NAME[:SPLIT]`."""
+"""Rows of a HuggingFace dataset: a built folder (`data/*.parquet`), or
+`hf:NAME[:CONFIGURATION][:SPLIT][@REVISION]`."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
@@ -11,9 +12,9 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import is_address
 from cytoimagenet_hf.images.source import Source
-from cytoimagenet_hf.images.stores.dataset import PLANES, load
+from cytoimagenet_hf.images.stores.dataset import PLANES, load, plane_counts
+from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
-ID_COLUMNS = ("id", "image_id", "idx")
 _PLACE = ("plate", "well", "site")
 
 
@@ -25,51 +26,84 @@ def matches(source: Source, options: Options) -> bool:
 
 
 def find(source: Source, options: Options) -> Findings:
-    """An image per row, with plate, well, site and `Metadata_*` columns where the dataset has them.
+    """An image per row, with plate, well, site, the label and `Metadata_*` columns where the dataset has them.
 
-    With `planes` as the column of images, a row is an image of several channels, named by its `stains`.
+    With `planes` as the column of images, a row is an image of several channels, named by its `stains`; channels of
+    other rows with several images go by number. Rows of a dataset without ids are known by split and place.
 
     Raises:
         InputError: no such dataset, split or column.
     """
-    name, _, split = source.text.removeprefix("hf:").partition(":")
-    splits = load(name, options.image_column)
-    if split and split not in splits:
-        raise InputError(f"{name} has no split {split!r}: it has {', '.join(splits)}")
-    chosen = [split] if split else list(splits)
-    planes = [plane for part in chosen for plane in _rows(name, part, splits[part], options)]
+    # Brings the datasets library, which few sources need.
+    from cytoimagenet_hf.dataset.images import find_id_column, find_image_column, find_label_column, parse_name
+
+    name = parse_name(source.text)
+    rows_of_all = name.rows_of_all
+    splits = load(rows_of_all, options.image_column or "image")
+    if name.split and name.split not in splits:
+        raise InputError(f"{name.path} has no split {name.split!r}: it has {', '.join(splits)}")
+    planes: list[FoundPlane] = []
+    for split in [name.split] if name.split else list(splits):
+        rows = splits[split]
+        if not len(rows):
+            raise InputError(f"{name.path}: split {split} is empty")
+        columns = _Columns(
+            find_image_column(rows.features, options.image_column, name.path),
+            find_label_column(rows.features, options.label_column, name.path, required=False),
+            find_id_column(rows.column_names, options.id_column, name.path),
+        )
+        planes += _rows(rows_of_all, split, rows, columns)
     return Findings(planes)
 
 
-def _rows(name: str, split: str, rows: Any, options: Options) -> list[FoundPlane]:
-    columns = rows.column_names
-    ids = rows[id_column(columns, options.id_column, name)]
-    image = options.image_column
-    if image not in columns:
-        raise InputError(f"{name} has no column {image!r}: it has {', '.join(columns)}")
-    wanted = [column for column in columns if column in _PLACE or column.startswith("Metadata_")]
-    known = rows.select_columns(wanted)[:] if wanted else {}
+class _Columns(NamedTuple):
+    image: str
+    label: str | None
+    id: str | None
+
+
+def _rows(name: str, split: str, rows: Any, columns: _Columns) -> list[FoundPlane]:
+    from cytoimagenet_hf.dataset.images import row_id
+
+    image, label = columns.image, columns.label
+    ids = [row_id(split, row) for row in range(len(rows))] if columns.id is None else rows[columns.id]
+    wanted = [column for column in rows.column_names if column in _PLACE or column.startswith("Metadata_")]
+    metadata = rows.select_columns(wanted)[:] if wanted else {}
+    if label is not None and "label" not in wanted:
+        wanted.append("label")
+        names, codes = getattr(rows.features[label], "names", None), rows[label]
+        metadata["label"] = [_class_name(code, names) for code in codes]
     stains = rows["stains"][:] if image == PLANES else None
+    counts = plane_counts(rows, image) if stains is None else None
     path = Path(name)
     planes = []
     for row, given in enumerate(ids):
-        metadata = {column.removeprefix("Metadata_"): known[column][row] for column in wanted}
-        channels = [Channel("1")] if stains is None else [Channel(stain) for stain in stains[row]]
+        of_row = {column.removeprefix("Metadata_"): metadata[column][row] for column in wanted}
+        if stains is not None:
+            channels = [Channel(stain) for stain in stains[row]]
+        else:
+            channels = [Channel(str(n + 1)) for n in range(1 if counts is None else counts[row])]
+        is_list = stains is not None or counts is not None
         planes += [
             FoundPlane(
-                PlaneRef(
-                    path, kind="dataset", place=(split, image, row) if stains is None else (split, image, row, n)
-                ),
+                PlaneRef(path, kind="dataset", place=(split, image, row, n) if is_list else (split, image, row)),
                 channel,
                 str(given),
                 id="" if given is None else str(given),
                 row=f"{split}:{row}",
-                metadata={column: value for column, value in metadata.items() if value not in (None, "")},
+                metadata={column: value for column, value in of_row.items() if value not in (None, "")},
                 problem="" if given not in (None, "") else f"row {row} of split {split} has no id",
             )
             for n, channel in enumerate(channels)
         ]
     return planes
+
+
+def _class_name(code: Any, names: Sequence[str] | None) -> str | None:
+    """A class as text; None where a row has none, which some sets write as -1."""
+    if code is None or names is None:
+        return None if code is None else str(code)
+    return names[code] if 0 <= code < len(names) else None
 
 
 def id_column(columns: Sequence[str], wanted: str | None, where: str) -> str:

@@ -44,7 +44,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with a column `FileName_X` or `URL_X`."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return bool(_stains(names_of(source.root / source.files[0])))
+    return bool(_stains(names_of(source, options)))
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -55,7 +55,7 @@ def find(source: Source, options: Options) -> Findings:
             root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     stains = _stains(columns)
     if not stains:

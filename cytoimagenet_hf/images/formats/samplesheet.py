@@ -19,7 +19,7 @@ def matches(source: Source, options: Options) -> bool:
     """One table with the columns channel, path and well."""
     if not (source.single and source.with_suffix(*TABLES)):
         return False
-    return set(names_of(source.root / source.files[0])) >= _NEEDED
+    return set(names_of(source, options)) >= _NEEDED
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -29,7 +29,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: a column is absent, or a file lies outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
     if absent := sorted(_NEEDED - set(columns)):
         raise InputError(

@@ -8,7 +8,7 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
-from cytoimagenet_hf.images.formats.dataset import ID_COLUMNS, id_column
+from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import UnknownAddressError
@@ -23,6 +23,7 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -37,7 +38,7 @@ def find(source: Source, options: Options) -> Findings:
         InputError: no such column, ids that are absent, or a file outside the root.
     """
     table = table_of(source)
-    rows = rows_of(table)
+    rows = rows_of(table, options)
     columns = list(map(str, rows.columns))
     wanted = options.channels or ("path",)
     for column in wanted:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.optional import require, unreadable
@@ -150,7 +151,8 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, or has pixels that are no numbers.
+        InputError: zarr is not installed, the array is unreadable, has pixels that are no numbers, or leads out of the
+            store.
     """
     require("zarr", path)
     by_array: dict[str, list[tuple[int, ...]]] = {}
@@ -160,8 +162,10 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     for name, wanted in by_array.items():
         folder = path / name
         try:
+            _require_inside(path, folder)
             facts = array_facts(folder, max_pixels=max_pixels)
-            array = _opened(folder, facts, wanted)
+            _require_inside(path, facts.file)
+            array = _opened(path, folder, facts, wanted)
             for first, members in _by_chunk(facts, wanted).items():
                 last = tuple(max(place[axis] for place in members) + 1 for axis in range(len(first)))
                 block = np.asarray(array[tuple(slice(*ends) for ends in zip(first, last, strict=True))])
@@ -187,7 +191,7 @@ def _by_chunk(facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> dict[tupl
     return {tuple(map(min, zip(*group, strict=True))): group for group in groups.values()}
 
 
-def _opened(folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> Any:
+def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> Any:
     """The array, of which the chunks of these planes can be read."""
     import zarr
 
@@ -198,6 +202,7 @@ def _opened(folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) 
     files = dict.fromkeys(file for place in places for file in _chunk_files(folder, facts, place))
     if not isinstance(folder, RemotePath):
         for file in files:
+            _require_inside(store, file)
             check_unpacked_size(file, facts.packer, facts.most)
         return zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
     from zarr.core.buffer import cpu
@@ -208,8 +213,8 @@ def _opened(folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) 
         if chunk is not None:
             check_unpacked_size(file, facts.packer, facts.most, handle=io.BytesIO(chunk))
             content[file.relative_to(folder).as_posix()] = chunk
-    store = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(value) for key, value in content.items()})
-    return zarr.open_array(store, mode="r", zarr_format=facts.version)
+    memory = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(value) for key, value in content.items()})
+    return zarr.open_array(memory, mode="r", zarr_format=facts.version)
 
 
 def _bytes_or_none(file: Path) -> bytes | None:
@@ -217,6 +222,16 @@ def _bytes_or_none(file: Path) -> bytes | None:
         return file.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _require_inside(store: Path, place: Path) -> None:
+    """Refuse an array, its metadata or a chunk that is a link out of its store; objects are no links."""
+    if isinstance(store, RemotePath):
+        return
+    try:
+        inside(store, place.relative_to(store))
+    except InputError as error:
+        raise InputError(f"{place} leads out of the store {store}, by a link or by its name: not followed") from error
 
 
 def absent_chunks(folder: Path, facts: ArrayFacts) -> int:

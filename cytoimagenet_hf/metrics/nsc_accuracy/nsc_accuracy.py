@@ -1,33 +1,44 @@
-"""Not-same-compound accuracy of mechanisms of action, from the nearest neighbours that were found."""
+"""Not-same-compound accuracy of mechanisms: from features in one call, or from neighbours found elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 
+from cytoimagenet_hf.benchmarks.nsc import nsc_accuracy
+from cytoimagenet_hf.benchmarks.scaling import standardise_by_shrunk_controls
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.metrics.labels import check_labels, check_names
+from cytoimagenet_hf.metrics import labelled
 from cytoimagenet_hf.scoring import stats
 
 _DESCRIPTION = """
 NSC accuracy (BBBC021; Ljosa et al. 2013): the share of treatments whose nearest neighbour of another compound has
-their mechanism of action. The metric refuses predictions whose neighbour is of the same compound, and reports
-treatments that cannot be right because their compound is alone in its mechanism. Profiles are searched by
-`cytoimagenet_hf.benchmarks.nsc_accuracy`; only its predictions come here.
+their mechanism of action. Give features of wells or images with the treatment, compound and mechanism of each, or
+predictions of treatments that were made elsewhere: those whose neighbour is of the same compound are refused.
+Treatments that cannot be right because their compound is alone in its mechanism are counted.
 """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions: mechanism of the nearest neighbour of each treatment.
+    features: of wells or images, (n, d).
+    treatments: treatment (compound at a concentration) of each row of features; compounds and moas (mechanisms) too.
+    batches: optional batch (week) of each row: nscb is given too, among neighbours of another batch.
+    controls: optional booleans, the rows of the solvent: with `plates` (plate of each row), features are scaled by
+        those of their plate, and these rows are left out then. Without, features are taken as they are.
+    predictions: or the mechanism of the nearest neighbour of each treatment, text or integers.
     references: mechanism of each treatment.
     compounds: compound of each treatment.
     neighbour_compounds: compound of the neighbour; optional, checked against `compounds`.
     seed: seed of the bootstrap over compounds, 0 by default.
+    confidence: coverage of the intervals, 0.95 by default.
+    per_class: also give per_class, the accuracy by mechanism, and unscorable_treatments: numbers, or names with
+        features.
 
 Returns:
-    nsc, n, wald (low, high), cluster (low, high) over compounds, per_class, unscorable (which cannot be right).
+    nsc, n, correct, wald_low, wald_high, unscorable (how many cannot be right); with several compounds also
+    cluster_low and cluster_high over compounds; with batches also nscb_n and, unless it is 0, nscb. All are numbers,
+    so that a Trainer can log them.
 
 Examples:
     >>> nsc = evaluate.load(metric_path("nsc_accuracy"))
@@ -35,7 +46,12 @@ Examples:
     ...     predictions=["x", "x", "y"], references=["x", "x", "z"],
     ...     compounds=["a", "b", "c"], neighbour_compounds=["b", "a", "d"])
     >>> round(result["nsc"], 3), result["unscorable"]
-    (0.667, [2])
+    (0.667, 1)
+    >>> result = nsc.compute(
+    ...     features=[[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], treatments=["a1", "b1", "c1", "d1"],
+    ...     compounds=["a", "b", "c", "d"], moas=["x", "x", "y", "y"])
+    >>> result["nsc"], result["n"]
+    (1.0, 4)
 """
 
 _CITATION = """
@@ -52,53 +68,121 @@ _CITATION = """
 """
 
 
-class NscAccuracy(evaluate.Metric):
-    """Thin over `cytoimagenet_hf.scoring.stats`."""
+class NscAccuracy(labelled.LabelledMetric):
+    """Thin over `benchmarks.nsc` and `scoring.stats`."""
+
+    columns = ("compounds", "neighbour_compounds")
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
+            features=self.label_features(),
         )
 
-    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
-        """Add predictions and references, checked before they are encoded; `compute` passes here too."""
-        check_labels(predictions, references)
-        super().add_batch(predictions=predictions, references=references, **kwargs)
+    def compute(
+        self,
+        *,
+        features: Any = None,
+        treatments: Any = None,
+        moas: Any = None,
+        compounds: Any = None,
+        batches: Any = None,
+        controls: Any = None,
+        plates: Any = None,
+        **options: Any,
+    ) -> dict[str, Any] | None:
+        """Features to neighbours, and these to the result; features do not pass through the store of `evaluate`.
 
-    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
-        """Add one prediction and its reference."""
-        check_labels([prediction], [reference])
-        super().add(prediction=prediction, reference=reference, **kwargs)
+        Raises:
+            InputError: features without their columns, or what the protocol finds wrong.
+        """
+        if features is None:
+            unused = {
+                "treatments": treatments,
+                "moas": moas,
+                "batches": batches,
+                "controls": controls,
+                "plates": plates,
+            }
+            if given := [name for name, value in unused.items() if value is not None]:
+                raise InputError(f"{', '.join(given)} go with features: pass them, too")
+            return super().compute(compounds=compounds, **options)
+        if options.get("predictions") is not None or options.get("references") is not None:
+            raise InputError("pass features with treatments, compounds and moas, or predictions and references")
+        columns = {
+            "treatments": treatments,
+            "compounds": compounds,
+            "moas": moas,
+            "batches": batches,
+            "plates": plates,
+        }
+        rows = {name: labelled.as_list(values) for name, values in columns.items()}
+        if missing := [name for name in ("treatments", "compounds", "moas") if rows[name] is None]:
+            raise InputError(f"features need the {', '.join(missing)} of their rows")
+        values = labelled.as_matrix(features, len(rows["treatments"] or []))
+        if controls is not None:
+            solvent = np.array(labelled.as_list(controls), dtype=bool)
+            if rows["plates"] is None or len(solvent) != len(values) or len(rows["plates"]) != len(values):
+                raise InputError("controls are scaled by plate: pass plates=, and a boolean and a plate for each row")
+            plate_names = np.array(rows["plates"]).astype(str)
+            values = standardise_by_shrunk_controls(values, plates=plate_names, controls=solvent)[~solvent]
+            rows = {
+                name: None if of is None else [value for value, left in zip(of, solvent, strict=True) if not left]
+                for name, of in rows.items()
+            }
+        same_batch = options.pop("same_batch", "overlap")
+        found = nsc_accuracy(
+            values,
+            treatments=rows["treatments"] or [],
+            compounds=rows["compounds"] or [],
+            moas=rows["moas"] or [],
+            batches=rows["batches"],
+            same_batch=same_batch,
+        )
+        table = found.predictions
+        result = super().compute(
+            predictions=table["predicted"], references=table["moa"], compounds=table["compound"], **options
+        )
+        if result is None:  # not the main process
+            return None
+        if "unscorable_treatments" in result:
+            result["unscorable_treatments"] = list(found.unscorable)
+        if batches is not None:
+            result["nscb_n"] = len(table) - len(found.unscorable_nscb)
+            result |= {} if found.nscb is None else {"nscb": found.nscb}
+        return result
 
     def _compute(
         self,
-        predictions: Sequence[str],
-        references: Sequence[str],
+        predictions: Sequence[Any],
+        references: Sequence[Any],
         compounds: Sequence[str],
-        neighbour_compounds: Sequence[str] | None = None,
+        neighbour_compounds: Sequence[str],
+        confidence: float = 0.95,
         seed: int = 0,
+        per_class: bool = False,
     ) -> dict[str, Any]:
-        check_names("compounds", compounds, len(references))
-        check_names("neighbour_compounds", neighbour_compounds, len(references))
-        truth, own = np.asarray(references), np.asarray(compounds)
-        if neighbour_compounds is not None:
-            same = (np.asarray(neighbour_compounds) == own).nonzero()[0].tolist()
+        names, neighbours = (
+            self.stored("compounds", compounds),
+            self.stored("neighbour_compounds", neighbour_compounds),
+        )
+        if names is None:
+            raise InputError("NSC needs the compound of each treatment: pass compounds=")
+        truth, own = np.asarray(references), np.asarray(names)
+        if neighbours is not None:
+            same = (np.asarray(neighbours) == own).nonzero()[0].tolist()
             if same:
                 raise InputError(f"treatments {same[:5]} were predicted from their own compound: that is not NSC")
         correct = np.asarray(predictions) == truth
         right, n = int(correct.sum()), len(correct)
         alone = [place for place in range(n) if not ((truth == truth[place]) & (own != own[place])).any()]
-        cluster = stats.cluster_bootstrap(correct, own, seed=seed) if len(set(compounds)) > 1 else None
-        return {
-            "nsc": right / n,
-            "n": n,
-            "wald": tuple(stats.wald_interval(right, n)),
-            "cluster": None if cluster is None else tuple(cluster),
-            "per_class": {str(name): float(correct[truth == name].mean()) for name in np.unique(truth)},
-            "unscorable": alone,
-        }
+        result: dict[str, Any] = {"nsc": right / n, "n": n, "correct": right, "unscorable": len(alone)}
+        result |= labelled.ends("wald", stats.wald_interval(right, n, confidence=confidence))
+        if len(set(names)) > 1:
+            result |= labelled.ends("cluster", stats.cluster_bootstrap(correct, own, seed=seed, confidence=confidence))
+        if per_class:
+            shares = {name.item(): float(correct[truth == name].mean()) for name in np.unique(truth)}
+            result |= {"per_class": shares, "unscorable_treatments": alone}
+        return result

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.profiles.well_facts import WellFacts
@@ -35,7 +36,7 @@ class Colouring:
 
 
 def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.float64]) -> list[Colouring]:
-    """Every way that says something of this table: role, compound, dose, plate, row, column, distance."""
+    """Every way that says something of this table: role, compound, dose, plate, settings, row, column, distance."""
     found = []
     if facts.role.any():
         roles = [str(role) or "unknown" for role in facts.role]
@@ -52,6 +53,8 @@ def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.f
         found.append(_scale(f"dose{f' ({facts.unit})' if facts.unit else ''}", doses, logarithmic=True))
     if "plate" in table.metadata and table.metadata["plate"].nunique() > 1:
         found.append(_categories("plate", [str(plate) for plate in table.metadata["plate"]]))
+    for name in facts.conditions.settings:
+        found.append(_categories(name, ["" if pd.isna(value) else str(value) for value in table.metadata[name]]))
     if "well" in table.metadata:
         places = np.array([row_and_column(str(well)) for well in table.metadata["well"]], float) + 1
         found.append(_scale("row", places[:, 0]))

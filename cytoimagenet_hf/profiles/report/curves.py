@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.profiles.screening import Response, Separation
+from cytoimagenet_hf.profiles.screening import Response, Separation, group_name
 
 from .svg import FAINT, GRID, INK, drawing, line, number, text, ticks, well_mark
 
@@ -30,7 +30,7 @@ def control_strips(
         scores: (n,) of the plate's wells.
         roles: (n,) `negative` and `positive` are drawn.
         ids: (n,).
-        on_plate: name the plate.
+        on_plate: name the plate and the setting.
     """
     height, kinds = 150.0, (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
     drawn = [scores[np.asarray([role == kind for role in roles])] for kind, _, _ in kinds]
@@ -51,7 +51,7 @@ def control_strips(
     parts.append(
         text((left + _WIDTH) / 2, height - 4, "score: 0 the negative, 1 the positive controls' mean", anchor="middle")
     )
-    rng = derive_rng(0, "strip", separation.plate + separation.compound)
+    rng = derive_rng(0, "strip", separation.plate + separation.setting + separation.compound)
     for row, ((kind, name, colour), own, span) in enumerate(zip(kinds, drawn, spans, strict=True)):
         y = 62 + row * 34
         parts.append(text(left - 10, y + 4, name if len(name) < 15 else name[:14] + "…", anchor="end"))
@@ -70,7 +70,7 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
         response: what was measured.
         untreated: responses of the negative controls.
         unit: of the doses.
-        on_plate: name the plate.
+        on_plate: name the plate and the setting.
     """
     dose, answer = np.array(response.dose), np.array(response.response)
     tested = np.log10(dose)
@@ -124,7 +124,7 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
         half = x(np.log10(response.curve.ec50))
         parts.append(line(half, _TOP, half, _HEIGHT - _BOTTOM, colour=_GREEN, dash="4 4"))
         parts.append(text(half + 5, _TOP + 11, "EC50", colour=_GREEN))
-    rng = derive_rng(0, "dose", response.plate + response.compound)
+    rng = derive_rng(0, "dose", response.plate + response.setting + response.compound)
     for value, jitter in zip(untreated, rng.uniform(-7, 7, len(untreated)), strict=True):
         parts.append(f'<circle cx="{x(none) + jitter:.1f}" cy="{y(value):.1f}" r="4" fill="{_BLUE}" opacity="0.75"/>')
     for at_dose, value, ident in zip(tested, answer, response.wells_at, strict=True):
@@ -134,7 +134,7 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
 
 
 def _named(one: Separation | Response, on_plate: bool) -> str:
-    return f"{one.compound} on {one.plate}" if on_plate else one.compound
+    return f"{one.compound} on {group_name(one.plate, one.setting)}" if on_plate else one.compound
 
 
 def _dot(x: float, y: float, colour: str, ident: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.tables.features import FeatureTable
 
@@ -21,11 +22,26 @@ def plates_of(table: FeatureTable) -> list[str]:
     return [str(plate) for plate in table.metadata["plate"]] if known else ["plate"] * len(table)
 
 
+def frames_of(table: FeatureTable) -> list[str]:
+    """(n,) what is drawn as one plate: the plate, and its time point or focal plane where a well has several.
+
+    Example:
+        >>> from cytoimagenet_hf.tables import make_table
+        >>> facts = {"plate": ["P", "P"], "well": ["A01", "A01"], "t": [1, 2]}
+        >>> frames_of(make_table(["a", "b"], [[1.0], [2.0]], facts))
+        ['P, t 1', 'P, t 2']
+    """
+    frames = plates_of(table)
+    for name in frame_columns(table):
+        frames = [f"{frame}, {name} {value}" for frame, value in zip(frames, table.metadata[name], strict=True)]
+    return frames
+
+
 def plate_drawings(
     profiles: Profiles, montage: Montage | None, missing: Mapping[str, Sequence[str]]
 ) -> list[dict[str, str]]:
-    """Drawings of every plate: distance from controls, each channel's intensity, or the number of fields."""
-    plates, ids = plates_of(profiles.table), [str(ident) for ident in profiles.table.ids]
+    """Drawings of every plate and time point: distance from controls, intensity by channel, or number of fields."""
+    frames, ids = frames_of(profiles.table), [str(ident) for ident in profiles.table.ids]
     wells = [str(well) for well in profiles.table.metadata["well"]]
     layers: list[tuple[str, str, npt.NDArray[np.float64]]] = []
     distance = profiles.screen.distance if profiles.screen else np.full(len(ids), np.nan)
@@ -41,8 +57,8 @@ def plate_drawings(
     if not layers or len(np.unique(numbers)) > 1:
         layers.append(("Fields or cells", "rows that became the well", numbers))
     drawn = []
-    for plate in dict.fromkeys(plates):
-        own = [place for place, name in enumerate(plates) if name == plate]
+    for frame in dict.fromkeys(frames):
+        own = [place for place, name in enumerate(frames) if name == frame]
         for title, legend, values in layers:
             finite = values[np.isfinite(values)]
             low, high = np.quantile(finite, [0.0, 0.98]) if len(finite) else (0.0, 1.0)
@@ -50,55 +66,46 @@ def plate_drawings(
                 low, high = min(0.0, low), low or 1.0
             cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in own}
             drawing = plate_heatmap(
-                cells, title=title, legend=legend, limits=(float(low), float(high)), missing=missing.get(plate, [])
+                cells, title=title, legend=legend, limits=(float(low), float(high)), missing=missing.get(frame, [])
             )
-            drawn.append({"plate": plate, "drawing": drawing})
+            drawn.append({"plate": frame, "drawing": drawing})
     return drawn
 
 
 def control_drawings(profiles: Profiles) -> list[str]:
-    """A drawing per plate and compound with positive controls."""
-    if profiles.screen is None:
+    """A drawing per plate, setting and compound with positive controls."""
+    screen = profiles.screen
+    if screen is None:
         return []
-    plates = plates_of(profiles.table)
-    drawn, many = [], len(set(plates)) > 1
-    for one in profiles.screen.separations:
-        own = [place for place, plate in enumerate(plates) if plate == one.plate or len(set(plates)) == 1]
-        compound = profiles.facts.compound
+    drawn, many = [], len(screen.groups) > 1
+    substance = profiles.facts.conditions.substance
+    for one in screen.separations:
+        rows = screen.groups[one.plate, one.setting]
         roles = [
-            str(profiles.facts.role[i])
-            if profiles.facts.role[i] != "positive" or (compound[i] or "positive control") == one.compound
-            else ""
-            for i in own
+            str(role) if role != "positive" or (substance[row] or "positive control") == one.compound else ""
+            for row, role in zip(rows, profiles.facts.role[rows], strict=True)
         ]
-        drawn.append(
-            control_strips(
-                one,
-                profiles.screen.scores[one.compound][own],
-                roles,
-                [str(profiles.table.ids[i]) for i in own],
-                on_plate=many,
-            )
-        )
+        ids = [str(ident) for ident in profiles.table.ids[rows]]
+        drawn.append(control_strips(one, screen.scores[one.compound][rows], roles, ids, on_plate=many))
     return drawn
 
 
 def dose_drawings(profiles: Profiles) -> list[str]:
-    """A drawing per plate and compound with doses; of very many, the clearest."""
+    """A drawing per plate, setting and compound with doses; of very many, the clearest."""
     screen = profiles.screen
     if screen is None:
         return []
-    plates = plates_of(profiles.table)
-    drawn, many = [], len(set(plates)) > 1
+    drawn, many = [], len(screen.groups) > 1
     chosen = list(screen.responses)
     if len(chosen) > _MOST_CURVES:
         chosen = sorted(chosen, key=lambda row: -abs(row.spearman))[:_MOST_CURVES]
     for row in chosen:
-        own = np.array([plate == row.plate for plate in plates]) | (len(set(plates)) == 1)
+        rows = screen.groups[row.plate, row.setting]
         values = screen.distance
         if row.measured_on != "distance":
             values = screen.scores[
                 row.measured_on.removeprefix("score to ") if " to " in row.measured_on else row.compound
             ]
-        drawn.append(dose_curve(row, values[own & profiles.facts.negative].tolist(), unit=screen.unit, on_plate=many))
+        untreated = values[rows][profiles.facts.negative[rows]].tolist()
+        drawn.append(dose_curve(row, untreated, unit=screen.unit, on_plate=many))
     return drawn

@@ -9,10 +9,11 @@ from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .drawings import plates_of
+from .drawings import frames_of, plates_of
 from .heatmap import plate_shape, row_and_column
 
 _SHUFFLES = 999
+_MOMENTS = 4  # time points with sentences of their own
 
 
 def explained_variance(
@@ -72,33 +73,75 @@ def explained_variance(
 
 
 def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -> list[str]:
-    """Sentences on the rim of the plate, its rows and columns, and differences between plates."""
-    wells = [str(well) for well in table.metadata["well"]]
-    rows, columns = plate_shape(wells)
+    """Sentences on the rim of the plate, its rows and columns, and differences between plates.
+
+    Wells that were seen at several time points are judged at one time point after the other. Each sentence says what
+    wells of equal treatment agree in, and names the columns in which they differ all the same.
+    """
+    frames, plates = np.array(frames_of(table), object), np.array(plates_of(table), object)
+    moments = np.array([frame[len(plate) :].removeprefix(", ") for frame, plate in zip(frames, plates, strict=True)])
+    several = list(dict.fromkeys(moments.tolist()))
+    sentences = []
+    for moment in several[:_MOMENTS]:
+        rows = np.flatnonzero(moments == moment)
+        before = f"{moment}: " if moment else ""
+        sentences += [before + sentence for sentence in _findings(table, facts, rows, seed)]
+    if len(several) > _MOMENTS:
+        sentences.append(f"The other {len(several) - _MOMENTS} time points were not looked at.")
+    return sentences
+
+
+def _findings(table: FeatureTable, facts: WellFacts, rows: npt.NDArray[np.intp], seed: int) -> list[str]:
+    wells = [str(well) for well in table.metadata["well"].iloc[rows]]
+    height, width = plate_shape(wells)
     places = [row_and_column(well) for well in wells]
-    plates = plates_of(table)
-    alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, facts.treatment, strict=True)]
-    rim = ["rim" if row in (0, rows - 1) or column in (0, columns - 1) else "inside" for row, column in places]
+    plates = np.array(plates_of(table), object)[rows].tolist()
+    treatment = facts.conditions.alike[rows].tolist()
+    alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, treatment, strict=True)]
+    rim = ["rim" if row in (0, height - 1) or column in (0, width - 1) else "inside" for row, column in places]
+    equal = _equal_in(facts)
+    values = table.values[rows]
     sentences = [
-        _sentence("Edge", "lying on the rim of the plate", table.values, rim, alike, seed),
-        _sentence("Rows", "the row", table.values, [str(row) for row, _ in places], alike, seed),
-        _sentence("Columns", "the column", table.values, [str(column) for _, column in places], alike, seed),
+        _sentence("Edge", "lying on the rim of the plate", values, rim, alike, equal, seed),
+        _sentence("Rows", "the row", values, [str(row) for row, _ in places], alike, equal, seed),
+        _sentence("Columns", "the column", values, [str(column) for _, column in places], alike, equal, seed),
     ]
     if len(set(plates)) > 1:
-        sentences.append(_sentence("Batch", "the plate", table.values, plates, facts.treatment.tolist(), seed))
+        sentences.append(_sentence("Batch", "the plate", values, plates, treatment, equal, seed))
     else:
         sentences.append("Batch: one plate, so nothing can be said of differences between plates.")
     return sentences
 
 
+def _equal_in(facts: WellFacts) -> str:
+    """What equal treatment means, and what it leaves out."""
+    kept, pooled = facts.conditions.equal_in, facts.conditions.pooled
+    known = ["role"] if facts.role.any() and not kept else []
+    said = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
+    if pooled:
+        some = [*pooled[:4], f"{len(pooled) - 4} more columns"] if len(pooled) > 5 else list(pooled)
+        said = f"{said[:-1]}, whatever their {_and(some)})"
+    return said
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def _sentence(
-    name: str, what: str, values: npt.NDArray[np.floating], labels: Sequence[str], within: Sequence[str], seed: int
+    name: str,
+    what: str,
+    values: npt.NDArray[np.floating],
+    labels: Sequence[str],
+    within: Sequence[str],
+    equal: str,
+    seed: int,
 ) -> str:
     seen, chance, p_value, used = explained_variance(values, labels, within=within, seed=seed)
     if np.isnan(seen):
-        return f"{name}: wells of equal treatment do not differ in {what}: nothing can be said."
+        return f"{name}: wells of equal treatment{equal} do not differ in {what}: nothing can be said."
     verdict = "more than chance" if p_value < 0.05 else "no more than chance"
     return (
-        f"{name}: {what} explains {seen:.0%} of what differs between wells of equal treatment, {verdict} "
+        f"{name}: {what} explains {seen:.0%} of what differs between wells of equal treatment{equal}, {verdict} "
         f"({chance:.0%} when shuffled; p = {p_value:.3f}; {used} wells)."
     )

@@ -4,13 +4,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.imaging.opencv import require_opencv
 
 _COLOURS = {
     1: ((1, 1, 1),),
@@ -45,12 +45,19 @@ class Montage:
     note: str
 
 
-def make_montage(images: Sequence[Image], wells: Mapping[tuple[str, str], str], *, side: int | None = None) -> Montage:
+def make_montage(
+    images: Sequence[Image],
+    wells: Mapping[tuple[str, ...], str],
+    *,
+    moments: Sequence[str] = (),
+    side: int | None = None,
+) -> Montage:
     """Read up to four fields of each well and shrink them.
 
     Args:
         images: fields of view with `plate` and `well`.
-        wells: (plate, well) → id of its profile; a plate of `""` takes any.
+        wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
+        moments: facts that tell several profiles of a well apart, such as the time point.
         side: pixels of a field's longer side; by default as large as six megabytes of pictures allow.
 
     Raises:
@@ -59,7 +66,8 @@ def make_montage(images: Sequence[Image], wells: Mapping[tuple[str, str], str], 
     fields: dict[str, list[Image]] = {}
     for image in images:
         plate, well = str(image.metadata.get("plate", "")), str(image.metadata.get("well", ""))
-        ident = wells.get((plate, well)) or wells.get(("", well))
+        at = (well, *(str(image.metadata.get(name, "")) for name in moments))
+        ident = wells.get((plate, *at)) or wells.get(("", *at))
         if ident is not None:
             fields.setdefault(ident, []).append(image)
     if not fields:
@@ -107,6 +115,7 @@ def _shrunk(plane: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32
     height, width = plane.shape
     factor = min(1.0, side / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    cv2 = require_opencv("the montage of a report")
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -138,5 +147,6 @@ def _tiled(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
 
 
 def _encoded(picture: npt.NDArray[np.uint8]) -> str:
+    cv2 = require_opencv("the montage of a report")
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

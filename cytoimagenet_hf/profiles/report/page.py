@@ -1,5 +1,6 @@
 """The report as one HTML file: everything it shows is inside it, and opening it asks nothing of any server."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -8,16 +9,19 @@ from typing import Any
 
 import jinja2
 import numpy as np
+import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.files import atomic_path, json_text
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.profiles.plan import Profiles
-from cytoimagenet_hf.profiles.screening import Screen
+from cytoimagenet_hf.profiles.screening import Screen, group_name
+from cytoimagenet_hf.tables.features import FeatureTable
 
 from .colouring import colourings
-from .drawings import control_drawings, dose_drawings, plate_drawings, plates_of
+from .drawings import control_drawings, dose_drawings, frames_of, plate_drawings, plates_of
 from .embedding import embedding_drawing
 from .findings import position_findings
 from .heatmap import plate_shape
@@ -51,24 +55,30 @@ def write_report(
     path = Path(path)
     screen = check_report(profiles, path)
     table, facts = profiles.table, profiles.facts
-    plates = plates_of(table)
+    plates, frames = plates_of(table), frames_of(table)
     wells = [str(well) for well in table.metadata["well"]]
     ids = [str(ident) for ident in table.ids]
     known = "plate" in table.metadata
     montage = None
     if images:
-        own = {(plate if known else "", well): one for plate, well, one in zip(plates, wells, ids, strict=True)}
-        montage = make_montage(images, own)
-    missing = _missing(profiles, set(plates), list(rejected or {}))
+        moments = frame_columns(table)
+        places = [tuple(str(table.metadata[name].iloc[row]) for name in moments) for row in range(len(ids))]
+        own = {
+            (plate if known else "", well, *at): one
+            for plate, well, at, one in zip(plates, wells, places, ids, strict=True)
+        }
+        montage = make_montage(images, own, moments=moments)
+    absent = _missing(profiles, set(plates), list(rejected or {}))
+    missing = {frame: absent[plate] for frame, plate in zip(frames, plates, strict=True)}
     heatmaps = plate_drawings(profiles, montage, missing)
     embedding = embed(table.values, seed=seed)
     precision = replicate_scores(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed)
     content = {
         "title": f"{plates[0]}" if len(set(plates)) == 1 else f"{len(set(plates))} plates",
-        "record": profiles.record(),
-        "cards": _cards(profiles, len(set(plates))),
-        "plates": list(dict.fromkeys(plates)),
+        "record": json.loads(json_text(profiles.record())),
+        "cards": _cards(profiles, len(set(plates)), len({*zip(plates, wells, strict=True)})),
+        "plates": list(dict.fromkeys(frames)),
         "heatmaps": heatmaps,
         "shape": plate_shape(wells),
         "strips": control_drawings(profiles),
@@ -80,11 +90,11 @@ def write_report(
             for one in colourings(table, facts, screen.distance)
         ],
         "precision": precision if isinstance(precision, str) else precision_drawing(precision),
-        "precision_note": _precision_note(precision),
+        "precision_note": _precision_note(precision, table),
         "has_precision": not isinstance(precision, str),
         "sentences": sentences + list(screen.notes) + list(facts.notes),
         "montage": montage,
-        "wells": _wells(profiles, plates, wells, ids),
+        "wells": _wells(profiles, frames, wells, ids),
         "rejected": list((rejected or {}).items()),
         "missing": {plate: names for plate, names in missing.items() if names},
     }
@@ -111,11 +121,8 @@ def check_report(profiles: Profiles, path: Path) -> Screen:
     table = profiles.table
     if profiles.screen is None or "well" not in table.metadata or "site" in table.metadata:
         raise InputError("a report shows wells: profile with --level well")
-    if len({*zip(plates_of(table), map(str, table.metadata["well"]), strict=True)}) < len(table.ids):
-        raise InputError(
-            "several rows share a well, such as time points: a report shows one row per well; extract one time point, "
-            "such as its folder, for it"
-        )
+    if len({*zip(frames_of(table), map(str, table.metadata["well"]), strict=True)}) < len(table.ids):
+        raise InputError("several rows share a well and a time point: a report shows one row of each; aggregate them")
     return profiles.screen
 
 
@@ -136,26 +143,34 @@ def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> d
     return found
 
 
-def _cards(profiles: Profiles, plates: int) -> list[dict[str, str]]:
+def _cards(profiles: Profiles, plates: int, wells: int) -> list[dict[str, str]]:
     cards = [
-        {"value": f"{len(profiles.table):,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
+        {"value": f"{wells:,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
         {"value": f"{len(profiles.table.names):,}", "label": "features"},
     ]
     screen = profiles.screen
+    several = screen is not None and len(screen.groups) > 1
     for one in (screen.separations if screen else ())[:4]:
-        label = f"Z′ {one.compound}" + (f", {one.plate}" if plates > 1 else "")
+        label = f"Z′ {one.compound}" + (f", {group_name(one.plate, one.setting)}" if several else "")
         cards.append({"value": f"{one.z_prime:.2f}", "label": label, "kind": "good" if one.z_prime > 0.5 else "poor"})
     for row in (screen.responses if screen else ())[:4]:
-        label = f"Spearman with dose, {row.compound}" + (f", {row.plate}" if plates > 1 else "")
+        label = f"Spearman with dose, {row.compound}" + (f", {group_name(row.plate, row.setting)}" if several else "")
         cards.append({"value": f"{row.spearman:.2f}", "label": label})
     return cards
 
 
-def _precision_note(precision: Any) -> str:
+def _precision_note(precision: Any, table: FeatureTable) -> str:
     if isinstance(precision, str):
         return f"No replicate precision: it {precision}."
     good = sum(row.p_value < 0.05 for row in precision)
-    return f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
+    said = f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
+    whitened = [step for step in table.about.get("steps", []) if step["step"] in ("sphere", "tvn")]
+    if any(step.get("on") == "controls" or step["step"] == "tvn" for step in whitened):
+        said += (
+            " The profiles were whitened on the same controls, which makes other wells differ from them: p is a lower "
+            "bound."
+        )
+    return said
 
 
 def _wells(
@@ -171,6 +186,11 @@ def _wells(
         }
         if facts.compound[place]:
             of_well["compound"] = str(facts.compound[place])
+        if facts.conditions.setting[place]:
+            of_well["setting"] = str(facts.conditions.setting[place])
+        for name in facts.conditions.parts:
+            if not pd.isna(value := profiles.table.metadata[name].iloc[place]):
+                of_well[name] = str(value)
         if facts.dose[place] > 0:
             of_well["dose"] = f"{facts.dose[place]:g} {facts.unit}".strip()
         if screen is not None:

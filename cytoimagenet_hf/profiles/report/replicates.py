@@ -1,15 +1,18 @@
-"""How well replicates find each other: mean average precision of every treatment against the controls, by copairs."""
+"""How well replicates find each other: mean average precision of every treatment against the controls."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from cytoimagenet_hf.core.colours import PALETTE
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.profiles.conditions import groups_of
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
 
+from .drawings import plates_of
 from .svg import FAINT, OTHER, drawing, line, number, text, ticks
 
 _MOST = 40  # treatments drawn
@@ -28,35 +31,45 @@ class ReplicateScore:
 def replicate_scores(
     table: FeatureTable, facts: WellFacts, *, seed: int = 0, null_size: int = 10_000
 ) -> list[ReplicateScore] | str:
-    """Mean average precision by treatment, corrected p-values, the best first; or why there is none.
+    """Mean average precision by treatment and setting, corrected p-values, the best first; or why there is none.
 
     Args:
-        table: profiles of wells; features are scaled to equal deviations, since cosine ignores none.
+        table: profiles of wells; on each plate features are scaled to equal deviations, since cosine ignores none.
         facts: roles, compounds, doses.
         seed: of the null distribution.
         null_size: of the null distribution.
     """
-    treatment = facts.treatment.astype(str)
-    used = np.isin(facts.role, ("treatment", "positive"))
-    names, counts = np.unique(treatment[used & ~facts.negative], return_counts=True)
-    kept = facts.negative | (used & np.isin(treatment, names[counts > 1]))
-    if facts.negative.sum() < 2 or not (counts > 1).any():
-        return "needs two negative control wells and treatments with two wells or more"
-    x = table.values[kept].astype(np.float64)
-    spread = x.std(axis=0)
-    x = (x - table.values[facts.negative].mean(axis=0))[:, spread > 0] / spread[spread > 0]
-    try:
+    plates = np.array(plates_of(table), object)
+    several = len({kept for _, kept, _ in groups_of(["one"] * len(table), facts.conditions.setting, facts.role)}) > 1
+    parts = []
+    for _, kept, rows in groups_of(["one"] * len(table), facts.conditions.setting, facts.role):
+        treatment = facts.treatment[rows].astype(str)
+        negative, used = facts.negative[rows], np.isin(facts.role[rows], ("treatment", "positive"))
+        names, counts = np.unique(treatment[used], return_counts=True)
+        chosen = negative | (used & np.isin(treatment, names[counts > 1]))
+        if negative.sum() < 2 or not (counts > 1).any():
+            continue
         found = replicate_precision(
-            x, treatments=treatment[kept], controls=facts.negative[kept], seed=seed, null_size=null_size
+            table.values[rows][chosen].astype(np.float64),
+            treatments=treatment[chosen],
+            controls=negative[chosen],
+            plates=plates[rows][chosen],
+            across=False,
+            rescale=True,
+            seed=seed,
+            null_size=null_size,
         )
-    except InputError as error:  # copairs is an extra
-        return str(error)
+        parts.append(found.assign(treatment=[f"{name}, {kept}" if several else name for name in found["treatment"]]))
+    if not parts:
+        return "needs two negative control wells and treatments with two wells or more"
+    found = pd.concat(parts, ignore_index=True)
+    found["corrected_p_value"] = stats.false_discovery_control(found["p_value"])
     columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
-    rows = [
+    rows_out = [
         ReplicateScore(str(a), int(b), float(c), float(d))
         for a, b, c, d in found[list(columns)].itertuples(index=False)
     ]
-    return sorted(rows, key=lambda row: (-row.precision, row.treatment))
+    return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
 
 
 def precision_drawing(rows: list[ReplicateScore]) -> str:

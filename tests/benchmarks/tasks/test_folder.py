@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.images import ImageColumns
 from cytoimagenet_hf.images.stores.dataset import load
 from cytoimagenet_hf.tables import make_table
+from tests.datasets import foreign
 
 RECIPE = RECIPES["corrected"]
 
@@ -176,3 +179,11 @@ def test_real_yeast_cells_are_grouped_by_field_which_a_histogram_gives_away(real
     (by_cell,) = task.score(histogram, items, load_recipe("corrected", protocol="leave-one-out"), 0)
     # The neighbours of a cell are those of its field: without them, half of what a histogram seemed to know is gone.
     assert by_cell.correct.mean() > by_field.correct.mean() + 0.25
+
+
+@pytest.mark.parametrize("pixels", ["L", "list"])
+def test_any_dataset_is_a_benchmark(tmp_path, pixels) -> None:
+    root = foreign(tmp_path / "d", {"train": 4, "test": 2}, image="photo", label="kind", kind="string", pixels=pixels)
+    items = configured(columns=ImageColumns(label="kind")).load(Path(f"hf:{root}:test"), RECIPE)
+    assert [(item.id, item.metadata["label"]) for item in items] == [("test-0", "no"), ("test-1", "yes")]
+    assert [len(item.read()) for item in items] == [2 if pixels == "list" else 1] * 2

@@ -24,8 +24,7 @@ from cytoimagenet_hf.dataset.planes import channel_features, merge_planes, read_
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.training import TrainConfig
-from cytoimagenet_hf.training.cache import decode
-from cytoimagenet_hf.training.data import RowSource
+from cytoimagenet_hf.training.data import RowSource, decode
 from cytoimagenet_hf.training.tables import load_tables
 from tests.builder.tiny_builds import annotation, cells, tiny_build, write_tables
 from tests.datasets import write_dataset

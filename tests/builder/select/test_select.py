@@ -14,7 +14,7 @@ from builder.recipe import RECIPES, Recipe, load
 from builder.select import select, select_labels
 from builder.select.candidates import file_names, index_column, index_columns, rank_candidates
 from builder.select.choice import choose, strata_columns
-from builder.select.fields import frame_fields, read_fields
+from builder.select.fields import frame_fields, labels_by_rule, read_fields
 from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
@@ -382,3 +382,36 @@ def test_a_licence_nobody_has_is_refused_and_not_taken_for_an_empty_table(tmp_pa
     write_annotations(tmp_path, single({"dmso": 6}), licence="cc0")
     with pytest.raises(InputError, match=r"gpl-3\.0: no such licence; known are cc-by, cc-by-3\.0.*cc0"):
         select(tmp_path, recipe=load("corrected", SMALL), seed=0, sources=SourceFilter(licences=["cc0", "gpl-3.0"]))
+
+
+# Cells that are no label for certain (L7).
+
+
+@pytest.mark.parametrize(
+    ("recipe", "labels"),
+    [
+        ("corrected", {"a549": 4, "mcf7": 4, "yeast": 4}),
+        ("published", {"a549": 8, "mcf7": 8, "yeast": 4, "human": 4, "mouse": 4}),
+    ],
+)
+def test_a_list_of_what_may_be_there_is_a_label_as_published_alone(recipe, labels):
+    lines = single({"mcf7": 4, "a549": 4}, "cell_type", dir_name="bbbc014", published="cell_type=mcf7|a549")
+    lists = single({"human/mouse": 4, "yeast": 4}, "organism", dir_name="bbbc038")
+    lists["uncertain"] = ["organism"] * 4 + [None] * 4
+    table = pd.concat([lines, lists.assign(idx=[f"t-{n}" for n in range(8)])], ignore_index=True)
+    rules = load(recipe, {"min_fields": "4", "holdings": ""})
+    fields = labels_by_rule(
+        frame_fields(table, [*CATEGORIES, "dir_name", "uncertain", "published"]), rules.uncertain_labels
+    )
+    ranked = rank_candidates(index_columns(fields), rules)
+    assert {candidate.label: candidate.rows for candidate in ranked} == labels
+    chosen = select_labels(table, rules, seed=0)
+    assert set(chosen["label"]) <= set(labels)
+
+
+def test_ids_have_no_limit_of_32_bit_offsets(tmp_path):
+    table = pa.table({name: pa.array(["a", "b"]) for name in ("idx", "compound", "dir_name")})
+    pq.write_table(table, tmp_path / "annotations.parquet")
+    fields = read_fields(tmp_path / "annotations.parquet", ["compound", "dir_name"])
+    assert fields.idx.type == pa.large_string()
+    assert fields.idx.to_pylist() == ["a", "b"]

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from archives import write_table
 from archives_idr import MAKERS, operetta, write_deltavision, write_image, write_stack
 
 from builder.annotate import annotate_source
@@ -224,6 +225,11 @@ def test_idr0067_versions_of_a_field_belong_together(tmp_path):
     assert [item.reason for item in skipped] == ["electron_microscopy"]
 
 
+@pytest.mark.parametrize("projection", ["MAX_{}_R3D_D3Dzproj.tif", "MAX_{}_zporj_R3D_D3D.tif", "{}_zproj.tif"])
+def test_idr0067_knows_a_projection_however_it_is_spelled(projection):
+    assert idr0067._VERSION.sub("", projection.format("010618_Meiosis_05")) == "010618_Meiosis_05"
+
+
 @pytest.mark.parametrize(
     ("channels", "stains"),
     [
@@ -243,10 +249,10 @@ def test_idr0072_joins_folders_that_are_spelled_otherwise(tmp_path):
     fields, _ = scanned("idr0072", tmp_path)
     assert sorted((field.plate, field.well, field.site, field.pages) for field in fields.values()) == [
         ("VAMP_DEG_20120507/Meas_01", "A03", "1", (0,)),
-        ("WS_MCF10A_Landmark_20180509/Meas_02", "N01", "1", (1, 0)),
-        ("WS_MCF10A_Landmark_20180613/Meas_01", "N01", "1", (1, 0)),
-        ("WS_MCF10A_Landmark_20180613/Meas_01", "N01", "2", (3, 2)),
-        ("WS_MCF10A_Landmark_20180613/Meas_01", "N02", "1", (1, 0)),
+        ("WS_MCF10A_Landmark_20180509/Meas_02", "N01", "1", (0, 1)),
+        ("WS_MCF10A_Landmark_20180613/Meas_01", "N01", "1", (0, 1)),
+        ("WS_MCF10A_Landmark_20180613/Meas_01", "N01", "2", (2, 3)),
+        ("WS_MCF10A_Landmark_20180613/Meas_01", "N02", "1", (0, 1)),
     ]
     assert {field.cell_visible for field in fields.values() if field.well == "N02"} == {"nucleus"}
 
@@ -349,6 +355,85 @@ def test_idr0041_takes_the_middle_of_the_stack_of_original_images(tmp_path):
     assert [field.pages for field in fields.values()] == [[45, 46, 47], [45, 46, 47]]
     assert {field.site for field in fields.values()} == {"cell0003_R0028"}
     assert skipped == []
+
+
+def todays_idr0041(root: Path, table: str, columns: list[str], row_of) -> None:
+    """Two time points of two cells as original images, and a map of the first."""
+    rows = []
+    for cell in ("cell0003_R0028", "cell0004_R0001"):
+        folder = f"mitotic_cell_atlas/140411_KIF11_MitoSys1/{cell}"
+        for time in ("T0001", "T0002"):
+            write_stack(root / folder / "rawtif" / f"TR1_W0001_P0007_{time}.tif", 93)
+            rows.append(row_of(cell, time, "raw", "original images"))
+        rows.append(row_of(cell, "T0001", "conc", "concentration maps"))
+    write_table(root / table, columns, rows, delimiter="\t" if table.endswith(".txt") else ",")
+
+
+AUTHORS = [
+    "Assay Name",
+    "Image File",
+    "Comment [Image File Path]",
+    "Comment [Image File Type]",
+    "Comment [Gene Symbol]",
+]
+ARCHIVES = ["Dataset Name", "Image Name", "Comment [Image File Type]", "Comment [Gene Symbol]"]
+
+
+def of_the_authors(cell, time, kind, words):
+    folder = f"mitotic_cell_atlas/140411_KIF11_MitoSys1/{cell}/{kind}tif"
+    return ["140411_KIF11_MitoSys1", f"TR1_W0001_P0007_{time}.tif", folder, words, "KIF11"]
+
+
+def of_the_archive(cell, time, kind, words):
+    return [f"140411_KIF11_MitoSys1_{kind}", f"{cell}_{time}", words, "KIF11"]
+
+
+def test_idr0041_gives_the_same_fields_by_the_table_of_the_archive_and_by_that_of_the_authors(tmp_path):
+    todays_idr0041(tmp_path / "one", "idr0041-experimentA-annotation.csv", ARCHIVES, of_the_archive)
+    todays_idr0041(tmp_path / "two", "idr0041-assays.txt", AUTHORS, of_the_authors)
+    one, skipped = scanned("idr0041", tmp_path / "one")
+    assert one == scanned("idr0041", tmp_path / "two")[0]
+    assert skipped == []
+    assert sorted((field.plate, field.site, key[-5:]) for key, field in one.items()) == [
+        ("140411_KIF11_MitoSys1", cell, time)
+        for cell in ("cell0003_R0028", "cell0004_R0001")
+        for time in ("T0001", "T0002")
+    ]
+
+
+def test_idr0041_takes_the_corrected_images_of_a_cell_where_they_are_all_there(tmp_path):
+    todays_idr0041(tmp_path, "idr0041-experimentA-annotation.csv", ARCHIVES, of_the_archive)
+    for name in ("cell0003_R0028_T0001", "cell0003_R0028_T0002", "cell0004_R0001_T0001"):
+        write_stack(tmp_path / "20180726-ftp" / "140411_KIF11_MitoSys1_raw" / f"{name}.tif", 93)
+    fields, skipped = scanned("idr0041", tmp_path)
+    assert {key: field.files[0].partition("/")[0] for key, field in fields.items()} == {
+        "140411_KIF11_MitoSys1/cell0003_R0028/T0001": "20180726-ftp",
+        "140411_KIF11_MitoSys1/cell0003_R0028/T0002": "20180726-ftp",
+        "140411_KIF11_MitoSys1/cell0004_R0001/T0001": "mitotic_cell_atlas",
+        "140411_KIF11_MitoSys1/cell0004_R0001/T0002": "mitotic_cell_atlas",
+    }
+    assert [item.reason for item in skipped] == ["other_version"] * 3
+
+
+def test_idr0041_says_which_columns_tell_an_image_where_none_does(tmp_path):
+    columns = ["Dataset Name", "Comment [Image File Type]", "Comment [Gene Symbol]"]
+    write_table(tmp_path / "idr0041-assays.txt", columns, [["a_raw", "original images", "KIF11"]], delimiter="\t")
+    with pytest.raises(InputError, match=r"1 images without assay, cell or time point.*Image Name"):
+        scanned("idr0041", tmp_path)
+
+
+def test_idr0093_shows_pcna_in_the_second_channel_and_rna_in_the_third():
+    assert SOURCES["idr0093"].stains == {"1": "nucleus", "2": "pcna", "3": "rna", "4": "protein", "5": "channel 5"}
+
+
+def test_idr0072_has_the_nucleus_first_in_screen_a_and_second_in_screen_b(tmp_path):
+    MAKERS["idr0072"](tmp_path)
+    write_stack(tmp_path / "VAMP_DEG_20120507" / "Meas_01" / "001003000.flex", 2)
+    fields, _ = scanned("idr0072", tmp_path)
+    pages = {field.plate: field.pages for field in fields.values() if len(field.files) == 2 and field.site == "1"}
+    assert pages["WS_MCF10A_Landmark_20180613/Meas_01"] == (0, 1)
+    assert pages["VAMP_DEG_20120507/Meas_01"] == (1, 0)
+    assert {field.channels[0] for field in fields.values() if len(field.files) == 2} == {"nucleus"}
 
 
 def test_idr0093_finds_plate_82_by_the_plates_file(tmp_path):

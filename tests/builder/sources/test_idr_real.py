@@ -113,7 +113,9 @@ def test_idr0021(real_root):
 def test_idr0041_of_one_protein(real_root):
     table = idr0041.rows(archive_of("idr0041", real_root))
     assert (len(table), set(table["gene"])) == (560, {"KIF11"})
-    assert table["path"].str.contains("/rawtif/").all()
+    assert set(table["assay"]) == {"140411_KIF11_MitoSys1", "140411_KIF11_MitoSys2"}
+    assert (table["cell"].str.fullmatch(r"cell\d+_R\d+") & table["time"].str.fullmatch(r"T\d{4}")).all()
+    assert not table.duplicated(["assay", "cell", "time"]).any()
 
 
 def test_idr0081(real_root):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from builder.rows import annotate_source
 from builder.sources import SOURCES, kag_hpa, kag_hpa_single
 from builder.sources.base import Archive, Field, RejectedItem
 from builder.vocabulary import load_vocabulary
+from cytoimagenet_hf.dataset.splits import assign_splits, leak_report
 
 pytestmark = pytest.mark.real
 
@@ -201,3 +203,42 @@ def test_kag_leukemia_validation(real_root, tmp_path):
     fields, skipped = scanned("kag_leukemia", tmp_path, [*files, "C-NMC_test_prelim_phase_data_labels.csv"])
     assert skipped == []
     assert Counter(field.phenotype for field in fields) == {"leukemia": 1_219, "wildtype": 648}
+
+
+def fields_on_both_sides(name: str, folder: Path, seed: int) -> tuple[int, int, int]:
+    """Rows, physical fields and those of them on both sides of the default split, had every row its image."""
+    table, _ = annotate_source(SOURCES[name], folder, load_vocabulary())
+    images = table.to_pandas().assign(image_id=table["idx"].to_pylist())
+    images["label"] = images["cell_visible"].fillna("none")
+    split = assign_splits(images, seed=seed)
+    report = leak_report(images.assign(split=split.to_numpy()))
+    assert len(images) < 10 or set(split) == {"train", "validation"}
+    return len(images), report.groups, report.groups_on_both_sides
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_whole_plate_of_bbbc013_has_no_well_on_both_sides(real_root, seed):
+    folder = real_root / "plates" / "bbbc013"
+    if not folder.is_dir():
+        pytest.skip("needs the whole plate of BBBC013 in ../shared/real/plates")
+    assert fields_on_both_sides("bbbc013", folder, seed) == (192, 96, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_idr0067_has_no_field_on_both_sides(real_root, tmp_path, seed):
+    """Files as the table names them, without pixels: the whole table where it is there, else its first rows."""
+    tables = sorted(
+        (real_root / "idr0067").glob("*idr0067-experimentA-annotation.csv*"), key=lambda path: len(path.name)
+    )
+    shutil.copy(tables[0], tmp_path / tables[0].name.removeprefix("head_"))
+    table = pd.read_csv(tables[0])
+    for folder, name in zip(table["Comment [Image File Path]"], table["Image Name"], strict=True):
+        path = tmp_path / folder.strip("/") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    rows, fields, both = fields_on_both_sides("idr0067", tmp_path, seed)
+    assert both == 0
+    if not tables[0].name.startswith("head_"):
+        assert (rows, fields) == (336, 84)
+    else:
+        assert (rows, fields) == (5, 2)

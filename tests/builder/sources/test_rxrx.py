@@ -118,11 +118,12 @@ def test_without_any_table_the_message_names_both(tmp_path):
         scanned("rec_rxrx1", tmp_path)
 
 
-def test_one_odd_plate_cell_is_a_rejection_and_not_the_end(tmp_path):
+@pytest.mark.parametrize("odd", ["one", "²"])
+def test_one_odd_plate_cell_is_a_rejection_and_not_the_end(tmp_path, odd):
     MAKERS["rec_rxrx19b"](tmp_path)
     whole, _ = scanned("rec_rxrx19b", tmp_path)
     with open(tmp_path / "rxrx19b" / "metadata.csv", "a", encoding="utf-8") as table:
-        table.write("HUVEC-1_x_AA09_1,HUVEC-1_x_AA09,HUVEC,HUVEC-1,one,AA09,1,healthy,,,\n")
+        table.write(f"HUVEC-1_x_AA09_1,HUVEC-1_x_AA09,HUVEC,HUVEC-1,{odd},AA09,1,healthy,,,\n")
     fields, skipped = scanned("rec_rxrx19b", tmp_path)
     assert fields == whole
-    assert skipped == [RejectedItem("HUVEC-01_ONE/AA09/1", "plate_is_no_number")]
+    assert skipped == [RejectedItem(f"HUVEC-01_{odd.upper()}/AA09/1", "plate_is_no_number")]

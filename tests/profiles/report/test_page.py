@@ -1,6 +1,7 @@
 """The page of a plate: what it says, that it asks nothing of a server, and its pieces by hand."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.profiles.plan import ProfilePlan, make_profiles
 from cytoimagenet_hf.profiles.report import write_figure, write_report
 from cytoimagenet_hf.profiles.report.colouring import colourings
-from cytoimagenet_hf.profiles.report.findings import explained_variance
+from cytoimagenet_hf.profiles.report.findings import explained_variance, position_findings
 from cytoimagenet_hf.profiles.report.heatmap import plate_heatmap, plate_shape
 from cytoimagenet_hf.profiles.report.montage import make_montage
 from cytoimagenet_hf.profiles.report.replicates import replicate_scores
@@ -138,12 +139,44 @@ def test_what_has_no_wells_is_refused(tmp_path):
         write_report(type(profiles)(profiles.table, profiles.facts, None), tmp_path / "plate.html")
 
 
-def test_time_points_need_pages_of_their_own(tmp_path):
+def test_every_time_point_is_drawn_and_spoken_of_for_itself(tmp_path):
+    once = profiles_of().table
+    later = FeatureTable(
+        np.array([f"{ident}/2" for ident in once.ids], object), once.values + 5, once.metadata.assign(t=2), once.names
+    )
+    facts = pd.concat([once.metadata.assign(t=1), later.metadata], ignore_index=True)
+    both = np.concatenate([once.values, later.values])
+    table = FeatureTable(np.concatenate([once.ids, later.ids]), both, facts, once.names)
+    profiles = make_profiles(table, ProfilePlan(dose_unit="uM"))
+    assert [(one.plate, one.setting, one.negatives) for one in profiles.screen.separations] == [
+        ("p0", "t 1", 6),
+        ("p0", "t 2", 6),
+    ]
+    said = write_report(profiles, tmp_path / "plate.html")
+    page = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    assert page.count("<option>p0, t ") == 2
+    assert "drug on p0, t 2" in page
+    assert "<b>24</b>" in page or ">24<" in page  # wells, not rows
+    assert [one[:10] for one in said["sentences"]][::4] == ["t 1: Edge:", "t 2: Edge:"]
+    assert all("t)" in one or "one plate" in one for one in said["sentences"])
+
+
+def test_rows_that_share_a_well_and_a_time_are_refused(tmp_path):
     profiles = profiles_of()
-    facts = profiles.table.metadata.assign(well="A01", t=[str(time) for time in range(24)])
+    facts = profiles.table.metadata.assign(well="A01")
     table = FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names)
-    with pytest.raises(InputError, match="several rows share a well"):
-        write_report(make_profiles(table, ProfilePlan()), tmp_path / "plate.html")
+    with pytest.raises(InputError, match="several rows share a well and a time point"):
+        write_report(replace(profiles, table=table), tmp_path / "plate.html")
+
+
+def test_sentences_name_what_equal_wells_agree_in_and_what_was_left_out():
+    profiles = profiles_of(plates=2)
+    facts = profiles.table.metadata.assign(serum=["10", "2"] * 24, notes=[f"n{row}" for row in range(48)])
+    table = FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names)
+    made = make_profiles(table, ProfilePlan(dose_unit="uM"))
+    sentences = position_findings(made.table, made.facts)
+    assert all("(equal in compound and dose, whatever their serum)" in one for one in sentences)
+    assert any("serum" in note for note in made.facts.notes)
 
 
 def test_pictures_are_small_and_intensities_native(folder):
@@ -193,9 +226,7 @@ def test_colours_are_at_most_six():
     profiles = profiles_of()
     many = profiles.facts.compound.copy()
     many[:] = [f"c{place % 12}" for place in range(len(many))]
-    facts = type(profiles.facts)(
-        profiles.facts.role, many, profiles.facts.dose, profiles.facts.unit, (), profiles.facts.columns
-    )
+    facts = replace(profiles.facts, compound=many)
     by_name = {one.name: one for one in colourings(profiles.table, facts, profiles.screen.distance)}
     assert len(set(by_name["compound"].colours) & set(PALETTE)) <= 6
     assert by_name["compound"].legend[-1][0].endswith("others")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.training.order import batches_for_rank, draw_partners, epoch_order
+from cytoimagenet_hf.training.data import batches_for_rank, draw_partners, epoch_order
 
 
 @given(count=st.integers(8, 60), processes=st.sampled_from([1, 2, 4]), accumulate=st.sampled_from([1, 2]))

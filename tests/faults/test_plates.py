@@ -1,0 +1,159 @@
+"""Tables of plates as laboratories hold them: read with the right values, or refused in one line with the place."""
+
+import io
+import json
+import sqlite3
+import unicodedata
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from .running import call, refused
+
+WELLS = [f"{row}{column:02d}" for row in "AB" for column in range(1, 4)]
+COMPOUNDS = ["DMSO", "DMSO", "00123", "00123", "123", "123"]
+
+
+def features(folder, plate="0012", spelled=str, **columns):
+    values = np.random.default_rng(0).normal(size=(len(WELLS), 3)).round(3)
+    table = pd.DataFrame({"Metadata_Plate": plate, "Metadata_Well": [spelled(well) for well in WELLS]})
+    for place in range(3):
+        table[f"Cells_Feature_{place}"] = values[:, place]
+    path = folder / "features.csv"
+    table.assign(**columns).to_csv(path, index=False)
+    return path
+
+
+def profiled(folder, content, *more, name="map.csv", **options):
+    """What `profile` reads of a plate map: the record and the table that it wrote."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    output = folder / "wells.parquet"
+    given = features(folder, **options)
+    outcome = call("cytoimagenet", "profile", given, "--metadata", path, "--output", output, "--json", *more)
+    assert outcome.code == 0, outcome.said
+    return json.loads(outcome.shown), pd.read_parquet(output).set_index("Metadata_Well").loc[WELLS]
+
+
+def rows(header, cells, separator=","):
+    return "\n".join(separator.join(row) for row in [header, *zip(*cells, strict=True)]) + "\n"
+
+
+DOSES = ["0", "0", "0.3", "1", "0.3", "1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [("Conc. [µM]", "µM"), ("dose_pM", "pM"), ("Dose_ug_ml", "µg/mL"), ("Final conc (mM)", "mM"), ("dose_M", "M")],
+)
+def test_compounds_are_text_and_doses_have_units(header, unit, tmp_path):
+    record, table = profiled(tmp_path, rows(["Well", "Drug name", header], [WELLS, COMPOUNDS, DOSES]))
+    assert table["Metadata_Plate"].tolist() == ["0012"] * 6
+    assert table["Metadata_Drug name"].tolist() == COMPOUNDS
+    assert table[f"Metadata_{header}"].tolist() == [float(dose) for dose in DOSES]
+    assert record["columns"] == {"compound": "Drug name", "dose": header}
+    assert record["columns_not_used"] == []
+    assert record["screen"]["dose_unit"] == unit
+    assert record["roles"] == {"negative": 2, "treatment": 4}
+
+
+def test_what_was_not_used_is_said_and_can_be_named(tmp_path):
+    text = rows(["well", "stuff", "Amount"], [WELLS, COMPOUNDS, DOSES])
+    record, table = profiled(tmp_path, text)
+    assert record["columns_not_used"] == ["stuff", "Amount"]
+    assert any("stuff (3 values), Amount (3 values)" in note for note in record["notes"])
+    assert table["Metadata_Amount"].tolist() == DOSES
+    named = ("--compound-column", "stuff", "--dose-column", "Amount", "--dose-unit", "uM")
+    record, _ = profiled(tmp_path, text, *named)
+    assert record["columns"] == {"compound": "stuff", "dose": "Amount"}
+    assert record["screen"]["dose_unit"] == "µM"
+
+
+@pytest.mark.parametrize(
+    "spelled", [str.lower, lambda well: f"{well[0]} {well[1:]}", lambda well: well.replace("0", "")]
+)
+def test_wells_are_spelled_one_way(spelled, tmp_path):
+    _, table = profiled(tmp_path, rows(["well", "compound"], [WELLS, COMPOUNDS]), spelled=spelled)
+    assert table["Metadata_compound"].tolist() == COMPOUNDS
+
+
+def test_a_layout_of_another_spreadsheet(tmp_path):
+    text = "compound;1;2;3\nA;DMSO;DMSO;00123\nB;00123;123;123\n\nConc. (µM);1;2;3\nA;0;0;0,3\nB;1,0;0,3;1\n"
+    record, table = profiled(tmp_path, text.encode("cp1252"), "--encoding", "cp1252")
+    assert table["Metadata_compound"].tolist() == COMPOUNDS
+    assert table["Metadata_Conc. (µM)"].tolist() == [0, 0, 0.3, 1, 0.3, 1]
+    assert record["screen"]["dose_unit"] == "µM"
+
+
+def test_names_in_both_forms_of_unicode_are_one(tmp_path):
+    mac, typed = (unicodedata.normalize(form, "Zellen ü") for form in ("NFD", "NFC"))
+    text = rows(["plate", "well", "compound"], [[typed] * 6, WELLS, COMPOUNDS])
+    _, table = profiled(tmp_path, text, plate=mac)
+    assert table["Metadata_compound"].tolist() == COMPOUNDS
+
+
+MAPS = {
+    "another plate": (rows(["plate", "well"], [["12"] * 6, WELLS]), "zeros in front"),
+    "no well": (rows(["well", "compound"], [["A01", "ZZ9"], ["x", "y"]]), "row 3: 'ZZ9'"),
+    "thousands": (rows(["well", "compound", "dose"], [WELLS, COMPOUNDS, ['"1,000"'] * 6]), "thousands"),
+    "commas and points": (
+        rows(["well", "compound", "dose"], [WELLS, ["x"] * 6, ["0.5", *['"0,5"'] * 5]]),
+        "decimal comma",
+    ),
+    "a dose with its unit": (rows(["well", "compound", "dose"], [WELLS, ["x"] * 6, ["1 uM"] * 6]), "'1 uM'"),
+    "cp1252": (rows(["well", "compound"], [WELLS, ["Müller"] * 6]).encode("cp1252"), "--encoding cp1252"),
+    "a grid of numbers": (",1,2,3\nA,1,2,3\nB,1,2,3\n", "has no title"),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_plate_map_that_says_something_else_is_refused(name, tmp_path):
+    content, says = MAPS[name]
+    (tmp_path / "map.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    output = tmp_path / "wells.parquet"
+    given = features(tmp_path)
+    refused(call("cytoimagenet", "profile", given, "--metadata", tmp_path / "map.csv", "--output", output), says)
+    assert not output.exists()
+
+
+def sqlite_file(path):
+    store = sqlite3.connect(path)
+    store.execute("create table Nuclei (ImageNumber int)")
+    store.commit()
+    store.close()
+
+
+def arrays_file(path):
+    buffer = io.BytesIO()
+    np.savez(buffer, features=np.ones((3, 4)), metadata=np.arange(3))
+    path.write_bytes(buffer.getvalue())
+
+
+def wide(cell, well="A02"):
+    text = f"Metadata_Plate,Metadata_Well,Cells_Area,Cells_Form\np,A01,1,2\np,{well},{cell},3\np,A03,4,5\n"
+    return lambda path: path.write_text(text)
+
+
+FEATURES = {
+    "SQLite": (sqlite_file, "SQLite"),
+    "DeepProfiler": (arrays_file, "DeepProfiler"),
+    "an error of a spreadsheet": (wide("#DIV/0!"), "'#DIV/0!' in row 2"),
+    "no well": (wide("7", "ZZ9"), "row 2: 'ZZ9'"),
+}
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_that_cannot_be_read_are_refused(name, tmp_path):
+    make, says = FEATURES[name]
+    make(tmp_path / "features.csv")
+    output = tmp_path / "wells.parquet"
+    refused(call("cytoimagenet", "profile", tmp_path / "features.csv", "--output", output), says)
+    assert not output.exists()
+
+
+def test_decimal_commas_of_features_are_read(tmp_path):
+    wide('"0,5"')(tmp_path / "features.csv")
+    outcome = call("cytoimagenet", "profile", tmp_path / "features.csv", "--output", tmp_path / "wells.csv")
+    assert outcome.code == 0, outcome.said
+    assert pd.read_csv(tmp_path / "wells.csv")["Cells_Area"].tolist() == [1, 0.5, 4]
