@@ -272,7 +272,11 @@ def _understood(error: Exception, place: Place) -> tuple[str, bool]:
     if re.search(r"ExpiredToken|TokenExpired|token has expired|RequestTimeTooSkewed", text):
         return "the credentials have expired: renew them and run the same command again", False
     if status in (401, 403) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
-        return "permission denied (403): is it public? Else give credentials by the usual environment", False
+        return (
+            "permission denied (403): it is not public, or is absent where nothing may be listed; credentials are taken "
+            "from the environment",
+            False,
+        )
     if "without LOCATION" in text:
         return "the bucket lies in another region: --storage-option region=NAME", False
     if status is not None and 300 <= status < 400:
