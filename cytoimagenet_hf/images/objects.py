@@ -273,8 +273,8 @@ def _understood(error: Exception, place: Place) -> tuple[str, bool]:
         return "the credentials have expired: renew them and run the same command again", False
     if status in (401, 403) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
         return (
-            "permission denied (403): it is not public, or is absent where nothing may be listed; credentials are taken "
-            "from the environment",
+            "permission denied (403): it is not public, or is absent where nothing may be listed; credentials are "
+            "taken from the environment",
             False,
         )
     if "without LOCATION" in text:
