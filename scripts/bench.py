@@ -29,6 +29,7 @@ BENCHES = {
     "push": "What a second push sends after 1 % of the rows changed.",
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
+    "remote": "A plate on the internet beside the same plate on the disk.",
     "screen": "A real plate and its simulated neighbour, from files to doses.",
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",

@@ -1,7 +1,8 @@
 """Where the images of a feature folder lie and how they were asked for, so that a report can show them again.
 
 Features are shared, so the record says no more of the machine than it must: places are written relative to the folder
-of features, or below the home folder as `~/…`. Both folders can be moved together.
+of features, or below the home folder as `~/…`. Both folders can be moved together. Of the options that reach a store
+on the internet, those that may be secret are not written.
 """
 
 import os
@@ -12,6 +13,8 @@ from typing import Any
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
 from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images.objects import Storage
+from cytoimagenet_hf.images.remote import is_address
 
 from .store import read_json, stamp_of
 
@@ -30,9 +33,11 @@ def write_source(
         images: what it found.
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
     """
-    place = source if source.startswith("hf:") else recorded_place(source, output)
+    place = source if _is_elsewhere(source) else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    if given.get("root"):
+    if isinstance(storage := given.pop("storage", None), Storage) and storage.public:
+        given["storage"] = storage.public
+    if given.get("root") and not _is_elsewhere(given["root"]):
         given["root"] = recorded_place(given["root"], output)
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
@@ -49,8 +54,8 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
         return [], "the features do not say where their images lie"
     try:
         source, options = str(record["source"]), dict(record["options"])
-        source = source if source.startswith("hf:") else found_place(source, features)
-        if options.get("root"):
+        source = source if _is_elsewhere(source) else found_place(source, features)
+        if options.get("root") and not _is_elsewhere(str(options["root"])):
             options["root"] = found_place(str(options["root"]), features)
         images = find_images(source, **options)
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
@@ -58,6 +63,10 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     if stamp_of(images) != record["stamp"]:
         return [], f"the images in {source} have changed since the features were made"
     return images, ""
+
+
+def _is_elsewhere(place: str) -> bool:
+    return place.startswith("hf:") or is_address(place)
 
 
 def recorded_place(place: str | Path, folder: Path) -> str:

@@ -42,6 +42,7 @@ class Extracted:
     vectors: dict[str, Vector] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     rejected: dict[str, InputError] = field(default_factory=dict)
+    flat: dict[str, tuple[str, ...]] = field(default_factory=dict)  # channels without any difference between pixels
     stains: tuple[str, ...] | None = None
 
 
@@ -81,11 +82,12 @@ def extract_rows(
         on_error(name, error)
         advance(1)
 
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit], Vector]:
+    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit], Vector, tuple[str, ...]]:
         planes = as_planes(source.read())
         names = source.stains or tuple(str(number) for number in range(len(planes)))
+        flat = tuple(name for name, plane in zip(names, planes, strict=False) if np.min(plane) == np.max(plane))
         own = _ranges_of(source, ranges)
-        return names, encoder.units(planes, stains=source.stains, ranges=own), encoder.beside(planes)
+        return names, encoder.units(planes, stains=source.stains, ranges=own), encoder.beside(planes), flat
 
     def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
@@ -98,7 +100,7 @@ def extract_rows(
             if isinstance(prepared, InputError):
                 yield name, prepared
                 continue
-            own, made, beside = prepared
+            own, made, beside, flat = prepared
             if rows.stains is None:
                 rows.stains = own
             if own != rows.stains:
@@ -111,6 +113,8 @@ def extract_rows(
                 )
                 continue
             besides[name] = beside
+            if flat:
+                rows.flat[name] = flat
             yield name, made
 
     batches = Batches(run, encoder.join, batch_size=batch_size, reject=reject)
