@@ -11,11 +11,12 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images import Image, find_illumination, look
 
 from .store import read_json, stamp_of
 
 SOURCE = "_source.json"
+_FOLDERS = {"root", "illumination"}  # options that name a place
 
 
 def write_source(
@@ -32,8 +33,8 @@ def write_source(
     """
     place = source if source.startswith("hf:") else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    if given.get("root"):
-        given["root"] = recorded_place(given["root"], output)
+    for name in _FOLDERS & given.keys():
+        given[name] = recorded_place(given[name], output) if given[name] else given[name]
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
@@ -50,9 +51,11 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     try:
         source, options = str(record["source"]), dict(record["options"])
         source = source if source.startswith("hf:") else found_place(source, features)
-        if options.get("root"):
-            options["root"] = found_place(str(options["root"]), features)
-        images = find_images(source, **options)
+        for name in _FOLDERS & options.keys():
+            options[name] = found_place(str(options[name]), features) if options[name] else None
+        illumination = options.pop("illumination", None)
+        found = look(source, **options)
+        images = (found if illumination is None else find_illumination(found, illumination)).images
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.imaging.illumination import correct
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
-from .illumination import correct
 from .labels import connected_parts, require_labels
 from .stores import STORES, Place
 

@@ -120,5 +120,10 @@ def overlaps(first: Labels, second: Labels) -> dict[tuple[int, int], int]:
         {(1, 5): 1, (2, 5): 1}
     """
     both = (first > 0) & (second > 0)
-    pairs, counts = np.unique(np.stack([first[both], second[both]]).astype(np.int64), axis=1, return_counts=True)
-    return {(int(one), int(other)): int(count) for (one, other), count in zip(pairs.T, counts, strict=True)}
+    one, of_one = np.unique(first[both], return_inverse=True)
+    other, of_other = np.unique(second[both], return_inverse=True)
+    pairs, counts = np.unique(of_one * np.int64(max(len(other), 1)) + of_other, return_counts=True)
+    return {
+        (int(one[pair // len(other)]), int(other[pair % len(other)])): int(count)
+        for pair, count in zip(pairs, counts, strict=True)
+    }
