@@ -97,7 +97,15 @@ class CellMeasures(FactsEncoder):
             return self.units([], stains=())
         vectors = []
         for ref in image.objects:
-            key = (image.field_stamp, ref.kind, ref.plane, ref.parts, ref.plane.stamp, self.groups, self.facts)
+            key = (
+                image.field_stamp,
+                ref.kind,
+                ref.plane,
+                ref.parts,
+                ref.plane.stamp,
+                self.groups,
+                self.facts.full_scale,
+            )
             measured = _FIELDS.get(key, partial(self._field, image, ref))
             vector = measured.get(ref.number)
             if vector is None:
