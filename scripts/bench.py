@@ -29,6 +29,8 @@ BENCHES = {
     "push": "What a second push sends after 1 % of the rows changed.",
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
+    "cells": "Cells of label images: crops, a network, measurements.",
+    "cells_agreement": "Measurements of real cells beside CellProfiler's own.",
     "screen": "A real plate and its simulated neighbour, from files to doses.",
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
