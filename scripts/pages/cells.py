@@ -21,8 +21,8 @@ def agreement(result: Mapping[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            "Differences are relative to CellProfiler's number. The last column names measures that differ by more than "
-            "1 % in a cell.",
+            "Differences are relative to CellProfiler's number. The last column names measures that differ by "
+            "more than 1 % in a cell.",
             "",
             table(rows),
             "",
