@@ -22,6 +22,7 @@ FAMILIES = ("AreaShape", "Intensity", "Texture", "Granularity", "RadialDistribut
 PATTERN = "{well}_01_{_}_{site}_{c}_001.tif"
 STAINS = {"2": "AGP", "3": "RNA", "5": "DNA"}
 _SAME = 1e-6
+_LEVELS = ("Min", "Mean", "Median", "Max", "Std")
 
 
 def run(
@@ -39,7 +40,24 @@ def run(
         rows += _compared(f"nf1, {len(own)} nuclei with {'the same' if same else 'nearly the same'} pixels", own)
     rows += _compared("jump, 5 nuclei filled from outlines", [one for one in cells if one["screen"] == "jump"])
     each = [{key: one[key] for key in ("screen", "cell", "area", "area of CellProfiler")} for one in cells]
-    return {"table": rows, "cells": each, "tolerance": _SAME}
+    return {"table": rows, "cells": each, "offsets": list(_offsets(cells)), "tolerance": _SAME}
+
+
+def _offsets(cells: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """How far intensities lie above CellProfiler's, in grey values, for nuclei of the same pixels."""
+    for one in cells:
+        for stain in ("DAPI", "GFP", "RFP") if one["same pixels"] else ():
+            pairs = {kind: one["values"].get(f"Nuclei_Intensity_{kind}Intensity_{stain}") for kind in _LEVELS}
+            apart = {kind: 65535 * (pair[0] - pair[1]) for kind, pair in pairs.items() if pair is not None}
+            if apart:
+                levels = [value for kind, value in apart.items() if kind != "Std"]
+                yield {
+                    "cell": one["cell"],
+                    "channel": stain,
+                    "least": round(min(levels), 1),
+                    "most": round(max(levels), 1),
+                    "deviation": round(apart["Std"], 1),
+                }
 
 
 def _nf1(folder: Path, measures: CellMeasures) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """docs/cells.md: measurements beside CellProfiler's own, from docs/benchmarks/cells_agreement.json."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .numbers import table
@@ -32,9 +32,32 @@ def agreement(result: Mapping[str, Any]) -> str:
             "| --- | --- | --: | --: |",
             *cells,
             "",
+            *_why(result["offsets"]),
+            "",
             "Measured by `python scripts/bench.py cells_agreement FOLDER`.",
         ]
     )
+
+
+def _why(offsets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What can agree, and what cannot."""
+    shown = "; ".join(
+        f"{one['channel']} by {one['least']:,.0f} to {one['most']:,.0f} grey values (deviation {one['deviation']:.1f})"
+        for one in offsets
+    )
+    return [
+        "- Shape agrees where the pixels of the mask are those that CellProfiler measured. Most masks of nf1 differ",
+        "  from its objects by a few pixels. The older CellProfiler of jump gives `Orientation` in radians, degrees here,",
+        "  and its `Solidity` is up to 1 % larger, by another convex hull.",
+        "- Texture agrees but for two measures: `SumAverage` moves with the grey level, and for `DifferenceVariance`",
+        "  we know no reason.",
+        "- Intensity, granularity, radial distribution and correlation of nf1 cannot agree: its numbers are of images",
+        "  from which a background was taken that is not published. In the nucleus with the same pixels, ours lie",
+        f"  above {shown}.",
+        "- Intensities of jump were measured after illumination correction, whose functions are not beside the",
+        "  images: only shape is compared.",
+        "- Cells and cytoplasm of nf1 cannot be compared: their masks are binary, and cells that touch are one part.",
+    ]
 
 
 def _short(names: str) -> str:

@@ -246,8 +246,8 @@ def _cells(result: Result) -> str:
     return (
         f"{result['cells']:,} cells of {result['fields']} fields. Measurements through `extract` reach "
         f"{result['times the loop']:.2f} of a loop of cp_measure itself over whole fields (the aim is "
-        f"{result['goal']}): {alone['cells per second']} cells a second, and {both['cells per second']} together with a "
-        "network in the same pass."
+        f"{result['goal']}): {alone['cells per second']} cells a second, and {both['cells per second']} together with "
+        "a network in the same pass."
     )
 
 
