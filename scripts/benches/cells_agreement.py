@@ -102,7 +102,7 @@ def _cell(screen: str, image: Image, ours: Mapping[str, float], row: Mapping[Any
     theirs = {name: float(row[name]) for name in ours if name in row and pd.notna(row[name])}
     return {
         "screen": screen,
-        "cell": image.id,
+        "cell": image.id.partition("/")[2],  # without the folder
         "area": image.metadata["cell_area"],
         "area of CellProfiler": area,
         "same pixels": image.metadata["cell_area"] == area,

@@ -47,7 +47,7 @@ def _why(offsets: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     return [
         "- Shape agrees where the pixels of the mask are those that CellProfiler measured. Most masks of nf1 differ",
-        "  from its objects by a few pixels. The older CellProfiler of jump gives `Orientation` in radians, degrees here,",
+        "  from its objects by a few pixels. The older CellProfiler of jump gives `Orientation` in radians,",
         "  and its `Solidity` is up to 1 % larger, by another convex hull.",
         "- Texture agrees but for two measures: `SumAverage` moves with the grey level, and for `DifferenceVariance`",
         "  we know no reason.",
