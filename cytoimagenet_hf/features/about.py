@@ -1,10 +1,12 @@
 """What a feature table says of itself: what made it, and the names of its columns."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cytoimagenet_hf.core.simulated import is_simulated
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.networks.pixels import pixel_names
 from cytoimagenet_hf.tables.columns import feature_names
@@ -36,6 +38,16 @@ def describe(
             plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
         }
     return about
+
+
+def simulated_fact(images: Iterable[Any]) -> dict[str, bool]:
+    """`{"simulated": True}` where an image was drawn, not taken; else nothing.
+
+    Args:
+        images: `images.Image`, or arrays, of which nothing is known.
+    """
+    folders = {plane.path for image in images if isinstance(image, Image) for plane in image.planes[0]}
+    return {"simulated": True} if any(map(is_simulated, folders)) else {}
 
 
 def _scope(encoder: Encoder) -> str:

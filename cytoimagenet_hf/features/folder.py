@@ -25,7 +25,7 @@ from cytoimagenet_hf.shards.shard import Part
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
-from .about import describe, names_of
+from .about import describe, names_of, simulated_fact
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
@@ -233,7 +233,7 @@ def make_shard(
             task,
             kept,
             values,
-            describe(encoder, run, stains=task.stains),
+            describe(encoder, run, stains=task.stains) | simulated_fact(kept),
             names_of(encoder, task.stains, values.shape[1]),
         )
     else:
