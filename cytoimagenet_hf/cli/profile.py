@@ -211,12 +211,12 @@ def _fields(features: Path, images: str | None, pattern: str | None, stains: str
 
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
-    from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.core.terminal import Terminal, counted
     from cytoimagenet_hf.profiles.screening import group_name
 
     console = Terminal()
     console.print(
-        f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
+        f"{counted(said['rows'], 'row')}, {counted(said['features'], 'feature')}, {counted(said['plates'], 'plate')}: "
         f"{said['name']} in {said['output']}"
     )
     console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))

@@ -6,6 +6,7 @@ import threading
 import gradio as gr
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import SENTENCE
 
 from .browse_tab import browse_tab
 from .gallery import Gallery
@@ -24,14 +25,17 @@ def build_app(gallery: Gallery) -> gr.Blocks:
         gallery: what to show.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False) as app:
+        if gallery.simulated:
+            gr.Markdown(f"**{SENTENCE}**", elem_id="simulated")
         gr.Markdown(f"# CytoImageNet explorer\n\n{_size_line(gallery)}", elem_id="top")
         with gr.Tab("Browse"):
             browse_tab(app, gallery)
         if gallery.has_model:
+            looked_up = gr.State(None)  # of each visitor
             with gr.Tab("Map") as tab:
-                map_tab(tab, gallery)
+                map_tab(tab, gallery, looked_up)
             with gr.Tab("Your image"):
-                upload_tab(gallery)
+                upload_tab(gallery, looked_up)
     return app
 
 
@@ -43,12 +47,20 @@ def _size_line(gallery: Gallery) -> str:
     return line if shown == gallery.total else f"{line} Shown is a random sample of {shown:,}."
 
 
-def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Serve the app until interrupted; files outside the app's own uploads are not served."""
+def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
+    """Serve the app until interrupted; files outside the app's own uploads are not served.
+
+    Args:
+        gallery: what to show.
+        host: address to listen on.
+        port: by default a free one from 7860 on.
+        browser: open the page in a browser.
+    """
     app = build_app(gallery).queue(default_concurrency_limit=_VISITORS)
     app.launch(
         server_name=host,
         server_port=port,
+        inbrowser=browser,
         max_file_size=MAX_UPLOAD,
         allowed_paths=[],
         show_error=False,

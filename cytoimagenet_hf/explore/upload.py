@@ -7,7 +7,7 @@ network as they did.
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.networks import Encoder
 
 Plane = npt.NDArray[Any]
+_SIDE = 2048  # pixels: a network takes seconds for it, and minutes for a slide of 9,000 x 9,000
 _FIELDS = ("{well}", "{row}", "{site}")
 
 
@@ -87,13 +88,25 @@ def _upload(source: Path, wanted: str | None) -> Upload:
             )
             raise InputError(f"the files differ in size ({sizes}): drop the channels of one field of view")
         note = f"{len(planes)} files, taken as channels of one image. Are they several images? Drop the files of one."
-        return Upload(tuple(image.id for image in images), planes, ("one image",), "one image", note)
+        return _middle(Upload(tuple(image.id for image in images), planes, ("one image",), "one image", note))
     usable = [image for image in images if not image.reason_against()] or images[:1]
     first: Image | None = next((image for image in usable if wanted in (None, image.id)), None)
     if first is None:
         raise InputError(f"no usable image {wanted!r} in these files")
     names = first.channels if len(first.channels) > 1 else (first.id,)
-    return Upload(names, first.read(), tuple(image.id for image in usable), first.id, note)
+    return _middle(Upload(names, first.read(), tuple(image.id for image in usable), first.id, note))
+
+
+def _middle(upload: Upload) -> Upload:
+    """The upload, or the middle of one that is too large to be looked up within seconds."""
+    height, width = upload.planes[0].shape[:2]
+    if max(height, width) <= _SIDE:
+        return upload
+    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
+    planes = [np.ascontiguousarray(plane[top : top + _SIDE, left : left + _SIDE]) for plane in upload.planes]
+    rows, columns = planes[0].shape[:2]
+    note = f"{upload.note} {height:,} x {width:,} pixels: the middle {rows:,} x {columns:,} are looked up.".strip()
+    return replace(upload, planes=planes, note=note)
 
 
 def _is_unnamed(images: Sequence[Image]) -> bool:

@@ -190,7 +190,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
 
 
 def read_results(path: str | Path) -> ResultsRecord:
-    """The record in a `results.json`.
+    """The record in a `results.json` of a benchmark, or in that of a demo, which holds it among other records.
 
     Raises:
         InputError: no such file, or no such record in it.
@@ -199,6 +199,8 @@ def read_results(path: str | Path) -> ResultsRecord:
         content = read_json_file(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if isinstance(content, dict) and "scores" not in content and isinstance(content.get("benchmarks"), dict):
+        content = content["benchmarks"]
     return from_json(content, where=str(path))
 
 

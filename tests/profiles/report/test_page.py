@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import find_images
@@ -230,7 +230,7 @@ def test_colours_are_at_most_six():
     many[:] = [f"c{place % 12}" for place in range(len(many))]
     facts = replace(profiles.facts, compound=many)
     by_name = {one.name: one for one in colourings(profiles.table, facts, profiles.screen.distance)}
-    assert len(set(by_name["compound"].colours) & set(PALETTE)) <= 6
+    assert len(set(by_name["compound"].colours) & set(CATEGORIES)) <= 6
     assert by_name["compound"].legend[-1][0].endswith("others")
     assert {"role", "compound", "dose (µM)", "row", "column", "distance from controls"} == set(by_name)
 
