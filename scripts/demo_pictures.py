@@ -99,7 +99,7 @@ def transfer(results: ResultsRecord) -> Figure:
             shown = True
     axis.set_yticks(range(len(results.sets)), results.sets)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 100), xlabel="accuracy, %, with 95 % intervals")
+    axis.set(xlim=(0, 103), xlabel="accuracy, %, with 95 % intervals")
     axis.grid(axis="x", linewidth=0.3)
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
