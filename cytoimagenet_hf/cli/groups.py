@@ -39,7 +39,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 CHOICES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "extract": {
-        "pooling": ("last", "gem", "blocks", "early"),
+        "pooling": ("last", "gem", "blocks", "early", "stage:N"),
         "method": ("concat-norm", "concat-raw", "merge-norm", "merge-raw"),
         "cell_border": ("mirror", "leave"),
         "storage": ("float32", "float16"),
