@@ -274,11 +274,14 @@ def log(line: str) -> None:
 
 
 def report(record: dict[str, Any], results: "ResultsRecord", output: Path, *, seed: int) -> None:
-    """`results.json` to compute with, `report.html` to look at."""
+    """`results.json` to compute with, `report.html` and `leaderboard.html` to look at."""
     from builder.publish.figures import contact_sheet
+    from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_page
     from scripts.report import write_report
 
     write_json(output / "results.json", record)
+    board = to_page(make_leaderboard([results]), title="Leaderboard of the demo")
+    (output / "leaderboard.html").write_text(board, encoding="utf-8")
     write_report(output, record, results, sheet=contact_sheet(output / "cytoimagenet", seed=seed), seed=seed)
 
 

@@ -1,5 +1,6 @@
 """`cytoimagenet extract`: features of images by any model, as a resumable folder of shards."""
 
+import os
 import time
 from dataclasses import asdict
 from functools import partial
@@ -228,6 +229,7 @@ def command(
         raise InputError("give --model and --output, or --list to see what there is")
 
     from cytoimagenet_hf.core.files import json_text, write_json
+    from cytoimagenet_hf.core.terminal import counted
     from cytoimagenet_hf.core.versions import project_version
     from cytoimagenet_hf.features.source_record import write_source
     from cytoimagenet_hf.features.store import REQUEST, Settings, finished, stamp_of, stamp_of_model
@@ -269,10 +271,14 @@ def command(
     summary = finished(output, request) if None not in stamps and shared is None else None
     if summary is None:
         from cytoimagenet_hf.features.folder import extract_to_folder
+        from cytoimagenet_hf.features.planned import plan_line
 
         load = partial(_load, models, trust_remote_code=trust_remote_code, **chosen)
+        encoders = load()
+        if "TQDM_DISABLE" not in os.environ:  # --quiet
+            typer.secho(f"plan: {plan_line(encoders[0], found.images, storage=storage)}", err=True, dim=True)
         summary = extract_to_folder(
-            load(),
+            encoders,
             found.images,
             output,
             settings=settings,
@@ -298,8 +304,9 @@ def command(
         )
         which = f"part {summary.part}: " if summary.part else ""
         typer.echo(
-            f"{which}{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in "
-            f"{summary.shards} shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
+            f"{which}{summary.kept:,} of {counted(summary.images, 'image')}, {summary.features:,} features each, in "
+            f"{counted(summary.shards, 'shard')} of {output} ({summary.shards_made_now} made now{again}, "
+            f"{seconds:.1f} s)"
         )
         for note in filter(None, (*found.notes, summary.flat_note)):
             typer.secho(f"note: {note}", err=True)

@@ -1,10 +1,13 @@
 """What a feature table says of itself: what made it, and the names of its columns."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.core.simulated import is_simulated
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 from cytoimagenet_hf.networks.pixels import pixel_names
@@ -39,6 +42,17 @@ def describe(
             plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
         }
     return about
+
+
+def simulated_fact(images: Iterable[Any]) -> dict[str, bool]:
+    """`{"simulated": True}` where an image was drawn, not taken; else nothing.
+
+    Args:
+        images: `images.Image`, or arrays, of which nothing is known.
+    """
+    files = {plane.path for image in images if isinstance(image, Image) for plane in image.planes[0]}
+    local = [file for file in files if isinstance(file, Path)]  # what lies on the internet was not drawn here
+    return {"simulated": True} if any(map(is_simulated, local)) else {}
 
 
 def _scope(encoder: Encoder) -> str:

@@ -26,7 +26,7 @@ from cytoimagenet_hf.shards.shard import Part
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
-from .about import describe, names_of_all
+from .about import describe, names_of_all, simulated_fact
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
@@ -261,7 +261,8 @@ def make_shard(
         values = np.stack([rows.vectors[image.id] for image in kept])
         about = [describe(encoder, run, stains=task.stains) for encoder, run in models]
         names = names_of_all([encoder for encoder, _ in models], task.stains, rows.widths, rows.kinds)
-        _write(task, kept, values, about[0] if len(about) == 1 else {"joined": about}, names)
+        made_by = about[0] if len(about) == 1 else {"joined": about}
+        _write(task, kept, values, made_by | simulated_fact(kept), names)
     else:
         task.path.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
     rejected.sort(key=lambda rejection: rejection.id)
