@@ -84,7 +84,7 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
     """
     try:
         return dict(parse_json((pq.read_schema(plan).metadata or {})[_FINGERPRINT], where=plan))
-    except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{plan} is damaged ({error}): delete {plan.parent} and run `python -m builder render` again"
         ) from error

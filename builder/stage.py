@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
@@ -66,10 +66,28 @@ class StageSummary:
 def read_summary(output: Path, stage: str) -> StageSummary | None:
     """The summary that an earlier run of a stage left; None if there is none that can be read."""
     try:
-        content = read_json_object(output / f"{stage}.summary.json")
-        return StageSummary(**{name: value for name, value in content.items() if name != "versions"})
-    except (InputError, TypeError, RuntimeError):
+        return require_summary(output, stage)
+    except InputError:
         return None
+
+
+def require_summary(output: Path, stage: str) -> StageSummary:
+    """The summary that an earlier run of a stage left.
+
+    Raises:
+        InputError: it cannot be read, or is not what a stage writes.
+    """
+    path, remedy = output / f"{stage}.summary.json", f"run `python -m builder {stage}` again"
+    content = read_json_object(path, remedy=remedy)
+    try:
+        summary = StageSummary(**{name: value for name, value in content.items() if name != "versions"})
+        kinds: dict[str, tuple[type, ...]] = {"recipe": (dict, type(None)), "seconds": (int, float)}
+        kinds |= dict.fromkeys(("details", "by_source", "rejected"), (dict,))
+        if wrong := [name for name, kind in kinds.items() if not isinstance(getattr(summary, name), kind)]:
+            raise TypeError(f"{wrong[0]} is {getattr(summary, wrong[0])!r}")
+    except (TypeError, AttributeError, RuntimeError) as error:
+        raise InputError(f"{path} is no summary of that stage ({one_line(error)}): {remedy}") from error
+    return summary
 
 
 def count_reasons(rejections: Iterable[Rejection]) -> dict[str, int]:

@@ -5,7 +5,7 @@ is decoded and compared with the `sha256` of its row.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,9 @@ from huggingface_hub import DatasetCardData
 from huggingface_hub.repocard import metadata_load
 from tqdm.auto import tqdm
 
-from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import file_sha256, inside
-from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.dataset.load import FOLDERS
+from cytoimagenet_hf.core.errors import one_line
+from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.dataset.manifest import PublishedFiles, problem_of, problems_beside, read_published
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
@@ -67,28 +66,21 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
     Raises:
         InputError: no manifest, or one that is damaged.
     """
-    manifest = _read(Path(dataset_dir) / "manifest.json")
-    listed, companions = _data_files(manifest), manifest.get("companions", {})
-    problems = {
-        name: problem
-        for name, facts in sorted(companions.items())
-        if (problem := _problem(inside(dataset_dir, name), facts))
-    }
-    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest, listed):
+    manifest = read_published(dataset_dir)
+    listed = manifest.files
+    problems = problems_beside(dataset_dir, manifest)
+    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest):
         problems["README.md"] = problem
-    with tqdm(total=sum(facts["bytes"] for facts in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
-        for name, facts in sorted(listed.items()):
-            problem = _problem(inside(dataset_dir, name), facts)
+    with tqdm(total=sum(file.bytes for file in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
+        for name, file in sorted(listed.items()):
+            problem = problem_of(inside(dataset_dir, name), file)
             if problem:
                 problems[name] = problem
-            bar.update(facts["bytes"])
-    for path in sorted(path for name in FOLDERS for path in Path(dataset_dir).glob(f"{name}/*.parquet")):
-        if f"{path.parent.name}/{path.name}" not in listed:
-            problems[f"{path.parent.name}/{path.name}"] = "not in the manifest: left by another build"
+            bar.update(file.bytes)
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
-        total = sum(listed[name]["rows"] for name in sound)
+        total = sum(listed[name].rows for name in sound)
         with tqdm(total=total, unit="image", desc="decode", disable=None) as bar:
             for name in sound:
                 images, problem = _decoded(inside(dataset_dir, name), bar)
@@ -97,39 +89,14 @@ def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
                     problems[name] = problem
     return VerifyReport(
         files=len(listed),
-        rows=sum(facts["rows"] for facts in listed.values()),
-        bytes=sum(facts["bytes"] for facts in listed.values()),
+        rows=sum(file.rows for file in listed.values()),
+        bytes=sum(file.bytes for file in listed.values()),
         images_decoded=decoded,
         problems=problems,
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The manifest, with the parts that are looked at in the form they must have."""
-    try:
-        content: dict[str, Any] = read_json_file(path)
-        for facts in [*_data_files(content).values(), *content.get("companions", {}).values()]:
-            if not (type(facts["bytes"]) is int and isinstance(facts["sha256"], str)):
-                raise TypeError("bytes is a number, sha256 is text")
-        if not all(type(facts["rows"]) is int for facts in _data_files(content).values()):
-            raise TypeError("rows is a number")
-        if not all(isinstance(label, str) for label in content.get("labels", ())):
-            raise TypeError("labels are text")
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
-    return content
-
-
-def _data_files(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    files: dict[str, dict[str, Any]] = manifest["files"] | manifest.get("channels", {})
-    for of_subset in manifest.get("subsets", {}).values():
-        files |= of_subset
-    return files
-
-
-def _card_problem(path: Path, manifest: Mapping[str, Any], listed: Mapping[str, Any]) -> str | None:
+def _card_problem(path: Path, manifest: PublishedFiles) -> str | None:
     """What is wrong with the header of the card, by which `load_dataset` names classes and finds files."""
     if not path.is_file():
         return "absent"
@@ -143,26 +110,18 @@ def _card_problem(path: Path, manifest: Mapping[str, Any], listed: Mapping[str, 
     names = getattr((features or {}).get("label"), "names", None)
     if names is None:
         return "its header names no classes"
-    labels = manifest.get("labels", [])
+    labels = list(manifest.labels)
     if names != labels:
         place = next((n for n, pair in enumerate(zip(names, labels, strict=False)) if pair[0] != pair[1]), None)
         if place is None:
             return f"it names {len(names):,} classes, the dataset has {len(labels):,}"
         return f"class {place} is called {names[place]!r}, in the dataset {labels[place]!r}"
     named = {path for of in configurations.values() for part in of.get("data_files", []) for path in part["path"]}
-    if odd := sorted(named ^ set(listed)):
+    if odd := sorted(named ^ set(manifest.files)):
         return (
             f"{odd[0]} is {'named but no file of the dataset' if odd[0] in named else 'a file that it does not name'}"
         )
     return None
-
-
-def _problem(path: Path, facts: dict[str, Any]) -> str | None:
-    if not path.is_file():
-        return "absent"
-    if (size := path.stat().st_size) != facts["bytes"]:
-        return f"{size:,} bytes instead of {facts['bytes']:,}: {'truncated' if size < facts['bytes'] else 'changed'}"
-    return None if file_sha256(path) == facts["sha256"] else "content differs from what was published"
 
 
 def _decoded(path: Path, bar: Any) -> tuple[int, str | None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         build_efficientnet,
         convert_keras,
         image_features,
+        imagenet_lite,
         load_encoder,
     )
     from .profiles.plate_map import read_plate_map
@@ -41,6 +42,7 @@ _HOME = {
     "extract_features": "features",
     "find_images": "images",
     "image_features": "networks",
+    "imagenet_lite": "networks",
     "kneighbors": "scoring.knn",
     "leak_report": "dataset.leaks",
     "load_cytoimagenet": "dataset.load",
@@ -66,6 +68,7 @@ __all__ = [
     "extract_features",
     "find_images",
     "image_features",
+    "imagenet_lite",
     "imaging",
     "kneighbors",
     "leak_report",

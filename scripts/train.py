@@ -4,6 +4,7 @@ accelerate launch scripts/train.py --dataset cytoimagenet --output runs/b0 --cac
 accelerate launch scripts/train.py --dataset cytoimagenet --output runs/toy --subset toy_20 --image-size 64 --epochs 5
 accelerate launch scripts/train.py --config runs/b0/config.yaml --resume
 accelerate launch scripts/train.py --dataset own/ --output runs/own --pretrained --backbone runs/b0/model
+accelerate launch scripts/train.py --dataset own/ --output runs/lite --pretrained --backbone imagenet-lite0
 accelerate launch scripts/train.py --dataset own/ --output runs/views --objective views --crop 0.6
 accelerate launch scripts/train.py --dataset hf:me/beans --output runs/beans --pretrained --backbone runs/b0/model
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 from builder.downloads import recorded_downloads
 from builder.sources import SOURCES
 from builder.sources.base import Source
+from builder.stage import require_summary
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
 from cytoimagenet_hf.dataset.cards.croissant import croissant
 from cytoimagenet_hf.dataset.cards.render import (
     LICENCE_FILE,
@@ -175,9 +176,9 @@ def card(output: Path) -> str:
     """
     manifest = _manifest(output)
     summaries = {
-        stage: read_json_object(path, remedy=f"run `python -m builder {stage}` again")
+        stage: asdict(require_summary(output, stage))
         for stage in STAGES
-        if (path := output / f"{stage}.summary.json").exists()
+        if (output / f"{stage}.summary.json").exists()
     }
     last: dict[str, Any] = next(reversed(summaries.values()), {})
     leaks = last.get("details", {}).get("leaks", {})

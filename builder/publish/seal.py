@@ -14,7 +14,7 @@ from builder.stage import VERSIONED, StageSummary, read_summary
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import read_json_object, write_json
 from cytoimagenet_hf.core.versions import installed_versions
-from cytoimagenet_hf.dataset.load import FOLDERS
+from cytoimagenet_hf.dataset.schema import FOLDERS
 from cytoimagenet_hf.shards.seals import file_stamps
 
 SEAL = "publish.seal.json"

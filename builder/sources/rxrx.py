@@ -20,8 +20,9 @@ DATABASE = "Recursion"
 KIND = "metadata table"
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "mitochondria", "6": "golgi"}
 NAME = re.compile(r"(?P<well>[a-z]{1,2}\d{1,2})_s(?P<site>\d+)_w(?P<channel>\d+)\.png", re.IGNORECASE)
-_FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?(\d+)", re.IGNORECASE)
-_EXPERIMENT = re.compile(r"(.*?)-?0*(\d+)")
+_FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?(\d{1,9})", re.IGNORECASE)
+_EXPERIMENT = re.compile(r"(.*?)-?0*(\d{1,9})")
+_PLATE = r"\d{1,9}"
 
 
 def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def place(table: pd.DataFrame) -> dict[str, pd.Series]:
     return {
         "plate": plate.map({name: _plate_name(*name.rsplit("_", 1)) for name in plate.unique()}),
         "well": table["well"].map({well: well_name(well) for well in table["well"].unique()}),
-        "left_out": table["plate"].str.isdecimal().map({True: "", False: "plate_is_no_number"}),
+        "left_out": table["plate"].str.fullmatch(_PLATE).map({True: "", False: "plate_is_no_number"}),
     }
 
 

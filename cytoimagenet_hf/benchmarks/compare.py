@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import norm, t
 from sklearn.metrics import confusion_matrix
 
 from cytoimagenet_hf.core.errors import InputError
@@ -197,6 +197,7 @@ def _by_items(a: Outcomes, b: Outcomes) -> dict[str, Any]:
         "groups": None,
         "p": stats.mcnemar_exact(a, b),
         "detectable": detectable if detectable is not None and np.isfinite(detectable) else None,
+        "error": _error(gain, np.arange(len(gain))),
     }
 
 
@@ -209,12 +210,16 @@ def _by_counts(first: Score, second: Score, order: npt.NDArray[Any], seed: int) 
     a = macro.group_counts(first.references, _predicted(first), groups, classes=classes)
     b = macro.group_counts(first.references, _predicted(second)[order], groups, classes=classes)
     testable = smallest_p(len(a)) <= LEVEL
+    ends = macro.interval(b, seed=seed, minus=a)
+    # The interval is of Student's t with G - 1 degrees of freedom.
+    error = None if ends is None else (ends[1] - ends[0]) / 2 / float(t.ppf(0.975, len(a) - 1))
     return {
-        "interval": macro.interval(b, seed=seed, minus=a),
+        "interval": ends,
         "test": ("none" if not testable else "item permutation" if first.clusters is None else "group permutation"),
         "groups": None if first.clusters is None else len(a),
         "p": macro.exchanged(a, b, seed=seed) if testable else None,
-        "detectable": None,
+        "detectable": _detectable(error),
+        "error": error or None,
     }
 
 
@@ -230,14 +235,16 @@ def _predicted(score: Score) -> npt.NDArray[Any]:
 
 def _by_shares(a: Outcomes, b: Outcomes, seed: int) -> dict[str, Any]:
     """Items are independent as far as anyone knows, and each has a share: the models' names are exchanged by item."""
-    gain, items = b - a, np.arange(len(a))
+    gain = b - a
+    error = _error(gain, np.arange(len(a)))
     testable = smallest_p(len(a)) <= LEVEL
     return {
         "interval": (float(gain.mean()) - _half_width(gain), float(gain.mean()) + _half_width(gain)),
         "test": "item permutation" if testable else "none",
         "groups": None,
         "p": stats.paired_permutation(a, b, seed=seed) if testable else None,
-        "detectable": _detectable(gain, items),
+        "detectable": _detectable(error),
+        "error": error,
     }
 
 
@@ -249,6 +256,7 @@ def _half_width(values: Outcomes) -> float:
 def _by_groups(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
     """Groups are independent, what is inside them is not."""
     gain = b - a
+    error = _error(gain, groups)
     count = len(set(groups))
     testable = smallest_p(count) <= LEVEL
     return {
@@ -256,19 +264,24 @@ def _by_groups(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any], seed: int) ->
         "test": "group permutation" if testable else "none",
         "groups": count,
         "p": stats.paired_permutation(a, b, seed=seed, groups=groups) if testable else None,
-        "detectable": _detectable(gain, groups),
+        "detectable": _detectable(error),
+        "error": error,
     }
 
 
-def _detectable(gain: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> float | None:
-    """(z of the level + z of the power) standard errors of the mean gain, as groups spread."""
+def _detectable(error: float | None) -> float | None:
+    """(z of the level + z of the power) standard errors."""
+    return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(_POWER)) * error) if error else None
+
+
+def _error(gain: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> float | None:
+    """Standard error of the mean gain, as groups spread; None where nothing spreads."""
     sums = pd.Series(gain).groupby(groups).agg(["sum", "size"])
     count = len(sums)
     spread = float(((sums["sum"] - sums["size"] * gain.mean()) ** 2).sum())
     if count < 2 or spread == 0:
         return None
-    error = np.sqrt(count / (count - 1) * spread) / len(gain)
-    return float((norm.ppf(1 - LEVEL / 2) + norm.ppf(_POWER)) * error)
+    return float(np.sqrt(count / (count - 1) * spread) / len(gain))
 
 
 def _ends(interval: stats.Interval) -> Ends:

@@ -83,8 +83,10 @@ def model_entries(
 
 
 def table_entry(name: str, table: FeatureTable) -> Entry:
-    """A ready feature table: what it was trained on is known by its name alone."""
-    return Entry(name, "model", lambda: table, training_sources(name), table.about)
+    """A ready feature table: what its network was trained on is known where the table's own record says it."""
+    declared = table.about.get("training_sources")
+    sources = frozenset(map(str, declared)) if isinstance(declared, list | tuple) else None
+    return Entry(name, "model", lambda: table, sources, table.about)
 
 
 def fusion_entries(

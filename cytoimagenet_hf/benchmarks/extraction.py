@@ -47,7 +47,7 @@ def load_model(
     Raises:
         InputError: nothing loads under that name.
     """
-    name, _, target = spec.rpartition("=")
+    name, target = split_name(spec)
     place = f"random:{seed}" if target == "random" else target
     given = dict(options or {})
     if place.startswith("random:"):
@@ -55,6 +55,26 @@ def load_model(
     kind = kind_of(place, revision=given.get("revision"))
     encoder = load_encoder(place, method=method if kind in OWN_KINDS else None, **given)
     return NamedModel(name or _short(target), target, encoder)
+
+
+def split_name(spec: str) -> tuple[str, str]:
+    """The name in tables that a caller gave, or nothing, and what it names: `NAME=…`.
+
+    A file or folder whose own name has an equals sign is taken as it is.
+
+    Raises:
+        InputError: nothing on one side of the equals sign.
+
+    Example:
+        >>> split_name("CNN=profiles.csv"), split_name("runs/b0/model")
+        (('CNN', 'profiles.csv'), ('', 'runs/b0/model'))
+    """
+    name, equals, target = spec.partition("=")
+    if not equals or Path(spec).exists():
+        return "", spec
+    if not name.strip() or not target.strip():
+        raise InputError(f"{spec!r} names nothing: write NAME=WHAT, such as CNN=profiles.csv, or no equals sign")
+    return name.strip(), target
 
 
 def features_of(

@@ -13,8 +13,10 @@ from matplotlib.lines import Line2D
 from cytoimagenet_hf.core.colours import OTHER, PALETTE
 from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.profiles.embedding import embed
-from cytoimagenet_hf.scoring.results import Kind, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import Kind, PooledGain, ResultsRecord, ScoreRecord
 
+from .pooled import comparisons_of
+from .redrawn import EXTRACTED
 from .suite import Results
 
 Array = npt.NDArray[Any]
@@ -25,11 +27,17 @@ COLOURS: dict[Kind, str] = {"model": PALETTE[0], "fusion": PALETTE[1], "control"
 
 
 def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
-    """Write every figure the results have as PNG: accuracies, confusion per set and model, gains, features."""
+    """Write every figure the results have as PNG: accuracies, what training gave, confusion, gains, features."""
     record = results.record
     figures = {"accuracy": accuracy_dots(record, ("model", "fusion", "baseline"))}
     if record.names("control"):
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
+    if record.training:
+        figures["training"] = training_curves(record)
+    for name in dict.fromkeys(one.set for one in record.ladder):
+        figures[f"nuisances {name}"] = nuisance_ladder(record, name)
+    for one in record.pooled:
+        figures[f"all sets {one.measure} {one.second} over {one.first}"] = forest(record, one)
     scored = record.by_entry()
     for (entry, name), score in scored.items():
         if score.kind in ("model", "fusion") and score.classes:
@@ -82,6 +90,107 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
     shown = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
     marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in shown]
     figure.legend(marks, shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
+    return figure
+
+
+def training_curves(record: ResultsRecord) -> Figure:
+    """What training gave, stage by stage: a panel per set, a colour per network, dots for trained weights.
+
+    Lines are the mean of the redrawn weights with the range of their draws; what is between a line and a dot of its
+    colour is what training gave. Bars are 95 % intervals of the trained ones.
+    """
+    sets = list(dict.fromkeys(one.set for one in record.training))
+    ways = list(dict.fromkeys(one.way for one in record.training))
+    models = list(dict.fromkeys(one.model for one in record.training))
+    ways = [*(way for way in ways if way != EXTRACTED), *(way for way in ways if way == EXTRACTED)]
+    columns = min(_COLUMNS, len(sets))
+    lines = -(-len(sets) // columns)
+    figure = Figure(figsize=(1 + 3.2 * columns, 0.8 + 2.6 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+    for axes in panels[len(sets) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, sets, strict=False):
+        for number, model in enumerate(models):
+            own = [one for one in record.training if one.set == name and one.model == model]
+            own.sort(key=lambda one: ways.index(one.way))
+            places = np.array([ways.index(one.way) for one in own]) + 0.12 * (number - (len(models) - 1) / 2)
+            colour = [*PALETTE, OTHER][min(number, len(PALETTE))]
+            drawn = [100 * np.array(one.redrawn) for one in own]
+            axes.fill_between(
+                places,
+                [one.min() for one in drawn],
+                [one.max() for one in drawn],
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+            )
+            axes.plot(places, [one.mean() for one in drawn], color=colour, linestyle="--", marker="_", linewidth=1)
+            for place, one in zip(places, own, strict=True):
+                axes.plot([place, place], [100 * one.interval[0], 100 * one.interval[1]], color=colour, linewidth=1)
+            axes.plot(places, [100 * one.trained for one in own], "o", color=colour, markersize=4)
+        axes.set_title(name, fontsize=9)
+        axes.set_xticks(range(len(ways)), ways, rotation=45, ha="right", fontsize=8)
+        axes.grid(axis="y", linewidth=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel(f"{', '.join(dict.fromkeys(one.measure for one in record.training))}, %", fontsize=9)
+    marks = [Line2D([], [], color=[*PALETTE, OTHER][min(n, len(PALETTE))]) for n in range(len(models))]
+    marks += [Line2D([], [], color="black", marker="o", linewidth=1), Line2D([], [], color="black", linestyle="--")]
+    figure.legend(
+        marks, [*models, "trained", "redrawn"], loc="outside upper center", ncols=4, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def nuisance_ladder(record: ResultsRecord, name: str) -> Figure:
+    """What nuisances score on a set, and under them each model with and without them; 95 % intervals."""
+    steps = [one for one in record.ladder if one.set == name][::-1]
+    figure = Figure(figsize=(6.5, 1.2 + 0.3 * len(steps)), layout="constrained")
+    axes = figure.subplots()
+    for row, one in enumerate(steps):
+        colour = COLOURS["baseline"] if not one.model else COLOURS["model" if one.step == "features" else "fusion"]
+        axes.plot([100 * one.interval[0], 100 * one.interval[1]], [row, row], color=colour, linewidth=1.5)
+        axes.plot(100 * one.value, row, "o" if one.columns else "|", color=colour, markersize=6)
+    axes.axvline(100 * steps[-1].value, color=OTHER, linewidth=0.8, linestyle="--")  # the largest class
+    axes.set_xlim(0, 100)
+    axes.set_yticks(range(len(steps)), [f"{one.model}: {one.step}" if one.model else one.step for one in steps])
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(f"accuracy, %, {steps[-1].protocol}", fontsize=8)
+    axes.set_title(f"{name}: nuisances alone, and what is left without them", fontsize=9)
+    axes.grid(axis="x", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def forest(record: ResultsRecord, pooled: PooledGain) -> Figure:
+    """A difference set by set and over all sets together, with 95 % intervals; areas are the weights."""
+    pairs = comparisons_of(record, pooled)
+    figure = Figure(figsize=(6.5, 1.4 + 0.28 * (len(pairs) + 2)), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(pairs), 0, -1) + 0.5
+    for row, pair, weight in zip(rows, pairs, pooled.weights, strict=True):
+        low, high = pair.interval or (pair.difference, pair.difference)
+        axes.plot([100 * low, 100 * high], [row, row], color=PALETTE[0], linewidth=1.2)
+        axes.scatter([100 * pair.difference], [row], s=12 + 150 * weight, marker="s", color=PALETTE[0], linewidths=0)
+        says = f"{100 * pair.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        axes.annotate(says, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    low, high = (100 * end for end in pooled.interval)
+    middle = 100 * pooled.difference
+    axes.fill([low, middle, high, middle], [0, 0.25, 0, -0.25], color="#222222", linewidth=0)
+    if pooled.prediction is not None:
+        axes.plot([100 * end for end in pooled.prediction], [0, 0], color="#222222", linewidth=0.8, linestyle=":")
+    says = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    axes.annotate(says, (1.02, 0), xycoords=("axes fraction", "data"), va="center", fontsize=8, weight="bold")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_ylim(-0.8, len(pairs) + 1.2)
+    axes.set_yticks([*rows, 0], [*(pair.set for pair in pairs), f"all {len(pairs)} sets"], fontsize=8)
+    axes.set_xlabel(f"points of {pooled.measure}, {pooled.second} − {pooled.first}", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    clear = low > 0 or high < 0
+    axes.set_title(
+        f"between sets: sd {100 * pooled.spread:.1f} points, I² {100 * pooled.heterogeneity:.0f} %; "
+        + ("the mean is clear of 0" if clear else f"not clear: {100 * pooled.detectable:.1f} points would be"),
+        fontsize=8,
+    )
     return figure
 
 

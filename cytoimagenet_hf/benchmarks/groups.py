@@ -30,7 +30,7 @@ def groups_of(items: Sequence[Image]) -> tuple[Array | None, str | None]:
 
 
 def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where: str) -> list[Image]:
-    """The images with the group that `metadata.csv` gives each.
+    """The images with the group that `metadata.csv` gives each, and the well where it has one.
 
     Without a column named, the first of `COLUMNS` that the table has is taken; without a table, names of cells cut
     from a field tell the field; else no groups are known.
@@ -63,7 +63,11 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     lacking = [item.id for item in items if item.id not in groups]
     if lacking:
         raise InputError(f"{file} has no row for {lacking[0]!r}: every image needs its {chosen}")
-    return [_grouped(item, groups[item.id], chosen) for item in items]
+    found = [_grouped(item, groups[item.id], chosen) for item in items]
+    if "well" not in table:
+        return found
+    wells = dict(zip(table["file_name"], table["well"].fillna("").astype(str), strict=True))
+    return [replace(item, metadata={**item.metadata, "well": wells[item.id]}) for item in found]
 
 
 def first_known(columns: Iterable[str]) -> str | None:

@@ -109,7 +109,7 @@ def few_shot(
     """
     names, codes = np.unique(labels.astype(str), return_inverse=True)
     right = {n: np.zeros(len(labels)) for n in shots}
-    for fold, (known, test) in enumerate(_folds_of_groups(codes, groups, seed, train)):
+    for fold, (known, test) in enumerate(folds_of_groups(codes, groups, seed, train)):
         scaler = StandardScaler().fit(values[known])
         scaled, queries = scaler.transform(values[known]), scaler.transform(values[test])
         members = [np.flatnonzero(codes[known] == code) for code in range(len(names))]
@@ -149,7 +149,7 @@ def possible_shots(
     """
     names, codes = np.unique(labels.astype(str), return_inverse=True)
     counts = np.array(
-        [np.bincount(codes[known], minlength=len(names)) for known, _ in _folds_of_groups(codes, groups, seed, train)]
+        [np.bincount(codes[known], minlength=len(names)) for known, _ in folds_of_groups(codes, groups, seed, train)]
     )  # (F, K)
     found = [n for n in shots if n <= counts.min()]
     if not found:
@@ -158,14 +158,25 @@ def possible_shots(
     return found
 
 
-def _folds_of_groups(
-    codes: Array, groups: Array, seed: int, train: npt.NDArray[np.bool_] | None
+def folds_of_groups(
+    labels: Array, groups: Array, seed: int, train: npt.NDArray[np.bool_] | None
 ) -> list[tuple[Array, Array]]:
+    """(rows to learn from, rows to predict): the training set and the rest, or five folds that divide no group.
+
+    Args:
+        labels: (n,) classes, spread over the folds as evenly as groups allow.
+        groups: (n,).
+        seed: of the folds.
+        train: (n,) true for the training set; None: folds.
+
+    Raises:
+        InputError: only one group.
+    """
     if train is not None:
         return [(np.flatnonzero(train), np.flatnonzero(~train))]
     if len(np.unique(groups)) < 2:
         raise InputError("only one group: examples must come from other groups than the query")
-    return _group_folds(codes, groups, folds=5, seed=seed)
+    return _group_folds(labels, groups, folds=5, seed=seed)
 
 
 def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list[tuple[Array, Array]]:

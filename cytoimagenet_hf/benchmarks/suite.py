@@ -23,17 +23,21 @@ from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
 from cytoimagenet_hf.scoring.contamination import overlaps
-from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import EntryRecord, LadderStep, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.tables import FeatureTable, read_features
 from cytoimagenet_hf.tables.reading import SHARDS
 
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
+from .extraction import split_name
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
+from .nuisances import ladder, nuisance_tables
+from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
+from .redrawn import redrawn_entries, training_gains
 
 _SAMPLE = 2000  # items of a scatter plot
 _VERSIONED = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
@@ -46,13 +50,15 @@ class Suite:
     Attributes:
         tasks: benchmarks, each with the folder of its files.
         models: specs that `extraction.load_model` takes.
-        features: ready feature tables (Parquet, CSV).
+        features: ready feature tables (Parquet, CSV); `NAME=…` names one in tables, else its file does.
         methods: extraction methods.
         recipe: of the benchmarks.
         seed: of everything drawn: random nets, folds, bootstrap, shuffles.
         fuse: also score every two models (or tables) side by side, with their controls.
         baselines: also score random nets and features of pixels.
         random_nets: how many random nets the baselines have.
+        nuisances: also what cell count, position, intensity and background score, and what is left without them.
+        redrawn: twins of each model with redrawn weights; see `redrawn`.
         partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
         settings: of the extraction: device, precision, units per step.
         options: of the networks, as `extract` has them: `full_scale`, `normalize`, `pooling`, `size`, `revision`, ….
@@ -65,13 +71,15 @@ class Suite:
 
     tasks: tuple[tuple[Benchmark, Path], ...]
     models: tuple[str, ...] = ()
-    features: tuple[Path, ...] = ()
+    features: tuple[str | Path, ...] = ()
     methods: tuple[str, ...] = ("concat-norm",)
     recipe: BenchmarkRecipe = RECIPES["corrected"]
     seed: int = 0
     fuse: bool = False
     baselines: bool = False
     random_nets: int = 3
+    nuisances: bool = False
+    redrawn: int = 0
     partner: str | None = None
     settings: Settings = DEFAULTS
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -118,13 +126,16 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     own_tables = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
     if not (suite.models or suite.features or suite.baselines or own_tables):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
+    if suite.redrawn and not suite.models:
+        raise InputError("redrawn weights are of a network: name a model")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
-    tables = [(path.name.split(".")[0], read_features(path, drop_nan=suite.drop_nan)) for path in suite.features]
+    tables = [(name, read_features(path, drop_nan=suite.drop_nan)) for name, path in _named_tables(suite)]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
     described: dict[str, EntryRecord] = {}
     summaries: list[ScoreRecord] = []
+    rungs: list[LadderStep] = []
     with tempfile.TemporaryDirectory() as scratch:
         for benchmark, root in suite.tasks:
             seen: set[str] = set()
@@ -135,7 +146,9 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
             steps = _steps(suite, benchmark, report)
             # Items are loaded once for all steps, controls among them where one of the steps starts from them.
             loading = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
-            for items, entries in _rounds(suite, benchmark, root, tables, suite.cache or Path(scratch), loading):
+            for items, entries in _rounds(
+                suite, benchmark, root, tables, suite.cache or Path(scratch), loading, report
+            ):
                 for entry in entries:
                     table = entry.build()
                     for step in steps:
@@ -171,8 +184,22 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                                 seed=suite.seed,
                             )
                             summaries.append(summary)
-    record = ResultsRecord(_config(suite), installed_versions(_VERSIONED), tuple(described.values()), tuple(summaries))
+                if suite.nuisances:
+                    rungs += _ladder(suite, benchmark, items, entries, report)
+    record = ResultsRecord(
+        _config(suite),
+        installed_versions(_VERSIONED),
+        tuple(described.values()),
+        tuple(summaries),
+        ladder=tuple(rungs),
+    )
     return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
+
+
+def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
+    """The caller's feature tables by the names they have in results."""
+    pairs = [split_name(str(spec)) for spec in suite.features]
+    return [(name or Path(place).name.split(".")[0], Path(place)) for name, place in pairs]
 
 
 def _with_sphering(scores: Sequence[Score], table: FeatureTable) -> list[Score]:
@@ -206,18 +233,46 @@ def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) ->
     return ["none"]
 
 
+def _ladder(
+    suite: Suite,
+    benchmark: Benchmark,
+    items: list[Image],
+    entries: Sequence[Entry],
+    report: Callable[[str], None],
+) -> tuple[LadderStep, ...]:
+    """The nuisance ladder of a round's models; what cannot be measured is said."""
+    models = [entry for entry in entries if entry.kind == "model"]
+    if not models:
+        return ()
+    if not all(item.planes for item in items):
+        report(f"{benchmark.name}: no nuisance ladder, for there are no images to count cells in")
+        return ()
+    report(f"{benchmark.name}: nuisances")
+    nuisances = nuisance_tables(items, workers=suite.settings.workers)
+    if "position" not in nuisances:
+        report(f"{benchmark.name}: the well of an image is not known, so its position on the plate is not a nuisance")
+    try:
+        tables = {entry.name: entry.build() for entry in models}
+        return ladder(benchmark, tables, nuisances, items, recipe=suite.recipe, seed=suite.seed)
+    except InputError as error:
+        report(f"{benchmark.name}: no nuisance ladder: {error}")
+        return ()
+
+
 def with_comparisons(
     record: ResultsRecord, scores: dict[tuple[str, str], Score], *, seed: int, fuse: bool
 ) -> ResultsRecord:
     """The record with its paired comparisons, gains over the best baseline, and the note on fusions."""
     own = record.names("model", "fusion")
     options: dict[str, Any] = {"entries": own, "sets": record.sets, "seed": seed}
-    return replace(
+    compared = replace(
         record,
+        training=training_gains(record.entries, scores, record.by_entry(), seed=seed),
         comparisons=compare_pairs(scores, **options),
         gains=compare_with_best(scores, baselines=record.names("baseline"), **options),
         controls_note=CONTROLS_NOTE if fuse else "",
     )
+    return replace(compared, pooled=pool_record(compared))
 
 
 def _rounds(
@@ -227,6 +282,7 @@ def _rounds(
     tables: list[tuple[str, FeatureTable]],
     cache: Path,
     recipe: BenchmarkRecipe,
+    report: Callable[[str], None],
 ) -> Iterator[tuple[list[Image], list[Entry]]]:
     """Entries that share their items: first all that describe images, then profiles of wells."""
     profiles = [(name, table) for name, table in tables if benchmark.profile_items and _knows_wells(table)]
@@ -238,7 +294,8 @@ def _rounds(
         return
     if suite.models or suite.baselines or by_id:
         # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
-        items = kept_in_memory(benchmark.load(root, recipe, images=bool(suite.models or suite.baselines)))
+        seen = bool(suite.models or suite.baselines or suite.nuisances)
+        items = kept_in_memory(benchmark.load(root, recipe, images=seen))
         options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
         options["options"] = suite.options
         entries = model_entries(suite.models, items, seed=suite.seed, **options)
@@ -247,6 +304,9 @@ def _rounds(
         yield items, entries + by_id
         if suite.baselines:
             yield items, baseline_entries(items, seed=suite.seed, random_nets=suite.random_nets, **options)
+        if suite.redrawn:
+            twins: dict[str, Any] = {"redrawn": suite.redrawn, "seed": suite.seed, "report": report}
+            yield items, redrawn_entries(suite.models, items, **twins, **options)
     # Profiles that are to be fused describe the same wells; else each has its own.
     together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
     for group in together:
@@ -315,13 +375,15 @@ def _config(suite: Suite) -> dict[str, Any]:
     return {
         "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),
-        "features": [{"file": path.name, "sha256": _hash(path)} for path in suite.features],
+        "features": [{"name": name, "file": path.name, "sha256": _hash(path)} for name, path in _named_tables(suite)],
         "methods": list(suite.methods),
         "recipe": asdict(suite.recipe),
         "seed": suite.seed,
         "fuse": suite.fuse,
         "baselines": suite.baselines,
         "random_nets": suite.random_nets,
+        "nuisances": suite.nuisances,
+        "redrawn": suite.redrawn,
         "partner": suite.partner,
         "settings": asdict(suite.settings),
         "options": dict(suite.options),

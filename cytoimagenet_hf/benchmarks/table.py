@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import rich.table
 
 
+_CLEAR_NOTE = (
+    "Clear: the interval excludes 0; else the difference that 80 % power would find, from the spread seen here."
+)
+
+
 @dataclass(frozen=True)
 class Table:
     """Text in rows and columns; `best` names the cells (row, column) to be set off."""
@@ -34,6 +39,9 @@ def result_tables(record: ResultsRecord, *, by_class: bool = True) -> list[Table
         accuracy_table(record, controls, title="Fusion beside its controls, %", note=record.controls_note),
         accuracy_table(record, baselines, title="Baselines, %", note=_random_nets(record)),
         gain_table(record),
+        training_table(record),
+        pooled_table(record),
+        ladder_table(record),
         interval_table(record, [*main, *baselines]),
         comparison_table(record),
         *(class_table(record, name, main) for name in record.sets if by_class),
@@ -113,12 +121,102 @@ def gain_table(record: ResultsRecord) -> Table:
             _test(gain),
             _p(gain.p),
             _p(gain.p_holm),
+            clear_of_zero(gain.interval, gain.detectable),
         )
         for gain in record.gains
     )
-    columns = ("set", "features", "best baseline", "gain, points", "95 %", "test", "p", "Holm p")
-    note = "Paired on the same items. The baseline is the best of them on the scored items, which favours it."
+    columns = ("set", "features", "best baseline", "gain, points", "95 %", "test", "p", "Holm p", "clear")
+    note = (
+        "Paired on the same items. The baseline is the best of them on the scored items, which favours it. "
+        + _CLEAR_NOTE
+    )
     return Table("Gain over the best baseline", columns, rows, note)
+
+
+def training_table(record: ResultsRecord) -> Table:
+    """What training gave: every model and its stages beside the same architecture with redrawn weights."""
+    rows = tuple(
+        (
+            one.set,
+            one.model,
+            one.way,
+            f"{100 * one.trained:.2f}",
+            _mean_and_spread(one.redrawn),
+            f"{100 * one.gain.difference:+.2f}",
+            _range(one.gain.interval),
+            _test(one.gain),
+            _p(one.gain.p),
+            _p(one.gain.p_holm),
+            clear_of_zero(one.gain.interval, one.gain.detectable),
+        )
+        for one in record.training
+    )
+    columns = ("set", "network", "features", "trained", "redrawn", "training gave, points", "95 %", "test", "p")
+    note = (
+        "Redrawn: the same architecture with weights drawn anew, mean ± sd over the draws. Paired on the same items, "
+        f"Holm over the sets. {_CLEAR_NOTE}"
+    )
+    return Table("What training gave", (*columns, "Holm p", "clear"), rows, note)
+
+
+def pooled_table(record: ResultsRecord) -> Table:
+    """Differences over all sets of one measure together."""
+    rows = tuple(
+        (
+            f"{one.second} − {one.first}",
+            one.measure,
+            f"{len(one.sets)}" + (f", without {', '.join(one.left_out)}" if one.left_out else ""),
+            f"{100 * one.difference:+.2f}",
+            _range(one.interval),
+            _p(one.p),
+            f"{100 * one.spread:.2f}",
+            f"{100 * one.heterogeneity:.0f} %",
+            _range(one.prediction),
+            clear_of_zero(one.interval, one.detectable),
+        )
+        for one in record.pooled
+    )
+    columns = ("difference of", "measure", "sets", "points", "95 %", "p", "sd between sets", "I²", "a new set, 95 %")
+    note = (
+        "Random effects over the sets: REML, interval of Hartung and Knapp. Sets are taken for independent; left out "
+        f"are sets on which nothing differs. {_CLEAR_NOTE}"
+    )
+    return Table("All sets together", (*columns, "clear"), rows, note)
+
+
+def ladder_table(record: ResultsRecord) -> Table:
+    """What nuisances score, and what is left of each model without them."""
+    rows = tuple(
+        (
+            one.set,
+            f"{one.model}: {one.step}" if one.model else one.step,
+            f"{one.columns}" if one.columns else "–",
+            f"{100 * one.value:.2f}",
+            _range(one.interval) if one.columns else "–",
+            f"{100 * one.change.difference:+.2f}" if one.change else "–",
+            _range(one.change.interval if one.change else None),
+            clear_of_zero(one.change.interval, one.change.detectable) if one.change else "–",
+            one.protocol,
+        )
+        for one in record.ladder
+    )
+    columns = (
+        "set",
+        "known of an image",
+        "numbers",
+        "accuracy",
+        "95 %",
+        "change, points",
+        "95 %",
+        "clear",
+        "protocol",
+    )
+    note = (
+        "Change: of features, what they have over all nuisances; of features without nuisances, what a regression on "
+        "the nuisances, fitted within the training folds, took from them. A phenotype that changes the number of "
+        f"cells goes with it. {_CLEAR_NOTE}"
+    )
+    return Table("Nuisances, %", columns, rows, note)
 
 
 def comparison_table(record: ResultsRecord) -> Table:
@@ -133,14 +231,14 @@ def comparison_table(record: ResultsRecord) -> Table:
             _test(pair),
             _p(pair.p),
             _p(pair.p_holm),
-            _points(pair.detectable),
+            clear_of_zero(pair.interval, pair.detectable),
         )
         for pair in record.comparisons
     )
-    columns = ("set", "difference of", "points", "95 %", "gained / lost", "test", "p", "Holm p", "detectable")
+    columns = ("set", "difference of", "points", "95 %", "gained / lost", "test", "p", "Holm p", "clear")
     note = (
         "Where items share a group, whole groups are exchanged; fewer than six groups cannot give p below 0.05 and "
-        "are not tested. Holm over the sets. Detectable: what 80 % power would find, from the spread seen here."
+        f"are not tested. Holm over the sets. {_CLEAR_NOTE}"
     )
     return Table("Paired comparisons", columns, rows, note)
 
@@ -242,6 +340,11 @@ def _test(pair: Comparison) -> str:
     return f"{pair.groups} × {pair.cluster}" + (", too few" if pair.test == "none" else ", exchanged")
 
 
+def _mean_and_spread(values: Sequence[float]) -> str:
+    mean = f"{100 * float(np.mean(values)):.2f}"
+    return f"{mean} ± {100 * float(np.std(values, ddof=1)):.2f}" if len(values) > 1 else mean
+
+
 def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
@@ -250,8 +353,11 @@ def _range(ends: tuple[float, float] | None) -> str:
     return "–" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
-def _points(value: float | None) -> str:
-    return "none" if value is None else f"{100 * value:.2f}"
+def clear_of_zero(ends: tuple[float, float] | None, detectable: float | None) -> str:
+    """Whether an interval excludes 0; if not, what could have been found."""
+    if ends is not None and (ends[0] > 0 or ends[1] < 0):
+        return "yes"
+    return "no" if detectable is None else f"no, {100 * detectable:.1f} would be"
 
 
 def _marks_note(record: ResultsRecord) -> str:

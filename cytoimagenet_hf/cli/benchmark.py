@@ -19,6 +19,7 @@ from .shared import (
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -40,8 +41,10 @@ def command(
         typer.Option(help="Checkpoint folder, Hub or timm name, Keras .h5, random or random:SEED; NAME=… names it."),
     ] = None,
     features: Annotated[
-        list[Path] | None,
-        typer.Option(help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells."),
+        list[str] | None,
+        typer.Option(
+            help="Ready features: Parquet or CSV with ids, or CellProfiler profiles of wells; NAME=… names it."
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option(help="concat-norm, concat-raw, merge-norm, merge-raw, or all.")
@@ -50,6 +53,23 @@ def command(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Also random nets of three seeds and features of pixels.")
     ] = False,
+    nuisances: Annotated[
+        bool,
+        typer.Option(
+            "--nuisances",
+            help="Also what cell count, position on the plate, intensity and background alone score, and what is left "
+            "of each model without them.",
+        ),
+    ] = False,
+    redrawn: Annotated[
+        int,
+        typer.Option(
+            help="Also each --model with redrawn weights, this many times, stage by stage or at the --pooling given: "
+            "what training gave.",
+            min=0,
+            max=100,
+        ),
+    ] = 0,
     repairs: Annotated[
         bool, typer.Option("--repairs", help="Instead: what each repair of the original changes.")
     ] = False,
@@ -118,6 +138,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -159,6 +180,8 @@ def command(
         seed=seed,
         fuse=fuse,
         baselines=baselines,
+        nuisances=nuisances,
+        redrawn=redrawn,
         settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(
             normalize=normalize,
@@ -167,6 +190,7 @@ def command(
             views=views,
             scaling=scaling,
             size=size,
+            scale=scale,
             full_scale=full_scale,
             revision=revision,
             trust_remote_code=trust_remote_code or None,

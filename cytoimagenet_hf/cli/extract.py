@@ -21,6 +21,7 @@ from .shared import (
     Pixels,
     Pooling,
     Revision,
+    Scale,
     Scaling,
     Size,
     TrustRemoteCode,
@@ -96,6 +97,7 @@ def command(
     views: Views = None,
     scaling: Scaling = None,
     size: Size = None,
+    scale: Scale = None,
     full_scale: FullScale = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -189,6 +191,7 @@ def command(
         views=views,
         scaling=scaling,
         size=size,
+        scale=scale,
         full_scale=full_scale,
         revision=revision,
     )

@@ -12,7 +12,18 @@ Normalize = Annotated[
         "record says."
     ),
 ]
-Pooling = Annotated[str | None, typer.Option(help="What is taken of the network: last, gem, blocks or early.")]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        help="What is taken of the network: last (what it pools itself), gem, blocks (every stage), early (the first "
+        "stage), or one stage as stage:N, such as stage:3; stage:0 is the stem. By default as the weights say, else "
+        "last."
+    ),
+]
+Scale = Annotated[
+    float | None,
+    typer.Option(help="Enlarge what the network sees this many times, bilinear: 2 doubles height and width."),
+]
 Pixels = Annotated[
     bool | None,
     typer.Option(

@@ -33,6 +33,7 @@ COMMON = ("--debug", "--verbose")
 
 _ERRNO = {
     errno.ENOSPC: "the disk is full: free some space, or write elsewhere",
+    errno.EFBIG: "the file is too large for this disk, or for a limit of the system (ulimit -f): write elsewhere",
     errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere",
     errno.EROFS: "this place is read-only: write elsewhere",
     errno.EACCES: "no permission: change the rights of the file or folder, or choose another",
@@ -83,7 +84,6 @@ _EXTRAS = {
     "onnxruntime": "runtimes",
     "openvino": "runtimes",
     "onnxscript": "runtimes",
-    "mrc": "deltavision",
     "zarr": "plates",
     "nd2": "plates",
     "liffile": "plates",
@@ -117,6 +117,8 @@ def explain(error: BaseException) -> str | None:
         return _system(error)
     for root in sorted(roots & _FILES.keys()):
         return f"{_FILES[root]} cannot be read: {one_line(error)}. Is it damaged or of another kind?"
+    if isinstance(error, ValueError) and str(error) == "Invalid IPv6 URL":  # of urllib, without the address
+        return "an address lacks a bracket, as in http://[::1]:8080: look at the names given, HF_ENDPOINT and proxies"
     if isinstance(error, UnicodeError):
         return f"text that is not UTF-8: {one_line(error)}. Convert the file, or rename it"
     return None

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -39,6 +40,38 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `target`; put it in the place of `target` when the block ends well.
+
+    Two processes that write the same target have temporary folders of their own. What stood at `target` is replaced.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep_temporary(folder: str | Path, name: str = "*") -> None:
+    """Remove what `atomic_path` and `atomic_folder` left in a folder when their process was killed.
+
+    Args:
+        folder: where to look; folders below it are left alone. The caller holds it alone, so that nothing is at work.
+        name: of the target, where only its leftovers are to go.
+    """
+    for leftover in Path(folder).glob(f".{name}.*.tmp"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def json_text(content: Any, *, sort_keys: bool = False, plain_ascii: bool = True) -> str:
@@ -85,10 +118,10 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
         remedy: what to do when it is damaged.
 
     Raises:
-        InputError: it cannot be read, is not JSON, or holds something else.
+        InputError: it cannot be read, is not JSON (NaN and Infinity are none), or holds something else.
     """
     try:
-        content = read_json_file(path)
+        content = read_json_file(path, strict=True)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({one_line(error)}): {remedy}") from error
     except OSError as error:
@@ -122,14 +155,14 @@ def absent_folders(folder: Path) -> list[Path]:
 
 
 def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> None:
-    """Remove what work that is refused began with; nothing, where anything else lies in its folder.
+    """Remove what work that is refused began with; nothing, where anything else lies in its folder, or it is gone.
 
     Args:
         folder: that of the work.
         files: names of what it writes first.
         made: folders that were made for it, the deepest first: see `absent_folders`.
     """
-    if {path.name for path in folder.iterdir()} <= set(files):
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= set(files):
         with suppress(OSError):  # a system that keeps what is open
             for name in files:
                 (folder / name).unlink(missing_ok=True)
@@ -183,6 +216,51 @@ def held(lock: str | Path, *, refusal: str = "", wait: bool = False) -> Iterator
         if not is_held:
             raise InputError(refusal)
         yield
+
+
+@contextmanager
+def held_folder(
+    output: Path, *, lock: str, begun: Collection[str], refusal: str = "", wait: bool = False
+) -> Iterator[None]:
+    """Hold an output folder alone. One that was made for work that is refused at once is removed again.
+
+    Args:
+        output: the folder; it is made if it is not there.
+        lock: name of the file in it that is locked.
+        begun: names of what the work writes first.
+        refusal: the message when another process holds it.
+        wait: wait for the other instead.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    made = absent_folders(output)
+    is_new = bool(made) or not any(output.iterdir())
+    output.mkdir(parents=True, exist_ok=True)
+    with held(output / lock, refusal=refusal, wait=wait):
+        try:
+            yield
+        except InputError:
+            if is_new:
+                take_back(output, files=(*begun, lock), made=made)
+            raise
+
+
+def require_still_there(output: Path, sign: str) -> None:
+    """Refuse to write on where an output folder was removed or replaced: it would be made again, half full.
+
+    Args:
+        output: the folder.
+        sign: name of a file that the work began with.
+
+    Raises:
+        InputError: that file is not in it.
+    """
+    if not (output / sign).is_file():
+        raise InputError(
+            f"{output} was removed, moved or replaced while this ran: put it back, or choose another --output, and "
+            "run the same command again"
+        )
 
 
 def file_sha256(path: str | Path) -> str:

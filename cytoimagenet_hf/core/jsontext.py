@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, one_line
+from .regular import require_regular
 
 MOST_LEVELS = 100
 """Objects and lists within each other; the deepest of the formats that are read here has about fifteen."""
@@ -22,12 +23,13 @@ _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _OPENING, _CLOSING = b"[{", b"]}"
 
 
-def parse_json(text: str | bytes, *, where: str | Path) -> Any:
+def parse_json(text: str | bytes, *, where: str | Path, strict: bool = False) -> Any:
     r"""What a JSON text says.
 
     Args:
         text: the text; bytes are UTF-8, UTF-16 or UTF-32, with or without a byte-order mark.
         where: what messages call it, such as its file.
+        strict: refuse NaN and Infinity, which Python writes and JSON does not have.
 
     Raises:
         InputError: it is no JSON, is nested more than `MOST_LEVELS` deep, is longer than `MOST_BYTES`, or holds a
@@ -47,22 +49,31 @@ def parse_json(text: str | bytes, *, where: str | Path) -> Any:
             text = text.decode(json.detect_encoding(text)).removeprefix("\ufeff")
         if _is_too_deep(text):
             raise InputError(f"{where} is no readable JSON: nested more than {MOST_LEVELS} levels deep")
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number if strict else None)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{where} is no readable JSON: {one_line(error)}") from error
 
 
-def read_json_file(path: str | Path) -> Any:
+def read_json_file(path: str | Path, *, strict: bool = False) -> Any:
     """What a JSON file says.
+
+    Args:
+        path: the file.
+        strict: as of `parse_json`.
 
     Raises:
         OSError: the file is absent or cannot be read.
-        InputError: as of `parse_json`.
+        InputError: as of `parse_json`; or it is a pipe, a socket or a device.
     """
+    require_regular(path)
     with open(path, "rb") as handle:
-        return parse_json(handle.read(MOST_BYTES + 1), where=path)
+        return parse_json(handle.read(MOST_BYTES + 1), where=path, strict=strict)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _is_too_deep(text: str) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from .errors import InputError, one_line
+from .regular import require_regular
 
 _LARGEST_FILE = 1 << 20  # bytes: a configuration is a page of text
 _WORDS = {True: ("yes", "on", "true"), False: ("no", "off", "false")}  # what YAML 1.1 reads as a boolean
@@ -150,6 +151,7 @@ def read_yaml(path: str | Path, *, name: str) -> dict[str, Any]:
     Raises:
         InputError: no such file, not YAML, a field that stands twice, or something else than fields.
     """
+    require_regular(path)
     try:
         if Path(path).stat().st_size > _LARGEST_FILE:
             raise InputError(f"{name}: {path} has more than {_LARGEST_FILE:,} bytes: is it a configuration?")

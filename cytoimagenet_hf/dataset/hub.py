@@ -4,8 +4,9 @@
 which files of a folder belong in the repository, a plan that can be read before anything is sent, and clear errors.
 """
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -18,9 +19,10 @@ from huggingface_hub.utils.sha import git_hash
 
 from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, inside, read_json_object
 
 from .cards.naming import rename_card
+from .manifest import MANIFEST, problem_of, problems_beside, read_published
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _PATIENCE = 5
@@ -155,6 +157,7 @@ def plan_push(
     revision: str = "main",
     token: str | None = None,
     compare: bool = True,
+    check: bool = True,
 ) -> list[PlannedFile]:
     """What a push would send, from comparing hashes with the repository.
 
@@ -165,12 +168,16 @@ def plan_push(
         revision: branch to compare with.
         token: access token; the stored one when None.
         compare: False asks no repository: every file is "not compared".
+        check: False takes the data files of a dataset for those of its manifest, as the caller has found them to be.
 
     Raises:
-        InputError: the folder is not of that kind, or the repository cannot be asked.
+        InputError: the folder is not of that kind, a file that would be sent is a link out of it, the data of a
+            dataset are not what its manifest lists, or the repository cannot be asked.
     """
     local = _local_files(Path(folder), kind)
     _require_name(repo_id)
+    if kind == "dataset" and check:
+        _require_published(Path(folder))
     card = _named_card(local.get(CARD), kind, repo_id)
     if not compare:
         return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
@@ -214,10 +221,12 @@ def push(
         The plan that was carried out, and the pull request that it opened.
 
     Raises:
-        InputError: wrong folder, no right to write, or a tag that exists.
+        InputError: as `plan_push`, before anything is sent; no right to write, or a tag that exists.
     """
     _local_files(Path(folder), kind)
     _require_name(repo_id)
+    if kind == "dataset":
+        _require_published(Path(folder))
     require_hub(repo_id)
     upload = upload or Upload()
     address: str | None = None
@@ -228,7 +237,7 @@ def push(
         api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
         if upload.revision != "main" and not upload.pull_request:
             api.create_branch(repo_id, branch=upload.revision, repo_type=repo_type, exist_ok=True)
-        planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, token=token)
+        planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, token=token, check=False)
         sent = [file.path for file in planned if file.status in ("new", "changed")]
         stale = [file.path for file in planned if file.status == "deleted"]
         if sent or stale:
@@ -243,7 +252,7 @@ def push(
                     revision=upload.revision,
                     create_pr=upload.pull_request,
                 )
-            address = commit.pr_url
+            address = commit.pr_url if upload.pull_request else None
         if upload.tag is not None:
             api.create_tag(repo_id, tag=upload.tag, revision=upload.revision, repo_type=repo_type)
     except HfHubHTTPError as error:
@@ -303,25 +312,89 @@ def _literal(path: str) -> str:
 
 
 def _local_files(folder: Path, kind: str) -> dict[str, Path]:
-    """Path in the repository → file, for what travels; raises when the folder is not of that kind."""
+    """Path in the repository → file, for what travels.
+
+    Raises:
+        InputError: the folder is not of that kind, or holds a link that leads out of it where a file would be sent.
+    """
     if kind not in REPOSITORIES:
         raise InputError(f"no kind {kind!r}: choose {', '.join(REPOSITORIES)}")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    travels = REPOSITORIES[kind].travels
+    names: list[str] = []
+    for place, folders, files in os.walk(folder):  # links to folders are listed and not entered
+        below = Path(place).relative_to(folder)
+        linked = [name for name in folders if (folder / below / name).is_symlink()]
+        names += [(below / name).as_posix() for name in (*files, *linked)]
+    found = {}
+    for name in sorted(names):
+        path = folder / name
+        if path.is_symlink() and (_is_sent(name, travels) or any(rule.startswith(f"{name}/") for rule in travels)):
+            _require_inside(folder, name)
+        if path.is_file():
+            found[name] = path
     missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
     if missing:
         raise InputError(f"{folder} is no {kind}: it has no {', '.join(missing)}")
-    return _matching(found, REPOSITORIES[kind].travels)
+    if kind == "model":
+        _require_all_weights(folder, found)
+    return _matching(found, travels)
+
+
+def _require_all_weights(folder: Path, files: Mapping[str, Path]) -> None:
+    """Refuse a model whose index of sharded weights names a file that would not be sent with it."""
+    for name in files:
+        if name.endswith(".safetensors.index.json") and "/" not in name:
+            shards = read_json_object(folder / name, remedy="save the model again").get("weight_map")
+            named = set(shards.values()) if isinstance(shards, dict) else {None}
+            if absent := sorted(str(shard) for shard in named if shard not in files):
+                raise InputError(
+                    f"{folder / name} names weights that are not beside it: {absent[0]}. Nothing was sent"
+                )
+
+
+def _require_inside(folder: Path, name: str) -> None:
+    """Refuse a link out of a folder that is pushed: what is behind it may be a key, and nobody asked to publish it."""
+    try:
+        target = inside(folder, name)
+    except InputError as error:
+        raise InputError(
+            f"{folder / name} is a link that leads out of the folder, so nothing was sent: put the file itself there, "
+            "or remove the link"
+        ) from error
+    if target.is_dir():
+        raise InputError(f"{folder / name} is a link to a folder, which a push does not follow: put the files there")
+
+
+def _require_published(folder: Path) -> None:
+    """Refuse a dataset whose data files are not those of its own manifest; without a manifest nothing is known.
+
+    Raises:
+        InputError: a file that is damaged, missing or of another build, or a damaged manifest.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file() or "files" not in read_json_object(manifest, remedy="publish or download it again"):
+        return  # others use the name for other things
+    published = read_published(folder)
+    problems = problems_beside(folder, published)
+    problems |= {name: found for name, file in published.files.items() if (found := problem_of(folder / name, file))}
+    if problems:
+        name, problem = min(problems.items())
+        more = f" (and {len(problems) - 1} files more)" if len(problems) > 1 else ""
+        raise InputError(
+            f"{folder / name}: {problem}{more}. Nothing was sent: publish or download the dataset again; "
+            f"python -m builder verify {folder} lists every such file"
+        )
 
 
 def _matching(files: dict[str, Path], patterns: Sequence[str]) -> dict[str, Path]:
+    return {path: file for path, file in files.items() if _is_sent(path, patterns)}
+
+
+def _is_sent(path: str, patterns: Sequence[str]) -> bool:
     # A pattern without a folder matches the top level only; fnmatch's `*` would cross folders.
-    return {
-        path: file
-        for path, file in files.items()
-        if any(fnmatch(path, pattern) and path.count("/") == pattern.count("/") for pattern in patterns)
-    }
+    return any(fnmatch(path, pattern) and path.count("/") == pattern.count("/") for pattern in patterns)
 
 
 def _remote_files(repo_id: str, repo_type: str, revision: str, token: str | None) -> dict[str, str]:

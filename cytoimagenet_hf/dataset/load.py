@@ -1,26 +1,30 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import datasets as hf
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from huggingface_hub import hf_hub_download
 
+from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import held
 from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.regular import require_regular
 
 from .hub import require_hub
-from .schema import SUBSETS
+from .schema import FOLDERS, SUBSETS
 from .splits import apply_split_scheme
-
-FOLDERS = ("data", "channels", *SUBSETS)
-"""The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""
 
 
 def load_cytoimagenet(
@@ -149,16 +153,22 @@ def _load(
 ) -> Any:
     """All splits of a configuration; of some labels the rows alone, under the codes of all."""
     local = Path(path).is_dir() and bool(path.strip())
-    cache = _cache_of(Path(path)) if local else None
     if not local:
         require_hub(path)
     try:
-        if rows_of == "full":
-            return hf.load_dataset(path, name, streaming=streaming, revision=revision, cache_dir=cache)
-        builder = hf.load_dataset_builder(path, name, revision=revision, cache_dir=cache)
-        if filters := _filters(rows_of, builder):
-            builder = hf.load_dataset_builder(path, name, revision=revision, cache_dir=cache, filters=filters)
-        return builder.as_streaming_dataset() if streaming else _prepared(builder)
+        if not local:
+            return _read(path, name, streaming, rows_of, revision=revision)
+        files = sorted(Path(path).glob(f"{name or 'data'}/*.parquet"))
+        for file in files:
+            require_regular(file)
+        require_one_class_order(files)
+        with contextlib.nullcontext() if streaming else _only_copy(Path(path), rows_of) as cache:
+            loaded = _read(path, name, streaming, rows_of, cache_dir=cache)
+        for part in loaded.values() if files else ():
+            if part.features:  # where the card names other classes than the files, its own would be taken
+                stored = _classes(stored_features(files[0]))
+                _require_equal_classes(stored, _classes(part.features), files[0], Path(path) / "README.md")
+        return loaded
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
@@ -169,6 +179,16 @@ def _load(
             f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
             f"python -m builder verify {path} names it"
         ) from error
+
+
+def _read(path: str, name: str | None, streaming: bool, rows_of: str | Sequence[str], **options: Any) -> Any:
+    """All splits, as `datasets` reads them."""
+    if rows_of == "full":
+        return hf.load_dataset(path, name, streaming=streaming, **options)
+    builder = hf.load_dataset_builder(path, name, **options)
+    if filters := _filters(rows_of, builder):
+        builder = hf.load_dataset_builder(path, name, filters=filters, **options)
+    return builder.as_streaming_dataset() if streaming else _prepared(builder)
 
 
 def _filters(subset: str | Sequence[str], builder: hf.DatasetBuilder) -> list[tuple[str, str, list[int]]]:
@@ -187,16 +207,86 @@ def _prepared(builder: hf.DatasetBuilder) -> hf.DatasetDict:
     return hf.DatasetDict({name: builder.as_dataset(name) if facts.num_examples else empty for name, facts in splits})
 
 
-def _cache_of(folder: Path) -> str:
-    """A cache of its own for each state of the files.
+@contextlib.contextmanager
+def _only_copy(folder: Path, rows_of: str | Sequence[str]) -> Iterator[str]:
+    """The cache folder of the one Arrow copy that is kept of a built folder, held while it is made or opened.
 
     `datasets` goes by folder name and card, and would serve the rows of an earlier build, or of a shard damaged since.
+    So each state of the files has a cache of its own, and those of earlier states are removed: at full size one takes
+    as much disk as the dataset. Rows of a list of labels stand beside it, those of the newest list alone.
     """
     data_files(folder)
     files = sorted(path for name in FOLDERS for path in folder.glob(f"{name}/*.parquet"))
     state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    digest = hashlib.sha256(repr((str(folder.resolve()), state)).encode()).hexdigest()[:16]
-    return str(Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{digest}")
+    part = "all" if isinstance(rows_of, str) else f"labels-{_digest(sorted(rows_of))}"
+    place = Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{_digest(str(folder.resolve()))}"
+    current = place / _digest(state)
+    place.mkdir(parents=True, exist_ok=True)
+    with held(place / ".lock", wait=True):  # a copy is never removed while another process opens it
+        kept = {current, current / "all", current / part}
+        for old in (*place.iterdir(), *(current.iterdir() if current.is_dir() else ())):
+            if old.is_dir() and old not in kept:
+                shutil.rmtree(old, ignore_errors=True)
+        yield str(current / part)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def require_one_class_order(files: Sequence[Path]) -> None:
+    """Refuse Parquet files that number their classes differently, as their own records say.
+
+    `datasets` reads the codes of all files by one order, so that the labels of another would be wrong without a word.
+
+    Raises:
+        InputError: which file, and the first class that differs; or a file whose record is damaged.
+    """
+    first: Path | None = None
+    names: dict[str, list[str]] = {}
+    for file in files:
+        classes = _classes(stored_features(file))
+        if first is not None:
+            _require_equal_classes(names, classes, first, file)
+        elif classes:  # a file without names contradicts nothing
+            first, names = file, classes
+
+
+def _require_equal_classes(
+    names: Mapping[str, list[str]], others: Mapping[str, list[str]], place: Path, other: Path
+) -> None:
+    for column in sorted(names.keys() & others.keys()):
+        for code, (ours, theirs) in enumerate(zip_longest(names[column], others[column])):
+            if ours != theirs:
+                raise InputError(
+                    f"{other} numbers its classes otherwise than {place}: {column} {code} is {theirs!r} there and "
+                    f"{ours!r} here, so that labels would be wrong. Is it of another build? Remove it, or build again"
+                )
+
+
+def _classes(features: hf.Features) -> dict[str, list[str]]:
+    """Column → class names."""
+    return {name: list(kind.names) for name, kind in features.items() if isinstance(kind, hf.ClassLabel)}
+
+
+def stored_features(file: str | Path) -> hf.Features:
+    """The features that the record in a Parquet file states, or those of its columns.
+
+    Raises:
+        InputError: no Parquet file, or a damaged record.
+    """
+    try:
+        with reading(file, kind="a shard"):
+            schema = pq.read_schema(file)
+    except InputError as error:
+        raise InputError(f"{error} python -m builder verify {Path(file).parents[1]} names every such file") from error
+    try:
+        return hf.Features.from_arrow_schema(schema)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"the record of columns in {file} (its metadata `huggingface`) is damaged: {one_line(error)}. Build or "
+            "download the file again"
+        ) from error
 
 
 def data_files(path: str | Path) -> list[Path]:
@@ -208,13 +298,14 @@ def data_files(path: str | Path) -> list[Path]:
     files = sorted(Path(path).glob("data/*.parquet"))
     if not files:
         raise InputError(f"{path} holds no data/*.parquet: build it first (python -m builder build --output {path})")
+    for file in files:
+        require_regular(file)
     return files
 
 
 def label_names(path: str | Path) -> list[str]:
     """Class names of a built folder in the order of their codes, from the Parquet schema alone."""
-    features = hf.Features.from_arrow_schema(pq.read_schema(data_files(path)[0]))
-    return list(features["label"].names)
+    return list(stored_features(data_files(path)[0])["label"].names)
 
 
 def dataset_sources(
@@ -297,7 +388,7 @@ def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list
 
 
 def _restrict(loaded: Any, subset: str | Sequence[str]) -> Any:
-    """Keep the rows of some labels and renumber the classes."""
+    """Keep the rows of some labels and renumber the classes; images are neither decoded nor copied."""
     if isinstance(loaded, dict):
         return type(loaded)({name: _restrict(part, subset) for name, part in loaded.items()})
     names = loaded.features["label"].names
@@ -305,6 +396,13 @@ def _restrict(loaded: Any, subset: str | Sequence[str]) -> Any:
     new_code = {names.index(label): code for code, label in enumerate(chosen)}
     features = loaded.features.copy()
     features["label"] = hf.ClassLabel(names=chosen)
-    # Only the label column is read to filter: the images of other classes are never decoded.
-    kept = loaded.filter(lambda label: label in new_code, input_columns="label")
-    return kept.map(lambda label: {"label": new_code[label]}, input_columns="label", features=features)
+    if isinstance(loaded, hf.IterableDataset):
+        kept = loaded.filter(lambda label: label in new_code, input_columns="label")
+        return kept.map(lambda label: {"label": new_code[label]}, input_columns="label", features=features)
+    # A `map` would write a copy of the images: of the table below only the column of labels is replaced.
+    table = hf.Dataset(loaded.data, loaded.info.copy(), loaded.split)
+    old = loaded.data.column("label").to_numpy()
+    codes = pa.array([new_code.get(code) for code in old.tolist()], pa.int64())
+    renumbered = table.remove_columns("label").add_column("label", codes, feature=features["label"])
+    places = np.arange(len(old)) if loaded._indices is None else loaded._indices.column(0).to_numpy()
+    return renumbered.select_columns(list(features)).select(places[np.isin(old[places], list(new_code))])

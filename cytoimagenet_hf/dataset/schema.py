@@ -135,3 +135,6 @@ SUBSETS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Subsets of labels the author worked with (project README)."""
+
+FOLDERS = ("data", "channels", *SUBSETS)
+"""The folders of a dataset that may hold Parquet files: gray images, planes, and subsets with their own classes."""

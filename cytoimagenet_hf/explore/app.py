@@ -1,6 +1,9 @@
 """The window itself: a Gradio app over a `Gallery`. Every rejection is a line of text beside what caused it."""
 
+import contextlib
+import os
 import sys
+import tempfile
 import threading
 
 import gradio as gr
@@ -14,6 +17,9 @@ from .pages import asset
 from .upload_tab import upload_tab
 
 MAX_UPLOAD = "200mb"
+_KEPT = 3600
+"""Seconds for which an upload is kept."""
+
 _VISITORS = 8  # served at once: one who waits for features keeps nobody from browsing
 
 
@@ -23,7 +29,7 @@ def build_app(gallery: Gallery) -> gr.Blocks:
     Args:
         gallery: what to show.
     """
-    with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False) as app:
+    with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False, delete_cache=(_KEPT // 6, _KEPT)) as app:
         gr.Markdown(f"# CytoImageNet explorer\n\n{_size_line(gallery)}", elem_id="top")
         with gr.Tab("Browse"):
             browse_tab(app, gallery)
@@ -44,7 +50,15 @@ def _size_line(gallery: Gallery) -> str:
 
 
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Serve the app until interrupted; files outside the app's own uploads are not served."""
+    """Serve the app until interrupted; no files but the app's own uploads are served, and these go at the end."""
+    with contextlib.ExitStack() as uploads:
+        if "GRADIO_TEMP_DIR" not in os.environ:
+            os.environ["GRADIO_TEMP_DIR"] = uploads.enter_context(tempfile.TemporaryDirectory(prefix="uploads-"))
+            uploads.callback(os.environ.pop, "GRADIO_TEMP_DIR")
+        _serve(gallery, host, port)
+
+
+def _serve(gallery: Gallery, host: str, port: int | None) -> None:
     app = build_app(gallery).queue(default_concurrency_limit=_VISITORS)
     app.launch(
         server_name=host,

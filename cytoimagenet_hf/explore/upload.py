@@ -7,6 +7,7 @@ network as they did.
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.networks import Encoder
 
 Plane = npt.NDArray[Any]
+
+MAX_PIXELS = 2**23
+"""Pixels of one plane of an upload: 2,896², above those of sCMOS cameras. A network takes some 400 bytes a pixel."""
+
+MAX_PLANES = 128
+"""Planes that are read for one upload: its channels, and the focus positions of each."""
+
+QUOTA = 2**31
+"""Bytes of uploads that are kept."""
 _FIELDS = ("{well}", "{row}", "{site}")
 
 
@@ -57,7 +67,8 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
         image: which of several images in the files; by default the first that can be used.
 
     Raises:
-        InputError: nothing usable; the message has the names of files without their folders.
+        InputError: nothing usable, or larger than `MAX_PIXELS` and `MAX_PLANES` allow; the message has the names of
+            files without their folders.
     """
     if not files:
         raise InputError("drop at least one image file")
@@ -66,20 +77,58 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
         # Its name becomes that of the plate where nothing else names it, so it is the same each time.
         own = Path(folder) / "upload"
         own.mkdir()
-        places = [Path(shutil.copyfile(file, own / Path(file).name)) for file in files]
+        places = [_copied(Path(file), own) for file in files]
         try:
             return _upload(places[0] if len(places) == 1 else own, image)
         except InputError as error:
             raise InputError(str(error).replace(f"{own}/", "").replace(str(own), "the files")) from None
 
 
+def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path] = ()) -> None:
+    """Remove the oldest uploads until all take no more than `quota` bytes.
+
+    Args:
+        folder: of all uploads, each in a folder of its own.
+        quota: bytes.
+        spared: those that are being looked at.
+    """
+    kept = {Path(file).resolve() for file in spared}
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # another visitor's goes at the same time
+            stat = path.lstat()
+            if not path.is_dir():
+                found.append((stat.st_mtime, stat.st_size, path))
+    used = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if used <= quota:
+            return
+        if path.resolve() not in kept:
+            path.unlink(missing_ok=True)
+            used -= size
+
+
+def _copied(file: Path, own: Path) -> Path:
+    """A copy of a visitor's file; a second one of the same name goes into a folder of its own beside the first."""
+    number = 1
+    target = own / file.name
+    while target.exists():
+        number += 1
+        target = own / str(number) / file.name
+    target.parent.mkdir(exist_ok=True)
+    return Path(shutil.copyfile(file, target))
+
+
 def _upload(source: Path, wanted: str | None) -> Upload:
     images, note = _found(source)
     if _is_unnamed(images):
-        pattern = suggest_pattern(path.name for path in sorted(source.iterdir()))
+        files = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+        pattern = suggest_pattern(files)
         if pattern is not None and "{c}" in pattern and any(field in pattern for field in _FIELDS):
-            images, note = find_images(source, pattern=pattern), f"Names of files are read as {pattern}."
+            images = find_images(source, pattern=pattern, max_pixels=MAX_PIXELS)
+            note = f"Names of files are read as {pattern}."
     if _is_unnamed(images):
+        _require_few(sum(map(_planes, images)))
         planes = [plane for image in images for plane in image.read()]
         if len({plane.shape[:2] for plane in planes}) > 1:
             sizes = ", ".join(
@@ -92,8 +141,21 @@ def _upload(source: Path, wanted: str | None) -> Upload:
     first: Image | None = next((image for image in usable if wanted in (None, image.id)), None)
     if first is None:
         raise InputError(f"no usable image {wanted!r} in these files")
+    _require_few(_planes(first))
     names = first.channels if len(first.channels) > 1 else (first.id,)
     return Upload(names, first.read(), tuple(image.id for image in usable), first.id, note)
+
+
+def _planes(image: Image) -> int:
+    return sum(len(stack) for stack in image.planes)
+
+
+def _require_few(planes: int) -> None:
+    if planes > MAX_PLANES:
+        raise InputError(
+            f"one image of {planes:,} planes, and at most {MAX_PLANES} are read here: drop its channels at one focus "
+            "position, or use `cytoimagenet extract`"
+        )
 
 
 def _is_unnamed(images: Sequence[Image]) -> bool:
@@ -104,13 +166,15 @@ def _is_unnamed(images: Sequence[Image]) -> bool:
 def _found(source: Path) -> tuple[list[Image], str]:
     """The images of a source; where files do not say what their planes are, the page says: channels."""
     try:
-        images = find_images(source)
+        images = find_images(source, max_pixels=MAX_PIXELS)
         if not any("axes=" in image.reason_against() for image in images):
             return images, ""
     except InputError as error:
         if "axes=" not in str(error):
             raise
-    return find_images(source, axes="C"), "The file does not say what its planes are; they are taken as channels."
+    return find_images(
+        source, axes="C", max_pixels=MAX_PIXELS
+    ), "The file does not say what its planes are; they are taken as channels."
 
 
 def as_seen(encoder: Encoder, planes: Sequence[Plane]) -> list[Picture.Image]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from cytoimagenet_hf.core.errors import InputError
 
 from .clicks import answer_clicks, neighbours, pictures_part, waiting
 from .gallery import Answer, Gallery
 from .pages import grid
+from .upload import keep_within
 
 
 def upload_tab(gallery: Gallery) -> None:
@@ -31,6 +34,7 @@ def upload_tab(gallery: Gallery) -> None:
         if not files:
             yield "", gr.Dropdown(visible=False), "", "", ""
             return
+        keep_within(Path(get_upload_folder()), spared=files)
         try:
             for line in waiting(gallery):
                 yield line, gr.skip(), "", "", ""
@@ -48,8 +52,10 @@ def upload_tab(gallery: Gallery) -> None:
         yield from answer(files, None)
 
     shown = [message, field, seen, near, own]
-    upload.change(first, upload, shown, show_progress="hidden")
-    field.input(answer, [upload, field], shown, show_progress="hidden")
+    # A network takes a gigabyte for the largest image: one visitor after the other.
+    one_by_one = {"concurrency_limit": 1, "concurrency_id": "look up", "show_progress": "hidden"}
+    upload.change(first, upload, shown, **one_by_one)
+    field.input(answer, [upload, field], shown, **one_by_one)
 
 
 def _channels(found: Answer) -> str:

@@ -31,6 +31,8 @@ def describe(
         "backend": run.name,
         "dtype": str(run.dtype).removeprefix("torch."),
     }
+    if encoder.training_sources is not None:
+        about["training_sources"] = sorted(encoder.training_sources)
     if ranges:
         about["ranges"] = {
             plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()

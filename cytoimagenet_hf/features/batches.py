@@ -4,6 +4,7 @@ Units of one size run as one batch, whatever image they belong to, and what wait
 mixed sizes need no more memory than a few batches. An image that cannot be used is rejected alone.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,14 @@ from .runtimes import Runner
 Vector = npt.NDArray[np.float32]
 Unit = npt.NDArray[np.float32]
 Reject = Callable[[str, InputError], None]
+
+log = logging.getLogger(__name__)
+
+_LARGE = 1 << 22
+"""Pixels of one unit from which its need of memory is said: 2,048²."""
+
+_BYTES_PER_PIXEL = 400
+"""What the layers of an EfficientNet-B0 take at once in float32, measured at 1,000² and 3,000²."""
 
 _WAITING_VALUES = 1 << 25  # 128 MB of units that wait for others of their size
 
@@ -79,6 +88,7 @@ class Batches:
         self._run, self._join, self._batch_size, self._reject = run, join, batch_size, reject
         self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
         self._images: dict[str, _Image] = {}
+        self._largest = _LARGE
 
     def vectors(self, prepared: Iterable[tuple[str, Sequence[Unit] | InputError]]) -> Iterator[tuple[str, Vector]]:
         """The vector of every usable image, when its last unit is done."""
@@ -103,6 +113,16 @@ class Batches:
     def _values(self, size: tuple[int, ...]) -> int:
         return len(self._waiting[size]) * int(np.prod(size))
 
+    def _say_large(self, name: str, size: tuple[int, ...]) -> None:
+        """Once for each larger size: what it takes, and what takes less."""
+        if (pixels := size[-2] * size[-1]) > self._largest:
+            self._largest = pixels
+            log.warning(
+                "image %s goes through the network as %d x %d pixels, which takes about %.1f GB with an "
+                "EfficientNet-B0; --size 1024 shrinks images first, and --cells takes them cell by cell",
+                *(name, size[-2], size[-1], pixels * _BYTES_PER_PIXEL / 1e9),
+            )
+
     def _flush(self, size: tuple[int, ...]) -> Iterator[tuple[str, Vector]]:
         limit = self._limit(size)
         batch, self._waiting[size] = self._waiting[size][:limit], self._waiting[size][limit:]
@@ -111,6 +131,7 @@ class Batches:
         batch = [entry for entry in batch if entry[0] in self._images]  # not those rejected with another unit
         if not batch:
             return
+        self._say_large(batch[0][0], size)
         try:
             vectors = self._run(torch.from_numpy(np.stack([unit for _, _, unit in batch]))).numpy()  # (N, D)
         except (RuntimeError, ValueError, MemoryError):

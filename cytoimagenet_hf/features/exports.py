@@ -10,16 +10,22 @@ deleted at any time. It lies beside what the Hub's libraries keep: `HF_HOME` or 
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import cached_assets_path
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import file_sha256, read_json_object, write_json
+from cytoimagenet_hf.core.files import (
+    atomic_folder,
+    file_sha256,
+    held,
+    read_json_object,
+    sweep_temporary,
+    write_json,
+)
 from cytoimagenet_hf.networks.backbones import hash_weights
 
 _RECORD = "_export.json"
@@ -56,7 +62,7 @@ def find_export(key: str) -> Path | None:
 
 
 def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str, object]) -> Path:
-    """The folder of an export that `write` makes now; what stood there is replaced.
+    """The folder of an export that `write` makes now; a damaged one that stood there is replaced.
 
     Args:
         key: see `export_key`.
@@ -66,23 +72,43 @@ def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str,
     Raises:
         InputError: the cache folder cannot be written.
     """
-    folder = _place() / key
+    place = _place()
+    folder = place / key
     try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
-            made = Path(aside) / "export"
-            made.mkdir()
-            write(made)
-            hashes = {file.name: file_sha256(file) for file in sorted(made.iterdir())}
-            write_json(made / _RECORD, {"files": hashes, "made_from": dict(made_from)})
-            shutil.rmtree(folder, ignore_errors=True)
-            made.rename(folder)
+        _sweep(place)
+        before = _made_at(folder)
+        with held(_lock(place, key), wait=True):
+            if _made_at(folder) != before and find_export(key) is not None:  # by another process, meanwhile
+                return folder
+            with atomic_folder(folder) as aside:
+                write(aside)
+                hashes = {file.name: file_sha256(file) for file in sorted(aside.iterdir())}
+                write_json(aside / _RECORD, {"files": hashes, "made_from": dict(made_from)})
     except OSError as error:
-        if find_export(key) is None:  # not another process that made the same
-            raise InputError(
-                f"{folder.parent} cannot keep an exported network ({one_line(error)}): set HF_ASSETS_CACHE to a "
-                "folder that can be written, or use backend='torch'"
-            ) from error
+        raise InputError(
+            f"{place} cannot keep an exported network ({one_line(error)}): set HF_ASSETS_CACHE to a folder that can "
+            "be written, or use backend='torch'"
+        ) from error
     return folder
+
+
+def _sweep(place: Path) -> None:
+    """Remove the half-made exports of processes that were killed: nobody holds the lock of their key."""
+    for key in {leftover.name.split(".")[1] for leftover in place.glob(".*.tmp")}:
+        with suppress(InputError), held(_lock(place, key), refusal="it is being made"):
+            sweep_temporary(place, key)
+
+
+def _made_at(folder: Path) -> int | None:
+    """When an export was made; None where there is none."""
+    try:
+        return (folder / _RECORD).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _lock(place: Path, key: str) -> Path:
+    return place / f".{key}.lock"
 
 
 def _place() -> Path:

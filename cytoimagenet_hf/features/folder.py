@@ -17,7 +17,7 @@ from huggingface_hub import cached_assets_path
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, require_still_there, write_json
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.engine import planning, run_shards
@@ -59,6 +59,7 @@ def extract_to_folder(
     devices: Sequence[str] = (),
     part: Part | None = None,
     advance: Callable[[int], Any] = lambda images: None,
+    wait: bool = False,
 ) -> ExtractionSummary:
     """Extract features into `output`, continuing what an interrupted run left there.
 
@@ -76,6 +77,7 @@ def extract_to_folder(
         devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
         part: make the shards of this part only.
         advance: called with how many images more are done; those that an earlier run left there come first.
+        wait: for another process that writes there, instead of refusing; what it made is not made again.
 
     Raises:
         InputError: the folder holds something else or features of other images, models or settings; another process
@@ -85,7 +87,7 @@ def extract_to_folder(
     _require_unique(images)
     if not (output / PLAN).is_file():
         require_claimable(output, {})  # before anything is written or exported
-    with locked(output, part):
+    with locked(output, part, wait=wait):
         with planning(
             output, PLAN, RANGES
         ):  # parts agree on the backend and on the ranges of plates: the first one chooses
@@ -114,6 +116,7 @@ def extract_to_folder(
             for record in run_shards(make, todo, workers=1, dask=dask, devices=devices):
                 if elsewhere:
                     step(record.kept + len(record.rejected))
+        require_still_there(output, PLAN)
         if part is not None:
             return summarise_part(part, wanted, made=len(todo))
         return summarise_shards(output, shards, plan, len(todo), changed)
@@ -187,7 +190,7 @@ def cached_features(
     plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
-    summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance)
+    summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance, wait=True)
     return read_features(folder), summary.rejected
 
 
@@ -226,6 +229,7 @@ def make_shard(
         advance=advance,
     )
     kept = [image for image in task.images if image.id in rows.vectors]
+    require_still_there(task.folder, PLAN)
     task.record.unlink(missing_ok=True)
     if kept:
         values = np.stack([rows.vectors[image.id] for image in kept])

@@ -169,10 +169,15 @@ class FeatureShard(Shard):
 
 
 @contextmanager
-def locked(output: Path, part: Part | None = None) -> Iterator[None]:
+def locked(output: Path, part: Part | None = None, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder alone, or share it as one of several parts.
 
     A folder that was made for an extraction that is refused at once is removed again.
+
+    Args:
+        output: the folder.
+        part: makes a part.
+        wait: for another process that holds it.
 
     Raises:
         InputError: another process that makes no part holds it, and so would this one.
@@ -182,7 +187,7 @@ def locked(output: Path, part: Part | None = None) -> Iterator[None]:
     output.mkdir(parents=True, exist_ok=True)
     refusal = f"another process extracts into {output}: wait for it, or choose another folder"
     # Parts do not hold the folder, and what they began is there for the others.
-    with held(output / LOCK, refusal=refusal) if part is None else nullcontext():
+    with held(output / LOCK, refusal=refusal, wait=wait) if part is None else nullcontext():
         try:
             with without_locks_after(output, part):
                 yield
@@ -312,11 +317,14 @@ def summarise_shards(
         changed: how many of them because an image had changed.
 
     Raises:
-        InputError: no image could be used, or shards of different width.
+        InputError: no image could be used, shards of different width, or shards that are gone.
     """
     records = [record for task in tasks if (record := read_record(task.record)) is not None]
-    if len(records) < len(tasks):
-        raise InputError(f"shards of {output} were removed while others were made: run the same command again")
+    if len(records) != len(tasks):
+        raise InputError(
+            f"{output}: {len(tasks) - len(records)} of {len(tasks)} shards are gone or damaged since they were made: "
+            "run the same extraction again"
+        )
     rejected = tuple(rejection for record in records for rejection in record.rejected)
     write_json(output / REJECTED, [asdict(rejection) for rejection in rejected])
     full = [task for task, record in zip(tasks, records, strict=True) if record.kept]

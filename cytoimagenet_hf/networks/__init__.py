@@ -4,11 +4,12 @@ Importing this package registers the fusion model, the image processor and the p
 """
 
 from .base import Encoder
-from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite
+from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionModel
 from .keras import convert_keras
+from .lite import imagenet_lite
 from .modeling_cyto_fusion import CytoFusionConfig, pooled
 from .pipeline import MicroscopyFeatureExtractionPipeline
 from .pooling import image_features
@@ -32,6 +33,7 @@ __all__ = [
     "build_efficientnet",
     "convert_keras",
     "image_features",
+    "imagenet_lite",
     "initialise",
     "kind_of",
     "load_encoder",
@@ -40,6 +42,7 @@ __all__ = [
     "prepare_for_training",
     "reestimate_batch_norm",
     "require_finite",
+    "stage_columns",
 ]
 
 register()

@@ -19,6 +19,7 @@ from cytoimagenet_hf.core.errors import InputError
 from .checkpoints import load_network
 from .efficientnet import build_efficientnet
 from .keras import convert_keras, keras_record
+from .lite import imagenet_lite, is_lite
 from .loading import input_errors
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS
@@ -44,8 +45,9 @@ def load_backbone(
     """Load a trained network for feature extraction.
 
     Args:
-        name: a folder or Hub name that `AutoModel` loads (`timm/…` too, with timm installed), a Keras `.h5` file, or
-            `random:SEED` for an untrained EfficientNet-B0.
+        name: a folder or Hub name that `AutoModel` loads (`timm/…` too, with timm installed), a Keras `.h5` file,
+            `imagenet-lite0` and its sisters (`imagenet-lite0:FILE` for weights of one's own), or `random:SEED` for an
+            untrained EfficientNet-B0.
         scaling: `"keras-2.8"` or `"keras-2.9"`: what ImageNet inputs were divided by; part of the name in results. By
             default the processor saved with the weights decides.
         revision: of a Hub repository.
@@ -68,6 +70,10 @@ def load_backbone(
     elif shown.endswith((".h5", ".hdf5")):
         model = convert_keras(shown).base_model
         processor = MicroscopyImageProcessor(**keras_record(shown, scaling=scaling), **options)
+    elif is_lite(shown):
+        key, _, file = shown.partition(":")
+        model = imagenet_lite(key, weights=file or None)
+        processor = MicroscopyImageProcessor.for_model(model, **options)
     else:
         with input_errors():
             model = load_network(shown, revision=revision, trust_remote_code=trust_remote_code)

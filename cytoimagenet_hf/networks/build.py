@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,8 +19,9 @@ from cytoimagenet_hf.networks.loading import input_errors
 
 from .base import Array, Ranges, Unit
 from .facts import EncoderFacts
-from .network import Fed
+from .network import Fed, Pooled
 from .pixels import pixel_features
+from .pooling import stage_ends
 from .prepare import make_units
 from .roles import role_of
 
@@ -67,7 +69,7 @@ class FactsEncoder:
         flat = [unit for image in units for unit in image]
         if not flat:
             raise InputError("no images: the batch is empty")
-        step = max(1, _PIXELS // (flat[0].shape[1] * flat[0].shape[2]))
+        step = max(1, int(_PIXELS / (flat[0].shape[1] * flat[0].shape[2] * self.facts.zoom**2)))
         device = next((value.device for value in self.network.state_dict().values()), torch.device("cpu"))
         parts = []
         with torch.inference_mode():
@@ -118,7 +120,12 @@ def make_encoder(
 
 
 def adjust_facts(
-    facts: EncoderFacts, *, normalize: str | None = None, roles: str | Sequence[str] | None = None, **fields: Any
+    facts: EncoderFacts,
+    *,
+    normalize: str | None = None,
+    roles: str | Sequence[str] | None = None,
+    scale: float | None = None,
+    **fields: Any,
 ) -> EncoderFacts:
     """The facts with a caller's choices; what cannot be chosen for this network is an error.
 
@@ -126,6 +133,7 @@ def adjust_facts(
         facts: of the network.
         normalize: one of `NORMALIZE`; None keeps what the network was trained with.
         roles: stains in the order in which a `joint` network takes them, as a list or with commas.
+        scale: times by which inputs are enlarged, after `size` and `fit`: the `zoom` of the facts.
         **fields: other values of the facts; None keeps them.
 
     Raises:
@@ -135,13 +143,17 @@ def adjust_facts(
     given = {field: value for field, value in fields.items() if value is not None}
     unknown = sorted(given.keys() - free)
     if unknown:
-        raise InputError(f"no option {', '.join(unknown)}: there are normalize, roles, {', '.join(sorted(free))}")
+        raise InputError(
+            f"no option {', '.join(unknown)}: there are normalize, roles, scale, {', '.join(sorted(free))}"
+        )
     if given.get("views", 1) not in (1, 8):
         raise InputError(f"views={given['views']}: choose 1 or 8 (right-angle turns, mirrored too)")
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":
         given.setdefault("fit", "resize")
+    if scale is not None:
+        given |= {"zoom": float(scale), "smallest": math.ceil(facts.smallest / scale) if scale > 0 else 1}
     if roles is not None:
         if facts.channels != "joint":
             raise InputError(f"{facts.name} takes each channel by itself: leave roles out")
@@ -155,9 +167,9 @@ def adjust_facts(
         raise InputError(f"{facts.name} was trained on pixels scaled by {facts.scale}: leave normalize out")
     if facts.scale == "as-uint8" and normalize != "none":
         given["factor"] = facts.factor * 255
-    scale = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
+    pixels = {"image": "percentile", "plate": "percentile", "gain": "gain", "none": "dtype"}[normalize]
     if not (normalize == "none" and facts.scale == "as-uint8"):
-        given["scale"] = scale
+        given["scale"] = pixels
     return replace(facts, **({"per": "plate" if normalize == "plate" else "plane"} | given))
 
 
@@ -172,17 +184,60 @@ def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")
 
 
-def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
+def stage_columns(encoder: FactsEncoder) -> dict[int, slice]:
+    """Where the stages of a network stand in the vector of one of its inputs, for the pooling `blocks`.
+
+    Args:
+        encoder: loaded with `pooling="blocks"`.
+
+    Returns:
+        Stage, 0 being the stem, → its columns: means, then deviations.
+
+    Raises:
+        InputError: its pooling is another one.
+
+    Example:
+        >>> from cytoimagenet_hf.networks import load_encoder
+        >>> stage_columns(load_encoder("random:0", pooling="blocks"))[2]
+        slice(96, 144, None)
+    """
+    pooled = getattr(encoder.network, "inner", None)
+    if not isinstance(pooled, Pooled) or pooled.pooling != "blocks":
+        raise InputError(f"{encoder.name}: stages stand side by side for pooling='blocks' alone")
+    widths: list[int] = []
+    hook = pooled.model.register_forward_hook(
+        lambda _, __, output: widths.extend(one.shape[1] for one in output.hidden_states)
+    )
+    _length_of_output(encoder.network, encoder.facts, encoder.name)
+    hook.remove()
+    places, start = {}, 0
+    for stage, end in enumerate(stage_ends(widths)):
+        if stage == 0 and widths[:2] == [widths[0]] * 2:  # of the first stage, which is as wide
+            continue
+        places[stage] = slice(start, start + 2 * widths[end])
+        start += 2 * widths[end]
+    return places
+
+
+def _noise(facts: EncoderFacts) -> torch.Tensor:
+    """One input of a network, (1, c, h, w)."""
     height, width = (
         facts.size or ((max(64, facts.smallest) + facts.multiple - 1) // facts.multiple * facts.multiple,) * 2
     )
     channels = facts.input_channels or min(3, facts.most_channels or 3)
-    noise = torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+    return torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+
+
+def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
+    noise = _noise(facts)
+    _, channels, height, width = noise.shape
     device = next((value.device for value in network.state_dict().values()), torch.device("cpu"))
     try:
         with torch.inference_mode():
             vectors = network(noise.to(device)).float().cpu().numpy()
-    except (RuntimeError, ValueError) as error:
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
+    except RuntimeError as error:
         raise InputError(f"{name} cannot take {channels} x {height} x {width} pixels: {error}") from error
     if vectors.ndim != 2:
         raise InputError(f"{name} gives an output of shape {vectors.shape}, not one vector per input")

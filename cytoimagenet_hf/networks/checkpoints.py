@@ -19,6 +19,9 @@ from transformers.utils import logging
 from cytoimagenet_hf.core.jsontext import read_json_file
 
 _HEADS = frozenset({"head", "heads", "head_dist", "fc", "classifier", "last_linear", "pooler"})
+_MOST = {"depth_coefficient": 16, "width_coefficient": 16, "num_hidden_layers": 1000, "hidden_size": 1 << 16}
+"""Field of a configuration → far more than any published network has."""
+
 _ADVICE = "pass a folder with config.json and model.safetensors, or a Hub name"
 
 
@@ -72,6 +75,9 @@ def check_folder(name: str | Path) -> None:
         if place.exists() or text.startswith(("/", ".", "~")) or text.count("/") > 1 or "\\" in text:
             raise ValueError(f"no model loads from {text!r}, which is no folder: {_ADVICE}")
         return
+    odd = [path for path in sorted(place.iterdir()) if path.exists() and not (path.is_file() or path.is_dir())]
+    if odd:
+        raise ValueError(f"{odd[0]} is a pipe, a socket or a device, not a file of a model: remove it")
     config = place / "config.json"
     if not config.is_file():
         raise ValueError(f"{place} has no config.json: {_ADVICE}")
@@ -81,12 +87,35 @@ def check_folder(name: str | Path) -> None:
         raise ValueError(f"{config} cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
         raise ValueError(f"{config} names no model_type: is it the configuration of a transformers model?")
+    _check_extent(content, config)
+    _check_indexes(place)
     for file in sorted(place.glob("*.safetensors")):
         try:
             with safe_open(file, framework="pt") as opened:
                 opened.keys()
         except Exception as error:  # safetensors' own class derives from Exception
             raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
+
+
+def _check_extent(content: dict[str, Any], config: Path) -> None:
+    """Refuse a configuration whose layers would take hours to build, before they are built."""
+    for name, most in _MOST.items():
+        value = content.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value <= most:
+            raise ValueError(f"{config}: {name} is {value}: above 0 and at most {most}")
+
+
+def _check_indexes(place: Path) -> None:
+    """Refuse an index of sharded weights that names a file elsewhere: transformers would read it."""
+    for index in sorted(place.glob("*.index.json")):
+        try:
+            shards = read_json_file(index)["weight_map"].values()
+            names = sorted({str(shard) for shard in shards})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{index} is no index of weights: {error!r}") from error
+        for name in names:
+            if name in ("", ".", "..") or "/" in name or "\\" in name or not (place / name).is_file():
+                raise ValueError(f"{index} names {name!r}, which is no file beside it")
 
 
 def require_finite_weights(network: nn.Module, name: str) -> None:

@@ -27,6 +27,10 @@ BATCH_NORM_MOMENTUM = 0.01
 """Keras' 0.99 in torch's convention, where the momentum is the share of the new batch."""
 
 
+MAX_COEFFICIENT = 16
+"""Of width and depth: three times those of EfficientNet-L2. Far above, building the layers takes hours."""
+
+
 def build_efficientnet(
     num_labels: int, *, seed: int, labels: Sequence[str] | None = None, **config: Any
 ) -> EfficientNetForImageClassification | EfficientNetModel:
@@ -43,7 +47,8 @@ def build_efficientnet(
         The model in training mode; input `pixel_values` is float32 (B, 3, H, W).
 
     Raises:
-        InputError: `num_labels` is negative, `labels` are not `num_labels` different names, or an unknown field.
+        InputError: `num_labels` is negative, `labels` are not `num_labels` different names, an unknown field, or a
+            coefficient that is no number above 0 and up to `MAX_COEFFICIENT`.
 
     Example:
         >>> model = build_efficientnet(2, seed=0, labels=["actin", "yeast"], width_coefficient=0.25)
@@ -63,6 +68,10 @@ def build_efficientnet(
     unknown = sorted(settings.keys() - EfficientNetConfig().to_dict().keys())
     if unknown:
         raise InputError(f"EfficientNetConfig has no field {', '.join(unknown)}: see its documentation")
+    for name in ("width_coefficient", "depth_coefficient"):
+        value = settings[name]
+        if not (isinstance(value, int | float) and 0 < value <= MAX_COEFFICIENT):
+            raise InputError(f"{name} is {value!r}: a number above 0 and up to {MAX_COEFFICIENT}; B7 has 2.0 and 3.1")
     settings.setdefault("hidden_dim", _top_width(settings["width_coefficient"], settings.get("depth_divisor", 8)))
     settings |= label_maps(labels, num_labels) if labels is not None else {"num_labels": num_labels}
     with torch.random.fork_rng(devices=[]):  # the stock constructors draw from the global generator

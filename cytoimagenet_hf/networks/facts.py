@@ -65,6 +65,7 @@ class EncoderFacts:
         interpolation: of `resize`; all but `nearest` average when they shrink, as Pillow does.
         multiple: height and width are cut to multiples of this at the right and below (patches); 1: any.
         smallest: least height and width.
+        zoom: times by which inputs are enlarged before the network sees them, bilinear; 2: twice the height and width.
         views: orientations over which a vector is averaged: 1, or 8 (four right-angle turns, each mirrored too). A
             cell has no upper side; eight views cost eight times as much.
         pixels: whether statistics of the pixels are added to the vector; see `networks.pixels`.
@@ -99,6 +100,7 @@ class EncoderFacts:
     interpolation: Interpolation = "bilinear"
     multiple: int = 1
     smallest: int = 1
+    zoom: float = 1.0
     views: Literal[1, 8] = 1
     pixels: bool = False
     take: str = "pooler"
@@ -117,6 +119,8 @@ class EncoderFacts:
             raise InputError(f"{self.name}: factor, mean, sd and full_scale must be finite: {numbers}")
         if self.factor == 0 or min(self.sd) <= 0:
             raise InputError(f"{self.name}: factor {self.factor} and sd {self.sd} must not be 0, nor sd negative")
+        if not (math.isfinite(self.zoom) and 1 / 16 <= self.zoom <= 16):
+            raise InputError(f"{self.name}: inputs are scaled by 1/16 to 16 times their size, not {self.zoom:g}")
         if self.full_scale is not None and self.full_scale <= 0:
             raise InputError(f"{self.name}: full_scale is {self.full_scale:g}: pass the pixel value that is white")
         if not 0 <= self.low < self.high <= 100:

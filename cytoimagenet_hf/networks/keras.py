@@ -16,8 +16,9 @@ import numpy.typing as npt
 import torch
 from transformers import EfficientNetForImageClassification, EfficientNetModel
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import file_sha256, write_json
+from cytoimagenet_hf.core.hdf5 import own_array
 
 from .efficientnet import build_efficientnet
 from .processing import MicroscopyImageProcessor
@@ -45,6 +46,9 @@ _IN_BLOCK = {
     "project_conv": "projection.project_conv",
     "project_bn": "projection.project_bn",
 }
+_LARGEST = 2**27
+"""Values of one variable: ten times the largest of EfficientNet-B7."""
+
 _OUTSIDE = {
     "stem_conv": "embeddings.convolution",
     "stem_bn": "embeddings.batchnorm",
@@ -195,15 +199,29 @@ def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
                 )
             layers: Layers = {}
             for group in names:
+                if isinstance(root.get(group, getlink=True), h5py.ExternalLink):
+                    raise InputError(f"{h5_path}: layer {group!r} is a link to another file")
                 for weight in _attribute(root[group], "weight_names"):
                     *path, variable = weight.split("/")
                     layer = path[-1] if path else group
-                    layers.setdefault(layer, {})[variable.split(":")[0]] = np.asarray(root[group][weight])
+                    layers.setdefault(layer, {})[variable.split(":")[0]] = _array(root[group], weight)
             return layers, names
-    except OSError as error:
-        raise InputError(f"{h5_path} is not an HDF5 file of Keras weights: {error}") from error
+    except (OSError, RuntimeError, TypeError, AttributeError, ValueError) as error:  # h5py's, by what is wrong
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{h5_path} is not an HDF5 file of Keras weights: {one_line(error)}") from error
     except KeyError as error:
         raise InputError(f"{h5_path} lists a layer that it does not hold: {error}") from error
+
+
+def _array(group: "h5py.Group", name: str) -> Array:
+    """One variable."""
+    stored = own_array(group, name)
+    if stored.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is no array of numbers")
+    if stored.size > _LARGEST:
+        raise ValueError(f"{name} claims {stored.size:,} values")
+    return np.asarray(stored)
 
 
 def _attribute(group: "h5py.Group", key: str) -> list[str]:

@@ -1,17 +1,16 @@
 """What surrounds a network's own weights: the scaling they were trained with, tiles, and the pooling of the output."""
 
-from itertools import takewhile
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import EfficientNetModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.pooling import MAPS, POOLINGS, pool
-
 from .facts import EncoderFacts
+from .loading import input_errors
+from .pooling import pool, require_stage, stage_ends, stage_of
 
 
 class Pooled(nn.Module):
@@ -21,40 +20,49 @@ class Pooled(nn.Module):
         model: without its head.
         pooling: one of `models.pooling.POOLINGS`.
         options: further arguments of each call.
+
+    Raises:
+        InputError: an unknown pooling, or a stage that the network lacks.
     """
 
     def __init__(self, model: nn.Module, pooling: str = "last", **options: Any) -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise InputError(f"pooling {pooling!r}: choose {', '.join(POOLINGS)}")
-        self.model = FirstStage(model) if pooling == "early" and isinstance(model, EfficientNetModel) else model
+        with input_errors():
+            stage = stage_of(pooling)
+            if stage is not None and isinstance(model, EfficientNetModel):
+                model = UpToStage(model, stage)
+        self.model = model
         self.pooling = pooling
+        self.takes_maps = stage is not None or pooling == "blocks"
         self.options = options
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, D)."""
-        if self.pooling in MAPS:
+        if self.takes_maps:
             output = self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options)
             return pool(output, self.pooling)
         return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
 
 
-class FirstStage(nn.Module):
-    """An EfficientNet up to the end of its first stage, which is all that the pooling `early` looks at.
+class UpToStage(nn.Module):
+    """An EfficientNet up to the end of one stage, which is all that the pooling of this stage looks at.
 
     Args:
         model: whose stem and first blocks it shares; the model itself stays as it is.
+        stage: its number, 0 for the stem alone.
+
+    Raises:
+        ValueError: a stage that the network lacks.
     """
 
-    def __init__(self, model: EfficientNetModel) -> None:
+    def __init__(self, model: EfficientNetModel, stage: int) -> None:
         super().__init__()
-
-        def width(block: Any) -> int:
-            return int(block.projection.project_conv.out_channels)
-
         blocks = list(model.encoder.blocks)
+        widths = [model.embeddings.out_dim, *(block.projection.project_conv.out_channels for block in blocks)]
+        ends = stage_ends(widths)
+        require_stage(stage, len(ends) - 1)
         self.embeddings = model.embeddings
-        self.blocks = nn.ModuleList(takewhile(lambda block: width(block) == width(blocks[0]), blocks))
+        self.blocks = nn.ModuleList(blocks[: ends[stage]])
 
     def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutput:
         """(N, 3, h, w) to the stem's map and that of each block."""
@@ -84,7 +92,7 @@ def feed(pixels: torch.Tensor, factor: float, mean: torch.Tensor, sd: torch.Tens
 
 
 class Fed(nn.Module):
-    """A network behind the last steps of its preprocessing: `factor`, `mean`, `sd`, `repeat`; means over tiles, views.
+    """A network behind the last steps of its preprocessing: `zoom`, `factor`, `mean`, `sd`, `repeat`; tiles, views.
 
     Args:
         inner: (N, c, h, w) → (N, D).
@@ -101,6 +109,7 @@ class Fed(nn.Module):
         self.tile_channels = facts.input_channels if facts.fit == "tiles" else None
         self.factor = facts.factor
         self.views = facts.views
+        self.zoom = facts.zoom
         self.register_buffer("mean", torch.tensor(facts.mean).reshape(-1, 1, 1), persistent=False)
         self.register_buffer("sd", torch.tensor(facts.sd).reshape(-1, 1, 1), persistent=False)
 
@@ -109,6 +118,8 @@ class Fed(nn.Module):
         count, channels, height, width = pixels.shape
         if self.tile_channels is not None:
             pixels = pixels.reshape(-1, self.tile_channels, height, width)
+        if self.zoom != 1:
+            pixels = functional.interpolate(pixels, scale_factor=self.zoom, mode="bilinear", antialias=self.zoom < 1)
         vectors = self._seen(feed(pixels, self.factor, self.mean, self.sd, self.repeat))
         if self.tile_channels is not None:
             vectors = vectors.reshape(count, channels // self.tile_channels, -1).mean(1)

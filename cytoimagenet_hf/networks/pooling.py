@@ -1,5 +1,7 @@
 """One feature vector per image from whatever a backbone returns."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,12 +11,10 @@ from cytoimagenet_hf.core.errors import InputError
 
 from .modeling_cyto_fusion import pooled
 
-POOLINGS = ("last", "gem", "blocks", "early")
+POOLINGS = ("last", "gem", "blocks", "early", "stage:N")
 """`last`: what the network itself pools; `gem`: generalised mean (p = 3) of the last feature map; `blocks`: mean and
-deviation of the last feature map of each stage; `early`: the same of the first stage alone, few numbers on texture."""
-
-MAPS = ("blocks", "early")
-"""Those that need the feature maps on the way, not only the last one."""
+deviation of the last feature map of each stage; `early`: the same of the first stage alone, few numbers on texture;
+`stage:N`: the same of stage N alone, `stage:0` being the stem and `stage:1` the same as `early`."""
 
 EXTRACTION = {"pooling": "early", "pixels": True, "normalize": "gain"}
 """How features of networks trained here are taken by default: what held up on real cells, see docs/study.md."""
@@ -57,44 +57,85 @@ def pool(output: Any, how: str) -> torch.Tensor:
     """Pool what a backbone returns.
 
     Args:
-        output: as for `pooled`; with `hidden_states` for `blocks` and `early`.
+        output: as for `pooled`; with `hidden_states` for `blocks`, `early` and `stage:N`.
         how: one of `POOLINGS`.
 
     Returns:
         (B, D).
 
     Raises:
-        ValueError: an unknown name, or a network without feature maps, such as a ViT.
+        ValueError: an unknown name, a stage that the network lacks, or a network without feature maps, such as a ViT.
 
     Example:
         >>> from types import SimpleNamespace
         >>> maps = (torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2))
         >>> pool(SimpleNamespace(hidden_states=maps), "blocks").tolist()
         [[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
-        >>> pool(SimpleNamespace(hidden_states=maps), "early").tolist()
+        >>> pool(SimpleNamespace(hidden_states=maps), "stage:1").tolist()
         [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
+        >>> pool(SimpleNamespace(hidden_states=maps), "stage:0").tolist()  # the stem
+        [[1.0, 1.0, 0.0, 0.0]]
     """
     if how == "last":
         return pooled(output)
     if how == "gem":
         return _maps([output.last_hidden_state])[0].clamp(min=_FLOOR).pow(_POWER).mean((2, 3)).pow(1 / _POWER)
-    if how not in MAPS:
-        raise ValueError(f"pooling {how!r}: choose {', '.join(POOLINGS)}")
+    stage = stage_of(how)
     maps = _maps(list(output.hidden_states))
-    # The last map of each stage: a stage ends where the number of channels changes.
-    ends = [place for place, one in enumerate(maps) if _width(one) != _width((*maps, None)[place + 1])]
-    if how == "early":  # the first map of all is the stem's, which is no stage
-        ends = [place for place in ends if place > 0][:1]
-    chosen = [maps[place] for place in ends]
-    parts = [torch.cat([one.mean((2, 3)), one.std((2, 3), correction=0)], dim=1) for one in chosen]
+    widths = [one.shape[1] for one in maps]
+    ends = stage_ends(widths)
+    if stage is not None:
+        require_stage(stage, len(ends) - 1)
+        ends = [ends[stage]]
+    elif widths[0] == widths[min(1, len(widths) - 1)] and len(ends) > 1:  # a stem as wide as the first stage is of it
+        ends = ends[1:]
+    parts = [torch.cat([maps[end].mean((2, 3)), maps[end].std((2, 3), correction=0)], dim=1) for end in ends]
     return torch.cat(parts, dim=1)
+
+
+def stage_of(how: str) -> int | None:
+    """The one stage that a pooling is of; None for those that are of the last map, or of all.
+
+    Raises:
+        ValueError: none of `POOLINGS`.
+
+    Example:
+        >>> stage_of("stage:3"), stage_of("early"), stage_of("blocks")
+        (3, 1, None)
+    """
+    if how == "early":
+        return 1
+    numbered = re.fullmatch(r"stage:(\d{1,3})", how)
+    if numbered is None and how not in POOLINGS[:-1]:
+        raise ValueError(f"pooling {how!r}: choose {', '.join(POOLINGS)}, such as stage:3")
+    return None if numbered is None else int(numbered[1])
+
+
+def stage_ends(widths: Sequence[int]) -> list[int]:
+    """Places of the last feature map of the stem and of each stage: a stage ends where the number of channels changes.
+
+    Args:
+        widths: channels of the stem's map and of that of each block.
+
+    Example:
+        >>> stage_ends([32, 16, 24, 24, 40])
+        [0, 1, 3, 4]
+    """
+    last = len(widths) - 1
+    return [0, *(place for place in range(1, last + 1) if place == last or widths[place] != widths[place + 1])]
+
+
+def require_stage(stage: int, stages: int) -> None:
+    """Refuse a stage that a network lacks.
+
+    Raises:
+        ValueError: the message says which there are.
+    """
+    if stage > stages:
+        raise ValueError(f"there is no stage {stage}: the network has stage:0, its stem, to stage:{stages}")
 
 
 def _maps(found: list[torch.Tensor]) -> list[torch.Tensor]:
     if not all(one.ndim == 4 for one in found):
         raise ValueError("this pooling needs a network with feature maps: use pooling='last'")
     return found
-
-
-def _width(one: torch.Tensor | None) -> int:
-    return -1 if one is None else one.shape[1]

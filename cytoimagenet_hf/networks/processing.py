@@ -28,6 +28,7 @@ from cytoimagenet_hf.core.errors import InputError
 from .base import Unit
 from .channels import as_channels, split_batch
 from .facts import EncoderFacts, Fit, Interpolation, WeightSource
+from .lite import LITE_RECORD, is_lite
 from .loading import input_errors
 from .network import feed
 from .prepare import make_units
@@ -223,7 +224,7 @@ class MicroscopyImageProcessor(PilBackend):
     def for_model(
         cls, model: PreTrainedModel | str | Path, *, revision: str | None = None, **options: Any
     ) -> "MicroscopyImageProcessor":
-        """The processor of a model, folder or Hub name.
+        """The processor of a model, folder, Hub name, or `imagenet-lite0` and its sisters.
 
         What the folder says about method, percentiles and size is kept; a stock processor there gives the numbers of
         the weights. `options` override.
@@ -232,6 +233,8 @@ class MicroscopyImageProcessor(PilBackend):
             InputError: the file is damaged or impossible; or there is none, and what the weights were trained with is
                 not known.
         """
+        if isinstance(model, str | Path) and is_lite(str(model)):
+            return cls(**record_from(LITE_RECORD), **options)
         place = str(model) if isinstance(model, str | Path) else model.name_or_path
         with input_errors(place):
             found = read_processor(place, revision=revision) if place else None

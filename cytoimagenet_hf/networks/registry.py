@@ -31,6 +31,9 @@ _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
 ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}
 """Name → facts."""
 
+REDRAWN_KINDS = tuple(facts.name for facts in (*own.KINDS, *dino.KINDS))
+"""Those whose weights can be drawn anew: their classes draw their own; of the others only the file is known."""
+
 OWN_KINDS = tuple(facts.name for facts in own.KINDS)
 """Those that take the paper's `method`; the others have their own way with channels."""
 
@@ -50,8 +53,9 @@ def load_encoder(
             weights of that kind from a folder, a file or another Hub name.
         revision: of a Hub repository; a commit of 40 hex digits where the repository's own code is to run.
         trust_remote_code: run that code.
-        **options: `method`, `scaling` and `pooling` of our own networks, `take` of ViTs, `normalize`, `roles`, and
-            fields of the facts such as `full_scale`, `size` and `fit`.
+        **options: `method`, `scaling` and `pooling` of our own networks, `take` of ViTs, `normalize`, `roles`,
+            `scale`, `redrawn` (a seed: the architecture with weights drawn anew), and fields of the facts such as
+            `full_scale`, `size` and `fit`.
 
     Raises:
         InputError: nothing loads under that name, or weights, record or options that cannot be used.
@@ -69,6 +73,10 @@ def load_encoder(
     named = shown == key or shown.startswith(f"{key}:")
     place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
     facts = ENCODERS[key]
+    if options.get("redrawn") is not None and key not in REDRAWN_KINDS:
+        raise InputError(
+            f"{shown} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
+        )
     remote.require_consent(shown, facts, trust_remote_code=trust_remote_code)
     return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
 
@@ -108,6 +116,8 @@ def _config(name: str, revision: str | None) -> dict[str, Any]:
     try:
         if Path(name).exists():
             file: str | None = str(Path(name) / "config.json")
+            if not Path(str(file)).is_file():
+                return {}
         else:
             file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
         content = read_json_file(str(file))

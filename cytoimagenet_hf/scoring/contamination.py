@@ -4,12 +4,16 @@ The facts are in `contamination.toml`. A mark does not say that a number is wron
 the same laboratory, compounds or cells.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+from cytoimagenet_hf.core.errors import InputError
 
 MARKS = {"source": "‡", "laboratory": "†", "strains": "s", "cell line": "l", "compounds": "c", "unknown": "?"}
 """Kind of overlap → mark in tables; `?` where a model's training sources are not known."""
@@ -29,18 +33,37 @@ def training_sources(model: str, *, declared: Iterable[str] | None = None) -> fr
     """Sources a model was trained on, or None when unknown.
 
     Args:
-        model: path or repository name.
-        declared: what the model's own configuration says; it outweighs the name.
+        model: what was asked for: `random:SEED`, a network of `cytoimagenet models` or its repository, a folder. The
+            place where weights lie says nothing of them: of a folder, and of any other repository, only what it
+            declares is known.
+        declared: what the record beside the weights says (`training_sources` in `config.json`).
 
     Example:
-        >>> training_sources("random:3"), training_sources("someone/unheard-of") is None
+        >>> training_sources("random:3"), training_sources("runs/imagenet/random:3") is None
         (frozenset(), True)
+        >>> sorted(training_sources("recursionpharma/OpenPhenom"))
+        ['morphohelm', 'rxrx3-core']
     """
     if declared is not None:
         return frozenset(declared)
-    found = [name for name in _ledger()["training"] if name in model.lower()]
-    # Of "cytoimagenet" and "imagenet", the longer name is meant.
-    return frozenset(_ledger()["training"][max(found, key=len)]) if found else None
+    if Path(model).exists():
+        return None
+    if re.fullmatch(r"random:\d+", model):
+        return frozenset()
+    known = next((name for name, of in _ledger()["networks"].items() if model in of), None)
+    return None if known is None else known_sources(known)
+
+
+def known_sources(name: str) -> frozenset[str]:
+    """The sources in a set of pretraining images that the ledger knows: `cytoimagenet`, `imagenet`, …
+
+    Raises:
+        InputError: it knows no such set.
+    """
+    training = _ledger()["training"]
+    if name not in training:
+        raise InputError(f"no pretraining images {name!r} are known: choose {', '.join(training)}")
+    return frozenset(training[name])
 
 
 def overlaps(task: str, sources: frozenset[str] | None) -> list[Overlap]:

@@ -5,6 +5,7 @@ JSON by `to_json` and read back by `read_results`, which refuses what is not suc
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,13 +16,13 @@ from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .contamination import Overlap
 
-Kind = Literal["model", "fusion", "control", "baseline"]
+Kind = Literal["model", "fusion", "control", "baseline", "stage", "redrawn"]
 Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class EntryRecord:
-    """What was scored: a model, a fusion, a control or a baseline.
+    """What was scored: a model, a fusion, a control, a baseline, one stage of a model, or a redrawn twin of either.
 
     Attributes:
         name: unique within the record.
@@ -107,6 +108,7 @@ class Comparison:
         p: two-sided; None where no test can reach 0.05.
         p_holm: adjusted over the sets.
         detectable: the difference that 80 % power would find, from the spread seen; None where nothing differs.
+        error: standard error of the difference, as groups spread; None where nothing differs, or for one group.
     """
 
     set: str
@@ -123,6 +125,94 @@ class Comparison:
     p: float | None
     p_holm: float | None
     detectable: float | None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class PooledGain:
+    """One difference from all sets of a measure together; see `scoring.pooling_over_sets`.
+
+    Attributes:
+        measure: of the sets.
+        first: the entry that is subtracted, or what stands for another one in each set.
+        second: the other.
+        sets: that were pooled.
+        left_out: sets on which nothing differs, so that they have no standard error.
+        difference: mean of the true differences.
+        interval: 95 % of it, Hartung and Knapp's.
+        p: two-sided.
+        spread: standard deviation of the true differences between sets.
+        heterogeneity: share of the variance that is between sets.
+        prediction: 95 % of the true difference of one more set; None for two sets.
+        weights: of the sets.
+        detectable: the mean difference that 80 % power would find with these sets.
+    """
+
+    measure: str
+    first: str
+    second: str
+    sets: tuple[str, ...]
+    left_out: tuple[str, ...]
+    difference: float
+    interval: Ends
+    p: float
+    spread: float
+    heterogeneity: float
+    prediction: Ends | None
+    weights: tuple[float, ...]
+    detectable: float
+
+
+@dataclass(frozen=True)
+class LadderStep:
+    """A rung of the nuisance ladder on one set; see `benchmarks.nuisances`.
+
+    Attributes:
+        set: scored set.
+        step: `largest class`, a nuisance, `all nuisances`, `features`, or `features without nuisances`.
+        model: whose features; empty for nuisances.
+        value: accuracy.
+        interval: 95 % of it.
+        n: items scored.
+        columns: how many numbers describe an item.
+        protocol: in words.
+        change: features over all nuisances, or what is left over the features; None for nuisances.
+    """
+
+    set: str
+    step: str
+    model: str
+    value: float
+    interval: Ends
+    n: int
+    columns: int
+    protocol: str
+    change: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class TrainingGain:
+    """What training gave to one way of taking features of a model on one set: trained minus redrawn weights.
+
+    Attributes:
+        set: scored set.
+        model: name of the entry.
+        way: `as extracted`, `stem`, or `stage 3`.
+        measure: what the values are.
+        trained: value with the trained weights.
+        interval: 95 % of it.
+        redrawn: value with drawn weights, one per seed.
+        gain: trained minus the mean of the redrawn ones, paired by item.
+    """
+
+    set: str
+    model: str
+    way: str
+    measure: str
+    trained: float
+    interval: Ends
+    redrawn: tuple[float, ...]
+    gain: Comparison
 
 
 @dataclass(frozen=True)
@@ -137,6 +227,9 @@ class ResultsRecord:
         comparisons: between models and fusions.
         gains: of every model and fusion over the best baseline of the set; empty without baselines.
         controls_note: how to read fusions, where there are any.
+        training: what training gave, where redrawn twins were asked for.
+        pooled: differences over all sets of a measure together, where there are two or more.
+        ladder: what nuisances score, and what is left without them, where that was asked for.
     """
 
     config: Mapping[str, Any]
@@ -146,6 +239,9 @@ class ResultsRecord:
     comparisons: tuple[Comparison, ...] = ()
     gains: tuple[Comparison, ...] = ()
     controls_note: str = ""
+    training: tuple[TrainingGain, ...] = ()
+    pooled: tuple[PooledGain, ...] = ()
+    ladder: tuple[LadderStep, ...] = ()
 
     @property
     def sets(self) -> list[str]:
@@ -174,15 +270,18 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
     """
     try:
         return ResultsRecord(
-            config=content["config"],
-            versions=content["versions"],
+            config=_settings(content["config"]),
+            versions=dict(content["versions"]),
             entries=tuple(EntryRecord(**entry) for entry in content["entries"]),
             scores=tuple(_score(score) for score in content["scores"]),
             comparisons=tuple(_comparison(entry) for entry in content["comparisons"]),
             gains=tuple(_comparison(entry) for entry in content["gains"]),
             controls_note=content["controls_note"],
+            training=tuple(_training(entry) for entry in content.get("training", ())),
+            pooled=tuple(_pooled(entry) for entry in content.get("pooled", ())),
+            ladder=tuple(_ladder_step(entry) for entry in content.get("ladder", ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"{where} is no results record of `cytoimagenet benchmark` ({type(error).__name__}: {error}): "
             "run the benchmark again with --output"
@@ -190,7 +289,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
 
 
 def read_results(path: str | Path) -> ResultsRecord:
-    """The record in a `results.json`.
+    """The record in a `results.json`: of `cytoimagenet benchmark`, or of `make demo`, which keeps it beside others.
 
     Raises:
         InputError: no such file, or no such record in it.
@@ -199,7 +298,15 @@ def read_results(path: str | Path) -> ResultsRecord:
         content = read_json_file(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if isinstance(content, dict) and "scores" not in content and isinstance(content.get("benchmarks"), dict):
+        content = content["benchmarks"]
     return from_json(content, where=str(path))
+
+
+def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(content, Mapping) or not isinstance(content.get("recipe", {}), Mapping):
+        raise TypeError("config and its recipe are mappings")
+    return dict(content)
 
 
 def _score(content: Mapping[str, Any]) -> ScoreRecord:
@@ -210,11 +317,40 @@ def _score(content: Mapping[str, Any]) -> ScoreRecord:
         "confusion": tuple(tuple(row) for row in content["confusion"]),
         "contamination": tuple(Overlap(**overlap) for overlap in content["contamination"]),
     }
-    return ScoreRecord(**{**content, **typed})
+    score = ScoreRecord(**{**content, **typed})
+    numbers = (score.value, score.wald_half_width, score.n)
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise TypeError(f"a score of {score.entry!r} is no number: {numbers}")
+    if not all(isinstance(text, str) for text in (score.task, score.set, score.entry, score.kind)):
+        raise TypeError("task, set, entry and kind of a score are text")
+    return score
 
 
 def _comparison(content: Mapping[str, Any]) -> Comparison:
-    return Comparison(**{**content, "interval": _ends(content["interval"])})
+    found = Comparison(**{**content, "interval": _ends(content["interval"])})
+    if not isinstance(found.difference, int | float):
+        raise TypeError(f"the difference of {found.second!r} and {found.first!r} is no number: {found.difference!r}")
+    return found
+
+
+def _training(content: Mapping[str, Any]) -> TrainingGain:
+    typed = {
+        "interval": _ends(content["interval"]),
+        "redrawn": tuple(map(float, content["redrawn"])),
+        "gain": _comparison(content["gain"]),
+    }
+    return TrainingGain(**{**content, **typed})
+
+
+def _ladder_step(content: Mapping[str, Any]) -> LadderStep:
+    change = None if content["change"] is None else _comparison(content["change"])
+    return LadderStep(**{**content, "interval": _ends(content["interval"]), "change": change})
+
+
+def _pooled(content: Mapping[str, Any]) -> PooledGain:
+    lists = {name: tuple(content[name]) for name in ("sets", "left_out", "weights")}
+    ends = {name: _ends(content[name]) for name in ("interval", "prediction")}
+    return PooledGain(**{**content, **lists, **ends})
 
 
 def _ends(value: Any) -> Any:

@@ -76,7 +76,9 @@ def run_shards(
 
 def _make_claimed(make: Callable[..., Report], wait: bool, shard: Shard, *device: str) -> Report | _Busy:
     """Make a shard under its lock, unless another process is making it or has made it."""
-    shard.lock.parent.mkdir(parents=True, exist_ok=True)
+    if not shard.path.parent.is_dir():
+        raise InputError(f"{shard.path.parent} was removed while shards were made in it: run the same command again")
+    shard.lock.parent.mkdir(exist_ok=True)
     with try_hold(shard.lock, wait=wait) as is_ours:
         if not is_ours:
             return _Busy(shard.number)

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .tabular import plain_number
+from .tabular import spell_number
 from .vocabulary import read_header
 
 MISSING = ("", "nan", "NaN", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>")
@@ -94,7 +94,7 @@ def spelled(value: Any) -> str:
         ('0012', '12', True)
     """
     if isinstance(value, float | np.floating):
-        return plain_number(float(value))
+        return spell_number(float(value))
     return unicodedata.normalize("NFC", str(value)).strip()
 
 

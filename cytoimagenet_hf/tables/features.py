@@ -154,19 +154,15 @@ class FeatureTable:
         packed = _PACKED in table.column_names and pa.types.is_fixed_size_list(table.schema.field(_PACKED).type)
         if "id" not in table.column_names or not (packed or NAMES_KEY in header):
             raise InputError(f"no feature table: its columns are {', '.join(table.column_names[:8])}")
-        about = parse_json(header.get(_ABOUT, b"{}"), where="the record of the table")
+        about = _about_of(header.get(_ABOUT, b"{}"))
         if packed:
             width = table.schema.field(_PACKED).type.list_size
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
             values = np.concatenate([*flat, np.empty(0, np.float32)]).astype(np.float32, copy=False)
             values = values.reshape(-1, width)
-            names = (
-                unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
-                if NAMES_KEY in header
-                else plain_names(width)
-            )
+            names = _names_of(header[NAMES_KEY], width) if NAMES_KEY in header else plain_names(width)
         else:
-            names = unpack_names(parse_json(header[NAMES_KEY], where="the names of the table"))
+            names = _names_of(header[NAMES_KEY], table.num_columns)
             if absent := [name for name in names if name not in table.column_names]:
                 raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
@@ -175,6 +171,25 @@ class FeatureTable:
         return cls(
             np.array(table["id"].to_pylist(), dtype=object), values, _to_pandas(metadata, len(table)), names, about
         )
+
+
+def _about_of(header: bytes) -> dict[str, Any]:
+    about = parse_json(header, where=f"its metadata {_ABOUT.decode()}")
+    if not isinstance(about, dict):
+        raise InputError(f"its metadata {_ABOUT.decode()} is no JSON object: make the table again")
+    return about
+
+
+def _names_of(header: bytes, most: int) -> tuple[str, ...]:
+    """The names that a file's metadata packs: no more than `most`, whatever lengths it claims."""
+    try:
+        packed = [(str(text), int(length)) for text, length in parse_json(header, where="the list")]
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(f"its metadata {NAMES_KEY.decode()} is damaged ({error}): make the table again") from error
+    claimed = sum(max(1, length) for _, length in packed)
+    if claimed > most or any(length < 0 for _, length in packed):
+        raise InputError(f"its metadata {NAMES_KEY.decode()} names {claimed} features, and it has {most} columns")
+    return unpack_names(packed)
 
 
 def make_table(

@@ -34,7 +34,8 @@ def write_h5ad(
 
     obs = table.metadata.rename(columns=column_of)
     var = pd.DataFrame({name: [_part(feature, place) for feature in table.names] for name, place in _PARTS.items()})
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # Made in memory: where a disk is full, the HDF5 library ends the process when it closes a file of its own.
+    with h5py.File(f"{Path(path).name}.memory", "w", driver="core", backing_store=False) as file:
         _encode(file, "anndata", "0.1.0")
         _array(file, "X", table.values.astype(np.float32))
         _frame(file, "obs", obs, table.ids.astype(str).tolist())
@@ -43,6 +44,10 @@ def write_h5ad(
         for empty in ("varm", "obsp", "varp", "layers"):
             _mapping(file, empty, {})
         _mapping(file, "uns", {"cytoimagenet": table.about})
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 _PARTS = {"stain": 1, "model": 2}

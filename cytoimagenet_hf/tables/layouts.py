@@ -95,7 +95,7 @@ def _grids(rows: Rows) -> list[tuple[str, dict[str, str]]]:
 
 def _numbered(row: Sequence[str]) -> int:
     """How many columns a line numbers, behind its first cell; 0 where it is no head of a grid."""
-    numbers = [cell.strip().removesuffix(".0") for cell in row[1:]]
+    numbers = [cell.strip().removesuffix(".0").lstrip("0") for cell in row[1:]]
     while numbers and not numbers[-1]:
         numbers.pop()
     return len(numbers) if numbers == [str(n) for n in range(1, len(numbers) + 1)] and len(numbers) in SHAPES else 0

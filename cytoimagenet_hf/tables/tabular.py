@@ -295,7 +295,7 @@ def as_text(table: pa.Table) -> pa.Table:
             continue
         column = table.column(place)
         if pa.types.is_floating(field.type):
-            cells = pa.array([None if value is None else plain_number(value) for value in column.to_pylist()])
+            cells = pa.array([None if value is None else spell_number(value) for value in column.to_pylist()])
             cells = pc.cast(cells, pa.string())
         else:
             cells = pc.cast(column, pa.string(), safe=False)
@@ -303,11 +303,11 @@ def as_text(table: pa.Table) -> pa.Table:
     return table
 
 
-def plain_number(value: float) -> str:
+def spell_number(value: float) -> str:
     """A number as one would write it: `12` for 12.0, all digits of a large one.
 
     Example:
-        >>> plain_number(12.0), plain_number(0.3), plain_number(1e20)
+        >>> spell_number(12.0), spell_number(0.3), spell_number(1e20)
         ('12', '0.3', '100000000000000000000')
     """
     return format(value, ".0f") if np.isfinite(value) and value == int(value) else repr(float(value))

@@ -14,12 +14,15 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+
+from .limits import MAX_ROWS, require_bounded
 
 LONGEST_LINE = 1 << 24
 """Characters: a table of 7,000 features has lines of 150,000."""
@@ -53,9 +56,12 @@ def read_rows(
         quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
 
     Raises:
-        InputError: unreadable, empty, or not text; later, while rows are drawn, a damaged archive, a byte that is not
-            text, a quote that is not closed, or a line or cell that is too long.
+        InputError: unreadable, empty, not text, or larger than `limits` allows; later, while rows are drawn, a
+            damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is too long.
     """
+    with _readable(path), open_packed(path) as raw:
+        if not isinstance(raw, io.BufferedReader) or path.stat().st_size > MAX_ROWS:  # packed, or long enough
+            require_bounded(path, raw)
     lines = _lines(path, _encoding(path, encoding))
     head = next(lines, "")
     while head and not head.strip():  # blank lines above the heading; the reader below starts to count there
@@ -182,6 +188,17 @@ def _encoding(path: Path, fallback: str | None) -> str:
             return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
+    except PACKED_ERRORS as error:
+        raise InputError(
+            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
+        ) from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a damaged or packed file raises, as an error that names it."""
+    try:
+        yield
     except PACKED_ERRORS as error:
         raise InputError(
             f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"

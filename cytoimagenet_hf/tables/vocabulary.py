@@ -512,11 +512,16 @@ _VEHICLES = {"dmso", "dimethylsulfoxide", "dimethylsulphoxide", "vehicle", "untr
 _VEHICLES |= {"ethanol", "etoh", "methanol", "meoh", "medium", "media", "solvent", "saline", "dmsocontrol"}
 
 
+_MAY_BE_NAMES = {"nc", "nt", "scr", "neg", "veh", "vector", "sham"}
+"""Short words of roles that may be names of compounds or genes."""
+
+
 def is_vehicle(compound: str) -> bool:
-    """Whether a compound is what others are dissolved in, or nothing.
+    """Whether a compound is what others are dissolved in, or a word for a negative control, such as `NTC` for a gene.
 
     Example:
-        >>> is_vehicle("DMSO"), is_vehicle("0.1% DMSO"), is_vehicle("taxol")
-        (True, True, False)
+        >>> is_vehicle("DMSO"), is_vehicle("0.1% DMSO"), is_vehicle("non-targeting"), is_vehicle("taxol")
+        (True, True, True, False)
     """
-    return key_of(re.sub(r"^\s*[\d.,]+\s*%\s*", "", compound)) in _VEHICLES
+    key = key_of(re.sub(r"^\s*[\d.,]+\s*%\s*", "", compound))
+    return key in _VEHICLES or (key not in _MAY_BE_NAMES and role_of(compound) == "negative")

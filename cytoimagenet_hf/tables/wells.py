@@ -46,6 +46,20 @@ def normalise_well(name: str) -> str:
     return _checked(_row_number(match[1]), int(match[2]), name)
 
 
+def place_of(name: str) -> tuple[int, int]:
+    """Row and column of a well, from 1.
+
+    Raises:
+        InputError: see `normalise_well`.
+
+    Example:
+        >>> place_of("B03"), place_of("AA7")
+        ((2, 3), (27, 7))
+    """
+    letters, column = re.fullmatch(r"([A-Z]+)(\d+)", normalise_well(name)).groups()  # type: ignore[union-attr]
+    return _row_number(letters), int(column)
+
+
 def well_at(row: int | str, column: int | str) -> str:
     """The well in a row (a number from 1, or letters) and a column (a number from 1).
 

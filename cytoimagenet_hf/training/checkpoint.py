@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.files import atomic_folder, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.settings import build, check_fields, plain, setting
 from cytoimagenet_hf.core.versions import installed_versions
@@ -134,18 +134,14 @@ def save(
 ) -> Path:
     """Write the checkpoint of `state.global_step` below `folder`; it appears whole or not at all."""
     target = folder / f"step-{state.global_step:08d}"
-    temporary = folder / f".{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    tensors, groups = flatten_optimizer(optimizer.state_dict())
-    _save_tensors(temporary / "model.safetensors", model.state_dict())
-    _save_tensors(temporary / "optimizer.safetensors", tensors)
-    for name, module in (("projector", projector), ("average", average)):
-        if module is not None:
-            _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
-    write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
-    shutil.rmtree(target, ignore_errors=True)  # the same step, saved before a restart
-    os.replace(temporary, target)
+    with atomic_folder(target) as temporary:  # the same step, saved before a restart, is replaced
+        tensors, groups = flatten_optimizer(optimizer.state_dict())
+        _save_tensors(temporary / "model.safetensors", model.state_dict())
+        _save_tensors(temporary / "optimizer.safetensors", tensors)
+        for name, module in (("projector", projector), ("average", average)):
+            if module is not None:
+                _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
+        write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
     return target
 
 

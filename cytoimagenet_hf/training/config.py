@@ -73,7 +73,9 @@ class TrainConfig:
     )
     streaming: bool = _option(False, "read shards as they are needed instead of by position (data on the Hub)")
     # model
-    backbone: str = _option("efficientnet", "efficientnet, or any AutoModel name or folder")
+    backbone: str = _option(
+        "efficientnet", "efficientnet, imagenet-lite0 (lite1, lite2), or any AutoModel name or folder"
+    )
     pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
     model_config: dict[str, Any] = _option({}, "KEY=VALUE fields of the model's configuration")  # noqa: RUF009
     image_size: int = _option(224, "side of the square images in pixels", low=16, high=4096)

@@ -6,6 +6,7 @@ with the same processes, threads and versions the results agree to float32 round
 """
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import held_folder, require_still_there, sweep_temporary
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.hub import Upload, create_repository, push
 
@@ -39,6 +41,9 @@ _ON_DEVICE = ("loss", "view_loss", "accuracy", "top_7_accuracy")
 _TRAINED = {"labels": _LABELS, "labels+views": ("view_loss", *_LABELS), "views": ("view_loss",)}
 """What history says of the training images, by objective."""
 _SHOWN = 24  # images of predictions.png
+LOCK = "_lock"
+"""The file in an output folder that is locked while a training writes there."""
+
 _VALIDATED = ("loss", "accuracy", "top_7_accuracy", "view_loss", "knn_accuracy")
 """What history says of each evaluation, as far as the objective has it."""
 
@@ -55,28 +60,47 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         `{"stopped": "SIGTERM", …}` after a signal, with a checkpoint written.
 
     Raises:
-        InputError: unusable data or options, a folder that holds another run, or a loss that is no longer finite.
+        InputError: unusable data or options, a folder that holds another run or in which one is under way, or a loss
+            that is no longer finite.
 
     Example:
         >>> train(TrainConfig(dataset="cytoimagenet", output="runs/b0", cache="disk"))  # doctest: +SKIP
     """
-    run = prepare(config, resume=resume)
-    config = run.config
-    if run.accelerator.is_main_process:
-        if config.push_to_hub is not None:
-            create_repository(config.push_to_hub, kind="model")
-        report.write_config(Path(config.output), config)
-    _start_trackers(run)
-    with StopRequest() as stop:
-        while run.state.epoch < config.epochs:
-            meter = EpochMeter(run.accelerator, run.state.meter)
-            if stopped := train_epoch(run, meter, stop):
-                _finish_trackers(run)
-                return {"stopped": stopped, "epoch": run.state.epoch, "step": run.state.step}
-            _close_epoch(run, meter)
-    metrics = _finish(run)
-    _finish_trackers(run)
-    return metrics
+    with _alone(Path(config.output)):
+        run = prepare(config, resume=resume)
+        config = run.config
+        if run.accelerator.is_main_process:
+            if config.push_to_hub is not None:
+                create_repository(config.push_to_hub, kind="model")
+            report.write_config(Path(config.output), config)
+        _start_trackers(run)
+        with StopRequest() as stop:
+            while run.state.epoch < config.epochs:
+                meter = EpochMeter(run.accelerator, run.state.meter)
+                if stopped := train_epoch(run, meter, stop):
+                    _finish_trackers(run)
+                    return {"stopped": stopped, "epoch": run.state.epoch, "step": run.state.step}
+                _close_epoch(run, meter)
+        metrics = _finish(run)
+        _finish_trackers(run)
+        return metrics
+
+
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Hold the output folder against other trainings; of several processes of one training the first holds it.
+
+    Raises:
+        InputError: another training writes there.
+    """
+    if int(os.environ.get("RANK", "0")):  # before accelerate has started its processes
+        yield
+        return
+    refusal = f"another training writes into {output}: wait for it, or choose another --output"
+    with held_folder(output, lock=LOCK, begun=(), refusal=refusal):
+        sweep_temporary(output)
+        sweep_temporary(output / "checkpoints")
+        yield
 
 
 def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | None:
@@ -306,6 +330,7 @@ def _save(run: Run, meter: "EpochMeter | None") -> None:
     state.meter = meter.record() if meter else None
     state.scaler = scaler.state_dict() if scaler is not None else None
     if run.accelerator.is_main_process:
+        require_still_there(Path(run.config.output), LOCK)
         folder = Path(run.config.output) / "checkpoints"
         optimizer, projector = run.optimizer.optimizer, run.learner.projector
         checkpoint.save(

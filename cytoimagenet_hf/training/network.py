@@ -21,6 +21,7 @@ from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, prepare_for_training
 from cytoimagenet_hf.networks.checkpoints import explained, load_network
 from cytoimagenet_hf.networks.efficientnet import label_maps
+from cytoimagenet_hf.networks.lite import imagenet_lite, is_lite
 from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.network import feed
 from cytoimagenet_hf.networks.records import read_processor, record_of
@@ -28,6 +29,8 @@ from cytoimagenet_hf.networks.records import read_processor, record_of
 from .augment import Draws, augment
 from .config import TrainConfig
 from .own import is_own
+
+_LARGEST_TRIED = 257  # side up to which a size that fits is looked for
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,17 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
         InputError: the backbone cannot be found or is no image classifier.
     """
     preprocessing = Preprocessing(config.image_size)
+    labels = None if config.objective == "views" else classes
     if config.backbone == "efficientnet":
         settings = {"image_size": config.image_size, **config.model_config}
-        labels = None if config.objective == "views" else classes
         model = build_efficientnet(len(labels or ()), seed=config.seed, labels=labels, **settings)
+    elif is_lite(config.backbone):
+        model = _lite(config, labels)
     else:
         model = _from_name(config, classes)
-        if config.pretrained:
-            preprocessing = _recorded(model, config)
+    if config.pretrained or is_lite(config.backbone):
+        preprocessing = _recorded(model, config)
+    _require_size(model, config.image_size)
     prepare_for_training(model)
     return model.to(memory_format=torch.channels_last).train(), preprocessing
 
@@ -100,7 +106,11 @@ def check_model(config: TrainConfig) -> None:
     """
     try:
         if config.backbone == "efficientnet":
-            build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+            model = build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+            _require_size(model, config.image_size)
+            return
+        if is_lite(config.backbone):
+            _require_size(_lite(config, ["one", "two"]), config.image_size)
             return
         with input_errors(), explained(config.backbone):
             _, unused = AutoConfig.from_pretrained(config.backbone, return_unused_kwargs=True, **config.model_config)
@@ -110,6 +120,42 @@ def check_model(config: TrainConfig) -> None:
         raise InputError(f"model_config {config.model_config}: no network can be built: {one_line(error)}") from error
     if unused:
         raise InputError(f"model_config: the configuration of {config.backbone} has no field {', '.join(unused)}")
+
+
+def _require_size(model: PreTrainedModel, size: int) -> None:
+    """Refuse images that are too small for the layers of a network, with the smallest that it takes.
+
+    Raises:
+        InputError: the network cannot take images of this size.
+    """
+    if problem := _problem_at(model, size):
+        larger = next((side for side in range(size + 1, _LARGEST_TRIED) if not _problem_at(model, side)), None)
+        advice = "another size" if larger is None else f"{larger} or more"
+        raise InputError(f"image_size {size} does not fit this network ({problem}): choose {advice}")
+
+
+@torch.inference_mode()
+def _problem_at(model: PreTrainedModel, size: int) -> str:
+    """What a network says of one black image of this size; empty where it takes it."""
+    training = model.training
+    model.eval()
+    try:
+        model(pixel_values=torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        return one_line(error)
+    finally:
+        model.train(training)
+    return ""
+
+
+def _lite(config: TrainConfig, labels: Sequence[str] | None) -> PreTrainedModel:
+    """An EfficientNet-Lite, with ImageNet's weights or drawn ones, and a new head where there are labels."""
+    key, _, file = config.backbone.partition(":")
+    settings = {"image_size": config.image_size, **config.model_config}
+    weights = file or None
+    return imagenet_lite(
+        key, weights=weights, pretrained=config.pretrained, labels=labels, seed=config.seed, **settings
+    )
 
 
 def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
@@ -128,10 +174,11 @@ def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
 
 
 def _recorded(network: PreTrainedModel, config: TrainConfig) -> Preprocessing:
-    """The preprocessing that pretrained weights were trained with, as extraction reads it."""
+    """The preprocessing that the weights of that name were trained with, as extraction reads it."""
     with input_errors():
-        record = record_of(network, config.backbone)
-        own = is_own(config.dataset) and "method" in (read_processor(config.backbone) or {})
+        in_memory = is_lite(config.backbone)  # its record is in its configuration
+        record = record_of(network, None if in_memory else config.backbone)
+        own = is_own(config.dataset) and not in_memory and "method" in (read_processor(config.backbone) or {})
         scaling = MicroscopyImageProcessor.for_model(config.backbone) if own else None
     mean, std = (tuple(record[name]) for name in ("image_mean", "image_std"))
     return Preprocessing(config.image_size, mean, std, record["rescale_factor"], scaling)

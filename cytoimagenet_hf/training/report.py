@@ -1,7 +1,5 @@
 """What a finished run leaves to read: history, curves, metrics, and the facts a model card is rendered from."""
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.colours import PALETTE
-from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import atomic_folder, atomic_path, write_json
 from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
 from cytoimagenet_hf.networks.pooling import EXTRACTION
@@ -117,26 +115,24 @@ def write_final(
     """
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
-    target, temporary = output / "model", output / ".model.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
     sources = None
     if not is_own(config.dataset):
         sources = dataset_sources(config.dataset, subset=resolve_subset(config), revision=config.revision)
     if sources is not None:
-        model.config.training_sources = sources
+        before = getattr(model.config, "training_sources", None) or ()  # of the weights it went on from
+        model.config.training_sources = sorted({*before, *sources})
     if model.config.model_type == "efficientnet":
         model.config.extraction = dict(EXTRACTION)
-    model.save_pretrained(temporary)
-    preprocessing.processor().save_pretrained(temporary)
-    plot_curves(state.history, temporary / "curves.png")
-    if len(metrics.get("category_confusion", ())) > 1:
-        plot_confusion(metrics["category_confusion"], temporary / "categories.png")
-    base = hub_source(model) if config.pretrained else None
-    write_json(temporary / TRAINING, training_facts(config, metrics, state) | {"base_model": base})
-    write_model_card(temporary, name=config.push_to_hub or output.resolve().name)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    with atomic_folder(output / "model") as temporary:
+        model.save_pretrained(temporary)
+        preprocessing.processor().save_pretrained(temporary)
+        plot_curves(state.history, temporary / "curves.png")
+        if len(metrics.get("category_confusion", ())) > 1:
+            plot_confusion(metrics["category_confusion"], temporary / "categories.png")
+        base = hub_source(model) if config.pretrained else None
+        write_json(temporary / TRAINING, training_facts(config, metrics, state) | {"base_model": base})
+        write_model_card(temporary, name=config.push_to_hub or output.resolve().name)
 
 
 def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> None:

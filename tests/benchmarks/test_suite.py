@@ -14,6 +14,7 @@ from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
+from cytoimagenet_hf.benchmarks.entries import table_entry
 from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
 from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.select import find_tasks
@@ -22,7 +23,16 @@ from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_l
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.cli.benchmark import command
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.scoring.contamination import MARKS, _entries, marks, overlaps, training_sources
+from cytoimagenet_hf.networks import ENCODERS
+from cytoimagenet_hf.scoring.contamination import (
+    MARKS,
+    _entries,
+    _ledger,
+    known_sources,
+    marks,
+    overlaps,
+    training_sources,
+)
 from cytoimagenet_hf.scoring.results import from_json, read_results
 from cytoimagenet_hf.tables import make_table, write_features
 from tests.datasets import write_textures
@@ -131,6 +141,24 @@ def test_calls_without_sense_are_refused(simulated, tables):
         run_suite(Suite(tasks=task, features=(tables[0], tables[0])))
 
 
+def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, tables, tmp_path):
+    odd = tmp_path / "a=b.parquet"
+    odd.write_bytes(tables[1].read_bytes())
+    named = replace(suite, features=(f"Cell Profiler={tables[0]}", odd, f"C={odd}"), fuse=False)
+    record = run_suite(named).record
+    assert record.names("model") == ["Cell Profiler", "a=b", "C"]
+    assert [(entry["name"], entry["file"]) for entry in record.config["features"]] == [
+        ("Cell Profiler", "good.parquet"),
+        ("a=b", "a=b.parquet"),
+        ("C", "a=b.parquet"),
+    ]
+    for spec in (f"={tables[0]}", "CNN="):
+        with pytest.raises(InputError, match="names nothing: write NAME=WHAT"):
+            run_suite(replace(suite, features=(spec,), fuse=False))
+    with pytest.raises(InputError, match="two entries are called 'poor'"):
+        run_suite(replace(suite, features=(f"poor={tables[0]}", tables[1]), fuse=False))
+
+
 def test_features_are_kept_and_keyed_by_network_and_pixels_not_by_labels(simulated, tmp_path):
     images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
     model = extraction.NamedModel("m", "m", tiny_encoder())
@@ -171,12 +199,38 @@ def test_contamination_ledger_names_real_tasks_sources_and_kinds():
         assert entry.task in BENCHMARKS
         assert entry.source in SOURCES or entry.source == entry.task
         assert entry.kind in MARKS
-    assert training_sources("me/cytoimagenet-b0") == frozenset(SOURCES)
-    assert training_sources("google/imagenet-b0") == frozenset()
+    assert known_sources("cytoimagenet") == frozenset(SOURCES)
+    assert training_sources("google/efficientnet-b0") == frozenset()
     assert training_sources("anything", declared=["idr0072"]) == {"idr0072"}
     assert marks(overlaps("coos7", frozenset(SOURCES))) == "†"
     assert marks(overlaps("bbbc021", None)) == "?"
     assert marks(overlaps("coos7", frozenset())) == ""
+
+
+@pytest.mark.parametrize(
+    "place", ["cytoimagenet-hf/b0", "imagenet", "randomised", "random:3", "openphenom", "google/efficientnet-b0"]
+)
+def test_no_folder_says_what_weights_were_trained_on(place, tmp_path, monkeypatch):
+    (tmp_path / place).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert training_sources(place) is None
+    assert training_sources(str(tmp_path / place)) is None
+    assert training_sources(f"{place}-of-somebody") is None
+    assert training_sources(place, declared=[]) == frozenset()
+
+
+def test_every_network_that_the_ledger_names_is_in_the_registry():
+    names = {*ENCODERS, *(facts.source.repo for facts in ENCODERS.values())}
+    ledger = _ledger()
+    assert ledger["networks"].keys() <= ledger["training"].keys()
+    for of in ledger["networks"].values():
+        assert set(of) <= names
+
+
+def test_a_feature_table_carries_the_sources_of_its_network():
+    table = make_table(["a"], [[0.5]], about={"training_sources": ["idr0072"]})
+    assert table_entry("imagenet", table).sources == {"idr0072"}
+    assert table_entry("imagenet", make_table(["a"], [[0.5]])).sources is None
 
 
 def test_every_benchmark_of_the_registry_has_its_facts():

@@ -10,13 +10,16 @@ import pytest
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import (
     absent_folders,
+    atomic_folder,
     atomic_path,
     file_sha256,
     held,
+    held_folder,
     inside,
     json_text,
     read_json_object,
     require_folder,
+    sweep_temporary,
     take_back,
     write_json,
 )
@@ -116,6 +119,45 @@ def test_a_folder_is_tried_without_leaving_a_trace(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         require_folder(tmp_path / "file" / "out")
+
+
+def test_a_folder_is_put_in_place_whole_and_replaces_what_stood_there(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(OSError, match="no room"), atomic_folder(target) as aside:
+        (aside / "half").touch()
+        raise OSError("no room")
+    assert [path.name for path in target.iterdir()] == ["old"]
+    with atomic_folder(target) as aside, atomic_folder(target) as other:  # two writers never share a folder
+        assert aside != other
+        (aside / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_killed_writers_left_is_swept_by_name(tmp_path):
+    (tmp_path / ".model.0123456789ab.tmp").mkdir()
+    (tmp_path / ".model.0123456789ab.tmp" / "half").touch()
+    (tmp_path / ".table.json.0123456789ab.tmp").touch()
+    (tmp_path / ".keep").touch()
+    sweep_temporary(tmp_path, "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", ".table.json.0123456789ab.tmp"]
+    sweep_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".keep"]
+
+
+def test_a_held_folder_is_taken_back_only_where_it_is_new_and_refused(tmp_path):
+    place = tmp_path / "a" / "b"
+    with pytest.raises(InputError), held_folder(place, lock="_lock", begun=("plan",), refusal="taken"):
+        (place / "plan").touch()
+        raise InputError("refused")
+    assert list(tmp_path.iterdir()) == []
+    with held_folder(place, lock="_lock", begun=(), refusal="taken"):
+        with pytest.raises(InputError, match="taken"), held_folder(place, lock="_lock", begun=(), refusal="taken"):
+            pytest.fail("two hold it")
+        (place / "result").touch()
+    assert sorted(path.name for path in place.iterdir()) == ["_lock", "result"]
 
 
 def test_json_holds_no_word_that_json_does_not_know(tmp_path):

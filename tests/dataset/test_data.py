@@ -1,4 +1,6 @@
+import os
 import shutil
+from pathlib import Path
 
 import datasets as hf
 import numpy as np
@@ -232,3 +234,62 @@ def test_a_rebuilt_folder_is_read_anew_even_under_the_same_card(folder):
     write_dataset(folder, LABELS, {"train": [2, 2, 0, 1], "validation": [2, 0]})
     (folder / "README.md").write_text(card)
     assert (before, load_cytoimagenet(folder, split="train")["label"][:]) == ([0, 1, 2, 1], [2, 2, 0, 1])
+
+
+def cached_bytes():
+    return sum(path.stat().st_size for path in Path(hf.config.HF_DATASETS_CACHE).rglob("*.arrow"))
+
+
+def test_one_copy_is_kept_whatever_becomes_of_the_folder(folder):
+    load_cytoimagenet(folder)
+    one = cached_bytes()
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    for second in range(3):  # copied again or touched
+        os.utime(shard, (1e9 + second, 1e9 + second))
+        loaded = load_cytoimagenet(folder, split="train")
+    assert cached_bytes() == one
+    assert loaded["image_id"][:] == [f"train-{row}" for row in range(len(loaded))]
+    table = pq.read_table(shard)
+    pq.write_table(table.take([3, 2, 1, 0]), shard)
+    assert load_cytoimagenet(folder, split="train")["image_id"][:] == ["train-3", "train-2", "train-1", "train-0"]
+    assert cached_bytes() == one
+
+
+def test_lists_of_labels_copy_no_image_twice(folder):
+    names = label_names(folder)
+    for labels in ([names[0]], [names[1]], [names[0]]):
+        loaded = load_cytoimagenet(folder, subset=labels, split="train")
+        assert loaded.features["label"].names == labels
+        assert set(loaded["label"]) == {0}
+    alone = cached_bytes()
+    load_cytoimagenet(folder, subset=[names[1]], split="train")
+    assert cached_bytes() <= alone + 100_000
+
+
+def test_a_file_that_numbers_its_classes_otherwise_is_refused_by_name(folder):
+    shard = folder / "data" / "validation-00000-of-00001.parquet"
+    rows = hf.Dataset.from_parquet(str(shard))
+    names = rows.features["label"].names[::-1]
+    turned = rows.cast(hf.Features(rows.features | {"label": hf.ClassLabel(names=names)}))
+    turned.to_parquet(shard)
+    for options in ({}, {"streaming": True}, {"subset": [names[0]]}):
+        with pytest.raises(InputError, match=r"validation-00000-of-00001\.parquet numbers its classes otherwise"):
+            load_cytoimagenet(folder, **options)
+
+
+def test_a_card_with_other_class_names_than_the_files_is_refused(folder):
+    names = label_names(folder)
+    card = folder / "README.md"
+    text = card.read_text()
+    card.write_text(text.replace(f"'0': {names[0]}", "'0': SWAP").replace(f"'1': {names[1]}", f"'1': {names[0]}"))
+    with pytest.raises(InputError, match=r"README\.md numbers its classes otherwise"):
+        load_cytoimagenet(folder)
+
+
+@pytest.mark.parametrize("record", [b"5", b'{"info": 3}', b'{"info": {"features": [1]}}', b"\xff"])
+def test_a_damaged_record_of_columns_is_refused_by_name(folder, record):
+    shard = folder / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(shard)
+    pq.write_table(table.replace_schema_metadata({b"huggingface": record}), shard)
+    with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet"):
+        load_cytoimagenet(folder)

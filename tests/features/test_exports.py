@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import held
 from cytoimagenet_hf.features import runtimes
 from cytoimagenet_hf.features.exports import export_key, find_export, keep_export
 from cytoimagenet_hf.features.runtimes import Runtime, make_runner
@@ -67,7 +68,7 @@ def test_large_units_are_exported_at_a_small_size(monkeypatch):
 def test_a_damaged_export_is_made_again(monkeypatch, cache, damage):
     done = numbered_runtime(monkeypatch)
     make_runner(net(), "openvino")(UNITS)
-    (folder,) = cache.iterdir()
+    (folder,) = (entry for entry in cache.iterdir() if entry.is_dir())
     damage(folder / "model.json")
     assert find_export(folder.name) is None
     torch.testing.assert_close(make_runner(net(), "openvino")(UNITS), net()(UNITS).detach())
@@ -78,9 +79,29 @@ def test_a_damaged_export_is_made_again(monkeypatch, cache, damage):
 def test_an_export_of_other_weights_under_the_same_key_is_made_again(monkeypatch, cache):
     numbered_runtime(monkeypatch)
     make_runner(net(), "openvino")(UNITS)
-    (folder,) = cache.iterdir()
+    (folder,) = (entry for entry in cache.iterdir() if entry.is_dir())
     keep_export(folder.name, lambda made: (made / "model.json").write_text('{"weight": [[[[5.0]]]], "bias": [0]}'), {})
     torch.testing.assert_close(make_runner(net(), "openvino")(UNITS), net()(UNITS).detach())
+
+
+def test_what_a_killed_run_left_goes_and_what_is_being_made_stays(cache):
+    dead, alive = cache / ".dead.0123456789ab.tmp", cache / ".alive.0123456789ab.tmp"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(b"half")
+    with held(cache / ".alive.lock", refusal=""):
+        keep_export("other", lambda made: (made / "model.json").write_text("{}"), {})
+    assert not dead.exists()
+    assert alive.exists()
+    assert find_export("other") == cache / "other"
+
+
+def test_an_export_that_another_process_made_meanwhile_is_taken(monkeypatch, cache):
+    keep_export("ab", lambda made: (made / "model.json").write_text("old"), {})
+    times = iter([None, 1])  # not there before the lock was free, there afterwards
+    monkeypatch.setattr("cytoimagenet_hf.features.exports._made_at", lambda folder: next(times))
+    keep_export("ab", lambda made: (made / "model.json").write_text("new"), {})
+    assert (cache / "ab" / "model.json").read_text() == "old"
 
 
 def test_features_that_differ_are_refused(monkeypatch):

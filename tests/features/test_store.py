@@ -217,3 +217,22 @@ def test_a_cache_is_keyed_by_network_and_pixels(plate, tmp_path):
     assert len(list(cache.iterdir())) == 2
     cached_features(tiny_encoder(), images, cache=cache, settings=Settings(batch_size=2))
     assert len(list(cache.iterdir())) == 3  # a choice that can change a number is no reason to reject
+
+
+@pytest.mark.parametrize("what", ["removed", "empty", "linked"])
+def test_a_folder_that_is_taken_away_meanwhile_is_not_written_into_again(what, plate, tmp_path):
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    calls = iter(range(100))
+
+    def take_away(images):
+        if next(calls) == 4:  # within the second shard
+            output.rename(tmp_path / "moved")
+            if what != "removed":
+                output.mkdir() if what == "empty" else output.symlink_to(elsewhere)
+
+    with pytest.raises(InputError, match="was removed"):
+        extract(plate_images(plate), output, advance=take_away)
+    assert not list(elsewhere.iterdir())
+    assert not output.exists() or not list(output.iterdir())
+    assert len(list((tmp_path / "moved").glob("features-*"))) == 1

@@ -162,3 +162,19 @@ def test_a_limit_of_pixels_reaches_the_store(tmp_path) -> None:
     assert find_images(folder, max_pixels=24)[0].read()[0].shape == (4, 6)
     with pytest.raises(InputError, match="limit of 23"):
         find_images(folder, max_pixels=23)
+
+
+@pytest.mark.parametrize("what", ["0/0.0.0", "0/.zarray", "0"])
+def test_links_out_of_a_store_are_not_followed(what, tmp_path):
+    pixels = np.arange(12, dtype=np.uint16).reshape(1, 3, 4)
+    store = write_image(tmp_path / "a.zarr", pixels)
+    (image,) = find_images(store)
+    assert image.read()[0].tolist() == pixels[0].tolist()
+    (store / what).rename(tmp_path / "elsewhere")
+    (store / what).symlink_to(tmp_path / "elsewhere")  # swapped after it was listed
+    with pytest.raises(InputError, match="leads out of the store"):
+        image.read()
+    (store / what).unlink()
+    (tmp_path / "elsewhere").rename(store / "inside")
+    (store / what).symlink_to(store / "inside")
+    assert image.read()[0].tolist() == pixels[0].tolist()

@@ -23,8 +23,15 @@ from transformers import (
     DINOv3ViTModel,
 )
 
-from cytoimagenet_hf.networks import ENCODERS, MicroscopyImageProcessor, build_efficientnet, reestimate_batch_norm
+from cytoimagenet_hf.networks import (
+    ENCODERS,
+    MicroscopyImageProcessor,
+    build_efficientnet,
+    lite,
+    reestimate_batch_norm,
+)
 from cytoimagenet_hf.networks.keras import _IN_BLOCK, _OUTSIDE
+from cytoimagenet_hf.networks.lite import LITES, imagenet_lite
 
 Named = tuple[str, dict[str, Any]]
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
@@ -45,6 +52,9 @@ def make(key: str, folder: Path) -> Named:
         torch.manual_seed(0)
         if key in ("own", "imagenet-b0", "timm"):
             return _own(key, folder)
+        if key in LITES:
+            torch.save(lite_state(key), folder / "drawn.pth")
+            return f"{key}:{folder / 'drawn.pth'}", {}
         if key.startswith("dinov"):
             return _stock_dino(key, folder)
         if key.startswith("subcell"):
@@ -67,6 +77,22 @@ def _own(key: str, folder: Path) -> Named:
     settled(build_efficientnet(2, seed=0, **size)).save_pretrained(folder)
     MicroscopyImageProcessor(**IMAGENET).save_pretrained(folder)
     return f"{key}:{folder}", {}
+
+
+def lite_state(key: str) -> dict[str, torch.Tensor]:
+    """Drawn weights of an EfficientNet-Lite by the names of the reference package."""
+    model = settled(imagenet_lite(key, pretrained=False, seed=0))
+    outside = {ours: theirs for theirs, ours in lite._OUTSIDE.items()}
+    inside = {ours: theirs for theirs, ours in lite._IN_BLOCK.items()}
+    found = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    for name, value in model.state_dict().items():
+        layer, _, variable = name.rpartition(".")
+        if layer in outside:
+            found[f"{outside[layer]}.{variable}"] = value
+        elif layer.startswith("encoder.blocks.") and "squeeze_excite" not in layer:
+            number, rest = layer.removeprefix("encoder.blocks.").split(".", 1)
+            found[f"_blocks.{number}.{inside[rest]}.{variable}"] = value
+    return found
 
 
 def settled(model: Any) -> Any:

@@ -95,4 +95,4 @@ def test_exchanged_channels(encoder, stains, scene, vectors) -> None:
 
 def test_the_whole_registry_was_checked() -> None:
     assert set(KINDS) | set(LARGE) == set(ENCODERS)
-    assert len(KINDS) == 35
+    assert len(KINDS) == 38

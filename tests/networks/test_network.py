@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks import EncoderFacts, WeightSource, build_efficientnet, load_encoder
+from cytoimagenet_hf.networks import (
+    EncoderFacts,
+    MicroscopyImageProcessor,
+    WeightSource,
+    build_efficientnet,
+    load_encoder,
+)
 from cytoimagenet_hf.networks.network import Fed, Pooled
 from cytoimagenet_hf.networks.pooling import pool
 from tests.networks.stand_ins import settled
@@ -55,6 +62,65 @@ def test_the_first_stage_is_computed_alone_and_gives_what_the_whole_network_give
     assert last.shape[1] != following.shape[1]  # where the stage ends
     expected = np.concatenate([last.mean((2, 3)), last.std((2, 3))], axis=1)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [0.25, 0.5])
+def test_each_stage_alone_is_its_part_of_all_stages(width) -> None:
+    model = settled(build_efficientnet(0, seed=0, depth_coefficient=0.5, width_coefficient=width))
+    pixels = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        every = Pooled(model, "blocks")(pixels)
+        parts = []
+        with pytest.raises(InputError, match=r"no stage \d: the network has stage:0, its stem, to stage:\d$"):
+            for stage in range(10):
+                parts.append(Pooled(model, f"stage:{stage}")(pixels))
+        assert len(parts) >= 6
+        if parts[0].shape == parts[1].shape:  # a stem as wide as the first stage is none of all stages
+            parts = parts[1:]
+        np.testing.assert_allclose(torch.cat(parts, dim=1).numpy(), every.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_stage_of_a_network_that_is_no_efficientnet_and_of_one_without_maps(tmp_path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes = {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "layer_type": "basic"}
+        ResNetModel(ResNetConfig(**sizes)).save_pretrained(tmp_path / "resnet")
+        vit = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        ViTModel(ViTConfig(**vit, image_size=32)).save_pretrained(tmp_path / "vit")
+    for name in ("resnet", "vit"):
+        MicroscopyImageProcessor().save_pretrained(tmp_path / name)
+    planes = np.random.default_rng(0).integers(0, 999, (1, 1, 64, 64)).astype(np.uint16)
+    widths = [load_encoder(tmp_path / "resnet", pooling=f"stage:{n}").encode(planes).shape[1] for n in range(5)]
+    assert widths == [16, 16, 32, 48, 64]  # mean and deviation of each channel
+    with pytest.raises(InputError, match="no stage 5: the network has stage:0, its stem, to stage:4"):
+        load_encoder(tmp_path / "resnet", pooling="stage:5")
+    with pytest.raises(InputError, match="needs a network with feature maps"):
+        load_encoder(tmp_path / "vit", pooling="stage:1")
+
+
+@pytest.mark.parametrize("pooling", ["stage", "stage:", "stage:-1", "stage:x", "stages:1", "first"])
+def test_what_is_no_pooling_is_refused(pooling) -> None:
+    with pytest.raises(InputError, match="choose last, gem, blocks, early, stage:N, such as stage:3"):
+        load_encoder("random:0", pooling=pooling)
+
+
+def test_twice_the_size_is_what_the_network_sees() -> None:
+    """The mean of a zoomed constant stays; a network that counts pixels sees four times as many."""
+    facts = EncoderFacts("area", "Area", "each", "none", 1, WeightSource("here"), zoom=2)
+
+    class Area(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.sum((1, 2, 3)).unsqueeze(1)
+
+    assert Fed(Area(), facts)(torch.full((1, 1, 3, 5), 7.0)).tolist() == [[4 * 15 * 7.0]]
+    plane = np.random.default_rng(0).integers(0, 4096, (1, 1, 40, 56)).astype(np.uint16)
+    once, twice = load_encoder("random:0"), load_encoder("random:0", scale=2)
+    assert twice.facts.zoom == 2
+    assert twice.fingerprint != once.fingerprint
+    assert np.abs(once.encode(plane) - twice.encode(plane)).max() > 0
+    for scale in (0, -1, float("nan"), float("inf"), 100):
+        with pytest.raises(InputError, match="1/16 to 16 times"):
+            load_encoder("random:0", scale=scale)
 
 
 def test_the_first_stage_takes_in_the_next_where_both_are_as_wide() -> None:

@@ -29,7 +29,7 @@ def test_every_plate_there_is(tmp_path: Path, rows: int, columns: int, mark: str
 
 
 def test_several_grids_with_titles_above_or_in_the_corner(tmp_path: Path) -> None:
-    text = "Compound,,,\n,1,2,3\nA,DMSO,x,\nB,DMSO,y,y\n\n\nDose [µM],1,2,3\nA,,1,\nB,,3,10\n"
+    text = "Compound,,,\n,01,02,03\nA,DMSO,x,\nB,DMSO,y,y\n\n\nDose [µM],1,2,3\nA,,1,\nB,,3,10\n"
     (tmp_path / "map.csv").write_text(text, encoding="utf-8")
     layout = read_layout(tmp_path / "map.csv")
     assert layout is not None

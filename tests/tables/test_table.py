@@ -230,6 +230,21 @@ def test_other_files_are_refused(tmp_path):
         read_features(tmp_path / "cut.parquet")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((b"cytoimagenet_features", value) for value in (b"[1]", b"3", b"{", b"[" * 100_000)),
+        *((b"cytoimagenet_names", value) for value in (b"[1]", b"3", b"{", b'{"a": 1}', b'[["x", 1e400]]')),
+        *((b"cytoimagenet_names", value) for value in (b'[["x", 1000000000000]]', b'[["x", -1]]', b"null")),
+    ],
+)
+def test_damaged_metadata_of_a_feature_table_is_refused_at_once(tmp_path, key, value):
+    stored = make_table(["a"], [[0.5]]).to_arrow()
+    pq.write_table(stored.replace_schema_metadata(stored.schema.metadata | {key: value}), tmp_path / "f.parquet")
+    with pytest.raises(InputError, match=rf"f\.parquet.*{key.decode()}"):
+        read_features(tmp_path / "f.parquet")
+
+
 def test_values_that_float16_cannot_hold_are_refused_with_their_number():
     made = make_table(["a", "b"], np.array([[1.0, 70_000.0], [-1e9, 2.0]], np.float32))
     with pytest.raises(InputError, match=r"2 of 4 values are larger than float16 holds \(65,504\), such as 7e\+04"):

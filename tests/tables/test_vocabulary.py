@@ -141,5 +141,5 @@ def test_words_of_roles(words: list[str], role: str) -> None:
 
 
 def test_vehicles() -> None:
-    assert [is_vehicle(name) for name in ("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "H2O")] == [True] * 5
-    assert not any(is_vehicle(name) for name in ("taxol", "DMSO-d6 analogue", ""))
+    assert [is_vehicle(name) for name in ("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "NTC", "neg ctrl")] == [True] * 6
+    assert not any(is_vehicle(name) for name in ("taxol", "DMSO-d6 analogue", "NT", "SCR", ""))

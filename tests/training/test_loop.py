@@ -11,15 +11,38 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import held
 from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.training import checkpoint, train
 from cytoimagenet_hf.training.data import Batch
-from cytoimagenet_hf.training.loop import EpochMeter
+from cytoimagenet_hf.training.loop import LOCK, EpochMeter
 from cytoimagenet_hf.training.report import varied
 from cytoimagenet_hf.training.setup import prepare
 from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights
 from tests.training.conftest import CLASSES, ROWS, write_shapes
+
+
+def test_a_folder_in_which_another_training_is_under_way_is_refused_before_anything_is_written(config) -> None:
+    settings = config()
+    output = Path(settings.output)
+    output.mkdir()
+    with held(output / LOCK), pytest.raises(InputError, match="another training writes into"):
+        train(settings)
+    assert [path.name for path in output.iterdir()] == [LOCK]
+
+
+def test_a_training_that_is_refused_leaves_no_folder_and_one_that_runs_sweeps_what_a_kill_left(config) -> None:
+    refused = config(dataset="nosuch/folder/here")
+    with pytest.raises(InputError):
+        train(refused)
+    output = Path(refused.output)
+    assert not output.exists()
+    (output / "checkpoints" / ".step-00000001.0123456789ab.tmp").mkdir(parents=True)
+    (output / ".model.0123456789ab.tmp").mkdir()
+    train(config())
+    assert not list(output.rglob(".*.tmp"))
+    assert (output / "model" / "model.safetensors").is_file()
 
 
 def weights(output: str | Path) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """Fine-tuning feeds a network exactly what extraction feeds it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training.config import TrainConfig
-from cytoimagenet_hf.training.network import build_network
+from cytoimagenet_hf.training.network import build_network, check_model
+from tests.networks.stand_ins import lite_state
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -60,3 +62,29 @@ def test_an_unknown_field_of_the_configuration_is_refused() -> None:
     config = TrainConfig(dataset="none", output="none", model_config={"nosuch": 1})
     with pytest.raises(InputError, match="no field nosuch"):
         build_network(config, ["a", "b"])
+
+
+@pytest.mark.parametrize("objective", ["labels", "views"])
+def test_training_goes_on_from_an_efficientnet_lite(tmp_path, objective) -> None:
+    torch.save(state := lite_state("imagenet-lite0"), tmp_path / "drawn.pth")
+    config = replace(configured(f"imagenet-lite0:{tmp_path / 'drawn.pth'}"), objective=objective)
+    check_model(config)
+    model, preprocessing = build_network(config, ["a", "b"])
+    assert hasattr(model, "classifier") == (objective == "labels")
+    assert model.training
+    assert torch.equal(model.base_model.embeddings.convolution.weight, state["_conv_stem.weight"])
+    white = preprocessing(torch.full((1, 24, 24), 255, dtype=torch.uint8))
+    torch.testing.assert_close(white, torch.ones(1, 3, 24, 24))
+    preprocessing.processor().save_pretrained(tmp_path / "tuned")
+    assert MicroscopyImageProcessor.from_pretrained(tmp_path / "tuned").record()["image_mean"] == [127 / 255] * 3
+
+
+def test_an_efficientnet_lite_from_scratch_needs_no_weights_and_is_drawn_by_the_seed() -> None:
+    config = replace(configured("imagenet-lite1"), pretrained=False)
+    check_model(config)
+    drawn = [build_network(replace(config, seed=seed), ["a", "b"])[0].base_model for seed in (3, 3, 4)]
+    first, again, other = (model.encoder.blocks[16].projection.project_conv.weight for model in drawn)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    with pytest.raises(InputError, match="no field nosuch"):
+        check_model(replace(config, model_config={"nosuch": 1}))

@@ -36,7 +36,7 @@ from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
-from cytoimagenet_hf.tables.tabular import read_table
+from cytoimagenet_hf.tables.tabular import read_table, require_filled
 from cytoimagenet_hf.tables.wells import spell_wells
 
 WHERE = (
@@ -59,6 +59,10 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
     fields = _annotated(root)
     if not wants_controls(recipe):
         fields = fields[fields["compound"] != _CONTROL]
+    columns = [f"Image_{kind}_{stain}" for stain in _CHANNELS for kind in ("FileName", "PathName")]
+    if absent := [name for name in columns if name not in fields]:
+        raise InputError(f"{root / 'BBBC021_v1_image.csv'} has no column {', '.join(absent)}: {WHERE}")
+    require_filled(fields, columns, root / "BBBC021_v1_image.csv")
     items, missing = [], []
     for field in fields.to_dict("records"):
         files = tuple(
@@ -275,8 +279,10 @@ BBBC021 = Benchmark(
 
 def _annotated(root: Path, *, everything: bool = False) -> pd.DataFrame:
     """The image table joined with the mechanisms, on the compound and the concentration as a number."""
-    images = _read(root, "BBBC021_v1_image.csv", ("Image_Metadata_Compound", "Image_Metadata_Concentration"))
+    place = ("Image_Metadata_Plate_DAPI", "Image_Metadata_Well_DAPI")
+    images = _read(root, "BBBC021_v1_image.csv", (*place, "Image_Metadata_Compound", "Image_Metadata_Concentration"))
     moa = _read(root, "BBBC021_v1_moa.csv", ("compound", "concentration", "moa"))
+    require_filled(images, place, root / "BBBC021_v1_image.csv")
     images = images.rename(
         columns={
             "Image_Metadata_Compound": "compound",

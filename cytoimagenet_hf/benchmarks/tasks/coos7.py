@@ -24,6 +24,7 @@ from cytoimagenet_hf.benchmarks.base import (
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.hdf5 import own_array
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.tables import FeatureTable
 
@@ -154,7 +155,7 @@ def _hdf5_items(file: Path, split: str, image_key: str, label_key: str) -> list[
                 raise InputError(
                     f"{file} has no {key!r}, only {sorted(content)}: name the keys (image_key, label_key)"
                 )
-        shape, labels = content[image_key].shape, np.asarray(content[label_key])
+        shape, labels = own_array(content, image_key).shape, np.asarray(own_array(content, label_key))
     if labels.shape == (shape[0], 1):
         labels = labels[:, 0]
     if len(shape) != 4 or shape[1] != 2 or labels.shape != (shape[0],):

@@ -18,6 +18,7 @@ from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.hdf5 import own_array
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.tables import FeatureTable
 
@@ -122,7 +123,7 @@ def _hdf5_items(file: Path, group: str | None) -> list[Image]:
         lacking = [key for key in ("data1", "Index1") if key not in content]
         if lacking:
             raise InputError(f"{file} has no {lacking}, only {sorted(content)}: is it one of DeepLoc's files? {WHERE}")
-        shape, codes = content["data1"].shape, np.asarray(content["Index1"])
+        shape, codes = own_array(content, "data1").shape, np.asarray(own_array(content, "Index1"))
         names = _names(content, "Index1")
         fields = _fields(content, group)
     side = round((shape[1] / len(CYCLOPS.channels)) ** 0.5) if len(shape) == 2 else 0

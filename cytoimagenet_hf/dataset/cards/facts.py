@@ -10,7 +10,7 @@ from typing import Any
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.scoring.contamination import overlaps, tasks, training_sources
+from cytoimagenet_hf.scoring.contamination import overlaps, tasks
 from cytoimagenet_hf.scoring.results import read_results
 
 from .render import LICENCE_FILE, model_card, model_licence, read_note
@@ -63,9 +63,7 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
     if "resample" in preprocessing:
         preprocessing["resample"] = _FILTERS.get(preprocessing["resample"], preprocessing["resample"])
     conversion = _read(folder / CONVERSION)
-    # Converted weights declare nothing; what they were trained on is known by their name.
-    known_as = f"{name or folder.resolve().name}/{conversion['weights']}" if conversion else ""
-    sources = _training_sources(config, known_as)
+    sources = _training_sources(config)
     training = _read(folder / TRAINING)
     return {
         "name": name or folder.resolve().name,
@@ -140,13 +138,13 @@ def _base_models(config: Mapping[str, Any], training: Mapping[str, Any] | None) 
     return [{"repo": repo, "revision": base.get("revision")} for repo, base in bases.items()]
 
 
-def _training_sources(config: Mapping[str, Any], origin: str) -> list[str] | None:
-    """Declared ones, those of all backbones of a fusion, or those known for weights of that name."""
+def _training_sources(config: Mapping[str, Any]) -> list[str] | None:
+    """Those that the configuration declares; of a fusion those of all its backbones."""
     if config.get("backbones"):
-        parts = [_training_sources(backbone, "") for backbone in config["backbones"]]
+        parts = [_training_sources(backbone) for backbone in config["backbones"]]
         return None if None in parts else sorted({source for part in parts for source in part or ()})
-    found = training_sources(origin, declared=config.get("training_sources"))
-    return None if found is None else sorted(found)
+    names = config.get("training_sources")
+    return sorted(map(str, names)) if isinstance(names, list | tuple) else None
 
 
 def _contamination(sources: Sequence[str] | None) -> list[dict[str, str]]:

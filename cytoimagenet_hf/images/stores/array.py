@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.hdf5 import own_array
 from cytoimagenet_hf.imaging.limits import check_pixels
 from cytoimagenet_hf.imaging.npy import npy_header, read_npy_part
 
@@ -47,7 +48,8 @@ def read_hdf5(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: i
     try:
         with h5py.File(path, "r") as file:
             return [
-                np.asarray(_limited(file[str(key)], place, path, max_pixels)[_index(place)]) for key, *place in places
+                np.asarray(_limited(own_array(file, str(key)), place, path, max_pixels)[_index(place)])
+                for key, *place in places
             ]
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise InputError(f"cannot read {path}: {error}") from error

@@ -29,14 +29,16 @@ def read_flat(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: i
     """Parts of rows of a table of flattened images: a place is (array, row, first number, height, width)."""
     import h5py
 
+    from cytoimagenet_hf.core.hdf5 import own_array
+
     try:
         for _, _, _, height, width in places:
             check_pixels(path, int(width), int(height), max_pixels=max_pixels)
         with h5py.File(path, "r") as content:
             return [
-                np.asarray(content[str(key)][int(row), int(start) : int(start) + int(height) * int(width)]).reshape(
-                    int(height), int(width)
-                )
+                np.asarray(
+                    own_array(content, str(key))[int(row), int(start) : int(start) + int(height) * int(width)]
+                ).reshape(int(height), int(width))
                 for key, row, start, height, width in places
             ]
     except (OSError, KeyError, ValueError, IndexError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
@@ -136,7 +137,8 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, or has pixels that are no numbers.
+        InputError: zarr is not installed, the array is unreadable, has pixels that are no numbers, or leads out of the
+            store.
     """
     zarr = require("zarr", path)
     arrays: dict[str, tuple[ArrayFacts, Any]] = {}
@@ -145,10 +147,13 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
         folder = path / str(name)
         try:
             if str(name) not in arrays:
+                _require_inside(path, folder)
                 facts = array_facts(folder, max_pixels=max_pixels)
+                _require_inside(path, facts.file)
                 arrays[str(name)] = facts, zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
             facts, array = arrays[str(name)]
             for chunk in _chunk_files(folder, facts, indices):
+                _require_inside(path, chunk)
                 check_unpacked_size(chunk, facts.packer, facts.most)
             pixels = np.asarray(array[tuple(int(index) for index in indices)])
         except InputError:
@@ -159,6 +164,14 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
             raise InputError(f"{folder} has NaN or infinite pixels")
         planes.append(pixels)
     return planes
+
+
+def _require_inside(store: Path, place: Path) -> None:
+    """Refuse an array, its metadata or a chunk that is a link out of its store."""
+    try:
+        inside(store, place.relative_to(store))
+    except InputError as error:
+        raise InputError(f"{place} leads out of the store {store}, by a link or by its name: not followed") from error
 
 
 def absent_chunks(folder: Path, facts: ArrayFacts) -> int:

@@ -12,6 +12,7 @@ from cytoimagenet_hf.networks.checkpoints import load_network
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.records import read_processor, record_from
+from cytoimagenet_hf.networks.redraw import redraw
 
 TAKES = ("cls", "patch-mean")
 """The class token after the last norm, or the mean of the patches, without class and register tokens."""
@@ -96,6 +97,7 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     take: str = "cls",
+    redrawn: int | None = None,
     **options: Any,
 ) -> FactsEncoder:
     """Load one of them.
@@ -107,6 +109,7 @@ def load(
         revision: of the Hub repository.
         trust_remote_code: has no meaning here: the classes are transformers' own.
         take: one of `TAKES`.
+        redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
         **options: of `make_encoder`.
 
     Raises:
@@ -126,6 +129,8 @@ def load(
     commit = getattr(model.config, "_commit_hash", None) or revision
     facts = replace(facts, take=take, source=replace(facts.source, repo=source, revision=commit))
     registers = getattr(model.config, "num_register_tokens", 0)
+    if redrawn is not None:
+        model, options["training_sources"] = redraw(model, redrawn), ()
     return make_encoder(name, facts, TakenTokens(model, take, registers=registers), **options)
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.weights import State, fill, read_tensors, strip
+from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 
 KINDS = (
     EncoderFacts(

@@ -20,7 +20,7 @@ from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
 from cytoimagenet_hf.networks.checkpoints import explained, load_network, quietly
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.loading import input_errors
-from cytoimagenet_hf.networks.weights import fill
+from cytoimagenet_hf.networks.tensors import fill
 
 OPENPHENOM = EncoderFacts(
     name="openphenom",

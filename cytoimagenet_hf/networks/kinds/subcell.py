@@ -14,7 +14,7 @@ from transformers import ViTConfig, ViTModel
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.roles import ANY, DNA, ER, MICROTUBULES, Role
-from cytoimagenet_hf.networks.weights import State, fill, read_tensors
+from cytoimagenet_hf.networks.tensors import State, fill, read_tensors
 
 _STAINS: dict[str, tuple[Role, ...]] = {
     "rybg": (MICROTUBULES, ER, DNA, ANY),

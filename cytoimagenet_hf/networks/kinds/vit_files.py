@@ -16,7 +16,8 @@ from transformers import Dinov2Config, Dinov2Model
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.build import FactsEncoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.weights import State, fill, load_file_encoder, read_tensors, strip
+from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
+from cytoimagenet_hf.networks.weights import load_file_encoder
 
 from .dino import TakenTokens, require_take
 

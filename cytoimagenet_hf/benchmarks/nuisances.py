@@ -1,0 +1,171 @@
+"""The nuisance ladder: what cell count, position, intensity and background alone score, and what a network adds.
+
+Many benchmarks are answered by how many cells there are or how bright the plate is (doi 10.1038/s41467-026-68725-5).
+Each rung is scored by one protocol, neighbours from other groups, so that rungs can be compared item by item. A
+phenotype that changes the number of cells loses with it: what is left is a lower bound of what features know.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features.ahead import read_ahead
+from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.imaging import normalize, to_gray
+from cytoimagenet_hf.scoring.nuisances import predict_in_folds
+from cytoimagenet_hf.scoring.results import LadderStep
+from cytoimagenet_hf.tables import FeatureTable, make_table
+from cytoimagenet_hf.tables.wells import place_of
+
+from .base import Array, Benchmark, LabelledRows, Score, ids_of
+from .baselines import foreground, object_count, raw_moments
+from .compare import compare, summarise_score
+from .probes import folds_of_groups
+from .protocols import NEIGHBOURS
+from .recipes import BenchmarkRecipe
+
+NUISANCES = {
+    "cell count": "connected pieces of the foreground, by channel",
+    "position": "row, column and distance to the rim of the well on its plate",
+    "intensity": "mean and deviation of the raw pixels, by channel",
+    "background": "mean, deviation and percentiles of the raw pixels outside the foreground, by channel",
+}
+"""Name → what it is."""
+ALL = "all nuisances"
+_GROWN = 5  # pixels by which the foreground grows before what is left is called background
+
+
+def nuisance_tables(items: Sequence[Image], *, workers: int = 0) -> dict[str, FeatureTable]:
+    """What there is of `NUISANCES`, each as a table of a few numbers; position only where wells are known.
+
+    Args:
+        items: images.
+        workers: threads that describe them.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    columns: dict[str, list[Array]] = {name: [] for name in NUISANCES if name != "position"}
+    described = read_ahead(((item.id, item) for item in items), _described, workers)
+    for _, numbers in tqdm(described, total=len(items), desc="nuisances", unit="image", disable=None):
+        if isinstance(numbers, InputError):
+            raise numbers
+        for name, row in numbers.items():
+            columns[name].append(row)
+    places = [_place(item) for item in items]
+    if places and all(place is not None for place in places):
+        columns["position"] = [np.array(place) for place in places]
+    ids = ids_of(items)
+    return {name: make_table(ids, np.asarray(columns[name], np.float32)) for name in NUISANCES if name in columns}
+
+
+def ladder(
+    benchmark: Benchmark,
+    tables: Mapping[str, FeatureTable],
+    nuisances: Mapping[str, FeatureTable],
+    items: Sequence[Image],
+    *,
+    recipe: BenchmarkRecipe,
+    seed: int,
+) -> tuple[LadderStep, ...]:
+    """Every rung on every scored set of a task: nuisances alone, all of them, each model, and what is left of it.
+
+    Args:
+        benchmark: the task.
+        tables: features of models by name.
+        nuisances: from `nuisance_tables`.
+        items: the images.
+        recipe: of the task.
+        seed: of folds, permutations and bootstrap.
+
+    Raises:
+        InputError: the task has no rows that could be compared, one class or one group only.
+    """
+    if benchmark.rows is None:
+        raise InputError(f"{benchmark.name} has no rows of its own that nuisances could be measured on")
+    of_nuisances = {name: benchmark.rows(table, items, recipe) for name, table in nuisances.items()}
+    of_models = {name: benchmark.rows(table, items, recipe) for name, table in tables.items()}
+    steps: list[LadderStep] = []
+    for name in next(iter(of_nuisances.values())):
+        alone = {nuisance: rows[name] for nuisance, rows in of_nuisances.items()}
+        features = {model: rows[name].values for model, rows in of_models.items()}
+        steps += _steps_of_set(name, benchmark.name, alone, features, seed=seed)
+    return tuple(steps)
+
+
+def _steps_of_set(
+    name: str, task: str, alone: Mapping[str, LabelledRows], features: Mapping[str, Array], *, seed: int
+) -> list[LadderStep]:
+    rows = next(iter(alone.values()))
+    known = rows.groups is not None
+    groups = rows.ids if rows.groups is None else rows.groups
+    folds = folds_of_groups(rows.labels, groups, seed, rows.train)
+    scored = np.ones(len(rows.ids), bool) if rows.train is None else ~rows.train
+    _, sizes = np.unique(rows.labels.astype(str), return_counts=True)
+    k = NEIGHBOURS if np.median(sizes) > 2 * NEIGHBOURS else 1  # classes of few treatments: the nearest alone
+    where = "training set" if rows.train is not None else f"other {rows.group_name}s" if known else "other images"
+    protocol = f"{k}-NN among the {where}, {len(folds)} fold{'s' if len(folds) > 1 else ''}"
+    every = np.concatenate([own.values for own in alone.values()], axis=1)
+
+    def score(values: Array, regressed: Array | None = None) -> Score:
+        said = predict_in_folds(values, rows.labels, folds, k=k, nuisances=regressed)
+        clusters = groups[scored] if known else None
+        group_name = rows.group_name if known else None
+        return Score(
+            name, rows.ids[scored], rows.labels[scored], said[scored], clusters=clusters, cluster_name=group_name
+        )
+
+    def step(title: str, model: str, found: Score, width: int, **paired: Any) -> LadderStep:
+        own = summarise_score(found, task=task, entry=title, kind="baseline", seed=seed)
+        return LadderStep(name, title, model, own.value, own.interval, own.n, width, protocol, **paired)
+
+    _, counts = np.unique(rows.labels[scored].astype(str), return_counts=True)
+    chance = float(counts.max() / counts.sum())
+    steps = [LadderStep(name, "largest class", "", chance, (chance, chance), int(scored.sum()), 0, protocol)]
+    steps += [step(title, "", score(own.values), own.values.shape[1]) for title, own in alone.items()]
+    nuisances = score(every)
+    steps.append(step(ALL, "", nuisances, every.shape[1]))
+    for model, values in features.items():
+        whole, left = score(values), score(values, every)
+        over = compare(nuisances, whole, names=(ALL, model), seed=seed)
+        lost = compare(whole, left, names=(model, f"{model} without nuisances"), seed=seed)
+        steps.append(step("features", model, whole, values.shape[1], change=over))
+        steps.append(step("features without nuisances", model, left, values.shape[1], change=lost))
+    return steps
+
+
+def _described(item: Image) -> dict[str, Array]:
+    gray = [to_gray(channel) for channel in item.read()]
+    raw = [channel.astype(np.float64) for channel in gray]
+    masks = [foreground(normalize(channel)) for channel in gray]
+    return {
+        "cell count": np.array([object_count(mask) for mask in masks], np.float64),
+        "intensity": np.concatenate([raw_moments(channel) for channel in raw]),
+        "background": np.concatenate([_background(pixels, mask) for pixels, mask in zip(raw, masks, strict=True)]),
+    }
+
+
+def _background(pixels: Array, mask: Array) -> Array:
+    """Mean, deviation and three percentiles of the pixels away from the foreground: (5,)."""
+    grown = cv2.dilate(mask.astype(np.uint8), np.ones((2 * _GROWN + 1,) * 2, np.uint8)).astype(bool)
+    # An image full of cells: its pixels outside them, however near, and the darkest tenth if there are none.
+    away = next((chosen for chosen in (~grown, ~mask) if chosen.mean() > 0.01), pixels <= np.percentile(pixels, 10))
+    outside = pixels[away]
+    return np.array([outside.mean(), outside.std(), *np.percentile(outside, [5, 50, 95])])
+
+
+def _place(item: Image) -> tuple[float, float, float] | None:
+    """Row, column and distance to the rim of the smallest plate that has such a well; None where it is not known."""
+    well = item.metadata.get("well")
+    if not well:
+        return None
+    try:
+        row, column = place_of(str(well))
+    except InputError:
+        return None
+    rows, columns = next((r, c) for r, c in ((8, 12), (16, 24), (32, 48)) if row <= r and column <= c)
+    return float(row), float(column), float(min(row - 1, rows - row, column - 1, columns - column))

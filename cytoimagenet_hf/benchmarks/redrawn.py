@@ -1,0 +1,176 @@
+"""What training gave: a network beside its redrawn twins, as it is extracted and stage by stage, paired by item.
+
+Middle stages of untrained networks separate cells well, so a score says little about training until the same
+architecture with drawn weights stands beside it. All stages of a network come from one pass over the images.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features.store import DEFAULTS, Settings
+from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.networks import FactsEncoder, stage_columns
+from cytoimagenet_hf.scoring.contamination import training_sources
+from cytoimagenet_hf.scoring.results import EntryRecord, ScoreRecord, TrainingGain
+from cytoimagenet_hf.tables import FeatureTable
+
+from .base import Score
+from .compare import MACRO, Scores, adjust, compare, statistic
+from .entries import Entry
+from .extraction import NamedModel, features_of, load_model
+
+EXTRACTED = "as extracted"
+"""The way in which a model's own entry takes its features; the others are single stages."""
+_STAGES = {"pooling": "blocks", "pixels": False}
+
+
+def redrawn_entries(
+    specs: Sequence[str],
+    items: Sequence[Image],
+    *,
+    redrawn: int,
+    methods: Sequence[str],
+    seed: int,
+    cache: Path,
+    settings: Settings = DEFAULTS,
+    options: Mapping[str, Any] | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> list[Entry]:
+    """Twins of every model, and where no pooling was asked for also each stage of the model and of its twins.
+
+    Args:
+        specs: what `load_model` takes.
+        items: images.
+        redrawn: twins of each model, drawn from `seed` on.
+        methods: of our own networks; the first is taken.
+        seed: of the first twin.
+        cache: folder of extracted features.
+        settings: of the extraction.
+        options: of `load_model`.
+        report: called where a network has no stages.
+
+    Raises:
+        InputError: a network that cannot be redrawn, or whatever loading finds wrong.
+    """
+    found: list[Entry] = []
+    for spec in specs:
+        given = dict(options or {})
+        load = partial(load_model, spec, method=methods[0], seed=seed)
+        model = load(options=given)
+        name = model.name if len(methods) == 1 else f"{model.name} [{methods[0]}]"  # as `model_entries` calls it
+        columns: dict[str, slice] = {}
+        if "pooling" not in given:
+            columns, reason = _stages_of(load, given)
+            if reason:
+                report(f"{name} is compared as it is extracted, not by stage: {reason}")
+        take = partial(_features, load, given, items, cache, settings)
+        every = lru_cache(maxsize=1)(partial(take, _STAGES))  # the stages of one network lie in one table
+        sources = training_sources(model.spec, declared=model.encoder.training_sources)
+        for way, place in columns.items():
+            about = {"model": model.spec, "way": way}
+            build = partial(_part, every, None, place, columns)
+            found.append(Entry(f"{name}, {way}", "stage", build, sources, about))
+        for number in range(seed, seed + redrawn):
+            drawn = {"model": model.spec, "redrawn": number}
+            twin = f"{name} redrawn {number}"
+            own = drawn | {"redrawn_of": name, "way": EXTRACTED}
+            found.append(Entry(twin, "redrawn", partial(take, {}, number), frozenset(), own))
+            for way, place in columns.items():
+                own = drawn | {"redrawn_of": f"{name}, {way}", "way": way}
+                build = partial(_part, every, number, place, columns)
+                found.append(Entry(f"{twin}, {way}", "redrawn", build, frozenset(), own))
+        # Refused before anything is extracted, not after the trained network was.
+        load(options=given | {"redrawn": seed})
+    return found
+
+
+def training_gains(
+    entries: Sequence[EntryRecord], scores: Scores, summaries: Mapping[tuple[str, str], ScoreRecord], *, seed: int
+) -> tuple[TrainingGain, ...]:
+    """Trained minus redrawn for every way of taking features, paired by item, adjusted by Holm over the sets.
+
+    Where a score is a mean over items, an item's outcome under redrawn weights is its mean over the twins; a macro F1
+    is compared with that of the best twin, which favours the twins.
+
+    Args:
+        entries: of a record, twins among them.
+        scores: (entry, set) → predictions.
+        summaries: (entry, set) → interval and value.
+        seed: of permutations and bootstrap.
+    """
+    twins: dict[str, list[EntryRecord]] = {}
+    for entry in entries:
+        if entry.kind == "redrawn":
+            step = entry.about.get("postprocess")
+            twins.setdefault(entry.about["redrawn_of"] + (f" [{step}]" if step else ""), []).append(entry)
+    found: list[TrainingGain] = []
+    for trained, drawn in twins.items():
+        sets = [name for entry, name in scores if entry == trained]
+        pairs = [
+            compare(
+                _of_twins([scores[twin.name, name] for twin in drawn]),
+                scores[trained, name],
+                names=(f"{trained}, redrawn", trained),
+                seed=seed,
+            )
+            for name in sets
+        ]
+        for name, pair in zip(sets, adjust(pairs), strict=True):
+            own = summaries[trained, name]
+            values = tuple(summaries[twin.name, name].value for twin in drawn)
+            way = str(drawn[0].about["way"])
+            model = trained if way == EXTRACTED else trained.replace(f", {way}", "", 1)
+            found.append(TrainingGain(name, model, way, own.measure, own.value, own.interval, values, pair))
+    return tuple(found)
+
+
+def _stages_of(load: Callable[..., NamedModel], options: Mapping[str, Any]) -> tuple[dict[str, slice], str]:
+    """Stage → its columns in the vector of one input of the network, or why there are none."""
+    try:
+        encoder = load(options={**options, **_STAGES}).encoder
+    except InputError as error:  # the network itself has loaded: it takes no pooling, or has no feature maps
+        return {}, str(error)
+    if not isinstance(encoder, FactsEncoder):
+        return {}, "its stages are not known"
+    stages = stage_columns(encoder)
+    return {("stem" if stage == 0 else f"stage {stage}"): place for stage, place in stages.items()}, ""
+
+
+def _features(
+    load: Callable[..., NamedModel],
+    options: Mapping[str, Any],
+    items: Sequence[Image],
+    cache: Path,
+    settings: Settings,
+    pooling: Mapping[str, Any],
+    redrawn: int | None,
+) -> FeatureTable:
+    drawn = {} if redrawn is None else {"redrawn": redrawn}
+    return features_of(load(options={**options, **pooling, **drawn}), items, cache=cache, settings=settings)
+
+
+def _part(
+    every: Callable[[int | None], FeatureTable], redrawn: int | None, place: slice, columns: Mapping[str, slice]
+) -> FeatureTable:
+    """One stage of all channels."""
+    table = every(redrawn)
+    width = max(one.stop for one in columns.values())
+    starts = range(0, table.values.shape[1], width)
+    chosen = np.concatenate([np.arange(start + place.start, start + place.stop) for start in starts])
+    names = tuple(table.names[column] for column in chosen)
+    return FeatureTable(table.ids, table.values[:, chosen], table.metadata, names, table.about)
+
+
+def _of_twins(drawn: Sequence[Score]) -> Score:
+    if drawn[0].measure == MACRO:
+        return max(drawn, key=statistic)
+    first = drawn[0]
+    outcomes = [dict(zip(score.ids, score.outcomes, strict=True)) for score in drawn]
+    shares = np.array([np.mean([own[item] for own in outcomes]) for item in first.ids])
+    return replace(first, predictions=None, shares=shares)

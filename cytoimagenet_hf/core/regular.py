@@ -1,0 +1,16 @@
+"""Files under whose name something else lies: a pipe would be waited for without an end."""
+
+from pathlib import Path
+
+from .errors import InputError
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse a pipe, a socket or a device under a file's name: reading it might never end. What is absent passes.
+
+    Raises:
+        InputError: what it is.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is a pipe, a socket or a device, not a file: copy what it gives into a file")

@@ -1,0 +1,106 @@
+"""The files that `manifest.json` of a published dataset lists, and whether a folder holds these and no others.
+
+`verify` of the builder asks it before it decodes images, `push` before anything is sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import file_sha256, inside
+from cytoimagenet_hf.core.jsontext import read_json_file
+
+from .schema import FOLDERS
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """One file as it was published.
+
+    Attributes:
+        bytes: its size.
+        sha256: of its content, hexadecimal.
+        rows: images in it; 0 where it holds none.
+    """
+
+    bytes: int
+    sha256: str
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        if not (type(self.bytes) is type(self.rows) is int and isinstance(self.sha256, str)):
+            raise TypeError("bytes and rows are numbers, sha256 is text")
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """What a manifest lists.
+
+    Attributes:
+        files: name below the folder → data file: images, planes and subsets.
+        companions: name → what stands beside the data, but the card.
+        labels: class names in the order of their codes.
+    """
+
+    files: Mapping[str, ListedFile]
+    companions: Mapping[str, ListedFile]
+    labels: tuple[str, ...]
+
+
+def read_published(folder: str | Path) -> PublishedFiles:
+    """What the manifest of a folder lists.
+
+    Raises:
+        InputError: no manifest, one that is damaged, or one that names a file outside the folder.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        content = read_json_file(path)
+        files = {**content["files"], **content.get("channels", {})}
+        for of_subset in content.get("subsets", {}).values():
+            files |= of_subset
+        labels = tuple(content.get("labels", ()))
+        if not all(isinstance(label, str) for label in labels):
+            raise TypeError("labels are text")
+        published = PublishedFiles(
+            {name: ListedFile(facts["bytes"], facts["sha256"], facts["rows"]) for name, facts in files.items()},
+            {name: _listed(facts) for name, facts in content.get("companions", {}).items()},
+            labels,
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there: is {path.parent} a published dataset?") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {error!r}. Publish or download it again") from error
+    for name in (*published.files, *published.companions):
+        inside(folder, name)
+    return published
+
+
+def _listed(facts: Mapping[str, Any]) -> ListedFile:
+    return ListedFile(facts["bytes"], facts["sha256"])
+
+
+def problem_of(path: Path, listed: ListedFile) -> str | None:
+    """What is wrong with a file; None where it is the published one."""
+    if not path.is_file():
+        return "absent"
+    if (size := path.stat().st_size) != listed.bytes:
+        return f"{size:,} bytes instead of {listed.bytes:,}: {'truncated' if size < listed.bytes else 'changed'}"
+    return None if file_sha256(path) == listed.sha256 else "content differs from what was published"
+
+
+def problems_beside(folder: str | Path, published: PublishedFiles) -> dict[str, str]:
+    """Name → what is wrong with a companion, or with a data file that is not listed: loaders would read it as well."""
+    problems = {
+        name: problem
+        for name, listed in sorted(published.companions.items())
+        if (problem := problem_of(Path(folder) / name, listed))
+    }
+    for path in sorted(path for name in FOLDERS for path in Path(folder).glob(f"{name}/*.parquet")):
+        if (name := f"{path.parent.name}/{path.name}") not in published.files:
+            problems[name] = "not in the manifest: left by another build"
+    return problems

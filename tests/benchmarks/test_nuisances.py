@@ -1,0 +1,101 @@
+"""The ladder on drawn cells whose number, brightness or shape is the class."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
+from cytoimagenet_hf.benchmarks.figures import nuisance_ladder
+from cytoimagenet_hf.benchmarks.nuisances import ALL, nuisance_tables
+from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+from cytoimagenet_hf.benchmarks.table import result_tables
+from cytoimagenet_hf.benchmarks.tasks.folder import configured
+from cytoimagenet_hf.scoring.results import from_json
+from cytoimagenet_hf.tables import make_table, write_features
+
+
+def drawn(root, *, wells: bool):
+    """Classes "few" and "many" by the number of cells, on six plates; "many" lie in column 2."""
+    rng = np.random.default_rng(0)
+    rows = ["file_name,plate" + (",well" if wells else "")]
+    for name, cells in (("few", 2), ("many", 8)):
+        (root / name).mkdir(parents=True)
+        for number in range(24):
+            pixels = rng.normal(300, 10, (64, 64))
+            for place in rng.permutation(16)[:cells]:
+                top, left = 16 * (place // 4) + 4, 16 * (place % 4) + 4
+                pixels[top : top + 8, left : left + 8] += 1000
+            tifffile.imwrite(root / name / f"{number}.tif", pixels.clip(0).astype(np.uint16))
+            well = f",{'ABCDEFGH'[number % 8]}{2 if name == 'many' else 11}" if wells else ""
+            rows.append(f"{name}/{number}.tif,p{number % 6}{well}")
+    (root / "metadata.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_nuisances_are_what_they_are_called(tmp_path) -> None:
+    items = configured().load(drawn(tmp_path / "cells", wells=True), RECIPES["corrected"])
+    tables = nuisance_tables(items)
+    counts = {name: 2 if name == "few" else 8 for name in ("few", "many")}
+    assert tables["cell count"].values[:, 0].tolist() == [counts[item.metadata["label"]] for item in items]
+    first = items[0]
+    assert (first.id, first.metadata["well"]) == ("few/0.tif", "A11")
+    assert tables["position"].values[0].tolist() == [1, 11, 0]  # on the rim of a plate of 96
+    pixels = first.read()[0].astype(float)
+    np.testing.assert_allclose(tables["intensity"].values[0], [pixels.mean(), pixels.std()], rtol=1e-6)
+    mean, deviation, low, middle, high = tables["background"].values[0]
+    assert 297 < low < middle < high < 330 or low < 300 < high
+    assert abs(mean - 300) < 3
+    assert 8 < deviation < 12  # no cell is in it
+
+
+def test_a_score_that_is_the_number_of_cells_is_lost_without_it(tmp_path) -> None:
+    root = drawn(tmp_path / "cells", wells=False)
+    items = configured().load(root, RECIPES["corrected"])
+    rng = np.random.default_rng(1)
+    count = np.array([item.metadata["label"] == "many" for item in items], float)
+    write_features(
+        make_table([item.id for item in items], np.stack([count, *rng.normal(size=(2, len(items)))], axis=1)),
+        tmp_path / "counting.parquet",
+    )
+    said: list[str] = []
+    suite = Suite(tasks=((configured(name="cells"), root),), features=(tmp_path / "counting.parquet",), nuisances=True)
+    record = run_suite(suite, report=said.append).record
+    steps = {(one.model, one.step): one for one in record.ladder}
+    assert list(dict.fromkeys(one.step for one in record.ladder)) == [
+        *("largest class", "cell count", "intensity", "background", ALL, "features", "features without nuisances")
+    ]
+    assert steps["", "largest class"].value == 0.5
+    assert steps["", "cell count"].value == 1
+    whole, left = steps["counting", "features"], steps["counting", "features without nuisances"]
+    assert whole.value > 0.9
+    assert left.value < whole.value - 0.2
+    assert left.change.difference == pytest.approx(left.value - whole.value)
+    assert left.change.groups == 6
+    assert any("position on the plate is not a nuisance" in line for line in said)
+    assert from_json(record.to_json()) == record
+    assert next(table for table in result_tables(record) if table.title == "Nuisances, %").rows
+    assert len(nuisance_ladder(record, "cells").axes[0].get_yticks()) == len(record.ladder)
+
+
+def test_treatments_are_described_by_their_own_mean_and_profiles_have_none(
+    simulated, class_features, tmp_path
+) -> None:
+    table = class_features("bbbc021")
+    write_features(make_table(table.ids, table.values), tmp_path / "net.parquet")
+    task = ((BENCHMARKS["bbbc021"], simulated / "bbbc021"),)
+    record = run_suite(Suite(tasks=task, features=(tmp_path / "net.parquet",), nuisances=True)).record
+    treatments = next(score.n for score in record.scores if score.set == "bbbc021")
+    assert {one.n for one in record.ladder} == {treatments}
+    assert "position" in [one.step for one in record.ladder]
+    assert all(one.protocol.startswith("1-NN among the other compounds") for one in record.ladder)
+
+
+def test_one_group_gives_no_ladder_and_says_so(tmp_path) -> None:
+    root = drawn(tmp_path / "cells", wells=False)
+    (root / "metadata.csv").unlink()
+    items = configured().load(root, RECIPES["corrected"])
+    write_features(make_table([item.id for item in items], np.eye(len(items))), tmp_path / "net.parquet")
+    record = run_suite(
+        Suite(tasks=((configured(), root),), features=(tmp_path / "net.parquet",), nuisances=True)
+    ).record
+    assert record.ladder[0].protocol.startswith("11-NN among the other images")
