@@ -41,9 +41,13 @@ PAGES = (
     "docs/journeys/pretrain.md",
     "docs/journeys/benchmark.md",
 )
-_MARKER = re.compile(r"<!-- (?:not run(?: `(?P<skipped>[^`]+)`)?|run `(?P<prefix>[^`]+)` with `(?P<options>[^`]+)`): (?P<why>.+?) -->")
+_MARKER = re.compile(
+    r"<!-- (?:not run(?: `(?P<skipped>[^`]+)`)?|run `(?P<prefix>[^`]+)` with `(?P<options>[^`]+)`): (?P<why>.+?) -->"
+)
 _BLOCK = re.compile(
-    r"(?P<markers>(?:^[ ]*<!-- (?:not run|run `)[^\n]* -->\n)*)^(?P<indent>[ ]*)```(?P<language>bash|python)\n(?P<text>.*?)^[ ]*```",
+    r"(?P<markers>(?:^[ ]*<!-- (?:not run|run `)[^\n]* -->\n)*)"
+    r"^(?P<indent>[ ]*)```(?P<language>bash|python)\n(?P<text>.*?)^[ ]*```\n"
+    r"(?:\n^[ ]*```text\n(?P<expected>.*?)^[ ]*```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -65,6 +69,7 @@ class Example:
     line: int
     language: str
     text: str
+    expected: str
     markers: tuple[Marker, ...]
 
 
@@ -76,7 +81,7 @@ class Ran:
     line: int
     text: str
     outcome: str  # ran, skipped, failed
-    detail: str
+    printed: str
     seconds: float
 
 
@@ -97,7 +102,8 @@ def examples(page: str, text: str) -> list[Example]:
             raise ValueError(f"{page}: a comment that no rule reads: {match['markers'].strip()}")
         indent = match["indent"]
         code = "".join(line.removeprefix(indent) for line in match["text"].splitlines(keepends=True))
-        blocks.append(Example(page, text.count("\n", 0, match.start("language")) + 1, match["language"], code, markers))
+        line = text.count("\n", 0, match.start("language")) + 1
+        blocks.append(Example(page, line, match["language"], code, match["expected"] or "", markers))
     return blocks
 
 
@@ -112,38 +118,60 @@ def commands(block: str) -> list[str]:
     return [shlex.join(words) for words in lines if words]
 
 
+def missing_lines(expected: str, printed: str) -> list[str]:
+    """Lines of the expected output that were not printed, in their order; `…` stands for anything.
+
+    Example:
+        >>> missing_lines("… of 3 images\\ndone\\n", "2 of 3 images\\nended\\n")
+        ['done']
+    """
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    missing, position = [], 0
+    for wanted in (" ".join(line.split()) for line in expected.splitlines()):
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in wanted.split("…")))
+        match = next((number for number in range(position, len(lines)) if pattern.fullmatch(lines[number])), None)
+        if match is None:
+            missing.append(wanted)
+        else:
+            position = match + 1
+    return missing
+
+
 def run_page(page: str, text: str, folder: Path) -> Iterator[Ran]:
-    """Run a page's blocks in a folder."""
+    """Run a page's blocks in a folder, and compare what they print with the block of text that follows."""
     names: dict[str, Any] = {"__name__": "__main__"}
     with contextlib.chdir(folder):
         for example in examples(page, text):
             lines = commands(example.text) if example.language == "bash" else [example.text]
-            for line in lines:
-                yield _run_line(example, line, names)
+            ran = [_run_line(example, line, names) for line in lines]
+            yield from ran
+            if example.expected and all(one.outcome == "ran" for one in ran):
+                printed = "".join(one.printed for one in ran)
+                if missing := missing_lines(example.expected, printed):
+                    printed = f"not printed: {missing}\n{printed}"
+                    yield Ran(page, example.line, "the expected output", "failed", printed, 0.0)
 
 
 def _run_line(example: Example, line: str, names: dict[str, Any]) -> Ran:
-    markers = [marker for marker in example.markers if line.startswith(marker.prefix)]
-    started = time.perf_counter()
-    outcome, detail = "ran", ""
+    markers = [marker for marker in example.markers if line.startswith(shlex.join(shlex.split(marker.prefix)))]
+    started = time.process_time()
+    printed = io.StringIO()
+    outcome = "ran"
     if skipped := [marker.why for marker in markers if marker.options is None]:
-        outcome, detail = "skipped", skipped[0]
-    else:
-        line = " ".join([line, *(marker.options or "" for marker in markers)])
-        printed = io.StringIO()
+        return Ran(example.page, example.line, line, "skipped", skipped[0], 0.0)
+    line = " ".join([line, *(marker.options or "" for marker in markers)])
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-                if example.language == "python":
-                    exec(compile(line, example.page, "exec"), names)
-                    code = 0
-                else:
-                    code = _run_words(shlex.split(line))
-            detail = printed.getvalue()[-2000:]
-            if code:
-                outcome, detail = "failed", f"exit code {code}\n{detail}"
+            if example.language == "python":
+                exec(compile(line, "<example>", "exec"), names)
+            elif code := _run_words(shlex.split(line)):
+                outcome = "failed"
+                print(f"exit code {code}")
         except BaseException:
-            outcome, detail = "failed", f"{printed.getvalue()[-1500:]}\n{traceback.format_exc()[-2500:]}"
-    return Ran(example.page, example.line, line, outcome, detail, round(time.perf_counter() - started, 2))
+            outcome = "failed"
+            traceback.print_exc()
+    seconds = round(time.process_time() - started, 2)
+    return Ran(example.page, example.line, line, outcome, printed.getvalue(), seconds)
 
 
 def _run_words(words: list[str]) -> int:
@@ -202,11 +230,13 @@ def _wells(demo: Path, place: Path, name: Callable[[str, str, str], str], wells:
             shutil.copy(file, place / name(plate, well, channel))
 
 
-def _classes(demo: Path, place: Path, *, per_class: int = 10) -> tuple[list[str], list[str]]:
+def _classes(demo: Path, place: Path, *, per_class: int = 20) -> tuple[list[str], list[str]]:
     """Folders of two classes; the lines of a table of files and classes, and of one of files and plates."""
     import datasets
 
-    rows = datasets.load_dataset("parquet", data_files=str(demo / "cytoimagenet" / "data" / "train-*.parquet"))["train"]
+    rows = datasets.load_dataset("parquet", data_files=str(demo / "cytoimagenet" / "data" / "train-*.parquet"))[
+        "train"
+    ]
     lines, metadata = ["path,drug"], ["file_name,plate"]
     for code in range(2):
         of_class = [number for number, label in enumerate(rows["label"]) if label == code][:per_class]

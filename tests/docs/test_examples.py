@@ -68,10 +68,20 @@ def run_pages(demo: Path, scratch: Path, pages: tuple[str, ...]) -> list[dict[st
 
 def test_every_example_of_the_pages_runs(demo, tmp_path):
     record = run_pages(demo, tmp_path, PAGES)
-    failed = [f"{one['page']}:{one['line']}: {one['text']}\n{one['detail']}" for one in record if one["outcome"] == "failed"]
+    failed = [
+        f"{one['page']}:{one['line']}: {one['text']}\n{one['printed'][-3000:]}"
+        for one in record
+        if one["outcome"] == "failed"
+    ]
     assert not failed, "\n\n".join(failed)
     outcomes = [one["outcome"] for one in record]
     assert (outcomes.count("ran"), outcomes.count("skipped")) == (_RAN, _SKIPPED)
+
+
+def test_the_five_tasks_of_the_skill_say_what_they_print():
+    blocks = examples("SKILL.md", (ROOT / "SKILL.md").read_text(encoding="utf-8"))
+    assert sum(bool(one.expected) for one in blocks) == len(blocks) == 6
+    assert not any(one.markers for one in blocks)
 
 
 def test_what_is_not_run_says_why():
