@@ -98,7 +98,7 @@ def start_afresh(output: Path) -> None:
     """Empty the folder of an earlier demo; refuse any other folder that holds something."""
     if output.exists() and any(output.iterdir()):
         if not (output / MARKER).is_file():
-            raise InputError(f"{output} holds something that is no demo: choose another --output")
+            raise InputError(f"{output} holds something that is not a demo: choose another --output")
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
     (output / MARKER).touch()

@@ -122,7 +122,7 @@ def require_hub(name: str) -> None:
         raise InputError(f"{name!r} is neither a folder nor a dataset on the Hub, whose names are OWNER/NAME")
     if not hub_answers():
         raise InputError(
-            f"{name} is no folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
+            f"{name} is not a folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
             "check the name and the connection; HF_HUB_OFFLINE=1 uses what was downloaded before"
         )
 

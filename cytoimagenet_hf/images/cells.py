@@ -243,7 +243,7 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
     xs, ys = (pd.to_numeric(rows[column], errors="coerce") for column in pair)
     odd = ~(np.isfinite(xs) & np.isfinite(ys)).to_numpy()
     if odd.any():
-        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is no number")
+        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is not a number")
     numbered = next((column for column in _NUMBERS if column in columns), None)
     if numbered is None:
         # No number: the place stands for it, since rows may come in any order.
@@ -324,7 +324,7 @@ def _read_labels(path: Path) -> npt.NDArray[Any]:
     """
     labels = read_image(path)
     if labels.ndim != 2 or labels.dtype.kind not in "bui":
-        raise InputError(f"{path} is no label image: one plane of whole numbers, 0 for background")
+        raise InputError(f"{path} is not a label image: one plane of whole numbers, 0 for background")
     return labels
 
 

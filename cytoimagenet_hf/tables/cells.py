@@ -33,7 +33,7 @@ class Numbers:
 
     Attributes:
         values: (n,) float64, NaN where a cell is empty or no number.
-        odd: (n,) true where a cell is text that is no number.
+        odd: (n,) true where a cell is text that is not a number.
         remark: what is wrong with the odd ones beyond being text; empty where nothing.
     """
 
@@ -162,7 +162,7 @@ def explain_odd(cells: Iterable[Any], numbers: Numbers, name: str) -> str:
     Example:
         >>> column = pa.chunked_array([["1", "#DIV/0!"]])
         >>> explain_odd(column.to_pylist(), parse_numbers(column), "Cells_Area")
-        "Cells_Area has 1 cell that is no number, '#DIV/0!' in row 2"
+        "Cells_Area has 1 cell that is not a number, '#DIV/0!' in row 2"
     """
     row = int(numbers.odd.argmax())
     count = int(numbers.odd.sum())

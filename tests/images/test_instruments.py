@@ -246,7 +246,7 @@ def test_records_of_yokogawa(tmp_path) -> None:
     assert "does not name it" in reasons["stray.tif"]
     for name in ("s.mes", "p.wpi"):  # channels and the plate would go by other names
         (tmp_path / name).write_text("<cut")
-        with pytest.raises(InputError, match=rf"{name} is no readable XML.*remove it to do without its names"):
+        with pytest.raises(InputError, match=rf"{name} is not readable XML.*remove it to do without its names"):
             look(tmp_path)
         (tmp_path / name).unlink()
     assert look(tmp_path).images[0].channels == ("1", "3")

@@ -166,7 +166,7 @@ def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
         try:
             parts = urlparse(url)
         except ValueError as error:
-            return "", f"{one_line(repr(url), longest=100)} is no address: {error}"
+            return "", f"{one_line(repr(url), longest=100)} is not an address: {error}"
         if len(parts.scheme) > 1 and parts.scheme != "file":
             return "", f"{url} is not on this machine: download it, and name the file in FileName and PathName"
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")

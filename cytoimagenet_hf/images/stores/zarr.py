@@ -89,7 +89,7 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
             shape, chunks, separator = facts["shape"], facts["chunks"], facts.get("dimension_separator", ".")
             unpacked, prefix = chunks, ""
     except OSError:
-        raise InputError(f"{folder} is no Zarr array: it has neither .zarray nor zarr.json") from None
+        raise InputError(f"{folder} is not a Zarr array: it has neither .zarray nor zarr.json") from None
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"the metadata of {folder} cannot be understood: {type(error).__name__}: {error}") from error
     sizes = (shape, chunks, unpacked)
@@ -137,8 +137,8 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, has pixels that are no numbers, or leads out of the
-            store.
+        InputError: zarr is not installed, or the array is unreadable, has pixels that are not numbers, or leads out of
+            the store.
     """
     zarr = require("zarr", path)
     arrays: dict[str, tuple[ArrayFacts, Any]] = {}
