@@ -76,5 +76,5 @@ SOURCE = Source(
         Count("positions per well", 9, "table"),
         Count("cell_type", 115, "table"),
     ),
-    notes="cell_visible of the fluorescent fields is inferred. Fibronectin, which all cells grow on, is not a compound.",
+    notes="cell_visible of the fluorescent fields is inferred. Fibronectin, on which all cells grow, is no compound.",
 )

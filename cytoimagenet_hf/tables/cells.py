@@ -167,5 +167,6 @@ def explain_odd(cells: Iterable[Any], numbers: Numbers, name: str) -> str:
     row = int(numbers.odd.argmax())
     count = int(numbers.odd.sum())
     cell = next(value for place, value in enumerate(cells) if place == row)
-    said = f"{name} has {count} cell{'s that are' if count > 1 else ' that is'} no number, {cell!r} in row {row + 1}"
+    counted = "1 cell that is not a number" if count == 1 else f"{count} cells that are not numbers"
+    said = f"{name} has {counted}, {cell!r} in row {row + 1}"
     return f"{said}: {numbers.remark}" if numbers.remark else said

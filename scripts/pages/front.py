@@ -1,7 +1,8 @@
 """The picture at the top of README: `python -m scripts.pages.front` writes docs/images/front.png and its dark twin.
 
-Two plates from wells to dose responses, drawn from docs/benchmarks/screen.json (`python scripts/bench.py screen`). The cells shown are drawn by the simulator; no image of the real plate is shown. Letters are large enough to
-read on a phone, where the picture is 400 pixels wide.
+Two plates from wells to dose responses, drawn from docs/benchmarks/screen.json (`python scripts/bench.py screen`). The
+cells shown are drawn by the simulator; no image of the real plate is shown. Letters are large enough to read on a
+phone, where the picture is 400 pixels wide.
 """
 
 import json

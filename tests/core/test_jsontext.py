@@ -40,7 +40,7 @@ def test_brackets_in_text_are_no_levels() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", b"\xff\xfe\xff", b"\x80", "9" * 5000, "nul"])
 def test_what_is_no_json_is_one_line(text) -> None:
-    with pytest.raises(InputError, match="no readable JSON"):
+    with pytest.raises(InputError, match="not readable JSON"):
         parse_json(text, where="x")
 
 

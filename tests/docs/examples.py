@@ -9,6 +9,7 @@ is added to make it small, and why:
     <!-- not run: it takes hours -->
     <!-- not run `pip install`: it would change the environment of the tests -->
     <!-- run `accelerate launch` with `--epochs 1`: one epoch is enough to see that it works -->
+    <!-- run `cytoimagenet extract` with exit code 1: some rows lack a channel -->
 """
 
 import contextlib
@@ -42,7 +43,8 @@ PAGES = (
     "docs/journeys/benchmark.md",
 )
 _MARKER = re.compile(
-    r"<!-- (?:not run(?: `(?P<skipped>[^`]+)`)?|run `(?P<prefix>[^`]+)` with `(?P<options>[^`]+)`): (?P<why>.+?) -->"
+    r"<!-- (?:not run(?: `(?P<skipped>[^`]+)`)?"
+    r"|run `(?P<prefix>[^`]+)` with (?:`(?P<options>[^`]+)`|exit code (?P<code>\d))): (?P<why>.+?) -->"
 )
 _BLOCK = re.compile(
     r"(?P<markers>(?:^[ ]*<!-- (?:not run|run `)[^\n]* -->\n)*)"
@@ -54,11 +56,16 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Marker:
-    """What a comment says: lines that begin with `prefix` are not run, or run with more options; and why."""
+    """What a comment says of lines that begin with `prefix`, and why.
+
+    They are not run (`skipped`), or run with more options, or end with another exit code than 0.
+    """
 
     prefix: str
-    options: str | None
     why: str
+    skipped: bool = False
+    options: str = ""
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,18 @@ def examples(page: str, text: str) -> list[Example]:
 
     Example:
         >>> examples("a.md", "x\\n<!-- not run: hours -->\\n```bash\\nmake\\n```\\n")[0].markers
-        (Marker(prefix='', options=None, why='hours'),)
+        (Marker(prefix='', why='hours', skipped=True, options='', code=0),)
     """
     blocks = []
     for match in _BLOCK.finditer(text):
         markers = tuple(
-            Marker(one["skipped"] or one["prefix"] or "", one["options"], one["why"])
+            Marker(
+                one["skipped"] or one["prefix"] or "",
+                one["why"],
+                skipped=one["prefix"] is None,
+                options=one["options"] or "",
+                code=int(one["code"] or 0),
+            )
             for one in _MARKER.finditer(match["markers"])
         )
         if len(markers) != match["markers"].count("<!--"):
@@ -157,16 +170,17 @@ def _run_line(example: Example, line: str, names: dict[str, Any]) -> Ran:
     started = time.process_time()
     printed = io.StringIO()
     outcome = "ran"
-    if skipped := [marker.why for marker in markers if marker.options is None]:
+    if skipped := [marker.why for marker in markers if marker.skipped]:
         return Ran(example.page, example.line, line, "skipped", skipped[0], 0.0)
-    line = " ".join([line, *(marker.options or "" for marker in markers)])
+    line = " ".join([line, *(marker.options for marker in markers if marker.options)])
+    expected = max((marker.code for marker in markers), default=0)
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             if example.language == "python":
                 exec(compile(line, "<example>", "exec"), names)
-            elif code := _run_words(shlex.split(line)):
+            elif (code := _run_words(shlex.split(line))) != expected:
                 outcome = "failed"
-                print(f"exit code {code}")
+                print(f"exit code {code}, not {expected}")
         except BaseException:
             outcome = "failed"
             traceback.print_exc()

@@ -193,7 +193,7 @@ def test_two_measurements_of_one_plate_are_refused(tmp_path) -> None:
 def test_a_damaged_index_is_one_line(tmp_path, content) -> None:
     source = write_phenix(tmp_path, "P", eight_fields(), seed=0)
     (source / "Images" / "Index.idx.xml").write_text(content)
-    with pytest.raises(InputError, match="no readable XML"):
+    with pytest.raises(InputError, match="not readable XML"):
         find_images(source)
 
 
