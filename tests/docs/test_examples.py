@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from scripts.demo import next_commands
 from tests.datasets import foreign, write_dataset
-from tests.docs.examples import NEEDS, PAGES, ROOT, examples
+from tests.docs.examples import NEEDS, PAGES, ROOT, commands, examples
 from tests.hub.loopback import TOKEN, Hub, Repository, serve
 
-_RAN, _SKIPPED = 0, 0  # lines of shell blocks and Python blocks; raise and lower them with the pages
+_RAN, _SKIPPED = 73, 25  # lines of shell blocks and Python blocks; raise and lower them with the pages
 
 
 def _repository(hub: Hub, kind: str, name: str, folder: Path) -> None:
@@ -88,6 +89,12 @@ def test_what_is_not_run_says_why():
     for page in PAGES:
         for example in examples(page, (ROOT / page).read_text(encoding="utf-8")):
             assert all(len(marker.why.split()) >= 3 for marker in example.markers), f"{page}:{example.line}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_demo_ends_with_the_commands_of_the_page(page):
+    blocks = [commands(one.text) for one in examples(page, (ROOT / page).read_text(encoding="utf-8"))]
+    assert list(next_commands(Path("demo"))) in blocks
 
 
 def test_each_page_says_what_its_reader_has():
