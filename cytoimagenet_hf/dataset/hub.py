@@ -336,7 +336,7 @@ def _local_files(folder: Path, kind: str) -> dict[str, Path]:
             found[name] = path
     missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
     if missing:
-        raise InputError(f"{folder} is no {kind}: it has no {', '.join(missing)}")
+        raise InputError(f"{folder} is not a {kind}: it has no {', '.join(missing)}")
     if kind == "model":
         _require_all_weights(folder, found)
     return _matching(found, travels)

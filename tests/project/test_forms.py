@@ -65,7 +65,7 @@ def test_what_a_workflow_runs_is_there(path):
             for target in re.findall(r"\bmake ([a-z]+)", command):
                 assert target in targets, command
                 checked += 1
-            for word in re.findall(r"(?<=\s)(?:tests|scripts)/[\w./-]+", command):
+            for word in re.findall(r'(?<=[\s"])(?:tests|scripts|cytoimagenet_hf)/[\w./-]+', command):
                 assert (ROOT / word).exists(), command
                 checked += 1
     assert checked

@@ -220,7 +220,7 @@ def test_tables_without_features_or_ids_are_refused(tmp_path, content, message):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="no feature table"):
         read_features(tmp_path)
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="not a file"):
         read_features(tmp_path / "absent.csv")
     pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="Metadata_Plate"):
