@@ -74,7 +74,7 @@ def render(
     """
     started = time.perf_counter()
     if not Path(raw).is_dir():
-        raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
+        raise InputError(f"--raw {raw} is not a folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
     with explain_full_disk(output), without_locks_after(output / "shards", part):

@@ -290,7 +290,7 @@ class Gallery:
             k: how many neighbours.
 
         Raises:
-            InputError: no model, no file, or files that are no usable image.
+            InputError: no model, no file, or files that are not a usable image.
         """
         encoder = self._require_model("neighbours")
         upload = read_upload(files, image=image)

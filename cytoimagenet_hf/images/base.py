@@ -33,7 +33,7 @@ class PlaneRef:
         path: a file, the folder of a store, or the name of a dataset.
         page: plane of a multi-plane file, counted from 0; None: a file of one plane.
         kind: a key of `stores.STORES`: which reader opens it.
-        place: where in a container that is no plain file; see the reader of its kind.
+        place: where in a container that is not a plain file; see the reader of its kind.
     """
 
     path: Path

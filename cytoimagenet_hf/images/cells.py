@@ -342,7 +342,7 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
     xs, ys = (pd.to_numeric(rows[column], errors="coerce") for column in pair)
     odd = ~(np.isfinite(xs) & np.isfinite(ys)).to_numpy()
     if odd.any():
-        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is no number")
+        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is not a number")
     numbered = next((column for column in _NUMBERS if column in columns), None)
     if numbered is None:
         # No number: the place stands for it, since rows may come in any order.

@@ -71,7 +71,7 @@ def split_names(text: str) -> list[str]:
     try:
         rows = list(csv.reader([text.replace("\n", " ")], skipinitialspace=True, escapechar="\\"))
     except csv.Error as error:
-        raise InputError(f"{one_line(repr(text), longest=60)} is no list of names: {error}") from error
+        raise InputError(f"{one_line(repr(text), longest=60)} is not a list of names: {error}") from error
     return [name.strip() for row in rows for name in row if name.strip()]
 
 

@@ -284,7 +284,7 @@ def _planes_of(
     outer = [(a, size) for a, size in zip(letters, lengths, strict=True) if a not in "YX"]
     shape: tuple[int, ...] = (int(first.imagelength), int(first.imagewidth))
     inner = letters[letters.index("X") + 1 :]
-    if samples == 1 and first.samplesperpixel > 1:  # a colour picture: its last axis is no axis of planes
+    if samples == 1 and first.samplesperpixel > 1:  # a colour picture: its last axis is not an axis of planes
         if inner and inner != "S":
             raise ImageReadError(f"{path} keeps its axis {inner} in colours: write planes of {inner} instead")
         outer = [(a, size) for a, size in outer if a != "S"]

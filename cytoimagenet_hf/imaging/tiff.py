@@ -1,6 +1,6 @@
 """Planes of TIFF files and their kin (FLEX, LSM, OME), by their place in the file.
 
-A plane is a directory of the file (a page), one sample of a page whose samples are no colours, or one picture of a
+A plane is a directory of the file (a page), one sample of a page whose samples are not colours, or one picture of a
 stack that ImageJ wrote behind a single directory.
 """
 

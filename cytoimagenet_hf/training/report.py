@@ -208,7 +208,7 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunSt
     never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
     if Path(config.backbone).exists():
-        shown["backbone"] = Path(config.backbone).resolve().name  # where it lies is nobody's business either
+        shown["backbone"] = Path(config.backbone).resolve().name  # its path on this machine is not recorded either
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],

@@ -130,7 +130,7 @@ def _push(result: Result) -> str:
 
     return (
         f"After 1 % of the images changed, a second push sends {sent('replaced, in runs')} to "
-        f"{sent('replaced, side by side')} of the dataset where they stand together, {sent('replaced, here')} where "
+        f"{sent('replaced, side by side')} of the dataset where they are side by side, {sent('replaced, here')} where "
         f"they are scattered, and {sent('source of')} after a source was renamed and no image changed. The Hub takes "
         "chunks as large as an image, so one that changes alone takes its neighbours' chunks with it. Datasets are "
         "written in row groups of 250."

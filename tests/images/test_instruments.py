@@ -193,7 +193,7 @@ def test_two_measurements_of_one_plate_are_refused(tmp_path) -> None:
 def test_a_damaged_index_is_one_line(tmp_path, content) -> None:
     source = write_phenix(tmp_path, "P", eight_fields(), seed=0)
     (source / "Images" / "Index.idx.xml").write_text(content)
-    with pytest.raises(InputError, match="no readable XML"):
+    with pytest.raises(InputError, match="not readable XML"):
         find_images(source)
 
 
@@ -246,7 +246,7 @@ def test_records_of_yokogawa(tmp_path) -> None:
     assert "does not name it" in reasons["stray.tif"]
     for name in ("s.mes", "p.wpi"):  # channels and the plate would go by other names
         (tmp_path / name).write_text("<cut")
-        with pytest.raises(InputError, match=rf"{name} is no readable XML.*remove it to do without its names"):
+        with pytest.raises(InputError, match=rf"{name} is not readable XML.*remove it to do without its names"):
             look(tmp_path)
         (tmp_path / name).unlink()
     assert look(tmp_path).images[0].channels == ("1", "3")

@@ -36,7 +36,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the index where there is one, else by name.
 
     Raises:
-        InputError: an index that cannot be read or is no XML.
+        InputError: an index that cannot be read or is not XML.
     """
     indexes = _indexes(source)
     planes: list[FoundPlane] = []

@@ -34,7 +34,7 @@ _WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
 
 
 def matches(source: Source, options: Options) -> bool:
-    """An .HTD, or at least half of the images that are no thumbnails with a site, a wave or a UUID in such a name."""
+    """An .HTD, or at least half of the images that are not thumbnails with a site, a wave or a UUID in such a name."""
     names = [name for name in source.images if not _is_thumbnail(name)]
     hits = [match for name in names if (match := _NAME.fullmatch(name))]
     if hits and source.with_suffix(".htd"):

@@ -173,7 +173,7 @@ def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
         try:
             parts = urlparse(url)
         except ValueError as error:
-            return "", f"{one_line(repr(url), longest=100)} is no address: {error}"
+            return "", f"{one_line(repr(url), longest=100)} is not an address: {error}"
         if is_address(url):
             return url, ""
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")

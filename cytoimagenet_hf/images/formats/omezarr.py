@@ -90,7 +90,7 @@ def _chosen(fields: list[_Field], where: str, options: Options) -> tuple[list[_F
         if copies:
             copy = next(field for field in fields if field.derived)
             raise InputError(
-                f"{where} holds images and copies of them that were processed, such as {copy.path}: they are no sites "
+                f"{where} holds images and processed copies of them, such as {copy.path}: they are not sites "
                 f"of their own; choose --derived none for the originals, or --derived {' or '.join(copies)}"
             )
         return fields, passed
@@ -114,7 +114,7 @@ def attributes_of(folder: Path) -> dict[str, Any]:
         except OSError:
             continue
         if not isinstance(content, dict):
-            raise InputError(f"{folder / name} is no JSON object")
+            raise InputError(f"{folder / name} is not a JSON object")
         attributes = content.get("attributes", {}) if name == "zarr.json" else content
         if isinstance(attributes, dict):
             ome = attributes.get("ome", attributes)

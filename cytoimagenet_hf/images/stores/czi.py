@@ -50,7 +50,7 @@ def describe(path: Path) -> CziLayout:
     """Scenes, sizes and names.
 
     Raises:
-        InputError: pylibCZIrw is not installed, cannot read the file, or it holds raw data that are no images yet.
+        InputError: pylibCZIrw is not installed, cannot read the file, or it holds raw data that are not images yet.
     """
     czi = require(_MODULE, path)
     try:

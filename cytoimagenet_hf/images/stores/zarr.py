@@ -151,8 +151,8 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, has pixels that are no numbers, or leads out of the
-            store.
+        InputError: zarr is not installed, or the array is unreadable, has pixels that are not numbers, or leads out of
+            the store.
     """
     require("zarr", path)
     by_array: dict[str, list[tuple[int, ...]]] = {}
