@@ -1,7 +1,7 @@
 """Set up the environment that `make demo` and `make test` run in. Needs nothing but Python.
 
-    python scripts/install.py .venv --extras demo
-    python scripts/install.py .venv --extras dev --torch-index https://download.pytorch.org/whl/cpu
+Example: python scripts/install.py .venv --extras demo
+         python scripts/install.py .venv --extras dev --torch-index https://download.pytorch.org/whl/cpu
 
 PyTorch comes first. Without an NVIDIA GPU its CPU build is taken from PyTorch's own index, if that answers within
 seconds; from elsewhere pip may bring several GB of CUDA. Else what pip is configured to find is installed, and said.
