@@ -68,13 +68,6 @@ def run(
                 raise InputError("features through S3 differ from those of the disk")
         with ObjectServer({f"b/p/{number:07d}.tif": b"" for number in range(objects)}) as server:
             listed = in_child(listing, server.storage)
-    rows.append(
-        {
-            "way": f"listing of {objects:,} objects",
-            "seconds": round(listed.seconds, 2),
-            "peak MB": round(listed.peak_mb),
-        }
-    )
     ratios = {int(latency.split(",")[place]): row["of the disk"] for place, row in enumerate(rows[1:])}
     notes = [
         f"{fields} fields of {len(STAINS)} x {side}² 16-bit TIFF, {threads} threads of the network, {workers} of "
