@@ -30,6 +30,8 @@ BENCHES = {
     "extract": "Features of images.",
     "plate": "A plate from files to features.",
     "remote": "A plate on the internet beside the same plate on the disk.",
+    "cells": "Cells of label images: crops, a network, measurements.",
+    "cells_agreement": "Measurements of real cells beside CellProfiler's own.",
     "screen": "A real plate and its simulated neighbour, from files to doses.",
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",

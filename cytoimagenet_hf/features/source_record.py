@@ -12,13 +12,14 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images import Image, find_illumination, look
 from cytoimagenet_hf.images.objects import Storage
 from cytoimagenet_hf.images.remote import is_address
 
 from .store import read_json, stamp_of
 
 SOURCE = "_source.json"
+_FOLDERS = {"root", "illumination"}  # options that name a place
 
 
 def write_source(
@@ -37,8 +38,9 @@ def write_source(
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if isinstance(storage := given.pop("storage", None), Storage) and storage.public:
         given["storage"] = storage.public
-    if given.get("root") and not _is_elsewhere(given["root"]):
-        given["root"] = recorded_place(given["root"], output)
+    for name in _FOLDERS & given.keys():
+        if given[name] and not _is_elsewhere(given[name]):
+            given[name] = recorded_place(given[name], output)
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
@@ -55,9 +57,12 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     try:
         source, options = str(record["source"]), dict(record["options"])
         source = source if _is_elsewhere(source) else found_place(source, features)
-        if options.get("root") and not _is_elsewhere(str(options["root"])):
-            options["root"] = found_place(str(options["root"]), features)
-        images = find_images(source, **options)
+        for name in _FOLDERS & options.keys():
+            if options[name] and not _is_elsewhere(str(options[name])):
+                options[name] = found_place(str(options[name]), features)
+        illumination = options.pop("illumination", None)
+        found = look(source, **options)
+        images = (found if illumination is None else find_illumination(found, illumination)).images
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:

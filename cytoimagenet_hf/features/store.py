@@ -164,7 +164,7 @@ class FeatureShard(Shard):
     settings: Settings
     fingerprint: str
     ranges: Mapping[str, PlateRanges] | None = None
-    load: Callable[[], "Encoder"] | None = None
+    load: Callable[[], "Encoder | Sequence[Encoder]"] | None = None
 
     @property
     def path(self) -> Path:
