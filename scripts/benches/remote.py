@@ -55,7 +55,7 @@ def run(
             f"plates/p1/{name}": contents.setdefault(source, (plate / source).read_bytes())
             for name, source in names.items()
         }
-        rows = [_row("from the disk", fields, local, local)]
+        rows = [_row("from the disk", fields, local, local) | {"requests": 0}]
         for wait in map(int, latency.split(",")):
             with ObjectServer(served, latency=wait / 1000) as server:
                 output = Path(scratch) / f"remote-{wait}"
@@ -68,14 +68,7 @@ def run(
                 raise InputError("features through S3 differ from those of the disk")
         with ObjectServer({f"b/p/{number:07d}.tif": b"" for number in range(objects)}) as server:
             listed = in_child(listing, server.storage)
-    rows.append(
-        {
-            "way": f"listing of {objects:,} objects",
-            "seconds": round(listed.seconds, 2),
-            "peak MB": round(listed.peak_mb),
-        }
-    )
-    ratios = {int(latency.split(",")[place]): row["of the disk"] for place, row in enumerate(rows[1:-1])}
+    ratios = {int(latency.split(",")[place]): row["of the disk"] for place, row in enumerate(rows[1:])}
     notes = [
         f"{fields} fields of {len(STAINS)} x {side}² 16-bit TIFF, {threads} threads of the network, {workers} of "
         "reading; the server and the extraction share the machine",
@@ -86,7 +79,8 @@ def run(
             if wait in ratios
         ),
     ]
-    return {"table": rows, "notes": notes}
+    notes.append(f"listing of {objects:,} objects: {listed.seconds:.1f} s, peak memory {listed.peak_mb:,.0f} MB")
+    return {"table": rows, "notes": notes, "listing": {"objects": objects, "seconds": listed.seconds}}
 
 
 def _row(way: str, fields: int, child: Any, local: Any) -> dict[str, Any]:
