@@ -31,6 +31,7 @@ BENCHES = {
     "plate": "A plate from files to features.",
     "cells": "Cells of label images: crops, a network, measurements.",
     "cells_agreement": "Measurements of real cells beside CellProfiler's own.",
+    "remote": "A plate on the internet beside the same plate on the disk.",
     "screen": "A real plate and its simulated neighbour, from files to doses.",
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",

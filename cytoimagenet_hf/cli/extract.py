@@ -38,7 +38,7 @@ def command(
         str,
         typer.Argument(
             help="What the microscope wrote: a folder, quoted glob, file or store, table of files, built dataset, or "
-            "hf:NAME:CONFIGURATION:SPLIT@REVISION."
+            "hf:NAME:CONFIGURATION:SPLIT@REVISION; here, or on the internet: s3://, gs://, az://, https://, hf://."
         ),
     ],
     model: Annotated[
@@ -62,7 +62,9 @@ def command(
     channels: Annotated[
         str | None, typer.Option(help="Channels to take, in this order; of a table, columns that name the files.")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder that the files of a table lie below.")] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Folder that the files of a table lie below; may be an address.")
+    ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of stacks that do not say them, such as CYX.")] = None,
     projection: Annotated[str, typer.Option(help="Of z stacks: max, mean, or one plane as z=3.")] = "max",
     id_column: IdColumn = None,
@@ -83,6 +85,18 @@ def command(
             help="Where OME-Zarr wells hold processed copies (0_illum_corr beside 0): none for the images, illum_corr "
             "for those copies."
         ),
+    ] = None,
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="How addresses are reached, repeatable: endpoint=http://127.0.0.1:9000, region=us-east-1; unsigned, "
+            "unless the environment holds credentials.",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which files from the internet stay; by default nothing is written to disk."),
     ] = None,
     cells: Annotated[
         Path | None,
@@ -155,6 +169,7 @@ def command(
     Example: cytoimagenet extract plate/ --stains w1=dna,w2=er --model runs/b0/model --output features
     """
     from cytoimagenet_hf.images import find_cells, find_illumination, look
+    from cytoimagenet_hf.images.objects import parse_storage
     from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
     asked: dict[str, Any] = {
@@ -173,6 +188,7 @@ def command(
         "sheet": sheet,
         "acquisition": acquisition,
         "derived": derived,
+        "storage": parse_storage(storage_option, keep),
     }
     found = look(source, **asked)
     models = list(model or ())
@@ -275,13 +291,17 @@ def command(
         said = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}
         typer.echo(json_text(asdict(summary) | said))
     else:
-        again = f", {summary.shards_changed} of them again for changed images" if summary.shards_changed else ""
+        again = (
+            f", {summary.shards_changed} of them again for changed or unreached images"
+            if summary.shards_changed
+            else ""
+        )
         which = f"part {summary.part}: " if summary.part else ""
         typer.echo(
             f"{which}{summary.kept:,} of {summary.images:,} images, {summary.features:,} features each, in "
             f"{summary.shards} shards of {output} ({summary.shards_made_now} made now{again}, {seconds:.1f} s)"
         )
-        for note in found.notes:
+        for note in filter(None, (*found.notes, summary.flat_note)):
             typer.secho(f"note: {note}", err=True)
         for rejection in summary.rejected:
             typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, require_still_there, write_json
 from cytoimagenet_hf.images import Image, Rejection
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.engine import planning, run_shards
 from cytoimagenet_hf.shards.shard import Part
@@ -265,7 +266,9 @@ def make_shard(
         task.path.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
     rejected.sort(key=lambda rejection: rejection.id)
     digest = file_sha256(task.path) if kept else ""
-    record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected))
+    unreached = sum(isinstance(error, UnreachableError) for error in rows.rejected.values())
+    flat = {name: rows.flat[name] for name in sorted(rows.flat.keys() & rows.vectors.keys())}
+    record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected), unreached, flat)
     record.write(task.record)
     return record
 

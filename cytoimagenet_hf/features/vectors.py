@@ -45,6 +45,7 @@ class Extracted:
     vectors: dict[str, Vector] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     rejected: dict[str, InputError] = field(default_factory=dict)
+    flat: dict[str, tuple[str, ...]] = field(default_factory=dict)  # channels without any difference between pixels
     stains: tuple[str, ...] | None = None
     widths: tuple[int, ...] = ()  # features of each model
     kinds: tuple[str, ...] = ()  # of the objects that each image shows
@@ -94,12 +95,13 @@ def extract_rows(
     runs = [Batches(run, encoder.join, batch_size=batch_size, reject=reject) for encoder, run in models]
     pixels = any(not isinstance(encoder, CellMeasures) for encoder, _ in models)
 
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[list[Unit]], list[Vector]]:
+    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[list[Unit]], list[Vector], tuple[str, ...]]:
         planes = as_planes(source.read()) if pixels else []
         names = source.stains or tuple(str(number) for number in range(len(planes)))
+        flat = tuple(name for name, plane in zip(names, planes, strict=False) if np.min(plane) == np.max(plane))
         own = _ranges_of(source, ranges)
         units = [_units(encoder, source, planes, own) for encoder, _ in models]
-        return names, units, [encoder.beside(planes) for encoder, _ in models]
+        return names, units, [encoder.beside(planes) for encoder, _ in models], flat
 
     def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
@@ -125,7 +127,7 @@ def extract_rows(
         if isinstance(prepared, InputError):
             reject(name, prepared)
             continue
-        own, units, beside = prepared
+        own, units, beside, flat = prepared
         if rows.stains is None:
             rows.stains = own
         if own != rows.stains:
@@ -138,6 +140,8 @@ def extract_rows(
             )
             continue
         waiting[name], besides[name] = [None] * len(models), beside
+        if flat:
+            rows.flat[name] = flat
         for model, batches in enumerate(runs):
             if name in waiting:
                 take(model, batches.add(name, units[model]))

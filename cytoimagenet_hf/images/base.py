@@ -19,6 +19,7 @@ from cytoimagenet_hf.imaging.illumination import correct
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 from .labels import connected_parts, require_labels
+from .remote import concurrently, is_remote
 from .stores import STORES, Place
 
 Projection = Literal["max", "mean"]
@@ -217,6 +218,11 @@ class Image:
         return f"no file for channel {', '.join(missing)}" if missing else ""
 
     @property
+    def is_remote(self) -> bool:
+        """Whether any of its planes lies on the internet."""
+        return any(is_remote(plane.path) for planes in self.planes for plane in planes)
+
+    @property
     def stamp(self) -> str:
         """A hash of what the pixels depend on: a changed, added or removed file gives another."""
         objects = [(ref.kind, ref.number, ref.parts, ref.plane.stamp) for ref in self.objects]
@@ -313,8 +319,15 @@ def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Pla
 def _read_planes(planes: list[PlaneRef], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes in order; each container is opened once."""
     pixels = {}
-    for (kind, path), addresses in _by_container(planes).items():
-        for address, plane in zip(addresses, STORES[kind].read(path, addresses, max_pixels), strict=True):
+    containers = _by_container(planes)
+
+    def read(container: tuple[str, Path]) -> list[npt.NDArray[Any]]:
+        kind, path = container
+        return STORES[kind].read(path, containers[container], max_pixels)
+
+    found = concurrently(read, containers, remote=any(is_remote(path) for _, path in containers))
+    for (kind, path), arrays in zip(containers, found, strict=True):
+        for address, plane in zip(containers[kind, path], arrays, strict=True):
             pixels[kind, path, address] = plane
     return [pixels[plane.kind, plane.path, plane.address] for plane in planes]
 
