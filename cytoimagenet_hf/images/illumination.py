@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Image, PlaneRef
 from .find import Found
 from .masks import images_by_place
 from .source import open_source
-from .tables import TABLES, file_below, place_of, places, rows_of
+from .tables import TABLES, place_of, places, rows_of
 
 _FUNCTION = re.compile(r"(?:(?P<plate>.+)_)?Illum(?:ination)?_?(?P<channel>[^_/]+)", re.IGNORECASE)
 _COLUMN = re.compile(r"(?:Image_)?FileName_Illum(.+)")
@@ -140,7 +141,7 @@ def _file(table: Path, folder: str, name: str) -> Path | None:
     plain = PureWindowsPath(name).name
     for parent in (folder, PureWindowsPath(folder).name, ""):
         try:
-            file = file_below(table.parent, f"{parent}/{plain}" if parent else plain)
+            file = inside(table.parent, f"{parent}/{plain}" if parent else plain)
         except InputError:
             continue
         if file.is_file():
