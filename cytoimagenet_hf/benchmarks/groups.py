@@ -32,7 +32,7 @@ def groups_of(items: Sequence[Image]) -> tuple[Array | None, str | None]:
 
 
 def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where: str) -> list[Image]:
-    """The images with the group that `metadata.csv` (or `.jsonl`, `.parquet`) gives each, and the well where it has one.
+    """The images with the group that `metadata.csv`, `.jsonl` or `.parquet` gives each, and the well where known.
 
     Without a column named, the first of `GROUPS` that the table has is taken; without a table, names of cells cut
     from a field tell the field; else no groups are known.
@@ -55,7 +55,7 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
             return list(items)
         return [_grouped(item, match["field"], "field") for item, match in zip(items, fields, strict=True) if match]
     table = read_metadata(file)
-    chosen = column or next(iter(group_columns(table)), None)
+    chosen = column or next(iter(group_columns(map(str, table))), None)
     if chosen is None:
         return list(items)
     if absent := [name for name in ("file_name", chosen) if name not in table]:

@@ -145,7 +145,7 @@ def _parts(columns: Sequence[Column], folders: Sequence[str], in_folders: int) -
         named = parts.get(place - 1, "").lower() in _CHANNEL_WORDS or not all(map(str.isdecimal, columns[place]))
         if place not in parts and "c" not in taken and named and _is_channel(columns[place], others):
             take(place, "c")
-    for place, column in enumerate(columns):
+    for place in range(len(columns)):
         if place not in parts and "site" not in taken and parts.get(place - 1, "").lower() in _SITE_WORDS:
             take(place, "site")
     rest = [place for place in range(len(columns)) if place not in parts]

@@ -316,7 +316,9 @@ def _doses(
     else:
         units = np.full(len(metadata), headers["dose"].unit, dtype=object)
     inside = (values > 0) & (amounts.units != "")
-    twice = inside & (units != "") & (np.array([unit_of(unit).symbol for unit in units], dtype=object) != amounts.units)
+    twice = (
+        inside & (units != "") & (np.array([unit_of(unit).symbol for unit in units], dtype=object) != amounts.units)
+    )
     if twice.any():
         row = int(twice.argmax())
         raise InputError(

@@ -47,7 +47,15 @@ VOCABULARY: dict[str, Term] = {
             "identity",
             "the physical plate",
             (
-                *("plate", "plate_id", "plate_name", "plate_barcode", "assay_plate_barcode", "barcode", "plate_number"),
+                *(
+                    "plate",
+                    "plate_id",
+                    "plate_name",
+                    "plate_barcode",
+                    "assay_plate_barcode",
+                    "barcode",
+                    "plate_number",
+                ),
                 *("assay_plate", "assay_plate_id"),
             ),
         ),
@@ -74,7 +82,12 @@ VOCABULARY: dict[str, Term] = {
         ),
         Term("site", "identity", "the field of view in the well", ("site", "field", "field_id", "fov", "site_id")),
         Term("z", "measure", "the number of the focal plane", ("plane_id", "plane", "z")),
-        Term("timepoint", "measure", "the number of the time point", ("time_point", "t", "time_index", "time_frame", "tp")),
+        Term(
+            "timepoint",
+            "measure",
+            "the number of the time point",
+            ("time_point", "t", "time_index", "time_frame", "tp"),
+        ),
         Term(
             "time",
             "measure",
@@ -112,7 +125,16 @@ VOCABULARY: dict[str, Term] = {
             "identity",
             "the gene that was targeted or expressed",
             (
-                *("gene", "gene_symbol", "gene_name", "target_gene", "gene_target", "gene_id", "entrez_id", "ensembl_id"),
+                *(
+                    "gene",
+                    "gene_symbol",
+                    "gene_name",
+                    "target_gene",
+                    "gene_target",
+                    "gene_id",
+                    "entrez_id",
+                    "ensembl_id",
+                ),
                 *("target_gene_symbol", "entrez_gene_id", "ensembl_gene_id"),
             ),
             numbered=True,
@@ -163,7 +185,9 @@ VOCABULARY: dict[str, Term] = {
                 *("donor", "donor_id", "patient", "patient_id", "clone", "clone_id"),
             ),
         ),
-        Term("moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism", "mode_of_action")),
+        Term(
+            "moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism", "mode_of_action")
+        ),
         Term("batch", "identity", "plates that were made together", ("batch", "batch_id", "experiment", "run")),
         Term("replicate", "identity", "which repetition it is", ("replicate", "replicate_id", "rep")),
         Term("count", "measure", "how many cells or images a row is made of", ("count", "cell_count", "cells_count")),
@@ -479,10 +503,9 @@ def _lookup(key: str, terms: Collection[str]) -> tuple[str, int] | None:
 
 
 _STATED = {
-    **{"mmolesperliter": "mM", "mmolesperliter2": "mM", "mgperml": "mg/mL", "minutes": "min"},
-    **dict.fromkeys(("hours", "hour", "hrs", "hpi", "hourspostinfection", "hoursposttreatment"), "h"),
-    **dict.fromkeys(("days", "day"), "d"),
-}
+    "mmolesperliter": "mM", "mmolesperliter2": "mM", "mgperml": "mg/mL", "minutes": "min", "hours": "h", "hour": "h",
+    "hrs": "h", "hpi": "h", "hourspostinfection": "h", "hoursposttreatment": "h", "days": "d", "day": "d",
+}  # fmt: skip
 
 
 def _unit_of_spelling(name: str, term: str) -> str:
@@ -517,7 +540,7 @@ def role_of(text: str) -> str:
     Example:
         >>> [role_of(word) for word in ("DMSO control", "neg. ctrl", "NTC", "ctl_vehicle", "poscon_cp", "trt_cp")]
         ['negative', 'negative', 'negative', 'negative', 'positive', 'treatment']
-        >>> [role_of(word) for word in ("DMSO (0.1 %)", "siCtrl", "Ctrl+", "Positive control: taxol", "compound: DMSO")]
+        >>> [role_of(word) for word in ("DMSO (0.1 %)", "siCtrl", "Ctrl+", "Positive control: taxol", "drug: DMSO")]
         ['negative', 'negative', 'positive', 'positive', '']
         >>> role_of("control"), role_of("plasmid 7")
         ('', '')
@@ -534,7 +557,8 @@ _AMOUNT = re.compile(r"\d+(?:[.,]\d+)?\s*%(?:\s*\(?[vw]\s*/\s*[vw]\)?)?")
 """How much of a vehicle there is: `DMSO (0.1 %)`."""
 _CONSENSUS = re.compile(r"(?<=[a-z])\.(?:cns|cgs|css|es)$")
 """LINCS marks signatures of several replicates so: `trt_sh.cgs`."""
-_SIGNED = re.compile(r"(?:controls?|ctrl|ctl|con)[\s_]*\(?([+\-\u2212])\)?|\(?([+\-\u2212])\)?[\s_]*(?:controls?|ctrl|ctl)")
+_CTRL = r"(?:controls?|ctrl|ctl|con)"
+_SIGNED = re.compile(rf"{_CTRL}[\s_]*\(?([+\-\u2212])\)?|\(?([+\-\u2212])\)?[\s_]*{_CTRL}")
 
 
 def _role_of_words(written: str) -> str:

@@ -388,4 +388,4 @@ def _is_dataset(path: Path) -> bool:
     if any((path / name).is_file() for name in marks) or (path / "data").is_dir():
         return True
     tables = (name for depth in ("*", "*/*") for name in path.glob(f"{depth}.parquet"))
-    return any(name.name not in _METADATA for name in tables) or any(path.glob("*.tar"))
+    return any(name.name not in METADATA for name in tables) or any(path.glob("*.tar"))
