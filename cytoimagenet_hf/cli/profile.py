@@ -19,6 +19,15 @@ def command(
     output: Annotated[Path, typer.Option(help="Profiles: .parquet, .csv, .csv.gz or .h5ad.")],
     level: Annotated[str, typer.Option(help="One row per cell, image, site or well.")] = "well",
     operation: Annotated[str, typer.Option(help="mean or median.")] = "mean",
+    drop_border: Annotated[
+        bool, typer.Option("--drop-border", help="Cells: leave out those that touch the border of their field.")
+    ] = False,
+    cell_area: Annotated[
+        str | None, typer.Option(help="Cells: least and largest area in pixels, 200:20000; others are left out.")
+    ] = None,
+    min_cells: Annotated[
+        int | None, typer.Option(help="Leave out sites or wells with fewer cells; the record names them.", min=1)
+    ] = None,
     metadata: Annotated[Path | None, typer.Option(help="Plate map, joined by plate and well.")] = None,
     barcodes: Annotated[
         Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
@@ -139,6 +148,9 @@ def command(
         tvn=tvn,
         components=components,
         drop_constant=drop_constant,
+        drop_border=drop_border,
+        cell_area=cell_area,
+        min_cells=min_cells,
     )
     profiles = make_profiles(read_features(features, drop_nan=drop_nan, encoding=encoding), plan)
     fields: list[Image] = []
@@ -213,6 +225,10 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
                 + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
                 + f", {step['map_wells_unused']} wells of the map have no row"
             )
+        if step["step"] in ("filter_cells", "min_cells"):
+            shown = ", ".join(f"{why} {count}" for why, count in list(step["left_out"].items())[:5])
+            kept = f"{step['rows_out']:,} of {step['rows_in']:,} rows kept"
+            console.print(f"{step['name']}: {kept}; left out: {shown or 'none'}")
     notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
     screen = profiles.screen
     if screen is not None and screen.separations:

@@ -252,7 +252,7 @@ def push(
                     revision=upload.revision,
                     create_pr=upload.pull_request,
                 )
-            address = commit.pr_url
+            address = commit.pr_url if upload.pull_request else None
         if upload.tag is not None:
             api.create_tag(repo_id, tag=upload.tag, revision=upload.revision, repo_type=repo_type)
     except HfHubHTTPError as error:

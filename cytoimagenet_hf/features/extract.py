@@ -99,9 +99,8 @@ def extract_features(
         run = runner_of(encoder, backend, device=device, dtype=dtype)
     with tqdm(total=count, unit="image", disable=None) as bar:
         found = extract_rows(
-            encoder,
+            [(encoder, run)],
             sources,
-            run=run,
             batch_size=batch_size,
             workers=workers,
             ranges=ranges,
@@ -120,7 +119,7 @@ def extract_features(
     if run.choice is not None:
         about["backend_choice"] = dict(run.choice)
     metadata = pd.DataFrame([dict(found.metadata[name]) for name in kept], index=range(len(kept)))
-    names = names_of(encoder, stains, values.shape[1])
+    names = names_of(encoder, stains, values.shape[1], found.kinds)
     return FeatureTable(np.array(kept, dtype=object), values, metadata, names, about)
 
 

@@ -234,7 +234,7 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
     pages = count_pages(path, MAX_PAGES + 1)
     if pages > MAX_PAGES:
         raise ImageReadError(f"{path} has more than {MAX_PAGES:,} pages: split it into stacks, one per field")
-    with tifffile.TiffFile(path, **options) as tiff:
+    with open(path, "rb") as handle, tifffile.TiffFile(handle, **options) as tiff:
         require_pages(tiff, path)
         series = tiff.series
         ome = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata and not options else OmeDocument()

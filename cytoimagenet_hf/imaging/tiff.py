@@ -33,7 +33,7 @@ def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pix
         ImageReadError: a plane the file does not have, samples that may be channels or colours, truncation, or a
             plane of more than `max_pixels`.
     """
-    with tifffile.TiffFile(path) as tiff:
+    with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
         require_pages(tiff, path)
         highest = max((page or 0 for page in pages), default=0)
         known = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage

@@ -15,6 +15,7 @@ TITLES = {
     "spread": "The demo's scores over seeds",
     "extract": "Extracting features",
     "plate": "A plate of large fields, from files to features",
+    "cells": "Cells of label images",
     "train": "Training steps",
     "gpu": "One GPU: training, extraction, resuming",
     "recipes": "The two training recipes",
@@ -29,7 +30,7 @@ TITLES = {
     "suite": "The benchmark suite of the demo",
     "keras_parity": "Features of the Keras weights",
 }
-ELSEWHERE = ("repairs", "study", "study_held")
+ELSEWHERE = ("cells_agreement", "repairs", "study", "study_held")
 """Measurements with a page of their own."""
 WORDS = {
     "times the floor": "ours / decode and encode alone",

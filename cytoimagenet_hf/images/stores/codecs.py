@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 
@@ -69,13 +69,21 @@ def packer_of(facts: dict[str, Any], version: int) -> str:
     return next((name for name in names if name in _COMPRESSORS), "")
 
 
-def check_unpacked_size(file: Path, packer: str, most: int) -> None:
+def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
+    """The codecs of imagecodecs that an array names, which are to be registered before it is read."""
+    configured = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
+    names = _names([codec for codec in configured if codec is not None], "")
+    return tuple(name for name in names if isinstance(name, str) and _PICTURES.fullmatch(name))
+
+
+def check_unpacked_size(file: Path, packer: str, most: int, *, handle: BinaryIO | None = None) -> None:
     """Refuse a chunk that unpacks to more than its array can need; an absent one passes.
 
     Args:
         file: of the chunk.
         packer: see `packer_of`.
         most: bytes.
+        handle: its content, where it is in memory already.
 
     Raises:
         InputError: it would.
@@ -83,7 +91,7 @@ def check_unpacked_size(file: Path, packer: str, most: int) -> None:
     if not packer:
         return
     try:
-        with open(file, "rb") as handle:
+        with handle or open(file, "rb") as handle:
             if packer in _STATED:
                 size = _STATED[packer](handle.read(18))
             else:

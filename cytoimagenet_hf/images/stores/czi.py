@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.images.optional import require, unreadable
 from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
-from .optional import require, unreadable
 
 _MODULE = "pylibCZIrw.czi"
 
