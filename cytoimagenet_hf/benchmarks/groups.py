@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.dataset.images import METADATA, read_metadata
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.tables.tabular import read_names, read_table
+from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name, read_header
+from cytoimagenet_hf.tables.wells import spell_wells
 
 from .base import Array
 
-COLUMNS = ("group", "plate", "field", "donor", "patient", "experiment", "batch", "well")
-"""Columns that tell groups where none is named, the first that is there."""
+GROUPS = ("group", "plate", "field", "donor", "patient", "experiment", "batch", "well")
+"""What tells groups where no column is named, the first that is there; columns are read by `tables.vocabulary`."""
 
-TABLE = "metadata.csv"
 # A. Lu's single cells of the yeast screens are <protein>_<field>_rfp_<cell>: several cells are cut from one field.
 _FIELD = re.compile(r"(?P<field>.+_\d+)_(?:rfp|gfp)_\d+$")
 
@@ -30,9 +32,9 @@ def groups_of(items: Sequence[Image]) -> tuple[Array | None, str | None]:
 
 
 def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where: str) -> list[Image]:
-    """The images with the group that `metadata.csv` gives each, and the well where it has one.
+    """The images with the group that `metadata.csv`, `.jsonl` or `.parquet` gives each, and the well where known.
 
-    Without a column named, the first of `COLUMNS` that the table has is taken; without a table, names of cells cut
+    Without a column named, the first of `GROUPS` that the table has is taken; without a table, names of cells cut
     from a field tell the field; else no groups are known.
 
     Args:
@@ -44,19 +46,21 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     Raises:
         InputError: a column was named and there is no table, or the table lacks the column or an image.
     """
-    file = root / TABLE
-    if not file.is_file():
+    file = next((root / name for name in METADATA if (root / name).is_file()), None)
+    if file is None:
         if column is not None:
-            raise InputError(f"{file} is missing, but --group {column} was asked for: {where}")
+            raise InputError(f"{root / METADATA[0]} is missing, but --group {column} was asked for: {where}")
         fields = [_FIELD.match(item.id.rpartition("/")[2]) for item in items]
         if not items or not all(fields):
             return list(items)
         return [_grouped(item, match["field"], "field") for item, match in zip(items, fields, strict=True) if match]
-    chosen = column or first_known(read_names(file))
+    table = read_metadata(file)
+    chosen = column or next(iter(group_columns(map(str, table))), None)
     if chosen is None:
         return list(items)
-    table = read_table(file, required=("file_name", chosen))
-    empty = table[table[chosen].isna() | table["file_name"].duplicated()]
+    if absent := [name for name in ("file_name", chosen) if name not in table]:
+        raise InputError(f"{file} has no column {absent[0]!r}: it has {', '.join(map(str, table))}")
+    empty = table[table[chosen].isna() | table["file_name"].isna() | table["file_name"].duplicated()]
     if len(empty):
         raise InputError(f"{file}: {empty['file_name'].iloc[0]!r} has no {chosen}, or occurs twice")
     groups = dict(zip(table["file_name"], table[chosen], strict=True))
@@ -64,16 +68,29 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     if lacking:
         raise InputError(f"{file} has no row for {lacking[0]!r}: every image needs its {chosen}")
     found = [_grouped(item, groups[item.id], chosen) for item in items]
-    if "well" not in table:
+    header = columns_of(table, ("well",)).get("well")
+    if header is None:
         return found
-    wells = dict(zip(table["file_name"], table["well"].fillna("").astype(str), strict=True))
+    names = ["" if pd.isna(well) else str(well) for well in spell_wells(table[header.text])]
+    wells = dict(zip(table["file_name"], names, strict=True))
     return [replace(item, metadata={**item.metadata, "well": wells[item.id]}) for item in found]
 
 
-def first_known(columns: Iterable[str]) -> str | None:
-    """The first of `COLUMNS` among these, None where there is none."""
-    there = set(columns)
-    return next((name for name in COLUMNS if name in there), None)
+def group_columns(columns: Iterable[str]) -> list[str]:
+    """The columns that tell groups, the coarsest first as in `GROUPS`.
+
+    Example:
+        >>> group_columns(["label", "Donor ID", "Metadata_Plate"])
+        ['Metadata_Plate', 'Donor ID']
+    """
+    headers = [read_header(str(column)) for column in columns]
+    return [
+        header.text
+        for name in GROUPS
+        for header in sorted(headers, key=lambda header: header.rank)
+        if key_of(plain_name(header.text)) in (name, f"{name}id", f"{name}name")
+        or (name in ("plate", "batch", "well") and header.term == name)
+    ]
 
 
 def _grouped(item: Image, group: str, name: str) -> Image:

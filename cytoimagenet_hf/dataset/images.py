@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets as hf
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cytoimagenet_hf.core.boundary import explain
+from cytoimagenet_hf.core.boundary import explain, reading
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
+from cytoimagenet_hf.tables.tabular import read_table
 
 from .load import load_cytoimagenet, require_stored
 
@@ -32,6 +35,26 @@ SPLITS = {
 _SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:$|[-._ 0-9])")
 _EMPTY = re.compile(r'Instruction "(.+)" corresponds to no data')  # of `datasets`
 _MOST_CLASSES = 100_000  # more different labels are texts or numbers about images, not classes
+
+
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""Tables beside images that name them in `file_name`, as `imagefolder` of `datasets` knows them."""
+
+
+def read_metadata(file: Path) -> pd.DataFrame:
+    """A table of `METADATA`; of text every cell is text.
+
+    Raises:
+        InputError: it cannot be read, or a line of JSON is no object.
+    """
+    if file.suffix != ".jsonl":
+        return read_table(file)
+    with reading(file, kind="a table of JSON lines"):
+        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
+    if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
+        raise InputError(f'{file}, row {bad} is no JSON object: write {{"file_name": …, "label": …}} in each line')
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)

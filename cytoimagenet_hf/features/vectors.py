@@ -25,7 +25,7 @@ class ImageToRead:
     """One image on its way: how it is read, and what is known of it."""
 
     id: str
-    read: Callable[[], Any]
+    read: Callable[[], Any]  # what `as_planes` takes: an Image keeps the colours of a plane together
     stains: tuple[str, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plate: str = ""
@@ -34,7 +34,7 @@ class ImageToRead:
     @classmethod
     def of(cls, image: Image) -> "ImageToRead":
         """Of an `images.Image`."""
-        return cls(image.id, image.read, image.channels, image.metadata, plate_of(image), image)
+        return cls(image.id, lambda: image, image.channels, image.metadata, plate_of(image), image)
 
 
 @dataclass

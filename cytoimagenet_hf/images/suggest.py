@@ -24,6 +24,7 @@ _BY_LOOK = {
     "z": re.compile(r"(z)(\d+)", re.IGNORECASE),
     "t": re.compile(r"(t)(\d+)", re.IGNORECASE),
 }
+_SITE_WORDS = ("site", "field", "fov", "pos", "position", "xy", "tile")  # `Site_1`: the number stands apart
 _SEVERAL_FIELDS = re.compile(r"[A-Za-z]*\d+[A-Za-z]+\d+[A-Za-z\d]*")  # F001L01C02, D03f00d0, 00d04h00m
 _MOST_CHANNELS = 8
 _MOST_NAMES = 5_000  # more say nothing new
@@ -144,6 +145,9 @@ def _parts(columns: Sequence[Column], folders: Sequence[str], in_folders: int) -
         named = parts.get(place - 1, "").lower() in _CHANNEL_WORDS or not all(map(str.isdecimal, columns[place]))
         if place not in parts and "c" not in taken and named and _is_channel(columns[place], others):
             take(place, "c")
+    for place in range(len(columns)):
+        if place not in parts and "site" not in taken and parts.get(place - 1, "").lower() in _SITE_WORDS:
+            take(place, "site")
     rest = [place for place in range(len(columns)) if place not in parts]
     if len(rest) == 1 and rest[0] < in_folders and "c" in taken and wells:
         take(rest.pop(), "plate")

@@ -7,6 +7,9 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.vocabulary import read_header
+
+from .conditions import TIMES
 
 Level = Literal["cell", "image", "site", "well"]
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}
@@ -17,8 +20,8 @@ LEVELS = ("cell", *_KEYS)
 def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mean") -> FeatureTable:
     """One row per image, site or well.
 
-    Time points stay apart where there are several. Facts that differ within a group are left out, and the step names
-    them; `count` says how many rows became one.
+    Time points and focal planes stay apart where a well has several, whatever their column is called. Facts that
+    differ within a group are left out, and the step names them; `count` says how many rows became one.
 
     Args:
         table: features of cells, images or sites.
@@ -60,6 +63,8 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
     metadata["count"] = sizes
     ids = facts.iloc[first].agg("/".join, axis=1).to_numpy(dtype=object)
     step |= {"rows_out": len(ids), "left_out_columns": differing, "name": f"{level}s_{operation}"}
+    if pooled := _pooled(table.metadata.reset_index(drop=True), keys, differing):
+        step["notes"] = [f"each {level} is the {operation} over rows that differ in {', '.join(pooled)}"]
     about = table.about | {"steps": [*table.about.get("steps", []), step]}
     return FeatureTable(ids, values, metadata.reset_index(drop=True), table.names, about)
 
@@ -69,6 +74,7 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
     keys += [
         key for key in ("z", "t") if key in table.metadata and key not in keys and table.metadata[key].nunique() > 1
     ]
+    keys += _moments(table.metadata, keys)
     needed = "site" if level == "site" else "well"
     if needed not in keys:
         known = ", ".join(map(str, table.metadata)) or "nothing"
@@ -83,6 +89,34 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
             f"{table.ids[empty][:3].tolist()}"
         )
     return keys
+
+
+def _moments(metadata: pd.DataFrame, keys: list[str]) -> list[str]:
+    """Further columns of time points or focal planes; the time at which an image was taken, another each, is none."""
+    moments: list[str] = []
+    for name in map(str, metadata):
+        if name not in (*keys, *_FINER["well"]) and read_header(name).term in TIMES:
+            own = [*keys, *moments]
+            several = (metadata.groupby(own)[name].nunique() > 1).any() if own else False
+            if several and not metadata[name].isna().any() and _recurs(metadata, keys, name):
+                moments.append(name)
+    return moments
+
+
+def _recurs(metadata: pd.DataFrame, keys: list[str], name: str) -> bool:
+    """Whether values of a column are found in well after well, as the numbers of time points are."""
+    places = metadata.groupby(keys, sort=False).ngroup()
+    wells = places.groupby(metadata[name].astype(str)).nunique()
+    return bool(wells.median() > 1 or places.nunique() == 1)
+
+
+def _pooled(metadata: pd.DataFrame, keys: list[str], differing: list[str]) -> list[str]:
+    """Columns that rows of one group differ in, and that are found in group after group: no sites, files or ids."""
+    unknown = [name for name in differing if name not in _FINER["well"] and metadata[name].nunique(dropna=False) > 1]
+    some = [name for name in unknown if metadata[name].nunique() <= len(metadata) / 2]
+    return [
+        f"{name} ({metadata[name].nunique(dropna=False)} values)" for name in some if _recurs(metadata, keys, name)
+    ]
 
 
 def _shared(

@@ -16,7 +16,7 @@ from cytoimagenet_hf.tables.cells import differ, spelled, typed
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.layouts import read_layout
 from cytoimagenet_hf.tables.tabular import read_table, sheet_names
-from cytoimagenet_hf.tables.vocabulary import columns_of, plain_name
+from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name
 from cytoimagenet_hf.tables.wells import normalise_well, with_wells
 
 
@@ -123,8 +123,9 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
         raise InputError(_no_match(plate_map, keys, own, theirs))
     for name in rows.columns.difference(keys, sort=False):
         values = rows[name].reindex(places).reset_index(drop=True)  # -1 is not a row: missing
-        if name in metadata:
-            known = metadata[name]
+        # `Compound` of the features and `compound` of the map are one fact; what both say has to agree.
+        for same in (own_name for own_name in table.metadata if key_of(str(own_name)) == key_of(str(name))):
+            known = metadata[same]
             differs = matched & differ(known, values, str(name))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
@@ -133,7 +134,8 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
                     f"{table.ids[row]!r} has {spelled(known[row])!r} and {spelled(values[row])!r}; drop the column "
                     "from one of them"
                 )
-            values = known.where(known.notna(), values)
+            if same == name:
+                values = known.where(known.notna(), values)
         metadata[name] = values
     lost = sorted({"/".join(key) for key, found in zip(own, matched, strict=True) if not found})
     unused = sorted(set(range(len(rows))) - set(places.tolist()))

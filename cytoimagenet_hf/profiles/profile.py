@@ -118,13 +118,17 @@ def select(
         raise InputError(f"selection {', '.join(unknown) or '(none)'}: choose of {', '.join(OPERATIONS)}")
     frame = pd.DataFrame(table.values.astype(np.float64), columns=list(table.names))
     frame.insert(0, _MARK, np.ones(len(table), bool) if samples is None else np.asarray(samples, bool))
-    done = _extra("pycytominer").feature_select(
-        frame,
-        features=list(table.names),
-        samples="all" if samples is None else _MARK,
-        operation=list(operations),
-        corr_threshold=correlation,
-    )
+    feature_select = _extra("pycytominer").feature_select
+    try:
+        done = feature_select(
+            frame,
+            features=list(table.names),
+            samples="all" if samples is None else _MARK,
+            operation=list(operations),
+            corr_threshold=correlation,
+        )
+    except ValueError as error:  # scikit-learn, where no feature varies
+        raise InputError(f"selection by {', '.join(operations)} of {len(table.names)} features: {error}") from error
     kept = [name for name in table.names if name in set(done.columns)]
     if not kept:
         raise InputError(f"selection by {', '.join(operations)} leaves none of the {len(table.names)} features")

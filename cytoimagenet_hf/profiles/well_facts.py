@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.tables.cells import parse_numbers
+from cytoimagenet_hf.tables.cells import parse_amounts, parse_numbers
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.vocabulary import (
     Header,
@@ -150,7 +150,7 @@ def _unused(metadata: pd.DataFrame, used: list[str], pooled: Sequence[str], note
     unused = [str(name) for name in metadata if str(name) not in used and read_header(str(name)).term not in _PLACES]
     unused = [name for name in unused if name not in _PLACES]
     unused.sort(key=lambda name: name not in pooled)  # those first in which wells differ that count as equal
-    varied = {name: metadata[name].nunique() for name in unused}
+    varied = {name: metadata[name].nunique(dropna=False) for name in unused}
     shown = [f"{name} ({count} values)" for name, count in varied.items() if count > 1]
     if shown:
         some = ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
@@ -298,10 +298,11 @@ def _doses(
         return np.full(len(metadata), np.nan), ""
     column = headers["dose"].text
     cells = _cells(metadata[column])
-    numbers = parse_numbers(cells)
+    amounts = parse_amounts(cells)
+    numbers = amounts.numbers
     odd = ~controls & (numbers.odd | np.isinf(numbers.values))
     if odd.any():
-        remark = numbers.remark or "write the unit in a column of its own"
+        remark = numbers.remark or "write numbers, and the unit behind them, in the heading or in a column of its own"
         raise InputError(
             f"{int(odd.sum())} doses in {column} are not numbers, such as {cells[int(odd.argmax())].as_py()!r}: "
             f"{remark}"
@@ -314,6 +315,17 @@ def _doses(
         units = _text(metadata, headers["unit"].text)
     else:
         units = np.full(len(metadata), headers["dose"].unit, dtype=object)
+    inside = (values > 0) & (amounts.units != "")
+    twice = (
+        inside & (units != "") & (np.array([unit_of(unit).symbol for unit in units], dtype=object) != amounts.units)
+    )
+    if twice.any():
+        row = int(twice.argmax())
+        raise InputError(
+            f"{int(twice.sum())} doses in {column} state two units, such as {cells[row].as_py()!r} in {units[row]}: "
+            "keep one of them"
+        )
+    units = np.where(inside, amounts.units, units)
     return _on_one_scale(values, units, headers, dose_unit, notes)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .tabular import spell_number
-from .vocabulary import read_header
+from .vocabulary import parse_unit, read_header
 
 MISSING = ("", "nan", "NaN", "NA", "N/A", "#N/A", "NULL", "null", "None", "<NA>")
 """Words for a number that is not there; in a column of identities they are names."""
@@ -80,6 +80,45 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
             remark = "is the comma decimal, or does it mark thousands? Write the number with a point, or without comma"
     values = [float(text) if ok and text is not None else np.nan for text, ok in zip(texts, numeric, strict=True)]
     return Numbers(np.array(values, dtype=np.float64), ~numeric, remark)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """A column of amounts, in which a cell may state its unit itself.
+
+    Attributes:
+        numbers: the column without those units.
+        units: (n,) symbol of the unit in the cell; empty text where it states none.
+    """
+
+    numbers: Numbers
+    units: npt.NDArray[np.object_]
+
+
+def parse_amounts(cells: pa.ChunkedArray) -> Amounts:
+    """Numbers of a column in which cells such as `1 uM` state their unit.
+
+    Example:
+        >>> amounts = parse_amounts(pa.chunked_array([["0", "100 nM", "1,5uM", "high"]]))
+        >>> amounts.numbers.values.tolist(), amounts.units.tolist(), amounts.numbers.odd.tolist()
+        ([0.0, 100.0, 1.5, nan], ['', 'nM', 'µM', ''], [False, False, False, True])
+    """
+    numbers = parse_numbers(cells)
+    units = np.full(len(cells), "", dtype=object)
+    if not numbers.odd.any():
+        return Amounts(numbers, units)
+    texts: list[str | None] = [None if cell is None else str(cell) for cell in cells.to_pylist()]
+    for row in np.flatnonzero(numbers.odd):
+        match = _AMOUNT.fullmatch((texts[row] or "").strip())
+        unit = parse_unit(match["unit"]) if match else None
+        if match and unit:
+            texts[row], units[row] = match["number"], unit.symbol
+    if (units == "").all():
+        return Amounts(numbers, units)
+    return Amounts(parse_numbers(pa.chunked_array([pa.array(texts, pa.large_string())])), units)
+
+
+_AMOUNT = re.compile(r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)")
 
 
 def _floats(cells: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError
@@ -233,6 +234,9 @@ def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64
         if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
             numbers = parse_numbers(column)
             wrong, right = int(numbers.odd.sum()), int(np.isfinite(numbers.values).sum())
+            if not name.startswith(_COMPARTMENTS) and _is_code(column):
+                text.append(name)
+                continue
             broken = wrong and all(cell.startswith("#") for cell in column.filter(pa.array(numbers.odd)).to_pylist())
             if wrong and not broken and right < (1 if name.startswith(_COMPARTMENTS) else wrong):
                 text.append(name)
@@ -243,6 +247,11 @@ def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64
         else:
             features[name] = (np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64), "")
     return features, text
+
+
+def _is_code(column: pa.ChunkedArray) -> bool:
+    """Whether text reads as numbers and is none: `007` has zeros in front, a tube has more digits than a float64."""
+    return bool(pc.any(pc.match_substring_regex(column, r"^\s*(?:0\d+|\d{17,})\s*$")).as_py())
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -46,13 +46,24 @@ VOCABULARY: dict[str, Term] = {
             "plate",
             "identity",
             "the physical plate",
-            ("plate", "plate_id", "plate_name", "plate_barcode", "assay_plate_barcode", "barcode", "plate_number"),
+            (
+                *(
+                    "plate",
+                    "plate_id",
+                    "plate_name",
+                    "plate_barcode",
+                    "assay_plate_barcode",
+                    "barcode",
+                    "plate_number",
+                ),
+                *("assay_plate", "assay_plate_id"),
+            ),
         ),
         Term(
             "plate_map",
             "identity",
             "the layout that a plate was filled by",
-            ("plate_map_name", "plate_map"),
+            ("plate_map_name", "plate_map", "plate_map_id", "plate_layout", "layout_name"),
         ),
         Term(
             "well",
@@ -71,12 +82,20 @@ VOCABULARY: dict[str, Term] = {
         ),
         Term("site", "identity", "the field of view in the well", ("site", "field", "field_id", "fov", "site_id")),
         Term("z", "measure", "the number of the focal plane", ("plane_id", "plane", "z")),
-        Term("timepoint", "measure", "the number of the time point", ("time_point", "t", "time_index")),
+        Term(
+            "timepoint",
+            "measure",
+            "the number of the time point",
+            ("time_point", "t", "time_index", "time_frame", "tp"),
+        ),
         Term(
             "time",
             "measure",
             "how long the well was treated, or when it was imaged",
-            ("time", "duration", "time_point", "hours", "pert_time", "elapsed_time"),
+            (
+                *("time", "duration", "time_point", "hours", "pert_time", "elapsed_time", "hour", "hrs", "minutes"),
+                *("days", "day", "hpi", "hours_post_infection", "hours_post_treatment"),
+            ),
             before=("incubation", "treatment", "exposure"),
             units="time",
         ),
@@ -94,8 +113,9 @@ VOCABULARY: dict[str, Term] = {
                 *("compound", "compound_name", "pert_iname", "broad_sample", "jcp2022", "treatment", "treatment_name"),
                 *("drug", "drug_name", "perturbation", "perturbation_name", "pert_name", "perturbagen", "substance"),
                 *("substance_name", "chemical", "chemical_name", "cpd", "cpd_name", "small_molecule", "compound_id"),
+                *("test_compound", "test_substance", "test_item", "agent", "inhibitor", "ligand", "stimulus"),
                 *("drug_id", "treatment_id", "cpd_id", "substance_id", "pert_id", "broad_id", "molecule"),
-                *("molecule_name", "chembl_id", "pubchem_cid", "cas", "cas_number", "inchikey"),
+                *("molecule_name", "chembl_id", "pubchem_cid", "cas", "cas_number", "cas_no", "inchikey", "inchi"),
                 *("smiles", "canonical_smiles", "compound_smiles"),
             ),
             numbered=True,
@@ -104,14 +124,29 @@ VOCABULARY: dict[str, Term] = {
             "gene",
             "identity",
             "the gene that was targeted or expressed",
-            ("gene", "gene_symbol", "gene_name", "target_gene", "gene_target", "gene_id", "entrez_id", "ensembl_id"),
+            (
+                *(
+                    "gene",
+                    "gene_symbol",
+                    "gene_name",
+                    "target_gene",
+                    "gene_target",
+                    "gene_id",
+                    "entrez_id",
+                    "ensembl_id",
+                ),
+                *("target_gene_symbol", "entrez_gene_id", "ensembl_gene_id"),
+            ),
             numbered=True,
         ),
         Term(
             "sirna",
             "identity",
             "the siRNA, shRNA or guide",
-            ("sirna", "sirna_id", "sgrna", "sgrna_id", "grna", "guide", "guide_id", "shrna", "shrna_id", "crrna"),
+            (
+                *("sirna", "sirna_id", "sgrna", "sgrna_id", "grna", "guide", "guide_id", "shrna", "shrna_id", "crrna"),
+                *("guide_rna", "sgrna_sequence", "guide_sequence", "grna_sequence"),
+            ),
             numbered=True,
         ),
         Term(
@@ -145,9 +180,14 @@ VOCABULARY: dict[str, Term] = {
             "cell_line",
             "identity",
             "the cells in the well",
-            ("cell_line", "cell_line_name", "cell_type", "cell_model", "cell_line_id"),
+            (
+                *("cell_line", "cell_line_name", "cell_type", "cell_model", "cell_line_id", "genotype", "strain"),
+                *("donor", "donor_id", "patient", "patient_id", "clone", "clone_id"),
+            ),
         ),
-        Term("moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism")),
+        Term(
+            "moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism", "mode_of_action")
+        ),
         Term("batch", "identity", "plates that were made together", ("batch", "batch_id", "experiment", "run")),
         Term("replicate", "identity", "which repetition it is", ("replicate", "replicate_id", "rep")),
         Term("count", "measure", "how many cells or images a row is made of", ("count", "cell_count", "cells_count")),
@@ -159,9 +199,9 @@ VOCABULARY: dict[str, Term] = {
 # Units
 
 MICRO = "µ"  # U+00B5, as keyboards have it; U+03BC, the Greek letter, is written as it, too
-_PREFIXES = {"p": 1.0, "n": 1e3, "u": 1e6, "m": 1e9, "": 1e12}  # in pico, so that ratios are exact
+_PREFIXES = {"f": 1e-3, "p": 1.0, "n": 1e3, "u": 1e6, "m": 1e9, "": 1e12}  # in pico, so that ratios are exact
 _LITRES = {"l": 1.0, "ml": 1e3, "ul": 1e6, "dl": 1e1}
-_NAMED_PREFIXES = {"pico": "p", "nano": "n", "micro": "u", "milli": "m", "": ""}
+_NAMED_PREFIXES = {"femto": "f", "pico": "p", "nano": "n", "micro": "u", "milli": "m", "": ""}
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TIMES = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
@@ -173,6 +213,7 @@ _PERCENT = re.compile(r"(?:%|percent|pct|per_cent)(?:\(?([vw])/?([vw])\)?)?")
 _COUNTS = {
     "moi": "MOI", "x": "x", "fold": "fold", "gy": "Gy", "ppm": "ppm", "u/ml": "U/mL", "iu/ml": "IU/mL",
     "units/ml": "U/mL", "pfu/ml": "PFU/mL", "cells/ml": "cells/mL", "cells/well": "cells/well", "ng/well": "ng/well",
+    "mg/kg": "mg/kg", "ug/kg": f"{MICRO}g/kg", "ppb": "ppb", "particles/cell": "particles/cell",
 }  # fmt: skip
 _REMARKS = {"final", "nominal", "actual", "well", "in well", "numeric", "number", "value", "name", "id", "text"}
 
@@ -215,19 +256,21 @@ def parse_unit(text: str) -> Unit | None:
     if word in _TIMES:
         return Unit(_TIMES[word], "time", _SECONDS[_TIMES[word]])
     word = re.sub(r"_?(?:\^?-1)$", "", word) if "/" not in word and re.search(r"l\^?-1$", word) else word
+    word = re.sub(r"^mc(?=g)|^micro(?=m$)", "u", word)
     flat = re.sub(r"liters?$", "l", word).replace("milliliter", "ml")
-    if match := re.fullmatch(r"(pico|nano|micro|milli|)_?molar", word):
+    if match := re.fullmatch(r"(femto|pico|nano|micro|milli|)_?molar", word):
         return _molar(_NAMED_PREFIXES[match[1]])
-    if match := re.fullmatch(r"(pico|nano|micro|milli|)(?:moles?|mol)[/_]l", flat):
+    if match := re.fullmatch(r"(femto|pico|nano|micro|milli|)(?:moles?|mol)[/_]l", flat):
         return _molar(_NAMED_PREFIXES[match[1]])
-    if match := re.fullmatch(r"([pnum]?)(?:m|m[/_]l|mol[/_]l|mols?/l|moles?[/_]l)", flat):
+    if match := re.fullmatch(r"([fpnum]?)(?:m|m[/_]l|mol[/_]l|mols?/l|moles?[/_]l)", flat):
         return _molar(match[1])
-    if match := re.fullmatch(r"([pnum]?)mol[/_]([mud]?l)", flat):
+    if match := re.fullmatch(r"([fpnum]?)mol[/_]([mud]?l)", flat):
         return Unit("M", "molar", _PREFIXES[match[1]] * _LITRES[match[2]])
-    if match := re.fullmatch(r"(pico|nano|micro|milli|[pnum]?)_?g(?:rams?)?[/_]([mud]?l)", flat):
-        prefix = _NAMED_PREFIXES.get(match[1], match[1])
-        shown = f"{MICRO if prefix == 'u' else prefix}g/{match[2].replace('u', MICRO).replace('l', 'L')}"
-        return Unit(shown, "mass", _PREFIXES[prefix] * _LITRES[match[2]])
+    if match := re.fullmatch(r"(pico|nano|micro|milli|[pnum]?)_?g(?:rams?)?[/_]([mud]?l)|([pnum])g([mu]l)", flat):
+        mass, litre = match[1] or match[3] or "", match[2] or match[4]  # `ugml` of a header has lost its stroke
+        prefix = _NAMED_PREFIXES.get(mass, mass)
+        shown = f"{MICRO if prefix == 'u' else prefix}g/{litre.replace('u', MICRO).replace('l', 'L')}"
+        return Unit(shown, "mass", _PREFIXES[prefix] * _LITRES[litre])
     count = _COUNTS.get(word.replace("_", "/", 1), _COUNTS.get(word))
     return Unit(count, count) if count else None
 
@@ -298,6 +341,8 @@ def read_header(text: str) -> Header:
     if match := re.fullmatch(r"(?i)(?:characteristics|comment|factor value|experimental condition)\s*\[(.+)\]", name):
         name = match[1].strip()
     name, stated = _without_brackets(name)
+    if stated and parse_unit(name) and _term_of(stated)[0]:
+        name, stated = stated, name  # [Drug] uM
     if stated is not None:
         term, rank = _term_of(name)
         if term and not stated:
@@ -406,7 +451,7 @@ def _without_brackets(name: str) -> tuple[str, str | None]:
 
 def _splits(name: str) -> list[tuple[str, str]]:
     """Ways to take a unit off the end of a name: `Dose_ug_ml` gives `Dose_ug`, `ml` and `Dose`, `ug_ml`."""
-    places = [match.span() for match in re.finditer(r"[\s_.\-]+(?:in[\s_]+)?", name)]
+    places = [match.span() for match in re.finditer(r"[\s_.\-/]+(?:in[\s_]+)?", name)]
     splits = [(name[:start], name[end:]) for start, end in places if start]
     key = name.casefold()
     glued = (word for word in ("concentration", "conc", "dose") if key.startswith(word) and len(key) > len(word) + 1)
@@ -457,7 +502,10 @@ def _lookup(key: str, terms: Collection[str]) -> tuple[str, int] | None:
     return None
 
 
-_STATED = {"mmolesperliter": "mM", "mmolesperliter2": "mM", "mgperml": "mg/mL", "hours": "h"}
+_STATED = {
+    "mmolesperliter": "mM", "mmolesperliter2": "mM", "mgperml": "mg/mL", "minutes": "min", "hours": "h", "hour": "h",
+    "hrs": "h", "hpi": "h", "hourspostinfection": "h", "hoursposttreatment": "h", "days": "d", "day": "d",
+}  # fmt: skip
 
 
 def _unit_of_spelling(name: str, term: str) -> str:
@@ -469,17 +517,19 @@ def _unit_of_spelling(name: str, term: str) -> str:
 
 _CONTROL = {"control", "controls", "ctrl", "ctl", "cntrl", "cntl", "con", "well", "wells", "only", "treated"}
 _CONTROL |= {"sirna", "shrna", "sgrna", "grna", "rna", "cells", "group", "guide"}
+_CONTROL |= {"transfected", "infected", "transduced"}
 _NEGATIVE = {
     *("negative", "neg", "negcon", "negctrl", "negcontrol", "vehicle", "veh", "solvent", "dmso", "mock", "untreated"),
     *("untrt", "ntc", "nt", "nontargeting", "nontarget", "scrambled", "scramble", "scr", "vector", "pbs", "medium"),
-    *("sham", "nc"),
+    *("sham", "nc", "water", "saline", "buffer", "media", "ethanol", "etoh", "methanol", "unstimulated", "unstim"),
+    *("uninfected", "untransfected", "uninduced"),
 }
 _POSITIVE = {"positive", "pos", "poscon", "posctrl", "poscontrol", "pc"}
-_POSITIVE_KINDS = {"cp", "diverse", "orf", "crispr", "compound"}
+_POSITIVE_KINDS = {"cp", "diverse", "orf", "crispr", "compound", "trt"}
 _EMPTY = {"empty", "blank", "unused", "none", "nocells", "nocell", "background"}
 _TREATMENT = {
     *("treatment", "trt", "experiment", "experimental", "sample", "compound", "test", "treated", "drug", "targeting"),
-    *("cp", "sh", "oe", "xpr", "lig", "si", "library", "screen", "query"),
+    *("cp", "sh", "oe", "xpr", "lig", "si", "library", "screen", "query", "stimulated", "cpd", "compounds", "samples"),
 }  # trt_cp, trt_sh, trt_oe, trt_xpr, trt_lig are the Broad's
 
 
@@ -490,11 +540,36 @@ def role_of(text: str) -> str:
     Example:
         >>> [role_of(word) for word in ("DMSO control", "neg. ctrl", "NTC", "ctl_vehicle", "poscon_cp", "trt_cp")]
         ['negative', 'negative', 'negative', 'negative', 'positive', 'treatment']
+        >>> [role_of(word) for word in ("DMSO (0.1 %)", "siCtrl", "Ctrl+", "Positive control: taxol", "drug: DMSO")]
+        ['negative', 'negative', 'positive', 'positive', '']
         >>> role_of("control"), role_of("plasmid 7")
         ('', '')
     """
-    words = re.sub(r"[^a-z0-9]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    written = unicodedata.normalize("NFKC", text).casefold().strip()
+    if role := _role_of_words(_AMOUNT.sub(" ", _CONSENSUS.sub("", written))):
+        return role
+    # `positive control (staurosporine)`, `Negative control: DMSO`
+    head = _role_of_words(re.split(r"[(\[:;,]", written, maxsplit=1)[0])
+    return head if head in ("negative", "positive", "empty") else ""
+
+
+_AMOUNT = re.compile(r"\d+(?:[.,]\d+)?\s*%(?:\s*\(?[vw]\s*/\s*[vw]\)?)?")
+"""How much of a vehicle there is: `DMSO (0.1 %)`."""
+_CONSENSUS = re.compile(r"(?<=[a-z])\.(?:cns|cgs|css|es)$")
+"""LINCS marks signatures of several replicates so: `trt_sh.cgs`."""
+_CTRL = r"(?:controls?|ctrl|ctl|con)"
+_SIGNED = re.compile(rf"{_CTRL}[\s_]*\(?([+\-\u2212])\)?|\(?([+\-\u2212])\)?[\s_]*{_CTRL}")
+
+
+def _role_of_words(written: str) -> str:
+    if signed := _SIGNED.fullmatch(written.strip()):
+        return "positive" if "+" in signed.groups() else "negative"
+    words = re.sub(r"[^a-z0-9]+", " ", written).strip()
     words = re.sub(r"\bnon (target)", r"non\1", words)
+    words = re.sub(r"\b(?:not|non) treated\b", "untreated", words)
+    words = re.sub(r"\bsafe (?:targeting|harbou?r)\b", "nontargeting", words)
+    words = re.sub(r"\bempty vector\b", "vector", words)
+    words = re.sub(r"\bs[ihg](?:ctrl|ctl|control|con|ntc?|scr|scrambled?|neg|nc|nontarget(?:ing)?)\b", "ntc", words)
     words = re.sub(r"\bno (cells?)\b", r"no\1", words)
     words = re.sub(r"\bno (?:treatment|compound|drug)\b", "untreated", words)
     every = set(words.split())
@@ -523,5 +598,5 @@ def is_vehicle(compound: str) -> bool:
         >>> is_vehicle("DMSO"), is_vehicle("0.1% DMSO"), is_vehicle("non-targeting"), is_vehicle("taxol")
         (True, True, True, False)
     """
-    key = key_of(re.sub(r"^\s*[\d.,]+\s*%\s*", "", compound))
+    key = key_of(_AMOUNT.sub("", compound))
     return key in _VEHICLES or (key not in _MAY_BE_NAMES and role_of(compound) == "negative")

@@ -15,15 +15,16 @@ ROWS, COLUMNS = 32, 48
 
 # Quarter .a2 of a well of 384: Yokogawa's spelling for plates of 1536 wells.
 _QUARTER = re.compile(r"\s*([A-Pa-p])0*(\d{1,2})\.([abAB])([12])\s*")
-_NAME = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_ ]?\s*0*(\d{1,3})\s*")
+_NAME = re.compile(r"\s*(?:[Ww][Ee][Ll][Ll][-_: ]+)?([A-Za-z]{1,2})\s*[-_:,/ ]?\s*0*(\d{1,3})\s*")
+_NUMBERS = re.compile(r"\s*R(?:ow)?[-_ ]*0*(\d{1,9})[-_, ]*C(?:ol(?:umn)?)?[-_ ]*0*(\d{1,9})\s*", re.I)
 
 
 def normalise_well(name: str) -> str:
     """A well's name as `A01`: the row in capitals, the column in two digits.
 
     Args:
-        name: `A1`, `a01`, `A-1`, `AA01`, row and column numbers as `r02c03`, or a quarter of a well of 384 as `A01.b2`
-            (Yokogawa's spelling of plates with 1536 wells).
+        name: `A1`, `a01`, `A-1`, `Well A1`, `AA01`, row and column numbers as `r02c03`, or a quarter of a well
+            of 384 as `A01.b2` (Yokogawa's spelling of plates with 1536 wells).
 
     Raises:
         InputError: no name of a well, or outside a plate of 1536 wells.
@@ -37,7 +38,7 @@ def normalise_well(name: str) -> str:
     if quarter := _QUARTER.fullmatch(name):
         row = 2 * _row_number(quarter[1]) - (quarter[3] in "aA")
         return _checked(row, 2 * int(quarter[2]) - (quarter[4] == "1"), name)
-    numbers = re.fullmatch(r"[Rr]0*(\d{1,9})[Cc]0*(\d{1,9})", name.strip())
+    numbers = _NUMBERS.fullmatch(name)
     if numbers:
         return well_at(int(numbers[1]), int(numbers[2]))
     match = _NAME.fullmatch(name)

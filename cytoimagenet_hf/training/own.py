@@ -18,10 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.jsontext import parse_json
-from cytoimagenet_hf.dataset.images import SPLITS, split_of_folder
+from cytoimagenet_hf.dataset.images import METADATA, SPLITS, read_metadata, split_of_folder
 from cytoimagenet_hf.dataset.splits import assign_splits
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.imaging.stacks import describe_stack
@@ -35,7 +33,6 @@ from .data import RowTable, require_two_classes
 _FILES = ("path", "file", "file_name", "filename", "image")
 _IDS = ("id", "image_id", "idx")
 _GROUPS = (("plate",), ("plate", "well"), ("plate", "well", "site"))  # coarsest first
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True)
@@ -170,8 +167,8 @@ def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.Da
     """
     firsts = [next((plane.path for planes in image.planes for plane in planes), where) for image in table["image"]]
     facts: dict[int, dict[Any, Any]] = {}
-    for file in sorted(path for name in _METADATA for path in where.rglob(name)):
-        rows = _json_lines(file) if file.suffix == ".jsonl" else read_table(file)
+    for file in sorted(path for name in METADATA for path in where.rglob(name)):
+        rows = read_metadata(file)
         if "file_name" not in rows:
             remark(f"{file} has no column file_name: it is left out")
             continue
@@ -192,16 +189,6 @@ def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.Da
         table["label"] = added[label_column].where(added[label_column].notna(), table["label"])
         table["label"] = [label if label is None or pd.isna(label) else str(label) for label in table["label"]]
     return table.join(added[[column for column in added.columns if column not in table]])
-
-
-def _json_lines(file: Path) -> pd.DataFrame:
-    """A table with a row per line of JSON."""
-    with reading(file, kind="a table of JSON lines"):
-        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
-    if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
-        raise InputError(f'{file}, row {bad} is not a JSON object: write {{"file_name": …, "label": …}} in each line')
-    return pd.DataFrame(rows)
 
 
 def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
@@ -401,4 +388,4 @@ def _is_dataset(path: Path) -> bool:
     if any((path / name).is_file() for name in marks) or (path / "data").is_dir():
         return True
     tables = (name for depth in ("*", "*/*") for name in path.glob(f"{depth}.parquet"))
-    return any(name.name not in _METADATA for name in tables) or any(path.glob("*.tar"))
+    return any(name.name not in METADATA for name in tables) or any(path.glob("*.tar"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
-from cytoimagenet_hf.benchmarks.groups import first_known
+from cytoimagenet_hf.benchmarks.groups import group_columns
 from cytoimagenet_hf.benchmarks.tasks.cyclops import CYCLOPS
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
@@ -89,9 +89,10 @@ def test_classes_that_coincide_with_groups_cannot_be_told_from_them(tmp_path):
     assert score.correct.mean() > 0.5
 
 
-def test_the_first_known_column_is_taken():
-    assert first_known(["label", "donor", "plate"]) == "plate"
-    assert first_known(["label", "image"]) is None
+@pytest.mark.parametrize("column", ["plate", "Plate ID", "Metadata_Plate", "Barcode", "assay_plate_barcode"])
+def test_plates_are_groups_whatever_their_column_is_called(column):
+    assert group_columns(["label", "donor", column]) == [column, "donor"]
+    assert group_columns(["label", "image"]) == []
 
 
 def test_unknown_protocols_are_refused():

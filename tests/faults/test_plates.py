@@ -101,7 +101,7 @@ MAPS = {
         rows(["well", "compound", "dose"], [WELLS, ["x"] * 6, ["0.5", *['"0,5"'] * 5]]),
         "decimal comma",
     ),
-    "a dose with its unit": (rows(["well", "compound", "dose"], [WELLS, ["x"] * 6, ["1 uM"] * 6]), "'1 uM'"),
+    "a dose in words": (rows(["well", "compound", "dose"], [WELLS, ["x"] * 6, ["<1 uM"] * 6]), "'<1 uM'"),
     "cp1252": (rows(["well", "compound"], [WELLS, ["Müller"] * 6]).encode("cp1252"), "--encoding cp1252"),
     "a grid of numbers": (",1,2,3\nA,1,2,3\nB,1,2,3\n", "has no title"),
 }
@@ -157,3 +157,39 @@ def test_decimal_commas_of_features_are_read(tmp_path):
     outcome = call("cytoimagenet", "profile", tmp_path / "features.csv", "--output", tmp_path / "wells.csv")
     assert outcome.code == 0, outcome.said
     assert pd.read_csv(tmp_path / "wells.csv")["Cells_Area"].tolist() == [1, 0.5, 4]
+
+
+@pytest.mark.parametrize("column", ["Metadata_T", "Metadata_Time", "Metadata_timepoint", "Metadata_time_h"])
+def test_time_points_of_wide_tables_stay_apart(column, tmp_path):
+    frame = pd.DataFrame({"Metadata_Plate": "p", "Metadata_Well": WELLS * 2, "Metadata_Site": [1] * 6 + [2] * 6})
+    frame[column] = [1] * 6 + [2] * 6
+    frame.assign(Cells_A=np.arange(12.0), Cells_B=1.0).to_csv(tmp_path / "f.csv", index=False)
+    outcome = call("cytoimagenet", "profile", tmp_path / "f.csv", "--output", tmp_path / "wells.csv")
+    assert outcome.code == 0, outcome.said
+    wells = pd.read_csv(tmp_path / "wells.csv").sort_values([column, "Metadata_Well"])
+    assert wells["Cells_A"].tolist() == list(range(12))
+
+
+def test_a_column_that_wells_were_averaged_over_is_said_and_the_time_of_day_is_none(tmp_path):
+    frame = pd.DataFrame({"Metadata_Plate": "p", "Metadata_Well": WELLS * 2, "Metadata_Site": [1] * 6 + [2] * 6})
+    frame = frame.assign(Metadata_Frame=[1] * 6 + [2] * 6, Metadata_Time=[f"09:{n:02d}" for n in range(12)])
+    frame.assign(Cells_A=np.arange(12.0), Cells_B=1.0).to_csv(tmp_path / "f.csv", index=False)
+    outcome = call("cytoimagenet", "profile", tmp_path / "f.csv", "--output", tmp_path / "wells.csv", "--json")
+    (step,) = json.loads(outcome.shown)["steps"]
+    assert step["rows_out"] == 6
+    assert step["notes"] == ["each well is the mean over rows that differ in Frame (2 values)"]
+
+
+def test_codes_with_zeros_in_front_are_no_features(tmp_path):
+    path = features(tmp_path, Tube=["001", "01", "1", "2", "3", "4"])
+    outcome = call("cytoimagenet", "profile", path, "--output", tmp_path / "wells.csv")
+    assert outcome.code == 0, outcome.said
+    wells = pd.read_csv(tmp_path / "wells.csv", dtype=str)
+    assert sorted(wells["Metadata_Tube"]) == ["001", "01", "1", "2", "3", "4"]
+
+
+def test_selection_among_constant_features_is_refused(tmp_path):
+    frame = pd.DataFrame({"Metadata_Plate": "p", "Metadata_Well": WELLS, "Cells_A": 1.0, "Cells_B": 2.0})
+    frame.to_csv(tmp_path / "f.csv", index=False)
+    outcome = call("cytoimagenet", "profile", tmp_path / "f.csv", "--select", "--output", tmp_path / "wells.csv")
+    refused(outcome, "variance")

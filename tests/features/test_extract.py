@@ -234,3 +234,17 @@ def test_nothing_is_joined_by_position(net) -> None:
     plain = extract_features(net, IMAGES, ids=IDS, batch_size=2)
     shuffled = extract_features(net, [IMAGES[row] for row in order], ids=[IDS[row] for row in order], batch_size=5)
     np.testing.assert_allclose(shuffled.rows(IDS).values, plain.values, atol=TOLERANCE, rtol=0)
+
+
+def test_a_colour_file_is_one_channel(net, tmp_path) -> None:
+    from PIL import Image as Picture
+
+    from cytoimagenet_hf.images import find_images
+
+    colours = RNG.integers(0, 255, (40, 44, 3)).astype(np.uint8)
+    (tmp_path / "colour").mkdir()
+    Picture.fromarray(colours).save(tmp_path / "colour" / "a.png")
+    table = extract_features(net, find_images(tmp_path / "colour"))
+    gray = extract_features(net, [[colours.astype(np.float64).mean(axis=2)]], ids=["a"])
+    assert table.ids.tolist() == ["a"]
+    assert table.values.shape == gray.values.shape

@@ -49,3 +49,8 @@ def test_parts_are_told_by_how_they_look_and_vary(given, pattern):
     assert suggest_pattern(given) == pattern
     if pattern is not None:
         assert all(compile_pattern(pattern).fullmatch(name) for name in given)
+
+
+def test_a_number_behind_the_word_site_is_the_site():
+    names = [f"{w}-Site_{s}/img_000_{c}.tif" for w in ("A01", "B02") for s in (0, 1) for c in ("DAPI", "GFP")]
+    assert suggest_pattern(names) == "{well}-Site_{site}/img_000_{c}.tif"

@@ -200,7 +200,7 @@ def test_a_dose_without_a_unit_beside_others_with_one():
 
 @pytest.mark.parametrize(
     ("doses", "said"),
-    [(["1 uM"], "'1 uM': write the unit"), (["inf"], "not numbers"), (["-1"], "negative")],
+    [(["1 wing"], "'1 wing': write numbers, and the unit"), (["inf"], "not numbers|no numbers"), (["-1"], "negative")],
 )
 def test_doses_that_are_no_amounts(doses, said):
     with pytest.raises(InputError, match=said):
@@ -358,3 +358,36 @@ def test_a_layout_drawn_as_a_plate(tmp_path):
     facts = well_facts(annotate(rows_of(["A02", "B03", "B01"]), plate_map))
     assert facts.treatment.tolist() == ["x 1 nM", "y 100 nM", "negative control"]
     assert any("drawn as a plate" in note for note in plate_map.notes)
+
+
+@pytest.mark.parametrize(
+    ("doses", "values", "unit"),
+    [
+        (["1 uM", "10µM", "0"], [1, 10, 0], "µM"),
+        (["100 nM", "1 uM", None], [100, 1000, np.nan], "nM"),
+        (["0,5 µM", "1 µM", "2 µM"], [0.5, 1, 2], "µM"),
+        (["1.11 um", "3.33 um", "1e1 um"], [1.11, 3.33, 10], "µM"),
+    ],
+)
+def test_a_cell_may_state_the_unit_of_its_dose(doses, values, unit):
+    facts = well_facts(rows_of(["A01", "A02", "A03"], compound=["x"] * 3, dose=doses))
+    np.testing.assert_allclose(facts.dose, values)
+    assert facts.unit == unit
+
+
+def test_two_units_of_one_dose_are_refused():
+    with pytest.raises(InputError, match="1 doses in dose state two units, such as '1 uM' in nM"):
+        well_facts(rows_of(["A01", "A02"], compound=["x"] * 2, dose=["1 uM", "3"], unit=["nM", "nM"]))
+
+
+def test_a_column_that_only_some_wells_have_is_said(tmp_path):
+    wells = rows_of(["A01", "A02"], compound=["x", "x"], additive=["serum", None])
+    assert any("additive (2 values)" in note for note in well_facts(wells).notes)
+
+
+def test_one_fact_under_two_spellings_has_to_agree(tmp_path):
+    wells = rows_of(["A01", "A02"], Compound=["x", "y"])
+    alike = annotate(wells, read_plate_map(map_file(tmp_path, "well,compound\nA01,x\nA02,y\n")))
+    assert alike.metadata["compound"].tolist() == ["x", "y"]
+    with pytest.raises(InputError, match="compound of 1 rows differs"):
+        annotate(wells, read_plate_map(map_file(tmp_path, "well,compound\nA01,x\nA02,z\n")))

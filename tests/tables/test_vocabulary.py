@@ -28,6 +28,14 @@ from cytoimagenet_hf.tables.vocabulary import (
         ("dose_M", "dose", "M"),
         ("Final conc (uM)", "dose", "µM"),
         ("Final Concentration", "dose", ""),
+        ("Conc/µM", "dose", "µM"),
+        ("dose_ngml", "dose", "ng/mL"),
+        ("[Drug] uM", "dose", "µM"),
+        ("Dose (mcg/mL)", "dose", "µg/mL"),
+        ("Conc (fM)", "dose", "fM"),
+        ("hpi", "time", "h"),
+        ("Days", "time", "d"),
+        ("Donor ID", "cell_line", ""),
         ("Dose_ug_ml", "dose", "µg/mL"),
         ("dose_mg_per_ml", "dose", "mg/mL"),
         ("Dose (g/l)", "dose", "g/L"),
@@ -143,3 +151,34 @@ def test_words_of_roles(words: list[str], role: str) -> None:
 def test_vehicles() -> None:
     assert [is_vehicle(name) for name in ("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "NTC", "neg ctrl")] == [True] * 6
     assert not any(is_vehicle(name) for name in ("taxol", "DMSO-d6 analogue", "NT", "SCR", ""))
+
+
+@pytest.mark.parametrize(
+    ("word", "role"),
+    [
+        ("DMSO (0.1%)", "negative"),
+        ("DMSO 0.5 % v/v", "negative"),
+        ("Negative control: DMSO", "negative"),
+        ("mock transfected", "negative"),
+        ("siCtrl", "negative"),
+        ("sgNT", "negative"),
+        ("empty vector", "negative"),
+        ("not treated", "negative"),
+        ("Ctrl-", "negative"),
+        ("ctl_vehicle.cns", "negative"),
+        ("positive control (staurosporine)", "positive"),
+        ("Ctrl+", "positive"),
+        ("trt_poscon.es", "positive"),
+        ("trt_sh.cgs", "treatment"),
+        ("compound: DMSO", ""),
+        ("siPLK1", ""),
+        ("Con A", ""),
+    ],
+)
+def test_roles_in_the_words_of_laboratories(word, role):
+    assert role_of(word) == role
+
+
+def test_an_amount_does_not_hide_the_vehicle():
+    assert all(map(is_vehicle, ("DMSO (0.1%)", "DMSO 0.1 %", "0,1 % DMSO")))
+    assert not is_vehicle("5% serum")

@@ -34,3 +34,8 @@ def test_rows_may_be_letters() -> None:
         well_at("B", "x")
     with pytest.raises(InputError, match="outside"):
         well_at(33, 1)
+
+
+@pytest.mark.parametrize("name", ["Well B3", "well_b03", "B:3", "B/03", "R2 C3", "Row 2, Col 3", "r02c03"])
+def test_wells_as_instruments_and_people_write_them(name):
+    assert normalise_well(name) == "B03"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.benchmarks.base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
-from cytoimagenet_hf.benchmarks.groups import COLUMNS, with_groups
+from cytoimagenet_hf.benchmarks.groups import group_columns, with_groups
 from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
@@ -145,7 +145,8 @@ def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]
 
 def _known_for_all(splits: Mapping[str, Any]) -> str | None:
     """The first column of groups that tells the group of every image; plates, say, are known of some sources alone."""
-    common = [name for name in COLUMNS if all(name in rows.column_names for rows in splits.values())]
+    columns = next(iter(splits.values())).column_names
+    common = [name for name in group_columns(columns) if all(name in rows.column_names for rows in splits.values())]
     return next((name for name in common if all(None not in rows[name][:] for rows in splits.values())), None)
 
 

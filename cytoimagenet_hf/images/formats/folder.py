@@ -38,7 +38,8 @@ def find(source: Source, options: Options) -> Findings:
     if not notes and len(names) > 1 and len(expanded) == len(names):
         pattern = suggest_pattern(names)
         notes = [
-            "each file is an image of its own: where they are channels, name them: --pattern '{site}_{c}.tif'"
+            "each file is an image of its own: where files are channels of one image, --pattern says which part of "
+            "their names is what ({plate}, {well}, {site}, {c}, {z}, {t})"
             if pattern is None
             else f"each file is an image of its own: if names mean wells or channels: --pattern '{pattern}'"
         ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
-from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.channels import Channel, is_stain_word
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
@@ -39,6 +39,9 @@ def matches(source: Source, options: Options) -> bool:
     hits = [match for name in names if (match := _NAME.fullmatch(name))]
     if hits and source.with_suffix(".htd"):
         return True
+    folders = {_folder_of(name).rpartition("/")[2] for name in names}
+    if len(folders) > 1 and all(map(is_stain_word, folders)) and not any(match["c"] for match in hits):
+        return False  # a folder per channel
     return sum(1 for match in hits if match["_more"]) * 2 >= max(1, len(names))
 
 

@@ -86,13 +86,16 @@ def find(source: Source, options: Options) -> Findings:
         if named and not given:
             raise InputError(f"{table}, line {number + 2}: no {named}")
         shared = {own: row[column] for column, own in kept.items() if row[column] != ""}
+        name = ""
         for stain in stains:
             ref, missing = reader.plane(row, stain, number + 2)
+            # A row is an image, and called after the file of its first channel where no well names it.
+            name = name or (without_suffix(ref.path.name) if ref.path.name else "")
             planes.append(
                 FoundPlane(
                     ref,
                     Channel(stain),
-                    without_suffix(ref.path.name) if ref.path.name else f"row {number + 2}",
+                    name or f"row {number + 2}",
                     plate=known.get("plate", ""),
                     well=known.get("well", ""),
                     site=known.get("site", ""),

@@ -24,6 +24,7 @@ from cytoimagenet_hf.images.tables import (
     table_of,
 )
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
+from cytoimagenet_hf.tables.vocabulary import read_header
 
 
 def matches(source: Source, options: Options) -> bool:
@@ -50,7 +51,8 @@ def find(source: Source, options: Options) -> Findings:
         named = id_column(columns, options.id_column, str(table))
     files = TableFiles(options.root or table.parent, options.storage)
     planes: list[FoundPlane] = []
-    kept = [column for column in columns if is_metadata(column) and column not in placed.values()]
+    others = [column for column in columns if column not in {*wanted, named, *placed.values()}]
+    kept = [column for column in others if is_metadata(column) or read_header(column).term]
     for number, row in enumerate(rows.to_dict("records")):
         known, problem = place_of(row, placed)
         given = str(row[named]) if named else ""
@@ -80,7 +82,10 @@ def find(source: Source, options: Options) -> Findings:
             )
     several = len({plane.channel for plane in planes}) > 1
     planes = expand_if_stacks(planes, options) if several else expand_stacks(planes, options)
-    return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes if plane.channel.key)))
+    unread = [column for column in others if column not in kept]
+    notes = [f"columns that were not used: {', '.join(unread)}; Metadata_ in front keeps one"] if unread else []
+    channels = list(dict.fromkeys(plane.channel for plane in planes if plane.channel.key))
+    return Findings(planes, channels=channels, notes=notes)
 
 
 def _files(cells: list[str], columns: tuple[str, ...]) -> list[tuple[Channel, str]]:
