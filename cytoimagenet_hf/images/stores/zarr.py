@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.core.numbers import LARGEST, whole_or_none
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
 
-from .codecs import check_unpacked_size, packer_of, require_plain_numbers
+from .codecs import Shards, check_unpacked_size, packer_of, require_plain_numbers, shards_of
 from .optional import require, unreadable
 
 Place = tuple[int | str, ...]
@@ -29,9 +29,11 @@ Place = tuple[int | str, ...]
 MAX_PLANES = 1 << 16
 """Planes of one image that are listed."""
 
+_MOST_AXES = 32
 _MOST_PARTS = 1 << 20  # of a shard; its index holds 16 bytes for each
 _MOST_CHUNKS = 1 << 18  # of a plane: 32 x 32 pixels each in the largest that is read
 _MOST_BYTES_A_VALUE = 8
+_ABSENT = 2**64 - 1  # what the index of a shard says of a part that is the fill value
 _SMALL = 1 << 24  # values that a chunk may hold beyond those of its array
 
 
@@ -42,7 +44,8 @@ class ArrayFacts:
     Attributes:
         version: of Zarr.
         packer: the compressor of its chunks; empty where there is none.
-        most: bytes that a chunk may unpack to.
+        shards: how its chunks are divided into parts that are packed one by one; None where they are not.
+        most: bytes that a chunk, or such a part, may unpack to.
         shape: its shape.
         chunks: shape of what one file holds.
         file: the metadata file.
@@ -52,6 +55,7 @@ class ArrayFacts:
 
     version: int
     packer: str
+    shards: Shards | None
     most: int
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -96,16 +100,19 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
     if not (
         all(map(_sizes, sizes)) and len(set(map(len, sizes))) == 1 and len(shape) >= 2 and separator in ("/", ".")
     ):
-        raise InputError(f"{file} is damaged: shape {shape}, chunks {chunks}, separator {separator!r}")
+        said = one_line(f"shape {shape}, chunks {chunks}, separator {separator!r}")
+        raise InputError(f"{file} is damaged: {said}")
     require_plain_numbers(facts, version, folder)
     if math.prod(shape[:-2]) > MAX_PLANES:
         raise InputError(f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes")
     check_pixels(folder, shape[-1], shape[-2], max_pixels=max_pixels)
     _check_chunks(folder, shape, chunks, unpacked, max_pixels)
-    most = math.prod(chunks) * _MOST_BYTES_A_VALUE + (1 << 16)
+    shards = shards_of(facts, folder) if version == 3 else None
+    most = math.prod(shards.part if shards else chunks) * _MOST_BYTES_A_VALUE + (1 << 16)
     return ArrayFacts(
         version,
         packer_of(facts, version),
+        shards,
         most,
         tuple(shape),
         tuple(chunks),
@@ -130,7 +137,11 @@ def _check_chunks(
 
 
 def _sizes(given: Any) -> bool:
-    return isinstance(given, list) and all(type(size) is int and size > 0 for size in given)
+    return isinstance(given, list) and len(given) <= _MOST_AXES and all(map(_is_size, given))
+
+
+def _is_size(given: Any) -> bool:
+    return type(given) is int and 0 < given <= LARGEST
 
 
 def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
@@ -155,6 +166,8 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
             for chunk in _chunk_files(folder, facts, indices):
                 _require_inside(path, chunk)
                 check_unpacked_size(chunk, facts.packer, facts.most)
+                for start, length in _parts(chunk, facts, indices):
+                    check_unpacked_size(chunk, facts.shards.packer, facts.most, start=start, length=length)
             pixels = np.asarray(array[tuple(int(index) for index in indices)])
         except InputError:
             raise
@@ -164,6 +177,34 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
             raise InputError(f"{folder} has NaN or infinite pixels")
         planes.append(pixels)
     return planes
+
+
+def _parts(chunk: Path, facts: ArrayFacts, indices: Sequence[int | str]) -> Iterator[tuple[int, int]]:
+    """Start and length, in bytes, of the packed parts of a shard that a plane lies in; nothing where it is no shard.
+
+    Raises:
+        InputError: the shard is too short for its index, or for what its index says.
+    """
+    if facts.shards is None or not chunk.exists():
+        return
+    shards, size = facts.shards, chunk.stat().st_size
+    grid = [whole // part for whole, part in zip(facts.chunks, shards.part, strict=True)]
+    length = math.prod(grid) * 16
+    if size < length + shards.check or any(
+        whole % part for whole, part in zip(facts.chunks, shards.part, strict=True)
+    ):
+        raise InputError(f"{chunk} is damaged: it has no index of its {math.prod(grid):,} parts")
+    with open(chunk, "rb") as handle:
+        handle.seek(size - length - shards.check if shards.at_end else 0)
+        index = np.frombuffer(handle.read(length), "<u8").reshape(*grid, 2)
+    within = zip(indices, facts.chunks, shards.part, strict=False)
+    places = index[tuple(int(place) % whole // part for place, whole, part in within)]
+    for start, length in places.reshape(-1, 2).tolist():
+        if start == length == _ABSENT:
+            continue
+        if start + length > size:
+            raise InputError(f"{chunk} is damaged: a part of {length:,} bytes at {start:,} lies beyond its end")
+        yield start, length
 
 
 def _require_inside(store: Path, place: Path) -> None:
