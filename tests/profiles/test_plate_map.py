@@ -358,3 +358,13 @@ def test_a_layout_drawn_as_a_plate(tmp_path):
     facts = well_facts(annotate(rows_of(["A02", "B03", "B01"]), plate_map))
     assert facts.treatment.tolist() == ["x 1 nM", "y 100 nM", "negative control"]
     assert any("drawn as a plate" in note for note in plate_map.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"), [("plate,well,compound", "names its plates"), ("well,compound,site", "layouts")]
+)
+def test_barcodes_that_a_map_has_no_use_for_are_refused(tmp_path, header, said) -> None:
+    layouts = map_file(tmp_path, f"{header}\n" + "A01,A01,1\n", "map.csv")
+    barcodes = map_file(tmp_path, "Assay_Plate_Barcode,Plate_Map_Name\nP1,L1\n", "barcode_platemap.csv")
+    with pytest.raises(InputError, match=f"{said}.*leave --barcodes out"):
+        read_plate_map(layouts, barcodes=barcodes)
