@@ -12,11 +12,15 @@ CORE   := $(addprefix tests/,core features imaging networks tables) $(wildcard t
           tests/scoring/test_knn.py tests/scoring/test_precision.py tests/images/test_find.py
 
 .PHONY: help demo test lint coverage docs lowest bench clean
+# What [classical] brings, without the bound of centrosome on Pillow, of which it uses nothing that was measured here.
+CLASSICAL = cp-measure centrosome mahotas deprecation
+
 help:            ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) scripts/install.py $(VENV) --extras dev --torch-index "$(TORCH_INDEX)"
+	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt $(CLASSICAL)
 	@touch $@ $(DEMO)
 
 # The demo needs none of the developer's tools.

@@ -115,7 +115,7 @@ def find_folders(
             of two differ in case alone.
     """
     if not raw.is_dir():
-        raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
+        raise InputError(f"{raw} is not a folder: --raw takes the folder that holds one folder per source")
     chosen = choose_sources(sources)
     below: dict[str, Path] = {}
     for path in sorted(raw.iterdir()):
@@ -136,7 +136,7 @@ def find_folders(
         )
     if not folders:
         if benchmark := benchmark_named(raw.name) or next(iter(refused.values()), None) or _benchmark_files(raw):
-            raise InputError(f"{raw} holds {benchmark.title}, a benchmark: it is kept for evaluation and is no source")
+            raise InputError(f"{raw} holds {benchmark.title}, a benchmark: kept for evaluation, and is not a source")
         hint = f" {raw.name} itself is one: pass --raw {raw.parent}." if raw.name.lower() in sources.registry else ""
         raise InputError(
             f"{raw} holds no folder of a chosen source; it holds {', '.join(sorted(below)) or 'no folders'}.{hint} "

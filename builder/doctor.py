@@ -72,10 +72,10 @@ def survey(
         dataset: a built dataset; downloads are compared with those it was made from.
 
     Raises:
-        InputError: `raw` is no folder, a name is no source, or the dataset does not say what it was made from.
+        InputError: `raw` is not a folder, a name is no source, or the dataset does not say what it was made from.
     """
     if raw is not None and not raw.is_dir():
-        raise InputError(f"{raw} is no folder: --raw takes the folder that holds one folder per source")
+        raise InputError(f"{raw} is not a folder: --raw takes the folder that holds one folder per source")
     below = {} if raw is None else {path.name.lower(): path for path in sorted(raw.iterdir()) if path.is_dir()}
     vocabulary = load_vocabulary()
     chosen = choose_sources(sources)

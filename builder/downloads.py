@@ -108,7 +108,7 @@ def changes(recorded: Download, found: Download) -> tuple[str, ...]:
         if name not in found.tables:
             said.append(f"{name} was part of the download and is missing")
         elif name not in recorded.tables:
-            said.append(f"{name} was no part of the download")
+            said.append(f"{name} was not part of the download")
         elif recorded.tables[name] != found.tables[name]:
             said.append(f"{name} has other content than the one the dataset was made from")
     if recorded.listing != found.listing:

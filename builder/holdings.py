@@ -61,7 +61,7 @@ def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
         source, column, label = (row[name].strip().lower() for name in _COLUMNS[:3])
         where = f"{path}, line {line}"
         if source not in SOURCES:
-            raise InputError(f"{where}: {source!r} is no source; known are {', '.join(SOURCES)}")
+            raise InputError(f"{where}: {source!r} is not a source; known are {', '.join(SOURCES)}")
         if (column == "") != (label == "") or (column and column not in CATEGORIES):
             raise InputError(f"{where}: column and label are both empty, or a label of {', '.join(CATEGORIES)}")
         if not row["fields"].strip().isdecimal():
@@ -69,7 +69,7 @@ def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
         if row["certainty"].strip() not in CERTAINTIES:
             raise InputError(f"{where}: certainty is {row['certainty']!r}; one of {', '.join(CERTAINTIES)}")
         if (source, column, label) in found:
-            raise InputError(f"{where}: {source} {label}".rstrip() + " stands twice: keep one of the lines")
+            raise InputError(f"{where}: {source} {label}".rstrip() + " occurs twice: keep one of the lines")
         holding = Holding(source, column, label, int(row["fields"]), row["certainty"].strip(), row["basis"].strip())
         found[source, column, label] = holding
     return tuple(found.values())

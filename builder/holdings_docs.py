@@ -58,7 +58,7 @@ _OPEN = """
 Which plates and positions of the limited sources were held; the rows behind each label of the published dataset before
 crops were made; how the author's tables spelled a label where only their size is public. `gene` is the category that
 is farthest from the paper: idr0041 and idr0080 give most of it, and whether the author counted their genes as labels
-is not stated. The table above is no build: labels come from the sources' own tables, the public inventory, or draws,
+is not stated. The table above is not a build: labels come from the sources' tables, the public inventory, or draws,
 as its notes say.
 """
 

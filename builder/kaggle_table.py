@@ -35,7 +35,7 @@ def archive_folder(archive: Path) -> Path:
         InputError: there is none, or several.
     """
     if not archive.is_dir():
-        raise InputError(f"{archive} is no folder: give the unpacked archive")
+        raise InputError(f"{archive} is not a folder: give the unpacked archive")
     for pattern in ("", "*/", "*/*/"):
         found = sorted({path.parent for name in _FILES for path in archive.glob(pattern + name)})
         if len(found) > 1:
@@ -152,7 +152,7 @@ def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     try:
         text = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{where}: {column.type} values are no text: {error}") from error
+        raise InputError(f"{where}: {column.type} values are not text: {error}") from error
     return pc.if_else(pc.is_in(text, value_set=pa.array(["", "nan", "NaN"])), pa.scalar(None, pa.string()), text)
 
 

@@ -44,7 +44,7 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
     if found := benchmark_among(archive.files):
         benchmark, file = found
         raise InputError(
-            f"{folder} holds {benchmark.title} ({file}), a benchmark: it is kept for evaluation and is no source"
+            f"{folder} holds {benchmark.title} ({file}), a benchmark: it is kept for evaluation and is not a source"
         )
     rows = _Rows(source, archive, vocabulary)
     try:

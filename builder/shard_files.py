@@ -2,7 +2,7 @@
 
 A shard is a Parquet file that carries its report in its footer. Beside it stands its seal, `seal-#####.json`: the
 SHA-256 of the shard, its size and time, and those of every raw file it was made from. A shard whose seal is absent or
-does not fit is no shard: it is made anew. One of the same size and time is not hashed again. Times stand in the seal
+does not fit is not a shard: it is made again. One of the same size and time is not hashed again. The seal has times
 alone, so copies of an archive give the same shards.
 """
 

@@ -86,7 +86,7 @@ def require_summary(output: Path, stage: str) -> StageSummary:
         if wrong := [name for name, kind in kinds.items() if not isinstance(getattr(summary, name), kind)]:
             raise TypeError(f"{wrong[0]} is {getattr(summary, wrong[0])!r}")
     except (TypeError, AttributeError, RuntimeError) as error:
-        raise InputError(f"{path} is no summary of that stage ({one_line(error)}): {remedy}") from error
+        raise InputError(f"{path} is not a summary of that stage ({one_line(error)}): {remedy}") from error
     return summary
 
 

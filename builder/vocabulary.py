@@ -102,7 +102,7 @@ def load_vocabulary(path: Path = VOCABULARY) -> Vocabulary:
         for spelling, entry in entries.items():
             target = entry.get("to", "")
             if not target or target != plain(target) or target in entries:
-                raise InputError(f"{path}: merge.{category} {spelling!r} leads to {target!r}, which is no final label")
+                raise InputError(f"{path}: merge.{category} {spelling!r} leads to {target!r}, not a final label")
     for category, entries in controls.items():
         for spelling, entry in entries.items():
             if entry.get("kind") not in CONTROLS:
@@ -118,7 +118,7 @@ def _section(path: Path, content: dict[str, Any], section: str, names: Sequence[
     found: dict[str, dict[str, Any]] = content.get(section, {})
     unknown = [name for name in found if name not in names]
     if unknown:
-        raise InputError(f"{path}: [{section}.{unknown[0]}] is no column; known are {', '.join(names)}")
+        raise InputError(f"{path}: [{section}.{unknown[0]}] is not a column; known are {', '.join(names)}")
     for name, entries in found.items():
         for spelling, entry in entries.items():
             if spelling != plain(spelling) or "|" in spelling:

@@ -7,6 +7,7 @@ Writes `demo/report.html` to look at and `demo/results.json` to compute with. Of
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def start_afresh(output: Path) -> None:
     """Empty the folder of an earlier demo; refuse any other folder that holds something."""
     if output.exists() and any(output.iterdir()):
         if not (output / MARKER).is_file():
-            raise InputError(f"{output} holds something that is no demo: choose another --output")
+            raise InputError(f"{output} holds something that is not a demo: choose another --output")
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
     (output / MARKER).touch()
@@ -274,11 +275,14 @@ def log(line: str) -> None:
 
 
 def report(record: dict[str, Any], results: "ResultsRecord", output: Path, *, seed: int) -> None:
-    """`results.json` to compute with, `report.html` to look at."""
+    """`results.json` to compute with, `report.html` and `leaderboard.html` to look at."""
     from builder.publish.figures import contact_sheet
+    from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_page
     from scripts.report import write_report
 
     write_json(output / "results.json", record)
+    board = to_page(make_leaderboard([results]), title="Leaderboard of the demo")
+    (output / "leaderboard.html").write_text(board, encoding="utf-8")
     write_report(output, record, results, sheet=contact_sheet(output / "cytoimagenet", seed=seed), seed=seed)
 
 
@@ -317,6 +321,25 @@ def show(results: "ResultsRecord", output: Path) -> None:
     console.print(table)
     console.print(f"Plate: {output / 'plate' / 'plate.html'}")
     console.print(f"Report: {output / 'report.html'}   Numbers: {output / 'results.json'}   Model: {output / 'model'}")
+    console.print("\nNext, after `source .venv/bin/activate`:")
+    for command in next_commands(output):
+        console.print(f"  {command}", soft_wrap=True)
+
+
+def next_commands(output: Path) -> tuple[str, str, str]:
+    """Three commands to try on a finished demo; README prints the same.
+
+    Example:
+        >>> next_commands(Path("demo"))[0]
+        'cytoimagenet extract demo/plate/phenix --list'
+    """
+    here = Path.cwd()
+    folder = shlex.quote(str(output.relative_to(here) if output.is_relative_to(here) else output))
+    return (
+        f"cytoimagenet extract {folder}/plate/phenix --list",
+        f"cytoimagenet explore {folder}/cytoimagenet --model {folder}/model",
+        f"cytoimagenet leaderboard {folder}/results.json --output leaderboard.html",
+    )
 
 
 def _percent(score: "ScoreRecord | None") -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.core.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES, OTHER, PALETTE
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.load import load_cytoimagenet
@@ -18,8 +18,8 @@ from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.scoring.knn import kneighbors
+from cytoimagenet_hf.scoring.results import ResultsRecord
 
-# Okabe and Ito's colours, distinct to colour-blind readers too; categories beyond six share gray.
 _SAMPLE = 600
 _THUMBNAILS = {"unreadable": "what can be decoded of it", "uniform": "", "binary": "", "crop_empty": "the whole field"}
 
@@ -73,13 +73,46 @@ def neighbours(looked: Looked, *, seed: int, queries: int = 3, shown: int = 6) -
     return figure
 
 
+def transfer(results: ResultsRecord) -> Figure:
+    """The scores to look at first, a row per set: default features, pooled ones, ImageNet's, and the best baseline."""
+    scores = results.by_entry()
+    baselines = results.names("baseline")
+    kinds = {
+        "default features": ("Default", PALETTE[0], "o"),
+        "pooled output": ("Pretrained", PALETTE[1], "s"),
+        "ImageNet network": ("ImageNet", PALETTE[2], "D"),
+        "best baseline": ("", "#222222", "|"),
+    }
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(results.sets)), layout="constrained")
+    axis = figure.subplots()
+    for place, (label, (entry, colour, marker)) in enumerate(kinds.items()):
+        shown = False
+        for row, name in enumerate(results.sets):
+            best = max((scores[one, name] for one in baselines), key=lambda score: score.value, default=None)
+            score = best if not entry else scores.get((entry, name))
+            if score is None:
+                continue
+            y = row + 0.16 * (place - 1.5)
+            axis.plot([100 * end for end in score.interval], [y, y], color=colour, linewidth=1.5)
+            named = None if shown else label
+            axis.plot(100 * score.value, y, marker, color=colour, markersize=7, linestyle="", label=named)
+            shown = True
+    axis.set_yticks(range(len(results.sets)), results.sets)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 103), xlabel="accuracy, %, with 95 % intervals")
+    axis.grid(axis="x", linewidth=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    return figure
+
+
 def feature_map(looked: Looked, *, seed: int) -> Figure:
     """The sample in the plane, coloured by category of label."""
     embedding = embed(looked.values, seed=seed)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
     names = pd.Series(looked.categories).value_counts().index
-    for name, colour in zip(names, [*PALETTE, *[OTHER] * len(names)], strict=False):
+    for name, colour in zip(names, [*CATEGORIES, *[OTHER] * len(names)], strict=False):
         own = looked.categories == name
         axis.scatter(
             *embedding.places[own].T, s=9, color=colour, linewidths=0, label=f"{name.replace('_', ' ')} ({own.sum()})"

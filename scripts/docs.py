@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
     from builder.recipe_docs import recipes_markdown
     from cytoimagenet_hf.dataset.cards import model_card
     from cytoimagenet_hf.dataset.cards.facts import card_facts
-    from scripts.pages import columns, numbers, repairs, study
+    from scripts.pages import cells, columns, numbers, repairs, study
     from scripts.pages.blocks import filled
     from scripts.pages.results import measured, recipes, results, settings
 
@@ -53,6 +53,7 @@ def pages() -> dict[str, str]:
         "docs/holdings.md": holdings_markdown(),
         "docs/columns.md": columns.page(),
         "docs/numbers.md": numbers.page(),
+        "docs/cells.md": filled(_read("docs/cells.md"), {"agreement": cells.agreement(measured("cells_agreement"))}),
         "README.md": filled(_read("README.md"), {"results": results()}),
         "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
         "docs/journeys/pretrain.md": filled(_read("docs/journeys/pretrain.md"), {"recipes": recipes()}),

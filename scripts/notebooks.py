@@ -1,12 +1,15 @@
 """The notebooks of the docs with their outputs: run on a demo, stored, and compared when the tests run them again.
 
     python scripts/notebooks.py --demo demo
+    python scripts/notebooks.py --demo demo --check
 
 Only simulated images are shown. What a run prints on standard error is a fault of the notebook or of the library.
 """
 
 import base64
 import io
+import itertools
+import math
 import os
 import re
 import tempfile
@@ -29,11 +32,16 @@ _NUMBER = re.compile(r"[-+−]?\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?")
 def main(
     demo: Annotated[Path, typer.Option(help="Folder of a finished demo.")] = ROOT / "demo",
     only: Annotated[list[str] | None, typer.Option(help="Names that begin so; by default all.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Store nothing; exit with 1 where a stored number is not that of this demo."),
+    ] = False,
 ) -> None:
     """Run the notebooks and store their outputs.
 
     Example: python scripts/notebooks.py --demo demo --only 01
     """
+    differing = 0
     for path in NOTEBOOKS:
         if only and not path.stem.startswith(tuple(only)):
             continue
@@ -41,8 +49,17 @@ def main(
             notebook = execute(path, demo.resolve(), Path(scratch))
         if noise := [text for cell in notebook.cells for text in errors(cell)]:
             raise typer.BadParameter(f"{path.name} writes to standard error: {noise[0][:300]}")
+        if check:
+            stored = nbformat.read(path, as_version=4)
+            for old, new in zip(stored.cells, notebook.cells, strict=True):
+                for pair in different_numbers(old, new):
+                    differing += 1
+                    typer.echo(f"{path.name}: stored {pair[0]}, now {pair[1]}: {new.source.splitlines()[0]}")
+            continue
         nbformat.write(notebook, path)
         typer.echo(f"{path.name}: {path.stat().st_size / 1e3:.0f} KB")
+    if differing:
+        raise typer.Exit(1)
 
 
 def execute(path: Path, demo: Path, scratch: Path) -> Any:
@@ -99,6 +116,32 @@ def outline(cell: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """
     varies = VARIES in cell["metadata"].get("tags", [])
     return [(kind, "" if varies and kind != "image/png" else text) for kind, text in _parts(cell)]
+
+
+def different_numbers(stored: Mapping[str, Any], ran: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Numbers that two runs of a cell print differently, by more than a twentieth: threads change the last digits.
+
+    A number that one of them lacks is paired with an empty text.
+
+    Example:
+        >>> old, new = ({"outputs": [{"name": "stdout", "text": f"Z' {value} of 96"}]} for value in (0.37, 0.53))
+        >>> different_numbers(old, new)
+        [('0.37', '0.53')]
+    """
+    pairs = itertools.zip_longest(_numbers(stored), _numbers(ran), fillvalue="")
+    return [(old, new) for old, new in pairs if not _alike(old, new)]
+
+
+def _numbers(cell: Mapping[str, Any]) -> Iterator[str]:
+    for output in cell.get("outputs", []):
+        yield from _NUMBER.findall("".join(output.get("text", output.get("data", {}).get("text/plain", ""))))
+
+
+def _alike(old: str, new: str) -> bool:
+    if not (old and new):
+        return False
+    first, second = (float(text.replace("−", "-").replace(",", "").replace("_", "")) for text in (old, new))
+    return math.isclose(first, second, rel_tol=0.05, abs_tol=0.005)
 
 
 def _parts(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
 from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.simulated import SENTENCE, is_simulated, stamp_figure
 from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord
 
-from .demo_pictures import feature_map, headline, look, neighbours, rejected
+from .demo_pictures import feature_map, headline, look, neighbours, rejected, transfer
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -36,6 +37,7 @@ def write_report(
     looked = look(output / "cytoimagenet", output / "model", seed=seed)
     lost = rejected(output / "cytoimagenet", output / "raw")
     pictures = {
+        "transfer": _drawn(transfer(results)),
         "accuracy": _drawn(accuracy_dots(results, ("model", "fusion", "baseline"))),
         "controls": _drawn(accuracy_dots(results, ("fusion", "control"))),
         "neighbours": _drawn(neighbours(looked, seed=seed)),
@@ -51,6 +53,10 @@ def write_report(
         results=results,
         scores=results.by_entry(),
         pictures=pictures,
+        minutes=_minutes,
+        simulated=SENTENCE if is_simulated(output / "cytoimagenet") else "",
+        has_leaderboard=(output / "leaderboard.html").is_file(),
+        explore=f"cytoimagenet explore {output.name}/cytoimagenet --model {output.name}/model",
         headline=headline(
             record,
             untrained=_over_untrained(results),
@@ -60,6 +66,16 @@ def write_report(
     )
     with atomic_path(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _minutes(seconds: float) -> str:
+    """A duration as people say it.
+
+    Example:
+        >>> _minutes(1056.2), _minutes(42.0)
+        ('18 minutes', '42 seconds')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _over_untrained(results: ResultsRecord) -> list[float]:
@@ -86,7 +102,9 @@ def _over_pixels(results: ResultsRecord) -> list[Comparison]:
 
 
 def _drawn(figure: Figure) -> str:
+    """A figure of the demo, whose images are always drawn."""
     stream = io.BytesIO()
+    stamp_figure(figure)
     figure.savefig(stream, dpi=110, format="png")
     return _data_uri(Image.open(stream))
 

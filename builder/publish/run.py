@@ -153,7 +153,7 @@ def require_split(scheme: str | None, group: str) -> None:
     """Refuse a split that no rows could follow, before anything is made.
 
     Raises:
-        InputError: an unknown scheme, or a group that is no column of text.
+        InputError: an unknown scheme, or a group that is not a column of text.
     """
     if scheme is not None and scheme not in SCHEMES:
         raise InputError(f"--split-scheme {scheme}: choose one of {', '.join(SCHEMES)}")

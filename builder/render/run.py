@@ -23,6 +23,7 @@ from builder.shards import (
 )
 from builder.stage import StageSummary, count_reasons, require_disk, write_rejections
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import is_simulated, mark_simulated
 from cytoimagenet_hf.shards.engine import planning, without_locks_after
 from cytoimagenet_hf.shards.shard import Part
 
@@ -73,7 +74,7 @@ def render(
     """
     started = time.perf_counter()
     if not Path(raw).is_dir():
-        raise InputError(f"--raw {raw} is no folder: give the one that holds a folder per source")
+        raise InputError(f"--raw {raw} is not a folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
     with explain_full_disk(output), without_locks_after(output / "shards", part):
@@ -86,6 +87,8 @@ def render(
         tasks = tasks if part is None else part.of(tasks)
         reports = finished_reports(tasks)
         todo = unfinished_tasks(tasks, reports, retry=retry_rejected)
+        if is_simulated(raw):
+            mark_simulated(output)
         require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
         places: dict[str, Any] = {"workers": workers, "dask": dask, "executor": executor}
         for report in run_with_progress(render_shard, todo, unit="field", **places):

@@ -55,7 +55,7 @@ class ColumnIndex:
     def matching(self, pattern: str) -> RowNumbers | None:
         """Rows in whose cell the regular expression is found anywhere, ascending: the published rule (L1).
 
-        None if the label is no valid expression.
+        None if the label is not a valid expression.
         """
         try:
             return self._rows_of(self._cells_matching(pattern))

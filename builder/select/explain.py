@@ -169,7 +169,7 @@ def verdict(reason: str | None, chosen: int, free: int, recipe: Recipe) -> str:
     sentences = {
         None: f"in: {chosen:,} of {free:,} free rows",
         "label_too_small": f"out: {free:,} rows were left when its turn came, a class needs {recipe.min_fields:,}",
-        "invalid_pattern": "out: the label is no regular expression, and this recipe matches by expression (L1)",
+        "invalid_pattern": "out: the label is not a regular expression, and this recipe matches by expression (L1)",
         "label_lost": "out: it took its rows, then its name with * or / was not found again (L2)",
         "other_column": "out: the same label has more rows in another column",
         "overwritten": "out: the same label in another column came later and overwrote it",

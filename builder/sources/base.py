@@ -95,11 +95,11 @@ class Source:
         scan: the unpacked archive → its fields, and what it leaves out.
         kind: how it is annotated: "metadata table", "file names", "folders", ...
         download: what to fetch and how it unpacks, for `doctor`.
-        ignore: regular expression on lower-case paths: images that are no fields of view (masks).
+        ignore: regular expression on lower-case paths: images that are not fields of view (masks).
         rows_differ_in: what the rows of one physical field differ in ("channel", "time point"); None where a row is a
             field. A split keeps such rows together.
         physical_fields: the name under which physical fields are known, where another source has the same ones.
-        uncertain: label columns whose cells list what may be there. They are written with `/` and are no labels under
+        uncertain: label columns whose cells list what may be there. They are written with `/` and are not labels under
             the corrected recipe.
         published: label column → what the published table says in every row, where ours says what holds by row.
         encoding: of tables that are not UTF-8, where their makers' is known; such tables are refused otherwise.
@@ -149,7 +149,7 @@ class Archive:
 
     @cached_property
     def unread(self) -> tuple[RejectedItem, ...]:
-        """What could not be listed: folders without permission, links in a circle, names that are no UTF-8."""
+        """What could not be listed: folders without permission, links in a circle, names that are not UTF-8."""
         return tuple(self._walked[2])
 
     @cached_property
@@ -359,7 +359,7 @@ def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict
         table: its name, for the message.
 
     Raises:
-        InputError: a key stands twice.
+        InputError: a key occurs twice.
 
     Example:
         >>> keyed(["A01", "A02"], ["dmso", "taxol"], table="map.csv")["A02"]

@@ -47,7 +47,7 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def _genes(archive: Archive) -> tuple[dict[tuple[str, str], str], list[RejectedItem]]:
-    """Plate and well → gene, and the rows whose plate is no number."""
+    """Plate and well → gene, and the rows whose plate is not a number."""
     table = archive.table(LIBRARY, columns=["384-Plate#", "384-well", "gene name"])
     numbered = table["384-Plate#"].str.isdecimal()
     odd = [

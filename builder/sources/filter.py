@@ -67,14 +67,14 @@ def choose_sources(wanted: SourceFilter = ALL_SOURCES) -> dict[str, Source]:
     """The sources that take part, by `dir_name`.
 
     Raises:
-        InputError: a name that is no source, a benchmark set, or a licence no source has.
+        InputError: a name that is not a source, a benchmark set, or a licence no source has.
     """
     registry = wanted.registry
     named = [name.lower() for name in (registry if wanted.only is None else wanted.only)]
     for name in named:
         if benchmark := benchmark_named(name):
             raise InputError(
-                f"{benchmark.title} is a benchmark: training on it would void its scores, so it is no source"
+                f"{benchmark.title} is a benchmark: training on it would void its scores, so it is not a source"
             )
     left_out = {name.lower() for name in wanted.exclude}
     # A benchmark may be excluded by name: it is not there anyway.
@@ -109,7 +109,7 @@ def sources_in(folder: Path) -> dict[str, Source]:
                 f"{path}: its dir_name is {source.dir_name!r}; name the file <dir_name>.py, lower case, no -"
             )
         if benchmark := benchmark_named(name):
-            raise InputError(f"{path}: {benchmark.title} is a benchmark, kept for evaluation: it is no source")
+            raise InputError(f"{path}: {benchmark.title} is a benchmark, kept for evaluation: it is not a source")
         if name in SOURCES:
             raise InputError(f"{path}: {name} is a source of the builder already: choose another dir_name")
         registry[name] = source

@@ -141,7 +141,7 @@ def wells(values: pd.Series) -> pd.Series:
 def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, str]:
     """Folder → plate from `<study>-<screen>-plates.tsv`, or nothing when the archive has no such file.
 
-    The file has no header and either column order; a path that names a file stands for its folder.
+    The file has no header and either column order; of a path that names a file, its folder counts.
     """
     found = search_table(archive, [f"{screen}-plates"])
     if found is None:

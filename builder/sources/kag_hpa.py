@@ -26,7 +26,7 @@ def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
     """Id → names of its classes.
 
     Raises:
-        InputError: an id stands twice, or a target is no class.
+        InputError: an id occurs twice, or a target is not a class.
     """
     table = archive.table("train.csv", columns=["Id", "Target"])
     return keyed(table[table.columns[0]], map(_names, table["Target"]), table="train.csv")

@@ -24,7 +24,7 @@ def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
     """Id → names of its classes without the popular ones.
 
     Raises:
-        InputError: an id stands twice, or a label is no class.
+        InputError: an id occurs twice, or a label is not a class.
     """
     table = archive.table("train.csv", columns=["ID", "Label"])
     return keyed(table[table.columns[0]], map(_names, table["Label"]), table="train.csv")

@@ -40,7 +40,7 @@ def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.D
 
 
 def place(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """`plate` (experiment and plate number), `well`, and `left_out` where the plate is no number."""
+    """`plate` (experiment and plate number), `well`, and `left_out` where the plate is not a number."""
     plate = table["experiment"] + "_" + table["plate"]
     return {
         "plate": plate.map({name: _plate_name(*name.rsplit("_", 1)) for name in plate.unique()}),

@@ -26,7 +26,7 @@ from .base import Score
 
 LEVEL = 0.05
 MACRO = "macro F1"
-"""The measure that is no mean over items."""
+"""The measure that is not a mean over items."""
 _POWER = 0.8
 Scores = Mapping[tuple[str, str], Score]
 Outcomes = npt.NDArray[np.float64]
@@ -148,7 +148,7 @@ def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -
     if len(first.ids) != len(second.ids) or (order < 0).any():
         raise InputError(f"{first.name}: two models were scored on different items; compare like with like")
     if first.measure != second.measure:
-        raise InputError(f"{first.name}: {first.measure} and {second.measure} are no pair; compare like with like")
+        raise InputError(f"{first.name}: {first.measure} and {second.measure} are not a pair; compare like with like")
     a, b = first.outcomes, second.outcomes[order]
     if not np.array_equal(first.references, second.references[order]):
         raise InputError(f"{first.name}: two models were scored against different labels; use one recipe for both")

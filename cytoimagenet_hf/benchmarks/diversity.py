@@ -16,6 +16,7 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.simulated import save_figure
 from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
@@ -23,7 +24,7 @@ from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.tables import FeatureTable
 
-from .diversity_figures import crop_figure, distance_scatter, save_figure
+from .diversity_figures import crop_figure, distance_scatter
 from .extraction import load_model
 
 THRESHOLD = 0.8
@@ -127,9 +128,12 @@ def write_diversity(found: Diversity, output: Path) -> None:
     write_json(output / "subset.json", found.subset)
     with atomic_path(output / "distances.csv") as temporary:
         found.distances.to_csv(temporary, index=False)
-    save_figure(distance_scatter(found.distances, threshold=found.threshold), output / "distances.png")
+    simulated = bool(found.features.about.get("simulated"))
+    save_figure(
+        distance_scatter(found.distances, threshold=found.threshold), output / "distances.png", simulated=simulated
+    )
     crops = crop_figure(found.features.values, found.features.metadata, seed=found.seed)
-    save_figure(crops, output / "crops.png")
+    save_figure(crops, output / "crops.png", simulated=simulated)
 
 
 def sample_per_label(labels: Sequence[str], ids: Sequence[str], *, per_label: int, seed: int) -> npt.NDArray[np.int64]:

@@ -1,6 +1,5 @@
 """Figures of a dataset's diversity: distances of labels, and where crops lie beside whole images."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -9,7 +8,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.profiles.embedding import embed
 
 _COLOURED = 12  # values of a column that get a colour of their own
@@ -54,12 +52,6 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
             grid[line, place].set_title(f"{title}, by {column.replace('dir_name', 'source')}", fontsize=9)
     figure.suptitle(embedding.method, fontsize=8)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
 
 
 def _scatter(axes: Axes, points: npt.NDArray[Any], values: pd.Series) -> None:

@@ -82,7 +82,7 @@ def features_of(
 ) -> FeatureTable:
     """Features of all images, from the cache where they are.
 
-    Labels and groups are no part of them: another recipe scores the same features.
+    Labels and groups are not part of them: another recipe scores the same features.
 
     Raises:
         InputError: an image cannot be used; a benchmark is not scored on a part of its images.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cytoimagenet_hf.core.colours import OTHER, PALETTE
-from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.simulated import save_figure
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.scoring.results import Kind, PooledGain, ResultsRecord, ScoreRecord
 
@@ -50,7 +50,10 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
             figures[f"features {task} {entry}"] = feature_scatter(
                 sample.values, sample.labels, title=f"{task}: {entry}", seed=seed
             )
-    return [_save(figure, folder / f"{_safe(name)}.png") for name, figure in figures.items()]
+    simulated = bool(record.config.get("simulated"))
+    return [
+        save_figure(figure, folder / f"{_safe(name)}.png", simulated=simulated) for name, figure in figures.items()
+    ]
 
 
 def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
@@ -245,12 +248,6 @@ def feature_scatter(values: Array, labels: Sequence[str], *, title: str, seed: i
     if len(names) <= 24:
         figure.legend(loc="outside right center", fontsize=6, frameon=False, markerscale=2)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    return path
 
 
 def _safe(name: str) -> str:

@@ -16,8 +16,8 @@ from .base import column, ids_of
 CONTROLS_NOTE = (
     "Rows were joined by id. A fusion A + B is worth what it gains over its controls, not over A alone: A + A has the "
     "neighbours of A, A + random net tells what more dimensions give without pretraining. A + B shuffled within class "
-    "joins two different images of one class on purpose, which leaks the label; its accuracy is no result, it shows "
-    "how high a fusion would seem to score with its rows joined wrongly."
+    "joins two different images of one class on purpose, which leaks the label; its accuracy is not a result. It "
+    "shows how high a fusion would seem to score with its rows joined wrongly."
 )
 
 

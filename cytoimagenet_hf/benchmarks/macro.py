@@ -1,4 +1,4 @@
-"""Macro F1 with interval and paired test: a score that is no mean over items, so groups enter by their counts.
+"""Macro F1 with interval and paired test: a score that is not a mean over items, so groups enter by their counts.
 
 Per group and class three counts add up: items of the class, predictions of it, and right ones. Macro F1 is a function
 of their sums, so drawing groups again, or exchanging two models' names in them, needs no prediction again.

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
@@ -372,6 +373,7 @@ def _knows_wells(table: FeatureTable) -> bool:
 
 
 def _config(suite: Suite) -> dict[str, Any]:
+    simulated = [benchmark.name for benchmark, root in suite.tasks if is_simulated(root)]
     return {
         "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),
@@ -391,7 +393,7 @@ def _config(suite: Suite) -> dict[str, Any]:
         "measures": list(suite.measures),
         "postprocess": list(suite.postprocess),
         "sphere_epsilon": suite.sphere_epsilon,
-    }
+    } | ({"simulated": simulated} if simulated else {})
 
 
 def _hash(path: Path) -> str:

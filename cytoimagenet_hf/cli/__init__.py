@@ -1,15 +1,18 @@
-"""The `cytoimagenet` command: one thin module per command in `commands/`."""
+"""The `cytoimagenet` command: one thin module per command beside this one."""
 
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Annotated
 
 import typer
 
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
 from cytoimagenet_hf.core.versions import project_version
+
+from .groups import arranged
 
 COMMANDS = {
     "extract": "Features from images: any model, any bit depth, several channels.",
@@ -23,8 +26,22 @@ COMMANDS = {
     "push": "A dataset, model or metric to the Hub.",
     "explore": "A window to look through a dataset.",
 }
-"""Command name → its line in `--help`; the function is `commands.<name>.command`."""
+"""Command name → its line in `--help`; the function is `cli.<name>.command`."""
 
+
+JOURNEYS = """Five journeys; every command explains itself with --help and ends with an example.
+
+  Load      python -c "import cytoimagenet_hf as c; print(c.load_cytoimagenet('OWNER/cytoimagenet'))"
+            cytoimagenet explore OWNER/cytoimagenet --model dinov2-small
+  Profile   cytoimagenet extract plate/ --list
+            cytoimagenet extract plate/ --model dinov2-small --output features
+            cytoimagenet profile features --metadata platemap.csv --output wells.parquet --report plate.html
+  Compare   cytoimagenet benchmark --model A --model B --task bbbc021 --data bbbc021 --output runs/ab
+  Curate    python -m builder build --raw archives --output cytoimagenet
+  Pretrain  accelerate launch scripts/train.py --dataset cytoimagenet --output runs/b0
+
+All commands: cytoimagenet --help. Networks by name: cytoimagenet models."""
+"""What the command shows without arguments."""
 
 _HELP = f"""Features of microscopy plates by any network, benchmarks of networks, and a dataset to pretrain on.
 
@@ -32,6 +49,10 @@ _HELP = f"""Features of microscopy plates by any network, benchmarks of networks
 
 Example: cytoimagenet extract plate/ --list
 """
+
+
+_PRINTED = {"--json", "--list", "--help", "-h", "--version", "models", "leaks"}  # their output is what is asked for
+_COMPLETE, _COMPLETED = "_CYTOIMAGENET_COMPLETE", "_TYPER_COMPLETE_ARGS"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,15 +65,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1, 2, 70 or 130, as `boundary` explains.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments and _COMPLETE not in os.environ:
+        print(JOURNEYS)
+        return 0
+    quiet = "--quiet" in arguments
+    if quiet:
+        os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported, here and in workers
     # Before torch allocates anything: maps of large fields come in huge pages (1.5 times as fast at 1080 x 1080).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    return run_app(lambda: _app(arguments), program="cytoimagenet", arguments=arguments)
+    with _without_summary() if quiet and not _PRINTED & set(arguments) else nullcontext():
+        return run_app(lambda: _app(arguments), program="cytoimagenet", arguments=arguments)
+
+
+@contextmanager
+def _without_summary() -> Iterator[None]:
+    """Standard output goes nowhere; warnings and errors are on standard error."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:
-    app = typer.Typer(add_completion=False, no_args_is_help=True, help=_HELP)
+    app = typer.Typer(add_completion=True, no_args_is_help=True, help=_HELP)
     app.callback()(options)
-    asked = next((argument for argument in arguments if not argument.startswith("-")), "")
+    # While the shell completes a line, its words stand in the environment.
+    words = os.environ[_COMPLETED].split()[1:] if _COMPLETED in os.environ else arguments
+    asked = next((word for word in words if not word.startswith("-")), "")
     for name, line in COMMANDS.items():
         # Only the command that runs is imported, so `--help` needs neither torch nor datasets.
         if name == asked:
@@ -74,14 +111,20 @@ Version = Annotated[
 ]
 
 
-def options(version: Version = False) -> None:
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", help="No progress and no summary, only warnings and errors; with any command."),
+]
+
+
+def options(version: Version = False, quiet: Quiet = False) -> None:
     """What stands before the command's name."""
 
 
 def _imported(name: str) -> Callable[..., None]:
     module = importlib.import_module(f"cytoimagenet_hf.cli.{name.replace('-', '_')}")
     command: Callable[..., None] = module.command
-    return command
+    return arranged(name, command)
 
 
 def _listed() -> None:

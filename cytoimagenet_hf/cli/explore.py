@@ -1,5 +1,8 @@
 """`cytoimagenet explore`: a window to look through a dataset."""
 
+import importlib.util
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,28 +31,55 @@ def command(
     port: Annotated[
         int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
     ] = None,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--no-browser", help="Open the page in a browser; by default when started at a terminal here."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be shown as JSON and exit.")] = False,
 ) -> None:
     """Browse a dataset, find the images nearest to one's own, see a map of its features.
 
     Example: cytoimagenet explore demo/cytoimagenet --model demo/model
     """
-    try:
-        import gradio  # noqa: F401
-    except ImportError:
-        raise InputError("the explorer needs gradio: pip install 'cytoimagenet-hf[explore]'") from None
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("the explorer needs gradio: pip install 'cytoimagenet-hf[explore]'")
+    if model is not None:
+        _require_model(model)
+    _say("loading the libraries (half a minute on a cold start)")  # before torch is imported
     from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.explore.app import launch
     from cytoimagenet_hf.explore.gallery import Gallery
 
     columns = ImageColumns(image_column, label_column, id_column)
-    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache, columns=columns)
+    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache, columns=columns, report=_say)
     if as_json:
         if gallery.has_model:
             gallery.extract()
         for rejection in gallery.rejected:
             typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
-        shown = {column: gallery.choices(column) for column in gallery.filters}
+        shown = {column: list(gallery.choices(column)) for column in gallery.filters}
         typer.echo(json_text({"images": len(gallery.rows), "of": gallery.total, "choices": shown}))
         return
-    launch(gallery, host=host, port=port)
+    _say("opening the window")
+    at_terminal = sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ and host in ("127.0.0.1", "localhost")
+    launch(gallery, host=host, port=port, browser=at_terminal if browser is None else browser)
+
+
+def _say(line: str) -> None:
+    """A line of progress, at once."""
+    typer.secho(f"explore: {line} …", err=True, dim=True)
+
+
+def _require_model(model: str) -> None:
+    """Refuse a folder that is no model before anything is imported; other names are looked up first of all later.
+
+    Raises:
+        InputError: no such folder, or one without a configuration.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise InputError(f"--model {model}: this folder holds no model (no config.json)")
+    if not path.exists() and (model.startswith((".", "/", "~", "\\")) or model.count("/") > 1):
+        raise InputError(f"--model {model}: no such folder; `cytoimagenet models` lists networks by name")

@@ -9,7 +9,9 @@ from cytoimagenet_hf.core.errors import InputError
 
 
 def command(
-    records: Annotated[list[Path], typer.Argument(help="results.json of `cytoimagenet benchmark`, one or more.")],
+    records: Annotated[
+        list[Path], typer.Argument(help="results.json of `cytoimagenet benchmark` or of a demo, one or more.")
+    ],
     output: Annotated[Path, typer.Option(help="The page (.html) or table (.md) to write.")] = Path("leaderboard.html"),
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Leaderboard",
     as_json: Annotated[bool, typer.Option("--json", help="Print entries and mean gains as JSON.")] = False,
@@ -19,6 +21,7 @@ def command(
     Example: cytoimagenet leaderboard runs/*/results.json --output leaderboard.html
     """
     from cytoimagenet_hf.core.files import atomic_path, json_text
+    from cytoimagenet_hf.core.terminal import counted
     from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_markdown, to_page
     from cytoimagenet_hf.scoring.results import read_results
 
@@ -32,4 +35,5 @@ def command(
         rows = [{"name": row.name, "kind": row.kind, "mean_gain": row.mean_gain} for row in board.rows]
         typer.echo(json_text({"output": str(output), "sets": board.sets, "entries": rows}))
     else:
-        typer.echo(f"{len(board.rows)} entries on {len(board.sets)} sets: {output}")
+        entries, sets = counted(len(board.rows), "entry", "entries"), counted(len(board.sets), "set")
+        typer.echo(f"{entries} on {sets}: {output}")

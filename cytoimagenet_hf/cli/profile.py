@@ -19,6 +19,15 @@ def command(
     output: Annotated[Path, typer.Option(help="Profiles: .parquet, .csv, .csv.gz or .h5ad.")],
     level: Annotated[str, typer.Option(help="One row per cell, image, site or well.")] = "well",
     operation: Annotated[str, typer.Option(help="mean or median.")] = "mean",
+    drop_border: Annotated[
+        bool, typer.Option("--drop-border", help="Cells: leave out those that touch the border of their field.")
+    ] = False,
+    cell_area: Annotated[
+        str | None, typer.Option(help="Cells: least and largest area in pixels, 200:20000; others are left out.")
+    ] = None,
+    min_cells: Annotated[
+        int | None, typer.Option(help="Leave out sites or wells with fewer cells; the record names them.", min=1)
+    ] = None,
     metadata: Annotated[Path | None, typer.Option(help="Plate map, joined by plate and well.")] = None,
     barcodes: Annotated[
         Path | None, typer.Option(help="barcode_platemap.csv, where the map holds several layouts.")
@@ -92,6 +101,16 @@ def command(
     ] = None,
     pattern: Annotated[str | None, typer.Option(help="--images: names of files, as in extract.")] = None,
     stains: Annotated[str, typer.Option(help="--images: names of channels, as in extract.")] = "",
+    plate_size: Annotated[
+        int | None,
+        typer.Option(
+            help="--report, --figure: wells of the plate (24, 48, 96, 384, 1536); by default the smallest that has "
+            "all wells."
+        ),
+    ] = None,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="--report: also write each field whole, into a folder beside the page.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="--report: of UMAP and of permutations.")] = 0,
     record: Annotated[Path | None, typer.Option(help="Also write what --json prints to this file.")] = None,
     as_json: Annotated[
@@ -113,6 +132,8 @@ def command(
     check_output(output)
     if report is None and (images is not None or pattern is not None or stains):
         raise InputError("images, pattern and stains belong to a report: add --report plate.html")
+    if full_size and report is None:
+        raise InputError("--full-size belongs to a report: add --report plate.html")
     if images is None and (pattern is not None or stains):
         raise InputError("pattern and stains say how --images are named: give --images, too")
     plan = ProfilePlan(
@@ -139,6 +160,9 @@ def command(
         tvn=tvn,
         components=components,
         drop_constant=drop_constant,
+        drop_border=drop_border,
+        cell_area=cell_area,
+        min_cells=min_cells,
     )
     profiles = make_profiles(read_features(features, drop_nan=drop_nan, encoding=encoding), plan)
     fields: list[Image] = []
@@ -146,20 +170,26 @@ def command(
     if report is not None:
         from cytoimagenet_hf.profiles.report import check_report
 
-        check_report(profiles, report)  # before anything is written
+        check_report(profiles, report, plate_size=plate_size)  # before anything is written
         fields, without = _fields(features, images, pattern, stains)
     write_profiles(profiles.table, output)
     said = profiles.record() | {"output": str(output)}
     if figure is not None:
         from cytoimagenet_hf.profiles.report import write_figure
 
-        write_figure(profiles, figure)
+        write_figure(profiles, figure, plate_size=plate_size)
     if report is not None:
         from cytoimagenet_hf.profiles.report import write_report
 
         rejected = read_rejected(features)
         said["report"] = {"file": str(report), "without_pictures": without} | write_report(
-            profiles, report, images=fields, rejected=rejected, seed=seed
+            profiles,
+            report,
+            images=fields,
+            rejected=rejected,
+            seed=seed,
+            plate_size=plate_size,
+            full_size=full_size,
         )
     if record is not None:
         write_json(record, said)
@@ -193,12 +223,12 @@ def _fields(features: Path, images: str | None, pattern: str | None, stains: str
 
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
-    from cytoimagenet_hf.core.terminal import Terminal
+    from cytoimagenet_hf.core.terminal import Terminal, counted
     from cytoimagenet_hf.profiles.screening import group_name
 
     console = Terminal()
     console.print(
-        f"{said['rows']:,} rows, {said['features']:,} features, {said['plates']} plate{'s' * (said['plates'] > 1)}: "
+        f"{counted(said['rows'], 'row')}, {counted(said['features'], 'feature')}, {counted(said['plates'], 'plate')}: "
         f"{said['name']} in {said['output']}"
     )
     console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))
@@ -213,6 +243,10 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
                 + (f" ({', '.join(step['wells_not_in_map'][:5])})" if step["wells_not_in_map"] else "")
                 + f", {step['map_wells_unused']} wells of the map have no row"
             )
+        if step["step"] in ("filter_cells", "min_cells"):
+            shown = ", ".join(f"{why} {count}" for why, count in list(step["left_out"].items())[:5])
+            kept = f"{step['rows_out']:,} of {step['rows_in']:,} rows kept"
+            console.print(f"{step['name']}: {kept}; left out: {shown or 'none'}")
     notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
     screen = profiles.screen
     if screen is not None and screen.separations:

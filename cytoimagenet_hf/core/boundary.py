@@ -28,7 +28,7 @@ OK, REFUSED, WRONG, FAULT, STOPPED = 0, 1, 2, 70, 130
 DEBUG = "Every command takes --debug (the traceback of an error) and --verbose (what the libraries report)."
 """For the help of an application."""
 
-COMMON = ("--debug", "--verbose")
+COMMON = ("--debug", "--verbose", "--quiet")
 """Options of every command, taken out before a command reads its own."""
 
 _ERRNO = {
@@ -220,6 +220,7 @@ def run_app(app: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
         given = [argument for argument in arguments if argument not in COMMON]
         try:
             application = app()
+            _answer_short_help(application)
             if shutil.get_terminal_size().columns < _WIDE and any(not word.startswith("-") for word in given):
                 application.rich_markup_mode = None  # a table of options cuts names and sentences where it is narrow
             return application(given, prog_name=program, standalone_mode=False)
@@ -233,6 +234,14 @@ def run_app(app: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
             raise InputError(f"{one_line(error.format_message())} (see {place} --help)") from error
 
     return run(command, program=program, arguments=arguments)
+
+
+def _answer_short_help(application: Any) -> None:
+    """`-h` beside `--help`, for the application and each of its commands."""
+    settings = {"help_option_names": ["-h", "--help"]}
+    for one in (application.info, application.registered_callback, *application.registered_commands):
+        if one is not None:
+            one.context_settings = {**(one.context_settings or {}), **settings}
 
 
 def _fault(error: Exception, program: str, arguments: Sequence[str]) -> str:

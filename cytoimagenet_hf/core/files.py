@@ -287,7 +287,7 @@ def inside(root: str | Path, relative: str | Path) -> Path:
         base = Path(root).resolve()
         joined = (base / relative).resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a link that loops, a name too long or with a zero byte
-        raise InputError(f"{str(relative)!r} is no path below {root}: {error}") from error
+        raise InputError(f"{str(relative)!r} is not a path below {root}: {error}") from error
     if not joined.is_relative_to(base):
         raise InputError(f"{str(relative)!r} points outside {base}: tables may only name files below their own folder")
     return joined

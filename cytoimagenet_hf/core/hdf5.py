@@ -31,7 +31,7 @@ def own_array(file: Any, name: str) -> Any:
             raise
         raise InputError(f"{where}: {one_line(error)}") from error
     if not isinstance(place, h5py.Dataset):
-        raise InputError(f"{where} is no array")
+        raise InputError(f"{where} is not an array")
     if place.file.filename != file.file.filename or place.external or place.is_virtual:
         raise InputError(f"{where}: its values lie in another file, which is not read")
     return place

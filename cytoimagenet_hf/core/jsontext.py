@@ -32,28 +32,28 @@ def parse_json(text: str | bytes, *, where: str | Path, strict: bool = False) ->
         strict: refuse NaN and Infinity, which Python writes and JSON does not have.
 
     Raises:
-        InputError: it is no JSON, is nested more than `MOST_LEVELS` deep, is longer than `MOST_BYTES`, or holds a
+        InputError: it is not JSON, is nested more than `MOST_LEVELS` deep, is longer than `MOST_BYTES`, or holds a
             number of thousands of digits.
 
     Example:
         >>> parse_json('{"plate": ["A", "B"]}', where=".zattrs")
         {'plate': ['A', 'B']}
-        >>> parse_json("[" * 200, where="model/config.json")
+        >>> parse_json("[" * 200, where="config.json")
         Traceback (most recent call last):
-        cytoimagenet_hf.core.errors.InputError: model/config.json is no readable JSON: nested more than 100 levels deep
+        cytoimagenet_hf.core.errors.InputError: config.json is not readable JSON: nested more than 100 levels deep
     """
     if len(text) > MOST_BYTES:
-        raise InputError(f"{where} is no readable JSON: longer than {MOST_BYTES:,} bytes")
+        raise InputError(f"{where} is not readable JSON: longer than {MOST_BYTES:,} bytes")
     try:
         if isinstance(text, bytes):
             text = text.decode(json.detect_encoding(text)).removeprefix("\ufeff")
         if _is_too_deep(text):
-            raise InputError(f"{where} is no readable JSON: nested more than {MOST_LEVELS} levels deep")
+            raise InputError(f"{where} is not readable JSON: nested more than {MOST_LEVELS} levels deep")
         return json.loads(text, parse_constant=_no_number if strict else None)
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"{where} is no readable JSON: {one_line(error)}") from error
+        raise InputError(f"{where} is not readable JSON: {one_line(error)}") from error
 
 
 def read_json_file(path: str | Path, *, strict: bool = False) -> Any:
@@ -73,7 +73,7 @@ def read_json_file(path: str | Path, *, strict: bool = False) -> Any:
 
 
 def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _is_too_deep(text: str) -> bool:

@@ -33,7 +33,7 @@ def whole_number(text: str, what: str, *, least: int = 0, most: int = LARGEST) -
         (3, 4)
         >>> whole_number("1e30", "frame")
         Traceback (most recent call last):
-        cytoimagenet_hf.core.errors.InputError: frame '1e30' is no whole number from 0 to 9,007,199,254,740,992
+        cytoimagenet_hf.core.errors.InputError: frame '1e30' is not a whole number from 0 to 9,007,199,254,740,992
     """
     written = text.strip()
     number: int | None = None
@@ -47,7 +47,8 @@ def whole_number(text: str, what: str, *, least: int = 0, most: int = LARGEST) -
         if math.isfinite(value) and value == int(value):
             number = int(value)
     if number is None or not least <= number <= most:
-        raise InputError(f"{what} {one_line(repr(written), longest=40)} is no whole number from {least:,} to {most:,}")
+        text = one_line(repr(written), longest=40)
+        raise InputError(f"{what} {text} is not a whole number from {least:,} to {most:,}")
     return number
 
 

@@ -126,7 +126,7 @@ def from_text(kind: type[Any], field: str, text: str, *, name: str) -> Any:
     """The plain value that a text on a command line stands for, spelled as in YAML; `check_fields` checks it.
 
     Raises:
-        InputError: the text is no YAML value.
+        InputError: the text is not a YAML value.
     """
     hint = get_type_hints(kind).get(field)
     if hint is str or get_origin(hint) is Literal:
@@ -149,7 +149,7 @@ def read_yaml(path: str | Path, *, name: str) -> dict[str, Any]:
     """The `field: value` lines of a YAML (or JSON) file.
 
     Raises:
-        InputError: no such file, not YAML, a field that stands twice, or something else than fields.
+        InputError: no such file, not YAML, a field that occurs twice, or something else than fields.
     """
     require_regular(path)
     try:
@@ -191,7 +191,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if twice := sorted({key for key in keys if keys.count(key) > 1 and key != "<<"}):
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} occurs twice", node.start_mark)
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return made
 

@@ -48,6 +48,16 @@ class Terminal(Console):
             self.width = width
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "shard"), counted(1200, "shard"), counted(2, "entry", "entries")
+        ('1 shard', '1,200 shards', '2 entries')
+    """
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def _flat(objects: Any) -> list[Any]:
     given = map(rich_cast, objects)  # an object that knows its own table is that table
     return [inner for one in given for inner in (_flat(one.renderables) if isinstance(one, Group) else [one])]

@@ -122,7 +122,7 @@ def require_hub(name: str) -> None:
         raise InputError(f"{name!r} is neither a folder nor a dataset on the Hub, whose names are OWNER/NAME")
     if not hub_answers():
         raise InputError(
-            f"{name} is no folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
+            f"{name} is not a folder here, and the Hub at {constants.ENDPOINT} does not answer within {_PATIENCE} s: "
             "check the name and the connection; HF_HUB_OFFLINE=1 uses what was downloaded before"
         )
 
@@ -252,7 +252,7 @@ def push(
                     revision=upload.revision,
                     create_pr=upload.pull_request,
                 )
-            address = commit.pr_url
+            address = commit.pr_url if upload.pull_request else None
         if upload.tag is not None:
             api.create_tag(repo_id, tag=upload.tag, revision=upload.revision, repo_type=repo_type)
     except HfHubHTTPError as error:
@@ -336,7 +336,7 @@ def _local_files(folder: Path, kind: str) -> dict[str, Path]:
             found[name] = path
     missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
     if missing:
-        raise InputError(f"{folder} is no {kind}: it has no {', '.join(missing)}")
+        raise InputError(f"{folder} is not a {kind}: it has no {', '.join(missing)}")
     if kind == "model":
         _require_all_weights(folder, found)
     return _matching(found, travels)

@@ -102,7 +102,7 @@ def parse_name(text: str) -> DatasetName:
     first, *parts = rest.split(":")
     path = folder if folder is not None else first
     if not path or len(parts) > 2:
-        raise InputError(f"{text!r} is no name of a dataset: write hf:NAME:CONFIGURATION:SPLIT@REVISION")
+        raise InputError(f"{text!r} is not a name of a dataset: write hf:NAME:CONFIGURATION:SPLIT@REVISION")
     configuration, split = ("", *parts) if len(parts) == 1 else (*parts, "", "")[:2]
     return DatasetName(path, configuration or None, split or None, revision or None)
 
@@ -247,7 +247,7 @@ def class_values(splits: Mapping[str, hf.Dataset], column: str, where: str) -> l
     """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel.
 
     Raises:
-        InputError: values that are no classes, or splits that number their classes in another order.
+        InputError: values that are not classes, or splits that number their classes in another order.
     """
     first = next(iter(splits.values())).features[column]
     if isinstance(first, hf.ClassLabel):

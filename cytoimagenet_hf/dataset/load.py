@@ -87,7 +87,7 @@ def load_cytoimagenet(
 
 
 def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
-    """Refuse a loaded dataset that lacks a column, or whose `label` is no class in some row.
+    """Refuse a loaded dataset that lacks a column, or whose `label` is not a class in some row.
 
     Args:
         loaded: of `load_cytoimagenet`, not streamed.
@@ -102,7 +102,7 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
         if absent := [name for name in names if name not in present]:
             raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
         if "label" in names and not hasattr(part.features["label"], "names"):
-            raise InputError(f"{path}: label is no class with names: write it as a ClassLabel feature")
+            raise InputError(f"{path}: label is not a class with names: write it as a ClassLabel feature")
         if "label" in names and len(part):
             codes = part.select_columns(["label"]).with_format("arrow")[:]["label"]
             # Sets whose labels are kept back have -1 for them, which in Python is the last name.

@@ -9,6 +9,7 @@ import threading
 import gradio as gr
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import SENTENCE
 
 from .browse_tab import browse_tab
 from .gallery import Gallery
@@ -30,14 +31,17 @@ def build_app(gallery: Gallery) -> gr.Blocks:
         gallery: what to show.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False, delete_cache=(_KEPT // 6, _KEPT)) as app:
+        if gallery.simulated:
+            gr.Markdown(f"**{SENTENCE}**", elem_id="simulated")
         gr.Markdown(f"# CytoImageNet explorer\n\n{_size_line(gallery)}", elem_id="top")
         with gr.Tab("Browse"):
             browse_tab(app, gallery)
         if gallery.has_model:
+            looked_up = gr.State(None)  # of each visitor
             with gr.Tab("Map") as tab:
-                map_tab(tab, gallery)
+                map_tab(tab, gallery, looked_up)
             with gr.Tab("Your image"):
-                upload_tab(gallery)
+                upload_tab(gallery, looked_up)
     return app
 
 
@@ -49,20 +53,28 @@ def _size_line(gallery: Gallery) -> str:
     return line if shown == gallery.total else f"{line} Shown is a random sample of {shown:,}."
 
 
-def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-    """Serve the app until interrupted; no files but the app's own uploads are served, and these go at the end."""
+def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
+    """Serve the app until interrupted; no files but the app's own uploads are served, and these go at the end.
+
+    Args:
+        gallery: what to show.
+        host: address to listen on.
+        port: by default a free one from 7860 on.
+        browser: open the page in a browser.
+    """
     with contextlib.ExitStack() as uploads:
         if "GRADIO_TEMP_DIR" not in os.environ:
             os.environ["GRADIO_TEMP_DIR"] = uploads.enter_context(tempfile.TemporaryDirectory(prefix="uploads-"))
             uploads.callback(os.environ.pop, "GRADIO_TEMP_DIR")
-        _serve(gallery, host, port)
+        _serve(gallery, host, port, browser)
 
 
-def _serve(gallery: Gallery, host: str, port: int | None) -> None:
+def _serve(gallery: Gallery, host: str, port: int | None, browser: bool) -> None:
     app = build_app(gallery).queue(default_concurrency_limit=_VISITORS)
     app.launch(
         server_name=host,
         server_port=port,
+        inbrowser=browser,
         max_file_size=MAX_UPLOAD,
         allowed_paths=[],
         show_error=False,

@@ -4,7 +4,7 @@ Browsing needs no features. They are extracted when something first asks for the
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.dataset.images import (
     USUAL,
     ImageColumns,
@@ -109,6 +110,7 @@ class Gallery:
         seed: of the sample and of the map.
         cache: folder where features are kept; by default among the caches of the Hub.
         columns: where the dataset has its images, classes and ids.
+        report: called with a line on what is being done.
 
     Raises:
         InputError: no dataset, no images in it, no model at that place, or a model that takes no gray image.
@@ -123,8 +125,11 @@ class Gallery:
         seed: int = 0,
         cache: Path | None = None,
         columns: ImageColumns = USUAL,
+        report: Callable[[str], object] = lambda line: None,
     ) -> None:
+        self._encoder = None if model is None else _encoder(model)  # first: a wrong name is refused at once
         name = parse_name(str(path))
+        report(f"reading {name.path}")
         stored = load_splits(name)
         splits = with_usual_columns(stored, name.path, columns, labelled=False)
         self._feature = next(iter(splits.values())).features["image"]
@@ -136,12 +141,13 @@ class Gallery:
             names = dict(enumerate(whole.features["label"].names))
             self.rows["label"] = self.rows["label"].map(names)  # sets whose labels are kept back have -1 for them
         self.total = len(whole)
+        self.simulated = is_simulated(name.path)
+        self._shuffled = derive_rng(seed, "explore", "order").permutation(len(self.rows))
         self.classes, self.sources = (
             len(whole.unique(column)) if column in whole.column_names else None for column in ("label", "dir_name")
         )
         self.rejected: tuple[Rejection, ...] = ()  # known when the features are extracted
         self._seed, self._cache = seed, cache
-        self._encoder = None if model is None else _encoder(model)
         places = [(split, row) for split in sorted(splits) for row in range(len(splits[split]))]
         column = find_image_column(next(iter(stored.values())).features, columns.image, name.path)
         counts: Sequence[int | None] = plane_counts(self.images, "image") or [None] * len(picked)
@@ -188,31 +194,57 @@ class Gallery:
         """
         self._extracted("features")
 
-    def choices(self, column: str) -> list[str]:
-        """Values of a filter column, most frequent first."""
-        if column not in self.rows:
-            return []
-        return [str(value) for value in self.rows[column].dropna().value_counts().index]
+    def choices(self, column: str, wanted: Mapping[str, str | None] | None = None) -> dict[str, int]:
+        """Values of a filter column, most frequent first, and how many images have each.
 
-    def browse(self, wanted: Mapping[str, str | None], *, page: int = 1, size: int = 24) -> Page:
+        Args:
+            column: of `FILTERS`.
+            wanted: as for `browse`; counted are the images that pass the other filters.
+        """
+        if column not in self.rows:
+            return {}
+        others = {name: value for name, value in (wanted or {}).items() if name != column}
+        counts = self.rows[column][self._kept(others)].dropna().value_counts()
+        return {str(value): int(count) for value, count in counts.items()}
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """What the images can be ordered by: `shuffled`, `as stored`, and the filters."""
+        return ("shuffled", "as stored", *self.filters)
+
+    def browse(
+        self, wanted: Mapping[str, str | None], *, page: int = 1, size: int = 24, order: str = "as stored"
+    ) -> Page:
         """One page of the rows whose columns have the wanted values; filters that are None let all through.
 
         Args:
             wanted: column of `FILTERS` → value.
             page: counted from 1; beyond the last it is the last.
             size: rows of a page.
+            order: one of `orders`; `shuffled` is the same for every page, and equal for equal seeds.
         """
+        if order not in self.orders:
+            raise InputError(f"no order {order!r}: choose from {', '.join(self.orders)}")
+        kept = self._kept(wanted)
+        if order == "shuffled":
+            found = self._shuffled[kept[self._shuffled]]
+        else:
+            found = np.flatnonzero(kept)
+            if order != "as stored":
+                found = found[np.argsort(self.rows[order].iloc[found].astype(str), kind="stable")]
+        pages = max(1, -(-len(found) // size))
+        number = min(max(1, page), pages)
+        first = (number - 1) * size
+        return Page(tuple(map(int, found[first : first + size])), number, pages, first, len(found))
+
+    def _kept(self, wanted: Mapping[str, str | None]) -> npt.NDArray[np.bool_]:
         kept = np.ones(len(self.rows), dtype=bool)
         for column, value in wanted.items():
             if column not in FILTERS:
                 raise InputError(f"no filter {column!r}: choose from {', '.join(FILTERS)}")
             if value and column in self.rows:
                 kept &= (self.rows[column] == value).to_numpy()
-        found = np.flatnonzero(kept)
-        pages = max(1, -(-len(found) // size))
-        number = min(max(1, page), pages)
-        first = (number - 1) * size
-        return Page(tuple(map(int, found[first : first + size])), number, pages, first, len(found))
+        return kept
 
     def image(self, row: int) -> Image.Image | None:
         """The stored image of a row of the sample; None where its bytes are damaged."""
@@ -258,7 +290,7 @@ class Gallery:
             k: how many neighbours.
 
         Raises:
-            InputError: no model, no file, or files that are no usable image.
+            InputError: no model, no file, or files that are not a usable image.
         """
         encoder = self._require_model("neighbours")
         upload = read_upload(files, image=image)
@@ -291,6 +323,20 @@ class Gallery:
         columns.setdefault("label", np.full(len(shown), "no label"))
         places = {"x": found.places[:, 0], "y": found.places[:, 1]}
         return pd.DataFrame({"row": features.rows} | places | columns), found.method
+
+    def place_of(self, near: Sequence[Neighbour]) -> tuple[float, float] | None:
+        """Where on the map an image is shown that has no place of its own: between its nearest, nearer to the nearer.
+
+        Args:
+            near: of `look_up`; the first three count.
+        """
+        points, _ = self.map()
+        places = points.set_index("row").loc[[one.row for one in near[:3]], ["x", "y"]].to_numpy()
+        if not len(places):
+            return None
+        weights = 1 / (np.array([one.distance for one in near[:3]]) + 1e-6)
+        x, y = weights @ places / weights.sum()
+        return float(x), float(y)
 
     def _near(self, query: npt.NDArray[Any], k: int, **options: Any) -> tuple[Neighbour, ...]:
         features = self._extracted("neighbours")

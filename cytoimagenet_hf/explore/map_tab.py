@@ -9,12 +9,18 @@ import gradio as gr
 from cytoimagenet_hf.core.errors import InputError
 
 from .clicks import answer_clicks, pictures_part, waiting
-from .gallery import Gallery
+from .gallery import Gallery, Neighbour
 from .pages import point_map, thumbnails
 
 
-def map_tab(tab: gr.Tab, gallery: Gallery) -> None:
-    """The map with its colours, the neighbours of the point that is clicked, and which images are not on it."""
+def map_tab(tab: gr.Tab, gallery: Gallery, looked_up: gr.State) -> None:
+    """The map with its colours, the neighbours of the point that is clicked, and which images are not on it.
+
+    Args:
+        tab: where the map lies.
+        gallery: what is shown.
+        looked_up: the neighbours of the visitor's image, which becomes a star; None: there is none.
+    """
     colours = list(gallery.colours) or ["label"]
     colour = gr.Radio(colours, value=colours[0], label="Colour by", elem_id="colour")
     line = gr.Markdown(elem_id="method")
@@ -25,7 +31,7 @@ def map_tab(tab: gr.Tab, gallery: Gallery) -> None:
     answer_clicks(near, gallery, plot)
     made: dict[str, str] = {}
 
-    def draw(by: str) -> Iterator[tuple[str, Any, str]]:
+    def draw(by: str, near: tuple[Neighbour, ...] | None) -> Iterator[tuple[str, Any, str]]:
         try:
             for said in waiting(gallery):
                 yield said, gr.skip(), ""
@@ -35,19 +41,20 @@ def map_tab(tab: gr.Tab, gallery: Gallery) -> None:
         except InputError as error:
             yield f"**No map:** {error}", "", ""
             return
-        said = f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours."
-        yield said, point_map(points, by=by), _left_out(gallery)
+        said = f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours; "
+        said += "or use the arrow keys and Enter."
+        yield said, point_map(points, by=by, own=gallery.place_of(near) if near else None), _left_out(gallery)
 
-    def draw_first(by: str) -> Iterator[tuple[str, Any, str, Any]]:
-        for drawn in draw(by):
+    def draw_first(by: str, near: tuple[Neighbour, ...] | None) -> Iterator[tuple[str, Any, str, Any]]:
+        for drawn in draw(by, near):
             yield *drawn, gr.skip()
         if gallery.has_map:
             if not made:
                 made["sheet"] = thumbnails([gallery.image(row) for row in gallery.map()[0]["row"]])
             yield *drawn, made["sheet"]
 
-    tab.select(draw_first, colour, [line, plot, left_out, pictures], show_progress="hidden")
-    colour.change(draw, colour, [line, plot, left_out], show_progress="hidden")
+    tab.select(draw_first, [colour, looked_up], [line, plot, left_out, pictures], show_progress="hidden")
+    colour.change(draw, [colour, looked_up], [line, plot, left_out], show_progress="hidden")
 
 
 def _left_out(gallery: Gallery) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.core.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES, OTHER
 
 _SIDE, _THUMBNAIL = 256, 56  # pixels of a shown image, and of one under the pointer
 _MARGIN = 2.0  # percent of the map's width and height
@@ -77,16 +77,17 @@ def thumbnails(images: Sequence[Image.Image | None]) -> str:
     return f'<img class="sheet" hidden alt="" data-across="{_across(len(images))}" src="{address}">'
 
 
-def point_map(points: pd.DataFrame, *, by: str) -> str:
+def point_map(points: pd.DataFrame, *, by: str, own: tuple[float, float] | None = None) -> str:
     """The map: a point per image, its thumbnail under the pointer, a legend of the six most frequent values.
 
     Args:
         points: columns `row`, `x`, `y`, `label` and `by`; the order is that of the thumbnails.
         by: column of the colours.
+        own: `x` and `y` of a visitor's image, which has no row: a star.
     """
     values = points[by].astype("str").where(points[by].notna(), _UNKNOWN)
     counts = values[points[by].notna()].value_counts()
-    colours = dict(zip(counts.index, PALETTE, strict=False))
+    colours = dict(zip(counts.index, CATEGORIES, strict=False))
     marks = [(colour, f"{name} ({counts[name]:,})") for name, colour in colours.items()]
     if others := len(counts) - len(colours):
         rest = int(counts.iloc[len(colours) :].sum())
@@ -95,6 +96,11 @@ def point_map(points: pd.DataFrame, *, by: str) -> str:
         marks.append((_UNKNOWN_COLOUR, f"{_UNKNOWN} ({unknown:,})"))
     legend = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for colour, name in marks)
     across, down = _scaled(points["x"]), _scaled(-points["y"])
+    star = ""
+    if own is not None:
+        legend += "<span><b>★</b> your image, between its nearest</span>"
+        x, y = _scaled(points["x"], own[0])[-1], _scaled(-points["y"], -own[1])[-1]
+        star = f'<text class="star" x="{x:.2f}%" y="{y:.2f}%"><title>Your image</title>★</text>'
     radius = 6 if len(points) < 600 else 4
     fills = [_UNKNOWN_COLOUR if value == _UNKNOWN else colours.get(value, OTHER) for value in values]
     says = [
@@ -104,19 +110,21 @@ def point_map(points: pd.DataFrame, *, by: str) -> str:
         f'<circle cx="{across[place]:.2f}%" cy="{down[place]:.2f}%" r="{radius}" fill="{fills[place]}" '
         f'data-row="{points["row"].iat[place]}" data-place="{place}" data-says="{escape(says[place])}"/>'
         # Gray first: what has a colour lies above what has none.
-        for place in sorted(range(len(points)), key=lambda place: fills[place] in PALETTE)
+        for place in sorted(range(len(points)), key=lambda place: fills[place] in CATEGORIES)
     ]
     return (
-        f'<div class="map"><div class="legend">{legend}</div><div class="stage"><div class="frame">'
-        f'<svg role="img" aria-label="Images by their features">{"".join(circles)}</svg></div>'
+        f'<div class="map"><div class="legend">{legend}</div><div class="stage">'
+        '<div class="frame" tabindex="0" role="application" '
+        'aria-label="Map: arrow keys go from image to image, Enter shows the neighbours, plus and minus zoom">'
+        f'<svg role="img" aria-label="Images by their features">{"".join(circles)}{star}</svg></div>'
         '<div class="zoom"><button type="button" data-zoom="1.6" aria-label="Larger">+</button>'
         '<button type="button" data-zoom="0.625" aria-label="Smaller">−</button></div></div>'
         '<div class="tip"><i></i><span></span></div></div>'
     )
 
 
-def _scaled(values: "pd.Series[float]") -> list[float]:
-    """Percent of the map's width or height."""
+def _scaled(values: "pd.Series[float]", *more: float) -> list[float]:
+    """Percent of the map's width or height, of the values and of places among them."""
     low, high = float(values.min()), float(values.max())
-    share = (values - low) / (high - low or 1.0)
+    share = (np.array([*values, *more]) - low) / (high - low or 1.0)
     return [float(one) for one in _MARGIN + share * (100 - 2 * _MARGIN)]

@@ -37,9 +37,40 @@ element.addEventListener('click', event => {
   const place = event.target.closest('figure[data-row]') || pointAt(event);
   if (place) pick(place);
 });
+// On the map arrow keys go to the nearest point in their direction: far to the side counts twice.
+const steps = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+let at = null;
+const centre = one => { const box = one.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; };
+const walk = ([right, below]) => {
+  const all = points(svgOf());
+  if (!all.some(([one]) => one === at)) return all.length ? all[all.length >> 1][0] : null;
+  const [x, y] = centre(at);
+  let found = null, least = Infinity;
+  for (const [one] of all) {
+    const [a, b] = centre(one), ahead = (a - x) * right + (b - y) * below;
+    const aside = Math.abs((a - x) * below) + Math.abs((b - y) * right), far = ahead + 2 * aside;
+    if (ahead > 0.5 && far < least) { least = far; found = one; }
+  }
+  return found;
+};
 element.addEventListener('keydown', event => {
   const place = event.target.closest('figure[data-row]');
-  if (place && event.key === 'Enter') pick(place);
+  if (place && event.key === 'Enter') return pick(place);
+  const frame = event.target.closest('.frame');
+  if (!frame) return;
+  if (event.key === '+' || event.key === '-') { enlarge(event.key === '+' ? 1.6 : 0.625); return event.preventDefault(); }
+  if (event.key === 'Enter' && at) return pick(at);
+  const step = steps[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const next = walk(step);
+  if (!next) return;
+  at?.classList.remove('at');
+  at = next; at.classList.add('at');
+  const box = frame.getBoundingClientRect(), [x, y] = centre(at);
+  frame.scrollBy(Math.max(0, x - box.right + 40) + Math.min(0, x - box.left - 40),
+    Math.max(0, y - box.bottom + 40) + Math.min(0, y - box.top - 40));
+  hint(at, ...centre(at));
 });
 element.addEventListener('scroll', event => { corner = [event.target.scrollLeft, event.target.scrollTop]; }, true);
 new MutationObserver(() => {  // other colours keep the part of the map that is looked at
@@ -50,10 +81,9 @@ element.addEventListener('mouseleave', () => {
   const tip = element.querySelector('.tip');
   if (tip) tip.style.display = 'none';
 });
-element.addEventListener('mousemove', event => {
+const hint = (point, clientX, clientY) => {
   const tip = element.querySelector('.tip'), sheet = document.querySelector('.sheet');
   if (!tip || !sheet) return;
-  const point = pointAt(event);
   tip.style.display = point ? 'block' : 'none';
   if (!point) return;
   const box = element.querySelector('.map').getBoundingClientRect();
@@ -63,7 +93,8 @@ element.addEventListener('mousemove', event => {
   thumbnail.style.backgroundSize = `${across * side}px auto`;
   thumbnail.style.backgroundPosition = `-${n % across * side}px -${Math.floor(n / across) * side}px`;
   tip.querySelector('span').textContent = point.dataset.says;
-  const x = event.clientX - box.left, y = event.clientY - box.top;
+  const x = clientX - box.left, y = clientY - box.top;
   tip.style.left = (x > box.width - 140 ? x - 135 : x + 14) + 'px';
   tip.style.top = (y > box.height - 160 ? y - 160 : y + 14) + 'px';
-});
+};
+element.addEventListener('mousemove', event => hint(pointAt(event), event.clientX, event.clientY));

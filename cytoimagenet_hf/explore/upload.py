@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ from cytoimagenet_hf.networks import Encoder
 
 Plane = npt.NDArray[Any]
 
-MAX_PIXELS = 2**23
-"""Pixels of one plane of an upload: 2,896², above those of sCMOS cameras. A network takes some 400 bytes a pixel."""
+_SIDE = 2048  # pixels: a network takes seconds for it, and minutes for a slide of 9,000 x 9,000
+
+MAX_PIXELS = 2**27
+"""Pixels of one plane of an upload: 11,585². Of a large one the middle is looked up."""
 
 MAX_PLANES = 128
 """Planes that are read for one upload: its channels, and the focus positions of each."""
+
+_PIXELS = 2**30  # of all planes of an upload together
 
 QUOTA = 2**31
 """Bytes of uploads that are kept."""
@@ -129,21 +133,41 @@ def _upload(source: Path, wanted: str | None) -> Upload:
             note = f"Names of files are read as {pattern}."
     if _is_unnamed(images):
         _require_few(sum(map(_planes, images)))
-        planes = [plane for image in images for plane in image.read()]
+        planes = [plane for image in _within_budget(images) for plane in image.read()]
         if len({plane.shape[:2] for plane in planes}) > 1:
             sizes = ", ".join(
                 f"{image.id} {' x '.join(map(str, plane.shape))}" for image, plane in zip(images, planes, strict=True)
             )
             raise InputError(f"the files differ in size ({sizes}): drop the channels of one field of view")
         note = f"{len(planes)} files, taken as channels of one image. Are they several images? Drop the files of one."
-        return Upload(tuple(image.id for image in images), planes, ("one image",), "one image", note)
+        return _middle(Upload(tuple(image.id for image in images), planes, ("one image",), "one image", note))
     usable = [image for image in images if not image.reason_against()] or images[:1]
     first: Image | None = next((image for image in usable if wanted in (None, image.id)), None)
     if first is None:
         raise InputError(f"no usable image {wanted!r} in these files")
     _require_few(_planes(first))
     names = first.channels if len(first.channels) > 1 else (first.id,)
-    return Upload(names, first.read(), tuple(image.id for image in usable), first.id, note)
+    return _middle(
+        Upload(names, _within_budget([first])[0].read(), tuple(image.id for image in usable), first.id, note)
+    )
+
+
+def _within_budget(images: Sequence[Image]) -> list[Image]:
+    """The images with a limit to the pixels of a plane that keeps all planes together within the budget."""
+    most = min(MAX_PIXELS, _PIXELS // max(1, sum(map(_planes, images))))
+    return [replace(image, max_pixels=most) for image in images]
+
+
+def _middle(upload: Upload) -> Upload:
+    """The upload, or the middle of one that is too large to be looked up within seconds."""
+    height, width = upload.planes[0].shape[:2]
+    if max(height, width) <= _SIDE:
+        return upload
+    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
+    planes = [np.ascontiguousarray(plane[top : top + _SIDE, left : left + _SIDE]) for plane in upload.planes]
+    rows, columns = planes[0].shape[:2]
+    note = f"{upload.note} {height:,} x {width:,} pixels: the middle {rows:,} x {columns:,} are looked up.".strip()
+    return replace(upload, planes=planes, note=note)
 
 
 def _planes(image: Image) -> int:

@@ -16,8 +16,13 @@ from .pages import grid
 from .upload import keep_within
 
 
-def upload_tab(gallery: Gallery) -> None:
-    """Files in; each channel as the network sees it, the nearest images, and whether they are near, out."""
+def upload_tab(gallery: Gallery, looked_up: gr.State) -> None:
+    """Files in; each channel as the network sees it, the nearest images, and whether they are near, out.
+
+    Args:
+        gallery: what is looked through.
+        looked_up: the neighbours of the last image, for the map.
+    """
     gr.Markdown(
         "Drop one field of view, at any bit depth: one file per channel, a stack, or a microscope's file (.nd2, .czi, "
         ".lif, .dv, .flex, OME-TIFF). Of several fields of a plate you choose which to look up."
@@ -32,26 +37,28 @@ def upload_tab(gallery: Gallery) -> None:
 
     def answer(files: list[str] | None, image: str | None) -> Iterator[tuple[Any, ...]]:
         if not files:
-            yield "", gr.Dropdown(visible=False), "", "", ""
+            yield "", gr.Dropdown(visible=False), "", "", "", None
             return
         keep_within(Path(get_upload_folder()), spared=files)
         try:
             for line in waiting(gallery):
-                yield line, gr.skip(), "", "", ""
+                yield line, gr.skip(), "", "", "", None
+            yield "Reading the image and looking for its nearest …", gr.skip(), "", "", "", None
             found = gallery.look_up(files, image=image)
         except InputError as error:
             said = f"**This cannot be used:** {_without_folders(str(error), files)}"
-            yield said, gr.Dropdown(visible=False) if image is None else gr.skip(), "", "", ""
+            yield said, gr.Dropdown(visible=False) if image is None else gr.skip(), "", "", "", None
             return
         number = len(found.images)
         label = f"Which of the {number:,} images in these files"
         choice = gr.Dropdown(list(found.images), value=found.image, label=label, visible=number > 1)
-        yield found.note, choice, _channels(found), _found(gallery, found), ""
+        said = f"{found.note} The map shows it, too, as a star.".strip()
+        yield said, choice, _channels(found), _found(gallery, found), "", found.neighbours
 
     def first(files: list[str] | None) -> Iterator[tuple[Any, ...]]:
         yield from answer(files, None)
 
-    shown = [message, field, seen, near, own]
+    shown = [message, field, seen, near, own, looked_up]
     # A network takes a gigabyte for the largest image: one visitor after the other.
     one_by_one = {"concurrency_limit": 1, "concurrency_id": "look up", "show_progress": "hidden"}
     upload.change(first, upload, shown, **one_by_one)

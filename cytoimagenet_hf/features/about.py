@@ -1,11 +1,15 @@
 """What a feature table says of itself: what made it, and the names of its columns."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.core.simulated import is_simulated
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 from cytoimagenet_hf.networks.pixels import pixel_names
 from cytoimagenet_hf.tables.columns import feature_names
 
@@ -40,6 +44,17 @@ def describe(
     return about
 
 
+def simulated_fact(images: Iterable[Any]) -> dict[str, bool]:
+    """`{"simulated": True}` where an image was drawn, not taken; else nothing.
+
+    Args:
+        images: `images.Image`, or arrays, of which nothing is known.
+    """
+    files = {plane.path for image in images if isinstance(image, Image) for plane in image.planes[0]}
+    local = [file for file in files if isinstance(file, Path)]  # what lies on the internet was not drawn here
+    return {"simulated": True} if any(map(is_simulated, local)) else {}
+
+
 def _scope(encoder: Encoder) -> str:
     """What the pixel values that become 0 and 1 are taken from: `image`, `plate`, `gain` or `none` (the dtype)."""
     if encoder.facts.scale == "gain":
@@ -49,8 +64,28 @@ def _scope(encoder: Encoder) -> str:
     return "plate" if encoder.facts.per == "plate" else "image"
 
 
-def names_of(encoder: Encoder, stains: Sequence[str], width: int) -> tuple[str, ...]:
+def names_of_all(
+    encoders: Sequence[Encoder], stains: Sequence[str], widths: Sequence[int], kinds: Sequence[str]
+) -> tuple[str, ...]:
+    """Names of the features of several encoders side by side; one that is there already gets the encoder's number.
+
+    Args:
+        encoders: in the order of the features.
+        stains: of the images.
+        widths: features of each encoder.
+        kinds: of the objects that each image shows.
+    """
+    names: dict[str, None] = {}
+    for number, (encoder, width) in enumerate(zip(encoders, widths, strict=True), 1):
+        own = names_of(encoder, stains, width, kinds)
+        names |= dict.fromkeys(f"{name}_{number}" if name in names else name for name in own)
+    return tuple(names)
+
+
+def names_of(encoder: Encoder, stains: Sequence[str], width: int, kinds: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the features: a block per stain where each channel has its own, else one block `all`; pixels last."""
+    if isinstance(encoder, CellMeasures):
+        return encoder.names(stains, kinds)
     dim = encoder.facts.dim
     owners, counts = pixel_names(stains) if encoder.facts.pixels else ([], [])
     beside = [

@@ -95,17 +95,29 @@ class Batches:
         for name, units in prepared:
             if isinstance(units, InputError):
                 self._reject(name, units)
-                continue
-            self._images[name] = _Image(len(units))
-            for place, unit in enumerate(units):
-                self._waiting.setdefault(unit.shape, []).append((name, place, unit))
-            for size in {unit.shape for unit in units}:
-                while len(self._waiting.get(size, ())) >= self._limit(size):
-                    yield from self._flush(size)
-            while sum(map(self._values, self._waiting)) > _WAITING_VALUES:
-                yield from self._flush(max(self._waiting, key=self._values))
+            else:
+                yield from self.add(name, units)
+        yield from self.rest()
+
+    def add(self, name: str, units: Sequence[Unit]) -> Iterator[tuple[str, Vector]]:
+        """Take the units of one image; the vectors of those that are done by it."""
+        self._images[name] = _Image(len(units))
+        for place, unit in enumerate(units):
+            self._waiting.setdefault(unit.shape, []).append((name, place, unit))
+        for size in {unit.shape for unit in units}:
+            while len(self._waiting.get(size, ())) >= self._limit(size):
+                yield from self._flush(size)
+        while sum(map(self._values, self._waiting)) > _WAITING_VALUES:
+            yield from self._flush(max(self._waiting, key=self._values))
+
+    def rest(self) -> Iterator[tuple[str, Vector]]:
+        """The vectors of all that still wait."""
         while self._waiting:
             yield from self._flush(next(iter(self._waiting)))
+
+    def drop(self, name: str) -> None:
+        """Forget an image that was rejected elsewhere."""
+        self._images.pop(name, None)
 
     def _limit(self, size: tuple[int, ...]) -> int:
         return max(1, min(self._batch_size, self._run.pixels // (size[-2] * size[-1])))

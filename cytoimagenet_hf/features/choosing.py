@@ -18,6 +18,7 @@ import torch
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.networks.base import Unit
+from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 
 from .runtimes import LIMIT, RUNTIMES, Runner, device_of, difference, has_export, make_runner
 from .vectors import ImageToRead, as_planes
@@ -46,6 +47,8 @@ def runner_of(
     """The runner of an encoder; see `runtimes.make_runner`."""
     if isinstance(backend, Runner):
         return backend
+    if isinstance(encoder, CellMeasures):  # nothing is computed there: numbers pass as they are
+        return make_runner(encoder.network, "torch", device="cpu", dtype=torch.float32)
     facts = encoder.facts
     return make_runner(
         encoder.network,
@@ -74,6 +77,9 @@ def auto_runner(
         device: asked for.
         dtype: asked for.
     """
+
+    if isinstance(encoder, CellMeasures):
+        return runner_of(encoder)
 
     def first_units() -> list[Unit] | None:
         for source in sources:

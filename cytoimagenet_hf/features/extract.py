@@ -22,7 +22,7 @@ from cytoimagenet_hf.networks.backbones import Backbone
 from cytoimagenet_hf.networks.kinds.own import network_encoder
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .about import describe, names_of
+from .about import describe, names_of, simulated_fact
 from .batches import Reject
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates
@@ -99,9 +99,8 @@ def extract_features(
         run = runner_of(encoder, backend, device=device, dtype=dtype)
     with tqdm(total=count, unit="image", disable=None) as bar:
         found = extract_rows(
-            encoder,
+            [(encoder, run)],
             sources,
-            run=run,
             batch_size=batch_size,
             workers=workers,
             ranges=ranges,
@@ -117,10 +116,11 @@ def extract_features(
     values = np.stack([found.vectors[name] for name in kept])
     stains = found.stains or ()
     about = describe(encoder, run, stains=stains, ranges=ranges)
+    about |= simulated_fact(images if isinstance(images, Sequence) else ())
     if run.choice is not None:
         about["backend_choice"] = dict(run.choice)
     metadata = pd.DataFrame([dict(found.metadata[name]) for name in kept], index=range(len(kept)))
-    names = names_of(encoder, stains, values.shape[1])
+    names = names_of(encoder, stains, values.shape[1], found.kinds)
     return FeatureTable(np.array(kept, dtype=object), values, metadata, names, about)
 
 

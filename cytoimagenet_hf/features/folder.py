@@ -19,13 +19,14 @@ from tqdm.auto import tqdm
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, require_still_there, write_json
 from cytoimagenet_hf.images import Image, Rejection
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.shards.engine import planning, run_shards
 from cytoimagenet_hf.shards.shard import Part
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
-from .about import describe, names_of
+from .about import describe, names_of_all, simulated_fact
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
@@ -48,13 +49,13 @@ from .vectors import ImageToRead, extract_rows
 
 
 def extract_to_folder(
-    encoder: Encoder,
+    encoder: Encoder | Sequence[Encoder],
     images: Sequence[Image],
     output: str | Path,
     *,
     settings: Settings = DEFAULTS,
     seed: int = 0,
-    load: Callable[[], Encoder] | None = None,
+    load: Callable[[], Encoder | Sequence[Encoder]] | None = None,
     dask: str | None = None,
     devices: Sequence[str] = (),
     part: Part | None = None,
@@ -67,7 +68,8 @@ def extract_to_folder(
     missing then, checks all shards and completes the folder.
 
     Args:
-        encoder: the network and what it eats.
+        encoder: the network and what it eats; of several, each image is read once and its row holds the features of
+            all, one after the other.
         images: with unique ids.
         output: a new or empty folder, or one of the same extraction.
         settings: see `Settings`.
@@ -84,6 +86,7 @@ def extract_to_folder(
             writes there; no image is usable.
     """
     output = Path(output)
+    encoders = _several(encoder)
     _require_unique(images)
     if not (output / PLAN).is_file():
         require_claimable(output, {})  # before anything is written or exported
@@ -91,13 +94,13 @@ def extract_to_folder(
         with planning(
             output, PLAN, RANGES
         ):  # parts agree on the backend and on the ranges of plates: the first one chooses
-            run = _runner(encoder, images, output, settings)
-            plan, stains = _planned(encoder, images, settings, run)
-            settings = replace(settings, backend=run.name)  # what other processes get
+            runs = _runners(encoders, images, output, settings)
+            plan, stains = _planned(encoders, images, settings, runs)
+            settings = replace(settings, backend=_backend(runs))  # what other processes get
             require_claimable(output, plan)
             write_json(output / PLAN, plan)
-            ranges = _ranges(encoder, images, output, seed, settings.workers)
-        shards = list(_shards(encoder, images, output, stains, settings, ranges, load))
+            ranges = _ranges(encoders, images, output, seed, settings.workers)
+        shards = list(_shards(encoders, images, output, stains, settings, ranges, load))
         wanted = shards if part is None else part.of(shards)
         todo = [shard for shard in wanted if shard.finished() is None]
         changed = sum(shard.record.is_file() for shard in todo)
@@ -112,7 +115,11 @@ def extract_to_folder(
                 bar.update(images_done)
                 advance(images_done)
 
-            make = make_shard if elsewhere else partial(make_shard, encoder=encoder, run=run, advance=step)
+            make = (
+                make_shard
+                if elsewhere
+                else partial(make_shard, models=list(zip(encoders, runs, strict=True)), advance=step)
+            )
             for record in run_shards(make, todo, workers=1, dask=dask, devices=devices):
                 if elsewhere:
                     step(record.kept + len(record.rejected))
@@ -122,9 +129,32 @@ def extract_to_folder(
         return summarise_shards(output, shards, plan, len(todo), changed)
 
 
-def _runner(encoder: Encoder, images: Sequence[Image], output: Path, settings: Settings) -> Runner:
-    """What runs the network: under `auto` what the folder's record names, so that one table comes from one backend."""
+Models = Sequence[tuple[Encoder, Runner]]
+
+
+def _several(encoder: Encoder | Sequence[Encoder]) -> tuple[Encoder, ...]:
+    encoders = tuple(encoder) if isinstance(encoder, Sequence) else (encoder,)
+    twice = [name for name, count in Counter(one.name for one in encoders).items() if count > 1]
+    if twice or not encoders:
+        raise InputError(f"model {twice[0]} is named twice: name each once" if twice else "no model to extract with")
+    return encoders
+
+
+def _backend(runs: Sequence[Runner]) -> str:
+    """What one name stands for all runners where they agree; else each is chosen anew, which gives the same."""
+    names = {run.name for run in runs}
+    return names.pop() if len(names) == 1 else "auto"
+
+
+def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path, settings: Settings) -> list[Runner]:
+    """What runs each network: under `auto` what the folder's record names, so that a table comes from one backend."""
     recorded = read_json(output / PLAN)
+    described = [recorded] if len(encoders) == 1 else (recorded or {}).get("joined", [None] * len(encoders))
+    pairs = zip(encoders, described, strict=False)
+    return [_runner(encoder, images, known, settings) for encoder, known in pairs]
+
+
+def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: Settings) -> Runner:
     backend = settings.backend
     if backend == "auto" and recorded is None:
         first = [ImageToRead.of(image) for image in images[:TRIED]]
@@ -137,22 +167,21 @@ def _runner(encoder: Encoder, images: Sequence[Image], output: Path, settings: S
 
 
 def _planned(
-    encoder: Encoder, images: Sequence[Image], settings: Settings, run: Runner
+    encoders: Sequence[Encoder], images: Sequence[Image], settings: Settings, runs: Sequence[Runner]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the shards depend on, beside the pixels; and the stains of the images."""
     stains = Counter(image.channels for image in images).most_common(1)[0][0]
-    choice = {} if run.choice is None else {"backend_choice": dict(run.choice)}
-    plan = (
-        describe(encoder, run, stains=stains)
-        | choice
-        | {
-            "batch_size": settings.batch_size,
-            "shard_size": settings.shard_size,
-            "storage": settings.storage,
-            "images": len(images),
-            "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
-        }
-    )
+    described = [
+        describe(encoder, run, stains=stains) | ({} if run.choice is None else {"backend_choice": dict(run.choice)})
+        for encoder, run in zip(encoders, runs, strict=True)
+    ]
+    plan = (described[0] if len(described) == 1 else {"joined": described}) | {
+        "batch_size": settings.batch_size,
+        "shard_size": settings.shard_size,
+        "storage": settings.storage,
+        "images": len(images),
+        "ids": hashlib.sha256("\n".join(image.id for image in images).encode()).hexdigest()[:16],
+    }
     return plan, stains
 
 
@@ -187,7 +216,7 @@ def cached_features(
     _require_unique(images)
     # An entry is found again by what was asked for: `auto` may have taken another runtime by then.
     by_torch = runner_of(encoder, device=settings.device, dtype=_precision(settings))
-    plan, _ = _planned(encoder, images, settings, replace(by_torch, name=settings.backend))
+    plan, _ = _planned([encoder], images, settings, [replace(by_torch, name=settings.backend)])
     rest = hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder /= f"{encoder.fingerprint}-{stamp_of(images)}-{rest}"
     summary = extract_to_folder(encoder, images, folder, settings=settings, advance=advance, wait=True)
@@ -198,8 +227,7 @@ def make_shard(
     task: FeatureShard,
     device: str | None = None,
     *,
-    encoder: Encoder | None = None,
-    run: Runner | None = None,
+    models: Models | None = None,
     advance: Callable[[int], Any] = lambda images: None,
 ) -> ShardRecord:
     """Write one shard and its record.
@@ -207,20 +235,18 @@ def make_shard(
     Args:
         task: what to make.
         device: instead of that of the settings.
-        encoder: loaded by the task itself if None, once per process.
-        run: of that encoder.
+        models: encoders with their runners; loaded by the task itself if None, once per process.
         advance: called with how many images more are done.
 
     Raises:
-        InputError: the encoder loaded here is another one.
+        InputError: an encoder loaded here is another one.
     """
-    if encoder is None or run is None:
-        encoder, run = _loaded(task, device)
+    if models is None:
+        models = _loaded(task, device)
     rejected: list[Rejection] = []
     rows = extract_rows(
-        encoder,
+        models,
         [ImageToRead.of(image) for image in task.images],
-        run=run,
         batch_size=task.settings.batch_size,
         workers=task.settings.workers,
         ranges=task.ranges,
@@ -233,30 +259,29 @@ def make_shard(
     task.record.unlink(missing_ok=True)
     if kept:
         values = np.stack([rows.vectors[image.id] for image in kept])
-        _write(
-            task,
-            kept,
-            values,
-            describe(encoder, run, stains=task.stains),
-            names_of(encoder, task.stains, values.shape[1]),
-        )
+        about = [describe(encoder, run, stains=task.stains) for encoder, run in models]
+        names = names_of_all([encoder for encoder, _ in models], task.stains, rows.widths, rows.kinds)
+        made_by = about[0] if len(about) == 1 else {"joined": about}
+        _write(task, kept, values, made_by | simulated_fact(kept), names)
     else:
         task.path.unlink(missing_ok=True)  # written by `summarise_shards`, which knows the width of the others
     rejected.sort(key=lambda rejection: rejection.id)
     digest = file_sha256(task.path) if kept else ""
-    record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected))
+    unreached = sum(isinstance(error, UnreachableError) for error in rows.rejected.values())
+    flat = {name: rows.flat[name] for name in sorted(rows.flat.keys() & rows.vectors.keys())}
+    record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected), unreached, flat)
     record.write(task.record)
     return record
 
 
 def _shards(
-    encoder: Encoder,
+    encoders: Sequence[Encoder],
     images: Sequence[Image],
     output: Path,
     stains: tuple[str, ...],
     settings: Settings,
     ranges: Mapping[str, PlateRanges] | None,
-    load: Callable[[], Encoder] | None,
+    load: Callable[[], Encoder | Sequence[Encoder]] | None,
 ) -> Iterator[FeatureShard]:
     count = -(-len(images) // settings.shard_size)
     kinds = _kinds(images)
@@ -273,7 +298,7 @@ def _shards(
             kinds,
             stamp_of(own, ranges),
             settings,
-            encoder.fingerprint,
+            _fingerprint(encoders),
             None if ranges is None else {plate: ranges[plate] for plate in plates & ranges.keys()},
             load,
         )
@@ -318,39 +343,46 @@ def _require_unique(images: Sequence[Image]) -> None:
 
 
 def _ranges(
-    encoder: Encoder, images: Sequence[Image], output: Path, seed: int, workers: int
+    encoders: Sequence[Encoder], images: Sequence[Image], output: Path, seed: int, workers: int
 ) -> dict[str, PlateRanges] | None:
-    if encoder.facts.per != "plate":
+    ends = {(encoder.facts.low, encoder.facts.high) for encoder in encoders if encoder.facts.per == "plate"}
+    if not ends:
         return None
+    if len(ends) > 1:
+        raise InputError("these models take different percentiles of a plate: extract with one after the other")
+    ((low, high),) = ends
     file = output / RANGES
     known = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
-    low, high = encoder.facts.low, encoder.facts.high
     found = measure_plates(images, low=low, high=high, seed=seed, workers=workers, known=known)
     write_json(file, {plate: own.to_json() for plate, own in found.items()})
     return found
+
+
+def _fingerprint(encoders: Sequence[Encoder]) -> str:
+    return "+".join(encoder.fingerprint for encoder in encoders)
 
 
 def _precision(settings: Settings) -> torch.dtype | None:
     return None if settings.dtype is None else getattr(torch, settings.dtype)
 
 
-_IN_THIS_PROCESS: dict[tuple[str, str | None], tuple[Encoder, Runner]] = {}
+_IN_THIS_PROCESS: dict[tuple[str, str | None], Models] = {}
 
 
-def _loaded(task: FeatureShard, device: str | None) -> tuple[Encoder, Runner]:
-    """The encoder of a task in a process that makes many: loaded once."""
+def _loaded(task: FeatureShard, device: str | None) -> Models:
+    """The encoders of a task in a process that makes many: loaded once."""
     key = (task.fingerprint, device)
     if key not in _IN_THIS_PROCESS:
         if task.load is None:
             raise InputError("a shard in another process needs load=, a function that makes the encoder there")
-        encoder = task.load()
-        if encoder.fingerprint != task.fingerprint:
+        encoders = _several(task.load())
+        if _fingerprint(encoders) != task.fingerprint:
             raise InputError(
-                f"{encoder.name} has other weights or settings here than where the extraction was started: "
+                f"{encoders[0].name} has other weights or settings here than where the extraction was started: "
                 "give every worker the same model folder and the same version of this package"
             )
-        chosen = device or task.settings.device
-        run = runner_of(encoder, task.settings.backend, device=chosen, dtype=_precision(task.settings))
+        recorded = replace(task.settings, device=device or task.settings.device)
+        runs = _runners(encoders, task.images, task.folder, recorded)
         _IN_THIS_PROCESS.clear()
-        _IN_THIS_PROCESS[key] = encoder, run
+        _IN_THIS_PROCESS[key] = list(zip(encoders, runs, strict=True))
     return _IN_THIS_PROCESS[key]

@@ -1,7 +1,8 @@
 """Where the images of a feature folder lie and how they were asked for, so that a report can show them again.
 
 Features are shared, so the record says no more of the machine than it must: places are written relative to the folder
-of features, or below the home folder as `~/…`. Both folders can be moved together.
+of features, or below the home folder as `~/…`. Both folders can be moved together. Of the options that reach a store
+on the internet, those that may be secret are not written.
 """
 
 import os
@@ -11,11 +12,14 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images import Image, find_illumination, look
+from cytoimagenet_hf.images.objects import Storage
+from cytoimagenet_hf.images.remote import is_address
 
 from .store import read_json, stamp_of
 
 SOURCE = "_source.json"
+_FOLDERS = {"root", "illumination"}  # options that name a place
 
 
 def write_source(
@@ -30,10 +34,13 @@ def write_source(
         images: what it found.
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
     """
-    place = source if source.startswith("hf:") else recorded_place(source, output)
+    place = source if _is_elsewhere(source) else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    if given.get("root"):
-        given["root"] = recorded_place(given["root"], output)
+    if isinstance(storage := given.pop("storage", None), Storage) and storage.public:
+        given["storage"] = storage.public
+    for name in _FOLDERS & given.keys():
+        if given[name] and not _is_elsewhere(given[name]):
+            given[name] = recorded_place(given[name], output)
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
@@ -49,15 +56,22 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
         return [], "the features do not say where their images lie"
     try:
         source, options = str(record["source"]), dict(record["options"])
-        source = source if source.startswith("hf:") else found_place(source, features)
-        if options.get("root"):
-            options["root"] = found_place(str(options["root"]), features)
-        images = find_images(source, **options)
+        source = source if _is_elsewhere(source) else found_place(source, features)
+        for name in _FOLDERS & options.keys():
+            if options[name] and not _is_elsewhere(str(options[name])):
+                options[name] = found_place(str(options[name]), features)
+        illumination = options.pop("illumination", None)
+        found = look(source, **options)
+        images = (found if illumination is None else find_illumination(found, illumination)).images
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:
         return [], f"the images in {source} have changed since the features were made"
     return images, ""
+
+
+def _is_elsewhere(place: str) -> bool:
+    return place.startswith("hf:") or is_address(place)
 
 
 def recorded_place(place: str | Path, folder: Path) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from cytoimagenet_hf.core.files import (
 )
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.images import Image, Rejection
+from cytoimagenet_hf.images.remote import concurrently
 from cytoimagenet_hf.shards.engine import without_locks_after
 from cytoimagenet_hf.shards.shard import LOCKS, Part, Shard
 
@@ -84,7 +85,8 @@ DEFAULTS = Settings()
 class ExtractionSummary:
     """What an extraction left behind; construction fails unless `images == kept + len(rejected)`.
 
-    Of one part (`part`, such as `2/64`) everything is counted over the shards of that part.
+    Of one part (`part`, such as `2/64`) everything is counted over the shards of that part. `flat` names images with
+    channels whose pixels are all equal.
     """
 
     images: int
@@ -95,6 +97,16 @@ class ExtractionSummary:
     shards_changed: int
     rejected: tuple[Rejection, ...]
     part: str | None = None
+    flat: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def flat_note(self) -> str:
+        """A line about planes without any difference; empty where there is none."""
+        if not self.flat:
+            return ""
+        name, channels = next(iter(self.flat.items()))
+        count = f"{len(self.flat):,} image{'s have' if len(self.flat) > 1 else ' has'}"
+        return f"{count} a plane whose pixels are all equal, such as channel {', '.join(channels)} of {name}"
 
     def __post_init__(self) -> None:
         if self.images != self.kept + len(self.rejected):
@@ -110,12 +122,16 @@ class ShardRecord:
         sha256: of its file; empty where no image was kept.
         kept: images in it.
         rejected: images that are not.
+        unreached: how many of these for a reason that may pass, such as the network: the shard is made again.
+        flat: id of a kept image → its channels whose pixels are all equal.
     """
 
     stamp: str
     sha256: str
     kept: int
     rejected: tuple[Rejection, ...]
+    unreached: int = 0
+    flat: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -148,7 +164,7 @@ class FeatureShard(Shard):
     settings: Settings
     fingerprint: str
     ranges: Mapping[str, PlateRanges] | None = None
-    load: Callable[[], "Encoder"] | None = None
+    load: Callable[[], "Encoder | Sequence[Encoder]"] | None = None
 
     @property
     def path(self) -> Path:
@@ -163,7 +179,7 @@ class FeatureShard(Shard):
     def finished(self) -> ShardRecord | None:
         """Its record, if the table is undamaged and made from these very images."""
         record = read_record(self.record)
-        if record is None or record.stamp != self.stamp:
+        if record is None or record.stamp != self.stamp or record.unreached:
             return None
         return record if not record.kept or is_intact(self.path, record) else None
 
@@ -200,11 +216,13 @@ def locked(output: Path, part: Part | None = None, *, wait: bool = False) -> Ite
 def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None = None) -> str:
     """Hash of all that the rows of these images depend on: ids, pixels, facts, and the ranges of their plates."""
     digest = hashlib.sha256()
-    for image in images:
+    remote = any(image.is_remote for image in images)
+    stamps = concurrently(lambda image: image.stamp, images, remote=remote)
+    for image, stamp in zip(images, stamps, strict=True):
         facts = sorted((str(name), str(value)) for name, value in image.metadata.items())
         plate = None if ranges is None else ranges.get(plate_of(image))
         own = None if plate is None else sorted(plate.ranges.items())
-        digest.update(repr((image.id, image.stamp, facts, own)).encode())
+        digest.update(repr((image.id, stamp, facts, own)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -239,6 +257,8 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     shards = [file.with_name(f"{file.stem.removeprefix('_').replace('shard', 'features')}.parquet") for file in files]
     if not files or len(records) != int(files[0].stem.rpartition("-")[2]):
         return None
+    if any(record.unreached for record in records):
+        return None
     if not all(is_intact(shard, record) for shard, record in zip(shards, records, strict=True)):
         return None
     width = pq.read_schema(shards[0]).field("features").type.list_size
@@ -246,7 +266,11 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
     kept = sum(record.kept for record in records)
     if (read_json(output / PLAN) or {}).get("images") != kept + len(rejected) or _listed(output) != rejected:
         return None
-    return ExtractionSummary(kept + len(rejected), kept, width, len(shards), 0, 0, rejected)
+    return ExtractionSummary(kept + len(rejected), kept, width, len(shards), 0, 0, rejected, flat=_flat(records))
+
+
+def _flat(records: Sequence[ShardRecord]) -> dict[str, tuple[str, ...]]:
+    return {name: channels for record in records for name, channels in record.flat.items()}
 
 
 def _listed(output: Path) -> tuple[Rejection, ...] | None:
@@ -286,7 +310,11 @@ def read_record(path: Path) -> ShardRecord | None:
     if not sound:
         return None
     rejected = tuple(Rejection(**entry) for entry in found["rejected"])
-    return ShardRecord(found["stamp"], found["sha256"], found["kept"], rejected)
+    unreached, flat = found.get("unreached", 0), found.get("flat", {})
+    if not (isinstance(unreached, int) and isinstance(flat, dict)):
+        return None
+    flat = {name: tuple(channels) for name, channels in flat.items()}
+    return ShardRecord(found["stamp"], found["sha256"], found["kept"], rejected, unreached, flat)
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
@@ -341,7 +369,7 @@ def summarise_shards(
             with atomic_path(task.path) as temporary:
                 pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
     kept = sum(record.kept for record in records)
-    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected)
+    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected, flat=_flat(records))
 
 
 def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> ExtractionSummary:
@@ -357,4 +385,6 @@ def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> 
     kept = sum(record.kept for record in records)
     full = [shard for shard in shards if shard.path.is_file()]
     width = pq.read_schema(full[0].path).field("features").type.list_size if full else 0
-    return ExtractionSummary(kept + len(rejected), kept, width, len(records), made, 0, rejected, str(part))
+    return ExtractionSummary(
+        kept + len(rejected), kept, width, len(records), made, 0, rejected, str(part), _flat(records)
+    )

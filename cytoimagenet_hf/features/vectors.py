@@ -1,6 +1,6 @@
 """From images to vectors: read and prepared ahead by threads while the network runs, in batches of units."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.networks.base import Ranges
 from cytoimagenet_hf.networks.channels import as_channels
+from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 
 from .ahead import read_ahead
 from .batches import Batches, Reject, Unit, Vector
@@ -27,11 +29,12 @@ class ImageToRead:
     stains: tuple[str, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plate: str = ""
+    image: Image | None = None
 
     @classmethod
     def of(cls, image: Image) -> "ImageToRead":
         """Of an `images.Image`."""
-        return cls(image.id, image.read, image.channels, image.metadata, plate_of(image))
+        return cls(image.id, image.read, image.channels, image.metadata, plate_of(image), image)
 
 
 @dataclass
@@ -42,14 +45,16 @@ class Extracted:
     vectors: dict[str, Vector] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     rejected: dict[str, InputError] = field(default_factory=dict)
+    flat: dict[str, tuple[str, ...]] = field(default_factory=dict)  # channels without any difference between pixels
     stains: tuple[str, ...] | None = None
+    widths: tuple[int, ...] = ()  # features of each model
+    kinds: tuple[str, ...] = ()  # of the objects that each image shows
 
 
 def extract_rows(
-    encoder: Encoder,
+    models: Sequence[tuple[Encoder, Runner]],
     sources: Iterable[ImageToRead],
     *,
-    run: Runner,
     batch_size: int,
     workers: int,
     ranges: Mapping[str, PlateRanges] | None = None,
@@ -60,9 +65,9 @@ def extract_rows(
     """The vectors of images, with what is known of them and what was rejected.
 
     Args:
-        encoder: the network and what it eats.
+        models: encoders with their runners; an image is read once for all of them, its vector holds theirs one after
+            the other, and what one of them rejects is rejected.
         sources: images, read when their turn comes.
-        run: its runner.
         batch_size: most units per run.
         workers: threads that read ahead.
         ranges: of every plate, for normalisation over plates.
@@ -71,53 +76,86 @@ def extract_rows(
         advance: called with how many images more are done, for a progress bar.
     """
     rows = Extracted(stains=stains)
-    besides: dict[str, Vector] = {}  # of the images on their way
+    waiting: dict[str, list[Vector | None]] = {}  # image on its way → vectors of the models
+    besides: dict[str, list[Vector]] = {}
 
     def reject(name: str, error: InputError) -> None:
         if on_error is None:
             raise InputError(f"image {name!r}: {error}") from error
+        if name in rows.rejected:
+            return
+        for batches in runs:
+            batches.drop(name)
         besides.pop(name, None)
+        waiting.pop(name, None)
         rows.rejected[name] = error
         on_error(name, error)
         advance(1)
 
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[Unit], Vector]:
-        planes = as_planes(source.read())
+    runs = [Batches(run, encoder.join, batch_size=batch_size, reject=reject) for encoder, run in models]
+    pixels = any(not isinstance(encoder, CellMeasures) for encoder, _ in models)
+
+    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[list[Unit]], list[Vector], tuple[str, ...]]:
+        planes = as_planes(source.read()) if pixels else []
         names = source.stains or tuple(str(number) for number in range(len(planes)))
+        flat = tuple(name for name, plane in zip(names, planes, strict=False) if np.min(plane) == np.max(plane))
         own = _ranges_of(source, ranges)
-        return names, encoder.units(planes, stains=source.stains, ranges=own), encoder.beside(planes)
+        units = [_units(encoder, source, planes, own) for encoder, _ in models]
+        return names, units, [encoder.beside(planes) for encoder, _ in models], flat
 
     def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
             rows.order.append(source.id)
             rows.metadata[source.id] = source.metadata
+            if not rows.kinds and source.image is not None and not source.image.problem:
+                rows.kinds = tuple(ref.kind for ref in source.image.objects)
             yield source.id, source
 
-    def units() -> Iterator[tuple[str, list[Unit] | InputError]]:
-        for name, prepared in read_ahead(recorded(), prepare, workers):
-            if isinstance(prepared, InputError):
-                yield name, prepared
+    def take(model: int, vectors: Iterable[tuple[str, Vector]]) -> None:
+        for name, vector in vectors:
+            if name not in waiting:
                 continue
-            own, made, beside = prepared
-            if rows.stains is None:
-                rows.stains = own
-            if own != rows.stains:
-                yield (
-                    name,
-                    InputError(
-                        f"its channels are {', '.join(own)} and those of the others {', '.join(rows.stains)}: "
-                        "every image needs the same channels in the same order"
-                    ),
-                )
-                continue
-            besides[name] = beside
-            yield name, made
+            waiting[name][model] = vector
+            if all(part is not None for part in waiting[name]):
+                pairs = zip(waiting.pop(name), besides.pop(name), strict=True)
+                parts = [np.concatenate([own, beside]) for own, beside in pairs if own is not None]
+                rows.vectors[name] = np.concatenate(parts)
+                rows.widths = tuple(map(len, parts))
+                advance(1)
 
-    batches = Batches(run, encoder.join, batch_size=batch_size, reject=reject)
-    for name, vector in batches.vectors(units()):
-        rows.vectors[name] = np.concatenate([vector, besides.pop(name)])
-        advance(1)
+    for name, prepared in read_ahead(recorded(), prepare, workers):
+        if isinstance(prepared, InputError):
+            reject(name, prepared)
+            continue
+        own, units, beside, flat = prepared
+        if rows.stains is None:
+            rows.stains = own
+        if own != rows.stains:
+            reject(
+                name,
+                InputError(
+                    f"its channels are {', '.join(own)} and those of the others {', '.join(rows.stains)}: every image "
+                    "needs the same channels in the same order"
+                ),
+            )
+            continue
+        if flat:
+            rows.flat[name] = flat
+        waiting[name], besides[name] = [None] * len(models), beside
+        for model, batches in enumerate(runs):
+            if name in waiting:
+                take(model, batches.add(name, units[model]))
+    for model, batches in enumerate(runs):
+        take(model, batches.rest())
     return rows
+
+
+def _units(
+    encoder: Encoder, source: ImageToRead, planes: Sequence[npt.NDArray[Any]], ranges: Ranges | None
+) -> list[Unit]:
+    if isinstance(encoder, CellMeasures) and source.image is not None:
+        return encoder.units_of(source.image)
+    return encoder.units(planes, stains=source.stains, ranges=ranges)
 
 
 def as_planes(image: Any) -> list[npt.NDArray[Any]]:

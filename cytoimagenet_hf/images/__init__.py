@@ -4,6 +4,19 @@ from .base import Box, Image, PlaneRef, Rejection
 from .cells import find_cells
 from .find import Found, find_images, look
 from .formats import FORMATS
+from .illumination import find_illumination
 from .source import Ignored
 
-__all__ = ["FORMATS", "Box", "Found", "Ignored", "Image", "PlaneRef", "Rejection", "find_cells", "find_images", "look"]
+__all__ = [
+    "FORMATS",
+    "Box",
+    "Found",
+    "Ignored",
+    "Image",
+    "PlaneRef",
+    "Rejection",
+    "find_cells",
+    "find_illumination",
+    "find_images",
+    "look",
+]

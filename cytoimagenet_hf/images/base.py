@@ -5,7 +5,7 @@ open files or functions.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.imaging.illumination import correct
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
+from .labels import connected_parts, require_labels
+from .remote import concurrently, is_remote
 from .stores import STORES, Place
 
 Projection = Literal["max", "mean"]
@@ -30,7 +33,7 @@ class PlaneRef:
         path: a file, the folder of a store, or the name of a dataset.
         page: plane of a multi-plane file, counted from 0; None: a file of one plane.
         kind: a key of `stores.STORES`: which reader opens it.
-        place: where in a container that is no plain file; see the reader of its kind.
+        place: where in a container that is not a plain file; see the reader of its kind.
     """
 
     path: Path
@@ -54,6 +57,31 @@ class PlaneRef:
 
 
 @dataclass(frozen=True)
+class ObjectRef:
+    """One object on a label image of its field, such as the nucleus of a cell.
+
+    Attributes:
+        kind: of object, such as `Nuclei`.
+        plane: the label image.
+        number: of the object there; 0: the cell has no object of this kind.
+        parts: whether numbers are those of the connected parts of a binary mask.
+    """
+
+    kind: str
+    plane: PlaneRef
+    number: int
+    parts: bool = False
+
+    def labels(self) -> npt.NDArray[Any]:
+        """The label image, (H, W) whole numbers.
+
+        Raises:
+            InputError: it cannot be read, or is no label image.
+        """
+        return _kept_labels(self.plane, self.parts, self.plane.stamp)
+
+
+@dataclass(frozen=True)
 class Box:
     """A square of an image: one cell.
 
@@ -63,6 +91,7 @@ class Box:
         size: side in pixels.
         mirror: fill what lies outside by mirroring the image at its border; else such a box is refused.
         frame: (height, width) that the image must have, where a label image says it.
+        masked: whether pixels that are not of the cell become 0.
     """
 
     top: int
@@ -70,6 +99,7 @@ class Box:
     size: int
     mirror: bool = True
     frame: tuple[int, int] | None = None
+    masked: bool = False
 
     def cut(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The pixels of the box.
@@ -91,6 +121,15 @@ class Box:
         rows = _mirrored(np.arange(self.top, self.top + self.size), height)
         columns = _mirrored(np.arange(self.left, self.left + self.size), width)
         return np.ascontiguousarray(plane[rows[:, None], columns])
+
+    def inside(self, labels: npt.NDArray[Any], number: int) -> npt.NDArray[np.bool_]:
+        """The pixels of the box that are of one object, none of them beyond the border of the image."""
+        of_object = self.cut(labels) == number
+        for axis, (first, length) in enumerate(zip((self.top, self.left), labels.shape, strict=True)):
+            places = np.arange(first, first + self.size)
+            there = (places >= 0) & (places < length)
+            of_object &= there[:, None] if axis == 0 else there
+        return of_object
 
 
 @dataclass(frozen=True)
@@ -115,6 +154,9 @@ class Image:
         problem: why it cannot be used, found without opening it; empty where nothing speaks against it.
         box: the part of the planes that it is; None: all of them.
         max_pixels: planes with more are refused before they are read.
+        objects: of a cell: what label images show of it, the object that the row stands for first.
+        illumination: per channel the function that its plane is divided by, None for a channel without; empty: no
+            channel is corrected.
     """
 
     id: str
@@ -125,6 +167,8 @@ class Image:
     problem: str = ""
     box: Box | None = None
     max_pixels: int = MAX_PIXELS
+    objects: tuple[ObjectRef, ...] = ()
+    illumination: tuple[PlaneRef | None, ...] = ()
 
     def read(self) -> list[npt.NDArray[Any]]:
         """The channels in order, each (H, W) or (H, W, 3), in native dtype; a mean of a z stack is float32.
@@ -132,16 +176,39 @@ class Image:
         Raises:
             InputError: a file cannot be read, a channel of this image is missing, or channels differ in size or depth.
         """
+        if self.box is None:
+            return self._read(_read_channels, self._pixels)
+        whole = self.field()
+        try:
+            planes = [self.box.cut(plane) for plane in whole]
+            if not self.box.masked:
+                return planes
+            inside = self.box.inside(self.objects[0].labels(), self.objects[0].number)
+            return [np.where(inside.reshape(*inside.shape, *[1] * (plane.ndim - 2)), plane, 0) for plane in planes]
+        except _Unfit as error:
+            raise InputError(f"{self.id}: {error}") from error
+
+    def field(self) -> list[npt.NDArray[Any]]:
+        """The channels of the whole field that a cell lies in, to be looked at, not written to.
+
+        Cells of a field come one after another: its planes are read once for all of them.
+
+        Raises:
+            InputError: as of `read`.
+        """
+        return self._read(_kept_channels, self._pixels, self.field_stamp)
+
+    def _read(self, read: Callable[..., list[npt.NDArray[Any]]], *given: Any) -> list[npt.NDArray[Any]]:
         if reason := self.reason_against():
             raise InputError(f"{self.id}: {reason}")
         try:
-            if self.box is None:
-                return _read_channels(self.channels, self.planes, self.projection, self.max_pixels)
-            # Cells of a field come one after another: its planes are read once for all of them.
-            whole = _kept_channels(self.channels, self.planes, self.projection, self.max_pixels, self.stamp)
-            return [self.box.cut(plane) for plane in whole]
+            return read(*given)
         except _Unfit as error:
             raise InputError(f"{self.id}: {error}") from error
+
+    @property
+    def _pixels(self) -> "_Pixels":
+        return _Pixels(self.channels, self.planes, self.projection, self.max_pixels, self.illumination)
 
     def reason_against(self) -> str:
         """Why `read` would refuse it before a file is opened; empty where it would try."""
@@ -151,43 +218,79 @@ class Image:
         return f"no file for channel {', '.join(missing)}" if missing else ""
 
     @property
+    def is_remote(self) -> bool:
+        """Whether any of its planes lies on the internet."""
+        return any(is_remote(plane.path) for planes in self.planes for plane in planes)
+
+    @property
     def stamp(self) -> str:
         """A hash of what the pixels depend on: a changed, added or removed file gives another."""
+        objects = [(ref.kind, ref.number, ref.parts, ref.plane.stamp) for ref in self.objects]
+        return self._hashed(self.box, objects)
+
+    @property
+    def field_stamp(self) -> str:
+        """The same for the whole field: equal for all of its cells."""
+        return self._hashed(None, [])
+
+    def _hashed(self, box: Box | None, objects: list[Any]) -> str:
         per_file = [
             (STORES[kind].stamp(path, addresses), addresses)
             for (kind, path), addresses in _by_container(plane for planes in self.planes for plane in planes).items()
         ]
         counts = [len(planes) for planes in self.planes]
-        return hashlib.sha256(repr((self.channels, self.projection, self.box, counts, per_file)).encode()).hexdigest()[
-            :16
-        ]
+        content: tuple[Any, ...] = (self.channels, self.projection, box, counts, per_file)
+        corrections = [ref and ref.stamp for ref in self.illumination]
+        if objects or corrections:  # without them as ever: what is extracted already stays valid
+            content = (*content, objects, corrections)
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """What the planes of a field are made from."""
+
+    channels: tuple[str, ...]
+    planes: tuple[tuple[PlaneRef, ...], ...]
+    projection: Projection
+    max_pixels: int
+    illumination: tuple[PlaneRef | None, ...]
 
 
 class _Unfit(InputError):
     """Planes that were read and do not fit together; the message lacks the image's id."""
 
 
-def _read_channels(
-    channels: tuple[str, ...], planes: tuple[tuple[PlaneRef, ...], ...], projection: Projection, max_pixels: int
-) -> list[npt.NDArray[Any]]:
-    pixels = iter(_read_planes([plane for stack in planes for plane in stack], max_pixels))
-    stacks = [[next(pixels) for _ in stack] for stack in planes]
-    for name, stack in zip(channels, stacks, strict=True):
+def _read_channels(given: _Pixels) -> list[npt.NDArray[Any]]:
+    pixels = iter(_read_planes([plane for stack in given.planes for plane in stack], given.max_pixels))
+    stacks = [[next(pixels) for _ in stack] for stack in given.planes]
+    for name, stack in zip(given.channels, stacks, strict=True):
         _require_equal([(f"plane {place} of {name}", plane) for place, plane in enumerate(stack, 1)])
-    _require_equal([(name, stack[0]) for name, stack in zip(channels, stacks, strict=True)])
-    return [_project(stack, projection) for stack in stacks]
+    _require_equal([(name, stack[0]) for name, stack in zip(given.channels, stacks, strict=True)])
+    planes = [_project(stack, given.projection) for stack in stacks]
+    if not given.illumination:
+        return planes
+    return [
+        plane if ref is None else correct(plane, _kept_plane(ref, ref.stamp), name=name, where=ref.path)
+        for plane, ref, name in zip(planes, given.illumination, given.channels, strict=True)
+    ]
 
 
 @lru_cache(maxsize=4)
-def _kept_channels(
-    channels: tuple[str, ...],
-    planes: tuple[tuple[PlaneRef, ...], ...],
-    projection: Projection,
-    max_pixels: int,
-    stamp: str,
-) -> list[npt.NDArray[Any]]:
+def _kept_channels(given: _Pixels, stamp: str) -> list[npt.NDArray[Any]]:
     """The last few fields, kept while their files do not change."""
-    return _read_channels(channels, planes, projection, max_pixels)
+    return _read_channels(given)
+
+
+@lru_cache(maxsize=16)
+def _kept_plane(ref: PlaneRef, stamp: str) -> npt.NDArray[Any]:
+    return ref.read()
+
+
+@lru_cache(maxsize=16)
+def _kept_labels(ref: PlaneRef, parts: bool, stamp: str) -> npt.NDArray[Any]:
+    labels = require_labels(ref.read(), ref.path)
+    return connected_parts(labels) if parts else labels
 
 
 def _project(stack: list[npt.NDArray[Any]], projection: Projection) -> npt.NDArray[Any]:
@@ -216,8 +319,15 @@ def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Pla
 def _read_planes(planes: list[PlaneRef], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes in order; each container is opened once."""
     pixels = {}
-    for (kind, path), addresses in _by_container(planes).items():
-        for address, plane in zip(addresses, STORES[kind].read(path, addresses, max_pixels), strict=True):
+    containers = _by_container(planes)
+
+    def read(container: tuple[str, Path]) -> list[npt.NDArray[Any]]:
+        kind, path = container
+        return STORES[kind].read(path, containers[container], max_pixels)
+
+    found = concurrently(read, containers, remote=any(is_remote(path) for _, path in containers))
+    for (kind, path), arrays in zip(containers, found, strict=True):
+        for address, plane in zip(containers[kind, path], arrays, strict=True):
             pixels[kind, path, address] = plane
     return [pixels[plane.kind, plane.path, plane.address] for plane in planes]
 

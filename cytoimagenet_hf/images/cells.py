@@ -5,24 +5,24 @@ the row, both from 0), from DeepProfiler's `<plate>/<well>-<site>-Nuclei.csv`, o
 background. A mask of two values says only where cells are: each of its connected parts is one. Nothing is segmented.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.imaging import read_image
-from cytoimagenet_hf.tables.cells import spelled
+from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.tables.wells import normalise_well
 
-from .base import Box, Image
+from .base import Box, Image, ObjectRef, PlaneRef
 from .find import Found
-from .source import SUFFIXES, Ignored, open_source, suffix_of, without_suffix
+from .labels import Labels, connected_parts, find_objects, is_binary, overlaps, require_labels
+from .masks import CELLS, NUCLEI, Masks, find_masks, images_by_place
+from .source import Ignored, open_source
 from .tables import place_of, places, rows_of
 
 _CENTRES = (
@@ -33,40 +33,79 @@ _CENTRES = (
 _NUMBERS = ("ObjectNumber", "Nuclei_Number_Object_Number", "Number_Object_Number", "Nuclei_ObjectNumber")
 _IMAGE_NUMBERS = ("ImageNumber", "Nuclei_ImageNumber")
 _TABLE_NUMBERS = ("TableNumber", "Nuclei_TableNumber")  # of the run, where CellProfiler's tables were united
-_MASK_ENDINGS = ("", "_mask", "_masks", "_cp_masks", "_label", "_labels", "-mask", "-labels")
 
 _Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class _Cell:
+    """A cell of a field; all but number and centre are known where label images show it.
+
+    Attributes:
+        number: as text, unique within its field.
+        x: column of the centre, from 0.
+        y: row of the centre.
+        image_number: CellProfiler's, where a table says it.
+        frame: height and width of the label image.
+        extent: first row, first column, row and column after the last.
+        area: pixels.
+        objects: the cell itself first.
+        nuclei: how many lie in it.
+        problem: why it cannot be used.
+    """
+
     number: str
     x: float
     y: float
-    frame: tuple[int, int] | None = None  # size of the label image it is from
+    image_number: str = ""
+    frame: tuple[int, int] | None = None
+    extent: tuple[int, int, int, int] | None = None
+    area: int | None = None
+    objects: tuple[ObjectRef, ...] = ()
+    nuclei: int | None = None
+    problem: str = ""
 
 
-def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mirror") -> Found:
+def find_cells(
+    found: Found,
+    cells: str | Path,
+    *,
+    size: int | None = None,
+    scale: float | None = None,
+    border: str = "mirror",
+    masked: bool = False,
+    patterns: Sequence[str] = (),
+    rows: str | None = None,
+) -> Found:
     """The cells of images, each as an image.
 
     Args:
         found: what `look` found.
         cells: a table of centres with plate, well and site, with the id of the image (`id`), or with `ImageNumber` and
-            an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images
-            named as the images' ids, `_mask`, `_masks`, `_cp_masks` or `_labels` added or not. In a binary mask (0
-            and one other value), connected parts are cells; pixels that touch at a corner are connected.
+            an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images,
+            or an OME-Zarr store with labels, see `masks.find_masks`. In a binary mask (0 and one other value),
+            connected parts are cells; pixels that touch at a corner are connected.
         size: side of the box in pixels.
+        scale: instead of `size`: the box of each cell is a square of this many times the longer side of the cell
+            itself; needs label images.
         border: `"mirror"` fills what a box lacks beyond the border by mirroring the image there; `"leave"` leaves such
             cells out, each with its reason.
+        masked: pixels of the box that are not of the cell become 0; needs label images.
+        patterns: of the names of label images, such as `"{well}_s{site}_Nuclei.tif"`.
+        rows: kind of object that rows stand for, where label images show several: by default cells, or nuclei where
+            masks of cells are binary, in which cells that touch are one. Objects of the other kinds are joined to
+            those that they overlap most.
 
     Returns:
         A cell per centre: id `<id of the image>/<number>`, or by its place where it has no number; metadata of the
-        image, `cell`, `Location_Center_X` and `Location_Center_Y`. Images that cannot be used stay as they are;
-        images without cells, and rows without an image, are counted in the notes.
+        image, `cell`, `ImageNumber` and `ObjectNumber` as CellProfiler counts them, `Location_Center_X` and
+        `Location_Center_Y`, and where label images show it `cell_area`, `cell_border` (1 where it touches the border
+        of its field) and `<kind>_Number_Object_Number`. Images that cannot be used stay as they are; images without
+        cells, and rows and masks without an image, are counted in the notes.
 
     Raises:
-        InputError: no such table or folder, no columns of centres, nothing that joins cells with images, or a place
-            or number that several images share.
+        InputError: no such table or folder, no columns of centres, nothing that joins cells with images, a place
+            or number that several images share, outlines instead of masks, or kinds that overlap nowhere.
 
     Example:
         >>> import tempfile, tifffile
@@ -82,40 +121,108 @@ def find_cells(found: Found, cells: str | Path, *, size: int, border: str = "mir
         ...     cell.id, cell.read()[0].tolist()
         ('p1/B02/1/7', [[183, 184], [203, 204]])
     """
-    if size < 1:
-        raise InputError(f"cell size {size}: the side of a box is 1 pixel or more")
-    if border not in ("mirror", "leave"):
-        raise InputError(f"border {border!r}: choose mirror or leave")
+    crop = _Crop(size, scale, border, masked)
     path = Path(cells)
     usable = [image for image in found.images if not image.reason_against()]
     ignored: list[Ignored] = []
     notes: list[str] = []
-    by_image = _in_folder(path, usable, ignored, notes) if path.is_dir() else _in_table(path, usable, notes)
+    from_table = path.is_file() and not path.name.endswith(".zarr")
+    by_image = (
+        _in_table(path, usable, notes) if from_table else _in_folder(path, usable, patterns, rows, ignored, notes)
+    )
+    if from_table and patterns:
+        raise InputError(f"{path} is a table of centres: patterns (--cells-pattern) name label images")
+    numbers = {image.id: number for number, image in enumerate(found.images, 1)}
     crops: list[Image] = []
     empty = 0
     for image in usable:
         centres = by_image.get(image.id, [])
         empty += not centres
-        crops += [_crop(image, cell, size, border) for cell in _distinct(centres, ignored, image.id)]
+        crops += [crop.of(image, cell, numbers[image.id]) for cell in _distinct(centres, ignored, image.id)]
     if not crops:
-        raise InputError(f"no cell of {path} belongs to an image of {found.source}: compare plates, wells and sites")
+        why = f": {ignored[0].path}: {ignored[0].reason}" if ignored else ""
+        raise InputError(
+            f"no cell of {path} belongs to an image of {found.source}: compare plates, wells and sites{why}"
+        )
     shown = f"{len(crops):,} cells of {len(usable) - empty:,} images"
-    notes.insert(0, f"{shown}; boxes of {size} x {size} pixels, border: {border}")
+    notes.insert(0, f"{shown}; {crop.shown}, border: {border}")
     if empty:
         notes.append(f"{empty:,} images have no cells in {path}")
+    if ignored:
+        reasons = Counter(one.reason for one in ignored)
+        most = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+        notes.append(
+            f"{len(ignored):,} of the masks or cells in {path} were left out, such as {ignored[0].path}: {most}"
+        )
     images = [*(image for image in found.images if image.reason_against()), *crops]
     return replace(found, images=images, ignored=(*found.ignored, *ignored), notes=(*found.notes, *notes))
 
 
-def _crop(image: Image, cell: _Cell, size: int, border: str) -> Image:
-    metadata = {
-        **image.metadata,
-        "cell": cell.number,
-        "Location_Center_X": cell.x,
-        "Location_Center_Y": cell.y,
-    }
-    box = Box(round(cell.y) - size // 2, round(cell.x) - size // 2, size, border == "mirror", cell.frame)
-    return replace(image, id=f"{image.id}/{cell.number}", metadata=metadata, box=box)
+@dataclass(frozen=True)
+class _Crop:
+    """Which pixels of a field are a cell's image."""
+
+    size: int | None
+    scale: float | None
+    border: str
+    masked: bool
+
+    def __post_init__(self) -> None:
+        if (self.size is None) == (self.scale is None):
+            raise InputError(
+                "a cell's box needs a side in pixels (--cell-size) or a multiple of the cell itself (--cell-box): "
+                "give one of them"
+            )
+        if self.size is not None and self.size < 1:
+            raise InputError(f"cell size {self.size}: the side of a box is 1 pixel or more")
+        if self.scale is not None and not 0 < self.scale <= 100:
+            raise InputError(f"cell box {self.scale}: choose a multiple of the cell's own size above 0, such as 1.2")
+        if self.border not in ("mirror", "leave"):
+            raise InputError(f"border {self.border!r}: choose mirror or leave")
+
+    @property
+    def shown(self) -> str:
+        boxes = f"boxes of {self.size} x {self.size} pixels" if self.size else f"boxes of {self.scale:g} x each cell"
+        return f"{boxes}, masked" if self.masked else boxes
+
+    def of(self, image: Image, cell: _Cell, number: int) -> Image:
+        """The image of a cell; `number` counts its field where nothing says an `ImageNumber`."""
+        if (self.scale is not None or self.masked) and cell.extent is None:
+            asked = "--masked" if self.masked else "--cell-box"
+            raise InputError(f"{asked} needs label images, which say what belongs to a cell: centres do not")
+        metadata = {
+            **image.metadata,
+            "cell": cell.number,
+            "ImageNumber": whole_or_none(cell.image_number or str(image.metadata.get("ImageNumber", ""))) or number,
+            "ObjectNumber": whole_or_none(cell.number),
+            "Location_Center_X": cell.x,
+            "Location_Center_Y": cell.y,
+        }
+        if metadata["ObjectNumber"] is None:
+            del metadata["ObjectNumber"]
+        if cell.extent is not None and cell.frame is not None:
+            top, left, bottom, right = cell.extent
+            edge = min(top, left) == 0 or bottom == cell.frame[0] or right == cell.frame[1]
+            metadata |= {"cell_area": cell.area, "cell_border": int(edge)}
+            if len(cell.objects) > 1:
+                metadata |= {f"{ref.kind}_Number_Object_Number": ref.number for ref in cell.objects if ref.number}
+            if cell.nuclei is not None:
+                metadata["Children_Nuclei_Count"] = cell.nuclei
+        size, y, x = self.size, cell.y, cell.x
+        if self.scale is not None and cell.extent is not None:
+            size = max(1, ceil(self.scale * max(bottom - top, right - left)))
+            y, x = (top + bottom - 1) / 2, (left + right - 1) / 2
+        side = size or 1
+        mirror = self.border == "mirror"
+        box = Box(round(y) - side // 2, round(x) - side // 2, side, mirror, cell.frame, self.masked)
+        return replace(
+            image,
+            id=f"{image.id}/{cell.number}",
+            metadata=metadata,
+            box=box,
+            objects=cell.objects,
+            problem=cell.problem,
+        )
 
 
 def _distinct(cells: Iterable[_Cell], ignored: list[Ignored], name: str) -> Iterator[_Cell]:
@@ -137,7 +244,7 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
     ids = {image.id for image in images}
     if "id" in columns:
         return _grouped(rows, [name if name in ids else None for name in rows["id"]], path, notes)
-    by_place = _by_place(images)
+    by_place = images_by_place(images)
     placed = places(columns)
     if "well" in placed or {"row", "column"} <= placed.keys():
         return _grouped(rows, [_image_at(place, by_place) for place in _places_of(rows, placed)], path, notes)
@@ -184,17 +291,6 @@ def _numbers_of(rows: pd.DataFrame, *, runs: bool = True) -> list[tuple[str, ...
     return list(zip(*(rows[name] for name in columns if name is not None), strict=True))
 
 
-def _by_place(images: list[Image]) -> dict[_Place, list[str]]:
-    """(plate, well, site) → ids; also without the plate, where one plate is all there is."""
-    found: dict[_Place, list[str]] = {}
-    plates = {str(image.metadata.get("plate", "")) for image in images}
-    for image in images:
-        plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
-        for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
-            found.setdefault(key, []).append(image.id)
-    return found
-
-
 def _image_at(place: _Place, by_place: Mapping[_Place, Sequence[str]]) -> str | None:
     """The image at a place, if there is one.
 
@@ -222,6 +318,9 @@ def _places_of(rows: pd.DataFrame, placed: Mapping[str, str]) -> list[_Place]:
 def _grouped(rows: pd.DataFrame, keys: Sequence[str | None], path: Path, notes: list[str]) -> dict[str, list[_Cell]]:
     """Image → its cells; rows whose image is not here are counted in a note."""
     cells = _cells_of(rows, path)
+    column = next((name for name in _IMAGE_NUMBERS if name in rows.columns), None)
+    if column is not None:
+        cells = [replace(cell, image_number=str(number)) for cell, number in zip(cells, rows[column], strict=True)]
     found: dict[str, list[_Cell]] = {}
     for key, cell in zip(keys, cells, strict=True):
         if key is not None:
@@ -243,7 +342,7 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
     xs, ys = (pd.to_numeric(rows[column], errors="coerce") for column in pair)
     odd = ~(np.isfinite(xs) & np.isfinite(ys)).to_numpy()
     if odd.any():
-        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is no number")
+        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is not a number")
     numbered = next((column for column in _NUMBERS if column in columns), None)
     if numbered is None:
         # No number: the place stands for it, since rows may come in any order.
@@ -258,41 +357,165 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
 # Folders
 
 
-def _in_folder(folder: Path, images: list[Image], ignored: list[Ignored], notes: list[str]) -> dict[str, list[_Cell]]:
+def _in_folder(
+    folder: Path,
+    images: list[Image],
+    patterns: Sequence[str],
+    rows: str | None,
+    ignored: list[Ignored],
+    notes: list[str],
+) -> dict[str, list[_Cell]]:
     source = open_source(folder)
-    tables = source.with_suffix(".csv", ".csv.gz")
-    if tables:
+    if (tables := source.with_suffix(".csv", ".csv.gz")) and not patterns:
         return _in_tables(folder, tables, images, ignored)
-    masks = {without_suffix(name): name for name in source.files if suffix_of(name) in SUFFIXES}
-    if not masks:
-        raise InputError(f"{folder} holds neither tables of centres nor label images")
+    masks = find_masks(folder, images, patterns)
+    ignored += masks.ignored
+    return _in_masks(masks, rows, ignored, notes)
+
+
+@dataclass
+class _Field:
+    """The label images of one field, read: kind → what is shown."""
+
+    planes: Mapping[str, PlaneRef]
+    labels: dict[str, Labels] = field(default_factory=dict)
+    binary: dict[str, bool] = field(default_factory=dict)
+
+    def ref(self, kind: str, number: int) -> ObjectRef:
+        return ObjectRef(kind, self.planes[kind], number, self.binary[kind])
+
+
+def _in_masks(masks: Masks, rows: str | None, ignored: list[Ignored], notes: list[str]) -> dict[str, list[_Cell]]:
+    kinds = sorted({kind for planes in masks.of.values() for kind in planes})
+    first = _rows_kind(masks, kinds, rows)
+    others = [kind for kind in kinds if kind != first]
     found: dict[str, list[_Cell]] = {}
-    taken: set[str] = set()
-    binary = 0
-    for image in images:
-        name = next((name for name in _mask_names(image.id) if name in masks), None)
-        if name is None:
+    binary: Counter[str] = Counter()
+    joined: Counter[str] = Counter()
+    crowded = 0
+    for image, planes in masks.of.items():
+        shown = _read_field(planes, ignored)
+        binary.update(kind for kind, split in shown.binary.items() if split)
+        if first not in shown.labels:
+            ignored.append(Ignored(image, f"no label image of {first}, which rows stand for"))
             continue
-        taken.add(name)
-        try:
-            labels = _read_labels(folder / masks[name])
-        except InputError as error:
-            ignored.append(Ignored(masks[name], str(error)))
-            continue
-        parts = _connected_parts(labels)
-        binary += parts is not None
-        found[image.id] = list(_labelled(labels if parts is None else parts))
-    if binary:
+        found[image] = list(_cells_in(shown, first, others))
+        for cell in found[image]:
+            joined.update(ref.kind for ref in cell.objects[1:] if ref.number)
+            crowded += (cell.nuclei or 0) > 1
+    for kind in others:
+        if found and not joined[kind]:
+            raise InputError(f"no object of {kind} overlaps one of {first} in any field: are they of the same images?")
+    for kind, count in sorted(binary.items()):
         notes.append(
-            f"{binary:,} of {len(found):,} masks are binary (0 and one other value): each of their connected parts is "
-            "a cell, so cells that touch are one"
+            f"{count:,} of {len(masks.of):,} {kind} masks are binary (0 and one other value): each of their "
+            "connected parts is one, so objects that touch are one"
         )
-    ignored += [Ignored(masks[name], "no image has this name") for name in masks if name not in taken]
+    if others:
+        notes.append(f"a row per object of {first}; {', '.join(others)} joined by overlap")
+    if crowded:
+        notes.append(f"{crowded:,} cells hold several nuclei or share their cell: see Children_Nuclei_Count")
     return found
 
 
+def _rows_kind(masks: Masks, kinds: Sequence[str], rows: str | None) -> str:
+    if rows is not None:
+        chosen = next((kind for kind in kinds if kind.lower() == rows.lower()), None)
+        if chosen is None:
+            raise InputError(f"no masks of {rows}: there are {', '.join(kinds) or 'none'}")
+        return chosen
+    if CELLS in kinds and NUCLEI in kinds:
+        planes = (own[CELLS] for own in masks.of.values() if CELLS in own)
+        return NUCLEI if any(map(_shows_parts, planes)) else CELLS
+    return next((kind for kind in (CELLS, NUCLEI) if kind in kinds), kinds[0] if kinds else CELLS)
+
+
+def _shows_parts(plane: PlaneRef) -> bool:
+    try:
+        return is_binary(plane.read())
+    except (InputError, ValueError):
+        return False
+
+
+def _read_field(planes: Mapping[str, PlaneRef], ignored: list[Ignored]) -> _Field:
+    shown = _Field(planes)
+    for kind, plane in planes.items():
+        try:
+            labels = require_labels(plane.read(), plane.path)
+        except InputError as error:
+            ignored.append(Ignored(plane.path.name, str(error)))
+            continue
+        shown.binary[kind] = is_binary(labels)
+        shown.labels[kind] = connected_parts(labels) if shown.binary[kind] else labels
+    return shown
+
+
+def _cells_in(shown: _Field, first: str, others: Sequence[str]) -> Iterator[_Cell]:
+    labels = shown.labels[first]
+    objects = find_objects(labels)
+    partners, problems = {}, {}
+    for kind in others:
+        other = shown.labels.get(kind)
+        if other is None:
+            problems[kind] = f"its field has no label image of {kind} that can be used"
+        elif other.shape != labels.shape:
+            one, two = (" x ".join(map(str, plane.shape)) for plane in (labels, other))
+            problems[kind] = f"the label image of {first} is {one} and that of {kind} is {two}"
+        else:
+            partners[kind] = _partners(labels, other, within=first == CELLS)
+            if not partners[kind][0]:
+                problems[kind] = f"no object of {kind} overlaps one of {first} in its field"
+    if first == NUCLEI and CELLS in partners:  # cytoplasm lies around a nucleus and overlaps the cell only
+        of_cell = partners[CELLS][0]
+        for kind in partners.keys() - {CELLS}:
+            through, _ = _partners(shown.labels[CELLS], shown.labels[kind], within=True)
+            chosen = {number: through[cell] for number, cell in of_cell.items() if cell in through}
+            if chosen:
+                partners[kind] = chosen, {}
+                problems.pop(kind, None)
+    frame = (labels.shape[0], labels.shape[1])
+    for number, (y, x), extent, area in zip(
+        objects.numbers.tolist(), objects.centres.tolist(), objects.boxes.tolist(), objects.areas.tolist(), strict=True
+    ):
+        refs, problem = [shown.ref(first, number)], ""
+        for kind in others:
+            partner = partners.get(kind, ({}, {}))[0].get(number, 0)
+            if partner:
+                refs.append(shown.ref(kind, partner))
+            else:
+                problem = problem or problems.get(kind) or f"no object of {kind} overlaps it"
+        nuclei = None
+        if first == CELLS and NUCLEI in partners:
+            nuclei = partners[NUCLEI][1].get(number, 0)
+        elif first == NUCLEI and CELLS in partners:
+            of_cell = partners[CELLS][0]
+            nuclei = sum(1 for cell in of_cell.values() if cell == of_cell.get(number, 0)) or None
+        top, left, bottom, right = extent
+        yield _Cell(str(number), x, y, "", frame, (top, left, bottom, right), area, tuple(refs), nuclei, problem)
+
+
+def _partners(labels: Labels, other: Labels, *, within: bool) -> tuple[dict[int, int], dict[int, int]]:
+    """Object → the object of another kind that it shares most pixels with, and how many of that kind are its own.
+
+    Args:
+        labels: objects that rows stand for.
+        other: of another kind.
+        within: whether an object of the other kind belongs to one row only: the one that it overlaps most.
+    """
+    shared = overlaps(labels, other)
+    if within:
+        best: dict[int, tuple[int, int]] = {}
+        for (number, partner), count in shared.items():
+            best[partner] = max(best.get(partner, (0, 0)), (count, number))
+        shared = {(number, partner): count for partner, (count, number) in best.items()}
+    chosen: dict[int, tuple[int, int]] = {}
+    for (number, partner), count in shared.items():
+        chosen[number] = max(chosen.get(number, (0, 0)), (count, -partner))
+    return {number: -partner for number, (_, partner) in chosen.items()}, Counter(number for number, _ in shared)
+
+
 def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: list[Ignored]) -> dict[str, list[_Cell]]:
-    by_place = _by_place(images)
+    by_place = images_by_place(images)
     by_name = {f"{plate}/{well}-{site}": (plate, well, site) for plate, well, site in by_place if plate}
     found: dict[str, list[_Cell]] = {}
     for name in tables:
@@ -308,40 +531,3 @@ def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: li
         else:
             found[str(image)] = cells
     return found
-
-
-def _mask_names(name: str) -> Iterator[str]:
-    for stem in dict.fromkeys((name, name.replace("/", "_"), name.replace("/", "-"))):
-        for ending in _MASK_ENDINGS:
-            yield stem + ending
-
-
-def _read_labels(path: Path) -> npt.NDArray[Any]:
-    """A label image or a binary mask.
-
-    Raises:
-        InputError: it cannot be read, or has colours or fractions.
-    """
-    labels = read_image(path)
-    if labels.ndim != 2 or labels.dtype.kind not in "bui":
-        raise InputError(f"{path} is no label image: one plane of whole numbers, 0 for background")
-    return labels
-
-
-def _connected_parts(labels: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-    """The connected parts of a binary mask, numbered from 1; None for a label image, and where all is one part."""
-    inside = labels > 0
-    values = labels[inside]
-    if values.size == 0 or (values != values[0]).any():
-        return None
-    parts, count = ndimage.label(inside, structure=np.ones((3, 3), bool))
-    return np.asarray(parts) if count > 1 or values[0] in (255, np.iinfo(labels.dtype).max) else None
-
-
-def _labelled(labels: npt.NDArray[Any]) -> Iterator[_Cell]:
-    """The centre of mass of every label; 0 is background."""
-    numbers = np.unique(labels)
-    numbers = numbers[numbers > 0]
-    centres = ndimage.center_of_mass(labels > 0, labels, numbers)
-    for number, (y, x) in zip(numbers, centres, strict=True):
-        yield _Cell(str(int(number)), float(x), float(y), (labels.shape[0], labels.shape[1]))

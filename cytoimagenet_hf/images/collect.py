@@ -263,7 +263,7 @@ def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
 
 
 def _wells(planes: Iterable[FoundPlane]) -> dict[str, str]:
-    """Well as written → `A01`; names that are no wells are absent."""
+    """Well as written → `A01`; names that are not wells are absent."""
     known = {}
     for written in {plane.well for plane in planes if plane.well}:
         try:

@@ -15,6 +15,7 @@ from cytoimagenet_hf.tables.wells import normalise_well
 from .base import PlaneRef
 from .channels import Channel
 from .collect import FoundPlane
+from .remote import local_file
 from .source import suffix_of
 from .stores import STORES, czi, lif, nd2
 
@@ -32,7 +33,9 @@ def planes_in(path: Path, stem: str, notes: list[str]) -> list[FoundPlane]:
     Raises:
         InputError: its package is not installed or cannot read it.
     """
-    return list(_PLANES[suffix_of(path.name)](path, stem, notes))
+    with local_file(path, large=True) as file:
+        found = list(_PLANES[suffix_of(path.name)](file, stem, notes))
+    return found if file == path else [replace(plane, ref=replace(plane.ref, path=path)) for plane in found]
 
 
 def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:

@@ -13,6 +13,7 @@ from .channels import Channel
 from .collect import FoundPlane
 from .containers import planes_of_named
 from .options import Options
+from .remote import local_file
 from .source import CONTAINERS, suffix_of
 
 _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
@@ -45,9 +46,13 @@ def _is_stack(plane: FoundPlane) -> bool:
     if (suffix := suffix_of(plane.ref.path.name)) in _SINGLE | CONTAINERS:
         return suffix in CONTAINERS
     try:
-        layout = describe_stack(plane.ref.path)
+        with local_file(plane.ref.path) as file:
+            layout = describe_stack(file)
     except InputError:  # ambiguous: several planes; unreadable: the reason is given when it is read
-        return plane.ref.path.is_file() and plane.ref.path.stat().st_size > 0
+        try:
+            return plane.ref.path.is_file() and plane.ref.path.stat().st_size > 0
+        except (OSError, InputError):
+            return False
     return len(layout.axes) > 2 or layout.series_count > 1
 
 
@@ -74,18 +79,18 @@ def _is_named(channel: Channel) -> bool:
 
 
 def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
-    path = plane.ref.path
-    try:
-        return describe_series(path, axes=options.axes)
-    except InputError:
-        stains = options.stains
-        if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
-            raise
-        # As many stains as pages: the caller has said that the pages are channels.
-        first = describe_stack(path, axes="C")
-        if first.sizes.get("C") != len(stains):
-            raise
-        return [first]
+    with local_file(plane.ref.path) as path:
+        try:
+            return describe_series(path, axes=options.axes)
+        except InputError:
+            stains = options.stains
+            if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
+                raise
+            # As many stains as pages: the caller has said that the pages are channels.
+            first = describe_stack(path, axes="C")
+            if first.sizes.get("C") != len(stains):
+                raise
+            return [first]
 
 
 def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
@@ -94,13 +99,13 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
     name = f"{plane.name}/{field}" if field else plane.name
     site = ".".join(part for part in (plane.site, field) if part)
     if unknown := sorted(set(outer) - set("TZC")):
-        reason = f"{layout.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
+        reason = f"{plane.ref.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
         yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
         return
     named = _is_named(plane.channel)
     if "C" in outer and named:
         reason = (
-            f"{layout.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"
+            f"{plane.ref.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"
         )
         yield replace(plane, name=name, site=site, problem=reason)
         return
@@ -110,7 +115,7 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
         channel = plane.channel if named else Channel(str(at.get("C", 0) + 1), label)
         yield replace(
             plane,
-            ref=PlaneRef(layout.path, layout.page(**at)),
+            ref=PlaneRef(plane.ref.path, layout.page(**at)),
             channel=channel,
             name=name,
             site=site,

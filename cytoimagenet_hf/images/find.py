@@ -11,7 +11,9 @@ from .base import Image, Rejection
 from .channels import Channel
 from .collect import assemble
 from .formats import FORMATS
+from .objects import Storage, parse_storage
 from .options import Options, parse_channels, parse_projection, parse_stains
+from .remote import is_address, remote_path
 from .source import Ignored, Source, open_source
 
 
@@ -60,12 +62,15 @@ def find_images(
     sheet: str | None = None,
     acquisition: str | int | None = None,
     derived: str | None = None,
+    storage: Mapping[str, str] | Sequence[str] | Storage | None = None,
+    keep: str | Path | None = None,
 ) -> list[Image]:
     """The images of a source, ordered by id.
 
     Args:
         source: a folder, a quoted glob, a file or store, a table, a built dataset, or
-            `hf:NAME[:CONFIGURATION][:SPLIT][@REVISION]`.
+            `hf:NAME[:CONFIGURATION][:SPLIT][@REVISION]`; also on the internet: `s3://…`, `gs://…`, `az://…`,
+            `https://…`, `hf://datasets/OWNER/NAME/…`.
         format: a key of `FORMATS`; by default found by looking.
         channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
             columns that name the files; by default `path`, several files of one image joined by `|`.
@@ -86,6 +91,9 @@ def find_images(
         acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
         derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
             `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
+        storage: how addresses are reached: `{"endpoint": "http://127.0.0.1:9000"}` or `["region=us-east-1"]`; by
+            default unsigned, unless the usual variables of the environment hold credentials.
+        keep: folder in which objects stay once they were read; by default nothing is written to disk.
 
     Returns:
         Images, also those that cannot be used: `read` says why. `look` gives the rest of what was found.
@@ -122,6 +130,8 @@ def find_images(
         sheet=sheet,
         acquisition=acquisition,
         derived=derived,
+        storage=storage,
+        keep=keep,
     ).images
 
 
@@ -143,6 +153,8 @@ def look(
     sheet: str | None = None,
     acquisition: str | int | None = None,
     derived: str | None = None,
+    storage: Mapping[str, str] | Sequence[str] | Storage | None = None,
+    keep: str | Path | None = None,
 ) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 
@@ -158,11 +170,12 @@ def look(
         >>> [image.id for image in found.images], [(image.id, image.reason) for image in found.rejected]
         (['p1/B02/1', 'p1/B03/1'], [('p1/B03/1', 'no file for channel 2')])
     """
+    stored = parse_storage(storage, keep)
     options = Options(
         parse_channels(channels),
         parse_stains(stains),
         pattern,
-        Path(root) if root is not None else None,
+        None if root is None else remote_path(str(root), stored) if is_address(root) else Path(root),
         axes.upper() if axes else None,
         parse_projection(projection),
         id_column,
@@ -173,8 +186,9 @@ def look(
         sheet,
         None if acquisition is None else str(acquisition),
         derived,
+        stored,
     )
-    opened = open_source(source)
+    opened = open_source(source, stored)
     kind = _kind(opened, options, format)
     findings = FORMATS[kind].find(opened, options)
     if not findings.planes:

@@ -3,12 +3,14 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
+
+from .objects import Storage
 
 Stains = Mapping[str, str] | tuple[str, ...]
 
@@ -34,6 +36,7 @@ class Options:
         acquisition: of an OME-Zarr plate, the only one to take.
         derived: where wells of an OME-Zarr plate hold processed copies beside their images: `"none"` takes the
             images, the name of the copies (`"illum_corr"`) those.
+        storage: how addresses on the internet are reached.
     """
 
     channels: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ class Options:
     sheet: str | None = None
     acquisition: str | None = None
     derived: str | None = None
+    storage: Storage = field(default_factory=Storage)
 
 
 def split_names(text: str) -> list[str]:
@@ -67,7 +71,7 @@ def split_names(text: str) -> list[str]:
     try:
         rows = list(csv.reader([text.replace("\n", " ")], skipinitialspace=True, escapechar="\\"))
     except csv.Error as error:
-        raise InputError(f"{one_line(repr(text), longest=60)} is no list of names: {error}") from error
+        raise InputError(f"{one_line(repr(text), longest=60)} is not a list of names: {error}") from error
     return [name.strip() for row in rows for name in row if name.strip()]
 
 

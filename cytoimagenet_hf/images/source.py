@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
+
+from .objects import Storage
+from .remote import RemotePath, is_address, remote_path
 
 SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".stk", ".dv"}
@@ -26,6 +30,7 @@ CONTAINERS = frozenset({".czi", ".nd2", ".lif"})
 _STORE_FILES = (".zattrs", ".zgroup", ".zarray", "zarr.json")
 _INDEXES = (".xml", ".htd", ".mlf", ".xdce")  # they name the images beside them
 _DIGITS = frozenset("0123456789")
+_STORE_FOLDER = re.compile(r"\.zarr/", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -67,8 +72,12 @@ class Source:
         return [name for name in self.files if name.lower().endswith(suffixes)]
 
 
-def open_source(given: str | Path) -> Source:
+def open_source(given: str | Path, storage: Storage | None = None) -> Source:
     """List what a source holds.
+
+    Args:
+        given: a place of this machine, or an address.
+        storage: how addresses are reached.
 
     Raises:
         InputError: nothing there.
@@ -76,6 +85,8 @@ def open_source(given: str | Path) -> Source:
     text = str(given)
     if not text.strip():
         raise InputError("the name of the images is empty: give a folder, or . for the one you are in")
+    if is_address(text):
+        return _remote(text, storage or Storage())
     path = Path(text)
     if text.startswith("hf:"):
         return Source(text, Path())
@@ -110,8 +121,86 @@ def without_suffix(name: str) -> str:
     return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 
+def _remote(text: str, storage: Storage) -> Source:
+    """What lies at an address: a store, a file, or a folder that is listed."""
+    if match := (_GLOB.search(text) if not text.startswith("http") else None):
+        return _remote_glob(text, text[: match.start()].rpartition("/")[0], storage)
+    path = cast(RemotePath, remote_path(text, storage))
+    if not path.key and not path.place.lists:
+        raise InputError(f"{text} names a web server and no file: give the address of a plate.zarr, table or image")
+    if path.suffix.lower() == ".zarr" or (not suffix_of(path.name) and _is_store(cast(Path, path))):
+        return Source(text, cast(Path, path.parent), stores=(path.name,), single=True)
+    if suffix_of(path.name) and path.exists():
+        if path.name.lower().endswith(_INDEXES) and path.place.lists:
+            return _sorted(text, path.parent)
+        single = not path.name.lower().endswith(_INDEXES)
+        return Source(text, cast(Path, path.parent), files=(path.name,), single=single)
+    if not path.place.lists:
+        raise InputError(
+            f"{text} is no file or store, and a web server cannot list a folder: give a plate.zarr, the index of the "
+            "measurement (Index.idx.xml), a table of files (load_data.csv) or one file"
+        )
+    return _sorted(text, path)
+
+
+def _sorted(text: str, root: RemotePath) -> Source:
+    """The objects below a folder: files, stores (what lies in them is left out), and hidden files."""
+    names = root.list_below() or []
+    if not names:
+        raise InputError(f"{text}: nothing lies there; check the address, and that its folder is spelled in full")
+    folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _STORE_FILES}
+    folders |= {name[: match.end() - 1] for name in names if (match := _STORE_FOLDER.search(name))}
+    if "" in folders:
+        return Source(text, cast(Path, root.parent), stores=(root.name,), single=True)
+    files: list[str] = []
+    stores: dict[str, None] = {}
+    ignored: list[Ignored] = []
+    for name in names:
+        parts = name.split("/")[:-1]
+        above = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        if store := next((folder for folder in above if folder in folders), None):
+            stores[store] = None
+        elif any(part.startswith(".") for part in name.split("/")):
+            ignored.append(Ignored(name, "hidden"))
+        else:
+            files.append(name)
+    return Source(
+        text,
+        cast(Path, root),
+        tuple(sorted(files, key=natural)),
+        tuple(sorted(stores, key=natural)),
+        ignored=tuple(ignored),
+    )
+
+
+def _remote_glob(text: str, root: str, storage: Storage) -> Source:
+    listed = _sorted(root, cast(RemotePath, remote_path(root, storage)))
+    fits = compile_glob(text[len(root) + 1 :]).fullmatch
+    files, stores = (tuple(filter(fits, names)) for names in (listed.files, listed.stores))
+    if not files and not stores:
+        raise InputError(f"no file matches {text}")
+    return Source(text, listed.root, files, stores)
+
+
+def compile_glob(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a glob: `*` and `?` within a name, `**/` any folders, `[…]` one of several signs.
+
+    Example:
+        >>> [bool(compile_glob("**/*_w[12].tif").fullmatch(name)) for name in ("a/b/x_w2.tif", "x_w3.tif")]
+        [True, False]
+    """
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    known = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    return re.compile(
+        "".join(
+            known.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
+            for part in parts
+        )
+    )
+
+
 def _is_store(folder: Path) -> bool:
-    return folder.suffix.lower() == ".zarr" or any((folder / name).is_file() for name in _STORE_FILES)
+    return folder.suffix.lower() == ".zarr" or any((folder / name).exists() for name in _STORE_FILES)
 
 
 def _listed(text: str, root: Path) -> Source:

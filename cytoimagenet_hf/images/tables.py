@@ -17,7 +17,9 @@ from cytoimagenet_hf.tables.tabular import read_names, read_table
 from cytoimagenet_hf.tables.vocabulary import columns_of
 from cytoimagenet_hf.tables.wells import well_at
 
+from .objects import Storage
 from .options import Options
+from .remote import RemoteFiles, is_address, is_remote, local_file
 from .source import Source
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
@@ -48,7 +50,8 @@ def rows_of(path: Path, options: Options = _DEFAULT) -> pd.DataFrame:
     Raises:
         InputError: it cannot be read.
     """
-    table = read_table(path, sheet=options.sheet, encoding=options.encoding)
+    with local_file(path) as file:
+        table = read_table(file, sheet=options.sheet, encoding=options.encoding)
     return table.fillna("").astype(object)
 
 
@@ -58,7 +61,8 @@ def names_of(source: Source, options: Options) -> list[str]:
     Raises:
         InputError: it cannot be read.
     """
-    return read_names(source.root / source.files[0], sheet=options.sheet, encoding=options.encoding)
+    with local_file(source.root / source.files[0]) as file:
+        return read_names(file, sheet=options.sheet, encoding=options.encoding)
 
 
 def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, str]:
@@ -112,6 +116,29 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
         except InputError as error:
             return known | {"well": f"{row_token}-{column_token}"}, str(error)
     return known, ""
+
+
+class TableFiles:
+    """The files that a table names: below one root, or each at its own address.
+
+    Args:
+        root: folder that all files of this machine lie below.
+        storage: how addresses are reached.
+    """
+
+    def __init__(self, root: Path, storage: Storage) -> None:
+        self._root = root
+        self._open = RemoteFiles(storage)
+
+    def path(self, name: str) -> Path:
+        """A file by its name, relative to the root or absolute inside it, or by its address.
+
+        Raises:
+            InputError: it lies outside the root, or at an address of an unknown kind.
+        """
+        if is_address(name):
+            return self._open.path(name)
+        return self._root / name if is_remote(self._root) else file_below(self._root, name)
 
 
 def file_below(root: Path, name: str) -> Path:

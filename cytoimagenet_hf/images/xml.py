@@ -18,14 +18,14 @@ def read_xml(path: Path) -> Element:
     """The root of an XML file.
 
     Raises:
-        InputError: it cannot be read, or is no XML.
+        InputError: it cannot be read, or is not XML.
     """
     try:
-        return ElementTree.parse(path).getroot()  # expat limits entities since 2.4.1, and loads none
+        return ElementTree.fromstring(path.read_bytes())  # expat limits entities since 2.4.1, and loads none
     except OSError as error:
         raise InputError(f"cannot open {path}: {error.strerror or error}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise InputError(f"{path} is no readable XML: {error}") from error
+        raise InputError(f"{path} is not readable XML: {error}") from error
 
 
 def children(element: Element, name: str) -> Iterator[Element]:

@@ -43,7 +43,7 @@ class Header:
 
 
 def parse_header(head: bytes, size: int) -> Header | None:
-    """The header of a DeltaVision file; None where the bytes are no plausible one.
+    """The header of a DeltaVision file; None where the bytes are not a plausible one.
 
     Args:
         head: the first 1,024 bytes of the file.

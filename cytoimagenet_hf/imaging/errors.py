@@ -24,7 +24,7 @@ class AmbiguousAxesError(InputError):
 def printable(text: str) -> str:
     r"""Text that any terminal, log and UTF-8 file takes: what is not printable is written as an escape.
 
-    File names may hold bytes that are no UTF-8 (surrogates in Python) and line breaks.
+    File names may hold bytes that are not UTF-8 (surrogates in Python) and line breaks.
 
     Example:
         >>> print(printable("a\udcff\nb ü.tif"))

@@ -101,7 +101,7 @@ def illumination_setting(path: Path) -> str | None:
     Empty where it notes none; None where the file cannot be opened.
     """
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
             metadata = tiff.metaseries_metadata or {}
     except Exception:  # whatever a damaged file makes the decoder raise; reading it says what is wrong
         return None

@@ -43,7 +43,7 @@ def read_image(
     Args:
         path: the file.
         page: plane of a multi-plane file, in file order; `describe_stack` says which plane is which. Samples of a
-            page that are no colours count as planes. None reads the first page as one picture.
+            page that are not colours count as planes. None reads the first page as one picture.
         partial: take what a truncated file still holds, the rest black, as the published build did (I5).
         max_pixels: planes that claim more in their header are refused before memory is taken.
 
@@ -93,7 +93,7 @@ def file_kind(path: Path) -> str:
     """The kind of an image file by its first bytes: a key of `signatures.kind_of`.
 
     Raises:
-        ImageReadError: the file cannot be opened, is empty, or is something that is no image.
+        ImageReadError: the file cannot be opened, is empty, or is something that is not an image.
     """
     return _look(path)[0]
 

@@ -13,7 +13,7 @@ HEAD = 1024
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_IMAGES = (b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
-# Sizes of the header that follows the first 14 bytes of a BMP: two letters alone are no signature.
+# Sizes of the header that follows the first 14 bytes of a BMP: two letters alone are not a signature.
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 _REFUSED = {
     b"PK\x03\x04": "a ZIP archive: unpack it first",
@@ -65,7 +65,7 @@ def kind_of(head: bytes, size: int) -> str:
 
 
 def refused(head: bytes) -> str | None:
-    """What a file is that is no image, in words; None where it may be one.
+    """What a file is that is not an image, in words; None where it may be one.
 
     Example:
         >>> refused(b"PK\\x03\\x04")

@@ -234,7 +234,7 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
     pages = count_pages(path, MAX_PAGES + 1)
     if pages > MAX_PAGES:
         raise ImageReadError(f"{path} has more than {MAX_PAGES:,} pages: split it into stacks, one per field")
-    with tifffile.TiffFile(path, **options) as tiff:
+    with open(path, "rb") as handle, tifffile.TiffFile(handle, **options) as tiff:
         require_pages(tiff, path)
         ome = OmeDocument() if options else bounded_ome(tiff, path)
         if not options and any(os.path.lexists(path.parent / name) for name in ome.files - {path.name}):
@@ -296,7 +296,7 @@ def _planes_of(
     outer = [(a, size) for a, size in zip(letters, lengths, strict=True) if a not in "YX"]
     shape: tuple[int, ...] = (int(first.imagelength), int(first.imagewidth))
     inner = letters[letters.index("X") + 1 :]
-    if samples == 1 and first.samplesperpixel > 1:  # a colour picture: its last axis is no axis of planes
+    if samples == 1 and first.samplesperpixel > 1:  # a colour picture: its last axis is not an axis of planes
         if inner and inner != "S":
             raise ImageReadError(f"{path} keeps its axis {inner} in colours: write planes of {inner} instead")
         outer = [(a, size) for a, size in outer if a != "S"]

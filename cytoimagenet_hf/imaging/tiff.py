@@ -1,6 +1,6 @@
 """Planes of TIFF files and their kin (FLEX, LSM, OME), by their place in the file.
 
-A plane is a directory of the file (a page), one sample of a page whose samples are no colours, or one picture of a
+A plane is a directory of the file (a page), one sample of a page whose samples are not colours, or one picture of a
 stack that ImageJ wrote behind a single directory.
 """
 
@@ -39,7 +39,7 @@ def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pix
         ImageReadError: a plane the file does not have, samples that may be channels or colours, truncation, or a
             plane of more than `max_pixels`.
     """
-    with tifffile.TiffFile(path) as tiff:
+    with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
         require_pages(tiff, path)
         highest = max((page or 0 for page in pages), default=0)
         known = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage

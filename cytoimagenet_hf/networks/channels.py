@@ -93,7 +93,7 @@ def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> N
         names: of the channels, for messages; by default their numbers.
 
     Raises:
-        InputError: no pixels, values that are no numbers, NaN or infinity, or channels of different sizes.
+        InputError: no pixels, values that are not numbers, NaN or infinity, or channels of different sizes.
     """
     first = channels[0].shape[:2]
     for name, channel in zip(names or range(len(channels)), channels, strict=True):

@@ -73,7 +73,7 @@ def check_folder(name: str | Path) -> None:
     if not place.is_dir():
         text = str(name)
         if place.exists() or text.startswith(("/", ".", "~")) or text.count("/") > 1 or "\\" in text:
-            raise ValueError(f"no model loads from {text!r}, which is no folder: {_ADVICE}")
+            raise ValueError(f"no model loads from {text!r}, which is not a folder: {_ADVICE}")
         return
     odd = [path for path in sorted(place.iterdir()) if path.exists() and not (path.is_file() or path.is_dir())]
     if odd:
@@ -112,10 +112,10 @@ def _check_indexes(place: Path) -> None:
             shards = read_json_file(index)["weight_map"].values()
             names = sorted({str(shard) for shard in shards})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{index} is no index of weights: {error!r}") from error
+            raise ValueError(f"{index} is not an index of weights: {error!r}") from error
         for name in names:
             if name in ("", ".", "..") or "/" in name or "\\" in name or not (place / name).is_file():
-                raise ValueError(f"{index} names {name!r}, which is no file beside it")
+                raise ValueError(f"{index} names {name!r}, which is not a file beside it")
 
 
 def require_finite_weights(network: nn.Module, name: str) -> None:

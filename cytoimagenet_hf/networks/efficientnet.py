@@ -48,7 +48,7 @@ def build_efficientnet(
 
     Raises:
         InputError: `num_labels` is negative, `labels` are not `num_labels` different names, an unknown field, or a
-            coefficient that is no number above 0 and up to `MAX_COEFFICIENT`.
+            coefficient that is not a number above 0 and up to `MAX_COEFFICIENT`.
 
     Example:
         >>> model = build_efficientnet(2, seed=0, labels=["actin", "yeast"], width_coefficient=0.25)

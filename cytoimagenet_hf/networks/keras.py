@@ -218,7 +218,7 @@ def _array(group: "h5py.Group", name: str) -> Array:
     """One variable."""
     stored = own_array(group, name)
     if stored.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is no array of numbers")
+        raise ValueError(f"{name} is not an array of numbers")
     if stored.size > _LARGEST:
         raise ValueError(f"{name} claims {stored.size:,} values")
     return np.asarray(stored)

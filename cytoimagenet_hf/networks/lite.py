@@ -177,7 +177,7 @@ def _weights_file(key: str, given: str | Path | None) -> Path:
     """
     if given is not None:
         if not Path(given).is_file():
-            raise InputError(f"{given} is no file: {key} takes the file of its weights, or none with its package")
+            raise InputError(f"{given} is not a file: {key} takes the file of its weights, or none with its package")
         return Path(given)
     lite = LITES[key]
     package = importlib.util.find_spec(lite.package.replace("-", "_"))

@@ -102,7 +102,7 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
         except OSError as error:
             raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{file} is no JSON object: it should hold the options of an image processor")
+            raise ValueError(f"{file} is not a JSON object: it should hold the options of an image processor")
         if name == _FILES[1]:
             return content
         if isinstance(content.get("image_processor"), dict):

@@ -12,7 +12,7 @@ from cytoimagenet_hf.core.jsontext import read_json_file
 
 from .build import FactsEncoder
 from .facts import EncoderFacts
-from .kinds import cell_painting_cnn, cloome, dino, microsnoop, own, remote, subcell, vit_files
+from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
 from .weights import load_file_encoder
 
 Loader = Callable[..., FactsEncoder]
@@ -26,6 +26,7 @@ _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
     (microsnoop.KINDS, partial(load_file_encoder, microsnoop.build)),
     (cell_painting_cnn.KINDS, partial(load_file_encoder, cell_painting_cnn.build)),
     (cloome.KINDS, partial(load_file_encoder, cloome.build)),
+    (cp_measure.KINDS, cp_measure.load),
 )
 
 ENCODERS: dict[str, EncoderFacts] = {facts.name: facts for kinds, _ in _KINDS for facts in kinds}

@@ -20,6 +20,7 @@ from cytoimagenet_hf.tables.reading import write_features
 from cytoimagenet_hf.tables.vocabulary import read_header
 
 from .aggregate import aggregate
+from .cells import filter_cells, require_cells
 from .conditions import TIMES, column_named
 from .plate_map import PlateMap, annotate, read_plate_map
 from .profile import normalize, select, sphere
@@ -66,6 +67,9 @@ class ProfilePlan:
         tvn: typical variation normalisation on the negative controls.
         components: of TVN.
         drop_constant: leave out features without a scale, instead of refusing them.
+        drop_border: leave out cells that touch the border of their field.
+        cell_area: least and largest area of a cell in pixels, `"200:20000"`.
+        min_cells: leave out sites or wells with fewer cells.
     """
 
     level: str = "well"
@@ -91,6 +95,9 @@ class ProfilePlan:
     tvn: bool = False
     components: int | None = None
     drop_constant: bool = False
+    drop_border: bool = False
+    cell_area: str | None = None
+    min_cells: int | None = None
 
     def __post_init__(self) -> None:
         if self.on not in ("all", "controls"):
@@ -160,7 +167,11 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
         InputError: what a step refuses; controls are needed and none are known.
     """
     plate_map = _plate_map(plan)
+    cells = "cell" in table.metadata
+    table = filter_cells(table, border=plan.drop_border, area=plan.cell_area)
     table = aggregate(table, level=plan.level, operation=plan.operation)
+    if plan.min_cells is not None:
+        table = require_cells(table, plan.min_cells, cells=cells)
     if plate_map is not None:
         table = annotate(table, plate_map)
     facts = well_facts(

@@ -57,7 +57,7 @@ def read_plate_map(
         encoding: of text that is not UTF-8, such as `cp1252`.
 
     Raises:
-        InputError: no wells, names that are no wells, a well with two different rows, several layouts without
+        InputError: no wells, names that are not wells, a well with two different rows, several layouts without
             barcodes.
     """
     path = Path(path)
@@ -122,7 +122,7 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
     if not matched.any():
         raise InputError(_no_match(plate_map, keys, own, theirs))
     for name in rows.columns.difference(keys, sort=False):
-        values = rows[name].reindex(places).reset_index(drop=True)  # -1 is no row: missing
+        values = rows[name].reindex(places).reset_index(drop=True)  # -1 is not a row: missing
         if name in metadata:
             known = metadata[name]
             differs = matched & differ(known, values, str(name))

@@ -293,7 +293,7 @@ def _doses(
     dose_unit: str | None,
     notes: list[str],
 ) -> tuple[npt.NDArray[np.float64], str]:
-    """Doses of compounds in one unit; what a control got (0.1 % of DMSO) is no dose of a compound."""
+    """Doses of compounds in one unit; what a control got (0.1 % of DMSO) is not a dose of a compound."""
     if "dose" not in headers:
         return np.full(len(metadata), np.nan), ""
     column = headers["dose"].text
@@ -303,7 +303,7 @@ def _doses(
     if odd.any():
         remark = numbers.remark or "write the unit in a column of its own"
         raise InputError(
-            f"{int(odd.sum())} doses in {column} are no numbers, such as {cells[int(odd.argmax())].as_py()!r}: "
+            f"{int(odd.sum())} doses in {column} are not numbers, such as {cells[int(odd.argmax())].as_py()!r}: "
             f"{remark}"
         )
     values = numbers.values.copy()

@@ -64,7 +64,7 @@ def replicate_precision(
     Returns:
         One row per treatment with a replicate, by name: treatment, mean_average_precision, p_value,
         corrected_p_value (Benjamini-Hochberg), wells, null_size (choices compared), exact (whether these are all).
-        Wells on plates without controls are found by others and are no queries.
+        Wells on plates without controls are found by others and are not queries.
 
     Raises:
         InputError: no treatment has a replicate (on another plate), or there are no controls.

@@ -283,7 +283,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
-            f"{where} is no results record of `cytoimagenet benchmark` ({type(error).__name__}: {error}): "
+            f"{where} is not a results record of `cytoimagenet benchmark` ({type(error).__name__}: {error}): "
             "run the benchmark again with --output"
         ) from error
 
@@ -320,7 +320,7 @@ def _score(content: Mapping[str, Any]) -> ScoreRecord:
     score = ScoreRecord(**{**content, **typed})
     numbers = (score.value, score.wald_half_width, score.n)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise TypeError(f"a score of {score.entry!r} is no number: {numbers}")
+        raise TypeError(f"a score of {score.entry!r} is not a number: {numbers}")
     if not all(isinstance(text, str) for text in (score.task, score.set, score.entry, score.kind)):
         raise TypeError("task, set, entry and kind of a score are text")
     return score
@@ -329,7 +329,7 @@ def _score(content: Mapping[str, Any]) -> ScoreRecord:
 def _comparison(content: Mapping[str, Any]) -> Comparison:
     found = Comparison(**{**content, "interval": _ends(content["interval"])})
     if not isinstance(found.difference, int | float):
-        raise TypeError(f"the difference of {found.second!r} and {found.first!r} is no number: {found.difference!r}")
+        raise TypeError(f"difference of {found.second!r} and {found.first!r} is not a number: {found.difference!r}")
     return found
 
 

@@ -33,7 +33,7 @@ class Numbers:
 
     Attributes:
         values: (n,) float64, NaN where a cell is empty or no number.
-        odd: (n,) true where a cell is text that is no number.
+        odd: (n,) true where a cell is text that is not a number.
         remark: what is wrong with the odd ones beyond being text; empty where nothing.
     """
 
@@ -162,10 +162,11 @@ def explain_odd(cells: Iterable[Any], numbers: Numbers, name: str) -> str:
     Example:
         >>> column = pa.chunked_array([["1", "#DIV/0!"]])
         >>> explain_odd(column.to_pylist(), parse_numbers(column), "Cells_Area")
-        "Cells_Area has 1 cell that is no number, '#DIV/0!' in row 2"
+        "Cells_Area has 1 cell that is not a number, '#DIV/0!' in row 2"
     """
     row = int(numbers.odd.argmax())
     count = int(numbers.odd.sum())
     cell = next(value for place, value in enumerate(cells) if place == row)
-    said = f"{name} has {count} cell{'s that are' if count > 1 else ' that is'} no number, {cell!r} in row {row + 1}"
+    counted = "1 cell that is not a number" if count == 1 else f"{count} cells that are not numbers"
+    said = f"{name} has {counted}, {cell!r} in row {row + 1}"
     return f"{said}: {numbers.remark}" if numbers.remark else said

@@ -52,10 +52,10 @@ def fact_of(column: str) -> str | None:
 
 
 def facts_of(columns: Iterable[str]) -> dict[str, str]:
-    """What the columns of a table tell that are no features: column → fact.
+    """What the columns of a table tell that are not features: column → fact.
 
     The plate, the well and the site are called so whatever the table calls them, the likeliest name first; where that
-    name stands twice, both columns are told to be it.
+    name occurs twice, both columns are told to be it.
 
     Example:
         >>> facts_of(["Metadata_Assay_Plate_Barcode", "Metadata_well_position", "Metadata_MOA", "Cells_Area"])

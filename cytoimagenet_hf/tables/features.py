@@ -176,7 +176,7 @@ class FeatureTable:
 def _about_of(header: bytes) -> dict[str, Any]:
     about = parse_json(header, where=f"its metadata {_ABOUT.decode()}")
     if not isinstance(about, dict):
-        raise InputError(f"its metadata {_ABOUT.decode()} is no JSON object: make the table again")
+        raise InputError(f"its metadata {_ABOUT.decode()} is not a JSON object: make the table again")
     return about
 
 

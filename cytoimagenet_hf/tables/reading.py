@@ -67,7 +67,7 @@ def read_features(
     if path.is_dir():
         return _typed(_read_folder(path))
     if not path.is_file():
-        raise InputError(f"{path} is no file: pass a folder of features, a .parquet file or a CSV table")
+        raise InputError(f"{path} is not a file: pass a folder of features, a .parquet file or a CSV table")
     if _is_own(path):
         return _typed(_named(FeatureTable.from_arrow, _read_parquet(path), path))
     table = read_typed(path, encoding=encoding, sheet=sheet)

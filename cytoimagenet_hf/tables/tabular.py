@@ -132,7 +132,7 @@ def read_typed(
     wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
     kind = _kind(path)
     if sheet is not None and kind != "workbook":
-        raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
+        raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
     if kind == "parquet":
         return _parquet(path, wanted, columns)
     if kind == "workbook":
@@ -172,7 +172,7 @@ def read_names(
     path = Path(path)
     kind = _kind(path)
     if sheet is not None and kind != "workbook":
-        raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
+        raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
     if kind == "parquet":
         return list(_opened(path).schema_arrow.names)
     if kind == "workbook":
@@ -203,7 +203,7 @@ def read_sheets(
         return {}
     if kind == "text":
         if sheet is not None:
-            raise InputError(f"{path} is no workbook: it has no sheet {sheet!r}")
+            raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
         return {"": [cells for _, cells in islice(read_bare_rows(path, encoding=encoding), _MOST_ROWS)]}
     found = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
     return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in found.items()}
@@ -236,7 +236,7 @@ def _kind(path: Path) -> str:
     if start.startswith(b"PAR1"):
         return "parquet"
     if path.suffix.lower() in (".parquet", ".pq"):
-        raise InputError(f"{path} is no Parquet file, whatever its name says. A table of text is called .csv or .tsv")
+        raise InputError(f"{path} is not a Parquet file, whatever its name says. Call a table of text .csv or .tsv")
     return "workbook" if _is_workbook(path, start) else "text"
 
 
@@ -530,7 +530,7 @@ def _emptied(cells: pa.Array) -> pa.Array:
 
 
 def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[str | int] | None) -> list[int]:
-    """Which columns to read, after those asked for were found and none of them stands twice."""
+    """Which columns to read, after those asked for were found and none of them occurs twice."""
     if absent := [name for name in wanted if name not in names]:
         shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
         raise InputError(f"{path} has no column {', '.join(absent)}; it has {shown}")

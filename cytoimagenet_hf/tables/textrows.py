@@ -147,7 +147,7 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _undecodable(path: Path, encoding: str) -> str:
-    """Where the first byte is that is no text, found by a second, slower pass."""
+    """Locate the first bad byte by a second, slower pass."""
     if encoding == "utf-16":
         return f"{path} begins like UTF-16 but is not UTF-16 text. Save it as UTF-8"
     with open_packed(path) as raw:

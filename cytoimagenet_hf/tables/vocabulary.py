@@ -284,7 +284,7 @@ def read_header(text: str) -> Header:
     """Read the header of a column: what it says, and the unit in brackets or at its end.
 
     `Image_` and `Metadata_` in front are left out, and `Characteristics [Cell Line]` of the IDR is `Cell Line`. A
-    logarithm is no dose: `Dose (log10 M)` is not read.
+    logarithm is not a dose: `Dose (log10 M)` is not read.
 
     Example:
         >>> [(read_header(text).term, read_header(text).unit) for text in ("Conc. [µM]", "Metadata_dose_M", "Drug 2")]

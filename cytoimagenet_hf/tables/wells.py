@@ -90,7 +90,7 @@ def with_wells(facts: pd.DataFrame, where: str, *, first_line: int = 1) -> pd.Da
         first_line: number of the first row in messages.
 
     Raises:
-        InputError: no such columns; names that are no wells, empty ones too.
+        InputError: no such columns; names that are not wells, empty ones too.
 
     Example:
         >>> rows = pd.DataFrame({"Row": ["A", "B"], "Col": [1, 12], "gene": ["x", "y"]})

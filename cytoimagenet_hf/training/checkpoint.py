@@ -52,7 +52,7 @@ class RunState:
         metrics: of the newest evaluation.
         meter: sums of the epoch under way.
         scaler: of the losses in fp16.
-        optimizer: what of the optimiser is no tensor.
+        optimizer: what of the optimiser is not a tensor.
 
     Raises:
         InputError: a value of another type, or a negative count.
@@ -168,7 +168,7 @@ def read_state(path: Path) -> RunState:
     with _intact(path):
         content = read_json_file(path / "state.json")
         if not isinstance(content, dict):
-            raise InputError("state.json is no mapping")
+            raise InputError("state.json is not a mapping")
         return build(RunState, content, name="state.json")
 
 

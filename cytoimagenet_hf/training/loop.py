@@ -313,7 +313,7 @@ def _start_trackers(run: Run) -> None:
     name = Path(config.output).resolve().name
     named = {tracker: {"name": name} for tracker in ("trackio", "wandb")}
     if config.trackers:
-        with contextlib.redirect_stdout(sys.stderr):  # what they say is no result
+        with contextlib.redirect_stdout(sys.stderr):  # what they say is not a result
             run.accelerator.init_trackers("cytoimagenet", config=_scalars(config), init_kwargs=named)
 
 

@@ -80,7 +80,7 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
     Where views alone are learnt it has no head, whatever the classes.
 
     Raises:
-        InputError: the backbone cannot be found or is no image classifier.
+        InputError: the backbone cannot be found or is not an image classifier.
     """
     preprocessing = Preprocessing(config.image_size)
     labels = None if config.objective == "views" else classes

@@ -179,7 +179,7 @@ def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.Da
             path.relative_to(file.parent).as_posix(): n for n, path in enumerate(firsts) if file.parent in path.parents
         }
         if absent := [name for name in rows["file_name"] if name not in place]:
-            raise InputError(f"{file} names {len(absent)} files that are no images here, such as {absent[0]!r}")
+            raise InputError(f"{file} names {len(absent)} files that are not images here, such as {absent[0]!r}")
         if rows["file_name"].duplicated().any():
             raise InputError(
                 f"{file}: {rows['file_name'][rows['file_name'].duplicated()].iloc[0]!r} stands in several rows"
@@ -200,7 +200,7 @@ def _json_lines(file: Path) -> pd.DataFrame:
         lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
     if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
-        raise InputError(f'{file}, row {bad} is no JSON object: write {{"file_name": …, "label": …}} in each line')
+        raise InputError(f'{file}, row {bad} is not a JSON object: write {{"file_name": …, "label": …}} in each line')
     return pd.DataFrame(rows)
 
 

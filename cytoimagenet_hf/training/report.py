@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.core.files import atomic_folder, atomic_path, write_json
+from cytoimagenet_hf.core.simulated import is_simulated, mark_simulated, save_figure
 from cytoimagenet_hf.dataset.cards.facts import TRAINING, write_model_card
 from cytoimagenet_hf.dataset.load import dataset_sources
 from cytoimagenet_hf.networks.pooling import EXTRACTION
@@ -54,7 +55,9 @@ _SHOWN_SCORES = {
 
 
 def write_config(output: Path, config: TrainConfig) -> None:
-    """`config.yaml`: the run's whole configuration, which `--config` reads back."""
+    """`config.yaml`: the run's whole configuration, which `--config` reads back; and the mark of simulated images."""
+    if is_simulated(config.dataset):
+        mark_simulated(output)
     with atomic_path(output / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -93,8 +96,7 @@ def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         if title == "accuracy":
             axis.set_ylim(0, 1)
         axis.legend(frameon=False)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path, dpi=120)
 
 
 def write_final(
@@ -127,6 +129,8 @@ def write_final(
     with atomic_folder(output / "model") as temporary:
         model.save_pretrained(temporary)
         preprocessing.processor().save_pretrained(temporary)
+        if is_simulated(config.dataset):
+            mark_simulated(temporary)
         plot_curves(state.history, temporary / "curves.png")
         if len(metrics.get("category_confusion", ())) > 1:
             plot_confusion(metrics["category_confusion"], temporary / "categories.png")
@@ -151,8 +155,7 @@ def plot_confusion(confusion: Mapping[str, Mapping[str, int]], path: Path) -> No
     axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
     axis.set_yticks(range(len(rows)), rows)
     axis.set(xlabel="category of the predicted class", ylabel="category")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path, dpi=120)
 
 
 def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: Sequence[str], path: Path) -> None:
@@ -169,8 +172,7 @@ def plot_predictions(pixels: Pixels, labels: Codes, predicted: Codes, classes: S
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
         colour = PALETTE[0] if label == guess else PALETTE[1]
         axis.set_title(f"true: {classes[label]}\npredicted: {classes[guess]}", fontsize=7, color=colour)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path, dpi=120)
 
 
 def varied(batches: Iterator[Batch], count: int) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -206,7 +208,7 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunSt
     never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
     shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
     if Path(config.backbone).exists():
-        shown["backbone"] = Path(config.backbone).resolve().name  # where it lies is nobody's business either
+        shown["backbone"] = Path(config.backbone).resolve().name  # its path on this machine is not recorded either
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],

@@ -265,7 +265,7 @@ def check_columns(features: Any, where: str, *, labelled: bool = True) -> None:
 
 
 def outside_map(where: str, item: str, label: int, classes: int, *, others: int = 0) -> str:
-    """The message about a label that is no class code."""
+    """The message about a label that is not a class code."""
     more = f" and {others} rows more" if others else ""
     shown = "null" if label == -1 else label
     return (

@@ -75,7 +75,7 @@ def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict
 
 
 def _own_peak_mb(done: threading.Event) -> float:
-    """The most memory of this process that is no mapped file, looked at twenty times a second until it is done."""
+    """The most memory of this process that is not a mapped file, looked at twenty times a second until it is done."""
     most = 0.0
     while True:
         most = max(most, _status_mb("RssAnon"))

@@ -45,7 +45,7 @@ This page is made by `python scripts/docs.py` from `cytoimagenet_hf.tables.vocab
   fact was read from and which were not used, in the summary (`columns`, `columns_not_used`) and in a note.
   `--compound-column`, `--dose-column` and `--control-column` name a column that the vocabulary does not know.
 - **Wells** are spelled `A01`, from `A1`, `a01`, `A 05`, `r01c05` or columns of rows and columns, to `AF48`. A name
-  that is no well is refused with its row.
+  that is not a well is refused with its row.
 - **Features** of a wide table are the columns of numbers that say none of these. Text in one cell of such a column
   (`#DIV/0!`) is refused with the cell; `--drop-nan` leaves such columns out and lists them.
 
@@ -66,7 +66,7 @@ either µ or u; mass per volume; per cent; MOI, U/mL. Doses are converted to `--
 
 Without a column of roles, wells of DMSO or of another vehicle are the negative controls, as are wells with an empty
 compound whose `solvent` is one (the maps of the Broad, of JUMP and of LINCS). What a control got, such as 0.1 % of
-DMSO, is no dose of a compound. `--controls "compound == 'X'"` names others.
+DMSO, is not a dose of a compound. `--controls "compound == 'X'"` names others.
 
 ## Layouts drawn as plates
 

@@ -1,6 +1,7 @@
 """docs/numbers.md: what was measured, from the JSON files that `scripts/bench.py` and its like wrote."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ TITLES = {
     "spread": "The demo's scores over seeds",
     "extract": "Extracting features",
     "plate": "A plate of large fields, from files to features",
+    "cells": "Cells of label images",
     "train": "Training steps",
     "gpu": "One GPU: training, extraction, resuming",
     "recipes": "The two training recipes",
@@ -29,7 +31,7 @@ TITLES = {
     "suite": "The benchmark suite of the demo",
     "keras_parity": "Features of the Keras weights",
 }
-ELSEWHERE = ("repairs", "study", "study_held")
+ELSEWHERE = ("cells_agreement", "repairs", "study", "study_held")
 """Measurements with a page of their own."""
 WORDS = {
     "times the floor": "ours / decode and encode alone",
@@ -105,12 +107,25 @@ def _for_readers(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str,
     ]
 
 
+_WIDEST = 7
+"""Columns of one table: more do not fit beside the menu of the site."""
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as a Markdown table, what they are about first."""
+    """Rows with the same keys as a Markdown table, what they are about first; wide ones as several."""
     words = {
         name: all(isinstance(row[name], str) and not _PERCENT.fullmatch(row[name]) for row in rows) for name in rows[0]
     }
-    names = sorted(rows[0], key=lambda name: not words[name])
+    about = [name for name in rows[0] if words[name]]
+    values = [name for name in rows[0] if not words[name]]
+    if len(about) + len(values) <= _WIDEST:
+        return _table(rows, [*about, *values], words)
+    step = max(1, math.ceil(len(values) / math.ceil(len(values) / max(1, _WIDEST - len(about)))))
+    groups = [values[start : start + step] for start in range(0, len(values), step)]
+    return "\n\n".join(_table(rows, [*about, *group], words) for group in groups)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], words: Mapping[str, bool]) -> str:
     texts = [words[name] for name in names]
     lines = [
         " | ".join(name.replace("_", " ") for name in names),

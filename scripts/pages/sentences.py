@@ -130,7 +130,7 @@ def _push(result: Result) -> str:
 
     return (
         f"After 1 % of the images changed, a second push sends {sent('replaced, in runs')} to "
-        f"{sent('replaced, side by side')} of the dataset where they stand together, {sent('replaced, here')} where "
+        f"{sent('replaced, side by side')} of the dataset where they are side by side, {sent('replaced, here')} where "
         f"they are scattered, and {sent('source of')} after a source was renamed and no image changed. The Hub takes "
         "chunks as large as an image, so one that changes alone takes its neighbours' chunks with it. Datasets are "
         "written in row groups of 250."
@@ -241,7 +241,18 @@ def _recipes(result: Result) -> str:
     )
 
 
+def _cells(result: Result) -> str:
+    both, alone = row(result, "both in one pass"), row(result, "cp_measure by extract")
+    return (
+        f"{result['cells']:,} cells of {result['fields']} fields. Measurements through `extract` reach "
+        f"{result['times the loop']:.2f} of a loop of cp_measure itself over whole fields (the aim is "
+        f"{result['goal']}): {alone['cells per second']} cells a second, and {both['cells per second']} together with "
+        "a network in the same pass."
+    )
+
+
 SENTENCES: dict[str, Callable[[Result], str]] = {
+    "cells": _cells,
     "labels": _labels,
     "select": _select,
     "render": _render,

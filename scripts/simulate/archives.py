@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import mark_simulated
 
 from .layouts import LAYOUTS
 from .plan import write_plan
@@ -35,6 +36,7 @@ def simulate_archive(
     if unknown:
         raise InputError(f"no simulated layout for {', '.join(unknown)}: known are {', '.join(LAYOUTS)}")
     chosen = size_named(size)
+    mark_simulated(root)
     plans = {name: LAYOUTS[name](chosen, seed) for name in wanted}
     for plan in plans.values():
         write_plan(Path(root), plan, seed=seed, workers=workers)

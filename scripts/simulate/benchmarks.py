@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import mark_simulated
 
 from .bbbc021 import bbbc021
 from .plan import write_plan
@@ -33,5 +34,6 @@ def simulate_benchmarks(
     if unknown:
         raise InputError(f"no simulated benchmark {', '.join(unknown)}: known are {', '.join(BENCHMARK_LAYOUTS)}")
     chosen = size_named(size)
+    mark_simulated(root)
     for name in wanted:
         write_plan(Path(root), BENCHMARK_LAYOUTS[name](chosen, seed), seed=seed, workers=workers)

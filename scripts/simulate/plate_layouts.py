@@ -172,7 +172,7 @@ def write_ometiff(folder: Path, plate: str, fields: Sequence[PlateField], *, see
 
 
 def write_omezarr(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int, version: str = "0.5") -> Path:
-    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 (Zarr 3) or 0.4 (Zarr 2), uncompressed.
+    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 or 0.6 (Zarr 3) or 0.4 (Zarr 2), uncompressed.
 
     Returns:
         The store to read.
@@ -203,25 +203,32 @@ def write_omezarr(folder: Path, plate: str, fields: Sequence[PlateField], *, see
         _write_group(path, {"well": {"images": [{"path": str(field.site - 1)} for field in those]}}, version)
         for field in those:
             stack = np.stack([field.stack(stain) for stain in field.planes])  # (C, Z, H, W)
-            _write_group(path / str(field.site - 1), _image_attributes(list(field.planes), plate), version)
+            _write_group(path / str(field.site - 1), _image_attributes(list(field.planes), plate, version), version)
             _write_array(path / str(field.site - 1) / "0", stack, version)
     return root
 
 
-def _image_attributes(stains: Sequence[str], name: str) -> dict[str, Any]:
+_ZARR_3 = ("0.5", "0.6")
+
+
+def _image_attributes(stains: Sequence[str], name: str, version: str) -> dict[str, Any]:
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space"} for axis in "zyx")]
-    scale = [{"type": "scale", "scale": [1.0, 1.0, 1.0, 1.0]}]
+    scale: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, 1.0, 1.0, 1.0]}]
+    stated: dict[str, Any] = {"axes": axes}
+    if version == "0.6":
+        stated = {"coordinateSystems": [{"name": "physical", "axes": axes}]}
+        scale[0] |= {"input": "0", "output": "physical"}
     window = {"min": 0, "max": 65535, "start": 0, "end": 65535}
     channels = [{"label": stain.upper(), "color": "FFFFFF", "window": window, "active": True} for stain in stains]
     return {
-        "multiscales": [{"name": name, "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}],
+        "multiscales": [{"name": name, **stated, "datasets": [{"path": "0", "coordinateTransformations": scale}]}],
         "omero": {"channels": channels},
     }
 
 
 def _write_group(folder: Path, attributes: dict[str, Any], version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    if version == "0.5":
+    if version in _ZARR_3:
         ome = {"ome": {"version": version, **attributes}} if attributes else {}
         _write_json(folder / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": ome})
         return
@@ -239,7 +246,7 @@ def _write_array(folder: Path, stack: NDArray[Any], version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shape, chunks = list(stack.shape), [1, 1, *stack.shape[2:]]
     little = stack.dtype.newbyteorder("<")
-    if version == "0.5":
+    if version in _ZARR_3:
         _write_json(
             folder / "zarr.json",
             {
@@ -262,7 +269,7 @@ def _write_array(folder: Path, stack: NDArray[Any], version: str) -> None:
             facts | {"fill_value": 0, "compressor": None, "filters": None, "dimension_separator": "/"},
         )
     for c, z in product(*map(range, stack.shape[:2])):
-        chunk = folder / ("c" if version == "0.5" else "") / str(c) / str(z) / "0" / "0"
+        chunk = folder / ("c" if version in _ZARR_3 else "") / str(c) / str(z) / "0" / "0"
         chunk.parent.mkdir(parents=True, exist_ok=True)
         chunk.write_bytes(np.ascontiguousarray(stack[c, z].astype(little)).tobytes())
 
@@ -283,3 +290,41 @@ PLATE_LAYOUTS: dict[str, Callable[..., Path]] = {
     "omezarr": write_omezarr,
 }
 """Name → writer: (folder, plate, fields, seed=) → what a reader is given."""
+
+
+def write_jump_lite(
+    folder: Path, plate: str, fields: Sequence[PlateField], *, codec: str = "zstd"
+) -> tuple[Path, Path]:
+    """`<folder>/<codec>.zarr/<source>__<batch>__<plate>__<well>__<site>`: an array (C, H, W) per site, one chunk each.
+
+    Args:
+        folder: of the store and of its index.
+        plate: its name.
+        fields: of it.
+        codec: `zstd` (Zarr 3) or `jpegxl` (Zarr 2, lossless here).
+
+    Returns:
+        The store, and the table of its sites.
+    """
+    import imagecodecs.numcodecs
+    import zarr
+
+    folder.mkdir(parents=True, exist_ok=True)
+    store = folder / f"{codec}.zarr"
+    root = zarr.open_group(store, mode="w", zarr_format=3 if codec == "zstd" else 2)
+    imagecodecs.numcodecs.register_codecs("imagecodecs_jpegxl", verbose=False)
+    rows = []
+    for field in fields:
+        stack = np.stack([field.stack(stain)[0] for stain in sorted(field.planes)])
+        key = f"source_4__2021_04_26_Batch1__{plate}__{field.well}__{field.site}"
+        packed: dict[str, Any] = {"compressors": zarr.codecs.BloscCodec(cname="zstd")}
+        if codec == "jpegxl":
+            packed = {"compressors": imagecodecs.numcodecs.Jpegxl(lossless=True, numthreads=1)}
+        array = root.create_array(key, shape=stack.shape, chunks=stack.shape, dtype=stack.dtype, **packed)
+        array[:] = stack
+        rows.append(dict(zip(("source", "batch", "plate", "well", "site"), key.split("__"), strict=True)))
+    index = pd.DataFrame(rows).add_prefix("Metadata_")
+    for stain in sorted(fields[0].planes):
+        index[f"URL_Orig{stain.upper()}"] = f"s3://cellpainting-gallery/elsewhere/{stain}.tiff"
+    index.to_parquet(folder / "site_index.parquet", index=False)
+    return store, folder / "site_index.parquet"

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.simulated import mark_simulated
 
 from .camera import expose
 from .cells import draw_field
@@ -123,6 +124,7 @@ def simulate_plate(
     if unknown := [name for name in layouts if name not in PLATE_LAYOUTS]:
         raise InputError(f"no plate layout {', '.join(unknown)}: known are {', '.join(PLATE_LAYOUTS)}")
     side, root = size_named(size).side, Path(root)
+    mark_simulated(root)
     wells = plate_wells()
     fields = [_field(well, side, seed) for well in wells]
     written = {name: PLATE_LAYOUTS[name](root / name, PLATE, fields, seed=seed) for name in layouts}

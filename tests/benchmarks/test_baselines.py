@@ -23,7 +23,7 @@ def test_numbers_by_hand():
     assert (histogram[0], histogram[-1], histogram.sum()) == (0.5, 0.5, 1.0)
     image = np.zeros((64, 64))
     image[5:15, 5:15] = image[40:50, 40:50] = 1.0
-    image[30, 30] = 1.0  # a speck is no object
+    image[30, 30] = 1.0  # a speck is not an object
     assert object_count(foreground(image)) == 2
     assert foreground(image).mean() == pytest.approx(201 / 64**2)
 

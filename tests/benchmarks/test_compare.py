@@ -100,7 +100,7 @@ def test_shares_are_compared_item_by_item_or_by_group_and_never_with_predictions
     groups = np.repeat(["x", "y", "z"], 4).astype(object)
     grouped = [replace(score, clusters=groups, cluster_name="plate") for score in (a, b)]
     assert compare(*grouped, names=("a", "b"), seed=0).test == "none"
-    with pytest.raises(InputError, match="are no pair"):
+    with pytest.raises(InputError, match="are not a pair"):
         compare(a, replace(b, measure="probe"), names=("a", "b"), seed=0)
     with pytest.raises(InputError, match=r"must be numbers in \[0, 1\]"):
         replace(a, shares=np.full(12, 1.5))

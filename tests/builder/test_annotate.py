@@ -111,7 +111,7 @@ def test_no_known_source(tmp_path):
     (tmp_path / "raw" / "holiday").mkdir(parents=True)
     with pytest.raises(InputError, match="it holds holiday"):
         annotate(tmp_path / "raw", tmp_path / "out")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         annotate(tmp_path / "nowhere", tmp_path / "out")
     make(tmp_path / "raw", "bbbc013")
     with pytest.raises(InputError, match=f"pass --raw {tmp_path / 'raw'}"):

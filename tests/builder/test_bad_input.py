@@ -40,7 +40,7 @@ def test_holdings_of_an_unknown_source(built, tmp_path, capsys, command):
     holdings = tmp_path / "mine.csv"
     holdings.write_text("source,column,label,fields,certainty,basis\nidr9999,,,5,table,counted\n")
     line = refusal(capsys, command, "--output", built[1], "--set", f"holdings={holdings}")
-    assert f"{holdings}, line 2: 'idr9999' is no source" in line
+    assert f"{holdings}, line 2: 'idr9999' is not a source" in line
 
 
 @pytest.mark.parametrize("command", ["annotate", "build", "select", "labels", "publish", "sources", "doctor"])

@@ -68,7 +68,7 @@ def test_reports_are_json(raw):
 
 def test_filters_and_bad_folders(tmp_path):
     assert {report.licence for report in survey(None, sources=SourceFilter(licences=["cc0"]))} == {"cc0"}
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         survey(tmp_path / "nowhere")
 
 

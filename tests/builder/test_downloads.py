@@ -69,7 +69,7 @@ def test_each_change_is_said(raw):
     next((raw / "bbbc013").rglob("*.BMP")).unlink()
     said = "; ".join(changes(before, described(raw)))
     assert f"{TABLE.lower()} was part of the download and is missing" in said
-    assert "other.csv was no part of the download" in said
+    assert "other.csv was not part of the download" in said
     assert "images differ in name or size: 5 of" in said
 
 

@@ -48,13 +48,13 @@ def test_the_shipped_file_names_sources_certainties_and_public_files():
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("idr9999,,,5,table,x", r"line 2: 'idr9999' is no source; known are bbbc005"),
+        ("idr9999,,,5,table,x", r"line 2: 'idr9999' is not a source; known are bbbc005"),
         ("idr0088,,,many,table,x", r"line 2: fields is 'many'; write a number"),
         ("idr0088,,,-5,table,x", r"line 2: fields is '-5'"),
         ("idr0088,,,5,sure,x", r"line 2: certainty is 'sure'; one of table"),
         ("idr0088,compound,,5,table,x", r"line 2: column and label are both empty"),
         ("idr0088,drug,dmso,5,table,x", r"line 2: column and label are both empty, or a label of"),
-        ("idr0088,,,5,table,x\nidr0088,,,6,table,y", r"line 3: idr0088 stands twice"),
+        ("idr0088,,,5,table,x\nidr0088,,,6,table,y", r"line 3: idr0088 occurs twice"),
     ],
 )
 def test_a_line_that_means_nothing_is_named(tmp_path, line, says):

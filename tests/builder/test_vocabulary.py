@@ -83,12 +83,12 @@ def test_labels_are_final(text):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('[merge.cell_type]\n"a" = { to = "b", seen = "x" }\n"b" = { to = "c", seen = "x" }', "no final label"),
+        ('[merge.cell_type]\n"a" = { to = "b", seen = "x" }\n"b" = { to = "c", seen = "x" }', "not a final label"),
         ('[merge.cell_type]\n"a" = { to = "b", seen = "x" }\n"a" = { to = "c", seen = "x" }', "cannot read"),
         ('[merge.cell_type]\n"a" = { to = "b" }', "where it was seen"),
         ('[merge.cell_type]\n"U2-OS" = { to = "u2os", seen = "x" }', "can never match"),
-        ('[merge.cell_type]\n"a" = { to = "B", seen = "x" }', "no final label"),
-        ('[merge.cells]\n"a" = { to = "b", seen = "x" }', "no column"),
+        ('[merge.cell_type]\n"a" = { to = "B", seen = "x" }', "not a final label"),
+        ('[merge.cells]\n"a" = { to = "b", seen = "x" }', "not a column"),
         ('[control.compound]\n"dmso" = { kind = "bad", seen = "x" }', "needs a kind"),
     ],
 )

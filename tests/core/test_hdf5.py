@@ -37,7 +37,7 @@ def test_own_arrays_are_read_through_groups_and_links_of_the_file(place):
     ("name", "message"),
     [
         *((name, "another file") for name in ("link", "group/out/secret", "raw", "virtual")),
-        *((("a", "too many"), ("none", "doesn't exist"), ("group", "no array"), ("group/own/x", "own"))),
+        *((("a", "too many"), ("none", "doesn't exist"), ("group", "not an array"), ("group/own/x", "own"))),
     ],
 )
 def test_what_lies_elsewhere_is_refused(place, name, message):

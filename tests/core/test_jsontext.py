@@ -27,7 +27,7 @@ def test_what_others_write_is_read(value, encoding) -> None:
 def test_deep_nesting_is_refused_whether_or_not_it_ends(opening, levels) -> None:
     closing = "".join({"[": "]", "{": "}"}[sign] for sign in reversed(opening) if sign in "[{")
     for text in (opening * levels, opening * levels + "1" + closing * levels):
-        with pytest.raises(InputError, match=r"z\.json is no readable JSON"):
+        with pytest.raises(InputError, match=r"z\.json is not readable JSON"):
             parse_json(text, where="z.json")
 
 
@@ -40,13 +40,13 @@ def test_brackets_in_text_are_no_levels() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", b"\xff\xfe\xff", b"\x80", "9" * 5000, "nul"])
 def test_what_is_no_json_is_one_line(text) -> None:
-    with pytest.raises(InputError, match="no readable JSON"):
+    with pytest.raises(InputError, match="not readable JSON"):
         parse_json(text, where="x")
 
 
 def test_a_file_is_named(tmp_path) -> None:
     (tmp_path / "a.json").write_text("[" * 300)
-    with pytest.raises(InputError, match=r"a\.json is no readable JSON: nested"):
+    with pytest.raises(InputError, match=r"a\.json is not readable JSON: nested"):
         read_json_file(tmp_path / "a.json")
     with pytest.raises(FileNotFoundError):
         read_json_file(tmp_path / "b.json")

@@ -20,7 +20,7 @@ def test_whole_numbers(text, number) -> None:
     "text", ["", "x", "1.5", "inf", "-inf", "nan", "1e30", "9" * 5000, "-1", "0x10", "1_000", "٣", "1e400", "3,0", "²"]
 )
 def test_what_is_no_whole_number_is_one_short_line(text) -> None:
-    with pytest.raises(InputError, match=r"site .* is no whole number") as caught:
+    with pytest.raises(InputError, match=r"site .* is not a whole number") as caught:
         whole_number(text, "site")
     assert len(str(caught.value)) < 200
 

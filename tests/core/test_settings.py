@@ -144,7 +144,7 @@ def test_text_that_is_no_value() -> None:
     [
         (b"- 1\n", "must be a mapping"),
         (b"count: [\n", "not valid YAML"),
-        (b"count: 1\ncount: 2\n", "count stands twice"),
+        (b"count: 1\ncount: 2\n", "count occurs twice"),
         (b"word: \xff\n", "not UTF-8"),
         (b"word: a\0b\n", "not valid YAML"),
         (b"word: !!python/object/apply:os.getcwd []\n", "not valid YAML"),

@@ -24,7 +24,7 @@ def numbers(rows: pd.DataFrame) -> list[int]:
         ({"dir_name": ["s", "t", "s"], "well": "A01", "idx": ["a", "b", "c"]}, [0, 1, 0]),
         ({"plate": ["p", "p", "q"], "well": "A01", "site": ["1", "1", "1"]}, [0, 0, 1]),
         ({"dir_name": "s", "site": ["x", "y", "x"]}, [0, 1, 0]),  # an image of an atlas: no well
-        ({"dir_name": "s", "plate": "p", "idx": ["a", "b", "b"]}, [0, 1, 1]),  # a plate alone is no field
+        ({"dir_name": "s", "plate": "p", "idx": ["a", "b", "b"]}, [0, 1, 1]),  # a plate alone is not a field
         ({"well": "A01", "idx": ["a", "b", "c"]}, [0, 1, 2]),  # of which plate, nobody knows
         ({"site": "hospital", "idx": ["a", "a", None]}, [0, 0, -1]),
         ({"field": [None, "f", None], "dir_name": "s", "well": ["A01", "A01", "A01"]}, [0, 1, 0]),

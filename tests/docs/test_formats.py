@@ -12,6 +12,6 @@ def test_every_format_has_its_row() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
     assert [name for name, _ in rows] == list(FORMATS)
     tried = [name for name, files in rows if not files.startswith("none")]
-    assert len(tried) == 11
+    assert len(tried) == 12
     for name, files in rows:
         assert name not in tried or re.search(r"\]\(https://\S+\)", files), f"{name}: where its files are from"

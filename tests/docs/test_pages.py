@@ -98,13 +98,14 @@ def test_the_real_plates_figure_has_the_numbers_of_the_table():
 
 
 def test_the_first_picture_is_drawn_from_its_numbers():
-    figure = front.draw(results.measured("screen"))
-    assert len(figure.subfigs) == 2
-    titles = [axis.get_title() for axis in figure.axes]
-    for plate in results.measured("screen")["plates"].values():
-        for one in plate["responses"]:
-            assert any(one["compound"] in title and f"{one['spearman']:.2f}" in title for title in titles)
-    assert (ROOT / "docs" / "images" / "front.png").stat().st_size < 400_000
+    for dark in (False, True):
+        figure = front.draw(results.measured("screen"), dark=dark)
+        assert len(figure.subfigs) == 2
+        labels = [text for axis in figure.axes for text in axis.get_legend_handles_labels()[1]]
+        for plate in results.measured("screen")["plates"].values():
+            for one in plate["responses"]:
+                assert any(one["compound"] in text and f"{one['spearman']:.2f}" in text for text in labels)
+        assert front.TARGETS[dark].stat().st_size < 400_000
 
 
 def test_tables_put_what_they_are_about_first_and_numbers_right():

@@ -80,6 +80,9 @@ def test_open_filter_and_turn_pages(page, tmp_path):
         "[...document.querySelectorAll('#browse img')].filter(i => i.naturalWidth == 48).length == 15"
     )
     page.screenshot(path=tmp_path / "browse.png")
+    page.get_by_role("button", name="Reset").click()
+    page.get_by_text("1 to 24 of 30 images").first.wait_for()
+    assert page.get_by_label("label", exact=True).input_value() == ""
 
 
 @pytest.mark.parametrize("width", [1400, 900, 420])
@@ -172,6 +175,25 @@ def test_the_map_shows_thumbnails_colours_and_neighbours(page, tmp_path):
     assert page.evaluate("document.querySelector('.frame').scrollLeft") == pytest.approx(corner, abs=2)
     assert corner > 0
     page.screenshot(path=tmp_path / "map.png")
+
+
+def test_the_map_is_walked_with_the_keyboard_and_shows_an_upload(page, tmp_path):
+    tifffile.imwrite(tmp_path / "field.tif", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
+    upload(page, tmp_path / "field.tif")
+    page.locator("#neighbours img").first.wait_for()
+    page.get_by_role("tab", name="Map").click()
+    page.locator("#map .star").wait_for()
+    page.locator(".sheet").wait_for(state="attached")
+    page.locator("#map .frame").focus()
+    walked = []
+    for key in ("ArrowRight", "ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+        walked.append(page.locator("#map circle.at").get_attribute("data-row"))
+    assert len(set(walked)) > 1
+    assert page.locator("#map .tip").is_visible()
+    page.keyboard.press("Enter")
+    page.locator("#map-near figure").nth(7).wait_for()
+    assert page.locator("#map-near figure").first.get_attribute("data-row") == walked[-1]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "data/train-00000-of-00001.parquet"])

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.explore.gallery import COLOURS, Gallery
+from cytoimagenet_hf.explore.gallery import COLOURS, Gallery, Neighbour
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet, load_encoder
 from tests.datasets import foreign, write_textures
@@ -208,6 +208,48 @@ def test_any_dataset_is_shown_with_what_is_known(tmp_path, label) -> None:
     gallery = Gallery(foreign(tmp_path / "d", {"train": 6, "test": 2}, label=label, pixels="list"))
     assert len(gallery.rows) == gallery.total == 8
     assert gallery.filters == (("label",) if label else ())
-    assert gallery.choices("label") == (["no", "yes"] if label else [])
+    assert list(gallery.choices("label")) == (["no", "yes"] if label else [])
     assert gallery.image(0).size == (24, 24)
     assert gallery.caption(0) == (("no",) if label else ())
+
+
+def test_choices_count_the_images_that_the_other_filters_leave(gallery):
+    assert gallery.choices("label") == {"dots": 12, "stripes": 12}
+    source = next(iter(gallery.choices("dir_name")))
+    wanted = {"label": "stripes", "dir_name": source}
+    left = gallery.choices("label", wanted)
+    assert left["stripes"] == gallery.browse(wanted).total
+    assert sum(left.values()) == gallery.browse({"dir_name": source}).total
+    assert sum(gallery.choices("dir_name", wanted).values()) == 12
+
+
+def test_an_order_holds_every_row_once(gallery):
+    def rows(order):
+        return [row for page in (1, 2, 3) for row in gallery.browse({}, page=page, size=10, order=order).rows]
+
+    assert rows("as stored") == list(range(24))
+    assert rows("shuffled") != rows("as stored")
+    assert sorted(rows("shuffled")) == list(range(24))
+    labels = gallery.rows["label"].iloc[rows("label")].tolist()
+    assert labels == ["dots"] * 12 + ["stripes"] * 12
+    stripes = gallery.browse({"label": "stripes"}, size=30, order="shuffled").rows
+    assert stripes == tuple(row for row in rows("shuffled") if gallery.rows["label"][row] == "stripes")
+    with pytest.raises(InputError, match="no order 'size': choose from shuffled, as stored"):
+        gallery.browse({}, order="size")
+
+
+def test_an_upload_lies_on_the_map_between_its_nearest(gallery):
+    points = gallery.map()[0].set_index("row")
+    near = (Neighbour(3, 0.1), Neighbour(5, 0.1), Neighbour(8, 0.1), Neighbour(9, 0.1))
+    expected = points.loc[[3, 5, 8], ["x", "y"]].mean()
+    assert gallery.place_of(near) == pytest.approx(tuple(expected))
+    assert gallery.place_of((Neighbour(3, 0.0), Neighbour(5, 0.5))) == pytest.approx(
+        tuple(points.loc[3, ["x", "y"]]), abs=1e-3
+    )
+
+
+def test_a_wrong_model_is_refused_before_the_dataset_is_read(tmp_path):
+    with pytest.raises(InputError) as refused:
+        Gallery(tmp_path / "no dataset", model=str(tmp_path / "no model"))
+    assert "no model" in str(refused.value)
+    assert "no dataset" not in str(refused.value)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cytoimagenet_hf.core.colours import OTHER, PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES, OTHER
 from cytoimagenet_hf.explore.pages import data_uri, grid, point_map, sheet, thumbnails
 
 
@@ -54,13 +54,13 @@ def test_the_legend_has_six_colours_and_counts_the_rest():
     points = pd.DataFrame({"row": range(len(plates)), "x": np.arange(len(plates)), "y": 1.0, "plate": plates})
     html = point_map(points.assign(label="actin"), by="plate")
     assert html.count("<circle") == len(plates)
-    assert all(f'<i style="background:{colour}">' in html for colour in PALETTE)
+    assert all(f'<i style="background:{colour}">' in html for colour in CATEGORIES)
     assert "p0 (9)" in html
     assert "3 others (6)" in html  # plates of 3, 2 and 1 images
     assert html.count(f'fill="{OTHER}"') == 6
     assert "not stated (1)" in html
     colours = re.findall(r'<circle [^>]*fill="(#\w+)"', html)
-    assert [colour in PALETTE for colour in colours] == [False] * 7 + [True] * 39  # what has a colour lies above
+    assert [colour in CATEGORIES for colour in colours] == [False] * 7 + [True] * 39  # what has a colour lies above
     assert sorted(map(int, re.findall(r'data-place="(\d+)"', html))) == list(range(len(plates)))
 
 
@@ -69,3 +69,11 @@ def test_points_of_one_place_are_drawn_inside():
     (x, y) = re.search(r'cx="([\d.]+)%" cy="([\d.]+)%"', point_map(points, by="label")).groups()
     assert 0 < float(x) < 100
     assert 0 < float(y) < 100
+
+
+def test_a_visitors_image_is_a_star_at_its_place():
+    points = pd.DataFrame({"row": [0, 1], "x": [0.0, 10.0], "y": [0.0, 10.0], "label": ["a", "b"]})
+    assert "★" not in point_map(points, by="label")
+    html = point_map(points, by="label", own=(5.0, 10.0))
+    assert re.search(r'class="star" x="50.00%" y="2.00%"', html)
+    assert "your image" in html

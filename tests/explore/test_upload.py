@@ -34,6 +34,16 @@ def test_names_without_places_are_channels_of_one_field(tmp_path):
     assert [int(plane.max()) for plane in both.planes] == [1, 0]
 
 
+def test_of_a_very_large_image_the_middle_is_looked_up(tmp_path):
+    plane = np.zeros((30, 2100), np.uint16)
+    plane[:, 26:-26] = 7
+    tifffile.imwrite(tmp_path / "slide.tif", plane)
+    upload = read_upload([tmp_path / "slide.tif"])
+    assert [one.shape for one in upload.planes] == [(30, 2048)]
+    assert (upload.planes[0] == 7).all()
+    assert upload.note == "30 x 2,100 pixels: the middle 30 x 2,048 are looked up."
+
+
 @pytest.mark.parametrize("name", ["img.tif", "A01_s1_w1.tif", "dna.tif"])
 def test_two_files_of_one_name_are_both_read(tmp_path, name):
     files = [write(tmp_path / folder, "filler.tif", name)[1] for folder in ("a", "b")]

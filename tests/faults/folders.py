@@ -55,7 +55,7 @@ def looping_link(folder: Path) -> None:
 
 
 def broken_pixels(table: pa.Table) -> pa.Table:
-    """Images that are no images."""
+    """Images that are not images."""
     images = [{"bytes": b"no image", "path": None}] * len(table)
     place = table.schema.get_field_index("image")
     return table.set_column(place, table.schema.field("image"), pa.array(images, table.schema.field("image").type))

@@ -29,7 +29,7 @@ class Outcome:
     code: int
     said: str  # standard error
     shown: str  # standard output
-    seconds: float  # of this process's work: a busy machine is no fault
+    seconds: float  # of this process's work: a busy machine is not a fault
     grown: float  # megabytes
 
 

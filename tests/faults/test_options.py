@@ -1,4 +1,4 @@
-"""Options out of range, outputs in the way, files that are no weights: refused before any work."""
+"""Options out of range, outputs in the way, files that are not weights: refused before any work."""
 
 import json
 import resource

@@ -161,11 +161,11 @@ def test_mirroring_is_numpys(row, column, size) -> None:
         ),
         (
             {"Metadata_Well": ["A01"], "Location_Center_X": ["a"], "Location_Center_Y": [1]},
-            "line 2: a centre is no number",
+            "line 2: a centre is not a number",
         ),
         (
             {"Metadata_Well": ["A01"], "Location_Center_X": [1], "Location_Center_Y": ["inf"]},
-            "line 2: a centre is no number",
+            "line 2: a centre is not a number",
         ),
         (
             {

@@ -38,7 +38,7 @@ def test_a_folder_may_hold_the_signs_of_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["hf:", "hf:me/beans:a:b:c"])
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no name of a dataset"):
+    with pytest.raises(InputError, match="is not a name of a dataset"):
         parse_name(text)
 
 

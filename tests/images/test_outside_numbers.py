@@ -44,14 +44,14 @@ def test_ids_of_thousands_of_digits_are_sorted(table) -> None:
 
 def test_a_broken_address_is_a_reason_for_its_row(table) -> None:
     (image,) = look(table("URL_DNA,Metadata_Plate,Metadata_Well\nhttp://[::1,P,A01\n")).images
-    assert "is no address" in image.reason_against()
+    assert "is not an address" in image.reason_against()
 
 
 def test_a_focus_plane_beyond_all_numbers_is_a_reason(tmp_path) -> None:
     digits = "9" * 40
     tifffile.imwrite(tmp_path / f"A01_z{digits}.tif", np.zeros((4, 4), np.uint16))
     (image,) = look(tmp_path, pattern="{well}_z{z}.tif").images
-    assert "is no whole number" in image.reason_against()
+    assert "is not a whole number" in image.reason_against()
 
 
 def test_names_with_commas_quotes_and_beginnings(tmp_path) -> None:

@@ -1,6 +1,7 @@
 """OME-Zarr stores as others write and as attackers forge them, their metadata made by hand."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -254,3 +255,17 @@ def test_links_out_of_a_store_are_not_followed(what, tmp_path):
     (tmp_path / "elsewhere").rename(store / "inside")
     (store / what).symlink_to(store / "inside")
     assert image.read()[0].tolist() == pixels[0].tolist()
+
+
+def test_metadata_that_are_a_pipe_are_refused(tmp_path) -> None:
+    folder = write_image(tmp_path / "i.zarr", field(1))
+    (folder / "0" / ".zarray").unlink()
+    os.mkfifo(folder / "0" / ".zarray")
+    with pytest.raises(InputError, match="is a pipe"):
+        find_images(folder)
+
+
+def test_codecs_that_pack_any_bytes_under_the_name_of_pictures_are_refused() -> None:
+    for name in ("imagecodecs_zlib", "imagecodecs_zstd", "imagecodecs_blosc"):
+        with pytest.raises(InputError, match="needs the codec"):
+            require_plain_numbers({"dtype": "<u2", "compressor": {"id": name}, "filters": None}, 2, "w")

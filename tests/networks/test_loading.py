@@ -214,7 +214,7 @@ def test_fine_tuning_keeps_the_backbone_and_draws_a_head(sound, copied) -> None:
 
 @pytest.mark.parametrize("name", ["/nowhere/model", "./nowhere", "a/b/c"])
 def test_a_path_that_is_not_there_is_refused_at_once(name) -> None:
-    with pytest.raises(InputError, match="which is no folder"):
+    with pytest.raises(InputError, match="which is not a folder"):
         load_encoder(name)
 
 

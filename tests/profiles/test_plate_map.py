@@ -200,7 +200,7 @@ def test_a_dose_without_a_unit_beside_others_with_one():
 
 @pytest.mark.parametrize(
     ("doses", "said"),
-    [(["1 uM"], "'1 uM': write the unit"), (["inf"], "no numbers"), (["-1"], "negative")],
+    [(["1 uM"], "'1 uM': write the unit"), (["inf"], "not numbers"), (["-1"], "negative")],
 )
 def test_doses_that_are_no_amounts(doses, said):
     with pytest.raises(InputError, match=said):

@@ -73,3 +73,18 @@ def test_a_part_that_fails_leaves_the_others(gpu, monkeypatch):
     assert sum("failed: RuntimeError: CUDA error" in note for note in notes) == 4
     assert notes[0].endswith("GB/s")
     assert not any(result["goals"].values())
+
+
+def test_a_plate_on_the_internet_beside_the_disk(benches, monkeypatch):
+    pytest.importorskip("obstore")
+    from benches import common, remote
+
+    monkeypatch.setattr(
+        remote, "in_child", lambda function, *given, **options: common._measured(function, given, options)
+    )
+    found = remote.run(wells=2, sites=2, side=96, latency="5", objects=3000)
+    disk, s3, listing = found["table"]
+    assert (disk["way"], s3["way"]) == ("from the disk", "S3, 5 ms a request")
+    assert s3["requests"] >= 20
+    assert s3["fields/min"] > 0
+    assert listing["way"] == "listing of 3,000 objects"

@@ -37,7 +37,7 @@ def test_numbers_of_text(cells: list[str | None], values: list[float], odd: int)
 def test_commas_that_say_two_things_are_explained() -> None:
     assert "decimal comma where other cells have a point" in parse_numbers(column("1.5", "0,5")).remark
     said = explain_odd(["1,000", "3,000"], parse_numbers(column("1,000", "3,000")), "dose")
-    assert said.startswith("dose has 2 cells that are no number, '1,000' in row 1: is the comma decimal")
+    assert said.startswith("dose has 2 cells that are not numbers, '1,000' in row 1: is the comma decimal")
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))

@@ -220,7 +220,7 @@ def test_tables_without_features_or_ids_are_refused(tmp_path, content, message):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="no feature table"):
         read_features(tmp_path)
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="not a file"):
         read_features(tmp_path / "absent.csv")
     pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="Metadata_Plate"):
@@ -281,7 +281,7 @@ def test_text_in_a_column_of_features_is_refused_with_the_cell(tmp_path, cell):
     cells = ["1.5", "2.5", cell, "3"]
     rows = [f'p,A0{n},g,"{text}",{n}\n' for n, text in enumerate(cells, 1)]
     (tmp_path / "t.csv").write_text(WIDE + "".join(rows))
-    with pytest.raises(InputError, match=rf"Cells_Area has 1 cell that is no number, '{cell}' in row 3.*--drop-nan"):
+    with pytest.raises(InputError, match=rf"has 1 cell that is not a number, '{cell}' in row 3.*--drop-nan"):
         read_features(tmp_path / "t.csv")
     found = read_features(tmp_path / "t.csv", drop_nan=True)
     assert found.names == ("Cells_Form",)

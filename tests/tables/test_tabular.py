@@ -130,10 +130,10 @@ pq.write_table(pa.table({"id": [1, 2], "x": ["a", "b"]}), PARQUET)
         ("t.csv", b"id,x\n1," + b"a" * 1_000_000 + b"\n", r"line 2: a cell of more than 524,288"),
         ("t.csv.gz", gzip.compress(b"id,x\n1," + b"a" * (1 << 25), mtime=0), r"line 2: longer than"),
         ("t.csv.gz", gzip.compress(TEXT.encode(), mtime=0)[:-12], "cut short"),
-        ("t.csv.gz", b"\x1f\x8b\x08\x00rubbish that is no deflate stream", "damaged"),
+        ("t.csv.gz", b"\x1f\x8b\x08\x00rubbish that is not a deflate stream", "damaged"),
         ("t.zip", zipped(b"x", ("a.csv", "b.csv")), "holds 2 files"),
         ("t.zip", b"PK\x03\x04rubbish", "damaged"),
-        ("t.parquet", b"id,x\n1,2\n", "is no Parquet file"),
+        ("t.parquet", b"id,x\n1,2\n", "is not a Parquet file"),
         ("t.parquet", PARQUET.getvalue()[:-20], "cut short"),
         ("t.parquet", b"PAR1" + PARQUET.getvalue()[4:30] + PARQUET.getvalue()[40:], "Parquet"),
         ("t.xlsx", b"PK\x03\x04rubbish", "workbook"),
@@ -226,7 +226,7 @@ def test_sheets_by_name_and_number(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no sheet 'doses'; it has notes, map"):
         read_table(tmp_path / "map.xlsx", sheet="doses")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="is no workbook"):
+    with pytest.raises(InputError, match="is not a workbook"):
         read_table(tmp_path / "t.csv", sheet="1")
 
 

@@ -67,7 +67,7 @@ def test_a_folder_appears_whole_and_no_file_is_a_pickle(tmp_path) -> None:
     path = checkpoint.save(tmp_path, STATE, model=model, optimizer=optimizer)
     assert sorted(p.name for p in path.iterdir()) == ["model.safetensors", "optimizer.safetensors", "state.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000003"]
-    (tmp_path / "step-00000009").mkdir()  # without a state it is no checkpoint
+    (tmp_path / "step-00000009").mkdir()  # without a state it is not a checkpoint
     assert checkpoint.newest(tmp_path) == path
     assert checkpoint.newest(tmp_path / "none") is None
 

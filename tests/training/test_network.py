@@ -54,7 +54,7 @@ def test_a_backbone_without_a_record_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="no image processor beside"):
         build_network(configured(tmp_path), ["a", "b"])
     (tmp_path / "preprocessor_config.json").write_text("[]")
-    with pytest.raises(InputError, match=r"preprocessor_config\.json is no JSON object"):
+    with pytest.raises(InputError, match=r"preprocessor_config\.json is not a JSON object"):
         build_network(configured(tmp_path), ["a", "b"])
 
 

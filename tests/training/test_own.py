@@ -213,11 +213,11 @@ def test_metadata_beside_the_files_names_their_labels(config: Configured, folder
     if kind == "jsonl":
         text = (folder / "metadata.jsonl").read_text()
         (folder / "metadata.jsonl").write_text(text + "[1]\n")
-        with pytest.raises(InputError, match="row 41 is no JSON object"):
+        with pytest.raises(InputError, match="row 41 is not a JSON object"):
             load_tables(config(dataset=str(folder)))
         (folder / "metadata.jsonl").write_text(text)
     (folder / "disc3.tif").unlink()
-    with pytest.raises(InputError, match=r"names 1 files that are no images here, such as 'disc3.tif'"):
+    with pytest.raises(InputError, match=r"names 1 files that are not images here, such as 'disc3.tif'"):
         load_tables(config(dataset=str(folder)))
 
 

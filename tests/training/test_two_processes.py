@@ -40,7 +40,7 @@ def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_
         env=os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=900,  # a busy machine is no fault
+        timeout=900,  # a busy machine is not a fault
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

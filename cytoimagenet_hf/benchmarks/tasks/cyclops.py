@@ -1,6 +1,6 @@
 """CYCLoPs: localisation of tagged proteins in yeast cells of wild-type screen WT2 (labels of Chong et al. 2015).
 
-DEAD and GHOST are no localisations and are left out; SPINDLEPOLE counts as SPINDLE: 16 classes remain of 19 folders.
+DEAD and GHOST are not localisations and are left out; SPINDLEPOLE counts as SPINDLE: 16 classes remain of 19 folders.
 The published code left two names out of its list of labels but not of its list of folders (E1, docs/paper.md). Class
 folders are read, and the HDF5 files of DeepLoc from which they were made.
 """
@@ -51,7 +51,7 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True, group: str
     """
     base = root / "chong_labeled" if (root / "chong_labeled").is_dir() else root
     if not base.is_dir():
-        raise InputError(f"{base} is no folder: {WHERE}")
+        raise InputError(f"{base} is not a folder: {WHERE}")
     files = sorted(path for path in base.iterdir() if path.suffix.lower() in (".h5", ".hdf5"))
     if files:
         return [item for file in files for item in _hdf5_items(file, group)]

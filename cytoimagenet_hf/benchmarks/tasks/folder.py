@@ -64,7 +64,7 @@ def load(
     if str(root).startswith("hf:"):
         return _dataset_items(str(root), group, columns)
     if not root.is_dir():
-        raise InputError(f"{root} is no folder: {WHERE}")
+        raise InputError(f"{root} is not a folder: {WHERE}")
     if any(root.glob("*.parquet")) or any(root.glob("data/*.parquet")):
         return _dataset_items(str(root), group, columns)
     items = [
@@ -166,7 +166,7 @@ def _dataset_items(root: str, group: str | None, columns: ImageColumns) -> list[
             where = f"{root}, split {split}, row {row}"
             # A set without labels has -1 for them, which in Python is the last name.
             if labels[row] is None or not 0 <= labels[row] < len(names):
-                raise InputError(f"{where} has the label {labels[row]}, which is no class: leave such rows out")
+                raise InputError(f"{where} has the label {labels[row]}, which is not a class: leave such rows out")
             for column, values in (("image_id", ids), (group, groups)):
                 if values is not None and values[row] is None:
                     raise InputError(f"{where} has no {column}: every image needs one")

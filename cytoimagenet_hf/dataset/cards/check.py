@@ -35,7 +35,7 @@ def check_card(text: str) -> list[str]:
         for result in model.get("results", []):
             for metric in result.get("metrics", []):
                 if not isinstance(metric.get("value"), int | float):
-                    problems.append(f"a metric of {model.get('name')} is no number: {metric}")
+                    problems.append(f"a metric of {model.get('name')} is not a number: {metric}")
     return problems
 
 

@@ -128,4 +128,4 @@ def _notes(score: ScoreRecord, record: ResultsRecord) -> str:
 
 def _require_repository(name: str) -> None:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise InputError(f"{name!r} is no dataset of the Hub: write owner/name")
+        raise InputError(f"{name!r} is not a dataset of the Hub: write owner/name")

@@ -4,11 +4,12 @@ Records in, a self-contained HTML page or Markdown out. Nothing is computed here
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import SENTENCE
 from cytoimagenet_hf.scoring.contamination import MARKS
 from cytoimagenet_hf.scoring.results import Comparison, Kind, ResultsRecord, ScoreRecord
 
@@ -23,11 +24,14 @@ class Cell:
 
     Attributes:
         score: its result.
-        gain: over the best baseline of its own run; None for baselines and runs without them.
+        gain: over the best baseline of its own run, paired; None for baselines and runs without them.
+        difference: from the best baseline: that of `gain`, else from the best one in any record that was scored on
+            as many items of the set; None for baselines, and where there is none.
     """
 
     score: ScoreRecord
     gain: Comparison | None
+    difference: float | None = None
 
     @property
     def clear(self) -> bool:
@@ -43,7 +47,7 @@ class Row:
         name: of the entry.
         kind: model, fusion or baseline.
         cells: set → result, where it was scored.
-        mean_gain: mean gain over the sets it has one for; None without any.
+        mean_gain: mean difference from the best baseline over the sets it has one for; None without any.
     """
 
     name: str
@@ -60,11 +64,13 @@ class Leaderboard:
         rows: best mean gain first.
         sets: the columns.
         recipes: of the runs.
+        simulated: whether some of the results are of drawn images.
     """
 
     rows: tuple[Row, ...]
     sets: tuple[str, ...]
     recipes: tuple[str, ...]
+    simulated: bool = False
 
     @property
     def best(self) -> dict[str, float]:
@@ -99,18 +105,44 @@ def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
                 )
             if before is None or before.gain is None:
                 cells[score.entry][score.set] = Cell(score, gains.get((score.entry, score.set)))
-    rows = [Row(name, kinds[name], own, _mean_gain(own)) for name, own in cells.items()]
+    compared = {name: _compared(own, kinds[name], _best_baselines(cells, kinds)) for name, own in cells.items()}
+    rows = [Row(name, kinds[name], own, _mean_gain(own)) for name, own in compared.items()]
     rows.sort(key=lambda row: (row.mean_gain is None, -(row.mean_gain or 0), row.name))
     sets = dict.fromkeys(name for record in records for name in record.sets)
     recipes = dict.fromkeys(str(record.config.get("recipe", {}).get("name", "unknown")) for record in records)
-    return Leaderboard(tuple(rows), tuple(sets), tuple(recipes))
+    simulated = any(bool(record.config.get("simulated")) for record in records)
+    return Leaderboard(tuple(rows), tuple(sets), tuple(recipes), simulated)
+
+
+def _best_baselines(cells: dict[str, dict[str, Cell]], kinds: dict[str, Kind]) -> dict[tuple[str, int], float]:
+    """(set, items) → the highest score of a baseline."""
+    best: dict[tuple[str, int], float] = {}
+    for name, own in cells.items():
+        if kinds[name] == "baseline":
+            for of_set, cell in own.items():
+                key = of_set, cell.score.n
+                best[key] = max(best.get(key, cell.score.value), cell.score.value)
+    return best
+
+
+def _compared(own: dict[str, Cell], kind: Kind, best: dict[tuple[str, int], float]) -> dict[str, Cell]:
+    """The cells of an entry with their differences from the best baseline."""
+
+    def difference(name: str, cell: Cell) -> float | None:
+        if kind == "baseline" or cell.gain is not None:
+            return None if cell.gain is None else cell.gain.difference
+        baseline = best.get((name, cell.score.n))
+        return None if baseline is None else cell.score.value - baseline
+
+    return {name: replace(cell, difference=difference(name, cell)) for name, cell in own.items()}
 
 
 def to_page(board: Leaderboard, *, title: str = "Leaderboard") -> str:
     """A self-contained HTML page whose columns sort on click."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
     template = environment.from_string((templates() / "leaderboard.html.jinja").read_text(encoding="utf-8"))
-    return template.render(board=board, title=title, marks=_used_marks(board))
+    simulated = SENTENCE if board.simulated else ""
+    return template.render(board=board, title=title, marks=_used_marks(board), simulated=simulated)
 
 
 def to_markdown(board: Leaderboard) -> str:
@@ -122,28 +154,29 @@ def to_markdown(board: Leaderboard) -> str:
         cells = [_cell(row.cells.get(name)) for name in board.sets]
         lines.append(f"| {row.name.replace('|', chr(92) + '|')} | {row.kind} | {mean} | {' | '.join(cells)} |")
     note = (
-        "In %: accuracy, or what the set is named after, then the gain over the best baseline of the same run with "
-        "its 95 % interval, paired."
+        "In %: accuracy, or what the set is named after, then the gain over the best baseline, with its 95 % interval "
+        "where the two were paired in one run."
     )
     marks = "; ".join(f"{mark} {kind}" for mark, kind in _used_marks(board).items())
     if marks:
         note += f" Training shares with the set: {marks}."
-    return "\n".join([*lines, "", note, ""])
+    top = [f"**{SENTENCE}**", ""] if board.simulated else []
+    return "\n".join([*top, *lines, "", note, ""])
 
 
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "–"
     text = f"{100 * cell.score.value:.1f}{cell.score.marks}"
-    if cell.gain is None:
+    if cell.difference is None:
         return text
-    ends = cell.gain.interval
+    ends = cell.gain.interval if cell.gain is not None else None
     interval = "" if ends is None else f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]"
-    return f"{text} ({100 * cell.gain.difference:+.1f}{interval})"
+    return f"{text} ({100 * cell.difference:+.1f}{interval})"
 
 
 def _mean_gain(cells: dict[str, Cell]) -> float | None:
-    gains = [cell.gain.difference for cell in cells.values() if cell.gain is not None]
+    gains = [cell.difference for cell in cells.values() if cell.difference is not None]
     return sum(gains) / len(gains) if gains else None
 
 

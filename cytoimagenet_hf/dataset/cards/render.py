@@ -16,6 +16,7 @@ import jinja2
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import SENTENCE, is_simulated
 from cytoimagenet_hf.dataset.schema import CATEGORIES, SUBSETS
 
 BIBTEX = """@article{hua2021cytoimagenet,
@@ -258,9 +259,10 @@ def dataset_licence(sources: Iterable[CardSource]) -> str:
 
 
 def read_note(folder: str | Path) -> str:
-    """The text of `NOTE.md` in a folder, which its card repeats on top whenever it is rendered; "" without one."""
+    """What a folder's card says on top whenever it is rendered: whether it is simulated, and the text of `NOTE.md`."""
     path = Path(folder) / "NOTE.md"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    note = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    return "\n\n".join(part for part in (f"> **{SENTENCE}**" if is_simulated(folder) else "", note) if part)
 
 
 def hub_licence(licences: Iterable[str]) -> str:

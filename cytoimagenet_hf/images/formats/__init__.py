@@ -8,6 +8,7 @@ from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
 
 from . import (
+    arrays,
     channelfolders,
     dataset,
     folder,
@@ -43,10 +44,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     "dataset": Format("a HuggingFace dataset: hf:NAME[:SPLIT] or a built folder", dataset.matches, dataset.find),
     "pattern": Format("files named by --pattern", pattern.matches, pattern.find),
+    "arrays": Format("Zarr arrays without OME metadata, by --axes (JUMP-Lite)", arrays.matches, arrays.find),
     "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
     "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
     "table": Format("a CSV or Parquet table of files", table.matches, table.find),
-    "omezarr": Format("OME-Zarr plates and images, 0.4 and 0.5", omezarr.matches, omezarr.find),
+    "omezarr": Format("OME-Zarr plates and images, up to 0.6", omezarr.matches, omezarr.find),
     "czi": Format("Zeiss .czi", microscopes.matcher(".czi"), microscopes.finder(".czi")),
     "nd2": Format("Nikon .nd2", microscopes.matcher(".nd2"), microscopes.finder(".nd2")),
     "lif": Format("Leica .lif", microscopes.matcher(".lif"), microscopes.finder(".lif")),

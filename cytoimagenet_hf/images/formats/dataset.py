@@ -10,6 +10,7 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import is_address
 from cytoimagenet_hf.images.source import Source
 from cytoimagenet_hf.images.stores.dataset import PLANES, load, plane_counts
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
@@ -19,7 +20,7 @@ _PLACE = ("plate", "well", "site")
 
 def matches(source: Source, options: Options) -> bool:
     """A name with `hf:`, or a folder that has `data/*.parquet`."""
-    return source.text.startswith("hf:") or any(
+    return (source.text.startswith("hf:") and not is_address(source.text)) or any(
         name.startswith("data/") and name.endswith(".parquet") for name in source.files
     )
 

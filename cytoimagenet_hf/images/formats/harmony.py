@@ -36,7 +36,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the index where there is one, else by name.
 
     Raises:
-        InputError: an index that cannot be read or is no XML.
+        InputError: an index that cannot be read or is not XML.
     """
     indexes = _indexes(source)
     planes: list[FoundPlane] = []
@@ -90,7 +90,7 @@ def _indexes(source: Source) -> dict[str, str]:
 
 def _is_index(path: Path) -> bool:
     try:
-        with open(path, "rb") as handle:
+        with path.open("rb") as handle:
             return b"EvaluationInputData" in handle.read(2048)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error

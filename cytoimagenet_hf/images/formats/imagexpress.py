@@ -17,6 +17,7 @@ from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import local_file
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.imaging.names import illumination_setting
 
@@ -33,7 +34,7 @@ _WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
 
 
 def matches(source: Source, options: Options) -> bool:
-    """An .HTD, or at least half of the images that are no thumbnails with a site, a wave or a UUID in such a name."""
+    """An .HTD, or at least half of the images that are not thumbnails with a site, a wave or a UUID in such a name."""
     names = [name for name in source.images if not _is_thumbnail(name)]
     hits = [match for name in names if (match := _NAME.fullmatch(name))]
     if hits and source.with_suffix(".htd"):
@@ -120,13 +121,21 @@ def _labelled(planes: Sequence[FoundPlane], headers: Mapping[str, Mapping[str, s
             continue
         label: str | None = headers.get(plane.origin, {}).get(plane.channel.key, "")
         if not label and suffix_of(plane.ref.path.name) in (".tif", ".tiff"):
-            label = illumination_setting(plane.ref.path)
+            label = _setting(plane.ref.path)
         if label is not None:  # a damaged file says nothing of the others
             labels[wave] = label
     return [
         replace(plane, channel=Channel(plane.channel.key, labels.get((plane.origin, plane.channel.key), "")))
         for plane in planes
     ]
+
+
+def _setting(path: Path) -> str | None:
+    try:
+        with local_file(path) as file:
+            return illumination_setting(file)
+    except InputError:  # an object that cannot be read is as a damaged file
+        return None
 
 
 def _without_projections(planes: Sequence[FoundPlane]) -> tuple[list[FoundPlane], list[FoundPlane]]:

@@ -43,7 +43,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the .xdce where there is one, else by name.
 
     Raises:
-        InputError: an .xdce that is no XML.
+        InputError: an .xdce that is not XML.
     """
     planes: list[FoundPlane] = []
     taken: set[str] = set()

@@ -17,11 +17,13 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import one_plane
 from cytoimagenet_hf.images.formats.dataset import id_column
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import UnknownAddressError, is_address, local_file
 from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.tables import (
     TABLES,
-    file_below,
+    TableFiles,
     is_metadata,
     names_of,
     own_name,
@@ -76,7 +78,7 @@ def find(source: Source, options: Options) -> Findings:
         for column in others
         if column not in used and column.removeprefix("Image_") not in numbers
     }
-    reader = _Reader(options.root or table.parent, stains, set(columns))
+    reader = _Reader(TableFiles(options.root or table.parent, options.storage), stains, set(columns))
     planes: list[FoundPlane] = []
     for number, row in enumerate(rows.to_dict("records")):
         known, problem = place_of(row, placed)
@@ -118,8 +120,8 @@ def _is_illumination(column: str) -> bool:
 class _Reader:
     """Turns the columns of one channel in a row into a plane."""
 
-    def __init__(self, root: Path, stains: list[str], columns: set[str]) -> None:
-        self.root = root
+    def __init__(self, files: TableFiles, stains: list[str], columns: set[str]) -> None:
+        self.files = files
         self.columns = {
             (name, stain): column
             for stain in stains
@@ -134,9 +136,13 @@ class _Reader:
         name, problem = _file_name(cells)
         if problem or not name:
             return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
-        path = file_below(self.root, name)
-        if not path.is_file():
-            return PlaneRef(path), f"line {line} names {name}, which is absent"
+        path = Path()
+        try:
+            path = self.files.path(name)
+            if not path.is_file():
+                return PlaneRef(path), f"line {line} names {name}, which is absent"
+        except (UnknownAddressError, UnreachableError) as error:
+            return PlaneRef(path), f"line {line}: {error}"
         try:
             return _chosen(path, cells), ""
         except InputError as error:
@@ -154,7 +160,8 @@ def _chosen(path: Path, cells: Mapping[str, str]) -> PlaneRef:
         return PlaneRef(path, page=numbers["Frame"])
     if not any(numbers.values()):
         return PlaneRef(path)
-    layout = describe_stack(path, series=numbers.pop("Series", 0))
+    with local_file(path) as file:
+        layout = describe_stack(file, series=numbers.pop("Series", 0))
     page = layout.page(**{axis: number for axis, number in numbers.items() if number})
     return PlaneRef(path, page=page)
 
@@ -166,9 +173,9 @@ def _file_name(cells: Mapping[str, str]) -> tuple[str, str]:
         try:
             parts = urlparse(url)
         except ValueError as error:
-            return "", f"{one_line(repr(url), longest=100)} is no address: {error}"
-        if len(parts.scheme) > 1 and parts.scheme != "file":
-            return "", f"{url} is not on this machine: download it, and name the file in FileName and PathName"
+            return "", f"{one_line(repr(url), longest=100)} is not an address: {error}"
+        if is_address(url):
+            return url, ""
         return (unquote(parts.path), "") if parts.scheme == "file" else (url, "")
     folder = cells.get("PathName", "").replace("\\", "/")
     base = cells.get("FileName", "").replace("\\", "/")

@@ -1,4 +1,4 @@
-"""OME-Zarr 0.4 (Zarr 2) and 0.5 (Zarr 3): plates, wells and single images; of a pyramid, only its full resolution.
+"""OME-Zarr 0.1 to 0.4 (Zarr 2), 0.5 and 0.6 (Zarr 3): plates, wells and images, each at its full resolution.
 
 The metadata is read as it lies in `.zattrs` or `zarr.json`, so that finding needs no package. A well may hold images
 of several acquisitions, and processed copies beside its images (`0_illum_corr` beside `0`, as Fractal writes them):
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Ignored, Source, natural
 from cytoimagenet_hf.images.stores.zarr import absent_chunks, array_facts
 
@@ -57,8 +58,10 @@ def find(source: Source, options: Options) -> Findings:
     planes: list[FoundPlane] = []
     channels: dict[Channel, None] = {}
     absent: dict[str, int] = {}
-    for field in chosen:
-        found = _planes(field, options)
+    remote = is_remote(source.root)
+    for field, found in zip(
+        chosen, concurrently(lambda field: _planes(field, options), chosen, remote=remote), strict=True
+    ):
         planes += found
         channels |= dict.fromkeys(plane.channel for plane in found)
         if count := found[0].metadata.get("absent_chunks", 0):
@@ -87,7 +90,7 @@ def _chosen(fields: list[_Field], where: str, options: Options) -> tuple[list[_F
         if copies:
             copy = next(field for field in fields if field.derived)
             raise InputError(
-                f"{where} holds images and copies of them that were processed, such as {copy.path}: they are no sites "
+                f"{where} holds images and processed copies of them, such as {copy.path}: they are not sites "
                 f"of their own; choose --derived none for the originals, or --derived {' or '.join(copies)}"
             )
         return fields, passed
@@ -107,11 +110,11 @@ def attributes_of(folder: Path) -> dict[str, Any]:
     """
     for name in ("zarr.json", ".zattrs"):
         try:
-            content = read_json_file(folder / name)
+            content = parse_json((folder / name).read_bytes(), where=folder / name)
         except OSError:
             continue
         if not isinstance(content, dict):
-            raise InputError(f"{folder / name} is no JSON object")
+            raise InputError(f"{folder / name} is not a JSON object")
         attributes = content.get("attributes", {}) if name == "zarr.json" else content
         if isinstance(attributes, dict):
             ome = attributes.get("ome", attributes)
@@ -130,26 +133,41 @@ def _fields(store: Path, name: str) -> Iterator[_Field]:
         elif "multiscales" in attributes:
             yield _Field(store, "", stem)
         elif (store / "0").is_dir() and "bioformats2raw.layout" in attributes:
-            series = sorted((child.name for child in store.iterdir() if child.name.isdecimal()), key=natural)
-            for child in series:
+            for child in _series(store):
                 yield _Field(store, child, f"{stem}/{child}")
         else:
-            raise InputError(f"{store} is a Zarr store without OME metadata (plate, well or multiscales)")
+            raise InputError(
+                f"{store} is a Zarr store without OME metadata (plate, well or multiscales): for its arrays alone, "
+                "give their axes (--axes CYX)"
+            )
     except InputError as error:
         yield _Field(store, "", stem, problem=str(error))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         yield _Field(store, "", stem, problem=f"the metadata of {store} cannot be understood: {error!r}")
 
 
+def _series(store: Path) -> list[str]:
+    """Images of a store that bioformats2raw wrote, as it lists them, else by their folders."""
+    try:
+        listed = attributes_of(store / "OME").get("series")
+    except InputError:
+        listed = None
+    if isinstance(listed, list):
+        return [str(name) for name in listed]
+    return sorted((child.name for child in store.iterdir() if child.name.isdecimal()), key=natural)
+
+
 def _plate(store: Path, stem: str, plate: Mapping[str, Any]) -> Iterator[_Field]:
     name = str(plate.get("name") or stem.rpartition("/")[2])
     wells = [(str(well["path"]), _well_name(plate, well)) for well in plate["wells"]]
-    attributes = []
-    for path, _ in wells:
+
+    def of_well(well: tuple[str, str]) -> dict[str, Any]:
         try:
-            attributes.append(attributes_of(_below(store, path)))
+            return attributes_of(_below(store, well[0]))
         except InputError:
-            attributes.append({})
+            return {}
+
+    attributes = concurrently(of_well, wells, remote=is_remote(store))
     paths, several = _paths(attributes), len(_acquisitions(attributes)) > 1
     for path, well in wells:
         for field in _well(store, path, stem, plate=name, well=well, paths=paths):
@@ -221,9 +239,7 @@ def _described(image: _Field, options: Options) -> Iterator[FoundPlane]:
     folder = _below(image.store, array)
     facts = array_facts(folder, max_pixels=options.max_pixels)
     shape, absent = facts.shape, absent_chunks(folder, facts)
-    # 0.3 and older name axes by letters, still older ones not at all: always t, c, z, y, x.
-    axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales.get("axes") or "tczyx"]
-    axes = [str(axis).lower() for axis in axes]
+    axes = _axes(scales)
     if len(axes) != len(shape) or axes[-2:] != ["y", "x"] or not set(axes[:-2]) <= set("tcz"):
         raise InputError(f"{image.store / array} has axes {','.join(axes)} for shape {shape}; known are t, c, z, y, x")
     labels = [str(channel.get("label") or "") for channel in attributes.get("omero", {}).get("channels", [])]
@@ -241,6 +257,22 @@ def _described(image: _Field, options: Options) -> Iterator[FoundPlane]:
             at["t"] + 1 if "t" in at else None,
             absent=absent,
         )
+
+
+def _axes(scales: Mapping[str, Any]) -> list[str]:
+    """Names of the axes of an image, slowest first.
+
+    Since 0.6 they stand with a coordinate system: of several, the one that the full resolution is transformed into.
+    0.3 and older name axes by letters, still older ones not at all: always t, c, z, y, x.
+    """
+    systems = scales.get("coordinateSystems")
+    axes: Any = scales.get("axes")
+    if systems:
+        steps = scales["datasets"][0].get("coordinateTransformations") or [{}]
+        output = steps[-1].get("output")
+        name = output.get("name") if isinstance(output, dict) else output
+        axes = next((system for system in systems if system.get("name") == name), systems[0])["axes"]
+    return [str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in axes or "tczyx"]
 
 
 def _plane(

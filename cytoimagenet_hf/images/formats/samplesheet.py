@@ -6,9 +6,11 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import UnknownAddressError
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, file_below, names_of, own_name, place_of, places, rows_of, table_of
+from cytoimagenet_hf.images.tables import TABLES, TableFiles, names_of, own_name, place_of, places, rows_of, table_of
 
 _NEEDED = {"channel", "path", "well"}
 
@@ -36,14 +38,17 @@ def find(source: Source, options: Options) -> Findings:
     placed = places([column for column in columns if column not in ("channel", "path")])
     kept = [column for column in columns if column not in {"channel", "path", *placed.values()}]
     kept = [column for column in kept if column not in ("field_id", "plane_id", "row", "col")]
+    files = TableFiles(options.root or table.parent, options.storage)
     planes = []
     for number, row in enumerate(rows.to_dict("records"), 2):
         known, problem = place_of(row, placed)
         name = str(row["path"])
-        remote = "://" in name
-        path = source.root if remote or not name else file_below(options.root or table.parent, name)
-        missing = "" if remote or path.exists() else f"line {number} names {name}, which is absent"
-        missing = f"line {number}: {name} is not on this machine: download it first" if remote else missing
+        path, missing = source.root, ""
+        try:
+            path = files.path(name) if name else path
+            missing = "" if not name or path.is_file() else f"line {number} names {name}, which is absent"
+        except (UnknownAddressError, UnreachableError) as error:
+            missing = f"line {number}: {error}"
         planes.append(
             FoundPlane(
                 PlaneRef(path),

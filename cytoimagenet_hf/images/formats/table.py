@@ -9,11 +9,13 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.formats.dataset import id_column
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import UnknownAddressError
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
     TABLES,
-    file_below,
+    TableFiles,
     is_metadata,
     own_name,
     place_of,
@@ -46,7 +48,7 @@ def find(source: Source, options: Options) -> Findings:
     named = ""
     if options.id_column or "well" not in placed or any(name in columns for name in ID_COLUMNS):
         named = id_column(columns, options.id_column, str(table))
-    root = options.root or table.parent
+    files = TableFiles(options.root or table.parent, options.storage)
     planes: list[FoundPlane] = []
     kept = [column for column in columns if is_metadata(column) and column not in placed.values()]
     for number, row in enumerate(rows.to_dict("records")):
@@ -55,8 +57,12 @@ def find(source: Source, options: Options) -> Findings:
         if named and not given:
             raise InputError(f"{table}: row {number + 2} has no {named}")
         for channel, name in _files([str(row[column]) for column in wanted], wanted):
-            path = file_below(root, name) if name else Path()
-            missing = "" if path.is_file() else f"row {number + 2} names {name}, which is absent"
+            path, missing = Path(), ""
+            try:
+                path = files.path(name) if name else path
+                missing = "" if path.is_file() else f"row {number + 2} names {name}, which is absent"
+            except (UnknownAddressError, UnreachableError) as error:
+                missing = f"row {number + 2}: {error}"
             planes.append(
                 FoundPlane(
                     PlaneRef(path),

@@ -35,7 +35,7 @@ def find(source: Source, options: Options) -> Findings:
     """Planes by the records where there are any, else by name.
 
     Raises:
-        InputError: records, settings (.mes) or a plate (.wpi) that are no XML.
+        InputError: records, settings (.mes) or a plate (.wpi) that are not XML.
     """
     planes: list[FoundPlane] = []
     ignored: list[Ignored] = []

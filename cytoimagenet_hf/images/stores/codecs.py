@@ -11,6 +11,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,8 @@ _FILTERS |= {"crc32c", "fletcher32", "jenkins_lookup3"}
 _NUMCODECS = _COMPRESSORS | _FILTERS
 # Of Zarr 3: how values become bytes, and what numcodecs and imagecodecs bring under their own names.
 _CODECS = _COMPRESSORS | {"bytes", "crc32c", "sharding_indexed", "transpose"}
-_PICTURES = re.compile(r"imagecodecs_[a-z0-9]+")
+# Formats of pictures; those of imagecodecs that pack any bytes are not judged before they unpack.
+_PICTURES = re.compile(r"imagecodecs_(?:l?jpe?g[a-z0-9]*|a?png|spng|webp|avif|heif|qoi|lerc|zfp)")
 _TYPE_2 = re.compile(r"[<>|](?:b1|[iu][1248]|f[248])")
 _DTYPES = {"dtype", "astype", "encode_dtype", "decode_dtype"}  # options of filters
 _TYPE_3 = re.compile(r"bool|u?int(?:8|16|32|64)|float(?:16|32|64)")
@@ -140,13 +142,29 @@ def _plain(name: object) -> str:
     return str(name).removeprefix("numcodecs.")
 
 
-def check_unpacked_size(file: Path, packer: str, most: int, *, start: int = 0, length: int | None = None) -> None:
+def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
+    """The codecs of imagecodecs that an array names, which are to be registered before it is read."""
+    configured = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
+    names = _names([codec for codec in configured if codec is not None], "")
+    return tuple(name for name in names if isinstance(name, str) and _PICTURES.fullmatch(name))
+
+
+def check_unpacked_size(
+    file: Path,
+    packer: str,
+    most: int,
+    *,
+    handle: BinaryIO | None = None,
+    start: int = 0,
+    length: int | None = None,
+) -> None:
     """Refuse a chunk, or a part of a shard, that unpacks to more than its array can need; an absent one passes.
 
     Args:
         file: of the chunk.
         packer: see `packer_of`.
         most: bytes.
+        handle: its content, where it is in memory already.
         start: of the part, bytes.
         length: of the part, bytes; None reads to the end of the file.
 
@@ -156,13 +174,13 @@ def check_unpacked_size(file: Path, packer: str, most: int, *, start: int = 0, l
     if not packer:
         return
     try:
-        with open(file, "rb") as handle:
-            handle.seek(start)
-            head = handle.read(min(_HEAD, length or _HEAD))
+        with open(file, "rb") if handle is None else nullcontext(handle) as content:
+            content.seek(start)
+            head = content.read(min(_HEAD, length or _HEAD))
             size = _STATED[packer](head) if packer in _STATED else None
             if size is None or (packer == "zstd" and size <= most):  # more frames may follow the one that says so
-                handle.seek(start)
-                size = _unpacked(handle, packer, most, length)
+                content.seek(start)
+                size = _unpacked(content, packer, most, length)
     except FileNotFoundError:
         return
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):

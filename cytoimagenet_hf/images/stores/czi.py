@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.images.optional import require, unreadable
 from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
-from .optional import require, unreadable
 
 _MODULE = "pylibCZIrw.czi"
 
@@ -50,7 +50,7 @@ def describe(path: Path) -> CziLayout:
     """Scenes, sizes and names.
 
     Raises:
-        InputError: pylibCZIrw is not installed, cannot read the file, or it holds raw data that are no images yet.
+        InputError: pylibCZIrw is not installed, cannot read the file, or it holds raw data that are not images yet.
     """
     czi = require(_MODULE, path)
     try:

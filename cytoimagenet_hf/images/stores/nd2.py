@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images.optional import require, unreadable
 from cytoimagenet_hf.imaging.limits import check_pixels
 
 from .file import stamp as stamp
-from .optional import require, unreadable
 
 
 @dataclass(frozen=True)

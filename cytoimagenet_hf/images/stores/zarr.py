@@ -2,27 +2,32 @@
 each axis but the last two.
 
 A chunk whose file is absent is the fill value, as the format says: it is read so, and `absent_chunks` counts it.
+Of a store on the internet, the chunks that the planes lie in are fetched together and decoded from memory.
 """
 
+import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.core.numbers import LARGEST, whole_or_none
+from cytoimagenet_hf.core.regular import require_regular
+from cytoimagenet_hf.images.optional import require, unreadable
+from cytoimagenet_hf.images.remote import RemotePath, change_mark, concurrently
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
 
-from .codecs import Shards, check_unpacked_size, packer_of, require_plain_numbers, shards_of
-from .optional import require, unreadable
+from .codecs import Shards, check_unpacked_size, packer_of, picture_codecs, require_plain_numbers, shards_of
 
 Place = tuple[int | str, ...]
 
@@ -51,6 +56,7 @@ class ArrayFacts:
         file: the metadata file.
         prefix: before the numbers of a chunk's file.
         separator: between them.
+        pictures: codecs of imagecodecs that its chunks need.
     """
 
     version: int
@@ -62,6 +68,7 @@ class ArrayFacts:
     file: Path
     prefix: str
     separator: str
+    pictures: tuple[str, ...] = ()
 
 
 def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
@@ -75,10 +82,9 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
         InputError: there is none, it cannot be understood, it is too large, or it holds something else than plain
             numbers, see `codecs.require_plain_numbers`.
     """
-    version = 3 if (folder / "zarr.json").is_file() else 2
-    file = folder / ("zarr.json" if version == 3 else ".zarray")
+    version, file, text = _metadata(folder)
     try:
-        facts = read_json_file(file)
+        facts = parse_json(text, where=file)
         if version == 3:
             encoding = facts.get("chunk_key_encoding", {"name": "default"})
             default = encoding["name"] == "default"
@@ -92,8 +98,6 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
         else:
             shape, chunks, separator = facts["shape"], facts["chunks"], facts.get("dimension_separator", ".")
             unpacked, prefix = chunks, ""
-    except OSError:
-        raise InputError(f"{folder} is no Zarr array: it has neither .zarray nor zarr.json") from None
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"the metadata of {folder} cannot be understood: {type(error).__name__}: {error}") from error
     sizes = (shape, chunks, unpacked)
@@ -119,7 +123,20 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
         file,
         prefix,
         separator,
+        picture_codecs(facts, version),
     )
+
+
+def _metadata(folder: Path) -> tuple[int, Path, bytes]:
+    """Version, file and text of the metadata of an array."""
+    for version, name in ((3, "zarr.json"), (2, ".zarray")):
+        try:
+            if not isinstance(folder, RemotePath):
+                require_regular(folder / name)
+            return version, folder / name, (folder / name).read_bytes()
+        except OSError:
+            continue
+    raise InputError(f"{folder} is no Zarr array: it has neither .zarray nor zarr.json")
 
 
 def _check_chunks(
@@ -148,67 +165,118 @@ def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArr
     """Planes of the arrays of one store; where a chunk is absent, the fill value.
 
     Raises:
-        InputError: zarr is not installed, the array is unreadable, has pixels that are no numbers, or leads out of the
-            store.
+        InputError: zarr is not installed, or the array is unreadable, has pixels that are not numbers, or leads out of
+            the store.
     """
-    zarr = require("zarr", path)
-    arrays: dict[str, tuple[ArrayFacts, Any]] = {}
-    planes = []
+    require("zarr", path)
+    by_array: dict[str, list[tuple[int, ...]]] = {}
     for name, *indices in places:
-        folder = path / str(name)
+        by_array.setdefault(str(name), []).append(tuple(int(index) for index in indices))
+    planes: dict[tuple[str, tuple[int, ...]], npt.NDArray[Any]] = {}
+    for name, wanted in by_array.items():
+        folder = path / name
         try:
-            if str(name) not in arrays:
-                _require_inside(path, folder)
-                facts = array_facts(folder, max_pixels=max_pixels)
-                _require_inside(path, facts.file)
-                arrays[str(name)] = facts, zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
-            facts, array = arrays[str(name)]
-            for chunk in _chunk_files(folder, facts, indices):
-                _require_inside(path, chunk)
-                check_unpacked_size(chunk, facts.packer, facts.most)
-                for start, length in _parts(chunk, facts, indices):
-                    check_unpacked_size(chunk, facts.shards.packer, facts.most, start=start, length=length)
-            pixels = np.asarray(array[tuple(int(index) for index in indices)])
+            _require_inside(path, folder)
+            facts = array_facts(folder, max_pixels=max_pixels)
+            _require_inside(path, facts.file)
+            array = _opened(path, folder, facts, wanted)
+            for first, members in _by_chunk(facts, wanted).items():
+                last = tuple(max(place[axis] for place in members) + 1 for axis in range(len(first)))
+                block = np.asarray(array[tuple(slice(*ends) for ends in zip(first, last, strict=True))])
+                for place in members:
+                    inner = tuple(at - start for at, start in zip(place, first, strict=True))
+                    planes[name, place] = np.ascontiguousarray(block[inner])
         except InputError:
             raise
         except Exception as error:  # codecs and stores raise what they like
             raise unreadable(folder, "zarr", error) from error
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        if any(
+            planes[name, place].dtype.kind == "f" and not np.isfinite(planes[name, place]).all() for place in wanted
+        ):
             raise InputError(f"{folder} has NaN or infinite pixels")
-        planes.append(pixels)
-    return planes
+    return [planes[str(name), tuple(int(index) for index in indices)] for name, *indices in places]
 
 
-def _parts(chunk: Path, facts: ArrayFacts, indices: Sequence[int | str]) -> Iterator[tuple[int, int]]:
-    """Start and length, in bytes, of the packed parts of a shard that a plane lies in; nothing where it is no shard.
+def _by_chunk(facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
+    """First place of each block that lies in one chunk → its planes, so that a chunk is decoded once for all."""
+    groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for place in places:
+        groups.setdefault(tuple(at // size for at, size in zip(place, facts.chunks, strict=False)), []).append(place)
+    return {tuple(map(min, zip(*group, strict=True))): group for group in groups.values()}
+
+
+def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> Any:
+    """The array, of which the chunks of these planes can be read."""
+    import zarr
+
+    if facts.pictures:
+        import imagecodecs.numcodecs
+
+        imagecodecs.numcodecs.register_codecs(facts.pictures, verbose=False)
+    files: dict[Path, list[tuple[int, ...]]] = {}
+    for place in places:
+        for file in _chunk_files(folder, facts, place):
+            files.setdefault(file, []).append(place)
+    if not isinstance(folder, RemotePath):
+        for file, within in files.items():
+            _require_inside(store, file)
+            if (facts.packer or facts.shards) and file.exists():
+                require_regular(file)
+                with open(file, "rb") as handle:
+                    _check_unpacked(file, handle, facts, within)
+        return zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
+    from zarr.core.buffer import cpu
+
+    content = {facts.file.name: facts.file.read_bytes()}
+    fetched = concurrently(_bytes_or_none, files, remote=True)
+    for (file, within), chunk in zip(files.items(), fetched, strict=True):
+        if chunk is not None:
+            _check_unpacked(file, io.BytesIO(chunk), facts, within)
+            content[file.relative_to(folder).as_posix()] = chunk
+    memory = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(value) for key, value in content.items()})
+    return zarr.open_array(memory, mode="r", zarr_format=facts.version)
+
+
+def _bytes_or_none(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _check_unpacked(file: Path, handle: BinaryIO, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a chunk that unpacks to more than its array can need; of a shard, each part that these planes lie in.
 
     Raises:
-        InputError: the shard is too short for its index, or for what its index says.
+        InputError: it would; or the shard is too short for its index, or for what its index says.
     """
-    if facts.shards is None or not chunk.exists():
+    shards = facts.shards
+    if shards is None:
+        check_unpacked_size(file, facts.packer, facts.most, handle=handle)
         return
-    shards, size = facts.shards, chunk.stat().st_size
     grid = [whole // part for whole, part in zip(facts.chunks, shards.part, strict=True)]
-    length = math.prod(grid) * 16
-    if size < length + shards.check or any(
-        whole % part for whole, part in zip(facts.chunks, shards.part, strict=True)
-    ):
-        raise InputError(f"{chunk} is damaged: it has no index of its {math.prod(grid):,} parts")
-    with open(chunk, "rb") as handle:
-        handle.seek(size - length - shards.check if shards.at_end else 0)
-        index = np.frombuffer(handle.read(length), "<u8").reshape(*grid, 2)
-    within = zip(indices, facts.chunks, shards.part, strict=False)
-    places = index[tuple(int(place) % whole // part for place, whole, part in within)]
-    for start, length in places.reshape(-1, 2).tolist():
+    size, index_size = handle.seek(0, os.SEEK_END), math.prod(grid) * 16
+    uneven = any(whole % part for whole, part in zip(facts.chunks, shards.part, strict=True))
+    if uneven or size < index_size + shards.check:
+        raise InputError(f"{file} is damaged: it has no index of its {math.prod(grid):,} parts")
+    handle.seek(size - index_size - shards.check if shards.at_end else 0)
+    index = np.frombuffer(handle.read(index_size), "<u8").reshape(*grid, 2)
+    read = tuple(  # all between the first and the last plane, as `read` asks for them
+        slice(min(along) % whole // part, max(along) % whole // part + 1)
+        for along, whole, part in zip(zip(*places, strict=True), facts.chunks, shards.part, strict=False)
+    )
+    for start, length in index[read].reshape(-1, 2).tolist():
         if start == length == _ABSENT:
             continue
         if start + length > size:
-            raise InputError(f"{chunk} is damaged: a part of {length:,} bytes at {start:,} lies beyond its end")
-        yield start, length
+            raise InputError(f"{file} is damaged: a part of {length:,} bytes at {start:,} lies beyond its end")
+        check_unpacked_size(file, shards.packer, facts.most, handle=handle, start=start, length=length)
 
 
 def _require_inside(store: Path, place: Path) -> None:
-    """Refuse an array, its metadata or a chunk that is a link out of its store."""
+    """Refuse an array, its metadata or a chunk that is a link out of its store; objects are no links."""
+    if isinstance(store, RemotePath):
+        return
     try:
         inside(store, place.relative_to(store))
     except InputError as error:
@@ -216,22 +284,32 @@ def _require_inside(store: Path, place: Path) -> None:
 
 
 def absent_chunks(folder: Path, facts: ArrayFacts) -> int:
-    """How many chunks of an array have no file, and are the fill value."""
+    """How many chunks of an array have no file, and are the fill value; 0 on a web server, which lists nothing."""
+    names = _files_below(folder)
+    if names is None:
+        return 0
     grid = [-(-length // size) for length, size in zip(facts.shape, facts.chunks, strict=True)]
     present = 0
-    for parent, _, files in os.walk(folder):
-        below = os.path.relpath(parent, folder).replace(os.sep, "/")
-        for file in files:
-            name = file if below == "." else f"{below}/{file}"
-            numbers = [whole_or_none(part) for part in name.removeprefix(facts.prefix).split(facts.separator)]
-            present += len(numbers) == len(grid) and all(
-                number is not None and number < count for number, count in zip(numbers, grid, strict=True)
-            )
+    for name in names:
+        numbers = [whole_or_none(part) for part in name.removeprefix(facts.prefix).split(facts.separator)]
+        present += len(numbers) == len(grid) and all(
+            number is not None and number < count for number, count in zip(numbers, grid, strict=True)
+        )
     return math.prod(grid) - present
 
 
+def _files_below(folder: Path) -> Iterable[str] | None:
+    if isinstance(folder, RemotePath):
+        return folder.list_below()
+    return (
+        os.path.relpath(os.path.join(parent, file), folder).replace(os.sep, "/")
+        for parent, _, files in os.walk(folder)
+        for file in files
+    )
+
+
 def stamp(path: Path, places: Sequence[Place]) -> str:
-    """Names, sizes and times of the metadata and of the chunks that the planes lie in."""
+    """Names, sizes and times (of objects, e-tags) of the metadata and of the chunks that the planes lie in."""
     parts = []
     for name, *indices in places:
         folder = path / str(name)
@@ -240,14 +318,17 @@ def stamp(path: Path, places: Sequence[Place]) -> str:
         except InputError:
             parts.append(f"{name}:absent")
             continue
-        for file in (facts.file, *_chunk_files(folder, facts, indices)):
-            try:
-                stat = file.stat()
-            except OSError:
-                parts.append(f"{file.relative_to(path)}:absent")
-            else:
-                parts.append(f"{file.relative_to(path)}:{stat.st_size}:{stat.st_mtime_ns}")
+        files = [facts.file, *_chunk_files(folder, facts, indices)]
+        parts += concurrently(partial(_mark, path), files, remote=isinstance(path, RemotePath))
     return "|".join(parts)
+
+
+def _mark(store: Path, file: Path) -> str:
+    name = file.relative_to(store).as_posix()
+    try:
+        return f"{name}:{change_mark(file)}"
+    except (OSError, InputError):
+        return f"{name}:absent"
 
 
 def _chunk_files(folder: Path, facts: ArrayFacts, indices: Sequence[int | str]) -> Iterator[Path]:

@@ -39,7 +39,7 @@ def build(file: Path, name: str) -> nn.Module:
     """
     model = convert_keras(file).base_model
     if len(model.encoder.blocks) <= _FIRST_OF_STAGE_6:
-        raise InputError(f"{file} is no EfficientNet-B0: it has {len(model.encoder.blocks)} blocks")
+        raise InputError(f"{file} is not an EfficientNet-B0: it has {len(model.encoder.blocks)} blocks")
     return _InsideBlock(model)
 
 

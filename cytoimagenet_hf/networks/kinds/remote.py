@@ -67,7 +67,7 @@ def require_commit(name: str, *, revision: str | None) -> None:
         revision: that was asked for.
 
     Raises:
-        InputError: the place is no folder, and the revision no commit of 40 hex digits, such as a branch.
+        InputError: the place is not a folder, and the revision no commit of 40 hex digits, such as a branch.
     """
     local = any(Path(place).is_dir() for place in (name, name.partition(":")[2]) if place)
     if not local and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):

@@ -152,7 +152,7 @@ def dino_vit(state: State, *, name: str) -> Dinov2Model:
         raise InputError(f"{name}: no weights of a ViT under DINO's names (patch_embed, pos_embed, blocks)") from None
     side = round(positions**0.5)
     if side * side != positions or width % 64:
-        raise InputError(f"{name}: {positions} positions and {width} features are no ViT of this family")
+        raise InputError(f"{name}: {positions} positions and {width} features are not a ViT of this family")
     renamed: State = {}
     for key, value in state.items():
         for new, part in _renamed(key, value):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES, PALETTE
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.tables.features import FeatureTable
 
@@ -67,8 +67,8 @@ def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.f
 def _categories(name: str, values: Sequence[str]) -> Colouring:
     """The commonest in colours, what is beyond six of them in gray."""
     order = [value for value, _ in Counter(value for value in values if value).most_common()]
-    shown = order if len(order) <= len(PALETTE) else order[: len(PALETTE) - 1]
-    colours = dict(zip(shown, PALETTE, strict=False))
+    shown = order if len(order) <= len(CATEGORIES) else order[: len(CATEGORIES) - 1]
+    colours = dict(zip(shown, CATEGORIES, strict=False))
     legend = list(colours.items())
     if len(order) > len(shown):
         legend.append((f"{len(order) - len(shown)} others", OTHER))

@@ -42,9 +42,9 @@ def control_strips(
     def across(value: float) -> float:
         return left + (value - low) / (high - low) * (_WIDTH - left - _RIGHT)
 
-    verdict = "an assay to screen with" if separation.z_prime > 0.5 else "too close for screening"
+    verdict = "good enough for screening" if separation.z_prime > 0.5 else "too close for screening"
     title = f"{_named(separation, on_plate)}: Z′ {separation.z_prime:.2f}, SSMD {separation.ssmd:.1f}"
-    parts = [text(0, 16, title, size=14), text(0, 34, f"{verdict} (above 0.5 is one)", colour=FAINT)]
+    parts = [text(0, 16, title, size=14), text(0, 34, f"{verdict} (Z′ above 0.5 is)", colour=FAINT)]
     for tick in ticks(low, high):
         parts.append(line(across(tick), 44, across(tick), height - 34))
         parts.append(text(across(tick), height - 20, number(tick), anchor="middle", colour=FAINT))
@@ -123,7 +123,7 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
         parts.append(f'<polyline points="{path}" fill="none" stroke="{_GREEN}" stroke-width="2.5"/>')
         half = x(np.log10(response.curve.ec50))
         parts.append(line(half, _TOP, half, _HEIGHT - _BOTTOM, colour=_GREEN, dash="4 4"))
-        parts.append(text(half + 5, _TOP + 11, "EC50", colour=_GREEN))
+        parts.append(text(half + 5, _TOP + 11, "EC50"))
     rng = derive_rng(0, "dose", response.plate + response.setting + response.compound)
     for value, jitter in zip(untreated, rng.uniform(-7, 7, len(untreated)), strict=True):
         parts.append(f'<circle cx="{x(none) + jitter:.1f}" cy="{y(value):.1f}" r="4" fill="{_BLUE}" opacity="0.75"/>')

@@ -9,6 +9,7 @@ from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.tables.features import FeatureTable
 
+from .counts import counted_as
 from .curves import control_strips, dose_curve
 from .heatmap import plate_heatmap
 from .montage import Montage
@@ -38,7 +39,11 @@ def frames_of(table: FeatureTable) -> list[str]:
 
 
 def plate_drawings(
-    profiles: Profiles, montage: Montage | None, missing: Mapping[str, Sequence[str]]
+    profiles: Profiles,
+    montage: Montage | None,
+    missing: Mapping[str, Sequence[str]],
+    *,
+    plate_size: int | None = None,
 ) -> list[dict[str, str]]:
     """Drawings of every plate and time point: distance from controls, intensity by channel, or number of fields."""
     frames, ids = frames_of(profiles.table), [str(ident) for ident in profiles.table.ids]
@@ -55,7 +60,7 @@ def plate_drawings(
     counts = profiles.table.metadata.get("count")
     numbers = np.ones(len(ids)) if counts is None else counts.to_numpy(np.float64)
     if not layers or len(np.unique(numbers)) > 1:
-        layers.append(("Fields or cells", "rows that became the well", numbers))
+        layers.append((counted_as(profiles).capitalize(), "number per well", numbers))
     drawn = []
     for frame in dict.fromkeys(frames):
         own = [place for place, name in enumerate(frames) if name == frame]
@@ -66,7 +71,12 @@ def plate_drawings(
                 low, high = min(0.0, low), low or 1.0
             cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in own}
             drawing = plate_heatmap(
-                cells, title=title, legend=legend, limits=(float(low), float(high)), missing=missing.get(frame, [])
+                cells,
+                title=title,
+                legend=legend,
+                limits=(float(low), float(high)),
+                missing=missing.get(frame, []),
+                size=plate_size,
             )
             drawn.append({"plate": frame, "drawing": drawing})
     return drawn

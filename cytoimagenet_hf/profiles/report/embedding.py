@@ -4,7 +4,7 @@ import numpy as np
 
 from cytoimagenet_hf.profiles.embedding import Embedding
 
-from .svg import FAINT, GRID, OTHER, drawing, line, text, well_mark
+from .svg import FAINT, GRID, OTHER, PAPER, drawing, line, text, well_mark
 
 
 def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
@@ -25,7 +25,7 @@ def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
         x = margin + 14 + a * (width - margin - 36)
         y = height - margin - 14 - b * (height - margin - 36)
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="#fff" '
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="{PAPER}" '
             f"{well_mark(ident)}/>"
         )
     return drawing(width, height, parts, label=f"Wells by their profiles: {embedding.method}")

@@ -5,19 +5,22 @@ from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.simulated import SIMULATED
 from cytoimagenet_hf.profiles.plan import Profiles
 
 from .drawings import control_drawings, dose_drawings, plate_drawings
+from .svg import standalone
 
 _COLUMN, _GAP = 560.0, 24.0
 
 
-def write_figure(profiles: Profiles, path: str | Path) -> None:
+def write_figure(profiles: Profiles, path: str | Path, *, plate_size: int | None = None) -> None:
     """Write the drawings side by side, two to a row.
 
     Args:
         profiles: of wells.
-        path: `.svg`. A drawing without a neighbour stands in the middle.
+        path: `.svg`. A drawing without a neighbour is in the middle.
+        plate_size: wells of the plate; by default the smallest plate that has them all.
 
     Raises:
         InputError: another ending, or nothing to draw.
@@ -25,7 +28,7 @@ def write_figure(profiles: Profiles, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".svg":
         raise InputError(f"{path}: a figure is written as .svg")
-    groups = [[one["drawing"] for one in plate_drawings(profiles, None, {})]]
+    groups = [[one["drawing"] for one in plate_drawings(profiles, None, {}, plate_size=plate_size)]]
     groups += [control_drawings(profiles), dose_drawings(profiles)]
     parts, y = [], _GAP
     for row in [group[start : start + 2] for group in groups for start in range(0, len(group), 2)]:
@@ -43,8 +46,11 @@ def write_figure(profiles: Profiles, path: str | Path) -> None:
         'font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif">'
         '<rect width="100%" height="100%" fill="#fff"/>'
     )
+    if profiles.table.about.get("simulated"):
+        at = f'x="{width - _GAP:g}" y="{_GAP:g}" text-anchor="end" font-size="13" fill="#b3450a"'
+        head += f"<text {at}>{SIMULATED}</text>"
     with atomic_path(path) as temporary:
-        temporary.write_text(head + "".join(parts) + "</svg>\n", encoding="utf-8")
+        temporary.write_text(standalone(head + "".join(parts)) + "</svg>\n", encoding="utf-8")
 
 
 def _size(drawing: str) -> tuple[float, float]:

@@ -72,11 +72,14 @@ def explained_variance(
     return seen, float(np.mean(shuffled)), (1 + beyond) / (1 + _SHUFFLES), len(x)
 
 
-def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -> list[str]:
+def position_findings(
+    table: FeatureTable, facts: WellFacts, *, seed: int = 0, plate_size: int | None = None
+) -> list[str]:
     """Sentences on the rim of the plate, its rows and columns, and differences between plates.
 
     Wells that were seen at several time points are judged at one time point after the other. Each sentence says what
-    wells of equal treatment agree in, and names the columns in which they differ all the same.
+    wells of equal treatment agree in, and names the columns in which they differ all the same. The rim is that of a
+    plate of `plate_size` wells.
     """
     frames, plates = np.array(frames_of(table), object), np.array(plates_of(table), object)
     moments = np.array([frame[len(plate) :].removeprefix(", ") for frame, plate in zip(frames, plates, strict=True)])
@@ -85,15 +88,17 @@ def position_findings(table: FeatureTable, facts: WellFacts, *, seed: int = 0) -
     for moment in several[:_MOMENTS]:
         rows = np.flatnonzero(moments == moment)
         before = f"{moment}: " if moment else ""
-        sentences += [before + sentence for sentence in _findings(table, facts, rows, seed)]
+        sentences += [before + sentence for sentence in _findings(table, facts, rows, seed, plate_size)]
     if len(several) > _MOMENTS:
         sentences.append(f"The other {len(several) - _MOMENTS} time points were not looked at.")
     return sentences
 
 
-def _findings(table: FeatureTable, facts: WellFacts, rows: npt.NDArray[np.intp], seed: int) -> list[str]:
+def _findings(
+    table: FeatureTable, facts: WellFacts, rows: npt.NDArray[np.intp], seed: int, plate_size: int | None
+) -> list[str]:
     wells = [str(well) for well in table.metadata["well"].iloc[rows]]
-    height, width = plate_shape(wells)
+    height, width = plate_shape(wells, size=plate_size)
     places = [row_and_column(well) for well in wells]
     plates = np.array(plates_of(table), object)[rows].tolist()
     treatment = facts.conditions.alike[rows].tolist()

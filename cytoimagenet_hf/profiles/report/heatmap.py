@@ -6,9 +6,11 @@ from html import escape
 
 import numpy as np
 
-from .svg import FAINT, GRID, INK, drawing, line, number, on_shade, shade, text, well_mark
+from cytoimagenet_hf.core.errors import InputError
 
-_PLATES = ((8, 12), (16, 24), (32, 48))
+from .svg import FAINT, GRID, INK, PAPER, drawing, line, number, on_shade, shade, text, well_mark
+
+_PLATES = {24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48)}
 _SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
 
 
@@ -26,16 +28,41 @@ def row_and_column(well: str) -> tuple[int, int]:
     return row - 1, int(digits) - 1
 
 
-def plate_shape(wells: Sequence[str]) -> tuple[int, int]:
-    """Rows and columns of the smallest usual plate that has these wells.
+def plate_shape(wells: Sequence[str], *, size: int | None = None) -> tuple[int, int]:
+    """Rows and columns of a plate that has these wells.
+
+    Args:
+        wells: names such as `A01`.
+        size: wells of the plate: 24, 48, 96, 384 or 1536; by default the smallest that has them all.
+
+    Raises:
+        InputError: another size, or a well that such a plate does not have.
 
     Example:
-        >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"])
-        ((8, 12), (16, 24))
+        >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"]), plate_shape(["A01"], size=96)
+        ((8, 12), (16, 24), (8, 12))
     """
+    if size is not None and size not in _PLATES:
+        raise InputError(f"a plate of {size} wells: choose from {', '.join(map(str, _PLATES))}")
     places = [row_and_column(well) for well in wells]
     rows, columns = max(row for row, _ in places) + 1, max(column for _, column in places) + 1
-    return next((size for size in _PLATES if rows <= size[0] and columns <= size[1]), _PLATES[-1])
+    if size is None:
+        return next((one for one in _PLATES.values() if rows <= one[0] and columns <= one[1]), _PLATES[1536])
+    shape = _PLATES[size]
+    beyond = next((well for well, at in zip(wells, places, strict=True) if at[0] >= shape[0] or at[1] >= shape[1]), "")
+    if beyond:
+        raise InputError(f"a plate of {size} wells has no well {beyond}: name another --plate-size")
+    return shape
+
+
+def row_name(row: int) -> str:
+    """Letters of a row counted from 0.
+
+    Example:
+        >>> row_name(0), row_name(31)
+        ('A', 'AF')
+    """
+    return chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
 
 
 def plate_heatmap(
@@ -45,6 +72,7 @@ def plate_heatmap(
     legend: str,
     limits: tuple[float, float],
     missing: Sequence[str] = (),
+    size: int | None = None,
 ) -> str:
     """One plate.
 
@@ -54,24 +82,26 @@ def plate_heatmap(
         legend: what the numbers are, with their unit.
         limits: numbers at the light and the dark end; beyond them colours stay as they are.
         missing: wells that the plate map names and that have no features: crossed out.
+        size: wells of the plate, as for `plate_shape`.
     """
-    rows, columns = plate_shape([*wells, *missing])
-    cell = {12: 34.0, 24: 24.0, 48: 13.0}[columns]
+    rows, columns = plate_shape([*wells, *missing], size=size)
+    cell = min(56.0, 13.0 if columns > 24 else 24.0 if columns > 12 else 408.0 / columns)
     left, top = 28.0, 40.0
     low, high = limits
     parts = [text(left, 16, title, size=14)]
-    size = min(12.0, cell * 0.62)
+    letters = min(12.0, cell * 0.62)
     for column in range(columns):
         if columns <= 24 or column % 2 == 0:
             parts.append(
-                text(left + (column + 0.5) * cell, top - 6, column + 1, anchor="middle", size=size, colour=FAINT)
+                text(left + (column + 0.5) * cell, top - 6, column + 1, anchor="middle", size=letters, colour=FAINT)
             )
     for row in range(rows):
-        name = chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
-        parts.append(text(left - 6, top + (row + 0.68) * cell, name, anchor="end", size=size, colour=FAINT))
+        name = row_name(row)
+        parts.append(text(left - 6, top + (row + 0.68) * cell, name, anchor="end", size=letters, colour=FAINT))
         for column in range(columns):
             x, y = left + column * cell, top + row * cell
-            box = f'x="{x + 1:.1f}" y="{y + 1:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}" rx="{cell / 8:.1f}"'
+            corner = min(4.2, cell / 8)
+            box = f'x="{x + 1:.1f}" y="{y + 1:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}" rx="{corner:.1f}"'
             well = f"{name}{column + 1:02d}"
             if well not in wells:
                 parts.append(f'<rect {box} fill="none" stroke="{GRID}"/>')
@@ -83,7 +113,7 @@ def plate_heatmap(
             ident, value, role = wells[well]
             known = np.isfinite(value)
             part = (value - low) / (high - low) if known and high > low else 0.0
-            fill = shade(part) if known else "#ffffff"
+            fill = shade(part) if known else PAPER
             caption = f"{well}: {number(value)}" if known else f"{well}: no number"
             parts.append(f'<rect {box} fill="{fill}" stroke="{GRID}" {well_mark(ident)}>')
             parts.append(f"<title>{escape(caption)}</title></rect>")
@@ -91,7 +121,7 @@ def plate_heatmap(
                 ink = on_shade(part) if known else INK
                 parts.append(
                     f'<text x="{x + cell / 2:.1f}" y="{y + cell * 0.66:.1f}" text-anchor="middle" '
-                    f'font-size="{cell * 0.5:.1f}" fill="{ink}" pointer-events="none">{_SIGNS[role]}</text>'
+                    f'font-size="{min(20.0, cell * 0.5):.1f}" fill="{ink}" pointer-events="none">{_SIGNS[role]}</text>'
                 )
     bottom = top + rows * cell + 14
     width = columns * cell

@@ -2,13 +2,15 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging.opencv import require_opencv
 
@@ -18,9 +20,9 @@ _COLOURS = {
     3: ((0, 1, 1), (1, 0, 1), (1, 1, 0)),
 }
 _NAMES = {1: ("gray",), 2: ("green", "magenta"), 3: ("cyan", "magenta", "yellow")}
-_BUDGET = 6_000_000  # bytes of all pictures before base64
+_BUDGET = 12_000_000  # bytes of all pictures before base64
 _FIELDS = 4
-_SIDES = (200, 140, 100, 64)
+_SIDES = (1080, 720, 512, 360, 256, 200, 140, 100, 64)
 _QUALITY = 82
 
 Planes = npt.NDArray[np.float32]  # (C, h, w)
@@ -36,6 +38,9 @@ class Montage:
         colours: channel → what it is shown as.
         failures: fields that could not be read, and why.
         note: how brightness was chosen.
+        shown: pixels of a field's longer side in the pictures.
+        native: pixels of it in the image.
+        full: id of the well → its fields at full size, as paths relative to the page.
     """
 
     pictures: Mapping[str, str]
@@ -43,6 +48,9 @@ class Montage:
     colours: Mapping[str, str]
     failures: tuple[str, ...]
     note: str
+    shown: int
+    native: int
+    full: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def make_montage(
@@ -51,6 +59,7 @@ def make_montage(
     *,
     moments: Sequence[str] = (),
     side: int | None = None,
+    full: Path | None = None,
 ) -> Montage:
     """Read up to four fields of each well and shrink them.
 
@@ -58,7 +67,8 @@ def make_montage(
         images: fields of view with `plate` and `well`.
         wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
         moments: facts that tell several profiles of a well apart, such as the time point.
-        side: pixels of a field's longer side; by default as large as six megabytes of pictures allow.
+        side: pixels of a field's longer side; by default as large as twelve megabytes of pictures allow.
+        full: folder that the fields are also written to, each at its full size.
 
     Raises:
         InputError: no image belongs to a well of the profiles.
@@ -81,7 +91,7 @@ def make_montage(
     channels = next(iter(chosen.values()))[0].channels
     small: dict[str, list[Planes]] = {}
     sums: dict[str, dict[str, float]] = {channel: {} for channel in channels}
-    failures = []
+    failures, native = [], 0
     for ident, own in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
         means = []
         for image in own:
@@ -92,6 +102,7 @@ def make_montage(
                 continue
             if image.channels != channels:
                 continue
+            native = max(native, *planes[0].shape)
             means.append([float(plane.mean()) for plane in planes])
             small.setdefault(ident, []).append(np.stack([_shrunk(plane, side) for plane in planes]))
         for place, channel in enumerate(channels if means else ()):
@@ -103,7 +114,34 @@ def make_montage(
     pictures = {ident: _encoded(_tiled([_coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
     colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
     note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
-    return Montage(pictures, sums, colours, tuple(failures), note)
+    written = {} if full is None else _write_fields(chosen, channels, ranges, full)
+    return Montage(pictures, sums, colours, tuple(failures), note, min(side, native), native, written)
+
+
+def _write_fields(
+    chosen: Mapping[str, Sequence[Image]],
+    channels: Sequence[str],
+    ranges: Sequence[tuple[float, float]],
+    folder: Path,
+) -> dict[str, tuple[str, ...]]:
+    """Every field as a JPEG of its own, read again so that one is in memory at a time; unreadable ones are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, tuple[str, ...]] = {}
+    for place, (ident, own) in enumerate(tqdm(chosen.items(), desc="full size", unit="well", disable=None)):
+        names = []
+        for number, image in enumerate(own):
+            if image.channels != channels:
+                continue
+            try:
+                planes = [_gray(plane) for plane in image.read()]
+            except InputError:
+                continue  # counted when it was shrunk
+            name = f"{place:05d}-{number}.jpg"  # ids may hold what no file name may
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(_jpeg(_coloured(np.stack(planes[: len(ranges)]), ranges)))
+            names.append(f"{folder.name}/{name}")
+        written[ident] = tuple(names)
+    return written
 
 
 def _gray(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -147,6 +185,10 @@ def _tiled(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
 
 
 def _encoded(picture: npt.NDArray[np.uint8]) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture)).decode()
+
+
+def _jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
     cv2 = require_opencv("the montage of a report")
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return bytes(data.tobytes())

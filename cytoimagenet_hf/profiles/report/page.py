@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
@@ -13,6 +16,8 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, json_text
+from cytoimagenet_hf.core.simulated import SENTENCE
+from cytoimagenet_hf.core.versions import project_version
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.embedding import embed
@@ -21,12 +26,15 @@ from cytoimagenet_hf.profiles.screening import Screen, group_name
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .colouring import colourings
+from .counts import counted_as
 from .drawings import control_drawings, dose_drawings, frames_of, plate_drawings, plates_of
 from .embedding import embedding_drawing
 from .findings import position_findings
 from .heatmap import plate_shape
+from .hits import Hit, hit_list, hits_as_csv
 from .montage import make_montage
 from .replicates import precision_drawing, replicate_scores
+from .svg import number
 
 
 def write_report(
@@ -36,6 +44,8 @@ def write_report(
     images: Sequence[Image] = (),
     rejected: Mapping[str, str] | None = None,
     seed: int = 0,
+    plate_size: int | None = None,
+    full_size: bool = False,
 ) -> dict[str, Any]:
     """Write the page.
 
@@ -45,15 +55,17 @@ def write_report(
         images: fields of view, for pictures and intensities; without them the page says how to have them.
         rejected: id → reason of the images that extraction left out.
         seed: of UMAP and of the permutations.
+        plate_size: wells of the plate, 24 to 1536; by default the smallest plate that has all wells.
+        full_size: also write each field at its full size, into a folder `<page>_fields` that the page opens from.
 
     Returns:
-        What the page says that the profiles do not: replicates' precision, sentences, bytes.
+        What the page says that the profiles do not: replicates' precision, hits, sentences, bytes.
 
     Raises:
         InputError: profiles without wells, or images of other wells.
     """
     path = Path(path)
-    screen = check_report(profiles, path)
+    screen = check_report(profiles, path, plate_size=plate_size)
     table, facts = profiles.table, profiles.facts
     plates, frames = plates_of(table), frames_of(table)
     wells = [str(well) for well in table.metadata["well"]]
@@ -67,20 +79,29 @@ def write_report(
             (plate if known else "", well, *at): one
             for plate, well, at, one in zip(plates, wells, places, ids, strict=True)
         }
-        montage = make_montage(images, own, moments=moments)
+        folder = path.with_name(f"{path.stem}_fields") if full_size else None
+        montage = make_montage(images, own, moments=moments, full=folder)
     absent = _missing(profiles, set(plates), list(rejected or {}))
     missing = {frame: absent[plate] for frame, plate in zip(frames, plates, strict=True)}
-    heatmaps = plate_drawings(profiles, montage, missing)
+    heatmaps = plate_drawings(profiles, montage, missing, plate_size=plate_size)
     embedding = embed(table.values, seed=seed)
     precision = replicate_scores(table, facts, seed=seed)
-    sentences = position_findings(table, facts, seed=seed)
+    sentences = position_findings(table, facts, seed=seed, plate_size=plate_size)
+    hits = hit_list(profiles, [] if isinstance(precision, str) else precision)
+    counted = counted_as(profiles)
     content = {
+        "simulated": SENTENCE if table.about.get("simulated") else "",
+        "made_by": _made_by(table),
+        "hits": [_hit_cells(hit) for hit in hits],
+        "hits_csv": "data:text/csv;charset=utf-8," + quote("\ufeff" + hits_as_csv(hits, counted)),
+        "csv_name": f"{path.stem}-hits.csv",
+        "counted": counted,
         "title": f"{plates[0]}" if len(set(plates)) == 1 else f"{len(set(plates))} plates",
         "record": json.loads(json_text(profiles.record())),
         "cards": _cards(profiles, len(set(plates)), len({*zip(plates, wells, strict=True)})),
         "plates": list(dict.fromkeys(frames)),
         "heatmaps": heatmaps,
-        "shape": plate_shape(wells),
+        "shape": plate_shape([*wells, *(name for names in missing.values() for name in names)], size=plate_size),
         "strips": control_drawings(profiles),
         "curves": dose_drawings(profiles),
         "map": embedding_drawing(embedding, ids),
@@ -107,14 +128,52 @@ def write_report(
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
-    return {"bytes": len(html.encode()), "replicates": rows, "sentences": sentences, "map": embedding.method}
+    return {
+        "bytes": len(html.encode()),
+        "replicates": rows,
+        "hits": [{name: _or_none(value) for name, value in asdict(hit).items()} for hit in hits],
+        "sentences": sentences,
+        "map": embedding.method,
+    }
 
 
-def check_report(profiles: Profiles, path: Path) -> Screen:
+def _made_by(table: FeatureTable) -> dict[str, str]:
+    """Network, its fingerprint, this program's version and the day, as far as they are known."""
+    model = str(table.about.get("model", ""))
+    made = {
+        "model": model.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if Path(model).is_absolute() else model,
+        "fingerprint": str(table.about.get("model_fingerprint", "")),
+        "cytoimagenet-hf": project_version(),
+        "page made": datetime.now(UTC).date().isoformat(),
+    }
+    return {name: value for name, value in made.items() if value}
+
+
+def _or_none(value: Any) -> Any:
+    """JSON has no NaN."""
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _hit_cells(hit: Hit) -> dict[str, Any]:
+    """A row of the hit list: what is shown, and the number that it sorts by; None where it is not known."""
+    numbers = {
+        "distance": (hit.distance, f"{hit.distance:.2f}"),
+        "precision": (hit.precision, f"{hit.precision:.2f}"),
+        "p": (hit.p_value, number(hit.p_value)),
+        "counted": (hit.counted, f"{hit.counted:,.0f}"),
+    }
+    cells = {
+        name: None if np.isnan(value) else {"value": value, "text": shown} for name, (value, shown) in numbers.items()
+    }
+    return {"treatment": hit.treatment, "ids": hit.wells, "cells": cells}
+
+
+def check_report(profiles: Profiles, path: Path, *, plate_size: int | None = None) -> Screen:
     """What a report draws of the profiles, if it can be written.
 
     Raises:
-        InputError: another ending than .html, profiles without wells, or several rows of one well.
+        InputError: another ending than .html, profiles without wells, several rows of one well, or a plate that has
+            no such wells.
     """
     if path.suffix not in (".html", ".htm"):
         raise InputError(f"{path}: a report is written as .html")
@@ -123,6 +182,7 @@ def check_report(profiles: Profiles, path: Path) -> Screen:
         raise InputError("a report shows wells: profile with --level well")
     if len({*zip(frames_of(table), map(str, table.metadata["well"]), strict=True)}) < len(table.ids):
         raise InputError("several rows share a well and a time point: a report shows one row of each; aggregate them")
+    plate_shape([str(well) for well in table.metadata["well"]], size=plate_size)
     return profiles.screen
 
 

@@ -13,7 +13,7 @@ from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .drawings import plates_of
-from .svg import FAINT, OTHER, drawing, line, number, text, ticks
+from .svg import FAINT, OTHER, PAPER, drawing, line, number, text, ticks
 
 _MOST = 40  # treatments drawn
 
@@ -59,7 +59,9 @@ def replicate_scores(
             seed=seed,
             null_size=null_size,
         )
-        parts.append(found.assign(treatment=[f"{name}, {kept}" if several else name for name in found["treatment"]]))
+        parts.append(
+            found.assign(treatment=[named_treatment(name, kept if several else "") for name in found["treatment"]])
+        )
     if not parts:
         return "needs two negative control wells and treatments with two wells or more"
     found = pd.concat(parts, ignore_index=True)
@@ -70,6 +72,16 @@ def replicate_scores(
         for a, b, c, d in found[list(columns)].itertuples(index=False)
     ]
     return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
+
+
+def named_treatment(name: str, setting: str) -> str:
+    """A treatment with its setting, where there are several.
+
+    Example:
+        >>> named_treatment("taxol 1 µM", "t 2"), named_treatment("taxol 1 µM", "")
+        ('taxol 1 µM, t 2', 'taxol 1 µM')
+    """
+    return f"{name}, {setting}" if setting else name
 
 
 def precision_drawing(rows: list[ReplicateScore]) -> str:
@@ -84,7 +96,7 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
     parts = [
         f'<circle cx="{left + 6}" cy="12" r="5" fill="{PALETTE[0]}"/>',
         text(left + 16, 16, "p < 0.05", colour=FAINT),
-        f'<circle cx="{left + 106}" cy="12" r="4.5" fill="#fff" stroke="{OTHER}" stroke-width="2"/>',
+        f'<circle cx="{left + 106}" cy="12" r="4.5" fill="{PAPER}" stroke="{OTHER}" stroke-width="2"/>',
         text(left + 116, 16, "not beyond chance", colour=FAINT),
     ]
     for tick in ticks(0, 1):
@@ -96,7 +108,7 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
     for place, row in enumerate(shown):
         y = top + step * (place + 0.5)
         name = row.treatment if len(row.treatment) < 25 else row.treatment[:24] + "…"
-        look = f'fill="{PALETTE[0]}"' if row.p_value < 0.05 else f'fill="#fff" stroke="{OTHER}" stroke-width="2"'
+        look = f'fill="{PALETTE[0]}"' if row.p_value < 0.05 else f'fill="{PAPER}" stroke="{OTHER}" stroke-width="2"'
         parts.append(text(left - 10, y + 4, name, anchor="end"))
         parts.append(
             f'<circle cx="{x(row.precision):.1f}" cy="{y:.1f}" r="5" {look}><title>{number(row.precision)}, '

@@ -1,11 +1,14 @@
 """Small pieces of SVG: escaped text, ticks, colours. Every drawing of the report is made of these."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
-INK, FAINT, GRID, PAPER = "#1f2933", "#52606d", "#d9dee4", "#ffffff"
+# A page gives the variables, light or dark; without them (`standalone`) the colour behind each holds.
+INK, FAINT = "var(--ink, #1f2933)", "var(--faint, #52606d)"
+GRID, PAPER = "var(--grid, #d9dee4)", "var(--paper, #ffffff)"
 OTHER = "#9aa5b1"
 _LIGHT, _DARK = (236, 242, 249), (8, 48, 107)  # one hue from light to dark: order survives in gray, too
 
@@ -17,8 +20,18 @@ def shade(part: float) -> str:
 
 
 def on_shade(part: float) -> str:
-    """Ink that can be read on `shade(part)`."""
-    return PAPER if part > 0.5 else INK
+    """Ink that can be read on `shade(part)`, which is the same on light and dark pages."""
+    return "#ffffff" if part > 0.5 else "#1f2933"
+
+
+def standalone(drawing: str) -> str:
+    """A drawing for viewers that know no variables: each becomes its own light colour.
+
+    Example:
+        >>> standalone('<text fill="var(--ink, #1f2933)">A</text>')
+        '<text fill="#1f2933">A</text>'
+    """
+    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", drawing)
 
 
 def text(x: float, y: float, content: object, *, anchor: str = "start", size: float = 12, colour: str = INK) -> str:

@@ -103,7 +103,7 @@ def bbbc013(size: Size, seed: int) -> Plan:
 
 
 def bbbc038(size: Size, seed: int) -> Plan:
-    """RGBA pictures of nuclei, each in a folder of its own beside a folder of masks, which are no fields."""
+    """RGBA pictures of nuclei, each in a folder of its own beside a folder of masks, which are not fields."""
     fields = []
     for number in range(size.wells):
         name = hashlib.sha256(f"{seed}/bbbc038/{number}".encode()).hexdigest()

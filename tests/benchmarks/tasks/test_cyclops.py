@@ -62,7 +62,7 @@ def test_a_folder_between_is_found_and_problems_are_named(tmp_path):
         (folder / f"ER_7_{channel}.tif").touch()
     (item,) = CYCLOPS.load(tmp_path, RECIPES["corrected"])
     assert (item.id, item.metadata["label"]) == ("ER/ER_7", "ER")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         CYCLOPS.load(tmp_path / "absent", RECIPES["corrected"])
 
 

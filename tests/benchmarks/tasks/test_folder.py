@@ -129,7 +129,7 @@ def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
         configured(group="plate").load(tmp_path / "set", RECIPE)
     # A set whose labels are kept back has -1 for each, which no class is.
     for change, said in (
-        ({"label": [0, 1, -1, 1, 0, 1]}, "row 2 has the label -1, which is no class"),
+        ({"label": [0, 1, -1, 1, 0, 1]}, "row 2 has the label -1, which is not a class"),
         ({"label": [0, 1, 0, None, 0, 1]}, "row 3 has the label None"),
         ({"donor": ["a", None, "b", "b", "c", "c"]}, "row 1 has no donor"),
         ({"image_id": [*"abcde", None]}, "row 5 has no image_id"),

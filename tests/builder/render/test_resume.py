@@ -176,7 +176,7 @@ def test_retry_tries_only_the_fields_rejected_for_that_reason(tmp_path, monkeypa
 
 def test_an_unfinished_setup_is_said(tmp_path):
     raw, output = tiny_build(tmp_path, fields=2, side=80)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         render(tmp_path / "nowhere", output, recipe=CORRECTED, seed=0)
     with pytest.raises(InputError, match="workers is 0"):
         render(raw, output, recipe=CORRECTED, seed=0, workers=0)

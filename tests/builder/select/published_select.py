@@ -2,7 +2,7 @@
 
 Written from the rules alone (paper §2.1): scan all rows for every label with a regular expression, sample a fraction
 of each group. It is slow on purpose, as the original was. It departs from the original in two things only: draws come
-from a generator, and where the original raises (a label that is no expression, a fraction above 1) it goes on.
+from a generator, and where the original raises (a label that is not an expression, a fraction above 1) it goes on.
 """
 
 import re

@@ -384,7 +384,7 @@ def test_a_licence_nobody_has_is_refused_and_not_taken_for_an_empty_table(tmp_pa
         select(tmp_path, recipe=load("corrected", SMALL), seed=0, sources=SourceFilter(licences=["cc0", "gpl-3.0"]))
 
 
-# Cells that are no label for certain (L7).
+# Cells that are not a label for certain (L7).
 
 
 @pytest.mark.parametrize(

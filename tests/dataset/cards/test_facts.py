@@ -145,7 +145,7 @@ def test_converted_weights_say_what_they_are_and_their_name_says_nothing(folder)
     [
         (RECORD, None, "choose one of Mine, Random"),
         (RECORD, "Yours", "no entry 'Yours'"),
-        ([], None, "is no results record"),
+        ([], None, "is not a results record"),
     ],
 )
 def test_results_that_do_not_tell_are_refused(folder, tmp_path, content, entry, message):
@@ -157,7 +157,7 @@ def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         write_model_card(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="no readable JSON"):
         write_model_card(tmp_path)
 
 

@@ -88,3 +88,29 @@ def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
         assert (tmp_path / name).stat().st_size > 100
     assert main([*command[:-1], "--output", str(tmp_path / "board.pdf")]) == 2
     assert "a page ends in .html" in capsys.readouterr().err
+
+
+def test_an_entry_of_a_run_without_baselines_is_compared_and_sorted(record):
+    """The best entry must not be last because its run scored no baselines; without pairs it has no interval."""
+    alone = replace(record, entries=(EntryRecord("best", "model"),), scores=(_score("best", "model", 90),), gains=())
+    board = make_leaderboard([record, alone])
+    assert [row.name for row in board.rows] == ["best", "net <b>", "poor", "histogram"]
+    assert board.rows[0].mean_gain == pytest.approx(0.3)
+    assert board.rows[0].cells["cells"].gain is None
+    assert "<small><b>+30.0</b></small>" in to_page(board)
+    assert "90.0 (+30.0)" in to_markdown(board)
+    fewer = replace(alone, scores=(replace(_score("best", "model", 90), n=50),))
+    assert make_leaderboard([record, fewer]).rows[-1].mean_gain is None  # other items: not to be compared
+
+
+def test_results_of_drawn_images_are_called_simulated(record):
+    assert "Simulated" not in to_page(make_leaderboard([record]))
+    drawn = replace(record, config={**record.config, "simulated": ["bbbc021"]})
+    assert "Simulated: these images are drawn" in to_page(make_leaderboard([record, drawn]))
+    assert to_markdown(make_leaderboard([drawn])).startswith("**Simulated")
+
+
+def test_the_results_of_a_demo_are_read(record, tmp_path, capsys):
+    write_json(tmp_path / "results.json", {"seed": 0, "benchmarks": record.to_json()})
+    assert main(["leaderboard", str(tmp_path / "results.json"), "--output", str(tmp_path / "board.html")]) == 0
+    assert "3 entries on 1 set" in capsys.readouterr().out

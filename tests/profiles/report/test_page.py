@@ -1,15 +1,17 @@
 """The page of a plate: what it says, that it asks nothing of a server, and its pieces by hand."""
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from cytoimagenet_hf.core.colours import PALETTE
+from cytoimagenet_hf.core.colours import CATEGORIES
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import find_images
@@ -228,7 +230,7 @@ def test_colours_are_at_most_six():
     many[:] = [f"c{place % 12}" for place in range(len(many))]
     facts = replace(profiles.facts, compound=many)
     by_name = {one.name: one for one in colourings(profiles.table, facts, profiles.screen.distance)}
-    assert len(set(by_name["compound"].colours) & set(PALETTE)) <= 6
+    assert len(set(by_name["compound"].colours) & set(CATEGORIES)) <= 6
     assert by_name["compound"].legend[-1][0].endswith("others")
     assert {"role", "compound", "dose (µM)", "row", "column", "distance from controls"} == set(by_name)
 
@@ -238,7 +240,9 @@ def test_few_wells_are_mapped_by_components():
     assert embed(np.ones((3, 2)), seed=0).places.shape == (3, 2)
 
 
-@pytest.mark.parametrize(("well", "shape"), [("H12", (8, 12)), ("P24", (16, 24)), ("AF48", (32, 48))])
+@pytest.mark.parametrize(
+    ("well", "shape"), [("D06", (4, 6)), ("F08", (6, 8)), ("H12", (8, 12)), ("P24", (16, 24)), ("AF48", (32, 48))]
+)
 def test_plates_of_every_size_are_drawn(well, shape):
     assert plate_shape([well]) == shape
     drawing = plate_heatmap({well: ("id", 1.0, "negative")}, title="t", legend="l", limits=(0, 2))
@@ -248,3 +252,51 @@ def test_plates_of_every_size_are_drawn(well, shape):
 def test_ticks_and_numbers():
     assert ticks(-0.2, 1.1) == [-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert number(-1e-17) == "0"
+
+
+def test_a_plate_is_as_large_as_it_is_said_to_be():
+    assert plate_shape(["A01"], size=384) == (16, 24)
+    with pytest.raises(InputError, match="a plate of 24 wells has no well A07"):
+        plate_shape(["A07"], size=24)
+    with pytest.raises(InputError, match="choose from 24, 48, 96, 384, 1536"):
+        plate_shape(["A01"], size=100)
+
+
+def test_hits_are_ordered_by_distance_and_downloaded_as_csv(tmp_path):
+    profiles = profiles_of()
+    said = write_report(profiles, tmp_path / "plate.html")
+    hits = said["hits"]
+    assert sorted(well for hit in hits for well in hit["wells"]) == [
+        f"p0/{'AB'[place // 12]}{place % 12 + 1:02d}" for place in range(6, 24)
+    ]
+    distances = [hit["distance"] for hit in hits]
+    assert distances == sorted(distances, reverse=True)
+    rows = dict(zip(profiles.table.ids, profiles.screen.distance, strict=True))
+    assert hits[0]["distance"] == pytest.approx(np.median([rows[well] for well in hits[0]["wells"]]))
+    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    address = re.search(r'href="data:text/csv;charset=utf-8,([^"]+)"', html)[1]
+    table = pd.read_csv(io.StringIO(unquote(address).removeprefix("\ufeff")))
+    assert table["treatment"].tolist() == [hit["treatment"] for hit in hits]
+    assert table["distance"].tolist() == pytest.approx(distances)
+    assert table["wells"].sum() == 18
+
+
+def test_fields_are_written_whole_on_request(folder, tmp_path):
+    images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
+    write_report(profiles_of(), tmp_path / "plate.html", images=images, full_size=True)
+    written = sorted((tmp_path / "plate_fields").iterdir())
+    assert len(written) == 24
+    assert cv2.imread(str(written[0])).shape == (48, 60, 3)
+    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    assert all(f"plate_fields/{file.name}" in html for file in written)
+
+
+def test_drawn_images_are_called_simulated(tmp_path):
+    profiles = profiles_of()
+    write_report(profiles, tmp_path / "taken.html")
+    assert "Simulated" not in (tmp_path / "taken.html").read_text(encoding="utf-8")
+    drawn = replace(profiles, table=replace(profiles.table, about=profiles.table.about | {"simulated": True}))
+    write_report(drawn, tmp_path / "drawn.html")
+    write_figure(drawn, tmp_path / "drawn.svg")
+    assert "Simulated: these images are drawn" in (tmp_path / "drawn.html").read_text(encoding="utf-8")
+    assert ">Simulated<" in (tmp_path / "drawn.svg").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import pytest
 from builder.annotate import annotate
 from builder.sources import SOURCES
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import MARK
 from cytoimagenet_hf.imaging import ImageReadError, quality_issue, read_image
 from scripts.simulate import simulate_archive
 from scripts.simulate.layouts import LAYOUTS
@@ -63,7 +64,8 @@ def test_equal_seeds_write_equal_bytes_for_any_number_of_workers(archive, tmp_pa
     root, _ = archive
     chosen = ["bbbc038", "kag_leukemia", "bbbc006"]
     simulate_archive(tmp_path, size="tiny", seed=SEED, sources=chosen, workers=workers)
-    expected = {path: digest for path, digest in contents(root).items() if path.split("/")[0] in chosen}
+    kept = (*chosen, MARK)
+    expected = {path: digest for path, digest in contents(root).items() if path.split("/")[0] in kept}
     assert contents(tmp_path) == expected
 
 

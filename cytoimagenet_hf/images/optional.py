@@ -6,11 +6,18 @@ from types import ModuleType
 
 from cytoimagenet_hf.core.errors import InputError
 
-EXTRAS = {"zarr": "plates", "nd2": "plates", "liffile": "plates", "pylibCZIrw.czi": "czi"}
+EXTRAS = {
+    "zarr": "plates",
+    "nd2": "plates",
+    "liffile": "plates",
+    "pylibCZIrw.czi": "czi",
+    "obstore": "remote",
+    "obstore.store": "remote",
+}
 """Module → the extra of this package that installs it."""
 
 
-def require(module: str, path: Path) -> ModuleType:
+def require(module: str, path: object) -> ModuleType:
     """Import the package that reads a file.
 
     Raises:

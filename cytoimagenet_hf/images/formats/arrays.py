@@ -1,0 +1,168 @@
+"""Zarr arrays without OME metadata, one per site, as JUMP-Lite holds them: the caller says what their axes are.
+
+Either the store itself, whose arrays are all taken, or a table with a row per site and `--root STORE.zarr`. An array
+lies under the key that the table gives, or that its columns make: `<source>__<batch>__<plate>__<well>__<site>`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
+from cytoimagenet_hf.images.base import PlaneRef
+from cytoimagenet_hf.images.channels import Channel
+from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.objects import UnreachableError
+from cytoimagenet_hf.images.options import Options
+from cytoimagenet_hf.images.remote import RemotePath, concurrently, is_remote
+from cytoimagenet_hf.images.source import Source, natural
+from cytoimagenet_hf.images.stores.zarr import array_facts
+from cytoimagenet_hf.images.tables import TABLES, is_metadata, own_name, place_of, places, rows_of, table_of
+
+from .omezarr import attributes_of
+
+_KEY = ("source", "batch", "plate", "well", "site")
+_KEY_COLUMNS = ("key", "zarr_key", "site_key", "array")
+
+
+@dataclass(frozen=True)
+class _Site:
+    """One array, and what its key or its row says of it."""
+
+    store: Path
+    key: str
+    place: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    row: str = ""
+    id: str = ""
+    problem: str = ""
+
+
+def matches(source: Source, options: Options) -> bool:
+    """A table whose root is a Zarr store; or, where axes are given, one store without OME metadata."""
+    if source.single and source.with_suffix(*TABLES):
+        return options.root is not None and options.root.name.lower().endswith(".zarr")
+    if options.axes is None or not (source.single and source.stores):
+        return False
+    try:
+        attributes = attributes_of(source.root / source.stores[0])
+    except InputError:
+        attributes = {}
+    return not attributes.keys() & {"plate", "well", "multiscales", "bioformats2raw.layout"}
+
+
+def find(source: Source, options: Options) -> Findings:
+    """An image per array.
+
+    Raises:
+        InputError: the axes are not said or do not end in YX, no arrays, or a table without keys.
+    """
+    axes = (options.axes or "").lower()
+    if axes[-2:] != "yx" or not set(axes[:-2]) <= set("tcz") or len(set(axes)) != len(axes):
+        raise InputError(
+            f"{source.text}: arrays without OME metadata do not say their axes: give --axes CYX (of T, C and Z, then "
+            "YX), and the channels in their order, --stains agp,dna,er,mito,rna"
+        )
+    sites = list(_in_table(source, options) if source.files else _in_store(source))
+    if not sites:
+        raise InputError(f"{source.text} holds no arrays")
+    remote = is_remote(sites[0].store)
+    read = partial(_planes, axes=axes, options=options)
+    planes = [plane for found in concurrently(read, sites, remote=remote) for plane in found]
+    return Findings(planes)
+
+
+def _in_store(source: Source) -> Iterator[_Site]:
+    store = source.root / source.stores[0]
+    if isinstance(store, RemotePath):
+        names = store.list_below()
+        if names is None:
+            raise InputError(f"{store}: a web server cannot list its arrays: give a table of them, and --root {store}")
+    else:
+        names = [
+            os.path.relpath(os.path.join(parent, file), store).replace(os.sep, "/")
+            for parent, _, files in os.walk(store)
+            for file in files
+        ]
+    metadata = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zarray", "zarr.json")}
+    for key in sorted(metadata - {""}, key=natural):
+        parts = key.split("__")
+        known = dict(zip(_KEY, parts, strict=True)) if len(parts) == len(_KEY) else {}
+        if "site" in known:
+            known["site"] = plain_number(known["site"])
+        extra: dict[str, str] = {name: known.pop(name) for name in _KEY[:2] if name in known}
+        yield _Site(store, key, known, extra)
+
+
+def _in_table(source: Source, options: Options) -> Iterator[_Site]:
+    table = table_of(source)
+    rows = rows_of(table, options)
+    columns = [str(column) for column in rows.columns]
+    by_name = {own_name(column).lower(): column for column in columns}
+    wanted = (options.id_column,) if options.id_column else ()
+    key = next((name for name in (*wanted, *_KEY_COLUMNS) if name in columns), None)
+    placed = places([column for column in columns if column != key])
+    made_of = [placed.get(name) or by_name.get(name) for name in _KEY]
+    if key is None and None in made_of:
+        raise InputError(
+            f"{table} has no column {' or '.join(_KEY_COLUMNS)}, nor {', '.join(_KEY)} to make the keys of arrays "
+            "from: name the column of keys (--id-column)"
+        )
+    root = options.root if options.root is not None else table.parent
+    kept = [column for column in columns if is_metadata(column) and column not in placed.values() and column != key]
+    kept += [column for column in ("source", "batch") if column in columns and column not in kept]
+    for number, row in enumerate(rows.to_dict("records")):
+        known, problem = place_of(row, placed)
+        name = str(row[key]) if key else "__".join(str(row[column]) for column in made_of)
+        if not name or ".." in name.split("/"):
+            problem = problem or f"{table}, line {number + 2}: {name!r} is no key of an array"
+        yield _Site(
+            root,
+            name.strip("/"),
+            known,
+            {own_name(column): row[column] for column in kept if row[column] != ""},
+            str(number),
+            name if options.id_column else "",
+            problem,
+        )
+
+
+def _planes(site: _Site, *, axes: str, options: Options) -> list[FoundPlane]:
+    make = partial(
+        FoundPlane,
+        name=site.key,
+        plate=site.place.get("plate", ""),
+        well=site.place.get("well", ""),
+        site=site.place.get("site", ""),
+        row=site.row,
+        id=site.id,
+        metadata=site.metadata,
+    )
+    whole = PlaneRef(site.store, kind="zarr")
+    t = whole_or_none(site.place.get("t"))
+    try:
+        if site.problem:
+            raise InputError(site.problem)
+        shape = array_facts(site.store / site.key, max_pixels=options.max_pixels).shape
+        if len(shape) != len(axes):
+            raise InputError(f"{site.store / site.key} has the shape {shape}, which is not {axes.upper()}")
+    except (InputError, UnreachableError) as error:
+        return [make(whole, Channel(""), problem=str(error))]
+    sizes = dict(zip(axes, shape, strict=True))
+    found = []
+    for indices in product(*(range(sizes[axis]) for axis in axes[:-2])):
+        at = dict(zip(axes, indices, strict=False))
+        found.append(
+            make(
+                PlaneRef(site.store, kind="zarr", place=(site.key, *indices)),
+                Channel(str(at.get("c", 0) + 1)),
+                z=at["z"] + 1 if sizes.get("z", 1) > 1 else None,
+                t=at["t"] + 1 if "t" in at else t,
+            )
+        )
+    return found

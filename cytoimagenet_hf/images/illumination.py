@@ -1,0 +1,148 @@
+"""Which illumination function divides each plane: by plate and channel, from a folder or a table of CellProfiler."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import normalise_well
+
+from .base import Image, PlaneRef
+from .find import Found
+from .masks import images_by_place
+from .source import open_source
+from .tables import TABLES, file_below, place_of, places, rows_of
+
+_FUNCTION = re.compile(r"(?:(?P<plate>.+)_)?Illum(?:ination)?_?(?P<channel>[^_/]+)", re.IGNORECASE)
+_COLUMN = re.compile(r"(?:Image_)?FileName_Illum(.+)")
+_ENDINGS = (".npy", ".tif", ".tiff")
+_Place = tuple[str, str, str]
+
+
+def find_illumination(found: Found, place: str | Path) -> Found:
+    """The same images, each plane to be divided by the illumination function of its plate and channel.
+
+    Args:
+        found: what `look` found.
+        place: a folder of `<plate>_Illum<channel>.npy`, as CellProfiler's pipelines write them, in folders of their
+            plates or not; `Illum<channel>.npy` is of every plate of its folder. Or a table with `FileName_Illum…`
+            beside plate, well and site, such as `load_data_with_illum.csv`: files lie where it says, or beside it.
+
+    Returns:
+        Images with `illumination`; which channels are corrected stands in the notes.
+
+    Raises:
+        InputError: nothing there, a plate or channel without its function, or two functions of one channel.
+
+    Example:
+        >>> import tempfile, numpy as np, tifffile
+        >>> from cytoimagenet_hf.images import look
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tifffile.imwrite(f"{folder}/p1_B02_s1_DNA.tif", np.full((2, 2), 100, np.uint16))
+        ...     np.save(f"{folder}/p1_IllumDNA.npy", np.array([[1.0, 2.0], [1.0, 0.5]]))
+        ...     images = look(f"{folder}/*.tif", pattern="{plate}_{well}_s{site}_{c}.tif")
+        ...     (image,) = find_illumination(images, folder).images
+        ...     image.read()[0].tolist()
+        [[100, 50], [100, 200]]
+    """
+    path = Path(place)
+    if path.is_file() and path.name.lower().endswith(TABLES):
+        functions = _in_table(path, found)
+    else:
+        functions = _in_folder(path, found.images)
+    names = _names(found)
+    images = []
+    for image in found.images:
+        own = functions.get(image.id, {})
+        lacking = [stain for stain in image.channels if not names[stain] & own.keys()]
+        if lacking:
+            raise InputError(
+                f"{path} has no illumination function for channel {lacking[0]} of {image.id}: it has "
+                f"{', '.join(sorted(own)) or 'none for its plate'}; choose channels that have one (--channels)"
+            )
+        refs = tuple(own[next(iter(names[stain] & own.keys()))] for stain in image.channels)
+        images.append(replace(image, illumination=refs))
+    channels = sorted({stain for image in images for stain in image.channels})
+    note = f"divided by the illumination functions of {path}: {', '.join(channels)}"
+    return replace(found, images=images, notes=(*found.notes, note))
+
+
+def _names(found: Found) -> dict[str, set[str]]:
+    """Stain → what its function may be called: the stain, and its channel in the source without `Orig`."""
+    names = {stain: {_plain(stain)} for image in found.images for stain in image.channels}
+    for channel, stain in found.stains.items():
+        own = {_plain(text) for text in (channel.key, channel.label) if text}
+        names.setdefault(stain, set()).update(own | {name.removeprefix("orig") for name in own})
+    return names
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _in_folder(folder: Path, images: Iterable[Image]) -> dict[str, dict[str, PlaneRef]]:
+    source = open_source(folder)
+    by_plate: dict[str, dict[str, PlaneRef]] = {}
+    for name in source.with_suffix(*_ENDINGS):
+        parent, _, base = name.rpartition("/")
+        match = _FUNCTION.fullmatch(base.rpartition(".")[0])
+        if match is None:
+            continue
+        plate, channel = match["plate"] or parent.rpartition("/")[2], _plain(match["channel"])
+        own = by_plate.setdefault(plate, {})
+        if channel in own:
+            raise InputError(f"{own[channel].path} and {source.root / name} are both of channel {match['channel']}")
+        own[channel] = PlaneRef(source.root / name)
+    if not by_plate:
+        raise InputError(f"{folder} holds no illumination functions: they are called <plate>_Illum<channel>.npy")
+    shared = by_plate.get("", {})
+    return {image.id: shared | by_plate.get(str(image.metadata.get("plate", "")), {}) for image in images}
+
+
+def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
+    rows = rows_of(path)
+    columns = {str(column): match[1] for column in rows.columns if (match := _COLUMN.fullmatch(str(column)))}
+    if not columns:
+        raise InputError(f"{path} names no illumination functions: it has no column FileName_Illum<channel>")
+    placed = places([str(column) for column in rows.columns])
+    by_place = images_by_place(found.images)
+    functions: dict[str, dict[str, PlaneRef]] = {}
+    for line, row in enumerate(rows.to_dict("records"), 2):
+        known, _ = place_of(row, placed)
+        ids = _ids(known, by_place)
+        own = {}
+        for column, channel in columns.items():
+            folder = str(row.get(column.replace("FileName", "PathName", 1), ""))
+            file = _file(path, folder, str(row[column]))
+            if file is None:
+                raise InputError(
+                    f"{path}, line {line}: {row[column]} lies neither in {folder or 'the folder of the table'} nor "
+                    f"beside the table: give the folder of the functions (--illumination FOLDER)"
+                )
+            own[_plain(channel)] = PlaneRef(file)
+        for name in ids:
+            if functions.setdefault(name, own) != own:
+                raise InputError(f"{path} names two sets of illumination functions for {name}")
+    return functions
+
+
+def _ids(known: Mapping[str, str], by_place: Mapping[_Place, list[str]]) -> list[str]:
+    try:
+        well = normalise_well(known.get("well", ""))
+    except InputError:
+        well = known.get("well", "")
+    return by_place.get((known.get("plate", ""), well, known.get("site", "")), [])
+
+
+def _file(table: Path, folder: str, name: str) -> Path | None:
+    """The file that a row names: in its folder, which may be of another machine, or beside the table."""
+    plain = PureWindowsPath(name).name
+    for parent in (folder, PureWindowsPath(folder).name, ""):
+        try:
+            file = file_below(table.parent, f"{parent}/{plain}" if parent else plain)
+        except InputError:
+            continue
+        if file.is_file():
+            return file
+    return None

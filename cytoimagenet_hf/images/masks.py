@@ -1,0 +1,245 @@
+"""Which label image shows the objects of which field: by id, an image file's name, a pattern, or in a store."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.tables.cells import spelled
+from cytoimagenet_hf.tables.wells import normalise_well, well_at
+
+from .base import Image, PlaneRef
+from .formats.omezarr import attributes_of
+from .names import compile_pattern
+from .source import SUFFIXES, Ignored, Source, open_source, suffix_of, without_suffix
+from .stores.zarr import array_facts
+
+CELLS, NUCLEI, CYTOPLASM = "Cells", "Nuclei", "Cytoplasm"
+_KINDS = {
+    **dict.fromkeys(("cell", "cells"), CELLS),
+    **dict.fromkeys(("nuc", "nuclei", "nucleus"), NUCLEI),
+    **dict.fromkeys(("cyto", "cytoplasm"), CYTOPLASM),
+}
+_PLAIN = {"", "cp", "seg", "mask", "masks", "label", "labels"}  # a file's name says that it is a mask, not of what
+_LINES = re.compile(r"outlines?", re.IGNORECASE)
+_KIND_IN_TEXT = re.compile(r"(?i)(?<![a-z])(cells?|nuc|nuclei|nucleus|cyto|cytoplasm)(?![a-z])")
+_OBJECT = "object"
+Place = tuple[str, str, str]
+
+
+@dataclass
+class Masks:
+    """Label images by image and kind of object.
+
+    Attributes:
+        of: id of an image → kind → its label image.
+        ignored: files that are of no image, and why.
+    """
+
+    of: dict[str, dict[str, PlaneRef]] = field(default_factory=dict)
+    ignored: list[Ignored] = field(default_factory=list)
+
+    def add(self, image: str, kind: str, plane: PlaneRef, name: str) -> None:
+        """Take a label image.
+
+        Raises:
+            InputError: another of this kind is there.
+        """
+        known = self.of.setdefault(image, {})
+        if kind in known:
+            raise InputError(
+                f"{known[kind].path.name} and {name} are both masks of {kind} for {image}: keep one, or name the "
+                "files that are meant (--cells-pattern)"
+            )
+        known[kind] = plane
+
+
+def kind_of_objects(text: str) -> str:
+    """How a kind of object is called in tables.
+
+    Example:
+        >>> kind_of_objects("nucleus"), kind_of_objects("MaskCytoplasm"), kind_of_objects("cp_masks")
+        ('Nuclei', 'Cytoplasm', 'Cells')
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", text)]
+    said = [word for word in words if word not in _PLAIN]
+    if not said:
+        return CELLS
+    return _KINDS.get("".join(said)) or "".join(word.capitalize() for word in said)
+
+
+def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = ()) -> Masks:
+    """The label images of fields.
+
+    Args:
+        place: a folder of label images, or an OME-Zarr store with `labels`.
+        images: fields.
+        patterns: of names, such as `{well}_s{site}_Nuclei.tif`; `{object}` is the kind of object. By default a mask
+            is named as the id of its image, or as one of its image's files, and then the kind of its objects.
+
+    Raises:
+        InputError: nothing there, or two label images of one kind for one field.
+    """
+    source = open_source(place)
+    if source.stores and not patterns:
+        return _in_stores(source, images)
+    names = [name for name in source.files if suffix_of(name) in SUFFIXES]
+    if not names:
+        raise InputError(f"{place} holds neither tables of centres nor label images")
+    masks = Masks()
+    matched = _by_pattern(names, images, patterns) if patterns else _by_name(names, images)
+    for name, image, kind, reason in matched:
+        if reason:
+            masks.ignored.append(Ignored(name, reason))
+        else:
+            masks.add(image, kind, PlaneRef(source.root / name), name)
+    if not masks.of and masks.ignored and all("outlines" in one.reason for one in masks.ignored):
+        raise InputError(f"{source.root / masks.ignored[0].path}: {masks.ignored[0].reason}")
+    return masks
+
+
+_Match = tuple[str, str, str, str]  # file, image, kind, why it cannot be used
+
+
+def _by_name(names: Iterable[str], images: Sequence[Image]) -> Iterator[_Match]:
+    stems = _stems(images)
+    for name in names:
+        stem = without_suffix(name)
+        image, rest = _longest(stem, stems)
+        if not image:
+            yield name, "", "", "no image has this name"
+        elif _LINES.search(rest):
+            yield name, "", "", _OUTLINES
+        else:
+            yield name, image, kind_of_objects(rest), ""
+
+
+_OUTLINES = (
+    "its name says outlines: lines drawn for the eye, from which the pixels of objects that touch cannot be told; "
+    "save the objects as label images (CellProfiler: ConvertObjectsToImage, then SaveImages)"
+)
+
+
+def _stems(images: Sequence[Image]) -> dict[str, str]:
+    """What the name of a mask may begin with → id; what two images share tells nothing."""
+    stems: dict[str, str] = {}
+    for image in images:
+        own = {image.id, image.id.replace("/", "_"), image.id.replace("/", "-")}
+        files = (plane.path for planes in image.planes for plane in planes if plane.kind == "file")
+        own |= {without_suffix(PurePath(path).name) for path in files}
+        for stem in own:
+            stems[stem] = "" if stems.get(stem, image.id) != image.id else image.id
+    return stems
+
+
+def _longest(stem: str, stems: Mapping[str, str]) -> tuple[str, str]:
+    """The image whose stem a name begins with, the longest first, and what follows; also below a folder."""
+    for whole in dict.fromkeys((stem, stem.rpartition("/")[2])):
+        for end in range(len(whole), 0, -1):
+            rest = whole[end:]
+            starts = not rest or rest[0] in "_-. " or re.match("[Mm]ask|[A-Z][a-z]", rest)
+            if starts and stems.get(whole[:end]) and not re.search(r"[/\d]", rest):
+                return stems[whole[:end]], rest
+    return "", ""
+
+
+def _by_pattern(names: Sequence[str], images: Sequence[Image], patterns: Sequence[str]) -> Iterator[_Match]:
+    by_place = images_by_place(images)
+    for (plate, well, _), ids in list(by_place.items()):  # a pattern without sites names the only one of a well
+        by_place[plate, well, ""] = list(dict.fromkeys([*by_place.get((plate, well, ""), []), *ids]))
+    expressions = [(compile_pattern(pattern), _literal_kind(pattern)) for pattern in patterns]
+    found = False
+    for name in names:
+        for expression, kind in expressions:
+            match = expression.fullmatch(name)
+            if match is None:
+                continue
+            found = True
+            values = {key: value for key, value in match.groupdict().items() if value}
+            ids = by_place.get(_place(values), [])
+            kind = kind_of_objects(values[_OBJECT]) if _OBJECT in values else kind
+            if len(ids) > 1:
+                raise InputError(f"{name} is of plate, well and site of both {ids[0]} and {ids[1]}: name one")
+            reason = "" if ids else "no image has this plate, well and site"
+            yield name, ids[0] if ids else "", kind, _OUTLINES if _LINES.search(name) else reason
+            break
+        else:
+            yield name, "", "", f"does not match {' or '.join(patterns)}"
+    if not found:
+        raise InputError(f"no mask matches {' or '.join(patterns)}: there are {len(names)} images, such as {names[0]}")
+
+
+def _literal_kind(pattern: str) -> str:
+    said = _KIND_IN_TEXT.findall(re.sub(r"\{\w*\}", " ", pattern).replace("_", " "))
+    return kind_of_objects(said[-1]) if said else CELLS
+
+
+def _place(values: Mapping[str, str]) -> Place:
+    try:
+        well = well_at(values["row"], values["column"]) if "row" in values else normalise_well(values.get("well", ""))
+    except InputError:
+        well = values.get("well", "")
+    return values.get("plate", ""), well, plain_number(values.get("site", ""))
+
+
+def images_by_place(images: Sequence[Image]) -> dict[Place, list[str]]:
+    """(plate, well, site) → ids; also without the plate, where one plate is all there is."""
+    found: dict[Place, list[str]] = {}
+    plates = {str(image.metadata.get("plate", "")) for image in images}
+    for image in images:
+        plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
+        for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
+            found.setdefault(key, []).append(image.id)
+    return found
+
+
+# OME-Zarr: <image>/labels/<name>
+
+
+def _in_stores(source: Source, images: Sequence[Image]) -> Masks:
+    masks = Masks()
+    stores = [source.root / name for name in source.stores]
+    for image in images:
+        planes = [plane for stack in image.planes for plane in stack if plane.kind == "zarr"]
+        if not planes:
+            raise InputError(f"{source.text} is OME-Zarr and {image.id} is not: give a folder of label images")
+        array = str(planes[0].place[0])
+        group = array.rpartition("/")[0]
+        named = [store for store in stores if store.name == planes[0].path.name]
+        same = [store for store in named if store.absolute() == planes[0].path.absolute()]
+        if len(same or named) != 1:
+            continue
+        store = (same or named)[0]
+        folder = store / group / "labels" if group else store / "labels"
+        try:
+            names = [str(name) for name in attributes_of(folder).get("labels", [])]
+        except InputError:
+            continue
+        for name in names:
+            try:
+                plane = _label_plane(store, f"{group}/labels/{name}" if group else f"labels/{name}")
+            except (InputError, KeyError, TypeError, IndexError, AttributeError) as error:
+                masks.ignored.append(Ignored(f"{store.name}/{group}/labels/{name}", f"cannot be understood: {error}"))
+            else:
+                masks.add(image.id, kind_of_objects(name), plane, name)
+    if not masks.of:
+        raise InputError(f"{source.text} has no labels: its images hold no group labels with label images")
+    return masks
+
+
+def _label_plane(store: Path, path: str) -> PlaneRef:
+    """The full resolution of a label image.
+
+    Raises:
+        InputError: it is damaged, lies outside the store, or has several planes.
+    """
+    if ".." in path.split("/"):
+        raise InputError(f"{store} names {path!r}, which lies outside it")
+    scales = attributes_of(store / path)["multiscales"][0]
+    array = f"{path}/{scales['datasets'][0]['path']}"
+    shape = array_facts(store / array).shape
+    if any(size != 1 for size in shape[:-2]):
+        raise InputError(f"{path} holds {' x '.join(map(str, shape))} labels: one plane is needed")
+    return PlaneRef(store, kind="zarr", place=(array, *(0 for _ in shape[:-2])))

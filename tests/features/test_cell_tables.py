@@ -1,0 +1,181 @@
+"""Tables of cells: CellProfiler's measurements beside a network's features, one row per cell, in one pass."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytoimagenet_hf.cli import main
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.features.folder import extract_to_folder
+from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.images import find_cells, look
+from cytoimagenet_hf.networks import load_encoder
+from cytoimagenet_hf.networks.kinds import cp_measure
+from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
+from cytoimagenet_hf.tables.reading import read_features
+from tests.tiny_encoder import tiny_encoder
+
+PATTERN = "{plate}_{well}_s{site}_{c}.tif"
+GROUPS = "cp_measure:shape,intensity,correlation"
+SETTINGS = Settings(shard_size=3, workers=2)
+
+
+@pytest.fixture
+def plate(tmp_path):
+    """Wells A01 and A02, channels dna and er, three cells with a nucleus each."""
+    rng = np.random.default_rng(5)
+    (tmp_path / "plate").mkdir()
+    (tmp_path / "masks").mkdir()
+    rows, columns = np.mgrid[:60, :80]
+    for well in ("A01", "A02"):
+        cells, nuclei = np.zeros((2, 60, 80), np.uint16)
+        for number, (y, x) in enumerate([(15, 15), (40, 30), (30, 60)], 1):
+            away = (rows - y) ** 2 + 1.3 * (columns - x) ** 2
+            cells[away < 130], nuclei[away < 45] = number, 10 * number
+        for channel in ("dna", "er"):
+            pixels = rng.integers(1000, 60000, (60, 80)).astype(np.uint16)
+            tifffile.imwrite(tmp_path / "plate" / f"p_{well}_s1_{channel}.tif", pixels)
+        tifffile.imwrite(tmp_path / "masks" / f"p_{well}_1_Cells.tif", cells)
+        tifffile.imwrite(tmp_path / "masks" / f"p_{well}_1_Nuclei.tif", nuclei)
+    return tmp_path
+
+
+def cells_of(plate):
+    return find_cells(look(plate / "plate", pattern=PATTERN), plate / "masks", size=16).images
+
+
+def test_cp_measure_absent_is_one_line(monkeypatch) -> None:
+    def missing(name: str) -> str:
+        raise cp_measure.PackageNotFoundError(name)
+
+    monkeypatch.setattr(cp_measure, "version", missing)
+    with pytest.raises(InputError, match=r"pip install .*classical"):
+        load_encoder("cp_measure")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [("cp_measure:colour", {}, "no group colour"), ("cp_measure", {"size": 64}, "takes no size")],
+)
+def test_choices_that_measurements_do_not_have(name, options, message) -> None:
+    pytest.importorskip("cp_measure")
+    with pytest.raises(InputError, match=message):
+        load_encoder(name, **options)
+
+
+def test_numbers_are_those_of_the_package(plate) -> None:
+    package = pytest.importorskip("cp_measure.featurizer")
+    images = cells_of(plate)
+    measures = load_encoder("cp_measure:all")
+    assert isinstance(measures, CellMeasures)
+    named = measures.names(images[0].channels, ["Cells", "Nuclei"])
+    with np.errstate(all="ignore"):
+        config = package.make_featurizer_config(["a", "b"], objects=["Nuclei"], legacy=True, correlation_costes=False)
+        pixels = np.stack(images[1].field()) / 65535
+        nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif").astype(int)
+        data, columns, rows = package.featurize(pixels[None], nuclei[None, None], config)
+    expected = dict(zip(columns, data[[label for _, _, label in rows].index(20)], strict=True))
+    (unit,) = load_encoder("cp_measure").units_of(images[1])
+    ours = dict(
+        zip(load_encoder("cp_measure").names(images[0].channels, ["Cells", "Nuclei"]), unit[0, 0], strict=True)
+    )
+    pairs = {
+        "AreaShape_Area": "Area",
+        "AreaShape_Zernike_4_2": "Zernike_4_2",
+        "Intensity_MeanIntensity_ER": "Intensity_MeanIntensity__b",
+        "Intensity_LowerQuartileIntensity_DNA": "Intensity_LowerQuartileIntensity__a",
+        "Texture_Contrast_ER_3_02_256": "Contrast_3_02_256__b",
+        "Granularity_3_DNA": "Granularity_3__a",
+        "RadialDistribution_FracAtD_ER_2of4": "RadialDistribution_FracAtD_2of4__b",
+        "RadialDistribution_ZernikeMagnitude_DNA_3_1": "RadialDistribution_ZernikeMagnitude_3_1__a",
+        "Correlation_Correlation_DNA_ER": "Correlation_Pearson__a__b",
+        "Correlation_Manders_DNA_ER": "Correlation_Manders_1__a__b",
+        "Correlation_Manders_ER_DNA": "Correlation_Manders_2__a__b",
+    }
+    for own, theirs in pairs.items():
+        assert ours[f"Nuclei_{own}"] == pytest.approx(expected[theirs], rel=1e-6), own
+    assert "Nuclei_Correlation_Costes_DNA_ER" in named
+    assert not any("Location" in name or "Center" in name for name in named)
+    assert len(set(named)) == len(named)
+
+
+def test_a_network_and_measurements_are_one_table(plate) -> None:
+    pytest.importorskip("cp_measure")
+    images = cells_of(plate)
+    models = [tiny_encoder(), load_encoder(GROUPS)]
+    summary = extract_to_folder(models, images, plate / "both", settings=SETTINGS)
+    both = read_features(plate / "both")
+    assert (summary.kept, summary.shards, summary.rejected) == (6, 2, ())
+    for number, model in enumerate(models):
+        extract_to_folder(model, images, plate / f"alone{number}", settings=SETTINGS)
+    alone = [read_features(plate / f"alone{number}") for number in range(2)]
+    assert both.names == (*alone[0].names, *alone[1].names)
+    np.testing.assert_allclose(both.values, np.concatenate([one.values for one in alone], axis=1), rtol=1e-5)
+    areas = both.values[:, both.names.index("Cells_AreaShape_Area")]
+    assert areas.tolist() == both.metadata["cell_area"].tolist()
+    assert [one["model"] for one in both.about["joined"]] == ["tiny", GROUPS]
+
+
+def test_an_interrupted_table_is_continued_with_the_same_bytes(plate) -> None:
+    pytest.importorskip("cp_measure")
+    images, models = cells_of(plate), [tiny_encoder(), load_encoder(GROUPS)]
+    extract_to_folder(models, images, plate / "out", settings=SETTINGS)
+    before = {file.name: file.read_bytes() for file in (plate / "out").glob("features-*")}
+    (plate / "out" / "features-00001-of-00002.parquet").unlink()
+    assert extract_to_folder(models, images, plate / "out", settings=SETTINGS).shards_made_now == 1
+    assert {file.name: file.read_bytes() for file in (plate / "out").glob("features-*")} == before
+    with pytest.raises(InputError, match="holds another extraction"):
+        extract_to_folder(models[::-1], images, plate / "out", settings=SETTINGS)
+
+
+def test_one_pixel_cells_are_recorded(plate) -> None:
+    pytest.importorskip("cp_measure")
+    mask = tifffile.imread(plate / "masks" / "p_A01_1_Cells.tif")
+    mask[2, 70] = 7
+    nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif")
+    nuclei[2, 70] = 70
+    tifffile.imwrite(plate / "masks" / "p_A01_1_Cells.tif", mask)
+    tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", nuclei)
+    summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
+    assert summary.kept == 6
+    ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
+    assert name == "p/A01/1/7"
+    assert "measurements are not defined for it, such as Cells_" in reason
+
+
+def test_fields_without_masks_cannot_be_measured(plate) -> None:
+    pytest.importorskip("cp_measure")
+    images = look(plate / "plate", pattern=PATTERN).images
+    with pytest.raises(InputError, match="give label images"):
+        extract_to_folder(load_encoder(GROUPS), images, plate / "out", settings=SETTINGS)
+
+
+def test_masks_of_another_size_are_recorded(plate) -> None:
+    pytest.importorskip("cp_measure")
+    for kind in ("Cells", "Nuclei"):
+        file = plate / "masks" / f"p_A02_1_{kind}.tif"
+        tifffile.imwrite(file, tifffile.imread(file)[:50])
+    summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
+    assert summary.kept == 3
+    assert {one.reason for one in summary.rejected} == {"the image is 60 x 80 and its label image 50 x 80"}
+
+
+def test_the_command_and_the_profiles(plate, capsys) -> None:
+    pytest.importorskip("cp_measure")
+    place = partial(str.format, str(plate) + "/{}")
+    options = ["--pattern", PATTERN, "--cells", place("masks"), "--json"]
+    assert main(["extract", place("plate"), *options, "--model", GROUPS, "--output", place("cells")]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 6
+    chosen = ["--drop-border", "--cell-area", "300:", "--min-cells", "2", "--json"]
+    assert main(["profile", place("cells"), "--output", place("wells.csv"), *chosen]) == 0
+    said = json.loads(capsys.readouterr().out)
+    filtered, _, counted = said["steps"]
+    assert (filtered["left_out"], filtered["rows_in"], counted["rows_out"]) == ({"border": 0, "area": 0}, 6, 2)
+    assert main(["profile", place("cells"), "--output", place("w.csv"), "--min-cells", "4"]) == 2
+    assert "no row has 4 cells" in capsys.readouterr().err
+    twice = ["--model", GROUPS, "--model", GROUPS, "--output", place("twice")]
+    assert main(["extract", place("plate"), *options, *twice]) == 2
+    assert not (plate / "twice").exists()

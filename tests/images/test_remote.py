@@ -1,0 +1,376 @@
+"""The same eight fields on the disk and on the internet: equal ids, metadata and pixels; faults of networks."""
+
+import csv
+import json
+from collections import Counter
+from multiprocessing.reduction import ForkingPickler
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("obstore")
+pytest.importorskip("zarr")
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images import look
+from cytoimagenet_hf.images.objects import Storage, UnreachableError, parse_storage
+from cytoimagenet_hf.images.remote import RemotePath, local_file, remote_path
+from scripts.simulate.object_server import ObjectServer
+from scripts.simulate.plate_layouts import write_jump_lite, write_loaddata, write_omezarr, write_phenix
+from tests.images.plates import eight_fields
+
+PLATE = "P_1"
+QUICK = {"backoff": "0", "retries": "2"}
+
+
+def read_all(found):
+    """All that an extraction takes: id, channels, metadata, pixels."""
+    return {
+        image.id: (image.channels, dict(image.metadata), [plane.tolist() for plane in image.read()])
+        for image in found.images
+    }
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """One folder with the plate in every layout."""
+    folder = tmp_path_factory.mktemp("plates")
+    fields = eight_fields()
+    write_phenix(folder / "phenix", PLATE, fields, seed=0)
+    write_loaddata(folder / "loaddata", PLATE, fields, seed=0)
+    for version in ("0.4", "0.5", "0.6"):
+        write_omezarr(folder / version, PLATE, fields, seed=0, version=version)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(disk):
+    with ObjectServer.of_folder(disk, "plates", page=7) as server:
+        yield server
+
+
+def png(value):
+    return cv2.imencode(".png", np.full((12, 16), value, np.uint16))[1].tobytes()
+
+
+def serve(objects, **options):
+    return ObjectServer(objects, **options)
+
+
+def with_urls(table, address):
+    """A load_data table that names its files by URL_ columns, as JUMP's do."""
+    with open(table, newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    columns = [name.removeprefix("FileName_") for name in rows[0] if name.startswith("FileName_")]
+    for row in rows:
+        for column in columns:
+            row[f"URL_{column}"] = f"{address}/{row.pop(f'PathName_{column}')}/{row.pop(f'FileName_{column}')}"
+    return rows
+
+
+def write_rows(path, rows):
+    with open(path, "w", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize(
+    "layout", ["phenix", "loaddata/load_data.csv", "0.4/P_1.zarr", "0.5/P_1.zarr", "0.6/P_1.zarr"]
+)
+def test_through_s3_as_from_the_disk(disk, shared, layout) -> None:
+    local = look(disk / layout)
+    remote = look(f"s3://plates/{layout}", storage=shared.storage)
+    assert remote.format == local.format
+    assert read_all(remote) == read_all(local)
+    assert len(remote.images) == 8
+    assert not remote.rejected
+    assert [ignored.path for ignored in remote.ignored] == [ignored.path for ignored in local.ignored]
+
+
+@pytest.mark.parametrize(
+    ("layout", "address"),
+    [("0.4/P_1.zarr", "0.4/P_1.zarr"), ("0.6/P_1.zarr", "0.6/P_1.zarr"), ("loaddata/load_data.csv",) * 2],
+)
+def test_through_http_as_from_the_disk(disk, shared, layout, address) -> None:
+    remote = look(f"{shared.url}/plates/{address}")
+    assert read_all(remote) == read_all(look(disk / layout))
+
+
+def test_a_harmony_measurement_over_http_by_its_index(disk, shared) -> None:
+    (index,) = (key for key in shared.objects if key.endswith("Index.idx.xml"))
+    remote = look(f"{shared.url}/{index.replace(' ', '%20')}")
+    assert read_all(remote) == read_all(look(disk / "phenix"))
+
+
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_a_table_here_whose_cells_are_addresses(disk, shared, tmp_path, scheme) -> None:
+    local = disk / "loaddata" / "load_data.csv"
+    base = "s3://plates/loaddata" if scheme == "s3" else f"{shared.url}/plates/loaddata"
+    table = write_rows(tmp_path / "load_data.csv", with_urls(local, base))
+    remote = look(table, storage=shared.storage)
+    assert read_all(remote) == read_all(look(local))
+    assert len({image.stamp for image in remote.images}) == 8
+
+
+def test_a_folder_is_listed_once_however_many_files_a_table_names(disk, shared, tmp_path) -> None:
+    before = Counter(shared.requests)
+    table = write_rows(tmp_path / "t.csv", with_urls(disk / "loaddata" / "load_data.csv", "s3://plates/loaddata"))
+    found = look(table, storage=shared.storage)
+    stamps = [image.stamp for image in found.images]
+    asked = Counter(shared.requests) - before
+    files = sum(len(image.planes) for image in found.images)
+    assert files == 40
+    assert asked["HEAD"] <= 8
+    assert asked["list"] <= 7  # 40 objects, 7 a page
+    assert len(set(stamps)) == 8
+
+
+def test_a_glob_and_a_place_within_a_bucket(disk, shared) -> None:
+    found = look("s3://plates/phenix/**/r02c02*.tiff", storage=shared.storage)
+    assert {image.metadata["well"] for image in found.images} == {"B02"}
+    with pytest.raises(InputError, match="no file matches"):
+        look("s3://plates/phenix/**/*.png", storage=shared.storage)
+
+
+def test_stamps_follow_the_content_of_objects() -> None:
+    objects = {f"b/p_{well}_s1_w1.png": png(7) for well in ("B02", "B03")}
+    with serve(objects) as server:
+
+        def stamps():
+            found = look("s3://b/", pattern="{plate}_{well}_s{site}_w{c}.png", storage=server.storage)
+            return [image.stamp for image in found.images]
+
+        before = stamps()
+        assert stamps() == before
+        server.objects["b/p_B02_s1_w1.png"] = png(8)
+        after = stamps()
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def test_a_path_goes_to_another_process_with_its_facts_alone(shared) -> None:
+    found = look("s3://plates/phenix", storage=shared.storage)
+    sent = ForkingPickler.dumps(found.images[0])
+    assert len(sent) < 5_000  # not the listing of its bucket
+    before = Counter(shared.requests)
+    image = ForkingPickler.loads(sent)
+    assert image.stamp == found.images[0].stamp
+    assert shared.requests == before
+    np.testing.assert_array_equal(image.read(), found.images[0].read())
+
+
+# Faults
+
+
+def one_object(fault, **options):
+    return serve({"b/folder/x.tif": bytes(range(200))}, fault=fault, **options)
+
+
+def test_passing_faults_are_repeated_until_the_object_is_there() -> None:
+    answers = [503, "cut", "short", None]
+    with one_object(lambda key, before: answers[min(before, 3)]) as server:
+        path = remote_path("s3://b/folder/x.tif", parse_storage(server.storage | {"backoff": "0"}))
+        path.memory.facts[path.key] = path.place.facts(path.key)  # the fault of HEAD is a plain 503, then its size
+        assert path.read_bytes() == bytes(range(200))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "requests"),
+    [
+        (503, r"the server answers 503 \(3 tries\)", 3),
+        ("cut", r"the transfer broke off \(3 tries\)", 3),
+        ("short", r"100 bytes came instead of 200 \(3 tries\)", 3),
+        (403, "permission denied", 1),
+        (400, "credentials have expired", 1),
+        ("file:///etc/passwd", "sends to another place that is not followed", 1),
+    ],
+)
+def test_faults_that_stay_name_the_object_and_the_reason(fault, reason, requests) -> None:
+    with one_object(lambda key, before: fault) as server:
+        storage = parse_storage(server.storage | QUICK)
+        for address in ("s3://b/folder/x.tif", f"{server.url}/b/folder/x.tif"):
+            server.asked.clear()
+            path = remote_path(address, storage)
+            with pytest.raises(UnreachableError, match=f"{address}: .*{reason}"):
+                path.place.read(path.key, size=200)
+            assert server.asked["b/folder/x.tif"] == requests
+
+
+def test_an_absent_object_is_said_once_and_not_asked_for_again() -> None:
+    with serve({"b/x.tif": b"x"}) as server, pytest.raises(InputError, match=r"s3://b/y\.tif does not exist \(404\)"):
+        with local_file(remote_path("s3://b/y.tif", parse_storage(server.storage))):
+            pass
+        assert server.asked["b/y.tif"] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("s3://nowhere/plate/", "there is no bucket nowhere"),
+        ("s3://b/folder/nothing/", "nothing lies there"),
+        ("ftp://b/folder", "no address that is known here: s3://"),
+        ("s3:///folder", "names no bucket"),
+        ("https://me:secret@host/plate.zarr", r"https://host: no password in an address"),
+        ("https://host/plate.zarr?X-Amz-Signature=secret", "https://host/plate.zarr has a query"),
+    ],
+)
+def test_places_that_cannot_be_are_refused_in_one_line(source, reason) -> None:
+    with one_object(None) as server, pytest.raises(InputError, match=reason) as refusal:
+        look(source, storage=server.storage | QUICK)
+    assert "secret" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_of_a_web_server_is_refused_with_what_to_do() -> None:
+    with one_object(None) as server, pytest.raises(InputError, match="cannot list a folder: give a plate"):
+        look(f"{server.url}/b/folder")
+
+
+def test_without_permission_nothing_of_the_key_is_said() -> None:
+    storage = {"access_key_id": "AKIAWRONG", "secret_access_key": "SECRET"}
+    with one_object(None, key="AKIARIGHT") as server:
+        with pytest.raises(InputError, match="permission denied") as refusal:
+            look("s3://b/folder/", storage=server.storage | QUICK | storage)
+        assert "AKIA" not in str(refusal.value)
+        assert "SECRET" not in str(refusal.value)
+        right = parse_storage(server.storage | storage | {"access_key_id": "AKIARIGHT"})
+        assert remote_path("s3://b/folder/x.tif", right).read_bytes() == bytes(range(200))
+    assert "SECRET" not in repr(remote_path("s3://b/folder/x.tif", right))
+    assert "AKIA" not in json.dumps(right.public)
+
+
+def test_a_listing_of_too_many_says_the_count_and_asks_for_less() -> None:
+    objects = {f"b/p{plate}/{number}.tif": b"" for plate in (1, 2) for number in range(30)}
+    with serve(objects, page=10) as server:
+        with pytest.raises(InputError, match=r"more than 20 objects .* such as s3://b/p1"):
+            look("s3://b/", storage=server.storage | {"max_objects": "20"})
+        assert server.requests["list"] < 8  # of which the first are looks for a store
+
+
+def test_options_that_are_none() -> None:
+    for given, reason in (
+        (["endpoint"], "'endpoint' has no value"),
+        (["retries=many"], "give a whole number"),
+        (["backoff=nan"], "give seconds"),
+        (["region=a", "REGION=b"], "given twice"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            parse_storage(given)
+    with pytest.raises(InputError, match="storage option 'colour' is not known"):
+        look("s3://b/x/", storage={"colour": "red"})
+
+
+def test_nothing_leaves_its_root() -> None:
+    root = remote_path("s3://b/plate", Storage())
+    with pytest.raises(InputError, match="points outside s3://b/plate"):
+        root / "../other/x.tif"
+    assert str(root / "/etc/passwd") == "s3://b/plate/etc/passwd"
+
+
+def test_objects_stay_where_asked_and_are_read_once(tmp_path) -> None:
+    with serve({"b/x.npy": b"one"}) as server:
+
+        def content():
+            path = remote_path("s3://b/x.npy", parse_storage(server.storage, keep=tmp_path))
+            with local_file(path) as file:
+                assert tmp_path in file.parents
+                return file.read_bytes()
+
+        assert (content(), content()) == (b"one", b"one")
+        assert server.requests["GET"] == 1
+        server.objects["b/x.npy"] = b"two"
+        assert content() == b"two"
+
+
+def test_a_large_container_is_asked_to_be_kept() -> None:
+    refusal = pytest.raises(InputError, match=r"s3://b/x\.czi holds a whole acquisition.*--keep FOLDER")
+    with serve({"b/x.czi": b"ZISRAWFILE"}) as server, refusal:
+        look("s3://b/x.czi", storage=server.storage)
+
+
+def test_the_path_has_what_readers_use() -> None:
+    path = remote_path("s3://b/a%20b/c?.ome.tif", Storage())
+    assert isinstance(path, RemotePath)
+    assert (path.name, path.suffix, str(path.parent)) == ("c?.ome.tif", ".tif", "s3://b/a%20b")
+    web = remote_path("https://host:8000/a%20b/c.tif", Storage())
+    assert (web.key, str(web)) == ("a b/c.tif", "https://host:8000/a%20b/c.tif")
+    assert remote_path("s3://b/x", Storage()) == remote_path("s3://b/x/", Storage())
+
+
+# JUMP-Lite: arrays without OME metadata
+
+
+@pytest.mark.parametrize("codec", ["zstd", "jpegxl"])
+def test_arrays_of_jump_lite_here_and_remote_by_their_index_and_by_themselves(tmp_path, codec) -> None:
+    store, index = write_jump_lite(tmp_path, PLATE, eight_fields(), codec=codec)
+    options = {"axes": "CYX", "stains": "agp,dna,er,mito,rna"}
+    local = look(store, **options)
+    assert (local.format, len(local.images), local.rejected) == ("arrays", 8, [])
+    expected = read_all(local)
+    for eight in eight_fields():
+        stains, metadata, planes = expected[f"{PLATE}/{eight.well}/{eight.site}"]
+        assert stains == ("agp", "dna", "er", "mito", "rna")
+        assert metadata == {
+            "plate": PLATE,
+            "well": eight.well,
+            "site": eight.site,
+            "source": "source_4",
+            "batch": "2021_04_26_Batch1",
+        }
+        for stain, plane in zip(stains, planes, strict=True):
+            np.testing.assert_array_equal(plane, eight.planes[stain])
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        name = f"{codec}.zarr"
+        for source, more in (
+            (f"s3://lite/{name}", {}),
+            (index, {"root": f"s3://lite/{name}"}),
+            ("s3://lite/site_index.parquet", {"root": f"s3://lite/{name}"}),
+            (index, {"root": f"{server.url}/lite/{name}"}),
+        ):
+            remote = look(source, **options, **more, storage=server.storage)
+            assert read_all(remote) == expected
+
+
+def test_a_chunk_of_all_channels_is_fetched_once(tmp_path) -> None:
+    store, _ = write_jump_lite(tmp_path, PLATE, eight_fields()[:1])
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        found = look(f"s3://lite/{store.name}", axes="CYX", storage=server.storage)
+        server.asked.clear()
+        assert len(found.images[0].read()) == 5
+        assert {key.rpartition("/")[2]: count for key, count in server.asked.items()} == {"0": 1}
+
+
+def test_arrays_that_are_missing_or_of_other_axes_are_refused_one_by_one(tmp_path) -> None:
+    store, index = write_jump_lite(tmp_path, PLATE, eight_fields())
+    with ObjectServer.of_folder(tmp_path, "lite") as server:
+        root = f"s3://lite/{store.name}"
+        with pytest.raises(InputError, match=r"has the shape \(5, 12, 16\), which is not CZYX"):
+            look(index, axes="CZYX", root=root, storage=server.storage)
+        with pytest.raises(InputError, match="do not say their axes: give --axes CYX"):
+            look(index, root=root, storage=server.storage)
+        for key in [key for key in server.objects if f"__{PLATE}__B02__1/" in key]:
+            del server.objects[key]
+        found = look(index, axes="CYX", root=root, storage=server.storage)
+        (rejected,) = found.rejected
+        assert rejected.id == f"{PLATE}/B02/1"
+        assert "is no Zarr array" in rejected.reason
+
+
+def test_a_filesystem_of_the_hub_answers_as_the_other_stores(monkeypatch, tmp_path) -> None:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    for name, content in {"a.tif": b"one", "deep/b.tif": b"two!"}.items():
+        files.pipe_file(f"/datasets/me/plate/{name}", content)
+    monkeypatch.setattr("huggingface_hub.HfFileSystem", lambda **options: files)
+    root = remote_path("hf://datasets/me/plate", parse_storage({"backoff": "0"}))
+    assert sorted(root.list_below()) == ["a.tif", "deep/b.tif"]
+    assert (root / "deep/b.tif").read_bytes() == b"two!"
+    assert (root / "deep/b.tif").stat().st_size == 4
+    assert not (root / "c.tif").exists()
+    single = remote_path("hf://datasets/me/plate/a.tif", Storage())
+    assert (single.exists(), single.read_bytes()) == (True, b"one")
+    assert not remote_path("hf://datasets/me/plate/deep", Storage()).exists()
