@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,7 +15,9 @@ from cytoimagenet_hf.shards.shard import Part, parse_part
 
 from .sources import SOURCES
 from .sources.filter import SourceFilter, sources_in
-from .stage import StageSummary
+
+if TYPE_CHECKING:  # its schema imports `datasets`, which fails where no temporary folder can be written to
+    from .stage import StageSummary
 
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
 Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
@@ -76,7 +78,7 @@ def pairs(overrides: list[str] | None) -> dict[str, str]:
     return found
 
 
-def show(*summaries: StageSummary, as_json: bool) -> None:
+def show(*summaries: "StageSummary", as_json: bool) -> None:
     """Print stage summaries for a person or a program; exit 1 when a source the caller gave was refused."""
     _print_summaries(summaries, as_json=as_json)
     for summary in summaries:
@@ -86,7 +88,7 @@ def show(*summaries: StageSummary, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _print_summaries(summaries: Sequence[StageSummary], *, as_json: bool) -> None:
+def _print_summaries(summaries: "Sequence[StageSummary]", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json_text([asdict(summary) for summary in summaries], sort_keys=True))
         return

@@ -197,6 +197,8 @@ class Archive:
                             found.append(relative)
                         elif entry.is_symlink() and not os.path.exists(entry.path):
                             unread.append(RejectedItem(relative, "broken_link", "nothing is at its end"))
+                        else:  # waiting for what it gives might never end
+                            unread.append(RejectedItem(relative, "no_file", "a pipe, a socket or a device"))
                     except OSError as error:  # a link that leads to itself
                         unread.append(RejectedItem(relative, "broken_link", error.strerror or ""))
         return found, links_out, unread

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.regular import require_regular
 
 from . import SOURCES
 from .base import Source
@@ -119,10 +120,11 @@ def _source_of(path: Path) -> Source:
     spec = importlib.util.spec_from_file_location(f"builder_sources_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} cannot be read as a Python module")
+    require_regular(path)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the file's own code raises
+    except (Exception, SystemExit) as error:  # whatever the file's own code raises
         raise InputError(f"{path} cannot be run: {type(error).__name__}: {one_line(error)}. Mend it") from error
     source = getattr(module, "SOURCE", None)
     if not isinstance(source, Source):

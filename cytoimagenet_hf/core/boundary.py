@@ -128,6 +128,8 @@ def _system(error: OSError) -> str:
     """An error of the operating system, its files first."""
     names = [os.fsdecode(name) for name in (error.filename2, error.filename) if isinstance(name, (str, bytes))]
     where = f"{names[0]}: " if names else ""
+    if "temporary directory" in str(error.strerror):  # `tempfile`, after it tried to write into each
+        return "no temporary folder can be written to: free some space, or name another folder in TMPDIR"
     return where + _ERRNO.get(error.errno or 0, one_line(error.strerror or error))
 
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from .errors import InputError, one_line
 from .jsontext import read_json_file
+from .regular import require_regular
 
 _NAMES = (str, int, bool, NoneType)
 """What JSON writes as the name of a value, in its own words."""
@@ -29,8 +30,12 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
     The file is flushed to disk before the rename, so after a crash `target` is either absent, the old file or the
     complete new one.
+
+    Raises:
+        InputError: `target` is a pipe, a socket or a device, which the rename would take away.
     """
     target = Path(target)
+    require_regular(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:

@@ -13,4 +13,4 @@ def require_regular(path: str | Path) -> None:
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path} is a pipe, a socket or a device, not a file: copy what it gives into a file")
+        raise InputError(f"{path} is a pipe, a socket or a device, not a file: use a plain file instead")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cytoimagenet_hf.core.numbers import LARGEST
+
 from .errors import ImageTooLargeError
 
 MAX_PIXELS = 2**28
@@ -24,9 +26,10 @@ def check_pixels(path: Path, width: int, height: int, *, max_pixels: int, values
     Raises:
         ImageTooLargeError: more pixels than `max_pixels`.
     """
-    pixels = width * height
-    if pixels * max(1.0, values / _VALUES_PER_PIXEL) > max_pixels:
-        size = f"{width} x {height}" + (f" x {values}" if values > _VALUES_PER_PIXEL else "")
+    # In whole numbers: what a header claims may lie beyond those that a float holds, or that Python writes out.
+    if width * height * max(_VALUES_PER_PIXEL, values) > max_pixels * _VALUES_PER_PIXEL:
+        sides = [width, height, *([values] if values > _VALUES_PER_PIXEL else [])]
+        size = " x ".join(str(side) if side <= LARGEST else f"over {LARGEST}" for side in sides)
         raise ImageTooLargeError(
             f"{path} claims {size} pixels, more than the limit of {max_pixels:,}: if it is sound, raise max_pixels"
         )

@@ -1,5 +1,6 @@
 """Names of channels from the metadata of OME, ImageJ and MetaMorph files."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
+
+from cytoimagenet_hf.core.numbers import LARGEST, whole_number
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,20 @@ class OmeDocument:
         channel_names: per image, one name per channel; nothing where a channel has none.
         files: names of the files that the planes lie in, as far as they are named.
         stored: images that say where their planes lie.
+        planes: the most that an image states, by its sizes, by where its planes lie, or by a modulo.
     """
 
     channel_names: tuple[tuple[str, ...], ...] = ()
     files: frozenset[str] = frozenset()
     stored: int = 0
+    planes: int = 0
 
 
 def read_ome(xml: str) -> OmeDocument:
     """The metadata of an OME-TIFF, whatever version its namespace names; nothing where they are broken.
+
+    Raises:
+        InputError: a number of planes is none.
 
     Example:
         >>> read_ome('<OME><Image><Pixels><Channel Name="DNA"/></Pixels></Image></OME>').channel_names
@@ -37,15 +45,35 @@ def read_ome(xml: str) -> OmeDocument:
         return OmeDocument()
     names = []
     files, stored = set(), 0
+    planes = max(map(_modulo_length, root.iter()), default=0)
     for image in _children(root, "Image"):
         pixels = next(_children(image, "Pixels"), None)
         own = [] if pixels is None else [channel.get("Name", "").strip() for channel in _children(pixels, "Channel")]
         names.append(tuple(own) if all(own) else ())
         places = [] if pixels is None else list(_children(pixels, "TiffData"))
         stored += bool(places)
+        if pixels is not None:
+            planes = max(planes, math.prod(_stated(pixels, f"Size{axis}", 1) for axis in "CZT"))
         for data in places:
+            planes = max(planes, sum(_stated(data, name, 0) for name in ("IFD", "NumPlanes", "PlaneCount")))
             files |= {place.get("FileName") or place.text or "" for place in _children(data, "UUID")}
-    return OmeDocument(tuple(names), frozenset(files - {""}), stored)
+    return OmeDocument(tuple(names), frozenset(files - {""}), stored, planes)
+
+
+def _stated(element: ElementTree.Element, name: str, default: int) -> int:
+    text = element.get(name)
+    return default if text is None else whole_number(text, f"{name} of its OME metadata")
+
+
+def _modulo_length(element: ElementTree.Element) -> int:
+    """Places along an axis that stands within another, such as lifetimes within channels: from Start to End."""
+    if not _local(element)[:-1].endswith("Along") or "Start" not in element.attrib:
+        return 0
+    try:
+        start, end, step = (float(element.get(name, "1")) for name in ("Start", "End", "Step"))
+        return max(0, int((end - start) / step) + 1)
+    except (ValueError, ArithmeticError):  # no numbers, or without an end
+        return LARGEST
 
 
 def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ...]:

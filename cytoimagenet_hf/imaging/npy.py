@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.core.errors import one_line
+from cytoimagenet_hf.core.numbers import LARGEST
+
 from .errors import ImageReadError
 
 
@@ -48,8 +51,8 @@ def npy_header(path: Path) -> NpyHeader:
         start = handle.tell()
     if dtype.hasobject:
         raise ImageReadError(f"{path} holds Python objects, which are not read")
-    if any(type(side) is not int or side < 0 for side in shape):
-        raise ImageReadError(f"{path} is damaged: its shape is {shape}")
+    if any(type(side) is not int or not 0 <= side <= LARGEST for side in shape):
+        raise ImageReadError(f"{path} is damaged: its shape is {one_line(shape, longest=80)}")
     short = start + math.prod(shape) * dtype.itemsize - path.stat().st_size
     if short > 0:
         raise ImageReadError(f"{path} is truncated: {short:,} of its bytes are missing")

@@ -5,6 +5,7 @@ time points are kept apart. Where a file does not say what its planes are, the c
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,16 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from cytoimagenet_hf.core.numbers import whole_number
+
 from . import deltavision
 from .errors import AmbiguousAxesError, ImageReadError
-from .names import OmeDocument, imagej_channel_names, read_ome
+from .names import OmeDocument, imagej_channel_names
 from .npy import npy_header
 from .read import decoding, file_kind, picture_header, read_image, read_planes
-from .tiff import count_pages, own_samples, require_pages
+from .tiff import MAX_PAGES, bounded_ome, count_pages, own_samples, require_pages
 
 __all__ = ["MAX_PAGES", "StackLayout", "describe_series", "describe_stack", "read_planes"]
-
-MAX_PAGES = 1 << 16
-"""Pages of a file that are described; single pages beyond can still be read."""
 
 # What tifffile calls an axis that nothing names: of pages, of a stated shape, of samples.
 _UNNAMED = frozenset("IQS")
@@ -236,20 +236,26 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
         raise ImageReadError(f"{path} has more than {MAX_PAGES:,} pages: split it into stacks, one per field")
     with open(path, "rb") as handle, tifffile.TiffFile(handle, **options) as tiff:
         require_pages(tiff, path)
+        ome = OmeDocument() if options else bounded_ome(tiff, path)
+        if not options and any(os.path.lexists(path.parent / name) for name in ome.files - {path.name}):
+            # An OME image spread over several files, which are not opened here: what this one holds is judged by its
+            # own pages.
+            return _describe_tiff(path, given, number, is_ome=False)
         series = tiff.series
-        ome = read_ome(tiff.ome_metadata) if tiff.is_ome and tiff.ome_metadata and not options else OmeDocument()
         lacking = any(page is None for one in series for page in one.pages)
         if not options and (
             lacking or any(page is not None and page.parent is not tiff for one in series for page in one.pages)
         ):
             if lacking and len(ome.files) < 2:
                 raise ImageReadError(_incomplete(path, series))
-            # An OME image spread over several files: what this one holds is judged by its own pages.
             return _describe_tiff(path, given, number, is_ome=False)
         if ome.stored > len(series) and len(ome.files) < 2:
             raise ImageReadError(
                 f"{path} is incomplete: its metadata state {ome.stored} images, and {len(series)} are there"
             )
+        held = sum(len(one.pages) if len(one.pages) > 1 else one.size // max(one.keyframe.size, 1) for one in series)
+        if not options and not tiff.is_ome and (stated := _imagej_images(tiff, path)) > held:
+            raise ImageReadError(f"{path} is incomplete: its metadata state {stated:,} planes, and it holds {held:,}")
         alike = len({(one.shape, one.dtype) for one in series}) == 1
         if given is not None and len(series) > 1 and not number and alike and len(series[0].pages) == 1:
             parts = [_planes_of(tiff, path, one, ()) for one in series]
@@ -265,6 +271,12 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
             planes = _planes_of(tiff, path, series[place], names)
             layouts.append(_layout(path, planes, given, place, len(series)))
         return layouts
+
+
+def _imagej_images(tiff: tifffile.TiffFile, path: Path) -> int:
+    """Planes that ImageJ says it wrote; 0 where another program wrote the file."""
+    stated = (tiff.imagej_metadata or {}).get("images", 0) if tiff.is_imagej else 0
+    return whole_number(str(stated), f"{path}: the number of images of ImageJ")
 
 
 def _incomplete(path: Path, series: Sequence[tifffile.TiffPageSeries]) -> str:

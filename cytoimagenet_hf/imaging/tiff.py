@@ -14,13 +14,19 @@ from typing import BinaryIO
 import numpy as np
 import tifffile
 
+from cytoimagenet_hf.core.errors import InputError
+
 from .errors import ImageReadError
 from .limits import check_pixels
+from .names import OmeDocument, read_ome
 from .palette import from_palette
 from .percentile import Pixels
 
 MOST_PAGES = 1 << 20
 """Directories of a file that are looked at; a chain of more, or a loop, is an error."""
+
+MAX_PAGES = 1 << 16
+"""Pages of a file that are described; single pages beyond can still be read."""
 
 _SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
 _ALPHA = (1, 2)
@@ -97,6 +103,25 @@ def require_pages(tiff: tifffile.TiffFile, path: Path) -> None:
         raise ImageReadError(f"{path} is a TIFF without pages: truncated or damaged") from error
 
 
+def bounded_ome(tiff: tifffile.TiffFile, path: Path) -> OmeDocument:
+    """The OME metadata of a file, judged before tifffile lists the planes that they state; nothing where it has none.
+
+    Raises:
+        ImageReadError: they state more planes than are described, or a number of planes that is none.
+    """
+    if not (tiff.is_ome and tiff.ome_metadata):
+        return OmeDocument()
+    try:
+        document = read_ome(tiff.ome_metadata)
+    except InputError as error:
+        raise ImageReadError(f"{path} is damaged: {error}") from error
+    if document.planes > MAX_PAGES:
+        raise ImageReadError(
+            f"{path} is damaged or incomplete: its metadata state {document.planes:,} planes, more than {MAX_PAGES:,}"
+        )
+    return document
+
+
 def _read_plane(
     tiff: tifffile.TiffFile, path: Path, number: int | None, known: int, partial: bool, max_pixels: int
 ) -> Pixels:
@@ -140,6 +165,7 @@ def _page_pixels(page: tifffile.TiffPage, path: Path, partial: bool, max_pixels:
 
 def _one_directory(tiff: tifffile.TiffFile, path: Path, index: int, partial: bool, max_pixels: int) -> Pixels:
     """A later plane of a stack that lies without compression behind the directory of its first plane."""
+    bounded_ome(tiff, path)
     first, stack = tiff.pages.first, tiff.series[0]
     planes = stack.size // first.size
     if index >= planes:

@@ -183,6 +183,9 @@ def _with_plates(
     frame: pd.DataFrame, path: Path, barcodes: str | Path | None, encoding: str | None, notes: list[str]
 ) -> pd.DataFrame:
     headers = columns_of(frame, ("plate", "plate_map"))
+    if barcodes is not None and ("plate" in headers or "plate_map" not in headers):
+        has = f"names its plates ({headers['plate'].text})" if "plate" in headers else "has no column of layouts"
+        raise InputError(f"{path} {has}, so that {barcodes} says nothing of it: leave --barcodes out")
     if "plate" in headers:
         plate = headers["plate"].text
         empty = frame[plate].isna()

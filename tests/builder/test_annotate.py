@@ -408,6 +408,7 @@ def test_what_cannot_be_listed_is_recorded_and_the_rest_is_read(tmp_path, monkey
     (folder / "loop.tif").symlink_to("loop.tif")
     (folder / "gone.tif").symlink_to("nowhere.tif")
     (folder / "closed").mkdir()
+    os.mkfifo(folder / "pipe.tif")
     with open(os.fsencode(folder) + b"/caf\xe9.tif", "wb"):
         pass
     scandir = os.scandir
@@ -420,9 +421,11 @@ def test_what_cannot_be_listed_is_recorded_and_the_rest_is_read(tmp_path, monkey
     monkeypatch.setattr("builder.sources.base.os.scandir", refuse)
     summary = annotate(raw, tmp_path / "out")
     assert summary.kept == whole
-    assert summary.rejected == {"broken_link": 2, "name_not_utf8": 1, "unreadable_folder": 1}
+    assert summary.rejected == {"broken_link": 2, "name_not_utf8": 1, "no_file": 1, "unreadable_folder": 1}
     details = pd.read_parquet(tmp_path / "out" / "annotate.rejected.parquet")["detail"]
-    assert {detail.partition(":")[0] for detail in details} == {"loop.tif", "gone.tif", "closed", "caf\\xe9.tif"}
+    assert {detail.partition(":")[0] for detail in details} == {
+        *("loop.tif", "gone.tif", "closed", "caf\\xe9.tif", "pipe.tif")
+    }
 
 
 def test_a_folder_that_cannot_be_listed_at_all_says_so(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from cytoimagenet_hf.core.versions import installed_versions
         (FileExistsError(errno.EEXIST, "x", "/d"), "in the way"),
         (NotADirectoryError(errno.ENOTDIR, "x", "/d/f"), "a file is in the way"),
         (OSError(errno.ELOOP, "x", b"/d/\xff"), "circle"),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "TMPDIR"),
         (OSError("something else"), "something else"),
         (pa.ArrowInvalid("not a Parquet file"), "a table cannot be read"),
         (yaml.YAMLError("bad"), "YAML"),

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -188,3 +189,13 @@ def test_json_holds_no_word_that_json_does_not_know(tmp_path):
             "1": None,
         }
     assert json_text(content).isascii()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_and_devices_are_not_replaced_by_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for target in (tmp_path / "pipe.json", Path("/dev/null")):
+        with pytest.raises(InputError, match="is a pipe, a socket or a device"), atomic_path(target):
+            pytest.fail("the block was entered")
+    assert (tmp_path / "pipe.json").is_fifo()
+    assert Path("/dev/null").is_char_device()

@@ -1,6 +1,7 @@
 """OME-Zarr stores as others write and as attackers forge them, their metadata made by hand."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_codecs_that_microscopy_uses_are_read() -> None:
 @pytest.mark.parametrize("chunks", [[1, 5_000, 5_000], [1, 10**30, 4], [900_000, 64, 64]])
 def test_chunks_far_larger_than_their_array_are_refused_before_unpacking(tmp_path, chunks) -> None:
     folder = write_image(tmp_path / "i.zarr", field(1), chunks=chunks)
-    with pytest.raises(InputError, match=r"its chunks have|claims"):
+    with pytest.raises(InputError, match=r"its chunks have|claims|is damaged: shape"):
         find_images(folder)
 
 
@@ -148,6 +149,82 @@ def test_a_chunk_that_unpacks_to_more_than_it_says_is_refused(tmp_path, packer) 
     (image,) = find_images(folder)
     with pytest.raises(InputError, match="unpacks to"):
         image.read()
+
+
+ZSTD_OF_UNSTATED_SIZE = b"\x28\xb5\x2f\xfd\x00\x58" + (b"\x02\x00\x10" + b"\x00") * 600 + b"\x03\x00\x10\x00"
+"""A frame of 601 blocks that each repeat one byte 131,072 times (RFC 8878), and no size in its header."""
+
+
+@pytest.mark.parametrize("packer", ["gzip", "bz2", "lzma", "zstd", "zstd without a size"])
+def test_all_members_of_a_chunk_count_and_frames_that_state_no_size_are_measured(tmp_path, packer) -> None:
+    numcodecs = pytest.importorskip("numcodecs")
+    codec = numcodecs.get_codec({"id": packer.partition(" ")[0]})
+    folder = write_image(tmp_path / "i.zarr", field(7), compressor=codec.get_config())
+    more = ZSTD_OF_UNSTATED_SIZE if packer.endswith("size") else codec.encode(np.zeros(70_000_000, np.uint8))
+    (folder / "0" / "0.0.0").write_bytes(bytes(codec.encode(field(7))) + bytes(more))
+    (image,) = find_images(folder)
+    with pytest.raises(InputError, match="unpacks to"):
+        image.read()
+
+
+def write_shard(folder, part, packer, *, extra=(), end="little"):
+    """A Zarr 3 image whose one shard holds one packed part of (1, 4, 6) and one that is absent."""
+    zarr = pytest.importorskip("zarr")
+    write_image(folder, field(7))
+    (folder / "0" / ".zarray").unlink()
+    packed = zarr.codecs.GzipCodec() if packer == "gzip" else zarr.codecs.ZstdCodec()
+    shards = {"chunks": (1, 4, 6), "shards": (2, 4, 6), "compressors": [packed], "overwrite": True}
+    array = zarr.create_array(str(folder / "0"), shape=(2, 4, 6), dtype="u2", fill_value=3, zarr_format=3, **shards)
+    array[0] = field(7)[0]
+    file = folder / "0" / "c" / "0" / "0" / "0"
+    if part is not None:
+        index = np.array([[0, len(part)], [2**64 - 1, 2**64 - 1]], "<u8").tobytes()
+        google = pytest.importorskip("google_crc32c")
+        file.write_bytes(part + index + google.value(index).to_bytes(4, "little"))
+    facts = json.loads((folder / "0" / "zarr.json").read_text())
+    facts["codecs"] = [*extra, *facts["codecs"]]
+    facts["codecs"][-1]["configuration"]["index_codecs"][0]["configuration"]["endian"] = end
+    (folder / "0" / "zarr.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_parts_of_a_shard_are_measured_before_they_are_unpacked(tmp_path, packer) -> None:
+    numcodecs = pytest.importorskip("numcodecs")
+    (image,) = find_images(write_shard(tmp_path / "sound.zarr", None, packer))
+    assert [int(plane.max()) for plane in image.read()] == [7, 3]  # an absent part is the fill value
+    bomb = bytes(numcodecs.get_codec({"id": packer}).encode(np.zeros(70_000_000, np.uint8)))
+    (image,) = find_images(write_shard(tmp_path / "bomb.zarr", bomb, packer))
+    with pytest.raises(InputError, match="unpacks to"):
+        image.read()
+    beyond = write_shard(tmp_path / "beyond.zarr", bomb, packer)
+    shard = beyond / "0" / "c" / "0" / "0" / "0"
+    shard.write_bytes(shard.read_bytes()[1:])  # its parts are a byte further on than they are
+    shard.write_bytes(shard.read_bytes()[-40:])
+    with pytest.raises(InputError, match="lies beyond its end"):
+        find_images(beyond)[0].read()
+
+
+@pytest.mark.parametrize(
+    "form", [{"end": "big"}, {"extra": [{"name": "transpose", "configuration": {"order": [0, 2, 1]}}]}]
+)
+def test_shards_whose_parts_cannot_be_measured_are_refused(tmp_path, form) -> None:
+    with pytest.raises(InputError, match="cannot be judged before they are unpacked"):
+        find_images(write_shard(tmp_path / "i.zarr", None, "gzip", **form))
+
+
+@pytest.mark.parametrize("option", [{"dtype": "|S100000"}, {"dtype": "<u2", "astype": "|O"}])
+def test_filters_that_hold_other_things_than_numbers_are_refused(tmp_path, option) -> None:
+    folder = write_image(tmp_path / "i.zarr", field(1), filters=[{"id": "delta", **option}])
+    with pytest.raises(InputError, match="numbers alone"):
+        find_images(folder)
+
+
+@pytest.mark.parametrize("name", ["shape", "chunks"])
+def test_sizes_of_thousands_of_digits_are_refused(tmp_path, name) -> None:
+    folder = write_image(tmp_path / "i.zarr", field(1), **{name: [1, int("9" * 4_000), int("9" * 4_000)]})
+    with pytest.raises(InputError, match="is damaged: shape"):
+        find_images(folder)
 
 
 def test_pixels_that_are_no_numbers_are_refused(tmp_path) -> None:
@@ -178,3 +255,17 @@ def test_links_out_of_a_store_are_not_followed(what, tmp_path):
     (tmp_path / "elsewhere").rename(store / "inside")
     (store / what).symlink_to(store / "inside")
     assert image.read()[0].tolist() == pixels[0].tolist()
+
+
+def test_metadata_that_are_a_pipe_are_refused(tmp_path) -> None:
+    folder = write_image(tmp_path / "i.zarr", field(1))
+    (folder / "0" / ".zarray").unlink()
+    os.mkfifo(folder / "0" / ".zarray")
+    with pytest.raises(InputError, match="is a pipe"):
+        find_images(folder)
+
+
+def test_codecs_that_pack_any_bytes_under_the_name_of_pictures_are_refused() -> None:
+    for name in ("imagecodecs_zlib", "imagecodecs_zstd", "imagecodecs_blosc"):
+        with pytest.raises(InputError, match="needs the codec"):
+            require_plain_numbers({"dtype": "<u2", "compressor": {"id": name}, "filters": None}, 2, "w")

@@ -1,5 +1,6 @@
 """Every plane of every stack is where its layout says, or the file does not say and the caller is asked."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -390,6 +391,48 @@ def test_metadata_that_state_more_than_the_file_holds_refuse_it(tmp_path, pages,
     pixels = np.zeros((pages, 4, 6), np.uint16)
     tifffile.imwrite(path, pixels, description=document, metadata=None, photometric="minisblack")
     with pytest.raises(ImageReadError, match=said):
+        describe_stack(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('SizeC="1"', 'SizeC="1000000000"', "state 1,000,000,000 planes"),
+        ('SizeC="1"', 'SizeC="-2"', "SizeC of its OME metadata '-2' is no whole number"),
+        ('SizeC="1"', 'SizeC="{}"'.format("9" * 5_000), "SizeC of its OME metadata '999.* is no whole number"),
+        ("<TiffData/>", '<TiffData IFD="0" PlaneCount="1000000000"/>', "state 1,000,000,000 planes"),
+        ("<TiffData/>", '<TiffData/><ModuloAlongT Start="0" End="1e12"/>', "state 1,000,000,000,001 planes"),
+        ("<TiffData/>", '<TiffData/><ModuloAlongT Start="0" End="inf"/>', "state 9,007,199,254,740,992 planes"),
+    ],
+)
+def test_metadata_that_state_more_planes_than_memory_holds_are_refused(tmp_path, before, after, said) -> None:
+    document = ome_document(1).replace(before, after)
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((4, 6), np.uint16), description=document, metadata=None)
+    with pytest.raises(ImageReadError, match=said):
+        describe_stack(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_other_files_that_metadata_name_are_not_opened(tmp_path) -> None:
+    places = "".join(
+        f'<TiffData IFD="0" FirstC="{c}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{c}</UUID></TiffData>'
+        for c, name in enumerate(["a.ome.tif", "pipe.ome.tif"])
+    )
+    path = tmp_path / "a.ome.tif"
+    document = ome_document(2, places=places)
+    tifffile.imwrite(path, np.zeros((4, 6), np.uint16), description=document, metadata=None)
+    os.mkfifo(tmp_path / "pipe.ome.tif")  # whoever opens it waits for ever
+    assert describe_stack(path).axes == "YX"
+
+
+@pytest.mark.parametrize(("stated", "held"), [(2, 1), (2_000_000_000, 1), (3, 2)])
+def test_imagej_files_that_hold_fewer_planes_than_they_state_are_refused(tmp_path, stated, held) -> None:
+    path = tmp_path / "a.tif"
+    description = f"ImageJ=1.53t\nimages={stated}\nchannels={stated}\n"
+    pixels = np.zeros((held, 4, 6), np.uint16)
+    tifffile.imwrite(path, pixels, description=description, metadata=None, photometric="minisblack")
+    with pytest.raises(ImageReadError, match=f"state {stated:,} planes, and it holds {held}"):
         describe_stack(path)
 
 

@@ -391,3 +391,13 @@ def test_one_fact_under_two_spellings_has_to_agree(tmp_path):
     assert alike.metadata["compound"].tolist() == ["x", "y"]
     with pytest.raises(InputError, match="compound of 1 rows differs"):
         annotate(wells, read_plate_map(map_file(tmp_path, "well,compound\nA01,x\nA02,z\n")))
+
+
+@pytest.mark.parametrize(
+    ("header", "said"), [("plate,well,compound", "names its plates"), ("well,compound,site", "layouts")]
+)
+def test_barcodes_that_a_map_has_no_use_for_are_refused(tmp_path, header, said) -> None:
+    layouts = map_file(tmp_path, f"{header}\n" + "A01,A01,1\n", "map.csv")
+    barcodes = map_file(tmp_path, "Assay_Plate_Barcode,Plate_Map_Name\nP1,L1\n", "barcode_platemap.csv")
+    with pytest.raises(InputError, match=f"{said}.*leave --barcodes out"):
+        read_plate_map(layouts, barcodes=barcodes)

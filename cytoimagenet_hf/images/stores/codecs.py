@@ -8,10 +8,15 @@ what a chunk says of its size, or gives bit by bit, is compared with what the ar
 import bz2
 import lzma
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 
@@ -21,8 +26,10 @@ _FILTERS |= {"crc32c", "fletcher32", "jenkins_lookup3"}
 _NUMCODECS = _COMPRESSORS | _FILTERS
 # Of Zarr 3: how values become bytes, and what numcodecs and imagecodecs bring under their own names.
 _CODECS = _COMPRESSORS | {"bytes", "crc32c", "sharding_indexed", "transpose"}
-_PICTURES = re.compile(r"imagecodecs_[a-z0-9]+")
+# Formats of pictures; those of imagecodecs that pack any bytes are not judged before they unpack.
+_PICTURES = re.compile(r"imagecodecs_(?:l?jpe?g[a-z0-9]*|a?png|spng|webp|avif|heif|qoi|lerc|zfp)")
 _TYPE_2 = re.compile(r"[<>|](?:b1|[iu][1248]|f[248])")
+_DTYPES = {"dtype", "astype", "encode_dtype", "decode_dtype"}  # options of filters
 _TYPE_3 = re.compile(r"bool|u?int(?:8|16|32|64)|float(?:16|32|64)")
 
 
@@ -47,6 +54,10 @@ def require_plain_numbers(facts: dict[str, Any], version: int, where: object) ->
         configured = _listed(facts.get("codecs"), where)
         if facts.get("storage_transformers"):
             raise InputError(f"{where} has storage transformers, which are not known here: write it again without")
+    for codec in configured:
+        for option in _DTYPES & codec.keys() if isinstance(codec, dict) and version == 2 else ():
+            if not (isinstance(codec[option], str) and _TYPE_2.fullmatch(f"|{codec[option].lstrip('<>|=')}")):
+                raise InputError(f"{where} has a filter of {_short(codec[option])}: it may hold numbers alone")
     names = list(_names([codec for codec in configured if codec is not None], where))
     if sum(isinstance(name, str) and name.removeprefix("numcodecs.") in _COMPRESSORS for name in names) > 1:
         raise InputError(f"{where} packs its chunks more than once: write it again with one compressor")
@@ -59,14 +70,76 @@ def require_plain_numbers(facts: dict[str, Any], version: int, where: object) ->
 
 
 def packer_of(facts: dict[str, Any], version: int) -> str:
-    """The compressor of an array that `require_plain_numbers` let pass; empty where chunks are not packed.
+    """The compressor of an array that `require_plain_numbers` let pass; empty where nothing is packed.
 
-    Chunks within a shard, whose places only the shard knows, count as not packed.
+    It packs each chunk as a whole, or each part of a shard, see `shards_of`.
     """
     configured = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
-    codecs = [codec if isinstance(codec, dict) else {"name": codec} for codec in configured if codec is not None]
-    names = [str(codec.get("id" if version == 2 else "name")).removeprefix("numcodecs.") for codec in codecs]
-    return next((name for name in names if name in _COMPRESSORS), "")
+    return _compressor(configured, "id" if version == 2 else "name")
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How the chunks of an array are divided into parts that are packed one by one.
+
+    Attributes:
+        packer: the compressor of a part; empty where there is none.
+        part: shape of a part.
+        at_end: whether the index of the parts lies at the end of the file, rather than at its start.
+        check: bytes of a checksum behind the index.
+    """
+
+    packer: str
+    part: tuple[int, ...]
+    at_end: bool
+    check: int
+
+
+def shards_of(facts: dict[str, Any], where: object) -> Shards | None:
+    """The shards of an array of Zarr 3; None where its chunks are not divided, or not packed part by part.
+
+    Args:
+        facts: the metadata of the array, which `require_plain_numbers` let pass.
+        where: what messages call it.
+
+    Raises:
+        InputError: the parts are packed, and the index that says where they lie is in a form that is not known here.
+    """
+    codecs = [codec if isinstance(codec, dict) else {"name": codec} for codec in facts.get("codecs") or []]
+    for codec in codecs:
+        if codec.get("name") == "sharding_indexed":
+            try:
+                options = codec["configuration"]
+                inner, part = options["codecs"], tuple(options["chunk_shape"])
+                index = [one if isinstance(one, str) else one["name"] for one in options.get("index_codecs") or []]
+                order = [one["configuration"]["endian"] for one in options["index_codecs"] if one["name"] == "bytes"]
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{where} is damaged: its shards cannot be understood: {error!r}") from error
+            nested = "sharding_indexed" in _names(list(inner), where)
+            packer = next((one for one in map(_plain, _names(list(inner), where)) if one in _COMPRESSORS), "")
+            location = options.get("index_location", "end")
+            if packer and (
+                nested
+                or len(codecs) > 1
+                or index not in (["bytes"], ["bytes", "crc32c"])
+                or order != ["little"]
+                or location not in ("start", "end")
+            ):
+                raise InputError(
+                    f"{where} has shards whose parts cannot be judged before they are unpacked: write it again with "
+                    "one level of shards, their index as little-endian bytes with crc32c, and no codec around them"
+                )
+            return Shards(packer, part, location == "end", 4 * (len(index) - 1)) if packer else None
+    return None
+
+
+def _compressor(configured: list[Any], key: str) -> str:
+    codecs = [codec if isinstance(codec, dict) else {key: codec} for codec in configured if codec is not None]
+    return next((name for codec in codecs if (name := _plain(codec.get(key))) in _COMPRESSORS), "")
+
+
+def _plain(name: object) -> str:
+    return str(name).removeprefix("numcodecs.")
 
 
 def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
@@ -76,14 +149,24 @@ def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str) and _PICTURES.fullmatch(name))
 
 
-def check_unpacked_size(file: Path, packer: str, most: int, *, handle: BinaryIO | None = None) -> None:
-    """Refuse a chunk that unpacks to more than its array can need; an absent one passes.
+def check_unpacked_size(
+    file: Path,
+    packer: str,
+    most: int,
+    *,
+    handle: BinaryIO | None = None,
+    start: int = 0,
+    length: int | None = None,
+) -> None:
+    """Refuse a chunk, or a part of a shard, that unpacks to more than its array can need; an absent one passes.
 
     Args:
         file: of the chunk.
         packer: see `packer_of`.
         most: bytes.
         handle: its content, where it is in memory already.
+        start: of the part, bytes.
+        length: of the part, bytes; None reads to the end of the file.
 
     Raises:
         InputError: it would.
@@ -91,19 +174,43 @@ def check_unpacked_size(file: Path, packer: str, most: int, *, handle: BinaryIO 
     if not packer:
         return
     try:
-        with handle or open(file, "rb") as handle:
-            if packer in _STATED:
-                size = _STATED[packer](handle.read(18))
-            else:
-                unpack, size = _UNPACKERS[packer](), 0
-                while size <= most and not unpack.eof and (block := handle.read(_BLOCK)):
-                    size += len(unpack.decompress(block, most + 1 - size))
+        with open(file, "rb") if handle is None else nullcontext(handle) as content:
+            content.seek(start)
+            head = content.read(min(_HEAD, length or _HEAD))
+            size = _STATED[packer](head) if packer in _STATED else None
+            if size is None or (packer == "zstd" and size <= most):  # more frames may follow the one that says so
+                content.seek(start)
+                size = _unpacked(content, packer, most, length)
     except FileNotFoundError:
         return
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return  # damaged: the codec says how
     if size > most:
         raise InputError(f"{file} is damaged: it unpacks to more than the {most:,} bytes that its array can need")
+
+
+def _unpacked(handle: BinaryIO, packer: str, most: int, length: int | None) -> int:
+    """Bytes that a stream unpacks to, all its members one after another; counted no further than beyond `most`."""
+    left = sys.maxsize if length is None else length
+    if packer == "zstd":
+        content = pa.BufferReader(handle.read(-1 if length is None else length))
+        with pa.CompressedInputStream(content, "zstd") as stream:
+            size = 0
+            while size <= most and (block := stream.read(_BLOCK)):
+                size += len(block)
+        return size
+    size, unpack, block = 0, _UNPACKERS[packer](), b""
+    while size <= most:
+        if not block:
+            block = handle.read(min(_BLOCK, left))
+            left -= len(block)
+        if not block or (unpack.eof and packer == "zlib"):
+            break
+        if unpack.eof:  # the codecs go on with what follows
+            unpack = _UNPACKERS[packer]()
+        size += len(unpack.decompress(block, most + 1 - size))
+        block = unpack.unused_data if unpack.eof else b""
+    return size
 
 
 _BLOCK = 1 << 20
@@ -113,21 +220,24 @@ _UNPACKERS: dict[str, Callable[[], Any]] = {
     "bz2": bz2.BZ2Decompressor,
     "lzma": lzma.LZMADecompressor,
 }
-_STATED: dict[str, Callable[[bytes], int]] = {
+_HEAD = 18  # bytes; the longest of the headers below
+_STATED: dict[str, Callable[[bytes], int | None]] = {
     "blosc": lambda head: int.from_bytes(head[4:8], "little"),
     "lz4": lambda head: int.from_bytes(head[:4], "little"),  # as numcodecs writes it
     "zstd": lambda head: _zstd_size(head),
 }
 
 
-def _zstd_size(head: bytes) -> int:
-    """Bytes that a Zstandard frame says it unpacks to; 0 where it does not say (RFC 8878, section 3.1.1.1)."""
+def _zstd_size(head: bytes) -> int | None:
+    """Bytes that a Zstandard frame says it unpacks to; None where it does not say (RFC 8878, section 3.1.1.1)."""
     if len(head) < 5 or head[:4] != b"\x28\xb5\x2f\xfd":
-        return 0
+        return None
     flags = head[4]
     single = flags >> 5 & 1
     start = 5 + (not single) + (0, 1, 2, 4)[flags & 3]
     length = (single, 2, 4, 8)[flags >> 6]
+    if not length:
+        return None
     return int.from_bytes(head[start : start + length], "little") + (256 if length == 2 else 0)
 
 

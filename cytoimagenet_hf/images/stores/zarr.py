@@ -13,29 +13,32 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.jsontext import parse_json
-from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.core.numbers import LARGEST, whole_or_none
+from cytoimagenet_hf.core.regular import require_regular
 from cytoimagenet_hf.images.optional import require, unreadable
 from cytoimagenet_hf.images.remote import RemotePath, change_mark, concurrently
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
 
-from .codecs import check_unpacked_size, packer_of, picture_codecs, require_plain_numbers
+from .codecs import Shards, check_unpacked_size, packer_of, picture_codecs, require_plain_numbers, shards_of
 
 Place = tuple[int | str, ...]
 
 MAX_PLANES = 1 << 16
 """Planes of one image that are listed."""
 
+_MOST_AXES = 32
 _MOST_PARTS = 1 << 20  # of a shard; its index holds 16 bytes for each
 _MOST_CHUNKS = 1 << 18  # of a plane: 32 x 32 pixels each in the largest that is read
 _MOST_BYTES_A_VALUE = 8
+_ABSENT = 2**64 - 1  # what the index of a shard says of a part that is the fill value
 _SMALL = 1 << 24  # values that a chunk may hold beyond those of its array
 
 
@@ -46,7 +49,8 @@ class ArrayFacts:
     Attributes:
         version: of Zarr.
         packer: the compressor of its chunks; empty where there is none.
-        most: bytes that a chunk may unpack to.
+        shards: how its chunks are divided into parts that are packed one by one; None where they are not.
+        most: bytes that a chunk, or such a part, may unpack to.
         shape: its shape.
         chunks: shape of what one file holds.
         file: the metadata file.
@@ -57,6 +61,7 @@ class ArrayFacts:
 
     version: int
     packer: str
+    shards: Shards | None
     most: int
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -99,16 +104,19 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
     if not (
         all(map(_sizes, sizes)) and len(set(map(len, sizes))) == 1 and len(shape) >= 2 and separator in ("/", ".")
     ):
-        raise InputError(f"{file} is damaged: shape {shape}, chunks {chunks}, separator {separator!r}")
+        said = one_line(f"shape {shape}, chunks {chunks}, separator {separator!r}")
+        raise InputError(f"{file} is damaged: {said}")
     require_plain_numbers(facts, version, folder)
     if math.prod(shape[:-2]) > MAX_PLANES:
         raise InputError(f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes")
     check_pixels(folder, shape[-1], shape[-2], max_pixels=max_pixels)
     _check_chunks(folder, shape, chunks, unpacked, max_pixels)
-    most = math.prod(chunks) * _MOST_BYTES_A_VALUE + (1 << 16)
+    shards = shards_of(facts, folder) if version == 3 else None
+    most = math.prod(shards.part if shards else chunks) * _MOST_BYTES_A_VALUE + (1 << 16)
     return ArrayFacts(
         version,
         packer_of(facts, version),
+        shards,
         most,
         tuple(shape),
         tuple(chunks),
@@ -123,6 +131,8 @@ def _metadata(folder: Path) -> tuple[int, Path, bytes]:
     """Version, file and text of the metadata of an array."""
     for version, name in ((3, "zarr.json"), (2, ".zarray")):
         try:
+            if not isinstance(folder, RemotePath):
+                require_regular(folder / name)
             return version, folder / name, (folder / name).read_bytes()
         except OSError:
             continue
@@ -144,7 +154,11 @@ def _check_chunks(
 
 
 def _sizes(given: Any) -> bool:
-    return isinstance(given, list) and all(type(size) is int and size > 0 for size in given)
+    return isinstance(given, list) and len(given) <= _MOST_AXES and all(map(_is_size, given))
+
+
+def _is_size(given: Any) -> bool:
+    return type(given) is int and 0 < given <= LARGEST
 
 
 def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
@@ -199,19 +213,25 @@ def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple
         import imagecodecs.numcodecs
 
         imagecodecs.numcodecs.register_codecs(facts.pictures, verbose=False)
-    files = dict.fromkeys(file for place in places for file in _chunk_files(folder, facts, place))
+    files: dict[Path, list[tuple[int, ...]]] = {}
+    for place in places:
+        for file in _chunk_files(folder, facts, place):
+            files.setdefault(file, []).append(place)
     if not isinstance(folder, RemotePath):
-        for file in files:
+        for file, within in files.items():
             _require_inside(store, file)
-            check_unpacked_size(file, facts.packer, facts.most)
+            if (facts.packer or facts.shards) and file.exists():
+                require_regular(file)
+                with open(file, "rb") as handle:
+                    _check_unpacked(file, handle, facts, within)
         return zarr.open_array(str(folder), mode="r", zarr_format=facts.version)
     from zarr.core.buffer import cpu
 
     content = {facts.file.name: facts.file.read_bytes()}
     fetched = concurrently(_bytes_or_none, files, remote=True)
-    for file, chunk in zip(files, fetched, strict=True):
+    for (file, within), chunk in zip(files.items(), fetched, strict=True):
         if chunk is not None:
-            check_unpacked_size(file, facts.packer, facts.most, handle=io.BytesIO(chunk))
+            _check_unpacked(file, io.BytesIO(chunk), facts, within)
             content[file.relative_to(folder).as_posix()] = chunk
     memory = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(value) for key, value in content.items()})
     return zarr.open_array(memory, mode="r", zarr_format=facts.version)
@@ -222,6 +242,35 @@ def _bytes_or_none(file: Path) -> bytes | None:
         return file.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _check_unpacked(file: Path, handle: BinaryIO, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a chunk that unpacks to more than its array can need; of a shard, each part that these planes lie in.
+
+    Raises:
+        InputError: it would; or the shard is too short for its index, or for what its index says.
+    """
+    shards = facts.shards
+    if shards is None:
+        check_unpacked_size(file, facts.packer, facts.most, handle=handle)
+        return
+    grid = [whole // part for whole, part in zip(facts.chunks, shards.part, strict=True)]
+    size, index_size = handle.seek(0, os.SEEK_END), math.prod(grid) * 16
+    uneven = any(whole % part for whole, part in zip(facts.chunks, shards.part, strict=True))
+    if uneven or size < index_size + shards.check:
+        raise InputError(f"{file} is damaged: it has no index of its {math.prod(grid):,} parts")
+    handle.seek(size - index_size - shards.check if shards.at_end else 0)
+    index = np.frombuffer(handle.read(index_size), "<u8").reshape(*grid, 2)
+    read = tuple(  # all between the first and the last plane, as `read` asks for them
+        slice(min(along) % whole // part, max(along) % whole // part + 1)
+        for along, whole, part in zip(zip(*places, strict=True), facts.chunks, shards.part, strict=False)
+    )
+    for start, length in index[read].reshape(-1, 2).tolist():
+        if start == length == _ABSENT:
+            continue
+        if start + length > size:
+            raise InputError(f"{file} is damaged: a part of {length:,} bytes at {start:,} lies beyond its end")
+        check_unpacked_size(file, shards.packer, facts.most, handle=handle, start=start, length=length)
 
 
 def _require_inside(store: Path, place: Path) -> None:

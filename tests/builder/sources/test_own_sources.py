@@ -78,6 +78,7 @@ def test_own_sources_stand_beside_those_of_the_builder(tmp_path):
         ("mine", "SOURCE = 1", "holds no SOURCE"),
         ("mine", "import nothing_of_this_name", "cannot be run: ModuleNotFoundError"),
         ("mine", "SOURCE = (", "cannot be run: SyntaxError"),
+        ("mine", "raise SystemExit(3)", "cannot be run: SystemExit"),
         ("other", None, "its dir_name is 'mine'"),
         ("bbbc013", None, "is a source of the builder already"),
         ("bbbc021", None, "BBBC021 is a benchmark"),
