@@ -189,7 +189,10 @@ class _Crop:
         """The image of a cell; `number` counts its field where nothing says an `ImageNumber`."""
         if (self.scale is not None or self.masked) and cell.extent is None:
             asked = "--masked" if self.masked else "--cell-box"
-            raise InputError(f"{asked} needs label images, which say what belongs to a cell: centres do not")
+            raise InputError(
+                f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the side of "
+                "the box in pixels"
+            )
         metadata = {
             **image.metadata,
             "cell": cell.number,
