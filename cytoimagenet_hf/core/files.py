@@ -132,7 +132,7 @@ def read_json_object(path: str | Path, *, remedy: str = "delete it and run the s
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error.strerror or error)}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} is damaged (it holds no JSON object): {remedy}")
+        raise InputError(f"{path} is damaged (it does not hold a JSON object): {remedy}")
     return content
 
 

@@ -53,7 +53,7 @@ def read_metadata(file: Path) -> pd.DataFrame:
         lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
     if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
-        raise InputError(f'{file}, row {bad} is no JSON object: write {{"file_name": …, "label": …}} in each line')
+        raise InputError(f'{file}, row {bad} is not a JSON object: write {{"file_name": …, "label": …}} in each line')
     return pd.DataFrame(rows)
 
 

@@ -18,7 +18,7 @@ IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.2
 
 
 def configured(folder) -> TrainConfig:
-    return TrainConfig(dataset="none", output="none", backbone=str(folder), pretrained=True, image_size=24)
+    return TrainConfig(dataset="none", output="none", backbone=str(folder), pretrained=True, image_size=32)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_pixels_are_those_of_extraction(tmp_path, record) -> None:
     build_efficientnet(3, seed=0, **TINY).save_pretrained(tmp_path)
     stock = {"image_processor_type": "EfficientNetImageProcessor", "include_top": False}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(stock | record))
-    pixels = np.random.default_rng(0).integers(0, 255, (1, 24, 24), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 32, 32), np.uint8)
     _, preprocessing = build_network(configured(tmp_path), ["a", "b"])
     extracted = MicroscopyImageProcessor.from_pretrained(tmp_path, method="concat-raw")(pixels, return_tensors="pt")
     trained = preprocessing(torch.from_numpy(pixels))
@@ -73,8 +73,8 @@ def test_training_goes_on_from_an_efficientnet_lite(tmp_path, objective) -> None
     assert hasattr(model, "classifier") == (objective == "labels")
     assert model.training
     assert torch.equal(model.base_model.embeddings.convolution.weight, state["_conv_stem.weight"])
-    white = preprocessing(torch.full((1, 24, 24), 255, dtype=torch.uint8))
-    torch.testing.assert_close(white, torch.ones(1, 3, 24, 24))
+    white = preprocessing(torch.full((1, 32, 32), 255, dtype=torch.uint8))
+    torch.testing.assert_close(white, torch.ones(1, 3, 32, 32))
     preprocessing.processor().save_pretrained(tmp_path / "tuned")
     assert MicroscopyImageProcessor.from_pretrained(tmp_path / "tuned").record()["image_mean"] == [127 / 255] * 3
 

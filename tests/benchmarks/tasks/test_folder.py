@@ -67,7 +67,7 @@ def test_groups_of_metadata_csv_are_left_out_together(root):
     (root / "metadata.csv").write_text("file_name,plate\nalive/cell_0,p\n")
     with pytest.raises(InputError, match="no row for"):
         task.load(root, RECIPE)
-    with pytest.raises(InputError, match="has no column donor"):
+    with pytest.raises(InputError, match="has no column 'donor'"):
         configured(channels=("dna", "actin"), group="donor").load(root, RECIPE)
 
 

@@ -157,7 +157,7 @@ def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         write_model_card(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="no readable JSON"):
+    with pytest.raises(InputError, match="not readable JSON"):
         write_model_card(tmp_path)
 
 
