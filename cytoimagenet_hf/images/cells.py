@@ -190,8 +190,8 @@ class _Crop:
         if (self.scale is not None or self.masked) and cell.extent is None:
             asked = "--masked" if self.masked else "--cell-box"
             raise InputError(
-                f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the side "
-                "of the box in pixels"
+                f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the "
+                "side of the box in pixels"
             )
         metadata = {
             **image.metadata,
