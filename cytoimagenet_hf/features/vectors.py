@@ -142,8 +142,6 @@ def extract_rows(
         if flat:
             rows.flat[name] = flat
         waiting[name], besides[name] = [None] * len(models), beside
-        if flat:
-            rows.flat[name] = flat
         for model, batches in enumerate(runs):
             if name in waiting:
                 take(model, batches.add(name, units[model]))
