@@ -91,9 +91,8 @@ def extract_to_folder(
     if not (output / PLAN).is_file():
         require_claimable(output, {})  # before anything is written or exported
     with locked(output, part, wait=wait):
-        with planning(
-            output, PLAN, RANGES
-        ):  # parts agree on the backend and on the ranges of plates: the first one chooses
+        # Parts agree on the backend and on the ranges of plates: the first one chooses.
+        with planning(output, PLAN, RANGES):
             runs = _runners(encoders, images, output, settings)
             plan, stains = _planned(encoders, images, settings, runs)
             settings = replace(settings, backend=_backend(runs))  # what other processes get

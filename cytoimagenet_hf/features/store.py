@@ -14,8 +14,8 @@ there is not made again unless one of its images has changed.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from cytoimagenet_hf.core.files import (
     absent_folders,
     atomic_path,
     file_sha256,
-    held,
+    held_folder,
     read_json_object,
     take_back,
     write_json,
@@ -198,19 +198,22 @@ def locked(output: Path, part: Part | None = None, *, wait: bool = False) -> Ite
     Raises:
         InputError: another process that makes no part holds it, and so would this one.
     """
+    if part is None:
+        refusal = f"another process extracts into {output}: wait for it, or choose another folder"
+        with (
+            held_folder(output, lock=LOCK, begun=(PLAN, RANGES), refusal=refusal, wait=wait),
+            without_locks_after(output, part),
+        ):
+            yield
+        return
     made = absent_folders(output)
-    is_new = bool(made) or not any(output.iterdir())
     output.mkdir(parents=True, exist_ok=True)
-    refusal = f"another process extracts into {output}: wait for it, or choose another folder"
-    # Parts do not hold the folder, and what they began is there for the others.
-    with held(output / LOCK, refusal=refusal, wait=wait) if part is None else nullcontext():
-        try:
-            with without_locks_after(output, part):
-                yield
-        except InputError:
-            if is_new:
-                take_back(output, files=(PLAN, RANGES, LOCK) if part is None else (), made=made)
-            raise
+    try:
+        with without_locks_after(output, part):
+            yield
+    except InputError:
+        take_back(output, files=(), made=made)  # what other parts began stays
+        raise
 
 
 def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None = None) -> str:
@@ -261,16 +264,25 @@ def finished(output: Path, request: Mapping[str, Any]) -> ExtractionSummary | No
         return None
     if not all(is_intact(shard, record) for shard, record in zip(shards, records, strict=True)):
         return None
-    width = pq.read_schema(shards[0]).field("features").type.list_size
+    summary = _summary(records, _width(shards[0]))
+    if (read_json(output / PLAN) or {}).get("images") != summary.images or _listed(output) != summary.rejected:
+        return None
+    return summary
+
+
+def _summary(
+    records: Sequence[ShardRecord], width: int, *, made: int = 0, changed: int = 0, part: str | None = None
+) -> ExtractionSummary:
+    """The sum over the records of shards."""
     rejected = tuple(rejection for record in records for rejection in record.rejected)
     kept = sum(record.kept for record in records)
-    if (read_json(output / PLAN) or {}).get("images") != kept + len(rejected) or _listed(output) != rejected:
-        return None
-    return ExtractionSummary(kept + len(rejected), kept, width, len(shards), 0, 0, rejected, flat=_flat(records))
+    flat = {name: channels for record in records for name, channels in record.flat.items()}
+    return ExtractionSummary(kept + len(rejected), kept, width, len(records), made, changed, rejected, part, flat)
 
 
-def _flat(records: Sequence[ShardRecord]) -> dict[str, tuple[str, ...]]:
-    return {name: channels for record in records for name, channels in record.flat.items()}
+def _width(shard: Path) -> int:
+    """Features an image in a shard."""
+    return int(pq.read_schema(shard).field("features").type.list_size)
 
 
 def _listed(output: Path) -> tuple[Rejection, ...] | None:
@@ -358,18 +370,16 @@ def summarise_shards(
     full = [task for task, record in zip(tasks, records, strict=True) if record.kept]
     if not full:
         raise InputError(f"none of the {plan['images']} images can be used; {rejected[0].id!r}: {rejected[0].reason}")
-    schema = pq.read_schema(full[0].path)
-    width = schema.field("features").type.list_size
+    width = _width(full[0].path)
     for task in full[1:]:
-        other = pq.read_schema(task.path).field("features").type.list_size
-        if other != width:
+        if (other := _width(task.path)) != width:
             raise InputError(f"{task.path} holds {other} features an image and {full[0].path.name} {width}: delete it")
+    empty = pq.read_schema(full[0].path).empty_table()
     for task, record in zip(tasks, records, strict=True):
         if not record.kept:  # a table without rows, so that the folder is complete
             with atomic_path(task.path) as temporary:
-                pq.write_table(schema.empty_table(), temporary, use_dictionary=False, compression="none")
-    kept = sum(record.kept for record in records)
-    return ExtractionSummary(plan["images"], kept, width, len(tasks), made, changed, rejected, flat=_flat(records))
+                pq.write_table(empty, temporary, use_dictionary=False, compression="none")
+    return replace(_summary(records, width, made=made, changed=changed), images=plan["images"])  # refuses another sum
 
 
 def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> ExtractionSummary:
@@ -381,10 +391,5 @@ def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> 
         made: how many of them now.
     """
     records = [record for shard in shards if (record := read_record(shard.record)) is not None]
-    rejected = tuple(rejection for record in records for rejection in record.rejected)
-    kept = sum(record.kept for record in records)
     full = [shard for shard in shards if shard.path.is_file()]
-    width = pq.read_schema(full[0].path).field("features").type.list_size if full else 0
-    return ExtractionSummary(
-        kept + len(rejected), kept, width, len(records), made, 0, rejected, str(part), _flat(records)
-    )
+    return _summary(records, _width(full[0].path) if full else 0, made=made, part=str(part))

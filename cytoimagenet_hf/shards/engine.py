@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import absent_folders, held, try_hold
+from cytoimagenet_hf.core.files import absent_folders, held, sweep_temporary, try_hold
 
 from .executors import run_tasks
 from .shard import LOCKS, Part, Shard, ShardT
@@ -118,9 +118,8 @@ def planning(folder: Path, *plans: str) -> Iterator[None]:
     locks.mkdir(parents=True, exist_ok=True)
     try:
         with held(locks / "plan.lock", wait=True):
-            for leftover in folder.glob(".*.tmp"):
-                if _target(leftover) in plans:
-                    leftover.unlink(missing_ok=True)
+            for plan in plans:
+                sweep_temporary(folder, plan)
             yield
     except (InputError, OSError):  # a refused command changes nothing
         if new_folders:
