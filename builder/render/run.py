@@ -9,7 +9,6 @@ import concurrent.futures
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from builder.recipe import Recipe, as_dict
 from builder.shard_files import ShardReport
@@ -77,8 +76,9 @@ def render(
         raise InputError(f"--raw {raw} is not a folder: give the one that holds a folder per source")
     if unknown := sorted(set(retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
-    with explain_full_disk(output), without_locks_after(output / "shards", part):
-        with planning(output.resolve() / "shards", "plan.parquet"):
+    shards = output.resolve() / "shards"
+    with explain_full_disk(output), without_locks_after(shards, part):
+        with planning(shards, "plan.parquet"):
             plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)
@@ -90,8 +90,9 @@ def render(
         if is_simulated(raw):
             mark_simulated(output)
         require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
-        places: dict[str, Any] = {"workers": workers, "dask": dask, "executor": executor}
-        for report in run_with_progress(render_shard, todo, unit="field", **places):
+        for report in run_with_progress(
+            render_shard, todo, unit="field", workers=workers, dask=dask, executor=executor
+        ):
             reports[report.number] = report
         if part is not None:
             return _summary(list(reports.values()), recipe, seed, time.perf_counter() - started, part=part)
