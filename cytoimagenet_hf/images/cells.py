@@ -16,12 +16,11 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
-from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Box, Image, ObjectRef, PlaneRef
 from .find import Found
 from .labels import Labels, connected_parts, find_objects, is_binary, overlaps, require_labels
-from .masks import CELLS, NUCLEI, Masks, find_masks, images_by_place
+from .masks import CELLS, NUCLEI, FieldKey, Masks, field_key, find_masks, images_by_place
 from .source import Ignored, open_source
 from .tables import place_of, places, rows_of
 
@@ -33,8 +32,6 @@ _CENTRES = (
 _NUMBERS = ("ObjectNumber", "Nuclei_Number_Object_Number", "Number_Object_Number", "Nuclei_ObjectNumber")
 _IMAGE_NUMBERS = ("ImageNumber", "Nuclei_ImageNumber")
 _TABLE_NUMBERS = ("TableNumber", "Nuclei_TableNumber")  # of the run, where CellProfiler's tables were united
-
-_Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -262,7 +259,7 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
     return _grouped(rows, [None if place is None else _image_at(place, by_place) for place in found], path, notes)
 
 
-def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place]:
+def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], FieldKey]:
     """Number of an image, and of the run where cells have one, → its place, by CellProfiler's table of images.
 
     Raises:
@@ -277,7 +274,7 @@ def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], _Place
     ):
         lacking = ", ".join(name for name, _ in needed)
         raise InputError(f"{path} needs {lacking}, Metadata_Plate, Metadata_Well and Metadata_Site")
-    found: dict[tuple[str, ...], _Place] = {}
+    found: dict[tuple[str, ...], FieldKey] = {}
     for number, place in zip(_numbers_of(listed, runs=runs), _places_of(listed, known), strict=True):
         if found.setdefault(number, place) != place:
             raise InputError(
@@ -294,7 +291,7 @@ def _numbers_of(rows: pd.DataFrame, *, runs: bool = True) -> list[tuple[str, ...
     return list(zip(*(rows[name] for name in columns if name is not None), strict=True))
 
 
-def _image_at(place: _Place, by_place: Mapping[_Place, Sequence[str]]) -> str | None:
+def _image_at(place: FieldKey, by_place: Mapping[FieldKey, Sequence[str]]) -> str | None:
     """The image at a place, if there is one.
 
     Raises:
@@ -306,16 +303,8 @@ def _image_at(place: _Place, by_place: Mapping[_Place, Sequence[str]]) -> str | 
     return ids[0] if ids else None
 
 
-def _places_of(rows: pd.DataFrame, placed: Mapping[str, str]) -> list[_Place]:
-    known: list[_Place] = []
-    for row in rows[list(placed.values())].to_dict("records"):
-        values, _ = place_of(row, placed)
-        try:
-            well = normalise_well(values.get("well", ""))
-        except InputError:
-            well = values.get("well", "")
-        known.append((values.get("plate", ""), well, values.get("site", "")))
-    return known
+def _places_of(rows: pd.DataFrame, placed: Mapping[str, str]) -> list[FieldKey]:
+    return [field_key(place_of(row, placed)[0]) for row in rows[list(placed.values())].to_dict("records")]
 
 
 def _grouped(rows: pd.DataFrame, keys: Sequence[str | None], path: Path, notes: list[str]) -> dict[str, list[_Cell]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.tables.wells import normalise_well
+from cytoimagenet_hf.tables.wells import spell_well
 
 from .base import PlaneRef
 from .channels import Channel
@@ -51,7 +51,7 @@ def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
     if named and len(channels) > 1:
         raise InputError(f"{path} holds {len(channels)} channels, but its name says it is channel {plane.channel.key}")
     wells = sorted({one.well for one in inner if one.well})
-    if plane.well and wells and set(map(_spelled, wells)) != {_spelled(plane.well)}:
+    if plane.well and wells and set(map(spell_well, wells)) != {spell_well(plane.well)}:
         raise InputError(f"{path} holds images of {', '.join(wells[:3])}, but its name says {plane.well}")
     several_times, several_depths, several_sites = (
         len({getattr(one, axis) for one in inner}) > 1 for axis in ("t", "z", "site")
@@ -107,13 +107,6 @@ def read_nth_plane(path: Path, page: int | None, *, max_pixels: int) -> npt.NDAr
         raise InputError(plane.problem)
     ref = plane.ref
     return STORES[ref.kind].read(ref.path, [ref.address], max_pixels)[0]
-
-
-def _spelled(well: str) -> str:
-    try:
-        return normalise_well(well)
-    except InputError:
-        return well
 
 
 def _czi(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:

@@ -1,24 +1,22 @@
 """Which illumination function divides each plane: by plate and channel, from a folder or a table of CellProfiler."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Image, PlaneRef
 from .find import Found
-from .masks import images_by_place
+from .masks import field_key, images_by_place
 from .source import open_source
 from .tables import TABLES, place_of, places, rows_of
 
 _FUNCTION = re.compile(r"(?:(?P<plate>.+)_)?Illum(?:ination)?_?(?P<channel>[^_/]+)", re.IGNORECASE)
 _COLUMN = re.compile(r"(?:Image_)?FileName_Illum(.+)")
 _ENDINGS = (".npy", ".tif", ".tiff")
-_Place = tuple[str, str, str]
 
 
 def find_illumination(found: Found, place: str | Path) -> Found:
@@ -111,7 +109,7 @@ def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
     functions: dict[str, dict[str, PlaneRef]] = {}
     for line, row in enumerate(rows.to_dict("records"), 2):
         known, _ = place_of(row, placed)
-        ids = _ids(known, by_place)
+        ids = by_place.get(field_key(known), [])
         own = {}
         for column, channel in columns.items():
             folder = str(row.get(column.replace("FileName", "PathName", 1), ""))
@@ -126,14 +124,6 @@ def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
             if functions.setdefault(name, own) != own:
                 raise InputError(f"{path} names two sets of illumination functions for {name}")
     return functions
-
-
-def _ids(known: Mapping[str, str], by_place: Mapping[_Place, list[str]]) -> list[str]:
-    try:
-        well = normalise_well(known.get("well", ""))
-    except InputError:
-        well = known.get("well", "")
-    return by_place.get((known.get("plate", ""), well, known.get("site", "")), [])
 
 
 def _file(table: Path, folder: str, name: str) -> Path | None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
 from cytoimagenet_hf.tables.cells import spelled
-from cytoimagenet_hf.tables.wells import normalise_well, well_at
+from cytoimagenet_hf.tables.wells import spell_well, well_at
 
 from .base import Image, PlaneRef
 from .formats.omezarr import attributes_of
@@ -26,7 +27,8 @@ _PLAIN = {"", "cp", "seg", "mask", "masks", "label", "labels"}  # a file's name 
 _LINES = re.compile(r"outlines?", re.IGNORECASE)
 _KIND_IN_TEXT = re.compile(r"(?i)(?<![a-z])(cells?|nuc|nuclei|nucleus|cyto|cytoplasm)(?![a-z])")
 _OBJECT = "object"
-Place = tuple[str, str, str]
+FieldKey = tuple[str, str, str]
+"""Plate, well and site of a field, spelled as everywhere; empty where nothing says it."""
 
 
 @dataclass
@@ -158,7 +160,7 @@ def _by_pattern(names: Sequence[str], images: Sequence[Image], patterns: Sequenc
                 continue
             found = True
             values = {key: value for key, value in match.groupdict().items() if value}
-            ids = by_place.get(_place(values), [])
+            ids = by_place.get(field_key(values), [])
             kind = kind_of_objects(values[_OBJECT]) if _OBJECT in values else kind
             if len(ids) > 1:
                 raise InputError(f"{name} is of plate, well and site of both {ids[0]} and {ids[1]}: name one")
@@ -176,17 +178,23 @@ def _literal_kind(pattern: str) -> str:
     return kind_of_objects(said[-1]) if said else CELLS
 
 
-def _place(values: Mapping[str, str]) -> Place:
-    try:
-        well = well_at(values["row"], values["column"]) if "row" in values else normalise_well(values.get("well", ""))
-    except InputError:
-        well = values.get("well", "")
+def field_key(values: Mapping[str, str]) -> FieldKey:
+    """The key of a field, by what a file's name or a table's row says: plate, well (or row and column), site.
+
+    Example:
+        >>> field_key({"plate": "p1", "well": "b2", "site": "03"}), field_key({"row": "B", "column": "2"})
+        (('p1', 'B02', '3'), ('', 'B02', ''))
+    """
+    well = spell_well(values.get("well", ""))
+    if "row" in values:
+        with suppress(InputError):
+            well = well_at(values["row"], values["column"])
     return values.get("plate", ""), well, plain_number(values.get("site", ""))
 
 
-def images_by_place(images: Sequence[Image]) -> dict[Place, list[str]]:
+def images_by_place(images: Sequence[Image]) -> dict[FieldKey, list[str]]:
     """(plate, well, site) → ids; also without the plate, where one plate is all there is."""
-    found: dict[Place, list[str]] = {}
+    found: dict[FieldKey, list[str]] = {}
     plates = {str(image.metadata.get("plate", "")) for image in images}
     for image in images:
         plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))

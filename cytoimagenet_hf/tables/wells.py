@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 
 from .vocabulary import columns_of
+
+WellT = TypeVar("WellT")
 
 ROWS, COLUMNS = 32, 48
 """The largest plate there is: 1536 wells, rows A to AF."""
@@ -124,6 +126,19 @@ def _well_of(cells: Sequence[Any]) -> str:
     return normalise_well(plain[0]) if len(plain) == 1 else well_at(plain[0], plain[1])
 
 
+def spell_well(well: WellT) -> WellT | str:
+    """A well as `A01`, where it is one; what is none stays as it is.
+
+    Example:
+        >>> spell_well("a1"), spell_well("slide 7"), spell_well("")
+        ('A01', 'slide 7', '')
+    """
+    try:
+        return normalise_well(str(well))
+    except InputError:
+        return well
+
+
 def spell_wells(wells: Iterable[Any]) -> list[Any]:
     """Wells as `A01`, where they are wells; what is none, or missing, stays as it is.
 
@@ -131,13 +146,7 @@ def spell_wells(wells: Iterable[Any]) -> list[Any]:
         >>> spell_wells(["a1", "P24", "slide 7"])
         ['A01', 'P24', 'slide 7']
     """
-    spelled = []
-    for well in wells:
-        try:
-            spelled.append(well if pd.isna(well) else normalise_well(str(well)))
-        except InputError:
-            spelled.append(well)
-    return spelled
+    return [well if pd.isna(well) else spell_well(well) for well in wells]
 
 
 def _row_number(letters: str) -> int:
