@@ -4,7 +4,6 @@ Either the store itself, whose arrays are all taken, or a table with a row per s
 lies under the key that the table gives, or that its columns make: `<source>__<batch>__<plate>__<well>__<site>`.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +18,9 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.remote import RemotePath, concurrently, is_remote
+from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Source, natural
-from cytoimagenet_hf.images.stores.zarr import array_facts
+from cytoimagenet_hf.images.stores.zarr import array_facts, files_below
 from cytoimagenet_hf.images.tables import TABLES, is_metadata, own_name, place_of, places, rows_of, table_of
 
 from .omezarr import attributes_of
@@ -79,16 +78,9 @@ def find(source: Source, options: Options) -> Findings:
 
 def _in_store(source: Source) -> Iterator[_Site]:
     store = source.root / source.stores[0]
-    if isinstance(store, RemotePath):
-        names = store.list_below()
-        if names is None:
-            raise InputError(f"{store}: a web server cannot list its arrays: give a table of them, and --root {store}")
-    else:
-        names = [
-            os.path.relpath(os.path.join(parent, file), store).replace(os.sep, "/")
-            for parent, _, files in os.walk(store)
-            for file in files
-        ]
+    names = files_below(store)
+    if names is None:
+        raise InputError(f"{store}: a web server cannot list its arrays: give a table of them, and --root {store}")
     metadata = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zarray", "zarr.json")}
     for key in sorted(metadata - {""}, key=natural):
         parts = key.split("__")

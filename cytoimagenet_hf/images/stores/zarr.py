@@ -285,7 +285,7 @@ def _require_inside(store: Path, place: Path) -> None:
 
 def absent_chunks(folder: Path, facts: ArrayFacts) -> int:
     """How many chunks of an array have no file, and are the fill value; 0 on a web server, which lists nothing."""
-    names = _files_below(folder)
+    names = files_below(folder)
     if names is None:
         return 0
     grid = [-(-length // size) for length, size in zip(facts.shape, facts.chunks, strict=True)]
@@ -298,7 +298,8 @@ def absent_chunks(folder: Path, facts: ArrayFacts) -> int:
     return math.prod(grid) - present
 
 
-def _files_below(folder: Path) -> Iterable[str] | None:
+def files_below(folder: Path) -> Iterable[str] | None:
+    """Every file below a folder, by its name from there; None on a web server, which lists nothing."""
     if isinstance(folder, RemotePath):
         return folder.list_below()
     return (
