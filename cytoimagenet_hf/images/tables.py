@@ -138,10 +138,10 @@ class TableFiles:
         """
         if is_address(name):
             return self._open.path(name)
-        return self._root / name if is_remote(self._root) else file_below(self._root, name)
+        return self._root / name if is_remote(self._root) else _file_below(self._root, name)
 
 
-def file_below(root: Path, name: str) -> Path:
+def _file_below(root: Path, name: str) -> Path:
     """A file named by a table, relative to the root or absolute inside it.
 
     Raises:
