@@ -10,6 +10,7 @@ from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.vocabulary import read_header
 
 from .conditions import TIMES
+from .steps import with_step
 
 Level = Literal["cell", "image", "site", "well"]
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}
@@ -44,8 +45,7 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
         raise InputError(f"operation {operation!r}: choose mean or median")
     step = {"step": "aggregate", "level": level, "operation": operation, "rows_in": len(table)}
     if level == "cell":
-        steps = [*table.about.get("steps", []), step | {"rows_out": len(table), "name": "cells"}]
-        return FeatureTable(table.ids, table.values, table.metadata, table.names, table.about | {"steps": steps})
+        return with_step(table, step | {"rows_out": len(table), "name": "cells"})
     keys = _keys(table, level)
     facts = table.metadata[keys].astype(str).reset_index(drop=True)
     groups = facts.groupby(keys, sort=True).ngroup().to_numpy()
@@ -53,7 +53,7 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     parts = np.split(table.values[order].astype(np.float64), starts[1:])
     reduce = np.mean if operation == "mean" else np.median
-    values = np.stack([reduce(part, axis=0) for part in parts]).astype(table.values.dtype)
+    values = np.stack([reduce(part, axis=0) for part in parts])
     first = order[starts]  # the first row of each group in the order of the table
     finer = [name for name in _FINER[level] if name in table.metadata and name not in keys]
     metadata, differing = _shared(table.metadata.reset_index(drop=True), groups, first, finer)
@@ -65,8 +65,7 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
     step |= {"rows_out": len(ids), "left_out_columns": differing, "name": f"{level}s_{operation}"}
     if pooled := _pooled(table.metadata.reset_index(drop=True), keys, differing):
         step["notes"] = [f"each {level} is the {operation} over rows that differ in {', '.join(pooled)}"]
-    about = table.about | {"steps": [*table.about.get("steps", []), step]}
-    return FeatureTable(ids, values, metadata.reset_index(drop=True), table.names, about)
+    return with_step(table, step, ids=ids, values=values, metadata=metadata)
 
 
 def _keys(table: FeatureTable, level: str) -> list[str]:

@@ -5,6 +5,8 @@ import numpy as np
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
 
+from .steps import with_step
+
 BORDER, AREA = "cell_border", "cell_area"
 _AREAS = (AREA, "Cells_AreaShape_Area", "Nuclei_AreaShape_Area")
 
@@ -54,8 +56,7 @@ def filter_cells(table: FeatureTable, *, border: bool = False, area: str | None 
         "rows_out": len(kept),
         "left_out": left_out,
     }
-    about = table.about | {"steps": [*table.about.get("steps", []), step]}
-    return FeatureTable(kept.ids, kept.values, kept.metadata, kept.names, about)
+    return with_step(kept, step)
 
 
 def require_cells(table: FeatureTable, least: int, *, cells: bool) -> FeatureTable:
@@ -84,8 +85,7 @@ def require_cells(table: FeatureTable, least: int, *, cells: bool) -> FeatureTab
         "rows_out": len(kept),
         "left_out": {str(name): int(count) for name, count in zip(table.ids[~keep], counts[~keep], strict=True)},
     }
-    about = table.about | {"steps": [*table.about.get("steps", []), step]}
-    return FeatureTable(kept.ids, kept.values, kept.metadata, kept.names, about)
+    return with_step(kept, step)
 
 
 def _column(table: FeatureTable, names: tuple[str, ...], option: str) -> np.ndarray:

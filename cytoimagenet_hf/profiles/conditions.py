@@ -70,14 +70,25 @@ def column_named(metadata: pd.DataFrame, name: str) -> str:
         >>> column_named(table, "cell_line"), column_named(table, "Metadata_Plate")
         ('Cell line', 'plate')
     """
-    if name in metadata:
-        return name
-    keys = {key_of(plain_name(str(column))): str(column) for column in reversed(list(metadata))}
-    if (column := keys.get(key_of(plain_name(name)))) is not None:
+    if (column := column_of_header(metadata, name)) is not None:
         return column
     if (header := columns_of(map(str, metadata)).get(read_header(name).term or name)) is not None:
         return header.text
     raise InputError(f"no column {name!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
+
+
+def column_of_header(metadata: pd.DataFrame, header: str) -> str | None:
+    """The column with a header, with or without `Metadata_` and however its words are joined; None: there is none.
+
+    Example:
+        >>> table = pd.DataFrame({"Cell line": ["U2OS"]})
+        >>> column_of_header(table, "Metadata_CellLine"), column_of_header(table, "donor") is None
+        ('Cell line', True)
+    """
+    if header in metadata:
+        return header
+    keys = {key_of(plain_name(str(column))): str(column) for column in reversed(list(metadata))}
+    return keys.get(key_of(plain_name(header)))
 
 
 def frame_columns(table: FeatureTable) -> list[str]:

@@ -19,6 +19,8 @@ from cytoimagenet_hf.tables.tabular import read_table, sheet_names
 from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name
 from cytoimagenet_hf.tables.wells import normalise_well, with_wells
 
+from .steps import with_step
+
 
 @dataclass(frozen=True)
 class PlateMap:
@@ -152,8 +154,7 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
         "map_wells_without_rows": ["/".join(map(str, rows.loc[place, keys])) for place in unused if here[place]],
         "notes": list(plate_map.notes),
     }
-    about = table.about | {"steps": [*table.about.get("steps", []), step]}
-    return FeatureTable(table.ids, table.values, metadata, table.names, about)
+    return with_step(table, step, metadata=metadata)
 
 
 def _no_match(plate_map: PlateMap, keys: list[str], own: pd.MultiIndex, theirs: pd.MultiIndex) -> str:

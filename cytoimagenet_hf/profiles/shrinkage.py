@@ -13,7 +13,7 @@ DEAD = 1e-12
 
 
 def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, controls: npt.ArrayLike) -> Array:
-    """The same with few controls: plate means drawn towards the mean of all controls, one sd pooled within plates.
+    """Standardise by few controls: plate means drawn towards the mean of all controls, one sd pooled within plates.
 
     Three DMSO fields a plate tell more of their own noise than of the plate, and a z-score by them makes all
     treatments of a plate look alike. Each feature's plate means are therefore shrunk by w = t² / (t² + s² / m): s² is

@@ -19,6 +19,7 @@ def with_step(
     table: FeatureTable,
     step: dict[str, Any],
     *,
+    ids: npt.NDArray[Any] | None = None,
     values: npt.NDArray[np.floating] | None = None,
     names: tuple[str, ...] | None = None,
     metadata: pd.DataFrame | None = None,
@@ -28,12 +29,13 @@ def with_step(
     Args:
         table: the table before.
         step: what was done, JSON values; `step` is the verb and `name` its part of the profile's name.
+        ids: (n,) new ids.
         values: (n, d) new features, stored in the precision of the old ones.
         names: (d,) new names.
         metadata: new facts of the rows.
     """
     return FeatureTable(
-        table.ids,
+        table.ids if ids is None else ids,
         table.values if values is None else values.astype(table.values.dtype),
         table.metadata if metadata is None else metadata.reset_index(drop=True),
         table.names if names is None else names,

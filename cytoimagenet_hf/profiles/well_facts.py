@@ -16,15 +16,13 @@ from cytoimagenet_hf.tables.vocabulary import (
     Header,
     columns_of,
     is_vehicle,
-    key_of,
-    plain_name,
     read_header,
     role_of,
     stated_unit,
     unit_of,
 )
 
-from .conditions import Conditions, conditions
+from .conditions import Conditions, column_of_header, conditions
 from .steps import Mask
 
 _NO_COMPOUND = ("", "none", "empty", "blank")
@@ -138,8 +136,7 @@ def well_facts(
 
 def _named(metadata: pd.DataFrame, column: str) -> Header:
     """A column that the caller names, with or without `Metadata_`."""
-    keys = {key_of(plain_name(str(name))): str(name) for name in reversed(list(metadata))}
-    name = column if column in metadata else keys.get(key_of(plain_name(column)))
+    name = column_of_header(metadata, column)
     if name is None:
         raise InputError(f"no column {column!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
     return replace(read_header(name), text=name, unit=stated_unit(name))
