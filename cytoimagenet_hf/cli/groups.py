@@ -12,11 +12,14 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "extract": {
         "Where the images are": (
             *("format", "pattern", "root", "axes", "projection", "max_pixels", "acquisition", "derived"),
-            *("encoding", "sheet", "id_column", "image_column", "label_column"),
+            *("encoding", "sheet", "id_column", "image_column", "label_column", "storage_option", "keep"),
         ),
-        "Channels and cells": ("stains", "channels", "cells", "cell_size", "cell_border"),
+        "Channels and cells": (
+            *("stains", "channels", "illumination"),
+            *("cells", "cells_pattern", "cells_rows", "cell_size", "cell_box", "cell_border", "masked"),
+        ),
         "The network and its features": (
-            *("normalize", "method", "pooling", "pixels", "views", "scaling", "size", "full_scale"),
+            *("normalize", "method", "pooling", "pixels", "views", "scaling", "size", "scale", "full_scale"),
             *("revision", "trust_remote_code"),
         ),
         "How it runs": (
@@ -28,6 +31,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             *("metadata", "barcodes", "sheet", "encoding", "controls", "control_column", "compound_column"),
             *("dose_column", "dose_unit", "treatment"),
         ),
+        "Which cells count": ("drop_border", "cell_area", "min_cells"),
         "Normalisation": ("normalize", "on", "by", "drop_constant", "drop_nan"),
         "Selection and whitening": (
             *("select", "correlation", "sphere", "sphere_epsilon", "sphere_by", "tvn", "components"),

@@ -59,6 +59,21 @@ def test_groups_name_options_that_there_are():
         assert shown == {one: "|".join(values) for one, values in CHOICES[name].items()}
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("extract", {"source", "model", "output", "list_only", "as_json"}),
+        ("profile", {"features", "output", "level", "operation", "record", "as_json"}),
+    ],
+)
+def test_every_option_but_the_first_ones_has_its_group(name, first):
+    import importlib
+
+    command = importlib.import_module(f"cytoimagenet_hf.cli.{name}").command
+    named = {one for names in GROUPS[name].values() for one in names}
+    assert set(inspect.signature(command).parameters) - named == first
+
+
 def test_choices_are_those_that_the_code_takes():
     assert set(CHOICES["extract"]["backend"]) == {"auto", *BACKENDS}
     assert set(CHOICES["extract"]["method"]) == set(METHODS)
