@@ -43,6 +43,7 @@ def search(page, words):
         tab.on("request", lambda request: asked.append(request.url))
         tab.goto(page.as_uri())
         tab.fill("input[name=query]", words, force=True)
+        tab.dispatch_event("input[name=query]", "keyup")  # what the page reads words at, once its search is ready
         tab.wait_for_selector(".md-search-result__item", state="attached", timeout=60_000)
         browser.close()
     return True, [url for url in asked if not url.startswith(("file:", "data:"))]
