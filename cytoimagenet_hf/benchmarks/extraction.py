@@ -23,7 +23,7 @@ class NamedModel:
     Attributes:
         name: short, for tables.
         spec: what the caller asked for.
-        encoder: the network and what it eats.
+        encoder: the network and what it takes.
     """
 
     name: str
@@ -37,11 +37,11 @@ def load_model(
     """Load what a caller can name.
 
     Args:
-        spec: whatever `encoders.load_encoder` takes (a folder, a Hub or timm name, Keras weights, a registered
+        spec: whatever `networks.load_encoder` takes (a folder, a Hub or timm name, Keras weights, a registered
             network), or `random` for `random:SEED`; `NAME=…` before any of these names it in tables.
-        method: one of `models.METHODS`; networks that have their own way with channels keep it.
+        method: one of `networks.METHODS`; networks that have their own way with channels keep it.
         seed: of `random`.
-        options: further options of `encoders.load_encoder`, such as `full_scale`, `normalize` or `pooling`; untrained
+        options: further options of `networks.load_encoder`, such as `full_scale`, `normalize` or `pooling`; untrained
             networks take those that change pixels or layers, since they have no repository.
 
     Raises:

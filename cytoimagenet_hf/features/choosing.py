@@ -71,7 +71,7 @@ def auto_runner(
     """The runner that `auto` stands for: see `choose_runner`.
 
     Args:
-        encoder: the network and what it eats.
+        encoder: the network and what it takes.
         sources: the first images of the extraction; the first that can be used is measured with.
         images: how many there are in all.
         device: asked for.

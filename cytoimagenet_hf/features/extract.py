@@ -52,7 +52,7 @@ def extract_features(
 
     Args:
         model: an `Encoder`, a network (a classification head is left out), a loaded `Backbone`, or a name that
-            `encoders.load_encoder` takes.
+            `networks.load_encoder` takes.
         images: any iterable. An image is an `images.Image`; a list of (H, W) channels of any dtype, a (C, H, W) or
             (H, W, C) array, a PIL image, a path or a list of paths; or a function that returns one of these.
         ids: one different id per image; may be left out for `images.Image`, which has its own.

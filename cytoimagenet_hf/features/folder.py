@@ -68,7 +68,7 @@ def extract_to_folder(
     missing then, checks all shards and completes the folder.
 
     Args:
-        encoder: the network and what it eats; of several, each image is read once and its row holds the features of
+        encoder: the network and what it takes; of several, each image is read once and its row holds the features of
             all, one after the other.
         images: with unique ids.
         output: a new or empty folder, or one of the same extraction.
@@ -199,7 +199,7 @@ def cached_features(
     two versions of this package that describe a network differently. An interrupted extraction continues.
 
     Args:
-        encoder: the network and what it eats.
+        encoder: the network and what it takes.
         images: with unique ids.
         cache: folder of all entries; by default beside what the Hub's libraries keep (`HF_HOME`).
         settings: see `Settings`.

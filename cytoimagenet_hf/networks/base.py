@@ -26,7 +26,7 @@ class Encoder(Protocol):
 
     Attributes:
         name: what the caller asked for, shown in tables.
-        facts: what it eats.
+        facts: what it takes.
         network: (N, c, h, w) float32 → (N, dim) float32; in evaluation mode. `factor`, `mean`, `sd` and `repeat` of
             the facts are its first step, so that one plane travels where the weights take three.
         fingerprint: short hash of weights and facts.

@@ -18,7 +18,7 @@ class Pooled(nn.Module):
 
     Args:
         model: without its head.
-        pooling: one of `models.pooling.POOLINGS`.
+        pooling: one of `networks.pooling.POOLINGS`.
         options: further arguments of each call.
 
     Raises:

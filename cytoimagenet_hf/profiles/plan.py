@@ -54,7 +54,7 @@ class ProfilePlan:
         compound_column: column of compounds, where the vocabulary does not know it.
         dose_column: column of doses, where the vocabulary does not know it.
         dose_unit: unit of the doses where no column says.
-        normalize: method of `profiles.normalize`; None: values as they are.
+        normalize: method of `profiles.profile.METHODS`; None: values as they are.
         on: `"all"` wells or the `"controls"` give centre, scale and sphere.
         by: columns of batches that are normalised apart, with commas; by default plates and, where a plate has
             several, time points; None: all rows together.

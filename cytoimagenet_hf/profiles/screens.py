@@ -1,7 +1,7 @@
 """Numbers that judge a screen: how far controls lie apart, how a response follows the dose. Arrays in, numbers out.
 
 Every function takes plain arrays; which wells are controls, and which doses they got, is the caller's knowledge
-(`features.screening` has it from a plate map).
+(`profiles.screening` has it from a plate map).
 """
 
 from collections.abc import Sequence

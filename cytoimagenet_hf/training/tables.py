@@ -62,7 +62,7 @@ def load_training_splits(config: TrainConfig) -> dict[str, hf.Dataset]:
     """`train` and, where one is stored, `validation`, with the columns `image`, `label` and `image_id`.
 
     Raises:
-        InputError: as `dataset.images.load_images`, or no such split.
+        InputError: as `dataset.images.load_splits`, or no such split.
     """
     name = dataset_name(config)
     labelled = config.objective != "views"

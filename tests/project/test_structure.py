@@ -1,12 +1,14 @@
 """The house as DESIGN describes it: floors without circles, imports in sight, each wing on its own side."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WINGS = ("builder", "cytoimagenet_hf")
 
+FILES = (".json", ".md", ".parquet", ".png", ".py", ".tex", ".toml", ".txt", ".yml")
 LATE = {
     "cytoimagenet_hf/__init__.py",
     "cytoimagenet_hf/features/__init__.py",
@@ -63,6 +65,40 @@ def test_no_circle_not_even_inside_functions() -> None:
         for targets in below.values():
             targets.difference_update(ready)
     assert not below, f"in circles, or above one: {sorted(below)[:12]}"
+
+
+def test_what_docstrings_and_pages_point_at_is_there() -> None:
+    """`networks.pooling.POOLINGS` in a sentence: a module, and a name of its top level or one that it imports."""
+    known = modules()
+    names = {name: set(_names(ast.parse(file.read_text(encoding="utf-8")))) for name, file in known.items()}
+    pages = [*known.values(), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    rooms = {part for name in known for part in name.split(".")}
+    pointed, lost = 0, []
+    for page in pages:
+        for reference in re.findall(r"`((?:[a-z_]+\.)+\w+)(?:\([^`]*\))?`", page.read_text(encoding="utf-8")):
+            parts = reference.split(".")
+            if parts[0] not in rooms or reference.endswith(FILES) or parts[0] == "config":
+                continue
+            pointed += 1
+            places = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+            if not any(
+                f".{name}".endswith(f".{place}") and (end == len(parts) or parts[end] in names[name])
+                for end, place in enumerate(places, 1)
+                for name in known
+            ):
+                lost.append(f"{page.relative_to(ROOT)}: {reference}")
+    assert pointed > 100
+    assert not lost
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
 
 
 def test_the_library_never_imports_the_builder() -> None:

@@ -53,7 +53,7 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
 
 
 def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]:
-    """The arguments of `cards.model_card` for a saved model; see `write_model_card`."""
+    """The arguments of `dataset.cards.render.model_card` for a saved model; see `write_model_card`."""
     folder = Path(folder)
     config = _read(folder / "config.json")
     if config is None:

@@ -81,12 +81,12 @@ def load(
         facts: one of `KINDS`; what the record beside the weights says replaces it.
         revision: of a Hub repository.
         trust_remote_code: whether the repository's own code may run.
-        method: one of `models.METHODS`; by default what the processor beside the weights says.
+        method: one of `networks.METHODS`; by default what the processor beside the weights says.
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
-        pooling: one of `models.pooling.POOLINGS`; by default what `config.extraction` of the weights
+        pooling: one of `networks.pooling.POOLINGS`; by default what `config.extraction` of the weights
             says, else `last`.
         pixels: whether statistics of the pixels are added; by default as for `pooling`, else not.
-        normalize: one of `encoders.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
+        normalize: one of `networks.build.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
         redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
         **options: of `make_encoder`.
 
@@ -170,7 +170,7 @@ def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, 
     stays what the network was trained with.
 
     Args:
-        config: of the network; the trainer writes `models.pooling.EXTRACTION` into it.
+        config: of the network; the trainer writes `networks.pooling.EXTRACTION` into it.
         facts: of the network.
         **chosen: `pooling`, `pixels` and `normalize`; None leaves it to the weights.
 
