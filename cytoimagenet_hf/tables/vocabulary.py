@@ -39,6 +39,10 @@ class Term:
     units: str = ""
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 VOCABULARY: dict[str, Term] = {
     term.name: term
     for term in (
@@ -46,77 +50,61 @@ VOCABULARY: dict[str, Term] = {
             "plate",
             "identity",
             "the physical plate",
-            (
-                *(
-                    "plate",
-                    "plate_id",
-                    "plate_name",
-                    "plate_barcode",
-                    "assay_plate_barcode",
-                    "barcode",
-                    "plate_number",
-                ),
-                *("assay_plate", "assay_plate_id"),
+            _words(
+                "plate plate_id plate_name plate_barcode assay_plate_barcode barcode plate_number assay_plate "
+                "assay_plate_id"
             ),
         ),
         Term(
             "plate_map",
             "identity",
             "the layout that a plate was filled by",
-            ("plate_map_name", "plate_map", "plate_map_id", "plate_layout", "layout_name"),
+            _words("plate_map_name plate_map plate_map_id plate_layout layout_name"),
         ),
         Term(
             "well",
             "identity",
             "the place on the plate, spelled `A01`",
-            ("well", "well_position", "well_id", "well_name", "well_coordinate", "well_label", "position_in_plate"),
+            _words("well well_position well_id well_name well_coordinate well_label position_in_plate"),
         ),
-        Term(
-            "row", "identity", "the row of the well, a letter or a number", ("row", "row_name", "well_row", "row_id")
-        ),
+        Term("row", "identity", "the row of the well, a letter or a number", _words("row row_name well_row row_id")),
         Term(
             "column",
             "identity",
             "the column of the well, a number",
-            ("column", "col", "column_name", "well_column", "well_col", "column_id"),
+            _words("column col column_name well_column well_col column_id"),
         ),
-        Term("site", "identity", "the field of view in the well", ("site", "field", "field_id", "fov", "site_id")),
-        Term("z", "measure", "the number of the focal plane", ("plane_id", "plane", "z")),
-        Term(
-            "timepoint",
-            "measure",
-            "the number of the time point",
-            ("time_point", "t", "time_index", "time_frame", "tp"),
-        ),
+        Term("site", "identity", "the field of view in the well", _words("site field field_id fov site_id")),
+        Term("z", "measure", "the number of the focal plane", _words("plane_id plane z")),
+        Term("timepoint", "measure", "the number of the time point", _words("time_point t time_index time_frame tp")),
         Term(
             "time",
             "measure",
             "how long the well was treated, or when it was imaged",
-            (
-                *("time", "duration", "time_point", "hours", "pert_time", "elapsed_time", "hour", "hrs", "minutes"),
-                *("days", "day", "hpi", "hours_post_infection", "hours_post_treatment"),
+            _words(
+                "time duration time_point hours pert_time elapsed_time hour hrs minutes days day hpi "
+                "hours_post_infection hours_post_treatment"
             ),
-            before=("incubation", "treatment", "exposure"),
+            before=_words("incubation treatment exposure"),
             units="time",
         ),
         Term(
             "role",
             "identity",
             "control or treatment",
-            ("role", "control_type", "pert_type", "well_type", "type", "well_role", "sample_type", "control"),
+            _words("role control_type pert_type well_type type well_role sample_type control"),
         ),
         Term(
             "compound",
             "identity",
             "what was given to the well",
-            (
-                *("compound", "compound_name", "pert_iname", "broad_sample", "jcp2022", "treatment", "treatment_name"),
-                *("drug", "drug_name", "perturbation", "perturbation_name", "pert_name", "perturbagen", "substance"),
-                *("substance_name", "chemical", "chemical_name", "cpd", "cpd_name", "small_molecule", "compound_id"),
-                *("test_compound", "test_substance", "test_item", "agent", "inhibitor", "ligand", "stimulus"),
-                *("drug_id", "treatment_id", "cpd_id", "substance_id", "pert_id", "broad_id", "molecule"),
-                *("molecule_name", "chembl_id", "pubchem_cid", "cas", "cas_number", "cas_no", "inchikey", "inchi"),
-                *("smiles", "canonical_smiles", "compound_smiles"),
+            _words(
+                "compound compound_name pert_iname broad_sample jcp2022 treatment treatment_name drug drug_name "
+                "perturbation perturbation_name pert_name perturbagen substance substance_name chemical "
+                "chemical_name cpd cpd_name small_molecule compound_id test_compound test_substance test_item agent "
+                "inhibitor ligand stimulus drug_id treatment_id cpd_id substance_id pert_id broad_id molecule "
+                "molecule_name chembl_id pubchem_cid cas cas_number cas_no inchikey inchi smiles canonical_smiles "
+                "compound_smiles"
             ),
             numbered=True,
         ),
@@ -124,18 +112,9 @@ VOCABULARY: dict[str, Term] = {
             "gene",
             "identity",
             "the gene that was targeted or expressed",
-            (
-                *(
-                    "gene",
-                    "gene_symbol",
-                    "gene_name",
-                    "target_gene",
-                    "gene_target",
-                    "gene_id",
-                    "entrez_id",
-                    "ensembl_id",
-                ),
-                *("target_gene_symbol", "entrez_gene_id", "ensembl_gene_id"),
+            _words(
+                "gene gene_symbol gene_name target_gene gene_target gene_id entrez_id ensembl_id target_gene_symbol "
+                "entrez_gene_id ensembl_gene_id"
             ),
             numbered=True,
         ),
@@ -143,9 +122,9 @@ VOCABULARY: dict[str, Term] = {
             "sirna",
             "identity",
             "the siRNA, shRNA or guide",
-            (
-                *("sirna", "sirna_id", "sgrna", "sgrna_id", "grna", "guide", "guide_id", "shrna", "shrna_id", "crrna"),
-                *("guide_rna", "sgrna_sequence", "guide_sequence", "grna_sequence"),
+            _words(
+                "sirna sirna_id sgrna sgrna_id grna guide guide_id shrna shrna_id crrna guide_rna sgrna_sequence "
+                "guide_sequence grna_sequence"
             ),
             numbered=True,
         ),
@@ -153,13 +132,10 @@ VOCABULARY: dict[str, Term] = {
             "dose",
             "measure",
             "how much of the compound the well holds",
-            (
-                *("concentration", "dose", "conc", "concentrations", "concn", "dosage"),
-                *("mmoles_per_liter", "mmoles_per_liter2", "mg_per_ml"),
-            ),
-            before=(
-                *("final", "nominal", "compound", "drug", "treatment", "pert", "cpd", "test", "assay", "well"),
-                *("screening", "actual", "working", "perturbation", "applied"),
+            _words("concentration dose conc concentrations concn dosage mmoles_per_liter mmoles_per_liter2 mg_per_ml"),
+            before=_words(
+                "final nominal compound drug treatment pert cpd test assay well screening actual working "
+                "perturbation applied"
             ),
             numbered=True,
             units="amount",
@@ -168,29 +144,27 @@ VOCABULARY: dict[str, Term] = {
             "unit",
             "unit",
             "the unit of the dose",
-            (
-                *("concentration_unit", "concentration_units", "dose_unit", "dose_units", "conc_unit", "conc_units"),
-                *("unit", "units", "unit_of_concentration", "unit_of_dose"),
+            _words(
+                "concentration_unit concentration_units dose_unit dose_units conc_unit conc_units unit units "
+                "unit_of_concentration unit_of_dose"
             ),
-            before=("final", "compound", "drug", "pert"),
+            before=_words("final compound drug pert"),
             numbered=True,
         ),
-        Term("vehicle", "identity", "what the compound was dissolved in", ("solvent", "vehicle", "diluent")),
+        Term("vehicle", "identity", "what the compound was dissolved in", _words("solvent vehicle diluent")),
         Term(
             "cell_line",
             "identity",
             "the cells in the well",
-            (
-                *("cell_line", "cell_line_name", "cell_type", "cell_model", "cell_line_id", "genotype", "strain"),
-                *("donor", "donor_id", "patient", "patient_id", "clone", "clone_id"),
+            _words(
+                "cell_line cell_line_name cell_type cell_model cell_line_id genotype strain donor donor_id patient "
+                "patient_id clone clone_id"
             ),
         ),
-        Term(
-            "moa", "identity", "the mechanism of action", ("moa", "mechanism_of_action", "mechanism", "mode_of_action")
-        ),
-        Term("batch", "identity", "plates that were made together", ("batch", "batch_id", "experiment", "run")),
-        Term("replicate", "identity", "which repetition it is", ("replicate", "replicate_id", "rep")),
-        Term("count", "measure", "how many cells or images a row is made of", ("count", "cell_count", "cells_count")),
+        Term("moa", "identity", "the mechanism of action", _words("moa mechanism_of_action mechanism mode_of_action")),
+        Term("batch", "identity", "plates that were made together", _words("batch batch_id experiment run")),
+        Term("replicate", "identity", "which repetition it is", _words("replicate replicate_id rep")),
+        Term("count", "measure", "how many cells or images a row is made of", _words("count cell_count cells_count")),
     )
 }
 """What a column can say, by the name it has here."""
