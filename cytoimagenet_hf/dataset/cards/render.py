@@ -109,11 +109,11 @@ def dataset_card(
         note: what its maker wants to be read first; `read_note` finds it.
 
     Example:
+        >>> from huggingface_hub import DatasetCard
         >>> from cytoimagenet_hf.dataset.schema import dataset_features
-        >>> from cytoimagenet_hf.dataset.cards import check_card
         >>> card = dataset_card(features=dataset_features(["actin"]), splits=[SplitFiles("train", ("data/a",), 1, 9)])
-        >>> check_card(card)
-        []
+        >>> DatasetCard(card).data.configs[0]["data_files"]
+        [{'split': 'train', 'path': ['data/a']}]
     """
     labels = features["label"].names
     others = {"published": published_splits, "channels": channel_splits} | dict(subset_splits or {})

@@ -5,7 +5,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results, write_eval_yaml
+from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
 from cytoimagenet_hf.scoring.contamination import Overlap
 from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
 
@@ -44,9 +44,7 @@ def record():
 
 
 def test_entries_are_read_back_by_the_library(record, tmp_path):
-    path = write_eval_results(
-        tmp_path, record, entry="net", dataset_id="me/cells", date="2026-11-21", source_url="https://example.org/r"
-    )
+    path = write_eval_results(tmp_path, record, entry="net", dataset_id="me/cells")
     assert path == tmp_path / ".eval_results" / "me_cells.yaml"
     found = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert [(entry.dataset_id, entry.task_id, entry.value) for entry in found] == [
@@ -56,14 +54,6 @@ def test_entries_are_read_back_by_the_library(record, tmp_path):
     assert found[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
     assert "compounds" in found[0].notes
     assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in found[1].notes
-
-
-def test_a_benchmark_dataset_names_the_same_tasks(record, tmp_path):
-    options = {"name": "Cells", "description": "Frozen features.", "evaluation_framework": "inspect-ai"}
-    content = yaml.safe_load(write_eval_yaml(tmp_path, record, **options).read_text())
-    assert [task["id"] for task in content["tasks"]] == ["bbbc021", "bbbc021_replicate_map"]
-    assert {task["split"] for task in content["tasks"]} == {"test"}
-    assert content["evaluation_framework"] == "inspect-ai"
 
 
 def test_names_that_lead_nowhere_are_refused(record, tmp_path):

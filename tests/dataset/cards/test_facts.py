@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.cards.check import check_card
 from cytoimagenet_hf.dataset.cards.facts import add_scores, card_facts, write_model_card
 from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
 
@@ -71,7 +70,6 @@ def written(folder, name, content):
 
 def test_a_card_tells_architecture_preprocessing_sources_and_what_they_share_with_benchmarks(folder):
     card = write_model_card(folder).read_text()
-    assert check_card(card) == []
     assert "# b0\n\nEfficientNet-B0 for features" in card
     assert "| resample | bilinear |" in card
     assert "2 sources: bbbc013, idr0072." in card
@@ -171,7 +169,6 @@ def test_what_was_fine_tuned_stands_in_the_header_with_its_revision_in_the_text(
     assert "base_model" not in write_model_card(folder).read_text()
     written(folder, "training.json", {"base_model": {"repo": "google/efficientnet-b0", "revision": "abc123"}} | RUN)
     card = write_model_card(folder).read_text()
-    assert check_card(card) == []
     header = yaml.safe_load(card.split("---\n")[1])
     assert (header["base_model"], header["base_model_relation"]) == (["google/efficientnet-b0"], "finetune")
     assert "Fine-tuned from [google/efficientnet-b0]" in card
