@@ -2,8 +2,7 @@
 
 `RECIPES["published"]` does what the paper or its code did; `RECIPES["corrected"]`, the default, does what was meant.
 `load` reads a recipe by name or from a YAML file and applies overrides of the command line; `as_dict` is what a
-summary records. The table in docs/recipes.md is made from the metadata of the fields by
-`builder.recipe_docs`.
+summary records. The tables in docs/recipes.md are made from the metadata of the fields.
 """
 
 from collections.abc import Mapping

@@ -37,20 +37,19 @@ def main(
 def pages() -> dict[str, str]:
     """Page → what it should hold."""
     sys.path.insert(0, str(ROOT))  # builder and scripts are run from the checkout, not installed
-    from builder.holdings_docs import holdings_markdown
-    from builder.provenance import sources_markdown
     from builder.publish.repository import card
-    from builder.recipe_docs import recipes_markdown
     from cytoimagenet_hf.dataset.cards import model_card
     from cytoimagenet_hf.dataset.cards.facts import card_facts
-    from scripts.pages import cells, columns, numbers, repairs, study
+    from scripts.pages import cells, columns, curation, numbers, repairs, study
     from scripts.pages.blocks import filled
     from scripts.pages.results import measured, recipes, results, settings
 
     return {
-        "docs/sources.md": sources_markdown(),
-        "docs/recipes.md": recipes_markdown(),
-        "docs/holdings.md": holdings_markdown(),
+        "docs/sources.md": filled(_read("docs/sources.md"), {"sources": curation.sources()}),
+        "docs/recipes.md": filled(_read("docs/recipes.md"), {"recipes": curation.recipes()}),
+        "docs/holdings.md": filled(
+            _read("docs/holdings.md"), {"labels": curation.labels(), "holdings": curation.holdings()}
+        ),
         "docs/columns.md": columns.page(),
         "docs/numbers.md": numbers.page(),
         "docs/cells.md": filled(_read("docs/cells.md"), {"agreement": cells.agreement(measured("cells_agreement"))}),

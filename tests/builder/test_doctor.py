@@ -1,20 +1,16 @@
-"""The survey of archives, and the page of sources."""
+"""The survey of archives."""
 
 from dataclasses import asdict
 from io import StringIO
-from pathlib import Path
 
 import archives
 import pytest
 from rich.console import Console
 
 from builder.doctor import doctor_table, missing_disk, sources_table, survey
-from builder.provenance import sources_markdown
 from builder.sources import SOURCES
 from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.core.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -70,12 +66,3 @@ def test_filters_and_bad_folders(tmp_path):
     assert {report.licence for report in survey(None, sources=SourceFilter(licences=["cc0"]))} == {"cc0"}
     with pytest.raises(InputError, match="is not a folder"):
         survey(tmp_path / "nowhere")
-
-
-def test_the_page_of_sources_is_up_to_date():
-    page = sources_markdown()
-    assert (ROOT / "docs" / "sources.md").read_text(encoding="utf-8") == page
-    for name, source in SOURCES.items():
-        assert page.count(f"\n## {name}\n") == 1
-        assert source.licence in page
-        assert source.link in page

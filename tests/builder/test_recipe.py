@@ -1,13 +1,9 @@
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
 
 from builder.recipe import RECIPES, Recipe, as_dict, load
-from builder.recipe_docs import recipes_markdown
 from cytoimagenet_hf.core.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_two_recipes_differ_where_the_original_was_wrong_and_nowhere_else():
@@ -31,11 +27,6 @@ def test_every_field_names_its_rule_and_meaning_and_every_fault_of_the_curation_
         assert rule.metadata["row"], rule.name
     covered = {rule.metadata["row"] for rule in rules}
     assert {"L1", "L2", "L3", "L5", "L6", "L7", "I1", "I2", "I3", "I4", "I5", "I6", "S1", "H1"} <= covered
-
-
-def test_the_page_of_recipes_is_the_generated_one():
-    committed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert committed == recipes_markdown(), "run: python -m builder.recipe_docs > docs/recipes.md"
 
 
 def test_overrides_take_the_type_of_their_field_and_are_spelled_in_the_name():
