@@ -15,7 +15,7 @@ from cytoimagenet_hf.tables.wells import normalise_well
 from .base import Image, PlaneRef
 from .channels import Channel, in_order, name_channels
 from .options import Options
-from .source import Ignored, natural
+from .source import SUFFIXES, Ignored, Source, natural, suffix_of
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ class Findings:
     ignored: Sequence[Ignored] = ()
     channels: Sequence[Channel] = ()
     notes: Sequence[str] = ()
+
+
+def not_images(source: Source, *known: str) -> list[Ignored]:
+    """The files of a source that are no images by their ending, without those whose content is known."""
+    return [
+        Ignored(name, "no image file")
+        for name in source.files
+        if suffix_of(name) not in SUFFIXES and name not in known
+    ]
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,29 @@ class Naming:
             groups become metadata, and those that start with `_` are dropped.
         split_folder: folder of a file → folder of its measurement, and values that the folders in between give.
         plate_of: folder of a measurement, absolute → its plate, where the name does not say.
-        label_of: (folder of a measurement, channel) → the channel's name; empty where nothing says it.
         first: number from which the instrument counts a field, where that is not 1.
     """
 
     expression: re.Pattern[str]
     split_folder: Callable[[str], tuple[str, dict[str, str]]] = lambda folder: (folder, {})
     plate_of: Callable[[Path], str] = lambda folder: folder.name
-    label_of: Callable[[str, str], str] = lambda folder, channel: ""
     first: Mapping[str, int] = field(default_factory=dict)
+
+
+def naming(
+    pattern: str,
+    *,
+    plate_of: Callable[[Path], str] = lambda folder: folder.name,
+    first: Mapping[str, int] | None = None,
+) -> Naming:
+    """How an instrument names its files, in any folder and letter case.
+
+    Args:
+        pattern: regular expression of a name, with the groups of `Naming`.
+        plate_of, first: as of `Naming`.
+    """
+    expression = re.compile(rf"(?P<_folder>(?:[^/]+/)*?){pattern}", re.IGNORECASE)
+    return Naming(expression, plate_of=plate_of, first=first or {})
 
 
 def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tuple[list[FoundPlane], list[str]]:
@@ -107,11 +121,10 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
             z, t = (_number(values.get(axis), naming.first.get(axis, 1)) for axis in ("z", "t"))
         except InputError as error:
             z, t, problem = None, None, problem or str(error)
-        channel = plain_number(values.get("c", "1"))
         planes.append(
             FoundPlane(
                 PlaneRef(source.root / name),
-                Channel(channel, label or naming.label_of(origin, channel)),
+                Channel(plain_number(values.get("c", "1")), label),
                 _name(name, folder, values) or root.name,
                 plate=values.get("plate", "") or (naming.plate_of(root / origin) if well else ""),
                 well=well,
@@ -126,10 +139,10 @@ def planes_by_name(source: Source, names: Iterable[str], naming: Naming) -> tupl
     return planes, others
 
 
-def share_named(source: Source, expression: re.Pattern[str]) -> float:
-    """The share of a source's image files whose names an expression matches."""
+def share_named(source: Source, naming: Naming) -> float:
+    """The share of a source's image files that are named so."""
     names = source.images
-    return sum(1 for name in names if expression.fullmatch(name)) / max(1, len(names))
+    return sum(1 for name in names if naming.expression.fullmatch(name)) / max(1, len(names))
 
 
 def _site(values: Mapping[str, str], first: int) -> str:

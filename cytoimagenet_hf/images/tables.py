@@ -11,15 +11,15 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.tabular import read_names, read_table
 from cytoimagenet_hf.tables.vocabulary import columns_of
 from cytoimagenet_hf.tables.wells import well_at
 
-from .objects import Storage
+from .objects import Storage, UnreachableError
 from .options import Options
-from .remote import RemoteFiles, is_address, is_remote, local_file
+from .remote import RemoteFiles, UnknownAddressError, is_address, is_remote, local_file
 from .source import Source
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
@@ -55,12 +55,19 @@ def rows_of(path: Path, options: Options = _DEFAULT) -> pd.DataFrame:
     return table.fillna("").astype(object)
 
 
+def is_table(source: Source) -> bool:
+    """Whether a source is one file with the ending of a table."""
+    return source.single and bool(source.with_suffix(*TABLES))
+
+
 def names_of(source: Source, options: Options) -> list[str]:
-    """The columns of the table that a source is.
+    """The columns of the table that a source is; none where it is no table.
 
     Raises:
         InputError: it cannot be read.
     """
+    if not is_table(source):
+        return []
     with local_file(source.root / source.files[0]) as file:
         return read_names(file, sheet=options.sheet, encoding=options.encoding)
 
@@ -118,6 +125,16 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
     return known, ""
 
 
+def place_facts(place: Mapping[str, str]) -> dict[str, Any]:
+    """What `place_of` found, as the arguments of a plane: plate, well, site and time."""
+    return {name: place.get(name, "") for name in ("plate", "well", "site")} | {"t": whole_or_none(place.get("t"))}
+
+
+def metadata_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The cells of a row that hold something, by their names (column → name)."""
+    return {name: row[column] for column, name in columns.items() if row[column] != ""}
+
+
 class TableFiles:
     """The files that a table names: below one root, or each at its own address.
 
@@ -130,15 +147,25 @@ class TableFiles:
         self._root = root
         self._open = RemoteFiles(storage)
 
-    def path(self, name: str) -> Path:
-        """A file by its name, relative to the root or absolute inside it, or by its address.
+    def find(self, name: str, row: str) -> tuple[Path, str]:
+        """A file by its name, relative to the root or absolute inside it, or by its address; and why it is unusable.
+
+        Args:
+            name: as the table writes it.
+            row: which names it, for messages: `line 7`.
 
         Raises:
-            InputError: it lies outside the root, or at an address of an unknown kind.
+            InputError: it lies outside the root.
         """
-        if is_address(name):
-            return self._open.path(name)
-        return self._root / name if is_remote(self._root) else _file_below(self._root, name)
+        path = Path()
+        try:
+            if is_address(name):
+                path = self._open.path(name)
+            else:
+                path = self._root / name if is_remote(self._root) else _file_below(self._root, name)
+            return path, "" if path.is_file() else f"{row} names {name}, which is absent"
+        except (UnknownAddressError, UnreachableError) as error:
+            return path, f"{row}: {error}"
 
 
 def _file_below(root: Path, name: str) -> Path:

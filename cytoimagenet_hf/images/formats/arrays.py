@@ -21,7 +21,16 @@ from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Source, natural
 from cytoimagenet_hf.images.stores.zarr import array_facts, files_below
-from cytoimagenet_hf.images.tables import TABLES, is_metadata, own_name, place_of, places, rows_of, table_of
+from cytoimagenet_hf.images.tables import (
+    is_metadata,
+    is_table,
+    metadata_of,
+    own_name,
+    place_of,
+    places,
+    rows_of,
+    table_of,
+)
 
 from .omezarr import attributes_of
 
@@ -44,7 +53,7 @@ class _Site:
 
 def matches(source: Source, options: Options) -> bool:
     """A table whose root is a Zarr store; or, where axes are given, one store without OME metadata."""
-    if source.single and source.with_suffix(*TABLES):
+    if is_table(source):
         return options.root is not None and options.root.name.lower().endswith(".zarr")
     if options.axes is None or not (source.single and source.stores):
         return False
@@ -107,7 +116,8 @@ def _in_table(source: Source, options: Options) -> Iterator[_Site]:
         )
     root = options.root if options.root is not None else table.parent
     kept = [column for column in columns if is_metadata(column) and column not in placed.values() and column != key]
-    kept += [column for column in ("source", "batch") if column in columns and column not in kept]
+    kept += [column for column in ("source", "batch") if column in columns]
+    names = {column: own_name(column) for column in kept}
     for number, row in enumerate(rows.to_dict("records")):
         known, problem = place_of(row, placed)
         name = str(row[key]) if key else "__".join(str(row[column]) for column in made_of)
@@ -117,7 +127,7 @@ def _in_table(source: Source, options: Options) -> Iterator[_Site]:
             root,
             name.strip("/"),
             known,
-            {own_name(column): row[column] for column in kept if row[column] != ""},
+            metadata_of(row, names),
             str(number),
             name if options.id_column else "",
             problem,

@@ -6,11 +6,11 @@ Folders of classes look the same, so that this kind is read only when it is aske
 import re
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images.collect import Findings
+from cytoimagenet_hf.images.collect import Findings, not_images
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+from cytoimagenet_hf.images.source import Ignored, Source
 from cytoimagenet_hf.images.suggest import suggest_pattern
 
 _ANY = re.compile(r"(?P<_folder>(?:[^/]+/)*)(?P<c>[^/]+)/(?P<image>[^/]+?)\.[^./]+")
@@ -34,6 +34,5 @@ def find(source: Source, options: Options) -> Findings:
     if not planes:
         raise InputError(f"{source.text} has no folders of images that could be channels")
     ignored = [Ignored(name, "in no folder of a channel") for name in others]
-    ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
     notes = [f"names are read as --pattern '{pattern}'"] if in_folders else []
-    return Findings(expand_if_stacks(planes, options), ignored, notes=notes)
+    return Findings(expand_if_stacks(planes, options), ignored + not_images(source), notes=notes)

@@ -4,10 +4,10 @@ from collections import Counter
 
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
-from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
 from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of, without_suffix
+from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.images.tables import TABLES
 
@@ -30,7 +30,6 @@ def find(source: Source, options: Options) -> Findings:
         )
         for name in names
     ]
-    ignored = [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
     notes = [
         f"{name} is a table: to read the images by it, give it as the source" for name in source.with_suffix(*TABLES)
     ]
@@ -43,4 +42,4 @@ def find(source: Source, options: Options) -> Findings:
             if pattern is None
             else f"each file is an image of its own: if names mean wells or channels: --pattern '{pattern}'"
         ]
-    return Findings(expanded, ignored, notes=notes[:3])
+    return Findings(expanded, not_images(source), notes=notes[:3])

@@ -13,12 +13,12 @@ from pathlib import Path
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.images.channels import Channel, is_stain_word
-from cytoimagenet_hf.images.collect import Findings, FoundPlane
+from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import local_file
-from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
+from cytoimagenet_hf.images.source import Ignored, Source, suffix_of
 from cytoimagenet_hf.imaging.names import illumination_setting
 
 _UUID = r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
@@ -63,8 +63,7 @@ def find(source: Source, options: Options) -> Findings:
         for plane in projections
     ]
     ignored += [Ignored(name, "not named as ImageXpress names images") for name in others]
-    ignored += [Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES]
-    return Findings(expand_if_stacks(planes, options), ignored, notes=notes)
+    return Findings(expand_if_stacks(planes, options), ignored + not_images(source), notes=notes)
 
 
 def _is_thumbnail(name: str) -> bool:

@@ -11,22 +11,22 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.numbers import whole_number, whole_or_none
+from cytoimagenet_hf.core.numbers import whole_number
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import one_plane
 from cytoimagenet_hf.images.formats.dataset import id_column
-from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.remote import UnknownAddressError, is_address, local_file
+from cytoimagenet_hf.images.remote import is_address, local_file
 from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.tables import (
-    TABLES,
     TableFiles,
     is_metadata,
+    metadata_of,
     names_of,
     own_name,
+    place_facts,
     place_of,
     places,
     rows_of,
@@ -42,8 +42,6 @@ _PLANE = re.compile(
 
 def matches(source: Source, options: Options) -> bool:
     """One table with a column `FileName_X` or `URL_X`."""
-    if not (source.single and source.with_suffix(*TABLES)):
-        return False
     return bool(_stains(names_of(source, options)))
 
 
@@ -81,11 +79,11 @@ def find(source: Source, options: Options) -> Findings:
     reader = _Reader(TableFiles(options.root or table.parent, options.storage), stains, set(columns))
     planes: list[FoundPlane] = []
     for number, row in enumerate(rows.to_dict("records")):
-        known, problem = place_of(row, placed)
+        place, problem = place_of(row, placed)
         given = str(row[named]) if named else ""
         if named and not given:
             raise InputError(f"{table}, line {number + 2}: no {named}")
-        shared = {own: row[column] for column, own in kept.items() if row[column] != ""}
+        facts = metadata_of(row, kept)
         name = ""
         for stain in stains:
             ref, missing = reader.plane(row, stain, number + 2)
@@ -96,14 +94,11 @@ def find(source: Source, options: Options) -> Findings:
                     ref,
                     Channel(stain),
                     name or f"row {number + 2}",
-                    plate=known.get("plate", ""),
-                    well=known.get("well", ""),
-                    site=known.get("site", ""),
-                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
-                    metadata=shared,
+                    metadata=facts,
                     problem=problem or missing,
+                    **place_facts(place),
                 )
             )
     return Findings(planes, channels=[Channel(stain) for stain in stains], notes=notes)
@@ -139,13 +134,9 @@ class _Reader:
         name, problem = _file_name(cells)
         if problem or not name:
             return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
-        path = Path()
-        try:
-            path = self.files.path(name)
-            if not path.is_file():
-                return PlaneRef(path), f"line {line} names {name}, which is absent"
-        except (UnknownAddressError, UnreachableError) as error:
-            return PlaneRef(path), f"line {line}: {error}"
+        path, problem = self.files.find(name, f"line {line}")
+        if problem:
+            return PlaneRef(path), problem
         try:
             return _chosen(path, cells), ""
         except InputError as error:

@@ -6,19 +6,25 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
-from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.remote import UnknownAddressError
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import TABLES, TableFiles, names_of, own_name, place_of, places, rows_of, table_of
+from cytoimagenet_hf.images.tables import (
+    TableFiles,
+    metadata_of,
+    names_of,
+    own_name,
+    place_facts,
+    place_of,
+    places,
+    rows_of,
+    table_of,
+)
 
 _NEEDED = {"channel", "path", "well"}
 
 
 def matches(source: Source, options: Options) -> bool:
     """One table with the columns channel, path and well."""
-    if not (source.single and source.with_suffix(*TABLES)):
-        return False
     return set(names_of(source, options)) >= _NEEDED
 
 
@@ -36,31 +42,23 @@ def find(source: Source, options: Options) -> Findings:
             f"{table} has no column {', '.join(absent)}: a samplesheet has channel, path, plate, well, site"
         )
     placed = places([column for column in columns if column not in ("channel", "path")])
-    kept = [column for column in columns if column not in {"channel", "path", *placed.values()}]
-    kept = [column for column in kept if column not in ("field_id", "plane_id", "row", "col")]
+    used = {"channel", "path", *placed.values(), "field_id", "plane_id", "row", "col"}
+    kept = {column: own_name(column) for column in columns if column not in used}
     files = TableFiles(options.root or table.parent, options.storage)
     planes = []
     for number, row in enumerate(rows.to_dict("records"), 2):
-        known, problem = place_of(row, placed)
+        place, problem = place_of(row, placed)
         name = str(row["path"])
-        path, missing = source.root, ""
-        try:
-            path = files.path(name) if name else path
-            missing = "" if not name or path.is_file() else f"line {number} names {name}, which is absent"
-        except (UnknownAddressError, UnreachableError) as error:
-            missing = f"line {number}: {error}"
+        path, missing = files.find(name, f"line {number}") if name else (source.root, f"line {number} names no file")
         planes.append(
             FoundPlane(
                 PlaneRef(path),
                 Channel(str(row["channel"])),
                 without_suffix(name) or f"row {number}",
-                plate=known.get("plate", ""),
-                well=known.get("well", ""),
-                site=known.get("site", ""),
-                z=whole_or_none(known.get("z")),
-                t=whole_or_none(known.get("t")),
-                metadata={own_name(column): row[column] for column in kept if row[column] != ""},
-                problem=problem or missing or ("" if name else f"line {number} names no file"),
+                z=whole_or_none(place.get("z")),
+                metadata=metadata_of(row, kept),
+                problem=problem or missing,
+                **place_facts(place),
             )
         )
     planes = expand_if_stacks(planes, options)

@@ -3,21 +3,20 @@
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.formats.dataset import id_column
-from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.options import Options
-from cytoimagenet_hf.images.remote import UnknownAddressError
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
-    TABLES,
     TableFiles,
     is_metadata,
+    is_table,
+    metadata_of,
     own_name,
+    place_facts,
     place_of,
     places,
     rows_of,
@@ -29,7 +28,7 @@ from cytoimagenet_hf.tables.vocabulary import read_header
 
 def matches(source: Source, options: Options) -> bool:
     """One file with the ending of a table."""
-    return source.single and bool(source.with_suffix(*TABLES))
+    return is_table(source)
 
 
 def find(source: Source, options: Options) -> Findings:
@@ -52,32 +51,26 @@ def find(source: Source, options: Options) -> Findings:
     files = TableFiles(options.root or table.parent, options.storage)
     planes: list[FoundPlane] = []
     others = [column for column in columns if column not in {*wanted, named, *placed.values()}]
-    kept = [column for column in others if is_metadata(column) or read_header(column).term]
+    kept = {column: own_name(column) for column in others if is_metadata(column) or read_header(column).term}
     for number, row in enumerate(rows.to_dict("records")):
-        known, problem = place_of(row, placed)
+        place, problem = place_of(row, placed)
         given = str(row[named]) if named else ""
         if named and not given:
             raise InputError(f"{table}: row {number + 2} has no {named}")
         for channel, name in _files([str(row[column]) for column in wanted], wanted):
-            path, missing = Path(), ""
-            try:
-                path = files.path(name) if name else path
-                missing = "" if path.is_file() else f"row {number + 2} names {name}, which is absent"
-            except (UnknownAddressError, UnreachableError) as error:
-                missing = f"row {number + 2}: {error}"
+            path, missing = Path(), f"row {number + 2} names no file for {channel.name}"
+            if name:
+                path, missing = files.find(name, f"row {number + 2}")
             planes.append(
                 FoundPlane(
                     PlaneRef(path),
                     channel,
                     given or without_suffix(name),
-                    plate=known.get("plate", ""),
-                    well=known.get("well", ""),
-                    site=known.get("site", ""),
-                    t=whole_or_none(known.get("t")),
                     row=str(number),
                     id=given,
-                    metadata={own_name(column): row[column] for column in kept if row[column] != ""},
-                    problem=problem or (missing if name else f"row {number + 2} names no file for {channel.name}"),
+                    metadata=metadata_of(row, kept),
+                    problem=problem or missing,
+                    **place_facts(place),
                 )
             )
     several = len({plane.channel for plane in planes}) > 1
