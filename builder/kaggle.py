@@ -32,6 +32,7 @@ from .render.reader import reason_of
 from .render.shard import SHARD_SCHEMA
 from .shard_files import Made, Row, ShardReport, ShardTask, write_shard
 from .shards import (
+    PLAN,
     counts_by_source,
     explain_full_disk,
     finished_reports,
@@ -97,7 +98,7 @@ def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask
     """
     started = time.perf_counter()
     archive = archive_folder(archive)
-    plan = output.resolve() / "shards" / "plan.parquet"
+    plan = output.resolve() / "shards" / PLAN
     source = {"metadata_sha256": file_sha256(metadata_file(archive))}
     before = read_summary(output, STAGE)
     if before is not None and before.details == source and plan.exists():
@@ -169,8 +170,8 @@ class _ImportTask(ShardTask):
     def key_of_rejection(self, rejection: Rejection) -> str:
         return rejection.image_id or ""
 
-    def files_of(self, row: Row) -> list[Path]:
-        return [self.archive / _file(row)]
+    def files_of(self, row: Row) -> list[str]:
+        return [f"{self.archive}/{_file(row)}"]
 
 
 def _image_id(row: Row) -> str:

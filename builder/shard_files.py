@@ -1,9 +1,9 @@
 """One shard on disk: written once, sealed, checked whenever it is taken over, mended row by row.
 
-A shard is a Parquet file that carries its report in its footer. Beside it stands its seal, `seal-#####.json`: the
-SHA-256 of the shard, its size and time, and those of every raw file it was made from. A shard whose seal is absent or
-does not fit is not a shard: it is made again. One of the same size and time is not hashed again. The seal has times
-alone, so copies of an archive give the same shards.
+A shard is a Parquet file. Beside it stands its seal, `seal-#####.json`: its report, the SHA-256 of the shard, its size
+and time, and those of every raw file it was made from. A shard whose seal is absent or does not fit is not a shard: it
+is made again. One of the same size and time is not hashed again, nor opened. The seal has times alone, so copies of an
+archive give the same shards.
 """
 
 import itertools
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
-from cytoimagenet_hf.core.jsontext import parse_json, read_json_file
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.shards.seals import file_stamps
 from cytoimagenet_hf.shards.shard import Shard
 
@@ -28,7 +28,6 @@ from .stage import Rejection
 
 _ROW_GROUP_ROWS = 100
 _ROW_GROUP_BYTES = 32 << 20  # large images close a group earlier: memory stays bounded
-_REPORT = b"cytoimagenet.shard"
 
 Row = dict[str, Any]
 Made = tuple[list[Row], list[Rejection]]
@@ -37,7 +36,7 @@ Made = tuple[list[Row], list[Rejection]]
 
 @dataclass(frozen=True)
 class ShardTask(Shard):
-    """One shard to make: a row group of a plan. Stages add what their workers need, and say which files a row reads.
+    """One shard to make: a record batch of a plan. Stages add what workers need, and say which files a row reads.
 
     Attributes:
         again: keys of the rows to make again, the others are taken over from the shard that is there; None makes all.
@@ -78,8 +77,7 @@ class ShardTask(Shard):
 
     def read_rows(self, columns: list[str] | None = None) -> list[Row]:
         """The rows of the plan this shard is made from."""
-        with pq.ParquetFile(self.plan) as plan:
-            return list(plan.read_row_group(self.number, columns=columns).to_pylist())
+        return list(read_batch(self.plan, self.number, columns).to_pylist())
 
     def key(self, row: Row) -> str:
         """What an input row and the images made from it share; unique among the input rows."""
@@ -89,9 +87,23 @@ class ShardTask(Shard):
         """The key of the row that a rejection is about."""
         return rejection.idx
 
-    def files_of(self, row: Row) -> list[Path]:
+    def files_of(self, row: Row) -> list[str]:
         """The raw files a row is made from, unchecked."""
         return []
+
+
+def read_batch(plan: Path, number: int, columns: list[str] | None = None) -> pa.RecordBatch:
+    """The rows of one shard; it takes the same time however many shards a plan has.
+
+    Args:
+        plan: an Arrow file with a record batch per shard.
+        number: of the shard, from 0.
+        columns: all when None.
+    """
+    with pa.memory_map(str(plan)) as file:
+        names = pa.ipc.open_file(file).schema.names
+        fields = [names.index(name) for name in columns or names]
+        return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields)).get_batch(number)
 
 
 @dataclass(frozen=True)
@@ -108,17 +120,17 @@ class ShardReport:
 
 
 def read_report(task: ShardTask) -> ShardReport | None:
-    """The report in a shard's footer; None if there is no shard of this plan, or its bytes are not those sealed."""
+    """The report of a shard; None if there is no shard of this plan, or its bytes are not those sealed."""
     try:
-        content = parse_json((pq.read_metadata(task.path).metadata or {})[_REPORT], where=task.path)
         sealed = read_json_file(task.record)
+        content = sealed["report"]
         if content["plan_id"] != task.plan_id or not _is_sealed(task.path, sealed):
             return None
         if task.keep_channels and not _is_sealed(task.channels_path, sealed, "channels_"):
             return None
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # JSON and Unicode errors are ValueErrors
+        return ShardReport(**content | {"rejections": [Rejection(**row) for row in content["rejections"]]})
+    except (OSError, KeyError, TypeError, ValueError):  # JSON and Unicode errors are ValueErrors
         return None
-    return ShardReport(**content | {"rejections": [Rejection(**row) for row in content["rejections"]]})
 
 
 def _is_sealed(path: Path, sealed: dict[str, Any], which: str = "") -> bool:
@@ -179,17 +191,16 @@ def write_shard(
                     written["images"] += 1
                     written["crops"] += bool(row["crop"])
                     written["png_bytes"] += row["png_bytes"]
-            report = ShardReport(
-                number=task.number,
-                plan_id=task.plan_id,
-                rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
-                images=written["images"],
-                crops=written["crops"],
-                png_bytes=written["png_bytes"],
-                rejections=rejections,
-            )
-            images.describe({_REPORT: json.dumps(asdict(report), sort_keys=True).encode()})
-        content: dict[str, Any] = {"files": stamps}
+        report = ShardReport(
+            number=task.number,
+            plan_id=task.plan_id,
+            rows_in=dict(sorted(Counter(row["dir_name"] for row in rows_in).items())),
+            images=written["images"],
+            crops=written["crops"],
+            png_bytes=written["png_bytes"],
+            rejections=rejections,
+        )
+        content: dict[str, Any] = {"report": asdict(report), "files": stamps}
         content |= {"sha256": file_sha256(temporary), "stamp": file_stamps([temporary])[0]}
         if second is not None:
             content |= {"channels_sha256": file_sha256(second), "channels_stamp": file_stamps([second])[0]}
@@ -213,9 +224,6 @@ class _GroupWriter:
         self._bytes += image["png_bytes"]
         if len(self._group) == _ROW_GROUP_ROWS or self._bytes >= _ROW_GROUP_BYTES:
             self._flush()
-
-    def describe(self, metadata: dict[bytes, bytes]) -> None:
-        self._writer.add_key_value_metadata(metadata)
 
     def _flush(self) -> None:
         if self._group:
@@ -242,8 +250,7 @@ def row_at_work(task: ShardTask) -> str | None:
     if number < 0:
         return None
     row = task.read_rows()[number]
-    names = ", ".join(str(path) for path in task.files_of(row))
-    return f"{task.key(row)} ({names})"
+    return f"{task.key(row)} ({', '.join(task.files_of(row))})"
 
 
 def _made(

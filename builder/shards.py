@@ -1,6 +1,6 @@
 """Shards: the unit of work, of retry and of resume.
 
-A plan (`shards/plan.parquet`) holds the input rows of one shard per row group. `builder.shard_files` says what stands
+A plan (`shards/plan.arrow`) holds the input rows of one shard per record batch. `builder.shard_files` says what stands
 on disk for one of them; here they are planned, counted and run.
 """
 
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
@@ -26,7 +25,8 @@ from cytoimagenet_hf.shards.engine import run_shards
 from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
 from .stage import Rejection
 
-_FINGERPRINT = b"cytoimagenet.fingerprint"
+PLAN = "plan.arrow"
+_FINGERPRINT, _ROWS = b"cytoimagenet.fingerprint", b"cytoimagenet.rows"
 _CHECKERS = 8  # threads that hash shards and look at files: both wait for the disk
 
 Task = TypeVar("Task", bound=ShardTask)
@@ -36,7 +36,7 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
     """Write a plan, or check that the one there is the same.
 
     Args:
-        plan: `shards/plan.parquet`.
+        plan: `shards/plan.arrow`.
         table: the input rows in their order.
         fingerprint: what else the shards depend on, as plain JSON values.
 
@@ -50,9 +50,14 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
         path for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)
     ):
         stale.unlink()
-    with atomic_path(plan) as temporary:
-        content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode()}
-        pq.write_table(table.replace_schema_metadata(content), temporary, row_group_size=_shard_rows(len(table)))
+    content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode(), _ROWS: str(len(table)).encode()}
+    schema, rows = table.schema.with_metadata(content), _shard_rows(len(table))
+    compressed = pa.ipc.IpcWriteOptions(compression="zstd")
+    # Parquet would not do: each worker would parse its footer, which grows with the shards, for each shard.
+    with atomic_path(plan) as temporary, pa.ipc.new_file(str(temporary), schema, options=compressed) as writer:
+        for start in range(0, len(table), rows):
+            batch = table.slice(start, rows).replace_schema_metadata(content).combine_chunks()
+            writer.write_batch(batch.to_batches()[0])
 
 
 def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
@@ -83,7 +88,8 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
         InputError: the plan is damaged.
     """
     try:
-        return dict(parse_json((pq.read_schema(plan).metadata or {})[_FINGERPRINT], where=plan))
+        with _opened(plan) as file:
+            return dict(parse_json((file.schema.metadata or {})[_FINGERPRINT], where=plan))
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
         raise InputError(
             f"{plan} is damaged ({error}): delete {plan.parent} and run `python -m builder render` again"
@@ -91,12 +97,14 @@ def read_fingerprint(plan: Path) -> dict[str, Any]:
 
 
 def list_tasks(plan: Path, *, keep_channels: bool = False) -> list[ShardTask]:
-    """One task per row group of a plan."""
+    """One task per record batch of a plan."""
     identity = file_sha256(plan)
-    metadata = pq.read_metadata(plan)
+    with _opened(plan) as file:
+        rows = int(file.schema.metadata[_ROWS])
+    size = _shard_rows(rows)
     return [
-        ShardTask(number, metadata.row_group(number).num_rows, plan, identity, keep_channels=keep_channels)
-        for number in range(metadata.num_row_groups)
+        ShardTask(number, min(size, rows - start), plan, identity, keep_channels=keep_channels)
+        for number, start in enumerate(range(0, rows, size))
     ]
 
 
@@ -192,10 +200,16 @@ def _shard_rows(rows: int) -> int:
 
 def _same_rows(plan: Path, table: pa.Table) -> bool:
     start = 0
-    with pq.ParquetFile(plan) as file:
-        for number in range(file.num_row_groups):
-            group = file.read_row_group(number).replace_schema_metadata(None)
-            if not group.equals(table.slice(start, len(group)).replace_schema_metadata(None)):
+    with _opened(plan) as file:
+        for number in range(file.num_record_batches):
+            batch = pa.Table.from_batches([file.get_batch(number)])
+            if not batch.equals(table.slice(start, len(batch))):
                 return False
-            start += len(group)
+            start += len(batch)
     return start == len(table)
+
+
+@contextmanager
+def _opened(plan: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    with pa.memory_map(str(plan)) as file:
+        yield pa.ipc.open_file(file)

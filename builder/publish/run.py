@@ -22,7 +22,7 @@ from builder.render.plan import require_plan_fits
 from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
 from builder.shard_files import ShardTask
-from builder.shards import finished_reports, list_tasks, read_fingerprint
+from builder.shards import PLAN, finished_reports, list_tasks, read_fingerprint
 from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.core.errors import InputError
@@ -164,7 +164,7 @@ def require_split(scheme: str | None, group: str) -> None:
 
 def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
     """The shards, all there, undamaged, and made from the tables in the folder by the rules of the recipe."""
-    plan = output / "shards" / "plan.parquet"
+    plan = output / "shards" / PLAN
     if not plan.exists():
         raise InputError(f"{plan} is not there: run `python -m builder render` first")
     tables = [output / f"{name}.parquet" for name in ("annotations", "selection")]

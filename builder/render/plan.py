@@ -1,4 +1,4 @@
-"""Which field goes to which shard: `shards/plan.parquet`, one row group per shard.
+"""Which field goes to which shard: `shards/plan.arrow`, one record batch per shard.
 
 Fields are ordered by a hash of their first file: fields of one file are neighbours and read it once, all others are
 mixed, so the finished dataset streams well shuffled.
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from builder.recipe import Recipe, as_dict
-from builder.shards import read_fingerprint, require_same_plan, write_or_check_plan
+from builder.shards import PLAN, read_fingerprint, require_same_plan, write_or_check_plan
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
@@ -38,7 +38,7 @@ def crops_wanted(class_size: int, recipe: Recipe) -> int:
 
 
 def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
-    """Write `shards/plan.parquet`, or check that the one there is the same.
+    """Write `shards/plan.arrow`, or check that the one there is the same.
 
     Returns:
         Its path.
@@ -48,7 +48,7 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
             another seed or other rows; the message lists what differs.
     """
     table = _joined(output, recipe)
-    path = output / "shards" / "plan.parquet"
+    path = output / "shards" / PLAN
     write_or_check_plan(path, table, _fingerprint(table, recipe, seed))
     return path
 
@@ -65,7 +65,7 @@ def require_plan_fits(output: Path, *, tables: Path, recipe: Recipe, seed: int |
     Raises:
         InputError: the shards there were made otherwise; says what differs.
     """
-    path = output / "shards" / "plan.parquet"
+    path = output / "shards" / PLAN
     if path.exists():
         table = _joined(tables, recipe)
         planned = read_fingerprint(path)

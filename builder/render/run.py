@@ -13,6 +13,7 @@ from pathlib import Path
 from builder.recipe import Recipe, as_dict
 from builder.shard_files import ShardReport
 from builder.shards import (
+    PLAN,
     counts_by_source,
     explain_full_disk,
     finished_reports,
@@ -78,7 +79,7 @@ def render(
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
     shards = output.resolve() / "shards"
     with explain_full_disk(output), without_locks_after(shards, part):
-        with planning(shards, "plan.parquet"):
+        with planning(shards, PLAN):
             plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)

@@ -47,9 +47,9 @@ class RenderTask(ShardTask):
 
     columns_of_files = ("idx", "channel_files")
 
-    def files_of(self, row: Row) -> list[Path]:
+    def files_of(self, row: Row) -> list[str]:
         """The channel files of a field."""
-        return [self.raw / name for name in row["channel_files"]]
+        return [f"{self.raw}/{name}" for name in row["channel_files"]]
 
 
 def render_shard(task: RenderTask) -> ShardReport:

@@ -1,5 +1,7 @@
 """Standardised features: mean 0 and standard deviation 1 per feature, as seen from chosen rows (E3, docs/paper.md)."""
 
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.floating]
+_ROWS = 1 << 16  # at a time: what scikit-learn makes of them on the way is float64, and several times as large
+_IN_MEMORY = 1 << 30  # bytes of scaled features
 
 
 def standardise(values: Array, *, fitted_on: Array | None = None) -> Array:
@@ -34,11 +38,29 @@ def standardise(values: Array, *, fitted_on: Array | None = None) -> Array:
         >>> standardise(np.array([[0.0, 5.0], [2.0, 5.0]])).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    scaler = StandardScaler().fit(values if fitted_on is None else fitted_on)
-    scaled = np.asarray(scaler.transform(values))
+    scaler = StandardScaler()
+    for part in _blocks(values if fitted_on is None else fitted_on):
+        scaler.partial_fit(part)
     # scikit-learn has set the scale of exactly constant features to 1; these are the ones just above.
-    scaled[:, scaler.scale_ < DEAD * np.abs(values - scaler.mean_).max(axis=0)] = 0
+    farthest = np.maximum(values.max(axis=0) - scaler.mean_, scaler.mean_ - values.min(axis=0))
+    dead = scaler.scale_ < DEAD * farthest
+    scaled = _empty(values.shape, values.dtype if values.dtype.kind == "f" else np.dtype(float))
+    for part, place in zip(_blocks(values), _blocks(scaled), strict=True):
+        place[:] = scaler.transform(part)
+        place[:, dead] = 0
     return scaled
+
+
+def _blocks(values: Array) -> Iterator[Array]:
+    return (values[start : start + _ROWS] for start in range(0, max(1, len(values)), _ROWS))
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A matrix to fill; on the disk, in a file that goes with it, where it would crowd the memory."""
+    if np.prod(shape, dtype=np.int64) * dtype.itemsize <= _IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, shape=shape)
 
 
 def standardise_by_controls(values: Array, *, plates: npt.ArrayLike, controls: npt.ArrayLike) -> Array:

@@ -1,8 +1,9 @@
 """Exact nearest neighbours and the published vote: arrays in, arrays out.
 
-Distances are first estimated by a float32 matrix product, chunk by chunk; every training row whose estimate lies
+Distances are first estimated by a float32 matrix product, block by block; every training row whose estimate lies
 within the worst-case rounding error of the k-th is then measured again in float64. The neighbours are therefore those
-of a float64 search at the price of the float32 product, on a CPU or a GPU. Votes follow docs/paper.md.
+of a float64 search at the price of the float32 product, on a CPU or a GPU. Training rows and queries may be memory
+maps larger than the memory: a block of each is all that is copied. Votes follow docs/paper.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ Metric = Literal["euclidean", "cosine"]
 Matrix = npt.NDArray[Any]
 _Hidden = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
+_BLOCK = 1 << 14  # training rows in one product
 _GROUP = 32  # columns that share one minimum in the first pass over the estimates
 _SPARE = 16  # estimates kept beyond the k-th; rows that need more take the slower path
 _MEASURED = 4096  # rows measured at a time when many tie: bounds the float64 copy
@@ -40,14 +42,15 @@ def kneighbors(
     """The k nearest training rows of each query, nearest first; equal distances in the order of the training rows.
 
     Args:
-        train: (n_train, n_features), finite.
+        train: (n_train, n_features), finite; `numpy.load(…, mmap_mode="r")` where it is larger than the memory.
         query: (n_query, n_features), finite.
         k: neighbours per query, at most the training rows a query may see.
         metric: `"euclidean"`, or `"cosine"` (1 - cosine similarity, equal to 12 decimals counts as equal).
         exclude: (n_query,) the training row that query i must not see, -1 for none; leave-one-out is
             `kneighbors(x, x, k, exclude=range(len(x)))`. Or (n_query, n_train) booleans, true where it must not.
         device: where the matrix product runs; default: a CUDA device when there is one, else the CPU.
-        chunk_bytes: size of the block of estimates; the working memory is about twice this.
+        chunk_bytes: size of the block of estimates, which decides how many queries share one pass over the training
+            rows; the working memory is about twice this and a block of 16,384 training rows.
 
     Returns:
         distances (n_query, k) float64 and indices (n_query, k) int64.
@@ -73,14 +76,11 @@ def kneighbors(
     distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
     with torch.inference_mode(), _full_float32():
         space = _Space(rows, metric, place)
-        step = max(1, chunk_bytes // (4 * len(rows)))
+        step = max(1, chunk_bytes // (4 * min(len(rows), _BLOCK)))
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
-            found = _candidates(space, queries[part], k, None if hidden is None else hidden[part])
-            for row, near in enumerate(found, start):
-                measured = _measure(queries[row], rows, near, metric)
-                order = np.argsort(measured, kind="stable")[:k]  # `near` ascends: equals stay in the order of the rows
-                distances[row], indices[row] = measured[order], near[order]
+            found = _search(space, queries[part], k, None if hidden is None else hidden[part], first=start)
+            distances[part], indices[part] = found
     return distances, indices
 
 
@@ -115,62 +115,102 @@ def vote(neighbour_labels: npt.ArrayLike, distances: npt.ArrayLike) -> npt.NDArr
 
 
 class _Space:
-    """The training rows as the estimates need them: float32, near the origin, on the device."""
+    """The training rows as the estimates need them, a block at a time: float32, near the origin, on the device."""
 
     def __init__(self, rows: Matrix, metric: Metric, device: torch.device) -> None:
-        self.metric, self.device = metric, device
+        self.rows, self.metric, self.device = rows, metric, device
         self.centre: Tensor | None = None
-        placed, norms = self._placed(rows, "train")
-        mean = placed.mean(0)
-        # Far from the origin the product loses the digits that tell neighbours apart. Moving the origin costs a copy.
-        if bool(mean.square().sum() > 0.25 * norms.square().mean()):
+        total = torch.zeros(rows.shape[1], dtype=torch.float64, device=device)
+        norms = []
+        for start in range(0, len(rows), _BLOCK):
+            placed, lengths = self._placed(rows[start : start + _BLOCK], "train", first=start)
+            total += placed.sum(0, dtype=torch.float64)
+            norms.append(lengths)
+        mean, lengths = total / len(rows), torch.cat(norms)
+        # Far from the origin the product loses the digits that tell neighbours apart.
+        if bool(mean.square().sum() > 0.25 * lengths.square().mean()):
             self.centre = mean
-            placed, norms = _moved(placed, self.centre)
-        self.rows, self.squares, self.radius = placed.float(), norms.square().float(), norms.max().double()
+            lengths = torch.cat([_norms(block, torch.float32) for _, block in self.blocks()])
+        self.squares, self.radius = lengths.square().float(), lengths.max().double()
 
-    def place(self, queries: Matrix) -> tuple[Tensor, Tensor]:
-        """Queries where the rows are, (B, D) float32, and their norms (B,)."""
-        placed, norms = self._placed(queries, "query")
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Which rows, and these rows, (T, D) float32."""
+        for start in range(0, len(self.rows), _BLOCK):
+            part = slice(start, min(start + _BLOCK, len(self.rows)))
+            yield part, self.place(self.rows[part], "train")[0]
+
+    def place(self, rows: Matrix, name: str, *, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Rows where the estimates are made, (B, D) float32, and their norms (B,)."""
+        placed, norms = self._placed(rows, name, first=first)
         if self.centre is not None:
-            placed, norms = _moved(placed, self.centre)
+            placed = (placed - self.centre.to(placed.dtype)).float()
+            norms = _norms(placed, torch.float32)
         return placed.float(), norms.double()
 
-    def _placed(self, rows: Matrix, name: str) -> tuple[Tensor, Tensor]:
-        # torch has no read-only arrays and warns; nothing here writes to its input.
-        placed = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(self.device)
+    def _placed(self, rows: Matrix, name: str, *, first: int) -> tuple[Tensor, Tensor]:
+        # A copy of their own: memory maps and read-only arrays are none of torch's.
+        placed = torch.from_numpy(np.array(rows, np.float32 if rows.dtype == np.float32 else np.float64))
+        placed = placed.to(self.device)
         norms = _norms(placed, torch.float64 if self.metric == "cosine" else placed.dtype)
-        _check_norms(norms, placed, name, self.metric)
+        _check_norms(norms, placed, name, self.metric, first=first)
         if self.metric == "cosine":  # |a - b|² = 2 (1 - cos) for unit vectors: the same search
             return (placed / norms[:, None]).float(), torch.ones_like(norms)
         return placed, norms
 
 
-def _moved(placed: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    moved = (placed - centre).float()
-    return moved, _norms(moved, torch.float32)
-
-
-def _candidates(space: _Space, queries: Matrix, k: int, hidden: _Hidden | None) -> Iterator[Matrix]:
-    """Training rows of each query, ascending, that the estimates cannot rule out from its k nearest."""
-    placed, norms = space.place(queries)
-    scores = torch.addmm(space.squares, placed, space.rows.T, alpha=-2)  # (B, N): squared distance less |query|²
-    if hidden is not None:
-        excluded = torch.from_numpy(hidden).to(space.device)
-        if excluded.dtype == torch.bool:
-            scores[excluded] = torch.inf
-        else:
-            hit = (excluded >= 0).nonzero()[:, 0]
-            scores[hit, excluded[hit]] = torch.inf
-    count = min(k + _SPARE, scores.shape[1])
-    values, columns = _smallest(scores, count)
+def _search(
+    space: _Space, queries: Matrix, k: int, hidden: _Hidden | None, *, first: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The nearest of a block of queries: estimated over all blocks of training rows, then measured."""
+    placed, norms = space.place(queries, "query", first=first)
+    count = min(k + _SPARE, len(space.rows))
+    values = torch.empty((len(queries), 0), device=space.device)
+    columns = torch.empty((len(queries), 0), dtype=torch.int64, device=space.device)
+    for part, scores in _scores(space, placed, hidden):
+        smallest, position = _smallest(scores, min(count, scores.shape[1]))
+        values, columns = torch.cat([values, smallest], 1), torch.cat([columns, position + part.start], 1)
+        if part.start:
+            values, position = torch.topk(values, min(count, values.shape[1]), largest=False)
+            columns = columns.gather(1, position)
     limits = values[:, k - 1].double() + 2 * _rounding(space, norms)  # finite: every query sees k rows
-    within = (values.double() <= limits[:, None]).cpu().numpy()  # (B, count)
-    spilt = within[:, -1] & (count < scores.shape[1])
-    for row, (near, chosen, over) in enumerate(zip(columns.cpu().numpy(), within, spilt, strict=True)):
-        if over:  # more near ties than were kept: look at all
-            yield (scores[row].double() <= limits[row]).nonzero()[:, 0].cpu().numpy()
-        else:
-            yield np.sort(near[chosen])
+    within, columns = (values.double() <= limits[:, None]).cpu().numpy(), columns.cpu().numpy()  # (B, count)
+    # Where more near ties were met than are kept, all training rows are looked at once more.
+    spilt = (within[:, -1] & (count < len(space.rows))).nonzero()[0]
+    found = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
+    for row in sorted(set(range(len(queries))) - set(spilt.tolist())):
+        near = np.sort(columns[row][within[row]])
+        found[row] = _nearest(queries[row], space, near, k, found[row])
+    if len(spilt):
+        again = None if hidden is None else hidden[spilt]
+        for part, scores in _scores(space, placed[spilt], again):
+            near_ties = (scores.double() <= limits[spilt][:, None]).cpu().numpy()
+            for row, ties in zip(spilt, near_ties, strict=True):
+                near = ties.nonzero()[0] + part.start
+                found[row] = _nearest(queries[row], space, near, k, found[row])
+    distances, indices = zip(*found, strict=True)
+    return np.stack(distances), np.stack(indices)
+
+
+def _scores(space: _Space, placed: Tensor, hidden: _Hidden | None) -> Iterator[tuple[slice, Tensor]]:
+    """For each block of training rows, which they are and (B, T) squared distances less |query|²; inf where hidden."""
+    excluded = None if hidden is None else torch.from_numpy(hidden).to(space.device)
+    for part, rows in space.blocks():
+        scores = torch.addmm(space.squares[part], placed, rows.T, alpha=-2)
+        if excluded is not None and excluded.dtype == torch.bool:
+            scores[excluded[:, part]] = torch.inf
+        elif excluded is not None:
+            hit = ((excluded >= part.start) & (excluded < part.stop)).nonzero()[:, 0]
+            scores[hit, excluded[hit] - part.start] = torch.inf
+        yield part, scores
+
+
+def _nearest(
+    query: Matrix, space: _Space, near: Matrix, k: int, before: tuple[Matrix, Matrix]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The k nearest of some training rows, ascending, and of earlier ones that were measured already."""
+    distances = np.concatenate([before[0], _measure(query, space.rows, near, space.metric)])
+    order = np.argsort(distances, kind="stable")[:k]  # equals stay in the order of the training rows
+    return distances[order], np.concatenate([before[1], near])[order]
 
 
 def _measure(query: Matrix, rows: Matrix, near: Matrix, metric: Metric) -> npt.NDArray[np.float64]:
@@ -221,7 +261,7 @@ def _smallest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _matrix(array: npt.ArrayLike, name: str) -> Matrix:
     try:
         values = np.asarray(array)
-        values = values if values.dtype == np.float32 else values.astype(np.float64)
+        values = values if values.dtype.kind == "f" else values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be rows of numbers, all of one length: {error}") from error
     if values.ndim != 2 or values.shape[1] == 0 or (name == "train" and len(values) == 0):
@@ -259,15 +299,15 @@ def _norms(rows: Tensor, dtype: torch.dtype, step: int = 1024) -> Tensor:
     return torch.cat([*squares, torch.zeros(0, dtype=dtype, device=rows.device)]).sqrt()
 
 
-def _check_norms(norms: Tensor, rows: Tensor, name: str, metric: Metric) -> None:
+def _check_norms(norms: Tensor, rows: Tensor, name: str, metric: Metric, *, first: int) -> None:
     if bool((~(norms < 1e18)).any()):
-        odd = (~rows.isfinite().all(1)).nonzero()[:, 0].tolist()
+        odd = ((~rows.isfinite().all(1)).nonzero()[:, 0] + first).tolist()
         if odd:
             raise InputError(
                 f"{name} rows {odd[:5]} ({len(odd)} in all) hold NaN or infinite values: extract them again"
             )
         raise InputError(f"{name} holds values whose squares overflow float32: standardise the features first")
-    zero = (norms == 0).nonzero()[:, 0].tolist() if metric == "cosine" else []
+    zero = ((norms == 0).nonzero()[:, 0] + first).tolist() if metric == "cosine" else []
     if zero:
         raise InputError(f"{name} rows {zero[:5]} ({len(zero)} in all) are zero vectors: their cosine is undefined")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def file_stamps(paths: Iterable[Path]) -> list[str | None]:
+def file_stamps(paths: Iterable[Path | str]) -> list[str | None]:
     """Size and time of files in twelve hex digits each; None for one that is not there.
 
     Stamps are compared for equality only, so clocks of several machines may differ.

@@ -1,5 +1,7 @@
 """Neighbours against a float64 search, and votes with spelled-out answers."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.scoring import knn
 from cytoimagenet_hf.scoring.knn import kneighbors, vote
 
 
@@ -34,6 +37,21 @@ def test_neighbours_equal_those_of_a_float64_search(metric, dtype, offset):
     if metric == "euclidean" or offset == 0:  # at an offset, scipy's 1 - cos has lost the digits that decide
         assert (indices == order).all()
     np.testing.assert_allclose(distances, wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, ">f4"])
+def test_memory_maps_are_read_in_blocks(tmp_path, monkeypatch, metric, dtype):
+    monkeypatch.setattr(knn, "_BLOCK", 100)
+    values = np.random.default_rng(6).normal(size=(730, 12)) + 40
+    np.save(tmp_path / "values.npy", values.astype(dtype))
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    rows = np.arange(730)
+    _, indices = kneighbors(mapped, mapped, 5, metric=metric, exclude=rows, chunk_bytes=1 << 15)
+    near = kneighbors(np.array(mapped, float), np.array(mapped, float), 5, metric=metric, exclude=rows)[1]
+    assert (indices == near).all()
+    if metric == "euclidean":
+        assert (indices == reference(mapped, mapped, 5, exclude=rows)[1]).all()
 
 
 def test_near_ties_that_float32_cannot_see_are_ordered_by_float64():
@@ -89,13 +107,15 @@ def test_excluded_row_is_unseen_even_among_duplicates():
     st.integers(0, 2**32 - 1),
     st.booleans(),
     st.integers(2, 9),
+    st.sampled_from([3, 20, knn._BLOCK]),
 )
-def test_small_integers_tie_often_and_still_agree(n_train, n_query, width, seed, leave_out, levels):
+def test_small_integers_tie_often_and_still_agree(n_train, n_query, width, seed, leave_out, levels, block):
     rng = np.random.default_rng(seed)
     train, query = rng.integers(0, levels, (n_train, width)), rng.integers(0, levels, (n_query, width))
     exclude = rng.integers(-1, n_train, n_query) if leave_out and n_train > 1 else None
     k = int(rng.integers(1, n_train)) if n_train > 1 else 1
-    distances, indices = kneighbors(train, query, k, exclude=exclude, chunk_bytes=2000)
+    with mock.patch.object(knn, "_BLOCK", block):
+        distances, indices = kneighbors(train, query, k, exclude=exclude, chunk_bytes=2000)
     wanted, order = reference(train, query, k, exclude=exclude) if n_query else (distances, indices)
     assert (indices == order).all()
     np.testing.assert_allclose(distances, wanted, atol=1e-12)
@@ -136,7 +156,7 @@ def test_inputs_are_left_alone_and_may_be_read_only():
         (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 2, exclude=[0]), "may see 1"),
         (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 0), "k = 0"),
         (lambda: kneighbors([[0.0], [np.nan]], [[0.0]], 1), r"train rows \[1\]"),
-        (lambda: kneighbors([[0.0]], [[0.0], [0.0], [np.inf]], 1), r"query rows \[2\]"),
+        (lambda: kneighbors([[0.0]], [[0.0], [0.0], [np.inf]], 1, chunk_bytes=8), r"query rows \[2\]"),
         (lambda: kneighbors([[0.0, 1.0]], [[0.0]], 1), "features"),
         (lambda: kneighbors(np.zeros((0, 2)), [[0.0, 0.0]], 1), "neither empty"),
         (lambda: kneighbors([0.0], [[0.0]], 1), "expected"),

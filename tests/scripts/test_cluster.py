@@ -1,6 +1,7 @@
 """The launchers run as they are: a Slurm array imitated by a loop, Snakemake itself where it is installed."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_a_slurm_array_in_any_order_and_its_completing_job_give_the_folder_of_on
 def test_snakemake_makes_the_parts_and_completes(call, tmp_path):
     command, output = call
     run([*command, tmp_path / "whole"])
-    words = " ".join([*command, str(output)])
+    words = shlex.join([*command, str(output)])
     options = ["--cores", "1", "--directory", tmp_path, "--config", "parts=2", f"folder={output}", f"command={words}"]
     run(["snakemake", "--snakefile", CLUSTER / "Snakefile", *options])
     require_equal(output, tmp_path / "whole")

@@ -12,6 +12,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
@@ -168,7 +169,7 @@ def test_retry_tries_only_the_fields_rejected_for_that_reason(tmp_path, monkeypa
     assert {image_id: row for image_id, row in after.items() if row["idx"] != "tiny-0003"} == before
     assert len(after) == len(before) + 4
     order = [row["idx"] for path in sorted(output.glob("shards/shard-*")) for row in pq.read_table(path).to_pylist()]
-    plan = pq.read_table(output / "shards/plan.parquet")["idx"].to_pylist()
+    plan = pa.ipc.open_file(str(output / "shards/plan.arrow")).read_all()["idx"].to_pylist()
     assert list(dict.fromkeys(order)) == [idx for idx in plan if idx != "tiny-0005"]
     with pytest.raises(InputError, match="unreadible"):
         render(raw, output, recipe=CORRECTED, seed=1, workers=1, retry_rejected=["unreadible"])
@@ -208,7 +209,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path, monkeypat
             patched.setattr(pq.ParquetWriter, "write_table", full)
             with pytest.raises(InputError, match=r"full.*continues"):
                 render(raw, output, recipe=CORRECTED, seed=0, workers=1)
-        assert [path.name for path in output.glob("shards/*")] == ["plan.parquet"] * planned
+        assert [path.name for path in output.glob("shards/*")] == ["plan.arrow"]
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
         with pytest.raises(InputError, match="GB free"):
