@@ -324,6 +324,19 @@ def remote_path(address: str, storage: Storage) -> Path:
     return cast(Path, RemotePath(Place(scheme, host, storage), "") / key)
 
 
+def place_at(place: str | Path, storage: Storage) -> Path:
+    """A file or folder of this machine, or at an address.
+
+    Raises:
+        UnknownAddressError: see `remote_path`.
+
+    Example:
+        >>> place_at("plate/masks", Storage()), place_at("s3://bucket/masks", Storage())
+        (PosixPath('plate/masks'), RemotePath('s3://bucket/masks'))
+    """
+    return remote_path(str(place), storage) if is_address(place) else Path(place)
+
+
 class RemoteFiles:
     """Files at many addresses: those of one place share what is known of them, so that a folder is listed once.
 
