@@ -24,13 +24,10 @@ from tqdm.auto import tqdm
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, inside
 
-from .objects import MAX_OBJECTS, SCHEMES, ObjectFacts, Place, Storage, UnreachableError
+from .objects import IN_FLIGHT, MAX_OBJECTS, SCHEMES, ObjectFacts, Place, Storage, UnreachableError
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-IN_FLIGHT = 32
-"""Requests that run at one time."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _FEW = 8  # files of one folder that are asked for one by one before the folder is listed
