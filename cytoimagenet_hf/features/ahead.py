@@ -9,9 +9,20 @@ from cytoimagenet_hf.core.errors import InputError
 
 
 def read_ahead(
-    pairs: Iterable[tuple[str, Any]], work: Callable[[Any], Any], workers: int
+    pairs: Iterable[tuple[str, Any]],
+    work: Callable[[Any], Any],
+    workers: int,
+    *,
+    depth: Callable[[], int] | None = None,
 ) -> Iterator[tuple[str, Any | InputError]]:
-    """`work` on every pair's value in threads, at most two items per thread ahead; errors of input are returned."""
+    """`work` on every pair's value in threads; errors of input are returned.
+
+    Args:
+        pairs: names and values, in order.
+        work: on a value.
+        workers: threads; 0: none.
+        depth: how many items are begun before they are asked for, asked again at every item; by default two a thread.
+    """
 
     def attempt(pair: tuple[str, Any]) -> tuple[str, Any]:
         name, value = pair
@@ -27,7 +38,7 @@ def read_ahead(
         waiting: deque[Any] = deque()
         for pair in pairs:
             waiting.append(pool.submit(attempt, pair))
-            if len(waiting) > 2 * workers:
+            while len(waiting) > (2 * workers if depth is None else depth()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

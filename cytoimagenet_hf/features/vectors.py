@@ -1,7 +1,7 @@
 """From images to vectors: read and prepared ahead by threads while the network runs, in batches of units."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from .ahead import read_ahead
 from .batches import Batches, Reject, Unit, Vector
 from .ranges import PlateRanges, plate_of
 from .runtimes import Runner
+
+_AHEAD = 16  # images that are fetched before the network asks for them: a request takes half a second
+_ROOM = 1 << 27  # bytes that they may take
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,28 @@ def extract_rows(
     runs = [Batches(run, encoder.join, batch_size=batch_size, reject=reject) for encoder, run in models]
     pixels = any(not isinstance(encoder, CellMeasures) for encoder, _ in models)
 
-    def prepare(source: ImageToRead) -> tuple[tuple[str, ...], list[list[Unit]], list[Vector], tuple[str, ...]]:
+    def prepare(
+        source: ImageToRead | InputError,
+    ) -> tuple[tuple[str, ...], list[list[Unit]], list[Vector], tuple[str, ...]]:
+        if isinstance(source, InputError):
+            raise source
         planes = as_planes(source.read()) if pixels else []
         names = source.stains or tuple(str(number) for number in range(len(planes)))
         flat = tuple(name for name, plane in zip(names, planes, strict=False) if np.min(plane) == np.max(plane))
         own = _ranges_of(source, ranges)
         units = [_units(encoder, source, planes, own) for encoder, _ in models]
         return names, units, [encoder.beside(planes) for encoder, _ in models], flat
+
+    largest = _ROOM // 4  # bytes of an image, until the first is there
+
+    def fetch(source: ImageToRead) -> ImageToRead:
+        """An image on the internet with its planes in memory; others are read when they are prepared."""
+        nonlocal largest
+        if not pixels or source.image is None or not source.image.is_remote:
+            return source
+        planes = as_planes(source.read())
+        largest = max(1, sum(plane.nbytes for plane in planes))
+        return replace(source, read=lambda: planes)
 
     def recorded() -> Iterator[tuple[str, ImageToRead]]:
         for source in sources:
@@ -123,7 +141,9 @@ def extract_rows(
                 rows.widths = tuple(map(len, parts))
                 advance(1)
 
-    for name, prepared in read_ahead(recorded(), prepare, workers):
+    threads = _AHEAD if workers else 0
+    fetched = read_ahead(recorded(), fetch, threads, depth=lambda: max(2, min(_AHEAD, _ROOM // largest)))
+    for name, prepared in read_ahead(fetched, prepare, workers):
         if isinstance(prepared, InputError):
             reject(name, prepared)
             continue

@@ -7,7 +7,6 @@ open files or functions.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.once import Once
 from cytoimagenet_hf.imaging.illumination import correct
 from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
@@ -78,7 +78,8 @@ class ObjectRef:
         Raises:
             InputError: it cannot be read, or is no label image.
         """
-        return _kept_labels(self.plane, self.parts, self.plane.stamp)
+        key = (self.plane, self.parts, self.plane.stamp)
+        return _LABELS.get(key, lambda: _read_labels(self.plane, self.parts))
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class Image:
             InputError: a file cannot be read, a channel of this image is missing, or channels differ in size or depth.
         """
         if self.box is None:
-            return self._read(_read_channels, self._pixels)
+            return self._read(lambda: _read_channels(self._pixels))
         whole = self.field()
         try:
             planes = [self.box.cut(plane) for plane in whole]
@@ -196,13 +197,14 @@ class Image:
         Raises:
             InputError: as of `read`.
         """
-        return self._read(_kept_channels, self._pixels, self.field_stamp)
+        pixels = self._pixels
+        return self._read(lambda: _FIELDS.get((pixels, self.field_stamp), lambda: _read_channels(pixels)))
 
-    def _read(self, read: Callable[..., list[npt.NDArray[Any]]], *given: Any) -> list[npt.NDArray[Any]]:
+    def _read(self, read: Callable[[], list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
         if reason := self.reason_against():
             raise InputError(f"{self.id}: {reason}")
         try:
-            return read(*given)
+            return read()
         except _Unfit as error:
             raise InputError(f"{self.id}: {error}") from error
 
@@ -271,24 +273,22 @@ def _read_channels(given: _Pixels) -> list[npt.NDArray[Any]]:
     if not given.illumination:
         return planes
     return [
-        plane if ref is None else correct(plane, _kept_plane(ref, ref.stamp), name=name, where=ref.path)
+        plane if ref is None else correct(plane, _FUNCTIONS.get((ref, ref.stamp), ref.read), name=name, where=ref.path)
         for plane, ref, name in zip(planes, given.illumination, given.channels, strict=True)
     ]
 
 
-@lru_cache(maxsize=4)
-def _kept_channels(given: _Pixels, stamp: str) -> list[npt.NDArray[Any]]:
-    """The last few fields, kept while their files do not change."""
-    return _read_channels(given)
+_FIELDS: Once[list[npt.NDArray[Any]]] = Once(4)
+"""The last few fields that cells lie in, kept while their files do not change."""
+
+_FUNCTIONS: Once[npt.NDArray[Any]] = Once(16)
+"""The last few illumination functions."""
+
+_LABELS: Once[npt.NDArray[Any]] = Once(16)
+"""The last few label images."""
 
 
-@lru_cache(maxsize=16)
-def _kept_plane(ref: PlaneRef, stamp: str) -> npt.NDArray[Any]:
-    return ref.read()
-
-
-@lru_cache(maxsize=16)
-def _kept_labels(ref: PlaneRef, parts: bool, stamp: str) -> npt.NDArray[Any]:
+def _read_labels(ref: PlaneRef, parts: bool) -> npt.NDArray[Any]:
     labels = require_labels(ref.read(), ref.path)
     return connected_parts(labels) if parts else labels
 

@@ -8,6 +8,7 @@ background. A mask of two values says only where cells are: each of its connecte
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from .base import Box, Image, ObjectRef, PlaneRef
 from .find import Found
 from .labels import Labels, connected_parts, find_objects, is_binary, overlaps, require_labels
 from .masks import CELLS, NUCLEI, FieldKey, Masks, field_key, find_masks, images_by_place
+from .remote import concurrently, is_remote, place_at
 from .source import Ignored, open_source
-from .tables import place_of, places, rows_of
+from .tables import TABLES, place_of, places, rows_of
 
 _CENTRES = (
     ("Nuclei_Location_Center_X", "Nuclei_Location_Center_Y"),
@@ -80,8 +82,9 @@ def find_cells(
         found: what `look` found.
         cells: a table of centres with plate, well and site, with the id of the image (`id`), or with `ImageNumber` and
             an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images,
-            or an OME-Zarr store with labels, see `masks.find_masks`. In a binary mask (0 and one other value),
-            connected parts are cells; pixels that touch at a corner are connected.
+            or an OME-Zarr store with labels, see `masks.find_masks`; each also at an address. In a
+            binary mask (0 and one other value), connected parts are cells; pixels that touch at a
+            corner are connected.
         size: side of the box in pixels.
         scale: instead of `size`: the box of each cell is a square of this many times the longer side of the cell
             itself; needs label images.
@@ -119,11 +122,11 @@ def find_cells(
         ('p1/B02/1/7', [[183, 184], [203, 204]])
     """
     crop = _Crop(size, scale, border, masked)
-    path = Path(cells)
+    path = place_at(cells, found.storage)
     usable = [image for image in found.images if not image.reason_against()]
     ignored: list[Ignored] = []
     notes: list[str] = []
-    from_table = path.is_file() and not path.name.endswith(".zarr")
+    from_table = path.name.lower().endswith(TABLES)
     by_image = (
         _in_table(path, usable, notes) if from_table else _in_folder(path, usable, patterns, rows, ignored, notes)
     )
@@ -248,7 +251,7 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
     placed = places(columns)
     if "well" in placed or {"row", "column"} <= placed.keys():
         return _grouped(rows, [_image_at(place, by_place) for place in _places_of(rows, placed)], path, notes)
-    beside = path.with_name("Image.csv")
+    beside = path.parent / "Image.csv"
     if not (set(_IMAGE_NUMBERS) & set(columns) and beside.is_file()):
         raise InputError(
             f"{path} says of no cell which image it is in: it needs plate, well and site, or id, or ImageNumber and "
@@ -385,14 +388,15 @@ def _in_masks(masks: Masks, rows: str | None, ignored: list[Ignored], notes: lis
     binary: Counter[str] = Counter()
     joined: Counter[str] = Counter()
     crowded = 0
-    for image, planes in masks.of.items():
-        shown = _read_field(planes, ignored)
-        binary.update(kind for kind, split in shown.binary.items() if split)
-        if first not in shown.labels:
-            ignored.append(Ignored(image, f"no label image of {first}, which rows stand for"))
+    remote = _any_remote(masks)
+    for shown in concurrently(partial(_in_field, first=first, others=others), masks.of.items(), remote=remote):
+        ignored += shown.ignored
+        binary.update(shown.binary)
+        if shown.cells is None:
+            ignored.append(Ignored(shown.image, f"no label image of {first}, which rows stand for"))
             continue
-        found[image] = list(_cells_in(shown, first, others))
-        for cell in found[image]:
+        found[shown.image] = shown.cells
+        for cell in shown.cells:
             joined.update(ref.kind for ref in cell.objects[1:] if ref.number)
             crowded += (cell.nuclei or 0) > 1
     for kind in others:
@@ -418,8 +422,13 @@ def _rows_kind(masks: Masks, kinds: Sequence[str], rows: str | None) -> str:
         return chosen
     if CELLS in kinds and NUCLEI in kinds:
         planes = (own[CELLS] for own in masks.of.values() if CELLS in own)
-        return NUCLEI if any(map(_shows_parts, planes)) else CELLS
+        shown = concurrently(_shows_parts, planes, remote=_any_remote(masks))
+        return NUCLEI if any(shown) else CELLS
     return next((kind for kind in (CELLS, NUCLEI) if kind in kinds), kinds[0] if kinds else CELLS)
+
+
+def _any_remote(masks: Masks) -> bool:
+    return any(is_remote(plane.path) for planes in masks.of.values() for plane in planes.values())
 
 
 def _shows_parts(plane: PlaneRef) -> bool:
@@ -427,6 +436,25 @@ def _shows_parts(plane: PlaneRef) -> bool:
         return is_binary(plane.read())
     except (InputError, ValueError):
         return False
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the label images of one field show: its cells, None without the kind that rows stand for."""
+
+    image: str
+    cells: list[_Cell] | None
+    binary: list[str]
+    ignored: list[Ignored]
+
+
+def _in_field(masks: tuple[str, Mapping[str, PlaneRef]], *, first: str, others: Sequence[str]) -> _Shown:
+    image, planes = masks
+    ignored: list[Ignored] = []
+    shown = _read_field(planes, ignored)
+    binary = [kind for kind, split in shown.binary.items() if split]
+    cells = list(_cells_in(shown, first, others)) if first in shown.labels else None
+    return _Shown(image, cells, binary, ignored)
 
 
 def _read_field(planes: Mapping[str, PlaneRef], ignored: list[Ignored]) -> _Field:

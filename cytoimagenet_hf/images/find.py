@@ -1,7 +1,7 @@
 """Images of a source, whatever wrote it: its kind is found by looking, or by `format`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
@@ -13,7 +13,7 @@ from .collect import assemble
 from .formats import FORMATS
 from .objects import Storage, parse_storage
 from .options import Options, parse_channels, parse_projection, parse_stains
-from .remote import is_address, remote_path
+from .remote import place_at
 from .source import Ignored, Source, open_source
 
 
@@ -28,6 +28,7 @@ class Found:
         stains: each channel of the source and the stain it became.
         ignored: files that gave no image, and why.
         notes: what else to know before anything is computed.
+        storage: how its addresses are reached, also for what is joined later: masks, illumination functions.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Found:
     stains: Mapping[Channel, str]
     ignored: tuple[Ignored, ...]
     notes: tuple[str, ...]
+    storage: Storage = field(default_factory=Storage)
 
     @property
     def rejected(self) -> list[Rejection]:
@@ -175,7 +177,7 @@ def look(
         parse_channels(channels),
         parse_stains(stains),
         pattern,
-        None if root is None else remote_path(str(root), stored) if is_address(root) else Path(root),
+        None if root is None else place_at(root, stored),
         axes.upper() if axes else None,
         parse_projection(projection),
         id_column,
@@ -202,6 +204,7 @@ def look(
         assembled.stains,
         (*opened.ignored, *findings.ignored),
         assembled.notes,
+        stored,
     )
 
 

@@ -11,6 +11,7 @@ from cytoimagenet_hf.core.files import inside
 from .base import Image, PlaneRef
 from .find import Found
 from .masks import field_key, images_by_place
+from .remote import RemoteFiles, is_address, is_remote, place_at
 from .source import open_source
 from .tables import TABLES, place_of, places, rows_of
 
@@ -26,7 +27,8 @@ def find_illumination(found: Found, place: str | Path) -> Found:
         found: what `look` found.
         place: a folder of `<plate>_Illum<channel>.npy`, as CellProfiler's pipelines write them, in folders of their
             plates or not; `Illum<channel>.npy` is of every plate of its folder. Or a table with `FileName_Illum…`
-            beside plate, well and site, such as `load_data_with_illum.csv`: files lie where it says, or beside it.
+            beside plate, well and site, such as `load_data_with_illum.csv`: files lie where it says (`URL_Illum…`, or
+            `PathName_Illum…`), or beside it. Either may be at an address.
 
     Returns:
         Images with `illumination`; which channels are corrected stands in the notes.
@@ -45,8 +47,8 @@ def find_illumination(found: Found, place: str | Path) -> Found:
         ...     image.read()[0].tolist()
         [[100, 50], [100, 200]]
     """
-    path = Path(place)
-    if path.is_file() and path.name.lower().endswith(TABLES):
+    path = place_at(place, found.storage)
+    if path.name.lower().endswith(TABLES):
         functions = _in_table(path, found)
     else:
         functions = _in_folder(path, found.images)
@@ -107,13 +109,17 @@ def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
     placed = places([str(column) for column in rows.columns])
     by_place = images_by_place(found.images)
     functions: dict[str, dict[str, PlaneRef]] = {}
+    remote = RemoteFiles(found.storage)
     for line, row in enumerate(rows.to_dict("records"), 2):
         known, _ = place_of(row, placed)
         ids = by_place.get(field_key(known), [])
         own = {}
         for column, channel in columns.items():
             folder = str(row.get(column.replace("FileName", "PathName", 1), ""))
-            file = _file(path, folder, str(row[column]))
+            address = str(row.get(column.replace("FileName", "URL", 1), ""))
+            if not address and is_address(folder):
+                address = f"{folder.rstrip('/')}/{row[column]}"
+            file = remote.path(address) if address else _file(path, folder, str(row[column]))
             if file is None:
                 raise InputError(
                     f"{path}, line {line}: {row[column]} lies neither in {folder or 'the folder of the table'} nor "
@@ -130,8 +136,9 @@ def _file(table: Path, folder: str, name: str) -> Path | None:
     """The file that a row names: in its folder, which may be of another machine, or beside the table."""
     plain = PureWindowsPath(name).name
     for parent in (folder, PureWindowsPath(folder).name, ""):
+        name = f"{parent}/{plain}" if parent else plain
         try:
-            file = inside(table.parent, f"{parent}/{plain}" if parent else plain)
+            file = table.parent / name if is_remote(table) else inside(table.parent, name)
         except InputError:
             continue
         if file.is_file():

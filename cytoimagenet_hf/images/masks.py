@@ -216,7 +216,7 @@ def _in_stores(source: Source, images: Sequence[Image]) -> Masks:
         array = str(planes[0].place[0])
         group = array.rpartition("/")[0]
         named = [store for store in stores if store.name == planes[0].path.name]
-        same = [store for store in named if store.absolute() == planes[0].path.absolute()]
+        same = [store for store in named if store.resolve() == planes[0].path.resolve()]
         if len(same or named) != 1:
             continue
         store = (same or named)[0]

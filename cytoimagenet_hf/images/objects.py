@@ -9,6 +9,7 @@ import datetime
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ SCHEMES: Mapping[str, str] = {
     "hf": "the Hugging Face Hub",
 }
 """Scheme of an address → what it reaches."""
+
+IN_FLIGHT = 32
+"""Requests that a process sends at one time."""
 
 MAX_OBJECTS = 1_000_000
 """Objects that a listing may have before a narrower place is asked for."""
@@ -238,7 +242,8 @@ class Place:
         retries = self.storage.number("retries", 4)
         for number in range(retries + 1):
             try:
-                return attempt()
+                with _FREE:
+                    return attempt()
             except (InputError, FileNotFoundError):
                 raise
             except Exception as error:  # each library has its own
@@ -253,6 +258,7 @@ class Place:
         raise AssertionError("unreachable")
 
 
+_FREE = threading.BoundedSemaphore(IN_FLIGHT)
 _NO_CONNECTION, _NO_ANSWER = "no connection to the server", "no answer in time"
 
 

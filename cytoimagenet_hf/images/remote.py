@@ -24,13 +24,10 @@ from tqdm.auto import tqdm
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, inside
 
-from .objects import MAX_OBJECTS, SCHEMES, ObjectFacts, Place, Storage, UnreachableError
+from .objects import IN_FLIGHT, MAX_OBJECTS, SCHEMES, ObjectFacts, Place, Storage, UnreachableError
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-IN_FLIGHT = 32
-"""Requests that run at one time."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _FEW = 8  # files of one folder that are asked for one by one before the folder is listed
@@ -322,6 +319,19 @@ def remote_path(address: str, storage: Storage) -> Path:
     if not host:
         raise UnknownAddressError(f"{shown} names no bucket or server")
     return cast(Path, RemotePath(Place(scheme, host, storage), "") / key)
+
+
+def place_at(place: str | Path, storage: Storage) -> Path:
+    """A file or folder of this machine, or at an address.
+
+    Raises:
+        UnknownAddressError: see `remote_path`.
+
+    Example:
+        >>> place_at("plate/masks", Storage()), place_at("s3://bucket/masks", Storage())
+        (PosixPath('plate/masks'), RemotePath('s3://bucket/masks'))
+    """
+    return remote_path(str(place), storage) if is_address(place) else Path(place)
 
 
 class RemoteFiles:

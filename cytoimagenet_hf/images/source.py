@@ -83,6 +83,8 @@ def open_source(given: str | Path, storage: Storage | None = None) -> Source:
         InputError: nothing there.
     """
     text = str(given)
+    if isinstance(given, RemotePath):
+        storage = given.place.storage
     if not text.strip():
         raise InputError("the name of the images is empty: give a folder, or . for the one you are in")
     if is_address(text):

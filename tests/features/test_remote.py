@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,16 @@ def test_features_are_those_of_the_disk(plate, tmp_path) -> None:
     assert list(remote.ids) == list(local.ids)
     np.testing.assert_array_equal(remote.values, local.values)
     assert remote.metadata.equals(local.metadata)
+
+
+def test_many_requests_are_on_their_way_at_one_time(plate, tmp_path) -> None:
+    together = threading.Barrier(8)  # of 16 objects: broken if fewer were asked for before one is answered
+    with ObjectServer.of_folder(plate, "b") as server:
+        images = images_of(server, retries="0")
+        server.fault = lambda key, before: None if together.wait(30) >= 0 else 503
+        settings = Settings(shard_size=8, workers=1, backend="torch")
+        summary = extract_to_folder(tiny_encoder(), images, tmp_path / "f", settings=settings)
+    assert (summary.kept, together.broken) == (8, False)
 
 
 def test_killed_on_the_way_and_resumed_gives_the_same_bytes(plate, tmp_path) -> None:

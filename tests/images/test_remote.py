@@ -8,12 +8,13 @@ from multiprocessing.reduction import ForkingPickler
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("obstore")
 pytest.importorskip("zarr")
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images import look
+from cytoimagenet_hf.images import find_cells, find_illumination, look
 from cytoimagenet_hf.images.objects import Storage, UnreachableError, parse_storage
 from cytoimagenet_hf.images.remote import RemotePath, local_file, remote_path
 from scripts.simulate.object_server import ObjectServer
@@ -374,3 +375,66 @@ def test_a_filesystem_of_the_hub_answers_as_the_other_stores(monkeypatch, tmp_pa
     single = remote_path("hf://datasets/me/plate/a.tif", Storage())
     assert (single.exists(), single.read_bytes()) == (True, b"one")
     assert not remote_path("hf://datasets/me/plate/deep", Storage()).exists()
+
+
+# What belongs to a plate: masks, centres, illumination functions
+
+
+MASK = np.zeros((12, 16), np.uint16)
+MASK[2:6, 3:8], MASK[7:11, 9:14] = 4, 9
+
+
+def write_masks(folder, plate):
+    """Label images in a folder and in the stores of a plate, a table of centres, and illumination functions."""
+    import zarr
+
+    for eight in eight_fields():
+        name = f"{plate}_{eight.well}_{eight.site}_Cells.tif"
+        (folder / "masks").mkdir(exist_ok=True)
+        tifffile.imwrite(folder / "masks" / name, MASK)
+    store = zarr.open_group(folder / "0.4" / f"{plate}.zarr", mode="r+", zarr_format=2)
+    for path, group in store.members(max_depth=None):
+        if path.count("/") == 2 and isinstance(group, zarr.Group):
+            labels = group.create_group("labels", attributes={"labels": ["cells"]})
+            scales = [{"datasets": [{"path": "0"}]}]
+            labels.create_group("cells", attributes={"multiscales": scales}).create_array("0", data=MASK)
+    rows = ["Metadata_Plate,Metadata_Well,Metadata_Site,ObjectNumber,Location_Center_X,Location_Center_Y"]
+    rows += [f"{plate},{eight.well},{eight.site},3,5,4" for eight in eight_fields()]
+    (folder / "Nuclei.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize("masks", ["masks", "0.4/P_1.zarr", "Nuclei.csv"])
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_cells_by_masks_labels_and_tables_at_addresses(tmp_path, masks, scheme) -> None:
+    write_omezarr(tmp_path / "0.4", PLATE, eight_fields(), seed=0, version="0.4")
+    write_masks(tmp_path, PLATE)
+    expected = find_cells(
+        look(tmp_path / "0.4" / f"{PLATE}.zarr"), tmp_path / masks, size=4, masked=masks != "Nuclei.csv"
+    )
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        base = "s3://b" if scheme == "s3" else f"{server.url}/b"
+        plate = look(f"{base}/0.4/{PLATE}.zarr", storage=server.storage)
+        if (masks, scheme) == ("masks", "http"):
+            with pytest.raises(InputError, match="a web server cannot list a folder"):
+                find_cells(plate, f"{base}/{masks}", size=4)
+            return
+        found = find_cells(plate, f"{base}/{masks}", size=4, masked=masks != "Nuclei.csv")
+        assert read_all(found) == read_all(expected)
+        assert len(found.images) == (8 if masks == "Nuclei.csv" else 16)
+
+
+@pytest.mark.parametrize("way", ["folder", "URL_", "PathName_"])
+def test_illumination_functions_at_addresses(tmp_path, way) -> None:
+    tifffile.imwrite(tmp_path / "P_B02_s1_DNA.tif", np.full((4, 4), 100, np.uint16))
+    (tmp_path / "illum").mkdir()
+    np.save(tmp_path / "illum" / "P_IllumDNA.npy", np.full((4, 4), 0.5))
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        found = look("s3://b/*.tif", pattern="{plate}_{well}_s{site}_{c}.tif", storage=server.storage)
+        place = "s3://b/illum"
+        if way != "folder":
+            address = "s3://b/illum/P_IllumDNA.npy" if way == "URL_" else "s3://b/illum"
+            row = {"Metadata_Plate": "P", "Metadata_Well": "B02", "Metadata_Site": "1"}
+            row |= {"FileName_IllumDNA": "P_IllumDNA.npy", f"{way}IllumDNA": address}
+            place = write_rows(tmp_path / "load_data_with_illum.csv", [row])
+        (image,) = find_illumination(found, place).images
+        assert image.read()[0].tolist() == [[200] * 4] * 4

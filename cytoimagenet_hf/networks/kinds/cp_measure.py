@@ -8,11 +8,8 @@ Columns are named as CellProfiler's: `Nuclei_AreaShape_Area`, `Cells_Intensity_M
 import hashlib
 import importlib
 import re
-import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +20,7 @@ import numpy.typing as npt
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.once import Once
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.base import ObjectRef
 from cytoimagenet_hf.networks.base import Array, Ranges, Unit
@@ -291,27 +289,4 @@ def _scaled(plane: Array, full_scale: float | None) -> npt.NDArray[np.float64]:
     return np.asarray(values)
 
 
-class _Once:
-    """The last few results by key; what several threads ask for at once is made once."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[Any, Future[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            future = self._kept.get(key)
-            if mine := future is None:
-                future = self._kept[key] = Future()
-                while len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-        if mine:
-            try:
-                future.set_result(make())
-            except BaseException as error:
-                future.set_exception(error)
-        return future.result()
-
-
-_FIELDS = _Once(_KEPT)
+_FIELDS: Once[dict[int, npt.NDArray[np.float64]]] = Once(_KEPT)
