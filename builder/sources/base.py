@@ -5,7 +5,6 @@ A source module holds one `SOURCE = Source(...)`; `scan` receives the unpacked a
 (lower case, vocabulary, " targeted", ids, missing files) are applied once, in `builder.annotate`, never in a source.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images.source import CONTAINERS, SUFFIXES
+from cytoimagenet_hf.images.walk import walk
 from cytoimagenet_hf.tables.tabular import LongRow, read_names, read_table
 from cytoimagenet_hf.tables.textrows import PACKED_ERRORS, open_packed
 
@@ -168,40 +168,18 @@ class Archive:
 
     @cached_property
     def _walked(self) -> tuple[list[str], list[str], list[RejectedItem]]:
-        base = os.path.realpath(self.root)
-        found, links_out, unread, folders = [], [], [], [""]
-        while folders:
-            prefix = folders.pop()
-            try:
-                with os.scandir(self.root / prefix) as listed:
-                    entries = sorted(listed, key=lambda entry: entry.name)
-            except OSError as error:
-                if not prefix:
-                    raise InputError(f"{self.source.dir_name}: cannot list {self.root}: {error}") from error
-                unread.append(RejectedItem(prefix.rstrip("/"), "unreadable_folder", error.strerror or ""))
-                continue
-            for entry in entries:
-                if entry.name.lower() in _JUNK:
-                    continue
-                relative = prefix + entry.name
-                if not _is_text(entry.name):
-                    shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
-                    unread.append(RejectedItem(shown, "name_not_utf8", "rename it to what the table says"))
-                elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(base + os.sep):
-                    links_out.append(relative)
-                elif entry.is_dir(follow_symlinks=False):
-                    folders.append(relative + "/")
-                else:
-                    try:
-                        if entry.is_file():
-                            found.append(relative)
-                        elif entry.is_symlink() and not os.path.exists(entry.path):
-                            unread.append(RejectedItem(relative, "broken_link", "nothing is at its end"))
-                        else:  # waiting for what it gives might never end
-                            unread.append(RejectedItem(relative, "no_file", "a pipe, a socket or a device"))
-                    except OSError as error:  # a link that leads to itself
-                        unread.append(RejectedItem(relative, "broken_link", error.strerror or ""))
-        return found, links_out, unread
+        files, links_out, unread = [], [], []
+        for place in walk(self.root, is_skipped=lambda name: name.lower() in _JUNK, follow=False):
+            if place.kind == "file":
+                files.append(place.name)
+            elif place.kind == "link_out":
+                links_out.append(place.name)
+            elif not place.name:
+                raise InputError(f"{self.source.dir_name}: cannot list {self.root}: {place.detail}")
+            elif place.kind != "skipped":
+                detail = "rename it to what the table says" if place.kind == "name_not_utf8" else place.detail
+                unread.append(RejectedItem(place.name, place.kind, detail))
+        return files, links_out, unread
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -339,15 +317,6 @@ class Archive:
         except InputError as error:
             raise InputError(f"{self.source.dir_name}: {error}. Is it the table of this source?") from error
         return table.fillna("").apply(lambda values: values.str.strip())
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file name is UTF-8: Python smuggles other bytes in as surrogates, which no table can hold."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict[_Key, _Value]:

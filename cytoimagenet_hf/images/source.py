@@ -7,7 +7,6 @@ the result with its reason.
 import glob
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from cytoimagenet_hf.core.numbers import plain_number
 
 from .objects import Storage
 from .remote import RemotePath, is_address, remote_path
+from .walk import walk
 
 SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".dib", ".jpg", ".jpeg", ".npy", ".gif", ".flex", ".lsm", ".stk", ".dv"}
@@ -205,58 +205,26 @@ def _is_store(folder: Path) -> bool:
     return folder.suffix.lower() == ".zarr" or any((folder / name).exists() for name in _STORE_FILES)
 
 
+_REASONS = {
+    "skipped": "hidden",
+    "listed_folder": "a link to a folder that is listed already",
+    "name_not_utf8": "its name is not UTF-8",
+    "broken_link": "a link to nothing, or no file",
+    "no_file": "a link to nothing, or no file",
+}
+
+
 def _listed(text: str, root: Path) -> Source:
-    files: list[str] = []
-    stores: list[str] = []
+    names: dict[str, list[str]] = {"file": [], "whole": []}
     ignored: list[Ignored] = []
-    for name, kind in _walk(root, ignored):
-        (stores if kind == "store" else files).append(name)
-    return Source(
-        text, root, tuple(sorted(files, key=natural)), tuple(sorted(stores, key=natural)), ignored=tuple(ignored)
-    )
-
-
-def _walk(root: Path, ignored: list[Ignored]) -> Iterator[tuple[str, str]]:
-    """Names and kinds below a folder; links to folders are followed once each."""
-    waiting = [("", root)]
-    seen = {_identity(root)}
-    while waiting:
-        prefix, folder = waiting.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            ignored.append(Ignored(prefix or str(root), f"the folder cannot be read: {error.strerror}"))
-            continue
-        for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if not _is_text(entry.name):
-                ignored.append(Ignored(os.fsencode(name).decode("utf-8", "backslashreplace"), "its name is not UTF-8"))
-            elif entry.name.startswith("."):
-                ignored.append(Ignored(name, "hidden"))
-            elif entry.is_file():
-                yield name, "file"
-            elif not entry.is_dir():
-                ignored.append(Ignored(name, "a link to nothing, or no file"))
-            elif _is_store(Path(entry.path)):
-                yield name, "store"
-            elif (identity := _identity(Path(entry.path))) in seen:
-                ignored.append(Ignored(name, "a link to a folder that is listed already"))
-            else:
-                seen.add(identity)
-                waiting.append((f"{name}/", Path(entry.path)))
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    stat = folder.stat()
-    return stat.st_dev, stat.st_ino
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    for place in walk(root, is_skipped=lambda name: name.startswith("."), is_whole=_is_store, follow=True):
+        if place.kind in names:
+            names[place.kind].append(place.name)
+        else:
+            reason = _REASONS.get(place.kind) or f"the folder cannot be read: {place.detail}"
+            ignored.append(Ignored(place.name or str(root), reason))
+    files, stores = (tuple(sorted(found, key=natural)) for found in names.values())
+    return Source(text, root, files, stores, ignored=tuple(ignored))
 
 
 def _globbed(text: str, root: Path) -> Source:

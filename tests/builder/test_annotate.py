@@ -418,7 +418,7 @@ def test_what_cannot_be_listed_is_recorded_and_the_rest_is_read(tmp_path, monkey
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("builder.sources.base.os.scandir", refuse)
+    monkeypatch.setattr("cytoimagenet_hf.images.walk.os.scandir", refuse)
     summary = annotate(raw, tmp_path / "out")
     assert summary.kept == whole
     assert summary.rejected == {"broken_link": 2, "name_not_utf8": 1, "no_file": 1, "unreadable_folder": 1}
@@ -435,7 +435,7 @@ def test_a_folder_that_cannot_be_listed_at_all_says_so(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("builder.sources.base.os.scandir", refuse)
+    monkeypatch.setattr("cytoimagenet_hf.images.walk.os.scandir", refuse)
     with pytest.raises(InputError, match=r"cannot list .*bbbc013.*Permission denied"):
         annotate(raw, tmp_path / "out")
 
