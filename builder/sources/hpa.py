@@ -1,8 +1,10 @@
 """What the two sets of the Human Protein Atlas share: four colours a field, one row each, labels on the green one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .base import Archive, Field, RejectedItem
+from cytoimagenet_hf.core.errors import InputError
+
+from .base import Archive, Field, RejectedItem, keyed
 from .names import matching
 
 STAINS = {"blue": "nucleus", "red": "microtubules", "yellow": "er", "green": "protein"}
@@ -45,6 +47,31 @@ def _row(file: str, image: str, colour: str, shown: tuple[str, ...], cell_type: 
         site=image,
         physical_field=image.lower(),
     )
+
+
+def read_labels(
+    archive: Archive, columns: tuple[str, str], names_of: Callable[[str], tuple[str, ...]], numbers: str
+) -> dict[str, tuple[str, ...]]:
+    """Id → names of its classes, from the training table.
+
+    Args:
+        archive: the unpacked competition.
+        columns: of ids and of class numbers.
+        names_of: the numbers in a cell → their names.
+        numbers: which there are, for messages.
+
+    Raises:
+        InputError: an id occurs twice, or a number is not that of a class.
+    """
+    table = archive.table("train.csv", columns=columns)
+
+    def names(cell: str) -> tuple[str, ...]:
+        try:
+            return names_of(cell)
+        except (ValueError, IndexError):
+            raise InputError(f"train.csv has the {columns[1].lower()} {cell!r}, not numbers {numbers}") from None
+
+    return keyed(table[columns[0]], map(names, table[columns[1]]), table="train.csv")
 
 
 def drop_popular(labels: Sequence[str]) -> tuple[str, ...]:

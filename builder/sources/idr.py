@@ -32,9 +32,6 @@ def annotation(
     screen: str = "screenA",
     kinds: Sequence[str] = ("annotation", "library"),
     optional: Sequence[str] = (),
-    separator: str | None = None,
-    quoted: bool = True,
-    long_row: LongRow = None,
 ) -> pd.DataFrame:
     """Read the annotation table of a study, wherever it is below the archive's root.
 
@@ -44,9 +41,6 @@ def annotation(
         screen: which screen or experiment of the study.
         kinds: file kinds in order of preference.
         optional: our names of columns that may be absent; they are filled with "".
-        separator: between cells; by default whichever the heading has most of.
-        quoted: False where `"` mean nothing.
-        long_row: what becomes of rows with more cells than the heading has names, as in `read_table`.
 
     Returns:
         Text columns under our names, in the table's row order; "" where a cell is empty.
@@ -55,9 +49,7 @@ def annotation(
         InputError: no such table, or a column is missing.
     """
     found = find_table(archive, [f"{screen}-{kind}" for kind in kinds])
-    return read_columns(
-        archive, found, columns, optional=optional, separator=separator, quoted=quoted, long_row=long_row
-    )
+    return read_columns(archive, found, columns, optional=optional)
 
 
 def find_table(archive: Archive, stems: Sequence[str]) -> str:
@@ -96,7 +88,13 @@ def read_columns(
     quoted: bool = True,
     long_row: LongRow = None,
 ) -> pd.DataFrame:
-    """Read some columns of a table under our names; the arguments are those of `annotation`."""
+    """Read some columns of a table under our names.
+
+    Args:
+        archive, columns, optional: as for `annotation`.
+        found: the table.
+        separator, quoted, long_row: as for `Archive.table`.
+    """
     names = archive.names(found, separator=separator)
     positions = {plain_column(name): number for number, name in reversed(list(enumerate(names)))}
     chosen: dict[str, int] = {}

@@ -1,13 +1,13 @@
 """idr0003: yeast strains, one tagged protein each, in normal medium and under three stresses (Breker et al. 2013)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import View, group_wells, join_wells, padded_well, plate_folders, well_number
+from .base import Archive, Count, Source
+from .plates import View, padded_well, plate_folders, scan_wells, well_number
 
 # The exact form of the stems is not documented: a well (A01), a running number (W00001) or both, as ScanR microscopes
 # write them (A1--W00001--P00002--Z00000--T00000--GFP), then perhaps a position.
@@ -39,13 +39,9 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]))
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Each position gives a fluorescent field and a brightfield one, which are never merged."""
-    table = rows(archive)
+def _plate_of(archive: Archive, table: pd.DataFrame) -> Callable[[str], str | None]:
     plates = table["plate"].unique().tolist()
-    plate_of = plate_folders([], {plate.replace(" ", "/"): plate for plate in plates} | {p: p for p in plates})
-    images = group_wells(archive, NAME, plate_of, well=_well)
-    yield from join_wells(table, images, [FLUORESCENT, BRIGHTFIELD])
+    return plate_folders([], {plate.replace(" ", "/"): plate for plate in plates} | {p: p for p in plates})
 
 
 def _well(match: re.Match[str]) -> str:
@@ -62,7 +58,8 @@ SOURCE = Source(
     organism="yeast",
     microscopy="fluorescence",
     stains={**FLUORESCENT.channels, **BRIGHTFIELD.channels},
-    scan=scan,
+    # Each position gives a fluorescent field and a brightfield one, which are never merged.
+    scan=scan_wells(rows, NAME, FLUORESCENT, BRIGHTFIELD, plate_of=_plate_of, well=_well),
     kind=idr.KIND,
     download="Fetch idr0003-screenA-library.txt and 201301120/Images/<condition>/p<1-17>/ of screen 51.",
     disk_gb=200.0,

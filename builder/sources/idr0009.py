@@ -1,19 +1,19 @@
 """idr0009: siRNA screen of protein secretion in HeLa cells (Simpson et al. 2012); screen B validates screen A."""
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import View, group_wells, join_wells, plate_folders, well_number
+from .base import Archive, Count, Source
+from .plates import View, scan_wells, well_number
 
 NAME = re.compile(
     r"[^/]*--W(?P<number>\d+)--P(?P<site>\d+)--Z\d+--T\d+--(?P<channel>(?:nucleus-)?dapi|(?:pm-)?647|(?:vsvg-)?cfp)"
     r"\.tiff?",
     re.IGNORECASE,
 )
+STAINS = {"nucleus-dapi": "nucleus", "pm-647": "cell membrane", "vsvg-cfp": "vsv-g"}
 # Some plates were saved under the dyes alone.
 DYES = {"dapi": "nucleus-dapi", "647": "pm-647", "cfp": "vsvg-cfp"}
 PHENOTYPES = ("strong inhibition of secretion", "mild inhibition of secretion", "enhanced secretion")
@@ -50,21 +50,6 @@ def _screen(archive: Archive, found: str) -> pd.DataFrame:
     )
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Wells are joined by plate folder and the running number of the well."""
-    table = rows(archive)
-    plate_of = plate_folders(table["plate"].unique().tolist())
-    images = group_wells(
-        archive,
-        NAME,
-        plate_of,
-        well=lambda match: well_number(int(match["number"])),
-        channel=lambda name: DYES.get(name, name),
-    )
-    labels = {"cell_type": "hela", "cell_visible": ("nucleus", "cell membrane")}
-    yield from join_wells(table, images, [View(SOURCE.stains, labels)])
-
-
 SOURCE = Source(
     dir_name="idr0009",
     name="Early Secretory Pathway",
@@ -74,8 +59,12 @@ SOURCE = Source(
     citation="Simpson et al. 2012, doi:10.1038/ncb2510",
     organism="human",
     microscopy="fluorescence",
-    stains={"nucleus-dapi": "nucleus", "pm-647": "cell membrane", "vsvg-cfp": "vsv-g"},
-    scan=scan,
+    stains=STAINS,
+    scan=scan_wells(
+        *(rows, NAME, View(STAINS, {"cell_type": "hela", "cell_visible": ("nucleus", "cell membrane")})),
+        well=lambda match: well_number(int(match["number"])),
+        channel=lambda name: DYES.get(name, name),
+    ),
     kind=idr.KIND,
     download="Fetch idr0009-screen<A|B>-annotation.csv and 20150507-VSVG/VSVG/<plate>/data/ of both screens.",
     disk_gb=3250.0,

@@ -1,16 +1,16 @@
 """idr0016: 30,000 compounds in U2OS cells, Cell Painting (Wawer et al. 2014, Bray et al. 2017)."""
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import View, group_wells, join_wells
+from .base import Archive, Count, Source
+from .plates import View, scan_wells
 
 NAME = re.compile(r"[^/]*_(?P<well>[a-p]\d\d)_s(?P<site>\d+)_w(?P<channel>[1-5])[0-9a-f-]*\.tiff?", re.IGNORECASE)
 _FOLDER = re.compile(r"(?:.*/)?(\d+)-(?:ersyto|ersytobleed|hoechst|mito|ph_golgi)(?:/.*)?", re.IGNORECASE)
+STAINS = {"1": "nucleus", "2": "er", "3": "nucleoli+rna", "4": "actin+golgi+cell membrane", "5": "mitochondria"}
 VISIBLE = ("er", "nucleoli", "nucleus", "mitochondria", "golgi", "cell membrane")
 
 
@@ -26,14 +26,8 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]))
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """The five channels of a site lie in five folders, `<plate>-Hoechst` and so on."""
-    images = group_wells(archive, NAME, plate_of)
-    yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_type": "u2os", "cell_visible": VISIBLE})])
-
-
 def plate_of(folder: str) -> str | None:
-    """The plate's number in front of the channel.
+    """The plate's number in front of the channel: the channels of a site lie in folders `<plate>-Hoechst` and so on.
 
     Example:
         >>> plate_of("2016-02-19-screens-cellimagelibrary/24277-ERSyto")
@@ -52,14 +46,11 @@ SOURCE = Source(
     citation="Wawer et al. 2014, doi:10.1073/pnas.1410933111; Bray et al. 2017, doi:10.1093/gigascience/giw014",
     organism="human",
     microscopy="fluorescence",
-    stains={
-        "1": "nucleus",
-        "2": "er",
-        "3": "nucleoli+rna",
-        "4": "actin+golgi+cell membrane",
-        "5": "mitochondria",
-    },
-    scan=scan,
+    stains=STAINS,
+    scan=scan_wells(
+        *(rows, NAME, View(STAINS, {"cell_type": "u2os", "cell_visible": VISIBLE})),
+        plate_of=lambda archive, table: plate_of,
+    ),
     kind=idr.KIND,
     download="Fetch idr0016-screenA-annotation.csv and the folders <plate>-<channel>/ of screen 1251.",
     disk_gb=3400.0,

@@ -5,17 +5,17 @@ Plate n of the table is library plate S of line X: n = 4 (X - 1) + S, folder `â€
 """
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import INCELL, View, group_wells, incell_well, join_wells, plate_folders
+from .base import Archive, Count, Source
+from .plates import INCELL, View, incell_well, scan_wells
 
 _TABLE = re.compile(r"(?:.*/)?(pgpc_lopac_well_annotation|changed_lopac3_384[^/]*)\.txt(\.gz|\.zip)?", re.IGNORECASE)
+STAINS = {"DAPI": "nucleus", "Cy3": "actin"}
 # Codes of the supplier and genotypes in the order of X: PGPC, vignettes/src/ImageAndDataProcessing.Rnw, `line`, whose
 # start plates are 1, 5, 9 and so on. The codes are the labels, as published.
 LINES = {
@@ -75,13 +75,6 @@ def _control(identifier: str) -> str:
     return "positive" if identifier.startswith("ctrl") else ""
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Wells are joined by plate folder and well; four fields each."""
-    table = rows(archive)
-    images = group_wells(archive, INCELL, plate_folders(table["plate"].unique().tolist()), well=incell_well)
-    yield from join_wells(table, images, [View(SOURCE.stains, {"cell_visible": tuple(SOURCE.stains.values())})])
-
-
 SOURCE = Source(
     dir_name="idr0017",
     name="Chemical-Genetic Interaction Map",
@@ -91,8 +84,8 @@ SOURCE = Source(
     citation="Breinig et al. 2015, doi:10.15252/msb.20156400; data doi:10.17867/10000101",
     organism="human",
     microscopy="fluorescence",
-    stains={"DAPI": "nucleus", "Cy3": "actin"},
-    scan=scan,
+    stains=STAINS,
+    scan=scan_wells(rows, INCELL, View(STAINS, {"cell_visible": tuple(STAINS.values())}), well=incell_well),
     kind=idr.KIND,
     download=(
         "Fetch 20151124/14_X-Man_10x/source/<plate>/ of screen 1151 and, from the PGPC package of Bioconductor, "

@@ -1,18 +1,18 @@
 """idr0088: 1,177 compounds in fifteen reporter cell lines, each with two labelled proteins (Cox et al. 2020)."""
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import View, group_wells, join_wells, plate_folders
+from .base import Archive, Count, Source
+from .plates import View, scan_wells
 
 NAME = re.compile(
     r"[^/]*_(?P<well>[a-z]\d{1,2})_T\d+F(?P<site>\d+)L\d+A0*(?P<channel_again>\d+)Z\d+C0*(?P<channel>\d+)\.tiff?",
     re.IGNORECASE,
 )
+STAINS = {"1": "nucleus", "2": "reporter 1", "3": "reporter 2"}
 # What the tagged proteins show. Proteins that mark a pathway rather than a structure keep their name.
 REPORTERS = {
     "actb": "actin",
@@ -54,13 +54,6 @@ def _stains(channels: str) -> tuple[str, ...]:
     return ("nucleus", *(REPORTERS.get(protein, protein) for protein in proteins))
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Wells are joined by plate folder and well; two or three sites each, as found."""
-    table = rows(archive)
-    images = group_wells(archive, NAME, plate_folders(table["plate"].unique().tolist()))
-    yield from join_wells(table, images, [View(SOURCE.stains)])
-
-
 SOURCE = Source(
     dir_name="idr0088",
     name="Phenomic Profiling",
@@ -70,8 +63,8 @@ SOURCE = Source(
     citation="Cox et al. 2020, doi:10.1038/s41598-020-69354-8; data doi:10.17867/10000150",
     organism="human",
     microscopy="confocal",
-    stains={"1": "nucleus", "2": "reporter 1", "3": "reporter 2"},
-    scan=scan,
+    stains=STAINS,
+    scan=scan_wells(rows, NAME, View(STAINS)),
     kind=idr.KIND,
     download="Fetch idr0088-screenA-annotation.csv.zip and raw_images_for_IDR/<Plate Location>/<Plate>/.",
     disk_gb=5400.0,

@@ -1,17 +1,17 @@
 """idr0093: genome-wide siRNA screen of cell size and RNA production in HeLa cells (Müller, Pelkmans and Berry)."""
 
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import View, group_wells, join_wells, plate_folders
+from .base import Archive, Count, Source
+from .plates import View, plate_folders, scan_wells
 
 NAME = re.compile(
     r"[^/]*_(?P<well>[a-p]\d{1,2})_T\d+F(?P<site>\d+)L\d+A\d+Z\d+C0*(?P<channel>[1-5])\.(?:tiff?|png)", re.IGNORECASE
 )
+STAINS = {"1": "nucleus", "2": "pcna", "3": "rna", "4": "protein", "5": "channel 5"}
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -27,14 +27,6 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(well=idr.wells(table["well"]), plate=table["plate"].str.zfill(3))
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Wells are joined by plate folder (001 to 083) and well; nine sites each."""
-    table = rows(archive)
-    plate_of = plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive))
-    labels = {"cell_type": "hela", "cell_visible": ("nucleus", "pcna", "rna", "cell body")}
-    yield from join_wells(table, group_wells(archive, NAME, plate_of), [View(SOURCE.stains, labels)])
-
-
 SOURCE = Source(
     dir_name="idr0093",
     name="siRNA screen for cell size and RNA production",
@@ -44,8 +36,11 @@ SOURCE = Source(
     citation="Müller M, Pelkmans L, Berry S; data doi:10.17867/10000157",
     organism="human",
     microscopy="confocal",
-    stains={"1": "nucleus", "2": "pcna", "3": "rna", "4": "protein", "5": "channel 5"},
-    scan=scan,
+    stains=STAINS,
+    scan=scan_wells(
+        *(rows, NAME, View(STAINS, {"cell_type": "hela", "cell_visible": ("nucleus", "pcna", "rna", "cell body")})),
+        plate_of=lambda archive, table: plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive)),
+    ),
     kind=idr.KIND,
     download="Fetch idr0093-screenA-annotation.csv, idr0093-screenA-plates.tsv and the plate folders of screen 2751.",
     disk_gb=12_000.0,

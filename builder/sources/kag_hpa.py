@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from cytoimagenet_hf.core.errors import InputError
-
 from . import hpa
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source
 
 CLASSES = (
     *("nucleoplasm", "nuclear membrane", "nucleoli", "nucleoli fibrillary center", "nuclear speckles"),
@@ -23,20 +21,10 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
-    """Id → names of its classes.
-
-    Raises:
-        InputError: an id occurs twice, or a target is not a class.
-    """
-    table = archive.table("train.csv", columns=["Id", "Target"])
-    return keyed(table[table.columns[0]], map(_names, table["Target"]), table="train.csv")
-
-
-def _names(target: str) -> tuple[str, ...]:
-    try:
-        return tuple(CLASSES[int(number)] for number in target.split())
-    except (ValueError, IndexError):
-        raise InputError(f"train.csv has the target {target!r}, not numbers 0 to 27") from None
+    """Id → names of its classes; see `hpa.read_labels`."""
+    return hpa.read_labels(
+        archive, ("Id", "Target"), lambda cell: tuple(CLASSES[int(number)] for number in cell.split()), "0 to 27"
+    )
 
 
 SOURCE = Source(

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from cytoimagenet_hf.core.errors import InputError
-
 from . import hpa
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
+from .base import Archive, Count, Field, RejectedItem, Source
 
 CLASSES = (
     # Fibrillar centres (3) are merged into the nucleoli (2), cytosol (16) into the cell body, as published.
@@ -21,20 +19,12 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
-    """Id → names of its classes without the popular ones.
-
-    Raises:
-        InputError: an id occurs twice, or a label is not a class.
-    """
-    table = archive.table("train.csv", columns=["ID", "Label"])
-    return keyed(table[table.columns[0]], map(_names, table["Label"]), table="train.csv")
+    """Id → names of its classes without the popular ones; see `hpa.read_labels`."""
+    return hpa.read_labels(archive, ("ID", "Label"), _names, "0 to 18")
 
 
-def _names(target: str) -> tuple[str, ...]:
-    try:
-        return hpa.drop_popular([CLASSES[int(number)] for number in target.split("|")])
-    except (ValueError, IndexError):
-        raise InputError(f"train.csv has the label {target!r}, not numbers 0 to 18") from None
+def _names(cell: str) -> tuple[str, ...]:
+    return hpa.drop_popular([CLASSES[int(number)] for number in cell.split("|")])
 
 
 SOURCE = Source(

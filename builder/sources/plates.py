@@ -222,6 +222,33 @@ def join_wells(
     yield from images.repeated
 
 
+def scan_wells(
+    rows: Callable[[Archive], pd.DataFrame],
+    pattern: re.Pattern[str],
+    *views: View,
+    plate_of: Callable[[Archive, pd.DataFrame], Callable[[str], str | None]] | None = None,
+    well: Callable[[re.Match[str]], str] = padded_well,
+    channel: Callable[[str], str] = str,
+    folders: int = 0,
+) -> Callable[[Archive], Iterator[Field | RejectedItem]]:
+    """A `Source.scan` that joins the rows of a table to the images of their wells.
+
+    Args:
+        rows: an archive → the rows that `join_wells` takes.
+        pattern, well, channel, folders: as for `group_wells`.
+        views: as for `join_wells`.
+        plate_of: (archive, rows) → what finds the plate of a folder; by default folders are called after the plates.
+    """
+
+    def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
+        table = rows(archive)
+        plates = plate_folders(table["plate"].unique().tolist()) if plate_of is None else plate_of(archive, table)
+        images = group_wells(archive, pattern, plates, folders=folders, well=well, channel=channel)
+        yield from join_wells(table, images, views)
+
+    return scan
+
+
 def _cells(rows: pd.DataFrame, name: str) -> list[Any]:
     return rows[name].tolist() if name in rows else [None] * len(rows)
 

@@ -1,13 +1,11 @@
 """RxRx1: four cell types under 1,138 siRNAs in 51 experimental batches (Sypetkowski et al. 2023)."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 
 from . import rxrx
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Source
 
 METADATA = "rxrx1/metadata.csv"
 # The release of the CellSignal competition: wells, not sites, and neither cell types nor Thermo identifiers.
@@ -51,11 +49,6 @@ def _competition(archive: Archive) -> pd.DataFrame:
     return pd.concat([well.assign(site=site) for site in ("1", "2")], ignore_index=True)
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """A line of the metadata and its six channels become a field."""
-    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
-
-
 SOURCE = Source(
     dir_name="rec_rxrx1",
     name="RxRx1",
@@ -66,7 +59,7 @@ SOURCE = Source(
     organism="human",
     microscopy="fluorescence",
     stains=rxrx.STAINS,
-    scan=scan,
+    scan=rxrx.scan_sites(rows),
     kind=rxrx.KIND,
     download="Fetch rxrx1-metadata.zip and rxrx1-images.zip from https://www.rxrx.ai/rxrx1 and unpack both.",
     disk_gb=47.0,

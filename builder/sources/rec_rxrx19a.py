@@ -1,11 +1,9 @@
 """RxRx19a: kidney and Vero cells infected with SARS-CoV-2, under 1,670 drugs (Heiser et al. 2020)."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Source
 
 # Five channels: w5 is wheat germ agglutinin here, there are no mitochondria.
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "golgi"}
@@ -21,11 +19,6 @@ def rows(archive: Archive) -> pd.DataFrame:
     )
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """A line of the metadata and its five channels become a field."""
-    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(STAINS.values())})
-
-
 SOURCE = Source(
     dir_name="rec_rxrx19a",
     name="RxRx19a",
@@ -36,7 +29,7 @@ SOURCE = Source(
     organism="human",
     microscopy="fluorescence",
     stains=STAINS,
-    scan=scan,
+    scan=rxrx.scan_sites(rows, STAINS),
     kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19#Download; they unpack to RxRx19a/.",
     disk_gb=445.0,

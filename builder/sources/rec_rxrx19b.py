@@ -1,11 +1,9 @@
 """RxRx19b: HUVEC in the cytokine storm of severe COVID-19, under 1,856 drugs (Cuccarese et al. 2020)."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Source
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -13,11 +11,6 @@ def rows(archive: Archive) -> pd.DataFrame:
     labels = {"cell_type": "cell_type", "phenotype": "disease_condition", "compound": "treatment"}
     table = rxrx.metadata(archive, "rxrx19b/metadata.csv", labels)
     return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
-
-
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """A line of the metadata and its six channels become a field."""
-    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
 
 
 SOURCE = Source(
@@ -30,7 +23,7 @@ SOURCE = Source(
     organism="human",
     microscopy="fluorescence",
     stains=rxrx.STAINS,
-    scan=scan,
+    scan=rxrx.scan_sites(rows),
     kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19b#Download; they unpack to rxrx19b/.",
     disk_gb=409.0,

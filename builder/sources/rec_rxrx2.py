@@ -1,21 +1,14 @@
 """RxRx2: HUVEC under 434 soluble factors of the immune system (Cuccarese et al. 2020)."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Source
 
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per site; a treatment's concentrations share its label, as published."""
     return rxrx.metadata(archive, "rxrx2/metadata.csv", {"cell_type": "cell_type", "compound": "treatment"})
-
-
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """A line of the metadata and its six channels become a field."""
-    yield from rxrx.join_sites(archive, rows(archive), {"cell_visible": tuple(rxrx.STAINS.values())})
 
 
 SOURCE = Source(
@@ -28,7 +21,7 @@ SOURCE = Source(
     organism="human",
     microscopy="fluorescence",
     stains=rxrx.STAINS,
-    scan=scan,
+    scan=rxrx.scan_sites(rows),
     kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx2#Download; they unpack to rxrx2/.",
     disk_gb=185.0,

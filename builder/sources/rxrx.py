@@ -6,15 +6,14 @@ experiment differ between releases and are ignored. Experiments are numbered wit
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
 from cytoimagenet_hf.core.numbers import plain_number
 
 from .base import Archive, Field, RejectedItem
-from .plates import View, group_wells, join_wells, well_name
+from .plates import View, scan_wells, well_name
 
 DATABASE = "Recursion"
 KIND = "metadata table"
@@ -66,7 +65,9 @@ def plate_of(folder: str) -> str | None:
     return _plate_name(match[1], match[2]) if match else None
 
 
-def join_sites(archive: Archive, rows: pd.DataFrame, labels: Mapping[str, Any]) -> Iterator[Field | RejectedItem]:
-    """Join the lines of a metadata table to their images; `labels` hold for all fields of the source."""
-    images = group_wells(archive, NAME, plate_of)
-    return join_wells(rows, images, [View(archive.source.stains, labels)])
+def scan_sites(
+    rows: Callable[[Archive], pd.DataFrame], stains: Mapping[str, str] = STAINS
+) -> Callable[[Archive], Iterator[Field | RejectedItem]]:
+    """A `Source.scan` that makes a field of a line of the metadata and its channels; all stains are visible."""
+    view = View(stains, {"cell_visible": tuple(stains.values())})
+    return scan_wells(rows, NAME, view, plate_of=lambda archive, table: plate_of)

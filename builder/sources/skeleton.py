@@ -8,24 +8,22 @@ into a folder of your own, and give that as `--sources-from`. As it stands it an
 """
 
 import re
-from collections.abc import Iterator
 
-from builder.sources.base import Archive, Count, Field, RejectedItem, Source
-from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_name
+import pandas as pd
+
+from builder.sources.base import Archive, Count, Source
+from builder.sources.plates import View, scan_wells, well_name
 
 # Without `folders=1` below, the pattern is that of the file name alone, and the well a part of it.
 NAME = re.compile(r"(?P<well>[a-p]\d{1,2})/s(?P<site>\d+)_(?P<channel>dapi|actin)\.tiff?", re.IGNORECASE)
 STAINS = {"dapi": "nucleus", "actin": "actin"}
 
 
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
+def rows(archive: Archive) -> pd.DataFrame:
     """Labels as the table spells them: lower case, merged spellings and ids are given to all sources later."""
     table = archive.table("plate_map.csv", columns=["Plate", "Well", "Compound", "Role"])
-    rows = table.rename(columns={"Plate": "plate", "Well": "well", "Compound": "compound", "Role": "control"})
-    rows = rows.assign(well=rows["well"].map(well_name))
-    images = group_wells(archive, NAME, plate_folders(rows["plate"].unique().tolist()), folders=1)
-    # Channels of one view are merged into one image. Brightfield is a view of its own.
-    yield from join_wells(rows, images, [View(STAINS, {"cell_type": "hela", "cell_visible": ("nucleus", "actin")})])
+    table = table.rename(columns={"Plate": "plate", "Well": "well", "Compound": "compound", "Role": "control"})
+    return table.assign(well=table["well"].map(well_name))
 
 
 SOURCE = Source(
@@ -38,7 +36,11 @@ SOURCE = Source(
     organism="human",
     microscopy="fluorescence",
     stains=STAINS,
-    scan=scan,
+    # Channels of one view are merged into one image. Brightfield is a view of its own.
+    scan=scan_wells(
+        *(rows, NAME, View(STAINS, {"cell_type": "hela", "cell_visible": ("nucleus", "actin")})),
+        folders=1,
+    ),
     kind="metadata table",
     download="Fetch plates.zip and plate_map.csv and unpack to images/<plate>/<well>/, beside the table.",
     expected=(Count("fields", 384, "docs"),),  # how many, and where the number is from: table, docs, inferred
