@@ -195,7 +195,7 @@ def command(
     models = list(model or ())
     if illumination is not None:
         found = find_illumination(found, illumination)
-    fields = found.images
+    fields, cut = found.images, dict[str, Any]()
     if cells is None and any(value for value in (cells_pattern, cells_rows, cell_size, cell_box, masked)):
         raise InputError("cell sizes, boxes, patterns and masking are of cells: add --cells masks/")
     if cells is not None:
@@ -206,16 +206,15 @@ def command(
                     "multiple of each cell's own size"
                 )
             cell_box = 1.0  # nothing is cut out for measurements, which are made on the field
-        found = find_cells(
-            found,
-            cells,
-            size=cell_size,
-            scale=cell_box,
-            border=cell_border,
-            masked=masked,
-            patterns=cells_pattern or (),
-            rows=cells_rows,
-        )
+        cut = {
+            "size": cell_size,
+            "scale": cell_box,
+            "border": cell_border,
+            "masked": masked,
+            "patterns": cells_pattern or [],
+            "rows": cells_rows,
+        }
+        found = find_cells(found, cells, **cut)
     if list_only:
         from cytoimagenet_hf.core.files import json_text
         from cytoimagenet_hf.images.listing import show, summarise
@@ -291,7 +290,8 @@ def command(
         if shared is None:
             write_json(output / REQUEST, request)
     if shared is None:
-        write_source(output, source, asked | {"illumination": illumination}, fields, found.notes)
+        chosen_cells = None if cells is None else {"place": cells, **cut}
+        write_source(output, source, asked | {"illumination": illumination}, fields, found.notes, cells=chosen_cells)
     seconds = time.perf_counter() - started
     if as_json:
         said = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}

@@ -126,6 +126,8 @@ def command(
     wells.parquet --report plate.html
     """
     from cytoimagenet_hf.core.files import json_text, write_json
+    from cytoimagenet_hf.features.source_record import recorded_cells
+    from cytoimagenet_hf.profiles.cells import filter_cells
     from cytoimagenet_hf.profiles.plan import ProfilePlan, check_output, make_profiles, read_rejected, write_profiles
     from cytoimagenet_hf.tables.reading import read_features
 
@@ -164,14 +166,19 @@ def command(
         cell_area=cell_area,
         min_cells=min_cells,
     )
-    profiles = make_profiles(read_features(features, drop_nan=drop_nan, encoding=encoding), plan)
+    table = read_features(features, drop_nan=drop_nan, encoding=encoding)
+    profiles = make_profiles(table, plan)
     fields: list[Image] = []
+    cells: list[Image] = []
     without = ""
     if report is not None:
         from cytoimagenet_hf.profiles.report import check_report
 
         check_report(profiles, report, plate_size=plate_size)  # before anything is written
         fields, without = _fields(features, images, pattern, stains)
+        if "cell" in table.metadata and images is None:
+            table = filter_cells(table, border=drop_border, area=cell_area)
+            cells, _ = recorded_cells(features)
     write_profiles(profiles.table, output)
     said = profiles.record() | {"output": str(output)}
     if figure is not None:
@@ -186,6 +193,7 @@ def command(
             profiles,
             report,
             images=fields,
+            cells=(table, cells) if cells else None,
             rejected=rejected,
             seed=seed,
             plate_size=plate_size,

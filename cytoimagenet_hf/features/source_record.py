@@ -12,7 +12,7 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Image, find_illumination, look
+from cytoimagenet_hf.images import Found, Image, find_cells, find_illumination, look
 from cytoimagenet_hf.images.objects import Storage
 from cytoimagenet_hf.images.remote import is_address
 
@@ -23,7 +23,13 @@ _FOLDERS = {"root", "illumination"}  # options that name a place
 
 
 def write_source(
-    output: Path, source: str, options: Mapping[str, Any], images: Sequence[Image], notes: Sequence[str] = ()
+    output: Path,
+    source: str,
+    options: Mapping[str, Any],
+    images: Sequence[Image],
+    notes: Sequence[str] = (),
+    *,
+    cells: Mapping[str, Any] | None = None,
 ) -> None:
     """Note beside features where their images lie.
 
@@ -31,8 +37,9 @@ def write_source(
         output: folder of the features.
         source: as the caller wrote it; kept as `recorded_place` writes it.
         options: of `find_images`.
-        images: what it found.
+        images: what it found: fields.
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
+        cells: options of `find_cells`, and `place`: where cells were looked for.
     """
     place = source if _is_elsewhere(source) else recorded_place(source, output)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
@@ -41,33 +48,59 @@ def write_source(
     for name in _FOLDERS & given.keys():
         if given[name] and not _is_elsewhere(given[name]):
             given[name] = recorded_place(given[name], output)
+    if cells is not None:
+        where = str(cells["place"])
+        given["cells"] = {**cells, "place": where if _is_elsewhere(where) else recorded_place(where, output)}
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
 
 def recorded_images(features: Path) -> tuple[list[Image], str]:
-    """The images behind features, if they are still where they were and as they were; else none, and why.
+    """The fields behind features, if they are still where they were and as they were; else none, and why.
 
     Args:
         features: folder of an extraction, or a table, which knows nothing of images.
     """
+    found, _, why = _recorded(features)
+    return ([] if found is None else found.images), why
+
+
+def recorded_cells(features: Path) -> tuple[list[Image], str]:
+    """The single cells behind features, as `recorded_images`; none where they are not of cells.
+
+    Args:
+        features: folder of an extraction with `--cells`.
+    """
+    found, cells, why = _recorded(features)
+    if found is None or not cells:
+        return [], why or "the features are not of cells"
+    try:
+        return find_cells(found, cells.pop("place"), **cells).images, ""
+    except (InputError, TypeError, KeyError) as error:
+        return [], f"the cells are not found again: {error}"
+
+
+def _recorded(features: Path) -> tuple[Found | None, dict[str, Any], str]:
+    """The fields behind features, how cells were found in them, and why there are none."""
     record = read_json(features / SOURCE) if features.is_dir() else None
     if not isinstance(record, dict) or not {"source", "options", "stamp"} <= record.keys():
-        return [], "the features do not say where their images lie"
+        return None, {}, "the features do not say where their images lie"
     try:
         source, options = str(record["source"]), dict(record["options"])
         source = source if _is_elsewhere(source) else found_place(source, features)
         for name in _FOLDERS & options.keys():
             if options[name] and not _is_elsewhere(str(options[name])):
                 options[name] = found_place(str(options[name]), features)
-        illumination = options.pop("illumination", None)
+        illumination, cells = options.pop("illumination", None), dict(options.pop("cells", None) or {})
+        if cells and not _is_elsewhere(str(cells["place"])):
+            cells["place"] = found_place(str(cells["place"]), features)
         found = look(source, **options)
-        images = (found if illumination is None else find_illumination(found, illumination)).images
-    except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
-        return [], f"the images are not found again: {error}"
-    if stamp_of(images) != record["stamp"]:
-        return [], f"the images in {source} have changed since the features were made"
-    return images, ""
+        found = found if illumination is None else find_illumination(found, illumination)
+    except (InputError, TypeError, ValueError, KeyError) as error:  # all but the first: options of another version
+        return None, {}, f"the images are not found again: {error}"
+    if stamp_of(found.images) != record["stamp"]:
+        return None, {}, f"the images in {source} have changed since the features were made"
+    return found, cells, ""
 
 
 def _is_elsewhere(place: str) -> bool:

@@ -13,7 +13,7 @@ from .channels import Channel
 from .collect import FoundPlane
 from .containers import planes_of_named
 from .options import Options
-from .remote import local_file
+from .remote import concurrently, is_remote, local_file
 from .source import CONTAINERS, suffix_of
 
 _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
@@ -37,7 +37,7 @@ def expand_if_stacks(planes: Sequence[FoundPlane], options: Options) -> list[Fou
     for plane in planes:
         if not plane.problem:
             firsts.setdefault((plane.origin, plane.channel), plane)
-    if any(_is_stack(plane) for plane in firsts.values()):
+    if any(concurrently(_is_stack, firsts.values(), remote=any(is_remote(plane.ref.path) for plane in planes))):
         return expand_stacks(planes, replace(options, stains={}))
     return list(planes)
 

@@ -198,6 +198,23 @@ class Place:
 
         return self._tried(attempt, key)
 
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Parts of an object: from the first byte to the one before the second.
+
+        Raises:
+            FileNotFoundError: there is none.
+            UnreachableError: it cannot be read, for whatever other reason.
+        """
+
+        def attempt() -> list[bytes]:
+            parts = _client(self).read_ranges(key, ranges)
+            for (start, stop), part in zip(ranges, parts, strict=True):
+                if len(part) != stop - start:
+                    raise _WrongLength(f"{len(part):,} bytes came instead of {stop - start:,}")
+            return parts
+
+        return self._tried(attempt, key)
+
     def facts(self, key: str) -> ObjectFacts | None:
         """What the store says of an object; None where there is none.
 
@@ -303,6 +320,8 @@ def _understood(error: Exception, place: Place) -> tuple[str, bool]:
 class _Client(Protocol):
     def read(self, key: str) -> bytes: ...
 
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]: ...
+
     def facts(self, key: str) -> ObjectFacts: ...
 
     def pages(self, prefix: str, after: str) -> Iterator[list[tuple[str, ObjectFacts]]]: ...
@@ -354,6 +373,10 @@ class _ObstoreClient:
     def read(self, key: str) -> bytes:
         return bytes(self._obstore.get(self._store, key).bytes())
 
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        starts, ends = zip(*ranges, strict=True)
+        return list(map(bytes, self._obstore.get_ranges(self._store, key, starts=starts, ends=ends)))
+
     def facts(self, key: str) -> ObjectFacts:
         return _facts(self._obstore.head(self._store, key))
 
@@ -379,6 +402,10 @@ class FilesystemClient:
     def read(self, key: str) -> bytes:
         """See `Place.read`."""
         return bytes(self._files.cat_file(f"{self._root}/{key}"))
+
+    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Place.read_ranges`."""
+        return [bytes(self._files.cat_file(f"{self._root}/{key}", start, stop)) for start, stop in ranges]
 
     def facts(self, key: str) -> ObjectFacts:
         """See `Place.facts`."""

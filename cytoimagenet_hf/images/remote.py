@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -167,6 +167,15 @@ class RemotePath:
         if self.name in _METADATA:
             memory.contents[key] = content
         return content
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Parts of the content, each from its first byte to the one before its second.
+
+        Raises:
+            FileNotFoundError: there is none.
+            InputError: the store does not answer, or the object is shorter.
+        """
+        return self.place.read_ranges(self.key, ranges)
 
     def open(self, mode: str = "rb") -> io.BytesIO:
         """The content, to be read as a file."""

@@ -16,7 +16,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
 
 from .objects import Storage
-from .remote import RemotePath, is_address, remote_path
+from .remote import RemotePath, concurrently, is_address, is_remote, remote_path
 from .walk import walk
 
 SUFFIXES = frozenset(
@@ -202,7 +202,9 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
 
 
 def _is_store(folder: Path) -> bool:
-    return folder.suffix.lower() == ".zarr" or any((folder / name).exists() for name in _STORE_FILES)
+    if folder.suffix.lower() == ".zarr":
+        return True
+    return any(concurrently(lambda name: (folder / name).exists(), _STORE_FILES, remote=is_remote(folder)))
 
 
 _REASONS = {

@@ -39,6 +39,7 @@ class ObjectServer:
     Attributes:
         asked: how often each object was asked for.
         requests: how many of each kind came.
+        sent: bytes of bodies.
         broken_listings: pages of listings that are answered by 503 from now on.
     """
 
@@ -58,6 +59,7 @@ class ObjectServer:
         self.key = key
         self.asked: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        self.sent = 0
         self.broken_listings = 0
         self.lock = threading.Lock()
         self._keys: list[str] = []
@@ -200,6 +202,8 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if with_body:
+                with server.lock:
+                    server.sent += len(body)
                 try:
                     self.wfile.write(body[: len(body) // 2] if cut else body)
                 except ConnectionError:

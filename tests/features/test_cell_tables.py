@@ -172,6 +172,10 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
     chosen = ["--drop-border", "--cell-area", "300:", "--min-cells", "2", "--json"]
     assert main(["profile", place("cells"), "--output", place("wells.csv"), *chosen]) == 0
     said = json.loads(capsys.readouterr().out)
+    page = plate / "wells.html"
+    assert main(["profile", place("cells"), "--output", place("w.csv"), "--report", str(page)]) == 0
+    assert page.read_text().count('<svg class="cell"') == 6
+    capsys.readouterr()
     filtered, _, counted = said["steps"]
     assert (filtered["left_out"], filtered["rows_in"], counted["rows_out"]) == ({"border": 0, "area": 0}, 6, 2)
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--min-cells", "4"]) == 2

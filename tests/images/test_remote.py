@@ -438,3 +438,29 @@ def test_illumination_functions_at_addresses(tmp_path, way) -> None:
             place = write_rows(tmp_path / "load_data_with_illum.csv", [row])
         (image,) = find_illumination(found, place).images
         assert image.read()[0].tolist() == [[200] * 4] * 4
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_of_a_large_shard_only_the_parts_of_the_planes_are_fetched(tmp_path, location, monkeypatch) -> None:
+    import zarr
+
+    monkeypatch.setattr("cytoimagenet_hf.images.stores.zarr._LARGE_SHARD", 1000)
+    pixels = np.random.default_rng(0).integers(0, 60000, (6, 64, 64)).astype(np.uint16)
+    array = zarr.create_array(
+        tmp_path / "p.zarr" / "a",
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        chunks=(1, 32, 32),
+        shards={"shape": (6, 64, 64), "index_location": location},
+    )
+    array[:] = pixels
+    array[4, :32, :32] = 0  # absent: the fill value
+    pixels[4, :32, :32] = 0
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        (image,) = look("s3://b/p.zarr", axes="CYX", channels="4,5", storage=server.storage).images
+        server.sent = 0
+        np.testing.assert_array_equal(image.read(), pixels[[3, 4]])
+        whole = len(server.objects["b/p.zarr/a/c/0/0/0"])
+        assert server.sent < 0.7 * whole  # parts less than a megabyte apart are fetched together
+        (image,) = look("s3://b/p.zarr", axes="CYX", storage=server.storage).images
+        np.testing.assert_array_equal(image.read(), pixels)

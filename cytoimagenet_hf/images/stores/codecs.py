@@ -7,10 +7,11 @@ what a chunk says of its size, or gives bit by bit, is compared with what the ar
 
 import bz2
 import lzma
+import math
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,11 @@ class Shards:
     part: tuple[int, ...]
     at_end: bool
     check: int
+
+    def index_span(self, size: int, chunks: Sequence[int]) -> tuple[int, int]:
+        """First byte of the index, and the one behind its last, in a shard of so many bytes and such a shape."""
+        length = math.prod(whole // part for whole, part in zip(chunks, self.part, strict=True)) * 16 + self.check
+        return (max(0, size - length), size) if self.at_end else (0, min(length, size))
 
 
 def shards_of(facts: dict[str, Any], where: object) -> Shards | None:

@@ -2,7 +2,8 @@
 each axis but the last two.
 
 A chunk whose file is absent is the fill value, as the format says: it is read so, and `absent_chunks` counts it.
-Of a store on the internet, the chunks that the planes lie in are fetched together and decoded from memory.
+Of a store on the internet, the chunks that the planes lie in are fetched together and decoded from memory; of a large
+shard, its index first and then the parts that are needed.
 """
 
 import io
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ _MOST_PARTS = 1 << 20  # of a shard; its index holds 16 bytes for each
 _MOST_CHUNKS = 1 << 18  # of a plane: 32 x 32 pixels each in the largest that is read
 _MOST_BYTES_A_VALUE = 8
 _ABSENT = 2**64 - 1  # what the index of a shard says of a part that is the fill value
+_LARGE_SHARD = 1 << 20  # bytes; a smaller one is read whole, in one request
 _SMALL = 1 << 24  # values that a chunk may hold beyond those of its array
 
 
@@ -228,7 +230,7 @@ def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple
     from zarr.core.buffer import cpu
 
     content = {facts.file.name: facts.file.read_bytes()}
-    fetched = concurrently(_bytes_or_none, files, remote=True)
+    fetched = concurrently(partial(_fetched, facts=facts), files.items(), remote=True)
     for (file, within), chunk in zip(files.items(), fetched, strict=True):
         if chunk is not None:
             _check_unpacked(file, io.BytesIO(chunk), facts, within)
@@ -237,9 +239,21 @@ def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple
     return zarr.open_array(memory, mode="r", zarr_format=facts.version)
 
 
-def _bytes_or_none(file: Path) -> bytes | None:
+def _fetched(chunk: tuple[Path, Sequence[tuple[int, ...]]], *, facts: ArrayFacts) -> bytes | bytearray | None:
+    """The content of a chunk; of a large shard what these planes need, the rest 0; None where it is absent."""
+    file, places = cast(RemotePath, chunk[0]), chunk[1]
     try:
-        return file.read_bytes()
+        if facts.shards is None or (size := file.stat().st_size) <= _LARGE_SHARD:
+            return file.read_bytes()
+        span = facts.shards.index_span(size, facts.chunks)
+        (index,) = file.read_ranges([span])
+        parts = [span, *_parts(file, index, size, facts, places)]
+        if 2 * sum(stop - start for start, stop in parts) > size:
+            return file.read_bytes()
+        content = bytearray(size)  # takes memory where it is written to
+        for (start, stop), part in zip(parts, [index, *file.read_ranges(parts[1:])], strict=True):
+            content[start:stop] = part
+        return content
     except FileNotFoundError:
         return None
 
@@ -254,23 +268,37 @@ def _check_unpacked(file: Path, handle: BinaryIO, facts: ArrayFacts, places: Seq
     if shards is None:
         check_unpacked_size(file, facts.packer, facts.most, handle=handle)
         return
+    size = handle.seek(0, os.SEEK_END)
+    first, last = shards.index_span(size, facts.chunks)
+    handle.seek(first)
+    for start, stop in _parts(file, handle.read(last - first), size, facts, places):
+        check_unpacked_size(file, shards.packer, facts.most, handle=handle, start=start, length=stop - start)
+
+
+def _parts(
+    file: Path, index: bytes, size: int, facts: ArrayFacts, places: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, int]]:
+    """First byte and the one behind the last of each part of a shard that these planes lie in.
+
+    Raises:
+        InputError: the index is too short, or a part lies beyond the end of the shard.
+    """
+    shards = cast(Shards, facts.shards)
     grid = [whole // part for whole, part in zip(facts.chunks, shards.part, strict=True)]
-    size, index_size = handle.seek(0, os.SEEK_END), math.prod(grid) * 16
     uneven = any(whole % part for whole, part in zip(facts.chunks, shards.part, strict=True))
-    if uneven or size < index_size + shards.check:
+    if uneven or len(index) < math.prod(grid) * 16 + shards.check:
         raise InputError(f"{file} is damaged: it has no index of its {math.prod(grid):,} parts")
-    handle.seek(size - index_size - shards.check if shards.at_end else 0)
-    index = np.frombuffer(handle.read(index_size), "<u8").reshape(*grid, 2)
+    entries = np.frombuffer(index, "<u8", math.prod(grid) * 2).reshape(*grid, 2)
     read = tuple(  # all between the first and the last plane, as `read` asks for them
         slice(min(along) % whole // part, max(along) % whole // part + 1)
         for along, whole, part in zip(zip(*places, strict=True), facts.chunks, shards.part, strict=False)
     )
-    for start, length in index[read].reshape(-1, 2).tolist():
+    for start, length in entries[read].reshape(-1, 2).tolist():
         if start == length == _ABSENT:
             continue
         if start + length > size:
             raise InputError(f"{file} is damaged: a part of {length:,} bytes at {start:,} lies beyond its end")
-        check_unpacked_size(file, shards.packer, facts.most, handle=handle, start=start, length=length)
+        yield start, start + length
 
 
 def _require_inside(store: Path, place: Path) -> None:

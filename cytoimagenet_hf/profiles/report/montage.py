@@ -96,7 +96,7 @@ def make_montage(
         means = []
         for image in own:
             try:
-                planes = [_gray(plane) for plane in image.read()]
+                planes = [as_gray(plane) for plane in image.read()]
             except InputError as error:
                 failures.append(str(error))
                 continue
@@ -110,8 +110,8 @@ def make_montage(
     if not small:
         raise InputError(f"none of the {count} images can be read; the first: {failures[0] if failures else '?'}")
     shown = channels[:3]
-    ranges = [_range([stack[place] for stacks in small.values() for stack in stacks]) for place in range(len(shown))]
-    pictures = {ident: _encoded(_tiled([_coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
+    ranges = [levels([stack[place] for stacks in small.values() for stack in stacks]) for place in range(len(shown))]
+    pictures = {ident: encoded(_tiled([coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
     colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
     note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
     written = {} if full is None else _write_fields(chosen, channels, ranges, full)
@@ -133,18 +133,19 @@ def _write_fields(
             if image.channels != channels:
                 continue
             try:
-                planes = [_gray(plane) for plane in image.read()]
+                planes = [as_gray(plane) for plane in image.read()]
             except InputError:
                 continue  # counted when it was shrunk
             name = f"{place:05d}-{number}.jpg"  # ids may hold what no file name may
             with atomic_path(folder / name) as temporary:
-                temporary.write_bytes(_jpeg(_coloured(np.stack(planes[: len(ranges)]), ranges)))
+                temporary.write_bytes(_jpeg(coloured(np.stack(planes[: len(ranges)]), ranges)))
             names.append(f"{folder.name}/{name}")
         written[ident] = tuple(names)
     return written
 
 
-def _gray(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+def as_gray(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """A plane of any dtype as one of float32, (H, W); the mean of colours."""
     x = plane.astype(np.float32)
     return x.mean(axis=2) if x.ndim == 3 else x
 
@@ -157,14 +158,15 @@ def _shrunk(plane: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _range(planes: Sequence[npt.NDArray[np.float32]]) -> tuple[float, float]:
+def levels(planes: Sequence[npt.NDArray[np.float32]]) -> tuple[float, float]:
     """1st and 99.5th percentile over a sample of all wells."""
     sample = np.concatenate([plane[::4, ::4].ravel() for plane in planes])
     low, high = np.percentile(sample, [1.0, 99.5])
     return float(low), float(max(high, low + 1e-6))
 
 
-def _coloured(stack: Planes, ranges: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
+def coloured(stack: Planes, ranges: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3): up to three channels, each stretched between its two levels and in its colour."""
     rgb = np.zeros((*stack.shape[1:], 3), np.float32)
     for plane, (low, high), colour in zip(stack, ranges, _COLOURS[len(ranges)], strict=False):
         part = np.clip((plane - low) / (high - low), 0, 1)
@@ -184,7 +186,8 @@ def _tiled(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     return sheet
 
 
-def _encoded(picture: npt.NDArray[np.uint8]) -> str:
+def encoded(picture: npt.NDArray[np.uint8]) -> str:
+    """A picture as `data:image/jpeg;base64,…`."""
     return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture)).decode()
 
 

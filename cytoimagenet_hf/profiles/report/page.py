@@ -25,6 +25,7 @@ from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.profiles.screening import Screen, group_name
 from cytoimagenet_hf.tables.features import FeatureTable
 
+from .cells import make_cell_sheet
 from .colouring import colourings
 from .counts import counted_as
 from .drawings import control_drawings, dose_drawings, frames_of, plate_drawings, plates_of
@@ -42,6 +43,7 @@ def write_report(
     path: str | Path,
     *,
     images: Sequence[Image] = (),
+    cells: tuple[FeatureTable, Sequence[Image]] | None = None,
     rejected: Mapping[str, str] | None = None,
     seed: int = 0,
     plate_size: int | None = None,
@@ -53,6 +55,7 @@ def write_report(
         profiles: of wells.
         path: `.html`.
         images: fields of view, for pictures and intensities; without them the page says how to have them.
+        cells: features of single cells, and the cells as images, for pictures of typical and extreme ones.
         rejected: id → reason of the images that extraction left out.
         seed: of UMAP and of the permutations.
         plate_size: wells of the plate, 24 to 1536; by default the smallest plate that has all wells.
@@ -89,6 +92,7 @@ def write_report(
     sentences = position_findings(table, facts, seed=seed, plate_size=plate_size)
     hits = hit_list(profiles, [] if isinstance(precision, str) else precision)
     counted = counted_as(profiles)
+    sheet = None if cells is None else make_cell_sheet(*cells, _wells_of_treatments(profiles, hits))
     content = {
         "simulated": SENTENCE if table.about.get("simulated") else "",
         "made_by": _made_by(table),
@@ -115,6 +119,7 @@ def write_report(
         "has_precision": not isinstance(precision, str),
         "sentences": sentences + list(screen.notes) + list(facts.notes),
         "montage": montage,
+        "cells": sheet,
         "wells": _wells(profiles, frames, wells, ids),
         "rejected": list((rejected or {}).items()),
         "missing": {plate: names for plate, names in missing.items() if names},
@@ -135,6 +140,18 @@ def write_report(
         "sentences": sentences,
         "map": embedding.method,
     }
+
+
+def _wells_of_treatments(profiles: Profiles, hits: Sequence[Hit]) -> dict[str, list[tuple[str, str]]]:
+    """Treatment → (plate, well) of its wells, in the order of the hit list; the negative controls first."""
+    table = profiles.table
+    plates = plates_of(table) if "plate" in table.metadata else [""] * len(table)
+    places = list(zip(plates, map(str, table.metadata["well"]), strict=True))
+    by_id = dict(zip(map(str, table.ids), places, strict=True))
+    controls = [place for place, negative in zip(places, profiles.facts.negative, strict=True) if negative]
+    found = {"negative controls": controls} if controls else {}
+    found |= {hit.treatment: [by_id[ident] for ident in hit.wells] for hit in hits}
+    return found or {"all wells": places}
 
 
 def _made_by(table: FeatureTable) -> dict[str, str]:

@@ -1,0 +1,175 @@
+"""Typical and extreme cells of each treatment: pictures, with outlines of their objects where label images show them.
+
+A cell is typical by its distance from the mean of all cells of its well, over features scaled to equal deviations.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.images.base import Box
+from cytoimagenet_hf.imaging.opencv import require_opencv
+from cytoimagenet_hf.tables.features import FeatureTable
+
+from .montage import Planes, as_gray, coloured, encoded, levels
+
+TYPICAL, EXTREME = 6, 3
+"""Cells shown of a treatment: the nearest to the mean of their well, and the farthest from it."""
+
+_TREATMENTS = 24
+_SIDES = (32, 160)  # pixels of a picture, least and most
+
+
+@dataclass(frozen=True)
+class CellPicture:
+    """One cell.
+
+    Attributes:
+        id: of the cell.
+        picture: `data:image/jpeg;base64,…`.
+        outlines: kind of object → path in SVG, in pixels of the picture.
+        distance: from the mean of its well, in deviations.
+    """
+
+    id: str
+    picture: str
+    outlines: Mapping[str, str]
+    distance: float
+
+
+@dataclass(frozen=True)
+class CellSheet:
+    """Cells of all treatments.
+
+    Attributes:
+        side: pixels of every picture.
+        rows: treatment, its typical and its extreme cells.
+        left_out: cells that could not be read, and why.
+        more: treatments that are not shown.
+    """
+
+    side: int
+    rows: tuple[tuple[str, tuple[CellPicture, ...], tuple[CellPicture, ...]], ...]
+    left_out: tuple[str, ...]
+    more: int
+
+
+def make_cell_sheet(
+    cells: FeatureTable, images: Sequence[Image], treatments: Mapping[str, Sequence[tuple[str, str]]]
+) -> CellSheet:
+    """Choose cells and cut them out of their fields.
+
+    Args:
+        cells: features of single cells.
+        images: of the cells, by id; those of others are not looked at.
+        treatments: name → (plate, well) of its wells; a plate of `""` takes any.
+
+    Raises:
+        InputError: no cell is of any of these wells.
+    """
+    distance = distances(cells)
+    places = list(zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True))
+    known = {image.id: image for image in images}
+    rows_of: dict[tuple[str, str], list[int]] = {}
+    for row, (plate, well) in enumerate(places):
+        if str(cells.ids[row]) in known:
+            rows_of.setdefault((plate, well), []).append(row)
+            rows_of.setdefault(("", well), []).append(row)
+    chosen: dict[str, tuple[list[int], list[int]]] = {}
+    for name, wells in list(treatments.items())[:_TREATMENTS]:
+        rows = sorted({row for well in wells for row in rows_of.get(well, ())}, key=lambda row: distance[row])
+        if rows:
+            chosen[name] = rows[:TYPICAL], rows[max(TYPICAL, len(rows) - EXTREME) :]
+    if not chosen:
+        raise InputError("no cell that is left belongs to a well of the profiles")
+    wanted = sorted({row for pair in chosen.values() for part in pair for row in part})
+    side = _side([known[str(cells.ids[row])] for row in wanted])
+    stacks: dict[int, Planes] = {}
+    outlines: dict[int, dict[str, str]] = {}
+    left_out = []
+    for row in tqdm(wanted, desc="cells", unit="cell", disable=None):
+        image = _centred(known[str(cells.ids[row])], side)
+        try:
+            stack = np.stack([as_gray(plane) for plane in image.read()])
+            outlines[row] = _outlines(image)
+            stacks[row] = stack
+        except InputError as error:
+            left_out.append(str(error))
+    if not stacks:
+        raise InputError(f"none of the {len(wanted)} cells can be read; the first: {left_out[0]}")
+    count = min(3, min(map(len, stacks.values())))
+    limits = [levels([stack[place] for stack in stacks.values()]) for place in range(count)]
+    pictures = {
+        row: CellPicture(
+            str(cells.ids[row]), encoded(coloured(stack[:count], limits)), outlines[row], float(distance[row])
+        )
+        for row, stack in stacks.items()
+    }
+    sheet = [
+        (name, *(tuple(pictures[row] for row in part if row in pictures) for part in pair))
+        for name, pair in chosen.items()
+    ]
+    return CellSheet(side, tuple(sheet), tuple(left_out), max(0, len(treatments) - _TREATMENTS))  # type: ignore[arg-type]
+
+
+def distances(cells: FeatureTable) -> npt.NDArray[np.float64]:
+    """(n,) distance of each cell from the mean of its well: root mean square over features, in deviations.
+
+    Example:
+        >>> from cytoimagenet_hf.tables.features import make_table
+        >>> facts = {"well": ["A01", "A01", "A01", "A02"]}
+        >>> distances(make_table(list("abcd"), [[0.0], [0.0], [6.0], [2.0]], facts)).round(2).tolist()
+        [0.82, 0.82, 1.63, 0.0]
+    """
+    values = cells.values.astype(np.float64)
+    deviations = values.std(axis=0)
+    scaled = values[:, deviations > 0] / deviations[deviations > 0]
+    _, group = np.unique(
+        [f"{plate}\x1f{well}" for plate, well in zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True)],
+        return_inverse=True,
+    )
+    sums = np.zeros((group.max() + 1, scaled.shape[1]))
+    np.add.at(sums, group, scaled)
+    scaled -= (sums / np.bincount(group)[:, None])[group]
+    return np.asarray(np.sqrt((scaled**2).sum(axis=1) / max(1, scaled.shape[1])))
+
+
+def _texts(cells: FeatureTable, name: str) -> list[str]:
+    return [str(value) for value in cells.metadata[name]] if name in cells.metadata else [""] * len(cells)
+
+
+def _side(images: Sequence[Image]) -> int:
+    """Pixels of all pictures: twice the diameter of the median cell, or what was cut out where no area is known."""
+    areas = [float(image.metadata["cell_area"]) for image in images if image.metadata.get("cell_area")]
+    side = 2.3 * float(np.median(areas)) ** 0.5 if areas else float(np.median([_box(image).size for image in images]))
+    return int(np.clip(side, *_SIDES))
+
+
+def _box(image: Image) -> Box:
+    if image.box is None:
+        raise InputError(f"{image.id} is no cell")
+    return image.box
+
+
+def _centred(image: Image, side: int) -> Image:
+    """The cell with what lies around it, in the middle of a square."""
+    box = _box(image)
+    middle = [start + box.size // 2 - side // 2 for start in (box.top, box.left)]
+    return replace(image, box=Box(*middle, side, frame=box.frame))
+
+
+def _outlines(image: Image) -> dict[str, str]:
+    cv2 = require_opencv("outlines of cells")
+    found = {}
+    for ref in image.objects:
+        inside = _box(image).inside(ref.labels(), ref.number).astype(np.uint8)
+        lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        # + 0.5: the middle of a pixel
+        paths = ("L".join(f"{x + 0.5:g} {y + 0.5:g}" for x, y in line[:, 0].tolist()) for line in lines)
+        found[ref.kind] = "".join(f"M{path}Z" for path in paths)
+    return found
