@@ -9,7 +9,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_number
 
 
-def local(name: str) -> str:
+def _local(name: str) -> str:
     """A tag or attribute without its namespace."""
     return name.rpartition("}")[2]
 
@@ -30,17 +30,17 @@ def read_xml(path: Path) -> Element:
 
 def children(element: Element, name: str) -> Iterator[Element]:
     """Direct children of a local name."""
-    return (child for child in element if local(child.tag) == name)
+    return (child for child in element if _local(child.tag) == name)
 
 
 def descendants(element: Element, name: str) -> Iterator[Element]:
     """All elements of a local name below one."""
-    return (child for child in element.iter() if isinstance(child.tag, str) and local(child.tag) == name)
+    return (child for child in element.iter() if isinstance(child.tag, str) and _local(child.tag) == name)
 
 
 def texts(element: Element) -> dict[str, str]:
     """Local name → text of the direct children."""
-    return {local(child.tag): (child.text or "").strip() for child in element}
+    return {_local(child.tag): (child.text or "").strip() for child in element}
 
 
 def whole(text: str | None, first: int = 1) -> int | None:
@@ -60,4 +60,4 @@ def whole(text: str | None, first: int = 1) -> int | None:
 
 def attributes(element: Element) -> dict[str, str]:
     """Local name → value of the attributes."""
-    return {local(name): value for name, value in element.attrib.items()}
+    return {_local(name): value for name, value in element.attrib.items()}
