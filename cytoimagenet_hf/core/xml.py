@@ -1,15 +1,15 @@
-"""XML of instruments, read by local names: their namespaces change with every version of their programs."""
+"""XML that instruments write, read by local names: namespaces change with every version of their programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.numbers import whole_number
+from .errors import InputError
+from .numbers import whole_number
 
 
-def _local(name: str) -> str:
+def local(name: str) -> str:
     """A tag or attribute without its namespace."""
     return name.rpartition("}")[2]
 
@@ -30,17 +30,17 @@ def read_xml(path: Path) -> Element:
 
 def children(element: Element, name: str) -> Iterator[Element]:
     """Direct children of a local name."""
-    return (child for child in element if _local(child.tag) == name)
+    return (child for child in element if local(child.tag) == name)
 
 
 def descendants(element: Element, name: str) -> Iterator[Element]:
     """All elements of a local name below one."""
-    return (child for child in element.iter() if isinstance(child.tag, str) and _local(child.tag) == name)
+    return (child for child in element.iter() if isinstance(child.tag, str) and local(child.tag) == name)
 
 
 def texts(element: Element) -> dict[str, str]:
     """Local name → text of the direct children."""
-    return {_local(child.tag): (child.text or "").strip() for child in element}
+    return {local(child.tag): (child.text or "").strip() for child in element}
 
 
 def whole(text: str | None, first: int = 1) -> int | None:
@@ -60,4 +60,4 @@ def whole(text: str | None, first: int = 1) -> int | None:
 
 def attributes(element: Element) -> dict[str, str]:
     """Local name → value of the attributes."""
-    return {_local(name): value for name, value in element.attrib.items()}
+    return {local(name): value for name, value in element.attrib.items()}
