@@ -15,7 +15,7 @@ from cytoimagenet_hf.dataset.load import data_files, label_names
 
 _CLASSES, _PER_CLASS = 40, 8  # classes are spread evenly over the class list
 _SIDE, _GAP, _LABEL_WIDTH = 96, 3, 170  # pixels
-_LABEL_LENGTH = 24  # characters of a line
+_LINE = 24  # characters of a line
 
 
 def contact_sheet(output: str | Path, *, seed: int) -> Image.Image:
@@ -82,9 +82,5 @@ def _wrapped(label: str) -> str:
     """The label in lines of at most 24 characters."""
     lines = [""]
     for word in label.split():
-        lines = (
-            [*lines[:-1], f"{lines[-1]} {word}".strip()]
-            if len(lines[-1]) + len(word) < _LABEL_LENGTH
-            else [*lines, word]
-        )
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < _LINE else [*lines, word]
     return "\n".join(lines)
