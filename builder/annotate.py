@@ -45,7 +45,7 @@ def annotate(
         InputError: no known source, a benchmark set in place of one, or none of the sources can be read.
     """
     started = time.perf_counter()
-    folders, benchmarks = find_folders(raw, sources=sources)
+    folders, benchmarks = _find_folders(raw, sources=sources)
     vocabulary = load_vocabulary()
     rejections = [
         Rejection(name, STAGE, "benchmark_set", f"{benchmark.title} is kept for evaluation", dir_name=name)
@@ -103,7 +103,7 @@ def _without_fields(by_source: Mapping[str, Mapping[str, int]], sources: SourceF
     }
 
 
-def find_folders(
+def _find_folders(
     raw: Path,
     *,
     sources: SourceFilter = ALL_SOURCES,

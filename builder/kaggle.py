@@ -64,7 +64,6 @@ def import_kaggle(
     output: Path,
     *,
     seed: int = 0,
-    validation_fraction: float = 0.1,
     workers: int | None = None,
     dask: str | None = None,
 ) -> StageSummary:
@@ -74,7 +73,6 @@ def import_kaggle(
         archive: folder with the metadata and one folder of images per label, or a folder that holds that one.
         output: a claimed folder: new, empty or an earlier import.
         seed: of the leak-free split.
-        validation_fraction: of that split.
         workers: local processes; all cores by default.
         dask: address of a Dask scheduler instead.
 
@@ -85,13 +83,12 @@ def import_kaggle(
     Raises:
         InputError: no metadata, a missing column, no image at all, or shards of another archive.
     """
-    imported = make_shards(Path(archive), Path(output), workers=workers, dask=dask)
-    recipe = replace(AS_PUBLISHED, validation_fraction=validation_fraction)
-    published = publish(Path(output), recipe=recipe, seed=seed)
+    imported = _make_shards(Path(archive), Path(output), workers=workers, dask=dask)
+    published = publish(Path(output), recipe=AS_PUBLISHED, seed=seed)
     return replace(imported, details=published.details, seconds=imported.seconds + published.seconds)
 
 
-def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask: str | None = None) -> StageSummary:
+def _make_shards(archive: Path, output: Path, *, workers: int | None = None, dask: str | None = None) -> StageSummary:
     """Read every image of the archive into `shards/`; see `import_kaggle`.
 
     While the metadata, the images and the shards are those of an earlier import, its summary is all that is read.

@@ -13,24 +13,20 @@ from builder.decode import decode_stored
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.load import data_files, label_names
 
-_LABEL_WIDTH = 170
-_GAP = 3
+_CLASSES, _PER_CLASS = 40, 8  # classes are spread evenly over the class list
+_SIDE, _GAP, _LABEL_WIDTH = 96, 3, 170  # pixels
+_LINE = 24  # characters of a line
 
 
-def contact_sheet(
-    output: str | Path, *, seed: int, classes: int = 40, per_class: int = 8, side: int = 96
-) -> Image.Image:
-    """Sampled images of a built dataset, one row per class, each scaled to fit `side` x `side` pixels.
+def contact_sheet(output: str | Path, *, seed: int) -> Image.Image:
+    """Eight sampled images of each of at most forty classes of a built dataset, a row per class.
 
     Args:
         output: a built dataset folder.
         seed: chooses the images; the same seed shows the same ones.
-        classes: at most this many, spread evenly over the class list.
-        per_class: images in a row.
-        side: pixels.
 
     Returns:
-        A mode L picture, `side` pixels plus a gap per class high.
+        A mode L picture.
 
     Raises:
         InputError: the folder holds no built dataset.
@@ -40,28 +36,28 @@ def contact_sheet(
         [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
     ).to_numpy()
     names = label_names(output)
-    shown = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
+    shown = np.unique(np.linspace(0, len(names) - 1, _CLASSES).round().astype(int))
     picked = {
         code: np.sort(
-            derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:per_class]
+            derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:_PER_CLASS]
         )
         for code in shown
     }
     encoded = _images(files, np.sort(np.concatenate(list(picked.values()))))
-    sheet = Image.new("L", (_LABEL_WIDTH + per_class * (side + _GAP), len(shown) * (side + _GAP)), color=40)
+    sheet = Image.new("L", (_LABEL_WIDTH + _PER_CLASS * (_SIDE + _GAP), len(shown) * (_SIDE + _GAP)), color=40)
     pen = ImageDraw.Draw(sheet)
     for line, (code, rows) in enumerate(picked.items()):
-        top = line * (side + _GAP)
-        pen.multiline_text((6, top + side // 2 - 12), _wrapped(names[code]), fill=230)
+        top = line * (_SIDE + _GAP)
+        pen.multiline_text((6, top + _SIDE // 2 - 12), _wrapped(names[code]), fill=230)
         for column, row in enumerate(rows):
-            picture = _fitted(Image.fromarray(decode_stored(encoded[row])), side)
-            sheet.paste(picture, (_LABEL_WIDTH + column * (side + _GAP), top))
+            picture = _fitted(Image.fromarray(decode_stored(encoded[row])))
+            sheet.paste(picture, (_LABEL_WIDTH + column * (_SIDE + _GAP), top))
     return sheet
 
 
-def _fitted(picture: Image.Image, side: int) -> Image.Image:
+def _fitted(picture: Image.Image) -> Image.Image:
     """A picture scaled to fit a square; one that is narrower than a pixel then is still one pixel wide."""
-    scale = side / max(picture.size)
+    scale = _SIDE / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
     return picture.resize((width, height), Image.Resampling.BICUBIC)
 
@@ -82,9 +78,9 @@ def _images(files: Sequence[Path], rows: npt.NDArray[np.int64]) -> dict[int, byt
     return found
 
 
-def _wrapped(label: str, width: int = 24) -> str:
-    """The label in lines of at most `width` characters."""
+def _wrapped(label: str) -> str:
+    """The label in lines of at most 24 characters."""
     lines = [""]
     for word in label.split():
-        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [*lines, word]
+        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < _LINE else [*lines, word]
     return "\n".join(lines)

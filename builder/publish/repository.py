@@ -56,14 +56,14 @@ def write_companions(
     registry: Mapping[str, Source] = SOURCES,
 ) -> None:
     """Everything that stands beside the data; the card comes last, so that what has one is complete."""
-    write_manifest(output, files, kept, labels=labels, channels=channels, registry=registry)
-    write_picture(output, seed=seed)
+    _write_manifest(output, files, kept, labels=labels, channels=channels, registry=registry)
+    _write_picture(output, seed=seed)
     write_metadata(output)
     list_companions(output)
     write_card(output)
 
 
-def write_manifest(
+def _write_manifest(
     output: Path,
     files: Mapping[str, Sequence[DataFile]],
     kept: pa.Table,
@@ -125,7 +125,7 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
 
 
-def write_picture(output: Path, *, seed: int) -> None:
+def _write_picture(output: Path, *, seed: int) -> None:
     """figures/contact_sheet.png: a few images of up to forty classes."""
     with atomic_path(output / _SHEET) as temporary:
         contact_sheet(output, seed=seed).save(temporary, format="png")

@@ -84,7 +84,7 @@ def publish(
     rules = {"recipe": as_dict(recipe), "seed": seed, "split_scheme": scheme, "group": group}
     inputs = describe_inputs(output, tasks, rules | {"sources": None if chosen is None else list(chosen)})
     if (before := published_summary(output, inputs)) is not None:
-        unite_rejections(output)  # of the stages before, which may have run again
+        _unite_rejections(output)  # of the stages before, which may have run again
         list_companions(output)
         write_card(output)
         write_seal(output, inputs)
@@ -111,7 +111,7 @@ def publish(
     channels = write_channels(output, planes, keep, assigned, labels=names, split=split, published=published)
 
     write_rejections(output, "publish", rejections)
-    unite_rejections(output)
+    _unite_rejections(output)
     deciding = kept.select([*dict.fromkeys((group, *field_columns(kept.column_names), "image_id", "label", "sha256"))])
     leaks = leak_report(deciding.append_column("split", pa.array(split)), group=group)
     details: dict[str, Any] = {"leaks": asdict(leaks)}
@@ -249,7 +249,7 @@ def _folders(labels: Sequence[str]) -> list[str]:
     return [safe[spelled[label]] for label in labels]
 
 
-def unite_rejections(output: Path) -> None:
+def _unite_rejections(output: Path) -> None:
     """rejected.parquet: what was left out at any stage, stage after stage."""
     with (
         atomic_path(output / "rejected.parquet") as temporary,

@@ -57,7 +57,7 @@ def select_labels(annotations: pd.DataFrame, recipe: Recipe, *, seed: int) -> pd
         [['a', 'rab5', 'compound'], ['b', 'rab5', 'compound']]
     """
     table = frame_fields(annotations, _columns(recipe))
-    selected = selection_of(table, recipe, seed=seed)
+    selected = _selection_of(table, recipe, seed=seed)
     return _chosen(selected).to_pandas()
 
 
@@ -132,10 +132,10 @@ def read_selection(
 ) -> Selection:
     """What `select` would choose, without writing anything; see there for the arguments."""
     table = read_fields(output / "annotations.parquet", _columns(recipe))
-    return selection_of(table, recipe, seed=seed, sources=sources)
+    return _selection_of(table, recipe, seed=seed, sources=sources)
 
 
-def selection_of(
+def _selection_of(
     table: FieldTable,
     recipe: Recipe,
     *,

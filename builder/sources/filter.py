@@ -47,7 +47,7 @@ class SourceFilter:
     def allows(self, licence: str) -> bool:
         """Whether a source under this licence may take part, as far as its licence goes."""
         asked = None if self.licences is None else {name.lower() for name in self.licences}
-        return asked is None or not asked.isdisjoint({licence, licence_family(licence)})
+        return asked is None or not asked.isdisjoint({licence, _licence_family(licence)})
 
     def require_known_licences(self, licences: Collection[str]) -> None:
         """Refuse a licence that nobody has.
@@ -55,7 +55,7 @@ class SourceFilter:
         Raises:
             InputError: it is none of `licences`, with or without its version.
         """
-        known = {name for licence in licences for name in (licence, licence_family(licence))}
+        known = {name for licence in licences for name in (licence, _licence_family(licence))}
         if unknown := sorted({name.lower() for name in self.licences or ()} - known):
             raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(known))}")
 
@@ -132,11 +132,11 @@ def _source_of(path: Path) -> Source:
     return source
 
 
-def licence_family(licence: str) -> str:
+def _licence_family(licence: str) -> str:
     """A licence without its version.
 
     Example:
-        >>> licence_family("cc-by-nc-4.0"), licence_family("cc0")
+        >>> _licence_family("cc-by-nc-4.0"), _licence_family("cc0")
         ('cc-by-nc', 'cc0')
     """
     head, dash, version = licence.rpartition("-")

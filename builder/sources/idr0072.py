@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from cytoimagenet_hf.core.files import inside
+from cytoimagenet_hf.tables.wells import well_at
 
 from . import idr
 from .base import Archive, Count, Field, RejectedItem, Source
-from .plates import plate_folders, well_at, well_name
+from .plates import plate_folders, well_name
 from .stacks import tiff_planes
 
 # Row, column and image of an Opera file; converted files keep the first six digits.

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.tables import wells
+from cytoimagenet_hf.tables.wells import normalise_well, well_at
 
 from .base import Archive, Field, RejectedItem
 
@@ -42,18 +42,7 @@ def well_name(well: str) -> str:
     match = _WELL.fullmatch(well)
     if match is None:
         raise InputError(f"{well!r} is not a well such as A1 or B02: was the table saved by a spreadsheet?")
-    return wells.normalise_well(well)
-
-
-@cache
-def well_at(row: int, column: int) -> str:
-    """The well in a row and a column, both counted from 1.
-
-    Example:
-        >>> well_at(2, 3), well_at(27, 1)
-        ('B03', 'AA01')
-    """
-    return wells.well_at(row, column)
+    return normalise_well(well)
 
 
 def well_number(number: int, columns: int = 24) -> str:

@@ -1,9 +1,10 @@
 """Which planes of a multi-plane file make an image: files are opened for their size only, pixels stay unread."""
 
-import struct
 from pathlib import Path
 
 import tifffile
+
+from cytoimagenet_hf.imaging.deltavision import HEADER, parse_header
 
 
 def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
@@ -16,20 +17,15 @@ def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
         channels: how many channels the table names.
     """
     with open(path, "rb") as handle:
-        head = handle.read(1024)
-    order = next((mark for mark in "<>" if head[96:98] == struct.pack(f"{mark}h", -16224)), None)
-    if order is None or len(head) < 1024:
+        header = parse_header(handle.read(HEADER), path.stat().st_size)
+    if header is None or "C" not in header.axes:
         return tuple(range(channels))
-    (sections,) = struct.unpack_from(f"{order}i", head, 8)
-    times, sequence = struct.unpack_from(f"{order}hh", head, 180)
-    (waves,) = struct.unpack_from(f"{order}h", head, 196)
-    waves, times = max(waves, 1), max(times, 1)
-    depth = max(sections // (waves * times), 1)
-    middle = depth // 2
-    # The header numbers the order of planes: 0 z then time then channel, 1 channel first, 2 z then channel.
-    steps = {0: (depth * times, 1), 1: (1, waves), 2: (depth, 1)}
-    wave_step, z_step = steps.get(sequence, steps[2])
-    return tuple(wave * wave_step + middle * z_step for wave in range(min(waves, channels)))
+    steps, planes = {}, 1
+    for axis, size in zip(reversed(header.axes), reversed(header.sizes), strict=True):
+        steps[axis], planes = planes, planes * size
+    sizes = dict(zip(header.axes, header.sizes, strict=True))
+    middle = sizes["Z"] // 2 * steps["Z"]
+    return tuple(channel * steps["C"] + middle for channel in range(min(sizes["C"], channels)))
 
 
 def tiff_planes(path: Path) -> int:

@@ -71,7 +71,7 @@ _FILES = {
     "imagecodecs": "an image",
 }
 """Library whose errors are about a file → what kind of file."""
-_EXTRAS = {
+EXTRAS = {
     "cv2": "images",
     "h5py": "images",
     "matplotlib": "bench",
@@ -88,6 +88,7 @@ _EXTRAS = {
     "nd2": "plates",
     "liffile": "plates",
     "pylibCZIrw": "czi",
+    "obstore": "remote",
     "evaluate": "bench",
     "pycytominer": "profiles",
     "umap": "bench",
@@ -106,7 +107,7 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRAS.get((error.name or "").partition(".")[0])):
+    if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
         return f"{error.name} is not installed: pip install 'cytoimagenet-hf[{extra}]'"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
         return f"not enough memory: use a smaller --batch-size or fewer --workers ({one_line(error)})"

@@ -33,13 +33,13 @@ class Terminal(Console):
                 continue
             for table in some:
                 if self.is_terminal:
-                    shown = table if least_width(table) <= self.width else stacked(table)
+                    shown = table if _least_width(table) <= self.width else _stacked(table)
                     super().print(shown, **options)
                 else:
                     self._print_wide(table, options)
 
     def _print_wide(self, table: Table, options: Any) -> None:
-        least_width(table)
+        _least_width(table)
         width = self.width
         self.width = max(_PIPE, self.measure(table, options=self.options.update(max_width=_ENDLESS)).maximum)
         try:
@@ -63,13 +63,13 @@ def _flat(objects: Any) -> list[Any]:
     return [inner for one in given for inner in (_flat(one.renderables) if isinstance(one, Group) else [one])]
 
 
-def least_width(table: Table) -> int:
+def _least_width(table: Table) -> int:
     """The width that a table needs, in characters, when short cells stay whole; those columns no longer wrap.
 
     Example:
         >>> table = Table("network", "accuracy")
         >>> table.add_row("one", "30.0 ± 11.6")
-        >>> least_width(table)
+        >>> _least_width(table)
         25
     """
     widths = []
@@ -85,7 +85,7 @@ def least_width(table: Table) -> int:
     return sum(widths) + frame * len(widths) + 1
 
 
-def stacked(table: Table) -> Group:
+def _stacked(table: Table) -> Group:
     """The rows of a table below each other, each cell after the heading of its column; empty cells are left out."""
     headings = [str(column.header) for column in table.columns]
     lines: list[str | Text] = [] if table.title is None else [Text(str(table.title), style="italic")]

@@ -233,8 +233,7 @@ def push(
     api = HfApi(token=token)
     repo_type = REPOSITORIES[kind].repo_type
     try:
-        options = {"space_sdk": "gradio"} if repo_type == "space" else {}
-        api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+        _create(api, repo_id, repo_type, private=private)
         if upload.revision != "main" and not upload.pull_request:
             api.create_branch(repo_id, branch=upload.revision, repo_type=repo_type, exist_ok=True)
         planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, token=token, check=False)
@@ -290,20 +289,23 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def create_repository(repo_id: str, *, kind: str, private: bool = True, token: str | None = None) -> None:
-    """Create a repository unless it is there, so that a long run is not refused at its end.
+def create_repository(repo_id: str, *, kind: str) -> None:
+    """Create a private repository unless it is there, so that a long run is not refused at its end.
 
     Raises:
         InputError: no such name, no connection, or no right to write.
     """
     _require_name(repo_id)
     require_hub(repo_id)
-    repo_type = REPOSITORIES[kind].repo_type
-    options = {"space_sdk": "gradio"} if repo_type == "space" else {}
     try:
-        HfApi(token=token).create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
+        _create(HfApi(), repo_id, REPOSITORIES[kind].repo_type, private=True)
     except HfHubHTTPError as error:
         raise InputError(_explained(error, repo_id)) from error
+
+
+def _create(api: HfApi, repo_id: str, repo_type: str, *, private: bool) -> None:
+    options = {"space_sdk": "gradio"} if repo_type == "space" else {}
+    api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, **options)
 
 
 def _literal(path: str) -> str:

@@ -180,7 +180,7 @@ def with_usual_columns(
     label = find_label_column(first.features, columns.label, where, required=labelled)
     identity = find_id_column(first.column_names, columns.id, where)
     require_stored([name for name in (image, label, identity) if name is not None], where)
-    values = None if label is None else class_values(splits, label, where)
+    values = None if label is None else _class_values(splits, label, where)
     made = {}
     for split, rows in splits.items():
         if not len(rows):
@@ -213,7 +213,7 @@ def find_image_column(features: Mapping[str, Any], wanted: str | None, where: st
     Raises:
         InputError: there is none, or several; or the one asked for holds something else.
     """
-    images = [name for name, feature in features.items() if is_image_feature(feature)]
+    images = [name for name, feature in features.items() if _is_image_feature(feature)]
     name = wanted or ("image" if "image" in features else images[0] if len(images) == 1 else None)
     if name is None:
         advice = f"image_column names one of {', '.join(images)}" if images else "name it, image_column"
@@ -260,13 +260,13 @@ def find_id_column(columns: Sequence[str], wanted: str | None, where: str) -> st
     return wanted or next((name for name in ID_COLUMNS if name in columns), None)
 
 
-def is_image_feature(feature: Any) -> bool:
+def _is_image_feature(feature: Any) -> bool:
     """Whether a column of this type holds images: pictures, lists of pictures, 2-D or 3-D arrays."""
     inner = getattr(feature, "feature", None)
     return isinstance(feature, (hf.Image, hf.Array2D, hf.Array3D)) or isinstance(inner, hf.Image)
 
 
-def class_values(splits: Mapping[str, hf.Dataset], column: str, where: str) -> list[Any] | None:
+def _class_values(splits: Mapping[str, hf.Dataset], column: str, where: str) -> list[Any] | None:
     """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel.
 
     Raises:

@@ -4,17 +4,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+from cytoimagenet_hf.core.boundary import EXTRAS
 from cytoimagenet_hf.core.errors import InputError
-
-EXTRAS = {
-    "zarr": "plates",
-    "nd2": "plates",
-    "liffile": "plates",
-    "pylibCZIrw.czi": "czi",
-    "obstore": "remote",
-    "obstore.store": "remote",
-}
-"""Module → the extra of this package that installs it."""
 
 
 def require(module: str, path: object) -> ModuleType:
@@ -28,7 +19,7 @@ def require(module: str, path: object) -> ModuleType:
     except ImportError as error:
         package = module.partition(".")[0]
         raise InputError(
-            f"{path} is read by {package}, which is not installed: pip install 'cytoimagenet-hf[{EXTRAS[module]}]' "
+            f"{path} is read by {package}, which is not installed: pip install 'cytoimagenet-hf[{EXTRAS[package]}]' "
             f"({error})"
         ) from error
 

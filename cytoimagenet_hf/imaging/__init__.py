@@ -4,11 +4,11 @@ The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 
 merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
 """
 
-from .channels import Merger, merge, merge_channels, to_bytes, to_gray, to_gray_bytes
+from .channels import Merger, merge_channels, to_bytes, to_gray, to_gray_bytes
 from .encode import encode_png
 from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
 from .limits import MAX_PIXELS
-from .percentile import byte_counts, normalize, percentiles, stretch
+from .percentile import byte_counts, normalize, percentiles
 from .quality import proves_quality, quality_issue
 from .read import read_image, read_planes
 from .stacks import StackLayout, describe_stack
@@ -23,7 +23,6 @@ __all__ = [
     "byte_counts",
     "describe_stack",
     "encode_png",
-    "merge",
     "merge_channels",
     "normalize",
     "percentiles",
@@ -31,7 +30,6 @@ __all__ = [
     "quality_issue",
     "read_image",
     "read_planes",
-    "stretch",
     "to_bytes",
     "to_gray",
     "to_gray_bytes",

@@ -38,28 +38,6 @@ def to_gray(image: Pixels) -> Pixels:
     return (red + green + blue) / 3
 
 
-def merge(channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -> Unit:
-    """Mean of the channels, each stretched between its own percentiles (paper §2.2).
-
-    Args:
-        channels: one or more images of one shape, any dtype; RGB ones become gray first.
-        low: lower percentile of the stretch.
-        high: upper percentile.
-
-    Returns:
-        (H, W) float64 in [0, 1].
-
-    Raises:
-        InputError: no channels, or channels of different shapes.
-
-    Example:
-        >>> dna, actin = np.array([[0, 10, 20]], np.uint16), np.array([[200, 200, 100]], np.uint8)
-        >>> merge([dna, actin], low=0, high=100).tolist()
-        [[0.5, 0.75, 0.5]]
-    """
-    return Merger(channels, low=low, high=high).unit()
-
-
 def merge_channels(
     channels: Sequence[Pixels], normalized: bool = True, *, low: float = 0.1, high: float = 99.9
 ) -> npt.NDArray[np.uint8]:
@@ -119,12 +97,17 @@ class Merger:
     """The channels of a field with the stretch of each, merged where pixels are asked for.
 
     Args:
-        channels: as of `merge`.
+        channels: one or more images of one shape, any dtype; RGB ones become gray first.
         low: lower percentile of the stretch, which all pixels of a channel decide.
         high: upper percentile.
 
     Raises:
-        InputError: as of `merge`.
+        InputError: no channels, or channels of different shapes.
+
+    Example:
+        >>> dna, actin = np.array([[0, 10, 20]], np.uint16), np.array([[200, 200, 100]], np.uint8)
+        >>> Merger([dna, actin], low=0, high=100).unit().tolist()
+        [[0.5, 0.75, 0.5]]
     """
 
     def __init__(self, channels: Sequence[Pixels], *, low: float = 0.1, high: float = 99.9) -> None:
@@ -138,7 +121,7 @@ class Merger:
         return height, width
 
     def unit(self, rows: slice = slice(None), columns: slice = slice(None)) -> Unit:
-        """`merge` of the channels in a box: float64 in [0, 1]."""
+        """Mean of the stretched channels (paper §2.2) in a box: float64 in [0, 1]."""
         parts = [channel[rows, columns] for channel in self._gray]
         merged = np.empty(parts[0].shape, dtype=np.float64)
         for block, mean in _means(parts, self._scale):

@@ -10,7 +10,9 @@ from .errors import ImageReadError
 from .limits import check_pixels
 from .percentile import Pixels
 
-_HEADER = 1024
+HEADER = 1024
+"""Bytes of the header."""
+
 _MARK = -16224
 _DTYPES = {0: "u1", 1: "i2", 2: "f4", 5: "i2", 6: "u2", 7: "i4"}  # 3 and 4 are complex: no pictures
 _LARGEST = 1 << 17  # pixels per side
@@ -49,7 +51,7 @@ def parse_header(head: bytes, size: int) -> Header | None:
         head: the first 1,024 bytes of the file.
         size: of the file, bytes.
     """
-    if len(head) < _HEADER:
+    if len(head) < HEADER:
         return None
     order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}h", head, 96) == (_MARK,)), None)
     if order is None:
@@ -61,20 +63,20 @@ def parse_header(head: bytes, size: int) -> Header | None:
     waves, times = max(waves, 1), max(times, 1)
     if not (0 < width <= _LARGEST and 0 < height <= _LARGEST and planes > 0 and mode in _DTYPES):
         return None
-    if not 0 <= extended < size - _HEADER or sequence not in _ORDERS or waves > _MOST_WAVES:
+    if not 0 <= extended < size - HEADER or sequence not in _ORDERS or waves > _MOST_WAVES:
         return None
     axes = _ORDERS[sequence]
     length = {"C": waves, "T": times, "Z": planes // (waves * times)}
     sizes = tuple(length[axis] for axis in axes)
     if planes % (waves * times):  # an acquisition that was stopped: its planes cannot be assigned
         axes, sizes = "Q", (planes,)
-    return Header(width, height, planes, order + _DTYPES[mode], _HEADER + extended, axes, sizes)
+    return Header(width, height, planes, order + _DTYPES[mode], HEADER + extended, axes, sizes)
 
 
 def read_header(path: Path) -> Header:
     """`parse_header` of a file that is known to be one, whether or not all its planes are there."""
     with open(path, "rb") as handle:
-        header = parse_header(handle.read(_HEADER), path.stat().st_size)
+        header = parse_header(handle.read(HEADER), path.stat().st_size)
     if header is None:
         raise ImageReadError(f"{path} has no plausible DeltaVision header")
     return header

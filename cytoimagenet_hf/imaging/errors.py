@@ -7,7 +7,7 @@ class ImageReadError(InputError):
     """An image file that cannot be read; the message holds the path and the reason."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(_printable(message))
 
 
 class ImageTooLargeError(ImageReadError):
@@ -18,16 +18,16 @@ class AmbiguousAxesError(InputError):
     """A file whose planes may be channels, focus positions or time points: the caller has to say which."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(_printable(message))
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     r"""Text that any terminal, log and UTF-8 file takes: what is not printable is written as an escape.
 
     File names may hold bytes that are not UTF-8 (surrogates in Python) and line breaks.
 
     Example:
-        >>> print(printable("a\udcff\nb ü.tif"))
+        >>> print(_printable("a\udcff\nb ü.tif"))
         a\xff\nb ü.tif
     """
     return "".join(c if c.isprintable() else _escaped(c) for c in text)

@@ -1,7 +1,7 @@
 """Names of channels from the metadata of OME, ImageJ and MetaMorph files."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from cytoimagenet_hf.core.numbers import LARGEST, whole_number
+from cytoimagenet_hf.core.xml import children, local
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,17 @@ def read_ome(xml: str) -> OmeDocument:
     names = []
     files, stored = set(), 0
     planes = max(map(_modulo_length, root.iter()), default=0)
-    for image in _children(root, "Image"):
-        pixels = next(_children(image, "Pixels"), None)
-        own = [] if pixels is None else [channel.get("Name", "").strip() for channel in _children(pixels, "Channel")]
+    for image in children(root, "Image"):
+        pixels = next(children(image, "Pixels"), None)
+        own = [] if pixels is None else [channel.get("Name", "").strip() for channel in children(pixels, "Channel")]
         names.append(tuple(own) if all(own) else ())
-        places = [] if pixels is None else list(_children(pixels, "TiffData"))
+        places = [] if pixels is None else list(children(pixels, "TiffData"))
         stored += bool(places)
         if pixels is not None:
             planes = max(planes, math.prod(_stated(pixels, f"Size{axis}", 1) for axis in "CZT"))
         for data in places:
             planes = max(planes, sum(_stated(data, name, 0) for name in ("IFD", "NumPlanes", "PlaneCount")))
-            files |= {place.get("FileName") or place.text or "" for place in _children(data, "UUID")}
+            files |= {place.get("FileName") or place.text or "" for place in children(data, "UUID")}
     return OmeDocument(tuple(names), frozenset(files - {""}), stored, planes)
 
 
@@ -67,7 +68,7 @@ def _stated(element: ElementTree.Element, name: str, default: int) -> int:
 
 def _modulo_length(element: ElementTree.Element) -> int:
     """Places along an axis that stands within another, such as lifetimes within channels: from Start to End."""
-    if not _local(element)[:-1].endswith("Along") or "Start" not in element.attrib:
+    if not local(element.tag)[:-1].endswith("Along") or "Start" not in element.attrib:
         return 0
     try:
         start, end, step = (float(element.get(name, "1")) for name in ("Start", "End", "Step"))
@@ -106,11 +107,3 @@ def illumination_setting(path: Path) -> str | None:
     except Exception:  # whatever a damaged file makes the decoder raise; reading it says what is wrong
         return None
     return str(metadata.get("PlaneInfo", {}).get("_IllumSetting_", "")).strip()
-
-
-def _children(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    return (child for child in element if _local(child) == name)
-
-
-def _local(element: ElementTree.Element) -> str:
-    return str(element.tag).rpartition("}")[2]

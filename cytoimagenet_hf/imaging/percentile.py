@@ -74,28 +74,7 @@ def normalize(image: Pixels, low: float = 0.1, high: float = 99.9) -> npt.NDArra
         >>> normalize(np.array([[100, 200, 300]], np.uint16), 0, 100).tolist()
         [[0.0, 0.5, 1.0]]
     """
-    return stretch(image, low, high).astype(np.float32)
-
-
-def stretch(image: Pixels, low: float = 0.1, high: float = 99.9) -> Unit:
-    """`normalize` in float64, for steps that go on computing.
-
-    Args:
-        image: (H, W), any dtype.
-        low: percentile that becomes 0.
-        high: percentile that becomes 1.
-
-    Returns:
-        (H, W) float64 in [0, 1].
-
-    Raises:
-        InputError: as `normalize`.
-
-    Example:
-        >>> stretch(np.array([[0, 50, 100]], np.uint16), 0, 100).tolist()
-        [[0.0, 0.5, 1.0]]
-    """
-    return stretcher(image, low, high)(image)
+    return stretcher(image, low, high)(image).astype(np.float32)
 
 
 def stretcher(image: Pixels, low: float, high: float) -> Callable[[Pixels], Unit]:

@@ -160,7 +160,7 @@ class FeatureTable:
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
             values = np.concatenate([*flat, np.empty(0, np.float32)]).astype(np.float32, copy=False)
             values = values.reshape(-1, width)
-            names = _names_of(header[NAMES_KEY], width) if NAMES_KEY in header else plain_names(width)
+            names = _names_of(header[NAMES_KEY], width) if NAMES_KEY in header else _plain_names(width)
         else:
             names = _names_of(header[NAMES_KEY], table.num_columns)
             if absent := [name for name in names if name not in table.column_names]:
@@ -218,11 +218,11 @@ def make_table(
     """
     matrix = np.asarray(values)
     frame = pd.DataFrame(metadata or {}, index=range(len(ids))) if not isinstance(metadata, pd.DataFrame) else metadata
-    chosen = plain_names(matrix.shape[-1]) if names is None else tuple(names)
+    chosen = _plain_names(matrix.shape[-1]) if names is None else tuple(names)
     return FeatureTable(np.asarray(ids, dtype=object), matrix, frame.reset_index(drop=True), chosen, about or {})
 
 
-def plain_names(width: int) -> tuple[str, ...]:
+def _plain_names(width: int) -> tuple[str, ...]:
     """Names of features of which nothing is known."""
     return unpack_names([["Image_all_x", width]])
 

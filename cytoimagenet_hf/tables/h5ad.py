@@ -20,15 +20,12 @@ from .features import FeatureTable
 _TEXT = np.dtype("O", metadata={"vlen": str})  # UTF-8 text of any length, as h5py marks it
 
 
-def write_h5ad(
-    table: FeatureTable, path: str | Path, *, obsm: Mapping[str, npt.NDArray[np.floating]] | None = None
-) -> None:
+def write_h5ad(table: FeatureTable, path: str | Path) -> None:
     """Write a table as AnnData: features in `X`, `Metadata_*` in `obs`, names in `var`, the history in `uns`.
 
     Args:
         table: features.
         path: where, ending in `.h5ad`.
-        obsm: name → (n, k) further coordinates of the rows, such as `X_pca`.
     """
     import h5py  # in the extras: of tables, these files alone need it
 
@@ -40,8 +37,7 @@ def write_h5ad(
         _array(file, "X", table.values.astype(np.float32))
         _frame(file, "obs", obs, table.ids.astype(str).tolist())
         _frame(file, "var", var, list(table.names))
-        _mapping(file, "obsm", {name: np.asarray(values, np.float32) for name, values in (obsm or {}).items()})
-        for empty in ("varm", "obsp", "varp", "layers"):
+        for empty in ("obsm", "varm", "obsp", "varp", "layers"):
             _mapping(file, empty, {})
         _mapping(file, "uns", {"cytoimagenet": table.about})
         file.flush()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -63,6 +64,7 @@ def place_of(name: str) -> tuple[int, int]:
     return _row_number(letters), int(column)
 
 
+@cache  # a plate has 384 wells, its files name them thousands of times
 def well_at(row: int | str, column: int | str) -> str:
     """The well in a row (a number from 1, or letters) and a column (a number from 1).
 

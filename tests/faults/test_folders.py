@@ -28,7 +28,7 @@ KERAS = {
     "a_layer_elsewhere": lambda file: file.update({"layer": h5py.ExternalLink("other.h5", "/")}),
     "a_layer_that_is_an_array": lambda file: file.update({"layer": np.zeros(3)}),
 }
-CASES = [*(("keras", name) for name in KERAS), *(("advice", name) for name in boundary._EXTRAS)]
+CASES = [*(("keras", name) for name in KERAS), *(("advice", name) for name in boundary.EXTRAS)]
 
 
 @pytest.mark.parametrize("name", KERAS)
@@ -40,7 +40,7 @@ def test_keras_files_with_links_are_refused(name, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("package", boundary._EXTRAS)
+@pytest.mark.parametrize("package", boundary.EXTRAS)
 def test_advice_names_an_extra_that_there_is(package):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     said = boundary.explain(ModuleNotFoundError(name=package))

@@ -16,7 +16,6 @@ from cytoimagenet_hf.imaging import (
     Merger,
     byte_counts,
     encode_png,
-    merge,
     merge_channels,
     normalize,
     percentiles,
@@ -132,7 +131,7 @@ def test_merge_of_a_large_field_is_the_float64_definition_bit_for_bit():
     rng = np.random.default_rng(1)
     channels = [(rng.gamma(2, 400, (531, 700)) + 100 * c).astype(np.uint16) for c in range(5)]
     assert np.array_equal(merge_channels(channels), reference(channels))
-    assert np.array_equal(to_bytes(merge(channels)), reference(channels))
+    assert np.array_equal(to_bytes(Merger(channels).unit()), reference(channels))
 
 
 def test_merge_without_normalisation():
@@ -186,7 +185,7 @@ def test_twelve_bits_in_sixteen_keep_their_levels_until_the_bytes(tmp_path):
     kept = len(np.unique(normalize(found)))
     inside = np.unique(np.clip(cells, *np.percentile(cells, [0.1, 99.9])))
     assert kept == len(inside) > 1500
-    assert len(np.unique(merge([found]))) == kept
+    assert len(np.unique(Merger([found]).unit())) == kept
     eight_bit = (found >> 8).astype(np.uint8)
     assert len(np.unique(normalize(eight_bit))) <= 16  # what reading at 8 bits would have left (I1)
     assert len(np.unique(merge_channels([found]))) == 256
@@ -232,8 +231,8 @@ def test_a_box_of_the_merge_is_the_merge_of_the_field_there():
     rng = np.random.default_rng(3)
     channels = [rng.integers(0, 5000, (150, 170), dtype=np.uint16), rng.normal(size=(150, 170))]
     box = slice(20, 90), slice(31, 170)
-    assert np.array_equal(Merger(channels).unit(*box), merge(channels)[box])
-    assert np.array_equal(Merger(channels).bytes(), to_bytes(merge(channels)))
+    assert np.array_equal(Merger(channels).unit(*box), Merger(channels).unit()[box])
+    assert np.array_equal(Merger(channels).bytes(), to_bytes(Merger(channels).unit()))
 
 
 @given(hnp.arrays(np.uint8, SHAPES))

@@ -10,10 +10,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.xml import children, descendants, read_xml, texts, whole
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.names import naming
 from cytoimagenet_hf.images.source import Source
-from cytoimagenet_hf.images.xml import children, descendants, read_xml, texts, whole
 
 from .instruments import Entry, Instrument
 

@@ -7,10 +7,10 @@ columns from 1; names count fields from 1.
 
 from collections.abc import Iterator
 
+from cytoimagenet_hf.core.xml import attributes, children, descendants, read_xml, whole
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.names import naming
 from cytoimagenet_hf.images.source import Source
-from cytoimagenet_hf.images.xml import attributes, children, descendants, read_xml, whole
 
 from .instruments import Entry, Instrument
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.core.xml import attributes, descendants, read_xml, whole
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.names import naming
 from cytoimagenet_hf.images.source import Source
-from cytoimagenet_hf.images.xml import attributes, descendants, read_xml, whole
 
 from .instruments import Entry, Instrument
 

@@ -19,7 +19,7 @@ from builder.render.plan import crops_wanted
 from builder.render.reader import PlaneReader
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import dataset_features
-from cytoimagenet_hf.imaging import ImageReadError, merge, merge_channels, stretch, to_bytes
+from cytoimagenet_hf.imaging import ImageReadError, Merger, merge_channels
 from tests.builder.tiny_builds import annotation, cells, rendered_images, tiny_build, write_tables
 
 CORRECTED = RECIPES["corrected"]
@@ -71,13 +71,13 @@ def test_crops_of_a_trimmed_field_lie_in_the_field(tmp_path):
     cell = cells(1, side=300)[0]
     field = np.pad(cell, ((400, 0), (300, 0)))
     found, _ = one_field(tmp_path, [field])
-    stretched = merge([field])
+    stretched = Merger([field]).unit()
     assert len(found) == 4
     for row in found.values():
         assert row["x_min"] >= 300
         assert row["y_min"] >= 400
         box = stretched[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]]
-        assert np.array_equal(pixels(row), to_bytes(stretch(box)))
+        assert np.array_equal(pixels(row), merge_channels([box]))
 
 
 def test_a_small_field_stays_whole_and_is_the_merge_of_its_channels(tmp_path):
@@ -105,10 +105,10 @@ def test_crops_are_stretched_from_the_merged_image_at_full_depth(tmp_path):
     planes = cells(1, side=300)
     found, rejected = one_field(tmp_path, planes)
     assert (len(found), rejected) == (4, [])
-    merged = merge(planes)
+    merged = Merger(planes).unit()
     for image_id, row in found.items():
         box = merged[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]]
-        assert np.array_equal(pixels(row), to_bytes(stretch(box)))
+        assert np.array_equal(pixels(row), merge_channels([box]))
         assert image_id == f"tiny-1-{2 * (row['y_min'] >= 150) + (row['x_min'] >= 150)}"
         assert (row["crop"], row["width"], row["height"]) == (
             True,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from builder.sources.base import Archive, Field, RejectedItem
 from builder.sources.idr0088 import SOURCE
-from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_at, well_name, well_number
+from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_name, well_number
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.wells import well_at
 
 NAME = re.compile(r"(?P<well>[a-z]\d+)_s(?P<site>\d+)_w(?P<channel>\d)\.tif", re.IGNORECASE)
 STAINS = {"1": "nucleus", "2": "actin"}

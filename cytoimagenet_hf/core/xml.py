@@ -1,12 +1,12 @@
-"""XML of instruments, read by local names: their namespaces change with every version of their programs."""
+"""XML that instruments write, read by local names: namespaces change with every version of their programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.numbers import whole_number
+from .errors import InputError
+from .numbers import whole_number
 
 
 def local(name: str) -> str:
