@@ -350,12 +350,14 @@ class _ObstoreClient:
         for name in {"allow_http", "allow_invalid_certificates"} & client.keys():
             client[name] = client[name].lower() in ("1", "true", "yes")
         # An address that says http is the caller's word; https never becomes http by a redirect.
-        if place.scheme == "http" or given.get("endpoint", "").startswith("http://"):
+        if place.scheme == "http" or given.get("endpoint", given.get("base_url", "")).startswith("http://"):
             client.setdefault("allow_http", True)
         own: dict[str, Any] = {
             "client_options": client,
             "retry_config": {"max_retries": 0, "retry_timeout": datetime.timedelta(minutes=10)},
         }
+        if place.scheme == "gs" and "endpoint" in given:  # one word for all stores
+            given["base_url"] = given.pop("endpoint")
         try:
             if not place.lists:
                 self._store = stores.HTTPStore.from_url(str(place), **own)

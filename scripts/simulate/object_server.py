@@ -1,7 +1,8 @@
 """A store of objects on the loopback interface, with the latency and the faults of the internet.
 
-It speaks what reading from S3 needs (ListObjectsV2 in pages, HEAD, GET with Range, ETag, the errors as XML), and the
-same objects are plain files over HTTP. Tests and `scripts/bench.py remote` start it in a thread; nothing is written.
+It speaks what reading from S3, Google and Azure needs (listings in pages, HEAD, GET with Range, ETag, errors as XML),
+and the same objects are plain files over HTTP. Tests and `scripts/bench.py remote` start it in a thread; nothing is
+written.
 
     with ObjectServer({"plates/p1/a.tif": b"..."}) as server:
         server.storage  # options that reach it as S3; s3://plates/p1/a.tif
@@ -125,7 +126,7 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             time.sleep(server.latency)
             parts = urlsplit(self.path)
             key, query = unquote(parts.path).strip("/"), parse_qs(parts.query, keep_blank_values=True)
-            listing = query.get("list-type") == ["2"]
+            listing = query.get("list-type") == ["2"] or query.get("comp") == ["list"]
             with server.lock:
                 server.requests["list" if listing else self.command] += 1
                 before = server.asked[key]
@@ -169,12 +170,26 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             if first == len(keys) or not keys[first].startswith(f"{bucket}/"):
                 self._refuse(404, "NoSuchBucket", True)
                 return
-            prefix, *given = (query.get(name, [""])[0] for name in ("prefix", "start-after", "continuation-token"))
+            azure = "comp" in query
+            words = ("prefix", "start-after", "continuation-token", "marker")
+            prefix, *given = (query.get(name, [""])[0] for name in words)
             start, after = f"{bucket}/{prefix}", max(given)
             first = max(bisect.bisect_left(keys, start), bisect.bisect_right(keys, f"{bucket}/{after}"))
             found = keys[first : first + server.page + 1]
             names = [key[len(bucket) + 1 :] for key in found if key.startswith(start)]
             page, more = names[: server.page], len(names) > server.page
+            if azure:
+                blobs = "".join(
+                    f"<Blob><Name>{escape(name)}</Name><Properties><Content-Type/>"
+                    "<Last-Modified>Sun, 29 Nov 2026 08:00:00 GMT</Last-Modified>"
+                    f"<Content-Length>{len(content)}</Content-Length><Etag>{_etag(content)}</Etag></Properties></Blob>"
+                    for name in page
+                    for content in [server.objects[f"{bucket}/{name}"]]
+                )
+                marker = f"<NextMarker>{escape(page[-1]) if more else ''}</NextMarker>"
+                text = f'<?xml version="1.0"?><EnumerationResults><Blobs>{blobs}</Blobs>{marker}</EnumerationResults>'
+                self._send(200, text.encode(), True, {"Content-Type": "application/xml"})
+                return
             entries = "".join(
                 f"<Contents><Key>{escape(name)}</Key><LastModified>2026-11-29T08:00:00.000Z</LastModified>"
                 f"<ETag>{_etag(content)}</ETag>"

@@ -99,6 +99,10 @@ _ROUTES = [
     ("POST", rf"/api/{_KIND}/{_NAME}/tag/(?P<revision>[^/]+)", "tag"),
     ("POST", rf"/api/{_KIND}/{_NAME}/branch/(?P<revision>[^/]+)", "branch"),
     ("POST", rf"/api/{_KIND}/{_NAME}/paths-info/(?P<revision>[^/]+)", "paths_info"),
+    ("GET", rf"/api/(?P<kind>buckets)/{_NAME}/tree(?:/(?P<path>.+))?", "bucket_tree"),
+    ("POST", rf"/api/(?P<kind>buckets)/{_NAME}/paths-info", "bucket_tree"),
+    ("GET", rf"/api/(?P<kind>buckets)/{_NAME}", "bucket_info"),
+    ("GET", rf"/(?P<kind>buckets)/{_NAME}/resolve/(?P<path>.+)", "resolve"),
     ("POST", r"/api/validate-yaml", "validate_yaml"),
     ("GET", r"/api/whoami-v2", "whoami"),
     ("GET", rf"/api/{_KIND}/{_NAME}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?", "tree"),
@@ -133,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
                     known = self._token() in (TOKEN, READ_TOKEN)
                     if repository is None or (repository.private and not known):
                         return self._missing("RepoNotFound", 404 if known else 401)
-                    if method == "POST" and self._token() != TOKEN:
+                    if method == "POST" and self._token() != TOKEN and not parts.path.endswith("paths-info"):
                         return self._json({"error": "no right to write"}, status=403)
                     groups["repository"] = repository
                 return getattr(self, f"_{action}")(**groups)
@@ -333,7 +337,20 @@ class _Handler(BaseHTTPRequestHandler):
         files = repository.revisions.get(revision, {})
         self._json([self._entry(repository, path, files[path]) for path in asked if path in files])
 
-    def _resolve(self, repository: Repository, revision: str, path: str, **_: object) -> None:
+    def _bucket_info(self, repository: Repository, name: str, **_: object) -> None:
+        """A bucket is a repository without revisions: its files are those of `main`."""
+        facts = {"id": name, "private": repository.private, "size": 0, "totalFiles": 0}
+        self._json(facts | {"createdAt": "2026-11-29T08:00:00.000Z"})
+
+    def _bucket_tree(self, repository: Repository, path: str | None = None, **_: object) -> None:
+        files = repository.revisions["main"]
+        asked = json.loads(self.body)["paths"] if self.body else None
+        names = [n for n in sorted(files) if (n in asked if asked is not None else n.startswith(path or ""))]
+        marks = {name: hashlib.sha256(files[name]).hexdigest() for name in names}
+        entries = [{"type": "file", "path": n, "size": len(files[n]), "xetHash": marks[n]} for n in names]
+        self._json([entry | {"mtime": "2026-11-29T08:00:00.000Z"} for entry in entries])
+
+    def _resolve(self, repository: Repository, path: str, revision: str = "main", **_: object) -> None:
         files = repository.revisions.get(revision)
         if files is None:
             return self._missing("RevisionNotFound")

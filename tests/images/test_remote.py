@@ -19,6 +19,7 @@ from cytoimagenet_hf.images.objects import Storage, UnreachableError, parse_stor
 from cytoimagenet_hf.images.remote import RemotePath, local_file, remote_path
 from scripts.simulate.object_server import ObjectServer
 from scripts.simulate.plate_layouts import write_jump_lite, write_loaddata, write_omezarr, write_phenix
+from tests.hub import loopback
 from tests.images.plates import eight_fields
 
 PLATE = "P_1"
@@ -358,6 +359,41 @@ def test_arrays_that_are_missing_or_of_other_axes_are_refused_one_by_one(tmp_pat
         (rejected,) = found.rejected
         assert rejected.id == f"{PLATE}/B02/1"
         assert "is no Zarr array" in rejected.reason
+
+
+@pytest.mark.parametrize("kind", ["datasets", "buckets"])
+def test_datasets_and_buckets_of_the_hub(kind) -> None:
+    files = {f"plate/p_{well}_s1_w{c}.png": png(c) for well in ("B02", "B03") for c in (1, 2)} | {"README.md": b"x"}
+    with loopback.serve() as hub:
+        hub.repositories[kind, "me/screen"] = loopback.Repository(False, {"main": files})
+        storage = {"endpoint": hub.url, "backoff": "0", "retries": "1"}
+        for source in (f"hf://{kind}/me/screen/plate", f"hf://{kind}/me/screen/plate/*.png"):
+            found = look(source, pattern="{plate}_{well}_s{site}_w{c}.png", storage=storage)
+            assert [image.id for image in found.images] == ["p/B02/1", "p/B03/1"]
+            assert [int(plane.max()) for plane in found.images[0].read()] == [1, 2]
+        marks = {image.stamp for image in found.images}
+        assert len(marks) == 2
+        one = remote_path(f"hf://{kind}/me/screen/README.md", parse_storage(storage))
+        assert (one.read_bytes(), one.stat().st_size, one.exists()) == (b"x", 1, True)
+        assert remote_path(f"hf://{kind}/me/screen/plate/p_B02_s1_w1.png", parse_storage(storage)).read_ranges(
+            [(1, 4), (0, 1)]
+        ) == [b"PNG", b"\x89"]
+        with pytest.raises(InputError, match="nothing lies there"):
+            look(f"hf://{kind}/me/screen/absent", storage=storage)
+        with pytest.raises(InputError, match=f"hf://{kind}/me/nobody"):
+            look(f"hf://{kind}/me/nobody/plate", storage=storage)
+
+
+@pytest.mark.parametrize(("scheme", "more"), [("gs", {}), ("az", {"account_name": "screens"})])
+def test_google_and_azure(scheme, more) -> None:
+    objects = {f"b/plate/p_{well}_s1_w{c}.png": png(c) for well in ("B02", "B03") for c in (1, 2)}
+    with serve(objects, page=3) as server:
+        storage = {"endpoint": server.url, "backoff": "0", "retries": "1"} | more
+        found = look(f"{scheme}://b/plate", pattern="{plate}_{well}_s{site}_w{c}.png", storage=storage)
+        assert [image.id for image in found.images] == ["p/B02/1", "p/B03/1"]
+        assert [int(plane.max()) for plane in found.images[0].read()] == [1, 2]
+        with pytest.raises(InputError, match=f"there is no bucket|{scheme}://absent"):
+            look(f"{scheme}://absent/plate", storage=storage)
 
 
 def test_a_filesystem_of_the_hub_answers_as_the_other_stores(monkeypatch, tmp_path) -> None:
