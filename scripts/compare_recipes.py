@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from benches.common import machine, show
+from benches.common import machine, show, write_rows
 
-from cytoimagenet_hf.core.files import write_json
 from cytoimagenet_hf.training import RECIPES, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +62,7 @@ def main(
         "notes": [f"modern - published, seed by seed: {', '.join(f'{gain:+.1%}' for gain in gains)}"],
         "machine": machine(),
     }
-    write_json(result, content)
+    write_rows(result, content)
     show(content, title=f"recipes at {epochs} epochs")
 
 

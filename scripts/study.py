@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from benches.common import machine
+from benches.common import machine, write_rows
 from studies.entries import HELD, WAYS, score_task
 from studies.networks import TRAININGS, make_networks
 from studies.real import SCALINGS, build_corpus, lay_out
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores
@@ -79,7 +78,7 @@ def main(
         "seconds": time.perf_counter() - started,
         "machine": machine(),
     }
-    write_json(output, content)
+    write_rows(output, content)
     for task in found:
         gain = task["default_minus_best"]
         log(

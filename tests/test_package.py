@@ -174,12 +174,10 @@ print([hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()[:12] for 
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["push", "--help"], ["extract", "--help"], ["benchmark", "--help"]])
-def test_help_needs_neither_torch_nor_datasets(wheel, arguments):
+def test_help_needs_neither_torch_nor_datasets(wheel):
     program = (
-        "import sys; from cytoimagenet_hf.cli import main; sys.argv = ['cytoimagenet', *sys.argv[1:]]\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'torch', 'datasets', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)))"
+        "import sys; from cytoimagenet_hf.cli import main\n"
+        "print([main([*words.split(), '--help']) for words in ('', 'push', 'extract', 'benchmark')],\n"
+        "    sorted({'torch', 'datasets', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
-    assert run(wheel, "-c", program, *arguments).strip().endswith("[]")
+    assert run(wheel, "-c", program).splitlines()[-1] == "[0, 0, 0, 0] []"

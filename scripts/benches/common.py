@@ -1,5 +1,6 @@
 """What benchmarks share: timing side by side, memory of a child process, the machine, the table and the JSON."""
 
+import json
 import multiprocessing
 import os
 import platform
@@ -15,10 +16,11 @@ from typing import Any
 
 from rich.table import Table
 
-from cytoimagenet_hf.core.files import write_json
+from cytoimagenet_hf.core.files import atomic_path, json_text
 from cytoimagenet_hf.core.terminal import Terminal
 from cytoimagenet_hf.core.versions import installed_versions
 
+_LINE = 400  # characters: a row of a table with its nested numbers
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
 
 
@@ -143,5 +145,33 @@ def _cell(value: Any) -> str:
 
 def write(result: Mapping[str, Any], path: Path) -> Path:
     """Write a result with the machine it was measured on."""
-    write_json(path, {**result, "machine": machine()})
+    write_rows(path, {**result, "machine": machine()})
     return path
+
+
+def write_rows(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically with sorted keys and one row of a table per line, so that a change shows as its rows."""
+    plain = json.loads(json_text(content, sort_keys=True, plain_ascii=False))
+    with atomic_path(path) as temporary:
+        temporary.write_text(row_text(plain) + "\n", encoding="utf-8")
+
+
+def row_text(value: Any, indent: str = "") -> str:
+    """JSON in which what fits a line, or holds no list and no object, is on one line.
+
+    Example:
+        >>> row_text({"notes": [], "table": [{"n": n, "what": 300 * "x"} for n in (1, 2)]}).count("\\n")
+        6
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if len(indent + line) <= _LINE or not any(isinstance(child, dict | list) for child in children):
+        return line
+    deeper = indent + " "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name, ensure_ascii=False)}: {row_text(child, deeper)}" for name, child in value.items()]
+        opening, closing = "{}"
+    else:
+        parts = [row_text(child, deeper) for child in children]
+        opening, closing = "[]"
+    return opening + "\n" + ",\n".join(deeper + part for part in parts) + "\n" + indent + closing

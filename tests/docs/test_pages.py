@@ -5,8 +5,6 @@ import importlib.util
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,8 @@ from huggingface_hub import DatasetCard, ModelCard
 from builder.__main__ import app as builder_app
 from cytoimagenet_hf.cli import COMMANDS
 from cytoimagenet_hf.training.arguments import parse
-from scripts.docs import pages
+from scripts.benches.common import row_text
+from scripts.docs import main, pages
 from scripts.pages import blocks, front, numbers, repairs, results, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +45,12 @@ def test_every_measurement_has_a_sentence_with_its_own_numbers():
         said = sentences.sentence(path.stem, json.loads(path.read_text()))
         assert re.search(r"\d", said), path.name
         assert said.endswith("."), path.name
+
+
+def test_measurements_are_stored_a_row_per_line():
+    for path in numbers.FOLDER.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert text == row_text(json.loads(text)) + "\n", f"{path.name}: write it by scripts/benches/common.py"
 
 
 def test_a_sentence_follows_its_file():
@@ -128,13 +133,13 @@ def test_the_reference_names_modules_that_are_there_with_a_page_each():
     assert sorted(listed) == [page.stem for page in pages]
 
 
-def test_the_script_says_which_pages_differ(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "docs.py", "--check"], capture_output=True, text=True, cwd=tmp_path
-    )
-    stale = [name for name, content in GENERATED.items() if (ROOT / name).read_text() != content]
-    assert done.returncode == bool(stale), done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == stale
+def test_the_script_says_which_pages_differ(monkeypatch, capsys):
+    changed = GENERATED | {"docs/sources.md": "other\n"}
+    monkeypatch.setattr("scripts.docs.pages", lambda: changed)
+    stale = [name for name, content in changed.items() if (ROOT / name).read_text() != content]
+    with pytest.raises(typer.Exit):
+        main(check=True)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == stale
 
 
 @pytest.mark.parametrize("path", PAGES, ids=names(PAGES))

@@ -4,8 +4,8 @@ import pytest
 
 from tests.faults.folders import snapshot
 from tests.faults.models import MODELS
-from tests.faults.running import call, refused, unchanged
 from tests.faults.tables import TABLES
+from tests.running import call, refused, unchanged
 
 KINDS = ("features", "groups", "images", "mechanisms")
 MODELS_HERE = [name for name in MODELS if name not in ("nan_weights", "infinite_weights")]

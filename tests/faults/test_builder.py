@@ -10,8 +10,8 @@ import pytest
 from tests.faults.configs import RECIPES
 from tests.faults.files import FILES
 from tests.faults.folders import DATASETS, snapshot
-from tests.faults.running import bounded, call, refused, unchanged
 from tests.faults.tables import TABLES
+from tests.running import bounded, call, refused, unchanged
 
 MARKER, LOCK = ".cytoimagenet-build.json", ".cytoimagenet-build.lock"
 OVERRIDES = {

@@ -5,7 +5,7 @@ import pytest
 from tests.faults.folders import DATASETS, PICTURES, snapshot
 from tests.faults.names import DATASETS as NAMES
 from tests.faults.names import MODELS, REPOSITORIES
-from tests.faults.running import bounded, call, refused, unchanged
+from tests.running import bounded, call, refused, unchanged
 
 READERS = {
     "leaks": ("leaks", "{data}"),

@@ -5,8 +5,8 @@ import pytest
 from tests.faults.files import FILES
 from tests.faults.folders import snapshot
 from tests.faults.models import MODELS
-from tests.faults.running import bounded, call, refused, refused_or_recorded, unchanged
 from tests.faults.tables import TABLES
+from tests.running import bounded, call, refused, refused_or_recorded, unchanged
 
 HARMLESS = {"text_in_tags", "one_pixel_png", "one_pixel_tif", "thin_tif", "many_pages_tif", "half_nan_tif"}
 """Files that hold an image all the same: extracted or left out, but never a stop."""

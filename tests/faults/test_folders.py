@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.core import boundary
-from tests.faults.running import call, refused
+from tests.running import call, refused
 
 ROOT = Path(__file__).parents[2]
 RECORD = {

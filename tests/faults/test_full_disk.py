@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.folders import snapshot
-from tests.faults.running import call, refused, unchanged
+from tests.running import call, refused, unchanged
 
 OUT = ("--output", "{out}")
 COMMANDS: dict[str, tuple[str, ...]] = {

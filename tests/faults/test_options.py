@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.faults.folders import snapshot
-from tests.faults.running import call, refused, unchanged
+from tests.running import call, refused, unchanged
 
 EXTRACT = ("extract", "{sound}/plate", "--model", "{sound}/model")
 DIVERSITY = ("diversity", "{sound}/dataset", "--model", "{sound}/model")

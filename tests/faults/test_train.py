@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.faults.configs import TRAINING
 from tests.faults.folders import DATASETS, snapshot
-from tests.faults.running import bounded, call, refused, unchanged
+from tests.running import bounded, call, refused, unchanged
 
 pytest.importorskip("accelerate")
 

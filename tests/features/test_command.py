@@ -11,7 +11,7 @@ import torch
 
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
-from cytoimagenet_hf.tables import read_features
+from cytoimagenet_hf.tables import make_table, read_features, write_features
 from scripts.simulate.plate_layouts import PLATE_LAYOUTS
 from tests.features.plates import PATTERN, all_bytes, write_plate
 from tests.images.plates import eight_fields
@@ -135,10 +135,8 @@ def test_five_layouts_of_one_plate_give_equal_features_columns_and_metadata(tmp_
 
 
 def test_a_table_is_read_without_torch(tmp_path):
-    write = (
-        "from cytoimagenet_hf.tables import make_table, write_features as w; w(make_table(['a'], [[1.0]]), 't.csv')"
-    )
-    check = "import sys; from cytoimagenet_hf.tables import read_features; read_features('t.csv')"
-    for code in (write, f"{check}; import cytoimagenet_hf.features.store; assert 'torch' not in sys.modules"):
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    write_features(make_table(["a"], np.ones((1, 1), np.float32)), tmp_path / "t.csv")
+    code = "import sys; from cytoimagenet_hf.tables import read_features; read_features('t.csv')"
+    code += "; import cytoimagenet_hf.features.store; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -180,15 +180,18 @@ def test_cells_of_one_column_have_one_type_in_every_shard(plate, tmp_path):
     assert frame["Metadata_compound"].isna().sum() == 7
 
 
-def test_two_workers_of_a_dask_cluster_make_the_same_table(plate, tmp_path):
+def test_a_dask_cluster_makes_the_same_table_and_refuses_other_weights(plate, tmp_path):
     distributed = pytest.importorskip("distributed")
     (plate / "p1_B02_s1_er.tif").write_bytes(b"damaged")
     images = plate_images(plate)
     local = extract(images, tmp_path / "local")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         load = partial(tiny_encoder)
+        with pytest.raises(InputError, match="other weights"):
+            other = partial(tiny_encoder, factor=2)
+            extract(images, tmp_path / "other", load=other, dask=cluster.scheduler_address)
         summary = extract(images, tmp_path / "dask", load=load, dask=cluster.scheduler_address)
     assert summary == local
     assert (summary.kept, summary.shards_made_now) == (7, 3)
@@ -203,8 +206,6 @@ def test_processes_of_several_devices_make_the_same_bytes(plate, tmp_path):
     extract(images, tmp_path / "one")
     extract(images, tmp_path / "two", load=partial(tiny_encoder), devices=("cpu", "cpu"))
     assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
-    with pytest.raises(InputError, match="other weights"):
-        extract(images, tmp_path / "three", load=partial(tiny_encoder, factor=2), devices=("cpu",))
 
 
 def test_a_cache_is_keyed_by_network_and_pixels(plate, tmp_path):

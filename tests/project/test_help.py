@@ -2,8 +2,8 @@
 
 import importlib
 import re
+import runpy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import typer
 from builder.__main__ import app as builder_app
 from cytoimagenet_hf.cli import COMMANDS, _app, main
 from cytoimagenet_hf.core.boundary import COMMON
+from tests.running import call
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
@@ -69,10 +70,14 @@ def test_the_roots_show_an_example_of_one_of_their_commands():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
-def test_a_script(path):
-    done = subprocess.run([sys.executable, str(path), "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert re.search(rf"example:\s.*scripts/{path.name}", done.stdout, flags=re.IGNORECASE | re.DOTALL), done.stdout
+def test_a_script(path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(path.parent))
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert not ended.value.code
+    shown = capsys.readouterr().out
+    assert re.search(rf"example:\s.*scripts/{path.name}", shown, flags=re.IGNORECASE | re.DOTALL), shown
 
 
 def test_a_command_of_the_benches():
@@ -88,8 +93,6 @@ def test_a_command_of_the_benches():
 
 @pytest.mark.parametrize("option", COMMON)
 def test_common_options_are_taken_by_every_command(option):
-    done = subprocess.run(
-        [sys.executable, "-m", "cytoimagenet_hf", "models", option, "--json"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("{")
+    done = call("cytoimagenet", "models", option, "--json")
+    assert done.code == 0, done.said[-2000:]
+    assert done.shown.startswith("{")

@@ -12,16 +12,18 @@ import pytest
 
 from cytoimagenet_hf.tables import read_features
 from tests.features.plates import write_plate
+from tests.running import call
 
 CLUSTER = Path(__file__).resolve().parents[2] / "scripts" / "cluster"
 
 
 @pytest.fixture
-def call(tmp_path):
-    """A command over a tiny plate, and the folder that it writes."""
+def prepared(tmp_path):
+    """A command over a tiny plate, and the folder that it writes; `whole` is what one command writes."""
     plate, output = write_plate(tmp_path / "plate"), tmp_path / "features"
     words = ["extract", plate, "--pattern", "{plate}_{well}_s{site}_{c}.tif", "--model", "random:0", "--size", "32"]
     words += ["--shard-size", "2", "--backend", "torch"]
+    assert call("cytoimagenet", *words, "--output", tmp_path / "whole").code == 0
     return [sys.executable, "-m", "cytoimagenet_hf", *map(str, words), "--output"], output
 
 
@@ -39,9 +41,8 @@ def require_equal(output, whole):
     np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-3, atol=1e-4)
 
 
-def test_a_slurm_array_in_any_order_and_its_completing_job_give_the_folder_of_one_command(call, tmp_path):
-    command, output = call
-    run([*command, tmp_path / "whole"])
+def test_a_slurm_array_in_any_order_and_its_completing_job_give_the_folder_of_one_command(prepared, tmp_path):
+    command, output = prepared
     for number in ("2", "1"):
         array = {"SLURM_ARRAY_TASK_ID": number, "SLURM_ARRAY_TASK_COUNT": "2"}
         run(["bash", CLUSTER / "slurm.sh", *command, output], **array)
@@ -51,9 +52,8 @@ def test_a_slurm_array_in_any_order_and_its_completing_job_give_the_folder_of_on
 
 
 @pytest.mark.skipif(shutil.which("snakemake") is None, reason="needs Snakemake")
-def test_snakemake_makes_the_parts_and_completes(call, tmp_path):
-    command, output = call
-    run([*command, tmp_path / "whole"])
+def test_snakemake_makes_the_parts_and_completes(prepared, tmp_path):
+    command, output = prepared
     words = shlex.join([*command, str(output)])
     options = ["--cores", "1", "--directory", tmp_path, "--config", "parts=2", f"folder={output}", f"command={words}"]
     run(["snakemake", "--snakefile", CLUSTER / "Snakefile", *options])

@@ -1,5 +1,6 @@
+import importlib
 import json
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,15 +40,22 @@ def test_the_scale_table_has_all_sources_and_values_in_all_seven_columns(scale_t
     assert min(filled.values()) > 50
 
 
-def test_the_benchmark_runs_and_writes_its_numbers_with_the_machine(tmp_path):
-    command = [sys.executable, str(ROOT / "scripts" / "bench.py"), "--output", str(tmp_path)]
-    options = ["select", "--rows", "8000", "--labels", "1", "--repeat", "1"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=120)
-    assert "floor: read and write" in done.stdout
+def test_the_benchmark_runs_and_writes_its_numbers_with_the_machine(scale_table, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    bench, common, select = map(importlib.import_module, ("bench", "benches.common", "benches.select"))
+    monkeypatch.setattr(
+        select, "in_child", lambda function, *given, **options: common._measured(function, given, options)
+    )
+    path, origin = scale_table
+    monkeypatch.setattr(select, "write_scale_table", lambda target, **_: shutil.copy(path, target) and origin)
+    options = ["select", "--rows", "5000", "--labels", "1", "--repeat", "1"]
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--output", str(tmp_path), *options])
+    assert bench.main() == 0
+    assert "floor: read and write" in capsys.readouterr().out
     result = json.loads((tmp_path / "select.json").read_text())
     assert [set(row) for row in result["table"]] == [
         {"what", "seconds", "cpu_seconds", "peak_mb", "times_corrected"}
     ] * 5
-    assert abs(result["rows"] - 8000) < 40
+    assert abs(result["rows"] - 5000) < 40
     assert result["machine"]["cores"] >= 1
     assert result["classes"]["corrected"]["fields"] > 0

@@ -46,7 +46,7 @@ def single(rows: dict[str, int], category: str = "compound", **columns) -> pd.Da
 # The rules, against the published program in pandas.
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(60, 200), st.integers(0, 10_000))
 def test_published_rules_step_by_step_as_the_pandas_program(rows, seed):
     """Each label finds the rows the program would find in the same state, and takes as many as it would take."""

@@ -5,7 +5,9 @@ the Broad collection, the Cell Image Library and Kaggle; `archives_idr.MAKERS` t
 """
 
 import csv
+import itertools
 import json
+import re
 import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +42,25 @@ def write_image(path: Path, *, shape: tuple[int, ...] = (8, 8)) -> None:
         Image.fromarray(pixels).save(path, format=formats[path.suffix.lower()])
 
 
+def expand(pattern: str) -> list[str]:
+    """The names that a pattern with braces stands for, as in a shell; `<guid>` differs from name to name.
+
+    Example:
+        >>> expand("{A01,B02}_w{1,2}.tif")
+        ['A01_w1.tif', 'A01_w2.tif', 'B02_w1.tif', 'B02_w2.tif']
+    """
+    texts = re.split(r"\{([^}]*)\}", pattern)
+    choices = [text.split(",") if place % 2 else [text] for place, text in enumerate(texts)]
+    names = ["".join(parts) for parts in itertools.product(*choices)]
+    return [name.replace("<guid>", guid(name).lower()).replace("<GUID>", guid(name)) for name in names]
+
+
+def write_images(folder: Path, *patterns: str, shape: tuple[int, ...] = (8, 8)) -> None:
+    """An image for each name of the patterns, which may hold folders."""
+    for name in itertools.chain.from_iterable(map(expand, patterns)):
+        write_image(folder / name, shape=shape)
+
+
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, delimiter: str = ",") -> None:
     """A text table."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,52 +76,35 @@ def guid(name: str) -> str:
 
 
 def bbbc005(root: Path) -> Expected:
-    for well in ("A01", "P24"):
-        for channel in "12":
-            name = f"SIMCEPImages_{well}_C10_F1_s01_w{channel}.TIF"
-            write_image(root / "BBBC005_v1_images" / name)
-            write_image(root / "BBBC005_v1_ground_truth" / name)
+    write_images(root, "BBBC005_v1_{images,ground_truth}/SIMCEPImages_{A01,P24}_C10_F1_s01_w{1,2}.TIF")
     return Expected(4, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": {"cell body", "nucleus"}})
 
 
 def bbbc006(root: Path) -> Expected:
-    for plane in ("00", "16"):
-        for well in ("a01", "p24"):
-            for site in "12":
-                for channel in "12":
-                    name = f"mcf-z-stacks-03212011_{well}_s{site}_w{channel}{guid(plane + well + site).lower()}.tif"
-                    write_image(root / f"BBBC006_v1_images_z_{plane}" / name)
+    write_images(root, "BBBC006_v1_images_z_{00,16}/mcf-z-stacks-03212011_{a01,p24}_s{1,2}_w{1,2}<guid>.tif")
     return Expected(8, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": {"nucleus", "actin"}})
 
 
 def bbbc010(root: Path) -> Expected:
-    for well in ("A01", "C12", "E13"):
-        for channel in "12":
-            name = f"1649_1109_0003_Amp5-1_B_20070424_{well}_w{channel}_{guid(well + channel)}.tif"
-            write_image(root / "BBBC010_v2_images" / name)
+    write_images(root / "BBBC010_v2_images", "1649_1109_0003_Amp5-1_B_20070424_{A01,C12,E13}_w{1,2}_<GUID>.tif")
     write_image(root / "BBBC010_v1_foreground_eachworm" / "A01_01_ground_truth.png")
     return Expected(6, {"organism": {"nematode"}, "phenotype": {"wildtype", "dead"}, "cell_visible": {"intestine"}})
 
 
 def bbbc011(root: Path) -> Expected:
-    for name in ("WT_orig.png", "fat_orig.png", "daf-2_03.png"):
-        write_image(root / name, shape=(8, 8, 3))
+    write_images(root, "{WT_orig,fat_orig,daf-2_03}.png", shape=(8, 8, 3))
     return Expected(3, {"organism": {"nematode"}, "phenotype": {"wildtype", "fat"}})
 
 
 def bbbc012(root: Path) -> Expected:
-    for well in ("A01", "B02"):
-        for channel in "123":
-            write_image(root / f"101210OranePlt1_{well}_w{channel}_[{guid(well + channel)}].tif")
+    write_images(root, "101210OranePlt1_{A01,B02}_w{1,2,3}_[<GUID>].tif")
     write_table(root / "BBBC012_platemap.csv", ["well", "phenotype"], [["A1", "Wild-type"], ["B2", "infected"]])
     labels = {"phenotype": {"wildtype", "infected"}, "cell_visible": {"intestine", "pharynx"}}
     return Expected(6, {"organism": {"nematode"}} | labels)
 
 
 def bbbc013(root: Path) -> Expected:
-    for number, row, column in ((1, "A", 1), (12, "A", 12), (60, "E", 12)):
-        for channel in "12":
-            write_image(root / "BBBC013_v1_images_bmp" / f"Channel{channel}-{number:02d}-{row}-{column:02d}.BMP")
+    write_images(root / "BBBC013_v1_images_bmp", "Channel{1,2}-{01-A-01,12-A-12,60-E-12}.BMP")
     write_table(
         root / "BBBC013_platemap_long_nM.csv",
         ["row_name", "column_name", "compound", "concentration", "role"],
@@ -115,27 +119,25 @@ def bbbc013(root: Path) -> Expected:
 
 
 def bbbc014(root: Path) -> Expected:
-    for number, row, column in ((1, "A", 1), (96, "H", 12)):
-        for channel in "12":
-            write_image(root / "BBBC014_v1_images" / f"Channel {channel}-{number:02d}-{row}-{column:02d}-00.Bmp")
+    write_images(root / "BBBC014_v1_images", "Channel {1,2}-{01-A-01,96-H-12}-00.Bmp")
     shown = {"cell_type": {"mcf7", "a549"}, "cell_visible": {"cell body", "nucleus"}}
     return Expected(4, {"organism": {"human"}} | shown)
 
 
 def bbbc015(root: Path) -> Expected:
-    for well in (49, 84):
-        for site in (1, 4):
-            for channel in (0, 1):
-                write_image(root / "BBBC015_v1_images" / f"{well}_{site}_{channel}.JPG", shape=(8, 8, 3))
+    write_images(root / "BBBC015_v1_images", "{49,84}_{1,4}_{0,1}.JPG", shape=(8, 8, 3))
     shown = {"cell_type": {"u2os"}, "cell_visible": {"nucleus/cell membrane"}}
     return Expected(8, {"organism": {"human"}} | shown)
 
 
 def bbbc017(root: Path) -> Expected:
-    for folder in ("NIRHTa+001", "NIRHTa-002"):
-        for well in ("A01", "B02", "P24"):
-            for channel in range(3):
-                write_image(root / folder / f"AS_09125_05011603{folder[-3:]}0_{well}f00d{channel}.DIB")
+    write_images(
+        root,
+        *(
+            f"NIRHTa{plate}/AS_09125_05011603{plate[1:]}0_{{A01,B02,P24}}f00d{{0,1,2}}.DIB"
+            for plate in ("+001", "-002")
+        ),
+    )
     # The library is a workbook in its download; a text table under its name would hide how workbooks are read.
     genes = {"A01": "Phkg2", "B02": "EMPTY", "P24": "shLuc"}
     write_workbook(
@@ -177,8 +179,7 @@ def write_workbook(path: Path, header: Sequence[str], rows: Sequence[Sequence[ob
 
 def bbbc020(root: Path) -> Expected:
     for sample in ("jw-Kontrolle1", "jw-15min 2"):
-        for channel in ("c1", "c5", "(c1+c5)"):
-            write_image(root / "BBBC020_v1_images" / sample / f"{sample}_{channel}.TIF", shape=(8, 8, 3))
+        write_images(root / "BBBC020_v1_images" / sample, sample + "_{c1,c5,(c1+c5)}.TIF", shape=(8, 8, 3))
     write_image(root / "BBC020_v1_outlines_nuclei" / "jw-Kontrolle1_c5_1.TIF")
     shown = {"cell_type": {"macrophage"}, "cell_visible": {"cell membrane", "nucleus"}}
     return Expected(4, {"organism": {"mouse"}} | shown)
@@ -208,17 +209,13 @@ def bbbc022(root: Path) -> Expected:
 
 def bbbc025(root: Path) -> Expected:
     for number, channel in enumerate(("Hoechst", "ERSyto", "ERSytoBleed", "PhGolgi", "Mito"), start=1):
-        for site in "19":
-            name = f"cellpaintingfollowup-reimage_f08_s{site}_w{number}{guid(channel + site).lower()}.tif"
-            write_image(root / f"37983_{channel}" / name)
+        write_images(root / f"37983_{channel}", f"cellpaintingfollowup-reimage_f08_s{{1,9}}_w{number}<guid>.tif")
     shown = {"er", "nucleoli", "rna", "nucleus", "mitochondria", "actin", "golgi", "cell membrane"}
     return Expected(10, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": shown})
 
 
 def bbbc026(root: Path) -> Expected:
-    for well in ("A01", "O23"):
-        for site in "19":
-            write_image(root / f"ADSASS092408-GHAD2-D6-20x_{well}_s{site}_w1{guid(well + site)}.png")
+    write_images(root, "ADSASS092408-GHAD2-D6-20x_{A01,O23}_s{1,9}_w1<GUID>.png")
     write_image(root / "BBBC026_GT_images" / "ADSASS092408-GHAD2-D6-20x_A01_s1_w1.png")
     labels = {"organism": {"human", "mouse"}, "cell_type": {"hepatocyte", "fibroblast"}}
     return Expected(4, labels | {"cell_visible": {"nucleus"}})
@@ -253,19 +250,15 @@ def bbbc041(root: Path) -> Expected:
 
 
 def bbbc045(root: Path) -> Expected:
-    for donor in ("2014_06_12", "Donor 3"):
-        for kind in ("B cells", "neutrophils"):
-            for channel in (1, 5):
-                path = root / "Stained_Montages" / donor / "stained" / kind / f"{kind[0]}_montage_Ch{channel}.tif"
-                write_image(path, shape=(16, 16))
+    kinds = "{B cells/B,neutrophils/n}_montage_Ch{1,5}.tif"
+    write_images(root / "Stained_Montages", "{2014_06_12,Donor 3}/stained/" + kinds, shape=(16, 16))
     return Expected(8, {"organism": {"human"}, "cell_type": {"white blood cell"}})
 
 
 def bbbc048(root: Path) -> Expected:
     stages = ("Anaphase", "G1", "G2", "Metaphase", "Prophase", "S", "Telophase ")
     for number, stage in enumerate(stages):
-        for channel in (3, 4, 6):
-            write_image(root / "CellCycle" / stage / f"{number}_Ch{channel}.ome.jpg")
+        write_images(root / "CellCycle" / stage, f"{number}_Ch{{3,4,6}}.ome.jpg")
         write_image(root / "CellCycle" / stage / f"{number}_merged.jpg", shape=(8, 8, 3))
     labels = {"phenotype": {stage.strip().lower() for stage in stages}, "cell_visible": {"cell body", "nucleus"}}
     return Expected(21, {"organism": {"human"}, "cell_type": {"jurkat"}} | labels)
@@ -290,23 +283,19 @@ def cil_kinome(root: Path) -> Expected:
 
 
 def kag_cell_cycle(root: Path) -> Expected:
-    for phase, photos in (("interphase", (1681, 1682)), ("mitosis", (1681,))):
-        for photo in photos:
-            path = root / "nematode cells" / "nematode cells" / phase / f"IMG_{photo}-1.jpg"
-            write_image(path, shape=(8, 8, 3))
+    photos = "{interphase/IMG_1681,interphase/IMG_1682,mitosis/IMG_1681}-1.jpg"
+    write_images(root / "nematode cells" / "nematode cells", photos, shape=(8, 8, 3))
     labels = {"phenotype": {"interphase", "mitosis"}, "cell_visible": {"nucleus"}}
     return Expected(3, {"organism": {"nematode"}} | labels)
 
 
-COLOURS = ("red", "green", "blue", "yellow")
+COLOURS = "_{red,green,blue,yellow}.png"
 
 
 def kag_hpa(root: Path) -> Expected:
     targets = {"00070df0-bbc3-11e8-b2bc-ac1f6b6435d0": "16 0", "000a6c98-bb9b-11e8-b2b9-ac1f6b6435d0": "7 12 27 25"}
     for folder, images in (("train", targets), ("test", [guid("test").lower()])):
-        for image in images:
-            for colour in COLOURS:
-                write_image(root / folder / f"{image}_{colour}.png")
+        write_images(root / folder, *(image + COLOURS for image in images))
     write_table(root / "train.csv", ["Id", "Target"], targets.items())
     shown = {"nucleus", "microtubules", "er", "cytokinetic bridge", "nucleoplasm", "golgi", "actin", "rods and rings"}
     return Expected(12, {"organism": {"human"}, "cell_visible": shown | {"cell body"}})
@@ -315,9 +304,7 @@ def kag_hpa(root: Path) -> Expected:
 def kag_hpa_single(root: Path) -> Expected:
     labels = {"5c27f04c-bb99-11e8-b2b9-ac1f6b6435d0": "8|5|0", "60b57878-bb99-11e8-b2b9-ac1f6b6435d0": "6|1"}
     labels |= {"70b57878-bb99-11e8-b2b9-ac1f6b6435d0": "18", "80b57878-bb99-11e8-b2b9-ac1f6b6435d0": "2|3"}
-    for image in labels:
-        for colour in COLOURS:
-            write_image(root / "train" / f"{image}_{colour}.png")
+    write_images(root / "train", *(image + COLOURS for image in labels))
     write_image(root / "test" / "0040581b-f1f2-4fbe-b043-b6bfea5404bb_green.png")
     write_table(root / "train.csv", ["ID", "Label"], labels.items())
     shown = {"intermediate filaments", "nuclear bodies", "nucleoplasm", "nuclear membrane", "nucleoli"}
@@ -327,11 +314,9 @@ def kag_hpa_single(root: Path) -> Expected:
 
 def kag_leukemia(root: Path) -> Expected:
     top = root / "C-NMC_Leukemia"
-    for name in ("UID_1_2_2_all", "UID_1_2_3_all", "UID_H10_47_2_hem"):
-        write_image(top / "training_data" / "fold_0" / name[-3:] / f"{name}.bmp", shape=(8, 8, 3))
-    for folder in ("validation_data/C-NMC_test_prelim_phase_data", "testing_data/C-NMC_test_final_phase_data"):
-        for number in (1, 2):
-            write_image(top / folder / f"{number}.bmp", shape=(8, 8, 3))
+    trained = "training_data/fold_0/{all/UID_1_2_2_all,all/UID_1_2_3_all,hem/UID_H10_47_2_hem}.bmp"
+    held_out = "{validation_data/C-NMC_test_prelim,testing_data/C-NMC_test_final}_phase_data/{1,2}.bmp"
+    write_images(top, trained, held_out, shape=(8, 8, 3))
     write_table(
         top / "validation_data" / "C-NMC_test_prelim_phase_data_labels.csv",
         ["Patient_ID", "new_names", "labels"],

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from archives import Expected, guid, write_image, write_table
+from archives import Expected, write_image, write_images, write_table
 
 
 def write_stack(path: Path, planes: int) -> None:
@@ -49,9 +49,9 @@ def write_packed_table(path: Path, header: Sequence[str], rows: Iterable[Sequenc
     plain.unlink()
 
 
-def operetta(row: int, column: int, field: int, channel: int) -> str:
+def operetta(row: int, column: int, field: str, channel: str) -> str:
     """A name as Operetta microscopes give it."""
-    return f"r{row:02d}c{column:02d}f{field:02d}p01-ch{channel}sk1fk1fl1.tiff"
+    return f"r{row:02d}c{column:02d}f{field}p01-ch{channel}sk1fk1fl1.tiff"
 
 
 def idr0003(root: Path) -> Expected:
@@ -72,9 +72,8 @@ def idr0003(root: Path) -> Expected:
         "DTT/p1": ("A01_001", "B02_003"),
         "starvation/p17": ("--W00001--P00002--Z00000--T00000",),
     }.items():
-        for stem in stems:
-            for channel in ("GFP", "Cherry", "Transmit"):
-                write_image(root / "201301120" / "Images" / folder / f"{stem}--{channel}.tif")
+        patterns = [stem + "--{GFP,Cherry,Transmit}.tif" for stem in stems]
+        write_images(root / "201301120" / "Images" / folder, *patterns)
     labels = {"phenotype": set(stress.values()), "gene": {"fmp27 targeted"}, "cell_visible": {"cell body"}}
     return Expected(6, {"organism": {"yeast"}, "cell_type": {"y6545"}} | labels)
 
@@ -94,10 +93,8 @@ def idr0009(root: Path) -> Expected:
     # As published, every line but the header ends in one separator more.
     head, *lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([head, *(line + "," for line in lines)]) + "\n", encoding="utf-8")
-    for number in (1, 2, 384):
-        for channel in ("nucleus-dapi", "pm-647", "vsvg-cfp"):
-            stem = f"--W{number:05d}--P00001--Z00000--T00000--{channel}.tif"
-            write_image(root / "20150507-VSVG" / "VSVG" / plate / "data" / stem)
+    pattern = "--W00{001,002,384}--P00001--Z00000--T00000--{nucleus-dapi,pm-647,vsvg-cfp}.tif"
+    write_images(root / "20150507-VSVG" / "VSVG" / plate / "data", pattern)
     labels = {"sirna": {"si00289037", "q24546"}, "gene": {"aadat targeted"}, "phenotype": {strong}}
     shown = {"cell_type": {"hela"}, "cell_visible": {"nucleus", "cell membrane"}}
     return Expected(3, {"organism": {"human"}} | labels | shown)
@@ -108,10 +105,8 @@ def idr0016(root: Path) -> Expected:
     rows = [["24277", "A1", 1, "NIFLUMIC ACID", ""], ["24277", "A2", 2, "DMSO", "negative control"]]
     write_packed_table(root / "idr0016-screenA-annotation.csv.gz", columns, rows)
     for number, channel in enumerate(("Hoechst", "ERSyto", "ERSytoBleed", "Ph_golgi", "Mito"), start=1):
-        for well in ("a01", "a02"):
-            for site in (1, 6):
-                name = f"cdp2bioactives_{well}_s{site}_w{number}{guid(f'{well}{site}{number}').lower()}.tif"
-                write_image(root / "2016-02-19-screens-cellimagelibrary" / f"24277-{channel}" / name)
+        folder = root / "2016-02-19-screens-cellimagelibrary" / f"24277-{channel}"
+        write_images(folder, f"cdp2bioactives_{{a01,a02}}_s{{1,6}}_w{number}<guid>.tif")
     shown = {"er", "nucleoli", "nucleus", "mitochondria", "golgi", "cell membrane"}
     labels = {"cell_type": {"u2os"}, "cell_visible": shown, "compound": {"niflumic acid", "dmso"}}
     return Expected(4, {"organism": {"human"}} | labels)
@@ -133,9 +128,7 @@ def idr0017(root: Path) -> Expected:
     wells = {"X01_LP_S01_1": ("A - 1", "A - 3", "C - 01", "C - 2", "C - 23"), "X05_LP_S02_2": ("B - 4",)}
     for plate, names in wells.items():
         folder = root / "20151124" / "14_X-Man_10x" / "source" / f"2011-11-17_X-Man_LOPAC_{plate}"
-        for name in names:
-            for channel in ("DAPI", "Cy3"):
-                write_image(folder / f"{name}(fld 4 wv {channel} - {channel}).tif")
+        write_images(folder, *(name + "(fld 4 wv {DAPI - DAPI,Cy3 - Cy3}).tif" for name in names))
     labels = {"compound": {"kainsäure", "dapt", "taxol", "dmso"}, "cell_type": {"02-006", "par007"}}
     return Expected(6, {"organism": {"human"}, "cell_visible": {"nucleus", "actin"}} | labels)
 
@@ -170,9 +163,7 @@ def idr0037(root: Path) -> Expected:
         "2015-05-11 HipSci Exp33__2015-05-11T10_00_00-Measurement1": (8, 12),
     }
     for folder, (row, column) in folders.items():
-        for field in (1, 9):
-            for channel in (1, 2, 3, 4):
-                write_image(root / "images" / folder / "Images" / operetta(row, column, field, channel))
+        write_images(root / "images" / folder / "Images", operetta(row, column, "{01,09}", "{1,2,3,4}"))
     labels = {"cell_type": {"a1atd-ipsc patient 1", "hpsi0813i-ffdm_3"}}
     return Expected(8, {"organism": {"human"}, "cell_visible": {"nucleus", "cell membrane", "cell body"}} | labels)
 
@@ -266,8 +257,7 @@ def idr0080(root: Path) -> Expected:
     folders = ("images/SQ00014610__2016-06-16T00_38_35-Measurement2", "20200923-illumcorrected/SQ00014610")
     for folder in folders:
         for row, column in ((1, 1), (2, 3), (16, 24)):
-            for channel in range(1, 6):
-                write_image(root / folder / "Images" / operetta(row, column, 9, channel))
+            write_images(root / folder / "Images", operetta(row, column, "09", "{1,2,3,4,5}"))
     shown = {"nucleus", "er", "nucleoli", "rna", "actin", "golgi", "cell membrane", "mitochondria"}
     labels = {"cell_type": {"a549"}, "gene": {"mcl1 targeted", "chr2 targeted"}, "cell_visible": shown}
     return Expected(3, {"organism": {"human"}} | labels)
@@ -289,16 +279,10 @@ def idr0081(root: Path) -> Expected:
     }
     for screen, rows in tables.items():
         write_packed_table(root / f"idr0081-screen{screen}-annotation.csv.gz", columns, rows)
-    for channel in (1, 2):
-        write_image(root / "1-prePlates" / "Data_UZH" / "preZ" / f"HAdV-preZ_A01_w{channel}.TIF")
-        for well in ("A02", "A03"):
-            write_image(root / "3-Screen" / "Data_UZH" / "Screen" / plate / f"{plate}_{well}_w{channel}.TIF")
-    for folder, well in (
-        ("2-ZPLates/Data_EPFL/Za_BSF018104", "B - 02"),
-        ("3-Screen/Data_EPFL/Screen/BSF018292_1A", "A - 02"),
-    ):
-        for channel in ("DAPI", "FITC"):
-            write_image(root / folder / f"{well}(fld 1 wv {channel} - {channel}).tif")
+    write_images(root / "1-prePlates" / "Data_UZH" / "preZ", "HAdV-preZ_A01_w{1,2}.TIF")
+    write_images(root / "3-Screen" / "Data_UZH" / "Screen" / plate, plate + "_{A02,A03}_w{1,2}.TIF")
+    wells = "{2-ZPLates/Data_EPFL/Za_BSF018104/B - 02,3-Screen/Data_EPFL/Screen/BSF018292_1A/A - 02}"
+    write_images(root, wells + "(fld 1 wv {DAPI - DAPI,FITC - FITC}).tif")
     labels = {"cell_type": {"a549"}, "cell_visible": {"nucleus"}, "compound": {"dmso", "nelfinavir mesylate"}}
     return Expected(4, {"organism": {"human"}} | labels)
 
@@ -317,15 +301,10 @@ def idr0088(root: Path) -> Expected:
     ]
     write_packed_table(root / "idr0088-screenA-annotation.csv.zip", columns, rows)
     top = root / "20200722-awss3" / "ds_hcs_02" / "PhenoPrintScreen" / "raw_images_for_IDR"
-    for folder, plate, well, sites in (
-        (first, "1013608253", "B02", 3),
-        (first, "1013608253", "P23", 2),
-        (second, "110000252214", "B02", 3),
-    ):
-        for site in range(1, sites + 1):
-            for channel in (1, 2, 3):
-                name = f"{plate}_{well}_T0001F{site:03d}L01A{channel:02d}Z01C{channel:02d}.tif"
-                write_image(top / folder / plate / name)
+    wells = ("1013608253_B02_T0001F{001,002,003}", "1013608253_P23_T0001F{001,002}")
+    channels = "L01A{01Z01C01,02Z01C02,03Z01C03}.tif"
+    write_images(top / first / "1013608253", *(well + channels for well in wells))
+    write_images(top / second / "110000252214", "110000252214_B02_T0001F{001,002,003}" + channels)
     labels = {"compound": {"dmso", "aspirin"}, "phenotype": {"gaba receptor modulator", "cox inhibitor"}}
     shown = {"cell_type": {"hepg2", "a549"}, "cell_visible": {"nucleus", "actin", "rab5a", "er", "mitochondria"}}
     return Expected(8, {"organism": {"human"}} | labels | shown)
@@ -342,11 +321,8 @@ def idr0093(root: Path) -> Expected:
     prefix = "/uod/idr/filesets/idr0093-mueller-perturbation/20200901-rsync"
     lines = [f"{prefix}/01_batch/001/001.wpi\t001", f"{prefix}/09_batch/plate82/No Response Detected.wpi\t082"]
     (root / "idr0093-screenA-plates.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for folder, plate, well in (("01_batch/001", "001", "B02"), ("09_batch/plate82", "082", "O23")):
-        for site in (1, 9):
-            for channel in range(1, 6):
-                name = f"{plate}_{well}_T0001F{site:03d}L01A01Z01C{channel:02d}.tif"
-                write_image(root / "20200901-rsync" / folder / name)
+    wells = "{01_batch/001/001_B02,09_batch/plate82/082_O23}"
+    write_images(root / "20200901-rsync", wells + "_T0001F{001,009}L01A01Z01C{01,02,03,04,05}.tif")
     shown = {"nucleus", "pcna", "rna", "cell body"}
     labels = {"sirna": {"s10427", "s21749"}, "gene": {"kif11 targeted"}, "cell_visible": shown}
     return Expected(4, {"organism": {"human"}, "cell_type": {"hela"}} | labels)
@@ -359,8 +335,8 @@ def _rxrx(top: Path, rows: Sequence[Sequence[object]], header: Sequence[str], *,
     write_table(top / "metadata.csv", [*RXRX_KEYS, *header], rows)
     for row in rows:
         _, _, _, experiment, plate, well, site = row[:7]
-        for channel in range(1, channels + 1):
-            write_image(top / "images" / f"{experiment}" / f"Plate{plate}" / f"{well}_s{site}_w{channel}.png")
+        folder = top / "images" / f"{experiment}" / f"Plate{plate}"
+        write_images(folder, *(f"{well}_s{site}_w{channel}.png" for channel in range(1, channels + 1)))
 
 
 def _site(experiment: str, plate: int, well: str, site: int) -> list[object]:
