@@ -146,6 +146,15 @@ def test_one_pixel_cells_are_recorded(plate) -> None:
     assert "measurements are not defined for it, such as Cells_" in reason
 
 
+def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate) -> None:
+    pytest.importorskip("cp_measure")
+    nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif")
+    tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", np.where(nuclei == 20, 0, nuclei))
+    summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
+    ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
+    assert (name, reason) == ("p/A01/1/2", "p/A01/1/2: no object of Nuclei overlaps it")
+
+
 def test_fields_without_masks_cannot_be_measured(plate) -> None:
     pytest.importorskip("cp_measure")
     images = look(plate / "plate", pattern=PATTERN).images

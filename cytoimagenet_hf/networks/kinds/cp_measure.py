@@ -91,6 +91,8 @@ class CellMeasures(FactsEncoder):
         Raises:
             InputError: no label images, pixels that cannot be scaled, or measurements that are not defined.
         """
+        if reason := image.reason_against():  # its field may be measured already, and is then not read again
+            raise InputError(f"{image.id}: {reason}")
         if not image.objects:
             return self.units([], stains=())
         vectors = []
