@@ -65,8 +65,8 @@ def measure(*, images: int, classes: int) -> dict[str, Any]:
             "load_dataset copies the files into its cache once. load_cytoimagenet, the explorer and training write an "
             "index of all columns but the pictures, which stay where they are; the first of them here is the subset "
             "by 20 labels. A stream copies nothing.",
-            "toy_20 and toy_50 have files of their own and read nothing else. A subset by labels is rows of the index; "
-            "streamed it reads all files: with whole images a pass over 56 GB.",
+            "toy_20 and toy_50 have files of their own and read nothing else. A subset by labels is rows of the "
+            "index; streamed it reads all files: with whole images a pass over 56 GB.",
             "Each line is a process of its own; its memory includes the interpreter and what it imports. `own` leaves "
             "out mapped files, whose pages the system takes back when it needs them.",
         ],
