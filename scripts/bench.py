@@ -36,6 +36,7 @@ BENCHES = {
     "train": "Training steps.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
     "suite": "The benchmark suite of the demo.",
+    "metrics": "The evaluate metrics beside the command.",
     "spread": "The demo's scores over several seeds.",
     "repairs": "What each repair of the original's evaluation changes, on a finished demo.",
 }

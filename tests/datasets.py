@@ -7,6 +7,7 @@ import datasets as hf
 import numpy as np
 from PIL import Image
 
+from builder.publish.file_writer import open_writer
 from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
 from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
@@ -128,6 +129,8 @@ def _write_splits(
         path = folder / part / f"{split}-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = [dict.fromkeys(features) | row for row in of]
-        hf.Dataset.from_list(whole, features=features).to_parquet(str(path))
+        table = hf.Dataset.from_list(whole, features=features).data.table.combine_chunks()
+        with open_writer(path, table.schema) as writer:
+            writer.write_table(table)
         splits.append(SplitFiles(split, (f"{part}/{path.name}",), len(of), path.stat().st_size))
     return splits

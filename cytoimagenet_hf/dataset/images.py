@@ -23,7 +23,7 @@ from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
 from cytoimagenet_hf.tables.tabular import read_table
 
-from .load import load_cytoimagenet, require_stored
+from .load import load_cytoimagenet, read_splits, require_stored
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -142,7 +142,7 @@ def load_splits(name: DatasetName) -> dict[str, hf.Dataset]:
             saved = hf.load_from_disk(name.path)
             loaded = saved if isinstance(saved, Mapping) else {"train": saved}
         elif path.is_dir() and not any(path.glob("data/*.parquet")):
-            loaded = hf.load_dataset(name.path, name.configuration)
+            loaded = read_splits(name.path, name.configuration)
         else:
             configuration = name.configuration or "default"
             loaded = load_cytoimagenet(name.path, configuration=configuration, revision=name.revision)

@@ -1,9 +1,7 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
-import contextlib
 import hashlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,16 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import held
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.regular import require_regular
 
 from .hub import require_hub
-from .schema import FOLDERS, SUBSETS
+from .mapped import map_parquet
+from .schema import SUBSETS
 from .splits import apply_split_scheme
 
 
@@ -45,8 +44,7 @@ def load_cytoimagenet(
         subset: `"full"`, the author's `"toy_20"` or `"toy_50"`, or any sequence of labels. Labels of a named subset
             that the dataset lacks are left out; an unknown label in a sequence is an error. The classes of the result
             are renumbered to the subset, in alphabetical order. A named subset is the configuration of that name,
-            whose files are read alone. A sequence of labels goes through all files, on the Hub over the network, and
-            keeps its own rows alone; with a split scheme it goes through all rows.
+            whose files are read alone. A sequence of labels goes through all files, on the Hub over the network.
         split_scheme: None for the split as stored (by field of view), `"published"` for the original row-wise split,
             in which crops of one field fall on both sides (S1).
         streaming: an iterable dataset, nothing read before it is iterated.
@@ -151,83 +149,75 @@ def _load(
     name: str | None = None,
     rows_of: str | Sequence[str] = "full",
 ) -> Any:
-    """All splits of a configuration; of some labels the rows alone, under the codes of all."""
-    local = Path(path).is_dir() and bool(path.strip())
-    if not local:
-        require_hub(path)
-    try:
-        if not local:
-            return _read(path, name, streaming, rows_of, revision=revision)
+    """All splits of a configuration; streamed, of some labels the rows alone, under the codes of all."""
+    files: list[Path] = []
+    if Path(path).is_dir() and path.strip():
+        data_files(path)
         files = sorted(Path(path).glob(f"{name or 'data'}/*.parquet"))
         for file in files:
             require_regular(file)
         require_one_class_order(files)
-        with contextlib.nullcontext() if streaming else _only_copy(Path(path), rows_of) as cache:
-            loaded = _read(path, name, streaming, rows_of, cache_dir=cache)
-        for part in loaded.values() if files else ():
-            if part.features:  # where the card names other classes than the files, its own would be taken
-                stored = _classes(stored_features(files[0]))
-                _require_equal_classes(stored, _classes(part.features), files[0], Path(path) / "README.md")
-        return loaded
+    else:
+        require_hub(path)
+    try:
+        loaded = _stream(path, name, revision, rows_of) if streaming else read_splits(path, name, revision=revision)
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
             "Log in with `hf auth login` if it is private"
         ) from error
-    except hf.exceptions.DatasetGenerationError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.__cause__ or error}. A shard may be damaged: "
-            f"python -m builder verify {path} names it"
-        ) from error
+    for part in loaded.values() if files else ():
+        if part.features:  # where the card names other classes than the files, its own would be taken
+            stored = _classes(stored_features(files[0]))
+            _require_equal_classes(stored, _classes(part.features), files[0], Path(path) / "README.md")
+    return loaded
 
 
-def _read(path: str, name: str | None, streaming: bool, rows_of: str | Sequence[str], **options: Any) -> Any:
-    """All splits, as `datasets` reads them."""
-    if rows_of == "full":
-        return hf.load_dataset(path, name, streaming=streaming, **options)
-    builder = hf.load_dataset_builder(path, name, **options)
-    if filters := _filters(rows_of, builder):
-        builder = hf.load_dataset_builder(path, name, filters=filters, **options)
-    return builder.as_streaming_dataset() if streaming else _prepared(builder)
-
-
-def _filters(subset: str | Sequence[str], builder: hf.DatasetBuilder) -> list[tuple[str, str, list[int]]]:
-    """What leaves out the rows of other labels while files are read, so that they are neither copied nor decoded."""
+def _stream(path: str, name: str | None, revision: str | None, subset: str | Sequence[str]) -> Any:
+    """All splits as streams; rows of other labels are left out while the files are read, before they are decoded."""
+    builder = hf.load_dataset_builder(path, name, revision=revision)
     classes = (builder.info.features or {}).get("label")
-    if not (hasattr(builder.config, "filters") and isinstance(classes, hf.ClassLabel)):
-        return []  # no Parquet, or classes that are known only when it is read
-    return [("label", "in", [classes.names.index(label) for label in subset_labels(subset, classes.names)])]
+    # Others than Parquet have no filters, or the classes are known only when they are read.
+    if subset != "full" and hasattr(builder.config, "filters") and isinstance(classes, hf.ClassLabel):
+        codes = [classes.names.index(label) for label in subset_labels(subset, classes.names)]
+        builder = hf.load_dataset_builder(path, name, revision=revision, filters=[("label", "in", codes)])
+    return builder.as_streaming_dataset()
 
 
-def _prepared(builder: hf.DatasetBuilder) -> hf.DatasetDict:
-    """All splits, those without a row as well, which `load_dataset` refuses."""
-    builder.download_and_prepare(verification_mode="no_checks")  # the card states how many rows all labels have
-    empty = hf.Dataset(builder.info.features.arrow_schema.empty_table())
-    splits = builder.info.splits.items()
-    return hf.DatasetDict({name: builder.as_dataset(name) if facts.num_examples else empty for name, facts in splits})
+def read_splits(path: str, name: str | None = None, *, revision: str | None = None) -> hf.DatasetDict:
+    """All splits of a dataset as `load_dataset` gives them, Parquet read where it lies: see `mapped`.
 
+    `load_dataset` goes by folder name and card, and serves the rows of an earlier build, or of a shard damaged since,
+    and copies every state of a folder. Here a folder has one index, which is replaced when its files have changed.
 
-@contextlib.contextmanager
-def _only_copy(folder: Path, rows_of: str | Sequence[str]) -> Iterator[str]:
-    """The cache folder of the one Arrow copy that is kept of a built folder, held while it is made or opened.
+    Args:
+        path: a folder, or a repository on the Hub, whose files are downloaded.
+        name: of the configuration.
+        revision: of a repository.
 
-    `datasets` goes by folder name and card, and would serve the rows of an earlier build, or of a shard damaged since.
-    So each state of the files has a cache of its own, and those of earlier states are removed: at full size one takes
-    as much disk as the dataset. Rows of a list of labels stand beside it, those of the newest list alone.
+    Raises:
+        InputError: a damaged file, or other numbers of rows than the card states.
     """
-    data_files(folder)
-    files = sorted(path for name in FOLDERS for path in folder.glob(f"{name}/*.parquet"))
-    state = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    part = "all" if isinstance(rows_of, str) else f"labels-{_digest(sorted(rows_of))}"
-    place = Path(hf.config.HF_DATASETS_CACHE) / f"{folder.name}-{_digest(str(folder.resolve()))}"
-    current = place / _digest(state)
-    place.mkdir(parents=True, exist_ok=True)
-    with held(place / ".lock", wait=True):  # a copy is never removed while another process opens it
-        kept = {current, current / "all", current / part}
-        for old in (*place.iterdir(), *(current.iterdir() if current.is_dir() else ())):
-            if old.is_dir() and old not in kept:
-                shutil.rmtree(old, ignore_errors=True)
-        yield str(current / part)
+    builder = hf.load_dataset_builder(path, name, revision=revision)
+    if not isinstance(builder.config, ParquetConfig):
+        return hf.load_dataset(path, name, revision=revision)
+    access = hf.DownloadConfig(token=builder.token)
+    files = hf.DownloadManager(download_config=access, base_path=builder.base_path).download(builder.config.data_files)
+    info = builder.info.copy()
+    info.features = info.features or stored_features(next(iter(files.values()))[0])
+    place = Path(hf.config.HF_DATASETS_CACHE) / f"{builder.dataset_name}-{_digest(builder.base_path)}"
+    splits = {}
+    for split, of_split in files.items():
+        index = place / f"{builder.config.name}-{split}.arrow"
+        rows = map_parquet(of_split, index, info=info, split=hf.NamedSplit(str(split)))
+        stated = (info.splits or {}).get(split)
+        if stated is not None and stated.num_examples != len(rows):
+            raise InputError(
+                f"{path}: split {split} has {len(rows):,} rows where its card states {stated.num_examples:,}: "
+                f"python -m builder verify {path} names the file that is missing or another"
+            )
+        splits[split] = rows
+    return hf.DatasetDict(splits)
 
 
 def _digest(content: Any) -> str:

@@ -62,10 +62,11 @@ def measure(*, images: int, classes: int) -> dict[str, Any]:
         "notes": [
             f"{images:,} images of 8 x 8 pixels: what is left is the work per row. Writing them took {writing:.0f} s; "
             f"the files hold {size / 1e6:.0f} MB, the card {card / 1e3:.0f} KB.",
-            "load_dataset copies the files into its cache once, and so does the first start of the explorer, which "
-            "keeps one copy of a folder, whatever becomes of it; later starts map the copy. A stream copies nothing.",
-            "toy_20 and toy_50 have files of their own and read nothing else. A subset by labels reads all files and "
-            "keeps its own rows alone, streamed or not: with whole images a pass over 56 GB, best done once.",
+            "load_dataset copies the files into its cache once. load_cytoimagenet, the explorer and training write an "
+            "index of all columns but the pictures, which stay where they are; the first of them here is the subset "
+            "by 20 labels. A stream copies nothing.",
+            "toy_20 and toy_50 have files of their own and read nothing else. A subset by labels is rows of the "
+            "index; streamed it reads all files: with whole images a pass over 56 GB.",
             "Each line is a process of its own; its memory includes the interpreter and what it imports. `own` leaves "
             "out mapped files, whose pages the system takes back when it needs them.",
         ],

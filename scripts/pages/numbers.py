@@ -29,6 +29,7 @@ TITLES = {
     "render": "Rendering fields of view to encoded crops",
     "knn": "Exact nearest neighbours",
     "suite": "The benchmark suite of the demo",
+    "metrics": "The evaluate metrics beside the command",
     "keras_parity": "Features of the Keras weights",
 }
 ELSEWHERE = ("cells_agreement", "repairs", "study", "study_held")
