@@ -124,7 +124,7 @@ def options(version: Version = False, quiet: Quiet = False) -> None:
 def _imported(name: str) -> Callable[..., None]:
     module = importlib.import_module(f"cytoimagenet_hf.cli.{name.replace('-', '_')}")
     command: Callable[..., None] = module.command
-    return arranged(name, command)
+    return command if hasattr(command, "__wrapped__") else arranged(name, command)
 
 
 def _listed() -> None:

@@ -9,23 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
 GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "extract": {
-        "Where the images are": (
-            *("format", "pattern", "root", "axes", "projection", "max_pixels", "acquisition", "derived"),
-            *("encoding", "sheet", "id_column", "image_column", "label_column", "storage_option", "keep"),
-        ),
-        "Channels and cells": (
-            *("stains", "channels", "illumination"),
-            *("cells", "cells_pattern", "cells_rows", "cell_size", "cell_box", "cell_border", "masked"),
-        ),
-        "The network and its features": (
-            *("normalize", "method", "pooling", "pixels", "views", "scaling", "size", "scale", "full_scale"),
-            *("revision", "trust_remote_code"),
-        ),
-        "How it runs": (
-            *("backend", "device", "dtype", "batch_size", "workers", "shard_size", "storage", "dask", "part", "seed"),
-        ),
-    },
     "profile": {
         "Plate map": (
             *("metadata", "barcodes", "sheet", "encoding", "controls", "control_column", "compound_column"),
@@ -42,15 +25,6 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
 """Command → group → names of its parameters; those that no group names stay among the options."""
 
 CHOICES: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "extract": {
-        "pooling": ("last", "gem", "blocks", "early", "stage:N"),
-        "method": ("concat-norm", "concat-raw", "merge-norm", "merge-raw"),
-        "cell_border": ("mirror", "leave"),
-        "storage": ("float32", "float16"),
-        "backend": ("auto", "torch", "openvino", "onnxruntime", "compile"),
-        "dtype": ("float32", "bfloat16"),
-        "views": ("1", "8"),
-    },
     "profile": {
         "level": ("cell", "image", "site", "well"),
         "operation": ("mean", "median"),

@@ -6,15 +6,15 @@ on the internet, those that may be secret are not written.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Image, find_illumination, look
-from cytoimagenet_hf.images.objects import Storage
+from cytoimagenet_hf.core.settings import plain
+from cytoimagenet_hf.images import Image, look
 from cytoimagenet_hf.images.remote import is_address
+from cytoimagenet_hf.options.source import SourceOptions
 
 from .store import read_json, stamp_of
 
@@ -23,22 +23,22 @@ _FOLDERS = {"root", "illumination"}  # options that name a place
 
 
 def write_source(
-    output: Path, source: str, options: Mapping[str, Any], images: Sequence[Image], notes: Sequence[str] = ()
+    output: Path, source: str, options: SourceOptions, images: Sequence[Image], notes: Sequence[str] = ()
 ) -> None:
     """Note beside features where their images lie.
 
     Args:
         output: folder of the features.
         source: as the caller wrote it; kept as `recorded_place` writes it.
-        options: of `find_images`.
+        options: how it was read.
         images: what it found.
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
     """
     place = source if _is_elsewhere(source) else recorded_place(source, output)
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    if isinstance(storage := given.pop("storage", None), Storage) and storage.public:
-        given["storage"] = storage.public
-    for name in _FOLDERS & given.keys():
+    given = {name: value for name, value in plain(options).items() if name not in ("storage", "keep")}
+    if options.storage.public:
+        given["storage"] = options.storage.public
+    for name in _FOLDERS:
         if given[name] and not _is_elsewhere(given[name]):
             given[name] = recorded_place(given[name], output)
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
@@ -60,9 +60,7 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
         for name in _FOLDERS & options.keys():
             if options[name] and not _is_elsewhere(str(options[name])):
                 options[name] = found_place(str(options[name]), features)
-        illumination = options.pop("illumination", None)
-        found = look(source, **options)
-        images = (found if illumination is None else find_illumination(found, illumination)).images
+        images = look(source, **options).images
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:

@@ -15,8 +15,8 @@ from typing import cast
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.options.storage import Storage
 
-from .objects import Storage
 from .remote import RemotePath, is_address, remote_path
 
 SUFFIXES = frozenset(

@@ -17,11 +17,11 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.objects import UnreachableError
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Source, natural
 from cytoimagenet_hf.images.stores.zarr import array_facts, files_below
 from cytoimagenet_hf.images.tables import TABLES, is_metadata, own_name, place_of, places, rows_of, table_of
+from cytoimagenet_hf.options.source import SourceOptions
 
 from .omezarr import attributes_of
 
@@ -42,7 +42,7 @@ class _Site:
     problem: str = ""
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """A table whose root is a Zarr store; or, where axes are given, one store without OME metadata."""
     if source.single and source.with_suffix(*TABLES):
         return options.root is not None and options.root.name.lower().endswith(".zarr")
@@ -55,7 +55,7 @@ def matches(source: Source, options: Options) -> bool:
     return not attributes.keys() & {"plate", "well", "multiscales", "bioformats2raw.layout"}
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """An image per array.
 
     Raises:
@@ -91,7 +91,7 @@ def _in_store(source: Source) -> Iterator[_Site]:
         yield _Site(store, key, known, extra)
 
 
-def _in_table(source: Source, options: Options) -> Iterator[_Site]:
+def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
     table = table_of(source)
     rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
@@ -124,7 +124,7 @@ def _in_table(source: Source, options: Options) -> Iterator[_Site]:
         )
 
 
-def _planes(site: _Site, *, axes: str, options: Options) -> list[FoundPlane]:
+def _planes(site: _Site, *, axes: str, options: SourceOptions) -> list[FoundPlane]:
     make = partial(
         FoundPlane,
         name=site.key,

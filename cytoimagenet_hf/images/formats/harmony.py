@@ -13,9 +13,9 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.xml import children, descendants, local, read_xml, texts, whole
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import well_at
 
 INDEXES = ("index.idx.xml", "index.ref.xml", "index.xml")
@@ -27,12 +27,12 @@ _NAME = re.compile(
 _MEASUREMENT = re.compile(r"(.+?)__.*-Measurement.*", re.IGNORECASE)
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """An index, or at least half of the images named as Harmony does."""
     return bool(_indexes(source)) or share_named(source, _NAME) >= 0.5
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes by the index where there is one, else by name.
 
     Raises:

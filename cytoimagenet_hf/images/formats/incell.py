@@ -13,9 +13,9 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.xml import attributes, children, descendants, read_xml, whole
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import well_at
 
 # What stands in the brackets comes in any order.
@@ -34,12 +34,12 @@ _NAME_72 = re.compile(
 )
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """An .xdce, or at least half of the images named so."""
     return bool(source.with_suffix(".xdce")) or share_named(source, _NAME) + share_named(source, _NAME_72) >= 0.5
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes by the .xdce where there is one, else by name.
 
     Raises:

@@ -7,19 +7,19 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import planes_in
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Ignored, Source, without_suffix
+from cytoimagenet_hf.options.source import SourceOptions
 
 
-def matcher(suffix: str) -> Callable[[Source, Options], bool]:
+def matcher(suffix: str) -> Callable[[Source, SourceOptions], bool]:
     """Any file with that ending."""
     return lambda source, options: bool(source.with_suffix(suffix))
 
 
-def finder(suffix: str) -> Callable[[Source, Options], Findings]:
+def finder(suffix: str) -> Callable[[Source, SourceOptions], Findings]:
     """Planes of all files with that ending; a file that cannot be read is an image with that problem."""
 
-    def find(source: Source, options: Options) -> Findings:
+    def find(source: Source, options: SourceOptions) -> Findings:
         names = source.with_suffix(suffix)
         planes: list[FoundPlane] = []
         notes: list[str] = []

@@ -7,8 +7,8 @@ from dataclasses import replace
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, natural, suffix_of
+from cytoimagenet_hf.options.source import SourceOptions
 
 SCANR = Naming(
     re.compile(
@@ -94,12 +94,12 @@ FLEX_NOTE = (
 )
 
 
-def matcher(naming: Naming) -> Callable[[Source, Options], bool]:
+def matcher(naming: Naming) -> Callable[[Source, SourceOptions], bool]:
     """Whether at least half of the images are named so."""
     return lambda source, options: share_named(source, naming.expression) >= 0.5
 
 
-def finder(naming: Naming, *, note: str = "") -> Callable[[Source, Options], Findings]:
+def finder(naming: Naming, *, note: str = "") -> Callable[[Source, SourceOptions], Findings]:
     """Planes by name; the rest is ignored.
 
     Args:
@@ -107,7 +107,7 @@ def finder(naming: Naming, *, note: str = "") -> Callable[[Source, Options], Fin
         note: what these names leave open.
     """
 
-    def find(source: Source, options: Options) -> Findings:
+    def find(source: Source, options: SourceOptions) -> Findings:
         planes, others = planes_by_name(source, source.images, naming)
         if "time" in naming.expression.groupindex:
             planes = _times_in_order(planes)

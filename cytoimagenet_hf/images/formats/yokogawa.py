@@ -13,9 +13,9 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import SUFFIXES, Ignored, Source, suffix_of
 from cytoimagenet_hf.images.xml import attributes, descendants, read_xml, whole
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import well_at
 
 _NAME = re.compile(
@@ -26,12 +26,12 @@ _NAME = re.compile(
 _RECORDS = "measurementdata.mlf"
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """A MeasurementData.mlf, or at least half of the images named so."""
     return bool(_tables(source)) or share_named(source, _NAME) >= 0.5
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes by the records where there are any, else by name.
 
     Raises:
