@@ -61,7 +61,9 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in inspect.signature(command).parameters.items():
         kind, *marks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
         if not dataclasses.is_dataclass(kind):
-            plain.append(parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY))
+            headed = any(getattr(mark, "rich_help_panel", None) for mark in marks)
+            made = parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
+            (grouped if headed else plain).append(made)
             continue
         only = next((mark.names for mark in marks if isinstance(mark, Only)), None)
         fields[name] = kind, {}

@@ -41,7 +41,7 @@ HEADINGS = {
 }
 UNDER_NONE = {
     "extract": {"source", "model", "output", "list_only", "as_json", "config", "help"},
-    "profile": {"features", "output", "level", "operation", "record", "as_json", "help"},
+    "profile": {"features", "output", "level", "operation", "record", "as_json", "config", "help"},
 }
 
 
