@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.networks import EncoderFacts, FactsEncoder, WeightSource, make_encoder
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 TINY = EncoderFacts("tiny", "Tiny", "each", "percentile", 3, WeightSource("tests"))
 
@@ -31,9 +32,9 @@ def tiny_encoder(*, factor: float = 1.0, failing: Path | None = None, **options:
     Args:
         factor: of its only weights: another one is another network.
         failing: a file; where it exists, the network fails as one that is out of memory does.
-        **options: of `make_encoder`.
+        **options: of `EncoderOptions`.
     """
-    encoder = make_encoder("tiny", TINY, Moments(factor), **options)
+    encoder = make_encoder("tiny", TINY, Moments(factor), EncoderOptions(**options))
     if failing is not None:
         encoder.network.register_forward_pre_hook(_Failing(failing))
     return encoder

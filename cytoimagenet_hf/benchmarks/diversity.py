@@ -19,9 +19,9 @@ from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.core.simulated import save_figure
 from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features.folder import cached_features
-from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.tables import FeatureTable
 
 from .diversity_figures import crop_figure, distance_scatter
@@ -79,7 +79,7 @@ def measure_diversity(
     threshold: float = THRESHOLD,
     seed: int,
     cache: Path | None = None,
-    settings: Settings = DEFAULTS,
+    settings: Extraction = DEFAULTS,
 ) -> Diversity:
     """Draw images of every label, extract their features and measure the distances.
 

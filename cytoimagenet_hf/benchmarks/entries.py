@@ -7,8 +7,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import Kind
 from cytoimagenet_hf.tables import FeatureTable
@@ -48,7 +48,7 @@ def model_entries(
     methods: Sequence[str],
     seed: int,
     cache: Path,
-    settings: Settings = DEFAULTS,
+    settings: Extraction = DEFAULTS,
     options: Mapping[str, Any] | None = None,
     kind: Kind = "model",
 ) -> list[Entry]:
@@ -134,7 +134,7 @@ def baseline_entries(
     random_nets: int,
     methods: Sequence[str],
     cache: Path,
-    settings: Settings = DEFAULTS,
+    settings: Extraction = DEFAULTS,
     options: Mapping[str, Any] | None = None,
 ) -> list[Entry]:
     """Random nets of several seeds, and features of pixels."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.folder import cached_features
-from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import OWN_KINDS, Encoder, kind_of, load_encoder
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.columns import short_name
 
@@ -78,7 +78,7 @@ def split_name(spec: str) -> tuple[str, str]:
 
 
 def features_of(
-    model: NamedModel, images: Sequence[Image], *, cache: Path, settings: Settings = DEFAULTS
+    model: NamedModel, images: Sequence[Image], *, cache: Path, settings: Extraction = DEFAULTS
 ) -> FeatureTable:
     """Features of all images, from the cache where they are.
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.options.profile import EPSILON
 from cytoimagenet_hf.profiles.profile import normalize, sphere, tvn
-from cytoimagenet_hf.profiles.sphering import EPSILON, choose_epsilon
+from cytoimagenet_hf.profiles.sphering import choose_epsilon
 from cytoimagenet_hf.profiles.steps import Mask, with_step
 from cytoimagenet_hf.tables import FeatureTable
 

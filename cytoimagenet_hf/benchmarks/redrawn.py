@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import FactsEncoder, stage_columns
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import EntryRecord, ScoreRecord, TrainingGain
 from cytoimagenet_hf.tables import FeatureTable
@@ -38,7 +38,7 @@ def redrawn_entries(
     methods: Sequence[str],
     seed: int,
     cache: Path,
-    settings: Settings = DEFAULTS,
+    settings: Extraction = DEFAULTS,
     options: Mapping[str, Any] | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> list[Entry]:
@@ -147,7 +147,7 @@ def _features(
     options: Mapping[str, Any],
     items: Sequence[Image],
     cache: Path,
-    settings: Settings,
+    settings: Extraction,
     pooling: Mapping[str, Any],
     redrawn: int | None,
 ) -> FeatureTable:

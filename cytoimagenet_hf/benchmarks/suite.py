@@ -20,9 +20,9 @@ from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.core.versions import installed_versions
-from cytoimagenet_hf.features.store import DEFAULTS, Settings
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import overlaps
 from cytoimagenet_hf.scoring.results import EntryRecord, LadderStep, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.tables import FeatureTable, read_features
@@ -82,7 +82,7 @@ class Suite:
     nuisances: bool = False
     redrawn: int = 0
     partner: str | None = None
-    settings: Settings = DEFAULTS
+    settings: Extraction = DEFAULTS
     options: Mapping[str, Any] = field(default_factory=dict)
     cache: Path | None = None
     drop_nan: bool = False

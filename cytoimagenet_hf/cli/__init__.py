@@ -12,8 +12,6 @@ import typer
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
 from cytoimagenet_hf.core.versions import project_version
 
-from .groups import arranged
-
 COMMANDS = {
     "extract": "Features from images: any model, any bit depth, several channels.",
     "profile": "Profiles of wells from features: a plate map, normalisation, Z' and dose response.",
@@ -124,7 +122,7 @@ def options(version: Version = False, quiet: Quiet = False) -> None:
 def _imported(name: str) -> Callable[..., None]:
     module = importlib.import_module(f"cytoimagenet_hf.cli.{name.replace('-', '_')}")
     command: Callable[..., None] = module.command
-    return arranged(name, command)
+    return command
 
 
 def _listed() -> None:

@@ -162,8 +162,8 @@ def command(
     from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.images import ImageColumns
-    from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.networks import METHODS
+    from cytoimagenet_hf.options.extraction import Extraction
 
     if output is not None:
         require_folder(output)
@@ -182,7 +182,7 @@ def command(
         baselines=baselines,
         nuisances=nuisances,
         redrawn=redrawn,
-        settings=Settings(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
+        settings=Extraction(backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers),
         options=given(
             normalize=normalize,
             pooling=pooling,

@@ -30,7 +30,7 @@ def command(
     from cytoimagenet_hf.benchmarks.table import Table, to_rich
     from cytoimagenet_hf.core.files import json_text, require_folder
     from cytoimagenet_hf.core.terminal import Terminal
-    from cytoimagenet_hf.features.store import Settings
+    from cytoimagenet_hf.options.extraction import Extraction
 
     if output is not None:
         require_folder(output)
@@ -42,7 +42,7 @@ def command(
         threshold=threshold,
         seed=seed,
         cache=cache,
-        settings=Settings(batch_size=batch_size),
+        settings=Extraction(batch_size=batch_size),
     )
     if output is not None:
         write_diversity(found, output)

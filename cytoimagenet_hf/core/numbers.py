@@ -12,6 +12,9 @@ from .errors import InputError, one_line
 LARGEST = 2**53
 """The largest whole number that is read: JSON, Parquet, Excel and float64 all hold it exactly."""
 
+MAX_PIXELS = 2**28
+"""Pixels of one plane: 16,384², ten times the largest field of the sources; at 16 bits half a gigabyte."""
+
 _FLOAT = re.compile(r"[+-]?[0-9.]{1,400}(?:[eE][+-]?[0-9]{1,3})?")  # `float` takes 1_000 and digits of any script
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}(?:\.0{0,400})?")
 

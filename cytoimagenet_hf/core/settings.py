@@ -49,7 +49,9 @@ def setting(
         low, high: range, both ends included; of a tuple, of each number in it.
         above, below: range, the end excluded.
         commas: text for a tuple is divided at commas (otherwise it is one item).
-        more: what else a reader of the metadata wants to know.
+        more: what else a reader of the metadata wants to know. `parse`: a function from what a person writes to the
+            value, which gives a value back as it is; it takes the place of the check of the type. `option`, `group`,
+            `repeat`, `metavar` and `command` are of `cli.arguments`.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,8 @@ def check_fields(instance: Any, *, name: str) -> None:
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
         try:
-            settled = _typed(value, hints[field.name], field.metadata)
+            parse = field.metadata.get("parse")
+            settled = parse(value) if parse else _typed(value, hints[field.name], field.metadata)
             _check(settled, field.metadata)
         except _WrongTypeError as error:
             example = reprlib.repr(_plain(_default(field)))
@@ -113,13 +116,22 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
     Raises:
         InputError: an unknown key, or what `check_fields` refuses.
     """
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for key in values:
+    require_known(values, [field.name for field in dataclasses.fields(kind)], name=name)  # type: ignore[arg-type]
+    return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
+
+
+def require_known(keys: Iterable[str], known: Iterable[str], *, name: str) -> None:
+    """Refuse a key that is none of the fields, with the one that may be meant.
+
+    Raises:
+        InputError: such a key.
+    """
+    known = list(known)
+    for key in keys:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             meant = f". Did you mean {near[0]}?" if near else ""
             raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(known)}{meant}")
-    return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 
 def from_text(kind: type[Any], field: str, text: str, *, name: str) -> Any:
@@ -190,6 +202,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:bool":  # of YAML 1.1, where the name `on` is one
+                key.tag = "tag:yaml.org,2002:str"
         if twice := sorted({key for key in keys if keys.count(key) > 1 and key != "<<"}):
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} occurs twice", node.start_mark)
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
@@ -215,8 +230,14 @@ def _typed(value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             return dict(value)
         raise _WrongTypeError("expected `key: value` pairs")
+    if origin is Literal and not isinstance(arguments[0], str):
+        if type(value) is not type(arguments[0]) or value not in arguments:
+            raise _WrongValueError(f"choose one of {', '.join(map(str, arguments))}")
+        return value
     if origin is Literal or hint is str:
         return _word(value, arguments or metadata.get("choices", ()))
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
     if hint is bool and isinstance(value, bool):
         return value
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
@@ -226,7 +247,7 @@ def _typed(value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     raise _WrongTypeError(f"expected {_EXPECTED.get(hint, hint)}")
 
 
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a file or folder"}
 
 
 def _number(value: Any) -> float:
@@ -288,4 +309,6 @@ def _range(low: float | None, high: float | None, above: float | None, below: fl
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

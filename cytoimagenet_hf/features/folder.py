@@ -21,8 +21,8 @@ from cytoimagenet_hf.core.files import atomic_path, file_sha256, require_still_t
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.networks import Encoder
+from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.shards.engine import planning, run_shards
-from cytoimagenet_hf.shards.shard import Part
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
@@ -31,12 +31,10 @@ from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates, plate_of
 from .runtimes import Runner
 from .store import (
-    DEFAULTS,
     PLAN,
     RANGES,
     ExtractionSummary,
     FeatureShard,
-    Settings,
     ShardRecord,
     locked,
     read_json,
@@ -53,12 +51,8 @@ def extract_to_folder(
     images: Sequence[Image],
     output: str | Path,
     *,
-    settings: Settings = DEFAULTS,
-    seed: int = 0,
+    settings: Extraction = DEFAULTS,
     load: Callable[[], Encoder | Sequence[Encoder]] | None = None,
-    dask: str | None = None,
-    devices: Sequence[str] = (),
-    part: Part | None = None,
     advance: Callable[[int], Any] = lambda images: None,
     wait: bool = False,
 ) -> ExtractionSummary:
@@ -72,12 +66,8 @@ def extract_to_folder(
             all, one after the other.
         images: with unique ids.
         output: a new or empty folder, or one of the same extraction.
-        settings: see `Settings`.
-        seed: of the fields from which the ranges of a plate are taken.
-        load: makes the same encoder in another process (importable by name); needed by `dask` and `devices`.
-        dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
-        devices: one process each, such as `cuda:0` and `cuda:1`; shards go to whichever is free.
-        part: make the shards of this part only.
+        settings: where and how it runs.
+        load: makes the same encoder in another process (importable by name); needed for Dask and several devices.
         advance: called with how many images more are done; those that an earlier run left there come first.
         wait: for another process that writes there, instead of refusing; what it made is not made again.
 
@@ -85,8 +75,11 @@ def extract_to_folder(
         InputError: the folder holds something else or features of other images, models or settings; another process
             writes there; no image is usable.
     """
-    output = Path(output)
+    output, part = Path(output), settings.part
     encoders = _several(encoder)
+    devices = settings.devices if len(settings.devices) > 1 else []
+    if devices:  # ranges and the choice of a backend are made on the first
+        settings = replace(settings, device=devices[0])
     _require_unique(images)
     if not (output / PLAN).is_file():
         require_claimable(output, {})  # before anything is written or exported
@@ -98,14 +91,14 @@ def extract_to_folder(
             settings = replace(settings, backend=_backend(runs))  # what other processes get
             require_claimable(output, plan)
             write_json(output / PLAN, plan)
-            ranges = _ranges(encoders, images, output, seed, settings.workers)
+            ranges = _ranges(encoders, images, output, settings)
         shards = list(_shards(encoders, images, output, stains, settings, ranges, load))
         wanted = shards if part is None else part.of(shards)
         todo = [shard for shard in wanted if shard.finished() is None]
         changed = sum(shard.record.is_file() for shard in todo)
         left = sum(shard.rows for shard in todo)
         advance(sum(shard.rows for shard in wanted) - left)
-        elsewhere = bool(todo and (dask or devices))
+        elsewhere = bool(todo and (settings.dask or devices))
         if elsewhere and load is None:
             raise InputError("shards in other processes need load=, a function that makes the encoder there")
         with tqdm(total=left, unit="image", disable=None) as bar:
@@ -119,7 +112,7 @@ def extract_to_folder(
                 if elsewhere
                 else partial(make_shard, models=list(zip(encoders, runs, strict=True)), advance=step)
             )
-            for record in run_shards(make, todo, workers=1, dask=dask, devices=devices):
+            for record in run_shards(make, todo, workers=1, dask=settings.dask, devices=devices):
                 if elsewhere:
                     step(record.kept + len(record.rejected))
         require_still_there(output, PLAN)
@@ -145,7 +138,7 @@ def _backend(runs: Sequence[Runner]) -> str:
     return names.pop() if len(names) == 1 else "auto"
 
 
-def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path, settings: Settings) -> list[Runner]:
+def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path, settings: Extraction) -> list[Runner]:
     """What runs each network: under `auto` what the folder's record names, so that a table comes from one backend."""
     recorded = read_json(output / PLAN)
     described = [recorded] if len(encoders) == 1 else (recorded or {}).get("joined", [None] * len(encoders))
@@ -153,7 +146,7 @@ def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path,
     return [_runner(encoder, images, known, settings) for encoder, known in pairs]
 
 
-def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: Settings) -> Runner:
+def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: Extraction) -> Runner:
     backend = settings.backend
     if backend == "auto" and recorded is None:
         first = [ImageToRead.of(image) for image in images[:TRIED]]
@@ -166,7 +159,7 @@ def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: 
 
 
 def _planned(
-    encoders: Sequence[Encoder], images: Sequence[Image], settings: Settings, runs: Sequence[Runner]
+    encoders: Sequence[Encoder], images: Sequence[Image], settings: Extraction, runs: Sequence[Runner]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the shards depend on, beside the pixels; and the stains of the images."""
     stains = Counter(image.channels for image in images).most_common(1)[0][0]
@@ -189,7 +182,7 @@ def cached_features(
     images: Sequence[Image],
     *,
     cache: str | Path | None = None,
-    settings: Settings = DEFAULTS,
+    settings: Extraction = DEFAULTS,
     advance: Callable[[int], Any] = lambda images: None,
 ) -> tuple[FeatureTable, tuple[Rejection, ...]]:
     """Features of images from a cache folder, extracted and kept there if they are not.
@@ -202,7 +195,7 @@ def cached_features(
         encoder: the network and what it takes.
         images: with unique ids.
         cache: folder of all entries; by default beside what the Hub's libraries keep (`HF_HOME`).
-        settings: see `Settings`.
+        settings: how it runs.
         advance: as `extract_to_folder`.
 
     Returns:
@@ -278,7 +271,7 @@ def _shards(
     images: Sequence[Image],
     output: Path,
     stains: tuple[str, ...],
-    settings: Settings,
+    settings: Extraction,
     ranges: Mapping[str, PlateRanges] | None,
     load: Callable[[], Encoder | Sequence[Encoder]] | None,
 ) -> Iterator[FeatureShard]:
@@ -342,7 +335,7 @@ def _require_unique(images: Sequence[Image]) -> None:
 
 
 def _ranges(
-    encoders: Sequence[Encoder], images: Sequence[Image], output: Path, seed: int, workers: int
+    encoders: Sequence[Encoder], images: Sequence[Image], output: Path, settings: Extraction
 ) -> dict[str, PlateRanges] | None:
     ends = {(encoder.facts.low, encoder.facts.high) for encoder in encoders if encoder.facts.per == "plate"}
     if not ends:
@@ -352,7 +345,7 @@ def _ranges(
     ((low, high),) = ends
     file = output / RANGES
     known = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
-    found = measure_plates(images, low=low, high=high, seed=seed, workers=workers, known=known)
+    found = measure_plates(images, low=low, high=high, seed=settings.seed, workers=settings.workers, known=known)
     write_json(file, {plate: own.to_json() for plate, own in found.items()})
     return found
 
@@ -361,7 +354,7 @@ def _fingerprint(encoders: Sequence[Encoder]) -> str:
     return "+".join(encoder.fingerprint for encoder in encoders)
 
 
-def _precision(settings: Settings) -> torch.dtype | None:
+def _precision(settings: Extraction) -> torch.dtype | None:
     return None if settings.dtype is None else getattr(torch, settings.dtype)
 
 

@@ -6,15 +6,17 @@ on the internet, those that may be secret are not written.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
-from cytoimagenet_hf.images import Found, Image, find_cells, find_illumination, look
-from cytoimagenet_hf.images.objects import Storage
+from cytoimagenet_hf.core.settings import build, plain
+from cytoimagenet_hf.images import Found, Image, find_cells, look
 from cytoimagenet_hf.images.remote import is_address
+from cytoimagenet_hf.options.cells import CellOptions
+from cytoimagenet_hf.options.source import SourceOptions
 
 from .store import read_json, stamp_of
 
@@ -25,32 +27,30 @@ _FOLDERS = {"root", "illumination"}  # options that name a place
 def write_source(
     output: Path,
     source: str,
-    options: Mapping[str, Any],
+    options: SourceOptions,
     images: Sequence[Image],
     notes: Sequence[str] = (),
     *,
-    cells: Mapping[str, Any] | None = None,
+    cells: CellOptions | None = None,
 ) -> None:
     """Note beside features where their images lie.
 
     Args:
         output: folder of the features.
         source: as the caller wrote it; kept as `recorded_place` writes it.
-        options: of `find_images`.
+        options: how it was read.
         images: what it found: fields.
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
-        cells: options of `find_cells`, and `place`: where cells were looked for.
+        cells: where cells were looked for in the fields, and how they were cut out.
     """
-    place = source if _is_elsewhere(source) else recorded_place(source, output)
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    if isinstance(storage := given.pop("storage", None), Storage) and storage.public:
-        given["storage"] = storage.public
-    for name in _FOLDERS & given.keys():
-        if given[name] and not _is_elsewhere(given[name]):
-            given[name] = recorded_place(given[name], output)
-    if cells is not None:
-        where = str(cells["place"])
-        given["cells"] = {**cells, "place": where if _is_elsewhere(where) else recorded_place(where, output)}
+    given = {name: value for name, value in plain(options).items() if name not in ("storage", "keep")}
+    if options.storage.public:
+        given["storage"] = options.storage.public
+    for name in _FOLDERS:
+        given[name] = given[name] and recorded_place(given[name], output)
+    if cells is not None and cells.cells is not None:
+        given["cells"] = plain(cells) | {"cells": recorded_place(cells.cells, output)}
+    place = recorded_place(source, output)
     record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
@@ -75,7 +75,7 @@ def recorded_cells(features: Path) -> tuple[list[Image], str]:
     if found is None or not cells:
         return [], why or "the features are not of cells"
     try:
-        return find_cells(found, cells.pop("place"), **cells).images, ""
+        return find_cells(found, build(CellOptions, cells, name="cells")).images, ""
     except (InputError, TypeError, KeyError) as error:
         return [], f"the cells are not found again: {error}"
 
@@ -86,16 +86,14 @@ def _recorded(features: Path) -> tuple[Found | None, dict[str, Any], str]:
     if not isinstance(record, dict) or not {"source", "options", "stamp"} <= record.keys():
         return None, {}, "the features do not say where their images lie"
     try:
-        source, options = str(record["source"]), dict(record["options"])
-        source = source if _is_elsewhere(source) else found_place(source, features)
+        options, cells = dict(record["options"]), dict(record["options"].get("cells") or {})
+        options.pop("cells", None)
+        source = found_place(str(record["source"]), features)
         for name in _FOLDERS & options.keys():
-            if options[name] and not _is_elsewhere(str(options[name])):
-                options[name] = found_place(str(options[name]), features)
-        illumination, cells = options.pop("illumination", None), dict(options.pop("cells", None) or {})
-        if cells and not _is_elsewhere(str(cells["place"])):
-            cells["place"] = found_place(str(cells["place"]), features)
+            options[name] = options[name] and found_place(str(options[name]), features)
+        if cells:
+            cells["cells"] = found_place(str(cells["cells"]), features)
         found = look(source, **options)
-        found = found if illumination is None else find_illumination(found, illumination)
     except (InputError, TypeError, ValueError, KeyError) as error:  # all but the first: options of another version
         return None, {}, f"the images are not found again: {error}"
     if stamp_of(found.images) != record["stamp"]:
@@ -108,7 +106,7 @@ def _is_elsewhere(place: str) -> bool:
 
 
 def recorded_place(place: str | Path, folder: Path) -> str:
-    """A place as a record in `folder` names it.
+    """A place as a record in `folder` names it: an address as it is.
 
     Relative to `folder` where the two share more than the root of the disk and the folder of all homes; else below
     `~`; else whole.
@@ -117,6 +115,8 @@ def recorded_place(place: str | Path, folder: Path) -> str:
         >>> recorded_place("/data/screens/p1", Path("/data/features/p1"))
         '../../screens/p1'
     """
+    if _is_elsewhere(str(place)):
+        return str(place)
     path, base = Path(os.path.abspath(place)), Path(os.path.realpath(folder))
     home = Path.home()
     if path.drive == base.drive:
@@ -127,5 +127,9 @@ def recorded_place(place: str | Path, folder: Path) -> str:
 
 
 def found_place(recorded: str, folder: Path) -> str:
-    """The absolute path of what `recorded_place` wrote into a record in `folder`."""
-    return os.path.normpath(os.path.join(os.path.realpath(folder), os.path.expanduser(recorded)))
+    """The absolute path of what `recorded_place` wrote into a record in `folder`, or the address."""
+    return (
+        recorded
+        if _is_elsewhere(recorded)
+        else os.path.normpath(os.path.join(os.path.realpath(folder), os.path.expanduser(recorded)))
+    )

@@ -34,6 +34,7 @@ from cytoimagenet_hf.core.files import (
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.images.remote import concurrently
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.shards.engine import without_locks_after
 from cytoimagenet_hf.shards.shard import LOCKS, Part, Shard
 
@@ -44,41 +45,6 @@ if TYPE_CHECKING:  # torch is a second's work, and a finished folder needs none
 
 PLAN, RANGES, REJECTED = "_extraction.json", "_ranges.json", "_rejected.json"
 REQUEST, LOCK = "_request.json", "_lock"
-STORAGE = ("float32", "float16")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Choices of an extraction beside the encoder's own.
-
-    Attributes:
-        shard_size: images per shard: the unit of work, of resuming and of a change.
-        storage: `float32` or `float16`.
-        backend: `auto` or one of `runtimes.BACKENDS`; a folder that was begun is continued with what its record names.
-        device: of torch; None: a GPU if there is one.
-        dtype: by name; None: bfloat16 on a GPU, float32 on a CPU.
-        batch_size: most units per run of the network.
-        workers: threads that read ahead; the result does not depend on them.
-    """
-
-    shard_size: int = 256
-    storage: str = "float32"
-    backend: str = "auto"
-    device: str | None = None
-    dtype: str | None = None
-    batch_size: int = 64
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        if self.storage not in STORAGE:
-            raise InputError(f"storage {self.storage!r}: choose one of {', '.join(STORAGE)}")
-        if self.dtype not in (None, "float32", "bfloat16", "float16"):
-            raise InputError(f"dtype {self.dtype!r}: choose float32, bfloat16 or float16")
-        if self.shard_size < 1 or self.batch_size < 1 or self.workers < 0:
-            raise InputError("shard_size and batch_size are at least 1, workers at least 0")
-
-
-DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
@@ -161,7 +127,7 @@ class FeatureShard(Shard):
     stains: tuple[str, ...]
     kinds: Mapping[str, str]
     stamp: str
-    settings: Settings
+    settings: Extraction
     fingerprint: str
     ranges: Mapping[str, PlateRanges] | None = None
     load: Callable[[], "Encoder | Sequence[Encoder]"] | None = None

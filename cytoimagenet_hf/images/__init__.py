@@ -2,7 +2,8 @@
 
 from .base import Box, Image, PlaneRef, Rejection
 from .cells import find_cells
-from .find import Found, find_images, look
+from .collect import Found
+from .find import find_images, look
 from .formats import FORMATS
 from .illumination import find_illumination
 from .source import Ignored

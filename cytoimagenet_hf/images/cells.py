@@ -11,15 +11,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.options.cells import CellOptions
 
 from .base import Box, Image, ObjectRef, PlaneRef
-from .find import Found
+from .collect import Found
 from .labels import Labels, connected_parts, find_objects, is_binary, overlaps, require_labels
 from .masks import CELLS, NUCLEI, FieldKey, Masks, field_key, find_masks, images_by_place
 from .remote import concurrently, is_remote, place_at
@@ -65,36 +68,17 @@ class _Cell:
     problem: str = ""
 
 
-def find_cells(
-    found: Found,
-    cells: str | Path,
-    *,
-    size: int | None = None,
-    scale: float | None = None,
-    border: str = "mirror",
-    masked: bool = False,
-    patterns: Sequence[str] = (),
-    rows: str | None = None,
-) -> Found:
+def find_cells(found: Found, cells: str | Path | CellOptions, **fields: Any) -> Found:
     """The cells of images, each as an image.
 
     Args:
         found: what `look` found.
         cells: a table of centres with plate, well and site, with the id of the image (`id`), or with `ImageNumber` and
             an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images,
-            or an OME-Zarr store with labels, see `masks.find_masks`; each also at an address. In a
-            binary mask (0 and one other value), connected parts are cells; pixels that touch at a
-            corner are connected.
-        size: side of the box in pixels.
-        scale: instead of `size`: the box of each cell is a square of this many times the longer side of the cell
-            itself; needs label images.
-        border: `"mirror"` fills what a box lacks beyond the border by mirroring the image there; `"leave"` leaves such
-            cells out, each with its reason.
-        masked: pixels of the box that are not of the cell become 0; needs label images.
-        patterns: of the names of label images, such as `"{well}_s{site}_Nuclei.tif"`.
-        rows: kind of object that rows stand for, where label images show several: by default cells, or nuclei where
-            masks of cells are binary, in which cells that touch are one. Objects of the other kinds are joined to
-            those that they overlap most.
+            or an OME-Zarr store with labels, see `masks.find_masks`; each also at an address. In a binary
+            mask (0 and one other value), connected parts are cells; pixels that touch at a corner are connected. Or
+            all options.
+        **fields: of `options.cells.CellOptions`: `size` or `scale`, `border`, `masked`, `patterns`, `rows`.
 
     Returns:
         A cell per centre: id `<id of the image>/<number>`, or by its place where it has no number; metadata of the
@@ -121,14 +105,21 @@ def find_cells(
         ...     cell.id, cell.read()[0].tolist()
         ('p1/B02/1/7', [[183, 184], [203, 204]])
     """
-    crop = _Crop(size, scale, border, masked)
-    path = place_at(cells, found.storage)
+    options = cells if isinstance(cells, CellOptions) else build(CellOptions, {"cells": cells}, name="cells")
+    options = build(CellOptions, fields, name="cells", base=options)
+    if options.cells is None or (options.size is None and options.scale is None):
+        raise InputError(
+            "a cell's box needs a side in pixels (--cell-size) or a multiple of the cell itself (--cell-box): give one"
+        )
+    crop, path, patterns = _Crop(options), place_at(options.cells, found.storage), options.patterns
     usable = [image for image in found.images if not image.reason_against()]
     ignored: list[Ignored] = []
     notes: list[str] = []
     from_table = path.name.lower().endswith(TABLES)
     by_image = (
-        _in_table(path, usable, notes) if from_table else _in_folder(path, usable, patterns, rows, ignored, notes)
+        _in_table(path, usable, notes)
+        if from_table
+        else _in_folder(path, usable, patterns, options.rows, ignored, notes)
     )
     if from_table and patterns:
         raise InputError(f"{path} is a table of centres: patterns (--cells-pattern) name label images")
@@ -145,7 +136,7 @@ def find_cells(
             f"no cell of {path} belongs to an image of {found.source}: compare plates, wells and sites{why}"
         )
     shown = f"{len(crops):,} cells of {len(usable) - empty:,} images"
-    notes.insert(0, f"{shown}; {crop.shown}, border: {border}")
+    notes.insert(0, f"{shown}; {crop.shown}, border: {options.border}")
     if empty:
         notes.append(f"{empty:,} images have no cells in {path}")
     if ignored:
@@ -162,33 +153,19 @@ def find_cells(
 class _Crop:
     """Which pixels of a field are a cell's image."""
 
-    size: int | None
-    scale: float | None
-    border: str
-    masked: bool
-
-    def __post_init__(self) -> None:
-        if (self.size is None) == (self.scale is None):
-            raise InputError(
-                "a cell's box needs a side in pixels (--cell-size) or a multiple of the cell itself (--cell-box): "
-                "give one of them"
-            )
-        if self.size is not None and self.size < 1:
-            raise InputError(f"cell size {self.size}: the side of a box is 1 pixel or more")
-        if self.scale is not None and not 0 < self.scale <= 100:
-            raise InputError(f"cell box {self.scale}: choose a multiple of the cell's own size above 0, such as 1.2")
-        if self.border not in ("mirror", "leave"):
-            raise InputError(f"border {self.border!r}: choose mirror or leave")
+    options: CellOptions
 
     @property
     def shown(self) -> str:
-        boxes = f"boxes of {self.size} x {self.size} pixels" if self.size else f"boxes of {self.scale:g} x each cell"
-        return f"{boxes}, masked" if self.masked else boxes
+        size, scale = self.options.size, self.options.scale
+        boxes = f"boxes of {size} x {size} pixels" if size else f"boxes of {scale:g} x each cell"
+        return f"{boxes}, masked" if self.options.masked else boxes
 
     def of(self, image: Image, cell: _Cell, number: int) -> Image:
         """The image of a cell; `number` counts its field where nothing says an `ImageNumber`."""
-        if (self.scale is not None or self.masked) and cell.extent is None:
-            asked = "--masked" if self.masked else "--cell-box"
+        scale, masked = self.options.scale, self.options.masked
+        if (scale is not None or masked) and cell.extent is None:
+            asked = "--masked" if masked else "--cell-box"
             raise InputError(
                 f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the "
                 "side of the box in pixels"
@@ -211,13 +188,13 @@ class _Crop:
                 metadata |= {f"{ref.kind}_Number_Object_Number": ref.number for ref in cell.objects if ref.number}
             if cell.nuclei is not None:
                 metadata["Children_Nuclei_Count"] = cell.nuclei
-        size, y, x = self.size, cell.y, cell.x
-        if self.scale is not None and cell.extent is not None:
-            size = max(1, ceil(self.scale * max(bottom - top, right - left)))
+        size, y, x = self.options.size, cell.y, cell.x
+        if scale is not None and cell.extent is not None:
+            size = max(1, ceil(scale * max(bottom - top, right - left)))
             y, x = (top + bottom - 1) / 2, (left + right - 1) / 2
         side = size or 1
-        mirror = self.border == "mirror"
-        box = Box(round(y) - side // 2, round(x) - side // 2, side, mirror, cell.frame, self.masked)
+        mirror = self.options.border == "mirror"
+        box = Box(round(y) - side // 2, round(x) - side // 2, side, mirror, cell.frame, masked)
         return replace(
             image,
             id=f"{image.id}/{cell.number}",

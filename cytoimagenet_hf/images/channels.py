@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.options.source import Stains
 
-from .options import Stains
 from .source import natural
 
 _NUMBERED = re.compile(r"(?:wave(?:length)?|channel|ch|w|c|d)?[ _-]?0*(\d+)", re.IGNORECASE)

@@ -10,11 +10,12 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.options.source import SourceOptions
+from cytoimagenet_hf.options.storage import Storage
 from cytoimagenet_hf.tables.wells import normalise_well
 
-from .base import Image, PlaneRef
+from .base import Image, PlaneRef, Rejection
 from .channels import Channel, in_order, name_channels
-from .options import Options
 from .source import SUFFIXES, Ignored, Source, natural, suffix_of
 
 
@@ -89,10 +90,39 @@ class Assembled:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a source holds.
+
+    Attributes:
+        source: as the caller wrote it.
+        format: key of `FORMATS`.
+        images: all images, those that cannot be used among them, by id.
+        stains: each channel of the source and the stain it became.
+        ignored: files that gave no image, and why.
+        notes: what else to know before anything is computed.
+        storage: how its addresses are reached, also for what is joined later: masks, illumination functions.
+    """
+
+    source: str
+    format: str
+    images: list[Image]
+    stains: Mapping[Channel, str]
+    ignored: tuple[Ignored, ...]
+    notes: tuple[str, ...]
+    storage: Storage = field(default_factory=Storage)
+
+    @property
+    def rejected(self) -> list[Rejection]:
+        """The images that cannot be used, as far as it is known without opening them."""
+        reasons = ((image.id, image.reason_against()) for image in self.images)
+        return [Rejection(name, reason) for name, reason in reasons if reason]
+
+
 _Key = tuple[Any, ...]
 
 
-def assemble(findings: Findings, options: Options) -> Assembled:
+def assemble(findings: Findings, options: SourceOptions) -> Assembled:
     """Images from planes.
 
     Raises:
@@ -164,7 +194,7 @@ class _Form:
     stains: Mapping[Channel, str]
     order: tuple[str, ...]
     wells: Mapping[str, str]
-    options: Options
+    options: SourceOptions
     whole_sites: bool
     several_times: bool
     depths: Mapping[tuple[str, str, str], int]

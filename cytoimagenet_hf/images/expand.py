@@ -7,12 +7,12 @@ from itertools import product
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging.stacks import StackLayout, describe_series, describe_stack
+from cytoimagenet_hf.options.source import SourceOptions
 
 from .base import PlaneRef
 from .channels import Channel
 from .collect import FoundPlane
 from .containers import planes_of_named
-from .options import Options
 from .remote import concurrently, is_remote, local_file
 from .source import CONTAINERS, suffix_of
 
@@ -20,7 +20,7 @@ _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
 """Kinds of files that hold one plane, which need not be opened to know it."""
 
 
-def expand_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundPlane]:
+def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[FoundPlane]:
     """The planes of every file, found by opening each: for sources whose names say no channel.
 
     Args:
@@ -31,7 +31,7 @@ def expand_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundP
         return [plane for found in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in found]
 
 
-def expand_if_stacks(planes: Sequence[FoundPlane], options: Options) -> list[FoundPlane]:
+def expand_if_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[FoundPlane]:
     """The planes of files whose names say the channel: one of each channel is opened, the rest if it is a stack."""
     firsts: dict[tuple[str, Channel], FoundPlane] = {}
     for plane in planes:
@@ -56,7 +56,7 @@ def _is_stack(plane: FoundPlane) -> bool:
     return len(layout.axes) > 2 or layout.series_count > 1
 
 
-def _expanded(plane: FoundPlane, options: Options) -> Iterator[FoundPlane]:
+def _expanded(plane: FoundPlane, options: SourceOptions) -> Iterator[FoundPlane]:
     if plane.problem or suffix_of(plane.ref.path.name) in _SINGLE:
         yield plane
         return
@@ -78,7 +78,7 @@ def _is_named(channel: Channel) -> bool:
     return channel.key not in ("", "1") or bool(channel.label)
 
 
-def _layouts(plane: FoundPlane, options: Options) -> list[StackLayout]:
+def _layouts(plane: FoundPlane, options: SourceOptions) -> list[StackLayout]:
     with local_file(plane.ref.path) as path:
         try:
             return describe_series(path, axes=options.axes)

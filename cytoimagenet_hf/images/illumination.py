@@ -9,7 +9,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 
 from .base import Image, PlaneRef
-from .find import Found
+from .collect import Found
 from .masks import field_key, images_by_place
 from .remote import RemoteFiles, is_address, is_remote, place_at
 from .source import open_source

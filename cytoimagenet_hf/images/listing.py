@@ -7,7 +7,7 @@ from rich.table import Table
 
 from cytoimagenet_hf.core.terminal import Terminal
 
-from .find import Found
+from .collect import Found
 
 _SHOWN = 10  # lines of what was ignored or cannot be used
 

@@ -6,7 +6,6 @@ in our own words: what servers and libraries write may hold keys.
 """
 
 import datetime
-import math
 import os
 import re
 import threading
@@ -14,11 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.options.storage import SECRET, Storage
 
 from .optional import require
 
@@ -40,7 +38,6 @@ IN_FLIGHT = 32
 MAX_OBJECTS = 1_000_000
 """Objects that a listing may have before a narrower place is asked for."""
 
-_SECRET = re.compile(r"key|secret|token|password|credential|sas|signature", re.IGNORECASE)
 _CLIENT = {
     *("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "proxy_ca_certificate"),
     *("read_timeout", "root_certificate", "timeout", "user_agent"),
@@ -63,82 +60,6 @@ class UnreachableError(InputError):
     def __init__(self, message: str, *, is_offline: bool = False) -> None:
         super().__init__(message)
         self.is_offline = is_offline
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How stores are reached.
-
-    Attributes:
-        options: `endpoint`, `region`, `allow_http`, … as the store calls them, and ours: `retries` (4), `backoff`
-            (seconds before the first repetition, 0.5; doubled each time), `max_objects` of a listing.
-        keep: folder in which objects stay once they were read; None: nothing is written to disk.
-    """
-
-    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    keep: Path | None = None
-
-    def number(self, name: str, default: int) -> int:
-        """A whole number among the options.
-
-        Raises:
-            InputError: it is none.
-        """
-        given = dict(self.options).get(name)
-        number = default if given is None else whole_or_none(given)
-        if number is None:
-            raise InputError(f"storage option {name}={given!r}: give a whole number")
-        return number
-
-    @property
-    def backoff(self) -> float:
-        """Seconds before the first repetition of a request."""
-        given = dict(self.options).get("backoff", "0.5")
-        try:
-            seconds = float(given)
-        except ValueError:
-            seconds = math.nan
-        if not 0 <= seconds <= 60:
-            raise InputError(f"storage option backoff={given!r}: give seconds, at most 60")
-        return seconds
-
-    @property
-    def public(self) -> dict[str, str]:
-        """The options without what may be a secret, for records."""
-        return {name: value for name, value in self.options if not _SECRET.search(name) and "@" not in value}
-
-
-def parse_storage(
-    given: Storage | Mapping[str, str] | Sequence[str] | None, keep: str | Path | None = None
-) -> Storage:
-    """Storage options from a mapping or from `KEY=VALUE` texts.
-
-    Raises:
-        InputError: a text without `=`, a name twice, or a number that is none.
-
-    Example:
-        >>> parse_storage(["endpoint=http://127.0.0.1:9000", "secret_access_key=x"]).public
-        {'endpoint': 'http://127.0.0.1:9000'}
-    """
-    if isinstance(given, Storage):
-        return given
-    pairs: list[tuple[str, str]] = []
-    listed = [given] if isinstance(given, str) else given or ()
-    entries = given.items() if isinstance(given, Mapping) else [entry.partition("=")[::2] for entry in listed]
-    for name, value in entries:
-        plain = str(name).strip().lower()
-        if not plain or value == "":
-            raise InputError(
-                f"storage option {plain!r} has no value: write --storage-option endpoint=http://HOST:PORT"
-            )
-        if plain in dict(pairs):
-            raise InputError(f"storage option {plain!r} is given twice")
-        pairs.append((plain, str(value)))
-    storage = Storage(tuple(sorted(pairs)), None if keep is None else Path(keep))
-    for name in ("retries", "max_objects"):
-        storage.number(name, 0)
-    storage.backoff  # noqa: B018 - refused now where it is no number
-    return storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +284,7 @@ class _ObstoreClient:
                 self._store = stores.HTTPStore.from_url(str(place), **own)
                 return
             if place.scheme != "az" or "account_name" in given:
-                signed = any(map(_SECRET.search, given)) or any(map(os.environ.get, _SIGNING[place.scheme]))
+                signed = any(map(SECRET.search, given)) or any(map(os.environ.get, _SIGNING[place.scheme]))
                 given.setdefault("skip_signature", str(not signed).lower())
             kinds = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}
             self._store = kinds[place.scheme](place.host, **given, **own)

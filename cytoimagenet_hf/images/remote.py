@@ -23,8 +23,9 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, inside
+from cytoimagenet_hf.options.storage import Storage
 
-from .objects import IN_FLIGHT, MAX_OBJECTS, SCHEMES, ObjectFacts, Place, Storage, UnreachableError
+from .objects import IN_FLIGHT, MAX_OBJECTS, SCHEMES, ObjectFacts, Place, UnreachableError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,8 +14,8 @@ from typing import cast
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number
+from cytoimagenet_hf.options.storage import Storage
 
-from .objects import Storage
 from .remote import RemotePath, concurrently, is_address, is_remote, remote_path
 from .walk import walk
 

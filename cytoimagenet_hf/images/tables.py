@@ -12,20 +12,21 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
+from cytoimagenet_hf.options.source import SourceOptions
+from cytoimagenet_hf.options.storage import Storage
 from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.tabular import read_names, read_table
 from cytoimagenet_hf.tables.vocabulary import columns_of
 from cytoimagenet_hf.tables.wells import well_at
 
-from .objects import Storage, UnreachableError
-from .options import Options
+from .objects import UnreachableError
 from .remote import RemoteFiles, UnknownAddressError, is_address, is_remote, local_file
 from .source import Source
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".parquet", ".xlsx")
 """Endings of tables."""
 
-_DEFAULT = Options()
+_DEFAULT = SourceOptions()
 
 _PLACES = {term: term for term in ("plate", "well", "site", "z", "row", "column")} | {"timepoint": "t"}
 """Terms of the vocabulary that say a place → what they are called here."""
@@ -44,7 +45,7 @@ def table_of(source: Source) -> Path:
     return source.root / names[0]
 
 
-def rows_of(path: Path, options: Options = _DEFAULT) -> pd.DataFrame:
+def rows_of(path: Path, options: SourceOptions = _DEFAULT) -> pd.DataFrame:
     """A table with every cell as text, empty where there is nothing.
 
     Raises:
@@ -60,7 +61,7 @@ def is_table(source: Source) -> bool:
     return source.single and bool(source.with_suffix(*TABLES))
 
 
-def names_of(source: Source, options: Options) -> list[str]:
+def names_of(source: Source, options: SourceOptions) -> list[str]:
     """The columns of the table that a source is; none where it is no table.
 
     Raises:

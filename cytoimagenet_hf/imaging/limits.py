@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from cytoimagenet_hf.core.numbers import LARGEST
+from cytoimagenet_hf.core.numbers import MAX_PIXELS as MAX_PIXELS
 
 from .errors import ImageTooLargeError
-
-MAX_PIXELS = 2**28
-"""Pixels of one plane: 16,384², ten times the largest field of the sources; at 16 bits half a gigabyte."""
 
 # A colour picture with alpha has four values per pixel; files of more are as large as their values.
 _VALUES_PER_PIXEL = 4

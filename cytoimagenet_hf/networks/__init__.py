@@ -3,8 +3,10 @@
 Importing this package registers the fusion model, the image processor and the pipeline with transformers.
 """
 
+from cytoimagenet_hf.options.networks import NORMALIZE
+
 from .base import Encoder
-from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite, stage_columns
+from .build import FactsEncoder, make_encoder, require_finite, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionModel

@@ -16,6 +16,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.backbones import hash_weights
 from cytoimagenet_hf.networks.checkpoints import require_finite_weights
 from cytoimagenet_hf.networks.loading import input_errors
+from cytoimagenet_hf.options.networks import DEFAULTS, EncoderOptions
 
 from .base import Array, Ranges, Unit
 from .facts import EncoderFacts
@@ -27,9 +28,8 @@ from .roles import role_of
 
 Vector = npt.NDArray[np.float32]
 _PIXELS = 1 << 20  # per run of `encode`: 20 units of 224 x 224
-NORMALIZE = ("image", "plate", "gain", "none")
-"""What decides which pixel values become 0 and 1: the percentiles of each image's channel, those of a plate, its
-mean (of the pixel by which the logarithm is taken), or the range of the dtype."""
+_FREE = ("full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views", "pixels")
+"""Facts that a caller may choose, under the same name."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def make_encoder(
     name: str,
     facts: EncoderFacts,
     inner: nn.Module,
+    options: EncoderOptions = DEFAULTS,
     *,
     training_sources: Sequence[str] | None = None,
-    **options: Any,
 ) -> FactsEncoder:
     """An encoder from facts and a network, after one run of the network on noise.
 
@@ -99,13 +99,14 @@ def make_encoder(
         name: shown in tables.
         facts: `dim` is taken from the network where it is 0.
         inner: what the facts describe, (N, c, h, w) after `mean` and `sd` → (N, dim).
+        options: a caller's choices; those of a kind of network are its loader's.
         training_sources: what it was trained on, where that is known.
-        **options: `normalize` (one of `NORMALIZE`) and fields of the facts, such as `full_scale`, `size` or `fit`.
 
     Raises:
-        InputError: an unknown option, weights or outputs that are not finite, or another length than the facts say.
+        InputError: an option that this network has no place for, weights or outputs that are not finite, or another
+            length than the facts say.
     """
-    facts = adjust_facts(facts, **options)
+    facts = adjust_facts(facts, options)
     with input_errors():
         require_finite_weights(inner, name)
     network = Fed(inner, facts).eval()
@@ -119,50 +120,27 @@ def make_encoder(
     return FactsEncoder(name, facts, network, digest, sources)
 
 
-def adjust_facts(
-    facts: EncoderFacts,
-    *,
-    normalize: str | None = None,
-    roles: str | Sequence[str] | None = None,
-    scale: float | None = None,
-    **fields: Any,
-) -> EncoderFacts:
+def adjust_facts(facts: EncoderFacts, options: EncoderOptions) -> EncoderFacts:
     """The facts with a caller's choices; what cannot be chosen for this network is an error.
 
-    Args:
-        facts: of the network.
-        normalize: one of `NORMALIZE`; None keeps what the network was trained with.
-        roles: stains in the order in which a `joint` network takes them, as a list or with commas.
-        scale: times by which inputs are enlarged, after `size` and `fit`: the `zoom` of the facts.
-        **fields: other values of the facts; None keeps them.
-
     Raises:
-        InputError: an unknown field, or a normalisation that this network's scaling has no place for.
+        InputError: roles of a network without, or a normalisation that this network's scaling has no place for.
     """
-    free = {"full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views", "pixels"}
-    given = {field: value for field, value in fields.items() if value is not None}
-    unknown = sorted(given.keys() - free)
-    if unknown:
-        raise InputError(
-            f"no option {', '.join(unknown)}: there are normalize, roles, scale, {', '.join(sorted(free))}"
-        )
-    if given.get("views", 1) not in (1, 8):
-        raise InputError(f"views={given['views']}: choose 1 or 8 (right-angle turns, mirrored too)")
+    given = {name: value for name, value in options.given().items() if name in _FREE}
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
     if "size" in given and facts.fit == "native":
         given.setdefault("fit", "resize")
-    if scale is not None:
-        given |= {"zoom": float(scale), "smallest": math.ceil(facts.smallest / scale) if scale > 0 else 1}
-    if roles is not None:
+    if options.scale is not None:
+        smallest = math.ceil(facts.smallest / options.scale) if options.scale > 0 else 1
+        given |= {"zoom": options.scale, "smallest": smallest}
+    if options.roles:
         if facts.channels != "joint":
             raise InputError(f"{facts.name} takes each channel by itself: leave roles out")
-        names = [name.strip() for name in (roles.split(",") if isinstance(roles, str) else roles) if name.strip()]
-        given["stains"] = tuple(role_of(name) for name in names)
+        given["stains"] = tuple(role_of(name) for name in options.roles)
+    normalize = options.normalize
     if normalize is None:
         return replace(facts, **given)
-    if normalize not in NORMALIZE:
-        raise InputError(f"normalize={normalize!r}: choose {', '.join(NORMALIZE)}")
     if facts.scale in ("zscore", "none"):
         raise InputError(f"{facts.name} was trained on pixels scaled by {facts.scale}: leave normalize out")
     if facts.scale == "as-uint8" and normalize != "none":

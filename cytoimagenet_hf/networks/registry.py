@@ -9,13 +9,15 @@ from transformers.utils import cached_file
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .build import FactsEncoder
 from .facts import EncoderFacts
 from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
 from .weights import load_file_encoder
 
-Loader = Callable[..., FactsEncoder]
+Loader = Callable[[str, str | None, EncoderFacts, EncoderOptions], FactsEncoder]
 
 _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
     (own.KINDS, own.load),
@@ -38,25 +40,25 @@ REDRAWN_KINDS = tuple(facts.name for facts in (*own.KINDS, *dino.KINDS))
 OWN_KINDS = tuple(facts.name for facts in own.KINDS)
 """Those that take the paper's `method`; the others have their own way with channels."""
 
+_TOKEN_KINDS = tuple(facts.name for facts in (*dino.KINDS, *vit_files.KINDS))
+_OPTIONS = {"method": OWN_KINDS, "scaling": OWN_KINDS, "pooling": OWN_KINDS, "take": _TOKEN_KINDS}
+"""Option → the kinds that have it; the others are of all networks."""
+
 LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for facts in kinds}
 """Name → what loads it."""
 
 _BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://" not in facts.source.repo}
 
 
-def load_encoder(
-    name: str | Path, *, revision: str | None = None, trust_remote_code: bool = False, **options: Any
-) -> FactsEncoder:
+def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fields: Any) -> FactsEncoder:
     """Load any network as channels in, one vector out.
 
     Args:
         name: a folder or Hub name, a Keras `.h5` file, `random:SEED`, or a key of `ENCODERS`; `KEY:PLACE` loads the
             weights of that kind from a folder, a file or another Hub name.
-        revision: of a Hub repository; a commit of 40 hex digits where the repository's own code is to run.
-        trust_remote_code: run that code.
-        **options: `method`, `scaling` and `pooling` of our own networks, `take` of ViTs, `normalize`, `roles`,
-            `scale`, `redrawn` (a seed: the architecture with weights drawn anew), and fields of the facts such as
-            `full_scale`, `size` and `fit`.
+        options: choices for the network.
+        **fields: of `options.networks.EncoderOptions`, such as `size`, `normalize`, `pooling` and `revision`, in place
+            of or on top of `options`.
 
     Raises:
         InputError: nothing loads under that name, or weights, record or options that cannot be used.
@@ -67,19 +69,23 @@ def load_encoder(
         >>> encoder.encode(np.zeros((2, 3, 64, 64), np.uint16)).shape  # two images of three channels
         (2, 3840)
     """
+    options = build(EncoderOptions, fields, name="network", base=options)
     shown = str(name)
-    if trust_remote_code:
-        remote.require_commit(shown, revision=revision)
-    key = kind_of(shown, revision=revision)
+    if options.trust_remote_code:
+        remote.require_commit(shown, revision=options.revision)
+    key = kind_of(shown, revision=options.revision)
     named = shown == key or shown.startswith(f"{key}:")
     place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
     facts = ENCODERS[key]
-    if options.get("redrawn") is not None and key not in REDRAWN_KINDS:
+    for option, kinds in _OPTIONS.items():
+        if getattr(options, option) is not None and key not in kinds:
+            raise InputError(f"there is no option {option} for {shown}: it is one of {', '.join(kinds)}")
+    if options.redrawn is not None and key not in REDRAWN_KINDS:
         raise InputError(
             f"{shown} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
         )
-    remote.require_consent(shown, facts, trust_remote_code=trust_remote_code)
-    return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
+    remote.require_consent(shown, facts, trust_remote_code=options.trust_remote_code)
+    return LOADERS[key](shown, place or None, facts, options)
 
 
 def kind_of(name: str, *, revision: str | None = None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import hf_hub_download
 from torch import nn
@@ -12,6 +11,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.networks.checkpoints import explained
 from cytoimagenet_hf.networks.loading import input_errors
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .build import FactsEncoder, make_encoder
 from .facts import EncoderFacts
@@ -24,10 +24,7 @@ def load_file_encoder(
     name: str,
     place: str | None,
     facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
+    options: EncoderOptions,
 ) -> FactsEncoder:
     """Load a network whose weights are one file: what the registry binds to the `build` of each such kind.
 
@@ -36,15 +33,13 @@ def load_file_encoder(
         name: shown in tables.
         place: the file, or its folder; None: from the facts' own Hub repository.
         facts: of the network.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        **options: of `make_encoder`.
+        options: `revision`, and those of `make_encoder`.
 
     Raises:
         InputError: no such file, or weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=revision)
-    return make_encoder(name, facts, build(file, f"{name} ({file.name})"), **options)
+    file, facts = find_weights(place, facts, revision=options.revision)
+    return make_encoder(name, facts, build(file, f"{name} ({file.name})"), options)
 
 
 def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None) -> tuple[Path, EncoderFacts]:

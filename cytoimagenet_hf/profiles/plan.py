@@ -1,7 +1,6 @@
 """The road from features to profiles as one plan: which steps, in which order, and what came out of them.
 
-Order: aggregate, annotate, normalise, select, then sphere or TVN. What is asked twice, or what cannot follow another
-step, is refused before anything is computed.
+Order: aggregate, annotate, normalise, select, then sphere or TVN.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import pandas as pd
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.options.profile import DEFAULT_BY, ProfilePlan
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
@@ -25,7 +25,7 @@ from .conditions import TIMES, column_named
 from .plate_map import PlateMap, annotate, read_plate_map
 from .profile import normalize, select, sphere
 from .screening import Screen, judge_screen, lost_by_selection
-from .sphering import EPSILON, choose_epsilon
+from .sphering import choose_epsilon
 from .steps import profile_name
 from .tvn import tvn
 from .well_facts import WellFacts, well_facts
@@ -33,83 +33,7 @@ from .well_facts import WellFacts, well_facts
 _LEAST = 3  # wells that a batch is normalised on
 REJECTED = "_rejected.json"
 """In a folder of features: what extraction left out."""
-DEFAULT_BY = "plate,time"
-"""Plates, and time points (and focal planes) where a plate has several with enough wells to be normalised on."""
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".h5ad")
-
-
-@dataclass(frozen=True)
-class ProfilePlan:
-    """What is to be done with features; the options of `cytoimagenet profile`.
-
-    Attributes:
-        level: see `profiles.aggregate`.
-        operation: see `profiles.aggregate`.
-        metadata: plate map, see `plate_map.read_plate_map`.
-        barcodes: which plate has which layout of the plate map.
-        sheet: of a plate map that is a workbook.
-        encoding: of a plate map in text that is not UTF-8.
-        controls: query of the negative controls, see `well_facts`.
-        control_column: column of roles.
-        compound_column: column of compounds, where the vocabulary does not know it.
-        dose_column: column of doses, where the vocabulary does not know it.
-        dose_unit: unit of the doses where no column says.
-        normalize: method of `profiles.profile.METHODS`; None: values as they are.
-        on: `"all"` wells or the `"controls"` give centre, scale and sphere.
-        by: columns of batches that are normalised apart, with commas; by default plates and, where a plate has
-            several, time points; None: all rows together.
-        treatment: columns that together are one treatment, with commas; by default see `conditions.conditions`.
-        select: feature selection.
-        correlation: of the selection.
-        sphere: whiten.
-        sphere_epsilon: of the whitening; None: with which replicates on other plates find each other best.
-        sphere_by: columns of batches that are whitened apart, with commas; None: all together.
-        tvn: typical variation normalisation on the negative controls.
-        components: of TVN.
-        drop_constant: leave out features without a scale, instead of refusing them.
-        drop_border: leave out cells that touch the border of their field.
-        cell_area: least and largest area of a cell in pixels, `"200:20000"`.
-        min_cells: leave out sites or wells with fewer cells.
-    """
-
-    level: str = "well"
-    operation: str = "mean"
-    metadata: Path | None = None
-    barcodes: Path | None = None
-    sheet: str | None = None
-    encoding: str | None = None
-    controls: str | None = None
-    control_column: str | None = None
-    compound_column: str | None = None
-    dose_column: str | None = None
-    dose_unit: str | None = None
-    normalize: str | None = None
-    on: str = "all"
-    by: str | None = DEFAULT_BY
-    treatment: str | None = None
-    select: bool = False
-    correlation: float = 0.9
-    sphere: bool = False
-    sphere_epsilon: float | None = EPSILON
-    sphere_by: str | None = None
-    tvn: bool = False
-    components: int | None = None
-    drop_constant: bool = False
-    drop_border: bool = False
-    cell_area: str | None = None
-    min_cells: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.on not in ("all", "controls"):
-            raise InputError(f"normalise on {self.on!r}: choose all or controls")
-        if self.sphere and self.tvn:
-            raise InputError("sphering and TVN both whiten the features: choose one")
-        if self.components is not None and not self.tvn:
-            raise InputError("components belong to TVN: add --tvn")
-        if self.barcodes is not None and self.metadata is None:
-            raise InputError("barcodes say which plate has which layout of a plate map: name the map (--metadata)")
-        if self.sheet is not None and self.metadata is None:
-            raise InputError("a sheet is one of a plate map: name the map (--metadata)")
 
 
 @dataclass(frozen=True)

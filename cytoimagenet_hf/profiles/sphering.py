@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.options.profile import EPSILON
 from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .shrinkage import standardise_by_shrunk_controls
 from .steps import By, Mask, batches_of, reference_rows, refuse_or_drop, with_step
 
-EPSILON = 1.0
-"""The deviation of one scaled feature. On simulated screens of six controls a plate, 0.3 to 3 find equally much."""
 CANDIDATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 METHODS = ("ZCA-cor", "ZCA")
 _AMPLIFY = 1e4  # the least direction may be stretched this much more than the largest before only rounding shows

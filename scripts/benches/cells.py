@@ -11,9 +11,9 @@ import typer
 from benches.common import in_child
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Found, find_cells, look
 from cytoimagenet_hf.networks import load_encoder
+from cytoimagenet_hf.options.extraction import Extraction
 
 STAINS = ("dna", "er")
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
@@ -73,7 +73,7 @@ def crops(plate: Path, size: int) -> int:
 def extracted(plate: Path, size: int, models: list[str], output: Path) -> int:
     """A table of cells by these models."""
     images = _found(plate, size).images
-    return extract_to_folder([load_encoder(name) for name in models], images, output, settings=Settings()).kept
+    return extract_to_folder([load_encoder(name) for name in models], images, output, settings=Extraction()).kept
 
 
 def loop(plate: Path) -> int:

@@ -30,9 +30,9 @@ from cytoimagenet_hf.core.errors import one_line
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.runtimes import difference
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.networks import Encoder, load_encoder
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.training import TrainConfig, train
 
 MODEL = "random:0"
@@ -195,19 +195,12 @@ def _processes(
     images = find_images(plate, pattern="{plate}_{well}_s{site}_{c}.png")
     count = max(1, torch.cuda.device_count()) * processes
     names = [f"cuda:{number // processes}" if device.type == "cuda" else "cpu" for number in range(count)]
-    settings = Settings(shard_size=max(1, files // (4 * count)), backend="torch", batch_size=512, workers=4)
+    settings = Extraction(shard_size=max(1, files // (4 * count)), backend="torch", batch_size=512, workers=4)
     rows = []
     for devices in ([], names):
-        own = replace(settings, device=(devices or names)[0])
+        own = replace(settings, device=",".join(devices or names[:1]))
         started = time.perf_counter()
-        extract_to_folder(
-            load(),
-            images,
-            folder / f"features-{len(devices)}",
-            settings=own,
-            load=load,
-            devices=devices,
-        )
+        extract_to_folder(load(), images, folder / f"features-{len(devices)}", settings=own, load=load)
         rate = files / (time.perf_counter() - started)
         note = "with the start of the processes, which load the network"
         rows.append(_row(f"files to features, {max(1, len(devices))} processes", rate, note=note if devices else ""))

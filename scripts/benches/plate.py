@@ -17,9 +17,9 @@ from benches.common import in_child
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.networks import Encoder, load_encoder
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables.reading import read_features
 
 STAINS = ("dna", "er", "rna", "agp", "mito")
@@ -110,7 +110,7 @@ def end_to_end(
     """Seconds from a folder of files to a folder of features, and of the same call again; loading aside."""
     torch.set_num_threads(threads)
     encoder = load_encoder(model, normalize=normalize)
-    settings = Settings(shard_size=64, backend=backend, workers=workers)
+    settings = Extraction(shard_size=64, backend=backend, workers=workers)
     started = time.perf_counter()
     images = find_images(plate, pattern=PATTERN)[:most]
     extract_to_folder(encoder, images, output, settings=settings)

@@ -15,11 +15,11 @@ from benches.common import in_child
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
-from cytoimagenet_hf.images.objects import parse_storage
 from cytoimagenet_hf.images.remote import remote_path
 from cytoimagenet_hf.networks import load_encoder
+from cytoimagenet_hf.options.extraction import Extraction
+from cytoimagenet_hf.options.storage import parse_storage
 from cytoimagenet_hf.tables.reading import read_features
 from scripts.simulate.object_server import ObjectServer
 
@@ -102,7 +102,7 @@ def extraction(
     images = find_images(source, pattern=PATTERN, storage=storage)
     before = _written()
     extract_to_folder(
-        load_encoder(model), images, output, settings=Settings(backend=backend, workers=workers, shard_size=64)
+        load_encoder(model), images, output, settings=Extraction(backend=backend, workers=workers, shard_size=64)
     )
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     after = _written()

@@ -10,7 +10,7 @@ from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.repairs import repair_table
 from cytoimagenet_hf.benchmarks.suite import Suite
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.options.extraction import Extraction
 
 TASKS = ("bbbc021", "coos7", "cyclops")
 
@@ -31,7 +31,7 @@ def run(
         fuse=True,
         options={"pooling": "last", "pixels": False},  # what the network pools, as in the paper
         seed=0,
-        settings=Settings(backend=backend),
+        settings=Extraction(backend=backend),
         cache=demo / "features",
     )
     found = repair_table(suite, report=typer.echo)

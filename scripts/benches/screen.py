@@ -16,8 +16,9 @@ from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.networks import load_encoder
 from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.options.profile import ProfilePlan
 from cytoimagenet_hf.profiles.embedding import embed
-from cytoimagenet_hf.profiles.plan import ProfilePlan, Profiles, make_profiles
+from cytoimagenet_hf.profiles.plan import Profiles, make_profiles
 from cytoimagenet_hf.tables import FeatureTable
 
 PATTERN = "Channel{c}-{_}-{row}-{column}.tif"

@@ -10,17 +10,17 @@ import tifffile
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_cells, look
 from cytoimagenet_hf.networks import load_encoder
 from cytoimagenet_hf.networks.kinds import cp_measure
 from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables.reading import read_features
 from tests.tiny_encoder import tiny_encoder
 
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
 GROUPS = "cp_measure:shape,intensity,correlation"
-SETTINGS = Settings(shard_size=3, workers=2)
+SETTINGS = Extraction(shard_size=3, workers=2)
 
 
 @pytest.fixture

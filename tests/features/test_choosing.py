@@ -12,13 +12,13 @@ from cytoimagenet_hf.features import choosing, extract_features
 from cytoimagenet_hf.features.choosing import choose_runner, runner_of
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
 from cytoimagenet_hf.features.runtimes import Runner
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables import read_features
 from tests.features.plates import all_bytes, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 
 UNITS = [np.full((1, 12, 12), value, np.float32) for value in (0.25, 0.5)]
-SETTINGS = Settings(shard_size=3, batch_size=4, workers=0)
+SETTINGS = Extraction(shard_size=3, batch_size=4, workers=0)
 
 
 def runner(name: str, *, seconds: float = 0.0, add: float = 0.0) -> Runner:

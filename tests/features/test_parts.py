@@ -1,20 +1,20 @@
 """Extraction by parts: any order, at the same time, killed and started again, the folder is that of one call."""
 
 import concurrent.futures
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.shards.shard import Part
 from tests.features.plates import all_bytes, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 
-SETTINGS = Settings(shard_size=1, batch_size=4, workers=0)
+SETTINGS = Extraction(shard_size=1, batch_size=4, workers=0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Killed(Image):
 
 
 def extract(images, output, **options):
-    return extract_to_folder(tiny_encoder(), images, output, settings=SETTINGS, **options)
+    return extract_to_folder(tiny_encoder(), images, output, settings=replace(SETTINGS, **options))
 
 
 @pytest.fixture
@@ -69,6 +69,6 @@ def test_a_part_of_another_extraction_is_refused_and_nothing_is_taken_back(image
     extract(images, output, part=Part(1, 2))
     before = {file.name: file.read_bytes() for file in output.iterdir() if file.is_file()}
     with pytest.raises(InputError, match="model_fingerprint"):
-        extract_to_folder(tiny_encoder(factor=2), images, output, settings=SETTINGS, part=Part(2, 2))
+        extract_to_folder(tiny_encoder(factor=2), images, output, settings=replace(SETTINGS, part=Part(2, 2)))
     assert {file.name: file.read_bytes() for file in output.iterdir() if file.is_file()} == before
     assert extract(images, output).shards == 8

@@ -13,7 +13,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.ranges import ValueCounts, measure_plates
-from cytoimagenet_hf.features.store import Settings
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables import read_features
 from tests.features.plates import plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
@@ -76,7 +76,7 @@ def test_over_a_plate_bright_stays_bright_and_a_dim_plate_is_comparable(tmp_path
 def test_ranges_are_kept_recorded_and_measured_again_when_a_field_changes(tmp_path):
     encoder, output = tiny_encoder(normalize="plate"), tmp_path / "out"
     write_plate(tmp_path / "plate")
-    settings = Settings(shard_size=3, workers=0)
+    settings = Extraction(shard_size=3, workers=0)
     extract_to_folder(encoder, plate_images(tmp_path / "plate"), output, settings=settings)
     table = read_features(output)
     assert table.about["normalize"] == "plate"

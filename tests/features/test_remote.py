@@ -17,15 +17,17 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.source_record import SOURCE, recorded_images, write_source
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import Image, find_images
-from cytoimagenet_hf.images.objects import Place, parse_storage
+from cytoimagenet_hf.images.objects import Place
+from cytoimagenet_hf.options.extraction import Extraction
+from cytoimagenet_hf.options.source import SourceOptions
+from cytoimagenet_hf.options.storage import parse_storage
 from cytoimagenet_hf.tables import read_features
 from scripts.simulate.object_server import ObjectServer
 from tests.features.plates import PATTERN, all_bytes, write_plate
 from tests.tiny_encoder import tiny_encoder
 
-SETTINGS = Settings(shard_size=3, batch_size=4, workers=2)
+SETTINGS = Extraction(shard_size=3, batch_size=4, workers=2)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_many_requests_are_on_their_way_at_one_time(plate, tmp_path) -> None:
     with ObjectServer.of_folder(plate, "b") as server:
         images = images_of(server, retries="0")
         server.fault = lambda key, before: None if together.wait(30) >= 0 else 503
-        settings = Settings(shard_size=8, workers=1, backend="torch")
+        settings = Extraction(shard_size=8, workers=1, backend="torch")
         summary = extract_to_folder(tiny_encoder(), images, tmp_path / "f", settings=settings)
     assert (summary.kept, together.broken) == (8, False)
 
@@ -126,7 +128,7 @@ def test_credentials_that_expire_half_way_leave_a_list_and_no_key(plate, tmp_pat
         images = images_of(server, **keys)
         server.fault = fault
         summary = extract(images, tmp_path / "features")
-        write_source(tmp_path / "features", "s3://b/", {"storage": parse_storage(server.storage | keys)}, images)
+        write_source(tmp_path / "features", "s3://b/", SourceOptions(storage=server.storage | keys), images)
         assert 0 < summary.kept < 8
         assert all("credentials have expired" in rejection.reason for rejection in summary.rejected)
         written = b"".join(all_bytes(tmp_path / "features").values())
@@ -140,9 +142,7 @@ def test_a_report_finds_the_images_again(plate, tmp_path) -> None:
     with ObjectServer.of_folder(plate, "b") as server:
         images = images_of(server)
         extract(images, tmp_path / "features")
-        write_source(
-            tmp_path / "features", "s3://b/", {"pattern": PATTERN, "storage": parse_storage(server.storage)}, images
-        )
+        write_source(tmp_path / "features", "s3://b/", SourceOptions(pattern=PATTERN, storage=server.storage), images)
         record = json.loads((tmp_path / "features" / SOURCE).read_text())
         assert (record["source"], record["options"]["storage"]["region"]) == ("s3://b/", "us-east-1")
         again, why = recorded_images(tmp_path / "features")
@@ -192,7 +192,7 @@ def jump_table(images, plate):
 
 
 def test_a_table_of_the_gallery_by_the_command_line(tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("cytoimagenet_hf.networks.load_encoder", lambda name, **options: tiny_encoder())
+    monkeypatch.setattr("cytoimagenet_hf.networks.load_encoder", lambda name, options: tiny_encoder())
     images = "s3://cellpainting-gallery/cpg0016-jump/source_4/images/B1/images/BR1__2021-Measurement 1/Images"
     rng = np.random.default_rng(0)
     buckets = {}

@@ -10,8 +10,9 @@ import pytest
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.source_record import SOURCE, found_place, recorded_images, recorded_place, write_source
-from cytoimagenet_hf.features.store import Settings
 from cytoimagenet_hf.images import find_images
+from cytoimagenet_hf.options.extraction import Extraction
+from cytoimagenet_hf.options.source import SourceOptions
 from tests.features.plates import PATTERN, write_plate
 from tests.tiny_encoder import tiny_encoder
 
@@ -23,8 +24,8 @@ def plate(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = {"pattern": PATTERN, "stains": "dna=nuclei"}
     images = find_images("plate", **options)
-    extract_to_folder(tiny_encoder(), images, "features", settings=Settings(workers=0))
-    write_source(tmp_path / "features", "plate", options, images)
+    extract_to_folder(tiny_encoder(), images, "features", settings=Extraction(workers=0))
+    write_source(tmp_path / "features", "plate", SourceOptions(**options), images)
     return tmp_path / "plate"
 
 
@@ -78,7 +79,7 @@ def test_the_root_of_a_table_is_written_the_same_way(plate, tmp_path):
     (tmp_path / "files.csv").write_text("\n".join(["id,dna", *rows]))
     options = {"format": "table", "channels": "dna", "root": plate}
     images = find_images(tmp_path / "files.csv", **options)
-    write_source(features, str(tmp_path / "files.csv"), options, images)
+    write_source(features, str(tmp_path / "files.csv"), SourceOptions(**options), images)
     record = json.loads((features / SOURCE).read_text())
     assert (record["source"], record["options"]["root"]) == ("../files.csv", "../plate")
     again, why = recorded_images(features)

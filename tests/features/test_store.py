@@ -12,13 +12,14 @@ import tifffile
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
-from cytoimagenet_hf.features.store import Settings, locked
+from cytoimagenet_hf.features.store import locked
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables import read_features
 from tests.features.plates import all_bytes, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 
-SETTINGS = Settings(shard_size=3, batch_size=4, workers=0)
+SETTINGS = Extraction(shard_size=3, batch_size=4, workers=0)
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def plate(tmp_path):
     return write_plate(tmp_path / "plate")
 
 
-def extract(images, output, **options):
-    return extract_to_folder(tiny_encoder(), images, output, **{"settings": SETTINGS} | options)
+def extract(images, output, *, settings=SETTINGS, **options):
+    return extract_to_folder(tiny_encoder(), images, output, settings=settings, **options)
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,10 @@ def test_a_dask_cluster_makes_the_same_table_and_refuses_other_weights(plate, tm
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        load = partial(tiny_encoder)
+        settings = replace(SETTINGS, dask=cluster.scheduler_address)
         with pytest.raises(InputError, match="other weights"):
-            other = partial(tiny_encoder, factor=2)
-            extract(images, tmp_path / "other", load=other, dask=cluster.scheduler_address)
-        summary = extract(images, tmp_path / "dask", load=load, dask=cluster.scheduler_address)
+            extract(images, tmp_path / "other", load=partial(tiny_encoder, factor=2), settings=settings)
+        summary = extract(images, tmp_path / "dask", load=partial(tiny_encoder), settings=settings)
     assert summary == local
     assert (summary.kept, summary.shards_made_now) == (7, 3)
     here, there = (read_features(tmp_path / name) for name in ("local", "dask"))
@@ -202,9 +202,9 @@ def test_a_dask_cluster_makes_the_same_table_and_refuses_other_weights(plate, tm
 
 
 def test_processes_of_several_devices_make_the_same_bytes(plate, tmp_path):
-    images = plate_images(plate)
+    images, two = plate_images(plate), replace(SETTINGS, device="cpu,cpu")
     extract(images, tmp_path / "one")
-    extract(images, tmp_path / "two", load=partial(tiny_encoder), devices=("cpu", "cpu"))
+    extract(images, tmp_path / "two", load=partial(tiny_encoder), settings=two)
     assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
 
 
@@ -216,7 +216,7 @@ def test_a_cache_is_keyed_by_network_and_pixels(plate, tmp_path):
     assert len(list(cache.iterdir())) == 1
     cached_features(tiny_encoder(), plate_images(write_plate(tmp_path / "other", gain=2)), cache=cache)
     assert len(list(cache.iterdir())) == 2
-    cached_features(tiny_encoder(), images, cache=cache, settings=Settings(batch_size=2))
+    cached_features(tiny_encoder(), images, cache=cache, settings=Extraction(batch_size=2))
     assert len(list(cache.iterdir())) == 3  # a choice that can change a number is no reason to reject
 
 

@@ -183,7 +183,7 @@ def test_tables_that_cannot_serve(found, tmp_path, columns, message) -> None:
         find_cells(found, table(tmp_path / "c.csv", **columns), size=4)
 
 
-@pytest.mark.parametrize(("options", "message"), [({"size": 0}, "1 pixel"), ({"border": "zero"}, "mirror or leave")])
+@pytest.mark.parametrize(("options", "message"), [({"size": 0}, "at least 1"), ({"border": "zero"}, "mirror, leave")])
 def test_wrong_options(found, tmp_path, options, message) -> None:
     with pytest.raises(InputError, match=message):
         find_cells(found, tmp_path, **{"size": 4, **options})

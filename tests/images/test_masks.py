@@ -139,7 +139,7 @@ def test_two_masks_of_one_kind_are_refused(found, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({}, "--cell-size"), ({"size": 4, "scale": 1.0}, "give one of them"), ({"scale": 0}, "above 0")],
+    [({}, "--cell-size"), ({"size": 4, "scale": 1.0}, "give one of them"), ({"scale": 0}, r"in \(0, 100\]")],
 )
 def test_boxes_that_cannot_be(found, tmp_path, options, message) -> None:
     write(tmp_path / "masks", P_A01_1=NUCLEI)

@@ -6,8 +6,8 @@ import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import look
-from cytoimagenet_hf.images.options import parse_stains, split_names
 from cytoimagenet_hf.images.source import natural
+from cytoimagenet_hf.options.source import parse_stains, split_names
 
 LONG = "9" * 5000
 HEAD = "FileName_DNA,PathName_DNA,Metadata_Plate,Metadata_Well,Metadata_Site"

@@ -15,8 +15,9 @@ pytest.importorskip("zarr")
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_cells, find_illumination, look
-from cytoimagenet_hf.images.objects import Storage, UnreachableError, parse_storage
+from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.remote import RemotePath, local_file, remote_path
+from cytoimagenet_hf.options.storage import Storage, parse_storage
 from scripts.simulate.object_server import ObjectServer
 from scripts.simulate.plate_layouts import write_jump_lite, write_loaddata, write_omezarr, write_phenix
 from tests.hub import loopback

@@ -43,7 +43,7 @@ def test_features_of_eight_views_do_not_see_the_orientation_of_a_cell() -> None:
 
 
 def test_other_numbers_of_views_are_refused() -> None:
-    with pytest.raises(InputError, match="choose 1 or 8"):
+    with pytest.raises(InputError, match="choose one of 1, 8"):
         load_encoder("random:0", views=3)
 
 

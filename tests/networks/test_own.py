@@ -103,8 +103,8 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
     [
         ({"full_scale": 0.0}, "full_scale is 0"),
         ({"method": "concat"}, "unknown method"),
-        ({"nosuch": 1}, "no option nosuch"),
-        ({"normalize": "both"}, "choose image, plate, gain, none"),
+        ({"nosuch": 1}, "no field 'nosuch'"),
+        ({"normalize": "both"}, "choose one of image, plate, gain, none"),
         ({"pooling": "max"}, "choose last, gem, blocks"),
         ({"size": 0}, "at least 1"),
     ],

@@ -6,8 +6,9 @@ import pytest
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.options.profile import ProfilePlan
 from cytoimagenet_hf.profiles.conditions import groups_of
-from cytoimagenet_hf.profiles.plan import ProfilePlan, make_profiles
+from cytoimagenet_hf.profiles.plan import make_profiles
 from cytoimagenet_hf.tables import make_table
 
 WELLS = [f"{row}{column:02d}" for row in "ABCD" for column in range(1, 13)]

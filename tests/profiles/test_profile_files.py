@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from cytoimagenet_hf.cli.profile import command
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.profiles.plan import ProfilePlan, make_profiles, write_profiles
+from cytoimagenet_hf.options.profile import ProfilePlan
+from cytoimagenet_hf.profiles.plan import make_profiles, write_profiles
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features, write_features
 

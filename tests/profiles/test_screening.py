@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.profiles.plan import ProfilePlan, make_profiles
+from cytoimagenet_hf.options.profile import ProfilePlan
+from cytoimagenet_hf.profiles.plan import make_profiles
 from cytoimagenet_hf.tables import make_table
 
 LEVELS = np.concatenate([np.zeros(8), np.ones(4), np.tile([0.2, 0.4, 0.6, 0.8], 9)])

@@ -1,16 +1,14 @@
 """The command line as a whole: what it shows without arguments, short help, quiet runs, groups and choices."""
 
-import inspect
 import subprocess
 import sys
-from typing import get_args, get_type_hints
 
 import pytest
+import typer
 
-from cytoimagenet_hf.cli import COMMANDS, main
-from cytoimagenet_hf.cli.groups import CHOICES, GROUPS, arranged
+from cytoimagenet_hf.cli import COMMANDS, _app, main
 from cytoimagenet_hf.features.runtimes import BACKENDS
-from cytoimagenet_hf.networks import METHODS
+from cytoimagenet_hf.networks import METHODS, NORMALIZE
 from cytoimagenet_hf.networks.pooling import POOLINGS
 from cytoimagenet_hf.profiles import profile as profiles
 
@@ -37,48 +35,61 @@ def test_short_help(words, capsys):
     assert "Usage:" in capsys.readouterr().out
 
 
-def test_options_of_long_commands_are_grouped_and_show_their_choices(monkeypatch, capsys):
+HEADINGS = {
+    "extract": ("Where the images are", "Channels and cells", "The network and its features", "How it runs"),
+    "profile": ("Plate map", "Which cells count", "Normalisation", "Selection and whitening", "Report"),
+}
+UNDER_NONE = {
+    "extract": {"source", "model", "output", "list_only", "as_json", "config", "help"},
+    "profile": {"features", "output", "level", "operation", "record", "as_json", "config", "help"},
+}
+
+
+def parameters(name):
+    return {one.name: one for one in typer.main.get_command(_app([name])).commands[name].params}
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_options_of_long_commands_stand_under_headings(name, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "140")
-    for name, groups in GROUPS.items():
-        assert main([name, "--help"]) == 0
-        shown = capsys.readouterr().out
-        assert all(group in shown for group in groups)
-        assert all("|".join(values)[:20] in shown for values in CHOICES[name].values())
-
-
-def test_groups_name_options_that_there_are():
-    import importlib
-
-    for name, groups in GROUPS.items():
-        command = arranged(name, importlib.import_module(f"cytoimagenet_hf.cli.{name}").command)
-        named = [one for names in groups.values() for one in names]
-        assert len(named) == len(set(named))
-        assert set(named) | set(CHOICES[name]) <= set(inspect.signature(command).parameters)
-        hints = get_type_hints(command, include_extras=True)
-        shown = {one: get_args(hints[one])[1].metavar for one in CHOICES[name]}
-        assert shown == {one: "|".join(values) for one, values in CHOICES[name].items()}
+    headings = {one: parameter.rich_help_panel for one, parameter in parameters(name).items()}
+    assert {one for one, heading in headings.items() if heading is None} | {"help"} == UNDER_NONE[name]
+    assert tuple(dict.fromkeys(heading for heading in headings.values() if heading)) == HEADINGS[name]
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(heading in shown for heading in HEADINGS[name])
 
 
 @pytest.mark.parametrize(
-    ("name", "first"),
+    ("name", "option", "values"),
     [
-        ("extract", {"source", "model", "output", "list_only", "as_json"}),
-        ("profile", {"features", "output", "level", "operation", "record", "as_json"}),
+        ("extract", "backend", ("auto", *BACKENDS)),
+        ("extract", "method", METHODS),
+        ("extract", "pooling", POOLINGS),
+        ("extract", "normalize", NORMALIZE),
+        ("profile", "normalize", profiles.METHODS),
     ],
 )
-def test_every_option_but_the_first_ones_has_its_group(name, first):
-    import importlib
-
-    command = importlib.import_module(f"cytoimagenet_hf.cli.{name}").command
-    named = {one for names in GROUPS[name].values() for one in names}
-    assert set(inspect.signature(command).parameters) - named == first
+def test_choices_are_shown_and_those_that_the_code_takes(name, option, values):
+    assert set(parameters(name)[option].metavar.split("|")) == set(values)
 
 
-def test_choices_are_those_that_the_code_takes():
-    assert set(CHOICES["extract"]["backend"]) == {"auto", *BACKENDS}
-    assert set(CHOICES["extract"]["method"]) == set(METHODS)
-    assert CHOICES["extract"]["pooling"] == POOLINGS
-    assert set(CHOICES["profile"]["normalize"]) == set(profiles.METHODS)
+def test_options_come_from_a_file_and_what_is_typed_goes_before_it(tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text("id,path\na,a.tif\n")
+    config = tmp_path / "extract.yaml"
+    call = ["extract", str(tmp_path / "rows.csv"), "--config", str(config)]
+    for text, says in (
+        ("list: true\nchanels: [dna]", "no field 'chanels'"),
+        ("list: true\nprojection: sum", "projection 'sum'"),
+        ("list: true\nprojection: mean\non: 1", "no field 'on'"),
+        ("batch_size: many", "--batch-size"),
+    ):
+        config.write_text(text)
+        assert main(call) == 2
+        assert says in capsys.readouterr().err
+    config.write_text("list: true\njson: true\nprojection: sum")
+    assert main([*call, "--projection", "max"]) == 0
+    assert capsys.readouterr().out.startswith("{")
 
 
 def test_a_quiet_command_prints_errors_only(tmp_path, capsys):

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cytoimagenet_hf.images.collect import Findings
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source
+from cytoimagenet_hf.options.source import SourceOptions
 
 from . import (
     arrays,
@@ -38,8 +38,8 @@ class Format:
     """
 
     about: str
-    matches: Callable[[Source, Options], bool]
-    find: Callable[[Source, Options], Findings]
+    matches: Callable[[Source, SourceOptions], bool]
+    find: Callable[[Source, SourceOptions], Findings]
 
 
 FORMATS: dict[str, Format | Instrument | Acquisitions] = {

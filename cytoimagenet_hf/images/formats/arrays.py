@@ -17,7 +17,6 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.objects import UnreachableError
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Source, natural
 from cytoimagenet_hf.images.stores.zarr import array_facts, files_below
@@ -31,6 +30,7 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.options.source import SourceOptions
 
 from .omezarr import attributes_of
 
@@ -51,7 +51,7 @@ class _Site:
     problem: str = ""
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """A table whose root is a Zarr store; or, where axes are given, one store without OME metadata."""
     if is_table(source):
         return options.root is not None and options.root.name.lower().endswith(".zarr")
@@ -64,7 +64,7 @@ def matches(source: Source, options: Options) -> bool:
     return not attributes.keys() & {"plate", "well", "multiscales", "bioformats2raw.layout"}
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """An image per array.
 
     Raises:
@@ -100,7 +100,7 @@ def _in_store(source: Source) -> Iterator[_Site]:
         yield _Site(store, key, known, extra)
 
 
-def _in_table(source: Source, options: Options) -> Iterator[_Site]:
+def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
     table = table_of(source)
     rows = rows_of(table, options)
     columns = [str(column) for column in rows.columns]
@@ -134,7 +134,7 @@ def _in_table(source: Source, options: Options) -> Iterator[_Site]:
         )
 
 
-def _planes(site: _Site, *, axes: str, options: Options) -> list[FoundPlane]:
+def _planes(site: _Site, *, axes: str, options: SourceOptions) -> list[FoundPlane]:
     make = partial(
         FoundPlane,
         name=site.key,

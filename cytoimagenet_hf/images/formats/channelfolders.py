@@ -9,19 +9,19 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.collect import Findings, not_images
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Ignored, Source
 from cytoimagenet_hf.images.suggest import suggest_pattern
+from cytoimagenet_hf.options.source import SourceOptions
 
 _ANY = re.compile(r"(?P<_folder>(?:[^/]+/)*)(?P<c>[^/]+)/(?P<image>[^/]+?)\.[^./]+")
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """Never: the caller has to say it."""
     return False
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes whose channel is the name of their folder; wells and sites as far as the rest of the names says them.
 
     Raises:

@@ -9,23 +9,23 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import is_address
 from cytoimagenet_hf.images.source import Source
 from cytoimagenet_hf.images.stores.dataset import PLANES, load, plane_counts
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
 _PLACE = ("plate", "well", "site")
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """A name with `hf:`, or a folder that has `data/*.parquet`."""
     return (source.text.startswith("hf:") and not is_address(source.text)) or any(
         name.startswith("data/") and name.endswith(".parquet") for name in source.files
     )
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """An image per row, with plate, well, site, the label and `Metadata_*` columns where the dataset has them.
 
     With `planes` as the column of images, a row is an image of several channels, named by its `stains`; channels of

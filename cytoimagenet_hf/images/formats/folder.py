@@ -6,18 +6,18 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
 from cytoimagenet_hf.images.expand import expand_stacks
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.images.tables import TABLES
+from cytoimagenet_hf.options.source import SourceOptions
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """Any image file at all."""
     return bool(source.images)
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """An image per file."""
     names = source.images
     # a.png beside a.tif: the suffix becomes part of the id

@@ -16,10 +16,10 @@ from cytoimagenet_hf.images.channels import Channel, is_stain_word
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
 from cytoimagenet_hf.images.expand import expand_if_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import local_file
 from cytoimagenet_hf.images.source import Ignored, Source, suffix_of
 from cytoimagenet_hf.imaging.names import illumination_setting
+from cytoimagenet_hf.options.source import SourceOptions
 
 _UUID = r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
 # The wave is matched lazily: a UUID follows it without a sign between, and its first digit is no second digit of it.
@@ -33,7 +33,7 @@ _WAVES = re.compile(r'"NWavelengths"\s*,\s*(\d+)', re.IGNORECASE)
 _WAVE = re.compile(r'"WaveName(\d+)"\s*,\s*"([^"]*)"', re.IGNORECASE)
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """An .HTD, or at least half of the images that are not thumbnails with a site, a wave or a UUID in such a name."""
     names = [name for name in source.images if not _is_thumbnail(name)]
     hits = [match for name in names if (match := _NAME.fullmatch(name))]
@@ -45,7 +45,7 @@ def matches(source: Source, options: Options) -> bool:
     return sum(1 for match in hits if match["_more"]) * 2 >= max(1, len(names))
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes by name; thumbnails and everything else is ignored.
 
     Raises:

@@ -13,8 +13,8 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Ignored, Source, natural
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import well_at
 
 
@@ -74,7 +74,7 @@ class Instrument:
     elsewhere: bool = False
     note: str = ""
 
-    def matches(self, source: Source, options: Options) -> bool:
+    def matches(self, source: Source, options: SourceOptions) -> bool:
         """Whether there is an index, or at least half of the images are named so."""
         return bool(self.indexes(source)) or sum(share_named(source, names) for names in self._names) >= 0.5
 
@@ -82,7 +82,7 @@ class Instrument:
     def _names(self) -> tuple[Naming, ...]:
         return (self.names,) if self.newer_names is None else (self.names, self.newer_names)
 
-    def find(self, source: Source, options: Options) -> Findings:
+    def find(self, source: Source, options: SourceOptions) -> Findings:
         """Planes by the index where there is one, else by name.
 
         Raises:

@@ -17,7 +17,6 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import one_plane
 from cytoimagenet_hf.images.formats.dataset import id_column
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import is_address, local_file
 from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.tables import (
@@ -33,6 +32,7 @@ from cytoimagenet_hf.images.tables import (
     table_of,
 )
 from cytoimagenet_hf.imaging.stacks import describe_stack
+from cytoimagenet_hf.options.source import SourceOptions
 
 _FILE = re.compile(r"(?:Image_)?(FileName|URL)_(.+)")
 _PLANE = re.compile(
@@ -40,12 +40,12 @@ _PLANE = re.compile(
 )
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """One table with a column `FileName_X` or `URL_X`."""
     return bool(_stains(names_of(source, options)))
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """An image per row.
 
     Raises:

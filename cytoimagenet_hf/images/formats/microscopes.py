@@ -7,8 +7,8 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import planes_in
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Ignored, Source, without_suffix
+from cytoimagenet_hf.options.source import SourceOptions
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Acquisitions:
     about: str
     suffix: str
 
-    def matches(self, source: Source, options: Options) -> bool:
+    def matches(self, source: Source, options: SourceOptions) -> bool:
         """Any file with that ending."""
         return bool(source.with_suffix(self.suffix))
 
-    def find(self, source: Source, options: Options) -> Findings:
+    def find(self, source: Source, options: SourceOptions) -> Findings:
         """Planes of all files with that ending; a file that cannot be read is an image with that problem."""
         names = source.with_suffix(self.suffix)
         planes: list[FoundPlane] = []

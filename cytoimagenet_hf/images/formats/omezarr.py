@@ -18,10 +18,10 @@ from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Ignored, Source, natural
 from cytoimagenet_hf.images.stores.zarr import absent_chunks, array_facts
+from cytoimagenet_hf.options.source import SourceOptions
 
 _SEPARATOR = re.compile(r"[_.-]")
 
@@ -41,12 +41,12 @@ class _Field:
     problem: str = ""
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """A Zarr store, or a folder that holds some."""
     return bool(source.stores)
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for.
 
     Raises:
@@ -76,7 +76,7 @@ def find(source: Source, options: Options) -> Findings:
     return Findings(planes, ignored, [channel for channel in channels if channel.key], notes)
 
 
-def _chosen(fields: list[_Field], where: str, options: Options) -> tuple[list[_Field], list[Ignored]]:
+def _chosen(fields: list[_Field], where: str, options: SourceOptions) -> tuple[list[_Field], list[Ignored]]:
     """The images of the acquisition and of the kind (original, or copies of one name) that are asked for."""
     passed: list[Ignored] = []
     wanted, acquisitions = options.acquisition, sorted({field.acquisition for field in fields if field.acquisition})
@@ -217,7 +217,7 @@ def _well(store: Path, path: str, stem: str, *, plate: str, well: str, paths: se
         yield _Field(store, inner, f"{stem}/{inner}", plate, well, site, acquisition, derived)
 
 
-def _planes(image: _Field, options: Options) -> list[FoundPlane]:
+def _planes(image: _Field, options: SourceOptions) -> list[FoundPlane]:
     """All planes of one image; where they cannot be known, one without a channel that carries the problem."""
     try:
         if image.problem:
@@ -230,7 +230,7 @@ def _planes(image: _Field, options: Options) -> list[FoundPlane]:
         return [_plane(image, PlaneRef(image.store, kind="zarr"), Channel(""), None, None, reason)]
 
 
-def _described(image: _Field, options: Options) -> Iterator[FoundPlane]:
+def _described(image: _Field, options: SourceOptions) -> Iterator[FoundPlane]:
     attributes = attributes_of(_below(image.store, image.path))
     if not attributes.get("multiscales"):
         raise InputError(f"{image.store / image.path} has no multiscales metadata")

@@ -4,16 +4,16 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.collect import Findings
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import CONTAINERS, SUFFIXES, Ignored, Source, suffix_of
+from cytoimagenet_hf.options.source import SourceOptions
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """Whenever a pattern is given."""
     return options.pattern is not None
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Planes of the files that match; the rest is ignored, by name.
 
     Raises:

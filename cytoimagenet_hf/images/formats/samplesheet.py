@@ -6,7 +6,6 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
     TableFiles,
@@ -19,16 +18,17 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.options.source import SourceOptions
 
 _NEEDED = {"channel", "path", "well"}
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """One table with the columns channel, path and well."""
     return set(names_of(source, options)) >= _NEEDED
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """A plane per row.
 
     Raises:

@@ -8,7 +8,6 @@ from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
 from cytoimagenet_hf.images.formats.dataset import id_column
-from cytoimagenet_hf.images.options import Options
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import (
     TableFiles,
@@ -22,16 +21,17 @@ from cytoimagenet_hf.images.tables import (
     rows_of,
     table_of,
 )
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
 from cytoimagenet_hf.tables.vocabulary import read_header
 
 
-def matches(source: Source, options: Options) -> bool:
+def matches(source: Source, options: SourceOptions) -> bool:
     """One file with the ending of a table."""
     return is_table(source)
 
 
-def find(source: Source, options: Options) -> Findings:
+def find(source: Source, options: SourceOptions) -> Findings:
     """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`.
 
     Raises:

@@ -247,7 +247,7 @@ def _fetched(chunk: tuple[Path, Sequence[tuple[int, ...]]], *, facts: ArrayFacts
             return file.read_bytes()
         span = facts.shards.index_span(size, facts.chunks)
         (index,) = file.read_ranges([span])
-        parts = [span, *_parts(file, index, size, facts, places)]
+        parts = [span, *_parts(chunk[0], index, size, facts, places)]
         if 2 * sum(stop - start for start, stop in parts) > size:
             return file.read_bytes()
         content = bytearray(size)  # takes memory where it is written to

@@ -26,6 +26,7 @@ from cytoimagenet_hf.images.base import ObjectRef
 from cytoimagenet_hf.networks.base import Array, Ranges, Unit
 from cytoimagenet_hf.networks.build import FactsEncoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 KINDS = (
     EncoderFacts(
@@ -162,31 +163,20 @@ class CellMeasures(FactsEncoder):
         return {int(row[2]): values for row, values in zip(rows, data[:, kept], strict=True)}
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    full_scale: float | None = None,
-    **options: Any,
-) -> CellMeasures:
+def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> CellMeasures:
     """The measurements.
 
     Args:
         name: shown in tables.
         place: groups with commas; `all` for all of them; by default all but `costes`.
         facts: of the kind.
-        revision: has no meaning here.
-        trust_remote_code: has no meaning here.
-        full_scale: pixel value that is 1; by default the largest of the dtype.
-        **options: of networks: refused.
+        options: `full_scale`, the pixel value that is 1, by default the largest of the dtype; those of networks are
+            refused.
 
     Raises:
         InputError: the package is not installed, an unknown group, or an option that belongs to networks.
     """
-    given = [option for option, value in ({"revision": revision} | options).items() if value is not None]
+    given = sorted(options.given().keys() - {"full_scale", "trust_remote_code"})
     if given:
         raise InputError(f"cp_measure takes no {', '.join(given)}: these are options of networks")
     wanted = [part.strip() for part in (place or "").split(",") if part.strip()]
@@ -195,8 +185,8 @@ def load(
         raise InputError(f"cp_measure has no group {', '.join(unknown)}: there are {', '.join(GROUPS)}, and all")
     default = [group for group in GROUPS if group != "costes"]
     groups = GROUPS if "all" in wanted else tuple(group for group in GROUPS if group in (wanted or default))
-    facts = replace(facts, full_scale=full_scale)
-    text = f"cp_measure {_version()} {groups} {full_scale}"
+    facts = replace(facts, full_scale=options.full_scale)
+    text = f"cp_measure {_version()} {groups} {options.full_scale}"
     return CellMeasures(name, facts, nn.Flatten(), hashlib.sha256(text.encode()).hexdigest()[:16], (), groups)
 
 

@@ -1,7 +1,6 @@
 """DINOv2 and DINOv3 (Meta), by their classes in transformers; the Hub names, folders of them, fine-tuned ones."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +12,7 @@ from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.records import read_processor, record_from
 from cytoimagenet_hf.networks.redraw import redraw
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 TAKES = ("cls", "patch-mean")
 """The class token after the last norm, or the mean of the patches, without class and register tokens."""
@@ -89,33 +89,19 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext
 """What the configurations of these networks call them."""
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    take: str = "cls",
-    redrawn: int | None = None,
-    **options: Any,
-) -> FactsEncoder:
+def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
     """Load one of them.
 
     Args:
         name: shown in tables.
         place: a folder or Hub name; None: the facts' own repository.
         facts: of the kind.
-        revision: of the Hub repository.
-        trust_remote_code: has no meaning here: the classes are transformers' own.
-        take: one of `TAKES`.
-        redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
-        **options: of `make_encoder`.
+        options: `revision`, `take` (one of `TAKES`, by default `cls`), `redrawn`, and those of `make_encoder`.
 
     Raises:
         InputError: nothing loads there, or an unknown option.
     """
-    require_take(take)
+    take, revision = taken(options), options.revision
     source = place or facts.source.repo
     with input_errors():
         model = load_network(source, revision=revision)
@@ -129,19 +115,22 @@ def load(
     commit = getattr(model.config, "_commit_hash", None) or revision
     facts = replace(facts, take=take, source=replace(facts.source, repo=source, revision=commit))
     registers = getattr(model.config, "num_register_tokens", 0)
-    if redrawn is not None:
-        model, options["training_sources"] = redraw(model, redrawn), ()
-    return make_encoder(name, facts, TakenTokens(model, take, registers=registers), **options)
+    if options.redrawn is not None:
+        model = redraw(model, options.redrawn)
+    sources = None if options.redrawn is None else ()
+    return make_encoder(name, facts, TakenTokens(model, take, registers=registers), options, training_sources=sources)
 
 
-def require_take(take: str) -> None:
-    """Check what is taken of the tokens, before weights are looked for.
+def taken(options: EncoderOptions) -> str:
+    """What is taken of the tokens, checked before weights are looked for.
 
     Raises:
         InputError: none of `TAKES`.
     """
+    take = options.take or "cls"
     if take not in TAKES:
         raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
+    return take
 
 
 class TakenTokens(nn.Module):

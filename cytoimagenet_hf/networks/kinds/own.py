@@ -18,6 +18,7 @@ from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
 from cytoimagenet_hf.networks.processing import OWN as OWN  # the registry reads it here
 from cytoimagenet_hf.networks.redraw import redraw
+from cytoimagenet_hf.options.networks import DEFAULTS, EncoderOptions
 
 TIMM = replace(
     OWN,
@@ -57,21 +58,7 @@ IMAGENET_LITES = tuple(
 KINDS = (OWN, IMAGENET_B0, *IMAGENET_LITES, TIMM)
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    method: str | None = None,
-    scaling: str | None = None,
-    pooling: str | None = None,
-    pixels: bool | None = None,
-    normalize: str | None = None,
-    redrawn: int | None = None,
-    **options: Any,
-) -> FactsEncoder:
+def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
     """Load a network with its image processor.
 
     Args:
@@ -79,29 +66,22 @@ def load(
         place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0; of an
             EfficientNet-Lite the file of its weights.
         facts: one of `KINDS`; what the record beside the weights says replaces it.
-        revision: of a Hub repository.
-        trust_remote_code: whether the repository's own code may run.
-        method: one of `networks.METHODS`; by default what the processor beside the weights says.
-        scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
-        pooling: one of `networks.pooling.POOLINGS`; by default what `config.extraction` of the weights
-            says, else `last`.
-        pixels: whether statistics of the pixels are added; by default as for `pooling`, else not.
-        normalize: one of `networks.build.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
-        redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
-        **options: of `make_encoder`.
+        options: `method`, by default what the processor beside the weights says; `pooling`, `pixels` and `normalize`,
+            by default what `config.extraction` of the weights says; and those of `make_encoder`.
 
     Raises:
         InputError: nothing loads under that name, an unknown option, or a network that cannot be redrawn.
     """
+    revision, trusted = options.revision, options.trust_remote_code
     lite = is_lite(facts.name)
     source = (f"{facts.name}:{place}" if place else facts.name) if lite else place or facts.source.repo
     if place is None and not lite and facts.name != IMAGENET_B0.name:  # the facts' own place is a sentence
         raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
-    backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
+    backbone = load_backbone(source, scaling=options.scaling, revision=revision, trust_remote_code=trusted)
     config = backbone.model.config
-    found = backbone.processor.facts(method=method)
+    found = backbone.processor.facts(method=options.method)
     commit = getattr(config, "_commit_hash", None) or revision
-    weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    weights = replace(facts.source, repo=source, revision=commit, remote_code=trusted)
     if lite:
         weights = replace(facts.source, repo=source, files={}) if place else facts.source
     found = replace(
@@ -112,21 +92,14 @@ def load(
         found = replace(found, size=side, fit="resize")
     shown = backbone.name if backbone.name != source else name
     model = backbone.model
-    if redrawn is not None:
-        model = redraw(without_head(model), redrawn)
+    if options.redrawn is not None:
+        model = redraw(without_head(model), options.redrawn)
         model.config.training_sources = []  # it was never trained
-    return network_encoder(shown, model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options)
+    return network_encoder(shown, model, found, options)
 
 
 def network_encoder(
-    name: str,
-    model: PreTrainedModel,
-    facts: EncoderFacts,
-    *,
-    pooling: str | None = None,
-    pixels: bool | None = None,
-    normalize: str | None = None,
-    **options: Any,
+    name: str, model: PreTrainedModel, facts: EncoderFacts, options: EncoderOptions = DEFAULTS
 ) -> FactsEncoder:
     """A network without its head as an encoder; features are taken as `extraction_of` says.
 
@@ -134,17 +107,13 @@ def network_encoder(
         name: shown in tables.
         model: of transformers, with or without its head.
         facts: of the network as it pools itself.
-        pooling: see `load`.
-        pixels: see `load`.
-        normalize: see `load`.
-        **options: of `make_encoder`.
+        options: see `load`.
     """
-    how = extraction_of(model.config, facts, pooling=pooling, pixels=pixels, normalize=normalize)
-    pooling = how.pop("pooling")
+    pooling, options = extraction_of(model.config, facts, options)
     if pooling != "last":
         facts = replace(facts, dim=0, take=pooling)  # part of the fingerprint by which features are kept
     declared = declared_sources(model.config)
-    return make_encoder(name, facts, Pooled(without_head(model), pooling), training_sources=declared, **how, **options)
+    return make_encoder(name, facts, Pooled(without_head(model), pooling), options, training_sources=declared)
 
 
 def declared_sources(config: Any) -> tuple[str, ...] | None:
@@ -163,7 +132,7 @@ def declared_sources(config: Any) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, Any]:
+def extraction_of(config: Any, facts: EncoderFacts, options: EncoderOptions) -> tuple[str, EncoderOptions]:
     """How features are taken: as the caller says, else as the configuration of the weights, else what a network pools.
 
     The scaling of pixels is that of the weights' own pooling: with another one, or pixels that are not stretched, it
@@ -172,22 +141,26 @@ def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, 
     Args:
         config: of the network; the trainer writes `networks.pooling.EXTRACTION` into it.
         facts: of the network.
-        **chosen: `pooling`, `pixels` and `normalize`; None leaves it to the weights.
+        options: None in `pooling`, `pixels` and `normalize` leaves it to the weights.
+
+    Returns:
+        The pooling, and the options with `pixels` and `normalize` settled.
 
     Example:
         >>> from types import SimpleNamespace
         >>> config = SimpleNamespace(extraction={"pooling": "early", "pixels": True, "normalize": "gain"})
-        >>> extraction_of(config, OWN, pixels=False)
-        {'pooling': 'early', 'pixels': False, 'normalize': 'gain'}
-        >>> extraction_of(config, OWN, pooling="last")
-        {'pooling': 'last', 'pixels': True, 'normalize': None}
+        >>> extraction_of(config, OWN, EncoderOptions(pixels=False))[1].given()
+        {'normalize': 'gain', 'pixels': False}
+        >>> extraction_of(config, OWN, EncoderOptions(pooling="last"))[1].given()
+        {'pooling': 'last', 'pixels': True}
     """
-    plain = {"pooling": "last", "pixels": False, "normalize": None}
-    record = {**plain, **(getattr(config, "extraction", None) or {})}
-    found = {name: record[name] if chosen.get(name) is None else chosen[name] for name in plain}
-    if chosen.get("normalize") is None and (found["pooling"] != record["pooling"] or facts.scale != "percentile"):
-        found["normalize"] = None
-    return found
+    record = {"pooling": "last", "pixels": False, "normalize": None, **(getattr(config, "extraction", None) or {})}
+    pooling = options.pooling or record["pooling"]
+    pixels = record["pixels"] if options.pixels is None else options.pixels
+    normalize = options.normalize
+    if normalize is None and pooling == record["pooling"] and facts.scale == "percentile":
+        normalize = record["normalize"]
+    return pooling, replace(options, pixels=pixels, normalize=normalize)
 
 
 def _fixed_side(config: Any) -> tuple[int, int] | None:

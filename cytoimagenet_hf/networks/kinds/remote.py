@@ -21,6 +21,7 @@ from cytoimagenet_hf.networks.checkpoints import explained, load_network, quietl
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.tensors import fill
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 OPENPHENOM = EncoderFacts(
     name="openphenom",
@@ -90,35 +91,26 @@ def require_consent(name: str, facts: EncoderFacts, *, trust_remote_code: bool) 
         )
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> FactsEncoder:
+def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
     """Load one of them.
 
     Args:
         name: shown in tables.
         place: a folder with its code, or a Hub name; None: the facts' own repository.
         facts: `OPENPHENOM` or `MORPHEM`.
-        revision: the commit of a Hub repository.
-        trust_remote_code: consent to run the code of that commit.
-        **options: of `make_encoder`.
+        options: `revision`, the commit of a Hub repository; `trust_remote_code`, consent to run the code of that
+            commit; and those of `make_encoder`.
 
     Raises:
         InputError: no consent, no such repository, or weights of another network.
     """
-    require_consent(name, facts, trust_remote_code=trust_remote_code)
+    require_consent(name, facts, trust_remote_code=options.trust_remote_code)
     source = place or facts.source.repo
     if facts.name == MORPHEM.name:
         with input_errors():
-            model = load_network(source, revision=revision, trust_remote_code=True)
-        return make_encoder(name, facts, _ClassToken(model), **options)
-    return make_encoder(name, facts, _Predict(_open_phenom(source, revision)), **options)
+            model = load_network(source, revision=options.revision, trust_remote_code=True)
+        return make_encoder(name, facts, _ClassToken(model), options)
+    return make_encoder(name, facts, _Predict(_open_phenom(source, options.revision)), options)
 
 
 def _open_phenom(source: str, revision: str | None) -> nn.Module:

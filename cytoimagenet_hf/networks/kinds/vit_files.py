@@ -18,8 +18,9 @@ from cytoimagenet_hf.networks.build import FactsEncoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 from cytoimagenet_hf.networks.weights import load_file_encoder
+from cytoimagenet_hf.options.networks import EncoderOptions
 
-from .dino import TakenTokens, require_take
+from .dino import TakenTokens, taken
 
 _ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresearch/dinov2, Cell-DINO)"
 _ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
@@ -100,34 +101,23 @@ KINDS = (
 )
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    take: str = "cls",
-    **options: Any,
-) -> FactsEncoder:
+def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
     """Load one from its file.
 
     Args:
         name: shown in tables.
         place: the file, or its folder.
         facts: of the kind.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
-        take: one of `dino.TAKES`.
-        **options: of `make_encoder`; `roles` where the order of the channels is not known.
+        options: `revision`, `take` (one of `dino.TAKES`, by default `cls`), and those of `make_encoder`; `roles` where
+            the order of the channels is not known.
 
     Raises:
         InputError: no such file, or weights of another network.
     """
-    require_take(take)
-    if facts.channels == "joint" and not options.get("roles"):
+    take = taken(options)
+    if facts.channels == "joint" and not options.roles:
         raise InputError(f"{facts.name}: {facts.note}")
-    return load_file_encoder(partial(_build, take), name, place, facts, revision=revision, **options)
+    return load_file_encoder(partial(_build, take), name, place, facts, options)
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:

@@ -159,8 +159,8 @@ def _box(image: Image) -> Box:
 def _centred(image: Image, side: int) -> Image:
     """The cell with what lies around it, in the middle of a square."""
     box = _box(image)
-    middle = [start + box.size // 2 - side // 2 for start in (box.top, box.left)]
-    return replace(image, box=Box(*middle, side, frame=box.frame))
+    beside = box.size // 2 - side // 2
+    return replace(image, box=Box(box.top + beside, box.left + beside, side, frame=box.frame))
 
 
 def _outlines(image: Image) -> dict[str, str]:

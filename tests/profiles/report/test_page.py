@@ -15,8 +15,9 @@ from cytoimagenet_hf.core.colours import CATEGORIES
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import find_images
+from cytoimagenet_hf.options.profile import ProfilePlan
 from cytoimagenet_hf.profiles.embedding import embed
-from cytoimagenet_hf.profiles.plan import ProfilePlan, make_profiles
+from cytoimagenet_hf.profiles.plan import make_profiles
 from cytoimagenet_hf.profiles.report import write_figure, write_report
 from cytoimagenet_hf.profiles.report.colouring import colourings
 from cytoimagenet_hf.profiles.report.findings import explained_variance, position_findings

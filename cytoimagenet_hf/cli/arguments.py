@@ -1,0 +1,147 @@
+"""The command line of a function that takes settings: each field of a settings class becomes an option.
+
+What a field's `setting` says is what `--help` shows: its help, choices, range and default. Beside that:
+
+- `option`: name of the option where it is not the field's; `group`: its heading in the help; `metavar`: what stands
+  for its value; `repeat`: the option can be given several times; `type`: how its text is read, where `parse` takes
+  more than that; `command=False`: the field is for Python alone.
+
+`--config FILE` reads any of the options from YAML, by their names with underscores; what is typed goes before it.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from cytoimagenet_hf.core.settings import read_yaml, require_known
+
+
+@dataclasses.dataclass(frozen=True)
+class Only:
+    """The fields of a settings class that a command offers: `Annotated[Extraction, Only("batch_size")]`."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer, made from a function some of whose parameters are settings.
+
+    Args:
+        command: its parameters are `Annotated` for typer, or settings classes; in the help, options without a heading
+            come first, the others in the order of the parameters.
+
+    Example:
+        >>> from cytoimagenet_hf.core.settings import check_fields, setting
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Oven:
+        ...     degrees: int = setting(180, "Temperature.", low=0, high=300)
+        ...
+        ...     def __post_init__(self) -> None:
+        ...         check_fields(self, name="oven")
+        >>> @takes_settings
+        ... def bake(oven: Oven) -> None:
+        ...     print(oven)
+        >>> app = typer.Typer()
+        >>> _ = app.command()(bake)
+        >>> app(["--degrees", "200"], standalone_mode=False)
+        Oven(degrees=200)
+    """
+    hints = get_type_hints(command, include_extras=True)
+    plain: list[inspect.Parameter] = [_CONTEXT]
+    grouped: list[inspect.Parameter] = []
+    fields: dict[str, tuple[Any, dict[str, str]]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, *marks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
+        if not dataclasses.is_dataclass(kind):
+            headed = any(getattr(mark, "rich_help_panel", None) for mark in marks)
+            made = parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
+            (grouped if headed else plain).append(made)
+            continue
+        only = next((mark.names for mark in marks if isinstance(mark, Only)), None)
+        fields[name] = kind, {}
+        for field in dataclasses.fields(kind):
+            if field.metadata.get("command", True) and (only is None or field.name in only):
+                option = field.metadata.get("option", field.name)
+                fields[name][1][field.name] = option
+                made = _parameter(option, field, get_type_hints(kind)[field.name])
+                (grouped if "group" in field.metadata else plain).append(made)
+
+    @functools.wraps(command)
+    def called(context: typer.Context, config: Path | None = None, **values: Any) -> None:
+        settings = {}
+        for name, (kind, options) in fields.items():
+            given = {field: values.pop(option) for field, option in options.items()}
+            settings[name] = kind(**{field: value for field, value in given.items() if value not in (None, [])})
+        command(**settings, **values)
+
+    signature = inspect.Signature([*plain, *([_CONFIG] if fields else []), *grouped])
+    called.__signature__ = signature  # type: ignore[attr-defined]
+    called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    return called
+
+
+def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
+    """The option of a field, as typer reads it."""
+    about: Mapping[str, Any] = field.metadata
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)] if type(None) in get_args(hint) else [hint]
+    choices = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else about["choices"]
+    kind: Any = type(choices[0]) if choices else kinds[0]
+    default = None if field.default in ((), dataclasses.MISSING) or about.get("repeat") else field.default
+    flag = f"--{name.replace('_', '-')}"
+    if about.get("repeat"):
+        kind = list[str]
+    elif "type" in about:
+        kind = about["type"]
+    elif "parse" in about or kind not in (bool, int, float, str, Path):
+        kind = str
+        default = ",".join(default) if isinstance(default, tuple) else default
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+        help=about["help"],
+        min=about["low"] if kind in (int, float) else None,
+        max=about["high"] if kind in (int, float) else None,
+        metavar=about.get("metavar") or ("|".join(map(str, choices)) or None),
+        rich_help_panel=about.get("group"),
+        show_default=default is not None and default is not False,
+    )
+    annotation: Any = Annotated[kind if default is not None else kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _read_config(context: typer.Context, file: Path | None) -> Path | None:
+    """Defaults of a command from a file, by the names of options; they are read as if they were typed."""
+    if file is None:
+        return None
+    options = {one.opts[0].lstrip("-").replace("-", "_"): one for one in context.command.params}
+    written = {key.replace("-", "_"): value for key, value in read_yaml(file, name="--config").items()}
+    require_known(written, options.keys() - {"config", "help"}, name=f"--config {file}")
+    for name, value in written.items():
+        if isinstance(value, dict):
+            value = [f"{key}={one}" for key, one in value.items()]
+        several = value if isinstance(value, list) else [value]
+        if getattr(options[name], "multiple", False):
+            written[name] = several
+        elif isinstance(value, list):
+            written[name] = ",".join(map(str, several))
+    context.default_map = {str(options[name].name): value for name, value in written.items()}
+    return file
+
+
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+_CONFIG = inspect.Parameter(
+    "config",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        Path | None,
+        typer.Option(help="Options from a YAML file, one a line.", callback=_read_config, is_eager=True),
+    ],
+)
