@@ -31,7 +31,7 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
-    from cytoimagenet_hf.networks import FactsEncoder
+    from cytoimagenet_hf.networks import Encoder
 
 
 def command(
@@ -316,7 +316,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _load(names: list[str], **options: Any) -> "list[FactsEncoder]":
+def _load(names: list[str], **options: Any) -> "list[Encoder]":
     """The models of one table; options of networks are not of measurements."""
     from cytoimagenet_hf.networks import load_encoder
 

@@ -43,7 +43,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 CHOICES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "extract": {
-        "pooling": ("last", "gem", "blocks", "early", "stage:N"),
+        "pooling": ("last", "blocks", "early", "stage:N"),
         "method": ("concat-norm", "concat-raw", "merge-norm", "merge-raw"),
         "cell_border": ("mirror", "leave"),
         "storage": ("float32", "float16"),

@@ -3,8 +3,8 @@
 Importing this package registers the fusion model, the image processor and the pipeline with transformers.
 """
 
-from .base import Encoder
-from .build import NORMALIZE, FactsEncoder, make_encoder, require_finite, stage_columns
+from .base import Encoder, require_finite
+from .build import NORMALIZE, make_encoder, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionModel
@@ -26,7 +26,6 @@ __all__ = [
     "CytoFusionModel",
     "Encoder",
     "EncoderFacts",
-    "FactsEncoder",
     "MicroscopyFeatureExtractionPipeline",
     "MicroscopyImageProcessor",
     "WeightSource",

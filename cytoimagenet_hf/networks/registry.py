@@ -10,12 +10,12 @@ from transformers.utils import cached_file
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
 
-from .build import FactsEncoder
+from .base import Encoder, Request
 from .facts import EncoderFacts
 from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
 from .weights import load_file_encoder
 
-Loader = Callable[..., FactsEncoder]
+Loader = Callable[..., Encoder]
 
 _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
     (own.KINDS, own.load),
@@ -46,7 +46,7 @@ _BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://
 
 def load_encoder(
     name: str | Path, *, revision: str | None = None, trust_remote_code: bool = False, **options: Any
-) -> FactsEncoder:
+) -> Encoder:
     """Load any network as channels in, one vector out.
 
     Args:
@@ -79,7 +79,7 @@ def load_encoder(
             f"{shown} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
         )
     remote.require_consent(shown, facts, trust_remote_code=trust_remote_code)
-    return LOADERS[key](shown, place or None, facts, revision=revision, trust_remote_code=trust_remote_code, **options)
+    return LOADERS[key](Request(shown, facts, place or None, revision, trust_remote_code), **options)
 
 
 def kind_of(name: str, *, revision: str | None = None) -> str:

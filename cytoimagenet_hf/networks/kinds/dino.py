@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.checkpoints import load_network
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.records import read_processor, record_from
 from cytoimagenet_hf.networks.redraw import redraw
 
@@ -89,25 +89,11 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext
 """What the configurations of these networks call them."""
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    take: str = "cls",
-    redrawn: int | None = None,
-    **options: Any,
-) -> FactsEncoder:
-    """Load one of them.
+def load(request: Request, *, take: str = "cls", redrawn: int | None = None, **options: Any) -> Encoder:
+    """Load one of them; the classes are transformers' own.
 
     Args:
-        name: shown in tables.
-        place: a folder or Hub name; None: the facts' own repository.
-        facts: of the kind.
-        revision: of the Hub repository.
-        trust_remote_code: has no meaning here: the classes are transformers' own.
+        request: its place is a folder or Hub name.
         take: one of `TAKES`.
         redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
         **options: of `make_encoder`.
@@ -116,11 +102,10 @@ def load(
         InputError: nothing loads there, or an unknown option.
     """
     require_take(take)
-    source = place or facts.source.repo
-    with input_errors():
-        model = load_network(source, revision=revision)
-        found = read_processor(source, revision=revision)
-        record = None if found is None else record_from(found, source)
+    source, facts, revision = request.source, request.facts, request.revision
+    model = load_network(source, revision=revision)
+    processor = read_processor(source, revision=revision)
+    record = None if processor is None else record_from(processor, source)
     if model.config.model_type not in MODEL_TYPES:
         raise InputError(f"{source} is a {model.config.model_type}, not {facts.title}")
     if record is not None:  # what was trained on other means says so beside its weights
@@ -131,7 +116,7 @@ def load(
     registers = getattr(model.config, "num_register_tokens", 0)
     if redrawn is not None:
         model, options["training_sources"] = redraw(model, redrawn), ()
-    return make_encoder(name, facts, TakenTokens(model, take, registers=registers), **options)
+    return make_encoder(request.name, facts, TakenTokens(model, take, registers=registers), **options)
 
 
 def require_take(take: str) -> None:

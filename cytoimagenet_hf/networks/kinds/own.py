@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.backbones import load_backbone, without_head
-from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
@@ -58,64 +59,49 @@ KINDS = (OWN, IMAGENET_B0, *IMAGENET_LITES, TIMM)
 
 
 def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
+    request: Request,
     *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
     method: str | None = None,
     scaling: str | None = None,
-    pooling: str | None = None,
-    pixels: bool | None = None,
-    normalize: str | None = None,
     redrawn: int | None = None,
     **options: Any,
-) -> FactsEncoder:
+) -> Encoder:
     """Load a network with its image processor.
 
     Args:
-        name: shown in tables.
-        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0; of an
-            EfficientNet-Lite the file of its weights.
-        facts: one of `KINDS`; what the record beside the weights says replaces it.
-        revision: of a Hub repository.
-        trust_remote_code: whether the repository's own code may run.
+        request: its place is a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained
+            EfficientNet-B0; of an EfficientNet-Lite the file of its weights. What the record beside the weights says
+            replaces the facts, one of `KINDS`.
         method: one of `networks.METHODS`; by default what the processor beside the weights says.
         scaling: for ImageNet weights: `keras-2.8` or `keras-2.9`.
-        pooling: one of `networks.pooling.POOLINGS`; by default what `config.extraction` of the weights
-            says, else `last`.
-        pixels: whether statistics of the pixels are added; by default as for `pooling`, else not.
-        normalize: one of `networks.build.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
         redrawn: seed of weights drawn in place of the trained ones; see `networks.redraw`.
-        **options: of `make_encoder`.
+        **options: of `network_encoder`.
 
     Raises:
         InputError: nothing loads under that name, an unknown option, or a network that cannot be redrawn.
     """
+    facts, place, revision = request.facts, request.place, request.revision
     lite = is_lite(facts.name)
-    source = (f"{facts.name}:{place}" if place else facts.name) if lite else place or facts.source.repo
+    source = (f"{facts.name}:{place}" if place else facts.name) if lite else request.source
     if place is None and not lite and facts.name != IMAGENET_B0.name:  # the facts' own place is a sentence
-        raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
-    backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust_remote_code)
-    config = backbone.model.config
-    found = backbone.processor.facts(method=method)
+        raise InputError(f"{request.name} stands for many networks: name {facts.source.repo}")
+    trust = request.trust_remote_code
+    backbone = load_backbone(source, scaling=scaling, revision=revision, trust_remote_code=trust)
+    config, processed = backbone.model.config, backbone.processor.facts(method=method)
     commit = getattr(config, "_commit_hash", None) or revision
-    weights = replace(facts.source, repo=source, revision=commit, remote_code=trust_remote_code)
+    weights = replace(facts.source, repo=source, revision=commit, remote_code=trust)
     if lite:
         weights = replace(facts.source, repo=source, files={}) if place else facts.source
-    found = replace(
-        found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=facts.dim, take=facts.take
-    )
+    identity = {name: getattr(facts, name) for name in ("name", "title", "note", "dim", "take")}
     side = _fixed_side(config)
-    if found.fit == "native" and side is not None:
-        found = replace(found, size=side, fit="resize")
-    shown = backbone.name if backbone.name != source else name
+    if processed.fit == "native" and side is not None:
+        processed = replace(processed, size=side, fit="resize")
+    shown = backbone.name if backbone.name != source else request.name
     model = backbone.model
     if redrawn is not None:
         model = redraw(without_head(model), redrawn)
         model.config.training_sources = []  # it was never trained
-    return network_encoder(shown, model, found, pooling=pooling, pixels=pixels, normalize=normalize, **options)
+    return network_encoder(shown, model, replace(processed, source=weights, **identity), **options)
 
 
 def network_encoder(
@@ -127,16 +113,17 @@ def network_encoder(
     pixels: bool | None = None,
     normalize: str | None = None,
     **options: Any,
-) -> FactsEncoder:
+) -> Encoder:
     """A network without its head as an encoder; features are taken as `extraction_of` says.
 
     Args:
         name: shown in tables.
         model: of transformers, with or without its head.
         facts: of the network as it pools itself.
-        pooling: see `load`.
-        pixels: see `load`.
-        normalize: see `load`.
+        pooling: one of `networks.pooling.POOLINGS`; by default what `config.extraction` of the weights
+            says, else `last`.
+        pixels: whether statistics of the pixels are added; by default as for `pooling`, else not.
+        normalize: one of `networks.build.NORMALIZE`; by default as for `pooling`, else as the weights were trained.
         **options: of `make_encoder`.
     """
     how = extraction_of(model.config, facts, pooling=pooling, pixels=pixels, normalize=normalize)
@@ -152,12 +139,12 @@ def declared_sources(config: Any) -> tuple[str, ...] | None:
 
     None where it does not say, or where one of several backbones does not.
     """
-    own = config if isinstance(config, Mapping) else vars(config)
-    if backbones := own.get("backbones"):
+    fields = config if isinstance(config, Mapping) else vars(config)
+    if backbones := fields.get("backbones"):
         parts = [declared_sources(backbone) for backbone in backbones]
-        known = [part for part in parts if part is not None]
-        return tuple(sorted({name for part in known for name in part})) if len(known) == len(parts) else None
-    names = own.get("training_sources")
+        declared = [part for part in parts if part is not None]
+        return tuple(sorted({name for part in declared for name in part})) if len(declared) == len(parts) else None
+    names = fields.get("training_sources")
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(names)
@@ -184,10 +171,10 @@ def extraction_of(config: Any, facts: EncoderFacts, **chosen: Any) -> dict[str, 
     """
     plain = {"pooling": "last", "pixels": False, "normalize": None}
     record = {**plain, **(getattr(config, "extraction", None) or {})}
-    found = {name: record[name] if chosen.get(name) is None else chosen[name] for name in plain}
-    if chosen.get("normalize") is None and (found["pooling"] != record["pooling"] or facts.scale != "percentile"):
-        found["normalize"] = None
-    return found
+    extraction = {name: record[name] if chosen.get(name) is None else chosen[name] for name in plain}
+    if chosen.get("normalize") is None and (extraction["pooling"] != record["pooling"] or facts.scale != "percentile"):
+        extraction["normalize"] = None
+    return extraction
 
 
 def _fixed_side(config: Any) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.build import FactsEncoder
+from cytoimagenet_hf.networks.base import Encoder, Request
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 from cytoimagenet_hf.networks.weights import load_file_encoder
@@ -100,24 +100,11 @@ KINDS = (
 )
 
 
-def load(
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    take: str = "cls",
-    **options: Any,
-) -> FactsEncoder:
+def load(request: Request, *, take: str = "cls", **options: Any) -> Encoder:
     """Load one from its file.
 
     Args:
-        name: shown in tables.
-        place: the file, or its folder.
-        facts: of the kind.
-        revision: of a Hub repository.
-        trust_remote_code: has no meaning here: no foreign code runs.
+        request: its place is the file, or its folder.
         take: one of `dino.TAKES`.
         **options: of `make_encoder`; `roles` where the order of the channels is not known.
 
@@ -125,9 +112,9 @@ def load(
         InputError: no such file, or weights of another network.
     """
     require_take(take)
-    if facts.channels == "joint" and not options.get("roles"):
-        raise InputError(f"{facts.name}: {facts.note}")
-    return load_file_encoder(partial(_build, take), name, place, facts, revision=revision, **options)
+    if request.facts.channels == "joint" and not options.get("roles"):
+        raise InputError(f"{request.facts.name}: {request.facts.note}")
+    return load_file_encoder(partial(_build, take), request, **options)
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:
