@@ -177,9 +177,9 @@ def _group_bytes(path: Path) -> int:
     return int(pq.read_metadata(path).row_group(0).total_byte_size)
 
 
-def _seconds(call: Callable[[], None], *, repeat: int = 5) -> float:
+def _seconds(call: Callable[[], None]) -> float:
     times = []
-    for _ in range(repeat):
+    for _ in range(5):
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)
