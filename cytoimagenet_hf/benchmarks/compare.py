@@ -99,11 +99,11 @@ def compare_pairs(scores: Scores, *, entries: Sequence[str], sets: Sequence[str]
     The entry whose name comes first in the alphabet is subtracted, so that the sign of a difference does not depend on
     the order in which models were named.
     """
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for first, second in combinations(sorted(entries), 2):
         common = [name for name in sets if (first, name) in scores and (second, name) in scores]
-        found += adjust([_named(scores, first, second, name, seed) for name in common])
-    return tuple(found)
+        comparisons += adjust([_named(scores, first, second, name, seed) for name in common])
+    return tuple(comparisons)
 
 
 def compare_with_best(
@@ -118,11 +118,11 @@ def compare_with_best(
         scored = [baseline for baseline in baselines if (baseline, name) in scores]
         if scored:
             best[name] = max(scored, key=lambda baseline: statistic(scores[baseline, name]))
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for entry in entries:
         common = [name for name in sets if name in best and (entry, name) in scores]
-        found += adjust([_named(scores, best[name], entry, name, seed) for name in common])
-    return tuple(found)
+        comparisons += adjust([_named(scores, best[name], entry, name, seed) for name in common])
+    return tuple(comparisons)
 
 
 def adjust(pairs: Sequence[Comparison]) -> list[Comparison]:

@@ -61,8 +61,8 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
             if options[name] and not _is_elsewhere(str(options[name])):
                 options[name] = found_place(str(options[name]), features)
         illumination = options.pop("illumination", None)
-        found = look(source, **options)
-        images = (found if illumination is None else find_illumination(found, illumination)).images
+        listing = look(source, **options)
+        images = (listing if illumination is None else find_illumination(listing, illumination)).images
     except (InputError, TypeError, ValueError) as error:  # TypeError, ValueError: options of another version
         return [], f"the images are not found again: {error}"
     if stamp_of(images) != record["stamp"]:

@@ -216,7 +216,7 @@ def _responses(
     role, compounds, doses = facts.role[rows], facts.conditions.substance[rows], facts.dose[rows]
     named = facts.compound[rows] != ""
     treated = ~np.isin(role, ("positive", "negative", "empty")) & named & (doses > 0)
-    found = []
+    responses = []
     for compound in dict.fromkeys(compounds[treated].tolist()):
         wells = treated & (compounds == compound)
         different = len(np.unique(doses[wells]))
@@ -237,7 +237,7 @@ def _responses(
             np.concatenate([response[role == "negative"], answer]),
         )
         fits = isinstance(curve, screens.DoseResponse)
-        found.append(
+        responses.append(
             Response(
                 *group,
                 compound,
@@ -253,4 +253,4 @@ def _responses(
                 tuple(str(name) for name in table.ids[rows][wells]),
             )
         )
-    return found
+    return responses

@@ -122,11 +122,11 @@ def _equal_in(facts: WellFacts) -> str:
     """What equal treatment means, and what it leaves out."""
     kept, pooled = facts.conditions.equal_in, facts.conditions.pooled
     known = ["role"] if facts.role.any() and not kept else []
-    said = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
+    phrase = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
     if pooled:
         some = [*pooled[:4], f"{len(pooled) - 4} more columns"] if len(pooled) > 5 else list(pooled)
-        said = f"{said[:-1]}, whatever their {_and(some)})"
-    return said
+        phrase = f"{phrase[:-1]}, whatever their {_and(some)})"
+    return phrase
 
 
 def _and(names: Sequence[str]) -> str:

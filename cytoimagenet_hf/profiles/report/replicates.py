@@ -49,7 +49,7 @@ def replicate_scores(
         chosen = negative | (used & np.isin(treatment, names[counts > 1]))
         if negative.sum() < 2 or not (counts > 1).any():
             continue
-        found = replicate_precision(
+        scores = replicate_precision(
             table.values[rows][chosen].astype(np.float64),
             treatments=treatment[chosen],
             controls=negative[chosen],
@@ -60,16 +60,16 @@ def replicate_scores(
             null_size=null_size,
         )
         parts.append(
-            found.assign(treatment=[named_treatment(name, kept if several else "") for name in found["treatment"]])
+            scores.assign(treatment=[named_treatment(name, kept if several else "") for name in scores["treatment"]])
         )
     if not parts:
         return "needs two negative control wells and treatments with two wells or more"
-    found = pd.concat(parts, ignore_index=True)
-    found["corrected_p_value"] = stats.false_discovery_control(found["p_value"])
+    scores = pd.concat(parts, ignore_index=True)
+    scores["corrected_p_value"] = stats.false_discovery_control(scores["p_value"])
     columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
     rows_out = [
         ReplicateScore(str(a), int(b), float(c), float(d))
-        for a, b, c, d in found[list(columns)].itertuples(index=False)
+        for a, b, c, d in scores[list(columns)].itertuples(index=False)
     ]
     return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
 
