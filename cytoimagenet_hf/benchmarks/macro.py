@@ -60,7 +60,7 @@ def macro_f1(counts: Array) -> Array:
     return np.asarray(shares.sum(axis=-1) / np.maximum((both > 0).sum(axis=-1), 1))
 
 
-def interval(counts: Array, *, seed: int, minus: Array | None = None) -> tuple[float, float] | None:
+def interval(counts: Array, *, seed: int, minus: Array | None = None) -> stats.Interval | None:
     """95 % interval of macro F1, or of a difference of two, by drawing groups with replacement; None for one group.
 
     The tail is widened as in `stats.cluster_bootstrap`.
@@ -77,8 +77,7 @@ def interval(counts: Array, *, seed: int, minus: Array | None = None) -> tuple[f
         values = macro_f1(np.tensordot(draws, counts, axes=1))
         return values if minus is None else values - macro_f1(np.tensordot(draws, minus, axes=1))
 
-    ends = stats.bootstrap_groups(statistic, len(counts), rng=derive_rng(seed, "macro-bootstrap"))
-    return ends.low, ends.high
+    return stats.bootstrap_groups(statistic, len(counts), rng=derive_rng(seed, "macro-bootstrap"))
 
 
 def exchanged(first: Array, second: Array, *, seed: int) -> float:

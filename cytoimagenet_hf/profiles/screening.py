@@ -164,14 +164,14 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
     return Screen(groups, tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
 
 
-def group_name(plate: str, setting: str) -> str:
-    """What wells that are judged together are called.
+def group_name(name: str, setting: str) -> str:
+    """A plate or a treatment with its setting, where there is one: what wells that are judged together are called.
 
     Example:
         >>> group_name("P1", ""), group_name("P1", "t 1")
         ('P1', 'P1, t 1')
     """
-    return f"{plate}, {setting}" if setting else plate
+    return f"{name}, {setting}" if setting else name
 
 
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:

@@ -130,9 +130,10 @@ def read_state(path: Path) -> RunState:
         content = read_json_file(path / "state.json")
         if not isinstance(content, dict):
             raise InputError("state.json is not a mapping")
+        state = build(RunState, content, name="state.json")
         if missing := [spec.name for spec in fields(RunState) if spec.name not in content]:
             raise InputError(f"state.json lacks {', '.join(missing)}")
-        return build(RunState, content, name="state.json")
+        return state
 
 
 @contextlib.contextmanager

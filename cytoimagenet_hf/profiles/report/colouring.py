@@ -11,8 +11,8 @@ import pandas as pd
 from cytoimagenet_hf.core.colours import CATEGORIES, PALETTE
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.wells import place_of
 
-from .heatmap import row_and_column
 from .svg import OTHER, number, shade
 
 _ROLES = {"negative": PALETTE[0], "positive": PALETTE[1], "treatment": "#7b8794", "empty": PALETTE[3]}
@@ -56,7 +56,7 @@ def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.f
     for name in facts.conditions.settings:
         ways.append(_categories(name, ["" if pd.isna(value) else str(value) for value in table.metadata[name]]))
     if "well" in table.metadata:
-        places = np.array([row_and_column(str(well)) for well in table.metadata["well"]], float) + 1
+        places = np.array([place_of(str(well)) for well in table.metadata["well"]], float)
         ways.append(_scale("row", places[:, 0]))
         ways.append(_scale("column", places[:, 1]))
     if np.isfinite(distance).any():

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.profiles.conditions import groups_of
 from cytoimagenet_hf.profiles.plan import Profiles
+from cytoimagenet_hf.profiles.screening import group_name
 
-from .replicates import ReplicateScore, named_treatment
+from .replicates import ReplicateScore
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def hit_list(profiles: Profiles, scores: Sequence[ReplicateScore]) -> list[Hit]:
         used = np.isin(facts.role[rows], ("treatment", "positive"))
         for name in dict.fromkeys(names[used].tolist()):
             members = rows[used & (names == name)]
-            treatment = named_treatment(name, setting if several else "")
+            treatment = group_name(name, setting if several else "")
             score = by_name.get(treatment)
             hits.append(
                 Hit(

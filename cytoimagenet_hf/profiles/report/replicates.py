@@ -8,6 +8,7 @@ from scipy import stats
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.profiles.conditions import groups_of
+from cytoimagenet_hf.profiles.screening import group_name
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
@@ -60,7 +61,7 @@ def replicate_scores(
             null_size=null_size,
         )
         parts.append(
-            scores.assign(treatment=[named_treatment(name, kept if several else "") for name in scores["treatment"]])
+            scores.assign(treatment=[group_name(name, kept if several else "") for name in scores["treatment"]])
         )
     if not parts:
         return "needs two negative control wells and treatments with two wells or more"
@@ -72,16 +73,6 @@ def replicate_scores(
         for a, b, c, d in scores[list(columns)].itertuples(index=False)
     ]
     return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
-
-
-def named_treatment(name: str, setting: str) -> str:
-    """A treatment with its setting, where there are several.
-
-    Example:
-        >>> named_treatment("taxol 1 µM", "t 2"), named_treatment("taxol 1 µM", "")
-        ('taxol 1 µM, t 2', 'taxol 1 µM')
-    """
-    return f"{name}, {setting}" if setting else name
 
 
 def precision_drawing(rows: list[ReplicateScore]) -> str:
