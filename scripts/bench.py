@@ -34,6 +34,8 @@ BENCHES = {
     "cells_agreement": "Measurements of real cells beside CellProfiler's own.",
     "screen": "A real plate and its simulated neighbour, from files to doses.",
     "train": "Training steps.",
+    "recipes": "The two training recipes.",
+    "keras_parity": "Features of the Keras weights beside those of Keras.",
     "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
     "suite": "The benchmark suite of the demo.",
     "metrics": "The evaluate metrics beside the command.",

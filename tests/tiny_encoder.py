@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cytoimagenet_hf.networks import EncoderFacts, FactsEncoder, WeightSource, make_encoder
+from cytoimagenet_hf.networks import Encoder, EncoderFacts, WeightSource, make_encoder
 from cytoimagenet_hf.options.networks import EncoderOptions
 
 TINY = EncoderFacts("tiny", "Tiny", "each", "percentile", 3, WeightSource("tests"))
@@ -26,7 +26,7 @@ class Moments(nn.Module):
         return torch.stack([flat.mean(1), flat.std(1), self.filter(pixels).abs().flatten(1).mean(1)], dim=1)
 
 
-def tiny_encoder(*, factor: float = 1.0, failing: Path | None = None, **options: Any) -> FactsEncoder:
+def tiny_encoder(*, factor: float = 1.0, failing: Path | None = None, **options: Any) -> Encoder:
     """An encoder of three features per channel.
 
     Args:

@@ -243,7 +243,7 @@ def paired_files(folder: Path, suffixes: Sequence[str], *, extension: str = ".ti
         InputError: no cell at all, or a cell lacks a channel.
     """
     first, *others = suffixes
-    found = {}
+    cells = {}
     for path in sorted(folder.glob(f"*_{first}{extension}")):
         stem = path.name.removesuffix(f"_{first}{extension}")
         files = (path, *(folder / f"{stem}_{suffix}{extension}" for suffix in others))
@@ -252,12 +252,12 @@ def paired_files(folder: Path, suffixes: Sequence[str], *, extension: str = ".ti
             raise InputError(
                 f"{folder / stem} lacks {missing}: every cell needs {list(suffixes)}; unpack the archive again"
             )
-        found[stem] = files
-    if not found:
+        cells[stem] = files
+    if not cells:
         raise InputError(
             f"class folder {folder} has no *_{first}{extension}: unpack the archive again, or remove the folder"
         )
-    return found
+    return cells
 
 
 def _planes(file: Path) -> list[PlaneRef]:

@@ -51,14 +51,14 @@ def pixel_baselines(items: Sequence[Image], *, seed: int, workers: int = 0) -> d
         InputError: an image cannot be read.
     """
     ranges = _common_ranges(items, seed=seed)
-    found: dict[str, list[Array]] = {name: [] for name in BASELINES}
+    columns: dict[str, list[Array]] = {name: [] for name in BASELINES}
     described = read_ahead(((item.id, item) for item in items), partial(_described, ranges=ranges), workers)
     for _, numbers in tqdm(described, total=len(items), desc="pixel baselines", unit="image", disable=None):
         if isinstance(numbers, InputError):
             raise numbers
         for name, row in numbers.items():
-            found[name].append(row)
-    values = {name: np.asarray(rows, np.float32) for name, rows in found.items()}
+            columns[name].append(row)
+    values = {name: np.asarray(rows, np.float32) for name, rows in columns.items()}
     train = np.array([item.metadata.get("split", "train") == "train" for item in items])
     pixels = values["pixel PCA"]
     components = min(_COMPONENTS, int(train.sum()), pixels.shape[1])

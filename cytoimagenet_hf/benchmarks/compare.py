@@ -19,7 +19,7 @@ from sklearn.metrics import confusion_matrix
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.scoring import stats
 from cytoimagenet_hf.scoring.contamination import Overlap, marks
-from cytoimagenet_hf.scoring.results import Comparison, Ends, Kind, ScoreRecord
+from cytoimagenet_hf.scoring.results import Comparison, Kind, ScoreRecord
 
 from . import macro
 from .base import Score
@@ -56,7 +56,7 @@ def summarise_score(
         items = score.ids if score.clusters is None else score.clusters
         by_group = macro.interval(_counts(score, items), seed=seed)
     elif score.clusters is not None and groups is not None and groups > 1:
-        by_group = _ends(stats.cluster_bootstrap(outcomes, score.clusters.astype(str), seed=seed))
+        by_group = stats.cluster_bootstrap(outcomes, score.clusters.astype(str), seed=seed)
     half = _half_width(outcomes) if right is None else stats.wald_half_width(right, n)
     if is_macro and by_group is not None:
         half = (by_group[1] - by_group[0]) / 2
@@ -69,7 +69,7 @@ def summarise_score(
         right=right,
         value=statistic(score),
         wald_half_width=half,
-        wilson=None if right is None or is_macro else _ends(stats.wilson_interval(right, n)),
+        wilson=None if right is None or is_macro else stats.wilson_interval(right, n),
         cluster=score.cluster_name,
         groups=groups,
         cluster_interval=by_group,
@@ -99,11 +99,11 @@ def compare_pairs(scores: Scores, *, entries: Sequence[str], sets: Sequence[str]
     The entry whose name comes first in the alphabet is subtracted, so that the sign of a difference does not depend on
     the order in which models were named.
     """
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for first, second in combinations(sorted(entries), 2):
         common = [name for name in sets if (first, name) in scores and (second, name) in scores]
-        found += adjust([_named(scores, first, second, name, seed) for name in common])
-    return tuple(found)
+        comparisons += adjust([_named(scores, first, second, name, seed) for name in common])
+    return tuple(comparisons)
 
 
 def compare_with_best(
@@ -118,11 +118,11 @@ def compare_with_best(
         scored = [baseline for baseline in baselines if (baseline, name) in scores]
         if scored:
             best[name] = max(scored, key=lambda baseline: statistic(scores[baseline, name]))
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for entry in entries:
         common = [name for name in sets if name in best and (entry, name) in scores]
-        found += adjust([_named(scores, best[name], entry, name, seed) for name in common])
-    return tuple(found)
+        comparisons += adjust([_named(scores, best[name], entry, name, seed) for name in common])
+    return tuple(comparisons)
 
 
 def adjust(pairs: Sequence[Comparison]) -> list[Comparison]:
@@ -260,7 +260,7 @@ def _by_groups(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any], seed: int) ->
     count = len(set(groups))
     testable = smallest_p(count) <= LEVEL
     return {
-        "interval": _ends(stats.cluster_bootstrap(gain, groups, seed=seed)) if count > 1 else None,
+        "interval": stats.cluster_bootstrap(gain, groups, seed=seed) if count > 1 else None,
         "test": "group permutation" if testable else "none",
         "groups": count,
         "p": stats.paired_permutation(a, b, seed=seed, groups=groups) if testable else None,
@@ -282,10 +282,6 @@ def _error(gain: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> float | N
     if count < 2 or spread == 0:
         return None
     return float(np.sqrt(count / (count - 1) * spread) / len(gain))
-
-
-def _ends(interval: stats.Interval) -> Ends:
-    return interval.low, interval.high
 
 
 def _named(scores: Scores, first: str, second: str, name: str, seed: int) -> Comparison:

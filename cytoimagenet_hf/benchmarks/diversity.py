@@ -104,9 +104,9 @@ def measure_diversity(
     chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
     loaded = load_model(model, method="merge-norm", seed=seed)
     table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=settings)
-    known = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
-    distances = label_distances(table.values, known["label"])
-    distances = distances.merge(known.groupby("label")["category"].first().reset_index(), on="label")
+    facts = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
+    distances = label_distances(table.values, facts["label"])
+    distances = distances.merge(facts.groupby("label")["category"].first().reset_index(), on="label")
     subset = distant_labels(distances, threshold=threshold)
     return Diversity(
         dataset,
@@ -118,7 +118,7 @@ def measure_diversity(
         distances,
         subset,
         rejected,
-        replace(table, metadata=known),
+        replace(table, metadata=facts),
     )
 
 

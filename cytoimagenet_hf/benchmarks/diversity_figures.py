@@ -28,16 +28,15 @@ def distance_scatter(distances: pd.DataFrame, *, threshold: float) -> Figure:
     return figure
 
 
-def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, shown: int = _COLOURED) -> Figure:
+def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int) -> Figure:
     """What the crops did: whole images above, cropped ones below, coloured by label, source and scaling.
 
     Args:
         features: (n, d).
         about: (n,) columns `label`, and `crop`, `dir_name`, `scaling` where the dataset has them.
         seed: of the projection.
-        shown: labels with the most images; more colours cannot be distinguished.
     """
-    frequent = about["label"].value_counts().index[:shown]
+    frequent = about["label"].value_counts().index[:_COLOURED]  # those with the most images
     rows = about["label"].isin(frequent).to_numpy()
     embedding = embed(features[rows], seed=seed)
     points = embedding.places
@@ -57,8 +56,10 @@ def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int, s
 def _scatter(axes: Axes, points: npt.NDArray[Any], values: pd.Series) -> None:
     names = values.value_counts().index[:_COLOURED]
     for number, name in enumerate(names):
-        own = points[(values == name).to_numpy()]
-        axes.scatter(own[:, 0], own[:, 1], s=5, linewidths=0, color=colormaps["tab20"](number % 20), label=name)
+        members = points[(values == name).to_numpy()]
+        axes.scatter(
+            members[:, 0], members[:, 1], s=5, linewidths=0, color=colormaps["tab20"](number % 20), label=name
+        )
     axes.set_xticks([])
     axes.set_yticks([])
     if len(names):

@@ -108,7 +108,7 @@ def fusion_entries(
         seed: of the shuffles.
         noise: the random partner of an entry; None for those that are random themselves.
     """
-    found = []
+    fusions = []
     for a, b in combinations(entries, 2):
         if a.about.get("method") != b.about.get("method"):
             continue
@@ -116,15 +116,15 @@ def fusion_entries(
         second = _shuffled(b, items, seed) if misjoined else b.build
         both = _union(a.sources, b.sources)
         join = partial(_fusion, a, items=items)
-        found += [
+        fusions += [
             join(b.name, second, "fusion", sources=both),
             join(a.name, a.build, "control", sources=a.sources),
             join(f"{b.name} shuffled within class", _shuffled(b, items, seed), "control", sources=both),
         ]
         random = noise(a)
         if random is not None:
-            found.append(join(random.name, random.build, "control", sources=a.sources))
-    return list({entry.name: entry for entry in found}.values())
+            fusions.append(join(random.name, random.build, "control", sources=a.sources))
+    return list({entry.name: entry for entry in fusions}.values())
 
 
 def baseline_entries(

@@ -114,11 +114,11 @@ def training_curves(record: ResultsRecord) -> Figure:
         axes.set_axis_off()
     for axes, name in zip(panels, sets, strict=False):
         for number, model in enumerate(models):
-            own = [one for one in record.training if one.set == name and one.model == model]
-            own.sort(key=lambda one: ways.index(one.way))
-            places = np.array([ways.index(one.way) for one in own]) + 0.12 * (number - (len(models) - 1) / 2)
+            gains = [one for one in record.training if one.set == name and one.model == model]
+            gains.sort(key=lambda one: ways.index(one.way))
+            places = np.array([ways.index(one.way) for one in gains]) + 0.12 * (number - (len(models) - 1) / 2)
             colour = [*PALETTE, OTHER][min(number, len(PALETTE))]
-            drawn = [100 * np.array(one.redrawn) for one in own]
+            drawn = [100 * np.array(one.redrawn) for one in gains]
             axes.fill_between(
                 places,
                 [one.min() for one in drawn],
@@ -128,9 +128,9 @@ def training_curves(record: ResultsRecord) -> Figure:
                 linewidth=0,
             )
             axes.plot(places, [one.mean() for one in drawn], color=colour, linestyle="--", marker="_", linewidth=1)
-            for place, one in zip(places, own, strict=True):
+            for place, one in zip(places, gains, strict=True):
                 axes.plot([place, place], [100 * one.interval[0], 100 * one.interval[1]], color=colour, linewidth=1)
-            axes.plot(places, [100 * one.trained for one in own], "o", color=colour, markersize=4)
+            axes.plot(places, [100 * one.trained for one in gains], "o", color=colour, markersize=4)
         axes.set_title(name, fontsize=9)
         axes.set_xticks(range(len(ways)), ways, rotation=45, ha="right", fontsize=8)
         axes.grid(axis="y", linewidth=0.3)
@@ -240,8 +240,8 @@ def feature_scatter(values: Array, labels: Sequence[str], *, title: str, seed: i
     axes = figure.subplots()
     names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     for code, name in enumerate(names[:40]):
-        own = points[codes == code]
-        axes.scatter(own[:, 0], own[:, 1], s=5, color=colormaps["tab20"](code % 20), label=name, linewidths=0)
+        members = points[codes == code]
+        axes.scatter(members[:, 0], members[:, 1], s=5, color=colormaps["tab20"](code % 20), label=name, linewidths=0)
     axes.set_title(f"{title} ({embedding.method})", fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])

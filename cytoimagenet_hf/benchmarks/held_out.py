@@ -33,25 +33,25 @@ def score_held_out(
     Raises:
         InputError: see `predict_held_out`.
     """
-    found = held_out_rows(features, items)
+    rows = held_out_rows(features, items)
     predictions, protocol = predict_held_out(
-        found.values,
-        found.labels,
-        found.ids,
-        found.groups,
+        rows.values,
+        rows.labels,
+        rows.ids,
+        rows.groups,
         recipe=recipe,
         seed=seed,
         k=k,
-        group_name=found.group_name,
+        group_name=rows.group_name,
     )
-    details = {"classes": len(set(found.labels)), "k": k, "protocol": protocol, "scaler": recipe.leave_one_out_scaler}
+    details = {"classes": len(set(rows.labels)), "k": k, "protocol": protocol, "scaler": recipe.leave_one_out_scaler}
     return Score(
         name,
-        found.ids,
-        found.labels,
+        rows.ids,
+        rows.labels,
         predictions,
-        clusters=found.groups,
-        cluster_name=found.group_name,
+        clusters=rows.groups,
+        cluster_name=rows.group_name,
         details=details,
     )
 

@@ -104,24 +104,24 @@ def _mixing(rows: LabelledRows | None) -> dict[str, Any]:
 
 def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
     """Replicate mAP of treatments and mAP of mechanisms among compounds."""
-    found = replicate_precision(
+    scored = replicate_precision(
         wells.values, treatments=wells.treatments, plates=wells.plates, controls=wells.controls, seed=seed
     )
     first = {str(treatment): row for row, treatment in reversed(list(enumerate(wells.treatments)))}
-    rows = [first[treatment] for treatment in found["treatment"]]
+    rows = [first[treatment] for treatment in scored["treatment"]]
     scores = [
         Score(
             f"{name} · replicate mAP",
-            ids=found["treatment"].to_numpy(object),
+            ids=scored["treatment"].to_numpy(object),
             references=wells.targets[rows],
             predictions=None,
-            shares=np.clip(found["mean_average_precision"].to_numpy(float), 0, 1),
+            shares=np.clip(scored["mean_average_precision"].to_numpy(float), 0, 1),
             clusters=wells.compounds[rows],
             cluster_name="compound",
             measure="replicate mAP",
             details={
                 "protocol": "replicates on other plates among the controls of the query's plate",
-                "active": float((found["corrected_p_value"] < 0.05).mean()),
+                "active": float((scored["corrected_p_value"] < 0.05).mean()),
             },
         )
     ]
@@ -129,9 +129,9 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
     compounds = np.unique(wells.compounds[treated].astype(str))
     profiles, targets = [], []
     for compound in compounds:
-        own = treated & (wells.compounds.astype(str) == compound)
-        profiles.append(np.median(wells.values[own], axis=0))
-        targets.append(wells.targets[own][0])
+        of_compound = treated & (wells.compounds.astype(str) == compound)
+        profiles.append(np.median(wells.values[of_compound], axis=0))
+        targets.append(wells.targets[of_compound][0])
     # All compounds, not the active ones alone: which are active depends on the features, and models must be paired.
     by_target = target_precision(
         np.array(profiles), compounds=compounds, targets=np.array(targets, dtype=object), seed=seed
@@ -155,10 +155,10 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
 
 
 def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
-    scored, groups, known = _scored(rows)
+    scored, groups, grouped = _scored(rows)
     if rows.train is None:
         predictions = probe(rows.values, rows.labels, groups, seed=seed)
-        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if known else "folds of single images"
+        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if grouped else "folds of single images"
     else:
         train = rows.train
         predictions = probe_transfer(
@@ -171,8 +171,8 @@ def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
             rows.ids[scored],
             rows.labels[scored],
             predictions,
-            clusters=groups[scored] if known else None,
-            cluster_name=rows.group_name if known else None,
+            clusters=groups[scored] if grouped else None,
+            cluster_name=rows.group_name if grouped else None,
             measure="probe accuracy",
             details={"protocol": protocol},
         )
@@ -180,7 +180,7 @@ def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
 
 
 def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
-    scored, groups, known = _scored(rows)
+    scored, groups, grouped = _scored(rows)
     shots = possible_shots(rows.labels, groups, seed=seed, train=rows.train)
     shares = few_shot(rows.values, rows.labels, groups, shots=shots, seed=seed, train=rows.train)
     return [
@@ -190,12 +190,12 @@ def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
             rows.labels[scored],
             None,
             shares=own[scored],
-            clusters=groups[scored] if known else None,
-            cluster_name=rows.group_name if known else None,
+            clusters=groups[scored] if grouped else None,
+            cluster_name=rows.group_name if grouped else None,
             measure=f"{n}-shot accuracy",
             details={
                 "protocol": f"{n} examples a class from "
-                + ("the training set" if rows.train is not None else "other groups" if known else "other images")
+                + ("the training set" if rows.train is not None else "other groups" if grouped else "other images")
             },
         )
         for n, own in shares.items()
@@ -205,5 +205,5 @@ def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
 def _scored(rows: LabelledRows) -> tuple[Array, Array, bool]:
     """(rows that are scored, a group for every row, whether groups are known): else each row is its own group."""
     scored = np.ones(len(rows.ids), bool) if rows.train is None else ~rows.train
-    known = rows.groups is not None
-    return scored, (rows.ids if rows.groups is None else rows.groups), known
+    grouped = rows.groups is not None
+    return scored, (rows.ids if rows.groups is None else rows.groups), grouped

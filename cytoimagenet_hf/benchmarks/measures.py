@@ -16,20 +16,20 @@ from cytoimagenet_hf.scoring.knn import kneighbors
 from .scaling import unit_rows
 
 Array = npt.NDArray[Any]
+_LEVEL = 0.05  # of each chi-square test
+_NEAR = 0.01  # of the allowed rows
 _QUERIES = 1000  # rows whose similarities are in memory at a time
 
 
-def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, level: float = 0.05) -> float:
+def mixing_rejection(values: Array, batches: Array) -> float:
     """Share of items whose neighbourhood does not mix batches as the whole set does (kBET; Büttner et al. 2019).
 
-    Near `level` where batches are mixed, 1 where they are separate. Features that know nothing mix perfectly, so this
-    number is read beside a label score, never alone.
+    Near 0.05, the level of its tests, where batches are mixed, 1 where they are separate. Features that know nothing
+    mix perfectly, so this number is read beside a label score, never alone.
 
     Args:
         values: (n, d).
         batches: (n,).
-        k: neighbours; by default a quarter of the mean batch size, at least 10.
-        level: of each chi-square test.
 
     Raises:
         InputError: one batch.
@@ -43,12 +43,12 @@ def mixing_rejection(values: Array, batches: Array, *, k: int | None = None, lev
     names, codes = np.unique(batches.astype(str), return_inverse=True)
     if len(names) < 2:
         raise InputError(f"only one batch ({str(names[0])!r}): nothing can be mixed")
-    k = k or int(np.clip(len(values) / len(names) / 4, 10, len(values) - 1))
+    k = int(np.clip(len(values) / len(names) / 4, 10, len(values) - 1))  # a quarter of the mean batch
     _, neighbours = kneighbors(values, values, k, exclude=np.arange(len(values)))
     counts = np.stack([(codes[neighbours] == code).sum(axis=1) for code in range(len(names))], axis=1)  # (n, B)
     expected = k * np.bincount(codes) / len(codes)
     statistic = ((counts - expected) ** 2 / expected).sum(axis=1)
-    return float((chi2.sf(statistic, len(names) - 1) < level).mean())
+    return float((chi2.sf(statistic, len(names) - 1) < _LEVEL).mean())
 
 
 def recall_at_1(values: Array, *, names: Array, excluded: Array) -> Array:
@@ -65,20 +65,20 @@ def recall_at_1(values: Array, *, names: Array, excluded: Array) -> Array:
         array([ 1.,  1., nan])
     """
     unit = unit_rows(np.asarray(values, np.float64))
-    _, said = np.unique(names.astype(str), return_inverse=True)
+    _, name_codes = np.unique(names.astype(str), return_inverse=True)
     _, barred = np.unique(excluded.astype(str), return_inverse=True)
-    found = np.full(len(values), np.nan)
+    recalls = np.full(len(values), np.nan)
     for start in range(0, len(values), _QUERIES):
         rows = np.arange(start, min(start + _QUERIES, len(values)))
         allowed = barred[rows, None] != barred[None, :]  # (Q, n)
-        matched = (allowed & (said[rows, None] == said[None, :])).any(axis=1)
+        matched = (allowed & (name_codes[rows, None] == name_codes[None, :])).any(axis=1)
         nearest = np.where(allowed, unit[rows] @ unit.T, -np.inf).argmax(axis=1)
-        found[rows] = np.where(matched, said[nearest] == said[rows], np.nan)
-    return found
+        recalls[rows] = np.where(matched, name_codes[nearest] == name_codes[rows], np.nan)
+    return recalls
 
 
-def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0.01) -> tuple[Array, Array]:
-    """Odds ratio (n,) of the query's name among its nearest `share` of allowed rows, and p (n,); NaN without a match.
+def enrichment(values: Array, *, names: Array, excluded: Array) -> tuple[Array, Array]:
+    """Odds ratio (n,) of the query's name in the nearest hundredth of allowed rows, and p (n,); NaN without a match.
 
     The ratio of (in top, same name) to the rest, ad / bc, with 0.5 added to each cell where one is empty; p by the
     exact test of Fisher, one-sided.
@@ -87,7 +87,6 @@ def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0
         values: (n, d).
         names: (n,) as in `recall_at_1`.
         excluded: (n,) as in `recall_at_1`.
-        share: of the allowed rows that count as near.
     """
     unit = unit_rows(np.asarray(values, np.float64))
     ratios, ps = np.full(len(names), np.nan), np.full(len(names), np.nan)
@@ -98,7 +97,7 @@ def enrichment(values: Array, *, names: Array, excluded: Array, share: float = 0
         if not same.any() or same.all():
             continue
         near = np.zeros(len(same), bool)
-        count = max(1, int(np.ceil(share * len(same))))
+        count = max(1, int(np.ceil(_NEAR * len(same))))
         near[np.argsort(-(unit[allowed] @ unit[row]), kind="stable")[:count]] = True
         cells = np.array(
             [(near & same).sum(), (near & ~same).sum(), (~near & same).sum(), (~near & ~same).sum()], float

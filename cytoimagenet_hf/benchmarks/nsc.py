@@ -14,9 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.profiles.shrinkage import group_means
 from cytoimagenet_hf.scoring.knn import Metric, kneighbors, vote
-
-from .scaling import group_means
 
 Names = Sequence[str] | npt.NDArray[Any]
 _Answer = tuple[str | None, str | None]
@@ -138,12 +137,12 @@ def nscb_by_rule(
     """
     rows = _checked_rows(np.asarray(features), treatments, compounds, moas, batches)
     profiles = _mean_profiles(np.asarray(features), rows)
-    found = {}
+    by_rule = {}
     for name, (batch, rule) in BATCH_RULES.items():
         allowed = profiles.other & ~_same_batch(rows[f"batch{batch}"].to_numpy(), profiles.codes, rule)
         _, possible, nscb = _nscb(profiles, allowed, metric="cosine", k=1)
-        found[name] = nscb, int(possible.sum())
-    return found
+        by_rule[name] = nscb, int(possible.sum())
+    return by_rule
 
 
 @dataclass(frozen=True)
@@ -223,14 +222,14 @@ def _nscb(
 def _predict(profiles: _Profiles, allowed: npt.NDArray[np.bool_], *, metric: Metric, k: int) -> list[_Answer]:
     """Nearest allowed treatment and voted mechanism of each; None where nothing is allowed."""
     names, moa = profiles.about.index.to_numpy(), profiles.about["moa"].to_numpy()
-    found: list[_Answer] = [(None, None)] * len(names)
+    answers: list[_Answer] = [(None, None)] * len(names)
     asking = np.flatnonzero(allowed.any(1))
     if len(asking):
         queries = profiles.values[asking]
         distances, indices = kneighbors(profiles.values, queries, k, metric=metric, exclude=~allowed[asking])
         for row, nearest, voted in zip(asking, names[indices[:, 0]], vote(moa[indices], distances), strict=True):
-            found[row] = nearest, voted
-    return found
+            answers[row] = nearest, voted
+    return answers
 
 
 def _same_batch(batches: npt.NDArray[Any], codes: npt.NDArray[Any], rule: str) -> npt.NDArray[np.bool_]:

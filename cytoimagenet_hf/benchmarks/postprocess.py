@@ -138,10 +138,10 @@ def _epsilon(tuning: Tuning) -> tuple[float, str]:
     plates = tuning.others.metadata["plate"].to_numpy()
     treatments = column(tuning.other_items, "treatment")
     try:
-        epsilon, found = choose_epsilon(tuning.others, tuning.other_controls, treatments, plates)
+        epsilon, precision_of = choose_epsilon(tuning.others, tuning.other_controls, treatments, plates)
     except InputError as error:
         return EPSILON, f"default: the plates that are not scored do not tell ({error})"
-    shown = ", ".join(f"{name}: {value:.3f}" for name, value in found.items())
+    shown = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
     return epsilon, f"replicate mAP on {len(set(plates))} plates that are not scored ({shown})"
 
 

@@ -21,10 +21,11 @@ from .scaling import unit_rows
 
 Array = npt.NDArray[Any]
 SHOTS = (1, 5, 10)
+_FOLDS = 5  # fewer where there are fewer groups
 _STRENGTHS = np.logspace(-4, 1, 6)  # C of the logistic regression
 
 
-def probe(values: Array, labels: Array, groups: Array, *, seed: int, folds: int = 5) -> Array:
+def probe(values: Array, labels: Array, groups: Array, *, seed: int) -> Array:
     """Predictions (n,) of a logistic regression, each group predicted by a fit on other groups.
 
     The strength of the penalty is chosen by inner folds over the training groups, so that no group is seen twice.
@@ -34,7 +35,6 @@ def probe(values: Array, labels: Array, groups: Array, *, seed: int, folds: int 
         labels: (n,).
         groups: (n,) plate, field or compound.
         seed: of the folds.
-        folds: outer folds; fewer where there are fewer groups.
 
     Raises:
         InputError: fewer than three groups, or a fold whose training groups hold a single class.
@@ -43,7 +43,7 @@ def probe(values: Array, labels: Array, groups: Array, *, seed: int, folds: int 
     if count < 3:
         raise InputError(f"{count} groups: a probe needs three, one to predict and two to choose the penalty by")
     predictions = np.empty(len(labels), dtype=object)
-    for train, test in _group_folds(labels, groups, folds=folds, seed=seed):
+    for train, test in _group_folds(labels, groups, folds=_FOLDS, seed=seed):
         if len(set(labels[train])) < 2:
             raise InputError("classes coincide with groups: without a group its class is unknown, so no probe is fair")
         predictions[test] = probe_transfer(values[train], labels[train], groups[train], values[test], seed=seed)
@@ -132,16 +132,14 @@ def possible_shots(
     groups: Array,
     *,
     seed: int,
-    shots: Sequence[int] = SHOTS,
     train: npt.NDArray[np.bool_] | None = None,
 ) -> list[int]:
-    """Those numbers of examples that every class has outside every fold of groups.
+    """Those of `SHOTS` that every class has outside every fold of groups.
 
     Args:
         labels: (n,).
         groups: (n,).
         seed: of the folds, as for `few_shot`.
-        shots: what is asked for.
         train: as for `few_shot`.
 
     Raises:
@@ -151,11 +149,11 @@ def possible_shots(
     counts = np.array(
         [np.bincount(codes[known], minlength=len(names)) for known, _ in folds_of_groups(codes, groups, seed, train)]
     )  # (F, K)
-    found = [n for n in shots if n <= counts.min()]
-    if not found:
+    possible = [n for n in SHOTS if n <= counts.min()]
+    if not possible:
         scarce = str(names[counts.min(axis=0).argmin()])
         raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
-    return found
+    return possible
 
 
 def folds_of_groups(
@@ -176,7 +174,7 @@ def folds_of_groups(
         return [(np.flatnonzero(train), np.flatnonzero(~train))]
     if len(np.unique(groups)) < 2:
         raise InputError("only one group: examples must come from other groups than the query")
-    return _group_folds(labels, groups, folds=5, seed=seed)
+    return _group_folds(labels, groups, folds=_FOLDS, seed=seed)
 
 
 def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list[tuple[Array, Array]]:
@@ -190,5 +188,5 @@ def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list
     split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class with fewer members than folds is what small screens have
-        found = list(split.split(np.zeros((len(labels), 1)), labels.astype(str), groups.astype(str)))
-    return [(train, test) for train, test in found if len(test) and len(train)]
+        pairs = list(split.split(np.zeros((len(labels), 1)), labels.astype(str), groups.astype(str)))
+    return [(train, test) for train, test in pairs if len(test) and len(train)]

@@ -74,11 +74,11 @@ def predict_leave_group_out(
     predictions = np.empty_like(labels)
     scaled = standardise(values) if recipe.leave_one_out_scaler == "all" else values
     for name in names:
-        own = groups == name
+        in_group = groups == name
         if recipe.leave_one_out_scaler == "other":
-            scaled = standardise(values, fitted_on=values[~own])
-        distances, indices = kneighbors(scaled[~own], scaled[own], k)
-        predictions[own] = vote(labels[~own][indices], distances)
+            scaled = standardise(values, fitted_on=values[~in_group])
+        distances, indices = kneighbors(scaled[~in_group], scaled[in_group], k)
+        predictions[in_group] = vote(labels[~in_group][indices], distances)
     return predictions
 
 

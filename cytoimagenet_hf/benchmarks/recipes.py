@@ -93,16 +93,16 @@ def load_recipe(
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}: use one of {sorted(RECIPES)}")
     changes: dict[str, Any] = {}
-    said = [name]
+    names = [name]
     for what, given, known in (("scaler", scaler, _SCALERS), ("protocol", protocol, PROTOCOLS)):
         if given is not None and given not in known:
             raise InputError(f"unknown {what} {given!r}: use one of {sorted(known)}")
-        said += [f"{what} {given}"] if given is not None else []
+        names += [f"{what} {given}"] if given is not None else []
     if scaler is not None:
         changes |= _SCALERS[scaler]
     if protocol is not None:
         changes["held_out"] = PROTOCOLS[protocol]
     if nscb is not None:
         changes["nscb_rule"] = nscb
-        said.append(f"NSCB by {nscb}")
-    return replace(RECIPES[name], name=", ".join(said), **changes)
+        names.append(f"NSCB by {nscb}")
+    return replace(RECIPES[name], name=", ".join(names), **changes)

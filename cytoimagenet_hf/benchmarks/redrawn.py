@@ -14,7 +14,7 @@ import numpy as np
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.networks import FactsEncoder, stage_columns
+from cytoimagenet_hf.networks import stage_columns
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import EntryRecord, ScoreRecord, TrainingGain
@@ -58,36 +58,36 @@ def redrawn_entries(
     Raises:
         InputError: a network that cannot be redrawn, or whatever loading finds wrong.
     """
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for spec in specs:
         given = dict(options or {})
         load = partial(load_model, spec, method=methods[0], seed=seed)
         model = load(options=given)
         name = model.name if len(methods) == 1 else f"{model.name} [{methods[0]}]"  # as `model_entries` calls it
-        columns: dict[str, slice] = {}
+        columns, reason = dict[str, slice](), ""
         if "pooling" not in given:
-            columns, reason = _stages_of(load, given)
-            if reason:
-                report(f"{name} is compared as it is extracted, not by stage: {reason}")
+            columns, reason = _stages_of(load, given | {"redrawn": seed})
+        if not columns:  # refused before anything is extracted, not after the trained network was
+            load(options=given | {"redrawn": seed})
+        if reason:
+            report(f"{name} is compared as it is extracted, not by stage: {reason}")
         take = partial(_features, load, given, items, cache, settings)
         every = lru_cache(maxsize=1)(partial(take, _STAGES))  # the stages of one network lie in one table
         sources = training_sources(model.spec, declared=model.encoder.training_sources)
         for way, place in columns.items():
             about = {"model": model.spec, "way": way}
             build = partial(_part, every, None, place, columns)
-            found.append(Entry(f"{name}, {way}", "stage", build, sources, about))
+            entries.append(Entry(f"{name}, {way}", "stage", build, sources, about))
         for number in range(seed, seed + redrawn):
             drawn = {"model": model.spec, "redrawn": number}
             twin = f"{name} redrawn {number}"
-            own = drawn | {"redrawn_of": name, "way": EXTRACTED}
-            found.append(Entry(twin, "redrawn", partial(take, {}, number), frozenset(), own))
+            origin = drawn | {"redrawn_of": name, "way": EXTRACTED}
+            entries.append(Entry(twin, "redrawn", partial(take, {}, number), frozenset(), origin))
             for way, place in columns.items():
-                own = drawn | {"redrawn_of": f"{name}, {way}", "way": way}
+                origin = drawn | {"redrawn_of": f"{name}, {way}", "way": way}
                 build = partial(_part, every, number, place, columns)
-                found.append(Entry(f"{twin}, {way}", "redrawn", build, frozenset(), own))
-        # Refused before anything is extracted, not after the trained network was.
-        load(options=given | {"redrawn": seed})
-    return found
+                entries.append(Entry(f"{twin}, {way}", "redrawn", build, frozenset(), origin))
+    return entries
 
 
 def training_gains(
@@ -109,7 +109,7 @@ def training_gains(
         if entry.kind == "redrawn":
             step = entry.about.get("postprocess")
             twins.setdefault(entry.about["redrawn_of"] + (f" [{step}]" if step else ""), []).append(entry)
-    found: list[TrainingGain] = []
+    gains: list[TrainingGain] = []
     for trained, drawn in twins.items():
         sets = [name for entry, name in scores if entry == trained]
         pairs = [
@@ -122,22 +122,22 @@ def training_gains(
             for name in sets
         ]
         for name, pair in zip(sets, adjust(pairs), strict=True):
-            own = summaries[trained, name]
+            summary = summaries[trained, name]
             values = tuple(summaries[twin.name, name].value for twin in drawn)
             way = str(drawn[0].about["way"])
             model = trained if way == EXTRACTED else trained.replace(f", {way}", "", 1)
-            found.append(TrainingGain(name, model, way, own.measure, own.value, own.interval, values, pair))
-    return tuple(found)
+            gains.append(
+                TrainingGain(name, model, way, summary.measure, summary.value, summary.interval, values, pair)
+            )
+    return tuple(gains)
 
 
 def _stages_of(load: Callable[..., NamedModel], options: Mapping[str, Any]) -> tuple[dict[str, slice], str]:
     """Stage → its columns in the vector of one input of the network, or why there are none."""
     try:
         encoder = load(options={**options, **_STAGES}).encoder
-    except InputError as error:  # the network itself has loaded: it takes no pooling, or has no feature maps
+    except InputError as error:  # the network takes no pooling, has no feature maps, or cannot be redrawn
         return {}, str(error)
-    if not isinstance(encoder, FactsEncoder):
-        return {}, "its stages are not known"
     stages = stage_columns(encoder)
     return {("stem" if stage == 0 else f"stage {stage}"): place for stage, place in stages.items()}, ""
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.profiles.shrinkage import group_means
 from cytoimagenet_hf.tables import FeatureTable, make_table, read_features
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
 from .measures import enrichment, recall_at_1
 from .recipes import BenchmarkRecipe
-from .scaling import group_means
 
 MORPHOHELM_WHERE = (
     "get a folder of data/main_paper_inputs/normalized/… of https://github.com/microsoft/MorphoHELM with git lfs, "
@@ -52,20 +52,22 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
     Raises:
         InputError: no column names the perturbation.
     """
-    known = [name for name in _NAMES if name in table.metadata]
-    if not known:
+    columns = [name for name in _NAMES if name in table.metadata]
+    if not columns:
         raise InputError(
             f"the profiles name no perturbation: one of Metadata_{', Metadata_'.join(_NAMES)} is needed; there are "
             f"{list(map(str, table.metadata.columns))}"
         )
     facts = table.metadata.astype(str)
-    control = facts[known[0]].str.lower().isin(_CONTROLS)
+    control = facts[columns[0]].str.lower().isin(_CONTROLS)
     for name in ("pert_type", "control_type"):
         if name in facts:
             control |= facts[name].str.lower().isin({"control", "negcon", "poscon", "negative_control"})
     rows = facts.assign(row_id=table.ids)[~control]
     return [
-        labelled(str(row["row_id"]), (), str(row[known[0]]), facts={str(key): str(row[key]) for key in facts.columns})
+        labelled(
+            str(row["row_id"]), (), str(row[columns[0]]), facts={str(key): str(row[key]) for key in facts.columns}
+        )
         for row in rows.to_dict("records")
     ]
 
@@ -89,21 +91,21 @@ def score(
         excluded = ids if shared is None else column(items, shared)
         if len(set(excluded)) < 2:
             continue
-        found = recall_at_1(values, names=names, excluded=excluded)
-        known = ~np.isnan(found)
-        if known.any():
+        recalls = recall_at_1(values, names=names, excluded=excluded)
+        matched = ~np.isnan(recalls)
+        if matched.any():
             protocol = "the nearest other well" if shared is None else f"the nearest well of another {shared.lower()}"
             scores.append(
                 Score(
                     f"{prefix} · {level} recall@1",
-                    ids[known],
-                    names[known],
+                    ids[matched],
+                    names[matched],
                     None,
-                    shares=found[known],
-                    clusters=names[known],
+                    shares=recalls[matched],
+                    clusters=names[matched],
                     cluster_name="perturbation",
                     measure="recall@1",
-                    details={"protocol": protocol, "wells": len(ids), "without_match": int((~known).sum())},
+                    details={"protocol": protocol, "wells": len(ids), "without_match": int((~matched).sum())},
                 )
             )
     if not scores:
@@ -168,22 +170,22 @@ def _targets(values: Array, items: Sequence[Image], names: Array, prefix: str) -
     first = np.unique(codes, return_index=True)[1]
     targets = column([items[row] for row in first], fact).astype(str)
     ratios, ps = enrichment(means, names=targets, excluded=every)
-    known = ~np.isnan(ratios) & ~np.isin(np.char.lower(targets.astype(str)), list(_CONTROLS))
-    if not known.any():
+    targeted = ~np.isnan(ratios) & ~np.isin(np.char.lower(targets.astype(str)), list(_CONTROLS))
+    if not targeted.any():
         return []
     return [
         Score(
             f"{prefix} · {fact} enrichment",
-            every[known].astype(object),
-            targets[known].astype(object),
+            every[targeted].astype(object),
+            targets[targeted].astype(object),
             None,
-            shares=(ps[known] < 0.05).astype(np.float64),
-            clusters=targets[known].astype(object),
+            shares=(ps[targeted] < 0.05).astype(np.float64),
+            clusters=targets[targeted].astype(object),
             cluster_name=fact,
             measure="share enriched",
             details={
                 "protocol": "same target among the nearest hundredth of mean profiles, Fisher p < 0.05; chance 5 %",
-                "odds_ratio": float(np.exp(np.log(ratios[known]).mean())),
+                "odds_ratio": float(np.exp(np.log(ratios[targeted]).mean())),
             },
         )
     ]

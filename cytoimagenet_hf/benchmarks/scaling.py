@@ -9,15 +9,7 @@ import numpy.typing as npt
 from sklearn.preprocessing import StandardScaler
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.profiles.shrinkage import DEAD, group_means, standardise_by_shrunk_controls
-
-__all__ = [
-    "group_means",
-    "standardise",
-    "standardise_by_controls",
-    "standardise_by_shrunk_controls",
-    "unit_rows",
-]
+from cytoimagenet_hf.profiles.shrinkage import DEAD
 
 Array = npt.NDArray[np.floating]
 _ROWS = 1 << 16  # at a time: what scikit-learn makes of them on the way is float64, and several times as large

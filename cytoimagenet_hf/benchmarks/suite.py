@@ -166,7 +166,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                         )
                         if entry.kind == "model":
                             samples[name, benchmark.name] = _sample(made, items, suite.seed)
-                        found = measured_scores(
+                        measured = measured_scores(
                             benchmark,
                             made,
                             items,
@@ -174,7 +174,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
                             seed=suite.seed,
                             measures=suite.measures,
                         )
-                        for score in _with_sphering(found, made):
+                        for score in _with_sphering(measured, made):
                             scores[name, score.name] = score
                             summary = summarise_score(
                                 score,
@@ -209,8 +209,8 @@ def _with_sphering(scores: Sequence[Score], table: FeatureTable) -> list[Score]:
     if not steps or steps[-1].get("step") != "sphere":
         return list(scores)
     last = steps[-1]
-    told = {name: last[name] for name in ("epsilon", "epsilon_chosen") if name in last}
-    return [replace(score, details={**score.details, "sphere": told}) for score in scores]
+    facts = {name: last[name] for name in ("epsilon", "epsilon_chosen") if name in last}
+    return [replace(score, details={**score.details, "sphere": facts}) for score in scores]
 
 
 def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) -> list[Any]:
@@ -264,8 +264,8 @@ def with_comparisons(
     record: ResultsRecord, scores: dict[tuple[str, str], Score], *, seed: int, fuse: bool
 ) -> ResultsRecord:
     """The record with its paired comparisons, gains over the best baseline, and the note on fusions."""
-    own = record.names("model", "fusion")
-    options: dict[str, Any] = {"entries": own, "sets": record.sets, "seed": seed}
+    names = record.names("model", "fusion")
+    options: dict[str, Any] = {"entries": names, "sets": record.sets, "seed": seed}
     compared = replace(
         record,
         training=training_gains(record.entries, scores, record.by_entry(), seed=seed),

@@ -111,21 +111,8 @@ def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
 
 def gain_table(record: ResultsRecord) -> Table:
     """Every model and fusion against the best baseline of each set."""
-    rows = tuple(
-        (
-            gain.set,
-            gain.second,
-            gain.first,
-            f"{100 * gain.difference:+.2f}",
-            _range(gain.interval),
-            _test(gain),
-            _p(gain.p),
-            _p(gain.p_holm),
-            clear_of_zero(gain.interval, gain.detectable),
-        )
-        for gain in record.gains
-    )
-    columns = ("set", "features", "best baseline", "gain, points", "95 %", "test", "p", "Holm p", "clear")
+    rows = tuple((gain.set, gain.second, gain.first, *_difference(gain)) for gain in record.gains)
+    columns = ("set", "features", "best baseline", "gain, points", *_OF_DIFFERENCE)
     note = (
         "Paired on the same items. The baseline is the best of them on the scored items, which favours it. "
         + _CLEAR_NOTE
@@ -142,21 +129,16 @@ def training_table(record: ResultsRecord) -> Table:
             one.way,
             f"{100 * one.trained:.2f}",
             _mean_and_spread(one.redrawn),
-            f"{100 * one.gain.difference:+.2f}",
-            _range(one.gain.interval),
-            _test(one.gain),
-            _p(one.gain.p),
-            _p(one.gain.p_holm),
-            clear_of_zero(one.gain.interval, one.gain.detectable),
+            *_difference(one.gain),
         )
         for one in record.training
     )
-    columns = ("set", "network", "features", "trained", "redrawn", "training gave, points", "95 %", "test", "p")
+    columns = ("set", "network", "features", "trained", "redrawn", "training gave, points", *_OF_DIFFERENCE)
     note = (
         "Redrawn: the same architecture with weights drawn anew, mean ± sd over the draws. Paired on the same items, "
         f"Holm over the sets. {_CLEAR_NOTE}"
     )
-    return Table("What training gave", (*columns, "Holm p", "clear"), rows, note)
+    return Table("What training gave", columns, rows, note)
 
 
 def pooled_table(record: ResultsRecord) -> Table:
@@ -200,17 +182,8 @@ def ladder_table(record: ResultsRecord) -> Table:
         )
         for one in record.ladder
     )
-    columns = (
-        "set",
-        "known of an image",
-        "numbers",
-        "accuracy",
-        "95 %",
-        "change, points",
-        "95 %",
-        "clear",
-        "protocol",
-    )
+    numbers = ("numbers", "accuracy", "95 %", "change, points", "95 %", "clear")
+    columns = ("set", "known of an image", *numbers, "protocol")
     note = (
         "Change: of features, what they have over all nuisances; of features without nuisances, what a regression on "
         "the nuisances, fitted within the training folds, took from them. A phenotype that changes the number of "
@@ -221,26 +194,17 @@ def ladder_table(record: ResultsRecord) -> Table:
 
 def comparison_table(record: ResultsRecord) -> Table:
     """Paired differences between models and fusions."""
-    rows = tuple(
-        (
-            pair.set,
-            f"{pair.second} − {pair.first}",
-            f"{100 * pair.difference:+.2f}",
-            _range(pair.interval),
-            f"{pair.only_second} / {pair.only_first}",
-            _test(pair),
-            _p(pair.p),
-            _p(pair.p_holm),
-            clear_of_zero(pair.interval, pair.detectable),
-        )
-        for pair in record.comparisons
-    )
-    columns = ("set", "difference of", "points", "95 %", "gained / lost", "test", "p", "Holm p", "clear")
+    rows = []
+    for pair in record.comparisons:
+        points, interval, *test = _difference(pair)
+        lost = f"{pair.only_second} / {pair.only_first}"
+        rows.append((pair.set, f"{pair.second} − {pair.first}", points, interval, lost, *test))
+    columns = ("set", "difference of", "points", _OF_DIFFERENCE[0], "gained / lost", *_OF_DIFFERENCE[1:])
     note = (
         "Where items share a group, whole groups are exchanged; fewer than six groups cannot give p below 0.05 and "
         f"are not tested. Holm over the sets. {_CLEAR_NOTE}"
     )
-    return Table("Paired comparisons", columns, rows, note)
+    return Table("Paired comparisons", columns, tuple(rows), note)
 
 
 def class_table(record: ResultsRecord, name: str, entries: Sequence[str]) -> Table:
@@ -289,12 +253,12 @@ def to_rich(table: Table) -> "rich.table.Table":
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    found = RichTable(title=table.title, caption=table.note, caption_justify="left")
+    made = RichTable(title=table.title, caption=table.note, caption_justify="left")
     for number, column in enumerate(table.columns):
-        found.add_column(column, justify="left" if number == 0 else "right")
+        made.add_column(column, justify="left" if number == 0 else "right")
     for r, row in enumerate(table.rows):
-        found.add_row(*(Text(cell, style="bold" if (r, c) in table.best else "") for c, cell in enumerate(row)))
-    return found
+        made.add_row(*(Text(cell, style="bold" if (r, c) in table.best else "") for c, cell in enumerate(row)))
+    return made
 
 
 def _without_empty_columns(table: Table) -> Table:
@@ -332,6 +296,19 @@ def _accuracy(score: ScoreRecord | None) -> str:
         return "–"
     text = f"{100 * score.value:.2f} ± {100 * score.wald_half_width:.2f}"
     return f"{text} {score.marks}" if score.marks else text
+
+
+_OF_DIFFERENCE = ("95 %", "test", "p", "Holm p", "clear")
+"""Columns that follow the points of a difference."""
+
+
+def _difference(pair: Comparison) -> tuple[str, ...]:
+    """The points of a difference, and the cells of `_OF_DIFFERENCE`."""
+    clear = clear_of_zero(pair.interval, pair.detectable)
+    return (
+        *(f"{100 * pair.difference:+.2f}", _range(pair.interval), _test(pair)),
+        *(_p(pair.p), _p(pair.p_holm), clear),
+    )
 
 
 def _test(pair: Comparison) -> str:

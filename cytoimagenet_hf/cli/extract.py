@@ -20,7 +20,7 @@ from .arguments import takes_settings
 if TYPE_CHECKING:
     from cytoimagenet_hf.features.store import ExtractionSummary
     from cytoimagenet_hf.images import Found
-    from cytoimagenet_hf.networks import FactsEncoder
+    from cytoimagenet_hf.networks import Encoder
 
 
 @takes_settings
@@ -128,7 +128,7 @@ def _print(summary: "ExtractionSummary", found: "Found", output: str, seconds: f
         typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
 
 
-def _load(networks: Networks) -> "list[FactsEncoder]":
+def _load(networks: Networks) -> "list[Encoder]":
     """The models of one table; beside networks, measurements take the options that are of both."""
     from cytoimagenet_hf.networks import load_encoder
 

@@ -15,7 +15,7 @@ Normalize = Annotated[
 Pooling = Annotated[
     str | None,
     typer.Option(
-        help="What is taken of the network: last (what it pools itself), gem, blocks (every stage), early (the first "
+        help="What is taken of the network: last (what it pools itself), blocks (every stage), early (the first "
         "stage), or one stage as stage:N, such as stage:3; stage:0 is the stem. By default as the weights say, else "
         "last."
     ),

@@ -81,6 +81,6 @@ def _options(counts: dict[str, int], chosen: str | None = None) -> list[tuple[st
 def _pager() -> tuple[gr.Button, gr.Markdown, gr.Button]:
     with gr.Row(elem_classes="pager"):
         back = gr.Button("← Previous", size="md", min_width=120)
-        found = gr.Markdown(elem_classes="found")
+        total = gr.Markdown(elem_classes="found")
         ahead = gr.Button("Next →", size="md", min_width=120)
-    return back, found, ahead
+    return back, total, ahead

@@ -22,11 +22,11 @@ def pictures(gallery: Gallery, rows: Sequence[int], *, clickable: bool = True) -
     return grid([(gallery.image(row), gallery.caption(row)) for row in rows], rows=rows if clickable else None)
 
 
-def neighbours(gallery: Gallery, found: tuple[Neighbour, ...], *, of: int | None = None) -> str:
+def neighbours(gallery: Gallery, nearest: tuple[Neighbour, ...], *, of: int | None = None) -> str:
     """Neighbours as a grid, nearest first, with their distances; before them the row that they are neighbours of."""
-    near = [(gallery.image(one.row), (*gallery.caption(one.row), f"distance {one.distance:.4f}")) for one in found]
+    near = [(gallery.image(one.row), (*gallery.caption(one.row), f"distance {one.distance:.4f}")) for one in nearest]
     first = [] if of is None else [(gallery.image(of), gallery.caption(of))]
-    rows = [*([] if of is None else [of]), *(one.row for one in found)]
+    rows = [*([] if of is None else [of]), *(one.row for one in nearest)]
     return grid([*first, *near], rows=rows, own=of is not None)
 
 

@@ -227,15 +227,15 @@ class Gallery:
             raise InputError(f"no order {order!r}: choose from {', '.join(self.orders)}")
         kept = self._kept(wanted)
         if order == "shuffled":
-            found = self._shuffled[kept[self._shuffled]]
+            rows = self._shuffled[kept[self._shuffled]]
         else:
-            found = np.flatnonzero(kept)
+            rows = np.flatnonzero(kept)
             if order != "as stored":
-                found = found[np.argsort(self.rows[order].iloc[found].astype(str), kind="stable")]
-        pages = max(1, -(-len(found) // size))
+                rows = rows[np.argsort(self.rows[order].iloc[rows].astype(str), kind="stable")]
+        pages = max(1, -(-len(rows) // size))
         number = min(max(1, page), pages)
         first = (number - 1) * size
-        return Page(tuple(map(int, found[first : first + size])), number, pages, first, len(found))
+        return Page(tuple(map(int, rows[first : first + size])), number, pages, first, len(rows))
 
     def _kept(self, wanted: Mapping[str, str | None]) -> npt.NDArray[np.bool_]:
         kept = np.ones(len(self.rows), dtype=bool)
@@ -258,11 +258,11 @@ class Gallery:
         """What is known of an image: label; category, source and cell type; channels; plate and well."""
         values = {str(name): str(value).replace("|", ", ") for name, value in self.rows.loc[row].dropna().items()}
         values["category"] = values.get("category", "").replace("_", " ")
-        known = [values[name] for name in ("category", "dir_name", "cell_type") if values.get(name)]
+        facts = [values[name] for name in ("category", "dir_name", "cell_type") if values.get(name)]
         where = [f"{name} {values[name]}" for name in ("plate", "well") if values.get(name)]
         lines = (
             values.get("label", ""),
-            " · ".join(known),
+            " · ".join(facts),
             f"channels: {values['channels']}" if values.get("channels") else "",
             ", ".join(where),
         )
@@ -275,11 +275,11 @@ class Gallery:
             InputError: no model, or an image that has no features.
         """
         features = self._extracted("neighbours")
-        own = np.flatnonzero(features.rows == row)
-        if not len(own):
+        place = np.flatnonzero(features.rows == row)
+        if not len(place):
             reason = next((one.reason for one in self.rejected if one.id == self.rows["image_id"][row]), "")
             raise InputError(f"the network could not take this image: {reason}")
-        return self._near(features.values[own], k, exclude=own)
+        return self._near(features.values[place], k, exclude=place)
 
     def look_up(self, files: Sequence[str | Path], *, image: str | None = None, k: int = 8) -> Answer:
         """The nearest dataset images of an upload.
@@ -315,14 +315,14 @@ class Gallery:
         with self._making:
             if self._points is None:
                 self._points = kept_map(features.values, seed=self._seed, cache=self._cache)
-        found = self._points
+        embedding = self._points
         shown = self.rows.loc[features.rows]
         if "category" in shown:
             shown = shown.assign(category=shown["category"].str.replace("_", " "))
         columns = {name: shown[column].to_numpy() for name, column in COLOURS.items() if column in shown}
         columns.setdefault("label", np.full(len(shown), "no label"))
-        places = {"x": found.places[:, 0], "y": found.places[:, 1]}
-        return pd.DataFrame({"row": features.rows} | places | columns), found.method
+        places = {"x": embedding.places[:, 0], "y": embedding.places[:, 1]}
+        return pd.DataFrame({"row": features.rows} | places | columns), embedding.method
 
     def place_of(self, near: Sequence[Neighbour]) -> tuple[float, float] | None:
         """Where on the map an image is shown that has no place of its own: between its nearest, nearer to the nearer.
@@ -341,16 +341,16 @@ class Gallery:
     def _near(self, query: npt.NDArray[Any], k: int, **options: Any) -> tuple[Neighbour, ...]:
         features = self._extracted("neighbours")
         most = len(features.values) - len(options.get("exclude", ()))
-        distances, found = kneighbors(features.values, query, min(k, most), metric="cosine", **options)
-        return tuple(Neighbour(int(features.rows[i]), float(d)) for i, d in zip(found[0], distances[0], strict=True))
+        distances, nearest = kneighbors(features.values, query, min(k, most), metric="cosine", **options)
+        return tuple(Neighbour(int(features.rows[i]), float(d)) for i, d in zip(nearest[0], distances[0], strict=True))
 
     def _usual_distance(self) -> float | None:
         """Of an image of the dataset to its nearest: 95 % of them have theirs within it."""
         features = self._extracted("neighbours")
         with self._making:
             if self._usual is None and len(features.values) > 1:
-                own = np.arange(0, len(features.values), -(-len(features.values) // _ASKED))
-                nearest, _ = kneighbors(features.values, features.values[own], 1, metric="cosine", exclude=own)
+                asked = np.arange(0, len(features.values), -(-len(features.values) // _ASKED))
+                nearest, _ = kneighbors(features.values, features.values[asked], 1, metric="cosine", exclude=asked)
                 self._usual = float(np.quantile(nearest, _USUAL))
             return self._usual
 

@@ -97,14 +97,14 @@ def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path
         spared: those that are being looked at.
     """
     kept = {Path(file).resolve() for file in spared}
-    found = []
+    uploads = []
     for path in folder.rglob("*"):
         with suppress(OSError):  # another visitor's goes at the same time
             stat = path.lstat()
             if not path.is_dir():
-                found.append((stat.st_mtime, stat.st_size, path))
-    used = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
+                uploads.append((stat.st_mtime, stat.st_size, path))
+    used = sum(size for _, size, _ in uploads)
+    for _, size, path in sorted(uploads):
         if used <= quota:
             return
         if path.resolve() not in kept:

@@ -77,8 +77,8 @@ def names_of_all(
     """
     names: dict[str, None] = {}
     for number, (encoder, width) in enumerate(zip(encoders, widths, strict=True), 1):
-        own = names_of(encoder, stains, width, kinds)
-        names |= dict.fromkeys(f"{name}_{number}" if name in names else name for name in own)
+        model_names = names_of(encoder, stains, width, kinds)
+        names |= dict.fromkeys(f"{name}_{number}" if name in names else name for name in model_names)
     return tuple(names)
 
 

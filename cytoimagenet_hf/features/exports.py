@@ -44,9 +44,11 @@ def export_key(network: nn.Module, options: Mapping[str, object]) -> str:
     """
     digest = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode())
     for name, layer in network.named_modules():
-        own = {key: value for key, value in vars(layer).items() if key != "training" and isinstance(value, _SIMPLE)}
+        settings = {
+            key: value for key, value in vars(layer).items() if key != "training" and isinstance(value, _SIMPLE)
+        }
         kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
-        digest.update(f"{name} {kind} {sorted(own.items(), key=lambda item: item[0])!r}".encode())
+        digest.update(f"{name} {kind} {sorted(settings.items(), key=lambda item: item[0])!r}".encode())
     return hash_weights(network, start=digest.hexdigest())[:32]
 
 

@@ -98,7 +98,7 @@ def extract_features(
     else:
         run = runner_of(encoder, backend, device=device, dtype=dtype)
     with tqdm(total=count, unit="image", disable=None) as bar:
-        found = extract_rows(
+        rows = extract_rows(
             [(encoder, run)],
             sources,
             batch_size=batch_size,
@@ -107,20 +107,20 @@ def extract_features(
             on_error=on_error,
             advance=bar.update,
         )
-    if not found.order:
+    if not rows.order:
         raise InputError("no images to extract features from")
-    if not found.vectors:
-        name, error = next(iter(found.rejected.items()))
-        raise InputError(f"none of the {len(found.order)} images can be used; {name!r}: {error}")
-    kept = [name for name in found.order if name in found.vectors]
-    values = np.stack([found.vectors[name] for name in kept])
-    stains = found.stains or ()
+    if not rows.vectors:
+        name, error = next(iter(rows.rejected.items()))
+        raise InputError(f"none of the {len(rows.order)} images can be used; {name!r}: {error}")
+    kept = [name for name in rows.order if name in rows.vectors]
+    values = np.stack([rows.vectors[name] for name in kept])
+    stains = rows.stains or ()
     about = describe(encoder, run, stains=stains, ranges=ranges)
     about |= simulated_fact(images if isinstance(images, Sequence) else ())
     if run.choice is not None:
         about["backend_choice"] = dict(run.choice)
-    metadata = pd.DataFrame([dict(found.metadata[name]) for name in kept], index=range(len(kept)))
-    names = names_of(encoder, stains, values.shape[1], found.kinds)
+    metadata = pd.DataFrame([dict(rows.metadata[name]) for name in kept], index=range(len(kept)))
+    names = names_of(encoder, stains, values.shape[1], rows.kinds)
     return FeatureTable(np.array(kept, dtype=object), values, metadata, names, about)
 
 
@@ -140,7 +140,7 @@ def as_encoder(
         name = str(model.name_or_path or type(model).__name__.removesuffix("ForImageClassification"))
         return _of_network(name, model, processor or MicroscopyImageProcessor.for_model(model), method)
     if method is not None or processor is not None:
-        raise InputError("an encoder knows what it eats: pass method and processor where it is loaded")
+        raise InputError("the inputs of an encoder are fixed: pass method and processor where it is loaded")
     return model
 
 

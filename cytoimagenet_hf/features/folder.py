@@ -151,11 +151,11 @@ def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: 
     if backend == "auto" and recorded is None:
         first = [ImageToRead.of(image) for image in images[:TRIED]]
         return auto_runner(encoder, first, images=len(images), device=settings.device, dtype=_precision(settings))
-    known = recorded or {}
+    earlier = recorded or {}
     if backend == "auto":
-        backend = str(known.get("backend", "torch"))
+        backend = str(earlier.get("backend", "torch"))
     run = runner_of(encoder, backend, device=settings.device, dtype=_precision(settings))
-    return replace(run, choice=known.get("backend_choice") if known.get("backend") == backend else None)
+    return replace(run, choice=earlier.get("backend_choice") if earlier.get("backend") == backend else None)
 
 
 def _planned(
@@ -278,17 +278,17 @@ def _shards(
     count = -(-len(images) // settings.shard_size)
     kinds = _kinds(images)
     for number in range(count):
-        own = tuple(images[number * settings.shard_size : (number + 1) * settings.shard_size])
-        plates = {plate_of(image) for image in own}
+        in_shard = tuple(images[number * settings.shard_size : (number + 1) * settings.shard_size])
+        plates = {plate_of(image) for image in in_shard}
         yield FeatureShard(
             number,
-            len(own),
+            len(in_shard),
             output,
             count,
-            own,
+            in_shard,
             stains,
             kinds,
-            stamp_of(own, ranges),
+            stamp_of(in_shard, ranges),
             settings,
             _fingerprint(encoders),
             None if ranges is None else {plate: ranges[plate] for plate in plates & ranges.keys()},
@@ -301,13 +301,13 @@ def _kinds(images: Sequence[Image]) -> dict[str, str]:
     seen: dict[str, set[type]] = {}
     for image in images:
         for name, value in image.metadata.items():
-            own = seen.setdefault(name, set())
+            types = seen.setdefault(name, set())
             if value is not None and value == value:  # NaN is nothing known
-                own.add(type(value) if isinstance(value, int | float) and not isinstance(value, bool) else str)
+                types.add(type(value) if isinstance(value, int | float) and not isinstance(value, bool) else str)
     integers, numbers = {int}, {int, float}
     return {
-        name: "int64" if own == integers else "double" if own and own <= numbers else "string"
-        for name, own in seen.items()
+        name: "int64" if types == integers else "double" if types and types <= numbers else "string"
+        for name, types in seen.items()
     }
 
 

@@ -85,7 +85,7 @@ def measure_plates(
     plates: dict[str, list[Image]] = {}
     for image in images:
         plates.setdefault(plate_of(image), []).append(image)
-    found = {}
+    ranges_of = {}
     for plate, own in sorted(plates.items()):
         own.sort(key=lambda image: image.id)
         chosen = sorted(derive_rng(seed, "plate-ranges", plate).permutation(len(own))[:fields])
@@ -93,14 +93,14 @@ def measure_plates(
         stamp = _stamp(sample, low, high)
         earlier = (known or {}).get(plate)
         if earlier is not None and earlier.stamp == stamp:
-            found[plate] = earlier
+            ranges_of[plate] = earlier
             continue
         counts_of, read = count_values(sample, workers=workers)
         if not read:
             continue  # each of its images will say why
         ranges = {stain: counted.between(low, high) for stain, counted in sorted(counts_of.items())}
-        found[plate] = PlateRanges(ranges, read, stamp)
-    return found
+        ranges_of[plate] = PlateRanges(ranges, read, stamp)
+    return ranges_of
 
 
 class ValueCounts:
@@ -139,15 +139,15 @@ class ValueCounts:
 
 def count_values(images: Iterable[Image], *, workers: int = 0) -> tuple[dict[str, ValueCounts], int]:
     """Pixel counts per stain, and how many images could be read; those that cannot are left out."""
-    found: dict[str, ValueCounts] = {}
+    counts_of: dict[str, ValueCounts] = {}
     read = 0
     for _, planes in read_ahead(((image.id, image) for image in images), _gray_planes, workers):
         if isinstance(planes, InputError):
             continue
         read += 1
         for stain, plane in planes.items():
-            found.setdefault(stain, ValueCounts()).add(plane)
-    return found, read
+            counts_of.setdefault(stain, ValueCounts()).add(plane)
+    return counts_of, read
 
 
 def _gray_planes(image: Image) -> dict[str, npt.NDArray[Any]]:

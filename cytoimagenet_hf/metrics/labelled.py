@@ -123,8 +123,8 @@ def as_list(values: Any) -> list[Any] | None:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     if hasattr(values, "tolist"):
-        found = values.tolist()
-        return found if isinstance(found, list) else [found]
+        plain = values.tolist()
+        return plain if isinstance(plain, list) else [plain]
     return [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]
 
 

@@ -5,8 +5,8 @@ Importing this package registers the fusion model, the image processor and the p
 
 from cytoimagenet_hf.options.networks import NORMALIZE
 
-from .base import Encoder
-from .build import FactsEncoder, make_encoder, require_finite, stage_columns
+from .base import Encoder, require_finite
+from .build import make_encoder, stage_columns
 from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionModel
@@ -28,7 +28,6 @@ __all__ = [
     "CytoFusionModel",
     "Encoder",
     "EncoderFacts",
-    "FactsEncoder",
     "MicroscopyFeatureExtractionPipeline",
     "MicroscopyImageProcessor",
     "WeightSource",

@@ -20,7 +20,6 @@ from .checkpoints import load_network
 from .efficientnet import build_efficientnet
 from .keras import convert_keras, keras_record
 from .lite import imagenet_lite, is_lite
-from .loading import input_errors
 from .processing import MicroscopyImageProcessor
 from .records import IMAGENET_SCALINGS
 
@@ -75,8 +74,7 @@ def load_backbone(
         model = imagenet_lite(key, weights=file or None)
         processor = MicroscopyImageProcessor.for_model(model, **options)
     else:
-        with input_errors():
-            model = load_network(shown, revision=revision, trust_remote_code=trust_remote_code)
+        model = load_network(shown, revision=revision, trust_remote_code=trust_remote_code)
         processor = MicroscopyImageProcessor.for_model(model, revision=revision, **options)
     if scaling is not None:
         processor = MicroscopyImageProcessor.from_dict(processor.to_dict(), **IMAGENET_SCALINGS[scaling])

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging
 
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
 
 _HEADS = frozenset({"head", "heads", "head_dist", "fc", "classifier", "last_linear", "pooler"})
@@ -43,7 +44,7 @@ def load_network(
         **options: fields of the configuration, and arguments of `from_pretrained`.
 
     Raises:
-        ValueError: a damaged or missing file; weights that are missing, of another shape, left over or not finite; or
+        InputError: a damaged or missing file; weights that are missing, of another shape, left over or not finite; or
             a repository whose own class would be needed. The message names the file or the weights.
     """
     check_folder(name)
@@ -67,26 +68,26 @@ def check_folder(name: str | Path) -> None:
     """Look at the files of a local folder before anything is built from them; Hub names pass.
 
     Raises:
-        ValueError: a path that is not there, a file that is damaged.
+        InputError: a path that is not there, a file that is damaged.
     """
     place = Path(name)
     if not place.is_dir():
         text = str(name)
         if place.exists() or text.startswith(("/", ".", "~")) or text.count("/") > 1 or "\\" in text:
-            raise ValueError(f"no model loads from {text!r}, which is not a folder: {_ADVICE}")
+            raise InputError(f"no model loads from {text!r}, which is not a folder: {_ADVICE}")
         return
     odd = [path for path in sorted(place.iterdir()) if path.exists() and not (path.is_file() or path.is_dir())]
     if odd:
-        raise ValueError(f"{odd[0]} is a pipe, a socket or a device, not a file of a model: remove it")
+        raise InputError(f"{odd[0]} is a pipe, a socket or a device, not a file of a model: remove it")
     config = place / "config.json"
     if not config.is_file():
-        raise ValueError(f"{place} has no config.json: {_ADVICE}")
+        raise InputError(f"{place} has no config.json: {_ADVICE}")
     try:
         content = read_json_file(config)
     except OSError as error:
-        raise ValueError(f"{config} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{config} cannot be read: {error.strerror or error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
-        raise ValueError(f"{config} names no model_type: is it the configuration of a transformers model?")
+        raise InputError(f"{config} names no model_type: is it the configuration of a transformers model?")
     _check_extent(content, config)
     _check_indexes(place)
     for file in sorted(place.glob("*.safetensors")):
@@ -94,7 +95,7 @@ def check_folder(name: str | Path) -> None:
             with safe_open(file, framework="pt") as opened:
                 opened.keys()
         except Exception as error:  # safetensors' own class derives from Exception
-            raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
+            raise InputError(f"{file} is damaged or no safetensors file: {error}") from error
 
 
 def _check_extent(content: dict[str, Any], config: Path) -> None:
@@ -102,7 +103,7 @@ def _check_extent(content: dict[str, Any], config: Path) -> None:
     for name, most in _MOST.items():
         value = content.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value <= most:
-            raise ValueError(f"{config}: {name} is {value}: above 0 and at most {most}")
+            raise InputError(f"{config}: {name} is {value}: above 0 and at most {most}")
 
 
 def _check_indexes(place: Path) -> None:
@@ -112,21 +113,21 @@ def _check_indexes(place: Path) -> None:
             shards = read_json_file(index)["weight_map"].values()
             names = sorted({str(shard) for shard in shards})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{index} is not an index of weights: {error!r}") from error
+            raise InputError(f"{index} is not an index of weights: {error!r}") from error
         for name in names:
             if name in ("", ".", "..") or "/" in name or "\\" in name or not (place / name).is_file():
-                raise ValueError(f"{index} names {name!r}, which is not a file beside it")
+                raise InputError(f"{index} names {name!r}, which is not a file beside it")
 
 
 def require_finite_weights(network: nn.Module, name: str) -> None:
     """Refuse a network with NaN or infinite weights.
 
     Raises:
-        ValueError: the message names the first such weights.
+        InputError: the message names the first such weights.
     """
     for key, value in network.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name}: the weights {key} have NaN or infinite values: is the file damaged?")
+            raise InputError(f"{name}: the weights {key} have NaN or infinite values: is the file damaged?")
 
 
 def few(names: Iterable[str]) -> str:
@@ -162,17 +163,17 @@ def explained(name: str | Path) -> Iterator[None]:
     """What reading other people's files raises, as an error that names the model and the next step.
 
     Raises:
-        ValueError: from whatever the block raises, but for memory that ran out.
+        InputError: from whatever the block raises, but for memory that ran out.
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
+    except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except ImportError as error:
-        raise ValueError(f"{name} needs a package that is missing ({error}); for timm: pip install timm") from error
+        raise InputError(f"{name} needs a package that is missing ({error}); for timm: pip install timm") from error
     except Exception as error:  # transformers, safetensors, torch and the Hub share no class but this
-        said = " ".join(str(error).split())
-        raise ValueError(f"no model loads from {str(name)!r}: {_ADVICE} ({type(error).__name__}: {said})") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"no model loads from {str(name)!r}: {_ADVICE} ({type(error).__name__}: {reason})") from error
 
 
 def _check_class(model: PreTrainedModel, name: str | Path) -> None:
@@ -184,7 +185,7 @@ def _check_class(model: PreTrainedModel, name: str | Path) -> None:
         if kind.startswith("AutoModel") and isinstance(own, str)
     }
     if classes and type(model).__name__ not in classes:
-        raise ValueError(
+        raise InputError(
             f"{name} is made for its own class {few(classes)}, and {type(model).__name__} of transformers is not it: "
             "its code runs only with trust_remote_code and a revision of 40 hex digits"
         )
@@ -192,7 +193,7 @@ def _check_class(model: PreTrainedModel, name: str | Path) -> None:
 
 def _check_keys(model: PreTrainedModel, info: dict[str, Any], name: str | Path) -> None:
     base = model.base_model
-    own = {key.split(".", 1)[0] for key in base.state_dict()}
+    parts_of_network = {key.split(".", 1)[0] for key in base.state_dict()}
     prefix = f"{model.base_model_prefix}." if base is not model else ""
     shapes = {key: (tuple(theirs), tuple(ours)) for key, theirs, ours in info["mismatched_keys"]}
     missing = [
@@ -200,10 +201,10 @@ def _check_keys(model: PreTrainedModel, info: dict[str, Any], name: str | Path) 
     ]
     other = {key: shape for key, shape in shapes.items() if key.startswith(prefix)}
     if missing:
-        raise ValueError(f"{name}: the file lacks weights of {type(model).__name__}: {few(missing)}")
+        raise InputError(f"{name}: the file lacks weights of {type(model).__name__}: {few(missing)}")
     if other:
         key, (theirs, ours) = next(iter(sorted(other.items())))
-        raise ValueError(
+        raise InputError(
             f"{name}: {len(other)} weights have another shape than {type(model).__name__} needs, such as {key}: "
             f"{theirs} in the file, {ours} in the network"
         )
@@ -212,7 +213,7 @@ def _check_keys(model: PreTrainedModel, info: dict[str, Any], name: str | Path) 
     extra = [
         key
         for key in info["unexpected_keys"]
-        if (parts := key.removeprefix(stem).split("."))[0] in own and _HEADS.isdisjoint(parts)
+        if (parts := key.removeprefix(stem).split("."))[0] in parts_of_network and _HEADS.isdisjoint(parts)
     ]
     if extra:
-        raise ValueError(f"{name}: the file has weights that {type(model).__name__} has no place for: {few(extra)}")
+        raise InputError(f"{name}: the file has weights that {type(model).__name__} has no place for: {few(extra)}")

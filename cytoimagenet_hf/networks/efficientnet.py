@@ -82,18 +82,19 @@ def build_efficientnet(
     return model.train()
 
 
-def prepare_for_training(model: PreTrainedModel, *, momentum: float = BATCH_NORM_MOMENTUM) -> None:
+def prepare_for_training(model: PreTrainedModel) -> None:
     """Give an EfficientNet, built or loaded, the training behaviour of the paper's Keras network, in place.
 
-    Every batch-norm gets `momentum`, the expansion ones that ignore the configuration too, and residual branches are
-    dropped per image instead of per element. Other architectures stay as they are; calling it twice changes nothing.
+    Every batch-norm gets Keras' momentum, the expansion ones that ignore the configuration too, and residual branches
+    are dropped per image instead of per element. Other architectures stay as they are; calling it twice changes
+    nothing.
     """
     if model.config.model_type != "efficientnet":
         return
-    model.config.batch_norm_momentum = momentum
+    model.config.batch_norm_momentum = BATCH_NORM_MOMENTUM
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.momentum = momentum
+            module.momentum = BATCH_NORM_MOMENTUM
     base = model.base_model
     for block in base.encoder.blocks:
         if isinstance(block.projection.dropout, nn.Dropout):

@@ -9,7 +9,6 @@ from transformers import EfficientNetModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from .facts import EncoderFacts
-from .loading import input_errors
 from .pooling import pool, require_stage, stage_ends, stage_of
 
 
@@ -27,10 +26,9 @@ class Pooled(nn.Module):
 
     def __init__(self, model: nn.Module, pooling: str = "last", **options: Any) -> None:
         super().__init__()
-        with input_errors():
-            stage = stage_of(pooling)
-            if stage is not None and isinstance(model, EfficientNetModel):
-                model = UpToStage(model, stage)
+        stage = stage_of(pooling)
+        if stage is not None and isinstance(model, EfficientNetModel):
+            model = UpToStage(model, stage)
         self.model = model
         self.pooling = pooling
         self.takes_maps = stage is not None or pooling == "blocks"
@@ -52,7 +50,7 @@ class UpToStage(nn.Module):
         stage: its number, 0 for the stem alone.
 
     Raises:
-        ValueError: a stage that the network lacks.
+        InputError: a stage that the network lacks.
     """
 
     def __init__(self, model: EfficientNetModel, stage: int) -> None:

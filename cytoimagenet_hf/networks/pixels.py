@@ -98,13 +98,13 @@ def _laplacians(plane: Plane) -> list[Plane]:
 
 def _texture(laplacians: Sequence[Plane]) -> npt.NDArray[np.float64]:
     """(14,): logarithm of the deviation, and the skew, of the scale-normalised Laplacian at each scale."""
-    found = []
+    moments = []
     for sigma, response in zip(SIGMAS, laplacians, strict=True):
         values = np.float32(sigma**2) * response
         deviation = float(values.std(dtype=np.float64))
         skew = float((values * values * values).mean(dtype=np.float64)) / (deviation**3 + _TINY)
-        found += [np.log(deviation + _FLAT), np.clip(skew, -_MOST_SKEW, _MOST_SKEW)]
-    return np.array(found)
+        moments += [np.log(deviation + _FLAT), np.clip(skew, -_MOST_SKEW, _MOST_SKEW)]
+    return np.array(moments)
 
 
 def _unit(view: Plane) -> npt.NDArray[np.float32]:

@@ -11,15 +11,13 @@ from cytoimagenet_hf.core.errors import InputError
 
 from .modeling_cyto_fusion import pooled
 
-POOLINGS = ("last", "gem", "blocks", "early", "stage:N")
-"""`last`: what the network itself pools; `gem`: generalised mean (p = 3) of the last feature map; `blocks`: mean and
-deviation of the last feature map of each stage; `early`: the same of the first stage alone, few numbers on texture;
-`stage:N`: the same of stage N alone, `stage:0` being the stem and `stage:1` the same as `early`."""
+POOLINGS = ("last", "blocks", "early", "stage:N")
+"""`last`: what the network itself pools; `blocks`: mean and deviation of the last feature map of each stage; `early`:
+the same of the first stage alone, few numbers on texture; `stage:N`: the same of stage N alone, `stage:0` being the
+stem and `stage:1` the same as `early`."""
 
 EXTRACTION = {"pooling": "early", "pixels": True, "normalize": "gain"}
 """How features of networks trained here are taken by default: what held up on real cells, see docs/study.md."""
-
-_POWER, _FLOOR = 3.0, 1e-6
 
 
 def image_features(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -64,7 +62,7 @@ def pool(output: Any, how: str) -> torch.Tensor:
         (B, D).
 
     Raises:
-        ValueError: an unknown name, a stage that the network lacks, or a network without feature maps, such as a ViT.
+        InputError: an unknown name, a stage that the network lacks, or a network without feature maps, such as a ViT.
 
     Example:
         >>> from types import SimpleNamespace
@@ -78,10 +76,9 @@ def pool(output: Any, how: str) -> torch.Tensor:
     """
     if how == "last":
         return pooled(output)
-    if how == "gem":
-        return _maps([output.last_hidden_state])[0].clamp(min=_FLOOR).pow(_POWER).mean((2, 3)).pow(1 / _POWER)
-    stage = stage_of(how)
-    maps = _maps(list(output.hidden_states))
+    stage, maps = stage_of(how), output.hidden_states
+    if not all(one.ndim == 4 for one in maps):
+        raise InputError("this pooling needs a network with feature maps: use pooling='last'")
     widths = [one.shape[1] for one in maps]
     ends = stage_ends(widths)
     if stage is not None:
@@ -97,7 +94,7 @@ def stage_of(how: str) -> int | None:
     """The one stage that a pooling is of; None for those that are of the last map, or of all.
 
     Raises:
-        ValueError: none of `POOLINGS`.
+        InputError: none of `POOLINGS`.
 
     Example:
         >>> stage_of("stage:3"), stage_of("early"), stage_of("blocks")
@@ -107,7 +104,7 @@ def stage_of(how: str) -> int | None:
         return 1
     numbered = re.fullmatch(r"stage:(\d{1,3})", how)
     if numbered is None and how not in POOLINGS[:-1]:
-        raise ValueError(f"pooling {how!r}: choose {', '.join(POOLINGS)}, such as stage:3")
+        raise InputError(f"pooling {how!r}: choose {', '.join(POOLINGS)}, such as stage:3")
     return None if numbered is None else int(numbered[1])
 
 
@@ -129,13 +126,7 @@ def require_stage(stage: int, stages: int) -> None:
     """Refuse a stage that a network lacks.
 
     Raises:
-        ValueError: the message says which there are.
+        InputError: the message says which there are.
     """
     if stage > stages:
-        raise ValueError(f"there is no stage {stage}: the network has stage:0, its stem, to stage:{stages}")
-
-
-def _maps(found: list[torch.Tensor]) -> list[torch.Tensor]:
-    if not all(one.ndim == 4 for one in found):
-        raise ValueError("this pooling needs a network with feature maps: use pooling='last'")
-    return found
+        raise InputError(f"there is no stage {stage}: the network has stage:0, its stem, to stage:{stages}")

@@ -119,9 +119,9 @@ def _scaled(
     seen = [np.stack(planes)] * len(planes) if facts.per == "image" else planes
     if facts.scale == "zscore":
         return [_zscored(plane, pixels) for plane, pixels in zip(planes, seen, strict=True)]
-    found = [_limits(facts, pixels) for pixels in (seen[:1] if facts.per == "image" else seen)]
-    found = found * len(planes) if facts.per == "image" else found
-    return [_between(plane, *limit, clip=facts.clip) for plane, limit in zip(planes, found, strict=True)]
+    ends = [_limits(facts, pixels) for pixels in (seen[:1] if facts.per == "image" else seen)]
+    ends = ends * len(planes) if facts.per == "image" else ends
+    return [_between(plane, *limit, clip=facts.clip) for plane, limit in zip(planes, ends, strict=True)]
 
 
 def _limits(facts: EncoderFacts, pixels: npt.NDArray[Any]) -> tuple[float, float]:

@@ -10,7 +10,8 @@ every other network.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +30,6 @@ from .base import Unit
 from .channels import as_channels, split_batch
 from .facts import EncoderFacts, Fit, Interpolation, WeightSource
 from .lite import LITE_RECORD, is_lite
-from .loading import input_errors
 from .network import feed
 from .prepare import make_units
 from .records import flag, read_processor, record_from, record_of
@@ -177,8 +177,8 @@ class MicroscopyImageProcessor(PilBackend):
 
     def record(self) -> dict[str, Any]:
         """The options that decide a pixel's value, as JSON values."""
-        own = {name: value for name, value in super().to_dict().items() if name in _OPTIONS}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        options = {name: value for name, value in super().to_dict().items() if name in _OPTIONS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
     def _preprocess_image_like_inputs(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
         facts = self.facts(**kwargs)
@@ -200,24 +200,23 @@ class MicroscopyImageProcessor(PilBackend):
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
         """From the content of a `preprocessor_config.json`: this package's, or a stock one's record of the weights."""
         if "method" in image_processor_dict:
-            own = {name: image_processor_dict[name] for name in _OPTIONS if name in image_processor_dict}
+            options = {name: image_processor_dict[name] for name in _OPTIONS if name in image_processor_dict}
         else:
-            with input_errors():
-                own = record_from(image_processor_dict)
+            options = record_from(image_processor_dict)
             trained = image_processor_dict.get("size")
             if isinstance(trained, Mapping) and any(names <= trained.keys() for names in _SIZES):
-                own["size"] = dict(trained)  # used by whoever sets do_resize
-        return super().from_dict(own, **kwargs)
+                options["size"] = dict(trained)  # used by whoever sets do_resize
+        return super().from_dict(options, **kwargs)
 
     @classmethod
     def get_image_processor_dict(
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the file beside a model says; a damaged one is an `InputError` that names it."""
-        with input_errors(pretrained_model_name_or_path):
-            found = read_processor(pretrained_model_name_or_path, revision=kwargs.get("revision"))
-            if found is not None:
-                cls.from_dict(found)
+        with _naming(pretrained_model_name_or_path):
+            content = read_processor(pretrained_model_name_or_path, revision=kwargs.get("revision"))
+            if content is not None:
+                cls.from_dict(content)
         return super().get_image_processor_dict(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
@@ -236,10 +235,10 @@ class MicroscopyImageProcessor(PilBackend):
         if isinstance(model, str | Path) and is_lite(str(model)):
             return cls(**record_from(LITE_RECORD), **options)
         place = str(model) if isinstance(model, str | Path) else model.name_or_path
-        with input_errors(place):
-            found = read_processor(place, revision=revision) if place else None
-            if found is not None:
-                return cls.from_dict(found, **options)
+        with _naming(place):
+            content = read_processor(place, revision=revision) if place else None
+            if content is not None:
+                return cls.from_dict(content, **options)
             if isinstance(model, str | Path):
                 raise InputError(f"{place} has no image processor (preprocessor_config.json)")
             return cls(**record_of(model, revision=revision), **options)
@@ -258,6 +257,17 @@ class MicroscopyImageProcessor(PilBackend):
         }
 
 
+@contextmanager
+def _naming(place: str | Path) -> Iterator[None]:
+    """Errors whose message begins with the model's folder or name, unless it is in it already."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, InputError) and str(place) in str(error):
+            raise
+        raise InputError(str(error) if str(place) in str(error) else f"{place}: {error}") from error
+
+
 def _checked_method(method: str) -> str:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
@@ -266,9 +276,8 @@ def _checked_method(method: str) -> str:
 
 def _check_options(record: dict[str, Any]) -> None:
     """Refuse options that give no pixels: wherever a processor comes from, a file, a call or another processor."""
-    with input_errors():
-        record_from(record)
-        resized = flag(record, "do_resize", False)
+    record_from(record)
+    resized = flag(record, "do_resize", False)
     low: Any = record.get("percentile_low")
     high: Any = record.get("percentile_high")
     white: Any = record.get("full_scale")

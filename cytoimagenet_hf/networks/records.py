@@ -13,6 +13,7 @@ from typing import Any
 from transformers import PreTrainedModel
 from transformers.utils import cached_file
 
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
 
 Record = dict[str, Any]
@@ -49,7 +50,7 @@ def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revisio
         revision: of the Hub repository.
 
     Raises:
-        ValueError: the processor's file is damaged or impossible; or there is none, and neither the configuration says
+        InputError: the processor's file is damaged or impossible; or there is none, and neither the configuration says
             what the weights were trained with nor was the network built in memory by this package.
     """
     config = model.config
@@ -63,7 +64,7 @@ def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revisio
         return record_from({"image_mean": timm["mean"], "image_std": timm["std"]}, f"{place} (pretrained_cfg)")
     if config.model_type == "efficientnet" and not place:
         return dict(CYTOIMAGENET)
-    raise ValueError(
+    raise InputError(
         f"no image processor beside {place or type(model).__name__}, so its mean and deviation are unknown: "
         "save one with the model (preprocessor_config.json), or pass the preprocessing"
     )
@@ -88,21 +89,21 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
         None where the folder or repository has no such file.
 
     Raises:
-        ValueError: the file is there and is not a JSON object, or the Hub cannot be asked.
+        InputError: the file is there and is not a JSON object, or the Hub cannot be asked.
     """
     for name in _FILES:
         try:
             file = cached_file(str(place), name, revision=revision, _raise_exceptions_for_missing_entries=False)
         except OSError as error:
-            raise ValueError(f"{place}: no answer whether there is a {name} ({error})") from error
+            raise InputError(f"{place}: no answer whether there is a {name} ({error})") from error
         if file is None:
             continue
         try:
             content = read_json_file(file)
         except OSError as error:
-            raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
+            raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
         if not isinstance(content, dict):
-            raise ValueError(f"{file} is not a JSON object: it should hold the options of an image processor")
+            raise InputError(f"{file} is not a JSON object: it should hold the options of an image processor")
         if name == _FILES[1]:
             return content
         if isinstance(content.get("image_processor"), dict):
@@ -118,7 +119,7 @@ def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
         where: it came from, for messages.
 
     Raises:
-        ValueError: a number that is missing, not finite or impossible, a wrong length or type.
+        InputError: a number that is missing, not finite or impossible, a wrong length or type.
 
     Example:
         >>> record_from({"image_mean": 0.5, "image_std": 0.5, "do_rescale": False})["rescale_factor"]
@@ -129,15 +130,15 @@ def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
     if not flag(config, "do_rescale", True, where):
         factor = 1.0
     if factor == 0:
-        raise ValueError(f"{place}rescale_factor is 0: every pixel would be 0")
+        raise InputError(f"{place}rescale_factor is 0: every pixel would be 0")
     mean, std = [0.0] * 3, [1.0] * 3
     if flag(config, "do_normalize", True, where):
         missing = [name for name in ("image_mean", "image_std") if config.get(name) is None]
         if missing:
-            raise ValueError(f"{place}the image processor normalises and has no {' and no '.join(missing)}")
+            raise InputError(f"{place}the image processor normalises and has no {' and no '.join(missing)}")
         mean, std = (_three(config[name], name, place) for name in ("image_mean", "image_std"))
     if min(std) <= 0:
-        raise ValueError(f"{place}image_std is {std}: a deviation is above 0")
+        raise InputError(f"{place}image_std is {std}: a deviation is above 0")
     if flag(config, "rescale_offset", False, where):  # subtracts 1 after the factor
         mean = [value + 1.0 for value in mean]
     # The stock EfficientNet processor divides by the deviation once more: its files hold the square root (keras-2.9).
@@ -151,25 +152,25 @@ def flag(config: Mapping[str, Any], name: str, default: bool, where: str | Path 
     """A yes or no of such a file.
 
     Raises:
-        ValueError: it is neither true nor false; `null` means the default.
+        InputError: it is neither true nor false; `null` means the default.
     """
     value = config.get(name)
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise ValueError(f"{f'{where}: ' if where else ''}{name} is {value!r}: true or false")
+        raise InputError(f"{f'{where}: ' if where else ''}{name} is {value!r}: true or false")
     return value
 
 
 def _three(value: Any, name: str, place: str) -> list[float]:
     given = list(value) if isinstance(value, list | tuple) else [value]
     if len(given) not in (1, 3):
-        raise ValueError(f"{place}{name} has {len(given)} numbers: one, or one per colour")
+        raise InputError(f"{place}{name} has {len(given)} numbers: one, or one per colour")
     values = [_number(entry, name, place) for entry in given]
     return values if len(values) == 3 else values * 3
 
 
 def _number(value: Any, name: str, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{place}{name} is {value!r}: a finite number")
+        raise InputError(f"{place}{name} is {value!r}: a finite number")
     return float(value)

@@ -12,12 +12,12 @@ from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.settings import build
 from cytoimagenet_hf.options.networks import EncoderOptions
 
-from .build import FactsEncoder
+from .base import Encoder, Request
 from .facts import EncoderFacts
 from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
 from .weights import load_file_encoder
 
-Loader = Callable[[str, str | None, EncoderFacts, EncoderOptions], FactsEncoder]
+Loader = Callable[[Request], Encoder]
 
 _KINDS: tuple[tuple[tuple[EncoderFacts, ...], Loader], ...] = (
     (own.KINDS, own.load),
@@ -50,7 +50,7 @@ LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for fac
 _BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://" not in facts.source.repo}
 
 
-def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fields: Any) -> FactsEncoder:
+def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fields: Any) -> Encoder:
     """Load any network as channels in, one vector out.
 
     Args:
@@ -85,7 +85,7 @@ def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fiel
             f"{shown} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
         )
     remote.require_consent(shown, facts, trust_remote_code=options.trust_remote_code)
-    return LOADERS[key](shown, place or None, facts, options)
+    return LOADERS[key](Request(shown, facts, place or None, options))
 
 
 def kind_of(name: str, *, revision: str | None = None) -> str:

@@ -68,16 +68,16 @@ def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> l
         if role == ANY:
             continue
         accepted = {_plain(own) for own in role}
-        found = [number for number, stain in enumerate(plain) if stain in accepted]
-        if not found:
+        numbers = [number for number, stain in enumerate(plain) if stain in accepted]
+        if not numbers:
             raise InputError(
                 f"{name} needs the stain {role[0]} ({', '.join(role[1:5])}, …) and the image has {there}: "
                 "name its channels with stains=, or choose another network"
             )
-        if len(found) > 1:
-            rivals = ", ".join(stains[number] for number in found)
+        if len(numbers) > 1:
+            rivals = ", ".join(stains[number] for number in numbers)
             raise InputError(f"{name}: {rivals} all name the stain {role[0]}: leave out all but one")
-        fixed.append(found[0])
+        fixed.append(numbers[0])
     if ANY not in roles:
         return [fixed]
     free = [number for number in range(len(stains)) if number not in fixed]

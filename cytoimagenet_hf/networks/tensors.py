@@ -10,7 +10,6 @@ from torch import nn
 from cytoimagenet_hf.core.errors import InputError
 
 from .checkpoints import explained, few
-from .loading import input_errors
 
 State = dict[str, torch.Tensor]
 _NESTED = ("teacher", "state_dict", "model_state_dict", "model")
@@ -22,7 +21,7 @@ def read_tensors(file: Path) -> State:
     Raises:
         InputError: damaged, or anything but tensors by name.
     """
-    with input_errors(), explained(file):
+    with explained(file):
         content: Any = load_file(file) if file.suffix == ".safetensors" else _read_pickle(file)
     for key in _NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):

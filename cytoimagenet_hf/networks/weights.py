@@ -10,36 +10,26 @@ from torch import nn
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.networks.checkpoints import explained
-from cytoimagenet_hf.networks.loading import input_errors
-from cytoimagenet_hf.options.networks import EncoderOptions
 
-from .build import FactsEncoder, make_encoder
+from .base import Encoder, Request
+from .build import make_encoder
 from .facts import EncoderFacts
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".h5", ".hdf5")
 
 
-def load_file_encoder(
-    build: Callable[[Path, str], nn.Module],
-    name: str,
-    place: str | None,
-    facts: EncoderFacts,
-    options: EncoderOptions,
-) -> FactsEncoder:
+def load_file_encoder(build: Callable[[Path, str], nn.Module], request: Request) -> Encoder:
     """Load a network whose weights are one file: what the registry binds to the `build` of each such kind.
 
     Args:
         build: (file, name for messages) → the network, (N, c, h, w) to (N, D).
-        name: shown in tables.
-        place: the file, or its folder; None: from the facts' own Hub repository.
-        facts: of the network.
-        options: `revision`, and those of `make_encoder`.
+        request: its place is the file, or its folder; None: from the facts' own Hub repository. No foreign code runs.
 
     Raises:
         InputError: no such file, or weights of another network.
     """
-    file, facts = find_weights(place, facts, revision=options.revision)
-    return make_encoder(name, facts, build(file, f"{name} ({file.name})"), options)
+    file, facts = find_weights(request.place, request.facts, revision=request.options.revision)
+    return make_encoder(request.name, facts, build(file, f"{request.name} ({file.name})"), request.options)
 
 
 def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None) -> tuple[Path, EncoderFacts]:
@@ -62,7 +52,7 @@ def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None
             raise InputError(f"{place} holds {len(found)} files of weights: name one, as in {facts.name}:{place}/FILE")
         file = found[0]
     elif place is None and len(facts.source.files) == 1 and "/" in facts.source.repo:
-        with input_errors(), explained(facts.source.repo):
+        with explained(facts.source.repo):
             file = Path(hf_hub_download(facts.source.repo, next(iter(facts.source.files)), revision=revision))
     if file is None:
         raise InputError(

@@ -62,10 +62,10 @@ class EncoderOptions:
     )
     pooling: str | None = setting(
         None,
-        "What is taken of the network: last (what it pools itself), gem, blocks (every stage), early (the first "
+        "What is taken of the network: last (what it pools itself), blocks (every stage), early (the first "
         "stage), or one stage as stage:N, such as stage:3; stage:0 is the stem. By default as the weights say, else "
         "last.",
-        metavar="last|gem|blocks|early|stage:N",
+        metavar="last|blocks|early|stage:N",
         group=_NETWORK,
     )
     pixels: bool | None = setting(

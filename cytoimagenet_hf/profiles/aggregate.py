@@ -95,8 +95,8 @@ def _moments(metadata: pd.DataFrame, keys: list[str]) -> list[str]:
     moments: list[str] = []
     for name in map(str, metadata):
         if name not in (*keys, *_FINER["well"]) and read_header(name).term in TIMES:
-            own = [*keys, *moments]
-            several = (metadata.groupby(own)[name].nunique() > 1).any() if own else False
+            place = [*keys, *moments]
+            several = (metadata.groupby(place)[name].nunique() > 1).any() if place else False
             if several and not metadata[name].isna().any() and _recurs(metadata, keys, name):
                 moments.append(name)
     return moments

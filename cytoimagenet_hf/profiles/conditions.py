@@ -184,16 +184,16 @@ def groups_of(plates: Sequence[str], setting: Text, role: Text) -> list[tuple[st
         [('p', 'U2OS', [0, 2]), ('p', 'A549', [1, 2])]
     """
     plate = np.asarray(plates, object)
-    found = []
+    groups = []
     for name in dict.fromkeys(plates):
-        own = plate == name
-        shared = own & (setting == "") & np.isin(role, ("negative", "positive"))
-        settings = list(dict.fromkeys(setting[own].tolist()))
-        if len(settings) > 1 and not (own & (setting == "") & ~shared).any():
+        on_plate = plate == name
+        shared = on_plate & (setting == "") & np.isin(role, ("negative", "positive"))
+        settings = list(dict.fromkeys(setting[on_plate].tolist()))
+        if len(settings) > 1 and not (on_plate & (setting == "") & ~shared).any():
             settings = [one for one in settings if one]
         for one in settings:
-            found.append((name, str(one), np.flatnonzero(own & ((setting == one) | shared))))
-    return found
+            groups.append((name, str(one), np.flatnonzero(on_plate & ((setting == one) | shared))))
+    return groups
 
 
 def _base_term(name: str) -> str:
@@ -231,8 +231,8 @@ def _may_split(name: str, column: pd.Series) -> bool:
 def _joined(columns: Mapping[str, Text]) -> Text:
     """Texts of several columns as one, each after its name; empty ones are left out."""
     rows = zip(*columns.values(), strict=True)
-    said = [[f"{name} {text}" for name, text in zip(columns, row, strict=True) if text] for row in rows]
-    return np.array([", ".join(row) for row in said], object)
+    texts = [[f"{name} {text}" for name, text in zip(columns, row, strict=True) if text] for row in rows]
+    return np.array([", ".join(row) for row in texts], object)
 
 
 def _words(
@@ -249,18 +249,18 @@ def _words(
         if kind == "negative":
             words.append(negative)
             continue
-        said = ""
+        phrase = ""
         for name in columns:
             if not (text := texts[name][place]):
                 continue
             term = read_header(name).term
             if name == read_from.get("compound"):
-                said = text
+                phrase = text
             elif name == read_from.get("dose"):
-                said = f"{said} {text}" if said else ""
+                phrase = f"{phrase} {text}" if phrase else ""
             elif term.startswith("compound"):
-                said += f" + {text}" if said else text
+                phrase += f" + {text}" if phrase else text
             else:
-                said += f", {name} {text}" if said else f"{name} {text}"
-        words.append(said or (str(kind) if negative else "") or ("unknown" if negative else ""))
+                phrase += f", {name} {text}" if phrase else f"{name} {text}"
+        words.append(phrase or (str(kind) if negative else "") or ("unknown" if negative else ""))
     return np.array(words, object)

@@ -58,5 +58,5 @@ def embed(values: npt.NDArray[np.floating], *, seed: int) -> Embedding:
         method = 'principal components (for UMAP: pip install "cytoimagenet-hf[bench]")'
         return Embedding(plain.places, plain.axes, method)
     neighbours = min(15, len(x) - 1)
-    found = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(components)
-    return Embedding(np.asarray(found, float), ("UMAP 1", "UMAP 2"), f"UMAP, {neighbours} neighbours, seed {seed}")
+    places = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(components)
+    return Embedding(np.asarray(places, float), ("UMAP 1", "UMAP 2"), f"UMAP, {neighbours} neighbours, seed {seed}")

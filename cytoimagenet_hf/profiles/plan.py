@@ -198,11 +198,11 @@ def _epsilon(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
         return plan.sphere_epsilon, ""
     if "plate" not in table.metadata or not facts.negative.any():
         raise InputError("an epsilon is chosen by replicates on other plates among negative controls: name it instead")
-    known = facts.negative | np.isin(facts.role, ("treatment", "positive"))
-    wells, alike = table.take(np.flatnonzero(known)), facts.conditions.alike[known]
+    used = facts.negative | np.isin(facts.role, ("treatment", "positive"))
+    wells, alike = table.take(np.flatnonzero(used)), facts.conditions.alike[used]
     plates = wells.metadata["plate"].astype(str).to_numpy()
-    epsilon, found = choose_epsilon(wells, facts.negative[known], alike, plates)
-    shown = ", ".join(f"{name}: {value:.3f}" for name, value in found.items())
+    epsilon, precision_of = choose_epsilon(wells, facts.negative[used], alike, plates)
+    shown = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
     return epsilon, f"replicate mAP on these plates ({shown})"
 
 

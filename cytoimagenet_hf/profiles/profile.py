@@ -100,7 +100,6 @@ def select(
     *,
     operations: Sequence[str] = OPERATIONS[:2],
     correlation: float = 0.9,
-    samples: Mask | None = None,
 ) -> FeatureTable:
     """Keep features that vary and that no other stands for, by pycytominer.
 
@@ -108,7 +107,6 @@ def select(
         table: profiles.
         operations: of `"variance_threshold"`, `"correlation_threshold"` and `"drop_outliers"` (|value| > 500).
         correlation: of two features that correlate more than this one goes.
-        samples: (n,) rows to judge by; None: all.
 
     Raises:
         InputError: another operation; nothing is left; pycytominer is not installed.
@@ -117,13 +115,12 @@ def select(
     if unknown or not operations:
         raise InputError(f"selection {', '.join(unknown) or '(none)'}: choose of {', '.join(OPERATIONS)}")
     frame = pd.DataFrame(table.values.astype(np.float64), columns=list(table.names))
-    frame.insert(0, _MARK, np.ones(len(table), bool) if samples is None else np.asarray(samples, bool))
     feature_select = _extra("pycytominer").feature_select
     try:
         done = feature_select(
             frame,
             features=list(table.names),
-            samples="all" if samples is None else _MARK,
+            samples="all",
             operation=list(operations),
             corr_threshold=correlation,
         )

@@ -164,14 +164,14 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
     return Screen(groups, tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
 
 
-def group_name(plate: str, setting: str) -> str:
-    """What wells that are judged together are called.
+def group_name(name: str, setting: str) -> str:
+    """A plate or a treatment with its setting, where there is one: what wells that are judged together are called.
 
     Example:
         >>> group_name("P1", ""), group_name("P1", "t 1")
         ('P1', 'P1, t 1')
     """
-    return f"{plate}, {setting}" if setting else plate
+    return f"{name}, {setting}" if setting else name
 
 
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
@@ -216,7 +216,7 @@ def _responses(
     role, compounds, doses = facts.role[rows], facts.conditions.substance[rows], facts.dose[rows]
     named = facts.compound[rows] != ""
     treated = ~np.isin(role, ("positive", "negative", "empty")) & named & (doses > 0)
-    found = []
+    responses = []
     for compound in dict.fromkeys(compounds[treated].tolist()):
         wells = treated & (compounds == compound)
         different = len(np.unique(doses[wells]))
@@ -237,7 +237,7 @@ def _responses(
             np.concatenate([response[role == "negative"], answer]),
         )
         fits = isinstance(curve, screens.DoseResponse)
-        found.append(
+        responses.append(
             Response(
                 *group,
                 compound,
@@ -253,4 +253,4 @@ def _responses(
                 tuple(str(name) for name in table.ids[rows][wells]),
             )
         )
-    return found
+    return responses

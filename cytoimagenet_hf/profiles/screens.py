@@ -4,7 +4,6 @@ Every function takes plain arrays; which wells are controls, and which doses the
 (`profiles.screening` has it from a plate map).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,20 +70,17 @@ def ssmd(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = Fal
     return float((high - low) / spread)
 
 
-def control_scores(
-    values: npt.ArrayLike, negative: npt.ArrayLike, positive: npt.ArrayLike, *, scale: bool = True
-) -> Array:
+def control_scores(values: npt.ArrayLike, negative: npt.ArrayLike, positive: npt.ArrayLike) -> Array:
     """Place of every well on the line from the negative to the positive controls' mean: 0 and 1 are the two means.
 
     A control well is left out of the means, and of the scale, that place it: no well helps to draw its own axis, so
-    controls that differ by chance alone score alike.
+    controls that differ by chance alone score alike. Each feature is divided by its deviation within the two kinds of
+    controls first; features that do not vary there are left out.
 
     Args:
         values: (n, d) profiles of wells, finite.
         negative: (n,) true for negative control wells, at least 3.
         positive: (n,) true for positive control wells, at least 3.
-        scale: divide each feature by its deviation within the two kinds of controls first; features that do not vary
-            there are left out.
 
     Returns:
         (n,) scores.
@@ -109,11 +105,11 @@ def control_scores(
             "well out needs three of each"
         )
     scores = np.empty(len(x))
-    common = _axis(x[low], x[high], scale)
+    common = _axis(x[low], x[high])
     scores[~(low | high)] = _project(x[~(low | high)], *common)
     for well in np.flatnonzero(low | high):
         kept = np.arange(len(x)) != well
-        scores[well] = _project(x[well : well + 1], *_axis(x[low & kept], x[high & kept], scale))[0]
+        scores[well] = _project(x[well : well + 1], *_axis(x[low & kept], x[high & kept]))[0]
     return scores
 
 
@@ -155,38 +151,6 @@ def control_distance(values: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
     return distances
 
 
-def replicate_correlation(values: npt.ArrayLike, groups: Sequence[object]) -> dict[str, float]:
-    """Pearson correlation of replicate profiles, the median over each group's pairs.
-
-    Args:
-        values: (n, d) profiles.
-        groups: (n,) what a row is a replicate of.
-
-    Returns:
-        Group → median correlation of its pairs; groups of one row are left out. A profile without variation
-        correlates with nothing: 0.
-
-    Raises:
-        InputError: another number of groups than of profiles, or profiles that are not finite.
-
-    Example:
-        >>> replicate_correlation([[1, 2, 3], [2, 4, 6], [3, 1, 0]], ["a", "a", "b"])
-        {'a': 1.0}
-    """
-    x, names = _matrix(values), np.asarray([str(group) for group in groups])
-    if len(names) != len(x):
-        raise InputError(f"{len(x)} profiles, but {len(names)} groups: one group per row")
-    centred = x - x.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
-    found: dict[str, float] = {}
-    for name in dict.fromkeys(names.tolist()):
-        rows = unit[names == name]
-        if len(rows) > 1:
-            found[name] = round(float(np.median((rows @ rows.T)[np.triu_indices(len(rows), 1)])), 12)
-    return found
-
-
 def spearman(dose: npt.ArrayLike, response: npt.ArrayLike) -> tuple[float, float]:
     """Rank correlation of response with dose, and its two-sided p-value; (nan, nan) where either does not vary.
 
@@ -204,8 +168,8 @@ def spearman(dose: npt.ArrayLike, response: npt.ArrayLike) -> tuple[float, float
     x, y = np.asarray(dose, float), np.asarray(response, float)
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan"), float("nan")
-    found = stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue)
+    result = stats.spearmanr(x, y)
+    return float(result.statistic), float(result.pvalue)
 
 
 @dataclass(frozen=True)
@@ -324,14 +288,12 @@ def _centres(
     return both[0], both[1]
 
 
-def _axis(low: Array, high: Array, scale: bool) -> tuple[Array, Array]:
+def _axis(low: Array, high: Array) -> tuple[Array, Array]:
     """Where scores start, and what to multiply with: score = (x - start) · weights."""
     difference = high.mean(axis=0) - low.mean(axis=0)
-    weights = np.ones(low.shape[1])
-    if scale:
-        spread = np.sqrt((low.var(axis=0, ddof=1) + high.var(axis=0, ddof=1)) / 2)
-        vary = _varies(spread, np.concatenate([low, high]))
-        weights = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=vary)
+    spread = np.sqrt((low.var(axis=0, ddof=1) + high.var(axis=0, ddof=1)) / 2)
+    vary = _varies(spread, np.concatenate([low, high]))
+    weights = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=vary)
     length = float((difference**2 * weights).sum())
     if length == 0:
         raise InputError("negative and positive controls have equal means: there is no line between them")

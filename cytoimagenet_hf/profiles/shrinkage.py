@@ -38,14 +38,14 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
     freedom = counts.sum() - len(names)
     if freedom < 1:
         raise InputError("no plate has two control rows: a standard deviation needs them; scale by all instead")
-    known = np.asarray(values[control], np.float64)
-    means = group_means(known, plate_of[control])  # (P, D)
-    within = ((known - means[plate_of[control]]) ** 2).sum(0) / freedom  # s²
+    control_rows = np.asarray(values[control], np.float64)
+    means = group_means(control_rows, plate_of[control])  # (P, D)
+    within = ((control_rows - means[plate_of[control]]) ** 2).sum(0) / freedom  # s²
     noise = within / counts[:, None]  # s² / m
     between = means.var(0, ddof=1) if len(names) > 1 else np.zeros_like(within)
     real = np.maximum(between - noise.mean(0), 0)  # t²
     weight = np.divide(real, real + noise, out=np.zeros_like(noise), where=real > 0)
-    common = known.mean(0)
+    common = control_rows.mean(0)
     centres = common + weight * (means - common)
     spread = np.sqrt(within)
     spread[spread <= 1e-6 * np.abs(common)] = 1.0  # constant but for rounding

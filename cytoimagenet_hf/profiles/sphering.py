@@ -116,15 +116,15 @@ def choose_epsilon(
     Raises:
         InputError: what `sphere` and `replicate_precision` refuse.
     """
-    found: dict[str, float] = {}
+    precision_of: dict[str, float] = {}
     for epsilon in candidates:
         made = sphere(table, controls=controls, epsilon=epsilon, drop_constant=True)
         scores = replicate_precision(
             made.values, treatments=treatments, controls=controls, plates=plates, seed=seed, null_size=1
         )
-        found[f"{epsilon:g}"] = float(scores["mean_average_precision"].mean())
-    best = max(found, key=lambda name: found[name])
-    return float(best), found
+        precision_of[f"{epsilon:g}"] = float(scores["mean_average_precision"].mean())
+    best = max(precision_of, key=lambda name: precision_of[name])
+    return float(best), precision_of
 
 
 def _scaled(table: FeatureTable, own: Mask, reference: Mask, method: str, *, shrink: bool) -> Matrix:
@@ -158,5 +158,5 @@ def _whitened(x: Matrix, marks: Mask, epsilon: float, batch: str) -> Matrix:
             f"rest; select features first (--select), or raise epsilon (now {epsilon:g}; {EPSILON:g} is usual)"
         )
     along = x @ axes.T
-    found = (along / (spread + epsilon)) @ axes
-    return np.asarray(found + (x - along @ axes) / epsilon if outside else found)
+    inside = (along / (spread + epsilon)) @ axes
+    return np.asarray(inside + (x - along @ axes) / epsilon if outside else inside)

@@ -96,19 +96,19 @@ def reference_rows(table: FeatureTable, controls: Mask | None, by: By, *, least:
     reference = np.ones(len(table), bool) if controls is None else np.asarray(controls, bool)
     if reference.shape != (len(table),):
         raise InputError(f"{reference.size} marks of controls for {len(table)} rows: one per row")
-    found = {}
+    batch_rows = {}
     for batch in dict.fromkeys(batches.tolist()):
         own = (batches == batch).to_numpy()
-        found[batch] = (own, own & reference)
-    poor = {batch: int(rows.sum()) for batch, (_, rows) in found.items() if rows.sum() < least}
+        batch_rows[batch] = (own, own & reference)
+    poor = {batch: int(rows.sum()) for batch, (_, rows) in batch_rows.items() if rows.sum() < least}
     if poor:
         kind = "rows" if controls is None else "control wells"
         some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
         columns = [by] if isinstance(by, str) else list(by or ())
         named = "plates" if columns in ([], ["plate"]) else f"batches by {', '.join(columns)}"
         way = "aggregate less" if controls is None else "name controls of each, or normalise on all wells"
-        raise InputError(f"{len(poor)} of {len(found)} {named} have fewer than {least} {kind}: {some}: {way}")
-    return found
+        raise InputError(f"{len(poor)} of {len(batch_rows)} {named} have fewer than {least} {kind}: {some}: {way}")
+    return batch_rows
 
 
 def refuse_or_drop(table: FeatureTable, flat: Mask, drop: bool, why: str) -> tuple[FeatureTable, list[str]]:

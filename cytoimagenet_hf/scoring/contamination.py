@@ -50,8 +50,8 @@ def training_sources(model: str, *, declared: Iterable[str] | None = None) -> fr
         return None
     if re.fullmatch(r"random:\d+", model):
         return frozenset()
-    known = next((name for name, of in _ledger()["networks"].items() if model in of), None)
-    return None if known is None else known_sources(known)
+    network = next((name for name, of in _ledger()["networks"].items() if model in of), None)
+    return None if network is None else known_sources(network)
 
 
 def known_sources(name: str) -> frozenset[str]:

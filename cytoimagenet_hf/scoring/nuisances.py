@@ -51,8 +51,8 @@ def without_nuisances(train: Array, test: Array, train_nuisances: Array, test_nu
     if train.shape[1] != test.shape[1] or train_nuisances.shape[1] != test_nuisances.shape[1]:
         raise InputError("training and test rows need the same features and the same nuisances")
     mean, sd = train_nuisances.mean(axis=0), train_nuisances.std(axis=0)
-    known = sd > 1e-9 * (np.abs(mean) + 1e-300)  # a constant explains nothing
-    design, asked = ((part[:, known] - mean[known]) / sd[known] for part in (train_nuisances, test_nuisances))
+    varies = sd > 1e-9 * (np.abs(mean) + 1e-300)  # a constant explains nothing
+    design, asked = ((part[:, varies] - mean[varies]) / sd[varies] for part in (train_nuisances, test_nuisances))
     if not design.shape[1]:
         return train.astype(np.float64), test.astype(np.float64)
     _, sizes, axes = np.linalg.svd(design, full_matrices=False)

@@ -7,9 +7,10 @@ JSON by `to_json` and read back by `read_results`, which refuses what is not suc
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
@@ -262,6 +263,9 @@ class ResultsRecord:
         return plain
 
 
+_REQUIRED = {"config", "versions", "entries", "scores", "comparisons", "gains", "controls_note"}
+
+
 def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
     """A record from its JSON values.
 
@@ -269,18 +273,13 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
         InputError: not a results record, or one of another version.
     """
     try:
-        return ResultsRecord(
-            config=_settings(content["config"]),
-            versions=dict(content["versions"]),
-            entries=tuple(EntryRecord(**entry) for entry in content["entries"]),
-            scores=tuple(_score(score) for score in content["scores"]),
-            comparisons=tuple(_comparison(entry) for entry in content["comparisons"]),
-            gains=tuple(_comparison(entry) for entry in content["gains"]),
-            controls_note=content["controls_note"],
-            training=tuple(_training(entry) for entry in content.get("training", ())),
-            pooled=tuple(_pooled(entry) for entry in content.get("pooled", ())),
-            ladder=tuple(_ladder_step(entry) for entry in content.get("ladder", ())),
-        )
+        if missing := _REQUIRED - content.keys():
+            raise KeyError(", ".join(sorted(missing)))
+        names = {one.name for one in fields(ResultsRecord)}
+        record = _typed(ResultsRecord, {name: value for name, value in content.items() if name in names})
+        if not isinstance(record.config.get("recipe", {}), Mapping):
+            raise TypeError("the recipe of config is a mapping")
+        return record
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"{where} is not a results record of `cytoimagenet benchmark` ({type(error).__name__}: {error}): "
@@ -303,55 +302,26 @@ def read_results(path: str | Path) -> ResultsRecord:
     return from_json(content, where=str(path))
 
 
-def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(content, Mapping) or not isinstance(content.get("recipe", {}), Mapping):
-        raise TypeError("config and its recipe are mappings")
-    return dict(content)
+def _typed(hint: Any, value: Any) -> Any:
+    """A value of JSON as the type of a field: records, tuples, mappings, finite numbers and text.
 
-
-def _score(content: Mapping[str, Any]) -> ScoreRecord:
-    typed = {
-        "wilson": _ends(content["wilson"]),
-        "cluster_interval": _ends(content["cluster_interval"]),
-        "classes": tuple(content["classes"]),
-        "confusion": tuple(tuple(row) for row in content["confusion"]),
-        "contamination": tuple(Overlap(**overlap) for overlap in content["contamination"]),
-    }
-    score = ScoreRecord(**{**content, **typed})
-    numbers = (score.value, score.wald_half_width, score.n)
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise TypeError(f"a score of {score.entry!r} is not a number: {numbers}")
-    if not all(isinstance(text, str) for text in (score.task, score.set, score.entry, score.kind)):
-        raise TypeError("task, set, entry and kind of a score are text")
-    return score
-
-
-def _comparison(content: Mapping[str, Any]) -> Comparison:
-    found = Comparison(**{**content, "interval": _ends(content["interval"])})
-    if not isinstance(found.difference, int | float):
-        raise TypeError(f"difference of {found.second!r} and {found.first!r} is not a number: {found.difference!r}")
-    return found
-
-
-def _training(content: Mapping[str, Any]) -> TrainingGain:
-    typed = {
-        "interval": _ends(content["interval"]),
-        "redrawn": tuple(map(float, content["redrawn"])),
-        "gain": _comparison(content["gain"]),
-    }
-    return TrainingGain(**{**content, **typed})
-
-
-def _ladder_step(content: Mapping[str, Any]) -> LadderStep:
-    change = None if content["change"] is None else _comparison(content["change"])
-    return LadderStep(**{**content, "interval": _ends(content["interval"]), "change": change})
-
-
-def _pooled(content: Mapping[str, Any]) -> PooledGain:
-    lists = {name: tuple(content[name]) for name in ("sets", "left_out", "weights")}
-    ends = {name: _ends(content[name]) for name in ("interval", "prediction")}
-    return PooledGain(**{**content, **lists, **ends})
-
-
-def _ends(value: Any) -> Any:
-    return None if value is None else (float(value[0]), float(value[1]))
+    Raises:
+        TypeError: it is of another type.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return None if value is None else _typed(next(kind for kind in arguments if kind is not type(None)), value)
+    if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return hint(**{name: _typed(hints.get(name, Any), one) for name, one in value.items()})
+    if origin is tuple:
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_typed(kind, one) for kind, one in zip(kinds, value, strict=True))
+    expected = {int: (int,), float: (int, float), str: (str,)}.get(str if origin is Literal else hint)
+    if expected is not None and (isinstance(value, bool) or not isinstance(value, expected)):
+        raise TypeError(f"{value!r} is not {'text' if expected == (str,) else 'a number'}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"{value!r} is not a finite number")
+    if origin is Mapping and not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is not a mapping")
+    return value

@@ -15,6 +15,8 @@ from scipy import stats as scipy_stats
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 
+_DRAWS = 4_000_000  # in memory at a time
+
 
 class Interval(NamedTuple):
     """Ends of a confidence interval."""
@@ -117,15 +119,39 @@ def cluster_bootstrap(
     count = len(sums)
     if count < 2:
         raise InputError("a cluster bootstrap needs at least two groups: choose a finer group, or another interval")
-    rng = derive_rng(seed, "cluster-bootstrap")
-    step = max(1, 4_000_000 // count)  # draws in memory at a time
-    means = []
+    return bootstrap_groups(
+        lambda draws: (draws @ sums) / (draws @ sizes),
+        count,
+        rng=derive_rng(seed, "cluster-bootstrap"),
+        resamples=resamples,
+        confidence=confidence,
+    )
+
+
+def bootstrap_groups(
+    statistic: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
+    count: int,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Expanded percentile interval of a statistic of groups that are drawn with replacement: see `cluster_bootstrap`.
+
+    Args:
+        statistic: (B, G) how often each group was drawn → (B,).
+        count: groups, G, at least two.
+        rng: draws.
+        resamples: bootstrap samples.
+        confidence: coverage aimed at.
+    """
+    step = max(1, _DRAWS // count)
+    values = []
     for start in range(0, resamples, step):
-        draws = rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))  # (B, G)
-        means.append((draws @ sums) / (draws @ sizes))
+        values.append(statistic(rng.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))))
     width = np.sqrt(count / (count - 1)) * scipy_stats.t.ppf((1 + confidence) / 2, count - 1)
     tail = float(scipy_stats.norm.sf(width))
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 
@@ -194,12 +220,36 @@ def paired_permutation(
     if a.shape != b.shape:
         raise InputError(f"paired scores must have one common length, got {a.shape} and {b.shape}")
     sums, _ = _group_sums(a - b, np.arange(len(a)) if groups is None else groups)
-    rng = derive_rng(seed, "paired-permutation")
-    observed, hits = abs(sums.sum()), 0
-    step = max(1, 4_000_000 // len(sums))
+    return swap_groups(
+        lambda swaps: (swaps * 2 - 1) @ sums,
+        len(sums),
+        observed=float(sums.sum()),
+        rng=derive_rng(seed, "paired-permutation"),
+        resamples=resamples,
+    )
+
+
+def swap_groups(
+    statistic: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
+    count: int,
+    *,
+    observed: float,
+    rng: np.random.Generator,
+    resamples: int = 9999,
+) -> float:
+    """Two-sided p-value of a difference under random swaps of two models' names by group: see `paired_permutation`.
+
+    Args:
+        statistic: (B, G) of 0 and 1, which groups are swapped → (B,) differences.
+        count: groups, G.
+        observed: the difference as it is.
+        rng: draws the swaps.
+        resamples: random swaps.
+    """
+    step, hits = max(1, _DRAWS // count), 0
     for start in range(0, resamples, step):
-        signs = rng.integers(0, 2, size=(min(step, resamples - start), len(sums))) * 2 - 1
-        hits += int((np.abs(signs @ sums) >= observed * (1 - 1e-12)).sum())
+        differences = statistic(rng.integers(0, 2, size=(min(step, resamples - start), count)))
+        hits += int((np.abs(differences) >= abs(observed) * (1 - 1e-12)).sum())
     return (hits + 1) / (resamples + 1)
 
 

@@ -57,11 +57,11 @@ def _matches(path: Path, record: dict[str, Any]) -> bool:
     if not (path.is_file() and beside.is_file()):
         return False
     try:
-        found = dict(read_json_file(beside))
+        stored = dict(read_json_file(beside))
     except (ValueError, TypeError):  # damaged: the cache is made again
         return False
-    complete = path.stat().st_size == np.prod(found.get("shape", [0]))
-    return complete and "unreadable" in found and all(found.get(key) == value for key, value in record.items())
+    complete = path.stat().st_size == np.prod(stored.get("shape", [0]))
+    return complete and "unreadable" in stored and all(stored.get(key) == value for key, value in record.items())
 
 
 def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip: bool) -> list[str]:

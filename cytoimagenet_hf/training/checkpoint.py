@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ _REQUIRED: Any = MISSING
 
 @dataclass(kw_only=True)
 class RunState:
-    """What a run is and how far it came; every field must stand in the file.
+    """What a run is and how far it came; by default before its first step. Every field must stand in the file.
 
     Attributes:
         config: of the run.
@@ -64,17 +64,17 @@ class RunState:
     processes: int = setting(_REQUIRED, low=1)
     classes: tuple[str, ...]
     legs: tuple[int, ...] = setting(_REQUIRED, low=1)
-    epoch: int = setting(_REQUIRED, low=0)
-    step: int = setting(_REQUIRED, low=0)
-    global_step: int = setting(_REQUIRED, low=0)
-    history: tuple[dict[str, Any], ...]
-    best_step: int | None = setting(_REQUIRED, low=0)
-    best_score: float | None
-    best_metrics: dict[str, Any] | None
-    metrics: dict[str, Any] | None
-    meter: dict[str, Any] | None
-    scaler: dict[str, Any] | None
-    optimizer: dict[str, Any]
+    epoch: int = setting(0, low=0)
+    step: int = setting(0, low=0)
+    global_step: int = setting(0, low=0)
+    history: tuple[dict[str, Any], ...] = ()
+    best_step: int | None = setting(None, low=0)
+    best_score: float | None = None
+    best_metrics: dict[str, Any] | None = None
+    metrics: dict[str, Any] | None = None
+    meter: dict[str, Any] | None = None
+    scaler: dict[str, Any] | None = None
+    optimizer: dict[str, Any] = setting({})
 
     def __post_init__(self) -> None:
         check_fields(self, name="state.json")
@@ -82,45 +82,6 @@ class RunState:
     def to_dict(self) -> dict[str, Any]:
         """The values of `state.json`; `settings.build` reads them back."""
         return plain(self)
-
-
-def fresh_state(
-    *,
-    config: dict[str, Any],
-    fingerprint: str,
-    versions: dict[str, str],
-    processes: int,
-    classes: tuple[str, ...],
-    epochs: int,
-) -> RunState:
-    """The state before the first step.
-
-    Example:
-        >>> state = fresh_state(
-        ...     config={}, fingerprint="a", versions={}, processes=1, classes=("actin",), epochs=24
-        ... )
-        >>> state.legs, state.global_step
-        ((24,), 0)
-    """
-    return RunState(
-        config=config,
-        fingerprint=fingerprint,
-        versions=versions,
-        processes=processes,
-        classes=classes,
-        legs=(epochs,),
-        epoch=0,
-        step=0,
-        global_step=0,
-        history=(),
-        best_step=None,
-        best_score=None,
-        best_metrics=None,
-        metrics=None,
-        meter=None,
-        scaler=None,
-        optimizer={},
-    )
 
 
 def save(
@@ -147,14 +108,14 @@ def save(
 
 def newest(folder: Path) -> Path | None:
     """The checkpoint with the highest step below `folder`, if any."""
-    found = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
-    return found[-1] if found else None
+    checkpoints = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    return checkpoints[-1] if checkpoints else None
 
 
 def prune(folder: Path, *, keep: int, best: int | None) -> None:
     """Remove all but the newest `keep` checkpoints and the one of step `best`."""
-    found = sorted(folder.glob("step-*"))
-    for path in found[:-keep]:
+    checkpoints = sorted(folder.glob("step-*"))
+    for path in checkpoints[:-keep]:
         if path.name != f"step-{best or 0:08d}":
             shutil.rmtree(path)
 
@@ -169,7 +130,10 @@ def read_state(path: Path) -> RunState:
         content = read_json_file(path / "state.json")
         if not isinstance(content, dict):
             raise InputError("state.json is not a mapping")
-        return build(RunState, content, name="state.json")
+        state = build(RunState, content, name="state.json")
+        if missing := [spec.name for spec in fields(RunState) if spec.name not in content]:
+            raise InputError(f"state.json lacks {', '.join(missing)}")
+        return state
 
 
 @contextlib.contextmanager

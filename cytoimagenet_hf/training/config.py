@@ -99,22 +99,6 @@ class TrainConfig:
         "labels: classify; views: no labels, two augmented views of an image belong together; labels+views: both",
         choices=("labels", "labels+views", "views"),
     )
-    view_loss: str = _option(
-        "simclr", "what compares the views of a batch: simclr or vicreg", choices=("simclr", "vicreg")
-    )
-    view_weight: float = _option(
-        1.0, "weight of the views' loss beside the labels' (labels+views)", low=0, high=1_000_000
-    )
-    pairs: str = _option(
-        "image",
-        "the second view is of the same image, or of another crop of its field where there is one",
-        choices=("image", "field"),
-    )
-    targets: str = _option(
-        "label",
-        "label: the row's label; all: every class that the row's own columns name, in equal parts",
-        choices=("label", "all"),
-    )
     # augmentation, on the device
     rotation: float = _option(360.0, "rotation drawn from 0 to this many degrees, borders reflected", low=0, high=360)
     flip: bool = _option(False, "mirror half of the images")
@@ -190,12 +174,10 @@ class TrainConfig:
             raise InputError("views are compared within a forward pass: batch_size / accumulate must be 2 or more")
         moved = self.rotation > 0 or self.flip or self.scale_jitter > 0 or self.crop < 1
         changed = self.gain > 0 or self.offset > 0 or self.gamma > 0 or self.blur > 0 or self.noise > 0
-        if self.objective != "labels" and self.pairs == "image" and not (moved or changed):
+        if self.objective != "labels" and not (moved or changed):
             raise InputError("two views of an image without any augmentation are equal: set rotation, crop or another")
         if self.streaming and self.configuration == "channels":
             raise InputError("streaming reads gray images, one a row: single channels take the configuration whole")
-        if self.streaming and self.pairs != "image":
-            raise InputError("streaming reads rows in the order of the shards: pairs of one field are not together")
         if self.streaming and (self.cache != "none" or self.sampling != "uniform"):
             raise InputError("streaming reads rows in the order of the shards: it takes neither a cache nor sampling")
 

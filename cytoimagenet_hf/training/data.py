@@ -105,8 +105,6 @@ class RowTable:
     fingerprint: str
     where: str  # dataset and split, for messages
     places: NDArray[np.int64] | None = None  # (images, 2): row and plane of each image; None: a row is an image
-    targets: NDArray[np.int64] | None = None  # (images, K): every class of each, -1 beyond them; None: its label alone
-    fields: NDArray[np.int64] | None = None  # (images,): codes of the field of view each is of; None: not known
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -147,8 +145,6 @@ class Batch(NamedTuple):
     categories: torch.Tensor  # int64 (B,): position in schema.CATEGORIES, -1 for another
     slots: torch.Tensor  # int64 (B,): which of the asked-for images each is
     ids: tuple[str, ...]
-    targets: torch.Tensor | None = None  # int64 (B, K): all classes of each image, -1 beyond them; None: its label
-    partners: torch.Tensor | None = None  # uint8 (B, S, S): another crop of the field of each; None: the image itself
 
 
 @dataclass(frozen=True)
@@ -204,17 +200,12 @@ class RowSource:
             raise InputError(f"{train.where}: no row has a category to sample by: --sampling uniform or class")
         if config.sampling == "class" and (without := int((train.labels < 0).sum())):
             raise InputError(f"{train.where}: {without} rows have no label to sample by: --sampling uniform")
-        self.paired = config.pairs == "field" and config.objective != "labels"
-        if self.paired and (train.fields is None or len(np.unique(train.fields)) == len(train)):
-            raise InputError(f"{train.where}: no two images are of one field (column idx): --pairs image")
         self.steps = len(self._dealt(0))
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on, `accumulate` of them per step."""
         own = self._dealt(epoch)[start:]
-        fields = self.tables["train"].fields if self.paired else None
-        partners = None if fields is None else draw_partners(fields, seed=self.config.seed, epoch=epoch)
-        return self._read("train", list(own.reshape(-1, own.shape[-1])), partners)
+        return self._read("train", list(own.reshape(-1, own.shape[-1])))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once, none dropped (T1)."""
@@ -229,21 +220,18 @@ class RowSource:
             order, batch_size=config.batch_size, accumulate=config.passes, processes=self.processes, rank=self.rank
         )
 
-    def _read(
-        self, split: str, batches: list[NDArray[np.int64]], partners: NDArray[np.int64] | None = None
-    ) -> Iterator[Batch]:
+    def _read(self, split: str, batches: list[NDArray[np.int64]]) -> Iterator[Batch]:
         table = self.tables[split]
         if self.caches is not None:
             cache = self.caches[split]
 
             def taken(rows: NDArray[np.int64]) -> Batch:
-                batch = _collate(table, rows, *cache.take(rows))
-                return _pinned(batch if partners is None else _paired(batch, *cache.take(partners[rows])))
+                return _pinned(_collate(table, rows, *cache.take(rows)))
 
             return prefetch(taken, batches)
         skip = self.config.on_unreadable == "skip"
         loader = DataLoader(
-            _Decoded(table, self.config.image_size, skip, partners),
+            _Decoded(table, self.config.image_size, skip),
             batch_sampler=[rows.tolist() for rows in batches],
             collate_fn=_whole,
             num_workers=self.config.workers,
@@ -256,8 +244,7 @@ def _pinned(batch: Batch) -> Batch:
     """The batch in memory that a GPU copies from while it computes; as it is on other machines, or on the GPU."""
     if not torch.cuda.is_available() or batch.pixels.is_cuda:
         return batch
-    partners = None if batch.partners is None else batch.partners.pin_memory()
-    return batch._replace(pixels=batch.pixels.pin_memory(), labels=batch.labels.pin_memory(), partners=partners)
+    return batch._replace(pixels=batch.pixels.pin_memory(), labels=batch.labels.pin_memory())
 
 
 def _unwrapped(loader: Iterable[Batch | InputError]) -> Iterator[Batch]:
@@ -273,21 +260,17 @@ class _Decoded(Dataset[Any]):
     An error is returned, not raised: a worker process would bury its message under a traceback of its own.
     """
 
-    def __init__(self, table: RowTable, size: int, skip: bool, partners: NDArray[np.int64] | None = None) -> None:
-        self.table, self.size, self.skip, self.partners = table, size, skip, partners
+    def __init__(self, table: RowTable, size: int, skip: bool) -> None:
+        self.table, self.size, self.skip = table, size, skip
 
     def __getitems__(self, rows: Sequence[int]) -> Batch | InputError:
-        asked = np.asarray(rows)
+        asked, table = np.asarray(rows), self.table
+        ids = table.ids[asked].tolist()
         try:
-            batch = _collate(self.table, asked, *self._decoded(asked))
-            return batch if self.partners is None else _paired(batch, *self._decoded(self.partners[asked]))
+            decoded = decode_all(table.encoded(rows), ids, self.size, skip=self.skip, where=table.where)
         except InputError as error:
             return error
-
-    def _decoded(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        table = self.table
-        encoded = table.encoded(rows.tolist())
-        return decode_all(encoded, table.ids[rows].tolist(), self.size, skip=self.skip, where=table.where)
+        return _collate(table, asked, *decoded)
 
 
 def _whole(batch: Any) -> Any:
@@ -302,18 +285,7 @@ def _collate(table: RowTable, rows: NDArray[np.int64], pixels: torch.Tensor, slo
         torch.from_numpy(table.categories[kept]),
         torch.from_numpy(slots),
         tuple(table.ids[kept].tolist()),
-        None if table.targets is None else torch.from_numpy(table.targets[kept]),
     )
-
-
-def _paired(batch: Batch, pixels: torch.Tensor, slots: NDArray[np.int64]) -> Batch:
-    """A batch with the partners of its images, read as `pixels` at `slots`; without one an image is its own."""
-    place = np.full(int(max([*batch.slots.tolist(), *slots.tolist()], default=-1)) + 1, -1)
-    place[slots] = np.arange(len(slots))
-    found = torch.from_numpy(place[batch.slots.numpy()]).to(batch.pixels.device)
-    partners = batch.pixels.clone()
-    partners[found >= 0] = pixels[found[found >= 0]]
-    return batch._replace(partners=partners)
 
 
 def decode_all(
@@ -423,28 +395,6 @@ def batches_for_rank(
     """
     steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, processes=processes)
     return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
-
-
-def draw_partners(fields: Positions, *, seed: int, epoch: int) -> Positions:
-    """For each row another row of the same field, int64 (count,); a row that is alone is its own partner.
-
-    Args:
-        fields: int (count,), which field of view each row is a crop of.
-        seed: the run's seed.
-        epoch: each epoch draws others.
-
-    Example:
-        >>> draw_partners(np.array([7, 3, 7]), seed=0, epoch=0).tolist()
-        [2, 1, 0]
-    """
-    order = np.lexsort((derive_rng(seed, "partners", str(epoch)).random(len(fields)), fields))
-    sorted_fields = fields[order]
-    starts = np.flatnonzero(np.r_[True, sorted_fields[1:] != sorted_fields[:-1]])
-    following = np.arange(1, len(fields) + 1)
-    following[np.r_[starts[1:], len(fields)] - 1] = starts  # the last of a field is followed by its first
-    partners = np.empty(len(fields), dtype=np.int64)
-    partners[order] = order[following]
-    return partners
 
 
 def count_steps(rows: int, *, batch_size: int, accumulate: int, processes: int) -> int:

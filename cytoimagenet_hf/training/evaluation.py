@@ -21,7 +21,7 @@ from .data import Batch, RowSource
 from .metrics import split_metrics
 from .network import Preprocessing
 from .stream import StreamSource
-from .views import VIEW_LOSSES, features, gather_rows
+from .views import features, gather_rows, simclr
 
 _VALIDATION = -1  # in the place of an epoch, so that no draw is one of the training's
 _SAMPLE = 4096
@@ -128,17 +128,17 @@ def evaluate_views(
         labels.append(batch.labels.to(device))
     pairs = gather_rows(torch.cat(projected), accelerator)
     parts = pairs.tensor_split(max(1, len(pairs) // config.batch_size))
-    losses = [float(VIEW_LOSSES[config.view_loss](part[:, 0], part[:, 1])) * len(part) for part in parts]
+    losses = [float(simclr(part[:, 0], part[:, 1])) * len(part) for part in parts]
     query, truth = gather_rows(torch.cat(seen), accelerator), gather_rows(torch.cat(labels), accelerator)
 
     steps = min(source.steps, -(-_SAMPLE // config.batch_size))
     sample = [batch for batch in islice(source.training(0), steps * config.passes) if len(batch.ids)]
-    known = gather_rows(torch.cat([embed(batch.pixels.to(device)) for batch in sample]), accelerator)
+    train_features = gather_rows(torch.cat([embed(batch.pixels.to(device)) for batch in sample]), accelerator)
     codes = gather_rows(torch.cat([batch.labels.to(device) for batch in sample]), accelerator)
     return {
         "rows": len(pairs),
         "view_loss": sum(losses) / len(pairs),
-        **_knn_accuracy(known[codes >= 0], codes[codes >= 0], query[truth >= 0], truth[truth >= 0]),
+        **_knn_accuracy(train_features[codes >= 0], codes[codes >= 0], query[truth >= 0], truth[truth >= 0]),
     }
 
 

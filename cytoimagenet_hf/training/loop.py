@@ -128,7 +128,7 @@ def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | Non
                 last = part == config.passes - 1
                 _seed_dropout(run, part)  # after the batch: starting a loader draws a number, too
                 with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
-                    losses = _losses(run, images, labels, batch.targets)
+                    losses = _losses(run, images, labels)
                     accelerator.backward(losses.total)
                 meter.add(losses, labels, batch.ids, run.micro_batch)
             if config.clip_norm:
@@ -154,14 +154,13 @@ def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | Non
     return None
 
 
-def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor | None) -> "StepLosses":
+def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor) -> "StepLosses":
     """The losses of one forward pass; the gradients of `total`, averaged over processes and added up, are the step's.
 
     Args:
         run: the run.
         images: (V B, 3, S, S), of V views.
         labels: (B,).
-        targets: (B, K), all classes of each image; None: its label alone.
     """
     config, accelerator = run.config, run.accelerator
     logits, projections = run.model(pixel_values=images)
@@ -169,33 +168,17 @@ def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor, targets: torch
     of_labels = of_views = None
     if logits is not None:
         views = len(images) // max(1, len(labels))
-        smoothing = config.label_smoothing
-        wanted = labels if targets is None else equal_shares(targets.to(labels.device), logits.shape[1])
         of_labels = functional.cross_entropy(
-            logits, torch.cat([wanted] * views), reduction="sum", label_smoothing=smoothing
+            logits, labels.repeat(views), reduction="sum", label_smoothing=config.label_smoothing
         )
         of_labels = of_labels / views
         # Every image weighs the same, whatever the number of processes and passes; skipped rows weigh 0.
         total = total + of_labels / (run.micro_batch * config.passes)
     if projections is not None:
-        of_views = view_loss(projections, loss=config.view_loss, accelerator=accelerator)
+        of_views = view_loss(projections, accelerator=accelerator)
         # Each process has the gradient of its own rows alone; averaging over processes divides by their number.
-        weight = 1.0 if logits is None else config.view_weight
-        total = total + weight * of_views * accelerator.num_processes / config.passes
+        total = total + of_views * accelerator.num_processes / config.passes
     return StepLosses(total, of_labels, of_views, None if logits is None else logits[: len(labels)])
-
-
-def equal_shares(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Codes (B, K), -1 where there is none, to probabilities (B, classes) that are equal over the classes of a row.
-
-    Example:
-        >>> equal_shares(torch.tensor([[0, 2], [1, -1]]), 3).tolist()
-        [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]
-    """
-    present = torch.zeros(len(targets), classes + 1, device=targets.device)
-    present.scatter_(1, targets.where(targets >= 0, classes), 1.0)  # what is absent falls into a column of its own
-    shares = present[:, :classes]
-    return shares / shares.sum(1, keepdim=True)
 
 
 def _close_epoch(run: Run, meter: "EpochMeter") -> None:
@@ -231,8 +214,8 @@ def _close_epoch(run: Run, meter: "EpochMeter") -> None:
 def _score(metrics: dict[str, Any]) -> float:
     """What makes one evaluation better than another: accuracy, of neighbours without a head, or without labels the
     loss."""
-    found = metrics.get("accuracy", metrics.get("knn_accuracy"))
-    return float(-metrics["view_loss"] if found is None else found)
+    accuracy = metrics.get("accuracy", metrics.get("knn_accuracy"))
+    return float(-metrics["view_loss"] if accuracy is None else accuracy)
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
@@ -295,10 +278,10 @@ def _push(run: Run) -> str | None:
 @torch.inference_mode()
 def _show_predictions(run: Run) -> None:
     """`predictions.png`: validation images of as many classes as fit, with truth and prediction."""
-    found = report.varied(run.source.validation(64), _SHOWN)
-    if found is None:
+    sample = report.varied(run.source.validation(64), _SHOWN)
+    if sample is None:
         return
-    pixels, labels = found
+    pixels, labels = sample
     run.evaluated.eval()
     with run.accelerator.autocast():
         logits = run.evaluated(pixel_values=run.preprocessing(pixels.to(run.accelerator.device))).logits

@@ -12,21 +12,6 @@ from cytoimagenet_hf.dataset.schema import CATEGORIES
 Codes = NDArray[np.int64]
 
 
-def top_k_accuracy(labels: Codes, ranked: Codes, k: int) -> float:
-    """Share of rows whose label is among the first `k` predictions.
-
-    Args:
-        labels: int (N,).
-        ranked: int (N, K): class codes, the most probable first.
-        k: how many count; more than K count as K.
-
-    Example:
-        >>> top_k_accuracy(np.array([0, 1]), np.array([[0, 1], [0, 1]]), 1)
-        0.5
-    """
-    return float((ranked[:, :k] == labels[:, None]).any(axis=1).mean())
-
-
 def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequence[str]) -> dict[str, Any]:
     """Everything that is reported about a scored split.
 
@@ -51,7 +36,7 @@ def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequ
     return {
         "rows": len(labels),
         "accuracy": float(right.mean()),
-        "top_7_accuracy": top_k_accuracy(labels, ranked, 7),
+        "top_7_accuracy": float((ranked[:, :7] == labels[:, None]).any(axis=1).mean()),
         "f1_macro": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
         "per_category": {
             names[code]: {

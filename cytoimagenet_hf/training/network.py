@@ -22,7 +22,6 @@ from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientne
 from cytoimagenet_hf.networks.checkpoints import explained, load_network
 from cytoimagenet_hf.networks.efficientnet import label_maps
 from cytoimagenet_hf.networks.lite import imagenet_lite, is_lite
-from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.network import feed
 from cytoimagenet_hf.networks.records import read_processor, record_of
 
@@ -112,7 +111,7 @@ def check_model(config: TrainConfig) -> None:
         if is_lite(config.backbone):
             _require_size(_lite(config, ["one", "two"]), config.image_size)
             return
-        with input_errors(), explained(config.backbone):
+        with explained(config.backbone):
             _, unused = AutoConfig.from_pretrained(config.backbone, return_unused_kwargs=True, **config.model_config)
     except (TypeError, AttributeError, RuntimeError, OverflowError, ValueError) as error:
         if isinstance(error, InputError):
@@ -165,7 +164,7 @@ def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
         maps = label_maps(classes, len(classes))
         auto = AutoModelForImageClassification
     torch.manual_seed(config.seed)  # a new head, or all weights, are drawn from the global generator
-    with input_errors(), explained(config.backbone):
+    with explained(config.backbone):
         if config.pretrained:
             return load_network(config.backbone, auto=auto, **maps, **config.model_config)
         settings = AutoConfig.from_pretrained(config.backbone, **maps, **config.model_config)
@@ -175,10 +174,9 @@ def _from_name(config: TrainConfig, classes: Sequence[str]) -> PreTrainedModel:
 
 def _recorded(network: PreTrainedModel, config: TrainConfig) -> Preprocessing:
     """The preprocessing that the weights of that name were trained with, as extraction reads it."""
-    with input_errors():
-        in_memory = is_lite(config.backbone)  # its record is in its configuration
-        record = record_of(network, None if in_memory else config.backbone)
-        own = is_own(config.dataset) and not in_memory and "method" in (read_processor(config.backbone) or {})
-        scaling = MicroscopyImageProcessor.for_model(config.backbone) if own else None
+    in_memory = is_lite(config.backbone)  # its record is in its configuration
+    record = record_of(network, None if in_memory else config.backbone)
+    keeps_scaling = is_own(config.dataset) and not in_memory and "method" in (read_processor(config.backbone) or {})
+    scaling = MicroscopyImageProcessor.for_model(config.backbone) if keeps_scaling else None
     mean, std = (tuple(record[name]) for name in ("image_mean", "image_std"))
     return Preprocessing(config.image_size, mean, std, record["rescale_factor"], scaling)

@@ -104,9 +104,9 @@ def own_tables(config: TrainConfig) -> dict[str, RowTable]:
         )
     rows = _rows(config)
     if config.subset != ("full",):
-        known = set(rows["label"].dropna())
-        if unknown := sorted(set(config.subset) - known):
-            raise InputError(f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(known)}")
+        labels = set(rows["label"].dropna())
+        if unknown := sorted(set(config.subset) - labels):
+            raise InputError(f"{config.dataset} has no class {', '.join(unknown)}: choose of {few(labels)}")
         rows = rows[rows["label"].isin(config.subset)].reset_index(drop=True)
     rows = _of_splits(rows, config)
     _check_depths(rows["image"].tolist(), config.dataset)
@@ -203,9 +203,9 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
         if (twice := facts.index.duplicated()).any():
             raise InputError(f"{path}: {by_id} {facts.index[twice][0]!r} stands in several rows")
         images = find_images(path, channels=[file], id_column=by_id)
-        own = facts.loc[[_row_id(image.id, facts.index) for image in images]].reset_index(drop=True)
+        listed = facts.loc[[_row_id(image.id, facts.index) for image in images]].reset_index(drop=True)
         rows = pd.DataFrame([{**image.metadata, "image": image, "image_id": image.id} for image in images])
-        rows = rows.join(own[[column for column in own.columns if column not in rows]])
+        rows = rows.join(listed[[column for column in listed.columns if column not in rows]])
     if "split" in rows:
         if unknown := sorted(set(rows["split"].dropna().str.lower()) - SPLITS.keys()):
             raise InputError(f"{path}: split is {unknown[0]!r}; write {' or '.join(SPLITS)}")
@@ -303,8 +303,8 @@ def _split(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
         if not (sides == side).any():
             raise InputError(f"{config.dataset}: no image falls to {side}: add images, or change --validation-share")
     if config.objective != "views":
-        known = set(rows["label"][sides == "train"])
-        if unknown := sorted(set(rows["label"]) - known):
+        trained = set(rows["label"][sides == "train"])
+        if unknown := sorted(set(rows["label"]) - trained):
             raise InputError(f"{config.dataset}: {few(unknown)} have no training image: change the split or --subset")
     return sides
 

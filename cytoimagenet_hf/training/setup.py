@@ -20,7 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from . import checkpoint
 from .augment import Augmentation
 from .cache import open_cache
-from .checkpoint import RunState, fresh_state
+from .checkpoint import RunState
 from .config import TrainConfig
 from .data import Batch, RowSource, RowTable, count_steps, require_two_classes
 from .launch import as_launched, missing_processes
@@ -82,8 +82,7 @@ class Run:
             images = []
             for view in range(views):
                 drawn = augmentation.draw(config.batch_size, seed=config.seed, epoch=epoch, step=step, view=view)
-                stored = batch.pixels if view == 0 or batch.partners is None else batch.partners
-                pixels = stored.to(accelerator.device, non_blocking=True)
+                pixels = batch.pixels.to(accelerator.device, non_blocking=True)
                 images.append(self.preprocessing(pixels, drawn[own][batch.slots]))
             yield batch, images[0] if views == 1 else torch.cat(images)
 
@@ -95,8 +94,8 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
         InputError: unusable data or options, a folder that holds a run already, or a checkpoint of another run.
     """
     config = as_launched(config, os.environ)
-    found = _resumable(Path(config.output), resume)
-    recorded = checkpoint.read_state(found) if found else None
+    path = _resumable(Path(config.output), resume)
+    recorded = checkpoint.read_state(path) if path else None
     _check_trackers(config.trackers)
     check_model(config)
     accelerator = _accelerator(config)
@@ -114,25 +113,25 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
     learner = build_learner(network, config).to(accelerator.device)
     optimizer = build_optimizer(learner, config)
     average = build_average(network, config.ema)
-    state = fresh_state(
+    state = RunState(
         config=config.to_dict(),
         fingerprint=source.fingerprint,
         versions=checkpoint.versions(),
         processes=accelerator.num_processes,
         classes=source.classes,
-        epochs=config.epochs,
+        legs=(config.epochs,),
     )
-    if found and recorded:
-        for remark in checkpoint.compare(recorded, state, config, found):
+    if path and recorded:
+        for remark in checkpoint.compare(recorded, state, config, path):
             accelerator.print(f"resuming under other conditions, the last bits may differ: {remark}")
         state = checkpoint.go_on(recorded, state)
-        checkpoint.load_weights(found, network)
+        checkpoint.load_weights(path, network)
         if learner.projector is not None:
-            checkpoint.load_weights(found, learner.projector, "projector")
-        checkpoint.load_optimizer(found, optimizer)
+            checkpoint.load_weights(path, learner.projector, "projector")
+        checkpoint.load_optimizer(path, optimizer)
         if average is not None:
-            checkpoint.load_weights(found, average, "average")
-        accelerator.print(f"resuming from {found}: epoch {state.epoch + 1}, step {state.step}")
+            checkpoint.load_weights(path, average, "average")
+        accelerator.print(f"resuming from {path}: epoch {state.epoch + 1}, step {state.step}")
     model = torch.compile(learner) if config.compile else learner
     model, optimizer = accelerator.prepare(model, optimizer)
     if accelerator.scaler is not None and recorded and recorded.scaler:
@@ -142,19 +141,19 @@ def prepare(config: TrainConfig, *, resume: bool) -> Run:
 
 def _resumable(output: Path, resume: bool) -> Path | None:
     """The checkpoint to go on from; without `resume` there must be none."""
-    found = checkpoint.newest(output / "checkpoints")
-    if found and not resume:
-        raise InputError(f"{output} holds a run already ({found.name}): pass --resume or choose another --output")
-    return found
+    path = checkpoint.newest(output / "checkpoints")
+    if path and not resume:
+        raise InputError(f"{output} holds a run already ({path.name}): pass --resume or choose another --output")
+    return path
 
 
 def _check_trackers(names: tuple[str, ...]) -> None:
     """Refuse trackers that accelerate does not know, and those it would silently leave out."""
-    known = {str(name) for name in LOGGER_TYPE_TO_CLASS}
+    known_names = {str(name) for name in LOGGER_TYPE_TO_CLASS}
     available = {str(name) for name in get_available_trackers()}
     for name in names:
-        if name not in known:
-            raise InputError(f"trackers: there is no {name!r}; choose of {', '.join(sorted(known))}")
+        if name not in known_names:
+            raise InputError(f"trackers: there is no {name!r}; choose of {', '.join(sorted(known_names))}")
         if name not in available:
             raise InputError(f"trackers: {name} is not installed: pip install {name}, or leave it out of --trackers")
 

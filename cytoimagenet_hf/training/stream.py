@@ -35,12 +35,12 @@ from cytoimagenet_hf.dataset.images import (
     row_id,
 )
 from cytoimagenet_hf.dataset.load import stored_files, subset_labels
-from cytoimagenet_hf.dataset.schema import CATEGORIES, SUBSETS
+from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.dataset.splits import apply_split_scheme
 
 from .config import TrainConfig
 from .data import Batch, count_steps, decode_all, prefetch, stored_image
-from .tables import category_codes, choose_splits, dataset_name, every_label, outside_map, resolve_subset
+from .tables import category_codes, choose_splits, dataset_name, outside_map, resolve_subset
 
 _WINDOW = 4096  # rows that are mixed: some 250 MB of encoded images
 _ROW = "_row"  # the column of row numbers that is added
@@ -163,9 +163,6 @@ class StreamSource:
         )
         names = rows["category"].to_pylist() if "category" in rows.column_names else [None] * len(ids)
         codes = category_codes(names)
-        targets = None
-        if config.targets == "all":
-            targets = torch.from_numpy(every_label(rows, labels, self.classes)[slots])
         kept = tuple(str(ids[slot]) for slot in slots)
         return Batch(
             pixels,
@@ -173,7 +170,6 @@ class StreamSource:
             torch.from_numpy(codes[slots]),
             torch.from_numpy(slots),
             kept,
-            targets,
         )
 
     def _labels(self, rows: pa.Table, ids: Sequence[Any]) -> NDArray[np.int64]:
@@ -298,9 +294,8 @@ def _open_splits(config: TrainConfig) -> tuple[dict[str, _Split], tuple[str, ...
     schema = next(iter(opened["train"].values())).schema_arrow
     features = builder.info.features or hf.Features.from_arrow_schema(schema)
     columns = _find_columns(features, config, name)
-    more = ("category", *(CATEGORIES if config.targets == "all" else ()))
     needed = [one for one in (columns.image, columns.label, columns.id) if one is not None]
-    read = tuple(dict.fromkeys([*needed, *(one for one in more if one in features)]))
+    read = tuple(dict.fromkeys([*needed, *(one for one in ("category",) if one in features)]))
     splits = {}
     for side, files in opened.items():
         _check_files(files, read, columns, schema)

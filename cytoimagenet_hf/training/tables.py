@@ -1,7 +1,7 @@
 """The table of a split: labels, ids and categories in memory, images as encoded bytes on disk; checked once here."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -47,13 +47,7 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
     if "validation" not in splits:
         splits = _with_validation(splits["train"], config)
     return {
-        name: make_row_table(
-            splits[name],
-            f"{config.dataset}, split {name}",
-            labelled=labelled,
-            all_targets=config.targets == "all",
-            in_fields=config.pairs == "field",
-        )
+        name: make_row_table(splits[name], f"{config.dataset}, split {name}", labelled=labelled)
         for name in ("train", "validation")
     }
 
@@ -144,35 +138,27 @@ def _with_validation(rows: hf.Dataset, config: TrainConfig) -> dict[str, hf.Data
     return {side: rows.select(np.flatnonzero(sides == side)) for side in ("train", "validation")}
 
 
-def make_row_table(
-    dataset: Any, where: str, *, labelled: bool = True, all_targets: bool = False, in_fields: bool = False
-) -> RowTable:
+def make_row_table(dataset: Any, where: str, *, labelled: bool = True) -> RowTable:
     """Check one split and take its columns.
 
     Args:
         dataset: of `load_cytoimagenet`.
         where: its name in errors.
         labelled: every row needs a label; otherwise a missing one is -1, and there may be no classes at all.
-        all_targets: take every class that the label columns of a row name, not its label alone.
-        in_fields: take the field of view of each row.
 
     Raises:
-        InputError: a missing column, no row, a row without an id (or a field, where fields are taken), or a label
-            outside the class map.
+        InputError: a missing column, no row, a row without an id, or a label outside the class map.
     """
     check_columns(dataset.features, where, labelled=labelled)
     if len(dataset) == 0:
         raise InputError(f"{where} has no rows")
     stored = [name for name in ("image", "planes") if name in dataset.column_names]
     wanted = [*_READ[1:], "category", "sha256", "stains"]  # no others: a million rows of text are large
-    wanted += CATEGORIES if all_targets else ()
-    wanted += ("idx",) if in_fields else ()
     columns = [name for name in wanted if name in dataset.column_names]
     table = dataset.select_columns(columns).with_format("arrow")[:]
-    for name in ("image_id", *(("idx",) if in_fields and "idx" in columns else ())):
-        if table[name].null_count:
-            row = pc.index(pc.is_null(table[name]), True).as_py()
-            raise InputError(f"{where}: {table[name].null_count} rows have no {name}, row {row} first")
+    if without := table["image_id"].null_count:
+        row = pc.index(pc.is_null(table["image_id"]), True).as_py()
+        raise InputError(f"{where}: {without} rows have no image_id, row {row} first")
     ids = np.asarray(table["image_id"].to_pylist(), dtype=np.str_)
     labels, classes = np.full(len(ids), -1, dtype=np.int64), ()
     if isinstance(dataset.features.get("label"), hf.ClassLabel):
@@ -189,20 +175,13 @@ def make_row_table(
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
-    fields = table["idx"].to_pylist() if "idx" in table.column_names else None
-    targets = every_label(table, labels, classes) if all_targets else None
     places = None
     if "planes" in stored:
         digest.update(b"planes")
         places = _places(pc.list_value_length(table["stains"]).to_numpy())
         ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
         labels, categories = labels[places[:, 0]], categories[places[:, 0]]
-        targets = None if targets is None else targets[places[:, 0]]
-        stains = table["stains"].to_pylist()
-        # Another crop of the field in the same stain: two stains show different things.
-        fields = fields and [f"{fields[row]}\x1f{stains[row][plane]}" for row, plane in places.tolist()]
-    codes = np.unique(np.asarray(fields, dtype=np.str_), return_inverse=True)[1].astype(np.int64) if fields else None
-    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places, targets, codes)
+    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
 
 
 def undecoded(images: Any) -> Any:
@@ -213,29 +192,6 @@ def undecoded(images: Any) -> Any:
     if isinstance(getattr(feature, "feature", None), hf.Image):
         return images.cast_column("image", type(feature)(hf.Image(decode=False)))
     return images
-
-
-def every_label(table: Any, labels: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Codes of all classes that a row's label columns name, its label first: int64 (rows, K), -1 beyond them.
-
-    Args:
-        table: Arrow table with some of the columns `schema.CATEGORIES`; several values in a cell are joined by `|`.
-        labels: int (rows,), codes of the rows' labels.
-        classes: names by code.
-
-    Example:
-        >>> import pyarrow as pa
-        >>> rows = pa.table({"organism": ["human", "mouse"], "cell_visible": ["actin|nucleus", None]})
-        >>> every_label(rows, np.array([0, 1]), ["actin", "mouse", "nucleus"]).tolist()
-        [[0, 2], [1, -1]]
-    """
-    code = {name: number for number, name in enumerate(classes)}
-    named = [{label: None} for label in labels.tolist()]  # dicts keep the order
-    for column in (name for name in CATEGORIES if name in table.column_names):
-        for row, cell in zip(named, table[column].to_pylist(), strict=True):
-            row.update((code[value], None) for value in (cell or "").split("|") if value in code)
-    width = max(map(len, named), default=1)
-    return np.asarray([[*row, *[-1] * (width - len(row))] for row in named], dtype=np.int64)
 
 
 def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -310,9 +266,9 @@ def resolve_subset(config: TrainConfig) -> str | list[str]:
 def _pixel_hashes(table: Any, images: Any) -> Iterable[str]:
     """Per row, the recorded hash of the pixels; of the stored bytes where none is recorded."""
     recorded: list[str | None] = table["sha256"].to_pylist() if "sha256" in table.column_names else [None] * len(table)
-    known = [digest for digest in recorded if digest is not None]
-    if len(known) == len(recorded):
-        return known  # nothing but the small columns was read
+    hashes = [digest for digest in recorded if digest is not None]
+    if len(hashes) == len(recorded):
+        return hashes  # nothing but the small columns was read
     return (
         digest or hashlib.sha256(_content(value)).hexdigest() for digest, value in zip(recorded, images, strict=True)
     )

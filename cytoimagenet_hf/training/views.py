@@ -1,11 +1,9 @@
 """Learning without labels: two views of an image must be near each other and unlike all other images.
 
-The network's pooled features go through a small projector; the losses compare the projections of the two views over
-the whole batch, gathered from all processes. `simclr` is NT-Xent (Chen et al. 2020), `vicreg` variance, invariance and
-covariance (Bardes et al. 2022). The projector serves the training alone and is not exported.
+The network's pooled features go through a small projector; the loss compares the projections of the two views over the
+whole batch, gathered from all processes. It is NT-Xent, that of SimCLR (Chen et al. 2020); VICReg did no better
+(docs/study.md). The projector serves the training alone and is not exported.
 """
-
-from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
@@ -19,9 +17,8 @@ from cytoimagenet_hf.networks.modeling_cyto_fusion import pooled
 from .config import TrainConfig
 
 _TEMPERATURE = 0.2  # between the 0.1 of long trainings with large batches and the 0.5 of small ones, SimCLR table 5
-_INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0  # VICReg §4.2
 _PROJECTED = 256
-"""Width of the projections; VICReg's 8,192 serve a batch of 2,048."""
+"""Width of the projections."""
 
 
 class Learner(nn.Module):
@@ -82,7 +79,7 @@ def build_learner(network: PreTrainedModel, config: TrainConfig) -> Learner:
     return Learner(network, projector, labelled=labelled)
 
 
-def view_loss(projections: torch.Tensor, *, loss: str, accelerator: Accelerator) -> torch.Tensor:
+def view_loss(projections: torch.Tensor, *, accelerator: Accelerator) -> torch.Tensor:
     """The loss of one forward pass over all processes: a scalar, equal on every process.
 
     Its gradient reaches the projections of this process only, so that the sum over processes is the gradient of the
@@ -90,13 +87,12 @@ def view_loss(projections: torch.Tensor, *, loss: str, accelerator: Accelerator)
 
     Args:
         projections: (2 B, D) of this process: the first views, then the second ones of the same images.
-        loss: a key of `VIEW_LOSSES`.
         accelerator: gathers.
     """
     first, second = (gather_rows(part, accelerator) for part in projections.chunk(2))
     if len(first) < 2:
         return projections.sum() * 0.0  # nothing to tell one image from
-    return VIEW_LOSSES[loss](first, second)
+    return simclr(first, second)
 
 
 def gather_rows(own: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
@@ -138,29 +134,3 @@ def simclr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     similar = similar.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=unit.device), -torch.inf)
     partner = torch.arange(2 * count, device=unit.device).roll(count)
     return functional.cross_entropy(similar, partner)
-
-
-def vicreg(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Invariance of the views, a standard deviation of at least 1 in each dimension, no covariance between dimensions.
-
-    Args:
-        first: (B, D) projections.
-        second: (B, D), of the same images.
-
-    Example:
-        >>> round(float(vicreg(torch.zeros(2, 1), torch.zeros(2, 1))), 2)  # 25 (1 - 0.01): collapsed
-        24.75
-    """
-    total = _INVARIANCE * functional.mse_loss(first, second)
-    for part in (first, second):
-        centred = part - part.mean(0)
-        covariance = centred.T @ centred / (len(part) - 1)  # (D, D)
-        deviation = (covariance.diagonal() + 1e-4).sqrt()  # VICReg §4.1: away from the root's infinite slope at 0
-        total = total + _VARIANCE / 2 * functional.relu(1 - deviation).mean()
-        shared = covariance.square().sum() - covariance.diagonal().square().sum()
-        total = total + _COVARIANCE * shared / part.shape[1]
-    return total
-
-
-VIEW_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"simclr": simclr, "vicreg": vicreg}
-"""Losses of the projections of two views, by the name of the option `view_loss`."""

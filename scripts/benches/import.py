@@ -14,9 +14,9 @@ import typer
 from builder.kaggle import import_kaggle
 from builder.stage import claimed
 from builder.verify import verify
+from cytoimagenet_hf.imaging.encode import encode_png
 
 from .common import in_child
-from .pngs import encode_gray
 
 _CATEGORIES = ("compound", "phenotype", "gene", "cell_visible", "cell_type", "sirna", "organism")
 _FIRST = "704 CPU seconds and 1.9 GB in the first version"
@@ -95,7 +95,7 @@ def write_archive(root: Path, *, images: int, classes: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (images, 8, 8), dtype=np.uint8)
     for code, name, image in zip(codes, names, pixels, strict=True):
         handle = os.open(root / folders[code] / name, os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(handle, encode_gray(image))
+        os.write(handle, encode_png(image))
         os.close(handle)
     sources = np.array(["rec_rxrx1", "idr0088", "bbbc022", "kag_hpa", "idr0080"])[codes % 5]
     category = np.array(_CATEGORIES)[codes % len(_CATEGORIES)]

@@ -16,9 +16,9 @@ from builder.publish.figures import contact_sheet
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
+from cytoimagenet_hf.imaging.encode import encode_png
 
 from .common import in_child
-from .pngs import encode_gray
 
 _SHARD_ROWS = 20_000
 
@@ -106,7 +106,7 @@ def write_full(folder: Path, *, images: int, classes: int) -> None:
 def _row(number: int, labels: list[str]) -> dict[str, Any]:
     code, copy = number % len(labels), number // len(labels)
     source = ("rec_rxrx1", "idr0088", "bbbc022", "kag_hpa", "idr0080")[code % 5]
-    content = encode_gray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8))
+    content = encode_png(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8))
     row = {"image_id": f"{source}-{code:03d}-{copy:05d}", "idx": f"{source}-{code:03d}-{copy // 4:05d}"}
     row |= {"label": labels[code], "category": "compound", "compound": labels[code], "organism": "human"}
     row |= {"dir_name": source, "database": "Database", "name": source, "licence": "cc0", "microscopy": "fluorescence"}

@@ -28,9 +28,8 @@ from builder.publish import data_files, file_plan
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
+from cytoimagenet_hf.imaging.encode import encode_png
 from tests.hub.loopback import TOKEN, Hub, serve
-
-from .pngs import encode_gray
 
 _SHARE = 0.01
 _RUN = 8  # images of one run, as if those of a plate stood together
@@ -139,7 +138,7 @@ _KEPT = ("image_id", "label", "category", "database", "dir_name", "name", "licen
 def _row(number: int, kilobytes: int, *, other_source: bool) -> dict[str, Any]:
     rng = np.random.default_rng(2 * abs(number) + (number < 0))
     width = max(8, round(1024 * kilobytes * rng.uniform(0.5, 1.5) / 224))
-    content = encode_gray(rng.integers(0, 256, (224, width), dtype=np.uint8))  # what PNG leaves cannot be made smaller
+    content = encode_png(rng.integers(0, 256, (224, width), dtype=np.uint8))  # what PNG leaves cannot be made smaller
     identity = hashlib.sha256(str(number).encode()).hexdigest()
     source = f"source {abs(number) % 100}"
     row = {"image_id": identity[:20], "idx": identity[:16], "sha256": identity, "dhash": identity[:32]}
@@ -177,9 +176,9 @@ def _group_bytes(path: Path) -> int:
     return int(pq.read_metadata(path).row_group(0).total_byte_size)
 
 
-def _seconds(call: Callable[[], None], *, repeat: int = 5) -> float:
+def _seconds(call: Callable[[], None]) -> float:
     times = []
-    for _ in range(repeat):
+    for _ in range(5):
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)

@@ -31,7 +31,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     POOLED: {"pooling": "last", "pixels": False},
     "the same, `--normalize plate`": {"pooling": "last", "pixels": False, "normalize": "plate"},
     "the same, `--normalize none`": {"pooling": "last", "pixels": False, "normalize": "none"},
-    "`--pooling gem --no-pixels`": {"pooling": "gem", "pixels": False},
     "`--pooling blocks --no-pixels`": {"pooling": "blocks", "pixels": False},
 }
 """What is said of a setting → options of the extraction, beside those that the network itself asks for."""

@@ -4,8 +4,7 @@
 Pure numpy, scipy and the writers of tifffile and pillow: no network, no weights.
 """
 
-from .archives import simulate_archive
-from .benchmarks import simulate_benchmarks
+from .archives import simulate_archive, simulate_benchmarks
 from .camera import Optics, batch_optics, expose
 from .cells import draw_field
 from .library import EFFECTS

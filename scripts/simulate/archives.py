@@ -1,15 +1,19 @@
-"""The simulated archive: raw downloads of several sources, in their own layouts, with things gone wrong in them."""
+"""Simulated downloads in their own layouts: archives with things gone wrong in them, and the three benchmark sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.simulated import mark_simulated
 
-from .layouts import LAYOUTS
-from .plan import write_plan
+from .bbbc021 import bbbc021
+from .layouts import LAYOUTS, Layout
+from .plan import Plan, write_plan
+from .single_cells import coos7, cyclops
 from .sizes import size_named
 from .ugly import Planted, plant
+
+BENCHMARK_LAYOUTS: dict[str, Layout] = {"bbbc021": bbbc021, "coos7": coos7, "cyclops": cyclops}
 
 
 def simulate_archive(
@@ -31,13 +35,44 @@ def simulate_archive(
     Raises:
         InputError: an unknown size or source.
     """
-    wanted = tuple(LAYOUTS) if sources is None else tuple(sources)
-    unknown = [name for name in wanted if name not in LAYOUTS]
+    return plant(Path(root), _write(Path(root), LAYOUTS, sources, size=size, seed=seed, workers=workers))
+
+
+def simulate_benchmarks(
+    root: str | Path, *, size: str = "tiny", seed: int, names: Sequence[str] | None = None, workers: int = 1
+) -> None:
+    """Write simulated benchmark sets below `root`, in `bbbc021/`, `coos7/` and `cyclops/`.
+
+    Args:
+        root: made when absent.
+        size: as `simulate_archive`, like the others.
+        seed: as there.
+        names: some of the three sets; all when None.
+        workers: as there.
+
+    Raises:
+        InputError: an unknown size or set.
+    """
+    _write(Path(root), BENCHMARK_LAYOUTS, names, size=size, seed=seed, workers=workers)
+
+
+def _write(
+    root: Path,
+    layouts: Mapping[str, Layout],
+    names: Sequence[str] | None,
+    *,
+    size: str,
+    seed: int,
+    workers: int,
+) -> dict[str, Plan]:
+    """Write some layouts, all when `names` is None; name → what was written."""
+    wanted = tuple(layouts) if names is None else tuple(names)
+    unknown = [name for name in wanted if name not in layouts]
     if unknown:
-        raise InputError(f"no simulated layout for {', '.join(unknown)}: known are {', '.join(LAYOUTS)}")
+        raise InputError(f"no simulated layout for {', '.join(unknown)}: known are {', '.join(layouts)}")
     chosen = size_named(size)
     mark_simulated(root)
-    plans = {name: LAYOUTS[name](chosen, seed) for name in wanted}
+    plans = {name: layouts[name](chosen, seed) for name in wanted}
     for plan in plans.values():
-        write_plan(Path(root), plan, seed=seed, workers=workers)
-    return plant(Path(root), plans)
+        write_plan(root, plan, seed=seed, workers=workers)
+    return plans

@@ -70,7 +70,6 @@ WAYS = (
     Way("default, stretched", LABELS, {**EXTRACTION, "normalize": "image"}, "the default's parts"),
     Way("early, stretched", LABELS, {"pooling": "early", **_STRETCHED}, "the first stage alone"),
     Way("blocks, stretched", LABELS, {"pooling": "blocks", **_STRETCHED}, "every stage"),
-    Way("gem, stretched", LABELS, {"pooling": "gem", **_STRETCHED}, "generalised mean of the last feature map"),
     Way("last, stretched", LABELS, {"pooling": "last", **_STRETCHED}, "what the network pools, as the paper takes it"),
     Way(
         "last + pixels, stretched",

@@ -44,12 +44,6 @@ TRAININGS = (
         views=2,
     ),
     Training("views, SimCLR", "such views alone, without labels", {"objective": "views", **_VIEWS}, views=2),
-    Training(
-        "views, VICReg",
-        "such views alone, with the loss of VICReg",
-        {"objective": "views", "view_loss": "vicreg", **_VIEWS},
-        views=2,
-    ),
     Training(UNTRAINED, "weights as they were drawn", None),
 )
 

@@ -7,8 +7,9 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.protocols import predict_leave_group_out, predict_leave_one_out, predict_transfer
-from cytoimagenet_hf.benchmarks.scaling import standardise, standardise_by_controls, standardise_by_shrunk_controls
+from cytoimagenet_hf.benchmarks.scaling import standardise, standardise_by_controls
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.profiles.shrinkage import standardise_by_shrunk_controls
 
 PUBLISHED, CORRECTED = RECIPES["published"], RECIPES["corrected"]
 UNSCALED = {name: replace(recipe, leave_one_out_scaler="none") for name, recipe in RECIPES.items()}

@@ -288,12 +288,21 @@ def test_command_takes_measures_postprocessing_protocol_and_options_of_extractio
     write_features(make_table(table.ids, table.values), tmp_path / "net.parquet")
     arguments = ["--task", "bbbc021", "--data", str(simulated), "--features", str(tmp_path / "net.parquet"), "--json"]
     arguments += ["--measures", "nn,mixing", "--postprocess", "none, controls", "--nscb", "disjoint plates"]
-    arguments += ["--scaler", "all-with-controls", "--full-scale", "4095", "--normalize", "none", "--pooling", "gem"]
+    arguments += [
+        "--scaler",
+        "all-with-controls",
+        "--full-scale",
+        "4095",
+        "--normalize",
+        "none",
+        "--pooling",
+        "blocks",
+    ]
     outcome = CliRunner().invoke(app, [*arguments, "--protocol", "leave-one-out"])
     assert outcome.exit_code == 0, outcome.output
     record = from_json(json.loads(outcome.stdout))
     assert [score.entry for score in record.scores] == ["net", "net [controls]"]
-    assert record.config["options"] == {"normalize": "none", "pooling": "gem", "full_scale": 4095.0}
+    assert record.config["options"] == {"normalize": "none", "pooling": "blocks", "full_scale": 4095.0}
     assert record.config["measures"] == ["nn", "mixing"]
     assert record.config["recipe"]["held_out"] == "item"
     details = record.scores[0].details

@@ -12,10 +12,10 @@ from transformers import Trainer, TrainingArguments
 from cytoimagenet_hf.benchmarks.nsc import nsc_accuracy
 from cytoimagenet_hf.benchmarks.protocols import predict_held_out, predict_transfer
 from cytoimagenet_hf.benchmarks.recipes import RECIPES
-from cytoimagenet_hf.benchmarks.scaling import standardise_by_shrunk_controls
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics import METRICS, metric_path
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.profiles.shrinkage import standardise_by_shrunk_controls
 
 
 @pytest.fixture(scope="module", autouse=True)

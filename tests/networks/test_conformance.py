@@ -7,7 +7,7 @@ one scene, and channels exchanged as declared. What it cannot show is that publi
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.networks import ENCODERS, FactsEncoder, load_encoder
+from cytoimagenet_hf.networks import ENCODERS, Encoder, load_encoder
 from tests.networks.stand_ins import make
 
 LARGE = ("dinov3-vit7b16",)  # one block of it takes a gigabyte; its smaller sisters are the same code
@@ -16,7 +16,7 @@ KINDS = [key for key in ENCODERS if key not in LARGE + OF_CELLS]
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def encoder(request, tmp_path_factory) -> FactsEncoder:
+def encoder(request, tmp_path_factory) -> Encoder:
     if request.param == "timm":
         pytest.importorskip("timm", reason="needs timm, and torchvision, which it imports", exc_type=ImportError)
     name, options = make(request.param, tmp_path_factory.mktemp("stand-in") / request.param)

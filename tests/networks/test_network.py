@@ -100,7 +100,7 @@ def test_a_stage_of_a_network_that_is_no_efficientnet_and_of_one_without_maps(tm
 
 @pytest.mark.parametrize("pooling", ["stage", "stage:", "stage:-1", "stage:x", "stages:1", "first"])
 def test_what_is_no_pooling_is_refused(pooling) -> None:
-    with pytest.raises(InputError, match="choose last, gem, blocks, early, stage:N, such as stage:3"):
+    with pytest.raises(InputError, match="choose last, blocks, early, stage:N, such as stage:3"):
         load_encoder("random:0", pooling=pooling)
 
 

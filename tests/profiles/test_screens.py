@@ -55,7 +55,7 @@ def test_scores_leave_each_control_out_of_its_axis():
     values = np.array([[0.0], [2.0], [4.0], [10.0], [12.0], [14.0], [7.0]])
     low, high = controls(7, 3, 3)
     # The first negative: the others' mean is 3, the positives' 12; the first positive: 2 and 13. All: 2 and 12.
-    found = screens.control_scores(values, low, high, scale=False)
+    found = screens.control_scores(values, low, high)
     assert found == pytest.approx([-3 / 9, 0, 3 / 11, 8 / 11, 1, 12 / 9, 0.5])
 
 
@@ -100,12 +100,6 @@ def test_distance_from_controls_is_one_for_their_like():
     found = screens.control_distance(x, low)
     assert np.median(found[:59]) == pytest.approx(1, abs=0.15)
     assert found[59] > 4
-
-
-def test_replicate_correlation_is_the_median_over_pairs():
-    x = derive_rng(4, "pairs").normal(size=(3, 20))
-    pairs = [np.corrcoef(x[i], x[j])[0, 1] for i, j in ((0, 1), (0, 2), (1, 2))]
-    assert screens.replicate_correlation(x, ["a", "a", "a"])["a"] == pytest.approx(np.median(pairs))
 
 
 def test_spearman_is_scipys():

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
-from cytoimagenet_hf.training.checkpoint import RunState, fresh_state
+from cytoimagenet_hf.training.checkpoint import RunState
 from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
 from tests.closeness import assert_same_training, assert_same_weights
 
@@ -31,9 +30,8 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 
 
 def state(config: TrainConfig | None = None, **changed: Any) -> RunState:
-    facts = {"fingerprint": "aaa", "versions": {}, "processes": 1, "classes": ("a",), "epochs": 24}
-    made = fresh_state(config=(config or TrainConfig()).to_dict(), **facts)
-    return replace(made, **changed)
+    facts: dict[str, Any] = {"fingerprint": "aaa", "versions": {}, "processes": 1, "classes": ("a",), "legs": (24,)}
+    return RunState(config=(config or TrainConfig()).to_dict(), **facts | changed)
 
 
 STATE = state(global_step=3)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.training.data import batches_for_rank, draw_partners, epoch_order
+from cytoimagenet_hf.training.data import batches_for_rank, epoch_order
 
 
 @given(count=st.integers(8, 60), processes=st.sampled_from([1, 2, 4]), accumulate=st.sampled_from([1, 2]))
@@ -41,19 +41,3 @@ def test_what_cannot_be_dealt_is_refused() -> None:
         batches_for_rank(np.arange(64), batch_size=16, accumulate=1, processes=3, rank=0)
     with pytest.raises(InputError, match="do not fill one step"):
         batches_for_rank(np.arange(5), batch_size=16, accumulate=1, processes=1, rank=0)
-
-
-@given(fields=st.lists(st.integers(0, 5), min_size=1, max_size=30), epoch=st.integers(0, 3))
-def test_a_partner_is_another_crop_of_the_same_field(fields: list[int], epoch: int) -> None:
-    codes = np.array(fields)
-    partners = draw_partners(codes, seed=0, epoch=epoch)
-    assert (codes[partners] == codes).all()
-    alone = np.bincount(codes)[codes] == 1
-    assert ((partners == np.arange(len(codes))) == alone).all()
-    assert sorted(partners) == list(range(len(codes)))  # each is the partner of one
-
-
-def test_partners_change_with_the_epoch() -> None:
-    codes = np.zeros(50, dtype=np.int64)
-    drawn = [draw_partners(codes, seed=0, epoch=epoch).tolist() for epoch in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]

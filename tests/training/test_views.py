@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForImageClassification
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import train
-from cytoimagenet_hf.training.views import VIEW_LOSSES, build_learner, gather_rows, simclr, vicreg, view_loss
+from cytoimagenet_hf.training.views import build_learner, gather_rows, simclr, view_loss
 from tests.training.conftest import ROWS, write_shapes
 
 ALONE: Any = SimpleNamespace(num_processes=1, process_index=0)
@@ -53,37 +53,23 @@ def test_nt_xent_agrees_with_its_formula() -> None:
     assert float(simclr(first, second)) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
-def test_vicreg_agrees_with_its_formula() -> None:
-    first, second = drawn(6, 4) * 0.3, drawn(6, 4, seed=1) * 0.3
-    expected = 25 * float(((first - second) ** 2).mean())
-    for part in (first.numpy(), second.numpy()):
-        covariance = np.cov(part, rowvar=False)
-        expected += 25 / 2 * np.maximum(0, 1 - np.sqrt(np.diag(covariance) + 1e-4)).mean()
-        expected += (covariance**2).sum() / 4 - (np.diag(covariance) ** 2).sum() / 4
-    assert float(vicreg(first, second)) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.parametrize("loss", VIEW_LOSSES)
-def test_each_loss_prefers_views_that_belong_together(loss: str) -> None:
+def test_the_loss_prefers_views_that_belong_together() -> None:
     first, other = drawn(32, 8), drawn(32, 8, seed=1)
-    function = VIEW_LOSSES[loss]
-    assert function(first, first + 0.01 * other) < function(first, other)
-    assert function(first, first) < function(torch.ones(32, 8), torch.ones(32, 8))  # collapsed
-    assert len(VIEW_LOSSES) == 2
+    assert simclr(first, first + 0.01 * other) < simclr(first, other)
+    assert simclr(first, first) < simclr(torch.ones(32, 8), torch.ones(32, 8))  # collapsed
 
 
-@pytest.mark.parametrize("loss", VIEW_LOSSES)
 @pytest.mark.parametrize("counts", [(3, 3), (4, 2), (6, 0)])
-def test_processes_have_the_loss_and_the_gradient_of_the_whole_batch(loss: str, counts: tuple[int, int]) -> None:
+def test_processes_have_the_loss_and_the_gradient_of_the_whole_batch(counts: tuple[int, int]) -> None:
     whole = drawn(2, 6, 4).requires_grad_()  # views, images, dimensions
-    expected = view_loss(whole.flatten(0, 1), loss=loss, accelerator=ALONE)
+    expected = view_loss(whole.flatten(0, 1), accelerator=ALONE)
     expected.backward()
     gradients = []
     halves = [list(view.split(counts)) for view in whole.detach()]  # gathered first, the first views, then the second
     for own, start in ((0, 0), (1, counts[0])):
         mine = whole.detach()[:, start : start + counts[own]].clone().requires_grad_()
 
-        found = view_loss(mine.flatten(0, 1), loss=loss, accelerator=process(own, halves))
+        found = view_loss(mine.flatten(0, 1), accelerator=process(own, halves))
         assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
         found.backward()
         gradients.append(mine.grad if mine.grad is not None else torch.zeros_like(mine))
@@ -100,7 +86,7 @@ def test_gathered_rows_are_those_of_all_in_order() -> None:
 
 def test_one_image_has_nothing_to_be_told_from() -> None:
     alone = drawn(2, 4).requires_grad_()
-    loss = view_loss(alone, loss="simclr", accelerator=ALONE)
+    loss = view_loss(alone, accelerator=ALONE)
     loss.backward()
     assert loss.item() == 0
     assert alone.grad is not None
@@ -124,9 +110,8 @@ def test_a_head_and_a_projector_share_one_pass_through_the_backbone(config) -> N
     assert all(torch.equal(one, other) for one, other in zip(learner.parameters(), again.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("loss", VIEW_LOSSES)
-def test_views_alone_leave_a_stock_backbone_without_a_head(config, loss: str) -> None:
-    settings = config(objective="views", view_loss=loss, epochs=3, crop=0.6, gain=0.2, learning_rate=3e-3)
+def test_views_alone_leave_a_stock_backbone_without_a_head(config) -> None:
+    settings = config(objective="views", epochs=3, crop=0.6, gain=0.2, learning_rate=3e-3)
     metrics = train(settings)
     output = Path(settings.output)
     assert metrics["rows"] == ROWS["validation"]

@@ -25,15 +25,11 @@ from cytoimagenet_hf.benchmarks.base import (
 )
 from cytoimagenet_hf.benchmarks.nsc import BATCH_RULES, NscResult, nsc_accuracy, nscb_by_rule
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
-from cytoimagenet_hf.benchmarks.scaling import (
-    group_means,
-    standardise,
-    standardise_by_controls,
-    standardise_by_shrunk_controls,
-)
+from cytoimagenet_hf.benchmarks.scaling import standardise, standardise_by_controls
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.profiles.shrinkage import group_means, standardise_by_shrunk_controls
 from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
 from cytoimagenet_hf.tables.tabular import read_table, require_filled

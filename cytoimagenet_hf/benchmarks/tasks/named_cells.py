@@ -16,6 +16,10 @@ Grouping = Callable[[Sequence[tuple[str, re.Match[str]]]], list[str]]
 """(class, match of the file name) of every cell → its group."""
 
 
+def _by_name(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
+    return [match["group"] for _, match in cells]
+
+
 def named_cells(
     name: str,
     title: str,
@@ -25,7 +29,7 @@ def named_cells(
     folders: Sequence[str],
     pattern: str,
     group: str,
-    grouping: Grouping = lambda cells: [match["group"] for _, match in cells],
+    grouping: Grouping = _by_name,
     left_out: Sequence[str] = (),
 ) -> Benchmark:
     """A benchmark of single cells, scored as the task `folder` is, whole groups left out.

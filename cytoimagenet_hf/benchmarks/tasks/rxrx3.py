@@ -14,10 +14,11 @@ import pandas as pd
 
 from cytoimagenet_hf.benchmarks.base import Array, Benchmark, Score, column, ids_of, labelled
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
-from cytoimagenet_hf.benchmarks.scaling import group_means, unit_rows
+from cytoimagenet_hf.benchmarks.scaling import unit_rows
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.profiles.profile import tvn
+from cytoimagenet_hf.profiles.shrinkage import group_means
 from cytoimagenet_hf.tables import FeatureTable, make_table
 from cytoimagenet_hf.tables.cells import explain_odd, parse_numbers
 from cytoimagenet_hf.tables.tabular import as_text, read_table, read_typed, require_filled

@@ -114,10 +114,13 @@ class KnnTransfer(labelled.LabelledMetric):
         labelled.check_labels(truth, truth)
         names = np.array(truth)
         if ways[0]:
-            known = labelled.as_list(train_labels) or []
-            labelled.check_labels(known, known)
-            train, test = labelled.as_matrix(train_features, len(known)), labelled.as_matrix(test_features, len(truth))
-            predictions = predict_transfer(train, np.array(known), test, names, recipe=rules, k=k)
+            train_truth = labelled.as_list(train_labels) or []
+            labelled.check_labels(train_truth, train_truth)
+            train, test = (
+                labelled.as_matrix(train_features, len(train_truth)),
+                labelled.as_matrix(test_features, len(truth)),
+            )
+            predictions = predict_transfer(train, np.array(train_truth), test, names, recipe=rules, k=k)
         else:
             values = labelled.as_matrix(features, len(truth))
             groups = labelled.as_list(options.get("groups"))

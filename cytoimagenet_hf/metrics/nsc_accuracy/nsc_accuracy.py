@@ -7,9 +7,9 @@ import evaluate
 import numpy as np
 
 from cytoimagenet_hf.benchmarks.nsc import nsc_accuracy
-from cytoimagenet_hf.benchmarks.scaling import standardise_by_shrunk_controls
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.metrics import labelled
+from cytoimagenet_hf.profiles.shrinkage import standardise_by_shrunk_controls
 from cytoimagenet_hf.scoring import stats
 
 _DESCRIPTION = """
@@ -98,32 +98,19 @@ class NscAccuracy(labelled.LabelledMetric):
         Raises:
             InputError: features without their columns, or what the protocol finds wrong.
         """
+        columns = {"treatments": treatments, "moas": moas, "batches": batches, "controls": controls, "plates": plates}
         if features is None:
-            unused = {
-                "treatments": treatments,
-                "moas": moas,
-                "batches": batches,
-                "controls": controls,
-                "plates": plates,
-            }
-            if given := [name for name, value in unused.items() if value is not None]:
+            if given := [name for name, value in columns.items() if value is not None]:
                 raise InputError(f"{', '.join(given)} go with features: pass them, too")
             return super().compute(compounds=compounds, **options)
         if options.get("predictions") is not None or options.get("references") is not None:
             raise InputError("pass features with treatments, compounds and moas, or predictions and references")
-        columns = {
-            "treatments": treatments,
-            "compounds": compounds,
-            "moas": moas,
-            "batches": batches,
-            "plates": plates,
-        }
-        rows = {name: labelled.as_list(values) for name, values in columns.items()}
+        rows = {name: labelled.as_list(values) for name, values in (columns | {"compounds": compounds}).items()}
         if missing := [name for name in ("treatments", "compounds", "moas") if rows[name] is None]:
             raise InputError(f"features need the {', '.join(missing)} of their rows")
         values = labelled.as_matrix(features, len(rows["treatments"] or []))
-        if controls is not None:
-            solvent = np.array(labelled.as_list(controls), dtype=bool)
+        if (marks := rows.pop("controls")) is not None:
+            solvent = np.array(marks, dtype=bool)
             if rows["plates"] is None or len(solvent) != len(values) or len(rows["plates"]) != len(values):
                 raise InputError("controls are scaled by plate: pass plates=, and a boolean and a plate for each row")
             plate_names = np.array(rows["plates"]).astype(str)
@@ -133,7 +120,7 @@ class NscAccuracy(labelled.LabelledMetric):
                 for name, of in rows.items()
             }
         same_batch = options.pop("same_batch", "overlap")
-        found = nsc_accuracy(
+        result_of_rows = nsc_accuracy(
             values,
             treatments=rows["treatments"] or [],
             compounds=rows["compounds"] or [],
@@ -141,17 +128,17 @@ class NscAccuracy(labelled.LabelledMetric):
             batches=rows["batches"],
             same_batch=same_batch,
         )
-        table = found.predictions
+        table = result_of_rows.predictions
         result = super().compute(
             predictions=table["predicted"], references=table["moa"], compounds=table["compound"], **options
         )
         if result is None:  # not the main process
             return None
         if "unscorable_treatments" in result:
-            result["unscorable_treatments"] = list(found.unscorable)
+            result["unscorable_treatments"] = list(result_of_rows.unscorable)
         if batches is not None:
-            result["nscb_n"] = len(table) - len(found.unscorable_nscb)
-            result |= {} if found.nscb is None else {"nscb": found.nscb}
+            result["nscb_n"] = len(table) - len(result_of_rows.unscorable_nscb)
+            result |= {} if result_of_rows.nscb is None else {"nscb": result_of_rows.nscb}
         return result
 
     def _compute(

@@ -53,8 +53,8 @@ class _InsideBlock(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, 672)."""
         model: Any = self.model
-        found = model.embeddings(pixels)
+        maps = model.embeddings(pixels)
         for block in model.encoder.blocks[:_FIRST_OF_STAGE_6]:
-            found = block(found)
+            maps = block(maps)
         block = model.encoder.blocks[_FIRST_OF_STAGE_6]
-        return block.depthwise_conv(block.expansion(found)).mean((2, 3))
+        return block.depthwise_conv(block.expansion(maps)).mean((2, 3))

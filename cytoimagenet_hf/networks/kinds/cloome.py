@@ -84,11 +84,11 @@ class _Tower(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, out); h and w of 224 or more."""
-        found = functional.max_pool2d(self.bn1(self.conv1(pixels)).relu(), 3, stride=2, padding=1)
+        maps = functional.max_pool2d(self.bn1(self.conv1(pixels)).relu(), 3, stride=2, padding=1)
         for stage in (1, 2, 3, 4):
-            found = getattr(self, f"layer{stage}")(found)
+            maps = getattr(self, f"layer{stage}")(maps)
         # The mean over windows of 7 x 7, then over the windows: pixels at the border count less.
-        return self.fc(functional.avg_pool2d(found, 7, stride=1).mean((2, 3)))
+        return self.fc(functional.avg_pool2d(maps, 7, stride=1).mean((2, 3)))
 
 
 class _Block(nn.Module):
@@ -106,6 +106,6 @@ class _Block(nn.Module):
             self.downsample.add_module("1", nn.BatchNorm2d(4 * inner))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        found = self.bn1(self.conv1(pixels)).relu()
-        found = self.pool(self.bn2(self.conv2(found)).relu())
-        return (self.bn3(self.conv3(found)) + self.downsample(pixels)).relu()
+        maps = self.bn1(self.conv1(pixels)).relu()
+        maps = self.pool(self.bn2(self.conv2(maps)).relu())
+        return (self.bn3(self.conv3(maps)) + self.downsample(pixels)).relu()

@@ -23,10 +23,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.once import Once
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.base import ObjectRef
-from cytoimagenet_hf.networks.base import Array, Ranges, Unit
-from cytoimagenet_hf.networks.build import FactsEncoder
+from cytoimagenet_hf.networks.base import Array, Encoder, Ranges, Request, Unit
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.options.networks import EncoderOptions
 
 KINDS = (
     EncoderFacts(
@@ -67,7 +65,7 @@ _KEPT = 8  # label images whose measurements are kept
 
 
 @dataclass(frozen=True)
-class CellMeasures(FactsEncoder):
+class CellMeasures(Encoder):
     """Measurements as an encoder: they are made where a network's inputs are, and its network passes them on.
 
     Attributes:
@@ -163,31 +161,30 @@ class CellMeasures(FactsEncoder):
         return {int(row[2]): values for row, values in zip(rows, data[:, kept], strict=True)}
 
 
-def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> CellMeasures:
+def load(request: Request) -> CellMeasures:
     """The measurements.
 
     Args:
-        name: shown in tables.
-        place: groups with commas; `all` for all of them; by default all but `costes`.
-        facts: of the kind.
-        options: `full_scale`, the pixel value that is 1, by default the largest of the dtype; those of networks are
+        request: its place names groups with commas; `all` for all of them; by default all but `costes`. Its option is
+            `full_scale`, the pixel value that is 1, by default the largest of the dtype; those of networks are
             refused.
 
     Raises:
         InputError: the package is not installed, an unknown group, or an option that belongs to networks.
     """
-    given = sorted(options.given().keys() - {"full_scale", "trust_remote_code"})
+    full_scale = request.options.full_scale
+    given = sorted(request.options.given().keys() - {"full_scale", "trust_remote_code"})
     if given:
         raise InputError(f"cp_measure takes no {', '.join(given)}: these are options of networks")
-    wanted = [part.strip() for part in (place or "").split(",") if part.strip()]
+    wanted = [part.strip() for part in (request.place or "").split(",") if part.strip()]
     unknown = [group for group in wanted if group not in (*GROUPS, "all")]
     if unknown:
         raise InputError(f"cp_measure has no group {', '.join(unknown)}: there are {', '.join(GROUPS)}, and all")
     default = [group for group in GROUPS if group != "costes"]
     groups = GROUPS if "all" in wanted else tuple(group for group in GROUPS if group in (wanted or default))
-    facts = replace(facts, full_scale=options.full_scale)
-    text = f"cp_measure {_version()} {groups} {options.full_scale}"
-    return CellMeasures(name, facts, nn.Flatten(), hashlib.sha256(text.encode()).hexdigest()[:16], (), groups)
+    facts = replace(request.facts, full_scale=full_scale)
+    text = f"cp_measure {_version()} {groups} {full_scale}"
+    return CellMeasures(request.name, facts, nn.Flatten(), hashlib.sha256(text.encode()).hexdigest()[:16], (), groups)
 
 
 def _version() -> str:

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.checkpoints import load_network
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.records import read_processor, record_from
 from cytoimagenet_hf.networks.redraw import redraw
 from cytoimagenet_hf.options.networks import EncoderOptions
@@ -89,24 +89,21 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext
 """What the configurations of these networks call them."""
 
 
-def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
-    """Load one of them.
+def load(request: Request) -> Encoder:
+    """Load one of them; the classes are transformers' own.
 
     Args:
-        name: shown in tables.
-        place: a folder or Hub name; None: the facts' own repository.
-        facts: of the kind.
-        options: `revision`, `take` (one of `TAKES`, by default `cls`), `redrawn`, and those of `make_encoder`.
+        request: its place is a folder or Hub name; its options are `take` (one of `TAKES`, by default `cls`),
+            `redrawn`, and those of `make_encoder`.
 
     Raises:
         InputError: nothing loads there, or an unknown option.
     """
-    take, revision = taken(options), options.revision
-    source = place or facts.source.repo
-    with input_errors():
-        model = load_network(source, revision=revision)
-        found = read_processor(source, revision=revision)
-        record = None if found is None else record_from(found, source)
+    options = request.options
+    source, facts, take, revision = request.source, request.facts, taken(options), options.revision
+    model = load_network(source, revision=revision)
+    processor = read_processor(source, revision=revision)
+    record = None if processor is None else record_from(processor, source)
     if model.config.model_type not in MODEL_TYPES:
         raise InputError(f"{source} is a {model.config.model_type}, not {facts.title}")
     if record is not None:  # what was trained on other means says so beside its weights
@@ -118,7 +115,8 @@ def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOpti
     if options.redrawn is not None:
         model = redraw(model, options.redrawn)
     sources = None if options.redrawn is None else ()
-    return make_encoder(name, facts, TakenTokens(model, take, registers=registers), options, training_sources=sources)
+    network = TakenTokens(model, take, registers=registers)
+    return make_encoder(request.name, facts, network, options, training_sources=sources)
 
 
 def taken(options: EncoderOptions) -> str:

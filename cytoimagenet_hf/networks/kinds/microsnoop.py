@@ -87,8 +87,8 @@ class _Stage(nn.Module):
         self.proj = nn.Sequential(nn.BatchNorm2d(before), nn.Conv2d(before, after, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        found = self.proj(pixels) + self.conv[1](self.conv[0](pixels))
-        return found + self.conv[3](self.conv[2](found))
+        maps = self.proj(pixels) + self.conv[1](self.conv[0](pixels))
+        return maps + self.conv[3](self.conv[2](maps))
 
 
 def _normed_convolution(before: int, after: int) -> nn.Sequential:

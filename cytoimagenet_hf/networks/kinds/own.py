@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.backbones import load_backbone, without_head
-from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
@@ -58,56 +59,53 @@ IMAGENET_LITES = tuple(
 KINDS = (OWN, IMAGENET_B0, *IMAGENET_LITES, TIMM)
 
 
-def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
+def load(request: Request) -> Encoder:
     """Load a network with its image processor.
 
     Args:
-        name: shown in tables.
-        place: a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0; of an
-            EfficientNet-Lite the file of its weights.
-        facts: one of `KINDS`; what the record beside the weights says replaces it.
-        options: `method`, by default what the processor beside the weights says; `pooling`, `pixels` and `normalize`,
-            by default what `config.extraction` of the weights says; and those of `make_encoder`.
+        request: its place is a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained
+            EfficientNet-B0; of an EfficientNet-Lite the file of its weights. What the record beside the weights says
+            replaces the facts, one of `KINDS`. Its options are `method`, by default what the processor beside the
+            weights says; `scaling`; `redrawn`; and those of `network_encoder`.
 
     Raises:
         InputError: nothing loads under that name, an unknown option, or a network that cannot be redrawn.
     """
+    facts, place, options = request.facts, request.place, request.options
     revision, trusted = options.revision, options.trust_remote_code
     lite = is_lite(facts.name)
-    source = (f"{facts.name}:{place}" if place else facts.name) if lite else place or facts.source.repo
+    source = (f"{facts.name}:{place}" if place else facts.name) if lite else request.source
     if place is None and not lite and facts.name != IMAGENET_B0.name:  # the facts' own place is a sentence
-        raise InputError(f"{name} stands for many networks: name {facts.source.repo}")
+        raise InputError(f"{request.name} stands for many networks: name {facts.source.repo}")
     backbone = load_backbone(source, scaling=options.scaling, revision=revision, trust_remote_code=trusted)
-    config = backbone.model.config
-    found = backbone.processor.facts(method=options.method)
+    config, processed = backbone.model.config, backbone.processor.facts(method=options.method)
     commit = getattr(config, "_commit_hash", None) or revision
     weights = replace(facts.source, repo=source, revision=commit, remote_code=trusted)
     if lite:
         weights = replace(facts.source, repo=source, files={}) if place else facts.source
-    found = replace(
-        found, name=facts.name, title=facts.title, note=facts.note, source=weights, dim=facts.dim, take=facts.take
-    )
+    identity = {name: getattr(facts, name) for name in ("name", "title", "note", "dim", "take")}
     side = _fixed_side(config)
-    if found.fit == "native" and side is not None:
-        found = replace(found, size=side, fit="resize")
-    shown = backbone.name if backbone.name != source else name
+    if processed.fit == "native" and side is not None:
+        processed = replace(processed, size=side, fit="resize")
+    shown = backbone.name if backbone.name != source else request.name
     model = backbone.model
     if options.redrawn is not None:
         model = redraw(without_head(model), options.redrawn)
         model.config.training_sources = []  # it was never trained
-    return network_encoder(shown, model, found, options)
+    return network_encoder(shown, model, replace(processed, source=weights, **identity), options)
 
 
 def network_encoder(
     name: str, model: PreTrainedModel, facts: EncoderFacts, options: EncoderOptions = DEFAULTS
-) -> FactsEncoder:
+) -> Encoder:
     """A network without its head as an encoder; features are taken as `extraction_of` says.
 
     Args:
         name: shown in tables.
         model: of transformers, with or without its head.
         facts: of the network as it pools itself.
-        options: see `load`.
+        options: `pooling`, `pixels` and `normalize`, by default what `config.extraction` of the weights says, and
+            those of `make_encoder`.
     """
     pooling, options = extraction_of(model.config, facts, options)
     if pooling != "last":
@@ -121,12 +119,12 @@ def declared_sources(config: Any) -> tuple[str, ...] | None:
 
     None where it does not say, or where one of several backbones does not.
     """
-    own = config if isinstance(config, Mapping) else vars(config)
-    if backbones := own.get("backbones"):
+    fields = config if isinstance(config, Mapping) else vars(config)
+    if backbones := fields.get("backbones"):
         parts = [declared_sources(backbone) for backbone in backbones]
-        known = [part for part in parts if part is not None]
-        return tuple(sorted({name for part in known for name in part})) if len(known) == len(parts) else None
-    names = own.get("training_sources")
+        declared = [part for part in parts if part is not None]
+        return tuple(sorted({name for part in declared for name in part})) if len(declared) == len(parts) else None
+    names = fields.get("training_sources")
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(names)

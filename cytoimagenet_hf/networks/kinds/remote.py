@@ -16,12 +16,11 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.utils import cached_file
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.build import FactsEncoder, make_encoder
+from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.checkpoints import explained, load_network, quietly
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.loading import input_errors
 from cytoimagenet_hf.networks.tensors import fill
-from cytoimagenet_hf.options.networks import EncoderOptions
 
 OPENPHENOM = EncoderFacts(
     name="openphenom",
@@ -91,34 +90,28 @@ def require_consent(name: str, facts: EncoderFacts, *, trust_remote_code: bool) 
         )
 
 
-def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
-    """Load one of them.
+def load(request: Request) -> Encoder:
+    """Load one of them, after `require_consent`.
 
     Args:
-        name: shown in tables.
-        place: a folder with its code, or a Hub name; None: the facts' own repository.
-        facts: `OPENPHENOM` or `MORPHEM`.
-        options: `revision`, the commit of a Hub repository; `trust_remote_code`, consent to run the code of that
-            commit; and those of `make_encoder`.
+        request: for `OPENPHENOM` or `MORPHEM`; its place is a folder with the code, or a Hub name.
 
     Raises:
-        InputError: no consent, no such repository, or weights of another network.
+        InputError: no such repository, or weights of another network.
     """
-    require_consent(name, facts, trust_remote_code=options.trust_remote_code)
-    source = place or facts.source.repo
-    if facts.name == MORPHEM.name:
-        with input_errors():
-            model = load_network(source, revision=options.revision, trust_remote_code=True)
-        return make_encoder(name, facts, _ClassToken(model), options)
-    return make_encoder(name, facts, _Predict(_open_phenom(source, options.revision)), options)
+    if request.facts.name == MORPHEM.name:
+        model = load_network(request.source, revision=request.options.revision, trust_remote_code=True)
+        return make_encoder(request.name, request.facts, _ClassToken(model), request.options)
+    network = _Predict(_open_phenom(request.source, request.options.revision))
+    return make_encoder(request.name, request.facts, network, request.options)
 
 
 def _open_phenom(source: str, revision: str | None) -> nn.Module:
     """Its class with its weights, without its own `from_pretrained`, which unpickles and ignores the revision."""
-    with input_errors(), explained(source), quietly():
+    with explained(source), quietly():
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=True)
-        own = get_class_from_dynamic_module(config.auto_map["AutoModel"], source, revision=revision)
-        model = own(config).eval()
+        network_class = get_class_from_dynamic_module(config.auto_map["AutoModel"], source, revision=revision)
+        model = network_class(config).eval()
         file = Path(str(cached_file(source, "model.safetensors", revision=revision)))
         with file.open("rb") as handle:
             if handle.read(2) == b"PK":  # torch's own format under the name of the other one

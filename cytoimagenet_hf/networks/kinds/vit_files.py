@@ -14,11 +14,10 @@ from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.build import FactsEncoder
+from cytoimagenet_hf.networks.base import Encoder, Request
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 from cytoimagenet_hf.networks.weights import load_file_encoder
-from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .dino import TakenTokens, taken
 
@@ -101,23 +100,20 @@ KINDS = (
 )
 
 
-def load(name: str, place: str | None, facts: EncoderFacts, options: EncoderOptions) -> FactsEncoder:
+def load(request: Request) -> Encoder:
     """Load one from its file.
 
     Args:
-        name: shown in tables.
-        place: the file, or its folder.
-        facts: of the kind.
-        options: `revision`, `take` (one of `dino.TAKES`, by default `cls`), and those of `make_encoder`; `roles` where
-            the order of the channels is not known.
+        request: its place is the file, or its folder; its options are `take` (one of `dino.TAKES`), those of
+            `make_encoder`, and `roles` where the order of the channels is not known.
 
     Raises:
         InputError: no such file, or weights of another network.
     """
-    take = taken(options)
-    if facts.channels == "joint" and not options.roles:
-        raise InputError(f"{facts.name}: {facts.note}")
-    return load_file_encoder(partial(_build, take), name, place, facts, options)
+    take = taken(request.options)
+    if request.facts.channels == "joint" and not request.options.roles:
+        raise InputError(f"{request.facts.name}: {request.facts.note}")
+    return load_file_encoder(partial(_build, take), request)
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:

@@ -11,8 +11,8 @@ import pandas as pd
 from cytoimagenet_hf.core.colours import CATEGORIES, PALETTE
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.wells import place_of
 
-from .heatmap import row_and_column
 from .svg import OTHER, number, shade
 
 _ROLES = {"negative": PALETTE[0], "positive": PALETTE[1], "treatment": "#7b8794", "empty": PALETTE[3]}
@@ -37,31 +37,31 @@ class Colouring:
 
 def colourings(table: FeatureTable, facts: WellFacts, distance: npt.NDArray[np.float64]) -> list[Colouring]:
     """Every way that says something of this table: role, compound, dose, plate, settings, row, column, distance."""
-    found = []
+    ways = []
     if facts.role.any():
         roles = [str(role) or "unknown" for role in facts.role]
         names = [name for name in (*_ROLES, "unknown") if name in roles]
         colours = {name: _ROLES.get(name, OTHER) for name in names}
-        found.append(Colouring("role", tuple(colours[role] for role in roles), tuple(colours.items())))
+        ways.append(Colouring("role", tuple(colours[role] for role in roles), tuple(colours.items())))
     compounds = [
         "negative control" if bad else str(name) for bad, name in zip(facts.negative, facts.compound, strict=True)
     ]
     if len(set(compounds) - {""}) > 1:
-        found.append(_categories("compound", compounds))
+        ways.append(_categories("compound", compounds))
     doses = np.where(facts.dose > 0, facts.dose, np.nan)
     if np.isfinite(doses).sum() > 2 and np.nanmax(doses) > np.nanmin(doses):
-        found.append(_scale(f"dose{f' ({facts.unit})' if facts.unit else ''}", doses, logarithmic=True))
+        ways.append(_scale(f"dose{f' ({facts.unit})' if facts.unit else ''}", doses, logarithmic=True))
     if "plate" in table.metadata and table.metadata["plate"].nunique() > 1:
-        found.append(_categories("plate", [str(plate) for plate in table.metadata["plate"]]))
+        ways.append(_categories("plate", [str(plate) for plate in table.metadata["plate"]]))
     for name in facts.conditions.settings:
-        found.append(_categories(name, ["" if pd.isna(value) else str(value) for value in table.metadata[name]]))
+        ways.append(_categories(name, ["" if pd.isna(value) else str(value) for value in table.metadata[name]]))
     if "well" in table.metadata:
-        places = np.array([row_and_column(str(well)) for well in table.metadata["well"]], float) + 1
-        found.append(_scale("row", places[:, 0]))
-        found.append(_scale("column", places[:, 1]))
+        places = np.array([place_of(str(well)) for well in table.metadata["well"]], float)
+        ways.append(_scale("row", places[:, 0]))
+        ways.append(_scale("column", places[:, 1]))
     if np.isfinite(distance).any():
-        found.append(_scale("distance from controls", distance))
-    return found
+        ways.append(_scale("distance from controls", distance))
+    return ways
 
 
 def _categories(name: str, values: Sequence[str]) -> Colouring:

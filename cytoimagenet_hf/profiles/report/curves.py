@@ -1,4 +1,4 @@
-"""Controls and doses: where each well lies between the controls, and how the response follows the dose."""
+"""Where each well lies between the controls, how the response follows the dose, and the wells in two dimensions."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.profiles.embedding import Embedding
 from cytoimagenet_hf.profiles.screening import Response, Separation, group_name
 
-from .svg import FAINT, GRID, INK, drawing, line, number, text, ticks, well_mark
+from .svg import FAINT, GRID, INK, OTHER, PAPER, drawing, line, number, text, ticks, well_mark
 
 _BLUE, _RED, _GREEN = PALETTE[:3]
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560.0, 320.0, 62.0, 52.0, 40.0, 30.0
@@ -89,13 +90,13 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
     def y(value: float) -> float:
         return _HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _BOTTOM - _TOP)
 
-    said = f"Spearman {response.spearman:.2f}"
+    caption = f"Spearman {response.spearman:.2f}"
     if response.curve is not None:
         interval = " to ".join(number(end) for end in response.curve.interval)
-        said += f", EC50 {number(response.curve.ec50)} {unit} (95 %: {interval})"
+        caption += f", EC50 {number(response.curve.ec50)} {unit} (95 %: {interval})"
     else:
-        said += f"; no curve: {response.why_no_curve}"
-    parts = [text(0, 16, _named(response, on_plate), size=14), text(0, 33, said, colour=FAINT)]
+        caption += f"; no curve: {response.why_no_curve}"
+    parts = [text(0, 16, _named(response, on_plate), size=14), text(0, 33, caption, colour=FAINT)]
     for tick in ticks(bottom, top):
         parts += [
             line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick)),
@@ -130,7 +131,31 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
     for at_dose, value, ident in zip(tested, answer, response.wells_at, strict=True):
         parts.append(_dot(x(at_dose), y(value), INK, ident))
     parts.append(line(_LEFT, _TOP, _LEFT, _HEIGHT - _BOTTOM, colour=GRID))
-    return drawing(_WIDTH, _HEIGHT, parts, label=f"{response.compound}: response against dose; {said}")
+    return drawing(_WIDTH, _HEIGHT, parts, label=f"{response.compound}: response against dose; {caption}")
+
+
+def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
+    """The wells as dots; the page colours them by what the reader chooses."""
+    width, height, margin = 620.0, 520.0, 44.0
+    low, high = embedding.places.min(axis=0), embedding.places.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    unit = (embedding.places - low) / span
+    parts = [
+        line(margin, height - margin, width - 8, height - margin, colour=GRID),
+        line(margin, 8, margin, height - margin, colour=GRID),
+        text((margin + width) / 2, height - 14, embedding.axes[0], anchor="middle", colour=FAINT),
+        f'<g transform="rotate(-90 18 {height / 2:.0f})">'
+        f"{text(18, height / 2, embedding.axes[1], anchor='middle', colour=FAINT)}</g>",
+    ]
+    radius = 6.0 if len(ids) < 500 else 3.5
+    for ident, (a, b) in zip(ids, unit, strict=True):
+        x = margin + 14 + a * (width - margin - 36)
+        y = height - margin - 14 - b * (height - margin - 36)
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="{PAPER}" '
+            f"{well_mark(ident)}/>"
+        )
+    return drawing(width, height, parts, label=f"Wells by their profiles: {embedding.method}")
 
 
 def _named(one: Separation | Response, on_plate: bool) -> str:

@@ -9,12 +9,17 @@ from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .counts import counted_as
 from .curves import control_strips, dose_curve
 from .heatmap import plate_heatmap
 from .montage import Montage
 
 _MOST_CURVES = 60  # more is no page to look at
+
+
+def counted_as(profiles: Profiles) -> str:
+    """What the column `count` of well profiles counts: `cells` where features were of cells, else `fields`."""
+    steps = [step for step in profiles.table.about.get("steps", []) if step["step"] == "aggregate"]
+    return "cells" if any("cell" in step.get("left_out_columns", ()) for step in steps) else "fields"
 
 
 def plates_of(table: FeatureTable) -> list[str]:
@@ -63,13 +68,13 @@ def plate_drawings(
         layers.append((counted_as(profiles).capitalize(), "number per well", numbers))
     drawn = []
     for frame in dict.fromkeys(frames):
-        own = [place for place, name in enumerate(frames) if name == frame]
+        places = [place for place, name in enumerate(frames) if name == frame]
         for title, legend, values in layers:
             finite = values[np.isfinite(values)]
             low, high = np.quantile(finite, [0.0, 0.98]) if len(finite) else (0.0, 1.0)
             if high <= low:
                 low, high = min(0.0, low), low or 1.0
-            cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in own}
+            cells = {wells[i]: (ids[i], float(values[i]), str(profiles.facts.role[i])) for i in places}
             drawing = plate_heatmap(
                 cells,
                 title=title,

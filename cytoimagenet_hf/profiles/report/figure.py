@@ -54,7 +54,7 @@ def write_figure(profiles: Profiles, path: str | Path, *, plate_size: int | None
 
 
 def _size(drawing: str) -> tuple[float, float]:
-    found = re.search(r'viewBox="0 0 (\d+) (\d+)"', drawing)
-    if found is None:
+    match = re.search(r'viewBox="0 0 (\d+) (\d+)"', drawing)
+    if match is None:
         raise InputError("a drawing without a size")
-    return float(found[1]), float(found[2])
+    return float(match[1]), float(match[2])

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.tables.features import FeatureTable
+from cytoimagenet_hf.tables.wells import place_of
 
 from .drawings import frames_of, plates_of
-from .heatmap import plate_shape, row_and_column
+from .heatmap import plate_shape
 
 _SHUFFLES = 999
 _MOMENTS = 4  # time points with sentences of their own
@@ -99,11 +100,11 @@ def _findings(
 ) -> list[str]:
     wells = [str(well) for well in table.metadata["well"].iloc[rows]]
     height, width = plate_shape(wells, size=plate_size)
-    places = [row_and_column(well) for well in wells]
+    places = [place_of(well) for well in wells]
     plates = np.array(plates_of(table), object)[rows].tolist()
     treatment = facts.conditions.alike[rows].tolist()
     alike = [f"{plate}\x1f{name}" for plate, name in zip(plates, treatment, strict=True)]
-    rim = ["rim" if row in (0, height - 1) or column in (0, width - 1) else "inside" for row, column in places]
+    rim = ["rim" if row in (1, height) or column in (1, width) else "inside" for row, column in places]
     equal = _equal_in(facts)
     values = table.values[rows]
     sentences = [
@@ -122,11 +123,11 @@ def _equal_in(facts: WellFacts) -> str:
     """What equal treatment means, and what it leaves out."""
     kept, pooled = facts.conditions.equal_in, facts.conditions.pooled
     known = ["role"] if facts.role.any() and not kept else []
-    said = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
+    phrase = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
     if pooled:
         some = [*pooled[:4], f"{len(pooled) - 4} more columns"] if len(pooled) > 5 else list(pooled)
-        said = f"{said[:-1]}, whatever their {_and(some)})"
-    return said
+        phrase = f"{phrase[:-1]}, whatever their {_and(some)})"
+    return phrase
 
 
 def _and(names: Sequence[str]) -> str:

@@ -1,31 +1,18 @@
 """A plate as it lies on the bench: a square per well, coloured by a number."""
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables.layouts import SHAPES
+from cytoimagenet_hf.tables.wells import place_of, well_at
 
 from .svg import FAINT, GRID, INK, PAPER, drawing, line, number, on_shade, shade, text, well_mark
 
-_PLATES = {24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48)}
+_PLATES = {rows * columns: (rows, columns) for columns, rows in SHAPES.items() if columns >= 6}
 _SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
-
-
-def row_and_column(well: str) -> tuple[int, int]:
-    """Row and column of a well, from 0.
-
-    Example:
-        >>> row_and_column("B03"), row_and_column("AF48")
-        ((1, 2), (31, 47))
-    """
-    letters, digits = re.fullmatch(r"([A-Z]+)(\d+)", well).groups()  # type: ignore[union-attr]
-    row = 0
-    for letter in letters:
-        row = row * 26 + ord(letter) - ord("A") + 1
-    return row - 1, int(digits) - 1
 
 
 def plate_shape(wells: Sequence[str], *, size: int | None = None) -> tuple[int, int]:
@@ -44,25 +31,15 @@ def plate_shape(wells: Sequence[str], *, size: int | None = None) -> tuple[int, 
     """
     if size is not None and size not in _PLATES:
         raise InputError(f"a plate of {size} wells: choose from {', '.join(map(str, _PLATES))}")
-    places = [row_and_column(well) for well in wells]
-    rows, columns = max(row for row, _ in places) + 1, max(column for _, column in places) + 1
+    places = [place_of(well) for well in wells]
+    rows, columns = max(row for row, _ in places), max(column for _, column in places)
     if size is None:
         return next((one for one in _PLATES.values() if rows <= one[0] and columns <= one[1]), _PLATES[1536])
     shape = _PLATES[size]
-    beyond = next((well for well, at in zip(wells, places, strict=True) if at[0] >= shape[0] or at[1] >= shape[1]), "")
+    beyond = next((well for well, at in zip(wells, places, strict=True) if at[0] > shape[0] or at[1] > shape[1]), "")
     if beyond:
         raise InputError(f"a plate of {size} wells has no well {beyond}: name another --plate-size")
     return shape
-
-
-def row_name(row: int) -> str:
-    """Letters of a row counted from 0.
-
-    Example:
-        >>> row_name(0), row_name(31)
-        ('A', 'AF')
-    """
-    return chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
 
 
 def plate_heatmap(
@@ -96,13 +73,13 @@ def plate_heatmap(
                 text(left + (column + 0.5) * cell, top - 6, column + 1, anchor="middle", size=letters, colour=FAINT)
             )
     for row in range(rows):
-        name = row_name(row)
+        name = well_at(row + 1, 1).removesuffix("01")
         parts.append(text(left - 6, top + (row + 0.68) * cell, name, anchor="end", size=letters, colour=FAINT))
         for column in range(columns):
             x, y = left + column * cell, top + row * cell
             corner = min(4.2, cell / 8)
             box = f'x="{x + 1:.1f}" y="{y + 1:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}" rx="{corner:.1f}"'
-            well = f"{name}{column + 1:02d}"
+            well = well_at(row + 1, column + 1)
             if well not in wells:
                 parts.append(f'<rect {box} fill="none" stroke="{GRID}"/>')
                 if well in missing:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.profiles.conditions import groups_of
 from cytoimagenet_hf.profiles.plan import Profiles
+from cytoimagenet_hf.profiles.screening import group_name
 
-from .replicates import ReplicateScore, named_treatment
+from .replicates import ReplicateScore
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,17 @@ def hit_list(profiles: Profiles, scores: Sequence[ReplicateScore]) -> list[Hit]:
         names = facts.treatment[rows].astype(str)
         used = np.isin(facts.role[rows], ("treatment", "positive"))
         for name in dict.fromkeys(names[used].tolist()):
-            own = rows[used & (names == name)]
-            treatment = named_treatment(name, setting if several else "")
+            members = rows[used & (names == name)]
+            treatment = group_name(name, setting if several else "")
             score = by_name.get(treatment)
             hits.append(
                 Hit(
                     treatment,
-                    tuple(map(str, table.ids[own])),
-                    _median(distance[own]),
+                    tuple(map(str, table.ids[members])),
+                    _median(distance[members]),
                     score.precision if score else float("nan"),
                     score.p_value if score else float("nan"),
-                    float(counts[own].mean()),
+                    float(counts[members].mean()),
                 )
             )
     return sorted(hits, key=lambda hit: (np.isnan(hit.distance), -np.nan_to_num(hit.distance), hit.treatment))

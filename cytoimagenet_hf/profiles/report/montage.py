@@ -58,7 +58,6 @@ def make_montage(
     wells: Mapping[tuple[str, ...], str],
     *,
     moments: Sequence[str] = (),
-    side: int | None = None,
     full: Path | None = None,
 ) -> Montage:
     """Read up to four fields of each well and shrink them.
@@ -67,7 +66,6 @@ def make_montage(
         images: fields of view with `plate` and `well`.
         wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
         moments: facts that tell several profiles of a well apart, such as the time point.
-        side: pixels of a field's longer side; by default as large as twelve megabytes of pictures allow.
         full: folder that the fields are also written to, each at its full size.
 
     Raises:
@@ -87,7 +85,7 @@ def make_montage(
         )
     chosen = {ident: own[:_FIELDS] for ident, own in fields.items()}
     count = sum(map(len, chosen.values()))
-    side = side or next((one for one in _SIDES if count * one * one * 0.35 < _BUDGET), _SIDES[-1])
+    side = next((one for one in _SIDES if count * one * one * 0.35 < _BUDGET), _SIDES[-1])
     channels = next(iter(chosen.values()))[0].channels
     small: dict[str, list[Planes]] = {}
     sums: dict[str, dict[str, float]] = {channel: {} for channel in channels}

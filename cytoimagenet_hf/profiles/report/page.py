@@ -27,9 +27,8 @@ from cytoimagenet_hf.tables.features import FeatureTable
 
 from .cells import make_cell_sheet
 from .colouring import colourings
-from .counts import counted_as
-from .drawings import control_drawings, dose_drawings, frames_of, plate_drawings, plates_of
-from .embedding import embedding_drawing
+from .curves import embedding_drawing
+from .drawings import control_drawings, counted_as, dose_drawings, frames_of, plate_drawings, plates_of
 from .findings import position_findings
 from .heatmap import plate_shape
 from .hits import Hit, hit_list, hits_as_csv
@@ -206,18 +205,18 @@ def check_report(profiles: Profiles, path: Path, *, plate_size: int | None = Non
 def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> dict[str, list[str]]:
     """Wells without features that the plate map names, or all of whose images were rejected, by plate."""
     unused = [well for step in profiles.table.about["steps"] for well in step.get("map_wells_without_rows", [])]
-    found: dict[str, list[str]] = {plate: [] for plate in plates}
+    missing: dict[str, list[str]] = {plate: [] for plate in plates}
     for name in unused:
         plate, _, well = str(name).rpartition("/")
         for one in plates if not plate else [plate]:
-            found.setdefault(one, []).append(well)
+            missing.setdefault(one, []).append(well)
     have = set(map(str, profiles.table.ids))
     for ident in rejected:
         plate, well = [*str(ident).split("/"), ""][:2]  # ids of fields begin with plate and well
         named = re.fullmatch(r"[A-Z]{1,2}\d{2}", well) is not None
-        if named and plate in plates and f"{plate}/{well}" not in have and well not in found[plate]:
-            found[plate].append(well)
-    return found
+        if named and plate in plates and f"{plate}/{well}" not in have and well not in missing[plate]:
+            missing[plate].append(well)
+    return missing
 
 
 def _cards(profiles: Profiles, plates: int, wells: int) -> list[dict[str, str]]:
@@ -240,21 +239,21 @@ def _precision_note(precision: Any, table: FeatureTable) -> str:
     if isinstance(precision, str):
         return f"No replicate precision: it {precision}."
     good = sum(row.p_value < 0.05 for row in precision)
-    said = f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
+    note = f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
     whitened = [step for step in table.about.get("steps", []) if step["step"] in ("sphere", "tvn")]
     if any(step.get("on") == "controls" or step["step"] == "tvn" for step in whitened):
-        said += (
+        note += (
             " The profiles were whitened on the same controls, which makes other wells differ from them: p is a lower "
             "bound."
         )
-    return said
+    return note
 
 
 def _wells(
     profiles: Profiles, plates: Sequence[str], wells: Sequence[str], ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     facts, screen = profiles.facts, profiles.screen
-    found: dict[str, dict[str, Any]] = {}
+    wells_by_id: dict[str, dict[str, Any]] = {}
     for place, ident in enumerate(ids):
         of_well: dict[str, Any] = {
             "plate": plates[place],
@@ -276,5 +275,5 @@ def _wells(
             for compound, scores in screen.scores.items():
                 if np.isfinite(scores[place]):
                     of_well[f"score, {compound}"] = f"{scores[place]:.2f}"
-        found[ident] = of_well
-    return found
+        wells_by_id[ident] = of_well
+    return wells_by_id

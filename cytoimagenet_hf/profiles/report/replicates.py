@@ -8,6 +8,7 @@ from scipy import stats
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.profiles.conditions import groups_of
+from cytoimagenet_hf.profiles.screening import group_name
 from cytoimagenet_hf.profiles.well_facts import WellFacts
 from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
@@ -49,7 +50,7 @@ def replicate_scores(
         chosen = negative | (used & np.isin(treatment, names[counts > 1]))
         if negative.sum() < 2 or not (counts > 1).any():
             continue
-        found = replicate_precision(
+        scores = replicate_precision(
             table.values[rows][chosen].astype(np.float64),
             treatments=treatment[chosen],
             controls=negative[chosen],
@@ -60,28 +61,18 @@ def replicate_scores(
             null_size=null_size,
         )
         parts.append(
-            found.assign(treatment=[named_treatment(name, kept if several else "") for name in found["treatment"]])
+            scores.assign(treatment=[group_name(name, kept if several else "") for name in scores["treatment"]])
         )
     if not parts:
         return "needs two negative control wells and treatments with two wells or more"
-    found = pd.concat(parts, ignore_index=True)
-    found["corrected_p_value"] = stats.false_discovery_control(found["p_value"])
+    scores = pd.concat(parts, ignore_index=True)
+    scores["corrected_p_value"] = stats.false_discovery_control(scores["p_value"])
     columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
     rows_out = [
         ReplicateScore(str(a), int(b), float(c), float(d))
-        for a, b, c, d in found[list(columns)].itertuples(index=False)
+        for a, b, c, d in scores[list(columns)].itertuples(index=False)
     ]
     return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
-
-
-def named_treatment(name: str, setting: str) -> str:
-    """A treatment with its setting, where there are several.
-
-    Example:
-        >>> named_treatment("taxol 1 µM", "t 2"), named_treatment("taxol 1 µM", "")
-        ('taxol 1 µM, t 2', 'taxol 1 µM')
-    """
-    return f"{name}, {setting}" if setting else name
 
 
 def precision_drawing(rows: list[ReplicateScore]) -> str:

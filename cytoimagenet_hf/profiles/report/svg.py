@@ -59,8 +59,8 @@ def drawing(width: float, height: float, parts: Sequence[str], *, label: str) ->
     )
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers from low to high.
+def ticks(low: float, high: float) -> list[float]:
+    """About five round numbers from low to high.
 
     Example:
         >>> ticks(0.0, 1.0)
@@ -68,8 +68,8 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """
     if not high > low:
         return [low]
-    step = 10 ** np.floor(np.log10((high - low) / count))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= count + 1.5)
+    step = 10 ** np.floor(np.log10((high - low) / 5))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 6.5)
     first = np.ceil(low / step - 1e-9) * step
     return [round(float(at), 10) + 0.0 for at in np.arange(first, high + step * 1e-6, step)]
 

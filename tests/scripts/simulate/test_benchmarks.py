@@ -140,7 +140,7 @@ def test_equal_seeds_write_equal_bytes(sets, tmp_path):
 
 
 def test_wrong_names_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no simulated benchmark rxrx1: known are bbbc021, coos7, cyclops"):
+    with pytest.raises(InputError, match="no simulated layout for rxrx1: known are bbbc021, coos7, cyclops"):
         simulate_benchmarks(tmp_path, seed=0, names=["rxrx1"])
 
 
