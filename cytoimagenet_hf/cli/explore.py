@@ -10,23 +10,23 @@ import typer
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import json_text
+from cytoimagenet_hf.options.source import ImageColumns
 
-from .shared import IdColumn, ImageColumn, LabelColumn
+from .arguments import takes_settings
 
 
+@takes_settings
 def command(
     dataset: Annotated[
         str, typer.Argument(help="A built folder, or any dataset with images: a folder, OWNER/NAME or hf:NAME:SPLIT.")
     ],
+    columns: ImageColumns,
     model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
     limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.", min=1)] = 5000,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
     ] = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    id_column: IdColumn = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
@@ -48,11 +48,9 @@ def command(
     if model is not None:
         _require_model(model)
     _say("loading the libraries (half a minute on a cold start)")  # before torch is imported
-    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.explore.app import launch
     from cytoimagenet_hf.explore.gallery import Gallery
 
-    columns = ImageColumns(image_column, label_column, id_column)
     gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache, columns=columns, report=_say)
     if as_json:
         if gallery.has_model:
