@@ -25,7 +25,7 @@ from .extraction import ModelRun, features_of
 
 EXTRACTED = "as extracted"
 """The way in which a model's own entry takes its features; the others are single stages."""
-_STAGES = {"pooling": "blocks", "pixels": False}
+_STAGES: dict[str, Any] = {"pooling": "blocks", "pixels": False}
 
 
 def redrawn_entries(
