@@ -160,3 +160,16 @@ class SuiteOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, name="benchmark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiversityOptions:
+    """What is drawn of a dataset to measure how far its labels lie from each other: the options of `diversity`."""
+
+    per_label: int = setting(100, "Images drawn of each label.", low=1)
+    threshold: float = setting(0.8, "Labels with a larger inter-class distance form the subset.", low=0, high=2)
+    split: str = setting("train", "train or validation.")
+    seed: int = setting(0, "Of the draw and the projection.")
+
+    def __post_init__(self) -> None:
+        check_fields(self, name="diversity")
