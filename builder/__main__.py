@@ -9,33 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from cytoimagenet_hf.cli import options
+from cytoimagenet_hf.cli.arguments import Only, takes_settings
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
 from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
-from .options import (
-    AsJson,
-    Dask,
-    Exclude,
-    Group,
-    KeepChannels,
-    Licences,
-    Output,
-    Overrides,
-    PartOption,
-    Raw,
-    RecipeName,
-    Retry,
-    Scheme,
-    Seed,
-    Sources,
-    SourcesFrom,
-    Workers,
-    chosen_sources,
-    listed,
-    pairs,
-    show,
-)
+from .options import AsJson, Output, Raw, chosen_sources, pairs, show
+from .settings import Division, Rendering, Rules, SourceChoice
 
 app = typer.Typer(
     add_completion=False,
@@ -47,13 +27,11 @@ app.callback()(options)
 
 
 @app.command()
+@takes_settings
 def annotate(
     raw: Raw,
     output: Output,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
+    sources: SourceChoice,
     as_json: AsJson = False,
 ) -> None:
     """Read tables and file names: one row per field of view.
@@ -64,19 +42,15 @@ def annotate(
     from .stage import claimed
 
     with claimed(output):
-        show(run(raw, output, sources=chosen_sources(sources, exclude, licences, sources_from)), as_json=as_json)
+        show(run(raw, output, sources=chosen_sources(sources)), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def select(
     output: Output,
-    recipe: RecipeName = "corrected",
-    overrides: Overrides = None,
-    seed: Seed = 0,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
+    rules: Rules,
+    sources: SourceChoice,
     explain: Annotated[str | None, typer.Option(help="Say how this label came in, and write nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Classes, images, disk and hours; no output.")] = False,
     as_json: AsJson = False,
@@ -89,30 +63,25 @@ def select(
     from .select import select as run
     from .stage import claimed
 
-    rules = load(recipe, pairs(overrides))
-    chosen = chosen_sources(sources, exclude, licences, sources_from)
+    made, chosen = load(rules.recipe, pairs(rules.overrides)), chosen_sources(sources)
     if explain is not None or dry_run:
         from .select.explain import dry_run as plan
         from .select.explain import explain_label
 
-        question: Any = {"recipe": rules, "seed": seed, "sources": chosen}
+        question: Any = {"recipe": made, "seed": rules.seed, "sources": chosen}
         report: Any = plan(output, **question) if explain is None else explain_label(output, explain, **question)
         _print(asdict(report), report, as_json=as_json)
         return
     with claimed(output):
-        show(run(output, recipe=rules, seed=seed, sources=chosen), as_json=as_json)
+        show(run(output, recipe=made, seed=rules.seed, sources=chosen), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def labels(
     output: Output,
-    recipe: RecipeName = "corrected",
-    overrides: Overrides = None,
-    seed: Seed = 0,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
+    rules: Rules,
+    sources: SourceChoice,
     as_json: AsJson = False,
 ) -> None:
     """Labels by category beside the paper's, and which of its author's 51 names are there; writes nothing.
@@ -122,23 +91,19 @@ def labels(
     from .recipe import load
     from .select.compare import compare_with_paper
 
-    chosen = chosen_sources(sources, exclude, licences, sources_from)
-    report = compare_with_paper(output, recipe=load(recipe, pairs(overrides)), seed=seed, sources=chosen)
+    chosen = chosen_sources(sources)
+    recipe = load(rules.recipe, pairs(rules.overrides))
+    report = compare_with_paper(output, recipe=recipe, seed=rules.seed, sources=chosen)
     _print(asdict(report), report, as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def render(
     raw: Raw,
     output: Output,
-    recipe: RecipeName = "corrected",
-    overrides: Overrides = None,
-    seed: Seed = 0,
-    workers: Workers = None,
-    dask: Dask = None,
-    retry_rejected: Retry = None,
-    keep_channels: KeepChannels = False,
-    part: PartOption = None,
+    rules: Rules,
+    how: Rendering,
     as_json: AsJson = False,
 ) -> None:
     """Read, merge channels, quality-check, crop and encode; resumes where an earlier run stopped.
@@ -150,33 +115,18 @@ def render(
     from .render import render as run
     from .stage import claimed_or_shared
 
-    with claimed_or_shared(output, part):
-        summary = run(
-            raw,
-            output,
-            recipe=load(recipe, pairs(overrides)),
-            seed=seed,
-            workers=workers,
-            dask=dask,
-            retry_rejected=listed(retry_rejected) or (),
-            keep_channels=keep_channels,
-            part=part,
-        )
-        show(summary, as_json=as_json)
+    with claimed_or_shared(output, how.part):
+        recipe = load(rules.recipe, pairs(rules.overrides))
+        show(run(raw, output, how, recipe=recipe, seed=rules.seed), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def publish(
     output: Output,
-    recipe: RecipeName = "corrected",
-    overrides: Overrides = None,
-    seed: Seed = 0,
-    split_scheme: Scheme = None,
-    group: Group = "field",
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
+    rules: Rules,
+    division: Division,
+    sources: SourceChoice,
     as_json: AsJson = False,
 ) -> None:
     """Balance classes, split without leaks, write the dataset repository and its card.
@@ -188,28 +138,19 @@ def publish(
     from .stage import claimed
 
     with claimed(output):
-        rules = load(recipe, pairs(overrides))
-        chosen = chosen_sources(sources, exclude, licences, sources_from)
-        summary = run(output, recipe=rules, seed=seed, split_scheme=split_scheme, group=group, sources=chosen)
-        show(summary, as_json=as_json)
+        recipe, chosen = load(rules.recipe, pairs(rules.overrides)), chosen_sources(sources)
+        show(run(output, recipe=recipe, seed=rules.seed, sources=chosen, **vars(division)), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def build(
     raw: Raw,
     output: Output,
-    recipe: RecipeName = "corrected",
-    overrides: Overrides = None,
-    seed: Seed = 0,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
-    workers: Workers = None,
-    dask: Dask = None,
-    split_scheme: Scheme = None,
-    group: Group = "field",
-    keep_channels: KeepChannels = False,
+    rules: Rules,
+    sources: SourceChoice,
+    how: Annotated[Rendering, Only("workers", "dask", "keep_channels")],
+    division: Division,
     as_json: AsJson = False,
 ) -> None:
     """All four stages, one after the other.
@@ -222,25 +163,22 @@ def build(
     summaries = run(
         raw,
         output,
-        recipe=load(recipe, pairs(overrides)),
-        seed=seed,
-        workers=workers,
-        dask=dask,
-        split_scheme=split_scheme,
-        group=group,
-        keep_channels=keep_channels,
-        sources=chosen_sources(sources, exclude, licences, sources_from),
+        how,
+        recipe=load(rules.recipe, pairs(rules.overrides)),
+        seed=rules.seed,
+        sources=chosen_sources(sources),
+        **vars(division),
     )
     show(*summaries, as_json=as_json)
 
 
 @app.command("import-kaggle")
+@takes_settings
 def import_kaggle(
     archive: Annotated[Path, typer.Option(help="The unpacked archive: metadata.csv and one folder per label.")],
     output: Output,
-    seed: Seed = 0,
-    workers: Workers = None,
-    dask: Dask = None,
+    rules: Annotated[Rules, Only("seed")],
+    how: Annotated[Rendering, Only("workers", "dask")],
     as_json: AsJson = False,
 ) -> None:
     """The published archive, image by image, to the same dataset repository; resumes where it stopped.
@@ -251,16 +189,14 @@ def import_kaggle(
     from .stage import claimed
 
     with claimed(output):
-        show(run(archive, output, seed=seed, workers=workers, dask=dask), as_json=as_json)
+        show(run(archive, output, seed=rules.seed, workers=how.workers, dask=how.dask), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def sources(
+    sources: SourceChoice,
     raw: Annotated[Path | None, typer.Option(help="Also say what is found below this folder.")] = None,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """The sources: kind, licence, expected fields, and what is there.
@@ -269,20 +205,18 @@ def sources(
     """
     from .doctor import sources_table, survey
 
-    reports = survey(raw, sources=chosen_sources(sources, exclude, licences, sources_from))
+    reports = survey(raw, sources=chosen_sources(sources))
     _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
 @app.command()
+@takes_settings
 def doctor(
     raw: Raw,
+    sources: SourceChoice,
     dataset: Annotated[
         Path | None, typer.Option(help="Compare downloads with those this dataset was made from.")
     ] = None,
-    sources: Sources = None,
-    exclude: Exclude = None,
-    licences: Licences = None,
-    sources_from: SourcesFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """What is there, what is missing and how to get it, which counts differ.
@@ -293,9 +227,7 @@ def doctor(
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(
-        raw, sources=chosen_sources(sources, exclude, licences, sources_from), count=True, dataset=dataset
-    )
+    reports = survey(raw, sources=chosen_sources(sources), count=True, dataset=dataset)
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
     if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """All stages in one go, under one claim on the output folder."""
 
 from pathlib import Path
+from typing import Any
 
 from cytoimagenet_hf.dataset.fields import FIELD
 
@@ -10,6 +11,7 @@ from .recipe import Recipe
 from .render import render
 from .render.plan import require_plan_fits
 from .select import select
+from .settings import EVERYTHING, Rendering
 from .sources.filter import ALL_SOURCES, SourceFilter
 from .stage import StageSummary, claimed, tables_aside
 
@@ -17,27 +19,26 @@ from .stage import StageSummary, claimed, tables_aside
 def build(
     raw: Path,
     output: Path,
+    how: Rendering = EVERYTHING,
     *,
     recipe: Recipe,
     seed: int,
     sources: SourceFilter = ALL_SOURCES,
-    workers: int | None = None,
-    dask: str | None = None,
     split_scheme: str | None = None,
     group: str = FIELD,
-    keep_channels: bool = False,
+    **fields: Any,
 ) -> list[StageSummary]:
     """Annotate, select, render and publish.
 
     Args:
         raw: folder with one folder per source.
         output: new, empty or an earlier build; a stopped build continues, a refused one changes nothing.
+        how: where shards are rendered, and whether their planes are kept; see `render`.
         recipe: the rules.
         seed: of everything sampled.
         sources: which take part.
-        workers, dask: where shards are rendered; see `render`.
-        keep_channels: also write the configuration `channels`, whose rows hold one plane per stain.
         split_scheme, group: how train and validation are divided; see `publish`.
+        **fields: of `settings.Rendering`, in place of or on top of `how`.
 
     Returns:
         The summary of each stage.
@@ -57,6 +58,6 @@ def build(
             require_plan_fits(output, tables=tables, recipe=recipe, seed=seed)
         return [
             *summaries,
-            render(raw, output, recipe=recipe, seed=seed, workers=workers, dask=dask, keep_channels=keep_channels),
+            render(raw, output, how, recipe=recipe, seed=seed, **fields),
             publish(output, recipe=recipe, seed=seed, split_scheme=split_scheme, group=group),
         ]

@@ -11,8 +11,8 @@ from rich.table import Table
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
-from cytoimagenet_hf.shards.shard import Part, parse_part
 
+from .settings import SourceChoice
 from .sources import SOURCES
 from .sources.filter import SourceFilter, sources_in
 
@@ -21,56 +21,19 @@ if TYPE_CHECKING:  # its schema imports `datasets`, which fails where no tempora
 
 Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
 Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
-RecipeName = Annotated[str, typer.Option(help="`corrected`, `published`, or a YAML file of recipe fields.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="A recipe field, as name=value; repeatable.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is sampled.")]
-Sources = Annotated[str | None, typer.Option(help="Only these sources, comma-separated.")]
-Exclude = Annotated[str | None, typer.Option(help="All sources but these, comma-separated.")]
-Licences = Annotated[str | None, typer.Option(help="Only sources under these licences, e.g. cc0,cc-by.")]
-SourcesFrom = Annotated[
-    Path | None, typer.Option("--sources-from", help="Folder of source files of your own, beside the builder's; run.")
-]
-Workers = Annotated[int | None, typer.Option(help="Processes; all cores by default.", min=1, max=1024)]
-Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")]
-Retry = Annotated[str | None, typer.Option(help="Try rejected fields of these reasons again, comma-separated.")]
-Scheme = Annotated[str | None, typer.Option(help="`field` (leak-free) or `published` (row-wise); by recipe if unset.")]
-Group = Annotated[
-    str, typer.Option(help="What stays on one side of the split: field (the physical one), or a column such as plate.")
-]
-KeepChannels = Annotated[
-    bool, typer.Option("--keep-channels", help="Also write the configuration `channels`: one plane per stain.")
-]
-PartOption = Annotated[
-    Part | None,
-    typer.Option(
-        "--part",
-        parser=parse_part,
-        metavar="i/N",
-        help="Make the i-th of N parts, beside other commands; a call without it completes the folder.",
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
-def listed(text: str | None) -> tuple[str, ...] | None:
-    """`"a, b"` → `("a", "b")`; None stays None."""
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+def chosen_sources(choice: SourceChoice) -> SourceFilter:
+    """Which sources take part, those of a further folder among them."""
+    registry = SOURCES if choice.sources_from is None else sources_in(choice.sources_from)
+    return SourceFilter(only=choice.sources, exclude=choice.exclude, licences=choice.licences, registry=registry)
 
 
-def chosen_sources(
-    sources: str | None, exclude: str | None, licences: str | None, sources_from: Path | None = None
-) -> SourceFilter:
-    """Which sources take part, from three comma-separated options and a folder of further sources."""
-    registry = SOURCES if sources_from is None else sources_in(sources_from)
-    return SourceFilter(
-        only=listed(sources), exclude=listed(exclude) or (), licences=listed(licences), registry=registry
-    )
-
-
-def pairs(overrides: list[str] | None) -> dict[str, str]:
+def pairs(overrides: Sequence[str]) -> dict[str, str]:
     """`["min_fields=4"]` → `{"min_fields": "4"}`."""
     found = {}
-    for item in overrides or ():
+    for item in overrides:
         name, separator, value = item.partition("=")
         if not separator:
             raise InputError(f"--set {item}: write it as name=value, for example --set min_fields=4")

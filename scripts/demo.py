@@ -204,6 +204,7 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
     """
     from cytoimagenet_hf.benchmarks import BENCHMARKS
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+    from cytoimagenet_hf.options.networks import EncoderOptions
 
     randoms = [f"Random {number + 1}={output / f'random-{number + 1}'}" for number in range(RANDOM_NETS)]
     if missing := imagenet_missing():
@@ -214,7 +215,7 @@ def benchmark(output: Path, *, seed: int) -> "ResultsRecord":
         "cache": output / "features",
         "seed": seed,
     }
-    pooled = {"pooling": "last", "pixels": False}
+    pooled = EncoderOptions(pooling="last", pixels=False)
     fused = Suite(
         models=(f"Pretrained={output / 'model'}", partner),  # the narrower first: its controls are narrow, too
         fuse=True,

@@ -7,10 +7,11 @@ versions of the libraries, ends with the same bytes.
 
 import concurrent.futures
 import time
-from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from builder.recipe import Recipe, as_dict
+from builder.settings import EVERYTHING, Rendering
 from builder.shard_files import ShardReport
 from builder.shards import (
     PLAN,
@@ -23,6 +24,7 @@ from builder.shards import (
 )
 from builder.stage import StageSummary, count_reasons, require_disk, write_rejections
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.settings import build as make_settings
 from cytoimagenet_hf.core.simulated import is_simulated, mark_simulated
 from cytoimagenet_hf.shards.engine import planning, without_locks_after
 from cytoimagenet_hf.shards.shard import Part
@@ -38,15 +40,12 @@ _BYTES_PER_FIELD = 100_000
 def render(
     raw: Path,
     output: Path,
+    how: Rendering = EVERYTHING,
     *,
     recipe: Recipe,
     seed: int,
-    workers: int | None = None,
-    dask: str | None = None,
     executor: concurrent.futures.Executor | None = None,
-    retry_rejected: Collection[str] = (),
-    keep_channels: bool = False,
-    part: Part | None = None,
+    **fields: Any,
 ) -> StageSummary:
     """Render all selected fields into `shards/`.
 
@@ -56,15 +55,11 @@ def render(
     Args:
         raw: folder that `channel_files` of the annotations are relative to.
         output: a claimed build folder with `annotations.parquet` and `selection.parquet`.
+        how: where shards are rendered; with `keep_channels`, shards without planes are made again.
         recipe: the rules.
         seed: of the crops.
-        workers: local processes; all cores by default.
-        dask: address of a Dask scheduler instead.
-        executor: any `concurrent.futures` executor instead.
-        keep_channels: keep the planes of each image, too, for the configuration `channels`; shards without them are
-            made again.
-        part: render the shards of this part only, beside other commands.
-        retry_rejected: reasons; fields rejected for them by an earlier run are tried again, all others stay.
+        executor: any `concurrent.futures` executor instead of processes or Dask.
+        **fields: of `settings.Rendering`, such as `workers`, in place of or on top of `how`.
 
     Returns:
         Counts of fields: kept are those that gave at least one image. `details` counts images and crops.
@@ -73,9 +68,11 @@ def render(
         InputError: a stage before has not run, shards of other rules are there, or the disk is too small.
     """
     started = time.perf_counter()
+    how = make_settings(Rendering, fields, name="render", base=how)
+    part = how.part
     if not Path(raw).is_dir():
         raise InputError(f"--raw {raw} is not a folder: give the one that holds a folder per source")
-    if unknown := sorted(set(retry_rejected) - REASONS):
+    if unknown := sorted(set(how.retry_rejected) - REASONS):
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
     shards = output.resolve() / "shards"
     with explain_full_disk(output), without_locks_after(shards, part):
@@ -83,16 +80,16 @@ def render(
             plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)
-            for task in list_tasks(plan, keep_channels=keep_channels)
+            for task in list_tasks(plan, keep_channels=how.keep_channels)
         ]
         tasks = tasks if part is None else part.of(tasks)
         reports = finished_reports(tasks)
-        todo = unfinished_tasks(tasks, reports, retry=retry_rejected)
+        todo = unfinished_tasks(tasks, reports, retry=how.retry_rejected)
         if is_simulated(raw):
             mark_simulated(output)
         require_disk(output, sum(task.rows for task in todo) * _BYTES_PER_FIELD)
         for report in run_with_progress(
-            render_shard, todo, unit="field", workers=workers, dask=dask, executor=executor
+            render_shard, todo, unit="field", workers=how.workers, dask=how.dask, executor=executor
         ):
             reports[report.number] = report
         if part is not None:

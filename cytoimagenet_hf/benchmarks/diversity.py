@@ -22,6 +22,7 @@ from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
+from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.tables import FeatureTable
 
 from .diversity_figures import crop_figure, distance_scatter
@@ -102,7 +103,7 @@ def measure_diversity(
     about["label"] = [images.features["label"].names[code] for code in about["label"]]
     rows = sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)
     chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
-    loaded = load_model(model, method="merge-norm", seed=seed)
+    loaded = load_model(model, EncoderOptions(method="merge-norm"), seed=seed)
     table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=settings)
     facts = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
     distances = label_distances(table.values, facts["label"])

@@ -1,21 +1,19 @@
 """What is scored on a task: models, feature tables, fusions with controls, baselines; each built when used."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import Kind
 from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Benchmark, ids_of
 from .baselines import BASELINES, pixel_baselines
-from .extraction import features_of, load_model
+from .extraction import ModelRun, features_of
 from .fusion import fuse, random_features, shuffle_within_class
 from .recipes import BenchmarkRecipe
 
@@ -41,44 +39,30 @@ class Entry:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def model_entries(
-    specs: Iterable[str],
-    items: Sequence[Image],
-    *,
-    methods: Sequence[str],
-    seed: int,
-    cache: Path,
-    settings: Extraction = DEFAULTS,
-    options: Mapping[str, Any] | None = None,
-    kind: Kind = "model",
-) -> list[Entry]:
+def model_entries(specs: Iterable[str], items: Sequence[Image], run: ModelRun, *, kind: Kind = "model") -> list[Entry]:
     """One entry per model and method; the method is part of the name when there are several.
 
     Args:
         specs: what `load_model` takes.
         items: their images.
-        methods: of our own networks.
-        seed: of untrained networks.
-        cache: folder of extracted features.
-        settings: of the extraction.
-        options: of `load_model`.
+        run: how they are loaded.
         kind: of the entries.
     """
     return [
         Entry(
-            model.name if len(methods) == 1 else f"{model.name} [{method}]",
+            model.name if len(run.methods) == 1 else f"{model.name} [{method}]",
             kind,
-            partial(features_of, model, items, cache=cache, settings=settings),
+            partial(features_of, model, items, cache=run.cache, settings=run.settings),
             training_sources(model.spec, declared=model.encoder.training_sources),
             {
                 "model": model.spec,
                 "method": method,
                 "weights": model.encoder.fingerprint,
-                "options": dict(options or {}),
+                "options": run.options.given(),
             },
         )
-        for method in methods
-        for model in (load_model(spec, method=method, seed=seed, options=options) for spec in specs)
+        for method in run.methods
+        for model in (run.load(spec, method) for spec in specs)
     ]
 
 
@@ -127,27 +111,17 @@ def fusion_entries(
     return list({entry.name: entry for entry in fusions}.values())
 
 
-def baseline_entries(
-    items: Sequence[Image],
-    *,
-    seed: int,
-    random_nets: int,
-    methods: Sequence[str],
-    cache: Path,
-    settings: Extraction = DEFAULTS,
-    options: Mapping[str, Any] | None = None,
-) -> list[Entry]:
+def baseline_entries(items: Sequence[Image], run: ModelRun, *, random_nets: int) -> list[Entry]:
     """Random nets of several seeds, and features of pixels."""
-    nets = [f"random net {number}=random:{number}" for number in range(seed, seed + random_nets)]
+    nets = [f"random net {number}=random:{number}" for number in range(run.seed, run.seed + random_nets)]
     pixels: dict[str, FeatureTable] = {}
 
     def pixel_table(name: str) -> FeatureTable:
         if not pixels:
-            pixels.update(pixel_baselines(items, seed=seed, workers=settings.workers))
+            pixels.update(pixel_baselines(items, seed=run.seed, workers=run.settings.workers))
         return pixels[name]
 
-    shared: dict[str, Any] = {"methods": methods[:1], "seed": seed, "cache": cache, "settings": settings}
-    return model_entries(nets, items, kind="baseline", options=options, **shared) + [
+    return model_entries(nets, items, replace(run, methods=run.methods[:1]), kind="baseline") + [
         Entry(name, "baseline", partial(pixel_table, name), _NEVER_TRAINED) for name in BASELINES
     ]
 

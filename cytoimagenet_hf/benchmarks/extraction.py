@@ -1,6 +1,6 @@
 """Features of a benchmark's images by one model, kept in a cache whose name says what they depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import OWN_KINDS, Encoder, kind_of, load_encoder
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
+from cytoimagenet_hf.options.networks import DEFAULTS as AS_TRAINED
+from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.columns import short_name
-
-_OF_REPOSITORIES = ("revision", "trust_remote_code")
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,50 @@ class NamedModel:
     encoder: Encoder
 
 
-def load_model(
-    spec: str, *, method: str | None = None, seed: int = 0, options: Mapping[str, Any] | None = None
-) -> NamedModel:
+@dataclass(frozen=True, kw_only=True)
+class ModelRun:
+    """How the networks of a suite are loaded and where their features are kept.
+
+    Attributes:
+        cache: folder of extracted features.
+        seed: of untrained networks.
+        methods: of our own networks.
+        settings: of the extraction.
+        options: of the networks.
+    """
+
+    cache: Path
+    seed: int
+    methods: tuple[str, ...]
+    settings: Extraction = DEFAULTS
+    options: EncoderOptions = AS_TRAINED
+
+    def load(self, spec: str, method: str | None = None, **changes: Any) -> NamedModel:
+        """A network; `method` is the first by default, `changes` are other options than those of all."""
+        options = replace(self.options, method=method or self.methods[0], **changes)
+        return load_model(spec, options, seed=self.seed)
+
+
+def load_model(spec: str, options: EncoderOptions = AS_TRAINED, *, seed: int = 0) -> NamedModel:
     """Load what a caller can name.
 
     Args:
         spec: whatever `networks.load_encoder` takes (a folder, a Hub or timm name, Keras weights, a registered
             network), or `random` for `random:SEED`; `NAME=…` before any of these names it in tables.
-        method: one of `networks.METHODS`; networks that have their own way with channels keep it.
+        options: of `networks.load_encoder`; networks that have their own way with channels keep it whatever `method`
+            says, and untrained networks have no repository.
         seed: of `random`.
-        options: further options of `networks.load_encoder`, such as `full_scale`, `normalize` or `pooling`; untrained
-            networks take those that change pixels or layers, since they have no repository.
 
     Raises:
         InputError: nothing loads under that name.
     """
     name, target = split_name(spec)
     place = f"random:{seed}" if target == "random" else target
-    given = dict(options or {})
     if place.startswith("random:"):
-        given = {key: value for key, value in given.items() if key not in _OF_REPOSITORIES}
-    kind = kind_of(place, revision=given.get("revision"))
-    encoder = load_encoder(place, method=method if kind in OWN_KINDS else None, **given)
-    return NamedModel(name or _short(target), target, encoder)
+        options = replace(options, revision=None, trust_remote_code=False)
+    if kind_of(place, revision=options.revision) not in OWN_KINDS:
+        options = replace(options, method=None)
+    return NamedModel(name or _short(target), target, load_encoder(place, options))
 
 
 def split_name(spec: str) -> tuple[str, str]:

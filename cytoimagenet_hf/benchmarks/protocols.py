@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.options.benchmark import NEIGHBOURS as NEIGHBOURS
 from cytoimagenet_hf.scoring.knn import kneighbors, vote
 
 from .recipes import BenchmarkRecipe
 from .scaling import standardise
 
 Array = npt.NDArray[Any]
-NEIGHBOURS = 11  # paper §4: COOS-7 and CYCLoPs
 _FOLDS = 5
 
 

@@ -7,7 +7,6 @@ architecture with drawn weights stands beside it. All stages of a network come f
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy as np
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import stage_columns
-from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import EntryRecord, ScoreRecord, TrainingGain
 from cytoimagenet_hf.tables import FeatureTable
@@ -23,23 +21,19 @@ from cytoimagenet_hf.tables import FeatureTable
 from .base import Score
 from .compare import MACRO, Scores, adjust, compare, statistic
 from .entries import Entry
-from .extraction import NamedModel, features_of, load_model
+from .extraction import ModelRun, features_of
 
 EXTRACTED = "as extracted"
 """The way in which a model's own entry takes its features; the others are single stages."""
-_STAGES = {"pooling": "blocks", "pixels": False}
+_STAGES: dict[str, Any] = {"pooling": "blocks", "pixels": False}
 
 
 def redrawn_entries(
     specs: Sequence[str],
     items: Sequence[Image],
+    run: ModelRun,
     *,
     redrawn: int,
-    methods: Sequence[str],
-    seed: int,
-    cache: Path,
-    settings: Extraction = DEFAULTS,
-    options: Mapping[str, Any] | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> list[Entry]:
     """Twins of every model, and where no pooling was asked for also each stage of the model and of its twins.
@@ -47,12 +41,8 @@ def redrawn_entries(
     Args:
         specs: what `load_model` takes.
         items: images.
-        redrawn: twins of each model, drawn from `seed` on.
-        methods: of our own networks; the first is taken.
-        seed: of the first twin.
-        cache: folder of extracted features.
-        settings: of the extraction.
-        options: of `load_model`.
+        run: how they are loaded; of the methods the first is taken, and its seed is that of the first twin.
+        redrawn: twins of each model.
         report: called where a network has no stages.
 
     Raises:
@@ -60,25 +50,24 @@ def redrawn_entries(
     """
     entries: list[Entry] = []
     for spec in specs:
-        given = dict(options or {})
-        load = partial(load_model, spec, method=methods[0], seed=seed)
-        model = load(options=given)
-        name = model.name if len(methods) == 1 else f"{model.name} [{methods[0]}]"  # as `model_entries` calls it
+        model = run.load(spec)
+        # as `model_entries` calls it
+        name = model.name if len(run.methods) == 1 else f"{model.name} [{run.methods[0]}]"
         columns, reason = dict[str, slice](), ""
-        if "pooling" not in given:
-            columns, reason = _stages_of(load, given | {"redrawn": seed})
+        if run.options.pooling is None:
+            columns, reason = _stages_of(run, spec)
         if not columns:  # refused before anything is extracted, not after the trained network was
-            load(options=given | {"redrawn": seed})
+            run.load(spec, redrawn=run.seed)
         if reason:
             report(f"{name} is compared as it is extracted, not by stage: {reason}")
-        take = partial(_features, load, given, items, cache, settings)
+        take = partial(_features, run, spec, items)
         every = lru_cache(maxsize=1)(partial(take, _STAGES))  # the stages of one network lie in one table
         sources = training_sources(model.spec, declared=model.encoder.training_sources)
         for way, place in columns.items():
             about = {"model": model.spec, "way": way}
             build = partial(_part, every, None, place, columns)
             entries.append(Entry(f"{name}, {way}", "stage", build, sources, about))
-        for number in range(seed, seed + redrawn):
+        for number in range(run.seed, run.seed + redrawn):
             drawn = {"model": model.spec, "redrawn": number}
             twin = f"{name} redrawn {number}"
             origin = drawn | {"redrawn_of": name, "way": EXTRACTED}
@@ -132,10 +121,10 @@ def training_gains(
     return tuple(gains)
 
 
-def _stages_of(load: Callable[..., NamedModel], options: Mapping[str, Any]) -> tuple[dict[str, slice], str]:
+def _stages_of(run: ModelRun, spec: str) -> tuple[dict[str, slice], str]:
     """Stage → its columns in the vector of one input of the network, or why there are none."""
     try:
-        encoder = load(options={**options, **_STAGES}).encoder
+        encoder = run.load(spec, **_STAGES | {"redrawn": run.seed}).encoder
     except InputError as error:  # the network takes no pooling, has no feature maps, or cannot be redrawn
         return {}, str(error)
     stages = stage_columns(encoder)
@@ -143,16 +132,9 @@ def _stages_of(load: Callable[..., NamedModel], options: Mapping[str, Any]) -> t
 
 
 def _features(
-    load: Callable[..., NamedModel],
-    options: Mapping[str, Any],
-    items: Sequence[Image],
-    cache: Path,
-    settings: Extraction,
-    pooling: Mapping[str, Any],
-    redrawn: int | None,
+    run: ModelRun, spec: str, items: Sequence[Image], pooling: Mapping[str, Any], redrawn: int | None
 ) -> FeatureTable:
-    drawn = {} if redrawn is None else {"redrawn": redrawn}
-    return features_of(load(options={**options, **pooling, **drawn}), items, cache=cache, settings=settings)
+    return features_of(run.load(spec, redrawn=redrawn, **pooling), items, cache=run.cache, settings=run.settings)
 
 
 def _part(

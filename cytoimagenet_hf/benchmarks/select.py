@@ -1,33 +1,21 @@
 """From what a caller wrote (`bbbc021`, `folder:PATH`, data folders) to benchmarks with their folders."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.images import USUAL, ImageColumns, parse_name
+from cytoimagenet_hf.dataset.images import parse_name
+from cytoimagenet_hf.options.benchmark import DEFAULTS, TaskOptions
 
 from . import BENCHMARKS
 from .base import Benchmark
-from .protocols import NEIGHBOURS
 from .tasks.folder import configured
 
 
-@dataclass(frozen=True)
-class TaskOptions:
-    """Options that only some benchmarks know."""
-
-    channels: tuple[str, ...] = ()
-    group: str | None = None
-    k: int = NEIGHBOURS
-    image_key: str = "data"
-    label_key: str = "labels"
-    columns: ImageColumns = USUAL
-
-
 def find_tasks(
-    names: Sequence[str], data: Sequence[Path], options: TaskOptions = TaskOptions()
+    names: Sequence[str], data: Sequence[Path], options: TaskOptions = DEFAULTS
 ) -> tuple[tuple[Benchmark, Path], ...]:
     """Pair every task with its folder.
 

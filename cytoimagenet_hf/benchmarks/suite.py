@@ -6,8 +6,8 @@ made it; scores keep their predictions, so that any two entries can be compared 
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.core.settings import setting
 from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
+from cytoimagenet_hf.options.benchmark import SuiteOptions
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
+from cytoimagenet_hf.options.networks import DEFAULTS as AS_TRAINED
+from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.scoring.contamination import overlaps
 from cytoimagenet_hf.scoring.results import EntryRecord, LadderStep, ResultsRecord, ScoreRecord
 from cytoimagenet_hf.tables import FeatureTable, read_features
@@ -31,7 +35,7 @@ from cytoimagenet_hf.tables.reading import SHARDS
 from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
-from .extraction import split_name
+from .extraction import ModelRun, split_name
 from .fusion import CONTROLS_NOTE
 from .measured import measured_scores
 from .nuisances import ladder, nuisance_tables
@@ -44,51 +48,21 @@ _SAMPLE = 2000  # items of a scatter plot
 _VERSIONED = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
 
 
-@dataclass(frozen=True)
-class Suite:
+@dataclass(frozen=True, kw_only=True)
+class Suite(SuiteOptions):
     """What to run; `run_suite` runs it.
 
     Attributes:
         tasks: benchmarks, each with the folder of its files.
-        models: specs that `extraction.load_model` takes.
-        features: ready feature tables (Parquet, CSV); `NAME=…` names one in tables, else its file does.
-        methods: extraction methods.
         recipe: of the benchmarks.
-        seed: of everything drawn: random nets, folds, bootstrap, shuffles.
-        fuse: also score every two models (or tables) side by side, with their controls.
-        baselines: also score random nets and features of pixels.
-        random_nets: how many random nets the baselines have.
-        nuisances: also what cell count, position, intensity and background score, and what is left without them.
-        redrawn: twins of each model with redrawn weights; see `redrawn`.
-        partner: the untrained network of the fusion's control; None: EfficientNet-B0 drawn with `seed + 1`.
         settings: of the extraction: device, precision, units per step.
-        options: of the networks, as `extract` has them: `full_scale`, `normalize`, `pooling`, `size`, `revision`, ….
-        cache: folder of extracted features; None keeps them for this run only.
-        drop_nan: leave out feature columns of tables that hold NaN, instead of refusing the table.
-        measures: of `measured.MEASURES`; `nn` is the task's own protocol.
-        sphere_epsilon: of the step `sphere`; None: chosen on plates that are not scored, else the default.
-        postprocess: of `postprocess.STEPS` and `none`, chosen before results are seen; each is a row of its own.
+        options: of the networks.
     """
 
-    tasks: tuple[tuple[Benchmark, Path], ...]
-    models: tuple[str, ...] = ()
-    features: tuple[str | Path, ...] = ()
-    methods: tuple[str, ...] = ("concat-norm",)
-    recipe: BenchmarkRecipe = RECIPES["corrected"]
-    seed: int = 0
-    fuse: bool = False
-    baselines: bool = False
-    random_nets: int = 3
-    nuisances: bool = False
-    redrawn: int = 0
-    partner: str | None = None
-    settings: Extraction = DEFAULTS
-    options: Mapping[str, Any] = field(default_factory=dict)
-    cache: Path | None = None
-    drop_nan: bool = False
-    measures: tuple[str, ...] = ("nn",)
-    postprocess: tuple[str, ...] = ("none",)
-    sphere_epsilon: float | None = None
+    tasks: tuple[tuple[Benchmark, Path], ...] = setting((), parse=tuple)
+    recipe: BenchmarkRecipe = setting(RECIPES["corrected"])
+    settings: Extraction = setting(DEFAULTS)
+    options: EncoderOptions = setting(AS_TRAINED)
 
 
 @dataclass(frozen=True)
@@ -297,23 +271,23 @@ def _rounds(
         # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
         seen = bool(suite.models or suite.baselines or suite.nuisances)
         items = kept_in_memory(benchmark.load(root, recipe, images=seen))
-        options: dict[str, Any] = {"methods": suite.methods, "cache": cache, "settings": suite.settings}
-        options["options"] = suite.options
-        entries = model_entries(suite.models, items, seed=suite.seed, **options)
+        run = ModelRun(
+            cache=cache, seed=suite.seed, methods=suite.methods, settings=suite.settings, options=suite.options
+        )
+        entries = model_entries(suite.models, items, run)
         if suite.fuse:
-            entries += _fusions(suite, benchmark, items, entries, by_id, options)
+            entries += _fusions(suite, benchmark, items, entries, by_id, run)
         yield items, entries + by_id
         if suite.baselines:
-            yield items, baseline_entries(items, seed=suite.seed, random_nets=suite.random_nets, **options)
+            yield items, baseline_entries(items, run, random_nets=suite.random_nets)
         if suite.redrawn:
-            twins: dict[str, Any] = {"redrawn": suite.redrawn, "seed": suite.seed, "report": report}
-            yield items, redrawn_entries(suite.models, items, **twins, **options)
+            yield items, redrawn_entries(suite.models, items, run, redrawn=suite.redrawn, report=report)
     # Profiles that are to be fused describe the same wells; else each has its own.
     together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
     for group in together:
         items = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
         entries = [table_entry(name, table) for name, table in group]
-        yield items, entries + (_fusions(suite, benchmark, items, [], entries, {}) if len(group) > 1 else [])
+        yield items, entries + (_fusions(suite, benchmark, items, [], entries) if len(group) > 1 else [])
 
 
 def _ready_rounds(
@@ -348,14 +322,14 @@ def _fusions(
     items: list[Image],
     models: list[Entry],
     tables: list[Entry],
-    options: dict[str, Any],
+    run: ModelRun | None = None,
 ) -> list[Entry]:
     """Fusions of models, whose random partner is an untrained net, and of tables, whose partner is noise."""
     shared: dict[str, Any] = {"recipe": suite.recipe, "seed": suite.seed}
 
     def random_net(entry: Entry) -> Entry | None:
         net = f"random net={suite.partner or f'random:{suite.seed + 1}'}"
-        return model_entries([net], items, seed=suite.seed, **options | {"methods": (entry.about["method"],)})[0]
+        return model_entries([net], items, replace(run, methods=(entry.about["method"],)))[0] if run else None
 
     return fusion_entries(models, items, benchmark, noise=random_net, **shared) + fusion_entries(
         tables, items, benchmark, noise=lambda entry: noise_entry(entry, items, seed=suite.seed), **shared
@@ -387,8 +361,8 @@ def _config(suite: Suite) -> dict[str, Any]:
         "nuisances": suite.nuisances,
         "redrawn": suite.redrawn,
         "partner": suite.partner,
-        "settings": asdict(suite.settings),
-        "options": dict(suite.options),
+        "settings": suite.settings.record(),
+        "options": suite.options.given(),
         "drop_nan": suite.drop_nan,
         "measures": list(suite.measures),
         "postprocess": list(suite.postprocess),

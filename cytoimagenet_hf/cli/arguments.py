@@ -30,6 +30,18 @@ class Only:
     def __init__(self, *names: str) -> None:
         object.__setattr__(self, "names", names)
 
+    def offers(self, name: str) -> bool:
+        """Whether a field is among the options."""
+        return name in self.names
+
+
+class Without(Only):
+    """The fields that a command does not offer."""
+
+    def offers(self, name: str) -> bool:
+        """Whether a field is among the options."""
+        return name not in self.names
+
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """A command for typer, made from a function some of whose parameters are settings.
@@ -65,10 +77,10 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             made = parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
             (grouped if headed else plain).append(made)
             continue
-        only = next((mark.names for mark in marks if isinstance(mark, Only)), None)
+        offered = next((mark for mark in marks if isinstance(mark, Only)), Without())
         fields[name] = kind, {}
         for field in dataclasses.fields(kind):
-            if field.metadata.get("command", True) and (only is None or field.name in only):
+            if field.metadata.get("command", True) and offered.offers(field.name):
                 option = field.metadata.get("option", field.name)
                 fields[name][1][field.name] = option
                 made = _parameter(option, field, get_type_hints(kind)[field.name])

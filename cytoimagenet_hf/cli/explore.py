@@ -10,33 +10,22 @@ import typer
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import json_text
+from cytoimagenet_hf.options.explore import Shown, Window
+from cytoimagenet_hf.options.source import ImageColumns
 
-from .shared import IdColumn, ImageColumn, LabelColumn
+from .arguments import takes_settings
+
+_HERE = ("127.0.0.1", "localhost")
 
 
+@takes_settings
 def command(
     dataset: Annotated[
         str, typer.Argument(help="A built folder, or any dataset with images: a folder, OWNER/NAME or hf:NAME:SPLIT.")
     ],
-    model: Annotated[str | None, typer.Option(help="Model for neighbours and the map; browsing needs none.")] = None,
-    limit: Annotated[int, typer.Option(help="Show a sample of at most this many images.", min=1)] = 5000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of extracted features; by default among the caches of the Hub.")
-    ] = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    id_column: IdColumn = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(help="Port; by default a free one from 7860 on.", min=1, max=65535)
-    ] = None,
-    browser: Annotated[
-        bool | None,
-        typer.Option(
-            "--browser/--no-browser", help="Open the page in a browser; by default when started at a terminal here."
-        ),
-    ] = None,
+    shown: Shown,
+    columns: ImageColumns,
+    window: Window,
     as_json: Annotated[bool, typer.Option("--json", help="Print what would be shown as JSON and exit.")] = False,
 ) -> None:
     """Browse a dataset, find the images nearest to one's own, see a map of its features.
@@ -45,26 +34,24 @@ def command(
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError("the explorer needs gradio: pip install 'cytoimagenet-hf[explore]'")
-    if model is not None:
-        _require_model(model)
+    if shown.model is not None:
+        _require_model(shown.model)
     _say("loading the libraries (half a minute on a cold start)")  # before torch is imported
-    from cytoimagenet_hf.dataset.images import ImageColumns
     from cytoimagenet_hf.explore.app import launch
     from cytoimagenet_hf.explore.gallery import Gallery
 
-    columns = ImageColumns(image_column, label_column, id_column)
-    gallery = Gallery(dataset, model=model, limit=limit, seed=seed, cache=cache, columns=columns, report=_say)
+    gallery = Gallery(dataset, columns=columns, report=_say, **vars(shown))
     if as_json:
         if gallery.has_model:
             gallery.extract()
         for rejection in gallery.rejected:
             typer.secho(f"no features for {rejection.id}: {rejection.reason}", err=True, fg="yellow")
-        shown = {column: list(gallery.choices(column)) for column in gallery.filters}
-        typer.echo(json_text({"images": len(gallery.rows), "of": gallery.total, "choices": shown}))
+        choices = {column: list(gallery.choices(column)) for column in gallery.filters}
+        typer.echo(json_text({"images": len(gallery.rows), "of": gallery.total, "choices": choices}))
         return
     _say("opening the window")
-    at_terminal = sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ and host in ("127.0.0.1", "localhost")
-    launch(gallery, host=host, port=port, browser=at_terminal if browser is None else browser)
+    at_terminal = sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ and window.host in _HERE
+    launch(gallery, **vars(window) | {"browser": at_terminal if window.browser is None else window.browser})
 
 
 def _say(line: str) -> None:

@@ -7,29 +7,21 @@ from typing import Annotated
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.options.push import Scores, Upload
+
+from .arguments import takes_settings
 
 
+@takes_settings
 def command(
     kind: Annotated[str, typer.Argument(help="dataset, model or metric.")],
     folder: Annotated[Path, typer.Argument(help="What to push: a built dataset, a saved model, a metric folder.")],
     repo_id: Annotated[str, typer.Argument(help="Repository on the Hub, owner/name.")],
+    upload: Upload,
+    scores: Scores,
     public: Annotated[
         bool, typer.Option("--public", help="Make a new repository public; private by default.")
     ] = False,
-    tag: Annotated[str | None, typer.Option(help="Name the pushed revision, e.g. v1.0.")] = None,
-    revision: Annotated[str, typer.Option(help="Branch to push to; made if it is not there.")] = "main",
-    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
-    pull_request: Annotated[
-        bool, typer.Option("--pr", help="Open a pull request instead of changing the branch.")
-    ] = False,
-    results: Annotated[
-        Path | None, typer.Option(help="results.json of `cytoimagenet benchmark`: scores for the model's card.")
-    ] = None,
-    benchmark_dataset: Annotated[
-        str | None,
-        typer.Option(help="With --results: the benchmark's dataset, owner/name; scores become .eval_results too."),
-    ] = None,
-    entry: Annotated[str | None, typer.Option(help="The model's name in the results, if they hold several.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List files and sizes; send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
@@ -44,24 +36,23 @@ def command(
     from cytoimagenet_hf.core.terminal import Terminal
     from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
     from cytoimagenet_hf.dataset.cards.facts import add_scores, write_model_card
-    from cytoimagenet_hf.dataset.hub import Upload, hub_answers, plan_push, push
+    from cytoimagenet_hf.dataset.hub import hub_answers, plan_push, push
     from cytoimagenet_hf.scoring.results import read_results
 
-    upload = Upload(revision, message, pull_request, tag)
-    if results is not None:
+    if scores.results is not None:
         if kind != "model":
             raise InputError(f"--results belongs to models; a {kind} has no scores")
-        add_scores(folder, results, entry=entry)
-        if benchmark_dataset is not None:
-            record = read_results(results)
-            chosen = entry or record.names("model")[0]
-            write_eval_results(folder, record, entry=chosen, dataset_id=benchmark_dataset)
+        add_scores(folder, scores.results, entry=scores.entry)
+        if scores.benchmark_dataset is not None:
+            record = read_results(scores.results)
+            chosen = scores.entry or record.names("model")[0]
+            write_eval_results(folder, record, entry=chosen, dataset_id=scores.benchmark_dataset)
         write_model_card(folder, name=repo_id)
     if dry_run:
         compare = hub_answers() and not constants.HF_HUB_OFFLINE
         if not compare:
             typer.echo("the Hub does not answer: the files are listed without comparing them", err=True)
-        planned = plan_push(folder, repo_id, kind=kind, revision=revision, compare=compare)
+        planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, compare=compare)
     else:
         pushed = push(folder, repo_id, kind=kind, private=not public, upload=upload)
         planned = pushed.files

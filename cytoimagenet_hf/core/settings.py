@@ -236,6 +236,8 @@ def _typed(value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
         return value
     if origin is Literal or hint is str:
         return _word(value, arguments or metadata.get("choices", ()))
+    if dataclasses.is_dataclass(hint) and isinstance(value, hint):  # type: ignore[arg-type]
+        return value
     if hint is Path and isinstance(value, (str, Path)):
         return Path(value)
     if hint is bool and isinstance(value, bool):

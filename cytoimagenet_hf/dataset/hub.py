@@ -20,6 +20,7 @@ from huggingface_hub.utils.sha import git_hash
 from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, inside, read_json_object
+from cytoimagenet_hf.options.push import Upload
 
 from .cards.naming import rename_card
 from .manifest import MANIFEST, problem_of, problems_beside, read_published
@@ -66,30 +67,6 @@ REPOSITORIES = {
 
 
 CARD = "README.md"
-
-
-@dataclass(frozen=True)
-class Upload:
-    """How a push is recorded in the repository.
-
-    Attributes:
-        revision: branch to push to, made if it is not there.
-        message: of the commit; "Upload" and the kind when None.
-        pull_request: open a pull request instead of changing the branch.
-        tag: also name the result, for `revision=` of the loaders.
-
-    Raises:
-        InputError: a tag of what is only proposed.
-    """
-
-    revision: str = "main"
-    message: str | None = None
-    pull_request: bool = False
-    tag: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.pull_request and self.tag is not None:
-            raise InputError("a pull request is not merged yet, so its result has no tag: leave out --tag or --pr")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from cytoimagenet_hf.core.boundary import explain, reading
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.jsontext import parse_json
+from cytoimagenet_hf.options.source import ImageColumns
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
 from cytoimagenet_hf.tables.tabular import read_table
 
@@ -86,25 +87,6 @@ class DatasetName:
             return self.path
         configuration = f":{self.configuration}:" if self.configuration else ""
         return f"hf:{self.path}{configuration}{f'@{self.revision}' if self.revision else ''}"
-
-
-@dataclass(frozen=True)
-class ImageColumns:
-    """Columns of a dataset: those that are named, and None for those to be looked for.
-
-    Attributes:
-        image: pictures, lists of pictures, or arrays; by default `image`, or the one column of such a type.
-        label: classes; by default `label`, or the one column of type ClassLabel.
-        id: ids; by default the first of `ID_COLUMNS`, else rows are numbered.
-    """
-
-    image: str | None = None
-    label: str | None = None
-    id: str | None = None
-
-
-USUAL = ImageColumns()
-"""Nothing is named: all columns are looked for."""
 
 
 def parse_name(text: str) -> DatasetName:

@@ -19,8 +19,6 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.dataset.images import (
-    USUAL,
-    ImageColumns,
     find_image_column,
     load_splits,
     parse_name,
@@ -33,6 +31,7 @@ from cytoimagenet_hf.images.rows import row_image
 from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes, plane_counts
 from cytoimagenet_hf.imaging import to_gray_bytes
 from cytoimagenet_hf.networks import OWN_KINDS, kind_of, load_encoder
+from cytoimagenet_hf.options.source import USUAL, ImageColumns
 from cytoimagenet_hf.profiles.embedding import Embedding
 from cytoimagenet_hf.scoring.knn import kneighbors
 

@@ -3,7 +3,7 @@
 Importing this package registers the fusion model, the image processor and the pipeline with transformers.
 """
 
-from cytoimagenet_hf.options.networks import NORMALIZE
+from cytoimagenet_hf.options.networks import METHODS, NORMALIZE
 
 from .base import Encoder, require_finite
 from .build import make_encoder, stage_columns
@@ -15,7 +15,7 @@ from .lite import imagenet_lite
 from .modeling_cyto_fusion import CytoFusionConfig, pooled
 from .pipeline import MicroscopyFeatureExtractionPipeline
 from .pooling import image_features
-from .processing import METHODS, MicroscopyImageProcessor
+from .processing import MicroscopyImageProcessor
 from .register import register
 from .registry import ENCODERS, OWN_KINDS, kind_of, load_encoder
 

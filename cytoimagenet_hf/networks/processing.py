@@ -25,6 +25,7 @@ from transformers.image_utils import PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.options.networks import METHODS
 
 from .base import Unit
 from .channels import as_channels, split_batch
@@ -33,9 +34,6 @@ from .lite import LITE_RECORD, is_lite
 from .network import feed
 from .prepare import make_units
 from .records import flag, read_processor, record_from, record_of
-
-METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
-"""{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
 
 OWN = EncoderFacts(
     name="own",

@@ -25,6 +25,10 @@ def _side(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else given
 
 
+METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
+"""{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions:
     """Choices for a network; None leaves each to the record beside the weights, else to how it was trained.
@@ -57,7 +61,7 @@ class EncoderOptions:
     method: str | None = setting(
         None,
         "Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.",
-        metavar="concat-norm|concat-raw|merge-norm|merge-raw",
+        choices=METHODS,
         group=_NETWORK,
     )
     pooling: str | None = setting(

@@ -119,6 +119,27 @@ WHERE, CHANNELS = "Where the images are", "Channels and cells"
 """Headings of the help."""
 
 
+_IMAGE = "Column of images in a dataset; by default image, or the one that holds images."
+_LABEL = "Column of classes in a dataset; by default label, or the one of type ClassLabel."
+_ID = "Column of ids; by default id, image_id or idx, and without one rows are numbered."
+
+
+@dataclass(frozen=True)
+class ImageColumns:
+    """Columns of a dataset: those that are named, and None for those to be looked for."""
+
+    image: str | None = setting(None, _IMAGE, option="image_column")
+    label: str | None = setting(None, _LABEL, option="label_column")
+    id: str | None = setting(None, _ID, option="id_column")
+
+    def __post_init__(self) -> None:
+        check_fields(self, name="columns")
+
+
+USUAL = ImageColumns()
+"""Nothing is named: all columns are looked for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
     """How a source is to be understood; each field is an option of `cytoimagenet extract`, by the same name.
@@ -189,15 +210,9 @@ class SourceOptions:
         None, "Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.", group=WHERE
     )
     sheet: str | None = setting(None, "Of a table that is a workbook, by name or number.", group=WHERE)
-    id_column: str | None = setting(
-        None, "Column of ids; by default id, image_id or idx, and without one rows are numbered.", group=WHERE
-    )
-    image_column: str | None = setting(
-        None, "Column of images in a dataset; by default image, or the one that holds images.", group=WHERE
-    )
-    label_column: str | None = setting(
-        None, "Column of classes in a dataset; by default label, or the one of type ClassLabel.", group=WHERE
-    )
+    id_column: str | None = setting(None, _ID, group=WHERE)
+    image_column: str | None = setting(None, _IMAGE, group=WHERE)
+    label_column: str | None = setting(None, _LABEL, group=WHERE)
     storage: Storage = setting(
         Storage(),
         "How addresses are reached, repeatable: endpoint=http://127.0.0.1:9000, region=us-east-1; unsigned, unless "

@@ -24,7 +24,8 @@ from tqdm.auto import tqdm
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import held_folder, require_still_there, sweep_temporary
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.dataset.hub import Upload, create_repository, push
+from cytoimagenet_hf.dataset.hub import create_repository, push
+from cytoimagenet_hf.options.push import Upload
 
 from . import checkpoint, report
 from .config import TrainConfig

@@ -14,7 +14,6 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.images import (
     SPLITS,
     DatasetName,
-    ImageColumns,
     load_splits,
     parse_name,
     usual_splits,
@@ -22,6 +21,7 @@ from cytoimagenet_hf.dataset.images import (
 )
 from cytoimagenet_hf.dataset.load import load_cytoimagenet
 from cytoimagenet_hf.dataset.schema import CATEGORIES
+from cytoimagenet_hf.options.source import ImageColumns
 
 from .config import TrainConfig
 from .data import RANGES, RowTable, stored_bytes

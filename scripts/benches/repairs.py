@@ -11,6 +11,7 @@ from cytoimagenet_hf.benchmarks.repairs import repair_table
 from cytoimagenet_hf.benchmarks.suite import Suite
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.options.extraction import Extraction
+from cytoimagenet_hf.options.networks import EncoderOptions
 
 TASKS = ("bbbc021", "coos7", "cyclops")
 
@@ -29,7 +30,7 @@ def run(
         tasks=tuple((BENCHMARKS[name], demo / "benchmarks" / name) for name in TASKS),
         models=(f"Pretrained={demo / 'model'}", f"Random={demo / 'random-1'}"),
         fuse=True,
-        options={"pooling": "last", "pixels": False},  # what the network pools, as in the paper
+        options=EncoderOptions(pooling="last", pixels=False),  # what the network pools, as in the paper
         seed=0,
         settings=Extraction(backend=backend),
         cache=demo / "features",

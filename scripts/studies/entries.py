@@ -20,6 +20,7 @@ from cytoimagenet_hf.benchmarks.held_out import held_out_rows
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks.pixels import PER_CHANNEL, PER_PAIR, QUANTILES
 from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.scoring import stats
 from cytoimagenet_hf.tables import FeatureTable, make_table
 
@@ -117,10 +118,8 @@ def score_task(
     outcomes: dict[tuple[str, str], Values] = {}
     for way in ways:
         log(f"{task.name}: {way.name}")
-        found = [
-            features_of(load_model(str(folder), options=way.options), items, cache=cache).rows(ids_of(items)).values
-            for folder in networks[way.training]
-        ]
+        models = [load_model(str(folder), EncoderOptions(**way.options)) for folder in networks[way.training]]
+        found = [features_of(model, items, cache=cache).rows(ids_of(items)).values for model in models]
         scores = [scored(values) for values in found]
         kind = DEFAULT if way.name == DEFAULT else "variant" if way.training == LABELS else "training"
         rows.append(_row(way.name, scores, baselines[best], kind=kind) | {"says": way.says})

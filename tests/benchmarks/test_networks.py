@@ -6,6 +6,7 @@ from transformers import ViTConfig, ViTModel
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+from cytoimagenet_hf.options.networks import EncoderOptions
 from tests.networks.stand_ins import make
 
 FAMILIES = ("own", "dinov2-small", "timm")
@@ -31,7 +32,7 @@ def test_a_random_network_runs_through_all_simulated_tasks(simulated, tmp_path, 
     suite = Suite(
         tasks=tuple((BENCHMARKS[name], simulated / name) for name in tasks),
         models=(f"net={spec}",),
-        options={"full_scale": 65535.0} if family == "own" else {},
+        options=EncoderOptions(full_scale=65535.0 if family == "own" else None),
     )
     record = run_suite(suite).record
     assert [score.set for score in record.scores] == [
@@ -39,5 +40,5 @@ def test_a_random_network_runs_through_all_simulated_tasks(simulated, tmp_path, 
     ]
     assert {score.entry for score in record.scores} == {"net"}
     assert all(0 <= score.value <= 1 for score in record.scores)
-    assert record.entries[0].about["options"] == dict(suite.options)
+    assert record.entries[0].about["options"] == suite.options.given()
     assert record.scores[0].details["published_scaler"]["scaler"] == "all"

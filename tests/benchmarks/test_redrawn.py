@@ -13,6 +13,7 @@ from cytoimagenet_hf.benchmarks.table import result_tables
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
+from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.scoring.results import EntryRecord, from_json
 from tests.networks.stand_ins import settled
 
@@ -73,7 +74,7 @@ def test_each_stage_stands_beside_its_twins(cells, network, tmp_path):
     assert training_curves(record).axes[0].get_title() == "cells"
     # Nothing is extracted again, and a stage of the suite is what --pooling of that stage gives.
     kept = {path.name for path in tmp_path.iterdir()}
-    alone = run(cells, network, options={"pooling": "stage:2", "pixels": False}, redrawn=1, cache=tmp_path)
+    alone = run(cells, network, options=EncoderOptions(pooling="stage:2", pixels=False), redrawn=1, cache=tmp_path)
     one = alone.record.training
     assert [gain.way for gain in one] == ["as extracted"]
     assert one[0].trained == by_way["stage 2"].trained

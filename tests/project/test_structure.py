@@ -121,3 +121,24 @@ def test_imports_inside_functions_are_those_that_save_seconds() -> None:
         if any(inside for _, inside in imports(name, file, known))
     }
     assert {name for name in late if not name.startswith("cytoimagenet_hf/cli/")} == LATE
+
+
+MOST_PARAMETERS = 8
+LONGER = {
+    "cytoimagenet_hf/features/extract.py": {"extract_features"},  # public: its keywords are those of callers
+    "cytoimagenet_hf/metrics/knn_transfer/knn_transfer.py": {"compute"},  # what `evaluate` hands over
+    "cytoimagenet_hf/dataset/cards/render.py": {"dataset_card", "model_card"},  # a page: a keyword for each section
+    "cytoimagenet_hf/tables/tabular.py": {"read_table"},
+}
+"""File → its functions of more parameters, with the reason."""
+
+
+def test_options_that_travel_together_are_a_settings_class() -> None:
+    longer: dict[str, set[str]] = {}
+    for file in modules().values():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                arguments = node.args
+                if len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs) > MOST_PARAMETERS:
+                    longer.setdefault(file.relative_to(ROOT).as_posix(), set()).add(node.name)
+    assert longer == LONGER

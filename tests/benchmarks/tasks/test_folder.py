@@ -15,8 +15,8 @@ from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.images import ImageColumns
 from cytoimagenet_hf.images.stores.dataset import load
+from cytoimagenet_hf.options.source import ImageColumns
 from cytoimagenet_hf.tables import make_table
 from tests.datasets import foreign
 
