@@ -153,7 +153,7 @@ def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate
     tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", np.where(nuclei == 20, 0, nuclei))
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
     ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
-    assert (name, reason) == ("p/A01/1/2", "p/A01/1/2: no object of Nuclei overlaps it")
+    assert (name, reason) == ("p/A01/1/2", "no object of Nuclei overlaps it")
 
 
 def test_fields_without_masks_cannot_be_measured(plate) -> None:
