@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, inside
+from cytoimagenet_hf.core.once import Once
 from cytoimagenet_hf.options.storage import Storage
 
 from .objects import IN_FLIGHT, MAX_OBJECTS, SCHEMES, ObjectFacts, Place, UnreachableError
@@ -33,6 +34,8 @@ R = TypeVar("R")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _FEW = 8  # files of one folder that are asked for one by one before the folder is listed
 _LARGE_FOLDER = 50_000  # objects: of a larger folder, files are asked for one by one
+_KEPT_SIZES = (1 << 23, 1 << 28)  # bytes: of files between them the last two stay in memory, for images that share one
+_LARGE_FILES: Once[bytes] = Once(2)
 _METADATA = frozenset({"zarr.json", ".zattrs", ".zarray", ".zgroup"})  # stay in memory while their source is open
 
 
@@ -430,8 +433,11 @@ def _kept(path: RemotePath) -> Iterator[Path]:
 
 
 def _content(path: RemotePath) -> bytes:
+    facts = path.memory.facts.get(path.key)
     try:
-        return path.read_bytes()
+        if facts is None or not _KEPT_SIZES[0] < facts.st_size < _KEPT_SIZES[1]:
+            return path.read_bytes()
+        return _LARGE_FILES.get((path.place, path.key, facts), path.read_bytes)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist (404)") from None
 

@@ -18,7 +18,7 @@ from cytoimagenet_hf.options.extraction import Extraction
 STAINS = ("dna", "er")
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
 GROUPS = "cp_measure"
-GOAL = 0.9  # of the package's own loop over whole fields
+GOAL = 1.0  # of the package's own loop over whole fields, in seconds of the processor: other work does not change them
 
 
 def run(
@@ -50,18 +50,20 @@ def run(
             "way": way,
             "cells per second": f"{rates[way]:.3g}",
             "times the loop": f"{rates[way] / base:.2f}",
+            "cpu ms a cell": round(1000 * child.cpu_seconds / total, 1),
             "peak mb": round(child.peak_mb),
         }
         for way, child in ways.items()
     ]
-    met = rates["cp_measure by extract"] / base
+    seconds = [ways[way].cpu_seconds for way in ("cp_measure, loop over fields", "cp_measure by extract")]
     return {
         "table": table,
         "fields": fields,
         "side": side,
         "cells": total,
         "goal": GOAL,
-        "times the loop": round(met, 3),
+        "times the loop": round(rates["cp_measure by extract"] / base, 3),
+        "cpu of the loop": round(seconds[0] / seconds[1], 3),
     }
 
 

@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -152,7 +153,7 @@ def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate
     tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", np.where(nuclei == 20, 0, nuclei))
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
     ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
-    assert (name, reason) == ("p/A01/1/2", "p/A01/1/2: no object of Nuclei overlaps it")
+    assert (name, reason) == ("p/A01/1/2", "no object of Nuclei overlaps it")
 
 
 def test_fields_without_masks_cannot_be_measured(plate) -> None:
@@ -181,6 +182,15 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
     chosen = ["--drop-border", "--cell-area", "300:", "--min-cells", "2", "--json"]
     assert main(["profile", place("cells"), "--output", place("wells.csv"), *chosen]) == 0
     said = json.loads(capsys.readouterr().out)
+    pycytominer = pytest.importorskip("pycytominer")
+    for level, rows in (("cell", 6), ("site", 2), ("well", 2)):
+        assert main(["profile", place("cells"), "--level", level, "--output", place(f"{level}.parquet")]) == 0
+        assert len(pd.read_parquet(place(f"{level}.parquet"))) == rows
+    cells, wells = (pd.read_parquet(place(f"{level}.parquet")) for level in ("cell", "well"))
+    means = pycytominer.aggregate(cells, strata=["Metadata_Plate", "Metadata_Well"], operation="mean")
+    own = wells[[name for name in means if name in wells and not name.startswith("Metadata_")]]
+    np.testing.assert_allclose(own, means[own.columns], rtol=1e-5)
+    assert len(own.columns) > 100
     page = plate / "wells.html"
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--report", str(page)]) == 0
     assert page.read_text().count('<svg class="cell"') == 6

@@ -288,6 +288,16 @@ def test_objects_stay_where_asked_and_are_read_once(tmp_path) -> None:
         assert content() == b"two"
 
 
+def test_a_stack_is_fetched_once_for_all_of_its_images(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cytoimagenet_hf.images.remote._KEPT_SIZES", (100, 10_000))
+    stack = np.arange(3 * 12 * 16, dtype=np.uint16).reshape(3, 12, 16)
+    tifffile.imwrite(tmp_path / "s.ome.tif", stack, metadata={"axes": "TYX"})
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        images = look("s3://b/s.ome.tif", storage=server.storage).images
+        np.testing.assert_array_equal([image.read()[0] for image in images], stack)
+        assert (len(images), server.requests["GET"]) == (3, 1)
+
+
 def test_a_large_container_is_asked_to_be_kept() -> None:
     refusal = pytest.raises(InputError, match=r"s3://b/x\.czi holds a whole acquisition.*--keep FOLDER")
     with serve({"b/x.czi": b"ZISRAWFILE"}) as server, refusal:

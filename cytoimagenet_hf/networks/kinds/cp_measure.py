@@ -91,7 +91,7 @@ class CellMeasures(Encoder):
             InputError: no label images, pixels that cannot be scaled, or measurements that are not defined.
         """
         if reason := image.reason_against():  # its field may be measured already, and is then not read again
-            raise InputError(f"{image.id}: {reason}")
+            raise InputError(reason)
         if not image.objects:
             return self.units([], stains=())
         vectors = []
