@@ -1,7 +1,7 @@
 """Two plates from files to doses: the real BBBC013 and its simulated neighbour of the demo.
 
 Settings of the extraction are compared on the real plate, each with the networks of several demos. Of both plates what
-the README's picture needs is kept, as numbers per well: no pixel of the real plate.
+the README's picture needs is kept, as numbers per well.
 """
 
 from dataclasses import replace
@@ -17,7 +17,6 @@ from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.networks import load_encoder
 from cytoimagenet_hf.networks.pooling import EXTRACTION
 from cytoimagenet_hf.options.profile import ProfilePlan
-from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.profiles.plan import Profiles, make_profiles
 from cytoimagenet_hf.tables import FeatureTable
 
@@ -80,8 +79,8 @@ def run(
     return {
         "table": rows,
         "plates": {
-            "real": _plate(profiled(kept[0]), images, channel="gfp"),
-            "simulated": _plate(simulated, drawn, channel="actin"),
+            "real": _plate(profiled(kept[0])),
+            "simulated": _plate(simulated),
         },
         "notes": [
             f"{len(images)} wells of BBBC013, one field of two channels each; each well is placed by controls other "
@@ -122,30 +121,22 @@ def _row(setting: str, found: list[Profiles]) -> dict[str, Any]:
     return row
 
 
-def _plate(profiles: Profiles, images: list[Image], *, channel: str) -> dict[str, Any]:
-    """What the picture shows of one plate: raw brightness, the map of the features, responses to the dose."""
+def _plate(profiles: Profiles) -> dict[str, Any]:
+    """What the picture shows of one plate: what is in its wells, and responses to the dose."""
     screen = profiles.screen
     if screen is None:
         raise InputError("the plate map names no controls")
-    brightness = {
-        image.metadata["well"]: float(np.mean(image.read()[image.channels.index(channel)])) for image in images
-    }
     wells = [str(well) for well in profiles.table.metadata["well"]]
-    places = embed(profiles.table.values, seed=0)
     return {
-        "channel": channel,
-        "map": places.method,
         "wells": [
             {
                 "well": well,
                 "role": str(role),
                 "compound": str(compound),
                 "dose": None if not np.isfinite(dose) else float(dose),
-                "brightness": round(brightness[well], 2),
-                "place": [round(float(value), 3) for value in place],
             }
-            for well, role, compound, dose, place in zip(
-                wells, profiles.facts.role, profiles.facts.compound, profiles.facts.dose, places.places, strict=True
+            for well, role, compound, dose in zip(
+                wells, profiles.facts.role, profiles.facts.compound, profiles.facts.dose, strict=True
             )
         ],
         "unit": screen.unit,

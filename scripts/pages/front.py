@@ -1,11 +1,13 @@
 """The picture at the top of README: `python -m scripts.pages.front` writes docs/images/front.png and its dark twin.
 
-Two plates from wells to dose responses, drawn from docs/benchmarks/screen.json (`python scripts/bench.py screen`). The
-cells shown are drawn by the simulator; no image of the real plate is shown. Letters are large enough to read on a
-phone, where the picture is 400 pixels wide.
+Cells of four wells and dose responses of two plates. The responses are from docs/benchmarks/screen.json
+(`python scripts/bench.py screen`). The cells of the real plate are cut from BBBC013v1, provided by Ilya Ravkin under
+CC BY 3.0, and kept in docs/images/bbbc013-cells.jpg; `python -m scripts.pages.front FOLDER` cuts them again from the
+plate's images. Letters are large enough to read on a phone, where the picture is 400 pixels wide.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cytoimagenet_hf.core.colours import PALETTE
 from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.imaging import normalize
 from cytoimagenet_hf.profiles.screens import DoseResponse
 from scripts.simulate.cells import draw_field
@@ -30,20 +34,19 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "docs" / "benchmarks" / "screen.json"
 TARGETS = {False: ROOT / "docs" / "images" / "front.png", True: ROOT / "docs" / "images" / "front-dark.png"}
 """For light pages, and for dark ones."""
-BLUE, ORANGE, GREEN = PALETTE[:3]
+_, ORANGE, GREEN = PALETTE[:3]
+PATTERN, REAL_STAINS = "Channel{c}-{_}-{row}-{column}.tif", {"1": "gfp", "2": "draq5"}
 COLOURS = (GREEN, ORANGE)  # of the two compounds
-_SHOWN = (
-    "A01",
-    "A08",
-    "A03",
-    "E03",
-)  # untreated, a middle dose and the highest of one compound, the highest of the other
+CELLS = ROOT / "docs" / "images" / "bbbc013-cells.jpg"
+# Untreated, a low dose and the highest of one compound, the highest of the other.
+_SHOWN = {"real": ("A01", "A05", "A11", "E11"), "simulated": ("A01", "A08", "A03", "E03")}
+_CUT = slice(220, 420)  # rows and columns of each real field
 _SIDE = 128
 _LETTERS = 15  # points: at 400 pixels on 8 inches, ten pixels high
 
 
 def draw(measured: Mapping[str, Any], *, dark: bool = False) -> Figure:
-    """Two plates in rows; wells and dose responses in columns.
+    """Two plates in rows; cells and dose responses in columns.
 
     Args:
         measured: content of docs/benchmarks/screen.json.
@@ -59,27 +62,35 @@ def draw(measured: Mapping[str, Any], *, dark: bool = False) -> Figure:
             plate = measured["plates"][kind]
             row.suptitle(title, x=0.01, ha="left", fontsize=_LETTERS + 2, fontweight="bold")
             wells, doses = row.subfigures(1, 2, width_ratios=[1, 1.25])
-            if kind == "real":
-                _map(wells.subplots(), plate, ink)
-            else:
-                _cells(wells.subplots(2, 2).ravel(), plate)
+            _cells(wells.subplots(2, 2).ravel(), plate, kind)
             _responses(doses.subplots(), plate, ink)
     return figure
 
 
-def _cells(axes: Sequence[Axes], plate: Mapping[str, Any]) -> None:
-    known = {well.well: well for well in plate_wells()}
-    for axis, name in zip(axes, _SHOWN, strict=True):
-        well = known[name]
-        axis.imshow(_coloured(name))
-        dose = f"{well.concentration:g} {plate['unit']}" if well.concentration else "untreated"
-        axis.set_title(f"{well.compound if well.concentration else dose}", fontsize=_LETTERS - 3)
-        if well.concentration:
-            axis.set_xlabel(dose, fontsize=_LETTERS - 3, labelpad=2)
+def _cells(axes: Sequence[Axes], plate: Mapping[str, Any], kind: str) -> None:
+    wells = {well["well"]: well for well in plate["wells"]}
+    real = np.hsplit(np.asarray(Image.open(CELLS)), len(_SHOWN[kind])) if kind == "real" else None
+    for place, (axis, name) in enumerate(zip(axes, _SHOWN[kind], strict=True)):
+        well = wells[name]
+        axis.imshow(_drawn(name) if real is None else real[place])
+        axis.set_title(well["compound"] if well["dose"] else "untreated", fontsize=_LETTERS - 3)
+        if well["dose"]:
+            axis.set_xlabel(f"{well['dose']:,g} {plate['unit']}", fontsize=_LETTERS - 3, labelpad=2)
         axis.set(xticks=[], yticks=[])
 
 
-def _coloured(name: str) -> npt.NDArray[np.float64]:
+def cut_cells(folder: Path) -> None:
+    """Cut the shown cells from the images of the real plate: GFP green, DNA blue, both as bright in every well."""
+    fields = {image.metadata["well"]: image for image in find_images(folder, pattern=PATTERN, stains=REAL_STAINS)}
+    planes = np.stack([fields[well].read() for well in _SHOWN["real"]]).astype(np.float32)  # (wells, 2, H, W)
+    low, high = np.percentile(planes, (1, 99.8), axis=(0, 2, 3), keepdims=True)
+    gfp, dna = (255 * ((planes - low) / (high - low)).clip(0, 1)).astype(np.uint8)[:, :, _CUT, _CUT].swapaxes(0, 1)
+    coloured = np.stack([np.zeros_like(gfp), gfp, dna], axis=-1)  # (wells, H, W, 3)
+    with atomic_path(CELLS) as temporary:
+        Image.fromarray(np.concatenate(list(coloured), axis=1)).save(temporary, "JPEG", quality=92)
+
+
+def _drawn(name: str) -> npt.NDArray[np.float64]:
     """A well of the simulated plate: tubulin red, actin green, DNA blue."""
     well = next(well for well in plate_wells() if well.well == name)
     optics = plate_optics(0, "plate", PLATE, severity=0.2)
@@ -87,34 +98,6 @@ def _coloured(name: str) -> npt.NDArray[np.float64]:
     drawn = draw_field(derive_rng(0, "front", name), look, _SIDE, list(STAINS.values()), optics=optics)
     planes = {stain: normalize(drawn[structure]) for stain, structure in STAINS.items()}
     return np.stack([planes["tubulin"], planes["actin"], planes["dna"]], axis=-1).clip(0, 1)
-
-
-def _map(axis: Axes, plate: Mapping[str, Any], ink: str) -> None:
-    """Wells by their features, near where they are alike; darker for a higher dose."""
-    wells = plate["wells"]
-    places = np.array([well["place"] for well in wells])
-    low, high = _decades([well for well in wells if well["role"] == "treatment"])
-    for number, compound in enumerate(one["compound"] for one in plate["responses"]):
-        chosen = [i for i, well in enumerate(wells) if well["role"] == "treatment" and well["compound"] == compound]
-        share = [0.2 + 0.8 * _share(wells[i]["dose"], low[compound], high[compound]) for i in chosen]
-        axis.scatter(*places[chosen].T, color=COLOURS[number], alpha=share, s=70, marker="os"[number], linewidths=0)
-    untreated = [i for i, well in enumerate(wells) if well["role"] == "negative"]
-    axis.scatter(*places[untreated].T, facecolors="none", edgecolors=ink, s=95, linewidths=2)
-    axis.set(xticks=[], yticks=[])
-    axis.set_title("wells by their features", fontsize=_LETTERS)
-    axis.set_xlabel("○ untreated;\nstronger colour, higher dose", fontsize=_LETTERS - 2)
-
-
-def _decades(treated: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Lowest and highest dose of each compound."""
-    doses: dict[str, list[float]] = {}
-    for well in treated:
-        doses.setdefault(well["compound"], []).append(well["dose"])
-    return {name: min(own) for name, own in doses.items()}, {name: max(own) for name, own in doses.items()}
-
-
-def _share(dose: float, low: float, high: float) -> float:
-    return float(np.log(dose / low) / np.log(high / low))
 
 
 def _responses(axis: Axes, plate: Mapping[str, Any], ink: str) -> None:
@@ -138,8 +121,12 @@ def _responses(axis: Axes, plate: Mapping[str, Any], ink: str) -> None:
 
 
 if __name__ == "__main__":
+    if folders := sys.argv[1:]:
+        cut_cells(Path(folders[0]))
     content = json.loads(MEASURED.read_text(encoding="utf-8"))
     for dark, target in TARGETS.items():
         with atomic_path(target) as temporary:
             figure = draw(content, dark=dark)
             figure.savefig(temporary, dpi=120, format="png", facecolor=figure.get_facecolor())
+            colours = Image.open(temporary).convert("RGB").quantize(256, dither=Image.Dither.NONE)  # half the bytes
+            colours.save(temporary, "PNG", optimize=True)

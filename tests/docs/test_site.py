@@ -20,6 +20,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("plate", "leaderboard"):
+        shown = (tmp_path / "site" / "example" / f"{name}.html").read_text(encoding="utf-8")
+        assert re.search("simulated", shown, flags=re.IGNORECASE)
+        assert not re.findall(r"(?:src|href)=\"?https?:", shown)
     for name in ("index", "paper", "architecture", "01_load", "journeys/profile", "CONTRIBUTING", "release"):
         assert (tmp_path / "site" / f"{name}.html").is_file()
     for page in (tmp_path / "site").rglob("*.html"):  # no page asks another server for a script or a font

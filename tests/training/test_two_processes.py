@@ -27,16 +27,18 @@ def saved_loss(run: Path, settings: TrainConfig) -> float:
     return float(scores["loss"])
 
 
-@pytest.mark.parametrize("objective", ["labels", "labels+views", "views"])
-def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_path: Path, objective: str) -> None:
-    epochs = 2 if objective == "labels" else 1
-    settings = config(recipe="modern", epochs=epochs, accumulate=2, objective=objective)
-    (tmp_path / "config.json").write_text(json.dumps(settings.to_dict()))
+def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_path: Path) -> None:
+    settings = {}
+    for objective in ("labels", "labels+views", "views"):
+        epochs = 2 if objective == "labels" else 1
+        settings[objective] = config(recipe="modern", epochs=epochs, accumulate=2, objective=objective)
+        (tmp_path / objective).mkdir()
+        (tmp_path / objective / "config.json").write_text(json.dumps(settings[objective].to_dict()))
     script = Path(__file__).with_name("two_processes.py")
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     done = subprocess.run(
-        [*launch, str(script), str(tmp_path)],
+        [*launch, str(script), *(str(tmp_path / objective) for objective in settings)],
         env=os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -44,18 +46,25 @@ def test_two_processes_stop_together_and_resume_as_if_never_stopped(config, tmp_
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    for objective, trained in settings.items():
+        check(tmp_path / objective, trained)
 
-    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+
+def check(place: Path, settings: TrainConfig) -> None:
+    """Both processes stopped at one step, and what was resumed is what was trained at once."""
+    first, second = (json.loads((place / f"rank{rank}.json").read_text()) for rank in (0, 1))
     assert first["stopped"] == second["stopped"] == {"stopped": "SIGTERM", "epoch": 0, "step": 4}
     assert first["whole"] == second["whole"]  # gathered, then computed twice from equal numbers
-    scores = ("view_loss", "knn_accuracy", "rows") if objective == "views" else ("loss", "accuracy", "rows")
+    views = settings.objective == "views"
+    scores = ("view_loss", "knn_accuracy", "rows") if views else ("loss", "accuracy", "rows")
     assert [first["resumed"][name] for name in scores] == pytest.approx(
         [first["whole"][name] for name in scores], TRAINED
     )
     assert first["whole"]["rows"] == 23  # 12 rows on one process, 11 on the other, each scored once
-    one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
+    one, other = (load_file(place / name / "model" / "model.safetensors") for name in ("whole", "stopped"))
     assert_same_training(other, one)
-    if objective == "labels":
-        assert saved_loss(tmp_path / "frozen", settings) == pytest.approx(first["frozen"]["loss"], TRAINED)
-    history = json.loads((tmp_path / "stopped" / "history.json").read_text())
-    assert [record["images"] for record in history] == [96] * epochs  # counted over both, before and after the stop
+    if settings.objective == "labels":
+        assert saved_loss(place / "frozen", settings) == pytest.approx(first["frozen"]["loss"], TRAINED)
+    history = json.loads((place / "stopped" / "history.json").read_text())
+    images = [record["images"] for record in history]  # counted over both, before and after the stop
+    assert images == [96] * settings.epochs

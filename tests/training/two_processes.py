@@ -1,4 +1,7 @@
-"""Run by `test_two_processes.py` under `accelerate launch`: whole, stopped and resumed runs on two processes."""
+"""Run by `test_two_processes.py` under `accelerate launch`: whole, stopped and resumed runs on two processes.
+
+The processes are started once: they import for longer than they train.
+"""
 
 import dataclasses
 import json
@@ -14,10 +17,16 @@ from cytoimagenet_hf.training import TrainConfig, train
 from cytoimagenet_hf.training.loop import EpochMeter
 
 
-def main(place: Path) -> None:
-    """Train whole, stop in the middle, resume; leave what each process was given."""
+def main(places: list[Path]) -> None:
+    """The runs of each folder, by the configuration in it."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    for place in places:
+        train_stop_and_resume(place)
+
+
+def train_stop_and_resume(place: Path) -> None:
+    """Train whole, stop in the middle, resume; leave what each process was given."""
     base = json.loads((place / "config.json").read_text())
     rank = int(os.environ["RANK"])
 
@@ -48,4 +57,4 @@ def main(place: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(place) for place in sys.argv[1:]])
