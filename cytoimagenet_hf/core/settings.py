@@ -94,8 +94,8 @@ def check_fields(instance: Any, *, name: str) -> None:
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
         try:
-            settled = _typed(value, hints[field.name], field.metadata)
-            _check(settled, field.metadata)
+            typed = _typed(value, hints[field.name], field.metadata)
+            _check(typed, field.metadata)
         except _WrongTypeError as error:
             example = reprlib.repr(_plain(_default(field)))
             raise InputError(
@@ -104,7 +104,7 @@ def check_fields(instance: Any, *, name: str) -> None:
             ) from None
         except _WrongValueError as error:
             raise InputError(f"{name}: {field.name} is {reprlib.repr(value)}; {error}") from None
-        object.__setattr__(instance, field.name, settled)
+        object.__setattr__(instance, field.name, typed)
 
 
 def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: _Settings | None = None) -> _Settings:
@@ -113,12 +113,12 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
     Raises:
         InputError: an unknown key, or what `check_fields` refuses.
     """
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
             meant = f". Did you mean {near[0]}?" if near else ""
-            raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(known)}{meant}")
+            raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(names)}{meant}")
     return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 

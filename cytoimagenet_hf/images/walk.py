@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal[
-    *("file", "whole", "skipped", "listed_folder", "unreadable_folder", "name_not_utf8", "link_out"),
-    *("broken_link", "no_file"),
+    "file",
+    "whole",
+    "skipped",
+    "listed_folder",
+    "unreadable_folder",
+    "name_not_utf8",
+    "link_out",
+    "broken_link",
+    "no_file",
 ]
 
 
