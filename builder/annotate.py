@@ -148,5 +148,5 @@ def _find_folders(
 def _benchmark_files(raw: Path) -> BenchmarkSet | None:
     """The benchmark that a folder without known sources holds, by a first look at its files."""
     files = (path.relative_to(raw).as_posix() for path in islice(raw.rglob("*"), 10_000) if path.is_file())
-    found = benchmark_among(files)
-    return found[0] if found else None
+    benchmark = benchmark_among(files)
+    return benchmark[0] if benchmark else None

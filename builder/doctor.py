@@ -116,14 +116,14 @@ def _report(
         table, rejections = annotate_source(source, folder, vocabulary)
     except InputError as error:
         return replace(report, problem=str(error))
-    found = [(expectation, _measure(expectation, table)) for expectation in source.expected]
+    measured = [(expectation, _measure(expectation, table)) for expectation in source.expected]
     return replace(
         report,
         fields=table.num_rows,
         rejected=count_reasons(rejections),
         differences=tuple(
             Difference(expectation.what, expectation.number, number, expectation.certainty)
-            for expectation, number in found
+            for expectation, number in measured
             if number is not None and number != expectation.number
         ),
     )
@@ -144,10 +144,10 @@ def sources_table(reports: Sequence[Report]) -> Table:
     """One line a source: kind, licence, expected fields, and what is there."""
     table = Table("source", "name", "kind", "licence", "fields", "certainty", "found", title="Sources")
     for report in reports:
-        found = "–" if report.folder is None else f"{report.images:,} images"
+        images = "–" if report.folder is None else f"{report.images:,} images"
         table.add_row(
             *(report.dir_name, report.name, report.kind, report.licence),
-            *(_number(report.fields_expected), report.certainty or "", found),
+            *(_number(report.fields_expected), report.certainty or "", images),
         )
     return table
 

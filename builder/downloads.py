@@ -62,7 +62,10 @@ def describe_download(archive: Archive) -> Download:
         images=len(sizes),
         bytes=sum(size for _, size in sizes),
         listing=_digest(f"{name}\t{size}" for name, size in sorted(sizes)),
-        tables={name: own[0] if len(own) == 1 else _digest(sorted(own)) for name, own in sorted(hashes.items())},
+        tables={
+            name: digests[0] if len(digests) == 1 else _digest(sorted(digests))
+            for name, digests in sorted(hashes.items())
+        },
         citation=archive.source.citation,
     )
 
@@ -80,10 +83,10 @@ def recorded_downloads(output: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     details = read_json_object(path, remedy="run `python -m builder annotate` again").get("details")
-    found = details.get("downloads", {}) if isinstance(details, dict) else None
-    if not isinstance(found, dict):
+    downloads = details.get("downloads", {}) if isinstance(details, dict) else None
+    if not isinstance(downloads, dict):
         raise InputError(f"{path} is damaged (it says nothing of downloads): run `python -m builder annotate` again")
-    return found
+    return downloads
 
 
 def downloads_of(dataset: Path) -> dict[str, Download]:
@@ -101,19 +104,19 @@ def downloads_of(dataset: Path) -> dict[str, Download]:
         raise InputError(f"{dataset}: its manifest records downloads in another form: {error}") from error
 
 
-def changes(recorded: Download, found: Download) -> tuple[str, ...]:
+def changes(recorded: Download, present: Download) -> tuple[str, ...]:
     """What differs between the download a dataset was made from and another, in sentences."""
-    said = []
-    for name in sorted(recorded.tables.keys() | found.tables.keys()):
-        if name not in found.tables:
-            said.append(f"{name} was part of the download and is missing")
+    sentences = []
+    for name in sorted(recorded.tables.keys() | present.tables.keys()):
+        if name not in present.tables:
+            sentences.append(f"{name} was part of the download and is missing")
         elif name not in recorded.tables:
-            said.append(f"{name} was not part of the download")
-        elif recorded.tables[name] != found.tables[name]:
-            said.append(f"{name} has other content than the one the dataset was made from")
-    if recorded.listing != found.listing:
-        said.append(
-            f"images differ in name or size: {found.images:,} of {found.bytes / 1e6:,.1f} MB here, "
+            sentences.append(f"{name} was not part of the download")
+        elif recorded.tables[name] != present.tables[name]:
+            sentences.append(f"{name} has other content than the one the dataset was made from")
+    if recorded.listing != present.listing:
+        sentences.append(
+            f"images differ in name or size: {present.images:,} of {present.bytes / 1e6:,.1f} MB here, "
             f"{recorded.images:,} of {recorded.bytes / 1e6:,.1f} MB then"
         )
-    return tuple(said)
+    return tuple(sentences)

@@ -56,7 +56,7 @@ def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
     if not path.is_file():
         raise InputError(f"holdings {name_or_path!r} is neither `author` nor a file that exists")
     table = read_table(path, required=_COLUMNS, columns=_COLUMNS).fillna("")
-    found: dict[tuple[str, str, str], Holding] = {}
+    holdings: dict[tuple[str, str, str], Holding] = {}
     for line, row in enumerate(table.to_dict("records"), start=2):
         source, column, label = (row[name].strip().lower() for name in _COLUMNS[:3])
         where = f"{path}, line {line}"
@@ -68,11 +68,11 @@ def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
             raise InputError(f"{where}: fields is {row['fields']!r}; write a number of fields of view such as 85000")
         if row["certainty"].strip() not in CERTAINTIES:
             raise InputError(f"{where}: certainty is {row['certainty']!r}; one of {', '.join(CERTAINTIES)}")
-        if (source, column, label) in found:
+        if (source, column, label) in holdings:
             raise InputError(f"{where}: {source} {label}".rstrip() + " occurs twice: keep one of the lines")
         holding = Holding(source, column, label, int(row["fields"]), row["certainty"].strip(), row["basis"].strip())
-        found[source, column, label] = holding
-    return tuple(found.values())
+        holdings[source, column, label] = holding
+    return tuple(holdings.values())
 
 
 def held_rows(

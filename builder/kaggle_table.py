@@ -37,11 +37,11 @@ def archive_folder(archive: Path) -> Path:
     if not archive.is_dir():
         raise InputError(f"{archive} is not a folder: give the unpacked archive")
     for pattern in ("", "*/", "*/*/"):
-        found = sorted({path.parent for name in _FILES for path in archive.glob(pattern + name)})
-        if len(found) > 1:
-            raise InputError(f"{archive} holds several archives, {found[0]} and {found[1]}: give one of them")
-        if found:
-            return found[0]
+        folders = sorted({path.parent for name in _FILES for path in archive.glob(pattern + name)})
+        if len(folders) > 1:
+            raise InputError(f"{archive} holds several archives, {folders[0]} and {folders[1]}: give one of them")
+        if folders:
+            return folders[0]
     raise InputError(
         f"{archive / _FILES[0]} is not there, nor {_FILES[1]}, nor either one folder down: give the unpacked archive, "
         "with a folder per label beside the metadata"
@@ -107,13 +107,13 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
 
 def _mixed(names: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """A number for each file name, the same in every archive, that has nothing to do with its label."""
-    found = np.empty(len(names), np.uint64)
+    numbers = np.empty(len(names), np.uint64)
     for start in range(0, len(names), 1 << 16):
         digests = (
             hashlib.blake2b(n.encode(), digest_size=8).digest() for n in names[start : start + (1 << 16)].to_pylist()
         )
-        found[start : start + (1 << 16)] = np.frombuffer(b"".join(digests), ">u8")
-    return found
+        numbers[start : start + (1 << 16)] = np.frombuffer(b"".join(digests), ">u8")
+    return numbers
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.Array | pa.ChunkedArray, npt.NDArray[np.bool_]]:
@@ -142,8 +142,8 @@ def _read(path: Path, names: Collection[str]) -> pa.Table:
         table = pyarrow.feather.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    known = [name for name in table.column_names if name in names]
-    return pa.table({name: _as_text(table[name], f"{path}, column {name}") for name in known})
+    columns = [name for name in table.column_names if name in names]
+    return pa.table({name: _as_text(table[name], f"{path}, column {name}") for name in columns})
 
 
 def _as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

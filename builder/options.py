@@ -32,13 +32,13 @@ def chosen_sources(choice: SourceChoice) -> SourceFilter:
 
 def pairs(overrides: Sequence[str]) -> dict[str, str]:
     """`["min_fields=4"]` → `{"min_fields": "4"}`."""
-    found = {}
+    values = {}
     for item in overrides:
         name, separator, value = item.partition("=")
         if not separator:
             raise InputError(f"--set {item}: write it as name=value, for example --set min_fields=4")
-        found[name.strip()] = value.strip()
-    return found
+        values[name.strip()] = value.strip()
+    return values
 
 
 def show(*summaries: "StageSummary", as_json: bool) -> None:

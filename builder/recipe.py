@@ -249,10 +249,10 @@ class Recipe:
             raise InputError(f"recipe: crops_wanted {self.crops_wanted} must fall from the largest class size to 0")
         if not all(1 <= wanted <= 4 for _, wanted in self.crops_wanted):
             raise InputError(f"recipe: crops_wanted {self.crops_wanted}: an image has four windows, so 1 to 4 crops")
-        known = {*CATEGORIES, "database", "name", "dir_name", "microscopy", "plate", "donor"}
+        columns = {*CATEGORIES, "database", "name", "dir_name", "microscopy", "plate", "donor"}
         for name in ("strata", "presample_strata"):
-            if unknown := sorted(set(getattr(self, name)) - known):
-                raise InputError(f"recipe: {name} names {unknown}; columns to stratify by are {sorted(known)}")
+            if unknown := sorted(set(getattr(self, name)) - columns):
+                raise InputError(f"recipe: {name} names {unknown}; columns to stratify by are {sorted(columns)}")
 
 
 RECIPES: dict[str, Recipe] = {

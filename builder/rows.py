@@ -41,8 +41,8 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
         InputError: a table or column is missing, or the folder holds a benchmark set.
     """
     archive = Archive(folder, source)
-    if found := benchmark_among(archive.files):
-        benchmark, file = found
+    if match := benchmark_among(archive.files):
+        benchmark, file = match
         raise InputError(
             f"{folder} holds {benchmark.title} ({file}), a benchmark: it is kept for evaluation and is not a source"
         )
@@ -51,9 +51,9 @@ def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tup
         rows.add(source.scan(archive))
     except InputError as error:
         where = "" if str(error).startswith(source.dir_name) else f"{folder}: "
-        said = f"{where}{error}".rstrip(".")
-        said += "" if said.endswith("?") else "."
-        raise InputError(f"{said} Mend it, or leave the source out: --exclude {source.dir_name}") from error
+        message = f"{where}{error}".rstrip(".")
+        message += "" if message.endswith("?") else "."
+        raise InputError(f"{message} Mend it, or leave the source out: --exclude {source.dir_name}") from error
     return rows.finish()
 
 
@@ -101,14 +101,14 @@ class _Rows:
 
     def add(self, items: Iterable[Field | RejectedItem]) -> None:
         """Take in what a source yields."""
-        known = self.archive.known
+        listed = self.archive.known
         for item in tqdm(items, unit="field", desc=self.source.dir_name, leave=False, disable=None):
             if isinstance(item, RejectedItem):
                 self._used.add(item.key)
                 self._reject(item.key, item.reason, item.detail)
                 continue
             idx = field_id(self.source.dir_name, item.key)
-            if known.issuperset(item.files) and item.files:
+            if listed.issuperset(item.files) and item.files:
                 files, present, outside = item.files, True, None
             else:
                 files, present, outside = self._locate(item.files)
@@ -140,15 +140,15 @@ class _Rows:
 
     def _locate(self, names: Sequence[str]) -> tuple[list[str], bool, str | None]:
         """Real names (the documented one where a file is missing), whether any is there, and one that leaves."""
-        found, present = [], False
+        files, present = [], False
         for name in names:
             name = name.replace("\\", "/")
             if name.startswith("/") or ".." in name.split("/") or name in self.archive.links_out:
                 return list(names), False, name
             real = self.archive.find(name)
             present = present or real is not None
-            found.append(real or name)
-        return found, present, None
+            files.append(real or name)
+        return files, present, None
 
     def _row(self, item: Field, idx: str, files: Sequence[str]) -> tuple[Any, ...]:
         """What differs from row to row, in the order of `_COLUMNS`."""
@@ -177,7 +177,7 @@ class _Rows:
 
     def _combination(self, values: Sequence[Any]) -> tuple[tuple[str | None, ...], str | None]:
         """Texts of the label columns, and the control that one of them marks; sites of a well share them."""
-        labels = [known[value] for known, value in zip(self._labels, values, strict=True)]
+        labels = [cache[value] for cache, value in zip(self._labels, values, strict=True)]
         return tuple(label.text for label in labels), next((label.control for label in labels if label.control), None)
 
     def _label(self, category: str, value: str | Sequence[str] | None) -> Label:

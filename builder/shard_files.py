@@ -283,8 +283,8 @@ def _taken_over(task: ShardTask, before: ShardReport) -> Callable[[str], Made]:
     def find(key: str) -> Made:
         if not waiting:
             waiting.extend(itertools.islice(groups, 1))
-        own = waiting.pop()[1] if waiting and waiting[0][0] == key else []
-        return own, rejected.get(key, [])
+        images = waiting.pop()[1] if waiting and waiting[0][0] == key else []
+        return images, rejected.get(key, [])
 
     return find
 

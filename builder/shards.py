@@ -172,12 +172,12 @@ def counts_by_source(reports: Iterable[ShardReport], lost: Iterable[Rejection]) 
     rows_in: Counter[str] = Counter()
     for report in reports:
         rows_in.update(report.rows_in)
-    found = {source: {"in": count, "kept": count} for source, count in sorted(rows_in.items())}
+    by_source = {source: {"in": count, "kept": count} for source, count in sorted(rows_in.items())}
     for rejection in lost:
-        counts = found[rejection.dir_name or ""]
+        counts = by_source[rejection.dir_name or ""]
         counts["kept"] -= 1
         counts[rejection.reason] = counts.get(rejection.reason, 0) + 1
-    return found
+    return by_source
 
 
 @contextmanager

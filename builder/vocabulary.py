@@ -115,14 +115,14 @@ def load_vocabulary(path: Path = VOCABULARY) -> Vocabulary:
 
 
 def _section(path: Path, content: dict[str, Any], section: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = content.get(section, {})
-    unknown = [name for name in found if name not in names]
+    entries_of: dict[str, dict[str, Any]] = content.get(section, {})
+    unknown = [name for name in entries_of if name not in names]
     if unknown:
         raise InputError(f"{path}: [{section}.{unknown[0]}] is not a column; known are {', '.join(names)}")
-    for name, entries in found.items():
+    for name, entries in entries_of.items():
         for spelling, entry in entries.items():
             if spelling != plain(spelling) or "|" in spelling:
                 raise InputError(f"{path}: {section}.{name} {spelling!r} can never match: write {plain(spelling)!r}")
             if not entry.get("seen"):
                 raise InputError(f"{path}: {section}.{name} {spelling!r} does not say where it was seen")
-    return found
+    return entries_of

@@ -152,8 +152,8 @@ def _subset(
     if not len(rows):
         return None
     schema = dataset_features(chosen).arrow_schema
-    own = [[sides[row] for row in rows.tolist()] for sides in (split, published)]
-    part = _whole(folder, schema, own[0], own[1], sizes[rows])
+    sides_here = [[sides[row] for row in rows.tolist()] for sides in (split, published)]
+    part = _whole(folder, schema, sides_here[0], sides_here[1], sizes[rows])
     cells = np.full(len(codes), -1, dtype=np.int64)
     cells[rows] = part.cells
     return replace(part, cells=cells, codes=new_codes)
@@ -176,14 +176,14 @@ def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice
             [CellWriter(folder, [file for file in part.files if file.cell == cell], part.schema) for cell in cells]
         )
     for table, rows in batches:
-        for part, own in zip(parts, writers, strict=True):
+        for part, cell_writers in zip(parts, writers, strict=True):
             cell_of_row = part.cells[rows]
             for number in np.unique(cell_of_row[cell_of_row >= 0]).tolist():
                 is_own = cell_of_row == number
                 chosen = table if is_own.all() else table.filter(pa.array(is_own))
-                own[number].add(chosen if part.codes is None else _recoded(chosen, part.codes, part.schema))
-    for part, folder, own in zip(parts, temporary, writers, strict=True):
-        for writer in own:
+                cell_writers[number].add(chosen if part.codes is None else _recoded(chosen, part.codes, part.schema))
+    for part, folder, cell_writers in zip(parts, temporary, writers, strict=True):
+        for writer in cell_writers:
             writer.require_complete()
         _replace_folder(folder, part.folder)
 
@@ -224,10 +224,10 @@ def _batches(
                 for batch in file.iter_batches(batch_size=100):
                     mask = keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-                    rows, own = slice(kept_row, kept_row + len(table)), assigned.slice(kept_row, len(table))
-                    if not table["image_id"].equals(own["image_id"]):
+                    rows, facts = slice(kept_row, kept_row + len(table)), assigned.slice(kept_row, len(table))
+                    if not table["image_id"].equals(facts["image_id"]):
                         raise RuntimeError(f"{path} holds other images than those that were assigned")
-                    yield convert(table, own), rows
+                    yield convert(table, facts), rows
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))

@@ -64,7 +64,7 @@ def _fitted(picture: Image.Image) -> Image.Image:
 
 def _images(files: Sequence[Path], rows: npt.NDArray[np.int64]) -> dict[int, bytes]:
     """The encoded images at sorted row numbers, counted over all files; other row groups are not read."""
-    found: dict[int, bytes] = {}
+    images: dict[int, bytes] = {}
     start = 0
     for path in files:
         with pq.ParquetFile(path) as file:
@@ -73,9 +73,9 @@ def _images(files: Sequence[Path], rows: npt.NDArray[np.int64]) -> dict[int, byt
                 wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
                 if len(wanted):
                     content = file.read_row_group(group, columns=["image.bytes"])["image"]
-                    found |= {int(row): content[int(row) - start]["bytes"].as_py() for row in wanted}
+                    images |= {int(row): content[int(row) - start]["bytes"].as_py() for row in wanted}
                 start = stop
-    return found
+    return images
 
 
 def _wrapped(label: str) -> str:

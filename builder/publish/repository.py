@@ -207,13 +207,13 @@ def _manifest(output: Path) -> dict[str, Any]:
 
 def _splits(files: Mapping[str, Mapping[str, Any]], scheme: str) -> list[SplitFiles]:
     """The splits of a scheme, `split` or `published_split`, as lists of files."""
-    found = []
+    parts = []
     for split in ("train", "validation"):
-        own = {name: facts for name, facts in sorted(files.items()) if facts[scheme] == split}
-        if own:
-            rows, size = (sum(facts[count] for facts in own.values()) for count in ("rows", "bytes"))
-            found.append(SplitFiles(split, tuple(own), rows, size))
-    return found
+        split_files = {name: facts for name, facts in sorted(files.items()) if facts[scheme] == split}
+        if split_files:
+            rows, size = (sum(facts[count] for facts in split_files.values()) for count in ("rows", "bytes"))
+            parts.append(SplitFiles(split, tuple(split_files), rows, size))
+    return parts
 
 
 def _sources(kept: pa.Table, registry: Mapping[str, Source]) -> list[CardSource]:
@@ -221,18 +221,18 @@ def _sources(kept: pa.Table, registry: Mapping[str, Source]) -> list[CardSource]
     rows = kept.select(["dir_name", "name", "database", "licence"])
     facts = rows.group_by("dir_name").aggregate([(name, "min") for name in ("name", "database", "licence")])
     images = _counts(kept["dir_name"])
-    found = []
+    sources = []
     for row in facts.sort_by("dir_name").to_pylist():  # grouping is threaded: its order is not the same twice
-        known = registry.get(row["dir_name"])
-        found.append(
+        source = registry.get(row["dir_name"])
+        sources.append(
             CardSource(
                 dir_name=row["dir_name"],
                 name=row["name_min"] or row["dir_name"],
                 database=row["database_min"] or "unknown",
                 licence=row["licence_min"] or "unverified",
-                link=known.link if known else "",
-                citation=known.citation if known else "",
+                link=source.link if source else "",
+                citation=source.citation if source else "",
                 images=images[row["dir_name"]],
             )
         )
-    return found
+    return sources

@@ -183,9 +183,9 @@ class _Crops:
 def _crops(field: Row, image: MergedField, recipe: Recipe, seed: int) -> _Crops:
     """Up to `crops_wanted` crops that pass; a window whose crop fails gives way to the next one."""
     wanted: int = field["crops_wanted"]
-    found = _Crops()
+    crops = _Crops()
     if not _may_crop(image.shape, wanted, recipe):
-        return found
+        return crops
     planned = plan_crops(
         *image.shape,
         wanted=4,
@@ -195,19 +195,19 @@ def _crops(field: Row, image: MergedField, recipe: Recipe, seed: int) -> _Crops:
         scales=recipe.crop_scales,
     )
     for crop in planned:
-        if len(found.kept) == wanted:
+        if len(crops.kept) == wanted:
             break
         pixels, counts, issue = _crop_pixels(image.cut(crop), recipe)
-        found.counts += counts
+        crops.counts += counts
         if issue is None:
-            found.kept.append((crop, pixels))
+            crops.kept.append((crop, pixels))
             continue
         image_id = f"{field['idx']}-{crop.window}"
-        found.rejections.append(
+        crops.rejections.append(
             Rejection(field["idx"], "render", f"crop_{issue}", image_id=image_id, dir_name=field["dir_name"])
         )
-    found.kept.sort(key=lambda pair: pair[0].window)
-    return found
+    crops.kept.sort(key=lambda pair: pair[0].window)
+    return crops
 
 
 def _crop_pixels(box: npt.NDArray[Any], recipe: Recipe) -> tuple[Pixels, npt.NDArray[np.int64], str | None]:

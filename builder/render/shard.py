@@ -19,8 +19,8 @@ from .reader import PlaneReader
 def _shard_schema() -> pa.Schema:
     published: pa.Schema = dataset_features([]).arrow_schema.remove_metadata()
     kept = [field for field in published if field.name not in ("label", "path", "filename")]
-    own = [("label", pa.string()), ("dhash", pa.string()), ("png_bytes", pa.int32())]
-    return pa.schema([*kept, *own])
+    added = [("label", pa.string()), ("dhash", pa.string()), ("png_bytes", pa.int32())]
+    return pa.schema([*kept, *added])
 
 
 SHARD_SCHEMA = _shard_schema()

@@ -84,15 +84,15 @@ class ColumnIndex:
 
     def _first_hits(self, find: Callable[[int], int]) -> list[int]:
         """Cells with a hit, searched in one text of all cells: each search goes on behind the cell it hit."""
-        found = []
+        hits = []
         position = find(0)
         while 0 <= position < len(self._text):
             cell = bisect_right(self._offsets, position) - 1
-            found.append(cell)
+            hits.append(cell)
             if cell + 1 == len(self.cells):
                 break
             position = find(self._offsets[cell + 1])
-        return found
+        return hits
 
     @cached_property
     def _text(self) -> str:

@@ -120,14 +120,14 @@ def explain_label(
     selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     columns = index_columns(selected.table)
     label = label.lower()
-    found = [category for category, column in columns.items() if label in column.tokens]
-    if not found:
-        known = sorted({token for column in columns.values() for token in column.tokens})
-        close = difflib.get_close_matches(label, known, n=5)
+    categories = [category for category, column in columns.items() if label in column.tokens]
+    if not categories:
+        labels = sorted({token for column in columns.values() for token in column.tokens})
+        close = difflib.get_close_matches(label, labels, n=5)
         raise InputError(
             f"no field of view carries the label {label!r}" + (f"; did you mean {', '.join(close)}?" if close else "")
         )
-    return Explanations(tuple(_explain(selected, columns[name], name, label, recipe, most) for name in found))
+    return Explanations(tuple(_explain(selected, columns[name], name, label, recipe, most) for name in categories))
 
 
 def _explain(
@@ -267,6 +267,6 @@ def _planes_per_field(annotations: Path, selected: Selection) -> float:
     """How many stains the chosen fields have on average; a field whose stains are not known counts as one."""
     table = pq.read_table(annotations, columns=["idx", "channels"])
     chosen = selected.table.idx.filter(pa.array(selected.choice.kept)).cast(pa.string())
-    own = table["channels"].filter(pc.is_in(table["idx"], value_set=chosen))
-    counts = pc.max_element_wise(pc.fill_null(pc.list_value_length(own), 1), 1)
+    stains = table["channels"].filter(pc.is_in(table["idx"], value_set=chosen))
+    counts = pc.max_element_wise(pc.fill_null(pc.list_value_length(stains), 1), 1)
     return float(pc.mean(counts).as_py() or 1.0)

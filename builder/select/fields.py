@@ -147,9 +147,9 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _by_value(encoded: pa.DictionaryArray) -> tuple[Codes, list[str]]:
     """Codes and values renumbered so that code order is alphabetical; null and the empty string become -1."""
     raw = encoded.dictionary.to_pylist()
-    known = sorted(position for position, value in enumerate(raw) if value)
-    known.sort(key=raw.__getitem__)
+    positions_in_order = sorted(position for position, value in enumerate(raw) if value)
+    positions_in_order.sort(key=raw.__getitem__)
     renumbered = np.full(len(raw) + 1, -1, np.int32)  # the last entry stands for null
-    renumbered[known] = np.arange(len(known), dtype=np.int32)
+    renumbered[positions_in_order] = np.arange(len(positions_in_order), dtype=np.int32)
     positions = encoded.indices.fill_null(len(raw)).to_numpy(zero_copy_only=False)
-    return renumbered[positions], [raw[position] for position in known]
+    return renumbered[positions], [raw[position] for position in positions_in_order]

@@ -143,9 +143,9 @@ def _selection_of(
     sources: SourceFilter = ALL_SOURCES,
 ) -> Selection:
     """Filter, choose, and refuse classes that would share a file name."""
-    known = table.values["dir_name"]
-    if unknown := sorted({*(sources.only or ()), *sources.exclude} - set(known)):
-        raise InputError(f"no source {unknown} in the annotation table; it holds {known}")
+    names = table.values["dir_name"]
+    if unknown := sorted({*(sources.only or ()), *sources.exclude} - set(names)):
+        raise InputError(f"no source {unknown} in the annotation table; it holds {names}")
     table = labels_by_rule(table, recipe.uncertain_labels)
     left_out = np.full(len(table), -1, np.int8)
     licences = table.values["licence"]
@@ -233,13 +233,13 @@ def _rejections(selected: Selection, reasons: _Reasons) -> Iterator[pa.Table]:
 
 
 def _by_source(selected: Selection, reasons: _Reasons) -> dict[str, dict[str, int]]:
-    known = selected.table.values["dir_name"]
+    source_names = selected.table.values["dir_name"]
     source = selected.table.codes["dir_name"]  # -1, unknown, counts as one more source
     width = len(reasons.names) + 1
-    cells = np.bincount(np.where(source < 0, len(known), source).astype(np.int64) * width + reasons.reason + 1)
-    cells = np.resize(np.pad(cells, (0, (len(known) + 1) * width - len(cells))), (len(known) + 1, width))
+    cells = np.bincount(np.where(source < 0, len(source_names), source).astype(np.int64) * width + reasons.reason + 1)
+    cells = np.resize(np.pad(cells, (0, (len(source_names) + 1) * width - len(cells))), (len(source_names) + 1, width))
     counts = {}
-    for name, row in zip([*known, "unknown"], cells.tolist(), strict=True):
+    for name, row in zip([*source_names, "unknown"], cells.tolist(), strict=True):
         if sum(row):
             rejected = {reason: number for reason, number in zip(reasons.names, row[1:], strict=True) if number}
             counts[name] = {"in": sum(row), "kept": row[0], **rejected}

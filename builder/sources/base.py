@@ -223,8 +223,8 @@ class Archive:
             return relative
         *folders, name = relative.lower().split("/")
         for cut in range(1 + (0 if last is None else max(len(folders) - last, 0))):
-            if found := self._find_end("/".join([*folders[cut:], name])):
-                return found
+            if path := self._find_end("/".join([*folders[cut:], name])):
+                return path
         return None
 
     def _find_end(self, wanted: str) -> str | None:
@@ -241,15 +241,15 @@ class Archive:
     def find_table(self, relative: str) -> str | None:
         """The real path of a table or list: its folders may be missing, and it may be compressed."""
         names = (relative + end for end in _PACKED_ENDS)
-        return next((found for name in names if (found := self.find(name, last=0))), None)
+        return next((path for name in names if (path := self.find(name, last=0))), None)
 
-    def content(self, found: str) -> bytes:
+    def content(self, relative: str) -> bytes:
         """The bytes of a list, unpacked when they are compressed, whatever its name says.
 
         Raises:
             InputError: it cannot be read or unpacked, is far too large, or a zip holds several files.
         """
-        path = inside(self.root, found)
+        path = inside(self.root, relative)
         try:
             with open_packed(path) as handle:
                 content = handle.read(_LARGEST_LIST + 1)
@@ -263,14 +263,14 @@ class Archive:
             raise InputError(f"{self.source.dir_name}: {path} unpacks to more than {_LARGEST_LIST:,} bytes")
         return content
 
-    def names(self, found: str, *, separator: str | None = None) -> list[str]:
+    def names(self, relative: str, *, separator: str | None = None) -> list[str]:
         """The column names of a table as its heading spells them, repeated ones included.
 
         Raises:
             InputError: as for `table`.
         """
         try:
-            return read_names(inside(self.root, found), separator=separator, encoding=self.source.encoding)
+            return read_names(inside(self.root, relative), separator=separator, encoding=self.source.encoding)
         except InputError as error:
             raise InputError(f"{self.source.dir_name}: {error}") from error
 
@@ -298,12 +298,12 @@ class Archive:
         Raises:
             InputError: the table or one of `columns` is missing, it has no rows, or cannot be read.
         """
-        found = self.find_table(relative)
-        if found is None:
+        real = self.find_table(relative)
+        if real is None:
             raise InputError(
                 f"{self.source.dir_name}: {relative} is not below {self.root}. {self.source.download}".rstrip()
             )
-        path = inside(self.root, found)
+        path = inside(self.root, real)
         try:
             table = read_table(
                 path,
@@ -334,9 +334,9 @@ def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict
         >>> keyed(["A01", "A02"], ["dmso", "taxol"], table="map.csv")["A02"]
         'taxol'
     """
-    found: dict[_Key, _Value] = {}
+    by_key: dict[_Key, _Value] = {}
     for key, value in zip(keys, values, strict=True):
-        if key in found:
+        if key in by_key:
             raise InputError(f"{table} has two rows for {key}: remove the wrong one")
-        found[key] = value
-    return found
+        by_key[key] = value
+    return by_key

@@ -11,10 +11,10 @@ PHENOTYPES = {"wt": "wildtype", "wildtype": "wildtype", "fat": "fat", "daf": "fa
 
 
 def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
-    found = {PHENOTYPES[token] for token in re.split(r"[^a-z0-9]+", name["path"]) if token in PHENOTYPES}
-    if len(found) != 1:
+    phenotypes = {PHENOTYPES[token] for token in re.split(r"[^a-z0-9]+", name["path"]) if token in PHENOTYPES}
+    if len(phenotypes) != 1:
         return RejectedItem(file, "unknown_phenotype", "the name has neither wt nor fat nor daf, or several of them")
-    return Field(key=name["path"], files=[file], channels=["brightfield"], phenotype=found.pop())
+    return Field(key=name["path"], files=[file], channels=["brightfield"], phenotype=phenotypes.pop())
 
 
 SOURCE = Source(

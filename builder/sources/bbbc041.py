@@ -39,15 +39,15 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def _entries(archive: Archive, listed: str) -> list[dict[str, Any]]:
-    found = archive.find_table(listed)
-    if found is None:
+    file = archive.find_table(listed)
+    if file is None:
         raise InputError(f"bbbc041: {listed} is not below {archive.root}. {archive.source.download}")
     try:
-        entries = parse_json(archive.content(found), where=archive.root / found)
+        entries = parse_json(archive.content(file), where=archive.root / file)
     except InputError as error:
         raise InputError(f"bbbc041: {error}. Download it again") from error
     if not isinstance(entries, list):
-        raise InputError(f"bbbc041: {archive.root / found} holds no list of images; is it the list of BBBC041?")
+        raise InputError(f"bbbc041: {archive.root / file} holds no list of images; is it the list of BBBC041?")
     return entries
 
 

@@ -13,8 +13,8 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     table = archive.table(MAPPING, columns=["file_name", "kinase"])
     for file_name, family in table.itertuples(index=False):
         number = file_name.rpartition(".")[0]
-        found = archive.find(f"{number}.tif")
-        planes = tiff_planes(archive.root / found) if found else 1
+        file = archive.find(f"{number}.tif")
+        planes = tiff_planes(archive.root / file) if file else 1
         yield Field(
             key=number,
             files=[f"{number}.tif"] * planes,

@@ -55,9 +55,9 @@ class SourceFilter:
         Raises:
             InputError: it is none of `licences`, with or without its version.
         """
-        known = {name for licence in licences for name in (licence, _licence_family(licence))}
-        if unknown := sorted({name.lower() for name in self.licences or ()} - known):
-            raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(known))}")
+        names = {name for licence in licences for name in (licence, _licence_family(licence))}
+        if unknown := sorted({name.lower() for name in self.licences or ()} - names):
+            raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(names))}")
 
 
 ALL_SOURCES = SourceFilter()

@@ -29,11 +29,11 @@ def rows(
             file = f"train/{image}_{colour}.png"
             yield _row(archive.find(file, last=0) or file, image, colour, shown, cell_type)
     # The zips of the images have no folder inside: some unpack both into one, where what is not labelled is the test.
-    known = {image.lower() for image in labels}
+    labelled = {image.lower() for image in labels}
     apart = any(f"/{folder}/" in f"/{image.lower()}" for image in archive.images for folder in ("train", "test"))
     name_of = r"(?:(?P<set>[^/]+)/)?(?P<id>[^/]+)_(?P<colour>blue|red|yellow|green)\.(?:png|tiff?)"
     for file, name in matching(archive, name_of):
-        if name["set"] == "test" or (not apart and name["id"] not in known):
+        if name["set"] == "test" or (not apart and name["id"] not in labelled):
             yield _row(file, name["id"], name["colour"], (), cell_type)
 
 

@@ -48,8 +48,8 @@ def annotation(
     Raises:
         InputError: no such table, or a column is missing.
     """
-    found = find_table(archive, [f"{screen}-{kind}" for kind in kinds])
-    return read_columns(archive, found, columns, optional=optional)
+    table = find_table(archive, [f"{screen}-{kind}" for kind in kinds])
+    return read_columns(archive, table, columns, optional=optional)
 
 
 def find_table(archive: Archive, stems: Sequence[str]) -> str:
@@ -58,14 +58,14 @@ def find_table(archive: Archive, stems: Sequence[str]) -> str:
     Raises:
         InputError: there is none.
     """
-    found = search_table(archive, stems)
-    if found is None:
+    table = search_table(archive, stems)
+    if table is None:
         study = archive.source.dir_name
         wanted = " or ".join(f"{study}-{stem}.csv" for stem in stems)
         raise InputError(
             f"{study}: no {wanted} (also .gz, .zip) is below {archive.root}. {archive.source.download}".rstrip()
         )
-    return found
+    return table
 
 
 def search_table(archive: Archive, stems: Sequence[str]) -> str | None:
@@ -80,7 +80,7 @@ def search_table(archive: Archive, stems: Sequence[str]) -> str | None:
 
 def read_columns(
     archive: Archive,
-    found: str,
+    file: str,
     columns: Mapping[str, str | Sequence[str]],
     *,
     optional: Sequence[str] = (),
@@ -92,24 +92,24 @@ def read_columns(
 
     Args:
         archive, columns, optional: as for `annotation`.
-        found: the table.
+        file: the table.
         separator, quoted, long_row: as for `Archive.table`.
     """
-    names = archive.names(found, separator=separator)
+    names = archive.names(file, separator=separator)
     positions = {plain_column(name): number for number, name in reversed(list(enumerate(names)))}
     chosen: dict[str, int] = {}
     for ours, documented in columns.items():
         spellings = [documented] if isinstance(documented, str) else documented
-        known = [positions[plain_column(name)] for name in spellings if plain_column(name) in positions]
-        if known:
-            chosen[ours] = known[0]
+        places_of_name = [positions[plain_column(name)] for name in spellings if plain_column(name) in positions]
+        if places_of_name:
+            chosen[ours] = places_of_name[0]
         elif ours not in optional:
             raise InputError(
-                f"{archive.source.dir_name}: {inside(archive.root, found)} has no column "
+                f"{archive.source.dir_name}: {inside(archive.root, file)} has no column "
                 f"{' or '.join(map(repr, spellings))}; it has {names}. Is it the table of this source?"
             )
     places = sorted(set(chosen.values()))
-    table = archive.table(found, columns=places, separator=separator, quoted=quoted, long_row=long_row)
+    table = archive.table(file, columns=places, separator=separator, quoted=quoted, long_row=long_row)
     table = table[(table != "").any(axis=1)]  # spreadsheets leave lines of separators at the end
     cells = {ours: table.iloc[:, places.index(chosen[ours])] if ours in chosen else "" for ours in columns}
     return pd.DataFrame(cells, index=table.index).reset_index(drop=True)
@@ -141,10 +141,10 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
 
     The file has no header and either column order; of a path that names a file, its folder counts.
     """
-    found = search_table(archive, [f"{screen}-plates"])
-    if found is None:
+    file = search_table(archive, [f"{screen}-plates"])
+    if file is None:
         return {}
-    text = archive.content(found).decode("utf-8-sig", errors="replace")  # a folder of another spelling is not found
+    text = archive.content(file).decode("utf-8-sig", errors="replace")  # a folder of another spelling is not found
     folders = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]

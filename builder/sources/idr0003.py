@@ -26,7 +26,7 @@ BRIGHTFIELD = View(
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of the library; plates are called `DTT p1`, which is also `DTT/p1`."""
-    found = idr.find_table(archive, ["screenA-library", "screenA-annotation"])
+    file = idr.find_table(archive, ["screenA-library", "screenA-annotation"])
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -35,7 +35,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "control": "Control Type",
     }
     # The tab-separated library holds stray quotation marks.
-    table = idr.read_columns(archive, found, columns, optional=["control"], quoted=".csv" in found.lower())
+    table = idr.read_columns(archive, file, columns, optional=["control"], quoted=".csv" in file.lower())
     return table.assign(well=idr.wells(table["well"]))
 
 

@@ -22,15 +22,15 @@ PHENOTYPES = ("strong inhibition of secretion", "mild inhibition of secretion", 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of the screens whose table is there."""
     stems = [[f"{screen}-annotation", f"{screen}-library"] for screen in ("screenA", "screenB")]
-    found = [table for screen in stems if (table := idr.search_table(archive, screen))]
-    found = found or [idr.find_table(archive, [stem for screen in stems for stem in screen])]
-    return pd.concat([_screen(archive, table) for table in found], ignore_index=True)
+    tables = [table for screen in stems if (table := idr.search_table(archive, screen))]
+    tables = tables or [idr.find_table(archive, [stem for screen in stems for stem in screen])]
+    return pd.concat([_screen(archive, table) for table in tables], ignore_index=True)
 
 
-def _screen(archive: Archive, found: str) -> pd.DataFrame:
+def _screen(archive: Archive, file: str) -> pd.DataFrame:
     # Some versions of the table lack two headings: phenotypes stand in a neighbouring column and are found by value,
     # and rows have a cell more than there are headings.
-    columns_found = [name for name in archive.names(found) if idr.plain_column(name).startswith("phenotype")]
+    columns_found = [name for name in archive.names(file) if idr.plain_column(name).startswith("phenotype")]
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -39,7 +39,7 @@ def _screen(archive: Archive, found: str) -> pd.DataFrame:
         "control": "Control Type",
     }
     table = idr.read_columns(
-        archive, found, {**columns, **{name: name for name in columns_found}}, optional=["control"], long_row="cut"
+        archive, file, {**columns, **{name: name for name in columns_found}}, optional=["control"], long_row="cut"
     )
     phenotypes = (
         zip(*(table[name].tolist() for name in columns_found), strict=True) if columns_found else [()] * len(table)

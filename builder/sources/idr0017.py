@@ -36,15 +36,15 @@ LINES = {
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well and replicate."""
-    found = next((name for name in archive.files if _TABLE.fullmatch(name)), None)
-    if found is None:
+    file = next((name for name in archive.files if _TABLE.fullmatch(name)), None)
+    if file is None:
         raise InputError(
             f"idr0017: no PGPC_LOPAC_well_annotation.txt (.gz) is below {archive.root}. {SOURCE.download}"
         )
     columns = {name: name for name in ("PlateName", "Plate", "Well", "compoundID_384", "compoundID", "Name")}
-    table = idr.read_columns(archive, found, columns, separator="\t")
+    table = idr.read_columns(archive, file, columns, separator="\t")
     if len(strange := sorted(set(table["Plate"]) - {str(number) for number in range(1, 49)})):
-        raise InputError(f"idr0017: {found} has plates {strange[:3]}; they are numbered from 1 to 48")
+        raise InputError(f"idr0017: {file} has plates {strange[:3]}; they are numbered from 1 to 48")
     line, library = table["Plate"].astype(int).sub(1).floordiv(4), table["Plate"].astype(int).sub(1).mod(4).add(1)
     stem = "LOPAC_X" + (line + 1).astype(str).str.zfill(2) + "_LP_S" + library.astype(str).str.zfill(2)
     wells = pd.DataFrame(
@@ -63,8 +63,10 @@ def _compounds(table: pd.DataFrame) -> pd.Series:
     # Controls have no name of their own; those that are in the library as well share its compound number.
     named = table[table["Name"] != ""].drop_duplicates("compoundID").set_index("compoundID")["Name"]
     shared = table["compoundID"].map(named).fillna("")
-    own = table["compoundID_384"].str.replace(r"^(neg_ctr_|ctrl_|no treatment$)", "", regex=True).str.replace("_", " ")
-    return table["Name"].where(table["Name"] != "", shared.where(shared != "", own))
+    plain_names = (
+        table["compoundID_384"].str.replace(r"^(neg_ctr_|ctrl_|no treatment$)", "", regex=True).str.replace("_", " ")
+    )
+    return table["Name"].where(table["Name"] != "", shared.where(shared != "", plain_names))
 
 
 def _control(identifier: str) -> str:

@@ -15,8 +15,8 @@ from .stacks import deltavision_pages
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per image: its dataset, its name and how many channels it has."""
     columns = {"dataset": "Dataset Name", "image": "Image Name", "channels": "Channels"}
-    found = idr.find_table(archive, ["experimentA-annotation", "experimentA-assays"])
-    table = idr.read_columns(archive, found, columns)
+    file = idr.find_table(archive, ["experimentA-annotation", "experimentA-assays"])
+    table = idr.read_columns(archive, file, columns)
     return table.assign(channels=table["channels"].str.count(";") + 1)
 
 
@@ -27,15 +27,15 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     files = idr.by_name(archive)
     for dataset, image, channels in zip(*(table[name].tolist() for name in table), strict=True):
         below = f"/{dataset.lower()}/"
-        found = [name for name in files.get(image.lower(), ()) if below in "/" + name.lower()]
-        if len(found) != 1:
-            reason = "ambiguous_file" if found else "no_image_file"
-            yield RejectedItem(f"{dataset}/{image}", reason, ", ".join(found))
+        paths = [name for name in files.get(image.lower(), ()) if below in "/" + name.lower()]
+        if len(paths) != 1:
+            reason = "ambiguous_file" if paths else "no_image_file"
+            yield RejectedItem(f"{dataset}/{image}", reason, ", ".join(paths))
             continue
-        pages = deltavision_pages(inside(archive.root, found[0]), channels)
+        pages = deltavision_pages(inside(archive.root, paths[0]), channels)
         yield Field(
             key=f"{dataset}/{image}",
-            files=found * len(pages),
+            files=paths * len(pages),
             channels=("centrosome",) * len(pages),
             pages=pages,
             cell_type="hela",

@@ -35,8 +35,8 @@ def rows(archive: Archive) -> pd.DataFrame:
         "kind": "Comment [Image File Type]",
         "gene": "Comment [Gene Symbol]",
     }
-    found = idr.find_table(archive, ["experimentA-annotation", "experimentA-assays", "assays"])
-    table = idr.read_columns(archive, found, columns, optional=["dataset", "name", "folder", "file"])
+    file = idr.find_table(archive, ["experimentA-annotation", "experimentA-assays", "assays"])
+    table = idr.read_columns(archive, file, columns, optional=["dataset", "name", "folder", "file"])
     table = table[table["kind"].str.lower() == "original images"].reset_index(drop=True)
     by_file = table["folder"].str.strip("/").str.extract(r"(?P<assay>[^/]+)/(?P<cell>[^/]+)/[^/]+$")
     by_name = table["name"].str.extract(r"^(?P<cell>.+)_T\d+$")
@@ -45,7 +45,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     time = table["file"].where(table["file"] != "", table["name"]).str.extract(r"_(T\d+)(?:\.tiff?)?$")[0]
     if len(open_rows := table[cell.isna() | time.isna() | (assay == "")]):
         raise InputError(
-            f"idr0041: {found} has {len(open_rows)} images without assay, cell or time point, such as "
+            f"idr0041: {file} has {len(open_rows)} images without assay, cell or time point, such as "
             f"{'/'.join(open_rows.iloc[0])}: either {columns['folder']} and {columns['file']} or {columns['dataset']} "
             f"and {columns['name']} tell them"
         )
@@ -57,15 +57,15 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     files, replaced = _files(archive)
     for assay, cell, time, gene in unique_rows(rows(archive), ["assay", "cell", "time"]).itertuples(index=False):
         key = f"{assay}/{cell}/{time}"
-        found = files.get((assay.lower(), cell.lower()), {}).get(time.lower())
-        if found is None:
+        path = files.get((assay.lower(), cell.lower()), {}).get(time.lower())
+        if path is None:
             yield RejectedItem(key, "no_image_file", f"mitotic_cell_atlas/{assay}/{cell}/rawtif/*_{time}.tif")
             continue
-        planes = tiff_planes(inside(archive.root, found))
+        planes = tiff_planes(inside(archive.root, path))
         middle = (planes // len(STAINS) if planes >= len(STAINS) else DEPTH) // 2
         yield Field(
             key=key,
-            files=(found,) * len(STAINS),
+            files=(path,) * len(STAINS),
             channels=tuple(STAINS.values()),
             pages=[middle * len(STAINS) + channel for channel in range(len(STAINS))],
             cell_type="hela",

@@ -40,20 +40,20 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     files = idr.by_name(archive)
     for row in unique_rows(rows(archive), ["dataset", "image"]).to_dict("records"):
         key = f"{row['dataset']}/{row['image']}"
-        found = _find(archive, files, row["folder"], row["image"])
-        if row["left_out"] or found is None:
-            yield RejectedItem(found or key, row["left_out"] or "no_image_file", key if found else "")
+        file = _find(archive, files, row["folder"], row["image"])
+        if row["left_out"] or file is None:
+            yield RejectedItem(file or key, row["left_out"] or "no_image_file", key if file else "")
             continue
         brightfield = row["file_type"].lower() == "reference" or row["channels"].lower().startswith("bright")
         stains = ("brightfield",) if brightfield else _stains(row["channels"])
-        path = inside(archive.root, found)
+        path = inside(archive.root, file)
         if path.suffix.lower() == ".dv":
             pages = deltavision_pages(path, len(stains))
         else:
             pages = tuple(range(min(len(stains), tiff_planes(path))))
         yield Field(
             key=key,
-            files=(found,) * len(pages),
+            files=(file,) * len(pages),
             channels=stains[: len(pages)],
             pages=pages,
             cell_type=row["cell_type"],
@@ -65,8 +65,8 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
 
 
 def _find(archive: Archive, files: dict[str, list[str]], folder: str, image: str) -> str | None:
-    if found := archive.find(f"{folder.strip('/')}/{image}".lstrip("/"), last=1):
-        return found
+    if path := archive.find(f"{folder.strip('/')}/{image}".lstrip("/"), last=1):
+        return path
     same_name = files.get(image.lower(), [])
     return same_name[0] if len(same_name) == 1 else None
 

@@ -38,8 +38,8 @@ Labels = dict[str, Any]
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of both screens."""
     stems = {screen: [f"{screen}-annotation"] for screen in PLANES}
-    found = {screen: name for screen, stem in stems.items() if (name := idr.search_table(archive, stem))}
-    if not found:
+    tables = {screen: name for screen, stem in stems.items() if (name := idr.search_table(archive, stem))}
+    if not tables:
         idr.find_table(archive, [stem for names in stems.values() for stem in names])
     columns = {
         "plate": "Plate",
@@ -49,7 +49,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "gene": "Comment [Gene Symbol]",
         "protein": "Comment [Protein Name Abbreviation]",
     }
-    screens = [idr.read_columns(archive, name, columns).assign(screen=screen) for screen, name in found.items()]
+    screens = [idr.read_columns(archive, name, columns).assign(screen=screen) for screen, name in tables.items()]
     table = pd.concat(screens, ignore_index=True)
     human = table["organism"].str.lower() == "homo sapiens"
     return table.assign(well=idr.wells(table["well"]), organism=human.map({True: "human", False: "mouse"}))

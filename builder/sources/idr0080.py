@@ -37,20 +37,20 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     # Of each plate the originals, or the corrected copies where they are all there is of it.
     versions: dict[str, set[str]] = {}
     for folder in sorted({name.rpartition("/")[0] for name in archive.images}):
-        if found := _version(folder):
-            versions.setdefault(found[0], set()).add(found[1])
+        if version := _version(folder):
+            versions.setdefault(version[0], set()).add(version[1])
     used = {plate: max(kinds) for plate, kinds in versions.items()}  # "original" sorts behind "corrected"
 
     def plate_of(folder: str) -> str | None:
-        found = _version(folder)
-        return found[0] if found and used[found[0]] == found[1] else None
+        version = _version(folder)
+        return version[0] if version and used[version[0]] == version[1] else None
 
     images = group_wells(archive, OPERETTA, plate_of, well=operetta_well)
     yield from join_wells(rows(archive), images, [View(SOURCE.stains, {"cell_visible": VISIBLE})])
     for image in archive.images:
-        found = _version(image.rpartition("/")[0])
-        if found and used[found[0]] != found[1]:
-            yield RejectedItem(image, "other_version", f"the {used[found[0]]} images of plate {found[0]} are used")
+        version = _version(image.rpartition("/")[0])
+        if version and used[version[0]] != version[1]:
+            yield RejectedItem(image, "other_version", f"the {used[version[0]]} images of plate {version[0]} are used")
 
 
 @cache

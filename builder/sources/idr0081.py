@@ -28,10 +28,10 @@ def rows(archive: Archive) -> pd.DataFrame:
         "quality": "Quality Control",
     }
     tables = [
-        idr.read_columns(archive, found, columns, optional=["control"]).assign(laboratory=laboratory)
+        idr.read_columns(archive, file, columns, optional=["control"]).assign(laboratory=laboratory)
         for laboratory, screens in LABORATORIES.items()
         for screen in screens
-        if (found := idr.search_table(archive, [f"{screen}-annotation"]))
+        if (file := idr.search_table(archive, [f"{screen}-annotation"]))
     ]
     if not tables:
         idr.find_table(archive, [f"{screen}-annotation" for screens in LABORATORIES.values() for screen in screens])
@@ -44,14 +44,14 @@ def rows(archive: Archive) -> pd.DataFrame:
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Wells are joined by plate folder and well, each laboratory's files to its own screens."""
     table = rows(archive)
-    for laboratory, own in table.drop(columns="quality").groupby("laboratory"):
+    for laboratory, wells in table.drop(columns="quality").groupby("laboratory"):
         if laboratory == "uzh":
             view = View({"1": "nucleus", "2": "infection"}, {"cell_visible": "nucleus"})
-            images = group_wells(archive, ZURICH, _plate_of(own))
+            images = group_wells(archive, ZURICH, _plate_of(wells))
         else:
             view = View({"DAPI": "nucleus", "FITC": "infection"}, {"cell_visible": "nucleus"})
-            images = group_wells(archive, INCELL, _plate_of(own), well=incell_well)
-        yield from join_wells(own.drop(columns="laboratory"), images, [view], prefix=f"{laboratory}/")
+            images = group_wells(archive, INCELL, _plate_of(wells), well=incell_well)
+        yield from join_wells(wells.drop(columns="laboratory"), images, [view], prefix=f"{laboratory}/")
 
 
 def _plate_of(table: pd.DataFrame) -> Callable[[str], str | None]:

@@ -23,8 +23,8 @@ def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str
     # Lazy: of several ends that match, the longest, so that an optional folder of a pattern is seen.
     compiled = re.compile(rf"(?:.*?/)??(?:{pattern})")
     for image in archive.images:
-        if found := compiled.fullmatch(image.lower()):
-            yield image, found
+        if match := compiled.fullmatch(image.lower()):
+            yield image, match
 
 
 def by_name(
@@ -33,7 +33,7 @@ def by_name(
     """A `Source.scan` that makes one field of every image that matches; `annotate` reports the other images."""
 
     def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-        for image, found in matching(archive, pattern):
-            yield to_field(image, found)
+        for image, match in matching(archive, pattern):
+            yield to_field(image, match)
 
     return scan

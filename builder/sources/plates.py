@@ -186,16 +186,16 @@ def join_wells(
     columns = [_cells(rows, name) for name in ("plate", "well", "site", "stains", "left_out", *names)]
     for plate, well, site, stains, left_out, *values in zip(*columns, strict=True):
         sites = images.wells.get((plate.lower(), well), {})
-        found = sorted(sites, key=int) if site is None else [site] if site in sites else []
-        if left_out or not found:
+        numbers = sorted(sites, key=int) if site is None else [site] if site in sites else []
+        if left_out or not numbers:
             key = "/".join(part for part in (prefix + plate, well, site) if part)
-            unwanted = [path for number in found for path in sites[number].values()]
+            unwanted = [path for number in numbers for path in sites[number].values()]
             yield from (RejectedItem(path, left_out, key) for path in unwanted)
             if not unwanted:
                 yield RejectedItem(key, left_out or "no_image_file")
             continue
         labels = {name: value or None for name, value in zip(names, values, strict=True)}
-        for site in found:
+        for site in numbers:
             for number, view in enumerate(views):
                 if not any(channel.lower() in sites[site] for channel in view.channels):
                     continue

@@ -32,8 +32,8 @@ def rows(archive: Archive) -> pd.DataFrame:
 def _competition(archive: Archive) -> pd.DataFrame:
     wells = []
     for name in COMPETITION:
-        own = (["sirna"] if name != "test.csv" else []) + (["well_type"] if "controls" in name else [])
-        wells.append(archive.table(name, columns=["experiment", "plate", "well", *own]))
+        further = (["sirna"] if name != "test.csv" else []) + (["well_type"] if "controls" in name else [])
+        wells.append(archive.table(name, columns=["experiment", "plate", "well", *further]))
     table = pd.concat(wells, ignore_index=True).fillna("")
     # The oldest release numbers the siRNAs; 1138 is the untreated well. Its numbers are not those of sirna_N.
     numbered = table["sirna"].str.isdecimal()

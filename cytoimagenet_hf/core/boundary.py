@@ -154,11 +154,11 @@ def reading(path: str | Path, *, kind: str = "") -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        said = explain(error)
-        if said is None:
+        advice = explain(error)
+        if advice is None:
             raise
-        said = said.removeprefix(f"{path}: ")
-        raise InputError(f"{path} cannot be read{f' as {kind}' if kind else ''}: {said}") from error
+        advice = advice.removeprefix(f"{path}: ")
+        raise InputError(f"{path} cannot be read{f' as {kind}' if kind else ''}: {advice}") from error
 
 
 def run(command: Callable[[], Any], *, program: str, arguments: Sequence[str]) -> int:
@@ -190,9 +190,9 @@ def run(command: Callable[[], Any], *, program: str, arguments: Sequence[str]) -
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        said = explain(error)
-        if said is not None:
-            _say(f"error: {said}")
+        advice = explain(error)
+        if advice is not None:
+            _say(f"error: {advice}")
             return WRONG
         _say(_fault(error, program, arguments))
         return FAULT

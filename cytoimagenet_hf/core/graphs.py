@@ -32,5 +32,5 @@ def components(source: npt.ArrayLike, target: npt.ArrayLike, *, nodes: int) -> n
     # 32 bits: scipy before 1.12 prints an error for indices of 64 and goes on with components that are wrong.
     ends = np.asarray(source, np.int32), np.asarray(target, np.int32)
     graph = sparse.coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes, nodes))
-    found: npt.NDArray[np.int32] = sparse.csgraph.connected_components(graph, directed=False)[1]
-    return found
+    numbers: npt.NDArray[np.int32] = sparse.csgraph.connected_components(graph, directed=False)[1]
+    return numbers

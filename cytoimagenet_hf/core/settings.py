@@ -97,8 +97,8 @@ def check_fields(instance: Any, *, name: str) -> None:
         value = getattr(instance, field.name)
         try:
             parse = field.metadata.get("parse")
-            settled = parse(value) if parse else _typed(value, hints[field.name], field.metadata)
-            _check(settled, field.metadata)
+            typed = parse(value) if parse else _typed(value, hints[field.name], field.metadata)
+            _check(typed, field.metadata)
         except _WrongTypeError as error:
             example = reprlib.repr(_plain(_default(field)))
             raise InputError(
@@ -107,7 +107,7 @@ def check_fields(instance: Any, *, name: str) -> None:
             ) from None
         except _WrongValueError as error:
             raise InputError(f"{name}: {field.name} is {reprlib.repr(value)}; {error}") from None
-        object.__setattr__(instance, field.name, settled)
+        object.__setattr__(instance, field.name, typed)
 
 
 def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: _Settings | None = None) -> _Settings:

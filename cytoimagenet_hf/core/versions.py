@@ -22,8 +22,8 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
         >>> list(installed_versions(["numpy", "no-such-package"]))
         ['python', 'cytoimagenet-hf', 'numpy']
     """
-    found = {"python": platform.python_version(), PROJECT: project_version()}
-    return found | {name: known for name in packages if (known := _version(name)) is not None}
+    versions = {"python": platform.python_version(), PROJECT: project_version()}
+    return versions | {name: version for name in packages if (version := _version(name)) is not None}
 
 
 def _version(name: str) -> str | None:

@@ -45,8 +45,8 @@ def physical_fields(rows: pd.DataFrame) -> "pd.Series[str]":
     fields = _cells(rows, FIELD)
     if fields.isna().any():
         places = pd.DataFrame({name: _cells(rows, name) for name in _PLACE})
-        known = places.notna()
-        is_place = (known["dir_name"] | known["plate"]) & (known["well"] | known["site"]) & fields.isna()
+        is_known = places.notna()
+        is_place = (is_known["dir_name"] | is_known["plate"]) & (is_known["well"] | is_known["site"]) & fields.isna()
         texts = places[is_place].fillna("").astype(str)
         joined = texts["dir_name"].str.cat(texts[list(_PLACE[1:])], sep="/")
         fields = fields.fillna(joined.astype(object)).fillna(_cells(rows, "idx"))

@@ -306,19 +306,19 @@ def _local_files(folder: Path, kind: str) -> dict[str, Path]:
         below = Path(place).relative_to(folder)
         linked = [name for name in folders if (folder / below / name).is_symlink()]
         names += [(below / name).as_posix() for name in (*files, *linked)]
-    found = {}
+    files_by_name = {}
     for name in sorted(names):
         path = folder / name
         if path.is_symlink() and (_is_sent(name, travels) or any(rule.startswith(f"{name}/") for rule in travels)):
             _require_inside(folder, name)
         if path.is_file():
-            found[name] = path
-    missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(found, (pattern,))]
+            files_by_name[name] = path
+    missing = [pattern for pattern in REPOSITORIES[kind].needs if not _matching(files_by_name, (pattern,))]
     if missing:
         raise InputError(f"{folder} is not a {kind}: it has no {', '.join(missing)}")
     if kind == "model":
-        _require_all_weights(folder, found)
-    return _matching(found, travels)
+        _require_all_weights(folder, files_by_name)
+    return _matching(files_by_name, travels)
 
 
 def _require_all_weights(folder: Path, files: Mapping[str, Path]) -> None:
@@ -357,7 +357,9 @@ def _require_published(folder: Path) -> None:
         return  # others use the name for other things
     published = read_published(folder)
     problems = problems_beside(folder, published)
-    problems |= {name: found for name, file in published.files.items() if (found := problem_of(folder / name, file))}
+    problems |= {
+        name: problem for name, file in published.files.items() if (problem := problem_of(folder / name, file))
+    }
     if problems:
         name, problem = min(problems.items())
         more = f" (and {len(problems) - 1} files more)" if len(problems) > 1 else ""

@@ -294,8 +294,8 @@ def split_of_folder(name: str) -> str | None:
         >>> [split_of_folder(name) for name in ("Train", "my-val", "test_images", "trainer")]
         ['train', 'validation', 'test', None]
     """
-    found = _SPLIT_WORD.search(name.lower())
-    return SPLITS[found[1]] if found else None
+    match = _SPLIT_WORD.search(name.lower())
+    return SPLITS[match[1]] if match else None
 
 
 def _is_saved(folder: Path) -> bool:

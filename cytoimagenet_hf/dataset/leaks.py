@@ -74,9 +74,9 @@ def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakR
     copies: list[tuple[str, ...]] = []
     conflicting = 0
     if "sha256" in rows:
-        found = rows["sha256"].isin(groups_across(rows["sha256"], rows["split"]))
+        is_copy = rows["sha256"].isin(groups_across(rows["sha256"], rows["split"]))
         labels = rows["label"] if "label" in rows else pd.Series("", index=rows.index)
-        by_content = pd.DataFrame({"id": ids, "label": labels, "sha256": rows["sha256"]})[found].groupby("sha256")
+        by_content = pd.DataFrame({"id": ids, "label": labels, "sha256": rows["sha256"]})[is_copy].groupby("sha256")
         conflicting = int((by_content["label"].nunique(dropna=False) > 1).sum())
         copies = sorted(tuple(sorted(members)) for members in by_content["id"].agg(list))
     return LeakReport(

@@ -76,14 +76,14 @@ def merge_planes(row: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
 
 def read_planes(row: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
     """The planes of a row as arrays (H, W) of 8 or 16 bits, in the order of `stains`: decoded, as files, or arrays."""
-    found = []
+    planes = []
     for plane in row["planes"]:
         if isinstance(plane, Mapping):
             with PIL.Image.open(io.BytesIO(plane["bytes"])) as image:
-                found.append(np.asarray(image))
+                planes.append(np.asarray(image))
         else:
-            found.append(np.asarray(plane))
-    return found
+            planes.append(np.asarray(plane))
+    return planes
 
 
 def stretch_plane(

@@ -151,9 +151,9 @@ def _components(rows: pd.DataFrame, group: str, together: Sequence[str]) -> npt.
     nodes = len(rows)
     for values in (physical_fields(rows), *(rows[name] for name in names)):
         codes, distinct = pd.factorize(values)
-        known = np.flatnonzero(codes >= 0)
-        edges_from.append(known)
-        edges_to.append(codes[known] + nodes)
+        known_rows = np.flatnonzero(codes >= 0)
+        edges_from.append(known_rows)
+        edges_to.append(codes[known_rows] + nodes)
         nodes += len(distinct)
     component = components(np.concatenate(edges_from), np.concatenate(edges_to), nodes=nodes)[: len(rows)]
     return pd.factorize(component)[0]
@@ -216,10 +216,10 @@ def _fill_empty_labels(
     """
     for label in derive_rng(seed, "split", "left out").permutation(np.flatnonzero(given == 0)):
         missing = target.sum() - given.sum()
-        own = single[bounds[label] : bounds[label + 1]]
-        if missing <= 0.5 or len(own) < 2:
+        parts = single[bounds[label] : bounds[label + 1]]
+        if missing <= 0.5 or len(parts) < 2:
             continue
-        smallest = own[np.argmin(sizes[own])]
+        smallest = parts[np.argmin(sizes[parts])]
         if sizes[smallest] < 2 * missing:
             chosen[smallest] = True
             given[label] += sizes[smallest]

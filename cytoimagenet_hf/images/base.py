@@ -310,10 +310,10 @@ def _mirrored(places: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]
 
 
 def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Place]]:
-    found: dict[tuple[str, Path], list[Place]] = {}
+    addresses: dict[tuple[str, Path], list[Place]] = {}
     for plane in planes:
-        found.setdefault((plane.kind, plane.path), []).append(plane.address)
-    return found
+        addresses.setdefault((plane.kind, plane.path), []).append(plane.address)
+    return addresses
 
 
 def _read_planes(planes: list[PlaneRef], max_pixels: int) -> list[npt.NDArray[Any]]:
@@ -325,8 +325,8 @@ def _read_planes(planes: list[PlaneRef], max_pixels: int) -> list[npt.NDArray[An
         kind, path = container
         return STORES[kind].read(path, containers[container], max_pixels)
 
-    found = concurrently(read, containers, remote=any(is_remote(path) for _, path in containers))
-    for (kind, path), arrays in zip(containers, found, strict=True):
+    read_arrays = concurrently(read, containers, remote=any(is_remote(path) for _, path in containers))
+    for (kind, path), arrays in zip(containers, read_arrays, strict=True):
         for address, plane in zip(containers[kind, path], arrays, strict=True):
             pixels[kind, path, address] = plane
     return [pixels[plane.kind, plane.path, plane.address] for plane in planes]

@@ -119,8 +119,8 @@ def _is(token: str, channel: Channel) -> bool:
     word = token.strip().lower()
     if word in (channel.name, channel.key.lower(), channel.label.lower()):
         return True
-    given, own = _NUMBERED.fullmatch(word), _NUMBERED.fullmatch(channel.key)
-    return bool(given and own and plain_number(given[1]) == plain_number(own[1]))
+    given, of_key = _NUMBERED.fullmatch(word), _NUMBERED.fullmatch(channel.key)
+    return bool(given and of_key and plain_number(given[1]) == plain_number(of_key[1]))
 
 
 def _meant(word: str, named: dict[Channel, str]) -> list[Channel]:

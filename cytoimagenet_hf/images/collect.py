@@ -130,12 +130,12 @@ def assemble(findings: Findings, options: SourceOptions) -> Assembled:
     """
     if not any(plane.channel.key for plane in findings.planes):
         raise InputError(findings.planes[0].problem)
-    found = findings.planes if findings.channels else _known_by_label(findings.planes)
-    channels = list(findings.channels) or in_order(plane.channel for plane in found if plane.channel.key)
+    all_planes = findings.planes if findings.channels else _known_by_label(findings.planes)
+    channels = list(findings.channels) or in_order(plane.channel for plane in all_planes if plane.channel.key)
     stains, order = name_channels(channels, stains=options.stains, wanted=options.channels)
-    wells = _wells(found)
+    wells = _wells(all_planes)
     groups: dict[_Key, list[FoundPlane]] = {}
-    for plane in found:
+    for plane in all_planes:
         well = wells.get(plane.well, "")
         place = (plane.plate, well or plane.well, plane.site) if plane.well else (plane.name,)
         groups.setdefault((plane.origin, plane.row, plane.t, *place), []).append(plane)
@@ -144,9 +144,9 @@ def assemble(findings: Findings, options: SourceOptions) -> Assembled:
         order,
         wells,
         options,
-        whole_sites=all(whole_or_none(plane.site) is not None for plane in found if plane.site),
-        several_times=len({plane.t for plane in found}) > 1,
-        depths=_depths(found) if options.projection in ("max", "mean") else {},
+        whole_sites=all(whole_or_none(plane.site) is not None for plane in all_planes if plane.site),
+        several_times=len({plane.t for plane in all_planes}) > 1,
+        depths=_depths(all_planes) if options.projection in ("max", "mean") else {},
     )
     drafts = [form.image(planes) for planes in groups.values()]
     images, notes = _with_ids(drafts)
@@ -166,7 +166,7 @@ def _known_by_label(planes: Sequence[FoundPlane]) -> Sequence[FoundPlane]:
     one: dict[str, str] = {}
     for label, places in keys.items():
         every = set().union(*places.values())
-        if len(every) > 1 and all(len(own) == 1 for own in places.values()):
+        if len(every) > 1 and all(len(of_place) == 1 for of_place in places.values()):
             one[label] = min(every, key=natural)
     if not one:
         return planes
@@ -230,20 +230,20 @@ class _Form:
 
     def _metadata(self, planes: list[FoundPlane], well: str) -> dict[str, Any]:
         first = planes[0]
-        known: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
         if first.plate:
-            known["plate"] = first.plate
+            facts["plate"] = first.plate
         if well:
-            known["well"] = well
+            facts["well"] = well
         if first.site:
-            known["site"] = whole_or_none(first.site) if self.whole_sites else first.site
+            facts["site"] = whole_or_none(first.site) if self.whole_sites else first.site
         if isinstance(self.options.projection, int) and any(plane.z is not None for plane in planes):
-            known["z"] = self.options.projection
+            facts["z"] = self.options.projection
         if self.several_times and first.t is not None:
-            known["t"] = first.t
+            facts["t"] = first.t
         for plane in planes:
-            known |= {column: value for column, value in plane.metadata.items() if column not in known}
-        return known
+            facts |= {column: value for column, value in plane.metadata.items() if column not in facts}
+        return facts
 
     def _in_projection(self, plane: FoundPlane) -> bool:
         wanted = self.options.projection
@@ -268,8 +268,10 @@ def _lacking(drafts: Sequence[_Draft]) -> list[str]:
     for draft in drafts:
         if draft.image.problem:
             continue
-        own = present.setdefault(str(draft.image.metadata.get("plate", "")) or draft.origin, set())
-        own |= {stain for stain, planes in zip(draft.image.channels, draft.image.planes, strict=True) if planes}
+        stains_there = present.setdefault(str(draft.image.metadata.get("plate", "")) or draft.origin, set())
+        stains_there |= {
+            stain for stain, planes in zip(draft.image.channels, draft.image.planes, strict=True) if planes
+        }
     every = {stain for stains in present.values() for stain in stains}
     lacking = {place: sorted(every - stains, key=natural) for place, stains in present.items() if stains != every}
     if not lacking:
@@ -303,13 +305,13 @@ def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
 
 def _wells(planes: Iterable[FoundPlane]) -> dict[str, str]:
     """Well as written → `A01`; names that are not wells are absent."""
-    known = {}
+    wells = {}
     for written in {plane.well for plane in planes if plane.well}:
         try:
-            known[written] = normalise_well(written)
+            wells[written] = normalise_well(written)
         except InputError:
             continue
-    return known
+    return wells
 
 
 def _well_problem(written: str) -> str:

@@ -34,8 +34,8 @@ def planes_in(path: Path, stem: str, notes: list[str]) -> list[FoundPlane]:
         InputError: its package is not installed or cannot read it.
     """
     with local_file(path, large=True) as file:
-        found = list(_PLANES[suffix_of(path.name)](file, stem, notes))
-    return found if file == path else [replace(plane, ref=replace(plane.ref, path=path)) for plane in found]
+        planes = list(_PLANES[suffix_of(path.name)](file, stem, notes))
+    return planes if file == path else [replace(plane, ref=replace(plane.ref, path=path)) for plane in planes]
 
 
 def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:

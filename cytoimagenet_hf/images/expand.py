@@ -28,7 +28,7 @@ def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[
         options: `axes`, and `stains` whose number names the pages of a stack without axes.
     """
     with ThreadPoolExecutor(8) as pool:
-        return [plane for found in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in found]
+        return [plane for inner in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in inner]
 
 
 def expand_if_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[FoundPlane]:

@@ -55,14 +55,14 @@ def find_illumination(found: Found, place: str | Path) -> Found:
     names = _names(found)
     images = []
     for image in found.images:
-        own = functions.get(image.id, {})
-        lacking = [stain for stain in image.channels if not names[stain] & own.keys()]
+        of_plate = functions.get(image.id, {})
+        lacking = [stain for stain in image.channels if not names[stain] & of_plate.keys()]
         if lacking:
             raise InputError(
                 f"{path} has no illumination function for channel {lacking[0]} of {image.id}: it has "
-                f"{', '.join(sorted(own)) or 'none for its plate'}; choose channels that have one (--channels)"
+                f"{', '.join(sorted(of_plate)) or 'none for its plate'}; choose channels that have one (--channels)"
             )
-        refs = tuple(own[next(iter(names[stain] & own.keys()))] for stain in image.channels)
+        refs = tuple(of_plate[next(iter(names[stain] & of_plate.keys()))] for stain in image.channels)
         images.append(replace(image, illumination=refs))
     channels = sorted({stain for image in images for stain in image.channels})
     note = f"divided by the illumination functions of {path}: {', '.join(channels)}"
@@ -73,8 +73,8 @@ def _names(found: Found) -> dict[str, set[str]]:
     """Stain → what its function may be called: the stain, and its channel in the source without `Orig`."""
     names = {stain: {_plain(stain)} for image in found.images for stain in image.channels}
     for channel, stain in found.stains.items():
-        own = {_plain(text) for text in (channel.key, channel.label) if text}
-        names.setdefault(stain, set()).update(own | {name.removeprefix("orig") for name in own})
+        spellings = {_plain(text) for text in (channel.key, channel.label) if text}
+        names.setdefault(stain, set()).update(spellings | {name.removeprefix("orig") for name in spellings})
     return names
 
 
@@ -91,10 +91,12 @@ def _in_folder(folder: Path, images: Iterable[Image]) -> dict[str, dict[str, Pla
         if match is None:
             continue
         plate, channel = match["plate"] or parent.rpartition("/")[2], _plain(match["channel"])
-        own = by_plate.setdefault(plate, {})
-        if channel in own:
-            raise InputError(f"{own[channel].path} and {source.root / name} are both of channel {match['channel']}")
-        own[channel] = PlaneRef(source.root / name)
+        of_plate = by_plate.setdefault(plate, {})
+        if channel in of_plate:
+            raise InputError(
+                f"{of_plate[channel].path} and {source.root / name} are both of channel {match['channel']}"
+            )
+        of_plate[channel] = PlaneRef(source.root / name)
     if not by_plate:
         raise InputError(f"{folder} holds no illumination functions: they are called <plate>_Illum<channel>.npy")
     shared = by_plate.get("", {})
@@ -111,9 +113,9 @@ def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
     functions: dict[str, dict[str, PlaneRef]] = {}
     remote = RemoteFiles(found.storage)
     for line, row in enumerate(rows.to_dict("records"), 2):
-        known, _ = place_of(row, placed)
-        ids = by_place.get(field_key(known), [])
-        own = {}
+        facts, _ = place_of(row, placed)
+        ids = by_place.get(field_key(facts), [])
+        of_row = {}
         for column, channel in columns.items():
             folder = str(row.get(column.replace("FileName", "PathName", 1), ""))
             address = str(row.get(column.replace("FileName", "URL", 1), ""))
@@ -125,9 +127,9 @@ def _in_table(path: Path, found: Found) -> dict[str, dict[str, PlaneRef]]:
                     f"{path}, line {line}: {row[column]} lies neither in {folder or 'the folder of the table'} nor "
                     f"beside the table: give the folder of the functions (--illumination FOLDER)"
                 )
-            own[_plain(channel)] = PlaneRef(file)
+            of_row[_plain(channel)] = PlaneRef(file)
         for name in ids:
-            if functions.setdefault(name, own) != own:
+            if functions.setdefault(name, of_row) != of_row:
                 raise InputError(f"{path} names two sets of illumination functions for {name}")
     return functions
 

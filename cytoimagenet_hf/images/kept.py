@@ -60,5 +60,6 @@ def kept_in_memory(images: Sequence[Image], *, most_bytes: int = 1 << 28) -> lis
     """
     memory = PlaneMemory(most_bytes)
     return [
-        KeptImage(**{own.name: getattr(image, own.name) for own in fields(Image)}, memory=memory) for image in images
+        KeptImage(**{part.name: getattr(image, part.name) for part in fields(Image)}, memory=memory)
+        for image in images
     ]

@@ -16,21 +16,21 @@ def summarise(found: Found) -> dict[str, Any]:
     """Plates, wells, sites, channels, and what was ignored and why, as plain JSON values."""
     plates: dict[str, dict[str, Any]] = {}
     for image in found.images:
-        own = plates.setdefault(str(image.metadata.get("plate", "")), {"images": 0, "wells": set(), "sites": set()})
-        own["images"] += 1
-        own["wells"].add(image.metadata.get("well"))
-        own["sites"].add(image.metadata.get("site"))
+        counts = plates.setdefault(str(image.metadata.get("plate", "")), {"images": 0, "wells": set(), "sites": set()})
+        counts["images"] += 1
+        counts["wells"].add(image.metadata.get("well"))
+        counts["sites"].add(image.metadata.get("site"))
     return {
         "source": found.source,
         "format": found.format,
         "images": len(found.images),
         "plates": {
             plate: {
-                "images": own["images"],
-                "wells": len(own["wells"] - {None}),
-                "sites": len(own["sites"] - {None}),
+                "images": counts["images"],
+                "wells": len(counts["wells"] - {None}),
+                "sites": len(counts["sites"] - {None}),
             }
-            for plate, own in sorted(plates.items())
+            for plate, counts in sorted(plates.items())
         },
         "channels": [
             {"channel": channel.key, "label": channel.label, "stain": stain} for channel, stain in found.stains.items()
@@ -47,8 +47,8 @@ def show(found: Found) -> None:
     summary = summarise(found)
     console.print(f"{summary['images']:,} images in {found.source}, read as {found.format}")
     plates = Table("plate", "wells", "sites a well, at most", "images")
-    for plate, own in summary["plates"].items():
-        plates.add_row(plate or "–", f"{own['wells']}", f"{own['sites']}", f"{own['images']:,}")
+    for plate, counts in summary["plates"].items():
+        plates.add_row(plate or "–", f"{counts['wells']}", f"{counts['sites']}", f"{counts['images']:,}")
     console.print(plates)
     stains = Table("channel", "name in the source", "stain")
     for channel in summary["channels"]:
@@ -62,5 +62,5 @@ def show(found: Found) -> None:
 
 def _reasons(console: Terminal, title: str, entries: list[tuple[str, str]]) -> None:
     for reason, count in Counter(reason for _, reason in entries).most_common(_SHOWN):
-        example = next(name for name, own in entries if own == reason)
+        example = next(name for name, other in entries if other == reason)
         console.print(f"{title}: {count:,} x {reason}, such as {example}")

@@ -49,13 +49,13 @@ class Masks:
         Raises:
             InputError: another of this kind is there.
         """
-        known = self.of.setdefault(image, {})
-        if kind in known:
+        of_image = self.of.setdefault(image, {})
+        if kind in of_image:
             raise InputError(
-                f"{known[kind].path.name} and {name} are both masks of {kind} for {image}: keep one, or name the "
+                f"{of_image[kind].path.name} and {name} are both masks of {kind} for {image}: keep one, or name the "
                 "files that are meant (--cells-pattern)"
             )
-        known[kind] = plane
+        of_image[kind] = plane
 
 
 def kind_of_objects(text: str) -> str:
@@ -66,10 +66,10 @@ def kind_of_objects(text: str) -> str:
         ('Nuclei', 'Cytoplasm', 'Cells')
     """
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", text)]
-    said = [word for word in words if word not in _PLAIN]
-    if not said:
+    telling = [word for word in words if word not in _PLAIN]
+    if not telling:
         return CELLS
-    return _KINDS.get("".join(said)) or "".join(word.capitalize() for word in said)
+    return _KINDS.get("".join(telling)) or "".join(word.capitalize() for word in telling)
 
 
 def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = ()) -> Masks:
@@ -128,10 +128,10 @@ def _stems(images: Sequence[Image]) -> dict[str, str]:
     """What the name of a mask may begin with → id; what two images share tells nothing."""
     stems: dict[str, str] = {}
     for image in images:
-        own = {image.id, image.id.replace("/", "_"), image.id.replace("/", "-")}
+        spellings = {image.id, image.id.replace("/", "_"), image.id.replace("/", "-")}
         files = (plane.path for planes in image.planes for plane in planes if plane.kind == "file")
-        own |= {without_suffix(PurePath(path).name) for path in files}
-        for stem in own:
+        spellings |= {without_suffix(PurePath(path).name) for path in files}
+        for stem in spellings:
             stems[stem] = "" if stems.get(stem, image.id) != image.id else image.id
     return stems
 
@@ -152,13 +152,13 @@ def _by_pattern(names: Sequence[str], images: Sequence[Image], patterns: Sequenc
     for (plate, well, _), ids in list(by_place.items()):  # a pattern without sites names the only one of a well
         by_place[plate, well, ""] = list(dict.fromkeys([*by_place.get((plate, well, ""), []), *ids]))
     expressions = [(compile_pattern(pattern), _literal_kind(pattern)) for pattern in patterns]
-    found = False
+    is_any = False
     for name in names:
         for expression, kind in expressions:
             match = expression.fullmatch(name)
             if match is None:
                 continue
-            found = True
+            is_any = True
             values = {key: value for key, value in match.groupdict().items() if value}
             ids = by_place.get(field_key(values), [])
             kind = kind_of_objects(values[_OBJECT]) if _OBJECT in values else kind
@@ -169,13 +169,13 @@ def _by_pattern(names: Sequence[str], images: Sequence[Image], patterns: Sequenc
             break
         else:
             yield name, "", "", f"does not match {' or '.join(patterns)}"
-    if not found:
+    if not is_any:
         raise InputError(f"no mask matches {' or '.join(patterns)}: there are {len(names)} images, such as {names[0]}")
 
 
 def _literal_kind(pattern: str) -> str:
-    said = _KIND_IN_TEXT.findall(re.sub(r"\{\w*\}", " ", pattern).replace("_", " "))
-    return kind_of_objects(said[-1]) if said else CELLS
+    kinds = _KIND_IN_TEXT.findall(re.sub(r"\{\w*\}", " ", pattern).replace("_", " "))
+    return kind_of_objects(kinds[-1]) if kinds else CELLS
 
 
 def field_key(values: Mapping[str, str]) -> FieldKey:
@@ -194,13 +194,13 @@ def field_key(values: Mapping[str, str]) -> FieldKey:
 
 def images_by_place(images: Sequence[Image]) -> dict[FieldKey, list[str]]:
     """(plate, well, site) → ids; also without the plate, where one plate is all there is."""
-    found: dict[FieldKey, list[str]] = {}
+    ids: dict[FieldKey, list[str]] = {}
     plates = {str(image.metadata.get("plate", "")) for image in images}
     for image in images:
         plate, well, site = (spelled(image.metadata.get(key, "")) for key in ("plate", "well", "site"))
         for key in {(plate, well, site), *([("", well, site)] if len(plates) == 1 else [])}:
-            found.setdefault(key, []).append(image.id)
-    return found
+            ids.setdefault(key, []).append(image.id)
+    return ids
 
 
 # OME-Zarr: <image>/labels/<name>

@@ -176,5 +176,5 @@ def _name(name: str, folder: str, values: Mapping[str, str]) -> str:
     Where it says nothing else, the files of a folder are one image, which is called by the folder; empty at the root.
     """
     parts = [value for field, value in values.items() if field not in ("c", "z", "t")]
-    own = "" if values else without_suffix(name)
-    return "/".join(part for part in (folder, "-".join(parts)) if part) or own
+    stem = "" if values else without_suffix(name)
+    return "/".join(part for part in (folder, "-".join(parts)) if part) or stem

@@ -106,8 +106,8 @@ def _looks_like(column: Column) -> str | None:
     if len(set(column)) > 1 and all(map(is_stain_word, column)):
         return "c"
     for field, look in _BY_LOOK.items():
-        found = [look.fullmatch(value) for value in column]
-        if all(found) and len({match[1] for match in found if match}) == 1:
+        matches = [look.fullmatch(value) for value in column]
+        if all(matches) and len({match[1] for match in matches if match}) == 1:
             return field
     return None
 
@@ -164,11 +164,11 @@ def _is_well(text: str) -> bool:
     return not text.isdecimal()
 
 
-def _follows(column: Column, known: Sequence[Column]) -> bool:
+def _follows(column: Column, others: Sequence[Column]) -> bool:
     """Whether the known parts settle this one."""
     seen: dict[tuple[str, ...], str] = {}
     return all(
-        seen.setdefault(key, value) == value for key, value in zip(zip(*known, strict=True), column, strict=True)
+        seen.setdefault(key, value) == value for key, value in zip(zip(*others, strict=True), column, strict=True)
     )
 
 
@@ -178,7 +178,11 @@ def _is_channel(column: Column, others: Sequence[Column]) -> bool:
     groups: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
     for key, value in zip(zip(*others, strict=True), column, strict=True):
         groups[key].add(value)
-    return 2 <= len(values) <= _MOST_CHANNELS and len(groups) > 1 and all(own == values for own in groups.values())
+    return (
+        2 <= len(values) <= _MOST_CHANNELS
+        and len(groups) > 1
+        and all(of_group == values for of_group in groups.values())
+    )
 
 
 def _holds(pattern: str, names: Sequence[str]) -> bool:
@@ -194,5 +198,5 @@ def _holds(pattern: str, names: Sequence[str]) -> bool:
         planes.add(tuple(values.items()))
         channel = values.pop("c", None) or ""
         channels[tuple(values.items())].add(channel)
-    sets = {frozenset(own) for own in channels.values()}
+    sets = {frozenset(of_field) for of_field in channels.values()}
     return len(planes) == len(names) and len(sets) == 1 and len(next(iter(sets))) <= _MOST_CHANNELS

@@ -113,17 +113,17 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
 
     A plate is the text of the table; numbers lose the point that a spreadsheet gave them, and the site its zeros.
     """
-    known = {place: spelled(row[column]) for place, column in columns.items()}
-    known = {place: text if place == "plate" else re.sub(r"^(\d+)\.0$", r"\1", text) for place, text in known.items()}
-    row_token, column_token = known.pop("row", ""), known.pop("column", "")
-    if "site" in known:
-        known["site"] = plain_number(known["site"])
-    if not known.get("well") and row_token and column_token:
+    facts = {place: spelled(row[column]) for place, column in columns.items()}
+    facts = {place: text if place == "plate" else re.sub(r"^(\d+)\.0$", r"\1", text) for place, text in facts.items()}
+    row_token, column_token = facts.pop("row", ""), facts.pop("column", "")
+    if "site" in facts:
+        facts["site"] = plain_number(facts["site"])
+    if not facts.get("well") and row_token and column_token:
         try:
-            known["well"] = well_at(row_token, column_token)
+            facts["well"] = well_at(row_token, column_token)
         except InputError as error:
-            return known | {"well": f"{row_token}-{column_token}"}, str(error)
-    return known, ""
+            return facts | {"well": f"{row_token}-{column_token}"}, str(error)
+    return facts, ""
 
 
 def place_facts(place: Mapping[str, str]) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def merge_channels(
     if normalized:
         return Merger(channels, low=low, high=high).bytes()
     gray = _same_shape(channels)
-    return _merged_bytes(gray, [_range_scaler(own, given.dtype) for given, own in zip(channels, gray, strict=True)])
+    return _merged_bytes(
+        gray, [_range_scaler(plane, given.dtype) for given, plane in zip(channels, gray, strict=True)]
+    )
 
 
 def to_gray_bytes(channels: Sequence[Pixels]) -> npt.NDArray[np.uint8]:

@@ -49,8 +49,10 @@ def read_ome(xml: str) -> OmeDocument:
     planes = max(map(_modulo_length, root.iter()), default=0)
     for image in children(root, "Image"):
         pixels = next(children(image, "Pixels"), None)
-        own = [] if pixels is None else [channel.get("Name", "").strip() for channel in children(pixels, "Channel")]
-        names.append(tuple(own) if all(own) else ())
+        channels = (
+            [] if pixels is None else [channel.get("Name", "").strip() for channel in children(pixels, "Channel")]
+        )
+        names.append(tuple(channels) if all(channels) else ())
         places = [] if pixels is None else list(children(pixels, "TiffData"))
         stored += bool(places)
         if pixels is not None:

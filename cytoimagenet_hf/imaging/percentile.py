@@ -113,13 +113,13 @@ def _order_statistics(image: Pixels, orders: npt.NDArray[np.int64], counted: Cou
     # Rounding down to 65,536 levels keeps the order, so only the pixels of one level have to be sorted for each place.
     level = ((flat - floor) * scale).astype(np.uint16)
     ends = np.cumsum(_count(level, 65536))
-    found = np.empty(orders.shape)
+    values = np.empty(orders.shape)
     for place in np.unique(orders):
-        own = int(np.searchsorted(ends, place, side="right"))
-        inside = flat[level == own]
-        rank = int(place) - int(ends[own] - len(inside))
-        found[orders == place] = np.partition(inside, rank)[rank]
-    return found
+        of_place = int(np.searchsorted(ends, place, side="right"))
+        inside = flat[level == of_place]
+        rank = int(place) - int(ends[of_place] - len(inside))
+        values[orders == place] = np.partition(inside, rank)[rank]
+    return values
 
 
 def histogram(image: Pixels) -> Counts | None:
@@ -169,7 +169,7 @@ def _look_up(table: Unit, block: Pixels) -> Unit:
     if cv2 is None:
         return np.asarray(table[flat], dtype=np.float64).reshape(block.shape)
     try:
-        found = cv2.LUT(flat, table.reshape(1, -1))
+        stretched = cv2.LUT(flat, table.reshape(1, -1))
     except cv2.error:  # OpenCV 4 has no tables of 65,536 entries
-        found = table[flat]
-    return np.asarray(found, dtype=np.float64).reshape(block.shape)
+        stretched = table[flat]
+    return np.asarray(stretched, dtype=np.float64).reshape(block.shape)

@@ -53,7 +53,7 @@ def decode_gray_png(content: bytes) -> Pixels | None:
 
 def _chunks(content: bytes) -> dict[bytes, list[bytes]]:
     """The data of the chunks by name, with their checksums verified."""
-    found: dict[bytes, list[bytes]] = {}
+    chunks: dict[bytes, list[bytes]] = {}
     position = len(_SIGNATURE)
     while position + 8 <= len(content):
         length, name = struct.unpack(">I4s", content[position : position + 8])
@@ -63,9 +63,9 @@ def _chunks(content: bytes) -> dict[bytes, list[bytes]]:
             raise ValueError(f"it ends inside its {name.decode('latin-1')} chunk")
         if zlib.crc32(name + data) != struct.unpack(">I", checksum)[0]:
             raise ValueError(f"the checksum of its {name.decode('latin-1')} chunk does not fit")
-        found.setdefault(name, []).append(data)
+        chunks.setdefault(name, []).append(data)
         position += 12 + length
-    return found
+    return chunks
 
 
 def _chunk(name: bytes, data: bytes | bytearray) -> bytes:

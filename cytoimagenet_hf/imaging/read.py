@@ -85,8 +85,8 @@ def read_planes(
     path = Path(path)
     with decoding(path):
         kind, head = _look(path)
-        found = _READERS[kind](_Wanted(path, head, pages, partial, max_pixels))
-        return [_checked(image, path) for image in found]
+        planes = _READERS[kind](_Wanted(path, head, pages, partial, max_pixels))
+        return [_checked(image, path) for image in planes]
 
 
 def file_kind(path: Path) -> str:
@@ -154,11 +154,11 @@ def _read_npy(wanted: _Wanted) -> _Planes:
     is_stack = len(shape) == 3 and shape[2] not in (3, 4)
     height, width, *colours = (*shape[is_stack:], 1, 1)[: max(2, len(shape) - is_stack)]
     check_pixels(path, width, height, max_pixels=wanted.max_pixels, values=math.prod(colours))
-    found = []
+    planes = []
     for page in wanted.pages:
         _require_page(path, page or 0, shape[0] if is_stack else 1)
-        found.append(read_npy_part(path, header, (page or 0,) if is_stack else ()))
-    return found
+        planes.append(read_npy_part(path, header, (page or 0,) if is_stack else ()))
+    return planes
 
 
 def _read_cellomics(wanted: _Wanted) -> _Planes:
@@ -202,7 +202,7 @@ def _deep_colour_png(path: Path, page: int | None) -> Pixels:
 
 
 def _read_pillow(wanted: _Wanted) -> _Planes:
-    path, found = wanted.path, []
+    path, planes = wanted.path, []
     with _open_pillow(path) as image:
         for page in wanted.pages:
             check_pixels(path, *image.size, max_pixels=wanted.max_pixels)
@@ -212,8 +212,8 @@ def _read_pillow(wanted: _Wanted) -> _Planes:
                 image.seek(page or 0)
             if wanted.partial:
                 _load_what_is_there(image)
-            found.append(_pillow_pixels(image))
-    return found
+            planes.append(_pillow_pixels(image))
+    return planes
 
 
 def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generic]]:

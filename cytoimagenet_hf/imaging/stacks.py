@@ -131,13 +131,13 @@ def _described(path: Path, axes: str | None, series: int | None) -> list[StackLa
             deltavision.require_planes(path, header)
             outer = list(zip(header.axes, header.sizes, strict=True))
             shape: tuple[int, ...] = (header.height, header.width)
-            found = _Planes(outer, shape, np.dtype(header.dtype), _numbered(path, header.planes))
+            described = _Planes(outer, shape, np.dtype(header.dtype), _numbered(path, header.planes))
         elif kind == "npy":
-            found = _describe_npy(path)
+            described = _describe_npy(path)
         else:
             frames, shape, dtype = picture_header(path)
-            found = _Planes([("Q", frames)], shape, dtype, _numbered(path, frames))
-    return [_layout(path, found, given, 0, 1)]
+            described = _Planes([("Q", frames)], shape, dtype, _numbered(path, frames))
+    return [_layout(path, described, given, 0, 1)]
 
 
 def _numbered(path: Path, planes: int) -> tuple[int, ...]:
@@ -177,11 +177,11 @@ def _normal(axes: str, path: Path) -> str:
     return letters
 
 
-def _layout(path: Path, found: _Planes, given: str | None, series: int, count: int) -> StackLayout:
-    outer = [(letter, size) for letter, size in found.outer if size > 1]
-    shape, pages = found.shape, found.pages
-    if given == "S" and found.picture is not None and len(outer) == 1:
-        outer, shape, pages = [], found.picture, (None,)
+def _layout(path: Path, planes: _Planes, given: str | None, series: int, count: int) -> StackLayout:
+    outer = [(letter, size) for letter, size in planes.outer if size > 1]
+    shape, pages = planes.shape, planes.pages
+    if given == "S" and planes.picture is not None and len(outer) == 1:
+        outer, shape, pages = [], planes.picture, (None,)
     elif given is not None and outer:
         if len(given) != len(outer):
             lengths = " x ".join(str(size) for _, size in outer)
@@ -192,7 +192,7 @@ def _layout(path: Path, found: _Planes, given: str | None, series: int, count: i
     letters = "".join(letter for letter, _ in outer)
     sizes = {**dict(outer), "Y": shape[0], "X": shape[1]}
     if unnamed := sorted(_UNNAMED & set(letters)):
-        raise AmbiguousAxesError(_question(path, outer, unnamed, shape, found))
+        raise AmbiguousAxesError(_question(path, outer, unnamed, shape, planes))
     if len(sizes) != len(outer) + 2:
         raise ImageReadError(f"{path} has the axes {letters}YX: name each once, with axes=")
     if math.prod(size for _, size in outer) != len(pages):
@@ -201,22 +201,22 @@ def _layout(path: Path, found: _Planes, given: str | None, series: int, count: i
             "incomplete"
         )
     channels = sizes.get("C", 1)
-    names = found.names if len(found.names) == channels and given is None else ()
-    return StackLayout(path, f"{letters}YX", sizes, names, shape, found.dtype, series, count, pages)
+    names = planes.names if len(planes.names) == channels and given is None else ()
+    return StackLayout(path, f"{letters}YX", sizes, names, shape, planes.dtype, series, count, pages)
 
 
 def _question(
-    path: Path, outer: list[tuple[str, int]], unnamed: list[str], shape: tuple[int, ...], found: _Planes
+    path: Path, outer: list[tuple[str, int]], unnamed: list[str], shape: tuple[int, ...], described: _Planes
 ) -> str:
     planes = " x ".join(str(size) for letter, size in outer if letter in unnamed)
-    known = ", ".join(f"{letter} {size}" for letter, size in outer if letter not in unnamed)
+    named = ", ".join(f"{letter} {size}" for letter, size in outer if letter not in unnamed)
     if len(outer) == 1:
         example = "'C' if they are channels, 'Z' for focus positions, 'T' for time points"
-        example += ", 'S' for the colours of one picture" if found.picture is not None else ""
+        example += ", 'S' for the colours of one picture" if described.picture is not None else ""
     else:
         example = f"{len(outer)} letters, slowest first, such as {'TZC'[-len(outer) :]!r}"
     return (
-        f"{path} holds {planes} planes of {shape[0]} x {shape[1]}{f' beside {known}' if known else ''} and does not "
+        f"{path} holds {planes} planes of {shape[0]} x {shape[1]}{f' beside {named}' if named else ''} and does not "
         f"say what they are: pass axes={example}"
     )
 

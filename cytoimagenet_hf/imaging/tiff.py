@@ -42,8 +42,8 @@ def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pix
     with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
         require_pages(tiff, path)
         highest = max((page or 0 for page in pages), default=0)
-        known = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage
-        return [_read_plane(tiff, path, page, known, partial, max_pixels) for page in pages]
+        count = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage
+        return [_read_plane(tiff, path, page, count, partial, max_pixels) for page in pages]
 
 
 def own_samples(page: tifffile.TiffPage) -> int:
@@ -123,30 +123,30 @@ def bounded_ome(tiff: tifffile.TiffFile, path: Path) -> OmeDocument:
 
 
 def _read_plane(
-    tiff: tifffile.TiffFile, path: Path, number: int | None, known: int, partial: bool, max_pixels: int
+    tiff: tifffile.TiffFile, path: Path, number: int | None, count: int, partial: bool, max_pixels: int
 ) -> Pixels:
     first = tiff.pages.first
     samples = own_samples(first)
     index, sample = divmod(number or 0, samples)
     if index < 0:
         raise ImageReadError(f"{path} has no page {number}: pages count from 0")
-    if index and known == 1 and samples == 1:
+    if index and count == 1 and samples == 1:
         return _one_directory(tiff, path, index, partial, max_pixels)
-    if index >= known:
-        raise ImageReadError(f"{path} has no page {number}: it has {known * samples}, counted from 0")
+    if index >= count:
+        raise ImageReadError(f"{path} has no page {number}: it has {count * samples}, counted from 0")
     page = first if index == 0 else tiff.pages[index].aspage()
     pixels = _page_pixels(page, path, partial, max_pixels)
-    own = own_samples(page)
-    if own == 1:
+    parts = own_samples(page)
+    if parts == 1:
         return pixels
     planes = pixels if page.planarconfig == _SEPARATE else np.moveaxis(pixels, -1, 0)
-    if number is not None and own == samples:
+    if number is not None and parts == samples:
         return np.ascontiguousarray(planes[sample])
-    if own == 3 and page.photometric == _RGB:
+    if parts == 3 and page.photometric == _RGB:
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
     raise ImageReadError(
-        f"{path} holds {own} planes of {page.imagelength} x {page.imagewidth} that may be channels or colours with "
-        f"alpha: read one of them with page=0 … {own - 1}"
+        f"{path} holds {parts} planes of {page.imagelength} x {page.imagewidth} that may be channels or colours with "
+        f"alpha: read one of them with page=0 … {parts - 1}"
     )
 
 

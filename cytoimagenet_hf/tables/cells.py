@@ -207,5 +207,5 @@ def explain_odd(cells: Iterable[Any], numbers: Numbers, name: str) -> str:
     count = int(numbers.odd.sum())
     cell = next(value for place, value in enumerate(cells) if place == row)
     counted = "1 cell that is not a number" if count == 1 else f"{count} cells that are not numbers"
-    said = f"{name} has {counted}, {cell!r} in row {row + 1}"
-    return f"{said}: {numbers.remark}" if numbers.remark else said
+    sentence = f"{name} has {counted}, {cell!r} in row {row + 1}"
+    return f"{sentence}: {numbers.remark}" if numbers.remark else sentence

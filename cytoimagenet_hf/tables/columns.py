@@ -43,8 +43,8 @@ def fact_of(column: str) -> str | None:
     plain, lower = plain_name(column), column.lower()
     if plain != column:
         # BBBC021 repeats the plate and the well with the channel they were read from.
-        known = plain.lower().removesuffix("_dapi")
-        return known if known in _KNOWN else plain
+        place = plain.lower().removesuffix("_dapi")
+        return place if place in _KNOWN else plain
     if lower in _KNOWN or lower in _LOWER or lower == "id" or lower in _BOOKKEEPING or lower.startswith(_FILES):
         return lower
     term = read_header(column).term
@@ -107,9 +107,9 @@ def pack_names(names: Sequence[str]) -> list[list[str | int]]:
     """
     packed: list[list[str | int]] = []
     for prefix, run in groupby(names, key=lambda name: name.rpartition("_")[0]):
-        own = list(run)
-        counted = prefix and own == _counted(prefix, len(own))
-        packed += [[prefix, len(own)]] if counted else [[name, 0] for name in own]
+        members = list(run)
+        counted = prefix and members == _counted(prefix, len(members))
+        packed += [[prefix, len(members)]] if counted else [[name, 0] for name in members]
     return packed
 
 

@@ -99,9 +99,9 @@ class FeatureTable:
             >>> make_table(["a", "b"], [[1.0], [2.0]], {"well": ["A01", "A02"]}).to_pandas().columns.tolist()
             ['id', 'Metadata_Well', 'Image_all_x_0000']
         """
-        known = self.metadata.rename(columns=column_of)
+        facts = self.metadata.rename(columns=column_of)
         features = pd.DataFrame(self.values, columns=list(self.names))
-        return pd.concat([pd.DataFrame({"id": self.ids.astype(str)}), known, features], axis=1)
+        return pd.concat([pd.DataFrame({"id": self.ids.astype(str)}), facts, features], axis=1)
 
     def to_arrow(
         self, *, packed: bool = False, dtype: npt.DTypeLike | None = None, kinds: Mapping[str, str] | None = None
@@ -166,8 +166,8 @@ class FeatureTable:
             if absent := [name for name in names if name not in table.column_names]:
                 raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
-        known = {name: column for column in table.column_names if (name := fact_of(column)) not in (None, "id")}
-        metadata = table.select(list(known.values())).replace_schema_metadata(None).rename_columns(list(known))
+        facts = {name: column for column in table.column_names if (name := fact_of(column)) not in (None, "id")}
+        metadata = table.select(list(facts.values())).replace_schema_metadata(None).rename_columns(list(facts))
         return cls(
             np.array(table["id"].to_pylist(), dtype=object), values, _to_pandas(metadata, len(table)), names, about
         )
@@ -259,22 +259,22 @@ def join_features(tables: Sequence[FeatureTable]) -> FeatureTable:
                 f"table {number} lacks {len(missing)} ids of the first ({', '.join(map(str, missing[:3]))}) and has "
                 f"{len(extra)} others ({', '.join(map(str, extra[:3]))}): extract both from the same images"
             )
-        own = table.rows(first.ids)
-        for fact in own.metadata:
+        other = table.rows(first.ids)
+        for fact in other.metadata:
             if fact not in metadata:
-                metadata[fact] = own.metadata[fact].to_numpy()
+                metadata[fact] = other.metadata[fact].to_numpy()
                 continue
-            differs = differ(metadata[fact], own.metadata[fact], str(fact))
+            differs = differ(metadata[fact], other.metadata[fact], str(fact))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{fact} of {int(differs.sum())} ids differs between table 1 and table {number}: "
                     f"{first.ids[row]!r} has {spelled(metadata[fact].iloc[row])!r} and "
-                    f"{spelled(own.metadata[fact].iloc[row])!r}"
+                    f"{spelled(other.metadata[fact].iloc[row])!r}"
                 )
         taken = set(names)
-        names += [f"{name}_{number}" if name in taken else name for name in own.names]
-        parts.append(own.values)
+        names += [f"{name}_{number}" if name in taken else name for name in other.names]
+        parts.append(other.values)
     about = first.about if len(tables) == 1 else {"joined": [table.about for table in tables]}
     return FeatureTable(first.ids, np.concatenate(parts, axis=1), metadata, tuple(names), about)
 

@@ -71,36 +71,36 @@ def _strings(group: Any, name: str, values: Sequence[str]) -> None:
 
 
 def _frame(group: Any, name: str, frame: pd.DataFrame, index: Sequence[str]) -> None:
-    own = group.create_group(name)
-    _encode(own, "dataframe", "0.2.0")
-    own.attrs["_index"] = "_index"
-    own.attrs["column-order"] = np.array([str(column) for column in frame], dtype=_TEXT)
-    _strings(own, "_index", index)
+    subgroup = group.create_group(name)
+    _encode(subgroup, "dataframe", "0.2.0")
+    subgroup.attrs["_index"] = "_index"
+    subgroup.attrs["column-order"] = np.array([str(column) for column in frame], dtype=_TEXT)
+    _strings(subgroup, "_index", index)
     for column in frame:
         values = frame[column]
         if values.dtype.kind in "iufb" and not values.isna().any():
-            _array(own, str(column), values.to_numpy())
+            _array(subgroup, str(column), values.to_numpy())
         elif values.dtype.kind == "f":
-            _array(own, str(column), values.to_numpy(np.float64))
+            _array(subgroup, str(column), values.to_numpy(np.float64))
         else:
-            _categorical(own, str(column), values)
+            _categorical(subgroup, str(column), values)
 
 
 def _categorical(group: Any, name: str, values: pd.Series) -> None:
     """Text as categories, the missing ones as code -1: what scanpy colours by."""
     codes, categories = pd.factorize(values.map(str, na_action="ignore"), sort=True)
-    own = group.create_group(name)
-    _encode(own, "categorical", "0.2.0")
-    own.attrs["ordered"] = False
-    _array(own, "codes", codes.astype(np.int32))
-    _strings(own, "categories", [str(category) for category in categories])
+    subgroup = group.create_group(name)
+    _encode(subgroup, "categorical", "0.2.0")
+    subgroup.attrs["ordered"] = False
+    _array(subgroup, "codes", codes.astype(np.int32))
+    _strings(subgroup, "categories", [str(category) for category in categories])
 
 
 def _mapping(group: Any, name: str, content: Mapping[str, Any]) -> None:
-    own = group.create_group(name)
-    _encode(own, "dict", "0.1.0")
+    subgroup = group.create_group(name)
+    _encode(subgroup, "dict", "0.1.0")
     for key, value in content.items():
-        _value(own, str(key).replace("/", "_"), value)
+        _value(subgroup, str(key).replace("/", "_"), value)
 
 
 def _value(group: Any, name: str, value: Any) -> None:

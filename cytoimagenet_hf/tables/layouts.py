@@ -57,15 +57,15 @@ def read_layout(path: str | Path, *, sheet: str | None = None, encoding: str | N
     """
     path = Path(path)
     sheets = read_sheets(path, sheet=sheet, encoding=encoding)
-    drawn = {name: own for name, rows in sheets.items() if (own := _grids(rows))}
+    drawn = {name: grids_here for name, rows in sheets.items() if (grids_here := _grids(rows))}
     if not drawn or (sheet is None and next(iter(sheets)) not in drawn):
         return None
     notes = [f"{path.name} is drawn as a plate: {sum(map(len, drawn.values()))} grids of wells are read"]
     grids: dict[str, dict[str, str]] = {}
     alone = sum(map(len, drawn.values())) == 1
-    for name, own in drawn.items():
-        for title, wells in own:
-            of_sheet = _says(name) or (len(drawn) > 1 and len(own) == 1)
+    for name, grids_here in drawn.items():
+        for title, wells in grids_here:
+            of_sheet = _says(name) or (len(drawn) > 1 and len(grids_here) == 1)
             titled = title if _says(title) or (title and not alone) else name if of_sheet else ""
             titled = titled or _untitled(wells, path, notes, title=title, alone=alone)
             if titled in grids or read_header(titled).term in _PLACES:

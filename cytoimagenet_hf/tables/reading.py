@@ -119,10 +119,10 @@ def _read_folder(folder: Path) -> FeatureTable:
     found = _named(FeatureTable.from_arrow, pa.concat_tables(tables), folder)
     ranges = folder / "_ranges.json"
     if ranges.is_file():
-        known = read_json_object(ranges, remedy="run the same extraction again")
-        if not all(isinstance(own, dict) and "ranges" in own for own in known.values()):
+        by_plate = read_json_object(ranges, remedy="run the same extraction again")
+        if not all(isinstance(facts, dict) and "ranges" in facts for facts in by_plate.values()):
             raise InputError(f"{ranges} is damaged (it holds no ranges of plates): run the same extraction again")
-        found.about["ranges"] = {plate: own["ranges"] for plate, own in known.items()}
+        found.about["ranges"] = {plate: facts["ranges"] for plate, facts in by_plate.items()}
     with suppress(InputError):  # the shards are whole without it
         plan = read_json_object(folder / "_extraction.json")
         found.about.update({key: plan[key] for key in ("backend_choice",) if key in plan})
@@ -180,7 +180,7 @@ def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: 
     facts |= {name: name for name in text}
     if not features:
         raise InputError(f"{where}: no numeric feature columns beside {sorted(map(str, facts))}")
-    odd = {name: said for name, (_, said) in features.items() if said}
+    odd = {name: fault for name, (_, fault) in features.items() if fault}
     if odd and not drop_nan:
         raise InputError(
             f"{where}: {next(iter(odd.values()))}"

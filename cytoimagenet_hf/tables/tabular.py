@@ -205,8 +205,8 @@ def read_sheets(
         if sheet is not None:
             raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
         return {"": [cells for _, cells in islice(read_bare_rows(path, encoding=encoding), _MOST_ROWS)]}
-    found = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
-    return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in found.items()}
+    sheets = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
+    return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in sheets.items()}
 
 
 _MOST_ROWS = 5_000

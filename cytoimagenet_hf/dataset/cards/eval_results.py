@@ -71,7 +71,7 @@ def _notes(score: ScoreRecord, record: ResultsRecord) -> str:
     parts.append(f"recipe {recipe}")
     if score.contamination:
         parts.append(
-            "training shares with the set: " + ", ".join(sorted({found.kind for found in score.contamination}))
+            "training shares with the set: " + ", ".join(sorted({overlap.kind for overlap in score.contamination}))
         )
     return "; ".join(parts)
 

@@ -104,7 +104,7 @@ def add_scores(folder: str | Path, results: str | Path, *, entry: str | None = N
         (entry,) = models
     if entry not in entries:
         raise InputError(f"{results} has no entry {entry!r}: choose one of {', '.join(entries)}")
-    found = [
+    rows = [
         {
             "task": score.set,
             "metric": "kNN accuracy" if score.measure == "accuracy" else score.measure,
@@ -116,8 +116,8 @@ def add_scores(folder: str | Path, results: str | Path, *, entry: str | None = N
         for score in record.scores
         if score.entry == entry
     ]
-    write_json(Path(folder) / SCORES, found)
-    return found
+    write_json(Path(folder) / SCORES, rows)
+    return rows
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
@@ -150,8 +150,8 @@ def _training_sources(config: Mapping[str, Any]) -> list[str] | None:
 def _contamination(sources: Sequence[str] | None) -> list[dict[str, str]]:
     if sources is None:
         return []
-    found = [overlap for task in tasks() for overlap in overlaps(task, frozenset(sources))]
-    return [{"task": o.task, "source": o.source, "kind": o.kind, "note": o.note} for o in found]
+    shared = [overlap for task in tasks() for overlap in overlaps(task, frozenset(sources))]
+    return [{"task": o.task, "source": o.source, "kind": o.kind, "note": o.note} for o in shared]
 
 
 def _origin(conversion: Mapping[str, Any] | None) -> str:

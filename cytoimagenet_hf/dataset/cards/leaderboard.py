@@ -105,8 +105,10 @@ def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
                 )
             if before is None or before.gain is None:
                 cells[score.entry][score.set] = Cell(score, gains.get((score.entry, score.set)))
-    compared = {name: _compared(own, kinds[name], _best_baselines(cells, kinds)) for name, own in cells.items()}
-    rows = [Row(name, kinds[name], own, _mean_gain(own)) for name, own in compared.items()]
+    compared = {
+        name: _compared(of_entry, kinds[name], _best_baselines(cells, kinds)) for name, of_entry in cells.items()
+    }
+    rows = [Row(name, kinds[name], of_entry, _mean_gain(of_entry)) for name, of_entry in compared.items()]
     rows.sort(key=lambda row: (row.mean_gain is None, -(row.mean_gain or 0), row.name))
     sets = dict.fromkeys(name for record in records for name in record.sets)
     recipes = dict.fromkeys(str(record.config.get("recipe", {}).get("name", "unknown")) for record in records)
@@ -117,15 +119,15 @@ def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
 def _best_baselines(cells: dict[str, dict[str, Cell]], kinds: dict[str, Kind]) -> dict[tuple[str, int], float]:
     """(set, items) → the highest score of a baseline."""
     best: dict[tuple[str, int], float] = {}
-    for name, own in cells.items():
+    for name, row in cells.items():
         if kinds[name] == "baseline":
-            for of_set, cell in own.items():
+            for of_set, cell in row.items():
                 key = of_set, cell.score.n
                 best[key] = max(best.get(key, cell.score.value), cell.score.value)
     return best
 
 
-def _compared(own: dict[str, Cell], kind: Kind, best: dict[tuple[str, int], float]) -> dict[str, Cell]:
+def _compared(row: dict[str, Cell], kind: Kind, best: dict[tuple[str, int], float]) -> dict[str, Cell]:
     """The cells of an entry with their differences from the best baseline."""
 
     def difference(name: str, cell: Cell) -> float | None:
@@ -134,7 +136,7 @@ def _compared(own: dict[str, Cell], kind: Kind, best: dict[tuple[str, int], floa
         baseline = best.get((name, cell.score.n))
         return None if baseline is None else cell.score.value - baseline
 
-    return {name: replace(cell, difference=difference(name, cell)) for name, cell in own.items()}
+    return {name: replace(cell, difference=difference(name, cell)) for name, cell in row.items()}
 
 
 def to_page(board: Leaderboard, *, title: str = "Leaderboard") -> str:

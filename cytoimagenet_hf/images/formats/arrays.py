@@ -81,7 +81,7 @@ def find(source: Source, options: SourceOptions) -> Findings:
         raise InputError(f"{source.text} holds no arrays")
     remote = is_remote(sites[0].store)
     read = partial(_planes, axes=axes, options=options)
-    planes = [plane for found in concurrently(read, sites, remote=remote) for plane in found]
+    planes = [plane for of_site in concurrently(read, sites, remote=remote) for plane in of_site]
     return Findings(planes)
 
 
@@ -93,11 +93,11 @@ def _in_store(source: Source) -> Iterator[_Site]:
     metadata = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zarray", "zarr.json")}
     for key in sorted(metadata - {""}, key=natural):
         parts = key.split("__")
-        known = dict(zip(_KEY, parts, strict=True)) if len(parts) == len(_KEY) else {}
-        if "site" in known:
-            known["site"] = plain_number(known["site"])
-        extra: dict[str, str] = {name: known.pop(name) for name in _KEY[:2] if name in known}
-        yield _Site(store, key, known, extra)
+        place = dict(zip(_KEY, parts, strict=True)) if len(parts) == len(_KEY) else {}
+        if "site" in place:
+            place["site"] = plain_number(place["site"])
+        extra: dict[str, str] = {name: place.pop(name) for name in _KEY[:2] if name in place}
+        yield _Site(store, key, place, extra)
 
 
 def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
@@ -119,14 +119,14 @@ def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
     kept += [column for column in ("source", "batch") if column in columns]
     names = {column: own_name(column) for column in kept}
     for number, row in enumerate(rows.to_dict("records")):
-        known, problem = place_of(row, placed)
+        place, problem = place_of(row, placed)
         name = str(row[key]) if key else "__".join(str(row[column]) for column in made_of)
         if not name or ".." in name.split("/"):
             problem = problem or f"{table}, line {number + 2}: {name!r} is no key of an array"
         yield _Site(
             root,
             name.strip("/"),
-            known,
+            place,
             metadata_of(row, names),
             str(number),
             name if options.id_column else "",
@@ -156,10 +156,10 @@ def _planes(site: _Site, *, axes: str, options: SourceOptions) -> list[FoundPlan
     except (InputError, UnreachableError) as error:
         return [make(whole, Channel(""), problem=str(error))]
     sizes = dict(zip(axes, shape, strict=True))
-    found = []
+    planes = []
     for indices in product(*(range(sizes[axis]) for axis in axes[:-2])):
         at = dict(zip(axes, indices, strict=False))
-        found.append(
+        planes.append(
             make(
                 PlaneRef(site.store, kind="zarr", place=(site.key, *indices)),
                 Channel(str(at.get("c", 0) + 1)),
@@ -167,4 +167,4 @@ def _planes(site: _Site, *, axes: str, options: SourceOptions) -> list[FoundPlan
                 t=at["t"] + 1 if "t" in at else t,
             )
         )
-    return found
+    return planes

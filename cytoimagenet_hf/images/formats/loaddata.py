@@ -106,8 +106,8 @@ def find(source: Source, options: SourceOptions) -> Findings:
 
 def _stains(columns: list[str]) -> list[str]:
     """Channels of the pictures, in the order of their columns."""
-    found = (match[2] for column in columns if not _is_illumination(column) and (match := _FILE.fullmatch(column)))
-    return list(dict.fromkeys(found))
+    names = (match[2] for column in columns if not _is_illumination(column) and (match := _FILE.fullmatch(column)))
+    return list(dict.fromkeys(names))
 
 
 def _is_illumination(column: str) -> bool:
@@ -130,7 +130,7 @@ class _Reader:
 
     def plane(self, row: Mapping[Any, Any], stain: str, line: int) -> tuple[PlaneRef, str]:
         """The plane, and why it cannot be used."""
-        cells = {name: str(row[column]) for (name, own), column in self.columns.items() if own == stain}
+        cells = {name: str(row[column]) for (name, channel), column in self.columns.items() if channel == stain}
         name, problem = _file_name(cells)
         if problem or not name:
             return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"

@@ -59,12 +59,12 @@ def find(source: Source, options: SourceOptions) -> Findings:
     channels: dict[Channel, None] = {}
     absent: dict[str, int] = {}
     remote = is_remote(source.root)
-    for field, found in zip(
+    for field, of_field in zip(
         chosen, concurrently(lambda field: _planes(field, options), chosen, remote=remote), strict=True
     ):
-        planes += found
-        channels |= dict.fromkeys(plane.channel for plane in found)
-        if count := found[0].metadata.get("absent_chunks", 0):
+        planes += of_field
+        channels |= dict.fromkeys(plane.channel for plane in of_field)
+        if count := of_field[0].metadata.get("absent_chunks", 0):
             absent[field.name] = count
     ignored = [*passed, *(Ignored(name, "no part of a Zarr store") for name in source.files)]
     notes = []
