@@ -9,7 +9,7 @@ plates or laboratories. The repository states no licence.
 import re
 from collections.abc import Sequence
 
-from .named_cells import named_cells
+from .named_cells import NamedCells
 
 FRAMES = 21
 """Of a tenth of the movie, which has 206."""
@@ -19,7 +19,7 @@ def _tenths(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
     return [f"frames from {int(match['frame']) // FRAMES * FRAMES}" for _, match in cells]
 
 
-CELLCOGNITION = named_cells(
+CELLCOGNITION = NamedCells(
     "cellcognition",
     "CellCognition nuclei (7 stages of mitosis, across a movie)",
     stain="h2b",
@@ -29,4 +29,4 @@ CELLCOGNITION = named_cells(
     group="tenth of the movie",
     grouping=_tenths,
     left_out=("apo",),
-)
+).benchmark()

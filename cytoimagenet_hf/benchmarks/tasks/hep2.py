@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .named_cells import named_cells
+from .named_cells import NamedCells
 
 BLOCKS = 6
 
@@ -26,7 +26,7 @@ def _blocks(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
     return [f"block {block}" for block in blocks]
 
 
-HEP2 = named_cells(
+HEP2 = NamedCells(
     "hep2",
     "HEp-2 cells (6 antibody patterns, across blocks of specimens)",
     stain="antibody",
@@ -38,4 +38,4 @@ HEP2 = named_cells(
     pattern=r"(?P<number>\d+)\.png",
     group="block of specimens",
     grouping=_blocks,
-)
+).benchmark()

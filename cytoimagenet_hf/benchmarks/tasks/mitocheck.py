@@ -4,9 +4,9 @@
 across plates. Classes are uneven (58 to 473 cells), some have seven plates, and one is out of focus. CC BY 4.0.
 """
 
-from .named_cells import named_cells
+from .named_cells import NamedCells
 
-MITOCHECK = named_cells(
+MITOCHECK = NamedCells(
     "mitocheck",
     "MitoCheck nuclei (16 phenotypes, across plates)",
     stain="h2b",
@@ -20,4 +20,4 @@ MITOCHECK = named_cells(
     ),
     pattern=r"PL(?P<group>LT\d+_\d+)--.+_img\.png",
     group="plate",
-)
+).benchmark()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,21 +20,15 @@ def _by_name(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
     return [match["group"] for _, match in cells]
 
 
-def named_cells(
-    name: str,
-    title: str,
-    *,
-    stain: str,
-    where: str,
-    folders: Sequence[str],
-    pattern: str,
-    group: str,
-    grouping: Grouping = _by_name,
-    left_out: Sequence[str] = (),
-) -> Benchmark:
-    """A benchmark of single cells, scored as the task `folder` is, whole groups left out.
+def _named_in_file(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
+    return [parts["group"] for _, parts in cells]
 
-    Args:
+
+@dataclass(frozen=True)
+class NamedCells:
+    """Facts of a benchmark of single cells, which is scored as the task `folder` is, whole groups left out.
+
+    Attributes:
         name: of the task.
         title: for tables.
         stain: the one channel.
@@ -46,61 +40,59 @@ def named_cells(
         grouping: of all cells together.
         left_out: classes that no group has beside others, or that name no phenotype.
     """
-    return replace(
-        FOLDER,
-        name=name,
-        title=title,
-        channels=(stain,),
-        where=where,
-        protocol=f"11-NN, Euclidean, each {group} left out whole",
-        load=partial(
-            _load,
-            stain=stain,
-            where=where,
-            folders=folders,
-            pattern=re.compile(pattern),
-            group=group,
-            grouping=grouping,
-            left_out=left_out,
-        ),
-        score=partial(score, name=name),
-        rows=partial(rows, name=name),
-    )
 
+    name: str
+    title: str
+    stain: str
+    where: str
+    folders: Sequence[str]
+    pattern: str
+    group: str
+    grouping: Grouping = _named_in_file
+    left_out: Sequence[str] = ()
 
-def _load(
-    root: Path,
-    recipe: object,
-    *,
-    images: bool = True,
-    stain: str,
-    where: str,
-    folders: Sequence[str],
-    pattern: re.Pattern[str],
-    group: str,
-    grouping: Grouping,
-    left_out: Sequence[str],
-) -> list[Image]:
-    """Every cell with its class and group, in the order of classes and names.
+    def benchmark(self) -> Benchmark:
+        """The task."""
+        return replace(
+            FOLDER,
+            name=self.name,
+            title=self.title,
+            channels=(self.stain,),
+            where=self.where,
+            protocol=f"11-NN, Euclidean, each {self.group} left out whole",
+            load=self.load,
+            score=partial(score, name=self.name),
+            rows=partial(rows, name=self.name),
+        )
 
-    Raises:
-        InputError: no class folder, or no cell in them.
-    """
-    found = ([path for path in root.glob(place) if path.is_dir()] for place in folders)
-    classes = next((paths for paths in found if paths), None)
-    if classes is None:
-        raise InputError(f"{root} has no class folders ({' or '.join(folders)}): {where}")
-    cells = sorted(
-        (folder.name, match[0], folder / match[0], match)
-        for folder in classes
-        if folder.name not in left_out
-        for match in (pattern.fullmatch(path.name) for path in folder.iterdir())
-        if match
-    )
-    if not cells:
-        raise InputError(f"the class folders of {root} have no file of the form {pattern.pattern}: {where}")
-    groups = grouping([(label, match) for label, _, _, match in cells])
-    return [
-        labelled(f"{label}/{file}", (path,), label, channels=(stain,), facts={"group": own, "group_name": group})
-        for (label, file, path, _), own in zip(cells, groups, strict=True)
-    ]
+    def load(self, root: Path, recipe: object, *, images: bool = True) -> list[Image]:
+        """Every cell with its class and group, in the order of classes and names.
+
+        Raises:
+            InputError: no class folder, or no cell in them.
+        """
+        found = ([path for path in root.glob(place) if path.is_dir()] for place in self.folders)
+        classes = next((paths for paths in found if paths), None)
+        if classes is None:
+            raise InputError(f"{root} has no class folders ({' or '.join(self.folders)}): {self.where}")
+        pattern = re.compile(self.pattern)
+        cells = sorted(
+            (folder.name, match[0], folder / match[0], match)
+            for folder in classes
+            if folder.name not in self.left_out
+            for match in (pattern.fullmatch(path.name) for path in folder.iterdir())
+            if match
+        )
+        if not cells:
+            raise InputError(f"the class folders of {root} have no file of the form {self.pattern}: {self.where}")
+        groups = self.grouping([(label, match) for label, _, _, match in cells])
+        return [
+            labelled(
+                f"{label}/{file}",
+                (path,),
+                label,
+                channels=(self.stain,),
+                facts={"group": own, "group_name": self.group},
+            )
+            for (label, file, path, _), own in zip(cells, groups, strict=True)
+        ]
