@@ -149,7 +149,11 @@ def _separator(head: str) -> str:
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with their ends, checked for NUL and length."""
     try:
-        with open_packed(path) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text:  # type: ignore[type-var]
+        with (
+            _readable(path),
+            open_packed(path) as raw,
+            io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text,  # type: ignore[type-var]
+        ):
             number = 0
             while line := text.readline(LONGEST_LINE):
                 number += 1
@@ -165,10 +169,6 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
                 yield line
     except UnicodeDecodeError as error:
         raise InputError(_undecodable(path, encoding)) from error
-    except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
-        ) from error
 
 
 def _undecodable(path: Path, encoding: str) -> str:
@@ -196,7 +196,7 @@ def _encoding(path: Path, fallback: str | None) -> str:
             f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis"
         )
     try:
-        with open_packed(path) as raw:
+        with _readable(path), open_packed(path) as raw:
             start = raw.read(4)
             if start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
                 raise InputError(f"{path} is UTF-32 text. Save it as UTF-8")
@@ -213,10 +213,6 @@ def _encoding(path: Path, fallback: str | None) -> str:
             return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
-    except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
-        ) from error
 
 
 @contextmanager
