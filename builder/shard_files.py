@@ -6,11 +6,12 @@ is made again. One of the same size and time is not hashed again, nor opened. Th
 archive give the same shards.
 """
 
+import hashlib
 import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.files import atomic_path, file_sha256
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.shards.seals import file_stamps
 from cytoimagenet_hf.shards.shard import Shard
 
 from .stage import Rejection
@@ -137,6 +137,23 @@ def _is_sealed(path: Path, sealed: dict[str, Any], which: str = "") -> bool:
     """Whether a file is the one of the seal: of the same size and time, or else of the same content."""
     stamp = sealed.get(f"{which}stamp")  # absent: of a shard without planes, or of an earlier version
     return (stamp is not None and file_stamps([path]) == [stamp]) or file_sha256(path) == sealed[f"{which}sha256"]
+
+
+def file_stamps(paths: Iterable[Path | str]) -> list[str | None]:
+    """Size and time of files in twelve hex digits each; None for one that is not there.
+
+    Stamps are compared for equality only, so clocks of several machines may differ.
+    """
+    stamps: list[str | None] = []
+    for path in paths:
+        try:
+            state = os.stat(path)
+        except (OSError, ValueError):
+            stamps.append(None)
+        else:
+            text = f"{state.st_size} {state.st_mtime_ns}".encode()
+            stamps.append(hashlib.blake2b(text, digest_size=6).hexdigest())
+    return stamps
 
 
 def rows_with_changed_files(task: ShardTask) -> frozenset[str]:

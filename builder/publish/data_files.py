@@ -28,16 +28,26 @@ from .file_writer import CellWriter
 from .seal import SEAL
 
 
-def write_dataset(
-    output: Path,
-    shards: Sequence[Path],
-    keep: npt.NDArray[np.bool_],
-    assigned: pa.Table,
-    *,
-    labels: Sequence[str],
-    split: Sequence[str],
-    published: Sequence[str],
-) -> dict[str, list[DataFile]]:
+@dataclass(frozen=True)
+class KeptImages:
+    """What goes into the dataset, decided for the images of all shards.
+
+    Attributes:
+        keep: (images,) which go into the dataset, in the order of the shards.
+        assigned: one row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`.
+        labels: class names in the order of their codes.
+        split: `train` or `validation` for each kept image.
+        published: the same under the published scheme.
+    """
+
+    keep: npt.NDArray[np.bool_]
+    assigned: pa.Table
+    labels: Sequence[str]
+    split: Sequence[str]
+    published: Sequence[str]
+
+
+def write_dataset(output: Path, shards: Sequence[Path], images: KeptImages) -> dict[str, list[DataFile]]:
     """Write `data/` and a folder for each named subset from shards, and put them in place of what stood there.
 
     A subset has files of its own, with its own codes: it is loaded without reading the rest, and its classes are its
@@ -46,11 +56,7 @@ def write_dataset(
     Args:
         output: the dataset repository. Its card, manifest and metadata are removed: they describe what is about to go.
         shards: in order.
-        keep: which of their images, in order, go into the dataset.
-        assigned: one row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`.
-        labels: class names in the order of their codes.
-        split: `train` or `validation` for each kept image.
-        published: the same under the published scheme.
+        images: of them, what goes where.
 
     Returns:
         Folder → its files, as written: `data`, and each subset that has images.
@@ -58,11 +64,11 @@ def write_dataset(
     Raises:
         InputError: the disk is too small.
     """
-    schema = dataset_features(labels).arrow_schema
-    codes, sizes = assigned["label"].to_numpy(), assigned["png_bytes"].to_numpy()
-    parts = [_whole(output / "data", schema, split, published, sizes)]
+    schema = dataset_features(images.labels).arrow_schema
+    sizes = images.assigned["png_bytes"].to_numpy()
+    parts = [_whole(output / "data", schema, images, sizes)]
     for name, wanted in SUBSETS.items():
-        part = _subset(output / name, sorted(set(wanted) & set(labels)), labels, codes, split, published, sizes)
+        part = _subset(output / name, sorted(set(wanted) & set(images.labels)), images, sizes)
         if part is None:
             shutil.rmtree(output / name, ignore_errors=True)
         else:
@@ -71,29 +77,17 @@ def write_dataset(
     for stale in ("README.md", "LICENSE.md", "manifest.json", "croissant.json", SEAL):
         (output / stale).unlink(missing_ok=True)
     with explain_full_disk(output):
-        _write_parts(parts, _batches(shards, keep, lambda table, rows: _named(table, rows, schema), assigned))
+        _write_parts(parts, _batches(shards, images, lambda table, rows: _named(table, rows, schema)))
     return {part.folder.name: part.files for part in parts}
 
 
-def write_channels(
-    output: Path,
-    shards: Sequence[Path],
-    keep: npt.NDArray[np.bool_],
-    assigned: pa.Table,
-    *,
-    labels: Sequence[str],
-    split: Sequence[str],
-    published: Sequence[str],
-) -> list[DataFile]:
-    """Write `channels/`, the planes of the images in `data/`, or remove it where no planes were kept.
+def write_channels(output: Path, shards: Sequence[Path], images: KeptImages) -> list[DataFile]:
+    """Write `channels/`, the planes of the images in `data/` in their order, or remove it where no planes were kept.
 
     Args:
         output: the dataset repository.
         shards: of planes, in the order of those of images; none where no planes were kept.
-        keep: which of their rows go into the dataset, as for `write_dataset`.
-        assigned: one row per kept image: `image_id` and `label` (code).
-        labels: class names in the order of their codes.
-        split, published: as for `write_dataset`: rows come in the order of the images in `data/`.
+        images: as for `write_dataset`.
 
     Returns:
         The files, as written.
@@ -106,12 +100,12 @@ def write_channels(
         shutil.rmtree(folder, ignore_errors=True)
         return []
     sizes = np.concatenate([pq.read_table(path, columns=["png_bytes"])["png_bytes"].to_numpy() for path in shards])
-    sizes = sizes[keep]
-    schema = channel_features(labels).arrow_schema
-    part = _whole(folder, schema, split, published, sizes)
+    sizes = sizes[images.keep]
+    schema = channel_features(images.labels).arrow_schema
+    part = _whole(folder, schema, images, sizes)
     require_disk(output, int(sizes.sum()))
     with explain_full_disk(output):
-        _write_parts([part], _batches(shards, keep, lambda table, rows: _coded(table, rows, schema), assigned))
+        _write_parts([part], _batches(shards, images, lambda table, rows: _coded(table, rows, schema)))
     return part.files
 
 
@@ -126,42 +120,31 @@ class _Part:
     codes: npt.NDArray[np.int64] | None = None  # the code here of each code of the whole dataset; None: the same
 
 
-def _whole(
-    folder: Path,
-    schema: pa.Schema,
-    split: Sequence[str],
-    published: Sequence[str],
-    sizes: npt.NDArray[np.integer[Any]],
-) -> _Part:
-    files = plan_files(split, published, sizes.tolist())
-    return _Part(folder, schema, files, _cells(files, split, published))
+def _whole(folder: Path, schema: pa.Schema, images: KeptImages, sizes: npt.NDArray[np.integer[Any]]) -> _Part:
+    files = plan_files(images.split, images.published, sizes.tolist())
+    return _Part(folder, schema, files, _cells(files, images))
 
 
 def _subset(
-    folder: Path,
-    chosen: Sequence[str],
-    labels: Sequence[str],
-    codes: npt.NDArray[np.int64],
-    split: Sequence[str],
-    published: Sequence[str],
-    sizes: npt.NDArray[np.integer[Any]],
+    folder: Path, chosen: Sequence[str], images: KeptImages, sizes: npt.NDArray[np.integer[Any]]
 ) -> _Part | None:
     """The images of some labels, in their order, with codes in the order of `chosen`; None where there are none."""
-    new_codes = np.array([chosen.index(label) if label in chosen else -1 for label in labels], dtype=np.int64)
+    codes = images.assigned["label"].to_numpy()
+    new_codes = np.array([chosen.index(label) if label in chosen else -1 for label in images.labels], dtype=np.int64)
     rows = np.flatnonzero(new_codes[codes] >= 0)
     if not len(rows):
         return None
     schema = dataset_features(chosen).arrow_schema
-    sides_here = [[sides[row] for row in rows.tolist()] for sides in (split, published)]
-    part = _whole(folder, schema, sides_here[0], sides_here[1], sizes[rows])
+    split, published = ([sides[row] for row in rows.tolist()] for sides in (images.split, images.published))
+    part = _whole(folder, schema, replace(images, split=split, published=published), sizes[rows])
     cells = np.full(len(codes), -1, dtype=np.int64)
     cells[rows] = part.cells
     return replace(part, cells=cells, codes=new_codes)
 
 
-def _cells(files: Sequence[DataFile], split: Sequence[str], published: Sequence[str]) -> npt.NDArray[np.int64]:
+def _cells(files: Sequence[DataFile], images: KeptImages) -> npt.NDArray[np.int64]:
     number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
-    return np.array([number[cell] for cell in zip(split, published, strict=True)], dtype=np.int64)
+    return np.array([number[cell] for cell in zip(images.split, images.published, strict=True)], dtype=np.int64)
 
 
 def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice]]) -> None:
@@ -207,32 +190,29 @@ def _replace_folder(new: Path, folder: Path) -> None:
 
 
 def _batches(
-    shards: Sequence[Path],
-    keep: npt.NDArray[np.bool_],
-    convert: Callable[[pa.Table, pa.Table], pa.Table],
-    assigned: pa.Table,
+    shards: Sequence[Path], images: KeptImages, convert: Callable[[pa.Table, pa.Table], pa.Table]
 ) -> Iterator[tuple[pa.Table, slice]]:
     """The kept rows of all shards, converted with what was assigned to them, in the order of the first pass.
 
     Raises:
-        RuntimeError: the rows are not those that `keep` and `assigned` were made for.
+        RuntimeError: the rows are not those that `images` were decided for.
     """
     row = kept_row = 0
-    with tqdm(total=len(assigned), unit="image", desc="publish", disable=None) as bar:
+    with tqdm(total=len(images.assigned), unit="image", desc="publish", disable=None) as bar:
         for path in shards:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=100):
-                    mask = keep[row : row + len(batch)]
+                    mask = images.keep[row : row + len(batch)]
                     table = pa.Table.from_batches([batch]).filter(pa.array(mask))
-                    rows, facts = slice(kept_row, kept_row + len(table)), assigned.slice(kept_row, len(table))
+                    rows, facts = slice(kept_row, kept_row + len(table)), images.assigned.slice(kept_row, len(table))
                     if not table["image_id"].equals(facts["image_id"]):
                         raise RuntimeError(f"{path} holds other images than those that were assigned")
                     yield convert(table, facts), rows
                     row += len(batch)
                     kept_row += len(table)
                     bar.update(len(table))
-    if row != len(keep):
-        raise RuntimeError(f"the shards hold {row} images where {len(keep)} were judged")
+    if row != len(images.keep):
+        raise RuntimeError(f"the shards hold {row} images where {len(images.keep)} were judged")
 
 
 def _coded(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -33,7 +33,7 @@ from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
 
 from .balance import balance, codes, copy_counts, ranks
-from .data_files import write_channels, write_dataset
+from .data_files import KeptImages, write_channels, write_dataset
 from .near import near_groups
 from .repository import STAGES, list_companions, write_card, write_companions
 from .seal import describe_inputs, published_summary, write_seal
@@ -106,9 +106,10 @@ def publish(
         published = _split(kept, recipe, seed=seed, scheme="published", group=group)
     labels, names = codes(kept["label"])
     assigned = _as_stated(kept, labels) if stated else _assigned(kept, labels, names)
-    files = write_dataset(output, shards, keep, assigned, labels=names, split=split, published=published)
+    chosen_images = KeptImages(keep, assigned, names, split, published)
+    files = write_dataset(output, shards, chosen_images)
     planes = [task.channels_path for task in tasks if task.keep_channels]
-    channels = write_channels(output, planes, keep, assigned, labels=names, split=split, published=published)
+    channels = write_channels(output, planes, chosen_images)
 
     write_rejections(output, "publish", rejections)
     _unite_rejections(output)

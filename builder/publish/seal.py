@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from builder.downloads import recorded_downloads
-from builder.shard_files import ShardTask
+from builder.shard_files import ShardTask, file_stamps
 from builder.stage import VERSIONED, StageSummary, read_summary
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import read_json_object, write_json
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.schema import FOLDERS
-from cytoimagenet_hf.shards.seals import file_stamps
 
 SEAL = "publish.seal.json"
 _BESIDE = ("manifest.json", "croissant.json")

@@ -22,10 +22,10 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, inside, read_json_object
 from cytoimagenet_hf.options.push import Upload
 
-from .cards.naming import rename_card
 from .manifest import MANIFEST, problem_of, problems_beside, read_published
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_CALLS = r"from_pretrained|load_dataset|load_cytoimagenet|load_encoder|load_backbone|pipeline|snapshot_download"
 _PATIENCE = 5
 """Seconds for the Hub's first answer; its own client tries for 25."""
 
@@ -242,6 +242,41 @@ def _named_card(file: Path | None, kind: str, repo_id: str) -> bytes:
         return b""
     content = file.read_bytes()
     return content if kind == "metric" else rename_card(content.decode("utf-8"), repo_id).encode("utf-8")
+
+
+def rename_card(text: str, name: str) -> str:
+    """A card whose title, code and commands name the repository it stands in; everything else stays as it is.
+
+    The name it had is that of its own code: the first repository or folder that is loaded there.
+
+    Args:
+        text: of a README.md, rendered or edited by hand.
+        name: of the repository, `"owner/name"`.
+
+    Example:
+        >>> code = 'model = AutoModel.from_pretrained("one")  # one network'
+        >>> card = f"# one\\n\\n```python\\n{code}\\n```\\n`--model one`"
+        >>> print(rename_card(card, "me/b0"))
+        # me/b0
+        <BLANKLINE>
+        ```python
+        model = AutoModel.from_pretrained("me/b0")  # one network
+        ```
+        `--model me/b0`
+    """
+    call = re.search(rf"""(?:{_CALLS})\(\s*(["'])(?P<name>[^"'\n]+)\1""", text)
+    if call is None:
+        return text
+    old = re.escape(call["name"])
+    rules = (
+        (rf"""((?:{_CALLS})\(\s*|\b(?:model|repo_id)\s*=\s*)(["']){old}\2""", r"\1\2{}\2"),
+        (rf"""((?:--model|--encoder|--backbone|hf download)[ =]){old}(?![\w./-])""", r"\1{}"),
+        (rf"(?m)^(# ){old}$", r"\1{}"),
+        (rf"(?m)^(- name: |model_name: ){old}$", r"\1{}"),
+    )
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement.format(name), text)
+    return text
 
 
 @contextmanager

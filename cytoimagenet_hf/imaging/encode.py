@@ -1,6 +1,7 @@
 """Fast lossless PNG."""
 
 import io
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +36,15 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     """
     if image.dtype != np.uint8 or image.ndim != 2 or image.size == 0:
         raise InputError(f"a gray PNG needs a non-empty (H, W) uint8 image, not {image.dtype} {image.shape}")
-    encoded = _huffman(image)
+    encoded = huffman_png(image)
     if encoded is None or len(encoded) < _SEARCH_BELOW * image.size:
         searched = _searched(image)
         return searched if encoded is None or len(searched) < len(encoded) else encoded
     return encoded
 
 
-def _huffman(image: npt.NDArray[np.uint8]) -> bytes | None:
+def huffman_png(image: npt.NDArray[Any]) -> bytes | None:
+    """A gray PNG, (H, W) of 8 or 16 bits, without a search for matches; None where no OpenCV can write it so."""
     average = getattr(cv2, "IMWRITE_PNG_FILTER", None)
     if average is None:  # no OpenCV, or one that cannot choose the filter
         return None

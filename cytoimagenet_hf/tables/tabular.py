@@ -118,12 +118,7 @@ def read_typed(
     """Read a table with the types that the file states: those of Parquet; text, which states none, as text.
 
     Args:
-        path: as for `read_table`.
-        required: as for `read_table`.
-        columns: as for `read_table`.
-        separator: as for `read_table`.
-        encoding: as for `read_table`.
-        sheet: as for `read_table`.
+        path, required, columns, separator, encoding, sheet: as for `read_table`.
 
     Raises:
         InputError: as for `read_table`.

@@ -22,8 +22,11 @@ from typing import IO, Any
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 
-from .limits import MAX_ROWS, require_bounded
+MAX_ROWS = 2**25
+"""Rows of a table of text: 33 million, ten times the largest table of the sources; as text they take some 10 GB."""
 
+MAX_BYTES = 2**33
+"""Bytes of a table of text, unpacked: 8 GB."""
 LONGEST_LINE = 1 << 24
 """Characters: a table of 7,000 features has lines of 150,000."""
 LONGEST_CELL = 1 << 19
@@ -56,12 +59,13 @@ def read_rows(
         quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
 
     Raises:
-        InputError: unreadable, empty, not text, or larger than `limits` allows; later, while rows are drawn, a
-            damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is too long.
+        InputError: unreadable, empty, not text, or of more than `MAX_ROWS` rows or `MAX_BYTES` bytes; while rows are
+            drawn, a damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is
+            too long.
     """
     with _readable(path), open_packed(path) as raw:
         if not isinstance(raw, io.BufferedReader) or path.stat().st_size > MAX_ROWS:  # packed, or long enough
-            require_bounded(path, raw)
+            _require_bounded(path, raw)
     lines = _lines(path, _encoding(path, encoding))
     head = next(lines, "")
     while head and not head.strip():  # blank lines above the heading; the reader below starts to count there
@@ -72,6 +76,27 @@ def read_rows(
     if not names:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
     return TextRows([name.strip() for name in names], rows, mark)
+
+
+def _require_bounded(path: Path, content: IO[bytes]) -> None:
+    """Refuse a table of more rows or bytes than can be read as text.
+
+    Args:
+        path: for the message.
+        content: of the file, unpacked, from its start.
+
+    Raises:
+        InputError: how much of what is too much.
+    """
+    rows = size = 0
+    while block := content.read(1 << 20):
+        rows += block.count(b"\n")
+        size += len(block)
+        if rows > MAX_ROWS or size > MAX_BYTES:
+            what = f"{MAX_ROWS:,} rows" if rows > MAX_ROWS else f"{MAX_BYTES:,} bytes"
+            raise InputError(
+                f"{path} holds more than {what} of text, unpacked: write it as Parquet, or cut it into several files"
+            )
 
 
 def read_bare_rows(path: Path, *, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -124,7 +149,11 @@ def _separator(head: str) -> str:
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with their ends, checked for NUL and length."""
     try:
-        with open_packed(path) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text:  # type: ignore[type-var]
+        with (
+            _readable(path),
+            open_packed(path) as raw,
+            io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text,  # type: ignore[type-var]
+        ):
             number = 0
             while line := text.readline(LONGEST_LINE):
                 number += 1
@@ -140,10 +169,6 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
                 yield line
     except UnicodeDecodeError as error:
         raise InputError(_undecodable(path, encoding)) from error
-    except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
-        ) from error
 
 
 def _undecodable(path: Path, encoding: str) -> str:
@@ -171,7 +196,7 @@ def _encoding(path: Path, fallback: str | None) -> str:
             f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis"
         )
     try:
-        with open_packed(path) as raw:
+        with _readable(path), open_packed(path) as raw:
             start = raw.read(4)
             if start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
                 raise InputError(f"{path} is UTF-32 text. Save it as UTF-8")
@@ -188,10 +213,6 @@ def _encoding(path: Path, fallback: str | None) -> str:
             return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
-    except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
-        ) from error
 
 
 @contextmanager

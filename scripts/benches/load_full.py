@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builder.publish.data_files import write_dataset
+from builder.publish.data_files import KeptImages, write_dataset
 from builder.publish.figures import contact_sheet
 from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
@@ -97,9 +97,7 @@ def write_full(folder: Path, *, images: int, classes: int) -> None:
         by_field, by_row = rng.random(fields.max() + 1), rng.random(images)
         by_field[0] = 0  # however few there are, both sides have images
         splits = [np.where(share < 0.1, "validation", "train").tolist() for share in (by_field[fields], by_row)]
-        files = write_dataset(
-            folder, shards, np.ones(images, bool), assigned, labels=labels, split=splits[0], published=splits[1]
-        )
+        files = write_dataset(folder, shards, KeptImages(np.ones(images, bool), assigned, labels, *splits))
     write_companions(folder, files, kept, labels=labels, seed=0)
 
 

@@ -124,9 +124,8 @@ def _write(folder: Path, rows: RowNumbers, kilobytes: int, *, other_source: bool
     )
     sides = ["validation" if abs(number) % 20 == 0 else "train" for number in rows.tolist()]
     everything = np.ones(len(rows), bool)
-    files = data_files.write_dataset(
-        folder, [shard], everything, assigned, labels=_LABELS, split=sides, published=sides
-    )
+    images = data_files.KeptImages(everything, assigned, _LABELS, sides, sides)
+    files = data_files.write_dataset(folder, [shard], images)
     shard.unlink()
     write_companions(folder, files, kept, labels=_LABELS, seed=0)
     shutil.rmtree(folder / "figures")  # one picture, whatever the size: here it would be a tenth of all

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from cytoimagenet_hf.dataset.cards import model_card
 from cytoimagenet_hf.dataset.cards.facts import write_model_card
-from cytoimagenet_hf.dataset.cards.naming import rename_card
+from cytoimagenet_hf.dataset.hub import rename_card
 from cytoimagenet_hf.metrics import METRICS, metric_path
 from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
 from tests.closeness import assert_same_outputs, assert_same_weights
