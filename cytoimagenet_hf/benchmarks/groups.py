@@ -67,13 +67,13 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     lacking = [item.id for item in items if item.id not in groups]
     if lacking:
         raise InputError(f"{file} has no row for {lacking[0]!r}: every image needs its {chosen}")
-    found = [_grouped(item, groups[item.id], chosen) for item in items]
+    grouped = [_grouped(item, groups[item.id], chosen) for item in items]
     header = columns_of(table, ("well",)).get("well")
     if header is None:
-        return found
+        return grouped
     names = ["" if pd.isna(well) else str(well) for well in spell_wells(table[header.text])]
     wells = dict(zip(table["file_name"], names, strict=True))
-    return [replace(item, metadata={**item.metadata, "well": wells[item.id]}) for item in found]
+    return [replace(item, metadata={**item.metadata, "well": wells[item.id]}) for item in grouped]
 
 
 def group_columns(columns: Iterable[str]) -> list[str]:

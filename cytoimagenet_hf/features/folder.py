@@ -344,10 +344,10 @@ def _ranges(
         raise InputError("these models take different percentiles of a plate: extract with one after the other")
     ((low, high),) = ends
     file = output / RANGES
-    known = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
-    found = measure_plates(images, low=low, high=high, seed=settings.seed, workers=settings.workers, known=known)
-    write_json(file, {plate: own.to_json() for plate, own in found.items()})
-    return found
+    earlier = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
+    measured = measure_plates(images, low=low, high=high, seed=settings.seed, workers=settings.workers, known=earlier)
+    write_json(file, {plate: own.to_json() for plate, own in measured.items()})
+    return measured
 
 
 def _fingerprint(encoders: Sequence[Encoder]) -> str:

@@ -190,8 +190,8 @@ def stamp_of(images: Sequence[Image], ranges: Mapping[str, PlateRanges] | None =
     for image, stamp in zip(images, stamps, strict=True):
         facts = sorted((str(name), str(value)) for name, value in image.metadata.items())
         plate = None if ranges is None else ranges.get(plate_of(image))
-        own = None if plate is None else sorted(plate.ranges.items())
-        digest.update(repr((image.id, stamp, facts, own)).encode())
+        ends = None if plate is None else sorted(plate.ranges.items())
+        digest.update(repr((image.id, stamp, facts, ends)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -277,22 +277,22 @@ def read_record(path: Path) -> ShardRecord | None:
 
     A shard without a record counts as not made.
     """
-    found = read_json(path) or {}
+    content = read_json(path) or {}
     sound = (
-        isinstance(found.get("stamp"), str)
-        and isinstance(found.get("sha256"), str)
-        and isinstance(found.get("kept"), int)
-        and isinstance(found.get("rejected"), list)
-        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in found["rejected"])
+        isinstance(content.get("stamp"), str)
+        and isinstance(content.get("sha256"), str)
+        and isinstance(content.get("kept"), int)
+        and isinstance(content.get("rejected"), list)
+        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in content["rejected"])
     )
     if not sound:
         return None
-    rejected = tuple(Rejection(**entry) for entry in found["rejected"])
-    unreached, flat = found.get("unreached", 0), found.get("flat", {})
+    rejected = tuple(Rejection(**entry) for entry in content["rejected"])
+    unreached, flat = content.get("unreached", 0), content.get("flat", {})
     if not (isinstance(unreached, int) and isinstance(flat, dict)):
         return None
     flat = {name: tuple(channels) for name, channels in flat.items()}
-    return ShardRecord(found["stamp"], found["sha256"], found["kept"], rejected, unreached, flat)
+    return ShardRecord(content["stamp"], content["sha256"], content["kept"], rejected, unreached, flat)
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:

@@ -78,11 +78,11 @@ def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | Non
         InputError: no pixels, NaN or infinity, another shape, channels of different sizes, or a file with several
             focus positions, time points or pictures, or one that does not say what its planes are.
     """
-    found = _collect(image, channels_axis, axes)
-    if not found:
+    planes = _collect(image, channels_axis, axes)
+    if not planes:
         raise InputError("an image without channels: the list is empty")
-    check_channels(found)
-    return found
+    check_channels(planes)
+    return planes
 
 
 def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> None:

@@ -57,9 +57,9 @@ def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revisio
     if config.model_type == "cyto-fusion":
         return dict(RAW)
     place = str(name or model.name_or_path or "")
-    found = read_processor(place, revision=revision) if place else None
-    if found is not None:
-        return record_from(found, place)
+    content = read_processor(place, revision=revision) if place else None
+    if content is not None:
+        return record_from(content, place)
     if isinstance(timm := getattr(config, "pretrained_cfg", None), Mapping) and {"mean", "std"} <= timm.keys():
         return record_from({"image_mean": timm["mean"], "image_std": timm["std"]}, f"{place} (pretrained_cfg)")
     if config.model_type == "efficientnet" and not place:

@@ -47,10 +47,11 @@ def find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None
     if place is not None and Path(place).is_file():
         file = Path(place)
     elif place is not None and Path(place).is_dir():
-        found = sorted(entry for entry in Path(place).iterdir() if entry.suffix in _SUFFIXES)
-        if len(found) != 1:
-            raise InputError(f"{place} holds {len(found)} files of weights: name one, as in {facts.name}:{place}/FILE")
-        file = found[0]
+        candidates = sorted(entry for entry in Path(place).iterdir() if entry.suffix in _SUFFIXES)
+        if len(candidates) != 1:
+            count = len(candidates)
+            raise InputError(f"{place} holds {count} files of weights: name one, as in {facts.name}:{place}/FILE")
+        file = candidates[0]
     elif place is None and len(facts.source.files) == 1 and "/" in facts.source.repo:
         with explained(facts.source.repo):
             file = Path(hf_hub_download(facts.source.repo, next(iter(facts.source.files)), revision=revision))

@@ -234,15 +234,15 @@ def _role_columns(metadata: pd.DataFrame) -> list[str]:
 def _roles(metadata: pd.DataFrame, columns: list[str], notes: list[str]) -> npt.NDArray[Any]:
     """The role of each row, of the first column that says one; words that nobody understands are said."""
     role = np.full(len(metadata), "", dtype=object)
-    said = np.full(len(metadata), "", dtype=object)
+    words_of = np.full(len(metadata), "", dtype=object)
     for column in columns:
         words = _text(metadata, column)
         meant = np.array([role_of(word) for word in words], dtype=object)
         # JUMP and the Broad leave the role of a compound empty in some maps, and write "control" for any control.
-        said = np.where((said == "") & (meant == ""), words, said)
+        words_of = np.where((words_of == "") & (meant == ""), words, words_of)
         role = np.where(role == "", meant, role)
     odd: dict[str, int] = {}
-    for word in said[(role == "") & (said != "")]:
+    for word in words_of[(role == "") & (words_of != "")]:
         odd[word] = odd.get(word, 0) + 1
     if odd:
         some = ", ".join(f"{word!r} ({count})" for word, count in list(odd.items())[:5])

@@ -376,15 +376,15 @@ def _group_sums(numbers: npt.NDArray[np.float64], groups: npt.ArrayLike) -> tupl
 def _numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     """(n,) float64, n at least 1, all finite: resampling NaN would answer with a p-value like any other."""
     try:
-        found = np.asarray(values, np.float64)
+        array = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be numbers: {error}") from error
-    if found.ndim != 1 or len(found) == 0:
-        raise InputError(f"{name} have shape {found.shape}: expected one common length, at least 1")
-    odd = np.flatnonzero(~np.isfinite(found))
+    if array.ndim != 1 or len(array) == 0:
+        raise InputError(f"{name} have shape {array.shape}: expected one common length, at least 1")
+    odd = np.flatnonzero(~np.isfinite(array))
     if len(odd):
         raise InputError(f"{name} {odd[:5].tolist()} ({len(odd)} in all) are NaN or infinite: leave these items out")
-    return found
+    return array
 
 
 def _require_draws(resamples: int, confidence: float = 0.95) -> None:

@@ -239,11 +239,11 @@ def _check_depths(images: Sequence[Image], where: str) -> None:
             return ""
 
     with ThreadPoolExecutor(8) as pool:
-        found = dict(zip((image.id for image in images), pool.map(depth, images), strict=True))
-    kinds = Counter(kind for kind in found.values() if kind)
+        depth_of = dict(zip((image.id for image in images), pool.map(depth, images), strict=True))
+    kinds = Counter(kind for kind in depth_of.values() if kind)
     if len(kinds) > 1:
         shown = "; ".join(
-            f"{count} are {kind}, such as {next(name for name, one in found.items() if one == kind)}"
+            f"{count} are {kind}, such as {next(name for name, one in depth_of.items() if one == kind)}"
             for kind, count in kinds.most_common()
         )
         raise InputError(f"{where}: images have several bit depths ({shown}): write all of them in one")

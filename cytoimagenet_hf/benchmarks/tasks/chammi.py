@@ -47,10 +47,10 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
         InputError: none of the three collections, a table without its columns or with empty cells in them, or a
             picture that is not there.
     """
-    found = [name for name in CHANNELS if (root / name / "enriched_meta.csv").is_file()]
-    if not found:
+    collections = [name for name in CHANNELS if (root / name / "enriched_meta.csv").is_file()]
+    if not collections:
         raise InputError(f"{root} has no enriched_meta.csv of {', '.join(CHANNELS)}: {WHERE}")
-    return [item for name in found for item in _collection(root, name, images=images)]
+    return [item for name in collections for item in _collection(root, name, images=images)]
 
 
 def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
