@@ -21,14 +21,17 @@ MAX_UPLOAD = "200mb"
 _KEPT = 3600
 """Seconds for which an upload is kept."""
 
+_HERE = ("127.0.0.1", "localhost", "::1")
 _VISITORS = 8  # served at once: one who waits for features keeps nobody from browsing
 
 
-def build_app(gallery: Gallery) -> gr.Blocks:
+def build_app(gallery: Gallery, *, addresses: bool = False) -> gr.Blocks:
     """The app: browse by metadata, look up an image of one's own, a map of features.
 
     Args:
         gallery: what to show.
+        addresses: whether visitors may name images on the internet: this machine would open what they name, also in
+            its own network, so only where visitors sit at it.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False, delete_cache=(_KEPT // 6, _KEPT)) as app:
         if gallery.simulated:
@@ -41,7 +44,7 @@ def build_app(gallery: Gallery) -> gr.Blocks:
             with gr.Tab("Map") as tab:
                 map_tab(tab, gallery, looked_up)
             with gr.Tab("Your image"):
-                upload_tab(gallery, looked_up)
+                upload_tab(gallery, looked_up, addresses=addresses)
     return app
 
 
@@ -70,7 +73,7 @@ def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None
 
 
 def _serve(gallery: Gallery, host: str, port: int | None, browser: bool) -> None:
-    app = build_app(gallery).queue(default_concurrency_limit=_VISITORS)
+    app = build_app(gallery, addresses=host in _HERE).queue(default_concurrency_limit=_VISITORS)
     app.launch(
         server_name=host,
         server_port=port,

@@ -18,6 +18,7 @@ from PIL import Image as Picture
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images.remote import is_address
 from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.imaging import merge_channels
 from cytoimagenet_hf.networks import Encoder
@@ -33,6 +34,9 @@ MAX_PLANES = 128
 """Planes that are read for one upload: its channels, and the focus positions of each."""
 
 _PIXELS = 2**30  # of all planes of an upload together
+
+_ADDRESS = {"retries": "1", "timeout": "30s", "max_objects": "100000"}  # someone waits for the answer
+_FILES = {"schemes": "none"}  # a table among a visitor's files makes this machine open no address
 
 QUOTA = 2**31
 """Bytes of uploads that are kept."""
@@ -67,7 +71,8 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
     """Read files as the channels of one image.
 
     Args:
-        files: a stack, a microscope's file, or one file per channel, of any bit depth; or several fields of a plate.
+        files: a stack, a microscope's file, or one file per channel, of any bit depth; or several fields of a plate;
+            or one address of an image or a plate on the internet.
         image: which of several images in the files; by default the first that can be used.
 
     Raises:
@@ -76,6 +81,8 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
     """
     if not files:
         raise InputError("drop at least one image file")
+    if len(files) == 1 and is_address(files[0]):
+        return _upload(str(files[0]), image)
     with tempfile.TemporaryDirectory() as folder:
         # A folder of their own: a table among the files can name these files and no others of the machine.
         # Its name becomes that of the plate where nothing else names it, so it is the same each time.
@@ -123,9 +130,9 @@ def _copied(file: Path, own: Path) -> Path:
     return Path(shutil.copyfile(file, target))
 
 
-def _upload(source: Path, wanted: str | None) -> Upload:
-    images, note = _found(source)
-    if _is_unnamed(images):
+def _upload(source: Path | str, wanted: str | None) -> Upload:
+    images, note = _found(source, _FILES if isinstance(source, Path) else _ADDRESS)
+    if _is_unnamed(images) and isinstance(source, Path):
         files = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
         pattern = suggest_pattern(files)
         if pattern is not None and "{c}" in pattern and any(field in pattern for field in _FIELDS):
@@ -187,17 +194,17 @@ def _is_unnamed(images: Sequence[Image]) -> bool:
     return len(images) > 1 and all(len(image.channels) == 1 and not image.metadata.get("well") for image in images)
 
 
-def _found(source: Path) -> tuple[list[Image], str]:
+def _found(source: Path | str, storage: dict[str, str]) -> tuple[list[Image], str]:
     """The images of a source; where files do not say what their planes are, the page says: channels."""
     try:
-        images = find_images(source, max_pixels=MAX_PIXELS)
+        images = find_images(source, max_pixels=MAX_PIXELS, storage=storage)
         if not any("axes=" in image.reason_against() for image in images):
             return images, ""
     except InputError as error:
         if "axes=" not in str(error):
             raise
     return find_images(
-        source, axes="C", max_pixels=MAX_PIXELS
+        source, axes="C", max_pixels=MAX_PIXELS, storage=storage
     ), "The file does not say what its planes are; they are taken as channels."
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.images.remote import is_address
 
 from .clicks import answer_clicks, neighbours, pictures_part, waiting
 from .gallery import Answer, Gallery
@@ -16,18 +17,25 @@ from .pages import grid
 from .upload import keep_within
 
 
-def upload_tab(gallery: Gallery, looked_up: gr.State) -> None:
+def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False) -> None:
     """Files in; each channel as the network sees it, the nearest images, and whether they are near, out.
 
     Args:
         gallery: what is looked through.
         looked_up: the neighbours of the last image, for the map.
+        addresses: whether an address may be given, which this machine then opens.
     """
     gr.Markdown(
         "Drop one field of view, at any bit depth: one file per channel, a stack, or a microscope's file (.nd2, .czi, "
         ".lif, .dv, .flex, OME-TIFF). Of several fields of a plate you choose which to look up."
     )
     upload = gr.File(file_count="multiple", label="Image files", elem_id="upload", height=180)
+    address = gr.Textbox(
+        label="Or an address",
+        info="s3://, https:// or hf:// of an image, a plate.zarr or a folder",
+        elem_id="address",
+        visible=addresses,
+    )
     message = gr.Markdown(elem_id="message")
     field = gr.Dropdown(label="Image", elem_id="field", visible=False, interactive=True)
     seen = pictures_part("seen")
@@ -39,7 +47,8 @@ def upload_tab(gallery: Gallery, looked_up: gr.State) -> None:
         if not files:
             yield "", gr.Dropdown(visible=False), "", "", "", None
             return
-        keep_within(Path(get_upload_folder()), spared=files)
+        if not is_address(files[0]):
+            keep_within(Path(get_upload_folder()), spared=files)
         try:
             for line in waiting(gallery):
                 yield line, gr.skip(), "", "", "", None
@@ -58,11 +67,32 @@ def upload_tab(gallery: Gallery, looked_up: gr.State) -> None:
     def first(files: list[str] | None) -> Iterator[tuple[Any, ...]]:
         yield from answer(files, None)
 
+    def at_address(text: str) -> Iterator[tuple[Any, ...]]:
+        yield from answer(_given(None, text) if addresses else None, None)
+
+    def another(files: list[str] | None, text: str, image: str | None) -> Iterator[tuple[Any, ...]]:
+        yield from answer(_given(files, text if addresses else ""), image)
+
     shown = [message, field, seen, near, own, looked_up]
     # A network takes a gigabyte for the largest image: one visitor after the other.
     one_by_one = {"concurrency_limit": 1, "concurrency_id": "look up", "show_progress": "hidden"}
     upload.change(first, upload, shown, **one_by_one)
-    field.input(answer, [upload, field], shown, **one_by_one)
+    upload.upload(lambda: "", None, address)
+    address.submit(at_address, address, shown, **one_by_one)
+    field.input(another, [upload, address, field], shown, **one_by_one)
+
+
+def _given(files: list[str] | None, text: str) -> list[str] | None:
+    """The address, if there is one, else the files.
+
+    Raises:
+        gr.Error: a text that is no address: a file of this machine is not opened for a visitor.
+    """
+    if not text.strip():
+        return files
+    if not is_address(text.strip()):
+        raise gr.Error("this is no address: write s3://…, https://… or hf://…")
+    return [text.strip()]
 
 
 def _channels(found: Answer) -> str:

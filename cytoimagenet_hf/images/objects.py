@@ -42,7 +42,7 @@ _CLIENT = {
     *("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "proxy_ca_certificate"),
     *("read_timeout", "root_certificate", "timeout", "user_agent"),
 }
-_OURS = ("retries", "backoff", "max_objects")
+_OURS = ("retries", "backoff", "max_objects", "schemes")
 _SIGNING = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),

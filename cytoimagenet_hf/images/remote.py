@@ -313,6 +313,9 @@ def remote_path(address: str, storage: Storage) -> Path:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise UnknownAddressError(f"{shown} is no address that is known here: {known}; or a file of this machine")
 
+    allowed = dict(storage.options).get("schemes")
+    if allowed is not None and scheme not in allowed.split(","):
+        raise UnknownAddressError(f"{shown}: no address of this kind is opened here")
     if secret and scheme != "hf":
         raise UnknownAddressError(f"{scheme}://{parts.hostname}: no password in an address: use the environment")
 

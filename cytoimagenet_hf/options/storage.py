@@ -18,7 +18,8 @@ class Storage:
 
     Attributes:
         options: `endpoint`, `region`, `allow_http`, … as the store calls them, and ours: `retries` (4), `backoff`
-            (seconds before the first repetition, 0.5; doubled each time), `max_objects` of a listing.
+            (seconds before the first repetition, 0.5; doubled each time), `max_objects` of a listing, `schemes` of
+            the addresses that may be opened, with commas (all).
         keep: folder in which objects stay once they were read; None: nothing is written to disk.
     """
 

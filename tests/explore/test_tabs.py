@@ -1,5 +1,6 @@
 """What the tabs say, without a browser: progress, neighbours, an upload's answer, what is not on the map."""
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from cytoimagenet_hf.explore.app import build_app
 from cytoimagenet_hf.explore.clicks import neighbours, waiting
 from cytoimagenet_hf.explore.gallery import Answer, Gallery, Neighbour
 from cytoimagenet_hf.explore.map_tab import _left_out
-from cytoimagenet_hf.explore.upload_tab import _channels, _found
+from cytoimagenet_hf.explore.upload_tab import _channels, _found, upload_tab
 from cytoimagenet_hf.images import Rejection
 from tests.datasets import write_textures
 
@@ -85,3 +86,19 @@ def test_images_without_features_are_listed_with_their_reason(gallery, monkeypat
 def test_without_a_model_there_is_one_tab(gallery):
     labels = [block.label for block in build_app(gallery).blocks.values() if type(block).__name__ == "Tab"]
     assert labels == ["Browse"]
+
+
+@pytest.mark.parametrize("addresses", [True, False])
+def test_addresses_are_opened_only_for_who_sits_at_this_machine(gallery, addresses, monkeypatch):
+    asked = []
+    monkeypatch.setattr(gallery, "look_up", lambda files, image: asked.append(files) or answer())
+    monkeypatch.setattr("cytoimagenet_hf.explore.upload_tab.waiting", lambda gallery: ())
+    with gr.Blocks() as app:
+        upload_tab(gallery, gr.State(None), addresses=addresses)
+    box = next(block for block in app.blocks.values() if block.elem_id == "address")
+    (given,) = [one.fn for one in app.fns.values() if (box._id, "submit") in one.targets]
+    list(given(" s3://bucket/plate.zarr "))
+    assert (box.visible, asked) == (addresses, [["s3://bucket/plate.zarr"]] if addresses else [])
+    if addresses:
+        with pytest.raises(gr.Error, match="this is no address"):
+            list(given("/etc/passwd"))

@@ -9,6 +9,7 @@ import tifffile
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.explore import upload
 from cytoimagenet_hf.explore.upload import keep_within, read_upload
+from scripts.simulate.object_server import ObjectServer
 
 
 def write(folder, *names):
@@ -78,3 +79,20 @@ def test_the_oldest_uploads_go_when_all_take_too_much(tmp_path):
     assert len(list(tmp_path.rglob("*.tif"))) == 4
     keep_within(tmp_path, quota=20, spared=[tmp_path / "oldest" / "a.tif"])
     assert {path.parent.name for path in tmp_path.rglob("*.tif")} == {"new", "oldest"}
+
+
+def test_an_address_is_read_and_a_table_of_addresses_is_not(tmp_path):
+    pytest.importorskip("obstore")
+    write(tmp_path / "plate", "p_B02_s1_w1.tif", "p_B02_s1_w2.tif")
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        one = read_upload([f"{server.url}/b/plate/p_B02_s1_w2.tif"])
+        assert [int(plane.max()) for plane in one.planes] == [1]
+        before = dict(server.asked)
+        table = tmp_path / "load_data.csv"
+        table.write_text(
+            "Metadata_Plate,Metadata_Well,Metadata_Site,FileName_OrigDNA,URL_OrigDNA\n"
+            f"p,B02,1,x.tif,{server.url}/b/plate/p_B02_s1_w1.tif\n"
+        )
+        with pytest.raises(InputError, match="no address of this kind is opened here"):
+            read_upload([table])
+        assert server.asked == before
