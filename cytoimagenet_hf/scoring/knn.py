@@ -173,18 +173,18 @@ def _search(
             values, position = torch.topk(values, min(count, values.shape[1]), largest=False)
             columns = columns.gather(1, position)
     limits = values[:, k - 1].double() + 2 * _rounding(space, norms)  # finite: every query sees k rows
-    within, columns = (values.double() <= limits[:, None]).cpu().numpy(), columns.cpu().numpy()  # (B, count)
+    within, places = (values.double() <= limits[:, None]).cpu().numpy(), columns.cpu().numpy()  # (B, count)
     # Where more near ties were met than are kept, all training rows are looked at once more.
     spilt = (within[:, -1] & (count < len(space.rows))).nonzero()[0]
     found = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
     for row in sorted(set(range(len(queries))) - set(spilt.tolist())):
-        near = np.sort(columns[row][within[row]])
+        near = np.sort(places[row][within[row]])
         found[row] = _nearest(queries[row], space, near, k, found[row])
     if len(spilt):
         again = None if hidden is None else hidden[spilt]
         for part, scores in _scores(space, placed[spilt], again):
             near_ties = (scores.double() <= limits[spilt][:, None]).cpu().numpy()
-            for row, ties in zip(spilt, near_ties, strict=True):
+            for row, ties in zip(spilt.tolist(), near_ties, strict=True):
                 near = ties.nonzero()[0] + part.start
                 found[row] = _nearest(queries[row], space, near, k, found[row])
     distances, indices = zip(*found, strict=True)
