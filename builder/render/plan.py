@@ -17,7 +17,11 @@ import pyarrow.parquet as pq
 from builder.recipe import Recipe, as_dict
 from builder.shards import PLAN, read_fingerprint, require_same_plan, write_or_check_plan
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import read_json_object, write_json
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
+from cytoimagenet_hf.shards.seals import file_stamps
+
+_SEAL = "plan.seal.json"  # size and time of the plan and its tables: parts of a large build start at once
 
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
@@ -38,7 +42,7 @@ def crops_wanted(class_size: int, recipe: Recipe) -> int:
 
 
 def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
-    """Write `shards/plan.arrow`, or check that the one there is the same.
+    """Write `shards/plan.arrow`, or check that the one there is the same; at once where nothing it is from changed.
 
     Returns:
         Its path.
@@ -47,9 +51,11 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
         InputError: a stage before has not run, the tables do not fit, or the shards there were made by other rules,
             another seed or other rows; the message lists what differs.
     """
-    table = _joined(output, recipe)
     path = output / "shards" / PLAN
-    write_or_check_plan(path, table, _fingerprint(table, recipe, seed))
+    if not _is_sealed(path, output, recipe, seed):
+        table = _joined(output, recipe)
+        write_or_check_plan(path, table, _fingerprint(table, recipe, seed))
+        write_json(path.with_name(_SEAL), _stamps(path, output))
     return path
 
 
@@ -67,14 +73,34 @@ def require_plan_fits(output: Path, *, tables: Path, recipe: Recipe, seed: int |
     """
     path = output / "shards" / PLAN
     if path.exists():
-        table = _joined(tables, recipe)
-        planned = read_fingerprint(path)
-        require_same_plan(path, table, _fingerprint(table, recipe, planned.get("seed") if seed is None else seed))
+        seed = read_fingerprint(path).get("seed") if seed is None else seed
+        if not _is_sealed(path, tables, recipe, seed):
+            table = _joined(tables, recipe)
+            require_same_plan(path, table, _fingerprint(table, recipe, seed))
 
 
 def _fingerprint(table: pa.Table, recipe: Recipe, seed: int | None) -> dict[str, Any]:
-    rules = {name: as_dict(recipe)[name] for name in RENDER_RULES}
-    return rules | {"seed": seed, "fields": len(table)}
+    return _rules(recipe, seed) | {"fields": len(table)}
+
+
+def _rules(recipe: Recipe, seed: int | None) -> dict[str, Any]:
+    return {name: as_dict(recipe)[name] for name in RENDER_RULES} | {"seed": seed}
+
+
+def _is_sealed(path: Path, tables: Path, recipe: Recipe, seed: int | None) -> bool:
+    """Whether a plan, its tables and its rules are those of the last look, so that no row need be compared."""
+    try:
+        sealed = read_json_object(path.with_name(_SEAL))
+        planned = read_fingerprint(path)
+    except InputError:
+        return False
+    planned.pop("fields", None)
+    return sealed == _stamps(path, tables) and planned == _rules(recipe, seed)
+
+
+def _stamps(path: Path, tables: Path) -> dict[str, str | None]:
+    files = [path, tables / "selection.parquet", tables / "annotations.parquet"]
+    return {file.name: stamp for file, stamp in zip(files, file_stamps(files), strict=True)}
 
 
 def _joined(output: Path, recipe: Recipe) -> pa.Table:

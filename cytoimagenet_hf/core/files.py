@@ -1,5 +1,6 @@
 """Files at the edges: atomic writes, hashes, and paths that cannot leave their root."""
 
+import errno
 import hashlib
 import json
 import math
@@ -14,13 +15,14 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from .errors import InputError, one_line
 from .jsontext import read_json_file
 from .regular import require_regular
 
 _NAMES = (str, int, bool, NoneType)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # network drives that are mounted without them
 """What JSON writes as the name of a value, in its own words."""
 
 
@@ -190,15 +192,23 @@ def try_hold(lock: str | Path, *, wait: bool = False) -> Iterator[bool]:
         InputError: the disk cannot lock files.
     """
     holder = FileLock(lock, timeout=-1 if wait else 0)
+    refusal = InputError(
+        f"{lock}: this disk cannot lock files: write elsewhere, or mount it with locks (NFS 4, Lustre with flock)"
+    )
     try:
         holder.acquire()
     except Timeout:
         yield False
         return
-    except NotImplementedError as error:  # some network drives
-        raise InputError(
-            f"{lock}: this disk cannot lock files: write elsewhere, or mount it with locks (NFS 4, Lustre with flock)"
-        ) from error
+    except NotImplementedError as error:
+        raise refusal from error
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise refusal from error
+        raise
+    if isinstance(holder, SoftFileLock):  # what filelock makes of such a disk: a mark that outlives who is killed
+        holder.release()
+        raise refusal
     try:
         yield True
     finally:

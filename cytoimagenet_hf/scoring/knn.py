@@ -173,13 +173,12 @@ def _search(
             values, order = torch.topk(values, min(count, values.shape[1]), largest=False)
             columns = columns.gather(1, order)
     limits = values[:, k - 1].double() + 2 * _rounding(space, norms)  # finite: every query sees k rows
-    within = (values.double() <= limits[:, None]).cpu().numpy()  # (B, count)
-    candidates = columns.cpu().numpy()
+    within, places = (values.double() <= limits[:, None]).cpu().numpy(), columns.cpu().numpy()  # (B, count)
     # Where more near ties were met than are kept, all training rows are looked at once more.
     spilt = (within[:, -1] & (count < len(space.rows))).nonzero()[0]
     found = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
     for row in sorted(set(range(len(queries))) - set(spilt.tolist())):
-        near = np.sort(candidates[row][within[row]])
+        near = np.sort(places[row][within[row]])
         found[row] = _nearest(queries[row], space, near, k, found[row])
     if len(spilt):
         again = None if hidden is None else hidden[spilt]

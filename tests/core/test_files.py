@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -45,6 +46,19 @@ def test_json_bytes_do_not_depend_on_key_order(tmp_path):
 def test_file_sha256_is_hashlibs(tmp_path):
     (tmp_path / "x").write_bytes(b"cells" * 400_000)
     assert file_sha256(tmp_path / "x") == hashlib.sha256(b"cells" * 400_000).hexdigest()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_disk_without_locks_is_said_and_keeps_no_mark(tmp_path, monkeypatch, code):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(code, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InputError, match="cannot lock files"), held(tmp_path / "_lock", wait=True):
+        pytest.fail("held without a lock")
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../secret"])

@@ -1,6 +1,7 @@
 """Extraction by parts: any order, at the same time, killed and started again, the folder is that of one call."""
 
 import concurrent.futures
+import os
 from dataclasses import dataclass, replace
 
 import pytest
@@ -72,3 +73,30 @@ def test_a_part_of_another_extraction_is_refused_and_nothing_is_taken_back(image
         extract_to_folder(tiny_encoder(factor=2), images, output, settings=replace(SETTINGS, part=Part(2, 2)))
     assert {file.name: file.read_bytes() for file in output.iterdir() if file.is_file()} == before
     assert extract(images, output).shards == 8
+
+
+def test_what_is_removed_or_dated_wrongly_while_others_work_is_made_or_looked_at_again(images, tmp_path):
+    whole, output = tmp_path / "whole", tmp_path / "parts"
+    extract(images, whole)
+    for number in (2, 3, 1):
+        extract(images, output, part=Part(number, 3))
+        shards = sorted(output.glob("*.parquet"))
+        if number == 2:
+            shards[0].unlink()  # its record stays
+        os.utime(shards[-1], (4e9, 4e9))  # the clock of another machine
+    again = extract(images, output)
+    assert again.shards_made_now == 1
+    assert all_bytes(output) == all_bytes(whole)
+    assert extract(images, output).shards_made_now == 0
+
+
+def test_two_calls_at_once_make_each_shard_once(images, tmp_path):
+    whole, output = tmp_path / "whole", tmp_path / "twice"
+    extract(images, whole)
+    with concurrent.futures.ThreadPoolExecutor(2) as commands:
+        runs = [commands.submit(extract, images, output) for _ in range(2)]
+        problems = [run.exception() for run in runs]
+    refused = [str(problem) for problem in problems if problem is not None]
+    assert len(refused) <= 1, refused
+    assert all("\n" not in text for text in refused)
+    assert all_bytes(output) == all_bytes(whole)

@@ -48,7 +48,7 @@ def test_repairs_are_measured_on_the_networks_of_a_finished_demo(benches, tmp_pa
     (suite,) = asked
     assert [model.partition("=")[0] for model in suite.models] == ["Pretrained", "Random"]
     assert suite.fuse
-    assert suite.options == {"pooling": "last", "pixels": False}
+    assert suite.options.given() == {"pooling": "last", "pixels": False}
 
 
 def test_the_parts_of_the_gpu_benchmark_run_without_one(gpu, tmp_path):

@@ -1,14 +1,17 @@
 """The launchers run as they are: a Slurm array imitated by a loop, Snakemake itself where it is installed."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from cytoimagenet_hf.tables import read_features
 from tests.features.plates import write_plate
@@ -58,6 +61,16 @@ def test_snakemake_makes_the_parts_and_completes(prepared, tmp_path):
     options = ["--cores", "1", "--directory", tmp_path, "--config", "parts=2", f"folder={output}", f"command={words}"]
     run(["snakemake", "--snakefile", CLUSTER / "Snakefile", *options])
     require_equal(output, tmp_path / "whole")
+
+
+def test_the_script_for_jobs_states_what_it_needs_and_runs():
+    text = (CLUSTER / "hf_job.py").read_text()
+    block = re.search(r"(?m)^# /// script$\n(.*?)^# ///$", text, re.DOTALL)
+    needs = tomllib.loads(re.sub(r"(?m)^# ?", "", block[1]))
+    project = tomllib.loads((CLUSTER.parents[1] / "pyproject.toml").read_text())["project"]
+    assert needs["requires-python"] == project["requires-python"]
+    assert [Requirement(line).name for line in needs["dependencies"]] == [project["name"]]
+    assert project["version"] in run([sys.executable, CLUSTER / "hf_job.py", "--version"]).stdout
 
 
 def test_every_launcher_is_named_on_the_page():
