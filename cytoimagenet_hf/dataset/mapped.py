@@ -95,8 +95,8 @@ def map_parquet(
             table = MappedTable.from_file(str(index))
     except OSError as error:
         raise InputError(
-            f"{index.parent} cannot keep an index of the dataset ({one_line(error)}): set HF_DATASETS_CACHE to a folder "
-            "that can be written, or stream the dataset"
+            f"{index.parent} cannot keep an index of the dataset ({one_line(error)}): set HF_DATASETS_CACHE to a "
+            "folder that can be written, or stream the dataset"
         ) from error
     fingerprint = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
     return hf.Dataset(table, info.copy(), split, fingerprint=fingerprint)
