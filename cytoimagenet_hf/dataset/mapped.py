@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from datasets.table import MemoryMappedTable, table_cast
 
 from cytoimagenet_hf.core.boundary import reading
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, held
 
 PICTURES = "DELTA_LENGTH_BYTE_ARRAY"
@@ -80,18 +80,24 @@ def map_parquet(
         split: its name.
 
     Raises:
-        InputError: a damaged file, or one whose columns do not fit the features.
+        InputError: a damaged file, one whose columns do not fit the features, or an index that cannot be written.
     """
     record = {"features": info.features.to_dict(), "files": [_state(file) for file in files]}
-    index.parent.mkdir(parents=True, exist_ok=True)
-    with held(index.with_suffix(".lock"), wait=True):  # of several processes one writes it
-        if not (index.is_file() and record.items() <= _read_record(index).items()):
-            opened = [_opened(file) for file in files]
-            try:
-                _write_index(index, opened, record, _ends(opened))
-            except _ScatteredError:
-                _write_index(index, opened, record, {})
-        table = MappedTable.from_file(str(index))
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        with held(index.with_suffix(".lock"), wait=True):  # of several processes one writes it
+            if not (index.is_file() and record.items() <= _read_record(index).items()):
+                opened = [_opened(file) for file in files]
+                try:
+                    _write_index(index, opened, record, _ends(opened))
+                except _ScatteredError:
+                    _write_index(index, opened, record, {})
+            table = MappedTable.from_file(str(index))
+    except OSError as error:
+        raise InputError(
+            f"{index.parent} cannot keep an index of the dataset ({one_line(error)}): set HF_DATASETS_CACHE to a "
+            "folder that can be written, or stream the dataset"
+        ) from error
     fingerprint = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
     return hf.Dataset(table, info.copy(), split, fingerprint=fingerprint)
 

@@ -24,18 +24,18 @@ import typer
 from safetensors.torch import load_file
 from torch import nn
 
-from benches.common import rounds
-from benches.images import write_images
 from cytoimagenet_hf.core.errors import one_line
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.runtimes import difference
 from cytoimagenet_hf.images import find_images
-from cytoimagenet_hf.networks import Encoder, load_encoder
+from cytoimagenet_hf.networks import Encoder, MicroscopyImageProcessor, build_efficientnet, load_encoder
 from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.training import TrainConfig, train
 
-MODEL = "random:0"
+from .common import rounds
+from .images import write_images
+
 GOALS = {"training": 8_000.0, "extraction": 20_000.0}
 """Images per second of EfficientNet-B0 at 224 x 224 on one H200."""
 
@@ -49,6 +49,9 @@ def run(
     files: Annotated[int, typer.Option(help="Image files of the extraction by several processes.")] = 4096,
     processes: Annotated[int, typer.Option(help="Of that extraction, on each GPU.")] = 2,
     repeat: int = 3,
+    scale: Annotated[
+        float, typer.Option(help="Of the width and depth of EfficientNet-B0; tests run a small one.")
+    ] = 1.0,
 ) -> dict[str, Any]:
     """Bandwidth, training (eager and compiled), extraction (eager and compiled), several processes, exact resuming.
 
@@ -58,12 +61,16 @@ def run(
     table: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        network = {"width_coefficient": scale, "depth_coefficient": scale}
+        build_efficientnet(0, seed=0, **network).save_pretrained(folder / "network")
+        MicroscopyImageProcessor().save_pretrained(folder / "network")
+        load = partial(load_encoder, str(folder / "network"))
         parts: dict[str, Callable[[], list[Row]]] = {
             "copy": lambda: [_bandwidth(device)],
-            "extract": lambda: _extraction(device, size, batch, repeat),
-            "train": lambda: _training(folder, size, batch, images),
-            "processes": lambda: _processes(folder, device, files, size, processes, partial(load_encoder, MODEL)),
-            "resume": lambda: [_resume(folder, size)],
+            "extract": lambda: _extraction(device, load(), size, batch, repeat),
+            "train": lambda: _training(folder, network, size, batch, images),
+            "processes": lambda: _processes(folder, device, files, size, processes, load),
+            "resume": lambda: [_resume(folder, network, size)],
             "sync": lambda: [_synchronised(device)],
         }
         for name, part in parts.items():
@@ -109,9 +116,8 @@ def _bandwidth(device: torch.device) -> Row:
     return _row("copy of device memory", note=f"{10 * 2 * size / seconds / 1e9:,.0f} GB/s")
 
 
-def _extraction(device: torch.device, size: int, batch: int, repeat: int) -> list[Row]:
+def _extraction(device: torch.device, encoder: Encoder, size: int, batch: int, repeat: int) -> list[Row]:
     """The network on units that lie in the host's memory, vectors back on the host: eager and compiled."""
-    encoder = load_encoder(MODEL)
     units = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(0))
     if device.type == "cuda":
         units = units.pin_memory()
@@ -153,7 +159,7 @@ def _bytes_of_maps(network: nn.Module, units: torch.Tensor, width: int) -> int:
     return values * width
 
 
-def _training(folder: Path, size: int, batch: int, images: int) -> list[Row]:
+def _training(folder: Path, network: dict[str, float], size: int, batch: int, images: int) -> list[Row]:
     """Two epochs of each way, the second counts; the decoded images stay on the device."""
     data = write_images(folder / "train", count=images, side=size)
     rows = []
@@ -162,6 +168,7 @@ def _training(folder: Path, size: int, batch: int, images: int) -> list[Row]:
         base = TrainConfig(
             dataset=str(data),
             output=str(output),
+            model_config=network,
             image_size=size,
             batch_size=batch,
             epochs=2,
@@ -207,12 +214,13 @@ def _processes(
     return rows
 
 
-def _resume(folder: Path, size: int) -> Row:
+def _resume(folder: Path, network: dict[str, float], size: int) -> Row:
     """A run that goes on from the checkpoint in its middle ends with the weights of one that was never stopped."""
     data = write_images(folder / "resume", count=256, side=64)
     whole = TrainConfig(
         dataset=str(data),
         output=str(folder / "whole"),
+        model_config=network,
         image_size=min(size, 64),
         batch_size=32,
         epochs=2,

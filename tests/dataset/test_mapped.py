@@ -140,3 +140,10 @@ def test_a_damaged_file_and_one_of_other_columns_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"0\.parquet cannot be read as a shard"):
         map_parquet([file], tmp_path / "train.arrow", info=INFO)
     assert not (tmp_path / "train.arrow").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_said_with_its_setting(tmp_path):
+    file = tmp_path / "0.parquet"
+    write_mapped(file, make_rows(1, 3))
+    with pytest.raises(InputError, match=r"cannot keep an index of the dataset .* set HF_DATASETS_CACHE"):
+        map_parquet([file], file / "train.arrow", info=INFO)
