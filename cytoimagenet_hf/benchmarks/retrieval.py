@@ -27,14 +27,16 @@ MORPHOHELM_WHERE = (
 CPJUMP1_WHERE = (
     "get CellProfiler profiles of CPJUMP1's plates from "
     "https://github.com/jump-cellpainting/2024_Chandrasekaran_NatureMethods (<plate>_normalized*.csv.gz or .parquet, "
-    "1 MB each) into one folder; plates of one ending are put together"
+    "1 MB each) into one folder, or a folder per plate as there; plates of one ending are put together"
 )
 LEVELS = {"NR": None, "NSB": ("Batch", "batch", "plate"), "NSS": ("Source", "source"), "NSL": ("well",)}
 """Level → columns that may hold what query and candidate must not share; NR leaves out the query alone."""
 
 _NAMES = ("JCP2022", "pert_iname", "broad_sample", "gene", "compound", "treatment")
 _TARGETS = ("target", "moa", "pert_target")
-_CONTROLS = {"dmso", "jcp2022_033924", "jcp2022_999999", "jcp2022_unknown", "nan", "", "none"}
+_VEHICLES = {"dmso", "jcp2022_033924"}
+_CONTROLS = {*_VEHICLES, "jcp2022_999999", "jcp2022_unknown", "nan", "", "none"}
+_NEGATIVE = "negative control"
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
@@ -47,7 +49,9 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
 
 
 def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> list[Image]:
-    """The treated rows of a profile table; controls and wells without a perturbation are left out.
+    """The treated rows of a profile table; before a post-processing its negative controls as well.
+
+    Other controls, and wells without a perturbation, are left out.
 
     Raises:
         InputError: no column names the perturbation.
@@ -59,17 +63,24 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
             f"{list(map(str, table.metadata.columns))}"
         )
     facts = table.metadata.astype(str)
-    control = facts[columns[0]].str.lower().isin(_CONTROLS)
+    negative = facts[columns[0]].str.lower().isin(_VEHICLES)
+    control = negative | facts[columns[0]].str.lower().isin(_CONTROLS)
     for name in ("pert_type", "control_type"):
         if name in facts:
-            control |= facts[name].str.lower().isin({"control", "negcon", "poscon", "negative_control"})
-    rows = facts.assign(row_id=table.ids)[~control]
+            kind = facts[name].str.lower()
+            negative |= kind.isin({"negcon", "negative_control"})
+            control |= kind.isin({"control", "negcon", "poscon", "negative_control"})
+    kept = ~control if recipe.postprocess == "none" else ~control | negative
+    rows = facts.assign(row_id=table.ids, **{_NEGATIVE: np.where(negative, "yes", "no")})[kept]
     return [
-        labelled(
-            str(row["row_id"]), (), str(row[columns[0]]), facts={str(key): str(row[key]) for key in facts.columns}
-        )
+        labelled(str(row.pop("row_id")), (), str(row[columns[0]]), facts={str(key): str(row[key]) for key in row})
         for row in rows.to_dict("records")
     ]
+
+
+def is_control(item: Image) -> bool:
+    """Whether a row is of a negative control."""
+    return item.metadata[_NEGATIVE] == "yes"
 
 
 def score(
@@ -80,6 +91,7 @@ def score(
     Raises:
         InputError: no perturbation has two wells at any level.
     """
+    items = [item for item in items if not is_control(item)]
     ids, names, values = ids_of(items), column(items, "label"), features.rows(ids_of(items)).values
     split = str(features.about.get("split", ""))
     prefix = f"{name}/{split}" if split else name
@@ -128,7 +140,7 @@ def ready_files(root: Path, *, pattern: str) -> dict[str, Callable[[], FeatureTa
 def ready_plates(root: Path) -> dict[str, Callable[[], FeatureTable]]:
     """Profiles of plates put together by what follows the plate's name: `normalized_negcon`, `normalized`."""
     groups: dict[str, list[Path]] = {}
-    for file in sorted(root.glob("*_normalized*")) if root.is_dir() else []:
+    for file in sorted(root.rglob("*_normalized*")) if root.is_dir() else []:
         if file.name.endswith((".csv", ".csv.gz", ".parquet")):
             groups.setdefault(file.name.partition("_")[2].split(".")[0], []).append(file)
     return {ending: partial(_together, files) for ending, files in groups.items()}
@@ -143,6 +155,7 @@ MORPHOHELM = Benchmark(
     load=load,
     score=partial(score, name="morphohelm"),
     profile_items=profile_items,
+    is_control=is_control,
     ready=partial(ready_files, pattern="*_normalized.parquet"),
     only_profiles=True,
 )
@@ -155,6 +168,7 @@ CPJUMP1 = Benchmark(
     load=load,
     score=partial(score, name="cpjump1"),
     profile_items=profile_items,
+    is_control=is_control,
     ready=ready_plates,
     only_profiles=True,
 )

@@ -74,6 +74,28 @@ def test_plates_of_cpjump1_are_put_together_and_targets_are_enriched(tmp_path):
     assert make().about["features_that_plates_lack"] == ["Nuclei_BR1", "Nuclei_BR2", "Nuclei_BR3"]
 
 
+def test_negative_controls_take_the_plate_out_and_are_not_scored(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for plate in range(3):  # in a folder each, as the repository has them
+        for well in range(10):
+            name = "DMSO" if well > 3 else "known toxin" if well == 3 else f"c{well}"
+            kind = "negcon" if name == "DMSO" else "poscon" if name == "known toxin" else ""
+            values = (name[0] == "c") * 9 * np.eye(3)[well % 3] + rng.normal(size=3)
+            rows.append([f"BR{plate}", f"A{well + 1:02d}", name, kind, *values])
+    columns = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_iname", "Metadata_control_type"]
+    frame = pd.DataFrame(rows, columns=[*columns, "Cells_0", "Cells_1", "Cells_2"])
+    shifts = {plate: 50 * np.eye(3)[number] for number, plate in enumerate(("BR0", "BR1", "BR2"))}
+    for plate, own in frame.groupby("Metadata_Plate"):
+        (tmp_path / plate).mkdir()
+        own = own.assign(**{f"Cells_{n}": own[f"Cells_{n}"] + shifts[plate][n] for n in range(3)})
+        own.to_csv(tmp_path / plate / f"{plate}_normalized.csv.gz", index=False)
+    record = run_suite(Suite(tasks=((CPJUMP1, tmp_path),), recipe=RECIPE, postprocess=("none", "controls"))).record
+    found = {score.entry: score for score in record.scores if "NSB" in score.set}
+    assert {name: score.n for name, score in found.items()} == {"normalized": 9, "normalized [controls]": 9}
+    assert found["normalized"].value < found["normalized [controls]"].value == 1.0
+
+
 def test_profiles_that_name_nothing_are_refused(tmp_path):
     _wells().drop(columns="Metadata_JCP2022").to_parquet(tmp_path / "net_normalized.parquet")
     with pytest.raises(InputError, match="name no perturbation"):
