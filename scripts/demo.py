@@ -191,7 +191,8 @@ def profile(output: Path, *, size: str, seed: int) -> dict[str, Any]:
     profiles += ["--figure", output / "plate" / "plate.svg"]
     for step in (extract, profiles):
         command = [sys.executable, "-m", "cytoimagenet_hf", *map(str, step)]
-        subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        subprocess.run(command, check=True, cwd=output.parent, env=os.environ | {"PYTHONPATH": path})
     record: dict[str, Any] = json.loads((output / "plate" / "profile.json").read_text())
     return record
 

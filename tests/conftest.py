@@ -18,6 +18,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("untimed")
 
 _ROOT = Path(__file__).resolve().parents[1]
+WITHOUT_UMAP = _ROOT / "tests" / "without_umap"
 _REAL = _ROOT / ".." / "shared" / "real"
 
 
@@ -39,6 +40,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (output / "report.html").is_file():
             command = [sys.executable, str(_ROOT / "scripts" / "demo.py"), "--output", str(output)]
             environment = os.environ | {"HF_HOME": str(root / "demo-home"), "HF_HUB_OFFLINE": "1"}
+            environment["PYTHONPATH"] = str(WITHOUT_UMAP)
             options = ["--size", "tiny", "--epochs", "1"]
             done = subprocess.run([*command, *options], cwd=root, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

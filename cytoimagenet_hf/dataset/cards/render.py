@@ -165,7 +165,7 @@ def model_card(
         preprocessing: the record the image processor was made from.
         base_models: `repo` and `revision` on the Hub of what was fine-tuned, converted or fused.
         fused: several networks side by side, whose class comes with this package.
-        extraction: how features are taken by default, as the configuration says; None: what the network pools.
+        extraction: how features are taken by default, as the configuration says; None: its usual pooled output.
         training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
             `per_category`, `never_predicted`.
         training_sources: short names of the sources it was trained on; None when they are not known.
