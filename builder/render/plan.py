@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from builder.recipe import Recipe, as_dict
+from builder.shard_files import file_stamps
 from builder.shards import PLAN, read_fingerprint, require_same_plan, write_or_check_plan
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import read_json_object, write_json
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
-from cytoimagenet_hf.shards.seals import file_stamps
 
 _SEAL = "plan.seal.json"  # size and time of the plan and its tables: parts of a large build start at once
 
