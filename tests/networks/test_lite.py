@@ -96,7 +96,7 @@ def test_a_saved_one_loads_as_any_other_with_the_same_features(tmp_path: Path) -
     np.testing.assert_allclose(processor(gray, return_tensors="np")["pixel_values"], 1, atol=1e-6)
     planes = np.random.default_rng(0).integers(0, 4096, (1, 2, 50, 60)).astype(np.uint16)
     kept, named = load_encoder(tmp_path), load_encoder("imagenet-lite0")
-    np.testing.assert_allclose(kept.encode(planes), named.encode(planes), atol=1e-6)
+    np.testing.assert_allclose(kept.encode(planes), named.encode(planes), rtol=1e-4, atol=1e-5)
     assert kept.facts.mean == named.facts.mean == (127 / 255,) * 3
     assert kept.training_sources == ("imagenet",)
     assert load_backbone("imagenet-lite0").processor.record()["image_std"] == [128 / 255] * 3
