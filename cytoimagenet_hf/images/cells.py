@@ -29,6 +29,7 @@ from .remote import concurrently, is_remote, place_at
 from .source import Ignored, open_source
 from .tables import TABLES, place_of, places, rows_of
 
+_FIELDS_AT_ONCE = 8  # whose masks are fetched and looked at, each with 50 MB for 1,080² pixels
 _CENTRES = (
     ("Nuclei_Location_Center_X", "Nuclei_Location_Center_Y"),
     ("Location_Center_X", "Location_Center_Y"),
@@ -365,8 +366,8 @@ def _in_masks(masks: Masks, rows: str | None, ignored: list[Ignored], notes: lis
     binary: Counter[str] = Counter()
     joined: Counter[str] = Counter()
     crowded = 0
-    remote = _any_remote(masks)
-    for shown in concurrently(partial(_in_field, first=first, others=others), masks.of.items(), remote=remote):
+    look_at = partial(_in_field, first=first, others=others)
+    for shown in concurrently(look_at, masks.of.items(), remote=_any_remote(masks), threads=_FIELDS_AT_ONCE):
         ignored += shown.ignored
         binary.update(shown.binary)
         if shown.cells is None:
@@ -399,7 +400,7 @@ def _rows_kind(masks: Masks, kinds: Sequence[str], rows: str | None) -> str:
         return chosen
     if CELLS in kinds and NUCLEI in kinds:
         planes = (own[CELLS] for own in masks.of.values() if CELLS in own)
-        shown = concurrently(_shows_parts, planes, remote=_any_remote(masks))
+        shown = concurrently(_shows_parts, planes, remote=_any_remote(masks), threads=_FIELDS_AT_ONCE)
         return NUCLEI if any(shown) else CELLS
     return next((kind for kind in (CELLS, NUCLEI) if kind in kinds), kinds[0] if kinds else CELLS)
 

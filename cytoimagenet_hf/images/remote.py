@@ -457,12 +457,12 @@ def change_mark(path: Path) -> str:
     return f"{facts.st_size}:{mark}"
 
 
-def concurrently(work: Callable[[T], R], items: Iterable[T], *, remote: bool) -> list[R]:
-    """`work` on every item, in order; over the network many at a time."""
+def concurrently(work: Callable[[T], R], items: Iterable[T], *, remote: bool, threads: int = IN_FLIGHT) -> list[R]:
+    """`work` on every item, in order; over the network many at a time, fewer where each takes much memory."""
     entries = list(items)
     if not remote or len(entries) < 2:
         return [work(entry) for entry in entries]
-    with ThreadPoolExecutor(min(IN_FLIGHT, len(entries))) as pool:
+    with ThreadPoolExecutor(min(threads, len(entries))) as pool:
         return list(pool.map(work, entries))
 
 

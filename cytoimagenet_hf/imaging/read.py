@@ -27,7 +27,7 @@ from .opencv import require_opencv
 from .palette import from_palette, is_gray
 from .percentile import Pixels
 from .png import decode_gray_png
-from .tiff import read_tiff
+from .tiff import FetchedFile, read_tiff
 
 _Planes = list[Pixels]
 
@@ -87,6 +87,19 @@ def read_planes(
         kind, head = _look(path)
         planes = _READERS[kind](_Wanted(path, head, pages, partial, max_pixels))
         return [_checked(image, path) for image in planes]
+
+
+def read_fetched_tiff(
+    handle: FetchedFile, path: Path, pages: Sequence[int | None], *, max_pixels: int
+) -> list[Pixels]:
+    """Planes of a TIFF file elsewhere, as `read_planes`; `path` is what messages call it.
+
+    Raises:
+        ImageReadError: as of `read_image`.
+    """
+    with decoding(path):
+        found = read_tiff(path, pages, partial=False, max_pixels=max_pixels, handle=handle)
+        return [_checked(image, path) for image in found]
 
 
 def file_kind(path: Path) -> str:

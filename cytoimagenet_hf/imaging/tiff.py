@@ -7,9 +7,9 @@ stack that ImageJ wrote behind a single directory.
 import io
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -32,17 +32,41 @@ _SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
 _ALPHA = (1, 2)
 
 
-def read_tiff(path: Path, pages: Sequence[int | None], *, partial: bool, max_pixels: int) -> list[Pixels]:
+class FetchedFile(io.RawIOBase):
+    """The content of a file elsewhere, of which parts are brought here before they are read."""
+
+    def fetch(self, spans: Iterable[tuple[int, int]]) -> bool:
+        """Have these (first byte, length) here; whether any was not."""
+        raise NotImplementedError
+
+
+def read_tiff(
+    path: Path, pages: Sequence[int | None], *, partial: bool, max_pixels: int, handle: FetchedFile | None = None
+) -> list[Pixels]:
     """Planes of one file, which is opened once; None stands for the whole first page.
+
+    Args:
+        path: the file, or what messages call it where there is a `handle`.
+        pages: planes.
+        partial: take what a truncated file still holds.
+        max_pixels: the limit of each plane.
+        handle: its content, where it is no file of this machine.
 
     Raises:
         ImageReadError: a plane the file does not have, samples that may be channels or colours, truncation, or a
             plane of more than `max_pixels`.
     """
-    with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
+    with open(path, "rb") if handle is None else nullcontext(handle) as file, tifffile.TiffFile(file) as tiff:
         require_pages(tiff, path)
         highest = max((page or 0 for page in pages), default=0)
-        count = count_pages(path, max(highest + 1, 2))  # two: a first page that is its own next one is damage
+        # two: a first page that is its own next one is damage
+        count = count_pages(path, max(highest + 1, 2), handle=handle)
+        if handle is not None:
+            places = {(page or 0) // own_samples(tiff.pages.first) for page in pages}
+            wanted = [tiff.pages[place].aspage() for place in places if 0 <= place < count]
+            for page in wanted:
+                _check_page(page, path, max_pixels)
+            handle.fetch(span for page in wanted for span in zip(page.dataoffsets, page.databytecounts, strict=True))
         return [_read_plane(tiff, path, page, count, partial, max_pixels) for page in pages]
 
 
@@ -59,18 +83,19 @@ def own_samples(page: tifffile.TiffPage) -> int:
     return 1 if is_gray_with_alpha else samples
 
 
-def count_pages(path: Path, most: int) -> int:
+def count_pages(path: Path, most: int, *, handle: FetchedFile | None = None) -> int:
     """Directories of a TIFF file, at most `most`: the chain is followed without reading what the directories say.
 
     Raises:
         ImageReadError: the chain is a loop, or has more than `MOST_PAGES` directories while more are asked for.
     """
-    with open(path, "rb") as handle:
-        size = os.fstat(handle.fileno()).st_size
-        order, wide = _byte_order(handle.read(16))
+    with open(path, "rb") if handle is None else nullcontext(handle) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        order, wide = _byte_order(file.read(16))
         count, entry, offset = (f"{order}Q", 20, f"{order}Q") if wide else (f"{order}H", 12, f"{order}I")
-        handle.seek(8 if wide else 4)
-        place = struct.unpack(offset, handle.read(struct.calcsize(offset)))[0]
+        file.seek(8 if wide else 4)
+        place = struct.unpack(offset, file.read(struct.calcsize(offset)))[0]
         seen: set[int] = set()
         while 0 < place < size and len(seen) < most:
             if place in seen:
@@ -78,10 +103,10 @@ def count_pages(path: Path, most: int) -> int:
             if len(seen) == MOST_PAGES:
                 raise ImageReadError(f"{path} has more than {MOST_PAGES:,} pages: split it")
             seen.add(place)
-            handle.seek(place)
-            (tags,) = struct.unpack(count, handle.read(struct.calcsize(count)).ljust(struct.calcsize(count), b"\0"))
-            handle.seek(tags * entry, os.SEEK_CUR)
-            following = handle.read(struct.calcsize(offset))
+            file.seek(place)
+            (tags,) = struct.unpack(count, file.read(struct.calcsize(count)).ljust(struct.calcsize(count), b"\0"))
+            file.seek(tags * entry, os.SEEK_CUR)
+            following = file.read(struct.calcsize(offset))
             place = struct.unpack(offset, following)[0] if len(following) == struct.calcsize(offset) else 0
     return len(seen)
 
@@ -153,7 +178,7 @@ def _read_plane(
 def _page_pixels(page: tifffile.TiffPage, path: Path, partial: bool, max_pixels: int) -> Pixels:
     _check_page(page, path, max_pixels)
     end = max((o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
-    short = end - path.stat().st_size
+    short = end - page.parent.filehandle.size
     if short <= 0:
         return _resolved(page, np.asarray(page.asarray()))
     if not partial or short > page.nbytes + (1 << 20):
@@ -173,14 +198,13 @@ def _one_directory(tiff: tifffile.TiffFile, path: Path, index: int, partial: boo
     if stack.dataoffset is None:
         raise ImageReadError(f"{path} holds a volume in one page: write its planes as pages")
     _check_page(first, path, max_pixels)
-    with open(path, "rb") as handle:
-        handle.seek(stack.dataoffset + index * first.nbytes)
-        content = _read_or_pad(handle, first.nbytes, path, partial)
+    tiff.filehandle.seek(stack.dataoffset + index * first.nbytes)
+    content = _read_or_pad(tiff.filehandle, first.nbytes, path, partial)
     pixels = np.frombuffer(content, first.dtype.newbyteorder(tiff.byteorder)).reshape(first.shape)
     return _resolved(first, pixels.astype(first.dtype))
 
 
-def _read_or_pad(handle: BinaryIO, length: int, path: Path, partial: bool) -> bytes:
+def _read_or_pad(handle: tifffile.FileHandle, length: int, path: Path, partial: bool) -> bytes:
     content = handle.read(length)
     if len(content) < length and not partial:
         raise ImageReadError(f"{path} is truncated: {length - len(content):,} of its bytes are missing")

@@ -298,6 +298,26 @@ def test_a_stack_is_fetched_once_for_all_of_its_images(tmp_path, monkeypatch) ->
         assert (len(images), server.requests["GET"]) == (3, 1)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("tile", [None, (32, 32)])
+def test_of_a_large_stack_some_pages_are_fetched_by_ranges(tmp_path, monkeypatch, compression, tile) -> None:
+    monkeypatch.setattr("cytoimagenet_hf.images.stores.file._LARGE", 10_000)
+    monkeypatch.setattr("cytoimagenet_hf.images.ranges.BLOCK", 4096)
+    stack = np.random.default_rng(0).integers(0, 60000, (12, 96, 80)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "s.tif") as writer:
+        for plane in stack:  # directories between the planes, as microscopes write them
+            writer.write(plane, contiguous=False, compression=compression, tile=tile)
+    with ObjectServer.of_folder(tmp_path, "b") as server:
+        images = look("s3://b/s.tif", axes="TYX", storage=server.storage).images
+        server.sent = 0
+        np.testing.assert_array_equal(images[7].read()[0], stack[7])
+        assert server.sent < len(server.objects["b/s.tif"]) / 2
+        server.fault = lambda key, before: 503
+        with pytest.raises(InputError, match=r"s3://b/s\.tif: the server answers 503"):
+            look_again = look("s3://b/s.tif", axes="TYX", storage=server.storage | QUICK).images
+            look_again[7].read()
+
+
 def test_a_large_container_is_asked_to_be_kept() -> None:
     refusal = pytest.raises(InputError, match=r"s3://b/x\.czi holds a whole acquisition.*--keep FOLDER")
     with serve({"b/x.czi": b"ZISRAWFILE"}) as server, refusal:

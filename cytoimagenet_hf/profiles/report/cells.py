@@ -22,6 +22,7 @@ TYPICAL, EXTREME = 6, 3
 """Cells shown of a treatment: the nearest to the mean of their well, and the farthest from it."""
 
 _TREATMENTS = 24
+_ROWS = 1 << 14  # cells whose features are looked at together
 _SIDES = (32, 160)  # pixels of a picture, least and most
 
 
@@ -126,17 +127,21 @@ def distances(cells: FeatureTable) -> npt.NDArray[np.float64]:
         >>> distances(make_table(list("abcd"), [[0.0], [0.0], [6.0], [2.0]], facts)).round(2).tolist()
         [0.82, 0.82, 1.63, 0.0]
     """
-    values = cells.values.astype(np.float64)
-    deviations = values.std(axis=0)
-    scaled = values[:, deviations > 0] / deviations[deviations > 0]
-    _, group = np.unique(
-        [f"{plate}\x1f{well}" for plate, well in zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True)],
-        return_inverse=True,
-    )
-    sums = np.zeros((group.max() + 1, scaled.shape[1]))
-    np.add.at(sums, group, scaled)
-    scaled -= (sums / np.bincount(group)[:, None])[group]
-    return np.asarray(np.sqrt((scaled**2).sum(axis=1) / max(1, scaled.shape[1])))
+    wells = [f"{plate}\x1f{well}" for plate, well in zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True)]
+    _, group = np.unique(wells, return_inverse=True)
+    blocks = [slice(start, start + _ROWS) for start in range(0, len(cells), _ROWS)]
+    means = np.zeros((group.max() + 1, len(cells.names)))
+    for block in blocks:
+        np.add.at(means, group[block], cells.values[block])
+    mean = means.sum(axis=0) / len(cells)
+    means /= np.bincount(group)[:, None]
+    variance = sum(((cells.values[block] - mean) ** 2).sum(axis=0) for block in blocks) / len(cells)
+    varies = variance > 0
+    found = np.empty(len(cells))
+    for block in blocks:
+        away = (cells.values[block] - means[group[block]])[:, varies] ** 2 / variance[varies]
+        found[block] = np.sqrt(away.sum(axis=1) / max(1, varies.sum()))
+    return found
 
 
 def _texts(cells: FeatureTable, name: str) -> list[str]:
