@@ -5,10 +5,10 @@ from the two larger sizes, and said to be so.
 """
 
 import gc
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +21,6 @@ import typer
 
 from builder.kaggle import AS_PUBLISHED, make_shards
 from builder.publish import publish
-from builder.publish.seal import SEAL
 from builder.recipe import RECIPES
 from builder.select import select
 from builder.stage import claimed
@@ -41,11 +40,12 @@ _QUERIES = 500
 class _Step:
     """One step: how many rows it has at factor 1, what it needs at a size, and the step itself.
 
-    Both get a folder that is theirs at this size and the number of rows; what `prepare` returns is not measured.
+    Both get a folder that is theirs at this size and the number of rows; what `prepare` takes is not measured. A step
+    without it continues where the one before ended.
     """
 
     rows: int
-    prepare: Callable[[Path, int], object]
+    prepare: Callable[[Path, int], object] | None
     step: Callable[[Path, int], object]
 
 
@@ -55,24 +55,28 @@ def run(
 ) -> dict[str, Any]:
     """CPU microseconds and bytes of each row, at three sizes and between the two larger ones.
 
+    `--only` takes a word of the name; steps after an import need it.
+
     Example: python scripts/bench.py growth --only list --only knn
     """
     sizes = sorted(factors or FACTORS)
     table: list[dict[str, Any]] = []
     measured: dict[str, list[dict[str, float]]] = {}
-    for name, step in STEPS.items():
-        if only and not any(word in name for word in only):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            # Prepared in a process of their own: the memory that it takes is none of the step's.
-            in_child(_prepare, name, Path(folder), sizes)
-            children = {factor: in_child(_measure, name, Path(folder), factor) for factor in sizes}
-        runs = [
-            {"rows": step.rows * factor, "cpu_seconds": child.result, "own_mb": child.own_mb}
-            for factor, child in children.items()
-        ]
-        measured[name] = runs
-        table.append(_row(name, runs))
+    with ExitStack() as stack:
+        for name, step in STEPS.items():
+            if only and not any(word in name for word in only):
+                continue
+            if step.prepare is not None:
+                stack.close()
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                # In a process of its own: the memory that it takes is none of the step's.
+                in_child(_prepare, name, folder, sizes)
+            children = {factor: in_child(_measure, name, folder, factor) for factor in sizes}
+            measured[name] = [
+                {"rows": step.rows * factor, "cpu_seconds": child.result, "own_mb": child.own_mb}
+                for factor, child in children.items()
+            ]
+            table.append(_row(name, measured[name]))
     return {
         "table": table,
         "measured": measured,
@@ -99,7 +103,6 @@ def _row(name: str, runs: list[dict[str, float]]) -> dict[str, Any]:
     return {
         "step": name,
         "rows": int(runs[-1]["rows"]),
-        "CPU seconds": runs[-1]["cpu_seconds"],
         "us a row, small": None if early is None else early * 1e6,
         "us a row, large": None if late is None else late * 1e6,
         "bytes a row": None if held is None else held * 2**20,
@@ -113,7 +116,8 @@ def _prepare(name: str, folder: Path, factors: list[int]) -> None:
     for factor in factors:
         for place, rows in ((f"{factor}", step.rows * factor), (f"{factor}-start", step.rows)):
             (folder / place).mkdir()
-            step.prepare(folder / place, rows)
+            if step.prepare is not None:
+                step.prepare(folder / place, rows)
 
 
 def _measure(name: str, folder: Path, factor: int) -> float:
@@ -136,23 +140,12 @@ def _archive(folder: Path, rows: int) -> None:
     write_archive(folder / "archive", images=rows, classes=min(894, rows // 20))
 
 
-def _imported(folder: Path, rows: int) -> None:
-    _archive(folder, rows)
-    _import(folder, rows)
-
-
 def _import(folder: Path, _: int) -> None:
     with claimed(folder / "output"):
         make_shards(folder / "archive", folder / "output", workers=1)
 
 
-def _published(folder: Path, rows: int) -> None:
-    _imported(folder, rows)
-    _publish(folder, rows)
-
-
 def _publish(folder: Path, _: int) -> None:
-    (folder / "output" / SEAL).unlink(missing_ok=True)
     with claimed(folder / "output"):
         publish(folder / "output", recipe=AS_PUBLISHED, seed=0)
 
@@ -302,16 +295,11 @@ def _knn(folder: Path, rows: int) -> None:
     wilson_interval(int((voted == truth).sum()), _QUERIES)
 
 
-def _remove_seal(folder: Path, rows: int) -> None:
-    _published(folder, rows)
-    shutil.rmtree(folder / "archive")
-
-
 STEPS = {
     "import": _Step(400, _archive, _import),
-    "import again, nothing to do": _Step(400, _imported, _import),
-    "publish": _Step(400, _imported, _publish),
-    "load_dataset, the first time": _Step(400, _remove_seal, _load),
+    "import again, nothing to do": _Step(400, None, _import),
+    "publish": _Step(400, None, _publish),
+    "load_dataset, the first time": _Step(400, None, _load),
     "select": _Step(10_000, _annotations, _select),
     "split": _Step(5_000, _image_rows, _split),
     "leak report": _Step(5_000, _image_rows, _leaks),

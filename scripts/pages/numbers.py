@@ -23,6 +23,7 @@ TITLES = {
     "load": "Reading a built dataset",
     "load_full": "A dataset of the published size, opened in every way",
     "import": "The published archive at its full size",
+    "growth": "What a row costs as a dataset grows",
     "push": "What a second push sends after 1 % of the rows changed",
     "labels": "Labels of both recipes beside those of the paper",
     "select": "Choosing weak labels of 2.7 million fields of view",

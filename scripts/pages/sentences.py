@@ -95,6 +95,19 @@ def _import(result: Result) -> str:
     )
 
 
+def _growth(result: Result) -> str:
+    steps = result["table"]
+    rises = {one["step"]: one["us a row, large"] / max(one["us a row, small"], 1e-9) for one in steps}
+    steepest = max(rises, key=lambda step: rises[step])
+    imported, published = row(result, "import"), row(result, "publish")
+    return (
+        f"Of {len(steps)} steps, the one whose cost grows fastest is "
+        f"{steepest}: a row costs {rises[steepest]:.1f} times as much between 10 and 100 times the size as between "
+        f"1 and 10. Importing 100 million tiny images would take {imported['CPU hours of 100 million']:.0f} CPU hours "
+        f"and publishing them {published['GB of 100 million']:.0f} GB of memory: extrapolated, not measured."
+    )
+
+
 def _load(result: Result) -> str:
     png, cache, keras = (
         row(result, start)["images/s"] for start in ("PNG, ours", "cache, ours", "Keras-style, rotated")
@@ -259,6 +272,7 @@ SENTENCES: dict[str, Callable[[Result], str]] = {
     "knn": _knn,
     "suite": _suite,
     "import": _import,
+    "growth": _growth,
     "load": _load,
     "load_full": _load_full,
     "push": _push,
