@@ -29,6 +29,7 @@ BENCHES = {
     "load": "A built dataset, read whole and streamed.",
     "push": "What a second push sends after 1 % of the rows changed.",
     "extract": "Features of images.",
+    "short": "Short extractions: auto beside each fixed backend.",
     "plate": "A plate from files to features.",
     "remote": "A plate on the internet beside the same plate on the disk.",
     "cells": "Cells of label images: crops, a network, measurements.",

@@ -1,25 +1,31 @@
 """`backend="auto"`: the fastest way to run a network on this machine that gives the features of torch.
 
-On a GPU that is torch. On a CPU the first units of the extraction are run by torch and by every runtime that is
-installed; a runtime is taken if it agrees with torch within `runtimes.LIMIT` and is at least a tenth faster. What
-was measured stands in the table's `about`. An export takes seconds, so that a short extraction stays with torch.
+On a GPU that is torch. On a CPU a runtime is tried where what it is expected to save pays for its export within the
+extraction, and taken if it agrees with torch within `runtimes.LIMIT` and is at least a tenth faster. What was measured
+is remembered beside the exports, so that a short extraction with the same network starts with the fastest at once.
+What was chosen, and why, stands in the table's `about`.
 """
 
 import importlib.util
 import logging
+import os
+import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.networks.base import Unit
 from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 
+from .exports import export_key, keep_rates, read_rates
 from .runtimes import LIMIT, RUNTIMES, Runner, device_of, difference, has_export, make_runner
 from .vectors import ImageToRead, as_planes
 
@@ -28,10 +34,14 @@ Make = Callable[[str], Runner]
 
 TRIED = 3  # images that `auto` reads at most to find one that it can measure with
 _FEWEST = 16  # images: fewer are done before anything is measured
-_SECONDS_TO_EXPORT = {"openvino": 4.0, "onnxruntime": 12.0}  # EfficientNet-B0, two cores
-_SECONDS_TO_LOAD = 0.5
-_WORTH = 10  # times what trying a runtime costs: how long the extraction takes by torch, at least
+# Of EfficientNet-B0 on two cores (`scripts/bench.py extract`): what an export takes, and which share of torch's time a
+# runtime saves, a second one beside the first, and any of them where images are small.
+_SECONDS_TO_EXPORT = {"openvino": 3.0, "onnxruntime": 9.0}
+_SECONDS_TO_LOAD = 0.3
+_SAVED, _SAVED_BESIDE, _SAVED_OF_SMALL = 1 / 3, 0.1, 0.05
+_SMALL = 96 * 96  # pixels
 _GAIN = 1.1
+_PROBE_SHARE = 50  # one in so many units is measured with, at most
 _PROBE_PIXELS = 1 << 18
 
 log = logging.getLogger(__name__)
@@ -97,7 +107,7 @@ def auto_runner(
     def make(name: str) -> Runner:
         return runner_of(encoder, name, device=device if name == "torch" else None, dtype=dtype)
 
-    return choose_runner(make, first_units, images=images, device=device, dtype=dtype)
+    return choose_runner(make, first_units, images=images, device=device, dtype=dtype, network=encoder.network)
 
 
 def choose_runner(
@@ -107,6 +117,7 @@ def choose_runner(
     images: int | None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    network: nn.Module | None = None,
 ) -> Runner:
     """The runner that `auto` stands for; its `choice` says why.
 
@@ -116,6 +127,7 @@ def choose_runner(
         images: how many will come, where that is known.
         device: asked for; None: a GPU if there is one.
         dtype: asked for.
+        network: what runs, for which measurements are remembered; None: they are not.
     """
     by_torch = make("torch")
     place = device_of(device)
@@ -132,57 +144,113 @@ def choose_runner(
     units = None if reason else first_units()
     if not reason and units is None:
         reason = "none of the first images can be used"
-    if units is None:
+    if units is None or images is None:
         log.info("torch runs the network: %s", reason)
         return replace(by_torch, choice={"reason": reason})
-    return _measured(make, by_torch, units, (images or 0) * len(units), installed)
-
-
-def _measured(make: Make, by_torch: Runner, units: Sequence[Unit], total: int, installed: Sequence[str]) -> Runner:
+    few = min(max(1, images * len(units) // _PROBE_SHARE), max(2, _PROBE_PIXELS // _pixels(units[0])))
     same = [unit for unit in units if unit.shape == units[0].shape]
-    few = max(2, _PROBE_PIXELS // (units[0].shape[-2] * units[0].shape[-1]))
-    probe = torch.from_numpy(np.stack((same * 2)[:few]))
-    try:
-        expected = by_torch(probe)
-    except (RuntimeError, ValueError) as error:  # the extraction itself will say what is wrong with this image
-        return replace(by_torch, choice={"reason": f"the first image cannot be used: {one_line(error)}"})
-    runners = {"torch": by_torch}
-    rates = {"torch": _rate(by_torch, probe)}
-    agreement: dict[str, float] = {}
-    left_out: dict[str, str] = {}
-    work = total / rates["torch"]
-    for name in installed:
+    probe = torch.from_numpy(np.stack((same * few)[:few]))
+    key = None if network is None else export_key(network, _conditions(probe, installed))
+    return _Trial(make, by_torch, probe, images * len(units), installed, key).choose()
+
+
+def _pixels(unit: Any) -> int:
+    return int(unit.shape[-2] * unit.shape[-1])
+
+
+def _conditions(probe: torch.Tensor, installed: Sequence[str]) -> dict[str, object]:
+    """What rates hold for, beside the network: the shape of a unit, the processor, versions."""
+    processor = [platform.processor(), torch.backends.cpu.get_cpu_capability(), os.cpu_count()]
+    versions = installed_versions(("torch", *installed))
+    threads = torch.get_num_threads()
+    return {"shape": list(probe.shape[1:]), "processor": processor, "threads": threads, "versions": versions}
+
+
+@dataclass
+class _Trial:
+    """Measures what pays, or takes what is remembered."""
+
+    make: Make
+    by_torch: Runner
+    probe: torch.Tensor
+    total: int  # units of the extraction
+    installed: Sequence[str]
+    key: str | None
+    agreement: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def choose(self) -> Runner:
+        remembered = {} if self.key is None else read_rates(self.key)
+        runners = {"torch": self.by_torch}
         try:
-            runner = make(name)
-            seconds = _SECONDS_TO_LOAD if has_export(runner, probe) else _SECONDS_TO_EXPORT[name]
-            if work < _WORTH * seconds:
-                left_out[name] = "the extraction is short beside its export"
+            expected = None if remembered else self.by_torch(self.probe)
+            rates = remembered or {"torch": _rate(self.by_torch, self.probe, runs=1)}
+        except (RuntimeError, ValueError) as error:  # the extraction itself will say what is wrong with this image
+            return replace(self.by_torch, choice={"reason": f"the first image cannot be used: {one_line(error)}"})
+        for name in self.installed:
+            if name in rates:  # remembered
                 continue
-            apart = difference(runner(probe), expected)
-            if apart > LIMIT:
-                left_out[name] = f"its features differ from torch's by {apart:.1g} of the largest"
-                continue
-            agreement[name] = float(f"{apart:.1e}")
-            runners[name], rates[name] = runner, _rate(runner, probe)
-        except Exception as error:  # errors of the runtimes share no class but this
-            left_out[name] = one_line(error)
-            log.warning("backend %s is left out: %s", name, left_out[name])
-    fastest = max(rates, key=lambda name: rates[name])
-    chosen = fastest if rates[fastest] >= _GAIN * rates["torch"] else "torch"
-    choice: dict[str, Any] = {
-        "reason": "the fastest that agrees with torch" if len(rates) > 1 else "no other was tried",
-        "units_per_second": {name: float(f"{rate:.3g}") for name, rate in rates.items()} if len(rates) > 1 else {},
-        "agreement": agreement,
-        "left_out": left_out,
-    }
-    log.info("%s runs the network: %s", chosen, choice)
-    return replace(runners[chosen], choice=choice)
+            try:
+                runner = self.make(name)
+                if not self._pays(runner, rates):
+                    self.left_out[name] = "the extraction is short beside its export"
+                    continue
+                expected = self.by_torch(self.probe) if expected is None else expected
+                apart = difference(runner(self.probe), expected)
+                if apart > LIMIT:
+                    self.left_out[name] = f"its features differ from torch's by {apart:.1g} of the largest"
+                    continue
+                self.agreement[name] = float(f"{apart:.1e}")
+                if len(rates) == 1:
+                    rates["torch"] = _rate(self.by_torch, self.probe)
+                runners[name], rates[name] = runner, _rate(runner, self.probe)
+            except Exception as error:  # errors of the runtimes share no class but this
+                self.left_out[name] = one_line(error)
+                log.warning("backend %s is left out: %s", name, self.left_out[name])
+        if self.key is not None and len(rates) > len(remembered) and len(rates) > 1:
+            keep_rates(self.key, rates)
+        chosen = self._fastest(rates, runners)
+        choice: dict[str, Any] = {
+            "reason": "the fastest that agrees with torch" if len(rates) > 1 else "no other was tried",
+            "units_per_second": {name: float(f"{rate:.3g}") for name, rate in rates.items()} if len(rates) > 1 else {},
+            "agreement": self.agreement,
+            "left_out": self.left_out,
+        }
+        log.info("%s runs the network: %s", chosen.name, choice)
+        return replace(chosen, choice=choice)
+
+    def _pays(self, runner: Runner, rates: Mapping[str, float]) -> bool:
+        """Whether what a runtime is expected to save is more than what trying it takes."""
+        seconds = _SECONDS_TO_LOAD if has_export(runner, self.probe) else _SECONDS_TO_EXPORT[runner.name]
+        share = _SAVED if len(rates) == 1 else _SAVED_BESIDE
+        share = share if _pixels(self.probe) >= _SMALL else _SAVED_OF_SMALL
+        return self.total / max(rates.values()) * share >= seconds
+
+    def _fastest(self, rates: Mapping[str, float], runners: Mapping[str, Runner]) -> Runner:
+        """The runner that is done first; one that was not measured now must still load, agree and be exported."""
+
+        def seconds(name: str) -> float:
+            return self.total / rates[name] + (0.0 if name in runners else _SECONDS_TO_LOAD)
+
+        for name in sorted(rates, key=seconds):
+            if name == "torch" or rates[name] < _GAIN * rates["torch"]:
+                break
+            try:
+                runner = runners.get(name) or self.make(name)
+                if name not in runners and has_export(runner, self.probe):
+                    runner(self.probe[:1])  # compares itself with torch
+                elif name not in runners:
+                    continue
+                return runner
+            except Exception as error:  # as above
+                self.left_out[name] = one_line(error)
+        return self.by_torch
 
 
-def _rate(runner: Runner, probe: torch.Tensor) -> float:
-    """Units per second: the better of two runs after the first."""
+def _rate(runner: Runner, probe: torch.Tensor, *, runs: int = 2) -> float:
+    """Units per second: the best of some runs after the first."""
     seconds = []
-    for _ in range(2):
+    for _ in range(runs):
         started = time.perf_counter()
         runner(probe)
         seconds.append(time.perf_counter() - started)

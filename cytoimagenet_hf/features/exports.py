@@ -2,6 +2,7 @@
 
     exports/KEY/model.onnx, or model.xml and model.bin
     exports/KEY/_export.json     what it was made from, and the hash of every file
+    exports/rates-KEY.json       units per second of each way to run a network, as `auto` measured them
 
 The key names the layers, their settings and weights, the runtime with the versions of what wrote the export, and the
 shape it takes. An export is written aside and renamed; one whose files are damaged is made again. The folder may be
@@ -92,6 +93,22 @@ def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str,
             "be written, or use backend='torch'"
         ) from error
     return folder
+
+
+def read_rates(key: str) -> dict[str, float]:
+    """Units per second by backend, torch among them, as they were kept; empty where there are none."""
+    try:
+        rates = read_json_object(_place() / f"rates-{key}.json")
+    except (InputError, OSError):
+        return {}
+    whole = "torch" in rates and all(isinstance(rate, float) and rate > 0 for rate in rates.values())
+    return rates if whole else {}
+
+
+def keep_rates(key: str, rates: Mapping[str, float]) -> None:
+    """Keep what was measured; a cache folder that cannot be written keeps nothing."""
+    with suppress(InputError, OSError):
+        write_json(_place() / f"rates-{key}.json", {name: float(rate) for name, rate in rates.items()})
 
 
 def _sweep(place: Path) -> None:

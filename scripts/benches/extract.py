@@ -40,7 +40,7 @@ def run(
     Example: python scripts/bench.py extract --sides 64 --sides 224 --share 0.25 --no-memory
     """
     torch.set_num_threads(threads)
-    backbone, encoder = _network(model)
+    backbone, encoder = network(model)
     runners, started = _runners(encoder)
     table: list[dict[str, Any]] = []
     for side in sides:
@@ -78,22 +78,21 @@ def _notes(model: str, started: dict[str, tuple[float, float]], repeat: int, thr
 def peaks_of(model: str, way: str, sides: Sequence[int], threads: int) -> dict[int, float]:
     """Peak memory in MB of one way, after each size; called in a process of its own."""
     torch.set_num_threads(threads)
-    backbone, encoder = _network(model)
+    backbone, encoder = network(model)
     found = {}
     for side in sides:
-        images = _cells(side, max(2, min(COUNTS.get(side, 8), 64)))
+        images = cells(side, max(2, min(COUNTS.get(side, 8), 64)))
         runners = {name: runner_of(encoder, name) for name in [way.removeprefix("ours, ")] if way.startswith("ours")}
         _ways(backbone, encoder, images, runners, loop_on=2)[way]()
         found[side] = round(peak_mb())
     return found
 
 
-def _network(model: str) -> tuple[Backbone, Encoder]:
+def network(model: str) -> tuple[Backbone, Encoder]:
+    """A network in evaluation mode, and the same as an encoder."""
     backbone = load_backbone(model)
     if model.startswith("random:"):  # features of order 1, so that differences mean something
-        pixels = MicroscopyImageProcessor("concat-raw")(
-            list(_cells(64, 64)[:, None]), return_tensors="pt"
-        ).pixel_values
+        pixels = MicroscopyImageProcessor("concat-raw")(list(cells(64, 64)[:, None]), return_tensors="pt").pixel_values
         reestimate_batch_norm(backbone.model, [pixels])
     backbone.model.eval()
     return backbone, as_encoder(backbone, method="concat-raw")
@@ -102,7 +101,7 @@ def _network(model: str) -> tuple[Backbone, Encoder]:
 def _side(
     backbone: Backbone, encoder: Encoder, runners: dict[str, Runner], side: int, count: int, repeat: int
 ) -> list[dict[str, Any]]:
-    images = _cells(side, count)
+    images = cells(side, count)
     few = max(2, count // 4)
     ways = _ways(backbone, encoder, images, runners, loop_on=few)
     features = {name: way() for name, way in ways.items()}
@@ -122,7 +121,7 @@ def _side(
     ]
 
 
-def _cells(side: int, count: int) -> npt.NDArray[np.uint8]:
+def cells(side: int, count: int) -> npt.NDArray[np.uint8]:
     """Gray images of a few blurred spots: (N, side, side) uint8."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:side, :side] / side
@@ -139,7 +138,7 @@ def _cells(side: int, count: int) -> npt.NDArray[np.uint8]:
 def _runners(encoder: Encoder) -> tuple[dict[str, Runner], dict[str, tuple[float, float]]]:
     """Runners by name, and for exported ones the seconds of the first start and of a later one."""
     runners, started = {"torch": runner_of(encoder, "torch", device="cpu")}, {}
-    units = torch.from_numpy(_cells(64, 2)[:, None]).float() / 255  # (2, 1, 64, 64)
+    units = torch.from_numpy(cells(64, 2)[:, None]).float() / 255  # (2, 1, 64, 64)
     for name in RUNTIMES:
         if importlib.util.find_spec(name) is None:
             continue

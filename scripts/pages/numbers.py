@@ -15,6 +15,7 @@ TITLES = {
     "screen": "A real plate, from files to doses",
     "spread": "The demo's scores over seeds",
     "extract": "Extracting features",
+    "short": "Short extractions, from start to end",
     "plate": "A plate of large fields, from files to features",
     "cells": "Cells of label images",
     "train": "Training steps",

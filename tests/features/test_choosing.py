@@ -93,6 +93,36 @@ def test_a_short_extraction_exports_nothing(monkeypatch) -> None:
     assert chosen.choice["left_out"].keys() == {"openvino", "onnxruntime"}
 
 
+def test_what_was_measured_is_remembered_for_a_short_extraction(both_installed, monkeypatch) -> None:
+    monkeypatch.setattr(choosing, "has_export", lambda runner, units: True)
+    monkeypatch.setattr(choosing, "_PROBE_PIXELS", 288)
+    rates: dict[str, dict[str, float]] = {}
+    monkeypatch.setattr(choosing, "keep_rates", rates.__setitem__)
+    monkeypatch.setattr(choosing, "read_rates", lambda key: dict(rates.get(key, {})))
+    runs = []
+
+    def counted(name: str, seconds: float) -> Runner:
+        whole = runner(name, seconds=seconds)
+        return replace(whole, run=lambda units: runs.append((name, len(units))) or whole.run(units))
+
+    makers = {
+        "torch": lambda: counted("torch", 0.01),
+        "openvino": lambda: counted("openvino", 0.001),
+        "onnxruntime": lambda: counted("onnxruntime", 0.004),
+    }
+    network = torch.nn.Linear(2, 2)
+    assert choose(makers, images=20, network=network).name == "torch"  # half a second: nothing pays
+    assert len(runs) == 2
+    assert rates == {}
+    assert choose(makers, network=network).name == "openvino"
+    runs.clear()
+    assert choose(makers, images=60, network=network).name == "openvino"
+    assert runs == [("openvino", 1)]
+    assert choose(makers, images=16, network=network).name == "torch"  # loading takes longer than it saves
+    other = torch.nn.Linear(2, 2)
+    assert choose(makers, images=60, network=other).name == "torch"
+
+
 def test_the_table_tells_what_was_chosen() -> None:
     pytest.importorskip("openvino")
     table = extract_features(tiny_encoder(), [np.eye(12)], ids=["a"], device="cpu")
