@@ -1,90 +1,127 @@
-"""What makes features good, on real cells: networks trained on other real images, several ways of taking features.
+"""What holds on real cells: pixels, ImageNet's network by stage, redrawn twins, and networks trained on further cells.
 
-python scripts/study.py --real ../shared/real --work runs/study
+python scripts/study.py --real ../shared/real --fetched ../repositories           decides the default
+python scripts/study.py --real ../shared/real --fetched ../repositories --held    and scores it once
 
-Writes docs/benchmarks/study.json, from which docs/study.md is made. Neither task's own images enter training; groups
-(plates, fields) are left out whole. What stands in --work, such as a trained network, is not made again.
+Writes docs/benchmarks/study.json, from which docs/study.md is made. Groups (plates, fields, blocks) are left out
+whole, and no set is scored with a network that saw any of its cells. What stands in --work, such as a trained network,
+is not made again; a training that was cut off goes on.
 
-With --held the default, and the same of networks trained on gain pixels, are scored on further cells, which no choice
-was made on: study_held.json.
+--fetched holds clones, or links to them: mitocheck, hep2 and cellcognition as `cytoimagenet benchmark --task` of that
+name takes them, bbbc021 (https://github.com/Ottohesten/02466-Cell-Profiling) and yeast (the folder
+yeast_model/toy_dataset of https://github.com/alexxijielu/paired_cell_inpainting).
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow.parquet as pq
+import torch
 import typer
 from benches.common import machine, write_rows
-from studies.entries import HELD, WAYS, score_task
+from studies.entries import DEFAULT, PIXELS, candidates_of, gains_of, leaks, networks_of, pooled, rows_of, score_set
 from studies.networks import TRAININGS, make_networks
-from studies.real import SCALINGS, build_corpus, lay_out
-
-from cytoimagenet_hf.core.errors import InputError
+from studies.real import build_corpus, cell_sets
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORK: dict[str, Any] = {"width_coefficient": 0.35, "depth_coefficient": 0.5}  # minutes on two cores
-VARIANTS = 350
-"""Combinations of training and features that were scored on these cells before the default was fixed, most of them
-once."""
 
 
 def main(
     real: Annotated[Path, typer.Option(help="Folder of real images.")],
+    fetched: Annotated[Path, typer.Option(help="Folder of cloned repositories, one per set.")],
     work: Annotated[Path, typer.Option(help="Folder for networks and features.")] = Path("runs/study"),
     output: Annotated[Path, typer.Option(help="JSON to write.")] = ROOT / "docs" / "benchmarks" / "study.json",
-    seeds: Annotated[int, typer.Option(help="Networks, with seeds 0, 1, ….")] = 3,
-    epochs: Annotated[int, typer.Option(help="Of training.")] = 8,
-    image_size: Annotated[int, typer.Option(help="Side of the training images.")] = 64,
-    held: Annotated[
-        Path | None,
-        typer.Option(help="Folder with further cells, bbbc021/ and yeast/, laid out as in --work."),
-    ] = None,
+    held: Annotated[bool, typer.Option("--held", help="Also the cells that only what was decided may see.")] = False,
+    epochs: Annotated[int, typer.Option(help="Of training; networks of views take half.")] = 2,
+    side: Annotated[int, typer.Option(help="Side of the training images.")] = 48,
+    train: Annotated[bool, typer.Option(help="Train networks; without them nothing is decided.")] = True,
+    redrawn: Annotated[int, typer.Option(help="Twins of ImageNet's network with drawn weights.")] = 3,
 ) -> None:
     """Train, extract and score.
 
-    Example: python scripts/study.py --real ../shared/real
+    Example: python scripts/study.py --real ../shared/real --fetched ../repositories
     """
+    torch.set_num_threads(1)
     started = time.perf_counter()
 
     def log(line: str) -> None:
         typer.echo(f"{time.perf_counter() - started:6.0f} s  {line}")
 
-    tasks, ways = lay_out(real, work), WAYS
-    if held is not None:
-        tasks = [replace(task, root=held / task.name) for task in tasks if (held / task.name).is_dir()]
-        ways, output = HELD, output.with_stem(f"{output.stem}_held")
-        if not tasks:
-            raise InputError(f"{held} has neither bbbc021/ nor yeast/")
-    corpora = {
-        scaling: build_corpus(real, work / f"corpus-{scaling}", scaling=scaling, side=image_size, seed=0)
-        for scaling in SCALINGS
-    }
-    networks: dict[str, list[Path]] = {}
-    shared: dict[str, Any] = {"seeds": seeds, "epochs": epochs, "image_size": image_size, "model_config": NETWORK}
-    for training in TRAININGS:
-        if training.name in {way.training for way in ways}:
-            log(f"networks: {training.name}")
-            networks[training.name] = make_networks(training, corpora, work / "networks", **shared)
-    found = [
-        score_task(task, networks, cache=work / "features", log=log, ways=ways, classifiers=held is None)
-        for task in tasks
-    ]
-    content: dict[str, Any] = {
-        "tasks": found,
-        "trainings": {training.name: training.says for training in TRAININGS if training.name in networks},
-        "options": shared,
-        "variants": VARIANTS,
-        "seconds": time.perf_counter() - started,
+    sets = cell_sets(real)
+    rows: list[dict[str, Any]] = []
+    gains: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
+    facts: list[dict[str, Any]] = []
+    images: dict[str, int] = {}
+    for role in ("deciding", "held") if held else ("deciding",):
+        trained = {}
+        if train:
+            corpus = build_corpus(real, fetched, sets, work / f"corpus-{role}", without=role, side=side, seed=0)
+            images[role] = sum(pq.read_metadata(file).num_rows for file in (corpus / "data").glob("train-*"))
+            trained = make_networks(corpus, work / f"networks-{role}", trainings=TRAININGS, epochs=epochs, side=side)
+            log(f"networks of {role} sets")
+        for one in (one for one in sets if one.role == role):
+            items = one.load(fetched)
+            groups = {item.metadata["group"] for item in items}
+            classes = {item.metadata["label"] for item in items}
+            facts.append({"set": one.name, "title": one.title, "role": role, "cells": len(items)})
+            facts[-1] |= {"classes": len(classes), "groups": len(groups), "group": items[0].metadata["group_name"]}
+            networks = networks_of(trained, redrawn=redrawn)
+            scores = score_set(one, items, networks, cache=work / "features", log=log)
+            facts[-1] |= leaks(one, items, scores)
+            rows += rows_of(scores)
+            gains += gains_of(scores)
+            names = [name for _, name in scores if name.endswith("equal weight")]
+            candidates += candidates_of(scores, [PIXELS, DEFAULT, *dict.fromkeys(names)])
+    content = {
+        "sets": facts,
+        "rows": rows,
+        "pooled": _pooled_rows(rows, ("network", "features")),
+        "gains": gains,
+        "pooled gains": _pooled_rows(gains, ("network", "less", "features")),
+        "candidates": candidates,
+        "decision": _decision(candidates, [one.name for one in sets if one.role == "deciding"]),
+        "trainings": {training.name: training.says for training in TRAININGS} if train else {},
+        "options": {"epochs": epochs, "side": side, "redrawn": redrawn},
+        "training images": images,
         "machine": machine(),
     }
     write_rows(output, content)
-    for task in found:
-        gain = task["default_minus_best"]
-        log(
-            f"{task['title']}: default {100 * gain['mean']:+.1f} points [{100 * gain['low']:+.1f}, "
-            f"{100 * gain['high']:+.1f}] over {task['best_baseline']}"
-        )
+    log(f"decided: {content['decision']}")
+
+
+def _pooled_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The differences of rows that agree in these keys, over all sets."""
+    together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in (row for row in rows if "error" in row):
+        together.setdefault(tuple(row[key] for key in keys), []).append(row)
+    found = [dict(zip(keys, names, strict=True)) | (pooled(own) or {}) for names, own in together.items()]
+    return [row for row in found if "difference" in row]
+
+
+def _decision(candidates: Sequence[dict[str, Any]], deciding: Sequence[str]) -> dict[str, Any]:
+    """What the rule says; see docs/study.md, which states it."""
+
+    def over(what: str, name: str, sets: Sequence[str] | None) -> Any:
+        rows = (row for row in candidates if row["features"] == name and (sets is None or row["set"] in sets))
+        return pooled([row[what] for row in rows])
+
+    names = list(dict.fromkeys(row["features"] for row in candidates))
+    table = [
+        {"features": name, "over pixels": over("over pixels", name, deciding)} for name in names if name != PIXELS
+    ]
+    best = max(table, key=lambda row: row["over pixels"]["difference"])["features"]
+    everywhere = over("over the default", best, None)
+    replaced = best != DEFAULT and everywhere is not None and everywhere["low"] > 0
+    return {
+        "table": table,
+        "best on deciding sets": best,
+        "best over the default, all sets": everywhere,
+        "default over pixels, all sets": over("over pixels", DEFAULT, None),
+        "default": best if replaced else DEFAULT,
+    }
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ the same of the first stage alone, few numbers on texture; `stage:N`: the same o
 stem and `stage:1` the same as `early`."""
 
 EXTRACTION = {"pooling": "early", "pixels": True, "normalize": "gain"}
-"""How features of networks trained here are taken by default: what held up on real cells, see docs/study.md."""
+"""How features of networks trained here are taken by default; docs/study.md has what that gives over pixels alone."""
 
 
 def image_features(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ TITLES = {
     "metrics": "The evaluate metrics beside the command",
     "keras_parity": "Features of the Keras weights",
 }
-ELSEWHERE = ("cells_agreement", "repairs", "study", "study_held")
+ELSEWHERE = ("cells_agreement", "repairs", "study")
 """Measurements with a page of their own."""
 WORDS = {
     "times the floor": "ours / decode and encode alone",

@@ -1,220 +1,205 @@
-"""What the study scores: the baselines, networks with each way of taking features, and the parts alone."""
+"""What the study scores: pixels, stages of networks, and candidates for the default, on each set and pooled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cytoimagenet_hf.benchmarks import load_recipe
 from cytoimagenet_hf.benchmarks.base import Score, ids_of
-from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
+from cytoimagenet_hf.benchmarks.compare import compare
 from cytoimagenet_hf.benchmarks.extraction import features_of, load_model
-from cytoimagenet_hf.benchmarks.held_out import held_out_rows
+from cytoimagenet_hf.benchmarks.scaling import standardise
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.networks.pixels import PER_CHANNEL, PER_PAIR, QUANTILES
-from cytoimagenet_hf.networks.pooling import EXTRACTION
+from cytoimagenet_hf.networks import Encoder, FactsEncoder, stage_columns
+from cytoimagenet_hf.networks.pixels import pixel_features
 from cytoimagenet_hf.options.networks import EncoderOptions
-from cytoimagenet_hf.scoring import stats
-from cytoimagenet_hf.tables import FeatureTable, make_table
+from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
+from cytoimagenet_hf.tables import make_table
 
-from .networks import GAIN, LABELS, TRAININGS, UNTRAINED
-from .real import Task
+from .networks import BACKBONE
+from .real import CellSet
 
 Values = npt.NDArray[Any]
-DEFAULT = "default"
-_SEED = 0  # of baselines and intervals
-_REGULARISATION = (0.03, 0.3)  # of the classifier that bounds what neighbours could reach
+PIXELS, DEFAULT = "pixels", "stage 1 + pixels"
+"""Pixel statistics alone, and what networks trained here are extracted with: the first stage beside them."""
+IMAGENET, REDRAWN, LABELS, RANDOM_START = "ImageNet", "redrawn", "labels", "random start"
+TRAINED_HERE = (LABELS, RANDOM_START)
+"""The networks whose mean the rule decides by: those that labels trained here. Without them ImageNet's is shown."""
+PAIRS = (
+    (REDRAWN, IMAGENET),
+    *((IMAGENET, name) for name in (LABELS, "labels and views", "views")),
+    (REDRAWN, RANDOM_START),
+)
+"""What training gave, stage by stage: the second network less the first."""
+_SEED = 0  # of intervals
+_STAGES = {"pooling": "blocks", "pixels": False, "normalize": "gain"}
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of taking features of a network.
+class Network:
+    """A network, or several that differ in their seed alone and whose outcomes are averaged by cell.
 
     Attributes:
-        name: of the row.
-        training: of the network, the name of one of `networks.TRAININGS`.
-        options: of `load_encoder`.
-        says: for people.
-        part: the key of `PARTS` that it is, by which trainings are compared; None: none of them.
+        name: in tables.
+        loads: spec and options of `load_model` of each.
     """
 
     name: str
-    training: str
-    options: dict[str, Any]
-    says: str
-    part: str | None = None
+    loads: tuple[tuple[str, dict[str, Any]], ...]
 
 
-_SCALED = {"pixels": False, "normalize": EXTRACTION["normalize"]}
-PARTS: dict[str, tuple[dict[str, Any], str]] = {
-    DEFAULT: (EXTRACTION, "mean and deviation of the first stage, beside pixel statistics"),
-    "early": ({"pooling": "early", **_SCALED}, "mean and deviation of the first stage alone"),
-    "blocks": ({"pooling": "blocks", **_SCALED}, "mean and deviation of every stage"),
-    "last": ({"pooling": "last", **_SCALED}, "what the network pools"),
-}
-"""What is taken of the networks of every training: options, and for people. All look at pixels as the default does."""
-
-_STRETCHED = {"pixels": False, "normalize": "image"}
-WAYS = (
-    *(
-        Way(name if training.name == LABELS else f"{name}: {training.name}", training.name, options, says, name)
-        for training in TRAININGS
-        for name, (options, says) in PARTS.items()
-    ),
-    Way("default, stretched", LABELS, {**EXTRACTION, "normalize": "image"}, "the default's parts"),
-    Way("early, stretched", LABELS, {"pooling": "early", **_STRETCHED}, "the first stage alone"),
-    Way("blocks, stretched", LABELS, {"pooling": "blocks", **_STRETCHED}, "every stage"),
-    Way("last, stretched", LABELS, {"pooling": "last", **_STRETCHED}, "what the network pools, as the paper takes it"),
-    Way(
-        "last + pixels, stretched",
-        LABELS,
-        {**_STRETCHED, "pooling": "last", "pixels": True},
-        "what the network pools, beside pixel statistics",
-    ),
-    Way("last, absolute", LABELS, {**_STRETCHED, "pooling": "last", "normalize": "none"}, "pixels as they are"),
-    Way("last, stretched: untrained", UNTRAINED, {"pooling": "last", **_STRETCHED}, "what the network pools"),
-)
-HELD = tuple(way for way in WAYS if way.part == DEFAULT and way.training in (LABELS, GAIN))
-"""What is scored on cells that no choice was made on."""
+def networks_of(trained: Mapping[str, str], *, redrawn: int) -> list[Network]:
+    """ImageNet's network, its redrawn twins, and those trained here (training → folder)."""
+    twins = tuple((BACKBONE, {"redrawn": seed}) for seed in range(redrawn))
+    return [
+        Network(IMAGENET, ((BACKBONE, {}),)),
+        Network(REDRAWN, twins),
+        *(Network(name, ((folder, {}),)) for name, folder in trained.items()),
+    ]
 
 
-def score_task(
-    task: Task,
-    networks: Mapping[str, Sequence[Path]],
-    *,
-    cache: Path,
-    log: Callable[[str], None],
-    ways: Sequence[Way] = WAYS,
-    classifiers: bool = True,
-) -> dict[str, Any]:
-    """Every entry on one task: rows of the table, and the default against the best baseline.
+def score_set(
+    one: CellSet, items: Sequence[Image], networks: Sequence[Network], *, cache: Path, log: Callable[[str], None]
+) -> dict[tuple[str, str], Score]:
+    """(network, features) → outcomes of every cell.
+
+    Columns are standardised over all cells of the set, without their labels, so that blocks can be weighed after it.
 
     Args:
-        task: images and protocol.
-        networks: folders of networks by training, one per seed.
+        one: the set.
+        items: its cells.
+        networks: to take features of.
         cache: of features.
-        log: called with one line per entry.
-        ways: of taking features; the default is among them.
-        classifiers: whether to train those that bound what neighbours could reach; minutes for a thousand cells.
+        log: called with one line per network.
     """
-    recipe = load_recipe("corrected")
-    items = task.benchmark.load(task.root, recipe)
+    recipe = load_recipe("corrected", scaler="none")
+    ids = ids_of(items)
 
     def scored(values: Values) -> Score:
-        return task.benchmark.score(_table(items, values), items, recipe, _SEED)[0]
+        table = make_table(ids, values.astype(np.float32), about={})
+        return replace(one.benchmark.score(table, items, recipe, _SEED)[0], name=one.name)
 
-    tables = {name: table.values for name, table in pixel_baselines(items, seed=_SEED).items()}
-    baselines = {name: scored(values) for name, values in tables.items()}
-    best = max(baselines, key=lambda name: float(baselines[name].outcomes.mean()))
-    rows = [_row(name, [score], baselines[best], kind="baseline") for name, score in baselines.items()]
-    default: Values = np.zeros((0, 0))
-    outcomes: dict[tuple[str, str], Values] = {}
-    for way in ways:
-        log(f"{task.name}: {way.name}")
-        models = [load_model(str(folder), EncoderOptions(**way.options)) for folder in networks[way.training]]
-        found = [features_of(model, items, cache=cache).rows(ids_of(items)).values for model in models]
-        scores = [scored(values) for values in found]
-        kind = DEFAULT if way.name == DEFAULT else "variant" if way.training == LABELS else "training"
-        rows.append(_row(way.name, scores, baselines[best], kind=kind) | {"says": way.says})
-        if way.name == DEFAULT:
-            default = found[0]
-        if way.part is not None:
-            outcomes[way.training, way.part] = np.mean([score.outcomes for score in scores], axis=0)
-    for name, part in _parts(_pixels_of(default, len(items[0].channels)), len(items[0].channels)):
-        rows.append(_row(name, [scored(part)], baselines[best], kind="part"))
-    bounds: dict[str, float] = {}
-    if classifiers:
-        log(f"{task.name}: classifiers")
-        bounds["default"] = _classified(items, default)
-        bounds["default and all baselines"] = _classified(items, np.hstack([default, *tables.values()]))
-        bounds[best] = _classified(items, tables[best])
+    pixels = standardise(np.stack([pixel_features(item.read()) for item in items]))
+    scores = {("", PIXELS): scored(pixels)}
+    stages: dict[str, dict[str, Values]] = {}
+    for network in networks:
+        log(f"{one.name}: {network.name}")
+        found: dict[str, list[Score]] = {}
+        for spec, options in network.loads:
+            model = load_model(spec, EncoderOptions(**{**_STAGES, **options}))
+            values = features_of(model, items, cache=cache).rows(ids).values
+            parts = {name: standardise(part) for name, part in _by_stage(model.encoder, values)}
+            stages.setdefault(network.name, parts)
+            for name, made in _features(parts, pixels).items():
+                found.setdefault(name, []).append(scored(made))
+        scores |= {(network.name, name): _mean(own) for name, own in found.items()}
+    last = list(stages[IMAGENET])[-1]
+    for name in (name for name in (LABELS, REDRAWN) if name in stages):
+        scores[f"{IMAGENET} and {name}", last] = scored(np.hstack([stages[IMAGENET][last], stages[name][last]]))
+    return scores
+
+
+def leaks(one: CellSet, items: Sequence[Image], scores: Mapping[tuple[str, str], Score]) -> dict[str, float]:
+    """What pixels score when a single cell is left out, which measures the group as well, beside a whole group."""
+    recipe = load_recipe("corrected", scaler="none", protocol="leave-one-out")
+    values = standardise(np.stack([pixel_features(item.read()) for item in items]))
+    (score, *_) = one.benchmark.score(make_table(ids_of(items), values, about={}), items, recipe, _SEED)
+    grouped = scores["", PIXELS]
     return {
-        "task": task.name,
-        "title": task.title,
-        "images": len(items),
-        "groups": _groups(baselines[best]),
-        "classes": len(set(baselines[best].references)),
-        "best_baseline": best,
-        "table": rows,
-        "trainings": _compared(outcomes, baselines[best].clusters),
-        "default_minus_best": next(row["gain"] for row in rows if row["entry"] == DEFAULT),
-        "classifier": bounds,
+        "pixels, one cell out": float(score.outcomes.mean()),
+        f"pixels, one {grouped.cluster_name} out": float(grouped.outcomes.mean()),
     }
 
 
-def _compared(outcomes: Mapping[tuple[str, str], Values], clusters: Any) -> list[dict[str, Any]]:
-    """Each part of the networks of each training beside the same part of those of labels and of untrained ones."""
+def _by_stage(encoder: Encoder, values: Values) -> Iterator[tuple[str, Values]]:
+    """The columns of each stage, those of all channels side by side."""
+    if not isinstance(encoder, FactsEncoder):
+        raise TypeError(f"{encoder.name} has no stages")
+    places = stage_columns(encoder)
+    channels = values.reshape(len(values), -1, max(place.stop for place in places.values()))
+    for stage, place in places.items():
+        yield f"stage {stage}" if stage else "stem", channels[:, :, place].reshape(len(values), -1)
+
+
+def _features(stages: Mapping[str, Values], pixels: Values) -> dict[str, Values]:
+    """Each stage alone; the default; each stage beside pixels, both blocks divided by the root of their width."""
+    weighed = pixels / np.sqrt(pixels.shape[1])
+    first = stages["stage 1"]
+    return {
+        **stages,
+        DEFAULT: np.hstack([first, pixels]),
+        **{
+            f"{name} + pixels, equal weight": np.hstack([values / np.sqrt(values.shape[1]), weighed])
+            for name, values in stages.items()
+        },
+    }
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    """The score whose outcome of a cell is the mean over networks."""
+    shares = np.mean([score.outcomes for score in scores], axis=0)
+    return replace(scores[0], predictions=None, shares=shares)
+
+
+def rows_of(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]]:
+    """One row per network and features: accuracy, and the difference from pixels alone with its interval."""
+    pixels = scores["", PIXELS]
+    found = []
+    for (network, features), score in scores.items():
+        row: dict[str, Any] = {"set": pixels.name, "network": network, "features": features}
+        row["accuracy"] = float(score.outcomes.mean())
+        found.append(row | ({} if features == PIXELS else _difference(pixels, score)))
+    return found
+
+
+def gains_of(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]]:
+    """What training gave at each stage: one row per pair of networks."""
+    name = scores["", PIXELS].name
+    stages = [features for network, features in scores if network == IMAGENET and "pixels" not in features]
+    return [
+        {"set": name, "network": second, "less": first, "features": stage}
+        | _difference(scores[first, stage], scores[second, stage])
+        for first, second in PAIRS
+        for stage in stages
+        if (first, stage) in scores and (second, stage) in scores
+    ]
+
+
+def candidates_of(scores: Mapping[tuple[str, str], Score], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The candidates for the default, as the mean over the networks trained here: against pixels and the default."""
+    pixels = scores["", PIXELS]
+    networks = [name for name in TRAINED_HERE if (name, DEFAULT) in scores] or [IMAGENET]
+
+    def of(name: str) -> Score:
+        return pixels if name == PIXELS else _mean([scores[network, name] for network in networks])
+
     return [
         {
-            "training": training,
-            "part": part,
-            "accuracy": float(own.mean()),
-            **{
-                f"over {other}": _interval(own - outcomes[other, part], clusters)
-                for other in (LABELS, UNTRAINED)
-                if other != training and (other, part) in outcomes
-            },
+            "set": pixels.name,
+            "features": name,
+            "accuracy": float(of(name).outcomes.mean()),
+            "over pixels": _difference(pixels, of(name)),
+            "over the default": _difference(of(DEFAULT), of(name)),
         }
-        for (training, part), own in outcomes.items()
+        for name in names
     ]
 
 
-def _row(name: str, scores: Sequence[Score], best: Score, *, kind: str) -> dict[str, Any]:
-    """The mean of seeds, and its gain over the best baseline with the interval over whole groups."""
-    gain = np.mean([score.outcomes for score in scores], axis=0) - best.outcomes
-    return {
-        "entry": name,
-        "kind": kind,
-        "accuracy": float(np.mean([score.outcomes.mean() for score in scores])),
-        "seeds": [float(score.outcomes.mean()) for score in scores],
-        "gain": _interval(gain, best.clusters),
-    }
+def _difference(first: Score, second: Score) -> dict[str, Any]:
+    pair = compare(_mean([first]), _mean([second]), names=("", ""), seed=_SEED)
+    low, high = pair.interval or (pair.difference, pair.difference)
+    return {"difference": pair.difference, "low": low, "high": high, "error": pair.error, "p": pair.p}
 
 
-def _interval(gain: Values, clusters: Any) -> dict[str, float]:
-    ends = stats.cluster_bootstrap(gain, np.asarray(clusters).astype(str), seed=_SEED)
-    return {"mean": float(gain.mean()), "low": ends.low, "high": ends.high}
-
-
-def _groups(score: Score) -> int:
-    return len(set(np.asarray(score.clusters).astype(str)))
-
-
-def _pixels_of(values: Values, channels: int) -> Values:
-    return values[:, -(PER_CHANNEL * channels + PER_PAIR * channels * (channels - 1) // 2) :]
-
-
-def _parts(pixels: Values, channels: int) -> Iterator[tuple[str, Values]]:
-    """The three kinds of pixel statistics, alone and together."""
-    by_channel = pixels[:, : PER_CHANNEL * channels].reshape(len(pixels), channels, PER_CHANNEL)
-    yield "pixels: intensity", by_channel[:, :, : len(QUANTILES)].reshape(len(pixels), -1)
-    yield "pixels: texture", by_channel[:, :, len(QUANTILES) :].reshape(len(pixels), -1)
-    yield "pixels: pairs of channels", pixels[:, PER_CHANNEL * channels :]
-    yield "pixels: all", pixels
-
-
-def _classified(items: Sequence[Image], values: Values) -> float:
-    """Accuracy of a logistic regression trained on all other groups: the better of two strengths."""
-    rows = held_out_rows(_table(items, values), items)
-    found = [
-        cross_val_predict(
-            make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300)),
-            rows.values,
-            rows.labels.astype(str),
-            groups=np.asarray(rows.groups).astype(str),
-            cv=LeaveOneGroupOut(),
-        )
-        for strength in _REGULARISATION
-    ]
-    return max(float((predicted == rows.labels.astype(str)).mean()) for predicted in found)
-
-
-def _table(items: Sequence[Image], values: Values) -> FeatureTable:
-    return make_table(ids_of(items), np.asarray(values, np.float32), about={})
+def pooled(differences: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Differences of several sets together; None where fewer than two of them vary."""
+    usable = [one for one in differences if one["error"]]
+    if len(usable) < 2:
+        return None
+    found = pool_effects([one["difference"] for one in usable], [one["error"] for one in usable])
+    low, high = found.interval
+    return {"difference": found.estimate, "low": low, "high": high, "p": found.p, "sets": len(usable)}

@@ -1,9 +1,10 @@
-"""Real images for the study: two tasks laid out as class folders, and a training set in which neither has a part."""
+"""Real images for the study: five sets of single cells that are scored, and training sets without them."""
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,86 +14,110 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image as Picture
 
+from cytoimagenet_hf.benchmarks import BENCHMARKS, load_recipe
 from cytoimagenet_hf.benchmarks.base import Benchmark
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
+from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, read_image, to_gray
-from cytoimagenet_hf.networks.pixels import relative_log
 
-CELLS = "bbbc021/images/single_cells_dmso_vs_protein_synthesis.zip"
 CELLS_TABLE = "bbbc021/single_cells_index.csv.gz"
 YEAST = "cyclops_wt2/images/yeast_toy_5proteins_60cells.zip"
 HPA = "kag_hpa/images/hpa_toy_single_cells.zip"
-FIELDS = ("plates", "archives")
-GAIN_RANGE = (-0.7, 2.3)
-"""What extraction with `normalize="gain"` makes of a pixel of a 27th of the mean or less, and of 36 times the mean: 0
-and 255 of a training image."""
-Scaling = Callable[[npt.NDArray[Any]], npt.NDArray[np.uint8]]
-_SUFFIXES = (".tif", ".png", ".bmp")
-_PER_FIELD, _SMALLEST_FIELD = 8, 200  # crops of one field; smaller images are taken whole
-_HELD_OUT = 10  # every tenth field validates
+FIELDS = ("plates", "archives", "cells")
+_SUFFIXES = (".tif", ".png", ".bmp", ".tiff")
+_PER_FIELD, _SMALLEST_FIELD = 4, 200  # crops of one field; smaller images are taken whole
+_HELD_OUT = 10  # every tenth image validates
+_PER_LABEL = 100  # crops of one label: the largest sets shall not be all that is learnt
+
+Planes = Iterator[tuple[str, str, npt.NDArray[Any]]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One task: images in class folders, and how they are scored."""
+class CellSet:
+    """One set of cells that is scored.
+
+    Attributes:
+        name: of the set.
+        title: for people.
+        benchmark: how it is loaded and scored.
+        folder: below the folder of fetched repositories.
+        role: `deciding`: no candidate of the rule was found on it; `held`: candidates were found on other cells of the
+            same plates or fields, these cells are scored once, with what the rule chose.
+        every: one cell in so many is scored.
+    """
 
     name: str
     title: str
-    root: Path
     benchmark: Benchmark
+    folder: str
+    role: str
+    every: int = 1
+
+    def load(self, fetched: Path) -> list[Image]:
+        """The scored cells."""
+        return self.benchmark.load(fetched / self.folder, load_recipe("corrected"))[:: self.every]
 
 
-def lay_out(real: Path, target: Path) -> list[Task]:
-    """Unpack both tasks; BBBC021 is scored by plate, yeast by field, and by field number over all proteins.
+def cell_sets(real: Path) -> list[CellSet]:
+    """The five sets.
+
+    Args:
+        real: folder of real images, whose tables tell plates, and which cells choices were made on.
 
     Raises:
-        InputError: an archive of the study is missing.
+        InputError: a file of the study is missing.
     """
-    for name in (CELLS, CELLS_TABLE, YEAST, HPA):
+    for name in (CELLS_TABLE, YEAST, HPA):
         if not (real / name).is_file():
             raise InputError(f"{real / name} is missing: --real names the folder of real images")
-    cells, yeast = target / "bbbc021", target / "yeast"
-    _unpack(real / CELLS, cells)
     table = pd.read_csv(real / CELLS_TABLE)
-    table = table[table["in_zip"]]
-    names = table["path"].str.split("/", n=1).str[1]
-    pd.DataFrame({"file_name": names, "plate": table["plate"]}).to_csv(cells / "metadata.csv", index=False)
-    _unpack(real / YEAST, yeast)
-    stems = sorted({f"{file.parent.name}/{file.stem.rsplit('_', 1)[0]}" for file in yeast.glob("*/*.tif")})
-    fields = [stem.split("/")[1].split("_rfp_")[0] for stem in stems]
-    numbers = [field.rsplit("_", 1)[1] for field in fields]
-    pd.DataFrame({"file_name": stems, "field": fields, "number": numbers}).to_csv(yeast / "metadata.csv", index=False)
-    channels = ("gfp", "rfp")
+    plates = dict(zip(table["path"].str.split("/", n=1).str[1], table["plate"], strict=True))
+    plain = configured(name="bbbc021")
+    cells = replace(plain, load=partial(_further, plain, set(table["path"][table["in_zip"]]), plates))
+    with zipfile.ZipFile(real / YEAST) as tuned:
+        seen = {name.rsplit("_", 1)[0] for name in tuned.namelist()}
+    fields = configured(channels=("gfp", "rfp"), name="yeast")
+    yeast = replace(fields, load=partial(_further, fields, seen, {}))
     return [
-        Task("bbbc021", "BBBC021 cells, plate out", cells, configured(group="plate", name="bbbc021")),
-        Task("yeast", "yeast cells, field out", yeast, configured(channels=channels, group="field", name="yeast")),
-        Task(
-            "yeast-number",
-            "yeast cells, field number out",
-            yeast,
-            configured(channels=channels, group="number", name="yeast-number"),
-        ),
+        CellSet("mitocheck", "MitoCheck nuclei", BENCHMARKS["mitocheck"], "mitocheck", "deciding", every=2),
+        CellSet("hep2", "HEp-2 cells", BENCHMARKS["hep2"], "hep2", "deciding", every=10),
+        CellSet("cellcognition", "CellCognition nuclei", BENCHMARKS["cellcognition"], "cellcognition", "deciding"),
+        CellSet("bbbc021", "BBBC021 cells", cells, "bbbc021/data_subset", "held", every=10),
+        CellSet("yeast", "yeast cells", yeast, "yeast/images", "held"),
     ]
 
 
-def build_corpus(real: Path, target: Path, *, scaling: str, side: int, seed: int) -> Path:
-    """A dataset of gray crops of all other real images, labelled by source and channel.
+def _further(
+    benchmark: Benchmark, seen: set[str], plates: dict[str, str], root: Path, recipe: Any, *, images: bool = True
+) -> list[Image]:
+    """The cells of a set that no choice was made on, with the plate of each where a table tells it."""
+    items = [one for one in benchmark.load(root, recipe) if one.id not in seen and f"{root.name}/{one.id}" not in seen]
+    facts = ({"group": plates[one.id], "group_name": "plate"} if plates else {} for one in items)
+    return [replace(one, metadata={**one.metadata, **own}) for one, own in zip(items, facts, strict=True)]
+
+
+def build_corpus(
+    real: Path, fetched: Path, sets: Sequence[CellSet], target: Path, *, without: str, side: int, seed: int
+) -> Path:
+    """A dataset of gray crops, labelled by source, class and channel, without any set of one role.
 
     Args:
         real: folder of real images.
+        fetched: folder of fetched repositories.
+        sets: all of them.
         target: dataset to write; left as it is where it stands.
-        scaling: of each crop, one of `SCALINGS`.
+        without: the role of the sets that are left out.
         side: of the square crops in pixels.
-        seed: of the places of the crops.
+        seed: of the choice of cells and of the places of the crops.
     """
     if (target / "data" / "validation-00000-of-00001.parquet").is_file():
         return target
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": []}
-    for number, (label, name, plane) in enumerate(_planes(real, target.parent)):
+    for number, (label, name, plane) in enumerate(_planes(real, fetched, sets, without, target.parent, seed)):
         split = "validation" if number % _HELD_OUT == 0 else "train"
-        for place, crop in enumerate(_crops(plane, side, SCALINGS[scaling], derive_rng(seed, "study-crop", name))):
+        for place, crop in enumerate(_crops(plane, side, derive_rng(seed, "study-crop", name))):
             rows[split].append({"image": {"bytes": _png(crop)}, "label": label, "image_id": f"{name}#{place}"})
     labels = sorted({row["label"] for row in rows["train"]})
     features = hf.Features({"image": hf.Image(), "label": hf.ClassLabel(names=labels), "image_id": hf.Value("string")})
@@ -105,21 +130,34 @@ def build_corpus(real: Path, target: Path, *, scaling: str, side: int, seed: int
     return target
 
 
-def _planes(real: Path, scratch: Path) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
-    """Label, name and pixels of every plane that is in neither task."""
+def _planes(real: Path, fetched: Path, sets: Sequence[CellSet], without: str, scratch: Path, seed: int) -> Planes:
+    """Label, name and pixels of every plane that is in no set left out."""
+    for one in sets:
+        if one.role != without:
+            yield from _cells(one, fetched, seed)
     _unpack(real / HPA, scratch / "hpa")
     for file in sorted((scratch / "hpa").glob("*/*.tif")):
-        yield (
-            f"hpa {file.parent.name.split('_')[0]} {file.stem.rsplit('_', 1)[1]}",
-            f"hpa/{file.stem}",
-            read_image(file),
-        )
+        protein, stain = file.parent.name.split("_")[0], file.stem.rsplit("_", 1)[1]
+        yield f"hpa {protein} {stain}", f"hpa/{file.stem}", read_image(file)
     for folder in (real / part for part in FIELDS):
         for file in sorted(folder.rglob("*")):
             source = file.relative_to(folder).parts[0]
             if file.suffix.lower() not in _SUFFIXES or (folder.name, source) == ("archives", "bbbc013"):
                 continue  # the few wells of BBBC013 in the archives are on the whole plate, too
-            yield f"{source} {_channel(source, file)}".strip(), str(file.relative_to(real)), to_gray(read_image(file))
+            plane = to_gray(read_image(file))
+            if len(np.unique(plane)) > 2:  # masks of cells lie beside them
+                yield f"{source} {_channel(source, file)}".strip(), str(file.relative_to(real)), plane
+
+
+def _cells(one: CellSet, fetched: Path, seed: int) -> Planes:
+    items = one.benchmark.load(fetched / one.folder, load_recipe("corrected"))
+    by_label: dict[str, list[Image]] = {}
+    for row in derive_rng(seed, "study-cells", one.name).permutation(len(items)):
+        by_label.setdefault(items[row].metadata["label"], []).append(items[row])
+    for label, own in by_label.items():
+        for item in own[:_PER_LABEL]:
+            for stain, plane in zip(item.channels, item.read(), strict=True):
+                yield f"{one.name} {label} {stain}", f"{one.name}/{item.id}/{stain}", to_gray(plane)
 
 
 def _channel(source: str, file: Path) -> str:
@@ -130,31 +168,15 @@ def _channel(source: str, file: Path) -> str:
     return ""
 
 
-def _crops(
-    plane: npt.NDArray[Any], side: int, scaled: Scaling, rng: np.random.Generator
-) -> Iterator[npt.NDArray[np.uint8]]:
+def _crops(plane: npt.NDArray[Any], side: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.uint8]]:
     height, width = plane.shape
     least = min(height, width)
     for _ in range(1 if least < _SMALLEST_FIELD else _PER_FIELD):
         # One cell or several: magnifications differ between sources, so any size between is true to some.
         length = least if least < _SMALLEST_FIELD else int(np.exp(rng.uniform(np.log(side), np.log(least / 2.5))))
         top, left = (int(rng.integers(0, extent - length + 1)) for extent in (height, width))
-        picture = Picture.fromarray(scaled(plane[top : top + length, left : left + length]))
-        yield np.asarray(picture.resize((side, side), Picture.Resampling.BILINEAR))
-
-
-def _stretched(crop: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return np.asarray(normalize(crop) * 255, dtype=np.uint8)
-
-
-def _by_gain(crop: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    low, high = GAIN_RANGE
-    unit = (relative_log(crop) / 2 + 0.5 - low) / (high - low)
-    return np.asarray(np.clip(unit, 0, 1) * 255, dtype=np.uint8)
-
-
-SCALINGS: dict[str, Scaling] = {"image": _stretched, "gain": _by_gain}
-"""How the pixels of a crop become gray levels: as extraction with `normalize` of that name scales them."""
+        crop = np.asarray(normalize(plane[top : top + length, left : left + length]) * 255, dtype=np.uint8)
+        yield np.asarray(Picture.fromarray(crop).resize((side, side), Picture.Resampling.BILINEAR))
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:

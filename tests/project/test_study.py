@@ -13,13 +13,16 @@ from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training import TrainConfig
 from scripts.pages import study as page
-from scripts.studies.networks import TRAININGS
-from scripts.studies.real import CELLS, CELLS_TABLE, HPA, YEAST, lay_out
+from scripts.studies.networks import BACKBONE, TRAININGS
+from scripts.studies.real import CELLS_TABLE, HPA, YEAST, build_corpus, cell_sets
+from tests.benchmarks.tasks.test_named_cells import NUCLEUS
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 32
+RNG = np.random.default_rng(3)
 
 
 def content(pixels: np.ndarray, kind: str) -> bytes:
@@ -27,99 +30,134 @@ def content(pixels: np.ndarray, kind: str) -> bytes:
     if kind == "npy":
         np.save(buffer, pixels)
     else:
-        Picture.fromarray(pixels).save(buffer, "TIFF")
+        Picture.fromarray(pixels).save(buffer, "PNG" if kind == "png" else "TIFF")
     return buffer.getvalue()
 
 
-def archive(path, files: dict[str, bytes]) -> None:
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def archive(path: Path, files: dict[str, bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as target:
         for name, data in files.items():
             target.writestr(name, data)
 
 
+def gray(power: float) -> np.ndarray:
+    return (255 * RNG.random((SIDE, SIDE)) ** power).astype(np.uint8)
+
+
 @pytest.fixture
-def real(tmp_path):
-    rng = np.random.default_rng(3)
-    root = tmp_path / "real"
-    cells, rows = {}, []
-    for number in range(48):  # two classes, three plates; the second class is brighter
-        label, plate = ("DMSO", "Protein synthesis")[number % 2], f"Week4_{number % 3}"
-        name = f"{label}/cell_{number}.npy"
-        pixels = rng.gamma(2.0, 300 * (1 + number % 2), (SIDE, SIDE, 3)).clip(0, 60000).astype(np.uint16)
-        cells[name] = content(pixels, "npy")
-        rows.append({"path": f"data_subset/{name}", "plate": plate, "in_zip": True})
-    archive(root / CELLS, cells)
-    pd.DataFrame(rows).to_csv(root / CELLS_TABLE, index=False)
-    yeast = {}
+def folders(tmp_path):
+    """Two classes and three groups a set; the first cells of BBBC021 and yeast have been chosen on."""
+    real, fetched = tmp_path / "real", tmp_path / "fetched"
+    rows, seen = [], {}
     for number in range(48):
-        protein = ("AAC1", "AAH1")[number % 2]
+        second, group = number % 2, number // 2 % 3
+        look = 1 + 0.03 * second  # a faint difference, so that no set is solved
+        for cell in range(10):
+            name = f"data_subset/{('DMSO', 'Protein synthesis')[second]}/cell_{number}_{cell}.npy"
+            pixels = RNG.gamma(2.0, 300 * look, (SIDE, SIDE, 3)).clip(0, 60000).astype(np.uint16)
+            put(fetched / "bbbc021" / name, content(pixels, "npy"))
+            rows.append({"path": name, "plate": f"Week4_{group}", "in_zip": number < 6})
+        protein = ("AAC1", "AAH1")[second]
         for channel in ("gfp", "rfp"):
-            pixels = rng.random((SIDE, SIDE)).astype(np.float32) ** (1 + number % 2)
-            yeast[f"{protein}/{protein}_{number // 2 % 3}_rfp_{number}_{channel}.tif"] = content(pixels, "tif")
-    archive(root / YEAST, yeast)
+            name = f"{protein}/{protein}_{group}_rfp_{number}_{channel}.tif"
+            data = content(RNG.random((SIDE, SIDE)).astype(np.float32) ** look, "tif")
+            put(fetched / "yeast" / "images" / name, data)
+            if number < 6:
+                seen[name] = data
+        plate = NUCLEUS.format(plate=f"LT000{group}_01").replace("X0746", f"X{number:04d}")
+        put(
+            fetched / "mitocheck/mitocheck_single_cell_sample_images" / ("Hole", "Large")[second] / plate,
+            content(gray(look), "png"),
+        )
+        pattern = ("Golgi", "NuMem")[second]
+        for cell in range(10):
+            put(fetched / "hep2/dataset/tra" / pattern / f"{10 * number + cell:05d}.png", content(gray(look), "png"))
+        frame = f"P0037_T{number // 2 * 8:05d}_X{number}_Y1__img.png"
+        folder = fetched / "cellcognition/H2b_aTub_MD20x_exp911/classifier/mc64" / ("inter", "meta")[second]
+        put(folder / frame, content(gray(look), "png"))
+    (real / CELLS_TABLE).parent.mkdir(parents=True)
+    pd.DataFrame(rows).to_csv(real / CELLS_TABLE, index=False)
+    archive(real / YEAST, seen)
     names = [f"A1CF_1/{number}_{channel}.tif" for number in range(6) for channel in ("blue", "green")]
-    archive(root / HPA, {name: content(rng.random((SIDE, SIDE)).astype(np.float32), "tif") for name in names})
-    for number in range(12):
-        field = (rng.random((220, 220)) * 255).astype(np.uint8)
-        target = root / "plates" / "bbbc013" / f"Channel1-{number:02d}-A-01.tif"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content(field, "tif"))
-    return root
+    archive(real / HPA, {name: content(RNG.random((SIDE, SIDE)).astype(np.float32), "tif") for name in names})
+    field = (RNG.random((220, 220)) * 255).astype(np.uint8)
+    put(real / "plates" / "bbbc013" / "Channel1-01-A-01.tif", content(field, "tif"))
+    put(real / "cells" / "nf1" / "mask.tif", content(255 * (field > 9).astype(np.uint8), "tif"))
+    return real, fetched
 
 
-def test_every_task_is_scored_and_the_page_says_it(real, tmp_path, monkeypatch):
+def test_every_set_is_scored_and_the_page_says_it(folders, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))  # scripts find each other by their folder, as when run
+    import studies.entries
     import study
 
-    monkeypatch.setattr(study, "NETWORK", {"width_coefficient": 0.25, "depth_coefficient": 0.25})
-    kept = ("labels", "labels, gain pixels", "views, SimCLR", "untrained")  # the others cost more of the same
-    monkeypatch.setattr(study, "WAYS", tuple(way for way in study.WAYS if way.training in kept))
+    network = tmp_path / "network"
+    build_efficientnet(0, seed=1, width_coefficient=0.25, depth_coefficient=0.25).save_pretrained(network)
+    MicroscopyImageProcessor().save_pretrained(network)
+    monkeypatch.setattr(studies.entries, "BACKBONE", str(network))
+    made = {training.name: str(network) for training in TRAININGS}
+    monkeypatch.setattr(study, "make_networks", lambda *_, **__: made)
     app = typer.Typer()
     app.command()(study.main)
+    real, fetched = folders
     folder = tmp_path / "docs"
-    arguments = ["--real", real, "--work", tmp_path / "work", "--output", folder / "study.json"]
-    options = ["--seeds", "1", "--epochs", "1", "--image-size", "32"]
-    done = CliRunner().invoke(app, [*map(str, arguments), *options], catch_exceptions=False)
+    arguments = ["--real", real, "--fetched", fetched, "--work", tmp_path / "work", "--output", folder / "study.json"]
+    options = [*map(str, arguments), "--side", "32", "--redrawn", "1", "--held"]
+    done = CliRunner().invoke(app, options, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = json.loads((folder / "study.json").read_text())
-    assert [task["task"] for task in found["tasks"]] == ["bbbc021", "yeast", "yeast-number"]
-    assert [task["groups"] for task in found["tasks"]] == [3, 6, 3]
-    for task in found["tasks"]:
-        rows = {row["entry"]: row for row in task["table"]}
-        assert len(rows) == 34  # 7 baselines, 4 parts of the networks of 4 trainings, 7 other ways, 4 kinds of pixels
-        best = rows[task["best_baseline"]]
-        assert best["accuracy"] == max(row["accuracy"] for row in task["table"] if row["kind"] == "baseline")
-        assert best["gain"]["mean"] == 0
-        assert task["default_minus_best"] == rows["default"]["gain"]
-        gain = rows["default"]["accuracy"] - best["accuracy"]
-        assert rows["default"]["gain"]["mean"] == pytest.approx(gain)
-        trainings = {(row["training"], row["part"]): row for row in task["trainings"]}
-        assert len(trainings) == 16
-        untrained, trained = trainings["untrained", "last"], trainings["labels", "last"]
-        assert untrained["accuracy"] == rows["last: untrained"]["accuracy"]
-        assert trained["over untrained"]["mean"] == pytest.approx(trained["accuracy"] - untrained["accuracy"])
-        assert "over labels" not in trained
+    sets = {one["set"]: (one["role"], one["cells"], one["classes"], one["groups"]) for one in found["sets"]}
+    assert sets == {
+        "mitocheck": ("deciding", 24, 2, 3),
+        "hep2": ("deciding", 48, 2, 6),
+        "cellcognition": ("deciding", 48, 2, 9),
+        "bbbc021": ("held", 42, 2, 3),  # every tenth of 420
+        "yeast": ("held", 42, 2, 6),
+    }
+    rows = {(row["set"], row["network"], row["features"]): row for row in found["rows"]}
+    pixels = rows["yeast", "", "pixels"]["accuracy"]
+    default = rows["yeast", "labels", "stage 1 + pixels"]
+    assert default["difference"] == pytest.approx(default["accuracy"] - pixels)
+    gains = [row for row in found["gains"] if row["less"] == "ImageNet"]
+    assert {row["difference"] for row in gains} == {0.0}  # the same network under another name, in this test
+    (candidate,) = (
+        row for row in found["candidates"] if (row["set"], row["features"]) == ("yeast", "stage 1 + pixels")
+    )
+    assert candidate["over the default"]["difference"] == 0
+    assert candidate["over pixels"]["difference"] == pytest.approx(default["difference"])
+    assert found["decision"]["default"] in ("stage 1 + pixels", found["decision"]["best on deciding sets"])
     text = page.page(folder)
-    assert text.count("\n| views, SimCLR | ") == 3
-    assert "BBBC021 cells, plate out" in text
-    assert text.count("| **default** |") == 3
-    assert "no choice was made on" not in text
-    held = CliRunner().invoke(app, [*map(str, [*arguments, "--held", tmp_path / "work"]), *options])
-    assert held.exit_code == 0, held.output
-    (again, _) = json.loads((folder / "study_held.json").read_text())["tasks"]
-    held_out = [row["entry"] for row in again["table"] if row["kind"] in ("default", "variant", "training")]
-    assert held_out == ["default", "default: labels, gain pixels"]
-    assert again["default_minus_best"] == found["tasks"][0]["default_minus_best"]  # the same cells, in this test
-    assert "| BBBC021 cells, plate out | 48 |" in page.page(folder)
+    assert "| MitoCheck nuclei, plate out | 24 | 2 | 3 | deciding |" in text
+    assert text.count("\n## ") == 8
+    lines = (folder / "study.json").read_text().splitlines()
+    assert max(map(len, lines)) <= 400
+    assert len(lines) < 2 * len(found["rows"] + found["gains"] + found["candidates"])
+
+
+def test_training_images_have_no_cell_of_a_set_that_is_left_out(folders, tmp_path):
+    real, fetched = folders
+    corpus = build_corpus(real, fetched, cell_sets(real), tmp_path / "corpus", without="held", side=32, seed=0)
+    table = pd.read_parquet(corpus / "data" / "train-00000-of-00001.parquet")
+    sources = set(table["image_id"].str.split("/").str[0])
+    assert sources == {"mitocheck", "hep2", "cellcognition", "hpa", "plates"}
 
 
 def test_every_training_of_the_study_is_one_that_the_trainer_takes():
-    options = [training.options for training in TRAININGS if training.options is not None]
-    made = [TrainConfig.from_dict({"recipe": "modern", **own}) for own in options]
-    assert [config.objective for config in made] == ["labels", "labels", "labels+views", "views"]
+    made = [TrainConfig.from_dict({"recipe": "modern", "backbone": BACKBONE, **one.options}) for one in TRAININGS]
+    assert [(config.objective, config.pretrained) for config in made] == [
+        ("labels", True),
+        ("labels+views", True),
+        ("views", True),
+        ("labels", False),
+    ]
 
 
 def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(InputError, match="--real names the folder"):
-        lay_out(tmp_path, tmp_path / "work")
+        cell_sets(tmp_path)

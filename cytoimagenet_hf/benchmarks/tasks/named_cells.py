@@ -16,10 +16,6 @@ Grouping = Callable[[Sequence[tuple[str, re.Match[str]]]], list[str]]
 """(class, match of the file name) of every cell → its group."""
 
 
-def _by_name(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
-    return [match["group"] for _, match in cells]
-
-
 def _named_in_file(cells: Sequence[tuple[str, re.Match[str]]]) -> list[str]:
     return [parts["group"] for _, parts in cells]
 
