@@ -34,7 +34,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder for networks and features.")] = Path("runs/study"),
     output: Annotated[Path, typer.Option(help="JSON to write.")] = ROOT / "docs" / "benchmarks" / "study.json",
     seeds: Annotated[int, typer.Option(help="Networks, with seeds 0, 1, ….")] = 3,
-    epochs: Annotated[int, typer.Option(help="Of training.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 8,
     image_size: Annotated[int, typer.Option(help="Side of the training images.")] = 64,
     held: Annotated[
         Path | None,
