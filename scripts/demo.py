@@ -53,7 +53,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Folder of the demo; an earlier demo in it is replaced.")] = Path(
         "demo"
     ),
-    size: Annotated[str, typer.Option(help="Of the simulated archive: tiny or small.")] = "small",
+    size: Annotated[str, typer.Option(help="Size of the simulated archive: tiny or small.")] = "small",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = TRAINING["epochs"],
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:

@@ -14,6 +14,9 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# umap-learn compiles for 13 s in each process; principal components serve where the map is not what is tested.
+sys.modules.setdefault("umap", None)
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 hypothesis.settings.load_profile("untimed")
 

@@ -9,12 +9,12 @@ import typer
 def command(
     dataset: Annotated[str, typer.Argument(help="A folder or Hub repository with an image dataset, split in two.")],
     group: Annotated[
-        str, typer.Option(help="What should stay on one side: field (the physical one), or a column such as plate.")
+        str, typer.Option(help="What should stay on one side: field (the physical one) or a column such as plate.")
     ] = "field",
     split_scheme: Annotated[
         str | None, typer.Option(help="Look at this scheme, `field` or `published`, instead of the stored split.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything stands on both sides.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything is on both sides.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Count what stands in more than one split: groups, and exact copies under the same or another label.

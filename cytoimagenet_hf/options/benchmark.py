@@ -77,7 +77,7 @@ class RecipeOptions:
         "bbbc021: week overlap, other week set, disjoint weeks, disjoint plates, other plate set.",
         group=_RULES,
     )
-    repairs: bool = setting(False, "Instead: what each repair of the original changes.", group=_RULES)
+    repairs: bool = setting(False, "Show what each repair of the original changes, instead.", group=_RULES)
 
     def __post_init__(self) -> None:
         check_fields(self, name="recipe")
@@ -114,8 +114,10 @@ class SuiteOptions:
         metavar=f"{'|'.join(METHODS)}|all",
         group=_SCORED,
     )
-    fuse: bool = setting(False, "Also every two side by side, with their controls.", group=_SCORED)
-    baselines: bool = setting(False, "Also random nets of three seeds and features of pixels.", group=_SCORED)
+    fuse: bool = setting(False, "Also score every two models side by side, with controls.", group=_SCORED)
+    baselines: bool = setting(
+        False, "Also score untrained networks of three seeds and features of pixels.", group=_SCORED
+    )
     random_nets: int = setting(3, low=0, command=False)
     nuisances: bool = setting(
         False,
@@ -138,7 +140,7 @@ class SuiteOptions:
     )
     measures: tuple[str, ...] = setting(
         ("nn",),
-        "Of nn, map, probe, few-shot and mixing, with commas; nn is each task's own.",
+        "One or more of nn, map, probe, few-shot, mixing; nn is each task's own.",
         commas=True,
         group=_RULES,
     )
@@ -156,7 +158,7 @@ class SuiteOptions:
         low=0,
         group=_RULES,
     )
-    seed: int = setting(0, "Of random nets, folds, bootstrap and shuffles.", group=_RULES)
+    seed: int = setting(0, "Seed of random nets, folds, bootstrap and shuffles.", group=_RULES)
 
     def __post_init__(self) -> None:
         check_fields(self, name="benchmark")
@@ -169,7 +171,7 @@ class DiversityOptions:
     per_label: int = setting(100, "Images drawn of each label.", low=1)
     threshold: float = setting(0.8, "Labels with a larger inter-class distance form the subset.", low=0, high=2)
     split: str = setting("train", "train or validation.")
-    seed: int = setting(0, "Of the draw and the projection.")
+    seed: int = setting(0, "Seed of the draw and the projection.")
 
     def __post_init__(self) -> None:
         check_fields(self, name="diversity")

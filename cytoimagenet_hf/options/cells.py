@@ -46,7 +46,7 @@ class CellOptions:
     )
     rows: str | None = setting(
         None,
-        "Kind of object that rows stand for, where there are masks of several: cells.",
+        "Which kind of object is a row, where there are masks of several: cells.",
         option="cells_rows",
         group=CHANNELS,
     )
@@ -55,7 +55,7 @@ class CellOptions:
     )
     scale: float | None = setting(
         None,
-        "Instead: a box of this many times each cell's own size, such as 1.2.",
+        "Box size as a multiple of each cell's own size, such as 1.2.",
         option="cell_box",
         above=0,
         high=100,
@@ -67,7 +67,7 @@ class CellOptions:
         option="cell_border",
         group=CHANNELS,
     )
-    masked: bool = setting(False, "Pixels that are not of the cell become 0.", group=CHANNELS)
+    masked: bool = setting(False, "Set pixels outside the cell to 0.", group=CHANNELS)
 
     def __post_init__(self) -> None:
         check_fields(self, name="cells")

@@ -45,8 +45,12 @@ class Extraction:
     )
     batch_size: int = setting(64, "Planes per step.", low=1, group=_RUN)
     workers: int = setting(2, "Threads that read ahead.", low=0, high=1024, group=_RUN)
-    shard_size: int = setting(256, "Images per shard: what is redone when one changes.", low=1, group=_RUN)
-    storage: Literal["float32", "float16"] = setting("float32", "float32 or float16.", group=_RUN)
+    shard_size: int = setting(
+        256, "Images per shard; a shard is redone when one of its images changes.", low=1, group=_RUN
+    )
+    storage: Literal["float32", "float16"] = setting(
+        "float32", "Number type of the table on disk: float32 or float16.", group=_RUN
+    )
     dask: str | None = setting(None, "Address of a Dask scheduler whose workers see the same files.", group=_RUN)
     part: Part | None = setting(
         None,
@@ -55,7 +59,7 @@ class Extraction:
         metavar="i/N",
         group=_RUN,
     )
-    seed: int = setting(0, "Of the fields from which a plate's percentiles are taken.", group=_RUN)
+    seed: int = setting(0, "Seed of the fields that a plate's percentiles are taken from.", group=_RUN)
 
     def __post_init__(self) -> None:
         check_fields(self, name="extraction")

@@ -60,7 +60,7 @@ class EncoderOptions:
     )
     method: str | None = setting(
         None,
-        "Of our own networks: concat-norm, concat-raw, merge-norm or merge-raw.",
+        "How our own networks take channels: concat-norm, concat-raw, merge-norm or merge-raw.",
         choices=METHODS,
         group=_NETWORK,
     )
@@ -100,7 +100,7 @@ class EncoderOptions:
     full_scale: float | None = setting(
         None, "White where nothing is normalised: 4095 for 12-bit data in 16-bit files.", group=_NETWORK
     )
-    revision: str | None = setting(None, "Of a Hub repository: a 40-hex commit.", group=_NETWORK)
+    revision: str | None = setting(None, "Commit of a Hub repository, 40 hex digits.", group=_NETWORK)
     trust_remote_code: bool = setting(False, "Run the repository's own code; needs --revision.", group=_NETWORK)
     take: str | None = setting(None, command=False)
     roles: tuple[str, ...] = setting((), commas=True, command=False)

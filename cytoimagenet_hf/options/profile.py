@@ -48,10 +48,10 @@ class ProfilePlan:
     metadata: Path | None = setting(None, "Plate map, joined by plate and well.", group=_MAP)
     barcodes: Path | None = setting(None, "barcode_platemap.csv, where the map holds several layouts.", group=_MAP)
     sheet: str | None = setting(
-        None, "--metadata: sheet of a workbook, by name or number; by default the first.", group=_MAP
+        None, "Sheet of the plate map's workbook, by name or number; by default the first.", group=_MAP
     )
     encoding: str | None = setting(
-        None, "Of tables in text that is not UTF-8: cp1252 for spreadsheets on Windows.", group=_MAP
+        None, "Encoding of tables that are not UTF-8: cp1252 for Windows spreadsheets.", group=_MAP
     )
     controls: str | None = setting(None, "Query of the negative controls: \"compound == 'DMSO'\".", group=_MAP)
     control_column: str | None = setting(
@@ -70,10 +70,8 @@ class ProfilePlan:
         "tells treated wells apart.",
         group=_MAP,
     )
-    drop_border: bool = setting(False, "Cells: leave out those that touch the border of their field.", group=_CELLS)
-    cell_area: str | None = setting(
-        None, "Cells: least and largest area in pixels, 200:20000; others are left out.", group=_CELLS
-    )
+    drop_border: bool = setting(False, "Leave out cells that touch the border of their field.", group=_CELLS)
+    cell_area: str | None = setting(None, "Keep cells of this area in pixels: 200:20000.", group=_CELLS)
     min_cells: int | None = setting(
         None, "Leave out sites or wells with fewer cells; the record names them.", low=1, group=_CELLS
     )
@@ -81,7 +79,7 @@ class ProfilePlan:
         None, "Method of normalisation; by default values stay as they are.", group=_NORMAL
     )
     on: Literal["all", "controls"] = setting(
-        "all", "Centre and scale of all wells, or of the (negative) controls.", group=_NORMAL
+        "all", "Take centre and scale from all wells or from the (negative) controls.", group=_NORMAL
     )
     by: str | None = setting(
         DEFAULT_BY,
@@ -90,10 +88,10 @@ class ProfilePlan:
         parse=_columns,
         group=_NORMAL,
     )
-    drop_constant: bool = setting(False, "Leave out features without a scale on some plate.", group=_NORMAL)
+    drop_constant: bool = setting(False, "Leave out features without spread on some plate.", group=_NORMAL)
     select: bool = setting(False, "Drop features that do not vary or that repeat others.", group=_WHITE)
-    correlation: float = setting(0.9, "--select: features that correlate more repeat.", group=_WHITE)
-    sphere: bool = setting(False, "Whiten the features on the wells that --on names.", group=_WHITE)
+    correlation: float = setting(0.9, "--select drops one of two features that correlate more.", group=_WHITE)
+    sphere: bool = setting(False, "Whiten the features by the wells that --on names.", group=_WHITE)
     sphere_epsilon: float | None = setting(
         EPSILON,
         "Added to the deviation of each direction, in deviations of a feature; larger is gentler. auto: with which "
@@ -108,7 +106,7 @@ class ProfilePlan:
         group=_WHITE,
     )
     tvn: bool = setting(False, "Typical variation normalisation on the controls.", group=_WHITE)
-    components: int | None = setting(None, "--tvn: principal components kept.", group=_WHITE)
+    components: int | None = setting(None, "Principal components that --tvn keeps.", group=_WHITE)
 
     def __post_init__(self) -> None:
         check_fields(self, name="profile")
@@ -140,17 +138,15 @@ class ReportOptions:
         "none: no pictures.",
         group=_REPORT,
     )
-    pattern: str | None = setting(None, "--images: names of files, as in extract.", group=_REPORT)
-    stains: str | None = setting(None, "--images: names of channels, as in extract.", group=_REPORT)
+    pattern: str | None = setting(None, "Names of the --images files, as in extract.", group=_REPORT)
+    stains: str | None = setting(None, "Names of the --images channels, as in extract.", group=_REPORT)
     plate_size: Literal[24, 48, 96, 384, 1536] | None = setting(
         None,
         "--report, --figure: wells of the plate; by default the smallest that has all wells.",
         group=_REPORT,
     )
-    full_size: bool = setting(
-        False, "--report: also write each field whole, into a folder beside the page.", group=_REPORT
-    )
-    seed: int = setting(0, "--report: of UMAP and of permutations.", group=_REPORT)
+    full_size: bool = setting(False, "Also write each field whole, into a folder beside the report.", group=_REPORT)
+    seed: int = setting(0, "Seed of the report's map and permutations.", group=_REPORT)
 
     def __post_init__(self) -> None:
         check_fields(self, name="report")

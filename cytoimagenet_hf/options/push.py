@@ -15,8 +15,8 @@ class Upload:
         InputError: a tag of what is only proposed.
     """
 
-    revision: str = setting("main", "Branch to push to; made if it is not there.")
-    message: str | None = setting(None, "Of the commit.")
+    revision: str = setting("main", "Branch to push to; created if missing.")
+    message: str | None = setting(None, "Message of the commit.")
     pull_request: bool = setting(False, "Open a pull request instead of changing the branch.", option="pr")
     tag: str | None = setting(None, "Name the pushed revision, e.g. v1.0.")
 

@@ -172,7 +172,7 @@ class SourceOptions:
         illumination: functions that planes are divided by, see `images.illumination.find_illumination`.
     """
 
-    format: str | None = setting(None, "Kind of the source; by default found by looking.", group=WHERE)
+    format: str | None = setting(None, "Kind of the source; recognised by default.", group=WHERE)
     pattern: str | None = setting(
         None, 'Names of files with fields: "{plate}_{well}_s{site}_w{c}.tif"; {_} is ignored.', group=WHERE
     )
@@ -189,14 +189,14 @@ class SourceOptions:
         group=WHERE,
     )
     projection: str | int = setting(
-        "max", "Of z stacks: max, mean, or one plane as z=3.", parse=parse_projection, group=WHERE
+        "max", "How z stacks become one plane: max, mean, or one of them as z=3.", parse=parse_projection, group=WHERE
     )
     max_pixels: int = setting(
         MAX_PIXELS, "Planes with more pixels are left out, judged by their header.", low=1, group=WHERE
     )
     acquisition: str | None = setting(
         None,
-        "The only one to take of an OME-Zarr plate.",
+        "Take only this acquisition of an OME-Zarr plate.",
         parse=lambda given: None if given is None else str(given),
         group=WHERE,
     )
@@ -207,9 +207,9 @@ class SourceOptions:
         group=WHERE,
     )
     encoding: str | None = setting(
-        None, "Of a table in text that is not UTF-8: cp1252 for spreadsheets on Windows.", group=WHERE
+        None, "Encoding of a table that is not UTF-8: cp1252 for Windows spreadsheets.", group=WHERE
     )
-    sheet: str | None = setting(None, "Of a table that is a workbook, by name or number.", group=WHERE)
+    sheet: str | None = setting(None, "Sheet of a workbook, by name or number.", group=WHERE)
     id_column: str | None = setting(None, _ID, group=WHERE)
     image_column: str | None = setting(None, _IMAGE, group=WHERE)
     label_column: str | None = setting(None, _LABEL, group=WHERE)
@@ -224,7 +224,7 @@ class SourceOptions:
         group=WHERE,
     )
     keep: Path | None = setting(
-        None, "Folder in which files from the internet stay; by default nothing is written to disk.", group=WHERE
+        None, "Keep files from the internet in this folder; by default nothing is written to disk.", group=WHERE
     )
     stains: Stains = setting(
         (), "Names of channels: w1=dna,w2=er; dna,er where they have none.", parse=parse_stains, group=CHANNELS

@@ -47,7 +47,7 @@ def run(
     batch: Annotated[int, typer.Option(help="Images per training step and per extraction run.")] = 1024,
     images: Annotated[int, typer.Option(help="Training images; they stay on the device.")] = 16_384,
     files: Annotated[int, typer.Option(help="Image files of the extraction by several processes.")] = 4096,
-    processes: Annotated[int, typer.Option(help="Of that extraction, on each GPU.")] = 2,
+    processes: Annotated[int, typer.Option(help="Processes of that extraction, on each GPU.")] = 2,
     repeat: int = 3,
     scale: Annotated[
         float, typer.Option(help="Of the width and depth of EfficientNet-B0; tests run a small one.")

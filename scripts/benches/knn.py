@@ -28,7 +28,7 @@ def run(
     repeat: Annotated[int, typer.Option(help="Rounds; the fastest of each counts.")] = 3,
     checked: Annotated[int, typer.Option(help="Queries compared with a float64 search.")] = 500,
     coos7: Annotated[bool, typer.Option(help="Measure memory at COOS-7's size as well.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the features.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the features.")] = 0,
 ) -> dict[str, Any]:
     """Leave-one-out search, 11 neighbours, each in a process of its own; agreement with float64; peak memory.
 

@@ -23,7 +23,7 @@ def run(
     inventory: Annotated[Path | None, typer.Option(help="datasets_info.csv of the original project.")] = None,
     tables: Annotated[Path | None, typer.Option(help="Folder with a folder of tables per source.")] = None,
     rows: Annotated[int | None, typer.Option(help="Fields of view in the table; all 4.7 million if unset.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the table and the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the table and the draws.")] = 0,
 ) -> dict[str, Any]:
     """Labels by category under both recipes, and which of the author's 51 public class names are among them.
 

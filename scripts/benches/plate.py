@@ -37,7 +37,7 @@ def run(
     normalize: Annotated[str, typer.Option(help="image, plate or none.")] = "image",
     threads: int = 2,
     workers: int = 2,
-    folder: Annotated[Path | None, typer.Option(help="Of the plate; by default a temporary one.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the plate; by default a temporary one.")] = None,
 ) -> dict[str, Any]:
     """Fields per minute end to end (read, normalise, network, write), and memory as the plate goes on.
 

@@ -33,7 +33,7 @@ def run(
     tables: Annotated[Path | None, typer.Option(help="Folder with a folder of tables per source.")] = None,
     labels: Annotated[int, typer.Option(help="Labels on which the published algorithm is timed.")] = 24,
     repeat: Annotated[int, typer.Option(help="Runs of each of ours; the median counts.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the table and the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the table and the draws.")] = 0,
 ) -> dict[str, Any]:
     """Whole stage, read to write, under both recipes; the published algorithm on a sample of labels, extrapolated.
 

@@ -20,7 +20,7 @@ _SIDE = 64
 
 
 def run(
-    size: Annotated[str, typer.Option(help="Of the simulated sets: tiny or small.")] = "small",
+    size: Annotated[str, typer.Option(help="Size of the simulated sets: tiny or small.")] = "small",
     networks: Annotated[int, typer.Option(help="Networks that are scored.")] = 3,
     repeat: Annotated[int, typer.Option(help="Rounds; the fastest of each counts.")] = 2,
 ) -> dict[str, Any]:

@@ -197,9 +197,9 @@ def _run_words(words: list[str]) -> int:
     if words[:3] == ["python", "-m", "builder"]:
         from builder.__main__ import main
 
-        return main(words[3:])
+        return main([*words[3:], *(_alone(words, "1") if words[3] == "build" else [])])
     if "scripts/train.py" in words[:3]:
-        return _train(words[words.index("scripts/train.py") + 1 :])
+        return _train([*words[words.index("scripts/train.py") + 1 :], *_alone(words, "0")])
     if words[0] == "python" and words[1].startswith("scripts/"):
         done = subprocess.run(
             [sys.executable, ROOT / words[1], *words[2:]], capture_output=True, text=True, env=os.environ
@@ -207,6 +207,11 @@ def _run_words(words: list[str]) -> int:
         print(done.stdout, done.stderr)
         return done.returncode
     raise ValueError(f"{words[0]}: the tests cannot run this command; say why it is not run")
+
+
+def _alone(words: list[str], workers: str) -> list[str]:
+    """No worker processes: each imports for longer than it works here."""
+    return [] if "--workers" in words or words[-1] == "--help" else ["--workers", workers]
 
 
 def _train(words: list[str]) -> int:

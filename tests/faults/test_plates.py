@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from .running import call, refused
+from tests.running import call, refused
 
 WELLS = [f"{row}{column:02d}" for row in "AB" for column in range(1, 4)]
 COMPOUNDS = ["DMSO", "DMSO", "00123", "00123", "123", "123"]

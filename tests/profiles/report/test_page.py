@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -234,6 +235,17 @@ def test_colours_are_at_most_six():
     assert len(set(by_name["compound"].colours) & set(CATEGORIES)) <= 6
     assert by_name["compound"].legend[-1][0].endswith("others")
     assert {"role", "compound", "dose (µM)", "row", "column", "distance from controls"} == set(by_name)
+
+
+def test_wells_are_mapped_by_umap_where_it_is_installed(monkeypatch):
+    monkeypatch.delitem(sys.modules, "umap")
+    pytest.importorskip("umap")
+    groups = np.repeat(np.eye(3), 20, axis=0) + 0.05 * derive_rng(3, "groups").normal(size=(60, 3))
+    found = embed(groups, seed=0)
+    assert (found.axes, found.method) == (("UMAP 1", "UMAP 2"), "UMAP, 15 neighbours, seed 0")
+    centres = found.places.reshape(3, 20, 2).mean(axis=1)
+    spread = found.places.reshape(3, 20, 2).std(axis=1).max()
+    assert min(np.linalg.norm(centres[a] - centres[b]) for a, b in ((0, 1), (0, 2), (1, 2))) > 2 * spread
 
 
 def test_few_wells_are_mapped_by_components():
