@@ -119,7 +119,7 @@ def test_twice_the_size_is_what_the_network_sees() -> None:
     assert twice.fingerprint != once.fingerprint
     assert np.abs(once.encode(plane) - twice.encode(plane)).max() > 0
     for scale in (0, -1, float("nan"), float("inf"), 100):
-        with pytest.raises(InputError, match="1/16 to 16 times|finite"):
+        with pytest.raises(InputError, match=r"1/16 to 16 times|finite"):
             load_encoder("random:0", scale=scale)
 
 
