@@ -16,18 +16,9 @@ from .storage import parse_place
 class CellOptions:
     """Where cells are and the box around each; on the command line `--cells`, `--cell-size` and so on.
 
-    Attributes:
-        cells: a table of centres, a folder of label images, or a store with labels; None: fields stay whole.
-        patterns: of the names of label images, such as `"{well}_s{site}_Nuclei.tif"`.
-        rows: kind of object that rows stand for, where label images show several: by default cells, or nuclei where
-            masks of cells are binary, in which cells that touch are one. Objects of the other kinds are joined to
-            those that they overlap most.
-        size: side of the box in pixels.
-        scale: instead of `size`: the box of each cell is a square of this many times the longer side of the cell
-            itself; needs label images.
-        border: `"mirror"` fills what a box lacks beyond the border by mirroring the image there; `"leave"` leaves such
-            cells out, each with its reason.
-        masked: pixels of the box that are not of the cell become 0; needs label images.
+    Rows stand for cells, or for nuclei where masks of cells are binary, in which cells that touch are one; objects of
+    the other kinds are joined to those that they overlap most. `scale` and `masked` need label images. A box of
+    `scale` is a square of this many times the longer side of its cell.
     """
 
     cells: Path | None = setting(

@@ -11,20 +11,10 @@ _RUN = "How it runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """Choices of an extraction beside the network's own.
+    """Choices of an extraction beside the network's own; see the `help` of each field.
 
-    Attributes:
-        backend: `auto` or one of `features.runtimes.BACKENDS`; a folder that was begun is continued with what its
-            record names.
-        device: of torch; None: a GPU if there is one. Several with commas: a process each.
-        dtype: by name; None: bfloat16 on a GPU, float32 on a CPU.
-        batch_size: most units per run of the network.
-        workers: threads that read ahead; the result does not depend on them.
-        shard_size: images per shard: the unit of work, of resuming and of a change.
-        storage: `float32` or `float16`.
-        dask: address of a Dask scheduler whose workers see the same files: shards are its tasks.
-        part: make the shards of this part only.
-        seed: of the fields from which the ranges of a plate are taken.
+    A folder that was begun is continued with the backend that its record names. The result does not depend on
+    `workers`, `dask`, `part`, nor on how many devices share the work.
     """
 
     backend: str = setting(

@@ -33,18 +33,10 @@ METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
 class EncoderOptions:
     """Choices for a network; None leaves each to the record beside the weights, else to how it was trained.
 
+    See the `help` of each field; those without are for Python alone.
+
     Attributes:
-        normalize: one of `NORMALIZE`.
-        method: of our own networks: one of `networks.METHODS`.
-        pooling: of our own networks: one of `networks.pooling.POOLINGS`.
-        pixels: whether statistics of the pixels are added to the features.
-        views: orientations over which a vector is averaged: 1 or 8.
-        scaling: of ImageNet weights: `keras-2.8` or `keras-2.9`.
         size: side of the input in pixels, or height and width.
-        scale: times by which inputs are enlarged, after `size` and `fit`.
-        full_scale: pixel value that is white where nothing is normalised.
-        revision: of a Hub repository; a commit of 40 hex digits where the repository's own code is to run.
-        trust_remote_code: run that code.
         take: of ViTs: one of `networks.kinds.dino.TAKES`.
         roles: stains in the order in which a network of several channels takes them, as a list or with commas.
         redrawn: seed of weights drawn anew in place of the trained ones; see `networks.redraw`.

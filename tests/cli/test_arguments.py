@@ -1,0 +1,81 @@
+"""Settings classes as options of a command: kinds of fields, what a command leaves out, and files of options."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cytoimagenet_hf.cli.arguments import Only, Without, takes_settings
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.settings import check_fields, setting
+
+
+@dataclass(frozen=True)
+class Kit:
+    count: int = setting(3, "How many.", low=1, high=9)
+    mode: Literal["own", "other"] = setting("own", "Which.", group="Ways")
+    turns: Literal[1, 8] | None = setting(None, "Orientations.")
+    names: tuple[str, ...] = setting((), "With commas.", commas=True)
+    files: tuple[Path, ...] = setting((), "Repeatable.", option="file", repeat=True)
+    exact: bool | None = setting(None, "Or not.")
+    half: float = setting(0.5, "A share.", parse=lambda given: 0.5 if given == "half" else float(given))
+    inside: str | None = setting(None, command=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self, name="kit")
+
+
+def run(*arguments: str, marks: Only = Without()) -> Kit:  # noqa: B008
+    made = []
+
+    @takes_settings
+    def command(kit: Annotated[Kit, marks]) -> None:
+        made.append(kit)
+
+    app = typer.Typer()
+    app.command()(command)
+    outcome = CliRunner().invoke(app, list(arguments))
+    if isinstance(outcome.exception, InputError):
+        raise outcome.exception
+    return made[0] if made else outcome.output
+
+
+def test_without_options_the_settings_are_their_defaults() -> None:
+    assert run() == Kit()
+
+
+def test_each_kind_of_field_is_read() -> None:
+    typed = ("--count", "4", "--mode", "other", "--turns", "8", "--names", "a, b", "--file", "x", "--file", "y")
+    made = run(*typed, "--no-exact", "--half", "half")
+    assert made == Kit(4, "other", 8, ("a", "b"), (Path("x"), Path("y")), False, 0.5)
+
+
+def test_a_file_gives_options_and_what_is_typed_goes_before_it(tmp_path) -> None:
+    file = tmp_path / "kit.yaml"
+    file.write_text("count: 7\nnames: [a, b]\nfile: x\nexact: yes\nmode: other\n")
+    assert run("--config", str(file), "--mode", "own") == Kit(7, "own", None, ("a", "b"), (Path("x"),), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cuont: 1", "no field 'cuont'.*Did you mean count"),
+        ("inside: x", "no field 'inside'"),
+        ("mode: none", "kit: mode is 'none'; choose one of own, other"),
+        ("turns: 3", "kit: turns is 3; choose one of 1, 8"),
+    ],
+)
+def test_a_wrong_line_of_a_file_is_named(tmp_path, text, says) -> None:
+    (tmp_path / "kit.yaml").write_text(text)
+    with pytest.raises(InputError, match=says):
+        run("--config", str(tmp_path / "kit.yaml"))
+
+
+def test_a_command_offers_some_fields_only() -> None:
+    shown = run("--help", marks=Only("count", "mode"))
+    assert ("--count" in shown, "own|other" in shown, "--turns" in shown) == (True, True, False)
+    assert "--count" not in run("--help", marks=Without("count"))
+    assert "No such option" in run("--inside", "x")
