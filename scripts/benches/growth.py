@@ -240,12 +240,12 @@ def _plate(folder: Path, rows: int) -> None:
 
 def _extract(folder: Path, rows: int) -> None:
     from cytoimagenet_hf.features.folder import extract_to_folder
-    from cytoimagenet_hf.features.store import Settings
     from cytoimagenet_hf.images import find_images
+    from cytoimagenet_hf.options.extraction import Extraction
     from tests.tiny_encoder import tiny_encoder
 
     images = find_images(folder, pattern="{plate}_{well}_s{site}_c{c}.png")
-    extract_to_folder(tiny_encoder(), images, folder / "features", settings=Settings(shard_size=64, workers=0))
+    extract_to_folder(tiny_encoder(), images, folder / "features", settings=Extraction(shard_size=64, workers=0))
 
 
 def _features(folder: Path, rows: int) -> None:
