@@ -14,7 +14,7 @@ from cytoimagenet_hf.benchmarks.compare import compare
 from cytoimagenet_hf.benchmarks.extraction import features_of, load_model
 from cytoimagenet_hf.benchmarks.scaling import standardise
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.networks import Encoder, FactsEncoder, stage_columns
+from cytoimagenet_hf.networks import Encoder, stage_columns
 from cytoimagenet_hf.networks.pixels import pixel_features
 from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
@@ -117,8 +117,6 @@ def leaks(one: CellSet, items: Sequence[Image], scores: Mapping[tuple[str, str],
 
 def _by_stage(encoder: Encoder, values: Values) -> Iterator[tuple[str, Values]]:
     """The columns of each stage, those of all channels side by side."""
-    if not isinstance(encoder, FactsEncoder):
-        raise TypeError(f"{encoder.name} has no stages")
     places = stage_columns(encoder)
     channels = values.reshape(len(values), -1, max(place.stop for place in places.values()))
     for stage, place in places.items():
