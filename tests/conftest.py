@@ -43,7 +43,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (output / "report.html").is_file():
             command = [sys.executable, str(_ROOT / "scripts" / "demo.py"), "--output", str(output)]
             environment = os.environ | {"HF_HOME": str(root / "demo-home"), "HF_HUB_OFFLINE": "1"}
-            environment["PYTHONPATH"] = str(WITHOUT_UMAP)
+            environment["PYTHONPATH"] = os.pathsep.join([str(WITHOUT_UMAP), str(_ROOT)])
             options = ["--size", "tiny", "--epochs", "1"]
             done = subprocess.run([*command, *options], cwd=root, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,6 +1,7 @@
 """The house as DESIGN describes it: floors without circles, imports in sight, each wing on its own side."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ LATE = {
 }
 """Beside the commands, the modules that import their own kind inside functions: torch and `datasets` are seconds that
 most callers need not wait, and h5py is an extra."""
+
+
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    """A module's syntax, parsed once for all tests."""
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def modules() -> dict[str, Path]:
@@ -51,7 +58,7 @@ def imports(name: str, file: Path, known: dict[str, Path]) -> Iterator[tuple[str
             else:
                 yield from visit(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
-    return visit(ast.parse(file.read_text(encoding="utf-8")), False)
+    return visit(parsed(file), False)
 
 
 def test_no_circle_not_even_inside_functions() -> None:
@@ -70,7 +77,7 @@ def test_no_circle_not_even_inside_functions() -> None:
 def test_what_docstrings_and_pages_point_at_is_there() -> None:
     """`networks.pooling.POOLINGS` in a sentence: a module, and a name of its top level or one that it imports."""
     known = modules()
-    names = {name: set(_names(ast.parse(file.read_text(encoding="utf-8")))) for name, file in known.items()}
+    names = {name: set(_names(parsed(file))) for name, file in known.items()}
     pages = [*known.values(), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     rooms = {part for name in known for part in name.split(".")}
     pointed, lost = 0, []
@@ -136,7 +143,7 @@ LONGER = {
 def test_options_that_travel_together_are_a_settings_class() -> None:
     longer: dict[str, set[str]] = {}
     for file in modules().values():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 arguments = node.args
                 if len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs) > MOST_PARAMETERS:
