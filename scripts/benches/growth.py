@@ -81,7 +81,7 @@ def run(
         "table": table,
         "measured": measured,
         "notes": [
-            "CPU seconds of all threads. The last two columns are the cost between the two larger sizes times "
+            "CPU seconds of all threads. What 100 million rows take is the cost between the two larger sizes times "
             f"{_LARGE:,} rows: extrapolated, not measured.",
             "A step has no knee where a row between the larger sizes costs no more than one between the smaller. What "
             "is fixed (a picture of the dataset, the first call of a library) falls out of both.",
