@@ -83,12 +83,12 @@ def import_kaggle(
     Raises:
         InputError: no metadata, a missing column, no image at all, or shards of another archive.
     """
-    imported = _make_shards(Path(archive), Path(output), workers=workers, dask=dask)
+    imported = make_shards(Path(archive), Path(output), workers=workers, dask=dask)
     published = publish(Path(output), recipe=AS_PUBLISHED, seed=seed)
     return replace(imported, details=published.details, seconds=imported.seconds + published.seconds)
 
 
-def _make_shards(archive: Path, output: Path, *, workers: int | None = None, dask: str | None = None) -> StageSummary:
+def make_shards(archive: Path, output: Path, *, workers: int | None = None, dask: str | None = None) -> StageSummary:
     """Read every image of the archive into `shards/`; see `import_kaggle`.
 
     While the metadata, the images and the shards are those of an earlier import, its summary is all that is read.

@@ -26,10 +26,10 @@ from builder.select import select
 from builder.stage import claimed
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
+from cytoimagenet_hf.imaging.encode import encode_png
 from cytoimagenet_hf.tables import FeatureTable, write_features
 
 from .common import in_child
-from .pngs import encode_gray
 
 FACTORS = (1, 10, 100)
 _LARGE = 100_000_000
@@ -81,7 +81,7 @@ def run(
         "table": table,
         "measured": measured,
         "notes": [
-            "CPU seconds of all threads. The last two columns are the cost between the two larger sizes times "
+            "CPU seconds of all threads. What 100 million rows take is the cost between the two larger sizes times "
             f"{_LARGE:,} rows: extrapolated, not measured.",
             "A step has no knee where a row between the larger sizes costs no more than one between the smaller. What "
             "is fixed (a picture of the dataset, the first call of a library) falls out of both.",
@@ -107,7 +107,7 @@ def _row(name: str, runs: list[dict[str, float]]) -> dict[str, Any]:
         "us a row, large": None if late is None else late * 1e6,
         "bytes a row": None if held is None else held * 2**20,
         "CPU hours of 100 million": None if late is None else late * _LARGE / 3600,
-        "GB of 100 million": None if held is None else held * _LARGE / 1024,
+        "GB of 100 million": None if held is None else held * 2**20 * _LARGE / 1e9,
     }
 
 
@@ -235,7 +235,7 @@ def _plate(folder: Path, rows: int) -> None:
     for number in range(rows):
         well = f"{'ABCDEFGHIJKLMNOP'[number % 16]}{number // 16 % 24 + 1:02d}"
         file = folder / f"p{number // 384}_{well}_s1_c0.png"
-        file.write_bytes(encode_gray(rng.integers(0, 256, (32, 32), dtype=np.uint8)))
+        file.write_bytes(encode_png(rng.integers(0, 256, (32, 32), dtype=np.uint8)))
 
 
 def _extract(folder: Path, rows: int) -> None:
