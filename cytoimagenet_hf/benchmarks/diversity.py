@@ -106,6 +106,11 @@ def measure_diversity(
     loaded = load_model(model, EncoderOptions(method="merge-norm"), seed=seed)
     table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=settings)
     facts = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
+    if rejected and facts["label"].nunique() < 2 <= about["label"].nunique():
+        raise InputError(
+            f"{dataset}: {len(rejected)} of {len(chosen)} images have no features, and the others have one label: "
+            f"{rejected[0].id}: {rejected[0].reason}"
+        )
     distances = label_distances(table.values, facts["label"])
     distances = distances.merge(facts.groupby("label")["category"].first().reset_index(), on="label")
     subset = distant_labels(distances, threshold=threshold)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets.table import MemoryMappedTable, table_cast
 
-from cytoimagenet_hf.core.boundary import reading
+from cytoimagenet_hf.core.boundary import explain, reading
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_path, held
 
@@ -95,7 +95,7 @@ def map_parquet(
             table = MappedTable.from_file(str(index))
     except OSError as error:
         raise InputError(
-            f"{index.parent} cannot keep an index of the dataset ({one_line(error)}): set HF_DATASETS_CACHE to a "
+            f"{index.parent} cannot keep an index of the dataset ({explain(error)}): set HF_DATASETS_CACHE to a "
             "folder that can be written, or stream the dataset"
         ) from error
     fingerprint = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
@@ -170,7 +170,14 @@ def _write_index(
     with atomic_path(index) as temporary, pa.OSFile(str(temporary), "wb") as sink:
         for place, (number, group) in enumerate(groups):
             with reading(names[number], kind="a shard"):
-                table = table_cast(files[number].read_row_group(group), schema)
+                rows = files[number].read_row_group(group)
+            try:
+                table = table_cast(rows, schema)
+            except (TypeError, ValueError) as error:  # of Arrow, and of classes that the dataset does not name
+                raise InputError(
+                    f"{names[number]} cannot be read as a shard: its columns are not those of the dataset: "
+                    f"{one_line(error)}"
+                ) from error
             (batch,) = table.combine_chunks().to_batches()
             content = pa.memory_map(names[number]).read_buffer()
             batch = _exchanged(batch, {path: partial(_lengths, content, of[place]) for path, of in ends.items()})

@@ -18,6 +18,7 @@ from pathlib import Path
 from huggingface_hub import cached_assets_path
 from torch import nn
 
+from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import (
     atomic_folder,
@@ -89,7 +90,7 @@ def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str,
                 write_json(aside / _RECORD, {"files": hashes, "made_from": dict(made_from)})
     except OSError as error:
         raise InputError(
-            f"{place} cannot keep an exported network ({one_line(error)}): set HF_ASSETS_CACHE to a folder that can "
+            f"{place} cannot keep an exported network ({explain(error)}): set HF_ASSETS_CACHE to a folder that can "
             "be written, or use backend='torch'"
         ) from error
     return folder

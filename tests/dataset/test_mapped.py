@@ -136,6 +136,10 @@ def test_a_damaged_file_and_one_of_other_columns_are_refused_by_name(tmp_path):
     fewer = hf.Features({name: kind for name, kind in FEATURES.items() if name != "label"})
     with pytest.raises(InputError, match=r"0\.parquet cannot be read as a shard: .*Couldn't cast"):
         map_parquet([file], tmp_path / "train.arrow", info=hf.DatasetInfo(features=fewer))
+    pq.write_table(pa.table({"image": [None], "label": ["z"]}), file)
+    others = hf.Features({"image": hf.Image(), "label": hf.ClassLabel(names=["a"])})
+    with pytest.raises(InputError, match=r"0\.parquet cannot be read as a shard: .*Invalid string class label z"):
+        map_parquet([file], tmp_path / "train.arrow", info=hf.DatasetInfo(features=others))
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"0\.parquet cannot be read as a shard"):
         map_parquet([file], tmp_path / "train.arrow", info=INFO)
