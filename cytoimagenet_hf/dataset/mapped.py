@@ -34,24 +34,28 @@ _Exchange = Mapping[str, Callable[[Any], pa.Array]]
 
 
 class MappedTable(MemoryMappedTable):
-    """The rows of an index, with their pictures; pickled as the path of the index and what was done to the table."""
+    """The rows of an index, with their pictures.
 
-    @classmethod
-    def from_file(cls, filename: str, replays: list[Any] | None = None) -> "MappedTable":
-        """Open an index.
+    Pickled as the path of the index, what it was written from, and what was done to the table.
+    """
 
-        Raises:
-            InputError: its files have changed since it was written.
-        """
-        return cls(cls._apply_replays(_open_index(Path(filename)), replays), filename, replays)
+    def __init__(self, table: pa.Table, path: str, replays: list[Any] | None, fingerprint: str) -> None:
+        super().__init__(table, path, replays)
+        self.fingerprint = fingerprint
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "replays": self.replays, "fingerprint": self.fingerprint}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        opened = self.from_file(state["path"], state["replays"])
-        self.__init__(opened.table, opened.path, opened.replays)  # type: ignore[misc]
+        table, fingerprint = _open_index(Path(state["path"]))
+        if fingerprint != state["fingerprint"]:
+            raise InputError(f"the dataset of {state['path']} has changed since it was opened: load the dataset again")
+        self.__init__(self._apply_replays(table, state["replays"]), **state)  # type: ignore[misc]
 
     def _then(self, name: str, *given: Any, **options: Any) -> "MappedTable":
         step = (name, given, options)
-        return MappedTable(self._apply_replays(self.table, [step]), self.path, self._append_replay(step))
+        table = self._apply_replays(self.table, [step])
+        return MappedTable(table, self.path, self._append_replay(step), self.fingerprint)
 
     slice = partialmethod(_then, "slice")
     filter = partialmethod(_then, "filter")
@@ -71,7 +75,7 @@ class MappedTable(MemoryMappedTable):
 def map_parquet(
     files: Sequence[str | Path], index: Path, *, info: hf.DatasetInfo, split: hf.NamedSplit | None = None
 ) -> hf.Dataset:
-    """The rows of Parquet files, in order; the index is written first where it is not that of these files.
+    """The rows of Parquet files, in order; the index is written first where it is not that of these files, or damaged.
 
     Args:
         files: on this machine. They must stay as they are while the rows are used.
@@ -83,23 +87,23 @@ def map_parquet(
         InputError: a damaged file, one whose columns do not fit the features, or an index that cannot be written.
     """
     record = {"features": info.features.to_dict(), "files": [_state(file) for file in files]}
+    fingerprint = _fingerprint(record)
+    table = _current(index, fingerprint)  # without a lock, which a folder that can only be read does not take
     try:
-        index.parent.mkdir(parents=True, exist_ok=True)
-        with held(index.with_suffix(".lock"), wait=True):  # of several processes one writes it
-            if not (index.is_file() and record.items() <= _read_record(index).items()):
-                opened = [_opened(file) for file in files]
-                try:
-                    _write_index(index, opened, record, _ends(opened))
-                except _ScatteredError:
-                    _write_index(index, opened, record, {})
-            table = MappedTable.from_file(str(index))
+        if table is None:
+            index.parent.mkdir(parents=True, exist_ok=True)
+            with held(index.with_suffix(".lock"), wait=True):  # of several processes one writes it
+                table = _current(index, fingerprint)
+                if table is None:
+                    _write_index(index, record)
+                    table = _open_index(index)[0]
     except OSError as error:
         raise InputError(
             f"{index.parent} cannot keep an index of the dataset ({explain(error)}): set HF_DATASETS_CACHE to a "
             "folder that can be written, or stream the dataset"
         ) from error
-    fingerprint = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
-    return hf.Dataset(table, info.copy(), split, fingerprint=fingerprint)
+    rows = MappedTable(table, str(index), None, fingerprint)
+    return hf.Dataset(rows, info.copy(), split, fingerprint=fingerprint)
 
 
 def leaves(path: str, kind: pa.DataType) -> dict[str, pa.DataType]:
@@ -125,6 +129,21 @@ def _state(file: str | Path) -> list[Any]:
     return [os.path.realpath(file), facts.st_size, facts.st_mtime_ns]
 
 
+def _fingerprint(record: Mapping[str, Any]) -> str:
+    """Which files, in which state, with which features."""
+    content = json.dumps({name: record[name] for name in ("features", "files")})
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _current(index: Path, fingerprint: str) -> pa.Table | None:
+    """The table of an index; None where there is none, or one of something else, or a damaged one."""
+    try:
+        table, stated = _open_index(index)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):  # of Arrow and JSON; ours are ValueErrors
+        return None
+    return table if stated == fingerprint else None
+
+
 def _opened(file: str | Path) -> pq.ParquetFile:
     with reading(file, kind="a shard"):
         return pq.ParquetFile(pa.memory_map(str(file)))
@@ -140,9 +159,8 @@ def _groups(files: Sequence[pq.ParquetFile]) -> list[tuple[int, int]]:
     ]
 
 
-def _ends(files: Sequence[pq.ParquetFile]) -> dict[str, list[int]]:
-    """Where the pictures of each row group end in its file, for each column whose pictures can be mapped."""
-    schema = files[0].schema_arrow
+def _ends(files: Sequence[pq.ParquetFile], schema: pa.Schema) -> dict[str, list[int]]:
+    """Where the pictures of each row group end in its file, for each column whose pictures can be mapped as stated."""
     kinds = {path: kind for field in schema for path, kind in leaves(field.name, field.type).items()}
     ends: dict[str, list[int]] = {path: [] for path, kind in kinds.items() if pa.types.is_binary(kind)}
     for number, group in _groups(files):
@@ -157,11 +175,23 @@ def _ends(files: Sequence[pq.ParquetFile]) -> dict[str, list[int]]:
     return ends
 
 
-def _write_index(
-    index: Path, files: Sequence[pq.ParquetFile], record: Mapping[str, Any], ends: Mapping[str, list[int]]
+def _write_index(index: Path, record: Mapping[str, Any]) -> None:
+    files = [_opened(name) for name, *_ in record["files"]]
+    schema = hf.Features.from_dict(record["features"]).arrow_schema
+    try:
+        _write_batches(index, files, record, schema, _ends(files, schema))
+    except _ScatteredError:
+        _write_batches(index, files, record, schema, {})
+
+
+def _write_batches(
+    index: Path,
+    files: Sequence[pq.ParquetFile],
+    record: Mapping[str, Any],
+    schema: pa.Schema,
+    ends: Mapping[str, list[int]],
 ) -> None:
     """One batch for each row group; of the pictures in `ends` their lengths."""
-    schema = hf.Features.from_dict(record["features"]).arrow_schema
     names = [name for name, *_ in record["files"]]
     groups = _groups(files)
     numbers = [number for number, _ in groups]
@@ -186,12 +216,12 @@ def _write_index(
         (writer or pa.ipc.new_stream(sink, schema.with_metadata({_RECORD: stated}))).close()
 
 
-def _read_record(index: Path) -> dict[str, Any]:
-    with pa.memory_map(str(index)) as source:
-        return dict(json.loads(pa.ipc.read_schema(source).metadata[_RECORD]))
+def _open_index(index: Path) -> tuple[pa.Table, str]:
+    """The rows of an index, and the fingerprint of what it was written from.
 
-
-def _open_index(index: Path) -> pa.Table:
+    Raises:
+        InputError: its files have changed since it was written.
+    """
     reader = pa.ipc.open_stream(pa.memory_map(str(index)))
     record = json.loads(reader.schema.metadata[_RECORD])
     for name, *state in record["files"]:
@@ -204,7 +234,8 @@ def _open_index(index: Path) -> pa.Table:
         )
         for place, (number, batch) in enumerate(zip(record["groups"], reader, strict=True))
     ]
-    return pa.Table.from_batches(batches, hf.Features.from_dict(record["features"]).arrow_schema)
+    table = pa.Table.from_batches(batches, hf.Features.from_dict(record["features"]).arrow_schema)
+    return table, _fingerprint(record)
 
 
 def _lengths(content: pa.Buffer, end: int, pictures: pa.Array) -> pa.Array:

@@ -129,7 +129,7 @@ class _Space:
         mean, lengths = total / len(rows), torch.cat(norms)
         # Far from the origin the product loses the digits that tell neighbours apart.
         if bool(mean.square().sum() > 0.25 * lengths.square().mean()):
-            self.centre = mean
+            self.centre = mean.float().double()  # the same for float32 and float64 rows
             lengths = torch.cat([_norms(block, torch.float32) for _, block in self.blocks()])
         self.squares, self.radius = lengths.square().float(), lengths.max().double()
 
@@ -154,7 +154,7 @@ class _Space:
         norms = _norms(placed, torch.float64 if self.metric == "cosine" else placed.dtype)
         _check_norms(norms, placed, name, self.metric, first=first)
         if self.metric == "cosine":  # |a - b|² = 2 (1 - cos) for unit vectors: the same search
-            return (placed / norms[:, None]).float(), torch.ones_like(norms)
+            return placed / norms[:, None], torch.ones_like(norms)  # float64, for a centre to be taken off
         return placed, norms
 
 
@@ -233,10 +233,14 @@ def _unit(rows: Matrix) -> npt.NDArray[np.float64]:
 
 
 def _rounding(space: _Space, norms: Tensor) -> Tensor:
-    """Worst-case error of an estimate (Higham, Accuracy and Stability, §3.1): γ (|q| + |t|)², and what underflows."""
+    """Worst-case error of an estimate (Higham, Accuracy and Stability, §3.1): γ (|q| + |t|)², and what underflows.
+
+    Of cosines also what their own rounding makes equal.
+    """
     dim = space.rows.shape[1]
     slack = (1.01 * dim + 16) * 2.0**-24  # a little more for the norms, which are rounded too
-    return slack / (1 - slack) * (norms + space.radius).square() + 4 * dim * float(np.finfo(np.float32).tiny)
+    equal = 2 * 10.0**-_COSINE_DECIMALS if space.metric == "cosine" else 0.0
+    return slack / (1 - slack) * (norms + space.radius).square() + 4 * dim * float(np.finfo(np.float32).tiny) + equal
 
 
 def _smallest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

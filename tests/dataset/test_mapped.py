@@ -130,6 +130,67 @@ def test_an_index_is_kept_until_a_file_changes(tmp_path):
     assert map_parquet([file], index, info=hf.DatasetInfo(features=other)).features == other
 
 
+def test_rows_sent_before_the_index_was_written_anew_are_refused(tmp_path):
+    file, index = tmp_path / "0.parquet", tmp_path / "train.arrow"
+    write_mapped(file, make_rows(1, 7))
+    sent = ForkingPickler.dumps(map_parquet([file], index, info=INFO).select([2, 1]))
+    assert ForkingPickler.loads(sent)["image_id"][:] == ["i3", "i2"]
+    write_mapped(tmp_path / "1.parquet", make_rows(2, 8))
+    map_parquet([tmp_path / "1.parquet"], index, info=INFO)  # as another process does
+    with pytest.raises(InputError, match=r"train\.arrow has changed since it was opened: load the dataset again"):
+        ForkingPickler.loads(sent)
+
+
+def other_stream(_: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema({"a": pa.int64()})):
+        pass
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"hello" * 100,
+        lambda content: content[:300],
+        lambda content: content[:-200],
+        lambda content: content.replace(b'"files"', b'"fries"'),
+        other_stream,
+    ],
+)
+def test_a_damaged_index_is_written_again(tmp_path, damage):
+    file, index = tmp_path / "0.parquet", tmp_path / "train.arrow"
+    write_mapped(file, make_rows(1, 7))
+    map_parquet([file], index, info=INFO)
+    whole = index.read_bytes()
+    index.write_bytes(damage(whole))
+    assert map_parquet([file], index, info=INFO)["image_id"][5] == "i6"
+    assert index.read_bytes() == whole
+
+
+def test_an_index_that_is_there_needs_no_folder_to_write_in(tmp_path):
+    file, index = tmp_path / "0.parquet", tmp_path / "train.arrow"
+    write_mapped(file, make_rows(1, 7))
+    map_parquet([file], index, info=INFO)
+    (tmp_path / "train.lock").unlink()
+    (tmp_path / "train.lock").mkdir()  # no lock can be taken
+    assert len(map_parquet([file], index, info=INFO)) == 6
+
+
+def test_pictures_in_a_column_of_another_type_than_the_features_state(tmp_path):
+    file = tmp_path / "0.parquet"
+    pictures = make_rows(1, 4)["image"].combine_chunks().field("bytes")
+    options = {"use_dictionary": False, "compression": "none"}
+    encodings = dict.fromkeys(("image", "name"), PICTURES)
+    table = pa.table({"image": pictures, "name": pa.array([b"x", None, b"z"])})
+    pq.write_table(table, file, column_encoding=encodings, **options)
+    features = hf.Features({"image": hf.Image(), "name": hf.Value("string")})
+    rows = map_parquet([file], tmp_path / "train.arrow", info=hf.DatasetInfo(features=features))
+    assert rows["name"][:] == ["x", None, "z"]
+    assert [row["bytes"] for row in rows.cast_column("image", hf.Image(decode=False))["image"]] == pictures.to_pylist()
+
+
 def test_a_damaged_file_and_one_of_other_columns_are_refused_by_name(tmp_path):
     file = tmp_path / "0.parquet"
     write_mapped(file, make_rows(1, 7))

@@ -54,6 +54,25 @@ def test_memory_maps_are_read_in_blocks(tmp_path, monkeypatch, metric, dtype):
         assert (indices == reference(mapped, mapped, 5, exclude=rows)[1]).all()
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f4", "f8"), ("f8", "f4"), ("i4", "f8"), ("f8", "f8")])
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_rows_far_from_the_origin_in_any_two_types(metric, dtypes, offset):
+    rng = np.random.default_rng(4)
+    train = (rng.normal(size=(200, 5)) + offset).astype(dtypes[0])
+    query = (rng.normal(size=(30, 5)) + offset).astype(dtypes[1])
+    distances, indices = kneighbors(train, query, 9, metric=metric)
+    if metric == "cosine":  # half the squared distance of unit vectors, to 12 decimals
+        exact = [values.astype(float) for values in (query, train)]
+        units = [values / np.sqrt((values * values).sum(1, keepdims=True)) for values in exact]
+        apart = np.round(cdist(*units, "sqeuclidean") / 2, 12)
+    else:
+        apart = cdist(query, train)
+    order = np.argsort(apart, axis=1, kind="stable")[:, :9]
+    assert (indices == order).all()
+    np.testing.assert_array_equal(distances, np.take_along_axis(apart, order, 1))
+
+
 def test_near_ties_that_float32_cannot_see_are_ordered_by_float64():
     # 200 rows around the query, at distances that differ by 1e-9 of themselves; float32 has 1e-7.
     rng = np.random.default_rng(1)
