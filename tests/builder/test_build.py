@@ -45,7 +45,7 @@ def tree(folder: Path) -> dict[str, str]:
             content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
         if path.name.startswith("seal-"):
             content = json.dumps(json.loads(content) | {"stamp": None}).encode()
-        if path.name == "publish.seal.json":
+        if path.name in ("plan.seal.json", "publish.seal.json"):
             continue
         if path.name == "croissant.json":
             content = re.sub(rb'"datePublished": "[^"]*"', b"", content)
