@@ -37,6 +37,7 @@ def results(folder: Path = FOLDER) -> str:
             f"pixel statistics alone {_of_both(alone, 'Spearman')}; pooled output {_of_both(pooled, 'Spearman')}",
         ),
     ]
+    real += _studied(measured("study", folder))
     spread = measured("spread", folder)
     low, high = gains(spread, "default", "pixels")
     worst, most = gains(spread, "what the network pools", "pixels")
@@ -103,6 +104,26 @@ def results(folder: Path = FOLDER) -> str:
             *_lines(simulated),
         ]
     )
+
+
+def _studied(study: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What networks add to pixel statistics, pooled over the sets of real cells."""
+    default = study["decision"]["default over pixels, all sets"]
+    beside = [entry for entry in study["pooled"] if entry["network"] == "ImageNet" and "pixels" in entry["features"]]
+    best = max(beside, key=lambda entry: float(entry["low"]))
+    return [
+        (
+            f"{default['sets']} sets of single cells, whole plates or fields left out: points of accuracy over pixel "
+            "statistics alone",
+            _interval(default),
+            f"ImageNet's network, {best['features']}: {_interval(best)} ([all stages](docs/study.md))",
+        )
+    ]
+
+
+def _interval(entry: dict[str, Any]) -> str:
+    gain, low, high = (f"{100 * entry[name]:+.1f}".replace("-", "−") for name in ("difference", "low", "high"))
+    return f"{gain} [{low}, {high}]"
 
 
 def _lines(rows: list[tuple[str, str, str]]) -> list[str]:
