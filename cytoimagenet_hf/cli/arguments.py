@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import read_yaml, require_known
 
 
@@ -133,18 +134,34 @@ def _read_config(context: typer.Context, file: Path | None) -> Path | None:
     if file is None:
         return None
     options = {one.opts[0].lstrip("-").replace("-", "_"): one for one in context.command.params}
-    written = {key.replace("-", "_"): value for key, value in read_yaml(file, name="--config").items()}
-    require_known(written, options.keys() - {"config", "help"}, name=f"--config {file}")
-    for name, value in written.items():
-        if isinstance(value, dict):
-            value = [f"{key}={one}" for key, one in value.items()]
-        several = value if isinstance(value, list) else [value]
-        if getattr(options[name], "multiple", False):
-            written[name] = several
-        elif isinstance(value, list):
-            written[name] = ",".join(map(str, several))
+    written: dict[str, Any] = {}
+    for key, value in read_yaml(file, name="--config", as_text=True).items():
+        option = key.replace("-", "_")
+        require_known([option], [name for name in options if name not in ("config", "help")], name=f"--config {file}")
+        if option in written:
+            raise InputError(f"--config {file}: {option} occurs twice")
+        typed: Any = _as_typed(value, f"--config {file}: {option}")
+        if not getattr(options[option], "multiple", False):
+            quoted = (f'"{item}"' if "," in item else item for item in typed)
+            typed = value if isinstance(value, str) else ",".join(quoted)
+        written[option] = typed or None
     context.default_map = {str(options[name].name): value for name, value in written.items()}
     return file
+
+
+def _as_typed(value: Any, where: str) -> list[str]:
+    """What would be typed for a value of YAML, item by item; of names with a value (`w1: dna`), `w1=dna`.
+
+    Raises:
+        InputError: an empty text, or lists and names within each other.
+    """
+    if isinstance(value, dict):
+        items = [f"{key}={one}" if isinstance(one, str) else one for key, one in value.items()]
+    else:
+        items = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(item, str) and item for item in items):
+        raise InputError(f"{where} is not a value, a list of values, or names with a value each: {value!r}")
+    return items
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)

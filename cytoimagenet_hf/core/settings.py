@@ -100,10 +100,10 @@ def check_fields(instance: Any, *, name: str) -> None:
             typed = parse(value) if parse else _typed(value, hints[field.name], field.metadata)
             _check(typed, field.metadata)
         except _WrongTypeError as error:
-            example = reprlib.repr(_plain(_default(field)))
+            default = _plain(_default(field))
+            example = "" if default is None else f"; write it like {field.name}={reprlib.repr(default)}"
             raise InputError(
-                f"{name}: {field.name}={reprlib.repr(value)} has the wrong type: {error}; write it like "
-                f"{field.name}={example}"
+                f"{name}: {field.name}={reprlib.repr(value)} has the wrong type: {error}{example}"
             ) from None
         except _WrongValueError as error:
             raise InputError(f"{name}: {field.name} is {reprlib.repr(value)}; {error}") from None
@@ -157,8 +157,13 @@ def plain(settings: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
 
 
-def read_yaml(path: str | Path, *, name: str) -> dict[str, Any]:
+def read_yaml(path: str | Path, *, name: str, as_text: bool = False) -> dict[str, Any]:
     """The `field: value` lines of a YAML (or JSON) file.
+
+    Args:
+        path: the file.
+        name: what messages call it.
+        as_text: values stay as they are written (`007`, `no`, `1e-3`); null alone is no text.
 
     Raises:
         InputError: no such file, not YAML, a field that occurs twice, or something else than fields.
@@ -167,7 +172,8 @@ def read_yaml(path: str | Path, *, name: str) -> dict[str, Any]:
     try:
         if Path(path).stat().st_size > _LARGEST_FILE:
             raise InputError(f"{name}: {path} has more than {_LARGEST_FILE:,} bytes: is it a configuration?")
-        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), Loader=_Loader)
+        loader = _TextLoader if as_text else _Loader
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), Loader=loader)
     except FileNotFoundError:
         raise InputError(f"{name}: {path}: no such file") from None
     except OSError as error:
@@ -209,6 +215,15 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} occurs twice", node.start_mark)
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return made
+
+
+class _TextLoader(_Loader):
+    """Reads values as they are written."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+        first: [(tag, form) for tag, form in kinds if tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")]
+        for first, kinds in _Loader.yaml_implicit_resolvers.items()
+    }
 
 
 def _value(field: str, text: str, name: str) -> Any:

@@ -23,6 +23,7 @@ class Kit:
     exact: bool | None = setting(None, "Or not.")
     half: float = setting(0.5, "A share.", parse=lambda given: 0.5 if given == "half" else float(given))
     inside: str | None = setting(None, command=False)
+    plate_name: str | None = setting(None, "An identity.")
 
     def __post_init__(self) -> None:
         check_fields(self, name="kit")
@@ -59,6 +60,24 @@ def test_a_file_gives_options_and_what_is_typed_goes_before_it(tmp_path) -> None
     assert run("--config", str(file), "--mode", "own") == Kit(7, "own", None, ("a", "b"), (Path("x"),), True)
 
 
+@pytest.mark.parametrize("plate", ["007", "010", "no", "1e3", "2026-01-31", "1_000", "0x1F", "~x", "1:20", "none"])
+def test_a_value_of_a_file_is_what_is_written(tmp_path, plate) -> None:
+    (tmp_path / "kit.yaml").write_text(f"plate-name: {plate}\nnames: [{plate}]\nfile: [{plate}]\n")
+    made = run("--config", str(tmp_path / "kit.yaml"))
+    assert (made.plate_name, made.names, made.files) == (plate, (plate,), (Path(plate),))
+
+
+@pytest.mark.parametrize("count", ["4.5", "yes", "10"])
+def test_a_number_of_a_file_is_checked_as_a_typed_one(tmp_path, count) -> None:
+    (tmp_path / "kit.yaml").write_text(f"count: {count}\n")
+    assert "Invalid value for '--count'" in run("--config", str(tmp_path / "kit.yaml"))
+
+
+def test_what_is_null_in_a_file_is_not_given(tmp_path) -> None:
+    (tmp_path / "kit.yaml").write_text("count:\nnames: null\nfile: ~\nexact: null\n")
+    assert run("--config", str(tmp_path / "kit.yaml")) == Kit()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -66,6 +85,10 @@ def test_a_file_gives_options_and_what_is_typed_goes_before_it(tmp_path) -> None
         ("inside: x", "no field 'inside'"),
         ("mode: none", "kit: mode is 'none'; choose one of own, other"),
         ("turns: 3", "kit: turns is 3; choose one of 1, 8"),
+        ("count: ''", "count is not a value"),
+        ("names: {a: [b]}", "names is not a value"),
+        ("file-s: x\nfile_s: y", "no field 'file_s'"),
+        ("plate-name: x\nplate_name: y", "plate_name occurs twice"),
     ],
 )
 def test_a_wrong_line_of_a_file_is_named(tmp_path, text, says) -> None:

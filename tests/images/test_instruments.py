@@ -168,6 +168,19 @@ def test_plates_with_other_channels_are_told_what_to_do(tmp_path) -> None:
 # Harmony
 
 
+@pytest.mark.parametrize("index", [True, False])
+def test_the_first_time_point_is_one_by_index_and_by_name(tmp_path, index) -> None:
+    entries = ""
+    for t in (0, 1):
+        name = f"r02c03f01p01-ch1sk{t + 1}fk1fl1.tiff"
+        write(tmp_path / "Images" / name, t)
+        place = "<Row>2</Row><Col>3</Col><FieldID>1</FieldID><PlaneID>1</PlaneID><ChannelID>1</ChannelID>"
+        entries += f"<Image><URL>{name}</URL>{place}<TimepointID>{t}</TimepointID></Image>"
+    if index:
+        (tmp_path / "Images" / "Index.idx.xml").write_text(f"<EvaluationInputData>{entries}</EvaluationInputData>")
+    assert [(image.metadata["t"], values(image)) for image in look(tmp_path).images] == [(1, [0]), (2, [1])]
+
+
 def test_an_index_that_names_absent_files_and_files_it_does_not_name(tmp_path) -> None:
     source = write_phenix(tmp_path, "P", eight_fields(), seed=0)
     (source / "Images" / "r02c02f01p01-ch3sk1fk1fl1.tiff").unlink()

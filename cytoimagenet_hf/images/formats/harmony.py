@@ -1,7 +1,7 @@
 """Opera Phenix and Operetta (Harmony): `PLATE__<time>-Measurement 1/Images/Index.idx.xml`, or its file names alone.
 
-Of the index's versions, V5 names channels with every image, V6 and V7 in `Maps`. Time points count from 0 there,
-everything else from 1.
+Of the index's versions, V5 names channels with every image, V6 and V7 in `Maps`. Time points count from 0 there and
+from 1 in names (`sk1`), everything else from 1.
 """
 
 import re
@@ -99,7 +99,6 @@ PHENIX = Instrument(
     naming(
         r"r(?P<row>\d+)c(?P<column>\d+)f(?P<site>\d+)p(?P<z>\d+)-ch(?P<c>\d+)(?:sk(?P<t>\d+))?(?:fk\d+)?(?:fl\d+)?\.tiff?",
         plate_of=_plate_of,
-        first={"t": 0},
     ),
     indexes=_indexes,
     entries=_entries,
