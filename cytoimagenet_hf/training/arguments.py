@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -26,7 +26,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
         The configuration, and the options that are about this call only: `resume`, `json`.
 
     Raises:
-        InputError: a missing dataset or output, an unreadable YAML file, or a value out of range.
+        InputError: an unknown option, a missing dataset or output, an unreadable YAML file, or a value out of range.
 
     Example:
         >>> parse(["--dataset", "d", "--output", "o", "--recipe", "modern", "--epochs", "3"])[0].optimizer
@@ -59,8 +59,15 @@ def _with_hyphens(argument: str) -> str:
     return f"{name.replace('_', '-')}{equals}{value}" if name.startswith("--") else argument
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{one_line(message)} (see scripts/train.py --help)")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description="Pretrain or fine-tune a network on CytoImageNet or on your own images, with or without labels.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

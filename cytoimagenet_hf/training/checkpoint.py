@@ -166,8 +166,13 @@ def compare(recorded: RunState, now: RunState, config: TrainConfig, path: Path) 
         Remarks: versions or a number of processes that differ; results may then differ in the last bits.
 
     Raises:
-        InputError: another configuration or other data; the message lists every difference.
+        InputError: another configuration or other data, with every difference; or options that are no more.
     """
+    if gone := [f"{name}: {value!r}" for name, value in recorded.config.items() if name not in config.to_dict()]:
+        raise InputError(
+            f"--resume: {path} is of an earlier version, which had further options ({'; '.join(gone)}): finish it by "
+            "that version, or choose another --output"
+        )
     lines = config.differences(recorded.config)
     if recorded.fingerprint != now.fingerprint:
         lines.append(f"data: fingerprint {recorded.fingerprint[:16]} → {now.fingerprint[:16]} ({config.dataset})")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,13 @@ def test_another_run_is_refused_with_every_difference(tmp_path) -> None:
     before, now = state(TrainConfig(seed=1, flip=True)), state(fingerprint="bbb")
     with pytest.raises(InputError, match=r"(?s)seed: 1 → 2.*flip|flip: True → False.*seed: 1 → 2.*aaa → bbb"):
         checkpoint.compare(before, now, TrainConfig(seed=2), tmp_path)
+
+
+def test_options_that_are_no_more_are_refused(tmp_path) -> None:
+    recorded = state(TrainConfig())
+    recorded = dataclasses.replace(recorded, config={**recorded.config, "pairs": "field"})
+    with pytest.raises(InputError, match=r"earlier version, which had further options \(pairs: 'field'\)"):
+        checkpoint.compare(recorded, state(), TrainConfig(), tmp_path)
 
 
 def test_other_versions_and_processes_are_remarked(tmp_path) -> None:

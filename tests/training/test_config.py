@@ -79,6 +79,21 @@ def test_missing_places_and_files_are_named(tmp_path) -> None:
         parse([*PLACES, "--config", str(tmp_path / "list.yaml")])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--targets", "label"], r"unrecognized arguments: --targets label \(see scripts/train\.py --help\)"),
+        (["--cache", "tape"], "invalid choice: 'tape'"),
+        (["--epochs"], "expected one argument"),
+        (["--model-config", "0.1"], "takes KEY=VALUE, not '0.1'"),
+    ],
+)
+def test_a_wrong_option_is_said_in_one_line(arguments, message) -> None:
+    with pytest.raises(InputError, match=message) as said:
+        parse([*PLACES, *arguments])
+    assert "\n" not in str(said.value)
+
+
 def test_differences_leave_out_what_cannot_change_the_weights() -> None:
     before = TrainConfig(dataset="a", output="x", cache="ram", workers=1, seed=1)
     after = TrainConfig(dataset="b", output="y", cache="none", workers=8, seed=2, subset=("actin",))
