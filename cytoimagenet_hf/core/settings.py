@@ -12,9 +12,10 @@ for every reader. What is left for it to do is less than this file, and not wort
 import dataclasses
 import difflib
 import math
+import numbers
 import reprlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -95,9 +96,11 @@ def check_fields(instance: Any, *, name: str) -> None:
     hints = get_type_hints(type(instance))
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
+        if isinstance(value, numbers.Number) and hasattr(value, "item"):
+            value = value.item()  # of numpy
         try:
             parse = field.metadata.get("parse")
-            typed = parse(value) if parse else _typed(value, hints[field.name], field.metadata)
+            typed = _parsed(value, parse) if parse else _typed(value, hints[field.name], field.metadata)
             _check(typed, field.metadata)
         except _WrongTypeError as error:
             default = _plain(_default(field))
@@ -116,6 +119,10 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
     Raises:
         InputError: an unknown key, or what `check_fields` refuses.
     """
+    if not (base is None or isinstance(base, kind)):
+        raise InputError(
+            f"{name}: {reprlib.repr(base)} is no {kind.__name__}: options are given by name, as option=value"
+        )
     require_known(values, [field.name for field in dataclasses.fields(kind)], name=name)  # type: ignore[arg-type]
     return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
 
@@ -231,6 +238,13 @@ def _value(field: str, text: str, name: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{name}: cannot read {field}={reprlib.repr(text)} as a value: {one_line(error)}") from error
+
+
+def _parsed(value: Any, parse: Callable[[Any], Any]) -> Any:
+    try:
+        return parse(value)
+    except (AttributeError, TypeError):
+        raise _WrongTypeError("it cannot be read") from None
 
 
 def _typed(value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import check_fields, setting
 
+from .source import parse_name
+
 EPSILON = 1.0
 """The deviation of one scaled feature. On simulated screens of six controls a plate, 0.3 to 3 find equally much."""
 DEFAULT_BY = "plate,time"
@@ -48,7 +50,10 @@ class ProfilePlan:
     metadata: Path | None = setting(None, "Plate map, joined by plate and well.", group=_MAP)
     barcodes: Path | None = setting(None, "barcode_platemap.csv, where the map holds several layouts.", group=_MAP)
     sheet: str | None = setting(
-        None, "Sheet of the plate map's workbook, by name or number; by default the first.", group=_MAP
+        None,
+        "Sheet of the plate map's workbook, by name or number; by default the first.",
+        parse=parse_name,
+        group=_MAP,
     )
     encoding: str | None = setting(
         None, "Encoding of tables that are not UTF-8: cp1252 for Windows spreadsheets.", group=_MAP

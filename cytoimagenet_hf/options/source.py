@@ -96,6 +96,21 @@ def _with_commas(parts: Sequence[str]) -> list[str]:
     return whole
 
 
+def parse_name(given: str | int | None) -> str | None:
+    """A name as text, also where it is a number: of an acquisition or a sheet.
+
+    Raises:
+        InputError: neither.
+
+    Example:
+        >>> parse_name(1), parse_name("01")
+        ('1', '01')
+    """
+    if isinstance(given, bool) or not isinstance(given, str | int | None):
+        raise InputError(f"{given!r} is neither a name nor a number")
+    return None if given is None else str(given)
+
+
 def parse_projection(given: str | int) -> str | int:
     """`"max"`, `"mean"`, or a plane's number from `"z=3"` or 3.
 
@@ -110,7 +125,7 @@ def parse_projection(given: str | int) -> str | int:
         return given
     match = re.fullmatch(r"(?:z\s*=\s*)?(\d+)", str(given).strip().lower())
     plane = whole_or_none(match[1]) if match else None
-    if plane is None:
+    if not plane:
         raise InputError(f"projection {given!r}: choose max, mean, or one plane such as z=3, counted from 1")
     return plane
 
@@ -197,7 +212,7 @@ class SourceOptions:
     acquisition: str | None = setting(
         None,
         "Take only this acquisition of an OME-Zarr plate.",
-        parse=lambda given: None if given is None else str(given),
+        parse=parse_name,
         group=WHERE,
     )
     derived: str | None = setting(
@@ -209,7 +224,7 @@ class SourceOptions:
     encoding: str | None = setting(
         None, "Encoding of a table that is not UTF-8: cp1252 for Windows spreadsheets.", group=WHERE
     )
-    sheet: str | None = setting(None, "Sheet of a workbook, by name or number.", group=WHERE)
+    sheet: str | None = setting(None, "Sheet of a workbook, by name or number.", parse=parse_name, group=WHERE)
     id_column: str | None = setting(None, _ID, group=WHERE)
     image_column: str | None = setting(None, _IMAGE, group=WHERE)
     label_column: str | None = setting(None, _LABEL, group=WHERE)

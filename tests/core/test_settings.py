@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -14,6 +15,8 @@ from cytoimagenet_hf.benchmarks.recipes import RECIPES as BENCHMARKS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import build, check_fields, from_text, plain, read_yaml, setting
+from cytoimagenet_hf.options.profile import ProfilePlan
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.training import TrainConfig
 
 
@@ -197,3 +200,32 @@ def test_any_value_is_settled_or_refused(name: str, value: Any) -> None:
     with contextlib.suppress(InputError):  # nothing else is ever raised
         made = build(Kit, {name: value}, name="kit")
     assert made is None or build(Kit, plain(made), name="kit") == made
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    made = Kit(count=np.int64(4), rate=np.float32(0.5))
+    assert (made.count, type(made.count), made.rate, type(made.rate)) == (4, int, 0.5, float)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"channels": 2}, "images: channels=2 has the wrong type"),
+        ({"axes": 3}, "images: axes=3 has the wrong type"),
+        ({"projection": "z=0"}, "counted from 1"),
+        ({"sheet": True}, "True is neither a name nor a number"),
+    ],
+)
+def test_what_an_option_cannot_read_is_named(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        SourceOptions(**fields)
+
+
+def test_options_by_position_are_refused() -> None:
+    with pytest.raises(InputError, match="images: 'imagexpress' is no SourceOptions: options are given by name"):
+        build(SourceOptions, {}, name="images", base="imagexpress")  # type: ignore[type-var]
+
+
+def test_a_sheet_and_an_acquisition_may_be_numbers() -> None:
+    options = SourceOptions(sheet=1, acquisition=7)  # type: ignore[arg-type]
+    assert (options.sheet, options.acquisition, ProfilePlan(sheet=2, metadata="map.xlsx").sheet) == ("1", "7", "2")  # type: ignore[arg-type]
