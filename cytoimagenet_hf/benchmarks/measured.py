@@ -53,9 +53,7 @@ def measured_scores(
     Raises:
         InputError: an unknown measure, none that the task knows, or what scoring finds wrong.
     """
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown or not measures:
-        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
+    require_measures(measures)
     scores: list[Score] = []
     if "nn" in measures or "mixing" in measures:
         scores += benchmark.score(features, items, recipe, seed)
@@ -73,6 +71,17 @@ def measured_scores(
         if "few-shot" in measures:
             asked.append(("few-shot", partial(_few_shot, name, own, seed)))
     return _taken(benchmark.name, scores, asked)
+
+
+def require_measures(names: Sequence[str]) -> None:
+    """Refuse an unknown measure, or none at all.
+
+    Raises:
+        InputError: which, and what there is.
+    """
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown or not names:
+        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
 
 
 def _taken(name: str, scores: list[Score], asked: Sequence[tuple[str, Callable[[], list[Score]]]]) -> list[Score]:

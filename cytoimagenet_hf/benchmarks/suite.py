@@ -37,7 +37,7 @@ from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
 from .extraction import ModelRun, split_name
 from .fusion import CONTROLS_NOTE
-from .measured import measured_scores
+from .measured import measured_scores, require_measures
 from .nuisances import ladder, nuisance_tables
 from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
@@ -105,6 +105,10 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
         raise InputError("redrawn weights are of a network: name a model")
     if suite.fuse and len(suite.models) + len(suite.features) < 2:
         raise InputError("a fusion takes two models or feature tables: name another")
+    require_measures(suite.measures)
+    names = [benchmark.name for benchmark, _ in suite.tasks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"task {twice} is given twice, and their results would have one name: run each on its own")
     tables = [(name, read_features(path, drop_nan=suite.drop_nan)) for name, path in _named_tables(suite)]
     scores: dict[tuple[str, str], Score] = {}
     samples: dict[tuple[str, str], Sample] = {}
@@ -124,13 +128,14 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
             for items, entries in _rounds(
                 suite, benchmark, root, tables, suite.cache or Path(scratch), loading, report
             ):
+                for entry in entries:  # before any of them is extracted
+                    if entry.name in seen:
+                        raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
+                    seen.add(entry.name)
                 for entry in entries:
                     table = entry.build()
                     for step in steps:
                         name = entry.name if step == "none" else f"{entry.name} [{step}]"
-                        if name in seen:
-                            raise InputError(f"two entries are called {name!r}: name one, as in NAME={entry.name}")
-                        seen.add(name)
                         report(f"{benchmark.name}: {name}")
                         about = entry.about | ({} if step == "none" else {"postprocess": step})
                         described.setdefault(name, EntryRecord(name, entry.kind, about))

@@ -16,12 +16,12 @@ _TASKS, _SCORED, _RULES = "Tasks", "What is scored", "How it is scored"
 
 
 def _methods(given: Any) -> Any:
-    """Methods from one, several, or the word all.
+    """Methods from one, several (as text with commas), or the word all.
 
     Raises:
         InputError: an unknown one.
     """
-    methods = METHODS if given == "all" else (given,) if isinstance(given, str) else tuple(given)
+    methods = METHODS if given == "all" else tuple(given.split(",") if isinstance(given, str) else given)
     if unknown := [method for method in methods if method not in METHODS]:
         raise InputError(f"unknown method {unknown[0]!r}: choose one of {', '.join(METHODS)}, or all")
     return methods
@@ -108,7 +108,7 @@ class SuiteOptions:
     )
     methods: tuple[str, ...] = setting(
         ("concat-norm",),
-        "concat-norm, concat-raw, merge-norm, merge-raw, or all.",
+        "One or more of concat-norm, concat-raw, merge-norm and merge-raw, with commas; or all.",
         option="method",
         parse=_methods,
         metavar=f"{'|'.join(METHODS)}|all",

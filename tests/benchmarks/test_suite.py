@@ -134,8 +134,14 @@ def test_calls_without_sense_are_refused(simulated, tables):
         run_suite(Suite(tasks=task))
     with pytest.raises(InputError, match="takes two"):
         run_suite(Suite(tasks=task, features=tables[:1], fuse=True))
+    told: list[str] = []
+    with pytest.raises(InputError, match="task cyclops is given twice"):
+        run_suite(Suite(tasks=(*task, *task), features=tables[:1]), report=told.append)
+    with pytest.raises(InputError, match="unknown measure mean"):
+        run_suite(Suite(tasks=task, features=tables[:1], measures=("nn", "mean")), report=told.append)
     with pytest.raises(InputError, match="two entries are called 'good'"):
-        run_suite(Suite(tasks=task, features=(tables[0], tables[0])))
+        run_suite(Suite(tasks=task, features=(tables[0], tables[0])), report=told.append)
+    assert told == []  # no features were made before
 
 
 def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, tables, tmp_path):
