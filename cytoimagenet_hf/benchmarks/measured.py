@@ -31,6 +31,17 @@ MEASURES = {
 """Name → what it is."""
 
 
+def check_measures(measures: Sequence[str]) -> None:
+    """Refuse what is no key of `MEASURES`, before features are extracted.
+
+    Raises:
+        InputError: an unknown measure, or none.
+    """
+    unknown = [name for name in measures if name not in MEASURES]
+    if unknown or not measures:
+        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
+
+
 def measured_scores(
     benchmark: Benchmark,
     features: FeatureTable,
@@ -53,9 +64,7 @@ def measured_scores(
     Raises:
         InputError: an unknown measure, none that the task knows, or what scoring finds wrong.
     """
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown or not measures:
-        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
+    check_measures(measures)
     scores: list[Score] = []
     if "nn" in measures or "mixing" in measures:
         scores += benchmark.score(features, items, recipe, seed)

@@ -37,7 +37,7 @@ from .compare import compare_pairs, compare_with_best, summarise_score
 from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
 from .extraction import ModelRun, split_name
 from .fusion import CONTROLS_NOTE
-from .measured import measured_scores
+from .measured import check_measures, measured_scores
 from .nuisances import ladder, nuisance_tables
 from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
@@ -98,6 +98,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     Raises:
         InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.
     """
+    check_measures(suite.measures)
     own_tables = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
     if not (suite.models or suite.features or suite.baselines or own_tables):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
