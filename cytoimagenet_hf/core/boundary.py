@@ -107,6 +107,8 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, InputError):
         return str(error)
+    if type(error).__name__ == "DatasetGenerationError" and (cause := error.__cause__) and (said := explain(cause)):
+        return said  # `datasets` itself says only that an error occurred
     if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
         return f"{error.name} is not installed: pip install 'cytoimagenet-hf[{extra}]'"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):

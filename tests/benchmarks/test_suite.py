@@ -132,6 +132,8 @@ def test_calls_without_sense_are_refused(simulated, tables):
     task = ((BENCHMARKS["cyclops"], simulated / "cyclops"),)
     with pytest.raises(InputError, match="nothing to score"):
         run_suite(Suite(tasks=task))
+    with pytest.raises(InputError, match="unknown measure mean"):
+        run_suite(Suite(tasks=task, features=("absent.csv",), measures=("nn", "mean")))
     with pytest.raises(InputError, match="takes two"):
         run_suite(Suite(tasks=task, features=tables[:1], fuse=True))
     told: list[str] = []

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 import yaml
+from datasets.exceptions import DatasetGenerationError
 from safetensors import SafetensorError
 
 import cytoimagenet_hf
@@ -50,6 +51,13 @@ def test_errors_of_the_outside_world_are_explained(error: Exception, says: str) 
     assert said is not None
     assert re.search(says, said)
     assert "\n" not in said
+
+
+def test_of_an_error_of_datasets_the_cause_is_explained() -> None:
+    error = DatasetGenerationError("An error occurred while generating the dataset")
+    assert "An error occurred" in str(explain(error))
+    error.__cause__ = OSError(errno.ENOSPC, "x", "/d/f")
+    assert str(explain(error)).startswith("/d/f: the disk is full")
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ValueError("x"), ModuleNotFoundError("x", name="x")])
