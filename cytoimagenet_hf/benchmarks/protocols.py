@@ -23,11 +23,15 @@ def predict_transfer(
     """Labels of `test` (n, d) by its k neighbours in `train` (m, d), Euclidean, scaled by the training set.
 
     Raises:
-        InputError: a test label is unseen in training, k exceeds the training set.
+        InputError: other features, a test label is unseen in training, k exceeds the training set.
     """
+    if train.shape[1] != test.shape[1]:
+        raise InputError(f"train has {train.shape[1]} features, test has {test.shape[1]}: extract both alike")
     unseen = sorted(set(test_labels) - set(train_labels))
     if unseen:
-        raise InputError(f"test labels {unseen[:5]} do not occur in training: they could never be predicted")
+        raise InputError(
+            f"test labels {[str(name) for name in unseen[:5]]} do not occur in training: they could never be predicted"
+        )
     if recipe.transfer_scaler == "train":
         train, test = standardise(train), standardise(test, fitted_on=train)
     distances, indices = kneighbors(train, test, k)

@@ -162,6 +162,11 @@ def _load(
     try:
         loaded = _stream(path, name, revision, rows_of) if streaming else read_splits(path, name, revision=revision)
     except FileNotFoundError as error:  # DatasetNotFoundError is one, too
+        if files:
+            raise InputError(
+                f"{path} lacks a file that its card names ({one_line(error, longest=120)}): python -m builder verify "
+                f"{path} names all that are missing; copy them again"
+            ) from error
         raise InputError(
             f"{path} is neither a folder nor a dataset on the Hub that you may read: {one_line(error)}. "
             "Log in with `hf auth login` if it is private"

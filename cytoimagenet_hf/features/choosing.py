@@ -184,7 +184,7 @@ class _Trial:
         runners = {"torch": self.by_torch}
         try:
             expected = None if remembered else self.by_torch(self.probe)
-            rates = remembered or {"torch": _rate(self.by_torch, self.probe, runs=1)}
+            rates = dict(remembered) or {"torch": _rate(self.by_torch, self.probe, runs=1)}
         except (RuntimeError, ValueError) as error:  # the extraction itself will say what is wrong with this image
             return replace(self.by_torch, choice={"reason": f"the first image cannot be used: {one_line(error)}"})
         for name in self.installed:

@@ -11,6 +11,7 @@ deleted at any time. It lies beside what the Hub's libraries keep: `HF_HOME` or 
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -102,7 +103,7 @@ def read_rates(key: str) -> dict[str, float]:
         rates = read_json_object(_place() / f"rates-{key}.json")
     except (InputError, OSError):
         return {}
-    whole = "torch" in rates and all(isinstance(rate, float) and rate > 0 for rate in rates.values())
+    whole = "torch" in rates and all(isinstance(rate, float) and 0 < rate < math.inf for rate in rates.values())
     return rates if whole else {}
 
 

@@ -136,6 +136,7 @@ def as_matrix(features: Any, count: int) -> npt.NDArray[np.floating]:
     """
     if hasattr(features, "detach"):
         features = features.detach().cpu()
+        features = features.float() if str(features.dtype) == "torch.bfloat16" else features  # numpy has none
     values = np.asarray(features)
     if values.dtype.kind != "f":
         values = values.astype(np.float64)

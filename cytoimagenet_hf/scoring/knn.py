@@ -70,8 +70,10 @@ def kneighbors(
         raise InputError(f"train has {rows.shape[1]} features, query has {queries.shape[1]}: extract both alike")
     hidden = _hidden(exclude, len(queries), len(rows))
     visible = len(rows) - _most_hidden(hidden)
-    if not 1 <= k <= visible or k != int(k):
-        raise InputError(f"k = {k}, but a query may see {visible} training rows: choose k between 1 and {visible}")
+    if not isinstance(k, (int, np.integer)) or not 1 <= k <= visible:
+        raise InputError(
+            f"k = {k!r}, but a query may see {visible} training rows: choose a whole number between 1 and {visible}"
+        )
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
     with torch.inference_mode(), _full_float32():

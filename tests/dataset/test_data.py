@@ -200,6 +200,12 @@ def test_an_absent_folder_is_said(tmp_path):
         load_cytoimagenet(tmp_path / "absent")
 
 
+def test_a_missing_shard_is_said_with_how_to_find_others(folder):
+    (folder / "data" / "train-00000-of-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"lacks a file that its card names .*train-.*builder verify"):
+        load_cytoimagenet(folder)
+
+
 def test_a_truncated_shard_is_said_with_how_to_find_it(folder):
     shard = folder / "data" / "train-00000-of-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-500])

@@ -128,6 +128,16 @@ def test_what_was_measured_is_remembered_for_a_short_extraction(both_installed, 
     assert choose(makers, images=60, network=other).name == "torch"
 
 
+def test_a_runtime_that_was_not_measured_before_is_remembered_beside_the_others(both_installed, monkeypatch) -> None:
+    rates = {"key": {"torch": 100.0, "openvino": 110.0}}
+    monkeypatch.setattr(choosing, "export_key", lambda network, conditions: "key")
+    monkeypatch.setattr(choosing, "keep_rates", rates.__setitem__)
+    monkeypatch.setattr(choosing, "read_rates", lambda key: dict(rates[key]))
+    makers = {name: lambda name=name: runner(name) for name in ("torch", "openvino", "onnxruntime")}
+    assert choose(makers, network=torch.nn.Linear(2, 2)).name == "onnxruntime"
+    assert rates["key"].keys() == {"torch", "openvino", "onnxruntime"}
+
+
 def test_the_table_tells_what_was_chosen() -> None:
     pytest.importorskip("openvino")
     table = extract_features(tiny_encoder(), [np.eye(12)], ids=["a"], device="cpu")

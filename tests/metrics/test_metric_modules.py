@@ -202,6 +202,7 @@ RNG = np.random.default_rng(5)
 LABELS = np.repeat(["er", "golgi", "mito"], 20)
 VALUES = RNG.normal(np.repeat([0.0, 1.0, 2.0], 20)[:, None], 1.0, (60, 4))
 PLATES = np.tile(["p1", "p2", "p3", "p4"], 15)
+TRANSFER = {"train_features": VALUES, "train_labels": LABELS, "test_features": VALUES, "test_labels": LABELS}
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor, np.ndarray.tolist])
@@ -226,6 +227,13 @@ def test_one_set_is_scored_by_leaving_out(groups, tmp_path):
     expected, _ = predict_held_out(VALUES, LABELS, ids, groups, recipe=RECIPES["corrected"], seed=3)
     result = metric.compute(features=VALUES, labels=LABELS, groups=groups, seed=3)
     assert result["accuracy"] == pytest.approx((expected == LABELS).mean())
+
+
+def test_bfloat16_features_are_scored_as_float32(tmp_path):
+    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    rounded = torch.from_numpy(VALUES).bfloat16()
+    expected = metric.compute(features=rounded.float(), labels=LABELS)
+    assert metric.compute(features=rounded, labels=LABELS) == expected
 
 
 def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
@@ -255,6 +263,8 @@ def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
         ("knn_transfer", {"train_features": VALUES, "train_labels": LABELS}, "belong together"),
         ("knn_transfer", {"features": VALUES, "labels": LABELS, "predictions": [1], "references": [1]}, "one of"),
         ("knn_transfer", {"features": VALUES[:3], "labels": LABELS}, r"shape \(3, 4\) for 60 labels"),
+        ("knn_transfer", {**TRANSFER, "test_features": VALUES[:, :3]}, "train has 4 features, test has 3"),
+        ("knn_transfer", {**TRANSFER, "k": "3"}, "choose a whole number"),
         ("knn_transfer", {"features": VALUES * np.nan, "labels": LABELS}, r"\(60 in all\).* NaN"),
         ("nsc_accuracy", {"features": VALUES, "treatments": LABELS}, "need the compounds, moas"),
         ("nsc_accuracy", {"treatments": LABELS, "predictions": [1], "references": [1]}, "treatments go with features"),

@@ -174,6 +174,8 @@ def test_inputs_are_left_alone_and_may_be_read_only():
         (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 3), "k = 3"),
         (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 2, exclude=[0]), "may see 1"),
         (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 0), "k = 0"),
+        (lambda: kneighbors([[0.0], [1.0]], [[0.0]], 1.0), r"k = 1\.0, .*: choose a whole number"),
+        (lambda: kneighbors([[0.0], [1.0]], [[0.0]], "1"), "k = '1', .*: choose a whole number"),
         (lambda: kneighbors([[0.0], [np.nan]], [[0.0]], 1), r"train rows \[1\]"),
         (lambda: kneighbors([[0.0]], [[0.0], [0.0], [np.inf]], 1, chunk_bytes=8), r"query rows \[2\]"),
         (lambda: kneighbors([[0.0, 1.0]], [[0.0]], 1), "features"),
