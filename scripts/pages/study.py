@@ -118,7 +118,8 @@ def _said(found: Row) -> str:
         f"{decided['sets']} sets. The default is pixels plus the network; what the network adds there is not sure."
     )
     lines = [
-        f"{first} Network by network the first stage beside pixels gains {_each(default, lambda row: row['network'])}.",
+        f"{first} Network by network the first stage beside pixels gains "
+        f"{_each(default, lambda row: row['network'])}.",
         f"**Beside pixels, with equal weight,** are clear of pixels alone over all sets: {_clear(beside)}.",
         f"**A network alone** is clear of pixels over all sets at: {_clear(alone)}.",
         f"**Training shows late.** ImageNet's weights are clear of redrawn ones at: {_clear(late)}; clearly worse at: "
