@@ -11,6 +11,7 @@ for every reader. What is left for it to do is less than this file, and not wort
 
 import dataclasses
 import difflib
+import inspect
 import math
 import numbers
 import reprlib
@@ -27,6 +28,7 @@ from .regular import require_regular
 _LARGEST_FILE = 1 << 20  # bytes: a configuration is a page of text
 _WORDS = {True: ("yes", "on", "true"), False: ("no", "off", "false")}  # what YAML 1.1 reads as a boolean
 _Settings = TypeVar("_Settings")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def setting(
@@ -139,6 +141,31 @@ def require_known(keys: Iterable[str], known: Iterable[str], *, name: str) -> No
             near = difflib.get_close_matches(str(key), known, n=1)
             meant = f". Did you mean {near[0]}?" if near else ""
             raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(known)}{meant}")
+
+
+def shows_fields(kind: type[Any]) -> Callable[[Function], Function]:
+    """For a function that takes `**fields` of a settings dataclass: `help` and notebooks show them by name.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+        ... class Oven:
+        ...     degrees: float = setting(180.0, "temperature")
+        >>> @shows_fields(Oven)
+        ... def bake(bread: str, **fields: Any) -> float:
+        ...     return Oven(**fields).degrees
+        >>> str(inspect.signature(bake))
+        '(bread: str, *, degrees: float = 180.0) -> float'
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = {one.name for one in own}
+        fields = [one for one in inspect.signature(kind).parameters.values() if one.name not in named]
+        function.__signature__ = signature.replace(parameters=[*own, *fields])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 def from_text(kind: type[Any], field: str, text: str, *, name: str) -> Any:

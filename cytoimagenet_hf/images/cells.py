@@ -18,7 +18,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
-from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.cells import CellOptions
 
 from .base import Box, Image, ObjectRef, PlaneRef
@@ -69,6 +69,7 @@ class _Cell:
     problem: str = ""
 
 
+@shows_fields(CellOptions)
 def find_cells(found: Found, cells: str | Path | CellOptions, **fields: Any) -> Found:
     """The cells of images, each as an image.
 

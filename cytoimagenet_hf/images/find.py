@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.source import SourceOptions
 
 from .base import Image
@@ -16,6 +16,7 @@ from .remote import place_at
 from .source import Source, open_source
 
 
+@shows_fields(SourceOptions)
 def find_images(source: str | Path, options: SourceOptions | None = None, **fields: Any) -> list[Image]:
     """The images of a source, ordered by id.
 
@@ -48,6 +49,7 @@ def find_images(source: str | Path, options: SourceOptions | None = None, **fiel
     return look(source, options, **fields).images
 
 
+@shows_fields(SourceOptions)
 def look(source: str | Path, options: SourceOptions | None = None, **fields: Any) -> Found:
     """What a source holds: images, and what was ignored or cannot be used, and why; options as for `find_images`.
 

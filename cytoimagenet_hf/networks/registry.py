@@ -9,7 +9,7 @@ from transformers.utils import cached_file
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import read_json_file
-from cytoimagenet_hf.core.settings import build
+from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .base import Encoder, Request
@@ -50,6 +50,7 @@ LOADERS: dict[str, Loader] = {facts.name: load for kinds, load in _KINDS for fac
 _BY_REPO = {facts.source.repo: facts.name for facts in ENCODERS.values() if "://" not in facts.source.repo}
 
 
+@shows_fields(EncoderOptions)
 def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fields: Any) -> Encoder:
     """Load any network as channels in, one vector out.
 

@@ -1,4 +1,5 @@
 import contextlib
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from cytoimagenet_hf.benchmarks.recipes import RECIPES as BENCHMARKS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import build, check_fields, from_text, plain, read_yaml, setting
+from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.options.profile import ProfilePlan
 from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.training import TrainConfig
@@ -224,6 +226,14 @@ def test_what_an_option_cannot_read_is_named(fields: dict[str, Any], says: str) 
 def test_options_by_position_are_refused() -> None:
     with pytest.raises(InputError, match="images: 'imagexpress' is no SourceOptions: options are given by name"):
         build(SourceOptions, {}, name="images", base="imagexpress")  # type: ignore[type-var]
+
+
+def test_functions_show_the_options_that_they_take() -> None:
+    shown = inspect.signature(find_images).parameters
+    assert list(shown)[:2] == ["source", "options"]
+    assert {"pattern", "channels", "stains", "root"} <= shown.keys()
+    assert shown["pattern"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "fields" not in shown
 
 
 def test_a_sheet_and_an_acquisition_may_be_numbers() -> None:
