@@ -18,12 +18,13 @@ _SIDE, _GAP, _LABEL_WIDTH = 96, 3, 170  # pixels
 _LINE = 24  # characters of a line
 
 
-def contact_sheet(output: str | Path, *, seed: int) -> Image.Image:
-    """Eight sampled images of each of at most forty classes of a built dataset, a row per class.
+def contact_sheet(output: str | Path, *, seed: int, classes: int = _CLASSES) -> Image.Image:
+    """Eight sampled images of each of some classes of a built dataset, a row per class.
 
     Args:
         output: a built dataset folder.
         seed: chooses the images; the same seed shows the same ones.
+        classes: at most so many, evenly spread over the names.
 
     Returns:
         A mode L picture.
@@ -36,7 +37,7 @@ def contact_sheet(output: str | Path, *, seed: int) -> Image.Image:
         [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
     ).to_numpy()
     names = label_names(output)
-    shown = np.unique(np.linspace(0, len(names) - 1, _CLASSES).round().astype(int))
+    shown = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
     picked = {
         code: np.sort(
             derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:_PER_CLASS]
