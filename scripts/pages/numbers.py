@@ -17,6 +17,7 @@ TITLES = {
     "extract": "Extracting features",
     "short": "Short extractions, from start to end",
     "plate": "A plate of large fields, from files to features",
+    "remote": "Fields on the internet, beside the disk",
     "cells": "Cells of label images",
     "train": "Training steps",
     "gpu": "One GPU: training, extraction, resuming",

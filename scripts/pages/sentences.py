@@ -3,7 +3,7 @@
 Every number in a sentence is taken from the measurement's JSON file.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -264,12 +264,36 @@ def _cells(result: Result) -> str:
     )
 
 
+def _metrics(result: Result) -> str:
+    rows = result["table"]
+    equal = sum(bool(one["equal"]) for one in rows)
+    return (
+        f"The `evaluate` metrics, called with features, give the score of `cytoimagenet benchmark` on {equal} of "
+        f"{len(rows)} sets, in {_span(one['metric s'] / one['command s'] for one in rows)} times its seconds."
+    )
+
+
+def _remote(result: Result) -> str:
+    near, far = row(result, "S3, 50 ms"), row(result, "S3, 400 ms")
+    return (
+        f"Fields in an S3 store on this machine are extracted at {100 * near['of the disk']:.0f} % of the speed of "
+        f"the disk where each request takes 50 ms, and at {100 * far['of the disk']:.0f} % where it takes 400 ms."
+    )
+
+
+def _span(numbers: Iterable[float]) -> str:
+    low, *_, high = sorted(numbers)
+    return f"{low:.1f} to {high:.1f}"
+
+
 SENTENCES: dict[str, Callable[[Result], str]] = {
     "cells": _cells,
     "labels": _labels,
     "select": _select,
     "render": _render,
     "knn": _knn,
+    "metrics": _metrics,
+    "remote": _remote,
     "suite": _suite,
     "import": _import,
     "growth": _growth,
