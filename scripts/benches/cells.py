@@ -48,8 +48,8 @@ def run(
     table = [
         {
             "way": way,
-            "cells per second": f"{rates[way]:.3g}",
-            "times the loop": f"{rates[way] / base:.2f}",
+            "cells per second": round(rates[way], 1),
+            "times the loop": round(rates[way] / base, 2),
             "cpu ms a cell": round(1000 * child.cpu_seconds / total, 1),
             "peak mb": round(child.peak_mb),
         }
