@@ -116,7 +116,8 @@ def _studied(study: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"{default['sets']} sets of single cells, whole plates or fields left out: points of accuracy over pixel "
             "statistics alone",
             _interval(default),
-            f"ImageNet's network, {best['features']}: {_interval(best)} ([all stages](docs/study.md))",
+            f"the clearest of {len(beside)} ways with ImageNet's network, {best['features']}: {_interval(best)} "
+            "([all of them](docs/study.md))",
         )
     ]
 
