@@ -39,7 +39,6 @@ def command(
     wells.parquet --report plate.html
     """
     from cytoimagenet_hf.core.files import json_text, write_json
-    from cytoimagenet_hf.features.source_record import recorded_cells
     from cytoimagenet_hf.profiles.cells import filter_cells
     from cytoimagenet_hf.profiles.plan import check_output, make_profiles, read_rejected, write_profiles
     from cytoimagenet_hf.tables.reading import read_features
@@ -54,10 +53,9 @@ def command(
         from cytoimagenet_hf.profiles.report import check_report
 
         check_report(profiles, page.report, plate_size=page.plate_size)  # before anything is written
-        fields, without = _fields(features, page)
-        if "cell" in table.metadata and page.images is None:
+        fields, cells, without = _pictures(features, page, of_cells="cell" in table.metadata)
+        if cells:
             table = filter_cells(table, border=plan.drop_border, area=plan.cell_area)
-            cells, _ = recorded_cells(features)
     write_profiles(profiles.table, output)
     said = profiles.record() | {"output": str(output)}
     if page.figure is not None:
@@ -87,16 +85,19 @@ def command(
         raise typer.Exit(1)
 
 
-def _fields(features: Path, page: ReportOptions) -> "tuple[list[Image], str]":
-    """The fields of view that a report shows, and why there are none."""
-    from cytoimagenet_hf.features.source_record import recorded_images
+def _pictures(features: Path, page: ReportOptions, *, of_cells: bool) -> "tuple[list[Image], list[Image], str]":
+    """The fields of view and the single cells that a report shows, and why there are no fields."""
+    from cytoimagenet_hf.features.source_record import recorded_cells, recorded_images
     from cytoimagenet_hf.images import find_images
 
+    if page.images is None and of_cells:
+        return recorded_cells(features)
     if page.images is None:
-        return recorded_images(features)
+        fields, without = recorded_images(features)
+        return fields, [], without
     if page.images == "none":
-        return [], "--images none"
-    return find_images(page.images, pattern=page.pattern, stains=page.stains), ""
+        return [], [], "--images none"
+    return find_images(page.images, pattern=page.pattern, stains=page.stains), [], ""
 
 
 def _print(profiles: "Profiles", said: dict[str, Any]) -> None:

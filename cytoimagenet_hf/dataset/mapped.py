@@ -193,6 +193,7 @@ def _write_batches(
 ) -> None:
     """One batch for each row group; of the pictures in `ends` their lengths."""
     names = [name for name, *_ in record["files"]]
+    contents = [pa.memory_map(name).read_buffer() for name in names]
     groups = _groups(files)
     numbers = [number for number, _ in groups]
     stated = json.dumps({**record, "groups": numbers, "ends": ends}).encode()
@@ -209,8 +210,9 @@ def _write_batches(
                     f"{one_line(error)}"
                 ) from error
             (batch,) = table.combine_chunks().to_batches()
-            content = pa.memory_map(names[number]).read_buffer()
-            batch = _exchanged(batch, {path: partial(_lengths, content, of[place]) for path, of in ends.items()})
+            batch = _exchanged(
+                batch, {path: partial(_lengths, contents[number], of[place]) for path, of in ends.items()}
+            )
             writer = writer or pa.ipc.new_stream(sink, batch.schema.with_metadata({_RECORD: stated}))
             writer.write_batch(batch)
         (writer or pa.ipc.new_stream(sink, schema.with_metadata({_RECORD: stated}))).close()

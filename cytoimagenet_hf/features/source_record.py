@@ -65,19 +65,19 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     return ([] if found is None else found.images), why
 
 
-def recorded_cells(features: Path) -> tuple[list[Image], str]:
-    """The single cells behind features, as `recorded_images`; none where they are not of cells.
+def recorded_cells(features: Path) -> tuple[list[Image], list[Image], str]:
+    """The fields behind features of cells, as `recorded_images`, and the single cells in them.
 
     Args:
         features: folder of an extraction with `--cells`.
     """
     found, cells, why = _recorded(features)
     if found is None or not cells:
-        return [], why or "the features are not of cells"
+        return [] if found is None else found.images, [], why
     try:
-        return find_cells(found, build(CellOptions, cells, name="cells")).images, ""
-    except (InputError, TypeError, KeyError) as error:
-        return [], f"the cells are not found again: {error}"
+        return found.images, find_cells(found, build(CellOptions, cells, name="cells")).images, ""
+    except (InputError, TypeError, KeyError):
+        return found.images, [], ""
 
 
 def _recorded(features: Path) -> tuple[Found | None, dict[str, Any], str]:

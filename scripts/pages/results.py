@@ -8,6 +8,7 @@ from cytoimagenet_hf.training.config import RECIPES, TrainConfig
 
 from .numbers import FOLDER
 from .sentences import gains, row
+from .study import points
 
 COMPOUNDS = ("Wortmannin", "LY294002")
 """Of the real plate, BBBC013."""
@@ -123,8 +124,7 @@ def _studied(study: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _interval(entry: dict[str, Any]) -> str:
-    gain, low, high = (f"{100 * entry[name]:+.1f}".replace("-", "−") for name in ("difference", "low", "high"))
-    return f"{gain} [{low}, {high}]"
+    return points(entry).replace("-", "−")
 
 
 def _lines(rows: list[tuple[str, str, str]]) -> list[str]:

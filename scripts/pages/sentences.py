@@ -3,7 +3,7 @@
 Every number in a sentence is taken from the measurement's JSON file.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -267,9 +267,10 @@ def _cells(result: Result) -> str:
 def _metrics(result: Result) -> str:
     rows = result["table"]
     equal = sum(bool(one["equal"]) for one in rows)
+    ratios = [one["metric s"] / one["command s"] for one in rows]
     return (
         f"The `evaluate` metrics, called with features, give the score of `cytoimagenet benchmark` on {equal} of "
-        f"{len(rows)} sets, in {_span(one['metric s'] / one['command s'] for one in rows)} times its seconds."
+        f"{len(rows)} sets, in {min(ratios):.1f} to {max(ratios):.1f} times its seconds."
     )
 
 
@@ -279,11 +280,6 @@ def _remote(result: Result) -> str:
         f"Fields in an S3 store on this machine are extracted at {100 * near['of the disk']:.0f} % of the speed of "
         f"the disk where each request takes 50 ms, and at {100 * far['of the disk']:.0f} % where it takes 400 ms."
     )
-
-
-def _span(numbers: Iterable[float]) -> str:
-    low, *_, high = sorted(numbers)
-    return f"{low:.1f} to {high:.1f}"
 
 
 SENTENCES: dict[str, Callable[[Result], str]] = {

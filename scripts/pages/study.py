@@ -110,7 +110,7 @@ def _said(found: Row) -> str:
     beside = [row for row in found["pooled"] if row["features"].endswith("equal weight")]
     alone = [row for row in found["pooled"] if "pixels" not in row["features"]]
     decided = found["decision"]["default over pixels, all sets"]
-    gain = _points(decided)
+    gain = points(decided)
     first = (
         f"**The default beats pixels alone**, by {gain} points over {decided['sets']} sets."
         if decided["low"] > 0
@@ -140,26 +140,26 @@ def _clear(rows: Sequence[Row], sign: int = 1) -> str:
 
 
 def _each(rows: Sequence[Row], name_of: Callable[[Row], str]) -> str:
-    return ", ".join(f"{name_of(row)} {_points(row)}" for row in rows)
+    return ", ".join(f"{name_of(row)} {points(row)}" for row in rows)
 
 
 def _by_stage(rows: Sequence[Row], name_of: Callable[[Row], str]) -> str:
     alone = [row for row in rows if "pixels" not in row["features"] and f"{IMAGENET} and " not in row["network"]]
     stages = list(dict.fromkeys(row["features"] for row in alone))
     names = list(dict.fromkeys(name_of(row) for row in alone))
-    cells = {(name_of(row), row["features"]): _points(row) for row in alone}
+    cells = {(name_of(row), row["features"]): points(row) for row in alone}
     return _table(("", *stages), ((name, *(cells.get((name, stage), "") for stage in stages)) for name in names))
 
 
 def _candidates(rows: Sequence[Row], decision: Row) -> str:
     sets = list(dict.fromkeys(row["set"] for row in rows))
-    cells = {(row["features"], row["set"]): _points(row["over pixels"]) for row in rows}
+    cells = {(row["features"], row["set"]): points(row["over pixels"]) for row in rows}
     return _table(
         ("over pixels alone", "deciding sets, pooled", *sets),
         (
             (
                 f"**{row['features']}** (default)" if row["features"] == DEFAULT else row["features"],
-                _points(row["over pixels"]),
+                points(row["over pixels"]),
                 *(cells[row["features"], one] for one in sets),
             )
             for row in decision["table"]
@@ -170,12 +170,12 @@ def _candidates(rows: Sequence[Row], decision: Row) -> str:
 def _verdict(decision: Row, *, trained: bool) -> str:
     best, gain = decision["best on deciding sets"], decision["best over the default, all sets"]
     if not trained:
-        return _UNDECIDED.format(best=best, sets=gain["sets"], gain=_points(gain))
+        return _UNDECIDED.format(best=best, sets=gain["sets"], gain=points(gain))
     if best == DEFAULT:
         return "The best on the deciding sets is the default itself, which stays."
     outcome = "it is the default now" if decision["default"] == best else "so the default stays"
     return (
-        f"The best on the deciding sets is *{best}*. Over the default it gains {_points(gain)} points over all "
+        f"The best on the deciding sets is *{best}*. Over the default it gains {points(gain)} points over all "
         f"{gain['sets']} sets: {outcome}."
     )
 
@@ -205,10 +205,10 @@ def _set(one: Row, found: Row) -> str:
         ),
         "",
         "The default over pixels: "
-        + ", ".join(f"{name} {_points(cells[name, DEFAULT])}" for name in names if name not in fusions)
+        + ", ".join(f"{name} {points(cells[name, DEFAULT])}" for name in names if name not in fusions)
         + ". Last stages side by side: "
         + ", ".join(
-            f"{row['network']} {100 * row['accuracy']:.1f} % ({_points(row)})"
+            f"{row['network']} {100 * row['accuracy']:.1f} % ({points(row)})"
             for row in rows
             if row["network"] in fusions
         )
@@ -223,5 +223,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def _points(gain: Row) -> str:
+def points(gain: Row) -> str:
+    """A gain in points of accuracy with its 95 % interval."""
     return f"{100 * gain['difference']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
