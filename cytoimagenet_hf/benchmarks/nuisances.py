@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, to_gray
 from cytoimagenet_hf.scoring.nuisances import predict_in_folds

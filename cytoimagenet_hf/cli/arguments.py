@@ -7,6 +7,7 @@ What a field's `setting` says is what `--help` shows: its help, choices, range a
   more than that; `command=False`: the field is for Python alone.
 
 `--config FILE` reads any of the options from YAML, by their names with underscores; what is typed goes before it.
+Settings with a `from_dict` make themselves of the file's values and of what is typed: their defaults depend on both.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import read_yaml, require_known
+from cytoimagenet_hf.core.settings import from_text, read_yaml, require_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +92,33 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     def called(context: typer.Context, config: Path | None = None, **values: Any) -> None:
         settings = {}
         for name, (kind, options) in fields.items():
-            given = {field: values.pop(option) for field, option in options.items()}
-            settings[name] = kind(**{field: value for field, value in given.items() if value not in (None, [])})
+            offered = {field: (values.pop(option), option) for field, option in options.items()}
+            given = {field: value for field, (value, option) in offered.items() if _is_given(context, option, value)}
+            settings[name] = _layered(kind, config, given) if hasattr(kind, "from_dict") else kind(**given)
         command(**settings, **values)
 
-    signature = inspect.Signature([*plain, *([_CONFIG] if fields else []), *grouped])
+    by_values = any(hasattr(kind, "from_dict") for kind, _ in fields.values())
+    file = [_config_option(None if by_values else _read_config)] if fields else []
+    signature = inspect.Signature([*plain, *file, *grouped])
     called.__signature__ = signature  # type: ignore[attr-defined]
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
+
+
+def _is_given(context: typer.Context, option: str, value: Any) -> bool:
+    source = context.get_parameter_source(option)
+    return value not in (None, []) and source is not None and source.name != "DEFAULT"
+
+
+def _layered(kind: Any, file: Path | None, given: Mapping[str, Any]) -> Any:
+    """Settings of the values of a file and, before them, the texts that were typed; an empty text is no item."""
+    values = {} if file is None else read_yaml(file, name="--config")
+    for field, value in given.items():
+        if isinstance(value, str):
+            values[field] = from_text(kind, field, value, name="options")
+        else:
+            values[field] = [text for text in value if text] if isinstance(value, list) else value
+    return kind.from_dict(values)
 
 
 def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
@@ -165,12 +185,9 @@ def _as_typed(value: Any, where: str) -> list[str]:
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-_CONFIG = inspect.Parameter(
-    "config",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[
-        Path | None,
-        typer.Option(help="Options from a YAML file, one a line.", callback=_read_config, is_eager=True),
-    ],
-)
+
+
+def _config_option(callback: Callable[..., Any] | None) -> inspect.Parameter:
+    option = typer.Option(help="Options from a YAML file, one a line.", callback=callback, is_eager=True)
+    kind: Any = Annotated[Path | None, option]
+    return inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -6,8 +6,7 @@ mixed sizes need no more memory than a few batches. An image that cannot be used
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +35,8 @@ _WAITING_VALUES = 1 << 25  # 128 MB of units that wait for others of their size
 _SHAPE = re.compile(
     "|".join(
         (
-            *(
-                "kernel size can't be greater",
-                "calculated (?:padded )?(?:input|output) size",
-                "output size is too small",
-            ),
+            *("kernel size can't be greater", "calculated (?:padded )?(?:input|output) size"),
+            *("output size is too small",),
             *("size of tensor .* must match", "shapes? (?:cannot|can not|can't) be multiplied", "size mismatch"),
             *("sizes? (?:do|does) not match", "expected input.* to have \\d+ channels", "invalid (?:input )?shape"),
             *("input image size", "smaller than (?:the )?kernel", "spatial dim", "padding size should be less"),
@@ -64,14 +60,6 @@ def is_shape_error(error: BaseException) -> bool:
     return not isinstance(error, torch.OutOfMemoryError) and bool(_SHAPE.search(str(error)))
 
 
-@dataclass
-class _Image:
-    """What is known of an image whose units are on their way."""
-
-    wanted: int
-    vectors: dict[int, Vector] = field(default_factory=dict)
-
-
 class Batches:
     """Runs units of equal size together.
 
@@ -87,21 +75,14 @@ class Batches:
     ) -> None:
         self._run, self._join, self._batch_size, self._reject = run, join, batch_size, reject
         self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
-        self._images: dict[str, _Image] = {}
+        self._vectors: dict[
+            str, list[Vector | None]
+        ] = {}  # of each image on its way: those of its units, as they come
         self._largest = _LARGE
-
-    def vectors(self, prepared: Iterable[tuple[str, Sequence[Unit] | InputError]]) -> Iterator[tuple[str, Vector]]:
-        """The vector of every usable image, when its last unit is done."""
-        for name, units in prepared:
-            if isinstance(units, InputError):
-                self._reject(name, units)
-            else:
-                yield from self.add(name, units)
-        yield from self.rest()
 
     def add(self, name: str, units: Sequence[Unit]) -> Iterator[tuple[str, Vector]]:
         """Take the units of one image; the vectors of those that are done by it."""
-        self._images[name] = _Image(len(units))
+        self._vectors[name] = [None] * len(units)
         for place, unit in enumerate(units):
             self._waiting.setdefault(unit.shape, []).append((name, place, unit))
         for size in {unit.shape for unit in units}:
@@ -117,7 +98,7 @@ class Batches:
 
     def drop(self, name: str) -> None:
         """Forget an image that was rejected elsewhere."""
-        self._images.pop(name, None)
+        self._vectors.pop(name, None)
 
     def _limit(self, size: tuple[int, ...]) -> int:
         return max(1, min(self._batch_size, self._run.pixels // (size[-2] * size[-1])))
@@ -140,7 +121,7 @@ class Batches:
         batch, self._waiting[size] = self._waiting[size][:limit], self._waiting[size][limit:]
         if not self._waiting[size]:
             del self._waiting[size]
-        batch = [entry for entry in batch if entry[0] in self._images]  # not those rejected with another unit
+        batch = [entry for entry in batch if entry[0] in self._vectors]  # not those rejected with another unit
         if not batch:
             return
         self._say_large(batch[0][0], size)
@@ -155,7 +136,7 @@ class Batches:
 
     def _one_by_one(self, batch: Sequence[tuple[str, int, Unit]]) -> Iterator[tuple[str, Vector]]:
         for name, place, unit in batch:
-            if name not in self._images:
+            if name not in self._vectors:
                 continue
             try:
                 vector = self._run(torch.from_numpy(unit[None])).numpy()[0]
@@ -171,21 +152,21 @@ class Batches:
             yield from self._done(name, place, vector)
 
     def _done(self, name: str, place: int, vector: Vector) -> Iterator[tuple[str, Vector]]:
-        if name not in self._images:
+        if name not in self._vectors:
             return
-        image = self._images[name]
-        image.vectors[place] = vector
-        if len(image.vectors) < image.wanted:
+        self._vectors[name][place] = vector
+        vectors = [done for done in self._vectors[name] if done is not None]
+        if len(vectors) < len(self._vectors[name]):
             return
-        joined = self._join([image.vectors[unit] for unit in range(image.wanted)])
+        joined = self._join(vectors)
         if not np.isfinite(joined).all():
             self._drop(name, "the network gives NaN or infinite features for it", None)
             return
-        del self._images[name]
+        del self._vectors[name]
         yield name, joined
 
     def _drop(self, name: str, reason: str, error: BaseException | None) -> None:
-        del self._images[name]
+        del self._vectors[name]
         rejection = InputError(reason if error is None else f"{reason} ({str(error).splitlines()[0]})")
         rejection.__cause__ = error
         self._reject(name, rejection)

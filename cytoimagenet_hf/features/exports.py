@@ -67,15 +67,9 @@ def find_export(key: str) -> Path | None:
 
 
 def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str, object]) -> Path:
-    """The folder of an export that `write` makes now; a damaged one that stood there is replaced.
+    """The folder of an export that `write` makes now in an empty folder; a damaged one that stood there is replaced.
 
-    Args:
-        key: see `export_key`.
-        write: called with an empty folder.
-        made_from: written beside the export for people.
-
-    Raises:
-        InputError: the cache folder cannot be written.
+    What it is `made_from` is written beside it for people.
     """
     place = _place()
     folder = place / key

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
@@ -14,7 +15,6 @@ from cytoimagenet_hf.networks.base import Ranges
 from cytoimagenet_hf.networks.channels import as_channels
 from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 
-from .ahead import read_ahead
 from .batches import Batches, Reject, Unit, Vector
 from .ranges import PlateRanges, plate_of
 from .runtimes import Runner
@@ -67,16 +67,9 @@ def extract_rows(
 ) -> Extracted:
     """The vectors of images, with what is known of them and what was rejected.
 
-    Args:
-        models: encoders with their runners; an image is read once for all of them, its vector holds theirs one after
-            the other, and what one of them rejects is rejected.
-        sources: images, read when their turn comes.
-        batch_size: most units per run.
-        workers: threads that read ahead.
-        ranges: of every plate, for normalisation over plates.
-        on_error: called with what is rejected; None: the first rejection is raised.
-        stains: those of every image; by default those of the first usable one.
-        advance: called with how many images more are done, for a progress bar.
+    An image is read once for all models, when its turn comes; its vector holds theirs one after the other, and what
+    one of them rejects is rejected: `on_error` is called, or without it the error is raised. Every image has the
+    `stains` given, else those of the first usable one. `advance` is called with how many images more are done.
     """
     rows = Extracted(stains=stains)
     waiting: dict[str, list[Vector | None]] = {}  # image on its way → vectors of the models
@@ -106,8 +99,8 @@ def extract_rows(
         planes = as_planes(source.read()) if pixels else []
         names = source.stains or tuple(str(number) for number in range(len(planes)))
         flat = tuple(name for name, plane in zip(names, planes, strict=False) if np.min(plane) == np.max(plane))
-        own = _ranges_of(source, ranges)
-        units = [_units(encoder, source, planes, own) for encoder, _ in models]
+        ranges_here = _ranges_of(source, ranges)
+        units = [_units(encoder, source, planes, ranges_here) for encoder, _ in models]
         return names, units, [encoder.beside(planes) for encoder, _ in models], flat
 
     largest = _ROOM // 4  # bytes of an image, until the first is there
@@ -136,7 +129,7 @@ def extract_rows(
             waiting[name][model] = vector
             if all(part is not None for part in waiting[name]):
                 pairs = zip(waiting.pop(name), besides.pop(name), strict=True)
-                parts = [np.concatenate([own, beside]) for own, beside in pairs if own is not None]
+                parts = [np.concatenate([vector, beside]) for vector, beside in pairs if vector is not None]
                 rows.vectors[name] = np.concatenate(parts)
                 rows.widths = tuple(map(len, parts))
                 advance(1)
@@ -147,17 +140,15 @@ def extract_rows(
         if isinstance(prepared, InputError):
             reject(name, prepared)
             continue
-        own, units, beside, flat = prepared
+        channels, units, beside, flat = prepared
         if rows.stains is None:
-            rows.stains = own
-        if own != rows.stains:
-            reject(
-                name,
-                InputError(
-                    f"its channels are {', '.join(own)} and those of the others {', '.join(rows.stains)}: every image "
-                    "needs the same channels in the same order"
-                ),
+            rows.stains = channels
+        if channels != rows.stains:
+            reason = (
+                f"its channels are {', '.join(channels)} and those of the others {', '.join(rows.stains)}: every "
+                "image needs the same channels in the same order"
             )
+            reject(name, InputError(reason))
             continue
         if flat:
             rows.flat[name] = flat

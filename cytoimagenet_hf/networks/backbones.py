@@ -82,13 +82,6 @@ def load_backbone(
     return Backbone(shown, model.eval(), processor)
 
 
-def without_head(model: PreTrainedModel) -> PreTrainedModel:
-    """The network that returns features; a classification head is left out."""
-    if model.config.model_type == "timm_wrapper":  # its base model is timm's own, which takes other arguments
-        return model
-    return model.base_model
-
-
 def fingerprint(model: PreTrainedModel) -> str:
     """A short hash of the weights of a network without its head: equal weights, equal fingerprint.
 

@@ -105,18 +105,11 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Request:
-    """A network that was asked for, as the registry hands it to the kind that loads it.
+    """A network that was asked for, as the registry hands it to the kind that loads it."""
 
-    Attributes:
-        name: shown in tables and messages.
-        facts: of the kind.
-        place: a folder, a file or a Hub name; None: the facts' own source.
-        options: the caller's choices.
-    """
-
-    name: str
-    facts: EncoderFacts
-    place: str | None = None
+    name: str  # shown in tables and messages
+    facts: EncoderFacts  # of the kind
+    place: str | None = None  # a folder, a file or a Hub name; None: the facts' own source
     options: EncoderOptions = DEFAULTS
 
     @property
@@ -131,11 +124,7 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
-    """Refuse vectors (N, D) with NaN or infinity.
-
-    Raises:
-        InputError: the message has the number of vectors and `name`.
-    """
+    """Refuse vectors (N, D) with NaN or infinity."""
     bad = int((~np.isfinite(vectors).all(axis=tuple(range(1, vectors.ndim)))).sum())
     if bad:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")

@@ -112,14 +112,7 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
 
 
 def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
-    """The record in the configuration of a stock image processor, or of this package's.
-
-    Args:
-        config: what its file holds.
-        where: it came from, for messages.
-
-    Raises:
-        InputError: a number that is missing, not finite or impossible, a wrong length or type.
+    """The record in the configuration of a stock image processor, or of this package's; messages say `where` it is.
 
     Example:
         >>> record_from({"image_mean": 0.5, "image_std": 0.5, "do_rescale": False})["rescale_factor"]
@@ -149,11 +142,7 @@ def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
 
 
 def flag(config: Mapping[str, Any], name: str, default: bool, where: str | Path = "") -> bool:
-    """A yes or no of such a file.
-
-    Raises:
-        InputError: it is neither true nor false; `null` means the default.
-    """
+    """A yes or no of such a file; `null` means the default."""
     value = config.get(name)
     if value is None:
         return default

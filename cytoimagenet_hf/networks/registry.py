@@ -13,9 +13,9 @@ from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .base import Encoder, Request
+from .build import load_file_encoder
 from .facts import EncoderFacts
 from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
-from .weights import load_file_encoder
 
 Loader = Callable[[Request], Encoder]
 

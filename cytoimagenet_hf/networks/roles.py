@@ -41,19 +41,10 @@ def role_of(name: str) -> Role:
 
 
 def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> list[list[int]]:
-    """The channels of each input of a network with roles.
+    """The channel numbers of each input of a network, in the order of its roles, by the names of the channels.
 
-    Args:
-        roles: the names each role accepts, its own first.
-        stains: the names of an image's channels, in order.
-        name: of the network, for messages.
-
-    Returns:
-        One list of channel numbers per input, in the order of the roles: a single one, or one per free stain where the
-        last role is `ANY`.
-
-    Raises:
-        InputError: a role that no channel, or more than one, plays; no free stain is left.
+    There is one input, or one per free stain where the last role is `ANY`. A role that no channel plays, or more than
+    one, is refused.
 
     Example:
         >>> match_roles([MICROTUBULES, DNA], ["Hoechst 33342", "tubulin"], name="net")

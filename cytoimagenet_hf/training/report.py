@@ -106,15 +106,7 @@ def write_final(
     metrics: Mapping[str, Any],
     state: RunState,
 ) -> None:
-    """`model/` (stock checkpoint, image processor, card with figures) and `metrics.json`.
-
-    Args:
-        config: of the run.
-        model: the weights to export.
-        preprocessing: what they were trained with.
-        metrics: from `metrics.split_metrics`, or of views.
-        state: of the run.
-    """
+    """`model/` (stock checkpoint of `model`, image processor, card with figures) and `metrics.json`."""
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).

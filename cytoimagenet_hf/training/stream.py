@@ -23,6 +23,7 @@ import torch
 from huggingface_hub import HfFileSystem
 from numpy.typing import NDArray
 
+from cytoimagenet_hf.core.ahead import map_ahead
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.seeding import derive_rng
@@ -39,7 +40,7 @@ from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.dataset.splits import apply_split_scheme
 
 from .config import TrainConfig
-from .data import Batch, count_steps, decode_all, prefetch, stored_image
+from .data import Batch, count_steps, decode_all, stored_image
 from .tables import category_codes, choose_splits, dataset_name, outside_map, resolve_subset
 
 _WINDOW = 4096  # rows that are mixed: some 250 MB of encoded images
@@ -55,13 +56,7 @@ class Piece(NamedTuple):
 
 
 def deal_rows(sizes: Sequence[int], *, processes: int, rank: int, order: Sequence[int] | None = None) -> list[Piece]:
-    """The rows of one process: equal parts for all, each row to one process, whatever the sizes of the groups.
-
-    Args:
-        sizes: rows of each group.
-        processes: how many share them; the parts differ by one row at most.
-        rank: of the process.
-        order: of the groups; as they stand when None.
+    """The rows of one process, of groups of these sizes in this order: the parts differ by one row at most.
 
     Example:
         >>> deal_rows([6, 2], processes=2, rank=0), deal_rows([6, 2], processes=2, rank=1)
@@ -83,9 +78,6 @@ class StreamSource:
 
     An epoch is as many whole steps as the split has rows for; what does not fill a step is other rows in each epoch.
     The order is a function of (seed, epoch) and the number of processes.
-
-    Raises:
-        InputError: a missing split or column, files other than Parquet, or too few rows for a step.
     """
 
     def __init__(self, config: TrainConfig, *, rank: int, processes: int) -> None:
@@ -118,14 +110,14 @@ class StreamSource:
         ]
         passes = self.steps * config.passes
         batches = self._batches("train", windows, micro, skipped=start * config.passes * micro)
-        return prefetch(self._decode, islice(batches, passes - start * config.passes))
+        return map_ahead(self._decode, islice(batches, passes - start * config.passes))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once."""
         split = self.splits["validation"]
         pieces = deal_rows(split.sizes, processes=self.processes, rank=self.rank)
         windows = [(window, None) for window in _windows(pieces)]
-        return prefetch(self._decode, self._batches("validation", windows, size))
+        return map_ahead(self._decode, self._batches("validation", windows, size))
 
     def _batches(self, name: str, windows: Sequence[Any], size: int, skipped: int = 0) -> Iterator[pa.Table]:
         """Rows of the windows in batches, the last one shorter, after those that are skipped."""
@@ -135,7 +127,7 @@ class StreamSource:
             windows = windows[1:]
         split = self.splits[name]
         rest = None
-        for table in prefetch(lambda one: split.read(*one), windows, depth=1):
+        for table in map_ahead(lambda window: split.read(*window), windows, depth=lambda: 1):
             rows = table.slice(skipped) if rest is None else pa.concat_tables([rest, table])
             skipped = 0
             whole = len(rows) // size * size
@@ -164,13 +156,8 @@ class StreamSource:
         names = rows["category"].to_pylist() if "category" in rows.column_names else [None] * len(ids)
         codes = category_codes(names)
         kept = tuple(str(ids[slot]) for slot in slots)
-        return Batch(
-            pixels,
-            torch.from_numpy(labels[slots]),
-            torch.from_numpy(codes[slots]),
-            torch.from_numpy(slots),
-            kept,
-        )
+        tensor = torch.from_numpy
+        return Batch(pixels, tensor(labels[slots]), tensor(codes[slots]), tensor(slots), kept)
 
     def _labels(self, rows: pa.Table, ids: Sequence[Any]) -> NDArray[np.int64]:
         column = self.splits["train"].columns.label

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.features.batches import is_shape_error
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.runtimes import Runner

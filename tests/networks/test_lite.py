@@ -13,9 +13,9 @@ import cytoimagenet_hf
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, load_encoder
 from cytoimagenet_hf.networks.backbones import load_backbone
+from cytoimagenet_hf.networks.checkpoints import read_tensors
 from cytoimagenet_hf.networks.lite import LITES, imagenet_lite
 from cytoimagenet_hf.networks.records import record_of
-from cytoimagenet_hf.networks.tensors import read_tensors
 
 KEYS = tuple(LITES)
 PALACE, DAISY = 698, 985  # classes of ImageNet

@@ -10,7 +10,7 @@ from torch import nn
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
 from cytoimagenet_hf.training.checkpoint import RunState
-from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
+from cytoimagenet_hf.training.setup import build_average, build_optimizer, learning_rate, update_average
 from tests.closeness import assert_same_training, assert_same_weights
 
 

@@ -90,15 +90,7 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext
 
 
 def load(request: Request) -> Encoder:
-    """Load one of them; the classes are transformers' own.
-
-    Args:
-        request: its place is a folder or Hub name; its options are `take` (one of `TAKES`, by default `cls`),
-            `redrawn`, and those of `make_encoder`.
-
-    Raises:
-        InputError: nothing loads there, or an unknown option.
-    """
+    """Load one of them from a folder or the Hub; the classes are transformers' own."""
     options = request.options
     source, facts, take, revision = request.source, request.facts, taken(options), options.revision
     model = load_network(source, revision=revision)
@@ -120,11 +112,7 @@ def load(request: Request) -> Encoder:
 
 
 def taken(options: EncoderOptions) -> str:
-    """What is taken of the tokens, checked before weights are looked for.
-
-    Raises:
-        InputError: none of `TAKES`.
-    """
+    """What is taken of the tokens, by default `cls`, checked before weights are looked for."""
     take = options.take or "cls"
     if take not in TAKES:
         raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
@@ -132,13 +120,7 @@ def taken(options: EncoderOptions) -> str:
 
 
 class TakenTokens(nn.Module):
-    """A ViT as pixels → its class token or the mean of its patches, (N, c, h, w) to (N, D).
-
-    Args:
-        model: with `last_hidden_state` (N, 1 + registers + patches, D) and, for `cls`, `pooler_output`.
-        take: one of `TAKES`.
-        registers: tokens between the class token and the patches.
-    """
+    """A ViT as pixels → its class token or the mean of its patches; registers are tokens between the two."""
 
     def __init__(self, model: nn.Module, take: str, *, registers: int = 0) -> None:
         super().__init__()

@@ -15,9 +15,9 @@ from transformers import Dinov2Config, Dinov2Model
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import load_file_encoder
+from cytoimagenet_hf.networks.checkpoints import State, fill, read_tensors, strip
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
-from cytoimagenet_hf.networks.weights import load_file_encoder
 
 from .dino import TakenTokens, taken
 
@@ -101,15 +101,7 @@ KINDS = (
 
 
 def load(request: Request) -> Encoder:
-    """Load one from its file.
-
-    Args:
-        request: its place is the file, or its folder; its options are `take` (one of `dino.TAKES`), those of
-            `make_encoder`, and `roles` where the order of the channels is not known.
-
-    Raises:
-        InputError: no such file, or weights of another network.
-    """
+    """Load one from its file; where the order of the channels is not known, `roles` must say it."""
     take = taken(request.options)
     if request.facts.channels == "joint" and not request.options.roles:
         raise InputError(f"{request.facts.name}: {request.facts.note}")
@@ -117,19 +109,8 @@ def load(request: Request) -> Encoder:
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:
-    return TakenTokens(dino_vit(strip(read_tensors(file), "module.", "backbone.", "teacher."), name=name), take)
-
-
-def dino_vit(state: State, *, name: str) -> Dinov2Model:
-    """A ViT of the DINO family from weights under Meta's names.
-
-    Args:
-        state: `cls_token`, `pos_embed`, `patch_embed.proj.…`, `blocks.N.…` (or `blocks.CHUNK.N.…`), `norm.…`.
-        name: for messages.
-
-    Raises:
-        InputError: not such weights, or not all of them.
-    """
+    """The ViT of weights under Meta's names: `cls_token`, `patch_embed.proj.…`, `blocks.N.…` or `blocks.CHUNK.N.…`."""
+    state = strip(read_tensors(file), "module.", "backbone.", "teacher.")
     try:
         width, channels, patch, _ = state["patch_embed.proj.weight"].shape
         positions = state["pos_embed"].shape[1] - 1
@@ -141,8 +122,7 @@ def dino_vit(state: State, *, name: str) -> Dinov2Model:
         raise InputError(f"{name}: {positions} positions and {width} features are not a ViT of this family")
     renamed: State = {}
     for key, value in state.items():
-        for new, part in _renamed(key, value):
-            renamed[new] = part
+        renamed |= _renamed(key, value)
     blocks = {int(match[1]) for key in renamed if (match := re.match(r"encoder\.layer\.(\d+)\.", key))}
     config = Dinov2Config(
         hidden_size=width,
@@ -160,7 +140,7 @@ def dino_vit(state: State, *, name: str) -> Dinov2Model:
             renamed.setdefault(f"encoder.layer.{block}.layer_scale{number}.lambda1", torch.ones(width))
     renamed.setdefault("embeddings.mask_token", torch.zeros(1, width))  # used in training only
     fill(model, renamed, name=name, ignore=("head.", "dino_head.", "ibot_head."))
-    return model
+    return TakenTokens(model, take)
 
 
 _OUTSIDE = {
@@ -179,19 +159,19 @@ _IN_BLOCK = {
 }
 
 
-def _renamed(key: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+def _renamed(key: str, value: torch.Tensor) -> State:
     """One weight under transformers' names; queries, keys and values lie in one matrix in Meta's files."""
     if key in _OUTSIDE:
-        return [(_OUTSIDE[key], value)]
+        return {_OUTSIDE[key]: value}
     match = re.match(r"blocks\.(?:\d+\.)?(\d+)\.(\D.*)", key)
     if not match:
-        return [(key, value)]
+        return {key: value}
     stem, rest = f"encoder.layer.{match[1]}", match[2]
     if rest.startswith("attn.qkv."):
         kind = rest.rsplit(".", 1)[1]
         parts = value.chunk(3)
-        return [(f"{stem}.attention.{one}_proj.{kind}", part) for one, part in zip("qkv", parts, strict=True)]
+        return {f"{stem}.attention.{letter}_proj.{kind}": part for letter, part in zip("qkv", parts, strict=True)}
     for old, new in _IN_BLOCK.items():
         if rest.startswith(old):
-            return [(f"{stem}.{new}{rest.removeprefix(old)}", value)]
-    return [(f"{stem}.{rest}", value)]
+            return {f"{stem}.{new}{rest.removeprefix(old)}": value}
+    return {f"{stem}.{rest}": value}
