@@ -40,9 +40,9 @@ def export_key(network: nn.Module, options: Mapping[str, object]) -> str:
 
     Example:
         >>> from torch import nn
-        >>> one, other = nn.Conv2d(1, 1, 3).requires_grad_(False), nn.Conv2d(1, 1, 3, padding=1)
-        >>> _ = other.load_state_dict(one.state_dict())
-        >>> export_key(one, {}) == export_key(one, {}), export_key(one, {}) == export_key(other, {})
+        >>> first, other = nn.Conv2d(1, 1, 3).requires_grad_(False), nn.Conv2d(1, 1, 3, padding=1)
+        >>> _ = other.load_state_dict(first.state_dict())
+        >>> export_key(first, {}) == export_key(first, {}), export_key(first, {}) == export_key(other, {})
         (True, False)
     """
     digest = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode())

@@ -23,11 +23,10 @@ from cytoimagenet_hf.networks.kinds.own import network_encoder
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .about import describe, names_of, simulated_fact
-from .batches import Reject
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates
 from .runtimes import Runner
-from .vectors import ImageToRead, extract_rows
+from .vectors import ImageToRead, Reject, extract_rows
 
 Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
 

@@ -136,7 +136,7 @@ def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path,
     recorded = read_json(output / PLAN)
     described = [recorded] if len(encoders) == 1 else (recorded or {}).get("joined", [None] * len(encoders))
     pairs = zip(encoders, described, strict=False)
-    return [_runner(encoder, images, known, settings) for encoder, known in pairs]
+    return [_runner(encoder, images, record, settings) for encoder, record in pairs]
 
 
 def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: Extraction) -> Runner:
@@ -327,7 +327,9 @@ def _ranges(
     ((low, high),) = ends
     file = output / RANGES
     earlier = {plate: PlateRanges.from_json(record) for plate, record in (read_json(file) or {}).items()}
-    measured = measure_plates(images, low=low, high=high, seed=settings.seed, workers=settings.workers, known=earlier)
+    measured = measure_plates(
+        images, low=low, high=high, seed=settings.seed, workers=settings.workers, earlier=earlier
+    )
     write_json(file, {plate: asdict(ranges) for plate, ranges in measured.items()})
     return measured
 

@@ -55,11 +55,11 @@ def measure_plates(
     seed: int = 0,
     fields: int = FIELDS,
     workers: int = 0,
-    known: Mapping[str, PlateRanges] | None = None,
+    earlier: Mapping[str, PlateRanges] | None = None,
 ) -> dict[str, PlateRanges]:
     """Plate → its ranges; without the plates of which no field of the sample can be read.
 
-    `known` are ranges of an earlier run, reused where the same fields would be looked at and none has changed.
+    `earlier` are ranges of an earlier run, reused where the same fields would be looked at and none has changed.
     """
     plates: dict[str, list[Image]] = {}
     for image in images:
@@ -70,9 +70,9 @@ def measure_plates(
         chosen = sorted(derive_rng(seed, "plate-ranges", plate).permutation(len(on_plate))[:fields])
         sample = [on_plate[place] for place in chosen]
         stamp = _stamp(sample, low, high)
-        earlier = (known or {}).get(plate)
-        if earlier is not None and earlier.stamp == stamp:
-            ranges_of[plate] = earlier
+        before = (earlier or {}).get(plate)
+        if before is not None and before.stamp == stamp:
+            ranges_of[plate] = before
             continue
         counts_of, read = count_values(sample, workers=workers)
         if not read:

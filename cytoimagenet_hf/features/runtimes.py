@@ -40,23 +40,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Runner:
-    """Units float32 (N, c, h, w) to vectors float32 (N, D) on the CPU; it moves them to `device` itself.
+    """Units float32 (N, c, h, w) to vectors float32 (N, D) on the CPU; it moves them to `device` itself."""
 
-    Attributes:
-        name: one of `BACKENDS`.
-        run: the function.
-        device: where it computes.
-        dtype: precision of the arithmetic.
-        pixels: per plane of units, in one run: more take more memory and no less time.
-        choice: why `auto` took this one, as plain JSON values; None: it was asked for by name.
-    """
-
-    name: str
+    name: str  # one of `BACKENDS`
     run: Function
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    dtype: torch.dtype = torch.float32
-    pixels: int = _TORCH_PIXELS
-    choice: Mapping[str, Any] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # where it computes
+    dtype: torch.dtype = torch.float32  # of the arithmetic
+    pixels: int = _TORCH_PIXELS  # per plane of units, in one run: more take more memory and no less time
+    choice: Mapping[str, Any] | None = None  # why `auto` took this one, as JSON values; None: it was asked for by name
 
     def __call__(self, units: torch.Tensor) -> torch.Tensor:
         """Run one batch."""
@@ -102,11 +93,7 @@ def make_runner(
 
 
 def device_of(name: str | torch.device | None) -> torch.device:
-    """The device of a name; None: a GPU if there is one.
-
-    Raises:
-        InputError: torch knows no such device.
-    """
+    """The device of a name; None: a GPU if there is one."""
     try:
         return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:

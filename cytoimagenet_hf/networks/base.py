@@ -70,19 +70,11 @@ class Encoder:
         return np.concatenate(list(vectors))
 
     def beside(self, planes: Sequence[Array]) -> Vector:
-        """Statistics of the pixels that follow the vector of one image, (0,) where the facts ask for none.
-
-        Args:
-            planes: (H, W) or (H, W, 3) per channel, native dtype.
-        """
+        """Statistics of the pixels that follow the vector of one image, (0,) where the facts ask for none."""
         return pixel_features(planes) if self.facts.pixels else np.zeros(0, dtype=np.float32)
 
     def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> Vector:
-        """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32.
-
-        Raises:
-            InputError: unusable planes or stains, or a network that gives NaN or infinity.
-        """
+        """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32."""
         units = [self.units(list(image), stains=stains) for image in planes]  # B lists of U units (c, h, w)
         flat = [unit for image in units for unit in image]
         if not flat:

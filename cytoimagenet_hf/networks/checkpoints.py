@@ -39,18 +39,10 @@ def load_network(
     trust_remote_code: bool = False,
     **options: Any,
 ) -> PreTrainedModel:
-    """A trained network with all its weights.
+    """A trained network with all its weights, from a folder or the Hub; what is wrong with them is refused by name.
 
-    Args:
-        name: folder or Hub name.
-        auto: the auto class that loads it; with a class for a task, the head may be new.
-        revision: of the Hub repository.
-        trust_remote_code: whether the repository's own code may run.
-        **options: fields of the configuration, and arguments of `from_pretrained`.
-
-    Raises:
-        InputError: a damaged or missing file; weights that are missing, of another shape, left over or not finite; or
-            a repository whose own class would be needed. The message names the file or the weights.
+    With an auto class for a task, the head may be new. Options are fields of the configuration, and arguments of
+    `from_pretrained`.
     """
     check_folder(name)
     settings: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code, **options}

@@ -157,7 +157,7 @@ def save_converted(
     *,
     source: str | Path,
 ) -> list[str]:
-    """Write a ported network as a folder that transformers and this package load.
+    """Write a network ported from a Keras file as a folder that transformers and this package load.
 
     Args:
         model: from `convert_keras`.

@@ -56,17 +56,9 @@ def without_head(model: nn.Module) -> nn.Module:
 
 
 def pool(output: Any, how: str) -> torch.Tensor:
-    """Pool what a backbone returns.
+    """Pool what a backbone returns, (B, D), by one of `POOLINGS`.
 
-    Args:
-        output: as for `pooled`; with `hidden_states` for `blocks`, `early` and `stage:N`.
-        how: one of `POOLINGS`.
-
-    Returns:
-        (B, D).
-
-    Raises:
-        InputError: an unknown name, a stage that the network lacks, or a network without feature maps, such as a ViT.
+    All but `last` need the `hidden_states` of a network with feature maps, which a ViT is not.
 
     Example:
         >>> from types import SimpleNamespace

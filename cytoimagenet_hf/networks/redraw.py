@@ -18,16 +18,7 @@ def redraw(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
     EfficientNets are drawn as Keras draws them (the stock class would be dead, see `efficientnet`), gates that are
     pinned open stay open; other classes of transformers are drawn by their own rule; a fusion redraws its backbones.
-
-    Args:
-        model: of transformers, without its head; stays as it is.
-        seed: of the weights.
-
-    Returns:
-        The network in evaluation mode.
-
-    Raises:
-        InputError: its class cannot be made from its configuration.
+    The given network, without its head, stays as it is; the new one is in evaluation mode.
 
     Example:
         >>> from cytoimagenet_hf.networks import build_efficientnet

@@ -35,7 +35,7 @@ def role_of(name: str) -> Role:
         (('dna', 'nucleus'), ('collagen',))
     """
     for role in _KNOWN:
-        if _plain(name) in {_plain(own) for own in role}:
+        if _plain(name) in {_plain(accepted) for accepted in role}:
             return role
     return ANY if name == "*" else (name,)
 
@@ -58,7 +58,7 @@ def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> l
     for role in roles:
         if role == ANY:
             continue
-        accepted = {_plain(own) for own in role}
+        accepted = {_plain(accepted) for accepted in role}
         numbers = [number for number, stain in enumerate(plain) if stain in accepted]
         if not numbers:
             raise InputError(

@@ -74,7 +74,9 @@ class StoredCell:
     def gray(self) -> NDArray[np.uint8]:
         """The pixels (H, W): of several channels the mean, each stretched."""
         pictures = isinstance(self.cell, list) and not hasattr(self.feature, "shape")
-        cell = [Image.open(io.BytesIO(stored_bytes(one) or b"")) for one in self.cell] if pictures else self.cell
+        cell = (
+            [Image.open(io.BytesIO(stored_bytes(picture) or b"")) for picture in self.cell] if pictures else self.cell
+        )
         if not (planes := cell_planes(cell, self.feature)):
             raise InputError("the row holds no image")
         return to_gray_bytes(planes)
@@ -182,15 +184,7 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
 
     The file is plain bytes, (rows, size, size), memory-mapped: processes of one machine share its pages, and several
     runs on the same data may share the folder. The record beside it is written last and names the fingerprint of the
-    data, so a half-written or foreign file is never used.
-
-    Args:
-        rows: the split.
-        name: of the split, for the file name and the progress bar.
-        size: side of the images.
-        folder: where caches live.
-        workers: decoding threads.
-        skip: leave unreadable rows out instead of stopping.
+    data, so a half-written or foreign file is never used. With `skip` unreadable rows are left out.
     """
     path = folder / f"{name}-{size}-{rows.fingerprint[:16]}.u8"
     record: dict[str, Any] = {"fingerprint": rows.fingerprint, "shape": [len(rows), size, size], "format": _FORMAT}
@@ -227,7 +221,7 @@ def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip:
             f"the cache of {name} takes {needed / 1e9:.1f} GB and {path.parent} has {free / 1e9:.1f} left"
         )
 
-    def one(content: Stored) -> NDArray[np.uint8] | InputError:
+    def decoded(content: Stored) -> NDArray[np.uint8] | InputError:
         try:
             return decode(content, size)
         except InputError as error:
@@ -242,7 +236,7 @@ def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip:
     ):
         for start in range(0, len(rows), _CHUNK):
             chunk = list(range(start, min(start + _CHUNK, len(rows))))
-            for row, pixels in zip(chunk, pool.map(one, rows.encoded(chunk)), strict=True):
+            for row, pixels in zip(chunk, pool.map(decoded, rows.encoded(chunk)), strict=True):
                 if isinstance(pixels, InputError):
                     item = str(rows.ids[row])
                     if not skip:

@@ -87,7 +87,7 @@ def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequ
     owner[labels] = categories
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(confusion, (categories, owner[predicted]), 1)  # -1 is the last row and column
-    shown = [code for code in (*range(len(CATEGORIES)), -1) if (categories == code).any()]
+    present = [code for code in (*range(len(CATEGORIES)), -1) if (categories == code).any()]
     return {
         "rows": len(labels),
         "accuracy": float(right.mean()),
@@ -99,7 +99,7 @@ def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequ
                 "rows": int((categories == code).sum()),
                 "classes": len(np.unique(labels[categories == code])),
             }
-            for code in shown
+            for code in present
         },
         "per_class": {
             classes[code]: {
@@ -111,7 +111,7 @@ def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequ
         },
         "never_right": [classes[code] for code in np.unique(labels) if not right[labels == code].any()],
         "category_confusion": {
-            names[row]: {name: int(confusion[row, column]) for column, name in enumerate(names)} for row in shown
+            names[row]: {name: int(confusion[row, column]) for column, name in enumerate(names)} for row in present
         },
     }
 

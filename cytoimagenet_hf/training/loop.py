@@ -430,10 +430,10 @@ class EpochMeter:
         }
 
 
-def _diverged(what: str, ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+def _diverged(event: str, ids: Sequence[str]) -> str:
+    images = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
     return (
-        f"{what} the batch of images {shown}. Look at these images; if they are sound, lower learning_rate, set "
+        f"{event} the batch of images {images}. Look at these images; if they are sound, lower learning_rate, set "
         "clip_norm, or use precision bf16 or no. The newest checkpoint is from before this."
     )
 

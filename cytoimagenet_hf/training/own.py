@@ -225,11 +225,11 @@ def _check_depths(images: Sequence[Image], where: str) -> None:
         depth_of = dict(zip((image.id for image in images), pool.map(dtype_of, images), strict=True))
     kinds = Counter(kind for kind in depth_of.values() if kind)
     if len(kinds) > 1:
-        shown = "; ".join(
+        counted = "; ".join(
             f"{count} are {kind}, such as {next(name for name, depth in depth_of.items() if depth == kind)}"
             for kind, count in kinds.most_common()
         )
-        raise InputError(f"{where}: images have several bit depths ({shown}): write all of them in one")
+        raise InputError(f"{where}: images have several bit depths ({counted}): write all of them in one")
 
 
 def _check_labels(rows: pd.DataFrame, where: str) -> None:

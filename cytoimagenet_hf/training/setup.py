@@ -85,15 +85,15 @@ class Run:
         config, accelerator, augmentation = self.config, self.accelerator, self.augmentation
         views = 1 if config.objective == "labels" else 2
         for index, batch in enumerate(self.source.training(epoch, start)):
-            # Drawn for the whole step, then own like its images: the same for any number of processes.
+            # Drawn for the whole step, then cut like its images: the same for any number of processes.
             step, part = start + index // config.passes, index % config.passes
             first = (part * accelerator.num_processes + accelerator.process_index) * self.micro_batch
-            own = slice(first, first + self.micro_batch)
+            here = slice(first, first + self.micro_batch)
             images = []
             for view in range(views):
                 drawn = augmentation.draw(config.batch_size, seed=config.seed, epoch=epoch, step=step, view=view)
                 pixels = batch.pixels.to(accelerator.device, non_blocking=True)
-                images.append(self.preprocessing(pixels, drawn[own][batch.slots]))
+                images.append(self.preprocessing(pixels, drawn[here][batch.slots]))
             yield batch, images[0] if views == 1 else torch.cat(images)
 
 

@@ -248,7 +248,7 @@ def _windows(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     window: list[Piece] = []
     for piece in pieces:
         window.append(piece)
-        if sum(one.end - one.first for one in window) >= _WINDOW:
+        if sum(part.end - part.first for part in window) >= _WINDOW:
             yield window
             window = []
     if window:
@@ -281,8 +281,8 @@ def _open_splits(config: TrainConfig) -> tuple[dict[str, _Split], tuple[str, ...
     schema = next(iter(opened["train"].values())).schema_arrow
     features = builder.info.features or hf.Features.from_arrow_schema(schema)
     columns = _find_columns(features, config, name)
-    needed = [one for one in (columns.image, columns.label, columns.id) if one is not None]
-    read = tuple(dict.fromkeys([*needed, *(one for one in ("category",) if one in features)]))
+    needed = [column for column in (columns.image, columns.label, columns.id) if column is not None]
+    read = tuple(dict.fromkeys([*needed, *({"category"} & features.keys())]))
     splits = {}
     for side, files in opened.items():
         _check_files(files, read, columns, schema)
@@ -361,10 +361,10 @@ def _with_classes(splits: dict[str, _Split], features: hf.Features) -> tuple[dic
     column = splits["train"].columns.label
     if column is None or isinstance(features[column], hf.ClassLabel):
         return splits, tuple(getattr(features.get(column or ""), "names", ()))
-    values = {value for one in splits.values() for value in pc.unique(one.small([column])[column]).to_pylist()}
+    values = {value for split in splits.values() for value in pc.unique(split.small([column])[column]).to_pylist()}
     ordered = sorted(values - {None})
     code = {value: number for number, value in enumerate(ordered)}
-    return {name: replace(one, recoded=code) for name, one in splits.items()}, tuple(map(str, ordered))
+    return {name: replace(split, recoded=code) for name, split in splits.items()}, tuple(map(str, ordered))
 
 
 def _of_labels(

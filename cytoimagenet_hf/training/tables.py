@@ -188,10 +188,8 @@ def check_columns(features: Any, where: str, *, labelled: bool = True) -> None:
 def outside_map(where: str, item: str, label: int, classes: int, *, others: int = 0) -> str:
     """The message about a label that is not a class code."""
     more = f" and {others} rows more" if others else ""
-    shown = "null" if label == -1 else label
-    return (
-        f"{where}: image {item!r}{more} has label {shown}, outside the map of {classes} classes (0 to {classes - 1})"
-    )
+    code = "null" if label == -1 else label
+    return f"{where}: image {item!r}{more} has label {code}, outside the map of {classes} classes (0 to {classes - 1})"
 
 
 def category_codes(names: Iterable[str | None]) -> NDArray[np.int64]:

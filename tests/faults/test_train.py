@@ -76,12 +76,10 @@ def test_a_bad_configuration_is_refused(name, sound, tmp_path):
     places = ["--output", tmp_path / "run"]
     if not content.startswith(b"dataset"):
         places += ["--dataset", sound / "dataset"]
-    own = [option for option in RUN if f"{option[2:].replace('-', '_')}:".encode() not in content]
     arguments = TINY if b"model_config" in content or b"trackers" in content else RUN
     given = _without(arguments, content)
     before = snapshot(tmp_path)
     outcome = call("train", "--config", tmp_path / "run.yaml", *places, *given)
-    assert own
     refused(outcome, word)
     unchanged(before, snapshot(tmp_path))
 

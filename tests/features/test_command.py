@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
@@ -19,7 +18,6 @@ from tests.images.plates import eight_fields
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("model")
     build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.5).save_pretrained(folder)
     MicroscopyImageProcessor().save_pretrained(folder)

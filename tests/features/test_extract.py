@@ -30,7 +30,6 @@ IDS = [f"well-{letter}" for letter in "fbeadc"]
 
 @pytest.fixture(scope="module")
 def net():
-    torch.set_num_threads(1)
     return with_statistics(build_efficientnet(5, seed=0, width_coefficient=0.25, depth_coefficient=0.5)).train()
 
 
@@ -87,7 +86,7 @@ def test_metadata_tells_model_processor_and_method(net) -> None:
 
 
 def test_images_are_read_lazily_and_few_wait(net, monkeypatch) -> None:
-    monkeypatch.setattr("cytoimagenet_hf.features.batches._WAITING_VALUES", 4 * 32 * 32)
+    monkeypatch.setattr("cytoimagenet_hf.features.vectors._WAITING_VALUES", 4 * 32 * 32)
     drawn, most_ahead, done = 0, 0, 0
 
     def images():

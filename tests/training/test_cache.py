@@ -9,7 +9,7 @@ from cytoimagenet_hf.core.ahead import map_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training.data import RowSource, decode, open_cache
 from cytoimagenet_hf.training.tables import load_tables
-from tests.training.conftest import write_shapes
+from tests.training.conftest import write_spoiled
 
 
 @pytest.fixture
@@ -19,15 +19,9 @@ def train_table(config):
 
 def spoiled(folder):
     """The shapes with one image cut short, which opens but cannot be decoded."""
-
-    def cut(row):
-        if row["image_id"] != "train-5":
-            return row
-        stored = io.BytesIO()
-        row["image"].save(stored, "PNG")
-        return row | {"image": {"bytes": stored.getvalue()[:200], "path": None}}
-
-    return str(write_shapes(folder, change=cut))
+    stored = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)).save(stored, "PNG")
+    return write_spoiled(folder, "train-5", content=stored.getvalue()[:200])
 
 
 def test_decoding_is_pillows_bilinear() -> None:

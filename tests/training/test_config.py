@@ -42,23 +42,6 @@ def test_lists_and_pairs_on_the_command_line() -> None:
     assert not options["resume"]
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"learning_rat": 1}, "learning_rat"),
-        ({"recipe": "best"}, "published, modern"),
-        ({"epochs": 0}, "epochs"),
-        ({"cache": "tape"}, "none, disk, ram, device"),
-        ({"rotation": 400}, "0 and 360"),
-        ({"pretrained": True}, "backbone"),
-        ({"streaming": True, "cache": "ram"}, "streaming"),
-    ],
-)
-def test_a_wrong_value_is_named(values: dict[str, object], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        TrainConfig.from_dict(values)
-
-
 def test_missing_places_and_files_are_named(tmp_path) -> None:
     with pytest.raises(InputError, match="--output is missing"):
         training_call("--dataset", "d")

@@ -82,12 +82,12 @@ def load(request: Request) -> Encoder:
     side = _fixed_side(config)
     if processed.fit == "native" and side is not None:
         processed = replace(processed, size=side, fit="resize")
-    shown = backbone.name if backbone.name != source else request.name
+    name = backbone.name if backbone.name != source else request.name
     model = backbone.model
     if options.redrawn is not None:
         model = redraw(without_head(model), options.redrawn)
         model.config.training_sources = []  # it was never trained
-    return network_encoder(shown, model, replace(processed, source=weights, **identity), options)
+    return network_encoder(name, model, replace(processed, source=weights, **identity), options)
 
 
 def network_encoder(
