@@ -32,6 +32,7 @@ from cytoimagenet_hf.core.files import (
     write_json,
 )
 from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.settings import build, check_fields
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.images.remote import concurrently
 from cytoimagenet_hf.options.extraction import Extraction
@@ -88,7 +89,10 @@ class ShardRecord:
     kept: int
     rejected: tuple[Rejection, ...]
     unreached: int = 0  # rejections for a reason that may pass, such as the network: the shard is made again
-    flat: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # id of a kept image → channels of equal pixels
+    flat: dict[str, tuple[str, ...]] = field(default_factory=dict)  # id of a kept image → channels of equal pixels
+
+    def __post_init__(self) -> None:
+        check_fields(self, name="record of a shard")
 
 
 @dataclass(frozen=True)
@@ -240,22 +244,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def read_record(path: Path) -> ShardRecord | None:
     """What stands beside a shard; None where it is absent or damaged: such a shard counts as not made."""
-    content = read_json(path) or {}
-    sound = (
-        isinstance(content.get("stamp"), str)
-        and isinstance(content.get("sha256"), str)
-        and isinstance(content.get("kept"), int)
-        and isinstance(content.get("rejected"), list)
-        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in content["rejected"])
-    )
-    if not sound:
+    try:
+        content = read_json_object(path)
+        rejected = tuple(Rejection(**entry) for entry in content["rejected"])
+        flat = {name: tuple(channels) for name, channels in content.get("flat", {}).items()}
+        return build(ShardRecord, content | {"rejected": rejected, "flat": flat}, name=path.name)
+    except (InputError, KeyError, TypeError, AttributeError):
         return None
-    rejected = tuple(Rejection(**entry) for entry in content["rejected"])
-    unreached, flat = content.get("unreached", 0), content.get("flat", {})
-    if not (isinstance(unreached, int) and isinstance(flat, dict)):
-        return None
-    flat = {name: tuple(channels) for name, channels in flat.items()}
-    return ShardRecord(content["stamp"], content["sha256"], content["kept"], rejected, unreached, flat)
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:

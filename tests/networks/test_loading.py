@@ -16,8 +16,8 @@ from transformers import AutoModelForImageClassification, ViTConfig, ViTForImage
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet, load_encoder
 from cytoimagenet_hf.networks.checkpoints import few, load_network
+from tests.networks.stand_ins import TINY
 
-TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
 VIT = ViTConfig(
     hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16
 )
