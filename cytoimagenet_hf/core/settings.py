@@ -139,8 +139,16 @@ def require_known(keys: Iterable[str], known: Iterable[str], *, name: str) -> No
     for key in keys:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            meant = f". Did you mean {near[0]}?" if near else ""
-            raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(known)}{meant}")
+            meant = f". Did you mean {near[0]}?" if near else f"; fields are {', '.join(known)}"
+            raise InputError(f"{name}: there is no field {key!r}{meant}")
+
+
+def documented(kind: type[_Settings]) -> type[_Settings]:
+    """A settings class whose docstring ends with its fields, each with the help of its option."""
+    fields = [(field.name, field.metadata.get("help")) for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    lines = [f"    {name}: {help}" for name, help in fields if help]
+    kind.__doc__ = "\n".join([inspect.cleandoc(kind.__doc__ or ""), "", "Attributes:", *lines])
+    return kind
 
 
 def shows_fields(kind: type[Any]) -> Callable[[Function], Function]:
