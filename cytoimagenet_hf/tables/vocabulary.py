@@ -209,7 +209,7 @@ class Unit:
 
 @cache
 def parse_unit(text: str) -> Unit | None:
-    """The unit that a word says; None where it is no unit known here.
+    """The unit that a word says; None for any other word.
 
     Molar units from pM to M in letters and in words (`uM`, `µM` with either sign, `micromolar`, `umol/l`, also `nM/L`,
     which is written for `nmol/L`), mass per volume, per cent, times, and the counts of biology (MOI, U/mL).
