@@ -28,10 +28,8 @@ _VISITORS = 8  # served at once: one who waits for features keeps nobody from br
 def build_app(gallery: Gallery, *, addresses: bool = False) -> gr.Blocks:
     """The app: browse by metadata, look up an image of one's own, a map of features.
 
-    Args:
-        gallery: what to show.
-        addresses: whether visitors may name images on the internet: this machine would open what they name, also in
-            its own network, so only where visitors sit at it.
+    `addresses`: whether visitors may name images on the internet: this machine would open what they name, also in its
+    own network, so only where visitors sit at it.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False, delete_cache=(_KEPT // 6, _KEPT)) as app:
         if gallery.simulated:
@@ -59,11 +57,7 @@ def _size_line(gallery: Gallery) -> str:
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
     """Serve the app until interrupted; no files but the app's own uploads are served, and these go at the end.
 
-    Args:
-        gallery: what to show.
-        host: address to listen on.
-        port: by default a free one from 7860 on.
-        browser: open the page in a browser.
+    By default the port is a free one from 7860 on.
     """
     with contextlib.ExitStack() as uploads:
         if "GRADIO_TEMP_DIR" not in os.environ:

@@ -186,20 +186,11 @@ class Gallery:
         return self._points is not None
 
     def extract(self) -> None:
-        """Extract the features, or take them from the cache; asked again it does nothing.
-
-        Raises:
-            InputError: no model, or none of the images can be used.
-        """
+        """Extract the features, or take them from the cache; asked again it does nothing."""
         self._extracted("features")
 
     def choices(self, column: str, wanted: Mapping[str, str | None] | None = None) -> dict[str, int]:
-        """Values of a filter column, most frequent first, and how many images have each.
-
-        Args:
-            column: of `FILTERS`.
-            wanted: as for `browse`; counted are the images that pass the other filters.
-        """
+        """Values of a filter column, most frequent first, and how many images passing the other filters have each."""
         if column not in self.rows:
             return {}
         others = {name: value for name, value in (wanted or {}).items() if name != column}
@@ -216,11 +207,7 @@ class Gallery:
     ) -> Page:
         """One page of the rows whose columns have the wanted values; filters that are None let all through.
 
-        Args:
-            wanted: column of `FILTERS` → value.
-            page: counted from 1; beyond the last it is the last.
-            size: rows of a page.
-            order: one of `orders`; `shuffled` is the same for every page, and equal for equal seeds.
+        Pages count from 1; beyond the last it is the last. The order `shuffled` is the same for every page and seed.
         """
         if order not in self.orders:
             raise InputError(f"no order {order!r}: choose from {', '.join(self.orders)}")
@@ -268,11 +255,7 @@ class Gallery:
         return tuple(line for line in lines if line)
 
     def neighbours_of(self, row: int, *, k: int = 8) -> tuple[Neighbour, ...]:
-        """The images nearest to one of the sample, itself left out.
-
-        Raises:
-            InputError: no model, or an image that has no features.
-        """
+        """The images nearest to one of the sample, itself left out."""
         features = self._extracted("neighbours")
         place = np.flatnonzero(features.rows == row)
         if not len(place):
@@ -304,11 +287,7 @@ class Gallery:
     def map(self) -> tuple[pd.DataFrame, str]:
         """Two coordinates per image with features, what it can be coloured by, and the method; computed once.
 
-        Returns:
-            Columns `row` (in the sample), `x`, `y` and those of `COLOURS`; UMAP, or principal components.
-
-        Raises:
-            InputError: no model.
+        Columns are `row` (in the sample), `x`, `y` and those of `COLOURS`.
         """
         features = self._extracted("the map")
         with self._making:
@@ -324,11 +303,7 @@ class Gallery:
         return pd.DataFrame({"row": features.rows} | places | columns), embedding.method
 
     def place_of(self, near: Sequence[Neighbour]) -> tuple[float, float] | None:
-        """Where on the map an image is shown that has no place of its own: between its nearest, nearer to the nearer.
-
-        Args:
-            near: of `look_up`; the first three count.
-        """
+        """Where the map shows an image without a place of its own: between its nearest three, nearer to the nearer."""
         points, _ = self.map()
         places = points.set_index("row").loc[[one.row for one in near[:3]], ["x", "y"]].to_numpy()
         if not len(places):

@@ -16,10 +16,7 @@ from .pages import point_map, thumbnails
 def map_tab(tab: gr.Tab, gallery: Gallery, looked_up: gr.State) -> None:
     """The map with its colours, the neighbours of the point that is clicked, and which images are not on it.
 
-    Args:
-        tab: where the map lies.
-        gallery: what is shown.
-        looked_up: the neighbours of the visitor's image, which becomes a star; None: there is none.
+    `looked_up` holds the neighbours of the visitor's image, which becomes a star.
     """
     colours = list(gallery.colours) or ["label"]
     colour = gr.Radio(colours, value=colours[0], label="Colour by", elem_id="colour")

@@ -13,13 +13,7 @@ from cytoimagenet_hf.profiles.embedding import Embedding, embed
 
 
 def kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:
-    """`embed`, or what an earlier call kept of the same features, seed and version of UMAP.
-
-    Args:
-        values: (n, d) features.
-        seed: as `embed`.
-        cache: folder of kept features, where maps have their own; by default among the caches of the Hub.
-    """
+    """`embed` of (n, d) features, or what an earlier call kept of the same features, seed and version of UMAP."""
     folder = Path(cached_assets_path("cytoimagenet-hf", namespace="maps")) if cache is None else cache / "_maps"
     file = folder / f"{_key(values, seed)}.npz"
     if file.is_file():

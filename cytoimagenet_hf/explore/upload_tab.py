@@ -20,10 +20,8 @@ from .upload import keep_within
 def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False) -> None:
     """Files in; each channel as the network sees it, the nearest images, and whether they are near, out.
 
-    Args:
-        gallery: what is looked through.
-        looked_up: the neighbours of the last image, for the map.
-        addresses: whether an address may be given, which this machine then opens.
+    `looked_up` keeps the neighbours of the last image for the map; `addresses`: whether an address may be given, which
+    this machine then opens.
     """
     gr.Markdown(
         "Drop one field of view, at any bit depth: one file per channel, a stack, or a microscope's file (.nd2, .czi, "

@@ -1,7 +1,5 @@
 """Rows become fewer: cells to images, sites to wells; facts that all rows of a group share stay."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +10,6 @@ from cytoimagenet_hf.tables.vocabulary import read_header
 from .conditions import TIMES
 from .steps import with_step
 
-Level = Literal["cell", "image", "site", "well"]
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}
 _FINER = {"image": (), "site": ("z", "t"), "well": ("site", "z", "t")}  # names of what no longer is one, even if alike
 LEVELS = ("cell", *_KEYS)

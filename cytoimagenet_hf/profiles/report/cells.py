@@ -28,13 +28,8 @@ _SIDES = (32, 160)  # pixels of a picture, least and most
 
 @dataclass(frozen=True)
 class CellPicture:
-    """One cell.
-
-    Attributes:
-        id: of the cell.
-        picture: `data:image/jpeg;base64,…`.
-        outlines: kind of object → path in SVG, in pixels of the picture.
-        distance: from the mean of its well, in deviations.
+    """One cell: its picture as `data:image/jpeg;base64,…`, kind of object → outline as a path in SVG, in pixels of the
+    picture, and its distance from the mean of its well, in deviations.
     """
 
     id: str
@@ -45,13 +40,8 @@ class CellPicture:
 
 @dataclass(frozen=True)
 class CellSheet:
-    """Cells of all treatments.
-
-    Attributes:
-        side: pixels of every picture.
-        rows: treatment, its typical and its extreme cells.
-        left_out: cells that could not be read, and why.
-        more: treatments that are not shown.
+    """Cells of all treatments: side of every picture in pixels; treatment, its typical and its extreme cells; why some
+    could not be read; and how many treatments are left out.
     """
 
     side: int
@@ -69,9 +59,6 @@ def make_cell_sheet(
         cells: features of single cells.
         images: of the cells, by id; those of others are not looked at.
         treatments: name → (plate, well) of its wells; a plate of `""` takes any.
-
-    Raises:
-        InputError: no cell is of any of these wells.
     """
     distance = distances(cells)
     places = list(zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True))

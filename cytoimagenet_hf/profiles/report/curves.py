@@ -26,12 +26,7 @@ def control_strips(
 ) -> str:
     """Scores of the controls of one plate and compound, with bars of three deviations: Z' measures the gap.
 
-    Args:
-        separation: what was measured.
-        scores: (n,) of the plate's wells.
-        roles: (n,) `negative` and `positive` are drawn.
-        ids: (n,).
-        on_plate: name the plate and the setting.
+    Scores, roles and ids are (n,) of the plate's wells; `on_plate` names the plate and the setting.
     """
     height, kinds = 150.0, (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
     drawn = [scores[np.asarray([role == kind for role in roles])] for kind, _, _ in kinds]
@@ -65,14 +60,7 @@ def control_strips(
 
 
 def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_plate: bool = True) -> str:
-    """Response against dose, with the negative controls at no dose, the curve and its half response.
-
-    Args:
-        response: what was measured.
-        untreated: responses of the negative controls.
-        unit: of the doses.
-        on_plate: name the plate and the setting.
-    """
+    """Response against dose, with the negative controls (`untreated`) at no dose, the curve and its half response."""
     dose, answer = np.array(response.dose), np.array(response.response)
     tested = np.log10(dose)
     low, high = tested.min() - 0.15, tested.max() + 0.15

@@ -15,15 +15,12 @@ _COLUMN, _GAP = 560.0, 24.0
 
 
 def write_figure(profiles: Profiles, path: str | Path, *, plate_size: int | None = None) -> None:
-    """Write the drawings side by side, two to a row.
+    """Write the drawings side by side, two to a row; one without a neighbour is in the middle.
 
     Args:
         profiles: of wells.
-        path: `.svg`. A drawing without a neighbour is in the middle.
+        path: `.svg`.
         plate_size: wells of the plate; by default the smallest plate that has them all.
-
-    Raises:
-        InputError: another ending, or nothing to draw.
     """
     path = Path(path)
     if path.suffix != ".svg":

@@ -22,12 +22,8 @@ def explained_variance(
 ) -> tuple[float, float, float, int]:
     """Part of the variance left within groups that a label explains alike in all of them, with a permutation test.
 
-    Args:
-        values: (n, d).
-        labels: (n,) for example rim and inside.
-        within: (n,) groups whose means are taken out first, and within which labels are shuffled; groups that hold one
-            label only say nothing and are left out.
-        seed: of the shuffles.
+    The means of the groups `within` are taken out of the (n, d) values first, and labels are shuffled within them;
+    groups that hold one label only say nothing and are left out.
 
     Returns:
         Part explained (0 to 1), its mean over shuffles, p = (1 + shuffles at least as good) / (1 + shuffles), rows
@@ -79,8 +75,7 @@ def position_findings(
     """Sentences on the rim of the plate, its rows and columns, and differences between plates.
 
     Wells that were seen at several time points are judged at one time point after the other. Each sentence says what
-    wells of equal treatment agree in, and names the columns in which they differ all the same. The rim is that of a
-    plate of `plate_size` wells.
+    wells of equal treatment agree in, and names the columns in which they differ all the same.
     """
     frames, plates = np.array(frames_of(table), object), np.array(plates_of(table), object)
     moments = np.array([frame[len(plate) :].removeprefix(", ") for frame, plate in zip(frames, plates, strict=True)])

@@ -16,14 +16,7 @@ _SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
 
 
 def plate_shape(wells: Sequence[str], *, size: int | None = None) -> tuple[int, int]:
-    """Rows and columns of a plate that has these wells.
-
-    Args:
-        wells: names such as `A01`.
-        size: wells of the plate: 24, 48, 96, 384 or 1536; by default the smallest that has them all.
-
-    Raises:
-        InputError: another size, or a well that such a plate does not have.
+    """Rows and columns of a plate that has these wells, of `size` wells or the smallest that has them all.
 
     Example:
         >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"]), plate_shape(["A01"], size=96)

@@ -8,24 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.profiles.conditions import groups_of
 from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.profiles.screening import group_name
 
-from .replicates import ReplicateScore
+from .replicates import ReplicateScore, settings_of
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One treatment in one setting, over all plates.
+    """One treatment in one setting, over all plates; NaN is what is not known.
 
     Attributes:
         treatment: as `ReplicateScore` names it.
         wells: ids of its wells.
-        distance: median of the wells' distances from the negative controls of their plate; NaN without any.
-        precision: mean average precision of its replicates; NaN where none was computed.
+        distance: median of the wells' distances from the negative controls of their plate.
+        precision: mean average precision of its replicates.
         p_value: of it, corrected.
-        counted: mean number per well of what `counted_as` names; NaN where it is not known.
+        counted: mean number per well of what `counted_as` names.
     """
 
     treatment: str
@@ -37,25 +36,18 @@ class Hit:
 
 
 def hit_list(profiles: Profiles, scores: Sequence[ReplicateScore]) -> list[Hit]:
-    """All treatments, the farthest from the controls first; those without a distance last.
-
-    Args:
-        profiles: of wells.
-        scores: of `replicate_scores`.
-    """
+    """All treatments, the farthest from the controls first; those without a distance last."""
     table, facts = profiles.table, profiles.facts
     distance = profiles.screen.distance if profiles.screen else np.full(len(table), np.nan)
     counts = table.metadata["count"].to_numpy(np.float64) if "count" in table.metadata else np.full(len(table), np.nan)
-    by_name = {one.treatment: one for one in scores}
-    settings = groups_of(["one"] * len(table), facts.conditions.setting, facts.role)
-    several = len({setting for _, setting, _ in settings}) > 1
+    by_name = {score.treatment: score for score in scores}
     hits = []
-    for _, setting, rows in settings:
+    for setting, rows in settings_of(facts):
         names = facts.treatment[rows].astype(str)
         used = np.isin(facts.role[rows], ("treatment", "positive"))
         for name in dict.fromkeys(names[used].tolist()):
             members = rows[used & (names == name)]
-            treatment = group_name(name, setting if several else "")
+            treatment = group_name(name, setting)
             score = by_name.get(treatment)
             hits.append(
                 Hit(

@@ -38,8 +38,7 @@ class Montage:
         colours: channel → what it is shown as.
         failures: fields that could not be read, and why.
         note: how brightness was chosen.
-        shown: pixels of a field's longer side in the pictures.
-        native: pixels of it in the image.
+        shown, native: pixels of a field's longer side in the pictures and in the image.
         full: id of the well → its fields at full size, as paths relative to the page.
     """
 
@@ -67,9 +66,6 @@ def make_montage(
         wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
         moments: facts that tell several profiles of a well apart, such as the time point.
         full: folder that the fields are also written to, each at its full size.
-
-    Raises:
-        InputError: no image belongs to a well of the profiles.
     """
     fields: dict[str, list[Image]] = {}
     for image in images:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -34,16 +35,11 @@ def replicate_scores(
 ) -> list[ReplicateScore] | str:
     """Mean average precision by treatment and setting, corrected p-values, the best first; or why there is none.
 
-    Args:
-        table: profiles of wells; on each plate features are scaled to equal deviations, since cosine ignores none.
-        facts: roles, compounds, doses.
-        seed: of the null distribution.
-        null_size: of the null distribution.
+    On each plate features are scaled to equal deviations, since cosine ignores none.
     """
     plates = np.array(plates_of(table), object)
-    several = len({kept for _, kept, _ in groups_of(["one"] * len(table), facts.conditions.setting, facts.role)}) > 1
     parts = []
-    for _, kept, rows in groups_of(["one"] * len(table), facts.conditions.setting, facts.role):
+    for setting, rows in settings_of(facts):
         treatment = facts.treatment[rows].astype(str)
         negative, used = facts.negative[rows], np.isin(facts.role[rows], ("treatment", "positive"))
         names, counts = np.unique(treatment[used], return_counts=True)
@@ -60,19 +56,24 @@ def replicate_scores(
             seed=seed,
             null_size=null_size,
         )
-        parts.append(
-            scores.assign(treatment=[group_name(name, kept if several else "") for name in scores["treatment"]])
-        )
+        parts.append(scores.assign(treatment=[group_name(name, setting) for name in scores["treatment"]]))
     if not parts:
         return "needs two negative control wells and treatments with two wells or more"
     scores = pd.concat(parts, ignore_index=True)
     scores["corrected_p_value"] = stats.false_discovery_control(scores["p_value"])
-    columns = ("treatment", "wells", "mean_average_precision", "corrected_p_value")
-    rows_out = [
-        ReplicateScore(str(a), int(b), float(c), float(d))
-        for a, b, c, d in scores[list(columns)].itertuples(index=False)
+    columns = ["treatment", "wells", "mean_average_precision", "corrected_p_value"]
+    replicates = [
+        ReplicateScore(str(name), int(wells), float(precision), float(p_value))
+        for name, wells, precision, p_value in scores[columns].itertuples(index=False)
     ]
-    return sorted(rows_out, key=lambda row: (-row.precision, row.treatment))
+    return sorted(replicates, key=lambda row: (-row.precision, row.treatment))
+
+
+def settings_of(facts: WellFacts) -> list[tuple[str, npt.NDArray[np.intp]]]:
+    """(setting, rows) of wells of all plates that are judged together; empty text where there is one setting."""
+    groups = groups_of([""] * len(facts.role), facts.conditions.setting, facts.role)
+    several = len(groups) > 1
+    return [(setting if several else "", rows) for _, setting, rows in groups]
 
 
 def precision_drawing(rows: list[ReplicateScore]) -> str:
