@@ -63,26 +63,22 @@ def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None
         if "GRADIO_TEMP_DIR" not in os.environ:
             os.environ["GRADIO_TEMP_DIR"] = uploads.enter_context(tempfile.TemporaryDirectory(prefix="uploads-"))
             uploads.callback(os.environ.pop, "GRADIO_TEMP_DIR")
-        _serve(gallery, host, port, browser)
-
-
-def _serve(gallery: Gallery, host: str, port: int | None, browser: bool) -> None:
-    app = build_app(gallery, addresses=host in _HERE).queue(default_concurrency_limit=_VISITORS)
-    app.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=browser,
-        max_file_size=MAX_UPLOAD,
-        allowed_paths=[],
-        show_error=False,
-        prevent_thread_lock=True,
-        theme=gr.themes.Default(primary_hue="blue"),
-        css=asset("window.css"),
-        footer_links=["gradio"],
-    )
-    if gallery.has_model:
-        threading.Thread(target=_make_map, args=(gallery,), daemon=True).start()
-    app.block_thread()
+        app = build_app(gallery, addresses=host in _HERE).queue(default_concurrency_limit=_VISITORS)
+        app.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            max_file_size=MAX_UPLOAD,
+            allowed_paths=[],
+            show_error=False,
+            prevent_thread_lock=True,
+            theme=gr.themes.Default(primary_hue="blue"),
+            css=asset("window.css"),
+            footer_links=["gradio"],
+        )
+        if gallery.has_model:
+            threading.Thread(target=_make_map, args=(gallery,), daemon=True).start()
+        app.block_thread()
 
 
 def _make_map(gallery: Gallery) -> None:

@@ -80,13 +80,13 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
     with tempfile.TemporaryDirectory() as folder:
         # A folder of their own: a table among the files can name these files and no others of the machine.
         # Its name becomes that of the plate where nothing else names it, so it is the same each time.
-        own = Path(folder) / "upload"
-        own.mkdir()
-        places = [_copied(Path(file), own) for file in files]
+        copies = Path(folder) / "upload"
+        copies.mkdir()
+        places = [_copied(Path(file), copies) for file in files]
         try:
-            return _upload(places[0] if len(places) == 1 else own, image)
+            return _upload(places[0] if len(places) == 1 else copies, image)
         except InputError as error:
-            raise InputError(str(error).replace(f"{own}/", "").replace(str(own), "the files")) from None
+            raise InputError(str(error).replace(f"{copies}/", "").replace(str(copies), "the files")) from None
 
 
 def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path] = ()) -> None:
@@ -107,13 +107,13 @@ def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path
             used -= size
 
 
-def _copied(file: Path, own: Path) -> Path:
+def _copied(file: Path, folder: Path) -> Path:
     """A copy of a visitor's file; a second one of the same name goes into a folder of its own beside the first."""
     number = 1
-    target = own / file.name
+    target = folder / file.name
     while target.exists():
         number += 1
-        target = own / str(number) / file.name
+        target = folder / str(number) / file.name
     target.parent.mkdir(exist_ok=True)
     return Path(shutil.copyfile(file, target))
 

@@ -166,8 +166,8 @@ def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
             if enough and not metadata[name].isna().any():
                 columns.append(name)
     others = [name for name in dict.fromkeys([*facts.conditions.settings, *times]) if name not in columns]
-    batch = metadata[columns].astype(str).agg("\x1f".join, axis=1) if columns else np.zeros(len(metadata))
-    together = [name for name in others if (metadata[name].groupby(batch).nunique() > 1).any()]
+    groups = metadata.groupby(columns or np.zeros(len(metadata)))
+    together = [name for name in others if (groups[name].nunique() > 1).any()]
     apart = f"apart by {', '.join(columns)}" if columns else "all together"
     notes = []
     if together and (plan.normalize is not None or plan.tvn or plan.sphere):

@@ -183,7 +183,7 @@ def fit_dose_response(dose: npt.ArrayLike, response: npt.ArrayLike) -> DoseRespo
     inside = np.log(tested[[0, -1]])
     best = min(
         (_fit(x, y, start, inside) for start in np.linspace(inside[0], inside[1], 5)),
-        key=lambda found: float(found.cost),
+        key=lambda fit: float(fit.cost),
     )
     free = len(x) - 4
     residual = 2 * float(best.cost)

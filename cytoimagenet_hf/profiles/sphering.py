@@ -6,7 +6,6 @@ it. Here all reference wells together give the scale, plate means are shrunk tow
 deviation s is divided by s + epsilon. Whitening plate by plate remains (`by`).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,32 +88,24 @@ def sphere(
 
 
 def choose_epsilon(
-    table: FeatureTable,
-    controls: Mask,
-    treatments: npt.NDArray[Any],
-    plates: npt.NDArray[Any],
-    *,
-    seed: int = 0,
-    candidates: Sequence[float] = CANDIDATES,
+    table: FeatureTable, controls: Mask, treatments: npt.NDArray[Any], plates: npt.NDArray[Any]
 ) -> tuple[float, dict[str, float]]:
-    """The epsilon with which replicates on other plates find each other best, of these wells alone.
+    """The epsilon with which replicates on other plates find each other best, of equal ones the first.
 
     Args:
         table: profiles; for an honest result not those that are scored afterwards.
         controls: (n,) negative controls.
         treatments: (n,) names.
         plates: (n,).
-        seed: of the null of `replicate_precision`, which is not looked at.
-        candidates: in order; of equal ones the first.
 
     Returns:
         The epsilon, and candidate → mean over treatments of replicate mean average precision.
     """
     precision_of: dict[str, float] = {}
-    for epsilon in candidates:
+    for epsilon in CANDIDATES:
         made = sphere(table, controls=controls, epsilon=epsilon, drop_constant=True)
-        scores = replicate_precision(
-            made.values, treatments=treatments, controls=controls, plates=plates, seed=seed, null_size=1
+        scores = replicate_precision(  # its null, and so its seed, is not looked at
+            made.values, treatments=treatments, controls=controls, plates=plates, seed=0, null_size=1
         )
         precision_of[f"{epsilon:g}"] = float(scores["mean_average_precision"].mean())
     best = max(precision_of, key=lambda name: precision_of[name])

@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -48,7 +49,6 @@ LongRow = BadRow | Literal["cut"] | None
 
 _CHUNK = 10_000  # rows that are Python lists at a time, before they become Arrow
 _AT_ONCE = 1 << 30  # bytes of text that are parsed in memory; longer tables go row by row
-_BLOCK = 1 << 22
 _XLS = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 _LARGEST_WORKBOOK = 1 << 28  # bytes: a sheet ends after 1,048,576 rows, and calamine reads it whole
@@ -387,11 +387,9 @@ def _parsed_at_once(
 
     try:
         table = parse(chosen)
-        blank = _blank_rows(table)
-        if blank.any():
-            if len(set(chosen)) < len(numbers):  # blank among these columns: and among the others?
-                blank = _blank_rows(parse(numbers))
-            table = table.filter(pa.array(~blank))
+        if pc.any(_blank_rows(table)).as_py():
+            whole = table if len(set(chosen)) == len(numbers) else parse(numbers)  # blank in the others, too?
+            table = table.filter(pc.invert(_blank_rows(whole)))
     except pa.ArrowException:
         return None
     if not len(table):
@@ -404,37 +402,23 @@ def _parsed_at_once(
     return pa.table([table.column(name) for name in chosen], names=named)
 
 
-def _blank_rows(table: pa.Table) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-    blank = np.ones(len(table), dtype=bool)
-    for column in table.columns:
-        if not blank.any():
-            break
-        blank &= column.is_null().to_numpy()
-    return blank
+def _blank_rows(table: pa.Table) -> pa.ChunkedArray:
+    return reduce(pc.and_, (column.is_null() for column in table.columns))
 
 
 def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
     """The text of a file as UTF-8 and its longest line; None where the strict parser has to look at it."""
-    parts: list[bytes] = []
-    line = longest = size = returns = 0
     try:
         with open_packed(path) as raw:
-            while block := raw.read(_BLOCK):
-                size += len(block)
-                ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-                longest = max(longest, line + int(ends[0]) if len(ends) else line + len(block))
-                longest = max(longest, int(np.diff(ends).max(initial=0)))
-                line = len(block) - int(ends[-1]) - 1 if len(ends) else line + len(block)
-                if size > _AT_ONCE or longest > LONGEST_LINE or b"\0" in block:
-                    return None, 0
-                returns += block.count(b"\r")
-                parts.append(block)
+            content = raw.read(_AT_ONCE + 1).removeprefix(codecs.BOM_UTF8)
     except PACKED_ERRORS:
         return None, 0
-    content = b"".join(parts).removeprefix(codecs.BOM_UTF8)
-    if returns != content.count(b"\r\n") or not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n":
+    if len(content) >= _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
         return None, 0
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
+    longest = int(np.diff(ends, prepend=-1, append=len(content)).max())
+    blank_start = not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n"
+    if longest > LONGEST_LINE or blank_start or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return None, 0
     try:
         content.decode()

@@ -137,23 +137,14 @@ def _separator(head: str) -> str:
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with their ends, checked for NUL and length."""
     try:
-        with (
-            readable(path),
-            open_packed(path) as raw,
-            io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text,  # type: ignore[type-var]
-        ):
-            number = 0
-            while line := text.readline(LONGEST_LINE):
-                number += 1
+        with readable(path), open_packed(path) as raw, _decoded(raw, encoding) as text:
+            for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), start=1):
+                where = f"{path}, line {number}"
                 if "\0" in line:
-                    raise InputError(
-                        f"{path}, line {number}: a NUL byte. Is it a table, or UTF-16 without its mark? "
-                        "Save it as UTF-8 text"
-                    )
+                    wrong = "a NUL byte. Is it a table, or UTF-16 without its mark? Save it as UTF-8 text"
+                    raise InputError(f"{where}: {wrong}")
                 if len(line) == LONGEST_LINE:
-                    raise InputError(
-                        f"{path}, line {number}: longer than {LONGEST_LINE:,} characters. Is it a table of text?"
-                    )
+                    raise InputError(f"{where}: longer than {LONGEST_LINE:,} characters. Is it a table of text?")
                 yield line
     except UnicodeDecodeError as error:
         raise InputError(_undecodable(path, encoding)) from error
@@ -191,16 +182,17 @@ def _encoding(path: Path, fallback: str | None) -> str:
             for mark, encoding in _MARKS.items():
                 if start.startswith(mark):
                     return encoding
-            if fallback is None:
-                return "utf-8"
-            decoder = codecs.getincrementaldecoder("utf-8")()
-            decoder.decode(start)
-            while block := raw.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-            return "utf-8"
+        if fallback is not None:
+            with readable(path), open_packed(path) as raw, _decoded(raw, "utf-8") as text:
+                while text.read(1 << 20):
+                    pass
+        return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
+
+
+def _decoded(raw: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="")  # type: ignore[type-var]
 
 
 @contextmanager

@@ -25,15 +25,14 @@ from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.profiles.screening import Response, Screen, Separation, group_name
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .cells import make_cell_sheet
+from .cells import make_cell_sheet, places_of
 from .colouring import colourings
 from .curves import embedding_drawing
 from .drawings import control_drawings, counted_as, dose_drawings, frames_of, plate_drawings, plates_of
 from .findings import position_findings
 from .heatmap import plate_shape
-from .hits import Hit, hit_list, hits_as_csv
 from .montage import make_montage
-from .replicates import precision_drawing, replicate_scores
+from .replicates import Hit, hit_list, hits_as_csv, precision_drawing, replicate_scores
 from .svg import number
 
 
@@ -72,8 +71,8 @@ def write_report(
     montage = None
     if images:
         moments = frame_columns(table)
-        values = table.metadata[moments].astype(str).to_numpy().tolist()
-        ids_at = {(*place, *at): ident for place, at, ident in zip(_places(table), values, ids, strict=True)}
+        values = table.metadata[moments].map(str).to_numpy().tolist()
+        ids_at = {(*place, *at): ident for place, at, ident in zip(places_of(table), values, ids, strict=True)}
         folder = path.with_name(f"{path.stem}_fields") if full_size else None
         montage = make_montage(images, ids_at, moments=moments, full=folder)
     absent = _missing(profiles, set(plates), list(rejected or {}))
@@ -136,18 +135,12 @@ def write_report(
 
 def _wells_of_treatments(profiles: Profiles, hits: Sequence[Hit]) -> dict[str, list[tuple[str, str]]]:
     """Treatment → (plate, well) of its wells, in the order of the hit list; the negative controls first."""
-    places = _places(profiles.table)
+    places = places_of(profiles.table)
     by_id = dict(zip(map(str, profiles.table.ids), places, strict=True))
     controls = [place for place, negative in zip(places, profiles.facts.negative, strict=True) if negative]
     treatments = {"negative controls": controls} if controls else {}
     treatments |= {hit.treatment: [by_id[ident] for ident in hit.wells] for hit in hits}
     return treatments or {"all wells": places}
-
-
-def _places(table: FeatureTable) -> list[tuple[str, str]]:
-    """(plate, well) of each row; a plate that is not known is empty text."""
-    plates = plates_of(table) if "plate" in table.metadata else [""] * len(table)
-    return list(zip(plates, map(str, table.metadata["well"]), strict=True))
 
 
 def _made_by(table: FeatureTable) -> dict[str, str]:
