@@ -11,13 +11,11 @@ import typer
 from typer.testing import CliRunner
 
 from builder.sources import SOURCES
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction, find_tasks
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
-from cytoimagenet_hf.benchmarks.entries import table_entry
-from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
+from cytoimagenet_hf.benchmarks.entries import CONTROLS_NOTE, table_entry
 from cytoimagenet_hf.benchmarks.report import write_report
-from cytoimagenet_hf.benchmarks.select import find_tasks
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
