@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -296,10 +295,7 @@ def _rounds(
         # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
         needs_images = bool(suite.models or suite.baselines or suite.nuisances)
         items = kept_in_memory(benchmark.load(root, recipe, images=needs_images))
-        for entry in by_id:
-            table, ids = entry.build(), ids_of(items)
-            if not set(ids) <= set(table.ids):
-                table.rows(ids)  # refuses, and names what is missing
+        by_id = [_complete(entry, items) for entry in by_id]
         entries = model_entries(suite.models, items, run)
         if suite.fuse:
             entries += _fusions(suite, benchmark, items, entries, by_id, run)
@@ -326,12 +322,23 @@ def _ready_rounds(benchmark: Benchmark, root: Path, tables: Tables, recipe: Benc
     ready = {} if tables or benchmark.ready is None else benchmark.ready(root)
     if not tables and not ready:
         raise InputError(f"{benchmark.name} is scored from ready features, and {root} has none: {benchmark.where}")
-    named = chain(tables, ((name, read()) for name, read in ready.items()))
-    items_of = benchmark.profile_items
-    if items_of is not None:
-        return ((items_of(root, recipe, table), [table_entry(name, table)]) for name, table in named)
-    items = benchmark.load(root, recipe, images=False)
-    return ((items, [table_entry(name, table)]) for name, table in named)
+    items = [] if benchmark.profile_items else benchmark.load(root, recipe, images=False)
+
+    def describe(name: str, table: FeatureTable) -> Round:
+        of = benchmark.profile_items(root, recipe, table) if benchmark.profile_items else items
+        return of, [_complete(table_entry(name, table), of)]
+
+    if tables:
+        return [describe(name, table) for name, table in tables]
+    return (describe(name, read()) for name, read in ready.items())
+
+
+def _complete(entry: Entry, items: list[Image]) -> Entry:
+    """The entry of a feature table, which must have the features of all items."""
+    table, ids = entry.build(), ids_of(items)
+    if not set(ids) <= set(table.ids):
+        table.rows(ids)  # refuses, and names what is missing
+    return entry
 
 
 def _fusions(

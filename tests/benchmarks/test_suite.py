@@ -144,6 +144,32 @@ def test_calls_without_sense_are_refused(simulated, tables):
     assert told == []  # no features were made before
 
 
+@pytest.mark.parametrize(
+    ("task", "place", "message"),
+    [
+        ("coos7", "absent", "train and at least one test set are needed"),
+        ("coos7", "coos7", "no features for"),  # the tables describe the cells of the first task alone
+        ("bbbc021", "absent", "BBBC021_v1_image.csv is missing"),
+        ("rxrx3-core", "absent", "metadata_rxrx3_core.csv is missing"),
+        ("morphohelm", "absent", "the profiles name no perturbation"),
+    ],
+)
+def test_what_a_later_task_lacks_is_noticed_before_the_first_is_computed(simulated, tables, task, place, message):
+    tasks = ((BENCHMARKS["cyclops"], simulated / "cyclops"), (BENCHMARKS[task], simulated / place))
+    lines: list[str] = []
+    with pytest.raises(InputError, match=message):
+        run_suite(Suite(tasks=tasks, features=tables), report=lines.append)
+    assert lines == []
+
+
+def test_a_network_is_loaded_once_for_all_tasks(simulated, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(extraction, "load_encoder", lambda name, options: loaded.append(name) or tiny_encoder())
+    tasks = tuple((BENCHMARKS[name], simulated / name) for name in ("cyclops", "coos7"))
+    assert len(run_suite(Suite(tasks=tasks, models=("random:7",))).record.scores) == 5
+    assert loaded == ["random:7"]
+
+
 def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, tables, tmp_path):
     odd = tmp_path / "a=b.parquet"
     odd.write_bytes(tables[1].read_bytes())
