@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tifffile
 
-from cytoimagenet_hf.imaging.deltavision import HEADER, parse_header
+from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
 
 
 def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
@@ -17,7 +17,7 @@ def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
         channels: how many channels the table names.
     """
     with open(path, "rb") as handle:
-        header = parse_header(handle.read(HEADER), path.stat().st_size)
+        header = parse_deltavision(handle.read(HEAD), path.stat().st_size)
     if header is None or "C" not in header.axes:
         return tuple(range(channels))
     steps, planes = {}, 1

@@ -92,12 +92,7 @@ def naming(
     plate_of: Callable[[Path], str] = lambda folder: folder.name,
     first: Mapping[str, int] | None = None,
 ) -> Naming:
-    """How an instrument names its files, in any folder and letter case.
-
-    Args:
-        pattern: regular expression of a name, with the groups of `Naming`.
-        plate_of, first: as of `Naming`.
-    """
+    """How an instrument names its files, in any folder and letter case; `pattern` has the groups of `Naming`."""
     expression = re.compile(rf"(?P<_folder>(?:[^/]+/)*?){pattern}", re.IGNORECASE)
     return Naming(expression, plate_of=plate_of, first=first or {})
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoimagenet_hf.imaging import ImageReadError, read_image
-from cytoimagenet_hf.imaging.deltavision import parse_header
-from cytoimagenet_hf.imaging.signatures import HEAD, kind_of
+from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
+from cytoimagenet_hf.imaging.signatures import kind_of
 
 MARKS = [struct.pack("<h", -16224), struct.pack(">h", -16224)]
 SIZED = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -47,7 +47,7 @@ def with_mark(content: bytes, mark: bytes) -> bytes:
 @given(st.binary(min_size=98, max_size=4000), st.sampled_from(MARKS))
 def test_random_bytes_are_never_deltavision(content, mark):
     content = with_mark(content, mark)
-    assert parse_header(content[:HEAD], len(content)) is None
+    assert parse_deltavision(content[:HEAD], len(content)) is None
     assert kind_of(content[:HEAD], len(content)) != "deltavision"
 
 
@@ -105,7 +105,7 @@ def test_a_truncated_deltavision_file_says_so_or_gives_what_is_there(tmp_path):
 def test_an_implausible_header_is_no_deltavision(field, value):
     content = bytearray(deltavision(np.zeros((1, 4, 4), np.uint16)))
     struct.pack_into("<i", content, field, value)
-    assert parse_header(bytes(content[:HEAD]), len(content)) is None
+    assert parse_deltavision(bytes(content[:HEAD]), len(content)) is None
 
 
 def test_what_is_no_image_is_refused_by_name(tmp_path):

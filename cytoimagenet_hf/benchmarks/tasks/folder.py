@@ -23,7 +23,7 @@ from cytoimagenet_hf.dataset.images import (
     with_usual_columns,
 )
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.images.stores.dataset import plane_counts
 from cytoimagenet_hf.options.source import USUAL, ImageColumns
