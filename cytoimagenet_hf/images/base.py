@@ -16,7 +16,6 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import MAX_PIXELS
 from cytoimagenet_hf.core.once import Once
-from cytoimagenet_hf.imaging.illumination import correct
 
 from .labels import connected_parts, require_labels
 from .remote import concurrently, is_remote
@@ -58,26 +57,15 @@ class PlaneRef:
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object on a label image of its field, such as the nucleus of a cell.
+    """One object on a label image of its field, such as the nucleus of a cell."""
 
-    Attributes:
-        kind: of object, such as `Nuclei`.
-        plane: the label image.
-        number: of the object there; 0: the cell has no object of this kind.
-        parts: whether numbers are those of the connected parts of a binary mask.
-    """
-
-    kind: str
-    plane: PlaneRef
-    number: int
-    parts: bool = False
+    kind: str  # such as `Nuclei`
+    plane: PlaneRef  # the label image
+    number: int  # of the object there; 0: the cell has no object of this kind
+    parts: bool = False  # whether numbers are those of the connected parts of a binary mask
 
     def labels(self) -> npt.NDArray[Any]:
-        """The label image, (H, W) whole numbers.
-
-        Raises:
-            InputError: it cannot be read, or is no label image.
-        """
+        """The label image, (H, W) whole numbers."""
 
         def read() -> npt.NDArray[Any]:
             labels = require_labels(self.plane.read(), self.plane.path)
@@ -281,7 +269,7 @@ def _read_channels(image: Image) -> list[npt.NDArray[Any]]:
     if not image.illumination:
         return planes
     return [
-        plane if ref is None else correct(plane, _FUNCTIONS.get((ref, ref.stamp), ref.read), name=name, where=ref.path)
+        plane if ref is None else _corrected(plane, _FUNCTIONS.get((ref, ref.stamp), ref.read), name, ref.path)
         for plane, ref, name in zip(planes, image.illumination, image.channels, strict=True)
     ]
 
@@ -294,6 +282,21 @@ _FUNCTIONS: Once[npt.NDArray[Any]] = Once(16)
 
 _LABELS: Once[npt.NDArray[Any]] = Once(16)
 """The last few label images."""
+
+
+def _corrected(plane: npt.NDArray[Any], function: npt.NDArray[Any], name: str, where: Path) -> npt.NDArray[Any]:
+    """A plane divided by its illumination function (H, W), about 1 in the mean, as CellProfiler does, in its dtype.
+
+    Whole numbers are rounded to the nearest, those beyond the dtype become its largest.
+    """
+    if function.shape != plane.shape:
+        raise InputError(f"the illumination function {where} is {_size(function)} and {name} is {_size(plane)}")
+    if not (np.isfinite(function).all() and (function > 0).all()):
+        raise InputError(f"the illumination function {where} holds values that are not above 0: make it again")
+    quotient = plane / function.astype(np.float64)
+    if plane.dtype.kind in "ui":
+        quotient = np.clip(np.rint(quotient), 0, np.iinfo(plane.dtype).max)
+    return quotient.astype(plane.dtype)
 
 
 def _project(stack: list[npt.NDArray[Any]], projection: Projection) -> npt.NDArray[Any]:

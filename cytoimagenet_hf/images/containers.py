@@ -70,49 +70,37 @@ def planes_in(path: Path, stem: str, notes: list[str]) -> list[FoundPlane]:
 
 
 def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
-    """The planes of a file whose name, or a table, says plate, well, site or channel: that holds, the rest is its own.
-
-    Raises:
-        InputError: the file cannot be read, or says something else than its name.
-    """
+    """The planes of a file whose name, or a table, says plate, well, site or channel: that holds, the rest is its own."""
     path = plane.ref.path
     inner = planes_in(path, plane.name, [])
-    channels = {one.channel for one in inner}
-    named = plane.channel.key not in ("", "1") or bool(plane.channel.label)
+    channels, named = {found.channel for found in inner}, plane.channel.stated
     if named and len(channels) > 1:
         raise InputError(f"{path} holds {len(channels)} channels, but its name says it is channel {plane.channel.key}")
-    wells = sorted({one.well for one in inner if one.well})
+    wells = sorted({found.well for found in inner if found.well})
     if plane.well and wells and set(map(spell_well, wells)) != {spell_well(plane.well)}:
         raise InputError(f"{path} holds images of {', '.join(wells[:3])}, but its name says {plane.well}")
     several_times, several_depths, several_sites = (
-        len({getattr(one, axis) for one in inner}) > 1 for axis in ("t", "z", "site")
+        len({getattr(found, axis) for found in inner}) > 1 for axis in ("t", "z", "site")
     )
     return [
         replace(
-            one,
-            channel=plane.channel if named else one.channel,
-            plate=plane.plate or one.plate,
-            well=plane.well or one.well,
-            site=".".join(part for part in (plane.site, one.site) if part)
-            if several_sites
-            else plane.site or one.site,
-            z=one.z if several_depths or plane.z is None else plane.z,
-            t=one.t if several_times or plane.t is None else plane.t,
-            origin=plane.origin,
-            row=plane.row,
-            id=plane.id,
-            metadata={**one.metadata, **plane.metadata},
+            plane,
+            ref=found.ref,
+            name=found.name,
+            problem=found.problem,
+            channel=plane.channel if named else found.channel,
+            plate=plane.plate or found.plate,
+            well=plane.well or found.well,
+            site=".".join(filter(None, (plane.site, found.site))) if several_sites else plane.site or found.site,
+            z=found.z if several_depths or plane.z is None else plane.z,
+            t=found.t if several_times or plane.t is None else plane.t,
         )
-        for one in inner
+        for found in inner
     ]
 
 
 def one_plane(path: Path, *, series: int = 0, c: int = 0, z: int = 0, t: int = 0) -> PlaneRef:
-    """The plane of a file at a place, as CellProfiler counts: scene or position, channel, focus and time, from 0.
-
-    Raises:
-        InputError: there is no such plane, or the file cannot be read.
-    """
+    """The plane of a file at a place, as CellProfiler counts: scene or position, channel, focus and time, from 0."""
     inner = planes_in(path, path.stem, [])
     scenes = list(dict.fromkeys(plane.name for plane in inner))
     wanted = (series, str(c + 1), z + 1, t + 1)

@@ -67,15 +67,10 @@ def _expanded(plane: FoundPlane, options: SourceOptions) -> Iterator[FoundPlane]
         layouts = _layouts(plane, options)
     except InputError as error:
         # Nothing is known of its channels, unless its name says them.
-        yield replace(plane, channel=plane.channel if _is_named(plane.channel) else Channel(""), problem=str(error))
+        yield replace(plane, channel=plane.channel if plane.channel.stated else Channel(""), problem=str(error))
         return
     for layout in layouts:
         yield from _planes(plane, layout)
-
-
-def _is_named(channel: Channel) -> bool:
-    """Whether a name or a header says which channel a file is; `1` alone stands where nothing does."""
-    return channel.key not in ("", "1") or bool(channel.label)
 
 
 def _layouts(plane: FoundPlane, options: SourceOptions) -> list[StackLayout]:
@@ -102,7 +97,7 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
         reason = f"{plane.ref.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
         yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
         return
-    named = _is_named(plane.channel)
+    named = plane.channel.stated
     if "C" in outer and named:
         reason = (
             f"{plane.ref.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"

@@ -71,9 +71,6 @@ def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = (
         images: fields.
         patterns: of names, such as `{well}_s{site}_Nuclei.tif`; `{object}` is the kind of object. By default a mask
             is named as the id of its image, or as one of its image's files, and then the kind of its objects.
-
-    Raises:
-        InputError: nothing there, or two label images of one kind for one field.
     """
     source = open_source(place)
     if source.stores and not patterns:

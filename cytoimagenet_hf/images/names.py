@@ -37,9 +37,6 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         pattern: `{field}` a value, `*` any text within a name, `?` one character, `**/` any folders, `{_}` ignored
             text. Without `/`, it matches names in any folder.
 
-    Raises:
-        InputError: no field at all, a field twice, or a row without its column.
-
     Example:
         >>> compile_pattern("{well}_w{c}.tif").fullmatch("week1/B02_w3.tif").groupdict()
         {'_folder': 'week1/', 'well': 'B02', 'c': '3'}

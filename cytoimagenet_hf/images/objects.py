@@ -94,12 +94,7 @@ class Place:
         return self.scheme not in ("http", "https")
 
     def read(self, key: str, *, size: int | None = None) -> bytes:
-        """The content of an object; another number of bytes than its `size` is a fault of the transfer.
-
-        Raises:
-            FileNotFoundError: there is none.
-            UnreachableError: it cannot be read, for whatever other reason.
-        """
+        """The content of an object; another number of bytes than its `size` is a fault of the transfer."""
 
         def attempt() -> bytes:
             content = _client(self).read(key)

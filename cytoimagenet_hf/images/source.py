@@ -7,6 +7,7 @@ the result with its reason.
 import glob
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,13 +150,14 @@ def _sorted(text: str, root: RemotePath) -> Source:
             ignored.append(Ignored(name, "hidden"))
         else:
             files.append(name)
-    return Source(
-        text,
-        cast(Path, root),
-        tuple(sorted(files, key=natural)),
-        tuple(sorted(stores, key=natural)),
-        ignored=tuple(ignored),
-    )
+    return _of_names(text, cast(Path, root), files, stores, ignored)
+
+
+def _of_names(
+    text: str, root: Path, files: Iterable[str], stores: Iterable[str], ignored: Iterable[Ignored] = ()
+) -> Source:
+    in_order = (tuple(sorted(names, key=natural)) for names in (files, stores))
+    return Source(text, root, *in_order, ignored=tuple(ignored))
 
 
 def _remote_glob(text: str, root: str, storage: Storage) -> Source:
@@ -208,8 +210,7 @@ def _listed(text: str, root: Path) -> Source:
         else:
             reason = _REASONS.get(place.kind) or f"the folder cannot be read: {place.detail}"
             ignored.append(Ignored(place.name or str(root), reason))
-    files, stores = (tuple(sorted(listed, key=natural)) for listed in names.values())
-    return Source(text, root, files, stores, ignored=tuple(ignored))
+    return _of_names(text, root, names["file"], names["whole"], ignored)
 
 
 def _globbed(text: str, root: Path) -> Source:
@@ -222,4 +223,4 @@ def _globbed(text: str, root: Path) -> Source:
             stores.append(name)
     if not files and not stores:
         raise InputError(f"no file matches {text}")
-    return Source(text, root, tuple(sorted(files, key=natural)), tuple(sorted(stores, key=natural)))
+    return _of_names(text, root, files, stores)

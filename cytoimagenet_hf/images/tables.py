@@ -158,9 +158,6 @@ class ImageTable:
         Args:
             name: as the table writes it.
             row: which names it, for messages: `line 7`.
-
-        Raises:
-            InputError: it lies outside the root.
         """
         path = Path()
         try:

@@ -53,12 +53,7 @@ def npy_header(path: Path) -> NpyHeader:
 
 
 def read_npy_part(path: Path, header: NpyHeader, index: Sequence[int | slice] = ()) -> npt.NDArray[Any]:
-    """What `array[index]` is, of which as little as possible is read; whole numbers and slices, an axis each.
-
-    Raises:
-        ImageReadError: the file was cut since its header was read.
-        IndexError: the array has no such place.
-    """
+    """What `array[index]` is, of which as little as possible is read; whole numbers and slices, an axis each."""
     shape, rest, first = header.shape, list(index), 0
     # What leading axes choose lies in one piece.
     while rest and isinstance(place := rest[0], int) and not header.fortran:

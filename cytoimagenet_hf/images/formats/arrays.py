@@ -41,11 +41,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """An image per array.
-
-    Raises:
-        InputError: the axes are not said or do not end in YX, no arrays, or a table without keys.
-    """
+    """An image per array."""
     axes = (options.axes or "").lower()
     if axes[-2:] != "yx" or not set(axes[:-2]) <= set("tcz") or len(set(axes)) != len(axes):
         raise InputError(

@@ -29,9 +29,6 @@ def find(source: Source, options: SourceOptions) -> Findings:
 
     With `planes` as the column of images, a row is an image of several channels, named by its `stains`; channels of
     other rows with several images go by number. Rows of a dataset without ids are known by split and place.
-
-    Raises:
-        InputError: no such dataset, split or column.
     """
     # Brings the datasets library, which few sources need.
     from cytoimagenet_hf.dataset.images import find_id_column, find_image_column, find_label_column, parse_name

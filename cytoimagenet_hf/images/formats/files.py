@@ -18,11 +18,7 @@ _IN_FOLDERS = re.compile(r"(?P<_folder>(?:[^/]+/)*)(?P<c>[^/]+)/(?P<image>[^/]+?
 
 
 def by_pattern(source: Source, options: SourceOptions) -> Findings:
-    """Planes of the files whose names fit `{plate}_{well}_s{site}_w{c}.tif`; the rest is ignored, by name.
-
-    Raises:
-        InputError: no pattern, or one that no file matches.
-    """
+    """Planes of the files whose names fit `{plate}_{well}_s{site}_w{c}.tif`; the rest is ignored, by name."""
     if options.pattern is None:
         raise InputError("format pattern needs the pattern: --pattern '{well}_s{site}_w{c}.tif'")
     expression = compile_pattern(options.pattern)
@@ -44,9 +40,6 @@ def by_channel_folder(source: Source, options: SourceOptions) -> Findings:
     """Planes whose channel is the name of their folder (`DAPI/A01_1.tif`, `tubulin/A01_1.tif`).
 
     Wells and sites are known as far as the rest of the names says them.
-
-    Raises:
-        InputError: files that lie in no folder below the source.
     """
     pattern = suggest_pattern(source.images)
     in_folders = pattern is not None and "{c}" in pattern.rpartition("/")[0]

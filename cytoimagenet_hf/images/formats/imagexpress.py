@@ -46,11 +46,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Planes by name; thumbnails and everything else is ignored.
-
-    Raises:
-        InputError: a .HTD that cannot be read, or is damaged.
-    """
+    """Planes by name; thumbnails and everything else is ignored."""
     thumbnails = [name for name in source.files if _is_thumbnail(name)]
     names = [name for name in source.images if not _is_thumbnail(name)]
     planes, others = planes_by_name(source, names, Naming(_NAME, split_folder=_split))
@@ -93,11 +89,7 @@ def _headers(source: Source) -> dict[str, dict[str, str]]:
 
 
 def _wave_names(header: Path) -> dict[str, str]:
-    """Names of the waves from a .HTD file.
-
-    Raises:
-        InputError: it cannot be read, is no such file or ends early: channels would go by other names.
-    """
+    """Names of the waves from a .HTD file; a damaged one is refused, since channels would go by other names."""
     try:
         text = header.read_bytes().decode("cp1252", "replace")
     except OSError as error:

@@ -61,11 +61,7 @@ class Instrument:
         return (self.names,) if self.newer_names is None else (self.names, self.newer_names)
 
     def find(self, source: Source, options: SourceOptions) -> Findings:
-        """Planes by the index where there is one, else by name.
-
-        Raises:
-            InputError: an index that cannot be read.
-        """
+        """Planes by the index where there is one, else by name."""
         indexes = {index: index.rpartition("/")[0] for index in self.indexes(source)}
         listed = _Listed(source, self.elsewhere)
         for index in indexes:

@@ -33,12 +33,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """An image per row.
-
-    Raises:
-        InputError: the table cannot be read, lacks the column of ids or has empty ones, or names a file outside the
-            root.
-    """
+    """An image per row."""
     table = ImageTable(source, options)
     stains = _stains(table.columns)
     if not stains:

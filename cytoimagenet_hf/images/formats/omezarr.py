@@ -48,12 +48,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for.
-
-    Raises:
-        InputError: images with processed copies beside them where `derived` does not say which are meant, or an
-            acquisition or copy that is not there.
-    """
+    """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for."""
     fields = [field for store in source.stores for field in _fields(source.root / store, store)]
     chosen, passed = _chosen(fields, source.text, options)
     planes: list[FoundPlane] = []

@@ -19,11 +19,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """A plane per row.
-
-    Raises:
-        InputError: a column is absent, or a file lies outside the root.
-    """
+    """A plane per row."""
     table = ImageTable(source, options)
     if absent := sorted(_NEEDED - set(table.columns)):
         raise InputError(

@@ -20,11 +20,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`.
-
-    Raises:
-        InputError: no such column, ids that are absent, or a file outside the root.
-    """
+    """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`."""
     table = ImageTable(source, options)
     columns, wanted = table.columns, options.channels or ("path",)
     for column in wanted:

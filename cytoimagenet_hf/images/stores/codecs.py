@@ -40,10 +40,6 @@ def require_plain_numbers(facts: dict[str, Any], version: int, where: object) ->
         facts: the metadata of the array.
         version: of Zarr, 2 or 3.
         where: what messages call it.
-
-    Raises:
-        InputError: another data type (objects, text, records, complex numbers), an object codec or an unknown one, at
-            any depth, such as within a shard, or chunks that are packed twice.
     """
     kind = facts.get("dtype" if version == 2 else "data_type")
     if not (isinstance(kind, str) and (_TYPE_2 if version == 2 else _TYPE_3).fullmatch(kind)):

@@ -66,10 +66,6 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
     Args:
         folder: of the array.
         max_pixels: the limit of a plane, and of what is unpacked at once.
-
-    Raises:
-        InputError: there is none, it cannot be understood, it is too large, or it holds something else than plain
-            numbers, see `codecs.require_plain_numbers`.
     """
     version, file, text = _metadata(folder)
     try:
