@@ -156,8 +156,8 @@ def _sorted(text: str, root: RemotePath) -> Source:
 def _of_names(
     text: str, root: Path, files: Iterable[str], stores: Iterable[str], ignored: Iterable[Ignored] = ()
 ) -> Source:
-    in_order = (tuple(sorted(names, key=natural)) for names in (files, stores))
-    return Source(text, root, *in_order, ignored=tuple(ignored))
+    files, stores = (tuple(sorted(names, key=natural)) for names in (files, stores))
+    return Source(text, root, files, stores, ignored=tuple(ignored))
 
 
 def _remote_glob(text: str, root: str, storage: Storage) -> Source:
