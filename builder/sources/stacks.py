@@ -11,10 +11,6 @@ def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
     """Planes of a DeltaVision file: each channel at the first time point, in the middle of the z-stack.
 
     Without a DeltaVision header (a converted file) the first `channels` planes.
-
-    Args:
-        path: the file.
-        channels: how many channels the table names.
     """
     with open(path, "rb") as handle:
         header = parse_deltavision(handle.read(HEAD), path.stat().st_size)
