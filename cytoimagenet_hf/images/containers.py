@@ -70,7 +70,7 @@ def planes_in(path: Path, stem: str, notes: list[str]) -> list[FoundPlane]:
 
 
 def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
-    """The planes of a file whose name, or a table, says plate, well, site or channel: that holds before its own words."""
+    """The planes of a file whose name, or a table, says plate, well, site or channel, which goes before its own."""
     path = plane.ref.path
     inner = planes_in(path, plane.name, [])
     channels, named = {found.channel for found in inner}, plane.channel.stated
