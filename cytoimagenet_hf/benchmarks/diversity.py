@@ -22,7 +22,7 @@ from cytoimagenet_hf.core.simulated import save_figure
 from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
-from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.profiles.embedding import embed

@@ -17,7 +17,7 @@ from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.images import find_image_column, load_splits, parse_name, with_usual_columns
 from cytoimagenet_hf.images import Image
-from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.images.stores.dataset import plane_counts
 from cytoimagenet_hf.options.source import USUAL, ImageColumns
