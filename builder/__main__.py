@@ -4,18 +4,29 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from cytoimagenet_hf.cli import options
 from cytoimagenet_hf.cli.arguments import Only, takes_settings
 from cytoimagenet_hf.core.boundary import DEBUG, run_app
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
-from .options import AsJson, Output, Raw, chosen_sources, pairs, show
 from .settings import Division, Rendering, Rules, SourceChoice
+from .sources import SOURCES
+from .sources.filter import SourceFilter, sources_in
+
+if TYPE_CHECKING:  # its schema imports `datasets`, which fails where no temporary folder can be written to
+    from .recipe import Recipe
+    from .stage import StageSummary
+
+Raw = Annotated[Path, typer.Option(help="Folder that holds one folder per source (rec_rxrx1, bbbc022, …).")]
+Output = Annotated[Path, typer.Option(help="Folder of the build; must be new, empty or an earlier build.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -42,7 +53,7 @@ def annotate(
     from .stage import claimed
 
     with claimed(output):
-        show(run(raw, output, sources=chosen_sources(sources)), as_json=as_json)
+        _show(run(raw, output, sources=_chosen_sources(sources)), as_json=as_json)
 
 
 @app.command()
@@ -59,11 +70,10 @@ def select(
 
     Example: python -m builder select --output cytoimagenet --recipe published --explain "actin inhibitor"
     """
-    from .recipe import load
     from .select import select as run
     from .stage import claimed
 
-    made, chosen = load(rules.recipe, pairs(rules.overrides)), chosen_sources(sources)
+    made, chosen = _recipe(rules), _chosen_sources(sources)
     if explain is not None or dry_run:
         from .select.explain import dry_run as plan
         from .select.explain import explain_label
@@ -73,7 +83,7 @@ def select(
         _print(asdict(report), report, as_json=as_json)
         return
     with claimed(output):
-        show(run(output, recipe=made, seed=rules.seed, sources=chosen), as_json=as_json)
+        _show(run(output, recipe=made, seed=rules.seed, sources=chosen), as_json=as_json)
 
 
 @app.command()
@@ -88,12 +98,10 @@ def labels(
 
     Example: python -m builder labels --output cytoimagenet --recipe published --set holdings=mine.csv
     """
-    from .recipe import load
     from .select.compare import compare_with_paper
 
-    chosen = chosen_sources(sources)
-    recipe = load(rules.recipe, pairs(rules.overrides))
-    report = compare_with_paper(output, recipe=recipe, seed=rules.seed, sources=chosen)
+    chosen = _chosen_sources(sources)
+    report = compare_with_paper(output, recipe=_recipe(rules), seed=rules.seed, sources=chosen)
     _print(asdict(report), report, as_json=as_json)
 
 
@@ -111,13 +119,11 @@ def render(
     Example: python -m builder render --raw /data/archives --output cytoimagenet --workers 16
     Example: python -m builder render --raw /data/archives --output cytoimagenet --part 3/64
     """
-    from .recipe import load
     from .render import render as run
     from .stage import claimed_or_shared
 
     with claimed_or_shared(output, how.part):
-        recipe = load(rules.recipe, pairs(rules.overrides))
-        show(run(raw, output, how, recipe=recipe, seed=rules.seed), as_json=as_json)
+        _show(run(raw, output, how, recipe=_recipe(rules), seed=rules.seed), as_json=as_json)
 
 
 @app.command()
@@ -134,12 +140,11 @@ def publish(
     Example: python -m builder publish --output cytoimagenet --licences cc0,cc-by --group plate
     """
     from .publish import publish as run
-    from .recipe import load
     from .stage import claimed
 
     with claimed(output):
-        recipe, chosen = load(rules.recipe, pairs(rules.overrides)), chosen_sources(sources)
-        show(run(output, recipe=recipe, seed=rules.seed, sources=chosen, **vars(division)), as_json=as_json)
+        recipe, chosen = _recipe(rules), _chosen_sources(sources)
+        _show(run(output, recipe=recipe, seed=rules.seed, sources=chosen, **vars(division)), as_json=as_json)
 
 
 @app.command()
@@ -158,18 +163,17 @@ def build(
     Example: python -m builder build --raw /data/archives --recipe corrected --output cytoimagenet
     """
     from .build import build as run
-    from .recipe import load
 
     summaries = run(
         raw,
         output,
         how,
-        recipe=load(rules.recipe, pairs(rules.overrides)),
+        recipe=_recipe(rules),
         seed=rules.seed,
-        sources=chosen_sources(sources),
+        sources=_chosen_sources(sources),
         **vars(division),
     )
-    show(*summaries, as_json=as_json)
+    _show(*summaries, as_json=as_json)
 
 
 @app.command("import-kaggle")
@@ -189,7 +193,7 @@ def import_kaggle(
     from .stage import claimed
 
     with claimed(output):
-        show(run(archive, output, seed=rules.seed, workers=how.workers, dask=how.dask), as_json=as_json)
+        _show(run(archive, output, seed=rules.seed, workers=how.workers, dask=how.dask), as_json=as_json)
 
 
 @app.command()
@@ -205,7 +209,7 @@ def sources(
     """
     from .doctor import sources_table, survey
 
-    reports = survey(raw, sources=chosen_sources(sources))
+    reports = survey(raw, sources=_chosen_sources(sources))
     _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
@@ -227,7 +231,7 @@ def doctor(
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(raw, sources=chosen_sources(sources), count=True, dataset=dataset)
+    reports = survey(raw, sources=_chosen_sources(sources), count=True, dataset=dataset)
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
     if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)
@@ -251,6 +255,39 @@ def verify(
     intact += "; images were not decoded (--quick)" if quick else f"; {report.images_decoded:,} images fit their rows"
     _print(asdict(report), damaged or intact, as_json=as_json)
     if not report.intact:
+        raise typer.Exit(1)
+
+
+def _chosen_sources(choice: SourceChoice) -> SourceFilter:
+    """Which sources take part, those of a further folder among them."""
+    registry = SOURCES if choice.sources_from is None else sources_in(choice.sources_from)
+    return SourceFilter(only=choice.sources, exclude=choice.exclude, licences=choice.licences, registry=registry)
+
+
+def _recipe(rules: Rules) -> "Recipe":
+    """The recipe of a call, with its `--set name=value`."""
+    from .recipe import load
+
+    values = {}
+    for item in rules.overrides:
+        name, separator, value = item.partition("=")
+        if not separator:
+            raise InputError(f"--set {item}: write it as name=value, for example --set min_fields=4")
+        values[name.strip()] = value.strip()
+    return load(rules.recipe, values)
+
+
+def _show(*summaries: "StageSummary", as_json: bool) -> None:
+    """Print stage summaries for a person or a program; exit 1 when a source the caller gave was refused."""
+    table = Table("stage", "in", "kept", "rejected", "seconds", title="Build")
+    for summary in summaries:
+        reasons = "\n".join(f"{reason} {count:,}" for reason, count in summary.rejected.items()) or "none"
+        table.add_row(summary.stage, f"{summary.rows_in:,}", f"{summary.kept:,}", reasons, f"{summary.seconds:.1f}")
+    _print([asdict(summary) for summary in summaries], table, as_json=as_json)
+    for summary in summaries:
+        for problem in (summary.details.get("refused_because") or {}).values():
+            typer.echo(f"refused: {problem}", err=True)
+    if any(summary.details.get(name) for summary in summaries for name in ("refused", "nothing_usable")):
         raise typer.Exit(1)
 
 

@@ -83,11 +83,6 @@ def survey(
     return [_report(source, below.get(name), vocabulary, count, recorded.get(name)) for name, source in chosen.items()]
 
 
-def missing_disk(reports: Sequence[Report]) -> float:
-    """GB that the archives of absent sources need, as far as their size is known."""
-    return sum(report.disk_gb or 0.0 for report in reports if report.folder is None)
-
-
 def _report(
     source: Source, folder: Path | None, vocabulary: Vocabulary, count: bool, recorded: Download | None
 ) -> Report:
@@ -159,7 +154,8 @@ def doctor_table(reports: Sequence[Report], raw: Path) -> Table:
         left_out = "\n".join(f"{reason} {number:,}" for reason, number in (report.rejected or {}).items())
         table.add_row(report.dir_name, _number(report.fields), left_out, "\n".join(_remarks(report)))
     free = shutil.disk_usage(raw).free / 1e9
-    table.caption = f"The absent archives need about {missing_disk(reports):,.0f} GB; {free:,.0f} GB are free."
+    missing = sum(report.disk_gb or 0.0 for report in reports if report.folder is None)  # as far as sizes are known
+    table.caption = f"The absent archives need about {missing:,.0f} GB; {free:,.0f} GB are free."
     return table
 
 

@@ -29,7 +29,6 @@ class Download:
         bytes: of those images.
         listing: SHA-256 of the sorted names and sizes of the images.
         tables: SHA-256 of every other file by its name; of files of one name, of their sorted hashes.
-        citation: of the source, as its facts state it.
     """
 
     images: int
@@ -40,11 +39,7 @@ class Download:
 
 
 def describe_download(archive: Archive) -> Download:
-    """Look at every file of a source once; images are not opened.
-
-    Raises:
-        InputError: a table cannot be read.
-    """
+    """Look at every file of a source once; images are not opened."""
     images = frozenset(archive.images)
     sizes: list[tuple[str, int]] = []
     hashes: dict[str, list[str]] = {}
@@ -90,11 +85,7 @@ def recorded_downloads(output: Path) -> dict[str, dict[str, Any]]:
 
 
 def downloads_of(dataset: Path) -> dict[str, Download]:
-    """What a dataset was made from, by its manifest.
-
-    Raises:
-        InputError: it has no manifest, or one that records no downloads.
-    """
+    """What a dataset was made from, by its manifest."""
     recorded = read_manifest(dataset).get("downloads")
     if not isinstance(recorded, Mapping) or not recorded:
         raise InputError(f"{dataset} has no manifest that says what was downloaded: build or publish it again")

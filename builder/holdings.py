@@ -27,10 +27,7 @@ _Codes = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Holding:
-    """How many fields of a source, or of one label in it, were held.
-
-    `certainty` is that of `sources.base.Count`; `basis` says where the number is from.
-    """
+    """How many fields of a source, or of one label in it, were held; `basis` says where the number is from."""
 
     source: str
     column: str
@@ -42,9 +39,6 @@ class Holding:
 
 def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
     """The rows of a holdings file: `author` for the shipped one, or the path of a CSV; none for "".
-
-    Raises:
-        InputError: no such file, an unknown source, column or certainty, a number that is none, or a place twice.
 
     Example:
         >>> {held.source: held.fields for held in read_holdings("author")}["idr0088"]
@@ -78,18 +72,11 @@ def read_holdings(name_or_path: str) -> tuple[Holding, ...]:
 def held_rows(
     holdings: tuple[Holding, ...], codes: dict[str, _Codes], values: dict[str, list[str]], *, seed: int
 ) -> npt.NDArray[np.bool_]:
-    """Which fields of view are held.
+    """Which fields of view are held, (rows,) bool; sources and labels that `holdings` does not name are held whole.
 
-    Args:
-        holdings: from `read_holdings`; sources and labels it does not name are held whole.
-        codes: column → (rows,) position in `values[column]`, -1 where unknown; `dir_name`, `plate`, label columns.
-        values: column → its distinct values.
-        seed: of the draw of plates.
-
-    Returns:
-        (rows,) bool. Of a limited source whole plates are held, in an order drawn by the seed, and of the last of
-        them a part; fields without a plate count as a plate each. A label with a number of its own is limited
-        within its source first.
+    `codes` and `values` are those of a `FieldTable`, with `dir_name`, `plate` and the label columns. Of a limited
+    source whole plates are held, in an order drawn by the seed, and of the last of them a part; fields without a plate
+    count as a plate each. A label with a number of its own is limited within its source first.
     """
     rows = len(codes["dir_name"])
     held = np.ones(rows, np.bool_)

@@ -5,9 +5,9 @@ Label spelling (`vocabulary`), wells, ids, physical fields, controls, and files 
 
 import hashlib
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,7 @@ _CONSTANT = ("database", "name", "dir_name", "licence")
 
 
 def annotate_source(source: Source, folder: Path, vocabulary: Vocabulary) -> tuple[pa.Table, list[Rejection]]:
-    """Rows and rejections of one source, rows ordered by `idx`.
-
-    Raises:
-        InputError: a table or column is missing, or the folder holds a benchmark set.
-    """
+    """Rows and rejections of one source, rows ordered by `idx`. A folder that holds a benchmark set is refused."""
     archive = Archive(folder, source)
     if match := benchmark_among(archive.files):
         benchmark, file = match
@@ -67,18 +63,6 @@ def field_id(dir_name: str, key: str) -> str:
     return f"{dir_name}-{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}"
 
 
-class _Cached(dict[Any, Any]):
-    """What a function makes of a value, asked once for each value: archives repeat theirs thousands of times."""
-
-    def __init__(self, function: Callable[[Any], Any]):
-        super().__init__()
-        self._function = function
-
-    def __missing__(self, value: Any) -> Any:
-        result = self[value] = self._function(value)
-        return result
-
-
 class _Rows:
     """Fields of one source on their way into Arrow, and everything that is known only when all were seen."""
 
@@ -89,10 +73,10 @@ class _Rows:
         self._tables: list[pa.Table] = []
         self._seen: set[str] = set()
         self._used: set[str] = set()
-        self._labels = [_Cached(partial(self._label, category)) for category in CATEGORIES]
-        self._combinations = _Cached(self._combination)
-        self._microscopy = _Cached(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
-        self._wells, self._controls = _Cached(_well), _Cached(vocabulary.control)
+        self._labels = [cache(partial(self._label, category)) for category in CATEGORIES]
+        self._combinations = cache(self._combination)
+        self._microscopy = cache(lambda value: vocabulary.label("microscopy", value or source.microscopy).text)
+        self._wells, self._controls = cache(_well), cache(vocabulary.control)
         published = {name: vocabulary.label(name, value).text for name, value in source.published.items()}
         self._constant = {name: getattr(source, name) for name in _CONSTANT} | {
             "uncertain": "|".join(source.uncertain) or None,
@@ -101,14 +85,14 @@ class _Rows:
 
     def add(self, items: Iterable[Field | RejectedItem]) -> None:
         """Take in what a source yields."""
-        listed = self.archive.known
+        listing = self.archive.listing
         for item in tqdm(items, unit="field", desc=self.source.dir_name, leave=False, disable=None):
             if isinstance(item, RejectedItem):
                 self._used.add(item.key)
                 self._reject(item.key, item.reason, item.detail)
                 continue
             idx = field_id(self.source.dir_name, item.key)
-            if listed.issuperset(item.files) and item.files:
+            if listing.issuperset(item.files) and item.files:
                 files, present, outside = item.files, True, None
             else:
                 files, present, outside = self._locate(item.files)
@@ -156,28 +140,28 @@ class _Rows:
             raise RuntimeError(f"{self.source.dir_name}: {item.key} has {len(files)} files for {list(item.channels)}")
         values = _LABELS(item)
         try:
-            texts, marked = self._combinations[values]
+            texts, marked = self._combinations(values)
         except TypeError:  # some column holds a list
-            texts, marked = self._combinations[tuple(tuple(v) if isinstance(v, list) else v for v in values)]
+            texts, marked = self._combinations(tuple(tuple(v) if isinstance(v, list) else v for v in values))
         return (
             idx,
             *texts,
-            self._microscopy[item.microscopy],
+            self._microscopy(item.microscopy),
             item.channels,
             files,
             item.pages,
             item.region,
             item.plate or None,
-            self._wells[item.well],
+            self._wells(item.well),
             item.site or None,
             self._physical_field(item),
             item.donor or None,
-            self._controls[item.control] or marked,
+            self._controls(item.control) or marked,
         )
 
     def _combination(self, values: Sequence[Any]) -> tuple[tuple[str | None, ...], str | None]:
         """Texts of the label columns, and the control that one of them marks; sites of a well share them."""
-        labels = [cache[value] for cache, value in zip(self._labels, values, strict=True)]
+        labels = [label(value) for label, value in zip(self._labels, values, strict=True)]
         return tuple(label.text for label in labels), next((label.control for label in labels if label.control), None)
 
     def _label(self, category: str, value: str | Sequence[str] | None) -> Label:
@@ -192,7 +176,7 @@ class _Rows:
         """The id of what the camera saw: of the source's own key, or of plate, well and site."""
         key = item.physical_field
         if key is None and (item.well or item.site):
-            key = "/".join((item.plate or "", self._wells[item.well] or "", item.site or "")).lower()
+            key = "/".join((item.plate or "", self._wells(item.well) or "", item.site or "")).lower()
         return field_id(self.source.physical_fields or self.source.dir_name, key or item.key)
 
     def _reject(self, key: str, reason: str, detail: str) -> None:

@@ -72,11 +72,7 @@ def read_summary(output: Path, stage: str) -> StageSummary | None:
 
 
 def require_summary(output: Path, stage: str) -> StageSummary:
-    """The summary that an earlier run of a stage left.
-
-    Raises:
-        InputError: it cannot be read, or is not what a stage writes.
-    """
+    """The summary that an earlier run of a stage left; refused where it is not what a stage writes."""
     path, remedy = output / f"{stage}.summary.json", f"run `python -m builder {stage}` again"
     content = read_json_object(path, remedy=remedy)
     try:
@@ -116,9 +112,7 @@ def write_rejection_batches(output: Path, stage: str, batches: Iterable[pa.Table
 def claimed(output: Path) -> Iterator[Path]:
     """Claim an output folder for one build. A folder made for a build that is refused at once is removed again.
 
-    Raises:
-        InputError: the folder holds something that no build wrote, cannot be written, or another build is at work in
-            it.
+    A folder that holds something else, cannot be written to, or in which another build is at work is refused.
     """
     new_folders = absent_folders(output)
     marker = output / MARKER
@@ -149,11 +143,7 @@ def claimed(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def claimed_or_shared(output: Path, part: Part | None) -> Iterator[Path]:
-    """Claim the folder of a build, or share it with other commands that each make a part of its shards.
-
-    Raises:
-        InputError: as `claimed`; for a part, the folder holds no build.
-    """
+    """Claim the folder of a build, or share it with other commands that each make a part of its shards."""
     if part is None:
         with claimed(output):
             yield output
@@ -180,11 +170,7 @@ def tables_aside(output: Path) -> Iterator[Path]:
 
 
 def require_disk(folder: Path, needed: int) -> None:
-    """Refuse to start when the disk cannot hold `needed` bytes more.
-
-    Raises:
-        InputError: too little space, with both numbers.
-    """
+    """Refuse to start when the disk cannot hold `needed` bytes more."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(

@@ -86,11 +86,7 @@ def plain(text: str) -> str:
 
 
 def load_vocabulary(path: Path = VOCABULARY) -> Vocabulary:
-    """Read and validate a vocabulary file.
-
-    Raises:
-        InputError: not TOML, an entry twice, no `seen`, a spelling that no cell can have, or a chain of merges.
-    """
+    """Read a vocabulary file; refuse an entry that stands twice, lacks `seen` or has an impossible spelling."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:

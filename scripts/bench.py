@@ -8,6 +8,7 @@ docstring the command's help. It returns a dict whose `table` is a list of rows 
 `docs/benchmarks/<name>.json` together with the machine it was measured on.
 """
 
+import ast
 import functools
 import importlib
 import sys
@@ -20,31 +21,11 @@ from cytoimagenet_hf.core.boundary import DEBUG, run_app
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHES = {
-    "labels": "Labels of both recipes beside those of the paper.",
-    "select": "Weak labels of 2.7 million fields of view.",
-    "render": "Fields of view to encoded crops.",
-    "knn": "Exact nearest neighbours.",
-    "import": "The published archive at its full size, 890,737 tiny images.",
-    "growth": "What a row costs at 1, 10 and 100 times a small size, step by step.",
-    "load": "A built dataset, read whole and streamed.",
-    "push": "What a second push sends after 1 % of the rows changed.",
-    "extract": "Features of images.",
-    "short": "Short extractions: auto beside each fixed backend.",
-    "plate": "A plate from files to features.",
-    "remote": "A plate on the internet beside the same plate on the disk.",
-    "cells": "Cells of label images: crops, a network, measurements.",
-    "cells_agreement": "Measurements of real cells beside CellProfiler's own.",
-    "screen": "A real plate and its simulated neighbour, from files to doses.",
-    "train": "Training steps.",
-    "recipes": "The two training recipes.",
-    "keras_parity": "Features of the Keras weights beside those of Keras.",
-    "gpu": "Training, extraction and resuming on one GPU, in less than ten minutes.",
-    "suite": "The benchmark suite of the demo.",
-    "metrics": "The evaluate metrics beside the command.",
-    "spread": "The demo's scores over several seeds.",
-    "repairs": "What each repair of the original's evaluation changes, on a finished demo.",
+    file.stem: (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    for file in sorted((ROOT / "scripts" / "benches").glob("*.py"))
+    if "\ndef run(" in (text := file.read_text(encoding="utf-8"))
 }
-"""Name → its line in `--help`; the function is `benches.<name>.run`."""
+"""Name → its line in `--help`, the first of its module; the function is `benches.<name>.run`."""
 
 
 def main() -> int:

@@ -20,20 +20,13 @@ from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.scoring.knn import kneighbors
 from cytoimagenet_hf.scoring.results import ResultsRecord
 
-_SAMPLE = 600
+_SAMPLE, _NEIGHBOURS = 600, 6
 _THUMBNAILS = {"unreadable": "what can be decoded of it", "uniform": "", "binary": "", "crop_empty": "the whole field"}
 
 
 @dataclass(frozen=True)
 class Looked:
-    """Validation images as the network sees them.
-
-    Attributes:
-        images: (n, H, W) gray, of any sizes.
-        labels: (n,) names.
-        categories: (n,) of the labels.
-        values: (n, d) features.
-    """
+    """Validation images as the network sees them, of any sizes; features are (n, d)."""
 
     images: list[npt.NDArray[np.uint8]]
     labels: npt.NDArray[Any]
@@ -52,16 +45,17 @@ def look(dataset: Path, model: Path, *, seed: int) -> Looked:
     return Looked(pixels, np.array([names[code] for code in part["label"]]), np.array(part["category"]), table.values)
 
 
-def neighbours(looked: Looked, *, seed: int, queries: int = 3, shown: int = 6) -> Figure:
+def neighbours(looked: Looked, *, seed: int) -> Figure:
     """Three images of different categories, each with its nearest ones by cosine."""
-    _, found = kneighbors(looked.values, looked.values, shown, metric="cosine", exclude=np.arange(len(looked.values)))
+    values, rows = looked.values, np.arange(len(looked.values))
+    _, nearest = kneighbors(values, values, _NEIGHBOURS, metric="cosine", exclude=rows)
     order = derive_rng(seed, "neighbours").permutation(len(looked.labels))
     first = {looked.categories[row]: row for row in order[::-1]}
-    picked = list(first.values())[:queries]
-    figure = Figure(figsize=(1.45 * (shown + 1), 1.8 * len(picked)), layout="constrained")
-    grid = figure.subplots(len(picked), shown + 1, squeeze=False)
+    picked = list(first.values())[:3]
+    figure = Figure(figsize=(1.45 * (_NEIGHBOURS + 1), 1.8 * len(picked)), layout="constrained")
+    grid = figure.subplots(len(picked), _NEIGHBOURS + 1, squeeze=False)
     for line, query in zip(grid, picked, strict=True):
-        for axis, row in zip(line, [query, *found[query]], strict=True):
+        for axis, row in zip(line, [query, *nearest[query]], strict=True):
             axis.imshow(looked.images[row], cmap="gray", vmin=0, vmax=255)
             same = looked.labels[row] == looked.labels[query]
             colour = "black" if row == query else PALETTE[0] if same else PALETTE[1]
@@ -149,11 +143,8 @@ def headline(
 ) -> str:
     """What was built and how well it transfers.
 
-    Args:
-        record: of the demo.
-        untrained: gains over the best untrained network, one per scored set.
-        pixels: gains over the best features of pixels (histograms, texture, counts), one per scored set.
-        default: gains of the default features over those, one per scored set.
+    By scored set: gains of the pretrained network over the best untrained one (`untrained`) and over the best features
+    of pixels (`pixels`), and of the default features over the latter (`default`).
     """
     data = record["dataset"]
     return (

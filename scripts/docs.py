@@ -44,29 +44,26 @@ def pages() -> dict[str, str]:
     from scripts.pages.blocks import filled
     from scripts.pages.results import measured, recipes, results, settings
 
-    return {
-        "docs/sources.md": filled(_read("docs/sources.md"), {"sources": curation.sources()}),
-        "docs/recipes.md": filled(_read("docs/recipes.md"), {"recipes": curation.recipes()}),
-        "docs/holdings.md": filled(
-            _read("docs/holdings.md"), {"labels": curation.labels(), "holdings": curation.holdings()}
-        ),
-        "docs/columns.md": columns.page(),
-        "docs/numbers.md": numbers.page(),
-        "docs/cells.md": filled(_read("docs/cells.md"), {"agreement": cells.agreement(measured("cells_agreement"))}),
-        "README.md": filled(_read("README.md"), {"results": results()}),
-        "docs/journeys/profile.md": filled(_read("docs/journeys/profile.md"), {"settings": settings()}),
-        "docs/journeys/pretrain.md": filled(_read("docs/journeys/pretrain.md"), {"recipes": recipes()}),
-        "docs/study.md": study.page(),
-        "docs/repairs.md": repairs.page(measured("repairs")),
-        "docs/cards/dataset/README.md": card(ROOT / "docs" / "cards" / "dataset"),
-        "docs/cards/model/README.md": model_card(
-            **card_facts(ROOT / "docs" / "cards" / "model", name="me/simulated-b0")
-        ),
+    blocks_of = {
+        "README.md": {"results": results()},
+        "docs/cells.md": {"agreement": cells.agreement(measured("cells_agreement"))},
+        "docs/columns.md": columns.parts(),
+        "docs/holdings.md": {"labels": curation.labels(), "holdings": curation.holdings()},
+        "docs/journeys/pretrain.md": {"recipes": recipes()},
+        "docs/journeys/profile.md": {"settings": settings()},
+        "docs/numbers.md": {"numbers": "\n".join(numbers.sections().values())},
+        "docs/recipes.md": {"recipes": curation.recipes()},
+        "docs/repairs.md": {"repairs": repairs.changes(measured("repairs"))},
+        "docs/sources.md": {"sources": curation.sources()},
+        "docs/study.md": study.parts(),
     }
-
-
-def _read(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
+    shown = ROOT / "docs" / "cards"
+    cards = {
+        "docs/cards/dataset/README.md": card(shown / "dataset"),
+        "docs/cards/model/README.md": model_card(**card_facts(shown / "model", name="me/simulated-b0")),
+    }
+    made = {page: filled((ROOT / page).read_text(encoding="utf-8"), parts) for page, parts in blocks_of.items()}
+    return made | cards
 
 
 if __name__ == "__main__":

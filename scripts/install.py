@@ -74,11 +74,7 @@ def torch_index(index: str, *, has_gpu: bool) -> str | None:
 def install_torch(python: str, requirement: str, index: str | None, *, run: Callable[..., bool]) -> str:
     """Install PyTorch from the index, or else from where pip looks; what was done, in words.
 
-    Args:
-        python: the interpreter of the environment.
-        requirement: such as `torch==2.13.0`.
-        index: of CPU builds, or None.
-        run: runs pip with these words and says whether it succeeded; `must=True` ends the program where it did not.
+    `run` runs pip with these words and says whether it succeeded; `must=True` ends the program where it did not.
     """
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if index and run([*pip, "--retries", "1", "--timeout", "15", "--no-deps", "--index-url", index, requirement]):

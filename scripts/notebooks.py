@@ -63,13 +63,7 @@ def main(
 
 
 def execute(path: Path, demo: Path, scratch: Path) -> Any:
-    """A notebook after a run in a folder of its own.
-
-    Args:
-        path: of the notebook.
-        demo: folder of a finished demo.
-        scratch: an empty folder: the working directory, caches and temporary files.
-    """
+    """A notebook after a run on a finished demo, in an empty folder: working directory, caches and temporary files."""
     before = dict(os.environ)
     os.environ.update(
         CYTOIMAGENET_DEMO=str(demo),

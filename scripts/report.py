@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 from cytoimagenet_hf.benchmarks.figures import accuracy_dots
 from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.core.simulated import SENTENCE, is_simulated, stamp_figure
-from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord
+from cytoimagenet_hf.scoring.results import ResultsRecord
 
 from .demo_pictures import feature_map, headline, look, neighbours, rejected, transfer
 
@@ -23,15 +23,7 @@ TEMPLATE = Path(__file__).with_name("report.html.jinja")
 def write_report(
     output: Path, record: Mapping[str, Any], results: ResultsRecord, *, sheet: Image.Image, seed: int
 ) -> None:
-    """Render `report.html`.
-
-    Args:
-        output: folder of the demo.
-        record: what `demo.py` writes to results.json.
-        results: of the benchmarks, typed.
-        sheet: the contact sheet of the dataset.
-        seed: of the samples and projections.
-    """
+    """Write `report.html` into the folder of a demo: `record` is that of results.json, `sheet` the contact sheet."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     looked = look(output / "cytoimagenet", output / "model", seed=seed)
@@ -48,6 +40,7 @@ def write_report(
         "rejected": _drawn(lost) if lost is not None else None,
         "contact_sheet": _data_uri(sheet),
     }
+    networks = results.names("model")
     page = template.render(
         record=record,
         results=results,
@@ -59,9 +52,9 @@ def write_report(
         explore=f"cytoimagenet explore {output.name}/cytoimagenet --model {output.name}/model",
         headline=headline(
             record,
-            untrained=_over_untrained(results),
-            pixels=[gain.difference for gain in _over_pixels(results)],
-            default=_default_over_pixels(results),
+            untrained=_gains(results, "Pretrained", [name for name in networks if name.startswith("Random")]),
+            pixels=_gains(results, "Pretrained", results.names("baseline")),
+            default=_gains(results, "Default", results.names("baseline")),
         ),
     )
     with atomic_path(output / "report.html") as temporary:
@@ -78,27 +71,10 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _over_untrained(results: ResultsRecord) -> list[float]:
-    """Gain of the pretrained network over the best untrained one, by set."""
+def _gains(results: ResultsRecord, entry: str, others: Sequence[str]) -> list[float]:
+    """By set, what an entry scores above the best of others."""
     scores = results.by_entry()
-    untrained = [name for name in results.names("model") if name.startswith("Random")]
-    return [
-        scores["Pretrained", name].value - max(scores[random, name].value for random in untrained)
-        for name in results.sets
-    ]
-
-
-def _default_over_pixels(results: ResultsRecord) -> list[float]:
-    """Gain of the default features over the best features of pixels, by set."""
-    scores, baselines = results.by_entry(), results.names("baseline")
-    return [
-        scores["Default", name].value - max(scores[baseline, name].value for baseline in baselines)
-        for name in results.sets
-    ]
-
-
-def _over_pixels(results: ResultsRecord) -> list[Comparison]:
-    return [gain for gain in results.gains if gain.second == "Pretrained"]
+    return [scores[entry, name].value - max(scores[other, name].value for other in others) for name in results.sets]
 
 
 def _drawn(figure: Figure) -> str:

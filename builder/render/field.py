@@ -47,18 +47,10 @@ REASONS = frozenset(
 def render_field(
     field: Row, *, planes: PlaneReader, recipe: Recipe, seed: int, keep_channels: bool = False
 ) -> tuple[list[dict[str, Any]], list[Rejection]]:
-    """The images of one field, and what was rejected on the way.
+    """Rows of a shard (`shard.SHARD_SCHEMA`) that one row of the plan gives, and what was rejected on the way.
 
-    Args:
-        field: a row of the plan: annotation, label, category and `crops_wanted`.
-        planes: reads its channel files.
-        recipe: the rules.
-        seed: of the crops.
-        keep_channels: give each row its planes, too, as `kept_channels`.
-
-    Returns:
-        Rows of a shard (`shard.SHARD_SCHEMA`), and rejections: one without `image_id` if the field gives no
-        image, one with `image_id` for each crop that was looked at and left out.
+    A rejection without `image_id` says that the field gives no image; one with it is a crop that was left out.
+    `keep_channels` gives each row its planes, too, as `kept_channels`.
     """
     try:
         return _rendered(field, planes, recipe, seed, keep_channels)
@@ -167,12 +159,9 @@ def _is_flat(plane: npt.NDArray[Any], recipe: Recipe) -> bool:
 
 @dataclass
 class _Crops:
-    """What became of the crops of a field.
+    """What became of the crops of a field: those that pass with their pixels, and the others.
 
-    Attributes:
-        kept: crops that pass, with their pixels.
-        rejections: those that do not.
-        counts: (256,) values of the merged image in all crops that were looked at.
+    `counts` are (256,) values of the merged image in all crops that were looked at.
     """
 
     kept: list[tuple[Crop, Pixels]] = dataclasses.field(default_factory=list)

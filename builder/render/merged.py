@@ -15,11 +15,9 @@ Box = tuple[int, int, int, int]
 
 
 class MergedField:
-    """One gray image of a field.
+    """One gray image of a field: its channels, or its bytes where crops are cut from those (the published build).
 
-    Args:
-        source: its channels, or its bytes where crops are cut from those (the published build).
-        box: x_min, x_max, y_min, y_max in the source; None for all of it.
+    `box` is x_min, x_max, y_min, y_max in the source; None for all of it.
     """
 
     def __init__(self, source: Merger | Pixels, box: Box | None = None) -> None:

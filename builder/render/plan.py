@@ -42,14 +42,10 @@ def crops_wanted(class_size: int, recipe: Recipe) -> int:
 
 
 def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
-    """Write `shards/plan.arrow`, or check that the one there is the same; at once where nothing it is from changed.
+    """The path of `shards/plan.arrow`, which is written, or checked against the one there where something changed.
 
-    Returns:
-        Its path.
-
-    Raises:
-        InputError: a stage before has not run, the tables do not fit, or the shards there were made by other rules,
-            another seed or other rows; the message lists what differs.
+    A stage before that has not run, tables that do not fit, and shards made by other rules, another seed or other rows
+    are refused; the message lists what differs.
     """
     path = output / "shards" / PLAN
     if not _is_sealed(path, output, recipe, seed):
@@ -60,16 +56,9 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
 
 
 def require_plan_fits(output: Path, *, tables: Path, recipe: Recipe, seed: int | None = None) -> None:
-    """Check that the plan in `output`, if there is one, is the one that some tables and rules give; writes nothing.
+    """Refuse where the plan in `output`, if there is one, is not what these tables and rules give; writes nothing.
 
-    Args:
-        output: folder of a build.
-        tables: folder of `annotations.parquet` and `selection.parquet`.
-        recipe: the rules.
-        seed: of the crops; that of the plan when None.
-
-    Raises:
-        InputError: the shards there were made otherwise; says what differs.
+    With the seed None, that of the plan counts.
     """
     path = output / "shards" / PLAN
     if path.exists():

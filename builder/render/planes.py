@@ -19,13 +19,7 @@ _LARGEST = np.iinfo(np.uint16).max
 
 
 class FieldPlanes:
-    """The planes of a field, ready to be cut where its gray images were.
-
-    Args:
-        planes: (H, W) each, as they were merged.
-        stains: one name per plane.
-        recipe: the percentiles of the stretch, and the depth to keep.
-    """
+    """The planes of a field as they were merged, ready to be cut where its gray images were."""
 
     def __init__(self, planes: Sequence[Plane], stains: Sequence[str], recipe: Recipe):
         self.stains = list(stains)
@@ -41,12 +35,10 @@ class FieldPlanes:
     def row(
         self, gray: npt.NDArray[np.uint8], box: Box | None, *, gray_range: tuple[float, float] | None
     ) -> dict[str, Any]:
-        """The columns that take the place of the gray image.
+        """The columns that take the place of the gray image at the same place.
 
-        Args:
-            gray: the image of the default configuration at the same place.
-            box: x_min, x_max, y_min, y_max in the field; None for all of it.
-            gray_range: the values of the merged image that a crop was stretched between; None for one that was not.
+        `box` is x_min, x_max, y_min, y_max in the field, None for all of it; `gray_range` the values of the merged
+        image that a crop was stretched between, None for one that was not.
         """
         x_min, x_max, y_min, y_max = box or (0, None, 0, None)
         planes = [np.ascontiguousarray(plane[y_min:y_max, x_min:x_max]) for plane in self._planes]

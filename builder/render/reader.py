@@ -38,8 +38,7 @@ class PlaneReader:
     def read(self, field: Row) -> list[npt.NDArray[Any] | None]:
         """The gray planes of a field in stain order; None where the file is absent.
 
-        Raises:
-            FieldRejected: a file that cannot be read, lies outside `raw`, or lacks the page or region.
+        Other trouble with a file, its page or its region raises `FieldRejected`.
         """
         files: list[str] = field["channel_files"]
         pages: list[int | None] = field["channel_pages"] or [None] * len(files)

@@ -53,11 +53,7 @@ class RenderTask(ShardTask):
 
 
 def render_shard(task: RenderTask) -> ShardReport:
-    """Render one shard and write it.
-
-    Raises:
-        OSError: the disk is full or the output cannot be written. Trouble with the fields is recorded, not raised.
-    """
+    """Render one shard and write it; trouble with the fields is recorded, trouble with the disk raised."""
     cv2.setNumThreads(1)  # the workers are the parallelism
     planes = PlaneReader(task.raw, task.recipe)
     make = partial(render_field, planes=planes, recipe=task.recipe, seed=task.seed, keep_channels=task.keep_channels)

@@ -146,10 +146,7 @@ def rank_candidates(columns: Mapping[str, ColumnIndex], recipe: Recipe) -> list[
 
 
 def file_names(labels: Iterable[str]) -> dict[str, str]:
-    """One spelling of each label that is safe as a file or folder name (L2).
-
-    Raises:
-        InputError: two labels would share a name.
+    """One spelling of each label that is safe as a file or folder name; two labels may not share one (L2).
 
     Example:
         >>> file_names(["5-ht1a/1b", "calr-kdel"])

@@ -63,13 +63,7 @@ class Choice:
 
 
 def choose(table: FieldTable, recipe: Recipe, *, seed: int) -> Choice:
-    """Choose a label for each field of view, or none.
-
-    Args:
-        table: fields with codes of the label columns and of the recipe's strata.
-        recipe: the rules.
-        seed: of the draws.
-    """
+    """Choose a label for each field of view, or none; the table has codes of the label columns and of the strata."""
     columns = index_columns(table)
     ranked = rank_candidates(columns, recipe)
     largest = {candidate.label: candidate for candidate in ranked}  # the last of a spelling has the most rows

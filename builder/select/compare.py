@@ -34,18 +34,7 @@ PAPER = {
 
 @dataclass(frozen=True)
 class LabelReport:
-    """How many labels there are of each category, and the author's names among them.
-
-    Attributes:
-        recipe: its name.
-        fields: of view in the annotation table.
-        left_out: of them, by source filter, licence or holdings.
-        chosen: fields of view chosen for a label.
-        categories: category → labels.
-        paper: category → labels of the published dataset.
-        found: names of the author's subsets that are classes.
-        missing: the others, with the reason.
-    """
+    """How many labels there are of each category, in the published dataset too, and the author's names among them."""
 
     recipe: str
     fields: int
@@ -78,15 +67,7 @@ def compare_with_paper(
     seed: int,
     sources: SourceFilter = ALL_SOURCES,
 ) -> LabelReport:
-    """The labels of a build under a recipe beside the paper's, from the annotation table alone.
-
-    Args:
-        output: folder of the build; `annotations.parquet` is read.
-        recipe, seed, sources: as for `select`.
-
-    Raises:
-        InputError: as `select`.
-    """
+    """The labels of a build under a recipe beside the paper's, from the annotation table alone."""
     selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     classes = [outcome for outcome in selected.choice.outcomes if outcome.reason is None]
     counts = Counter(outcome.category for outcome in classes)

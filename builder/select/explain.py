@@ -30,6 +30,7 @@ from .fields import FieldTable, RowNumbers
 from .run import Selection, read_selection
 from .strata import stratify
 
+_MOST = 15  # rows of each listing
 _BYTES_PER_IMAGE = 63_000  # the published archive: 56 GB, 890,737 images
 # A plane of --keep-channels beside the gray image: files of 12 bits have 1.8 times its bytes, of 8 bits as many;
 # each is encoded once more.
@@ -104,18 +105,10 @@ def explain_label(
     recipe: Recipe,
     seed: int,
     sources: SourceFilter = ALL_SOURCES,
-    most: int = 15,
 ) -> Explanations:
     """Why a label is in or out, what took its rows before it, and how its rows spread over sources and strata.
 
-    Args:
-        output: folder of the build; `annotations.parquet` is read.
-        label: a value of any label column.
-        recipe, seed, sources: as for `select`.
-        most: rows of each listing.
-
-    Raises:
-        InputError: no field of view carries the label; the message names similar ones.
+    A label that no field of view carries is refused with similar ones.
     """
     selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     columns = index_columns(selected.table)
@@ -127,12 +120,10 @@ def explain_label(
         raise InputError(
             f"no field of view carries the label {label!r}" + (f"; did you mean {', '.join(close)}?" if close else "")
         )
-    return Explanations(tuple(_explain(selected, columns[name], name, label, recipe, most) for name in categories))
+    return Explanations(tuple(_explain(selected, columns[name], name, label, recipe) for name in categories))
 
 
-def _explain(
-    selected: Selection, column: ColumnIndex, category: str, label: str, recipe: Recipe, most: int
-) -> Explanation:
+def _explain(selected: Selection, column: ColumnIndex, category: str, label: str, recipe: Recipe) -> Explanation:
     table, choice = selected.table, selected.choice
     carried, _ = carried_rows(column, label, recipe)
     numbers = {(outcome.category, outcome.label): number for number, outcome in enumerate(choice.outcomes)}
@@ -157,10 +148,10 @@ def _explain(
         chosen=int(chosen.sum()),
         turn=None if number is None else number + 1,
         candidates=len(choice.outcomes),
-        taken_before=tuple(before.most_common(most)),
-        sources=_spread(table, ["dir_name"], carried, free, chosen, most),
+        taken_before=tuple(before.most_common(_MOST)),
+        sources=_spread(table, ["dir_name"], carried, free, chosen),
         strata_columns=tuple(names),
-        strata=_spread(table, names, carried, free, chosen, most),
+        strata=_spread(table, names, carried, free, chosen),
     )
 
 
@@ -177,15 +168,13 @@ def verdict(reason: str | None, chosen: int, free: int, recipe: Recipe) -> str:
     return sentences[reason]
 
 
-def _spread(
-    table: FieldTable, names: Sequence[str], rows: RowNumbers, free: Any, chosen: Any, most: int
-) -> tuple[Spread, ...]:
+def _spread(table: FieldTable, names: Sequence[str], rows: RowNumbers, free: Any, chosen: Any) -> tuple[Spread, ...]:
     """The largest combinations of values that the rows hold, with their counts."""
     strata = stratify([table.codes[name] for name in names], rows)
     _, first = np.unique(strata, return_index=True)
     counts = [np.bincount(strata[mask], minlength=len(first)) for mask in (np.ones(len(rows), bool), free, chosen)]
     spreads = []
-    for number in np.argsort(-counts[0], kind="stable")[:most]:
+    for number in np.argsort(-counts[0], kind="stable")[:_MOST]:
         codes = [(name, int(table.codes[name][rows[first[number]]])) for name in names]
         value = " / ".join(table.values[name][code] if code >= 0 else "–" for name, code in codes)
         spreads.append(Spread(value, *(int(count[number]) for count in counts)))
@@ -227,27 +216,13 @@ def dry_run(
     recipe: Recipe,
     seed: int,
     sources: SourceFilter = ALL_SOURCES,
-    workers: int | None = None,
-    seconds_per_field: float = _SECONDS_PER_FIELD,
-    bytes_per_image: float = _BYTES_PER_IMAGE,
 ) -> DryRun:
-    """Classes, images, disk and hours of a build, from the annotation table alone.
-
-    Args:
-        output: folder of the build; `annotations.parquet` is read.
-        recipe, seed, sources: as for `select`.
-        workers: cores that render; all of this machine when None.
-        seconds_per_field: on one core.
-        bytes_per_image: of one encoded image.
-
-    Raises:
-        InputError: as `select`.
-    """
+    """Classes, images, disk and hours of a build, from the annotation table alone; all cores render by default."""
     selected = read_selection(output, recipe=recipe, seed=seed, sources=sources)
     sizes = [outcome.chosen for outcome in selected.choice.outcomes if outcome.reason is None]
     images = [min(size * crops_wanted(size, recipe), recipe.max_images) for size in sizes]
     large = [count for count in images if count >= recipe.min_images]
-    workers = workers or os.cpu_count() or 1
+    workers = os.cpu_count() or 1
     planes = _planes_per_field(output / "annotations.parquet", selected)
     return DryRun(
         recipe=recipe.name,
@@ -255,8 +230,8 @@ def dry_run(
         classes=len(large),
         classes_too_small=len(images) - len(large),
         images=sum(large),
-        disk_gb=sum(large) * bytes_per_image / 1e9,
-        hours=sum(sizes) * seconds_per_field / workers / 3600,
+        disk_gb=sum(large) * _BYTES_PER_IMAGE / 1e9,
+        hours=sum(sizes) * _SECONDS_PER_FIELD / workers / 3600,
         workers=workers,
         channels_gb=sum(large) * planes * _BYTES_PER_PLANE / 1e9,
         channels_hours=sum(sizes) * planes * _SECONDS_PER_PLANE / workers / 3600,

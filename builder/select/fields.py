@@ -47,11 +47,7 @@ class FieldTable:
 
 
 def read_fields(path: Path, columns: Sequence[str]) -> FieldTable:
-    """Read `idx` and some columns of a Parquet table.
-
-    Raises:
-        InputError: the table is missing, unreadable or empty, lacks a column, or repeats or lacks an `idx`.
-    """
+    """Read `idx` and some columns of a Parquet table; a damaged, empty or incomplete one is refused."""
     if not path.is_file():
         raise InputError(f"{path} is missing: run `python -m builder annotate` into this folder first")
     try:
@@ -66,11 +62,7 @@ def read_fields(path: Path, columns: Sequence[str]) -> FieldTable:
 
 
 def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTable:
-    """The same from a DataFrame. `dir_name` and other columns that only stratify may be absent: all unknown.
-
-    Raises:
-        InputError: `idx` or a label column is missing, or an `idx` is repeated or missing.
-    """
+    """The same from a DataFrame. `dir_name` and other columns that only stratify may be absent: all unknown."""
     if absent := [name for name in ("idx", *CATEGORIES) if name not in annotations.columns]:
         raise InputError(f"the annotation table has no column {absent}; it needs idx and {', '.join(CATEGORIES)}")
     arrays = {name: _text(annotations[name], name) for name in ("idx", *columns) if name in annotations.columns}
@@ -82,10 +74,8 @@ def frame_fields(annotations: pd.DataFrame, columns: Sequence[str]) -> FieldTabl
 def labels_by_rule(table: FieldTable, rule: str) -> FieldTable:
     """The same fields with label cells as a recipe's `uncertain_labels` takes them.
 
-    Args:
-        table: with the columns `uncertain` and `published`.
-        rule: `none`: a cell that lists what may be there (`human/mouse`) is unknown. `published`: each name of the
-            list is a label (`human|mouse`), and cells are those of the published table where ours say more.
+    By `none` a cell that lists what may be there (`human/mouse`) is unknown. By `published` each name of the list is a
+    label (`human|mouse`), and cells are those of the published table where ours say more.
     """
     codes, values = dict(table.codes), dict(table.values)
     changes = [dict(part.split("=", 1) for part in cell.split("; ")) for cell in table.values["published"]]

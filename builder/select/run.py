@@ -72,8 +72,7 @@ def select(
 
     Args:
         output: folder of the build.
-        recipe: the rules.
-        seed: of the draws.
+        recipe, seed: as for `select_labels`.
         sources: which are chosen from; names are those of the annotation table.
 
     Raises:

@@ -19,12 +19,7 @@ Sizes = npt.NDArray[np.int64]
 def stratify(columns: Sequence[Codes], rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Number the combinations of values that `rows` hold, by first appearance; unknown (-1) is a value of its own.
 
-    Args:
-        columns: codes of whole columns.
-        rows: which rows to look at.
-
-    Returns:
-        (len(rows),) stratum of each row, from 0 without gaps.
+    Returns (len(rows),) strata, from 0 without gaps.
 
     Example:
         >>> stratify([np.array([0, 1, 0, -1]), np.array([2, 2, 2, 0])], np.array([0, 1, 2, 3], np.int32)).tolist()
@@ -51,14 +46,8 @@ def stratify(columns: Sequence[Codes], rows: npt.NDArray[np.int32]) -> npt.NDArr
 def fraction_sizes(sizes: Sizes, wanted: int, *, until_enough: bool) -> Sizes:
     """The published allocation: the same fraction of each stratum, rounded half to even, so small ones get nothing.
 
-    Args:
-        sizes: rows of each stratum.
-        wanted: rows in all.
-        until_enough: raise the fraction (by 0.03 below half of `wanted`, else by 0.02) until there are `wanted` or
-            more. The original asked for more than there is when the fraction passed 1; here it stops at 1.
-
-    Returns:
-        (strata,) rows to take; their sum may miss or exceed `wanted`.
+    With `until_enough` the fraction rises by 0.03 below half of `wanted`, else by 0.02. The original asked for more
+    rows than there are when it passed 1; here it stops at 1. The sum may miss or exceed `wanted`.
     """
     fraction = wanted / sizes.sum()
     take: Sizes = np.rint(min(fraction, 1.0) * sizes).astype(np.int64)
@@ -74,10 +63,6 @@ def largest_remainder_sizes(sizes: Sizes, wanted: int, rng: np.random.Generator)
     With fewer seats than strata the largest strata get one each. Otherwise every stratum gets one, and what is left
     of the seats is divided by the largest remainder in proportion to what is left of the strata: such a quota never
     exceeds a stratum. Ties go to the larger stratum, then by lot.
-
-    Args:
-        sizes: rows of each stratum, at least 1.
-        wanted: rows in all, at most their sum.
 
     Example:
         >>> largest_remainder_sizes(np.array([90, 9, 1]), 10, np.random.default_rng(0)).tolist()
@@ -96,15 +81,7 @@ def largest_remainder_sizes(sizes: Sizes, wanted: int, rng: np.random.Generator)
 
 
 def draw(strata: npt.NDArray[np.int64], take: Sizes, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw `take[s]` members of each stratum without replacement.
-
-    Args:
-        strata: (n,) stratum of each member, from 0 without gaps.
-        take: rows to draw from each stratum.
-
-    Returns:
-        Positions in `strata`, ascending.
-    """
+    """Positions in `strata`, ascending, of `take[s]` members of each stratum s, drawn without replacement."""
     shuffled = rng.permutation(len(strata))
     keys = strata[shuffled]
     # Stable sorting of 16-bit keys is a radix sort.

@@ -182,7 +182,7 @@ class Archive:
         return files, links_out, unread
 
     @cached_property
-    def known(self) -> frozenset[str]:
+    def listing(self) -> frozenset[str]:
         """`files` as a set."""
         return frozenset(self.files)
 
@@ -191,7 +191,8 @@ class Archive:
         return {name.lower(): name for name in self.files}
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
+    def by_name(self) -> dict[str, list[str]]:
+        """Lower-case file name → files of that name, for tables that name files and leave folders open."""
         names: dict[str, list[str]] = {}
         for name in self.files:
             names.setdefault(name.rpartition("/")[2].lower(), []).append(name)
@@ -212,14 +213,10 @@ class Archive:
     def find(self, relative: str, *, last: int | None = None) -> str | None:
         """The real path of a documented one: same path in any letter case, or the same path some folders deeper.
 
-        Args:
-            relative: the documented path, `/`-separated.
-            last: how many of its last folders tell it from other files; those in front may be missing. None for all.
-
-        Returns:
-            None when there is no such file, or when several folders hold one and none stands at the documented place.
+        `last` is how many of its last folders tell it from other files; those in front may be missing. None when there
+        is no such file, or when several folders hold one and none stands at the documented place.
         """
-        if relative in self.known:
+        if relative in self.listing:
             return relative
         *folders, name = relative.lower().split("/")
         for cut in range(1 + (0 if last is None else max(len(folders) - last, 0))):
@@ -232,7 +229,7 @@ class Archive:
             return self._by_lower[wanted]
         top, slash, _ = wanted.partition("/")
         if not slash:
-            candidates = self._by_name.get(wanted, [])
+            candidates = self.by_name.get(wanted, [])
         else:
             deeper = (prefix + wanted for prefix in self._holders.get(top, ()))
             candidates = [self._by_lower[name] for name in deeper if name in self._by_lower]
@@ -244,11 +241,7 @@ class Archive:
         return next((path for name in names if (path := self.find(name, last=0))), None)
 
     def content(self, relative: str) -> bytes:
-        """The bytes of a list, unpacked when they are compressed, whatever its name says.
-
-        Raises:
-            InputError: it cannot be read or unpacked, is far too large, or a zip holds several files.
-        """
+        """The bytes of a list, unpacked when they are compressed, whatever its name says."""
         path = inside(self.root, relative)
         try:
             with open_packed(path) as handle:
@@ -264,11 +257,7 @@ class Archive:
         return content
 
     def names(self, relative: str, *, separator: str | None = None) -> list[str]:
-        """The column names of a table as its heading spells them, repeated ones included.
-
-        Raises:
-            InputError: as for `table`.
-        """
+        """The column names of a table as its heading spells them, repeated ones included."""
         try:
             return read_names(inside(self.root, relative), separator=separator, encoding=self.source.encoding)
         except InputError as error:
@@ -320,15 +309,7 @@ class Archive:
 
 
 def keyed(keys: Iterable[_Key], values: Iterable[_Value], *, table: str) -> dict[_Key, _Value]:
-    """Rows of a table by their key, for joins.
-
-    Args:
-        keys: one per row, each once.
-        values: what is looked up by them.
-        table: its name, for the message.
-
-    Raises:
-        InputError: a key occurs twice.
+    """Rows of a table (named for the message) by their key, for joins; a key that occurs twice is refused.
 
     Example:
         >>> keyed(["A01", "A02"], ["dmso", "taxol"], table="map.csv")["A02"]

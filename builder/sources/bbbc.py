@@ -1,6 +1,11 @@
 """What the sets of the Broad Bioimage Benchmark Collection share."""
 
-DATABASE = "Broad Bioimage Benchmark Collection"
+from functools import partial
+
+from .base import Source
+
+broad = partial(Source, database="Broad Bioimage Benchmark Collection")
+"""A `Source` of this collection."""
 LJOSA = "Ljosa et al. 2012, doi:10.1038/nmeth.2083"
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Count, Field
+from .bbbc import LJOSA, broad, download, link
 from .names import by_name
 from .plates import well_name
 
@@ -24,10 +24,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc005",
     name="Synthetic cells",
-    database=DATABASE,
     link=link("BBBC005"),
     licence="unverified",
     citation=f"{LJOSA}; simulator SIMCEP: Lehmussola et al. 2007, doi:10.1109/TMI.2007.896925",

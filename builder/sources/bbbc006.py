@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, RejectedItem, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field, RejectedItem
+from .bbbc import broad, download, link
 from .names import by_name
 from .plates import well_name
 
@@ -27,10 +27,9 @@ def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc006",
     name="Human U2OS cells (out of focus)",
-    database=DATABASE,
     link=link("BBBC006"),
     licence="unverified",
     citation="Bray et al. 2012, doi:10.1177/1087057111420292",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 from .plates import well_name
 
@@ -26,10 +26,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc010",
     name="C. elegans live/dead assay",
-    database=DATABASE,
     link=link("BBBC010"),
     licence="unverified",
     citation="Waehlby et al. 2012, doi:10.1038/nmeth.1984",

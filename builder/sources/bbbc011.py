@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, RejectedItem, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field, RejectedItem
+from .bbbc import broad, download, link
 from .names import by_name
 
 # daf-2 is the insulin receptor whose silencing makes the worms fat.
@@ -17,10 +17,9 @@ def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     return Field(key=name["path"], files=[file], channels=["brightfield"], phenotype=phenotypes.pop())
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc011",
     name="C. elegans metabolism assay",
-    database=DATABASE,
     link=link("BBBC011"),
     licence="unverified",
     citation="Waehlby et al. 2012, doi:10.1038/nmeth.1984",

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
-from .bbbc import DATABASE, download, link
+from .base import Archive, Count, Field, RejectedItem, keyed
+from .bbbc import broad, download, link
 from .names import matching
 from .plates import well_name
 
@@ -31,10 +31,9 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
         )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc012",
     name="C. elegans infection marker",
-    database=DATABASE,
     link=link("BBBC012"),
     licence="unverified",
     citation="Waehlby et al. 2012, doi:10.1038/nmeth.1984",

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Archive, Count, Field, RejectedItem, keyed
+from .bbbc import LJOSA, broad, download, link
 from .names import matching
 from .plates import well_name, well_number
 
@@ -41,10 +41,9 @@ def _plate_map(archive: Archive) -> dict[str, tuple[str, str]]:
     return keyed(wells, zip(table["compound"], table["role"], strict=True), table=PLATE_MAP)
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc013",
     name="Human U2OS cells cytoplasm–nucleus translocation",
-    database=DATABASE,
     link=link("BBBC013"),
     licence="cc-by-3.0",
     citation=f"Images provided by Ilya Ravkin; {LJOSA}",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, RejectedItem, Source
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Count, Field, RejectedItem
+from .bbbc import LJOSA, broad, download, link
 from .names import by_name
 from .plates import well_name, well_number
 
@@ -26,10 +26,9 @@ def _field(file: str, name: re.Match[str]) -> Field | RejectedItem:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc014",
     name="Human U2OS cells cytoplasm–nucleus translocation (2)",
-    database=DATABASE,
     link=link("BBBC014"),
     licence="cc-by-3.0",
     citation=f"Images provided by Ilya Ravkin; {LJOSA}",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Count, Field
+from .bbbc import LJOSA, broad, download, link
 from .names import by_name
 from .plates import well_number
 
@@ -20,10 +20,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc015",
     name="Human U2OS cells transfluor",
-    database=DATABASE,
     link=link("BBBC015"),
     licence="unverified",
     citation=f"Images provided by Ilya Ravkin; {LJOSA}",

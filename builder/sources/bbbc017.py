@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from cytoimagenet_hf.core.numbers import plain_number
 
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
-from .bbbc import DATABASE, download, link
+from .base import Archive, Count, Field, RejectedItem, keyed
+from .bbbc import broad, download, link
 from .names import matching
 from .plates import well_name
 
@@ -58,10 +58,9 @@ def _genes(archive: Archive) -> tuple[dict[tuple[str, str], str], list[RejectedI
     return keyed(zip(plates, wells, strict=True), table["gene name"], table=LIBRARY), odd
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc017",
     name="Human HT29 colon-cancer cells shRNAi screen",
-    database=DATABASE,
     link=link("BBBC017"),
     licence="unverified",
     citation="Moffat et al. 2006, A lentiviral RNAi library for human and mouse genes, Cell 124",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Count, Field
+from .bbbc import LJOSA, broad, download, link
 from .names import by_name
 
 SHOWN = {"1": "cell surface", "5": "nucleus"}
@@ -21,10 +21,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc020",
     name="Murine bone-marrow derived macrophages",
-    database=DATABASE,
     link=link("BBBC020"),
     licence="unverified",
     citation=f"Wenus et al. 2009; {LJOSA}",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .base import Archive, Count, Field, RejectedItem, Source, keyed
-from .bbbc import DATABASE, download, link
+from .base import Archive, Count, Field, RejectedItem, keyed
+from .bbbc import broad, download, link
 from .names import matching
 from .plates import well_name
 
@@ -86,10 +86,9 @@ def _field(files: list[str], plate: str, well: str, site: str, compound: str, ro
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc022",
     name="Human U2OS cells - compound cell-painting experiment",
-    database=DATABASE,
     link=link("BBBC022"),
     licence="cc0",
     citation="Gustafsdottir et al. 2013, doi:10.1371/journal.pone.0080999",

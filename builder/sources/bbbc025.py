@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 from .plates import well_name
 
@@ -30,10 +30,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc025",
     name="Human U2OS cells – RNAi Cell Painting experiment",
-    database=DATABASE,
     link=link("BBBC025"),
     licence="unverified",
     citation="Singh et al. 2015, doi:10.1371/journal.pone.0131370",

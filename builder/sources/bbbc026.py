@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 from .plates import well_name
 
@@ -23,10 +23,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc026",
     name="Human Hepatocyte and Murine Fibroblast cells – Co-culture experiment",
-    database=DATABASE,
     link=link("BBBC026"),
     licence="unverified",
     citation="Logan et al. 2016, doi:10.1016/j.ymeth.2015.12.002",

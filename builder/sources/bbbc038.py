@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 
 
@@ -17,10 +17,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc038",
     name="Kaggle 2018 Data Science Bowl",
-    database=DATABASE,
     link=link("BBBC038"),
     licence="cc0",
     citation="Caicedo et al. 2019, doi:10.1038/s41592-019-0612-7",

@@ -6,8 +6,8 @@ from typing import Any
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.jsontext import parse_json
 
-from .base import Archive, Count, Field, RejectedItem, Source
-from .bbbc import DATABASE, LJOSA, download, link
+from .base import Archive, Count, Field, RejectedItem
+from .bbbc import LJOSA, broad, download, link
 
 LISTS = ("malaria/training.json", "malaria/test.json")
 
@@ -57,10 +57,9 @@ def _region(box: dict[str, dict[str, int]], shape: dict[str, int]) -> tuple[int,
     return max(low["c"], 0), min(high["c"], shape["c"]), max(low["r"], 0), min(high["r"], shape["r"])
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc041",
     name="P. vivax (malaria) infected human blood smears",
-    database=DATABASE,
     link=link("BBBC041"),
     licence="unverified",
     citation=f"Hung et al. 2020, Keras R-CNN; {LJOSA}",

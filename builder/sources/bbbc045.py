@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 
 # 13 x 15 cells of 55 pixels: the part of a 1650 x 1650 montage that the published rows show.
@@ -22,10 +22,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc045",
     name="Human White Blood Cells",
-    database=DATABASE,
     link=link("BBBC045"),
     licence="unverified",
     citation="Nassar et al. 2019, doi:10.1002/cyto.a.23794",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 
 # Channel → stain, what it shows, modality. Brightfield of a whole cell shows the cell body (SOURCES 1.3).
@@ -28,10 +28,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc048",
     name="Cell Cycle Jurkat Cells",
-    database=DATABASE,
     link=link("BBBC048"),
     licence="unverified",
     citation="Eulenberg et al. 2017, doi:10.1038/s41467-017-00623-3",

@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Count, Field, Source
-from .bbbc import DATABASE, download, link
+from .base import Count, Field
+from .bbbc import broad, download, link
 from .names import by_name
 
 MIDDLE = 3  # of 7 slices, counted from 0; the published reader took what came first
@@ -21,10 +21,9 @@ def _field(file: str, name: re.Match[str]) -> Field:
     )
 
 
-SOURCE = Source(
+SOURCE = broad(
     dir_name="bbbc051",
     name="Human kidney cortex cells",
-    database=DATABASE,
     link=link("BBBC051"),
     licence="unverified",
     citation="Woloshuk et al. 2021, doi:10.1002/cyto.a.24274",

@@ -39,6 +39,12 @@ class SourceFilter:
     licences: Sequence[str] | None = None
     registry: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
 
+    def __post_init__(self) -> None:
+        if self.only is not None and {name.lower() for name in self.only} <= {name.lower() for name in self.exclude}:
+            raise InputError(
+                f"--sources {','.join(self.only)} --exclude {','.join(self.exclude)} leave no source: name another one"
+            )
+
     @property
     def takes_all(self) -> bool:
         """Nothing is left out."""
@@ -50,11 +56,7 @@ class SourceFilter:
         return asked is None or not asked.isdisjoint({licence, _licence_family(licence)})
 
     def require_known_licences(self, licences: Collection[str]) -> None:
-        """Refuse a licence that nobody has.
-
-        Raises:
-            InputError: it is none of `licences`, with or without its version.
-        """
+        """Refuse a licence that is none of `licences`, with or without its version."""
         names = {name for licence in licences for name in (licence, _licence_family(licence))}
         if unknown := sorted({name.lower() for name in self.licences or ()} - names):
             raise InputError(f"{', '.join(unknown)}: no such licence; known are {', '.join(sorted(names))}")
@@ -83,8 +85,10 @@ def choose_sources(wanted: SourceFilter = ALL_SOURCES) -> dict[str, Source]:
     if unknown:
         raise InputError(f"{', '.join(unknown)}: no such source; known are {', '.join(registry)}")
     wanted.require_known_licences({source.licence for source in registry.values()})
-    chosen = sorted(set(named) - left_out)
-    return {name: registry[name] for name in chosen if wanted.allows(registry[name].licence)}
+    chosen = {name: registry[name] for name in sorted(set(named) - left_out) if wanted.allows(registry[name].licence)}
+    if not chosen:
+        raise InputError("no source is left by --sources, --exclude and --licences: choose fewer of these options")
+    return chosen
 
 
 def sources_in(folder: Path) -> dict[str, Source]:

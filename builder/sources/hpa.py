@@ -19,10 +19,7 @@ def rows(
 ) -> Iterator[Field | RejectedItem]:
     """Four rows for every id of the training table, and for every image of the test set.
 
-    Args:
-        archive: the unpacked competition.
-        labels: id → what the green channel shows.
-        cell_type: of all rows, null where it varies unstated.
+    `labels` say what the green channel of an id shows; `cell_type` is that of all rows, None where it varies unstated.
     """
     for image, shown in labels.items():
         for colour in STAINS:
@@ -52,16 +49,9 @@ def _row(file: str, image: str, colour: str, shown: tuple[str, ...], cell_type: 
 def read_labels(
     archive: Archive, columns: tuple[str, str], names_of: Callable[[str], tuple[str, ...]], numbers: str
 ) -> dict[str, tuple[str, ...]]:
-    """Id → names of its classes, from the training table.
+    """Id → names of its classes, from the columns of ids and class numbers of the training table.
 
-    Args:
-        archive: the unpacked competition.
-        columns: of ids and of class numbers.
-        names_of: the numbers in a cell → their names.
-        numbers: which there are, for messages.
-
-    Raises:
-        InputError: an id occurs twice, or a number is not that of a class.
+    `names_of` turns the numbers in a cell into names; `numbers` says which there are, for messages.
     """
     table = archive.table("train.csv", columns=columns)
 

@@ -7,6 +7,7 @@ Older tables carry ` %% url=…` behind column names; blanks before brackets com
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,12 +17,12 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.tables.tabular import LongRow
 
-from .base import Archive
+from .base import Archive, Source
 from .plates import well_name
 
-DATABASE = "Image Data Resource"
 LINK = "https://idr.openmicroscopy.org/webclient/?show="
-KIND = "metadata table"
+study = partial(Source, database="Image Data Resource", kind="metadata table")
+"""A `Source` of this archive."""
 _TABLE_SUFFIX = r"\.(csv|tsv|txt)(\.(gz|zip|bz2|xz))?"
 
 
@@ -33,7 +34,7 @@ def annotation(
     kinds: Sequence[str] = ("annotation", "library"),
     optional: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Read the annotation table of a study, wherever it is below the archive's root.
+    """Read the annotation table of a study, wherever it is below the archive's root, under our names.
 
     Args:
         archive: the unpacked study.
@@ -41,9 +42,6 @@ def annotation(
         screen: which screen or experiment of the study.
         kinds: file kinds in order of preference.
         optional: our names of columns that may be absent; they are filled with "".
-
-    Returns:
-        Text columns under our names, in the table's row order; "" where a cell is empty.
 
     Raises:
         InputError: no such table, or a column is missing.
@@ -53,11 +51,7 @@ def annotation(
 
 
 def find_table(archive: Archive, stems: Sequence[str]) -> str:
-    """The table of a study that is called `<study>-<stem>.csv`, `.txt` or `.tsv`, compressed or not.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The table of a study that is called `<study>-<stem>.csv`, `.txt` or `.tsv`, compressed or not; or a refusal."""
     table = search_table(archive, stems)
     if table is None:
         study = archive.source.dir_name
@@ -66,6 +60,14 @@ def find_table(archive: Archive, stems: Sequence[str]) -> str:
             f"{study}: no {wanted} (also .gz, .zip) is below {archive.root}. {archive.source.download}".rstrip()
         )
     return table
+
+
+def screen_tables(archive: Archive, stems: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Screen → its table (stems as for `find_table`), of the screens whose table is there; refused if none is."""
+    tables = {screen: table for screen, names in stems.items() if (table := search_table(archive, names))}
+    if not tables:
+        find_table(archive, [stem for names in stems.values() for stem in names])
+    return tables
 
 
 def search_table(archive: Archive, stems: Sequence[str]) -> str | None:
@@ -88,13 +90,7 @@ def read_columns(
     quoted: bool = True,
     long_row: LongRow = None,
 ) -> pd.DataFrame:
-    """Read some columns of a table under our names.
-
-    Args:
-        archive, columns, optional: as for `annotation`.
-        file: the table.
-        separator, quoted, long_row: as for `Archive.table`.
-    """
+    """Read some columns of a table under our names; arguments are those of `annotation` and `Archive.table`."""
     names = archive.names(file, separator=separator)
     positions = {plain_column(name): number for number, name in reversed(list(enumerate(names)))}
     chosen: dict[str, int] = {}
@@ -112,7 +108,8 @@ def read_columns(
     table = archive.table(file, columns=places, separator=separator, quoted=quoted, long_row=long_row)
     table = table[(table != "").any(axis=1)]  # spreadsheets leave lines of separators at the end
     cells = {ours: table.iloc[:, places.index(chosen[ours])] if ours in chosen else "" for ours in columns}
-    return pd.DataFrame(cells, index=table.index).reset_index(drop=True)
+    table = pd.DataFrame(cells, index=table.index).reset_index(drop=True)
+    return table.assign(well=wells(table["well"])) if "well" in table else table
 
 
 def plain_column(name: str) -> str:
@@ -156,11 +153,3 @@ def server_folders(archive: Archive, *, screen: str = "screenA") -> dict[str, st
             below = folder.parts[5:] if folder.parts[1:4] == ("uod", "idr", "filesets") else folder.parts[1:]
             folders["/".join(below)] = plates[0]
     return folders
-
-
-def by_name(archive: Archive) -> dict[str, list[str]]:
-    """Lower-case file name → images of that name, for tables that name files and leave folders open."""
-    files: dict[str, list[str]] = {}
-    for image in archive.images:
-        files.setdefault(image.rpartition("/")[2].lower(), []).append(image)
-    return files

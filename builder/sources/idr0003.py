@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import View, padded_well, plate_folders, scan_wells, well_number
 
 # The exact form of the stems is not documented: a well (A01), a running number (W00001) or both, as ScanR microscopes
@@ -35,8 +35,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "control": "Control Type",
     }
     # The tab-separated library holds stray quotation marks.
-    table = idr.read_columns(archive, file, columns, optional=["control"], quoted=".csv" in file.lower())
-    return table.assign(well=idr.wells(table["well"]))
+    return idr.read_columns(archive, file, columns, optional=["control"], quoted=".csv" in file.lower())
 
 
 def _plate_of(archive: Archive, table: pd.DataFrame) -> Callable[[str], str | None]:
@@ -48,10 +47,9 @@ def _well(match: re.Match[str]) -> str:
     return well_number(int(match["number"])) if match["number"] else padded_well(match)
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0003",
     name="Plasticity",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-51",
     licence="cc-by-nc-sa-3.0",
     citation="Breker et al. 2013, doi:10.1083/jcb.201301120",
@@ -60,7 +58,6 @@ SOURCE = Source(
     stains={**FLUORESCENT.channels, **BRIGHTFIELD.channels},
     # Each position gives a fluorescent field and a brightfield one, which are never merged.
     scan=scan_wells(rows, NAME, FLUORESCENT, BRIGHTFIELD, plate_of=_plate_of, well=_well),
-    kind=idr.KIND,
     download="Fetch idr0003-screenA-library.txt and 201301120/Images/<condition>/p<1-17>/ of screen 51.",
     disk_gb=200.0,
     rows_differ_in="channel",

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import View, scan_wells, well_number
 
 NAME = re.compile(
@@ -21,9 +21,8 @@ PHENOTYPES = ("strong inhibition of secretion", "mild inhibition of secretion", 
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of the screens whose table is there."""
-    stems = [[f"{screen}-annotation", f"{screen}-library"] for screen in ("screenA", "screenB")]
-    tables = [table for screen in stems if (table := idr.search_table(archive, screen))]
-    tables = tables or [idr.find_table(archive, [stem for screen in stems for stem in screen])]
+    stems = {screen: [f"{screen}-annotation", f"{screen}-library"] for screen in ("screenA", "screenB")}
+    tables = idr.screen_tables(archive, stems).values()
     return pd.concat([_screen(archive, table) for table in tables], ignore_index=True)
 
 
@@ -45,15 +44,13 @@ def _screen(archive: Archive, file: str) -> pd.DataFrame:
         zip(*(table[name].tolist() for name in columns_found), strict=True) if columns_found else [()] * len(table)
     )
     return table[list(columns)].assign(
-        well=idr.wells(table["well"]),
         phenotype=["|".join(cell for cell in dict.fromkeys(cells) if cell in PHENOTYPES) for cells in phenotypes],
     )
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0009",
     name="Early Secretory Pathway",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-803",
     licence="cc-by-4.0",
     citation="Simpson et al. 2012, doi:10.1038/ncb2510",
@@ -65,7 +62,6 @@ SOURCE = Source(
         well=lambda match: well_number(int(match["number"])),
         channel=lambda name: DYES.get(name, name),
     ),
-    kind=idr.KIND,
     download="Fetch idr0009-screen<A|B>-annotation.csv and 20150507-VSVG/VSVG/<plate>/data/ of both screens.",
     disk_gb=3250.0,
     expected=(

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import View, scan_wells
 
 NAME = re.compile(r"[^/]*_(?P<well>[a-p]\d\d)_s(?P<site>\d+)_w(?P<channel>[1-5])[0-9a-f-]*\.tiff?", re.IGNORECASE)
@@ -22,8 +22,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "compound": "Compound Name",
         "control": "Control Type",
     }
-    table = idr.annotation(archive, columns, optional=["control"])
-    return table.assign(well=idr.wells(table["well"]))
+    return idr.annotation(archive, columns, optional=["control"])
 
 
 def plate_of(folder: str) -> str | None:
@@ -37,10 +36,9 @@ def plate_of(folder: str) -> str | None:
     return match[1] if match else None
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0016",
     name="Compound Profiling",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-1251",
     licence="cc0",
     citation="Wawer et al. 2014, doi:10.1073/pnas.1410933111; Bray et al. 2017, doi:10.1093/gigascience/giw014",
@@ -51,7 +49,6 @@ SOURCE = Source(
         *(rows, NAME, View(STAINS, {"cell_type": "u2os", "cell_visible": VISIBLE})),
         plate_of=lambda archive, table: plate_of,
     ),
-    kind=idr.KIND,
     download="Fetch idr0016-screenA-annotation.csv and the folders <plate>-<channel>/ of screen 1251.",
     disk_gb=3400.0,
     expected=(

@@ -11,7 +11,7 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import INCELL, View, incell_well, scan_wells
 
 _TABLE = re.compile(r"(?:.*/)?(pgpc_lopac_well_annotation|changed_lopac3_384[^/]*)\.txt(\.gz|\.zip)?", re.IGNORECASE)
@@ -77,10 +77,9 @@ def _control(identifier: str) -> str:
     return "positive" if identifier.startswith("ctrl") else ""
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0017",
     name="Chemical-Genetic Interaction Map",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-1151",
     licence="cc-by-nc-nd-4.0",
     citation="Breinig et al. 2015, doi:10.15252/msb.20156400; data doi:10.17867/10000101",
@@ -88,7 +87,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains=STAINS,
     scan=scan_wells(rows, INCELL, View(STAINS, {"cell_visible": tuple(STAINS.values())}), well=incell_well),
-    kind=idr.KIND,
     download=(
         "Fetch 20151124/14_X-Man_10x/source/<plate>/ of screen 1151 and, from the PGPC package of Bioconductor, "
         "inst/extdata/conf/Changed_LOPAC3_384_convert96er_GeneID_updated_Selectivity.txt."

@@ -7,7 +7,7 @@ import pandas as pd
 from cytoimagenet_hf.core.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import unique_rows
 from .stacks import deltavision_pages
 
@@ -22,12 +22,10 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Images lie in folders below the one of their dataset; the channels of a file are its planes."""
-    table = rows(archive)
-    table = unique_rows(table, ["dataset", "image"])
-    files = idr.by_name(archive)
+    table = unique_rows(rows(archive), ["dataset", "image"])
     for dataset, image, channels in zip(*(table[name].tolist() for name in table), strict=True):
         below = f"/{dataset.lower()}/"
-        paths = [name for name in files.get(image.lower(), ()) if below in "/" + name.lower()]
+        paths = [name for name in archive.by_name.get(image.lower(), ()) if below in "/" + name.lower()]
         if len(paths) != 1:
             reason = "ambiguous_file" if paths else "no_image_file"
             yield RejectedItem(f"{dataset}/{image}", reason, ", ".join(paths))
@@ -44,10 +42,9 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
         )
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0021",
     name="Pericentriolar Material",
-    database=idr.DATABASE,
     link=idr.LINK + "project-51",
     licence="cc-by-4.0",
     citation="Lawo et al. 2012, doi:10.1038/ncb2591",
@@ -55,7 +52,6 @@ SOURCE = Source(
     microscopy="super_resolution",
     stains={"442": "centrosome", "525": "centrosome", "615": "centrosome"},
     scan=scan,
-    kind=idr.KIND,
     download="Fetch idr0021-experimentA-annotation.csv and Raw-files/<dataset>/ of project 51.",
     disk_gb=0.2,
     expected=(Count("fields", 414, "table"), Count("datasets", 10, "table")),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import OPERETTA, View, group_wells, join_wells, operetta_well, plate_folders
 
 FLUORESCENT = View(
@@ -27,8 +27,7 @@ def rows(archive: Archive) -> pd.DataFrame:
         "operetta": "Comment [Operetta Plate Name]",
         "control": "Control Type",
     }
-    table = idr.annotation(archive, columns, optional=["donor", "operetta", "control"])
-    return table.assign(well=idr.wells(table["well"]))
+    return idr.annotation(archive, columns, optional=["donor", "operetta", "control"])
 
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
@@ -54,10 +53,9 @@ def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", name.lower())
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0037",
     name="Variation in Human iPSC lines",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2051",
     licence="cc-by-4.0",
     citation="Vigilante et al. 2019, doi:10.1016/j.celrep.2019.01.094; data doi:10.17867/10000120",
@@ -65,7 +63,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains={**FLUORESCENT.channels, **BRIGHTFIELD.channels},
     scan=scan,
-    kind=idr.KIND,
     download="Fetch idr0037-screenA-annotation.csv and images/<measurement>/Images/ of screen 2051.",
     disk_gb=330.0,
     rows_differ_in="channel",

@@ -8,7 +8,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .names import matching
 from .plates import unique_rows
 from .stacks import tiff_planes
@@ -102,10 +102,9 @@ def _by_cell(archive: Archive, pattern: str) -> dict[Cell, dict[str, str]]:
     return cells
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0041",
     name="Mitotic Atlas",
-    database=idr.DATABASE,
     link=idr.LINK + "project-404",
     licence="cc-by-4.0",
     citation="Cai et al. 2018, doi:10.1038/s41586-018-0518-z; data doi:10.17867/10000112",
@@ -113,7 +112,6 @@ SOURCE = Source(
     microscopy="confocal",
     stains=STAINS,
     scan=scan,
-    kind=idr.KIND,
     download=(
         "Fetch idr0041-experimentA-annotation.csv (or idr0041-assays.txt) and "
         "mitotic_cell_atlas/<assay>/<cell>/rawtif/ of project 404."

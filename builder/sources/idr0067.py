@@ -8,7 +8,7 @@ import pandas as pd
 from cytoimagenet_hf.core.files import inside
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import unique_rows
 from .stacks import deltavision_pages, tiff_planes
 
@@ -37,10 +37,9 @@ def rows(archive: Archive) -> pd.DataFrame:
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
     """Images are joined by dataset and name; reference images are brightfield rows of their own."""
-    files = idr.by_name(archive)
     for row in unique_rows(rows(archive), ["dataset", "image"]).to_dict("records"):
         key = f"{row['dataset']}/{row['image']}"
-        file = _find(archive, files, row["folder"], row["image"])
+        file = _find(archive, row["folder"], row["image"])
         if row["left_out"] or file is None:
             yield RejectedItem(file or key, row["left_out"] or "no_image_file", key if file else "")
             continue
@@ -64,10 +63,10 @@ def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
         )
 
 
-def _find(archive: Archive, files: dict[str, list[str]], folder: str, image: str) -> str | None:
+def _find(archive: Archive, folder: str, image: str) -> str | None:
     if path := archive.find(f"{folder.strip('/')}/{image}".lstrip("/"), last=1):
         return path
-    same_name = files.get(image.lower(), [])
+    same_name = archive.by_name.get(image.lower(), [])
     return same_name[0] if len(same_name) == 1 else None
 
 
@@ -77,10 +76,9 @@ def _stains(channels: str) -> tuple[str, ...]:
     return tuple("nucleus" if tag == "dapi" else tag for tag in tags)
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0067",
     name="Yeast Meiosis",
-    database=idr.DATABASE,
     link=idr.LINK + "project-904",
     licence="cc-by-4.0",
     citation="King et al. 2019, doi:10.7554/eLife.47156; data doi:10.17867/10000130",
@@ -88,7 +86,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains={"FITC": "protein", "mCherry": "nucleus", "POL": "brightfield"},
     scan=scan,
-    kind=idr.KIND,
     download="Fetch idr0067-experimentA-annotation.csv and the folders <Figure n>/<Figure nX>/ of project 904.",
     disk_gb=30.0,
     rows_differ_in="processing",

@@ -14,7 +14,7 @@ from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.tables.wells import well_at
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import plate_folders, well_name
 from .stacks import tiff_planes
 
@@ -37,10 +37,7 @@ Labels = dict[str, Any]
 
 def rows(archive: Archive) -> pd.DataFrame:
     """One row per well of both screens."""
-    stems = {screen: [f"{screen}-annotation"] for screen in PLANES}
-    tables = {screen: name for screen, stem in stems.items() if (name := idr.search_table(archive, stem))}
-    if not tables:
-        idr.find_table(archive, [stem for names in stems.values() for stem in names])
+    tables = idr.screen_tables(archive, {screen: [f"{screen}-annotation"] for screen in PLANES})
     columns = {
         "plate": "Plate",
         "well": "Well",
@@ -52,7 +49,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     screens = [idr.read_columns(archive, name, columns).assign(screen=screen) for screen, name in tables.items()]
     table = pd.concat(screens, ignore_index=True)
     human = table["organism"].str.lower() == "homo sapiens"
-    return table.assign(well=idr.wells(table["well"]), organism=human.map({True: "human", False: "mouse"}))
+    return table.assign(organism=human.map({True: "human", False: "mouse"}))
 
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
@@ -142,10 +139,9 @@ def _letters(plate: str) -> str:
     return letters.replace("landmarklibrary", "landmark").replace("landmarks", "landmark")
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0072",
     name="Subcellular Localization",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2952",
     licence="cc-by-4.0",
     citation="Schormann et al. 2020, doi:10.1083/jcb.201904090; data doi:10.17867/10000160",
@@ -153,7 +149,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains={"EGFP": "protein", "DRAQ5": "nucleus"},
     scan=scan,
-    kind=idr.KIND,
     download=(
         "Fetch idr0072-screen<A|B>-annotation.csv, idr0072-screen<A|B>-plates.tsv and the folders "
         "<plate>/Meas_<nn>/*.flex of both screens."

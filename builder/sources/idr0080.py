@@ -7,7 +7,7 @@ from functools import cache
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import OPERETTA, View, group_wells, join_wells, operetta_well
 
 CORRECTED = "_illum_corrected"
@@ -27,7 +27,7 @@ def rows(archive: Archive) -> pd.DataFrame:
     table = idr.annotation(archive, columns, optional=["control"])
     corrected = table["plate"].str.lower().str.endswith(CORRECTED)
     plate = table["plate"].str[: -len(CORRECTED)].where(corrected, table["plate"])
-    table = table.assign(plate=plate, well=idr.wells(table["well"]), corrected=corrected)
+    table = table.assign(plate=plate, corrected=corrected)
     originals = set(table.loc[~corrected, "plate"])
     return table[~corrected | ~plate.isin(originals)].drop(columns="corrected").reset_index(drop=True)
 
@@ -63,10 +63,9 @@ def _version(folder: str) -> tuple[str, str] | None:
     return match["plate"].upper(), "original" if original else "corrected"
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0080",
     name="Perturbation",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2701",
     licence="cc0",
     citation="Way et al. 2021, doi:10.1091/mbc.E20-12-0784; data doi:10.17867/10000153",
@@ -74,7 +73,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains={"1": "nucleus", "2": "er", "3": "nucleoli+rna", "4": "actin+golgi+cell membrane", "5": "mitochondria"},
     scan=scan,
-    kind=idr.KIND,
     download="Fetch idr0080-screenA-annotation.csv and the folders SQ000146<10-18>__<time>-Measurement<n>/Images/.",
     disk_gb=2000.0,
     expected=(

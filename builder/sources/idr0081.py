@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 from .plates import INCELL, View, group_wells, incell_well, join_wells
 
 ZURICH = re.compile(r"(?:[^/]*_)?(?P<well>[a-p]\d\d?)_w(?P<channel>[12])\.tiff?", re.IGNORECASE)
-LABORATORIES = {"uzh": ("screenA", "screenB", "screenD"), "epfl": ("screenC", "screenE")}
+LABORATORIES = {"screenA": "uzh", "screenB": "uzh", "screenD": "uzh", "screenC": "epfl", "screenE": "epfl"}
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -27,18 +27,15 @@ def rows(archive: Archive) -> pd.DataFrame:
         "control": "Control Type",
         "quality": "Quality Control",
     }
-    tables = [
-        idr.read_columns(archive, file, columns, optional=["control"]).assign(laboratory=laboratory)
-        for laboratory, screens in LABORATORIES.items()
-        for screen in screens
-        if (file := idr.search_table(archive, [f"{screen}-annotation"]))
+    tables = idr.screen_tables(archive, {screen: [f"{screen}-annotation"] for screen in LABORATORIES})
+    screens = [
+        idr.read_columns(archive, file, columns, optional=["control"]).assign(laboratory=LABORATORIES[screen])
+        for screen, file in tables.items()
     ]
-    if not tables:
-        idr.find_table(archive, [f"{screen}-annotation" for screens in LABORATORIES.values() for screen in screens])
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat(screens, ignore_index=True)
     # The published table keeps wells that passed: neither toxic drugs nor the positive control, which have no "pass".
     passed = table["quality"].str.lower() == "pass"
-    return table.assign(well=idr.wells(table["well"]), left_out=passed.map({True: "", False: "quality_control"}))
+    return table.assign(left_out=passed.map({True: "", False: "quality_control"}))
 
 
 def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
@@ -65,10 +62,9 @@ def _plate_of(table: pd.DataFrame) -> Callable[[str], str | None]:
     return plate_of
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0081",
     name="Adenovirus",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2406",
     licence="cc-by-4.0",
     citation="Georgi et al. 2020, doi:10.1038/s41597-020-00604-0; data doi:10.17867/10000136",
@@ -76,7 +72,6 @@ SOURCE = Source(
     microscopy="fluorescence",
     stains={"w1": "nucleus", "w2": "infection", "DAPI": "nucleus", "FITC": "infection"},
     scan=scan,
-    kind=idr.KIND,
     download=("Fetch idr0081-screen<A-E>-annotation.csv and 1-prePlates/, 2-ZPlates/ and 3-Screen/ of all screens."),
     disk_gb=240.0,
     rows_differ_in="laboratory",

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import View, scan_wells
 
 NAME = re.compile(
@@ -41,7 +41,6 @@ def rows(archive: Archive) -> pd.DataFrame:
     # The published constant nucleus|actin|rab5a is right for one of the five reporter pairs only.
     stains = idr.mapped(table["stains"], _stains)
     return table.assign(
-        well=idr.wells(table["well"]),
         phenotype=table["phenotype"].str.replace("_", " "),
         stains=stains,
         cell_visible=stains,
@@ -54,10 +53,9 @@ def _stains(channels: str) -> tuple[str, ...]:
     return ("nucleus", *(REPORTERS.get(protein, protein) for protein in proteins))
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0088",
     name="Phenomic Profiling",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2651",
     licence="cc-by-nc-4.0",
     citation="Cox et al. 2020, doi:10.1038/s41598-020-69354-8; data doi:10.17867/10000150",
@@ -65,7 +63,6 @@ SOURCE = Source(
     microscopy="confocal",
     stains=STAINS,
     scan=scan_wells(rows, NAME, View(STAINS)),
-    kind=idr.KIND,
     download="Fetch idr0088-screenA-annotation.csv.zip and raw_images_for_IDR/<Plate Location>/<Plate>/.",
     disk_gb=5400.0,
     expected=(

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Source
+from .base import Archive, Count
 from .plates import View, plate_folders, scan_wells
 
 NAME = re.compile(
@@ -24,13 +24,12 @@ def rows(archive: Archive) -> pd.DataFrame:
         "control": "Control Type",
     }
     table = idr.annotation(archive, columns, optional=["control"])
-    return table.assign(well=idr.wells(table["well"]), plate=table["plate"].str.zfill(3))
+    return table.assign(plate=table["plate"].str.zfill(3))
 
 
-SOURCE = Source(
+SOURCE = idr.study(
     dir_name="idr0093",
     name="siRNA screen for cell size and RNA production",
-    database=idr.DATABASE,
     link=idr.LINK + "screen-2751",
     licence="cc-by-4.0",
     citation="Müller M, Pelkmans L, Berry S; data doi:10.17867/10000157",
@@ -41,7 +40,6 @@ SOURCE = Source(
         *(rows, NAME, View(STAINS, {"cell_type": "hela", "cell_visible": ("nucleus", "pcna", "rna", "cell body")})),
         plate_of=lambda archive, table: plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive)),
     ),
-    kind=idr.KIND,
     download="Fetch idr0093-screenA-annotation.csv, idr0093-screenA-plates.tsv and the plate folders of screen 2751.",
     disk_gb=12_000.0,
     expected=(

@@ -11,15 +11,7 @@ from .base import Archive, Field, RejectedItem
 
 
 def matching(archive: Archive, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
-    """Images whose path, or its end from a folder on, matches a pattern; in the order of their paths.
-
-    Args:
-        archive: the unpacked files.
-        pattern: a regular expression on lower-case, `/`-separated paths.
-
-    Yields:
-        The real path and the match.
-    """
+    """Images whose lower-case path, or its end from a folder on, matches a pattern: the real path and the match."""
     # Lazy: of several ends that match, the longest, so that an optional folder of a pattern is seen.
     compiled = re.compile(rf"(?:.*?/)??(?:{pattern})")
     for image in archive.images:

@@ -243,11 +243,7 @@ def _cells(rows: pd.DataFrame, name: str) -> list[Any]:
 
 
 def unique_rows(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
-    """The rows without those that repeat another word for word, which does no harm.
-
-    Raises:
-        InputError: rows with the same key and different labels; some are named.
-    """
+    """The rows without those that repeat another word for word; the same key with different labels is refused."""
     if not rows.duplicated(list(key)).any():
         return rows
     rows = rows.drop_duplicates()

@@ -5,7 +5,7 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 
 from . import rxrx
-from .base import Archive, Count, Source
+from .base import Archive, Count
 
 METADATA = "rxrx1/metadata.csv"
 # The release of the CellSignal competition: wells, not sites, and neither cell types nor Thermo identifiers.
@@ -49,18 +49,14 @@ def _competition(archive: Archive) -> pd.DataFrame:
     return pd.concat([well.assign(site=site) for site in ("1", "2")], ignore_index=True)
 
 
-SOURCE = Source(
+SOURCE = rxrx.release(
     dir_name="rec_rxrx1",
     name="RxRx1",
-    database=rxrx.DATABASE,
     link="https://www.rxrx.ai/rxrx1#the-data",
     licence="cc-by-nc-sa-4.0",
     citation="Sypetkowski et al. 2023, RxRx1: A Dataset for Evaluating Experimental Batch Correction Methods",
-    organism="human",
-    microscopy="fluorescence",
     stains=rxrx.STAINS,
     scan=rxrx.scan_sites(rows),
-    kind=rxrx.KIND,
     download="Fetch rxrx1-metadata.zip and rxrx1-images.zip from https://www.rxrx.ai/rxrx1 and unpack both.",
     disk_gb=47.0,
     expected=(

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Source
+from .base import Archive, Count
 
 # Five channels: w5 is wheat germ agglutinin here, there are no mitochondria.
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "golgi"}
@@ -19,18 +19,14 @@ def rows(archive: Archive) -> pd.DataFrame:
     )
 
 
-SOURCE = Source(
+SOURCE = rxrx.release(
     dir_name="rec_rxrx19a",
     name="RxRx19a",
-    database=rxrx.DATABASE,
     link="https://www.rxrx.ai/rxrx19a",
     licence="cc-by-4.0",
     citation="Heiser et al. 2020, doi:10.1101/2020.04.21.054387",
-    organism="human",
-    microscopy="fluorescence",
     stains=STAINS,
     scan=rxrx.scan_sites(rows, STAINS),
-    kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19#Download; they unpack to RxRx19a/.",
     disk_gb=445.0,
     published={"organism": "human"},

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Source
+from .base import Archive, Count
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -13,18 +13,14 @@ def rows(archive: Archive) -> pd.DataFrame:
     return table.assign(control=(table["compound"] == "").map({True: "untreated", False: ""}))
 
 
-SOURCE = Source(
+SOURCE = rxrx.release(
     dir_name="rec_rxrx19b",
     name="RxRx19b",
-    database=rxrx.DATABASE,
     link="https://www.rxrx.ai/rxrx19b",
     licence="cc-by-4.0",
     citation="Cuccarese et al. 2020, doi:10.1101/2020.08.02.233064",
-    organism="human",
-    microscopy="fluorescence",
     stains=rxrx.STAINS,
     scan=rxrx.scan_sites(rows),
-    kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx19b#Download; they unpack to rxrx19b/.",
     disk_gb=409.0,
     expected=(

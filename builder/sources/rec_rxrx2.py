@@ -3,7 +3,7 @@
 import pandas as pd
 
 from . import rxrx
-from .base import Archive, Count, Source
+from .base import Archive, Count
 
 
 def rows(archive: Archive) -> pd.DataFrame:
@@ -11,18 +11,14 @@ def rows(archive: Archive) -> pd.DataFrame:
     return rxrx.metadata(archive, "rxrx2/metadata.csv", {"cell_type": "cell_type", "compound": "treatment"})
 
 
-SOURCE = Source(
+SOURCE = rxrx.release(
     dir_name="rec_rxrx2",
     name="RxRx2",
-    database=rxrx.DATABASE,
     link="https://www.rxrx.ai/rxrx2",
     licence="cc-by-nc-sa-4.0",
     citation="Cuccarese et al. 2020, doi:10.1101/2020.08.02.233064",
-    organism="human",
-    microscopy="fluorescence",
     stains=rxrx.STAINS,
     scan=rxrx.scan_sites(rows),
-    kind=rxrx.KIND,
     download="Fetch metadata.csv and the images from https://rxrx.ai/rxrx2#Download; they unpack to rxrx2/.",
     disk_gb=185.0,
     expected=(

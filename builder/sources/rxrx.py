@@ -7,16 +7,17 @@ experiment differ between releases and are ignored. Experiments are numbered wit
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import pandas as pd
 
 from cytoimagenet_hf.core.numbers import plain_number
 
-from .base import Archive, Field, RejectedItem
+from .base import Archive, Field, RejectedItem, Source
 from .plates import View, scan_wells, well_name
 
-DATABASE = "Recursion"
-KIND = "metadata table"
+release = partial(Source, database="Recursion", kind="metadata table", organism="human", microscopy="fluorescence")
+"""A `Source` of these archives."""
 STAINS = {"1": "nucleus", "2": "er", "3": "actin", "4": "nucleoli", "5": "mitochondria", "6": "golgi"}
 NAME = re.compile(r"(?P<well>[a-z]{1,2}\d{1,2})_s(?P<site>\d+)_w(?P<channel>\d+)\.png", re.IGNORECASE)
 _FOLDER = re.compile(r"(?:.*/)?([^/]+)/plate_?(\d{1,9})", re.IGNORECASE)
@@ -25,13 +26,7 @@ _PLATE = r"\d{1,9}"
 
 
 def metadata(archive: Archive, relative: str, labels: Mapping[str, str]) -> pd.DataFrame:
-    """Read `metadata.csv`: `plate`, `well` and `site` of every line, and some columns under our names.
-
-    Args:
-        archive: the unpacked release.
-        relative: the documented path of the table.
-        labels: our name → column.
-    """
+    """Read `metadata.csv`: `plate`, `well` and `site` of every line, and columns by our names (our name → column)."""
     keys = ["experiment", "plate", "well", "site"]
     table = archive.table(relative, columns=[*keys, *labels.values()])
     renamed = {ours: table[column] for ours, column in labels.items()}

@@ -4,20 +4,16 @@ from pathlib import Path
 
 import tifffile
 
-from cytoimagenet_hf.imaging.deltavision import HEADER, parse_header
+from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
 
 
 def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
     """Planes of a DeltaVision file: each channel at the first time point, in the middle of the z-stack.
 
     Without a DeltaVision header (a converted file) the first `channels` planes.
-
-    Args:
-        path: the file.
-        channels: how many channels the table names.
     """
     with open(path, "rb") as handle:
-        header = parse_header(handle.read(HEADER), path.stat().st_size)
+        header = parse_deltavision(handle.read(HEAD), path.stat().st_size)
     if header is None or "C" not in header.axes:
         return tuple(range(channels))
     steps, planes = {}, 1

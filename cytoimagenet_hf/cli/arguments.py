@@ -3,8 +3,9 @@
 What a field's `setting` says is what `--help` shows: its help, choices, range and default. Beside that:
 
 - `option`: name of the option where it is not the field's; `group`: its heading in the help; `metavar`: what stands
-  for its value; `repeat`: the option can be given several times; `type`: how its text is read, where `parse` takes
-  more than that; `command=False`: the field is for Python alone.
+  for its value; `repeat`: the option can be given several times; `commas`: its one text is a list, so that it is
+  refused when it is given several times; `type`: how its text is read, where `parse` takes more than that;
+  `command=False`: the field is for Python alone.
 
 `--config FILE` reads any of the options from YAML, by their names with underscores; what is typed goes before it.
 Settings with a `from_dict` make themselves of the file's values and of what is typed: their defaults depend on both.
@@ -72,6 +73,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     plain: list[inspect.Parameter] = [_CONTEXT]
     grouped: list[inspect.Parameter] = []
     fields: dict[str, tuple[Any, dict[str, str]]] = {}
+    lists: set[str] = set()  # options whose one text is a list: the shell would keep the last of several
     for name, parameter in inspect.signature(command).parameters.items():
         kind, *marks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
         if not dataclasses.is_dataclass(kind):
@@ -85,11 +87,18 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             if field.metadata.get("command", True) and offered.offers(field.name):
                 option = field.metadata.get("option", field.name)
                 fields[name][1][field.name] = option
+                if field.metadata["commas"] and not field.metadata.get("repeat"):
+                    lists.add(option)
                 made = _parameter(option, field, get_type_hints(kind)[field.name])
                 (grouped if "group" in field.metadata else plain).append(made)
 
     @functools.wraps(command)
     def called(context: typer.Context, config: Path | None = None, **values: Any) -> None:
+        for option in lists:
+            if len(texts := values[option] or []) > 1:
+                flag = f"--{option.replace('_', '-')}"
+                raise InputError(f"{flag} is given {len(texts)} times: write all in one {flag}, separated by commas")
+            values[option] = next(iter(texts), None)
         settings = {}
         for name, (kind, options) in fields.items():
             offered = {field: (values.pop(option), option) for field, option in options.items()}
@@ -97,9 +106,8 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             settings[name] = _layered(kind, config, given) if hasattr(kind, "from_dict") else kind(**given)
         command(**settings, **values)
 
-    by_values = any(hasattr(kind, "from_dict") for kind, _ in fields.values())
-    file = [_config_option(None if by_values else _read_config)] if fields else []
-    signature = inspect.Signature([*plain, *file, *grouped])
+    as_typed = not any(hasattr(kind, "from_dict") for kind, _ in fields.values())
+    signature = inspect.Signature([*plain, *([_config(lists, as_typed)] if fields else []), *grouped])
     called.__signature__ = signature  # type: ignore[attr-defined]
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
@@ -113,6 +121,7 @@ def _is_given(context: typer.Context, option: str, value: Any) -> bool:
 def _layered(kind: Any, file: Path | None, given: Mapping[str, Any]) -> Any:
     """Settings of the values of a file and, before them, the texts that were typed; an empty text is no item."""
     values = {} if file is None else read_yaml(file, name="--config")
+    require_known(values, [field.name for field in dataclasses.fields(kind)], name=f"--config {file}")
     for field, value in given.items():
         if isinstance(value, str):
             values[field] = from_text(kind, field, value, name="options")
@@ -133,9 +142,10 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
         kind = list[str]
     elif "type" in about:
         kind = about["type"]
+    elif about["commas"]:
+        kind, default = list[str], [",".join(default)] if default else None
     elif "parse" in about or kind not in (bool, int, float, str, Path):
         kind = str
-        default = ",".join(default) if isinstance(default, tuple) else default
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=about["help"],
@@ -149,10 +159,21 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _read_config(context: typer.Context, file: Path | None) -> Path | None:
+def _config(lists: set[str], as_typed: bool) -> inspect.Parameter:
+    """The option `--config`, whose values are read as if they were typed; otherwise `_layered` reads them."""
+
+    def read(context: typer.Context, file: Path | None) -> Path | None:
+        if file is not None and as_typed:
+            context.default_map = _read_config(context, file, lists)
+        return file
+
+    about = typer.Option(help="Options from a YAML file, one a line.", callback=read, is_eager=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter("config", kind, default=None, annotation=Annotated[Path | None, about])
+
+
+def _read_config(context: typer.Context, file: Path, lists: set[str]) -> dict[str, Any]:
     """Defaults of a command from a file, by the names of options; they are read as if they were typed."""
-    if file is None:
-        return None
     options = {one.opts[0].lstrip("-").replace("-", "_"): one for one in context.command.params}
     written: dict[str, Any] = {}
     for key, value in read_yaml(file, name="--config", as_text=True).items():
@@ -161,20 +182,15 @@ def _read_config(context: typer.Context, file: Path | None) -> Path | None:
         if option in written:
             raise InputError(f"--config {file}: {option} occurs twice")
         typed: Any = _as_typed(value, f"--config {file}: {option}")
-        if not getattr(options[option], "multiple", False):
+        if option in lists or not getattr(options[option], "multiple", False):
             quoted = (f'"{item}"' if "," in item else item for item in typed)
             typed = value if isinstance(value, str) else ",".join(quoted)
-        written[option] = typed or None
-    context.default_map = {str(options[name].name): value for name, value in written.items()}
-    return file
+        written[option] = [typed] if typed and option in lists else typed or None
+    return {str(options[name].name): value for name, value in written.items()}
 
 
 def _as_typed(value: Any, where: str) -> list[str]:
-    """What would be typed for a value of YAML, item by item; of names with a value (`w1: dna`), `w1=dna`.
-
-    Raises:
-        InputError: an empty text, or lists and names within each other.
-    """
+    """What would be typed for a value of YAML, item by item; of names with a value (`w1: dna`), `w1=dna`."""
     if isinstance(value, dict):
         items = [f"{key}={one}" if isinstance(one, str) else one for key, one in value.items()]
     else:
@@ -185,9 +201,3 @@ def _as_typed(value: Any, where: str) -> list[str]:
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-
-
-def _config_option(callback: Callable[..., Any] | None) -> inspect.Parameter:
-    option = typer.Option(help="Options from a YAML file, one a line.", callback=callback, is_eager=True)
-    kind: Any = Annotated[Path | None, option]
-    return inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

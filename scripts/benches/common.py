@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.table import Table
 
@@ -20,6 +21,7 @@ from cytoimagenet_hf.core.files import atomic_path, json_text
 from cytoimagenet_hf.core.terminal import Terminal
 from cytoimagenet_hf.core.versions import installed_versions
 
+Result = TypeVar("Result")
 _LINE = 400  # characters: a row of a table with its nested numbers
 _VERSIONED = ("numpy", "pandas", "pyarrow", "pillow", "opencv-python-headless", "torch", "datasets", "transformers")
 
@@ -29,18 +31,29 @@ def side_by_side(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3)
     return {name: statistics.median(times) for name, times in rounds(functions, repeat=repeat).items()}
 
 
-def rounds(functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3) -> dict[str, list[float]]:
-    """Seconds of each function in every round.
+def rounds(
+    functions: Mapping[str, Callable[[], Any]], *, repeat: int = 3, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of each function in every round; by `time.process_time` those of the processor."""
 
-    Rounds alternate (a, b, a, b, …), so that a machine that slows down or warms up treats all alike.
+    def timed(function: Callable[[], Any]) -> float:
+        started = clock()
+        function()
+        return clock() - started
+
+    return in_turn({name: partial(timed, function) for name, function in functions.items()}, repeat=repeat)
+
+
+def in_turn(functions: Mapping[str, Callable[[], Result]], *, repeat: int) -> dict[str, list[Result]]:
+    """What each function returns in every round.
+
+    Rounds alternate (a, b, a, b, …), so that a machine that slows down, warms up or is busy treats all alike.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    results: dict[str, list[Result]] = {name: [] for name in functions}
     for _ in range(repeat):
         for name, function in functions.items():
-            started = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds
+            results[name].append(function())
+    return results
 
 
 @dataclass(frozen=True)

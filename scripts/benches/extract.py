@@ -168,26 +168,19 @@ def _ways(
     stock = _stock_processor(backbone.processor)
     pictures = [PIL.Image.fromarray(image) for image in images]
 
-    def loop() -> Matrix:
+    def transformers(several: Sequence[PIL.Image.Image], at_once: int) -> Matrix:
         rows = []
         with torch.no_grad():
-            for picture in pictures[:loop_on]:
-                inputs = stock(picture, return_tensors="pt")
-                rows.append(backbone.model(**inputs).pooler_output.numpy())
-        return np.concatenate(rows)
-
-    def batched() -> Matrix:
-        rows = []
-        with torch.no_grad():
-            for start in range(0, len(pictures), 64):
-                inputs = stock(pictures[start : start + 64], return_tensors="pt")
+            for start in range(0, len(several), at_once):
+                inputs = stock(several[start : start + at_once], return_tensors="pt")
                 rows.append(backbone.model(**inputs).pooler_output.numpy())
         return np.concatenate(rows)
 
     def ours(runner: Runner) -> Callable[[], Matrix]:
         return lambda: np.asarray(extract_features(encoder, list(images), ids=ids, backend=runner).values)
 
-    return {LOOP: loop, BATCHES: batched} | {f"ours, {name}": ours(runner) for name, runner in runners.items()}
+    ways = {LOOP: lambda: transformers(pictures[:loop_on], 1), BATCHES: lambda: transformers(pictures, 64)}
+    return ways | {f"ours, {name}": ours(runner) for name, runner in runners.items()}
 
 
 def _stock_processor(processor: MicroscopyImageProcessor) -> Any:

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ import typer
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.scoring.knn import kneighbors
 
-from .common import in_child
+from .common import in_child, in_turn
 
 Matrix = npt.NDArray[np.float32]
 _K = 11
@@ -39,13 +40,12 @@ def run(
         # Also made in processes of their own: a child's peak counts what its parent held when it was started.
         in_child(save_features, file, rows, features, seed)
         agreement = in_child(agreement_with_float64, file, checked).result
-        # Rounds alternate, so that a machine that slows down or is busy treats all alike.
-        found: dict[str, list[dict[str, float]]] = {what: [] for what in SEARCHES if has(what)}
-        for _ in range(repeat):
-            for what, runs in found.items():
-                child = in_child(timed, what, file)
-                runs.append(child.result | {"peak_mb": child.peak_mb})
-        best = {what: {key: min(run[key] for run in runs) for key in runs[0]} for what, runs in found.items()}
+        turns = in_turn({what: partial(in_child, timed, what, file) for what in SEARCHES if has(what)}, repeat=repeat)
+        best = {
+            what: {key: min(run.result[key] for run in runs) for key in runs[0].result}
+            | {"peak_mb": min(run.peak_mb for run in runs)}
+            for what, runs in turns.items()
+        }
         notes = [
             f"{rows:,} x {rows:,} x {features:,} float32, k = {_K}, {torch.get_num_threads()} threads; "
             f"fastest of {repeat}",

@@ -11,14 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builder.publish.data_files import KeptImages, write_dataset
 from builder.publish.figures import contact_sheet
-from builder.publish.repository import write_companions
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.imaging.encode import encode_png
 
 from .common import in_child
+from .images import publish_rows
 
 _SHARD_ROWS = 20_000
 
@@ -85,20 +84,11 @@ def write_full(folder: Path, *, images: int, classes: int) -> None:
             numbers = np.arange(start, min(images, start + _SHARD_ROWS))
             rows = [_row(number, labels) for number in numbers.tolist()]
             pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), shards[-1])
-        columns = ["image_id", "label", "category", "database", "dir_name", "name", "licence", "png_bytes"]
-        kept = pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
-        codes = pa.array(np.arange(images) % classes, pa.int64())
-        names = pa.array([f"{row}.png" for row in kept["image_id"].to_pylist()])
-        ids = kept["image_id"]
-        assigned = pa.table(
-            {"image_id": ids, "label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]},
-        )
         fields, rng = np.arange(images) // classes // 4, np.random.default_rng(0)
         by_field, by_row = rng.random(fields.max() + 1), rng.random(images)
         by_field[0] = 0  # however few there are, both sides have images
         splits = [np.where(share < 0.1, "validation", "train").tolist() for share in (by_field[fields], by_row)]
-        files = write_dataset(folder, shards, KeptImages(np.ones(images, bool), assigned, labels, *splits))
-    write_companions(folder, files, kept, labels=labels, seed=0)
+        publish_rows(folder, shards, labels, splits=splits)
 
 
 def _row(number: int, labels: list[str]) -> dict[str, Any]:

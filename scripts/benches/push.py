@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -24,12 +23,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from builder.publish import data_files, file_plan
-from builder.publish.repository import write_companions
+from builder.publish import file_plan
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.imaging.encode import encode_png
 from tests.hub.loopback import TOKEN, Hub, serve
+
+from .common import side_by_side
+from .images import publish_rows
 
 _SHARE = 0.01
 _RUN = 8  # images of one run, as if those of a plate stood together
@@ -60,6 +61,7 @@ def run(
                 before = copy.deepcopy(hub.repositories)
                 sent = _pushed(folder, hub, home)
                 hub.repositories = before
+                reading = side_by_side({"one row": partial(_one_row, file, images // 2)}, repeat=5)
                 table.append(
                     {
                         "rows of a group": size,
@@ -67,7 +69,7 @@ def run(
                         "first push, MB": whole / 1e6,
                         "sent, MB": sent / 1e6,
                         "sent, %": 100 * sent / whole,
-                        "one row, ms": 1000 * _seconds(lambda path=file: _one_row(path, images // 2)),
+                        "one row, ms": 1000 * reading["one row"],
                         "read for the first streamed row, MB": _group_bytes(file) / 1e6,
                     }
                 )
@@ -115,23 +117,10 @@ def _write(folder: Path, rows: RowNumbers, kilobytes: int, *, other_source: bool
     with pq.ParquetWriter(shard, SHARD_SCHEMA) as writer:
         for start in range(0, len(made), 100):
             writer.write_table(pa.Table.from_pylist(made[start : start + 100], schema=SHARD_SCHEMA))
-    kept = pa.Table.from_pylist([{name: row.get(name) for name in _KEPT} for row in made])
-    codes = pa.array([_LABELS.index(row["label"]) for row in made], pa.int64())
-    names = [f"{row['image_id']}.png" for row in made]
-    ids = kept["image_id"]
-    assigned = pa.table(
-        {"image_id": ids, "label": codes, "path": names, "filename": names, "png_bytes": kept["png_bytes"]}
-    )
     sides = ["validation" if abs(number) % 20 == 0 else "train" for number in rows.tolist()]
-    everything = np.ones(len(rows), bool)
-    images = data_files.KeptImages(everything, assigned, _LABELS, sides, sides)
-    files = data_files.write_dataset(folder, [shard], images)
+    publish_rows(folder, [shard], _LABELS, splits=(sides, sides))
     shard.unlink()
-    write_companions(folder, files, kept, labels=_LABELS, seed=0)
     shutil.rmtree(folder / "figures")  # one picture, whatever the size: here it would be a tenth of all
-
-
-_KEPT = ("image_id", "label", "category", "database", "dir_name", "name", "licence", "png_bytes")
 
 
 def _row(number: int, kilobytes: int, *, other_source: bool) -> dict[str, Any]:
@@ -173,12 +162,3 @@ def _one_row(path: Path, row: int) -> None:
 
 def _group_bytes(path: Path) -> int:
     return int(pq.read_metadata(path).row_group(0).total_byte_size)
-
-
-def _seconds(call: Callable[[], None]) -> float:
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))

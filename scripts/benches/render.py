@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tifffile
 
-from benches.common import in_child
+from benches.common import in_child, rounds
 from builder import recipe as recipes
 from builder.render import render
 from builder.render.field import render_field
@@ -119,7 +119,8 @@ def _measured(
         "bound": lambda: bound(paths, boxes, pixels),
         "ours": ours,
     }
-    seconds = _rounds(timed, repeat)
+    # What one core needs, whoever shares the machine.
+    seconds = rounds(timed, repeat=repeat, clock=time.process_time)
     best = {name: min(own) for name, own in seconds.items()}
     size = sum(len(row["image"]["bytes"]) for row in rows) / sum(len(_pillow_png(image)) for image in pixels)
     return {
@@ -136,17 +137,6 @@ def _measured(
         "size": size,
         "pixels": "equal",
     }
-
-
-def _rounds(functions: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[float]]:
-    """CPU seconds of several alternating rounds: what one core needs, whoever shares the machine."""
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeat):
-        for name, function in functions.items():
-            started = time.process_time()
-            function()
-            seconds[name].append(time.process_time() - started)
-    return seconds
 
 
 Box = tuple[int, ...] | None

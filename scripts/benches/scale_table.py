@@ -116,17 +116,10 @@ _CONDITIONS = {
 def write_scale_table(
     target: Path, *, inventory: Path | None, tables: Path | None, rows: int | None, seed: int
 ) -> dict[str, str]:
-    """Write an `annotations.parquet`.
+    """Write an `annotations.parquet` of some rows (of all 4.7 million when None); source → where its labels are from.
 
-    Args:
-        target: the file.
-        inventory: `datasets_info.csv` of the original project, packed or not.
-        tables: folder with one folder of tables per source, as for `annotate --raw`, images not needed.
-        rows: fields drawn of all; None for all of them, some 4.7 million.
-        seed: of whatever is drawn.
-
-    Returns:
-        Source → where its labels are from: `table`, `inventory` or `drawn`.
+    `inventory` is `datasets_info.csv` of the original project, packed or not; `tables` a folder with one folder of
+    tables per source, as for `annotate --raw`, images not needed. Origins are `table`, `inventory` and `drawn`.
     """
     counts = {} if inventory is None else read_inventory(inventory)
     vocabulary = load_vocabulary()

@@ -3,6 +3,8 @@
 import json
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +21,7 @@ from builder.select.fields import read_fields
 from cytoimagenet_hf.core.seeding import derive_rng
 from tests.builder.select.published_select import COLUMNS, count_candidates, downsample, find_free
 
-from .common import Child, in_child
+from .common import Child, in_child, in_turn
 from .scale_table import write_scale_table
 
 _STRATA = ("dir_name", *COLUMNS)
@@ -45,12 +47,11 @@ def run(
             write_scale_table, folder / "annotations.parquet", inventory=inventory, tables=tables, rows=rows, seed=seed
         ).result
         rows = pq.read_metadata(folder / "annotations.parquet").num_rows
-        # Rounds alternate, so that a machine that slows down treats all alike.
-        runs: dict[str, list[Child]] = {"floor": [], "published": [], "corrected": []}
-        for _ in range(repeat):
-            for which in ("published", "corrected"):
-                runs[which].append(in_child(_stage, folder, recipe=which, seed=seed))
-            runs["floor"].append(in_child(_floor, folder))
+        ways: dict[str, Callable[[], Child]] = {
+            recipe: partial(in_child, _stage, folder, recipe=recipe, seed=seed)
+            for recipe in ("published", "corrected")
+        }
+        runs = in_turn(ways | {"floor": partial(in_child, _floor, folder)}, repeat=repeat)
         originals = {kind: in_child(_original, folder, kind=kind, labels=labels, seed=seed) for kind in _ORIGINALS}
     median = {which: float(np.median([child.seconds for child in children])) for which, children in runs.items()}
     cpu = {which: float(np.median([child.cpu_seconds for child in children])) for which, children in runs.items()}

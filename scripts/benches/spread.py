@@ -10,8 +10,6 @@ import typer
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.scoring.results import ResultsRecord, from_json
 
-from .common import machine
-
 ENTRIES = {"Default": "default", "Pretrained": "what the network pools"}
 """Entry of the demo → what its features are."""
 
@@ -42,7 +40,6 @@ def run(
             "does) and over the best features of pixels; each seed draws other images, weights and folds",
             "simulated images: the same seed differs by some points between processors, too",
         ],
-        "machine": machine(),
     }
 
 

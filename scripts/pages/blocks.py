@@ -1,4 +1,4 @@
-"""Parts of hand-written pages that are made from measurements: between two comments that name the part.
+"""Parts of pages that are made from measurements: tables, and blocks between two comments that name the part.
 
 <!-- made by scripts/docs.py: results -->
 …
@@ -6,20 +6,13 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _BLOCK = re.compile(r"(<!-- made by scripts/docs\.py: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
 def filled(page: str, parts: Mapping[str, str]) -> str:
-    """The page with its made parts written anew.
-
-    Args:
-        page: Markdown with blocks.
-        parts: name → Markdown of that block.
-
-    Raises:
-        ValueError: a block that nobody makes, or a part without its block.
+    """The page with its made parts, name → Markdown, written anew; its blocks and the parts have the same names.
 
     Example:
         >>> filled("A\\n<!-- made by scripts/docs.py: x -->\\nold\\n<!-- end -->\\n", {"x": "new"})
@@ -29,6 +22,21 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
     if sorted(names) != sorted(parts):
         raise ValueError(f"the page has the blocks {names}, made are {list(parts)}")
     return _BLOCK.sub(lambda found: f"{found[1]}{parts[found[2]].rstrip()}\n{found[3]}", page)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 0) -> str:
+    """A Markdown table whose last `numbers` columns stand to the right.
+
+    Example:
+        >>> print(table(("set", "%"), [("a|b", 12)], numbers=1))
+        | set | % |
+        | --- | --: |
+        | a\\|b | 12 |
+    """
+    marks = ["---"] * (len(head) - numbers) + ["--:"] * numbers
+    # A bar inside a cell would end it.
+    lines = (" | ".join(str(cell).replace("|", "\\|") for cell in line) for line in [head, marks, *rows])
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def anchor(heading: str) -> str:

@@ -9,15 +9,11 @@ _SHOWN = 6  # names of measures that differ
 
 
 def agreement(result: Mapping[str, Any]) -> str:
-    """The table, and what it says of the cells.
-
-    Args:
-        result: content of the file.
-    """
+    """The table, and what it says of the cells, from the content of the file."""
     rows = [{**row, "beyond 1 %": _short(row["beyond 1 %"])} for row in result["table"]]
-    cells = [
-        f"| {one['screen']} | {one['cell']} | {one['area']:,} | {one['area of CellProfiler']:,.0f} |"
-        for one in result["cells"]
+    words = {"area": "pixels here", "area of CellProfiler": "pixels of CellProfiler"}
+    nuclei = [
+        {words.get(name, name): nucleus[name] for name in ("screen", "cell", *words)} for nucleus in result["cells"]
     ]
     return "\n".join(
         [
@@ -28,9 +24,7 @@ def agreement(result: Mapping[str, Any]) -> str:
             "",
             "The nuclei, with their areas in the masks and in CellProfiler's tables:",
             "",
-            "| screen | cell | pixels here | pixels of CellProfiler |",
-            "| --- | --- | --: | --: |",
-            *cells,
+            table(nuclei),
             "",
             *_why(result["offsets"]),
             "",
@@ -61,6 +55,6 @@ def _why(offsets: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _short(names: str) -> str:
-    known = [name for name in names.split(", ") if name]
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return ", ".join(known[:_SHOWN]) + more or "none"
+    measures = [name for name in names.split(", ") if name]
+    more = f" and {len(measures) - _SHOWN} more" if len(measures) > _SHOWN else ""
+    return ", ".join(measures[:_SHOWN]) + more or "none"

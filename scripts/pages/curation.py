@@ -1,6 +1,5 @@
 """The tables of docs/sources.md, docs/recipes.md and docs/holdings.md, from the facts of the builder."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +9,7 @@ from builder.select.compare import PAPER
 from builder.sources import SOURCES
 from builder.sources.base import Count, Source
 
+from .blocks import table
 from .results import measured
 
 
@@ -25,8 +25,8 @@ def sources() -> str:
         )
         for source in SOURCES.values()
     ]
-    table = _table(("source", "name", "licence", "fields of view", "stains", "citation"), rows)
-    return "\n".join([table, *map(_section, SOURCES.values())])
+    facts = table(("source", "name", "licence", "fields of view", "stains", "citation"), rows)
+    return "\n".join([facts, "", *map(_section, SOURCES.values())])
 
 
 def _section(source: Source) -> str:
@@ -56,9 +56,9 @@ def recipes() -> str:
             differ.append((*first, corrected, meaning, reason))
     return (
         "## Where the two differ\n\n"
-        + _table(("field", "fault", "published", "corrected", "meaning", "what was wrong"), differ)
-        + "\n## The same in both\n\n"
-        + _table(("field", "fault", "value", "meaning", "why it is one field"), same)
+        + table(("field", "fault", "published", "corrected", "meaning", "what was wrong"), differ)
+        + "\n\n## The same in both\n\n"
+        + table(("field", "fault", "value", "meaning", "why it is one field"), same)
     )
 
 
@@ -74,10 +74,10 @@ def labels() -> str:
     names = {name: name for name in PAPER} | {"labels": "all", "names": "names of 51"}
     head = ("category", *(str(row["what"]) for row in result["table"]))
     rows = [(shown, *(f"{row[name]:,}" for row in result["table"])) for name, shown in names.items()]
-    parts = [_table(head, rows) + "\n" + "".join(f"- {note}\n" for note in result["notes"])]
+    parts = [table(head, rows) + "\n\n" + "".join(f"- {note}\n" for note in result["notes"])]
     for what, report in result["reports"].items():
         missing = list(report["missing"].items())
-        parts.append(f"Missing with {what}:\n\n{_table(('name', 'why'), missing)}")
+        parts.append(f"Missing with {what}:\n\n{table(('name', 'why'), missing)}\n")
         if not missing:
             parts[-1] = f"Missing with {what}: none.\n"
     return "\n".join(parts)
@@ -89,10 +89,4 @@ def holdings() -> str:
         (held.source, held.label or "all", f"{held.fields:,}", held.certainty, held.basis)
         for held in read_holdings("author")
     ]
-    return _table(("source", "label", "fields", "certainty", "basis"), rows)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    # A bar inside a cell would end it.
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return table(("source", "label", "fields", "certainty", "basis"), rows)

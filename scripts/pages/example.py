@@ -23,12 +23,7 @@ _VIEW = {"width": 1240, "height": 700}
 
 
 def write_example(demo: Path, folder: Path = EXAMPLE) -> None:
-    """Copy the pages of a demo and picture the plate's page.
-
-    Args:
-        demo: folder of a finished demo.
-        folder: where to.
-    """
+    """Copy the pages of a demo and picture the plate's page."""
     folder.mkdir(exist_ok=True)
     for name, source in PAGES.items():
         shutil.copyfile(demo / source, folder / name)

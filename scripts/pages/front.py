@@ -46,12 +46,7 @@ _LETTERS = 15  # points: at 400 pixels on 8 inches, ten pixels high
 
 
 def draw(measured: Mapping[str, Any], *, dark: bool = False) -> Figure:
-    """Two plates in rows; cells and dose responses in columns.
-
-    Args:
-        measured: content of docs/benchmarks/screen.json.
-        dark: light letters on the background of a dark page.
-    """
+    """Two plates in rows; cells and dose responses in columns; dark with light letters for a dark page."""
     page, ink = ("#0d1117", "#e6edf3") if dark else ("#ffffff", "#1b1f24")
     letters = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), ink)
     with matplotlib.rc_context(letters | {"font.size": _LETTERS, "axes.facecolor": page, "figure.facecolor": page}):

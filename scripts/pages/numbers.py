@@ -1,4 +1,4 @@
-"""docs/numbers.md: what was measured, from the JSON files that `scripts/bench.py` and its like wrote."""
+"""The sections of docs/numbers.md, each from a JSON file that `scripts/bench.py` or its like wrote."""
 
 import json
 import math
@@ -7,34 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .sentences import sentence
+from . import blocks
+from .sentences import MEASUREMENTS
 
 _PERCENT = re.compile(r"[\d.]+ ?%")
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
-TITLES = {
-    "screen": "A real plate, from files to doses",
-    "spread": "The demo's scores over seeds",
-    "extract": "Extracting features",
-    "short": "Short extractions, from start to end",
-    "plate": "A plate of large fields, from files to features",
-    "remote": "Fields on the internet, beside the disk",
-    "cells": "Cells of label images",
-    "train": "Training steps",
-    "gpu": "One GPU: training, extraction, resuming",
-    "recipes": "The two training recipes",
-    "load": "Reading a built dataset",
-    "load_full": "A dataset of the published size, opened in every way",
-    "import": "The published archive at its full size",
-    "growth": "What a row costs as a dataset grows",
-    "push": "What a second push sends after 1 % of the rows changed",
-    "labels": "Labels of both recipes beside those of the paper",
-    "select": "Choosing weak labels of 2.7 million fields of view",
-    "render": "Rendering fields of view to encoded crops",
-    "knn": "Exact nearest neighbours",
-    "suite": "The benchmark suite of the demo",
-    "metrics": "The evaluate metrics beside the command",
-    "keras_parity": "Features of the Keras weights",
-}
 ELSEWHERE = ("cells_agreement", "repairs", "study")
 """Measurements with a page of their own."""
 WORDS = {
@@ -56,29 +33,21 @@ WORDS = {
     "side": "pixels a side",
 }
 """Words of the files → words for readers who have not seen the programs."""
-_HEAD = """# Numbers
-
-Each sentence and table is made by `python scripts/docs.py` from a JSON file in `docs/benchmarks`, which holds more.
-The command that measures is `python scripts/bench.py` with the name of the file. The rows of one table were measured
-in turn, in one run on one machine: compare within a table, never between machines.
-"""
-
-
-def page(folder: Path = FOLDER) -> str:
-    """The whole page; a benchmark without a file is left out."""
-    return "\n".join([_HEAD, *sections(folder).values()])
 
 
 def sections(folder: Path = FOLDER) -> dict[str, str]:
     """Name of each measurement that has a file → its part of the page, in order."""
-    files = [path for path in sorted(folder.glob("*.json")) if path.stem not in ELSEWHERE]
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
-    order = [*(name for name in TITLES if name in found), *(name for name in found if name not in TITLES)]
-    return {name: _section(name, found[name]) for name in order}
+    files = [path for path in folder.glob("*.json") if path.stem not in ELSEWHERE]
+    order = [*MEASUREMENTS]
+    return {
+        path.stem: _section(path.stem, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(files, key=lambda path: order.index(path.stem))
+    }
 
 
 def _section(name: str, result: Mapping[str, Any]) -> str:
-    parts = [f"## {TITLES.get(name, name.replace('_', ' ').capitalize())}", sentence(name, result)]
+    title, sentence = MEASUREMENTS[name]
+    parts = [f"## {title}", sentence(result)]
     if result.get("table"):
         parts.append(table(_for_readers(name, result["table"])))
     notes = result.get("notes", ())
@@ -117,26 +86,23 @@ _WIDEST = 7
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same keys as a Markdown table, what they are about first; wide ones as several."""
-    words = {
-        name: all(isinstance(row[name], str) and not _PERCENT.fullmatch(row[name]) for row in rows) for name in rows[0]
-    }
-    about = [name for name in rows[0] if words[name]]
-    values = [name for name in rows[0] if not words[name]]
+    about = [name for name in rows[0] if all(_is_text(row[name]) for row in rows)]
+    values = [name for name in rows[0] if name not in about]
     if len(about) + len(values) <= _WIDEST:
-        return _table(rows, [*about, *values], words)
+        return _columns(rows, about, values)
     step = max(1, math.ceil(len(values) / math.ceil(len(values) / max(1, _WIDEST - len(about)))))
     groups = [values[start : start + step] for start in range(0, len(values), step)]
-    return "\n\n".join(_table(rows, [*about, *group], words) for group in groups)
+    return "\n\n".join(_columns(rows, about, group) for group in groups)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], words: Mapping[str, bool]) -> str:
-    texts = [words[name] for name in names]
-    lines = [
-        " | ".join(name.replace("_", " ") for name in names),
-        " | ".join("---" if text else "--:" for text in texts),
-        *(" | ".join(_cell(row[name]) for name in names) for row in rows),
-    ]
-    return "\n".join(f"| {line} |" for line in lines)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not _PERCENT.fullmatch(value)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], about: Sequence[str], values: Sequence[str]) -> str:
+    names = [*about, *values]
+    head = [name.replace("_", " ") for name in names]
+    return blocks.table(head, ([_cell(row[name]) for name in names] for row in rows), numbers=len(values))
 
 
 def _cell(value: Any) -> str:
@@ -148,4 +114,4 @@ def _cell(value: Any) -> str:
         return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value).replace("|", "\\|")
+    return str(value)

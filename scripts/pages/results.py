@@ -1,11 +1,11 @@
 """The numbers in README and in the journey of profiles, each from the JSON file of its measurement."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.training.config import RECIPES, TrainConfig
 
+from .blocks import table
 from .numbers import FOLDER
 from .sentences import gains, row
 from .study import points
@@ -14,19 +14,18 @@ COMPOUNDS = ("Wortmannin", "LY294002")
 """Of the real plate, BBBC013."""
 
 
-def measured(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def measured(name: str) -> dict[str, Any]:
     """The content of one measurement."""
-    content: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 
-def results(folder: Path = FOLDER) -> str:
+def results() -> str:
     """README's tables: what is measured on real data, and apart from it what is measured on drawn or random data."""
-    keras, screen = measured("keras_parity", folder), measured("screen", folder)
+    keras, screen = measured("keras_parity"), measured("screen")
     default, pooled = screen["table"][0], row(screen, "`--pooling last")
     alone = row(screen, "the pixel statistics")
     real = [
-        ("", "default features", "to compare"),
         (
             f"Real plate BBBC013 ({', '.join(COMPOUNDS)}): are the controls apart?",
             f"Z′ {_of_both(default, 'Z')}",
@@ -38,19 +37,18 @@ def results(folder: Path = FOLDER) -> str:
             f"pixel statistics alone {_of_both(alone, 'Spearman')}; pooled output {_of_both(pooled, 'Spearman')}",
         ),
     ]
-    real += _studied(measured("study", folder))
-    spread = measured("spread", folder)
+    real += _studied(measured("study"))
+    spread = measured("spread")
     low, high = gains(spread, "default", "pixels")
     worst, most = gains(spread, "what the network pools", "pixels")
-    extract, render, knn = (measured(name, folder) for name in ("extract", "render", "knn"))
-    select, archive = (measured(name, folder) for name in ("select", "import"))
+    extract, render, knn = (measured(name) for name in ("extract", "render", "knn"))
+    select, archive = (measured(name) for name in ("select", "import"))
     ours, loop = row(extract, "ours, openvino", side=64), row(extract, "transformers, one", side=64)
     batches = row(extract, "transformers, batches", side=64)
     large, best = row(extract, "ours, openvino", side=1080), row(extract, "transformers, one", side=1080)
     faster, bound = ([one[name] for one in render["table"]] for name in ("faster", "times the bound"))
     first = row(archive, "import")
     simulated = [
-        ("", "measured", "to compare"),
         (
             "Three simulated benchmarks, three seeds: default features against the best of histograms and texture",
             f"{low:+d} to {high:+d} points".replace("-", "−"),
@@ -98,11 +96,11 @@ def results(folder: Path = FOLDER) -> str:
         [
             "**Real cells**",
             "",
-            *_lines(real),
+            table(("", "default features", "to compare"), real),
             "",
             "**Simulated cells, and speed on drawn or random data (two CPU cores)**",
             "",
-            *_lines(simulated),
+            table(("", "measured", "to compare"), simulated),
         ]
     )
 
@@ -127,23 +125,16 @@ def _interval(entry: dict[str, Any]) -> str:
     return points(entry).replace("-", "−")
 
 
-def _lines(rows: list[tuple[str, str, str]]) -> list[str]:
-    head, *body = (f"| {' | '.join(one)} |" for one in rows)
-    return [head, "|---|---|---|", *body]
-
-
-def recipes(folder: Path = FOLDER) -> str:
+def recipes() -> str:
     """The options in which the training recipes differ and what each reaches, for the journey of pretraining."""
-    published, found = TrainConfig().to_dict(), measured("recipes", folder)
-    lines = ["| option | `published` | `modern` |", "|---|---|---|"]
-    lines += [
-        f"| `{name}` | {_shown(published[name])} | {_shown(value)} |" for name, value in RECIPES["modern"].items()
-    ]
-    scores = " | ".join(f"{100 * row(found, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern"))
+    published, found = TrainConfig().to_dict(), measured("recipes")
+    options = [(f"`{name}`", _shown(published[name]), _shown(value)) for name, value in RECIPES["modern"].items()]
+    scores = [f"{100 * row(found, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern")]
     gained = ", ".join(f"{100 * gain:+.0f}" for gain in found["modern_minus_published"])
     epochs, seeds = found["options"]["epochs"], len(found["modern_minus_published"])
-    lines.append(f"| accuracy after {epochs} epochs, mean of {seeds} seeds | {scores} |")
-    return "\n".join([*lines, "", f"Seed by seed the gain is {gained} points."])
+    reached = (f"accuracy after {epochs} epochs, mean of {seeds} seeds", *scores)
+    head = ("option", "`published`", "`modern`")
+    return f"{table(head, [*options, reached])}\n\nSeed by seed the gain is {gained} points."
 
 
 def _shown(value: Any) -> str:
@@ -152,16 +143,18 @@ def _shown(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
-def settings(folder: Path = FOLDER) -> str:
+def settings() -> str:
     """The table of settings on the real plate, for the journey of profiles."""
-    lines = [
-        f"| features | {' | '.join(f'Z′ {name}' for name in COMPOUNDS)} | rank correlation with the dose |",
-        "|---|--:|--:|--:|",
+    rows = [
+        (
+            line["features"],
+            *(_mean_and_range(line, f"Z' {name}") for name in COMPOUNDS),
+            _of_both(line, "Spearman", ", "),
+        )
+        for line in measured("screen")["table"]
     ]
-    for one in measured("screen", folder)["table"]:
-        primes = " | ".join(_mean_and_range(one, f"Z' {name}") for name in COMPOUNDS)
-        lines.append(f"| {one['features']} | {primes} | {_of_both(one, 'Spearman', ', ')} |")
-    return "\n".join(lines)
+    head = ("features", *(f"Z′ {name}" for name in COMPOUNDS), "rank correlation with the dose")
+    return table(head, rows, numbers=3)
 
 
 def _of_both(line: dict[str, Any], measure: str, between: str = " and ") -> str:

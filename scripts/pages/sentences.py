@@ -9,19 +9,6 @@ from typing import Any
 Result = Mapping[str, Any]
 
 
-def sentence(name: str, result: Result) -> str:
-    """What the measurement says.
-
-    Args:
-        name: of the file in docs/benchmarks.
-        result: its content.
-
-    Raises:
-        KeyError: nobody has written the sentence, or the file no longer has a row or column that it is about.
-    """
-    return SENTENCES[name](result)
-
-
 def row(result: Result, start: str, **further: object) -> Result:
     """The first row whose first text starts so, and whose further columns are so.
 
@@ -214,10 +201,7 @@ def _train(result: Result) -> str:
 def gains(result: Result, features: str, over: str) -> tuple[int, int]:
     """Least and largest gain in points over all sets and seeds of the measurement `spread`.
 
-    Args:
-        result: content of spread.json.
-        features: `"default"` or `"what the network pools"`.
-        over: `"untrained"` or `"pixels"`.
+    Features are `"default"` or `"what the network pools"`, over `"untrained"` or `"pixels"`.
     """
     rows = [one for one in result["table"] if one["features"] == features]
     return round(min(one[f"over {over}, least"] for one in rows)), round(
@@ -282,25 +266,26 @@ def _remote(result: Result) -> str:
     )
 
 
-SENTENCES: dict[str, Callable[[Result], str]] = {
-    "cells": _cells,
-    "labels": _labels,
-    "select": _select,
-    "render": _render,
-    "knn": _knn,
-    "metrics": _metrics,
-    "remote": _remote,
-    "suite": _suite,
-    "import": _import,
-    "growth": _growth,
-    "load": _load,
-    "load_full": _load_full,
-    "push": _push,
-    "extract": _extract,
-    "plate": _plate,
-    "screen": _screen,
-    "train": _train,
-    "spread": _spread,
-    "keras_parity": _keras,
-    "recipes": _recipes,
+MEASUREMENTS: dict[str, tuple[str, Callable[[Result], str]]] = {
+    "screen": ("A real plate, from files to doses", _screen),
+    "spread": ("The demo's scores over seeds", _spread),
+    "extract": ("Extracting features", _extract),
+    "plate": ("A plate of large fields, from files to features", _plate),
+    "remote": ("Fields on the internet, beside the disk", _remote),
+    "cells": ("Cells of label images", _cells),
+    "train": ("Training steps", _train),
+    "recipes": ("The two training recipes", _recipes),
+    "load": ("Reading a built dataset", _load),
+    "load_full": ("A dataset of the published size, opened in every way", _load_full),
+    "import": ("The published archive at its full size", _import),
+    "growth": ("What a row costs as a dataset grows", _growth),
+    "push": ("What a second push sends after 1 % of the rows changed", _push),
+    "labels": ("Labels of both recipes beside those of the paper", _labels),
+    "select": ("Choosing weak labels of 2.7 million fields of view", _select),
+    "render": ("Rendering fields of view to encoded crops", _render),
+    "knn": ("Exact nearest neighbours", _knn),
+    "suite": ("The benchmark suite of the demo", _suite),
+    "metrics": ("The evaluate metrics beside the command", _metrics),
+    "keras_parity": ("Features of the Keras weights", _keras),
 }
+"""Name of a file in docs/benchmarks → its heading and its sentence, in the order of the page."""

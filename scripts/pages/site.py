@@ -65,11 +65,7 @@ def _from_root(markdown: str) -> str:
 
 
 def notebook_page(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:
-    """A notebook as Markdown, and its pictures by place.
-
-    Args:
-        notebook: the parsed file.
-        name: what its pictures are called after.
+    """A notebook as Markdown, and its pictures by place, which are called after `name`.
 
     Example:
         >>> cell = {"cell_type": "code", "source": ["1 + 1"], "outputs": [{"data": {"text/plain": ["2"]}}]}

@@ -41,18 +41,7 @@ def simulate_archive(
 def simulate_benchmarks(
     root: str | Path, *, size: str = "tiny", seed: int, names: Sequence[str] | None = None, workers: int = 1
 ) -> None:
-    """Write simulated benchmark sets below `root`, in `bbbc021/`, `coos7/` and `cyclops/`.
-
-    Args:
-        root: made when absent.
-        size: as `simulate_archive`, like the others.
-        seed: as there.
-        names: some of the three sets; all when None.
-        workers: as there.
-
-    Raises:
-        InputError: an unknown size or set.
-    """
+    """Write simulated benchmark sets below `root`, in `bbbc021/`, `coos7/` and `cyclops/`; arguments as above."""
     _write(Path(root), BENCHMARK_LAYOUTS, names, size=size, seed=seed, workers=workers)
 
 

@@ -34,9 +34,7 @@ class Optics:
 def batch_optics(rng: np.random.Generator, *, severity: float = 1.0) -> Optics:
     """Optics of one plate.
 
-    Args:
-        rng: the plate's generator.
-        severity: 0 = all plates alike, 1 = as different as within a good screen, 2 = between laboratories.
+    Severity 0: all plates alike, 1: as different as within a good screen, 2: between laboratories.
     """
     wide = rng.normal(0, 1, 7) * severity
     return Optics(
@@ -52,16 +50,9 @@ def batch_optics(rng: np.random.Generator, *, severity: float = 1.0) -> Optics:
 
 
 def expose(rng: np.random.Generator, image: Map, optics: Optics, *, depth: str = "uint8") -> NDArray[Any]:
-    """Photograph one channel.
+    """Photograph one channel: fluorescence of about 0..1, (H, W), to uint8, uint16 or float32.
 
-    Args:
-        rng: the field's generator.
-        image: fluorescence, about 0..1, (H, W).
-        optics: the plate's.
-        depth: "uint8", "uint12" (in 16-bit words), "uint16" or "float32" (0..1).
-
-    Returns:
-        (H, W) array of uint8, uint16 or float32.
+    The depth is "uint8", "uint12" (in 16-bit words), "uint16" or "float32" (0..1).
     """
     height, width = image.shape
     ys = np.linspace(-1, 1, height, dtype=np.float32)[:, None]

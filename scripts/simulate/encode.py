@@ -10,12 +10,9 @@ from PIL import Image
 
 
 def write_image(path: Path, pixels: NDArray[Any], encoding: str = "plain") -> None:
-    """Write one image; the suffix of `path` chooses the format.
+    """Write (H, W) or (H, W, 3) pixels as .png, .bmp (any letter case) or .tif.
 
-    Args:
-        path: ends in .png, .bmp (any letter case) or .tif.
-        pixels: (H, W) uint8, uint16 or float32, or (H, W, 3) uint8.
-        encoding: "plain"; "palette" (8-bit index into a gray palette); "rgba" (gray in three colours, opaque).
+    Encodings: "plain"; "palette" (8-bit index into a gray palette); "rgba" (gray in three colours, opaque).
     """
     suffix = path.suffix.lower()
     if suffix in (".tif", ".tiff"):

@@ -53,10 +53,7 @@ class Phenotype:
 def mix(control: Phenotype, effect: Phenotype, strength: float) -> Phenotype:
     """A phenotype part of the way from untreated cells to the full effect, as a dose does it.
 
-    Args:
-        control: the look at dose 0.
-        effect: the look at full dose.
-        strength: 0 = control, 1 = effect; fields that are not numbers switch at 0.5.
+    Strength 0 is the control, 1 the effect; fields that are not numbers switch at 0.5.
     """
     late = effect if strength >= 0.5 else control
     styles = {

@@ -98,12 +98,12 @@ def render_field(root: Path, seed: int, plan: FieldPlan) -> None:
         write_image(root / shot.path, pixels, shot.encoding)
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write CSV, compressed as the suffix says; missing values are empty cells."""
+def write_table(path: Path, table: pd.DataFrame, *, separator: str = ",") -> None:
+    """Write a text table, compressed as the suffix says; missing values are empty cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A fixed time inside the container: equal tables are equal bytes.
     compression: dict[str, dict[str, Any]] = {
         ".gz": {"method": "gzip", "mtime": 1},
         ".zip": {"method": "zip", "archive_name": path.stem},
     }
-    table.to_csv(path, index=False, compression=compression.get(path.suffix))
+    table.to_csv(path, index=False, sep=separator, compression=compression.get(path.suffix))

@@ -44,11 +44,7 @@ class PlateField:
 
 
 def write_imagexpress(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int) -> Path:
-    """`<folder>/<plate>/TimePoint_1/[ZStep_1/]<plate>_B02_s1_w1<UUID>.tif`, with thumbnails and an .HTD.
-
-    Returns:
-        The folder to read.
-    """
+    """`<folder>/<plate>/TimePoint_1/[ZStep_1/]<plate>_B02_s1_w1<UUID>.tif`, with thumbnails and an .HTD."""
     stains = list(fields[0].planes)
     root = folder / plate
     root.mkdir(parents=True, exist_ok=True)
@@ -73,16 +69,8 @@ def write_phenix(
 ) -> Path:
     """`<folder>/<plate>__2024-01-31T09_00_00-Measurement 1/Images/r02c02f01p01-ch1sk1fk1fl1.tiff` with Index.idx.xml.
 
-    Args:
-        folder: where the measurement's folder is made.
-        plate: its name.
-        fields: what was seen.
-        seed: not used; layouts share one signature.
-        version: 5 names channels with every image, 6 in the maps.
-        index: whether the index is written.
-
-    Returns:
-        The folder to read.
+    Version 5 of the index names channels with every image, 6 in the maps. Without `index` it is not written. `seed` is
+    not used; layouts share one signature.
     """
     stains = list(fields[0].planes)
     root = folder / f"{plate}__2024-01-31T09_00_00-Measurement 1"
@@ -126,11 +114,7 @@ def _harmony_index(
 
 
 def write_loaddata(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int) -> Path:
-    """`<folder>/load_data.csv` beside `<folder>/images/<plate>/…`, columns as CellProfiler reads them.
-
-    Returns:
-        The table to read.
-    """
+    """`<folder>/load_data.csv` beside `<folder>/images/<plate>/…`, columns as CellProfiler reads them."""
     stains = list(fields[0].planes)
     images = folder / "images" / plate
     images.mkdir(parents=True, exist_ok=True)
@@ -149,11 +133,7 @@ def write_loaddata(folder: Path, plate: str, fields: Sequence[PlateField], *, se
 
 
 def write_ometiff(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int) -> Path:
-    """`<folder>/<plate>_B02_s1.ome.tiff`: a stack per field, its channels named; read by the pattern of that name.
-
-    Returns:
-        The folder to read.
-    """
+    """`<folder>/<plate>_B02_s1.ome.tiff`: a stack per field, its channels named; read by the pattern of that name."""
     folder.mkdir(parents=True, exist_ok=True)
     for field in fields:
         stack = np.stack([field.stack(stain) for stain in field.planes])  # (C, Z, H, W)
@@ -172,11 +152,7 @@ def write_ometiff(folder: Path, plate: str, fields: Sequence[PlateField], *, see
 
 
 def write_omezarr(folder: Path, plate: str, fields: Sequence[PlateField], *, seed: int, version: str = "0.5") -> Path:
-    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 or 0.6 (Zarr 3) or 0.4 (Zarr 2), uncompressed.
-
-    Returns:
-        The store to read.
-    """
+    """`<folder>/<plate>.zarr/B/2/0/0`: a plate of OME-Zarr 0.5 or 0.6 (Zarr 3) or 0.4 (Zarr 2), uncompressed."""
     root = folder / f"{plate}.zarr"
     sites: dict[str, list[PlateField]] = {}
     for field in fields:
@@ -297,14 +273,7 @@ def write_jump_lite(
 ) -> tuple[Path, Path]:
     """`<folder>/<codec>.zarr/<source>__<batch>__<plate>__<well>__<site>`: an array (C, H, W) per site, one chunk each.
 
-    Args:
-        folder: of the store and of its index.
-        plate: its name.
-        fields: of it.
-        codec: `zstd` (Zarr 3) or `jpegxl` (Zarr 2, lossless here).
-
-    Returns:
-        The store, and the table of its sites.
+    The codec is `zstd` (Zarr 3) or `jpegxl` (Zarr 2, lossless here). Returns the store and the table of its sites.
     """
     import imagecodecs.numcodecs
     import zarr

@@ -73,12 +73,8 @@ def lay_out(
 ) -> Scene:
     """Place cells and measure every pixel against them.
 
-    Args:
-        rng: the field's generator.
-        phenotype: geometry of the cells.
-        shape: height and width in pixels.
-        single: one cell in the middle (with neighbours further out) instead of a random field.
-        scale: magnification; 2 = everything twice as large.
+    `single` puts one cell in the middle (with neighbours further out) instead of a random field; with scale 2
+    everything is twice as large.
     """
     radius = phenotype.radius * scale
     centres = _place(rng, shape, radius, confluence=phenotype.confluence, single=single)

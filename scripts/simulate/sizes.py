@@ -29,11 +29,7 @@ SIZES: dict[str, Size] = {
 
 
 def size_named(size: str) -> Size:
-    """The size of that name.
-
-    Raises:
-        InputError: no such size.
-    """
+    """The size of that name."""
     if size not in SIZES:
         raise InputError(f"size {size!r} is not known: choose one of {', '.join(SIZES)}")
     return SIZES[size]

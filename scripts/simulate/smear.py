@@ -14,15 +14,9 @@ _CHROMATIN = np.array([92.0, 48.0, 132.0])
 
 
 def draw_smear(rng: np.random.Generator, phenotype: Phenotype, size: int) -> NDArray[Any]:
-    """One stained cell in the middle of a black square.
+    """One stained cell in the middle of a black square: (size, size, 3) uint8, of which it covers about a sixth.
 
-    Args:
-        rng: the field's generator.
-        phenotype: `nucleus` fraction and the style of the chromatin tell a blast from a normal lymphocyte.
-        size: side in pixels; the cell covers about a sixth of the area.
-
-    Returns:
-        (size, size, 3) uint8.
+    `nucleus` and the style of the chromatin tell a blast from a normal lymphocyte.
     """
     # One cell: a scene so sparse that no neighbour is placed.
     scene = lay_out(rng, phenotype.variant(confluence=0.0), (size, size), single=True)

@@ -23,14 +23,9 @@ def texture(rng: np.random.Generator, scene: Scene, scale: float) -> Map:
 def scatter(
     rng: np.random.Generator, scene: Scene, mean: float, depths: tuple[float, float], *, width: float = np.pi
 ) -> Points:
-    """Random points in every cell.
+    """Random points in every cell, `mean` in each (Poisson), at `depths` as in `Scene.points`.
 
-    Args:
-        rng: the field's generator.
-        scene: the field.
-        mean: expected number per cell (Poisson).
-        depths: range of positions, as in `Scene.points`.
-        width: half width of the sector around the cell's axis; pi = all around.
+    `width` is half that of the sector around the cell's axis; pi = all around.
     """
     cells, angles = directions(rng, scene, mean, width=width)
     return scene.points(cells, angles, rng.uniform(*depths, len(cells)))
@@ -55,14 +50,9 @@ def splat(scene: Scene, points: Points, size: float) -> Map:
 
 
 def rods(rng: np.random.Generator, scene: Scene, starts: Points, *, length: float, bend: float) -> Points:
-    """Points along randomly turning curves, one unit apart, that leave each of `starts`.
+    """Points along randomly turning curves, one unit apart, that leave each of `starts` (n, 2).
 
-    Args:
-        rng: the field's generator.
-        scene: the field.
-        starts: (n, 2).
-        length: units.
-        bend: standard deviation of the turn per step, radians.
+    `length` is in units, `bend` the standard deviation of the turn per step in radians.
     """
     steps = max(2, round(length))
     turns = rng.normal(0, bend, (len(starts), steps))

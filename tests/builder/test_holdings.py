@@ -2,8 +2,7 @@
 
 import archives
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,8 @@ from builder.recipe import load
 from builder.select import select
 from builder.sources import SOURCES
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES
+from cytoimagenet_hf.dataset.schema import CATEGORIES
+from tests.builder.tiny_builds import write_annotations
 
 HEAD = "source,column,label,fields,certainty,basis\n"
 
@@ -117,10 +117,9 @@ def test_exactly_as_many_as_stated_at_most_one_plate_in_part(rows, number, seed)
 def test_the_stage_records_what_was_not_held(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(HEAD + "idr0088,,,6,table,x\n", encoding="utf-8")
-    columns = {name: [None] * 20 for name in ANNOTATION_SCHEMA.names}
-    columns |= {"idx": [f"a-{n:02d}" for n in range(20)], "dir_name": ["idr0088"] * 12 + ["idr0009"] * 8}
-    columns |= {"organism": ["human"] * 20, "licence": ["cc0"] * 20, "plate": ["p"] * 20}
-    pq.write_table(pa.table(columns, schema=ANNOTATION_SCHEMA), tmp_path / "annotations.parquet")
+    sources = ["idr0088"] * 12 + ["idr0009"] * 8
+    table = pd.DataFrame({"idx": [f"a-{n:02d}" for n in range(20)], "dir_name": sources})
+    write_annotations(tmp_path, table, organism="human", licence="cc0", plate="p")
     summary = select(tmp_path, recipe=load("corrected", {"min_fields": "4", "holdings": str(path)}), seed=0)
     assert (summary.rows_in, summary.kept, summary.rejected) == (20, 14, {"not_held": 6})
     assert summary.by_source["idr0088"] == {"in": 12, "kept": 6, "not_held": 6}

@@ -93,6 +93,13 @@ def test_doctor_says_what_is_there_and_how_to_get_the_rest(raw):
         (["annotate", "--raw", "{tmp}/strange", "--output", "{tmp}/out"], "rec_rxrx1"),
         (["annotate", "--raw", "{raw}", "--output", "{tmp}/strange"], "holds no dataset build"),
         (["build", "--raw", "{raw}", "--output", "{tmp}/out", "--sources", "bbbc021"], "benchmark"),
+        (["sources", "--sources", "bbbc013", "--exclude", "BBBC013"], "leave no source"),
+        (["doctor", "--raw", "{raw}", "--sources", "bbbc013", "--exclude", "bbbc013"], "leave no source"),
+        (
+            ["annotate", "--raw", "{raw}", "--output", "{tmp}/out", "--sources", "kag_hpa", "--exclude", "kag_hpa"],
+            "no s",
+        ),
+        (["sources", "--sources", "bbbc013", "--licences", "cc0"], "no source is left"),
         (["select", "--output", "{tmp}/out"], "annotat"),
         (["select", "--output", "{tmp}/out", "--set", "min_fields=few"], "min_fields"),
         (["select", "--output", "{tmp}/out", "--set", "min_fields"], "name=value"),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tifffile
@@ -34,6 +35,13 @@ def annotation(idx: str, files: list[str], **columns: object) -> dict[str, objec
     row |= {"idx": idx, "dir_name": idx.split("-")[0], "channel_files": files, "channels": STAINS[: len(files)]}
     row |= {"database": "Test", "name": "Tiny", "organism": "human", "licence": "cc0", "path": "tiny", "field": idx}
     return row | columns
+
+
+def write_annotations(output: Path, table: pd.DataFrame, **columns: object) -> None:
+    """annotations.parquet of a frame, in small row groups; what it does not hold is unknown."""
+    table = table.assign(**columns)
+    arrays = [pa.array(table.get(f.name, [None] * len(table)), f.type, from_pandas=True) for f in ANNOTATION_SCHEMA]
+    pq.write_table(pa.table(arrays, schema=ANNOTATION_SCHEMA), output / "annotations.parquet", row_group_size=37)
 
 
 def write_tables(output: Path, annotations: list[dict[str, object]], labels: dict[str, str]) -> None:

@@ -42,7 +42,7 @@ def test_every_measurement_has_a_sentence_with_its_own_numbers():
     files = [path for path in sorted(numbers.FOLDER.glob("*.json")) if path.stem not in numbers.ELSEWHERE]
     assert len(files) >= 14
     for path in files:
-        said = sentences.sentence(path.stem, json.loads(path.read_text()))
+        said = sentences.MEASUREMENTS[path.stem][1](json.loads(path.read_text()))
         assert re.search(r"\d", said), path.name
         assert said.endswith("."), path.name
 
@@ -55,9 +55,13 @@ def test_measurements_are_stored_a_row_per_line():
 
 def test_a_sentence_follows_its_file():
     result = {"table": [{"size": "33x33", "largest difference": 2e-3}, {"size": "64x64", "largest difference": 1e-6}]}
-    assert "within 2e-03" in sentences.sentence("keras_parity", result)
-    with pytest.raises(KeyError):
-        sentences.sentence("nobody wrote one", result)
+    assert "within 2e-03" in sentences.MEASUREMENTS["keras_parity"][1](result)
+
+
+def test_a_measurement_without_a_sentence_is_refused(tmp_path):
+    (tmp_path / "nobody_wrote_one.json").write_text("{}")
+    with pytest.raises(ValueError, match="nobody_wrote_one"):
+        numbers.sections(tmp_path)
 
 
 def test_numbers_that_a_page_repeats_are_those_that_were_measured():
@@ -81,9 +85,9 @@ def test_what_leaving_out_single_yeast_cells_measures_is_as_in_the_study():
 
 def test_the_page_of_repairs_says_what_one_cell_left_out_changes():
     measured = results.measured("repairs")
-    assert "nothing changes" in repairs.page(measured)
+    assert "nothing changes" in repairs.changes(measured)
     changed = [one | {"one cell left out, not its group": "99.00"} for one in measured["table"]]
-    assert "has 99.00 % instead of" in repairs.page(measured | {"table": changed})
+    assert "has 99.00 % instead of" in repairs.changes(measured | {"table": changed})
 
 
 def test_made_parts_of_a_page_are_all_made():

@@ -132,9 +132,9 @@ def test_every_set_is_scored_and_the_page_says_it(folders, tmp_path, monkeypatch
     assert candidate["over the default"]["difference"] == 0
     assert candidate["over pixels"]["difference"] == pytest.approx(default["difference"])
     assert found["decision"]["default"] in ("stage 1 + pixels", found["decision"]["best on deciding sets"])
-    text = page.page(folder)
-    assert "| MitoCheck nuclei, plate out | 24 | 2 | 3 | deciding |" in text
-    assert text.count("\n## ") == 8
+    parts = page.parts(folder)
+    assert "| MitoCheck nuclei, plate out | 24 | 2 | 3 | deciding |" in parts["sets"]
+    assert parts["scores"].count("## ") == 5
     lines = (folder / "study.json").read_text().splitlines()
     assert max(map(len, lines)) <= 400
     assert len(lines) < 2 * len(found["rows"] + found["gains"] + found["candidates"])

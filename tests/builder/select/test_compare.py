@@ -3,14 +3,13 @@
 import io
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from builder.recipe import load
 from builder.select.compare import PAPER, compare_with_paper
-from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, SUBSETS
+from cytoimagenet_hf.dataset.schema import SUBSETS
+from tests.builder.tiny_builds import write_annotations
 
 SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"})
 FREQUENT, RARE, ABSENT = sorted({*SUBSETS["toy_20"], *SUBSETS["toy_50"]})[:3]
@@ -27,9 +26,8 @@ def report(tmp_path):
             "licence": "cc0",
         },
         dtype=object,
-    ).reindex(columns=ANNOTATION_SCHEMA.names)
-    table = table.astype(object).where(table.notna(), None)
-    pq.write_table(pa.Table.from_pandas(table, ANNOTATION_SCHEMA), tmp_path / "annotations.parquet")
+    )
+    write_annotations(tmp_path, table)
     return compare_with_paper(tmp_path, recipe=SMALL, seed=0)
 
 

@@ -11,6 +11,7 @@ from builder.recipe import Recipe, load
 from builder.select.explain import DryRun, dry_run, explain_label
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
+from tests.builder.tiny_builds import write_annotations
 
 IN_TURN = {"assignment": "in turn"}
 SMALL = load("corrected", {"min_fields": "4", "max_fields": "6", "min_images": "5", "max_images": "10"} | IN_TURN)
@@ -29,8 +30,7 @@ def output(tmp_path):
         },
         dtype=object,
     )
-    arrays = [pa.array(table.get(f.name, [None] * 10), f.type, from_pandas=True) for f in ANNOTATION_SCHEMA]
-    pq.write_table(pa.table(arrays, schema=ANNOTATION_SCHEMA), tmp_path / "annotations.parquet")
+    write_annotations(tmp_path, table)
     return tmp_path
 
 
@@ -74,8 +74,11 @@ def test_a_label_lost_or_no_expression_is_said_so_under_the_published_recipe(out
     assert "L1" in explain_label(output, "(+)", recipe=published, seed=0).columns[0].verdict
 
 
-def test_the_plan_counts_classes_images_disk_and_hours(output):
-    plan = dry_run(output, recipe=SMALL, seed=0, workers=2, seconds_per_field=3600, bytes_per_image=1e8)
+def test_the_plan_counts_classes_images_disk_and_hours(output, monkeypatch):
+    monkeypatch.setattr("builder.select.explain._SECONDS_PER_FIELD", 3600)
+    monkeypatch.setattr("builder.select.explain._BYTES_PER_IMAGE", 1e8)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    plan = dry_run(output, recipe=SMALL, seed=0)
     # One class of five fields, four crops wanted of each, at most ten images.
     assert plan == DryRun(
         recipe=SMALL.name,
@@ -89,12 +92,13 @@ def test_the_plan_counts_classes_images_disk_and_hours(output):
     )
 
 
-def test_the_plan_says_what_the_planes_would_come_to(output):
+def test_the_plan_says_what_the_planes_would_come_to(output, monkeypatch):
     path = output / "annotations.parquet"
     table = pq.read_table(path)
     stains = pa.array([["nucleus", "actin", "golgi"]] * 10, table["channels"].type)
     pq.write_table(table.set_column(table.column_names.index("channels"), "channels", stains), path)
-    three = dry_run(output, recipe=SMALL, seed=0, workers=1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    three = dry_run(output, recipe=SMALL, seed=0)
     assert three.channels_gb == pytest.approx(10 * 3 * 1.8 * 63_000 / 1e9)
     assert three.channels_hours == pytest.approx(5 * 3 * 0.02 / 3600)
 

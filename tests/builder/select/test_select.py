@@ -17,8 +17,9 @@ from builder.select.choice import choose, strata_columns
 from builder.select.fields import frame_fields, labels_by_rule, read_fields
 from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA, CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
+from cytoimagenet_hf.dataset.schema import CATEGORIES, REJECTION_SCHEMA, SELECTION_SCHEMA
 from tests.builder.select.published_select import count_candidates, downsample, find_free, published_select
+from tests.builder.tiny_builds import write_annotations
 
 pytestmark = pytest.mark.filterwarnings("ignore:This pattern is interpreted")  # the pandas program, by design
 
@@ -266,12 +267,6 @@ def test_no_label_large_enough_gives_an_empty_frame():
 
 
 # The stage.
-
-
-def write_annotations(output, table: pd.DataFrame, **columns):
-    table = table.assign(**columns)
-    arrays = [pa.array(table.get(f.name, [None] * len(table)), f.type, from_pandas=True) for f in ANNOTATION_SCHEMA]
-    pq.write_table(pa.table(arrays, schema=ANNOTATION_SCHEMA), output / "annotations.parquet", row_group_size=37)
 
 
 @pytest.mark.parametrize("recipe", ["published", "corrected"])

@@ -4,7 +4,6 @@ A maker gets the folder of its source and writes an archive into it as the downl
 the Broad collection, the Cell Image Library and Kaggle; `archives_idr.MAKERS` the others.
 """
 
-import csv
 import itertools
 import json
 import re
@@ -15,8 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tifffile
 from PIL import Image
+
+from builder.sources import SOURCES
+from builder.sources.base import Archive, Field, RejectedItem
+from scripts.simulate import plan
+from scripts.simulate.plates import file_uuid
+from tests.tables.workbooks import workbook
 
 _LEDGER = Path(__file__).resolve().parents[3] / "cytoimagenet_hf" / "scoring" / "contamination.toml"
 OF_THE_PAPER = frozenset(tomllib.loads(_LEDGER.read_text(encoding="utf-8"))["training"]["cytoimagenet"])
@@ -29,6 +35,13 @@ class Expected:
 
     fields: int
     labels: dict[str, set[str]]
+
+
+def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
+    """What a source finds in a folder: fields by key, and what it leaves out."""
+    items = list(SOURCES[name].scan(Archive(root, SOURCES[name])))
+    fields = {item.key: item for item in items if isinstance(item, Field)}
+    return fields, [item for item in items if isinstance(item, RejectedItem)]
 
 
 def write_image(path: Path, *, shape: tuple[int, ...] = (8, 8)) -> None:
@@ -62,17 +75,13 @@ def write_images(folder: Path, *patterns: str, shape: tuple[int, ...] = (8, 8)) 
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, delimiter: str = ",") -> None:
-    """A text table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, delimiter=delimiter)
-        writer.writerow(header)
-        writer.writerows(rows)
+    """A text table, compressed where it is called `.gz` or `.zip`."""
+    plan.write_table(path, pd.DataFrame(list(rows), columns=list(header), dtype=object), separator=delimiter)
 
 
 def guid(name: str) -> str:
     """An identifier as ImageXpress microscopes put into file names."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, name)).upper()
+    return file_uuid(0, name)
 
 
 def bbbc005(root: Path) -> Expected:
@@ -140,41 +149,11 @@ def bbbc017(root: Path) -> Expected:
     )
     # The library is a workbook in its download; a text table under its name would hide how workbooks are read.
     genes = {"A01": "Phkg2", "B02": "EMPTY", "P24": "shLuc"}
-    write_workbook(
-        root / "bbbc_colon_metadata.xls",
-        ["384-Plate#", "384-well", "gene name"],
-        [[plate, well, gene] for plate in (1, 2) for well, gene in genes.items()],
-    )
+    rows = [[plate, well, gene] for plate in (1, 2) for well, gene in genes.items()]
+    library = workbook({"a": [["384-Plate#", "384-well", "gene name"], *rows]})
+    (root / "bbbc_colon_metadata.xls").write_bytes(library)
     labels = {"gene": {"phkg2 targeted", "shluc targeted"}, "cell_visible": {"nucleus", "actin"}}
     return Expected(6, {"organism": {"human"}, "cell_type": {"ht29"}} | labels)
-
-
-def write_workbook(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A workbook in the current Excel format, whatever the suffix: readers go by content."""
-    from zipfile import ZipFile
-
-    def cell(value: object) -> str:
-        if isinstance(value, int):
-            return f"<c><v>{value}</v></c>"
-        return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-
-    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in [header, *rows])
-    main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = 'xmlns="http://schemas.openxmlformats.org/package/2006/relationships"'
-    parts = {
-        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
-        "_rels/.rels": f'<Relationships {package}><Relationship Id="r1" Type="{office}/officeDocument" '
-        'Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook {main} xmlns:r="{office}"><sheets><sheet name="a" sheetId="1" r:id="r1"/>'
-        "</sheets></workbook>",
-        "xl/_rels/workbook.xml.rels": f'<Relationships {package}><Relationship Id="r1" Type="{office}/worksheet" '
-        'Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f"<worksheet {main}><sheetData>{lines}</sheetData></worksheet>",
-    }
-    with ZipFile(path, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
 
 
 def bbbc020(root: Path) -> Expected:

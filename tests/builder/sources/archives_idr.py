@@ -7,8 +7,7 @@ them. `write_deltavision` and the stacks hold as many planes as the sources coun
 import csv
 import gzip
 import struct
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +34,6 @@ def write_deltavision(path: Path, *, depth: int = 1, waves: int = 2, times: int 
     struct.pack_into("<h", header, 196, waves)
     planes = np.arange(sections, dtype="<u2")[:, None, None] + np.zeros((sections, 8, 8), "<u2")
     path.write_bytes(bytes(header) + planes.tobytes())
-
-
-def write_packed_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table beside its compressed form only: `.csv.gz` or `.csv.zip`."""
-    plain = path.with_suffix("")
-    write_table(plain, header, rows)
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(plain.read_bytes()))
-    else:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.write(plain, plain.name)
-    plain.unlink()
 
 
 def operetta(row: int, column: int, field: str, channel: str) -> str:
@@ -103,7 +90,7 @@ def idr0009(root: Path) -> Expected:
 def idr0016(root: Path) -> Expected:
     columns = ["Plate", "Well", "Well Number", "Compound Name %% url=https://pubchem/%s", "Control Type"]
     rows = [["24277", "A1", 1, "NIFLUMIC ACID", ""], ["24277", "A2", 2, "DMSO", "negative control"]]
-    write_packed_table(root / "idr0016-screenA-annotation.csv.gz", columns, rows)
+    write_table(root / "idr0016-screenA-annotation.csv.gz", columns, rows)
     for number, channel in enumerate(("Hoechst", "ERSyto", "ERSytoBleed", "Ph_golgi", "Mito"), start=1):
         folder = root / "2016-02-19-screens-cellimagelibrary" / f"24277-{channel}"
         write_images(folder, f"cdp2bioactives_{{a01,a02}}_s{{1,6}}_w{number}<guid>.tif")
@@ -141,7 +128,7 @@ def idr0021(root: Path) -> Expected:
         ["CEP192-M", name, "Homo sapiens", "CEP192", "525:CENT2; 442:Sas6; 615:CEP192-M"],
         ["CEP120/20111106", "Cep120_1_SIR_PRJ.dv", "Homo sapiens", "CEP120", "525:CEP120; 615:TUBG1-N"],
     ]
-    write_packed_table(root / "idr0021-experimentA-annotation.csv.gz", columns, rows)
+    write_table(root / "idr0021-experimentA-annotation.csv.gz", columns, rows)
     write_deltavision(root / "Raw-files" / "CENT2" / "Cep192_Centrin_20101014" / name)
     write_deltavision(root / "Raw-files" / "CEP192-M" / "Cep192_Centrin_20101014" / name, waves=3)
     write_deltavision(root / "Raw-files" / "CEP120" / "20111106" / "Cep120_1_SIR_PRJ.dv")
@@ -157,7 +144,7 @@ def idr0037(root: Path) -> Expected:
         ["experiment_01", first, "Measurement1", 1, 1, "A1", "A1ATD-iPSC patient 1", "", ""],
         ["experiment_33", second, "Measurement1", 12, 8, "H12", "HPSI0813i-ffdm_3", "HPSI-ffdm", ""],
     ]
-    write_packed_table(root / "idr0037-screenA-annotation.csv.gz", columns, rows)
+    write_table(root / "idr0037-screenA-annotation.csv.gz", columns, rows)
     folders = {
         "20140424_HipSci + BJ 3000c_well_OC__2014-04-24T17_01_22-Measurement1": (1, 1),
         "2015-05-11 HipSci Exp33__2015-05-11T10_00_00-Measurement1": (8, 12),
@@ -278,7 +265,7 @@ def idr0081(root: Path) -> Expected:
         "E": [[plate, "A2", *drug], [plate, "A3", *toxic]],
     }
     for screen, rows in tables.items():
-        write_packed_table(root / f"idr0081-screen{screen}-annotation.csv.gz", columns, rows)
+        write_table(root / f"idr0081-screen{screen}-annotation.csv.gz", columns, rows)
     write_images(root / "1-prePlates" / "Data_UZH" / "preZ", "HAdV-preZ_A01_w{1,2}.TIF")
     write_images(root / "3-Screen" / "Data_UZH" / "Screen" / plate, plate + "_{A02,A03}_w{1,2}.TIF")
     wells = "{2-ZPLates/Data_EPFL/Za_BSF018104/B - 02,3-Screen/Data_EPFL/Screen/BSF018292_1A/A - 02}"
@@ -299,7 +286,7 @@ def idr0088(root: Path) -> Expected:
         ["1013608253", "P23", *liver, "GABA_receptor modulator|Cox inhibitor", "Aspirin", "", actin, first],
         ["110000252214", "B2", "Homo sapiens", "A549", "", *dmso, channels.format("CANX", "COX4I1"), second],
     ]
-    write_packed_table(root / "idr0088-screenA-annotation.csv.zip", columns, rows)
+    write_table(root / "idr0088-screenA-annotation.csv.zip", columns, rows)
     top = root / "20200722-awss3" / "ds_hcs_02" / "PhenoPrintScreen" / "raw_images_for_IDR"
     wells = ("1013608253_B02_T0001F{001,002,003}", "1013608253_P23_T0001F{001,002}")
     channels = "L01A{01Z01C01,02Z01C02,03Z01C03}.tif"

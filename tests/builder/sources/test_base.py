@@ -1,7 +1,5 @@
 """Archives on disk: what is listed, how a documented path is found, how tables are read."""
 
-import gzip
-
 import pytest
 
 from builder.sources import SOURCES
@@ -64,12 +62,6 @@ def test_tables_are_text(archive, tmp_path):
     (tmp_path / "t.csv").write_text("plate,well,extra\n001,1E2,x\n NA , 2021-01-02 ,\nshort\n")
     table = found.table("T.csv", columns=["well", "plate"])
     assert table.to_numpy().tolist() == [["1E2", "001"], ["2021-01-02", "NA"], ["", "short"]]
-
-
-def test_compressed_tables_are_found_by_their_plain_name(archive, tmp_path):
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "t.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
-    assert archive().table("t.csv", columns=["b"])["b"].tolist() == ["2"]
 
 
 @pytest.mark.parametrize(

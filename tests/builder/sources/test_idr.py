@@ -1,18 +1,15 @@
 """Tables of the Image Data Resource: found and read in every dress; what each study's source makes of its archive."""
 
-import gzip
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
-from archives import write_table
+from archives import scanned, write_table
 from archives_idr import MAKERS, operetta, write_deltavision, write_image, write_stack
 
 from builder.annotate import annotate_source
 from builder.sources import SOURCES, idr, idr0003, idr0009, idr0067, idr0072
 from builder.sources.base import Archive, Field, RejectedItem
-from builder.sources.idr import server_folders
 from builder.vocabulary import load_vocabulary
 from cytoimagenet_hf.core.errors import InputError
 
@@ -24,30 +21,16 @@ def archive_of(name: str, root: Path) -> Archive:
     return Archive(root, SOURCES[name])
 
 
-def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
-    items = list(SOURCES[name].scan(archive_of(name, root)))
-    fields = {item.key: item for item in items if isinstance(item, Field)}
-    return fields, [item for item in items if isinstance(item, RejectedItem)]
+def made(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
+    """What is found in the simulated archive of a source."""
+    MAKERS[name](root)
+    return scanned(name, root)
 
 
 def table_with(tmp_path: Path, text: str = TEXT, name: str = "idr0088-screenA-annotation.csv") -> Archive:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text, encoding="utf-8")
     return archive_of("idr0088", tmp_path)
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz", ".zip"])
-@pytest.mark.parametrize("folder", ["", "idr0088-cox-phenomicprofiling/screenA"])
-def test_a_table_is_found_compressed_or_not_and_at_any_depth(tmp_path, suffix, folder):
-    path = tmp_path / folder / f"IDR0088-ScreenA-annotation.csv{suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as packed:
-            packed.writestr("a.csv", TEXT)
-    else:
-        path.write_bytes(gzip.compress(TEXT.encode()) if suffix else TEXT.encode())
-    table = idr.annotation(archive_of("idr0088", tmp_path), COLUMNS)
-    assert table.to_dict("records") == [{"plate": "P1", "well": "A1", "compound": "Dmso"}]
 
 
 @pytest.mark.parametrize(
@@ -65,18 +48,19 @@ def test_a_table_is_found_compressed_or_not_and_at_any_depth(tmp_path, suffix, f
 def test_a_table_is_read_in_any_dress(tmp_path, content):
     (tmp_path / "idr0088-screenA-annotation.csv").write_bytes(content)
     table = idr.annotation(archive_of("idr0088", tmp_path), COLUMNS)
-    assert table.to_dict("records") == [{"plate": "P1", "well": "A1", "compound": "Dmso"}]
+    assert table.to_dict("records") == [{"plate": "P1", "well": "A01", "compound": "Dmso"}]
 
 
 def test_cells_stay_text(tmp_path):
     table = idr.annotation(table_with(tmp_path, "Plate,Well,Compound Name\n001,E2,NA\n1E2,B1,1-Jan\n"), COLUMNS)
-    assert table.to_numpy().tolist() == [["001", "E2", "NA"], ["1E2", "B1", "1-Jan"]]
+    assert table.to_numpy().tolist() == [["001", "E02", "NA"], ["1E2", "B01", "1-Jan"]]
 
 
 def test_the_shallowest_table_wins_and_annotation_goes_before_library(tmp_path):
     table_with(tmp_path, TEXT.replace("Dmso", "old"), "backup/idr0088-screenA-annotation.csv")
     table_with(tmp_path, TEXT.replace("Dmso", "library"), "idr0088-screenA-library.txt")
-    assert idr.annotation(table_with(tmp_path), COLUMNS)["compound"].tolist() == ["Dmso"]
+    table = table_with(tmp_path, name="IDR0088-ScreenA-annotation.csv")  # letter case does not matter
+    assert idr.annotation(table, COLUMNS)["compound"].tolist() == ["Dmso"]
 
 
 def test_a_missing_table_and_a_missing_column_are_said_with_the_path(tmp_path):
@@ -118,8 +102,7 @@ def test_plates_files_are_read_in_either_order_of_columns(tmp_path):
 
 
 def test_idr0003_keeps_plates_and_brightfield_apart(tmp_path):
-    MAKERS["idr0003"](tmp_path)
-    fields, _ = scanned("idr0003", tmp_path)
+    fields, _ = made("idr0003", tmp_path)
     assert set(fields) == {
         *("DTT p1/A01/1", "DTT p1/A01/1/brightfield", "DTT p1/B02/3", "DTT p1/B02/3/brightfield"),
         *("starvation p17/A01/2", "starvation p17/A01/2/brightfield"),
@@ -156,8 +139,7 @@ def test_idr0003_reads_every_position_of_a_plate_that_scanr_named(tmp_path):
 
 
 def test_idr0009_files_named_by_the_dye_alone_are_the_same_channels(tmp_path):
-    MAKERS["idr0009"](tmp_path)
-    whole, _ = scanned("idr0009", tmp_path)
+    whole, _ = made("idr0009", tmp_path)
     for path in sorted(tmp_path.rglob("*--W00002--*.tif")):
         path.rename(path.with_name("A2" + path.name.replace("nucleus-dapi", "dapi").replace("vsvg-cfp", "cfp")))
     fields, _ = scanned("idr0009", tmp_path)
@@ -176,8 +158,7 @@ def test_idr0009_tells_phenotypes_by_value_where_headings_are_shifted(tmp_path):
 
 
 def test_idr0017_names_controls_after_the_library(tmp_path):
-    MAKERS["idr0017"](tmp_path)
-    fields, _ = scanned("idr0017", tmp_path)
+    fields, _ = made("idr0017", tmp_path)
     named = {field.well: (field.compound, field.control) for field in fields.values()}
     assert named == {
         "A01": (None, "untreated"),
@@ -203,8 +184,7 @@ def test_idr0037_finds_a_measurement_by_its_plate_name_or_by_the_plates_file(tmp
 
 
 def test_idr0067_versions_of_a_field_belong_together(tmp_path):
-    MAKERS["idr0067"](tmp_path)
-    fields, skipped = scanned("idr0067", tmp_path)
+    fields, skipped = made("idr0067", tmp_path)
     assert {field.site for field in fields.values()} == {"1B_010618_Hsp104Htb1_Meiosis_01_47"}
     raw = fields["Figure 1B/1B_010618_Hsp104Htb1_Meiosis_01_47_R3D.dv"]
     assert (raw.channels, raw.pages) == (("hsp104-egfp", "htb1-mcherry"), (4, 5))
@@ -231,8 +211,7 @@ def test_idr0067_stains_are_the_tagged_proteins(channels, stains):
 
 
 def test_idr0072_joins_folders_that_are_spelled_otherwise(tmp_path):
-    MAKERS["idr0072"](tmp_path)
-    fields, _ = scanned("idr0072", tmp_path)
+    fields, _ = made("idr0072", tmp_path)
     assert sorted((field.plate, field.well, field.site, field.pages) for field in fields.values()) == [
         ("VAMP_DEG_20120507/Meas_01", "A03", "1", (0,)),
         ("WS_MCF10A_Landmark_20180509/Meas_02", "N01", "1", (0, 1)),
@@ -263,17 +242,6 @@ def test_idr0072_reads_a_folder_without_its_measurement_where_the_plate_has_one(
     assert found == ["A_2012/Meas_01", None, None, None]
 
 
-def test_a_packed_plates_file_is_no_text(tmp_path):
-    MAKERS["idr0093"](tmp_path)
-    path = tmp_path / "idr0093-screenA-plates.tsv"
-    folders = server_folders(archive_of("idr0093", tmp_path))
-    for name in ("idr0093-screenA-plates.tsv.gz", "idr0093-screenA-plates.tsv"):
-        content = gzip.compress(path.read_bytes()) if path.exists() else (tmp_path / f"{path.name}.gz").read_bytes()
-        path.unlink(missing_ok=True)
-        (tmp_path / name).write_bytes(content)
-        assert server_folders(archive_of("idr0093", tmp_path)) == folders
-
-
 def test_idr0080_chooses_the_version_plate_by_plate(tmp_path):
     MAKERS["idr0080"](tmp_path)
     table = tmp_path / "idr0080-screenA-annotation.csv"
@@ -290,8 +258,7 @@ def test_idr0080_chooses_the_version_plate_by_plate(tmp_path):
 
 
 def test_idr0080_uses_one_version_of_the_images_under_the_same_keys(tmp_path):
-    MAKERS["idr0080"](tmp_path)
-    original, skipped = scanned("idr0080", tmp_path)
+    original, skipped = made("idr0080", tmp_path)
     assert {item.reason for item in skipped} == {"other_version"}
     shutil.rmtree(tmp_path / "images")
     corrected, _ = scanned("idr0080", tmp_path)
@@ -300,8 +267,7 @@ def test_idr0080_uses_one_version_of_the_images_under_the_same_keys(tmp_path):
 
 
 def test_idr0081_keeps_the_laboratories_of_a_plate_apart(tmp_path):
-    MAKERS["idr0081"](tmp_path)
-    fields, _ = scanned("idr0081", tmp_path)
+    fields, _ = made("idr0081", tmp_path)
     assert set(fields) == {
         *("uzh/preZ/A01/1", "uzh/BSF018292-1A/A02/1"),
         *("epfl/Za_BSF018104/B02/1", "epfl/BSF018292-1A/A02/1"),
@@ -310,8 +276,7 @@ def test_idr0081_keeps_the_laboratories_of_a_plate_apart(tmp_path):
 
 
 def test_idr0088_shows_the_reporters_of_the_line(tmp_path):
-    MAKERS["idr0088"](tmp_path)
-    fields, _ = scanned("idr0088", tmp_path)
+    fields, _ = made("idr0088", tmp_path)
     assert fields["1013608253/B02/3"].cell_visible == ("nucleus", "actin", "rab5a")
     assert fields["110000252214/B02/1"].channels == ("nucleus", "er", "mitochondria")
 
@@ -325,8 +290,7 @@ def test_a_missing_channel_of_a_repeated_number_keeps_its_documented_name(tmp_pa
 
 
 def test_idr0021_is_joined_below_the_folder_of_its_dataset(tmp_path):
-    MAKERS["idr0021"](tmp_path)
-    fields, _ = scanned("idr0021", tmp_path)
+    fields, _ = made("idr0021", tmp_path)
     name = "Ctrl_Cep192_Cent_20101014_Thu-1301_1_SIR_PRJ.dv"
     assert len(fields[f"CENT2/{name}"].files) == 2
     assert len(fields[f"CEP192-M/{name}"].files) == 3
@@ -336,8 +300,7 @@ def test_idr0021_is_joined_below_the_folder_of_its_dataset(tmp_path):
 
 
 def test_idr0041_takes_the_middle_of_the_stack_of_original_images(tmp_path):
-    MAKERS["idr0041"](tmp_path)
-    fields, skipped = scanned("idr0041", tmp_path)
+    fields, skipped = made("idr0041", tmp_path)
     assert [field.pages for field in fields.values()] == [[45, 46, 47], [45, 46, 47]]
     assert {field.site for field in fields.values()} == {"cell0003_R0028"}
     assert skipped == []

@@ -4,18 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from archives import write_image, write_table
+from archives import scanned, write_image, write_table
 from archives_idr import MAKERS
 
 from builder.sources import SOURCES, rec_rxrx1, rxrx
-from builder.sources.base import Archive, Field, RejectedItem
+from builder.sources.base import Archive, RejectedItem
 from cytoimagenet_hf.core.errors import InputError
-
-
-def scanned(name: str, root: Path) -> tuple[dict[str, Field], list[RejectedItem]]:
-    items = list(SOURCES[name].scan(Archive(root, SOURCES[name])))
-    fields = {item.key: item for item in items if isinstance(item, Field)}
-    return fields, [item for item in items if isinstance(item, RejectedItem)]
 
 
 def test_a_site_is_its_six_channels_in_stain_order(tmp_path):
@@ -45,17 +39,6 @@ def test_images_named_with_one_digit_join_a_table_with_two(tmp_path):
     images = tmp_path / "rxrx1" / "images"
     shutil.move(images / "RPE-01", images / "RPE-1")
     assert "RPE-01_2/M23/2" in scanned("rec_rxrx1", tmp_path)[0]
-
-
-@pytest.mark.parametrize("name", ["rec_rxrx1", "rec_rxrx2", "rec_rxrx19a", "rec_rxrx19b"])
-def test_an_archive_unpacked_flat_or_deeper_gives_the_same_keys(name, tmp_path):
-    MAKERS[name](tmp_path / "documented")
-    (top,) = (tmp_path / "documented").iterdir()
-    shutil.copytree(top, tmp_path / "flat")
-    shutil.copytree(tmp_path / "documented", tmp_path / "deeper" / "download")
-    keys = [set(scanned(name, tmp_path / root)[0]) for root in ("documented", "flat", "deeper")]
-    assert keys[0] == keys[1] == keys[2]
-    assert len(keys[0]) >= 3
 
 
 def test_a_line_without_images_is_named_and_a_missing_channel_is_listed(tmp_path):
