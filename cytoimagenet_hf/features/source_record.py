@@ -110,10 +110,6 @@ def recorded_place(place: str | Path, folder: Path) -> str:
 
     Relative to `folder` where the two share more than the root of the disk and the folder of all homes; else below
     `~`; else whole.
-
-    Example:
-        >>> recorded_place("/data/screens/p1", Path("/data/features/p1"))
-        '../../screens/p1'
     """
     if _is_elsewhere(str(place)):
         return str(place)

@@ -333,12 +333,5 @@ class Batches:
 
 
 def is_shape_error(error: BaseException) -> bool:
-    """Whether an error of the network tells that it cannot take this shape, which is a property of the image.
-
-    Example:
-        >>> is_shape_error(RuntimeError("Calculated padded input size per channel: (2 x 2). Kernel size: (3 x 3)"))
-        True
-        >>> is_shape_error(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-        False
-    """
+    """Whether an error of the network tells that it cannot take this shape, which is a property of the image."""
     return not isinstance(error, torch.OutOfMemoryError) and bool(_SHAPE.search(str(error)))

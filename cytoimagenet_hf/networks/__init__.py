@@ -10,14 +10,14 @@ from transformers.utils import is_torchvision_available
 
 from cytoimagenet_hf.options.networks import METHODS, NORMALIZE
 
-from .base import Encoder, require_finite
+from .base import Encoder
 from .build import make_encoder, stage_columns
-from .efficientnet import build_efficientnet, initialise, prepare_for_training, reestimate_batch_norm
+from .efficientnet import build_efficientnet, prepare_for_training, reestimate_batch_norm
 from .facts import EncoderFacts, WeightSource
 from .fusion import CytoFusionModel
 from .keras import convert_keras
 from .lite import imagenet_lite
-from .modeling_cyto_fusion import CytoFusionConfig, pooled
+from .modeling_cyto_fusion import CytoFusionConfig
 from .pipeline import TASK, MicroscopyFeatureExtractionPipeline
 from .pooling import image_features
 from .processing import MicroscopyImageProcessor
@@ -39,14 +39,11 @@ __all__ = [
     "convert_keras",
     "image_features",
     "imagenet_lite",
-    "initialise",
     "kind_of",
     "load_encoder",
     "make_encoder",
-    "pooled",
     "prepare_for_training",
     "reestimate_batch_norm",
-    "require_finite",
     "stage_columns",
 ]
 

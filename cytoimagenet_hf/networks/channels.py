@@ -30,11 +30,6 @@ def split_batch(images: Any) -> list[Any]:
 
     A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry; so is a
     4-D array. Nested lists of numbers, which may be channels or images, are refused.
-
-    Example:
-        >>> plane = np.zeros((8, 8), np.uint16)
-        >>> len(split_batch([plane, plane])), len(split_batch([[plane, plane], [plane, plane]]))
-        (1, 2)
     """
     if not isinstance(images, list | tuple):
         return list(images) if getattr(images, "ndim", 0) == 4 else [images]

@@ -165,12 +165,7 @@ def require_finite_weights(network: nn.Module, name: str) -> None:
 
 
 def few(names: Iterable[str]) -> str:
-    """The first of the different names, and how many more there are.
-
-    Example:
-        >>> few("abcdea")
-        'a, b, c and 2 more'
-    """
+    """The first of the different names, and how many more there are."""
     listed = sorted(set(names))
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more

@@ -59,16 +59,6 @@ def pool(output: Any, how: str) -> torch.Tensor:
     """Pool what a backbone returns, (B, D), by one of `POOLINGS`.
 
     All but `last` need the `hidden_states` of a network with feature maps, which a ViT is not.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> maps = (torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2))
-        >>> pool(SimpleNamespace(hidden_states=maps), "blocks").tolist()
-        [[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
-        >>> pool(SimpleNamespace(hidden_states=maps), "stage:1").tolist()
-        [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
-        >>> pool(SimpleNamespace(hidden_states=maps), "stage:0").tolist()  # the stem
-        [[1.0, 1.0, 0.0, 0.0]]
     """
     if how == "last":
         return pooled(output)

@@ -122,13 +122,8 @@ def kind_of(name: str, *, revision: str | None = None) -> str:
 def _config(name: str, revision: str | None) -> dict[str, Any]:
     """The configuration of a model, or nothing: the loader then says what is wrong with it."""
     try:
-        if Path(name).exists():
-            file: str | None = str(Path(name) / "config.json")
-            if not Path(str(file)).is_file():
-                return {}
-        else:
-            file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
-        content = read_json_file(str(file))
+        file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
+        content = {} if file is None else read_json_file(file)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -45,12 +45,6 @@ def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> l
 
     There is one input, or one per free stain where the last role is `ANY`. A role that no channel plays, or more than
     one, is refused.
-
-    Example:
-        >>> match_roles([MICROTUBULES, DNA], ["Hoechst 33342", "tubulin"], name="net")
-        [[1, 0]]
-        >>> match_roles([DNA, ANY], ["agp", "dna", "mito"], name="net")
-        [[1, 0], [1, 2]]
     """
     plain = [_plain(stain) for stain in stains]
     there = ", ".join(stains) or "no named channels"

@@ -51,12 +51,7 @@ class Augmentation:
     noise: float = 0.0
 
     def draw(self, count: int, *, seed: int, epoch: int, step: int, view: int = 0) -> Draws:
-        """Draw the parameters of every image of a step; of its second view, where there are two.
-
-        Example:
-            >>> Augmentation(rotation=0, flip=False).draw(1, seed=0, epoch=0, step=0)
-            Draws(matrices=None, sigma=None, gain=None, offset=None, gamma=None, noise=None, seeds=None)
-        """
+        """Draw the parameters of every image of a step; of its second view, where there are two."""
         rng = derive_rng(seed, "augment", f"{epoch}/{step}" + (f"/{view}" if view else ""))
 
         def factors(most: float) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ class RowTable:
 def by_plane(table: RowTable, counts: Sequence[int]) -> RowTable:
     """The table with each plane of its rows, of which there are `counts`, as an image with the label of its row."""
     rows = np.repeat(np.arange(len(table)), counts)
-    planes = np.concatenate([np.arange(count) for count in counts])
+    planes = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - np.asarray(counts), counts)
     ids = np.asarray([f"{table.ids[row]}/{plane}" for row, plane in zip(rows, planes, strict=True)], dtype=np.str_)
     places = np.stack([rows, planes], axis=1).astype(np.int64)
     return replace(table, ids=ids, labels=table.labels[rows], categories=table.categories[rows], places=places)
@@ -431,10 +431,6 @@ def batches_for_rank(
 
     Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out
     for good.
-
-    Example:
-        >>> batches_for_rank(np.arange(9), batch_size=4, accumulate=1, processes=2, rank=1).tolist()
-        [[[2, 3]], [[6, 7]]]
     """
     steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, processes=processes)
     return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]

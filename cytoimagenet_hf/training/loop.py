@@ -439,14 +439,7 @@ def _diverged(event: str, ids: Sequence[str]) -> str:
 
 
 class StopRequest:
-    """Within the block, the first signal is noted; a second one acts as it would have without us.
-
-    Example:
-        >>> with StopRequest() as stop:
-        ...     signal.raise_signal(signal.SIGTERM)
-        ...     stop.received
-        'SIGTERM'
-    """
+    """Within the block, the first signal is noted; a second one acts as it would have without us."""
 
     def __init__(self) -> None:
         self.received: str | None = None

@@ -221,11 +221,6 @@ def as_launched(config: TrainConfig, environment: Mapping[str, str]) -> TrainCon
 
     What the configuration leaves open (None) is the launcher's: `accelerate launch`, its configuration file, or
     torchrun, which say in the environment what they were asked for. What this loop cannot do is refused.
-
-    Example:
-        >>> config = as_launched(TrainConfig(), {"ACCELERATE_MIXED_PRECISION": "bf16"})
-        >>> config.precision, config.accumulate
-        ('bf16', 1)
     """
     for variable, name in _UNSUPPORTED.items():
         if environment.get(variable, "false").lower() in ("true", "1", "yes"):
@@ -287,11 +282,6 @@ def learning_rate(config: TrainConfig, step: int, ends: Sequence[int]) -> float:
     A run that was extended has several legs. The first is as it was planned, and each further one has a warm-up and a
     cosine of its own over the steps it adds: stretching the first would change the rate of steps already made.
     `ends` are the steps at which the legs end.
-
-    Example:
-        >>> config = TrainConfig(schedule="cosine", warmup=0.5, learning_rate=1.0)
-        >>> [round(learning_rate(config, step, [4, 6]), 3) for step in range(6)]
-        [0.5, 1.0, 1.0, 0.5, 1.0, 1.0]
     """
     leg = bisect_right(ends, step, hi=len(ends) - 1)
     start = ends[leg - 1] if leg else 0

@@ -56,12 +56,7 @@ class Piece(NamedTuple):
 
 
 def deal_rows(sizes: Sequence[int], *, processes: int, rank: int, order: Sequence[int] | None = None) -> list[Piece]:
-    """The rows of one process, of groups of these sizes in this order: the parts differ by one row at most.
-
-    Example:
-        >>> deal_rows([6, 2], processes=2, rank=0), deal_rows([6, 2], processes=2, rank=1)
-        ([Piece(group=0, first=0, end=4)], [Piece(group=0, first=4, end=6), Piece(group=1, first=0, end=2)])
-    """
+    """The rows of one process, of groups of these sizes in this order: the parts differ by one row at most."""
     total = int(sum(sizes))
     first, end = total * rank // processes, total * (rank + 1) // processes
     pieces, start = [], 0

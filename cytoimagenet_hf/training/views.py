@@ -105,12 +105,7 @@ def gather_rows(rows: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
 
 
 def simclr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """NT-Xent of two views (B, D): each must find its partner among all others by cosine; mean over 2 B queries.
-
-    Example:
-        >>> round(float(simclr(torch.eye(2), torch.eye(2))), 4)  # log(1 + 2 exp(-1 / 0.2))
-        0.0134
-    """
+    """NT-Xent of two views (B, D): each must find its partner among all others by cosine; mean over 2 B queries."""
     count = len(first)
     unit = functional.normalize(torch.cat([first, second]), dim=1)  # (2 B, D)
     similar = unit @ unit.T / _TEMPERATURE

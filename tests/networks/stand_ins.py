@@ -163,10 +163,8 @@ def _vit_file(key: str, folder: Path) -> Named:
     channels = len(roles.split(",")) if roles else 1
     first = key in ("dino4cells", "unidino")  # DINO v1
     state = dino_state(facts.dim or 384, channels, facts.multiple, size // facts.multiple, scaled=not first)
-    if first:
-        torch.save({"teacher": {f"module.backbone.{name}": value for name, value in state.items()}}, folder / "w.pth")
-    else:
-        torch.save({"teacher": {f"backbone.{name}": value for name, value in state.items()}}, folder / "w.pth")
+    prefix = "module.backbone" if first else "backbone"
+    torch.save({"teacher": {f"{prefix}.{name}": value for name, value in state.items()}}, folder / "w.pth")
     return f"{key}:{folder / 'w.pth'}", {"roles": roles} if roles else {}
 
 

@@ -78,49 +78,6 @@ def test_weights_of_another_network_are_refused(copied, change, said) -> None:
         load_encoder(copied)
 
 
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("file", "damage"),
-    [
-        ("model.safetensors", truncate),
-        ("model.safetensors", lambda file: file.write_text("no weights")),
-        ("model.safetensors", lambda file: file.write_bytes(b"")),
-        ("config.json", truncate),
-        ("config.json", lambda file: file.write_text("[]")),
-        ("config.json", lambda file: file.write_text("{}")),
-        ("config.json", Path.unlink),
-        ("preprocessor_config.json", truncate),
-        ("preprocessor_config.json", lambda file: file.write_text("[]")),
-        ("preprocessor_config.json", lambda file: file.write_text("a text")),
-        ("preprocessor_config.json", lambda file: file.write_bytes(b"\xff\xfe\x00")),
-        ("preprocessor_config.json", Path.unlink),
-    ],
-)
-def test_damaged_files_are_named(copied, file, damage) -> None:
-    damage(copied / file)
-    with pytest.raises(InputError, match=file.replace(".", r"\.")):
-        load_encoder(copied)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"hidden_dim": "many"},
-        {"num_channels": None},
-        {"kernel_sizes": 3},
-        {"model_type": "nosuch"},
-    ],
-    ids=str,
-)
-def test_wrong_types_in_a_configuration_are_refused(copied, fields) -> None:
-    change_json(copied / "config.json", **fields)
-    with pytest.raises(InputError, match="model"):
-        load_encoder(copied)
-
-
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -123,14 +123,6 @@ def extraction_of(config: Any, facts: EncoderFacts, options: EncoderOptions) -> 
     The scaling of pixels is that of the weights' own pooling: with another one, or pixels that are not stretched, it
     stays what the network was trained with. None in `pooling`, `pixels` and `normalize` leaves them to the weights,
     in whose configuration the trainer writes `networks.pooling.EXTRACTION`.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> config = SimpleNamespace(extraction={"pooling": "early", "pixels": True, "normalize": "gain"})
-        >>> extraction_of(config, OWN, EncoderOptions(pixels=False))[1].given()
-        {'normalize': 'gain', 'pixels': False}
-        >>> extraction_of(config, OWN, EncoderOptions(pooling="last"))[1].given()
-        {'pooling': 'last', 'pixels': True}
     """
     record = {"pooling": "last", "pixels": False, "normalize": None, **(getattr(config, "extraction", None) or {})}
     pooling = options.pooling or record["pooling"]

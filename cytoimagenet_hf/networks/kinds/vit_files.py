@@ -5,9 +5,9 @@ Depth and width are read off the weights. Heads have 64 numbers each in all of t
 """
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,73 +25,55 @@ _ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresea
 _ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
 
 
-def _facts(
-    name: str,
-    title: str,
-    source: WeightSource,
-    *,
-    dim: int,
-    size: int,
-    channels: Literal["each", "joint"],
-    multiple: int = 16,
-    **more: Any,
-) -> EncoderFacts:
-    return EncoderFacts(
-        name=name,
-        title=title,
-        channels=channels,
-        scale=more.pop("scale", "zscore"),
-        dim=dim,
-        source=source,
-        size=(size, size),
-        fit=more.pop("fit", "resize"),
-        multiple=multiple,
-        take="cls",
-        verified=False,
-        **more,
-    )
-
-
 _CELL_DINO = WeightSource("https://github.com/facebookresearch/dinov2", licence=_ON_REQUEST, gated=True)
-_HPA: dict[str, Any] = {"dim": 1024, "channels": "joint", "note": f"four channels; {_ORDER}"}
+_HPA = EncoderFacts(
+    name="cell-dino-hpa-vitl16",
+    title="Cell-DINO, HPA, ViT-L/16",
+    channels="joint",
+    scale="zscore",
+    dim=1024,
+    source=_CELL_DINO,
+    size=(224, 224),
+    fit="resize",
+    multiple=16,
+    take="cls",
+    verified=False,
+    note=f"four channels; {_ORDER}",
+)
 
 KINDS = (
-    _facts("cell-dino-hpa-vitl16", "Cell-DINO, HPA, ViT-L/16", _CELL_DINO, size=224, **_HPA),
-    _facts("cell-dino-hpa-vitl14", "Cell-DINO, HPA, ViT-L/14", _CELL_DINO, size=518, multiple=14, **_HPA),
-    _facts(
-        "cell-dino-cp-vits8",
-        "Cell-DINO, Cell Painting, ViT-S/8",
-        _CELL_DINO,
+    _HPA,
+    replace(_HPA, name="cell-dino-hpa-vitl14", title="Cell-DINO, HPA, ViT-L/14", size=(518, 518), multiple=14),
+    replace(
+        _HPA,
+        name="cell-dino-cp-vits8",
+        title="Cell-DINO, Cell Painting, ViT-S/8",
         dim=384,
-        size=128,
+        size=(128, 128),
         multiple=8,
-        channels="joint",
         note=f"five channels; {_ORDER}",
     ),
-    _facts(
-        "channel-adaptive-dino-vitl16",
-        "Channel-adaptive DINO, ViT-L/16",
-        _CELL_DINO,
-        dim=1024,
-        size=224,
+    replace(
+        _HPA,
+        name="channel-adaptive-dino-vitl16",
+        title="Channel-adaptive DINO, ViT-L/16",
         channels="each",
         note="trained on the images of CHAMMI",
     ),
-    _facts(
-        "dino4cells",
-        "DINO4Cells",
-        WeightSource("https://zenodo.org/records/8061392", licence="unknown"),
+    replace(
+        _HPA,
+        name="dino4cells",
+        title="DINO4Cells",
+        source=WeightSource("https://zenodo.org/records/8061392", licence="unknown"),
         dim=0,
-        size=224,
-        channels="joint",
         note=f"four channels (HPA) or five (Cell Painting); {_ORDER}",
     ),
-    _facts(
-        "unidino",
-        "uniDINO, ViT-S/16",
-        WeightSource("https://zenodo.org/records/14988837", licence="cc-by-nc-4.0"),
+    replace(
+        _HPA,
+        name="unidino",
+        title="uniDINO, ViT-S/16",
+        source=WeightSource("https://zenodo.org/records/14988837", licence="cc-by-nc-4.0"),
         dim=384,
-        size=224,
         channels="each",
         scale="percentile",
         fit="tiles",
