@@ -317,7 +317,7 @@ def test_encodings_and_trailing_commas(tmp_path, encoding):
     assert set(rows(tmp_path / "out")["compound"].dropna()) == {"β-caffeine", "ethanolö"}
 
 
-def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_path):
+def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_path, monkeypatch):
     raw = make(tmp_path / "raw", "bbbc013")
     table = raw / "bbbc013" / "BBBC013_platemap_long_nM.csv"
     text = "row_name,column_name,compound,concentration,role\nA,1,caféine,0,experiment\n"
@@ -325,7 +325,8 @@ def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_
     with pytest.raises(InputError, match=r"bbbc013: .*line 2.* is not UTF-8"):
         annotate(raw, tmp_path / "out")
     registry = {"bbbc013": replace(SOURCES["bbbc013"], encoding="latin-1")}
-    annotate(raw, tmp_path / "out", sources=SourceFilter(registry=registry))
+    monkeypatch.setattr("builder.sources.filter.SOURCES", registry)
+    annotate(raw, tmp_path / "out", sources=SourceFilter())
     assert set(rows(tmp_path / "out")["compound"].dropna()) == {"caféine"}
     assert {name for name, source in SOURCES.items() if source.encoding} == {"idr0017"}
 

@@ -2,23 +2,9 @@
 
 import pytest
 
-from builder.sources import SOURCES
-from builder.sources.base import Archive, keyed
+from builder.sources.base import keyed
 from builder.sources.names import matching
 from cytoimagenet_hf.core.errors import InputError
-
-SOURCE = SOURCES["bbbc038"]
-
-
-@pytest.fixture
-def archive(tmp_path):
-    def build(*names: str) -> Archive:
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return Archive(tmp_path, SOURCE)
-
-    return build
 
 
 def test_listing_leaves_out_junk_and_what_the_source_ignores(archive):
