@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tifffile
 
-from cytoimagenet_hf.imaging.deltavision import HEADER, parse_header
+from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
 
 
 def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
@@ -13,7 +13,7 @@ def deltavision_pages(path: Path, channels: int) -> tuple[int, ...]:
     Without a DeltaVision header (a converted file) the first `channels` planes.
     """
     with open(path, "rb") as handle:
-        header = parse_header(handle.read(HEADER), path.stat().st_size)
+        header = parse_deltavision(handle.read(HEAD), path.stat().st_size)
     if header is None or "C" not in header.axes:
         return tuple(range(channels))
     steps, planes = {}, 1

@@ -27,7 +27,7 @@ from cytoimagenet_hf.dataset.images import (
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
-from cytoimagenet_hf.images.rows import row_image
+from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes, plane_counts
 from cytoimagenet_hf.imaging import to_gray_bytes
 from cytoimagenet_hf.networks import OWN_KINDS, kind_of, load_encoder

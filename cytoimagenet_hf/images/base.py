@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import MAX_PIXELS
 from cytoimagenet_hf.core.once import Once
-from cytoimagenet_hf.imaging.illumination import correct
-from cytoimagenet_hf.imaging.limits import MAX_PIXELS
 
 from .labels import connected_parts, require_labels
 from .remote import concurrently, is_remote
@@ -58,28 +57,21 @@ class PlaneRef:
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """One object on a label image of its field, such as the nucleus of a cell.
+    """One object on a label image of its field, such as the nucleus of a cell."""
 
-    Attributes:
-        kind: of object, such as `Nuclei`.
-        plane: the label image.
-        number: of the object there; 0: the cell has no object of this kind.
-        parts: whether numbers are those of the connected parts of a binary mask.
-    """
-
-    kind: str
-    plane: PlaneRef
-    number: int
-    parts: bool = False
+    kind: str  # such as `Nuclei`
+    plane: PlaneRef  # the label image
+    number: int  # of the object there; 0: the cell has no object of this kind
+    parts: bool = False  # whether numbers are those of the connected parts of a binary mask
 
     def labels(self) -> npt.NDArray[Any]:
-        """The label image, (H, W) whole numbers.
+        """The label image, (H, W) whole numbers."""
 
-        Raises:
-            InputError: it cannot be read, or is no label image.
-        """
-        key = (self.plane, self.parts, self.plane.stamp)
-        return _LABELS.get(key, lambda: _read_labels(self.plane, self.parts))
+        def read() -> npt.NDArray[Any]:
+            labels = require_labels(self.plane.read(), self.plane.path)
+            return connected_parts(labels) if self.parts else labels
+
+        return _LABELS.get((self.plane, self.parts, self.plane.stamp), read)
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ class Image:
             InputError: a file cannot be read, a channel of this image is missing, or channels differ in size or depth.
         """
         if self.box is None:
-            return self._read(lambda: _read_channels(self._pixels))
+            return self._read(lambda: _read_channels(self))
         whole = self.field()
         try:
             planes = [self.box.cut(plane) for plane in whole]
@@ -197,8 +189,8 @@ class Image:
         Raises:
             InputError: as of `read`.
         """
-        pixels = self._pixels
-        return self._read(lambda: _FIELDS.get((pixels, self.field_stamp), lambda: _read_channels(pixels)))
+        key = (self.channels, self.planes, self.projection, self.max_pixels, self.illumination, self.field_stamp)
+        return self._read(lambda: _FIELDS.get(key, lambda: _read_channels(self)))
 
     def _read(self, read: Callable[[], list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
         if reason := self.reason_against():
@@ -207,10 +199,6 @@ class Image:
             return read()
         except _Unfit as error:
             raise InputError(f"{self.id}: {error}") from error
-
-    @property
-    def _pixels(self) -> "_Pixels":
-        return _Pixels(self.channels, self.planes, self.projection, self.max_pixels, self.illumination)
 
     def reason_against(self) -> str:
         """Why `read` would refuse it before a file is opened; empty where it would try."""
@@ -248,33 +236,41 @@ class Image:
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class _Pixels:
-    """What the planes of a field are made from."""
+def row_image(
+    dataset: str | Path, split: str, row: int, *, id: str, column: str = "image", planes: int | None = None
+) -> Image:
+    """One row of a dataset, where listing all of a large one would cost more than reading the few.
 
-    channels: tuple[str, ...]
-    planes: tuple[tuple[PlaneRef, ...], ...]
-    projection: Projection
-    max_pixels: int
-    illumination: tuple[PlaneRef | None, ...]
+    Args:
+        dataset: a built folder, or a name on the Hub.
+        split: of the row.
+        row: place in the split, from 0.
+        id: of the image.
+        column: of pictures.
+        planes: how many a row of several holds; None: it holds one picture.
+    """
+    place = (split, column, row)
+    places = [place] if planes is None else [(*place, plane) for plane in range(planes)]
+    refs = tuple((PlaneRef(Path(dataset), kind="dataset", place=one),) for one in places)
+    return Image(id, tuple(str(number + 1) for number in range(len(refs))), refs)
 
 
 class _Unfit(InputError):
     """Planes that were read and do not fit together; the message lacks the image's id."""
 
 
-def _read_channels(given: _Pixels) -> list[npt.NDArray[Any]]:
-    pixels = iter(_read_planes([plane for stack in given.planes for plane in stack], given.max_pixels))
-    stacks = [[next(pixels) for _ in stack] for stack in given.planes]
-    for name, stack in zip(given.channels, stacks, strict=True):
+def _read_channels(image: Image) -> list[npt.NDArray[Any]]:
+    pixels = iter(_read_planes([plane for stack in image.planes for plane in stack], image.max_pixels))
+    stacks = [[next(pixels) for _ in stack] for stack in image.planes]
+    for name, stack in zip(image.channels, stacks, strict=True):
         _require_equal([(f"plane {place} of {name}", plane) for place, plane in enumerate(stack, 1)])
-    _require_equal([(name, stack[0]) for name, stack in zip(given.channels, stacks, strict=True)])
-    planes = [_project(stack, given.projection) for stack in stacks]
-    if not given.illumination:
+    _require_equal([(name, stack[0]) for name, stack in zip(image.channels, stacks, strict=True)])
+    planes = [_project(stack, image.projection) for stack in stacks]
+    if not image.illumination:
         return planes
     return [
-        plane if ref is None else correct(plane, _FUNCTIONS.get((ref, ref.stamp), ref.read), name=name, where=ref.path)
-        for plane, ref, name in zip(planes, given.illumination, given.channels, strict=True)
+        plane if ref is None else _corrected(plane, _FUNCTIONS.get((ref, ref.stamp), ref.read), name, ref.path)
+        for plane, ref, name in zip(planes, image.illumination, image.channels, strict=True)
     ]
 
 
@@ -288,9 +284,19 @@ _LABELS: Once[npt.NDArray[Any]] = Once(16)
 """The last few label images."""
 
 
-def _read_labels(ref: PlaneRef, parts: bool) -> npt.NDArray[Any]:
-    labels = require_labels(ref.read(), ref.path)
-    return connected_parts(labels) if parts else labels
+def _corrected(plane: npt.NDArray[Any], function: npt.NDArray[Any], name: str, where: Path) -> npt.NDArray[Any]:
+    """A plane divided by its illumination function (H, W), about 1 in the mean, as CellProfiler does, in its dtype.
+
+    Whole numbers are rounded to the nearest, those beyond the dtype become its largest.
+    """
+    if function.shape != plane.shape:
+        raise InputError(f"the illumination function {where} is {_size(function)} and {name} is {_size(plane)}")
+    if not (np.isfinite(function).all() and (function > 0).all()):
+        raise InputError(f"the illumination function {where} holds values that are not above 0: make it again")
+    quotient = plane / function.astype(np.float64)
+    if plane.dtype.kind in "ui":
+        quotient = np.clip(np.rint(quotient), 0, np.iinfo(plane.dtype).max)
+    return quotient.astype(plane.dtype)
 
 
 def _project(stack: list[npt.NDArray[Any]], projection: Projection) -> npt.NDArray[Any]:

@@ -22,7 +22,7 @@ from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.cells import CellOptions
 
 from .base import Box, Image, ObjectRef, PlaneRef
-from .collect import Found
+from .collect import Found, as_found
 from .labels import Labels, connected_parts, find_objects, is_binary, overlaps, require_labels
 from .masks import CELLS, NUCLEI, FieldKey, Masks, field_key, find_masks, images_by_place
 from .remote import concurrently, is_remote, place_at
@@ -42,39 +42,26 @@ _TABLE_NUMBERS = ("TableNumber", "Nuclei_TableNumber")  # of the run, where Cell
 
 @dataclass(frozen=True)
 class _Cell:
-    """A cell of a field; all but number and centre are known where label images show it.
+    """A cell of a field; all but number and centre are known where label images show it."""
 
-    Attributes:
-        number: as text, unique within its field.
-        x: column of the centre, from 0.
-        y: row of the centre.
-        image_number: CellProfiler's, where a table says it.
-        frame: height and width of the label image.
-        extent: first row, first column, row and column after the last.
-        area: pixels.
-        objects: the cell itself first.
-        nuclei: how many lie in it.
-        problem: why it cannot be used.
-    """
-
-    number: str
-    x: float
+    number: str  # unique within its field
+    x: float  # column of the centre, from 0
     y: float
-    image_number: str = ""
-    frame: tuple[int, int] | None = None
-    extent: tuple[int, int, int, int] | None = None
-    area: int | None = None
-    objects: tuple[ObjectRef, ...] = ()
-    nuclei: int | None = None
-    problem: str = ""
+    image_number: str = ""  # CellProfiler's, where a table says it
+    frame: tuple[int, int] | None = None  # height and width of the label image
+    extent: tuple[int, int, int, int] | None = None  # first row, first column, row and column after the last
+    area: int | None = None  # pixels
+    objects: tuple[ObjectRef, ...] = ()  # the cell itself first
+    nuclei: int | None = None  # how many lie in it
+    problem: str = ""  # why it cannot be used
 
 
 @shows_fields(CellOptions)
-def find_cells(found: Found, cells: str | Path | CellOptions, **fields: Any) -> Found:
+def find_cells(found: Found | Iterable[Image], cells: str | Path | CellOptions, **fields: Any) -> Found:
     """The cells of images, each as an image.
 
     Args:
-        found: what `look` found.
+        found: what `look` found, or images.
         cells: a table of centres with plate, well and site, with the id of the image (`id`), or with `ImageNumber` and
             an `Image.csv` beside it; or a folder of `<plate>/<well>-<site>-Nuclei.csv`; or a folder of label images,
             or an OME-Zarr store with labels, see `masks.find_masks`; each also at an address. In a binary
@@ -113,36 +100,35 @@ def find_cells(found: Found, cells: str | Path | CellOptions, **fields: Any) -> 
         raise InputError(
             "a cell's box needs a side in pixels (--cell-size) or a multiple of the cell itself (--cell-box): give one"
         )
-    crop, path, patterns = _Crop(options), place_at(options.cells, found.storage), options.patterns
+    found = as_found(found)
+    path = place_at(options.cells, found.storage)
+    from_table = path.name.lower().endswith(TABLES)
+    if from_table and options.patterns:
+        raise InputError(f"{path} is a table of centres: patterns (--cells-pattern) name label images")
     usable = [image for image in found.images if not image.reason_against()]
     ignored: list[Ignored] = []
     notes: list[str] = []
-    from_table = path.name.lower().endswith(TABLES)
-    by_image = (
-        _in_table(path, usable, notes)
-        if from_table
-        else _in_folder(path, usable, patterns, options.rows, ignored, notes)
-    )
-    if from_table and patterns:
-        raise InputError(f"{path} is a table of centres: patterns (--cells-pattern) name label images")
+    by_image = _in_table(path, usable, notes) if from_table else _in_folder(path, usable, options, ignored, notes)
     numbers = {image.id: number for number, image in enumerate(found.images, 1)}
     crops: list[Image] = []
     empty = 0
     for image in usable:
         centres = by_image.get(image.id, [])
         empty += not centres
-        crops += [crop.of(image, cell, numbers[image.id]) for cell in _distinct(centres, ignored, image.id)]
+        crops += [_cut_out(image, cell, numbers[image.id], options) for cell in _distinct(centres, ignored, image.id)]
     if not crops:
         why = f": {ignored[0].path}: {ignored[0].reason}" if ignored else ""
         raise InputError(
             f"no cell of {path} belongs to an image of {found.source}: compare plates, wells and sites{why}"
         )
-    shown = f"{len(crops):,} cells of {len(usable) - empty:,} images"
-    notes.insert(0, f"{shown}; {crop.shown}, border: {options.border}")
+    boxes = f"{options.size} x {options.size} pixels" if options.size else f"{options.scale:g} x each cell"
+    masked = ", masked" if options.masked else ""
+    counts = f"{len(crops):,} cells of {len(usable) - empty:,} images"
+    notes.insert(0, f"{counts}; boxes of {boxes}{masked}, border: {options.border}")
     if empty:
         notes.append(f"{empty:,} images have no cells in {path}")
     if ignored:
-        reasons = Counter(one.reason for one in ignored)
+        reasons = Counter(left_out.reason for left_out in ignored)
         most = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
         notes.append(
             f"{len(ignored):,} of the masks or cells in {path} were left out, such as {ignored[0].path}: {most}"
@@ -151,60 +137,41 @@ def find_cells(found: Found, cells: str | Path | CellOptions, **fields: Any) -> 
     return replace(found, images=images, ignored=(*found.ignored, *ignored), notes=(*found.notes, *notes))
 
 
-@dataclass(frozen=True)
-class _Crop:
-    """Which pixels of a field are a cell's image."""
-
-    options: CellOptions
-
-    @property
-    def shown(self) -> str:
-        size, scale = self.options.size, self.options.scale
-        boxes = f"boxes of {size} x {size} pixels" if size else f"boxes of {scale:g} x each cell"
-        return f"{boxes}, masked" if self.options.masked else boxes
-
-    def of(self, image: Image, cell: _Cell, number: int) -> Image:
-        """The image of a cell; `number` counts its field where nothing says an `ImageNumber`."""
-        scale, masked = self.options.scale, self.options.masked
-        if (scale is not None or masked) and cell.extent is None:
-            asked = "--masked" if masked else "--cell-box"
-            raise InputError(
-                f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the "
-                "side of the box in pixels"
-            )
-        metadata = {
-            **image.metadata,
-            "cell": cell.number,
-            "ImageNumber": whole_or_none(cell.image_number or str(image.metadata.get("ImageNumber", ""))) or number,
-            "ObjectNumber": whole_or_none(cell.number),
-            "Location_Center_X": cell.x,
-            "Location_Center_Y": cell.y,
-        }
-        if metadata["ObjectNumber"] is None:
-            del metadata["ObjectNumber"]
-        if cell.extent is not None and cell.frame is not None:
-            top, left, bottom, right = cell.extent
-            edge = min(top, left) == 0 or bottom == cell.frame[0] or right == cell.frame[1]
-            metadata |= {"cell_area": cell.area, "cell_border": int(edge)}
-            if len(cell.objects) > 1:
-                metadata |= {f"{ref.kind}_Number_Object_Number": ref.number for ref in cell.objects if ref.number}
-            if cell.nuclei is not None:
-                metadata["Children_Nuclei_Count"] = cell.nuclei
-        size, y, x = self.options.size, cell.y, cell.x
-        if scale is not None and cell.extent is not None:
+def _cut_out(image: Image, cell: _Cell, number: int, options: CellOptions) -> Image:
+    """The image of a cell; `number` counts its field where nothing says an `ImageNumber`."""
+    size, scale, masked = options.size, options.scale, options.masked
+    if (scale is not None or masked) and cell.extent is None:
+        asked = "--masked" if masked else "--cell-box"
+        raise InputError(
+            f"{asked} needs label images, which say what belongs to a cell; for centres give --cell-size, the "
+            "side of the box in pixels"
+        )
+    metadata = {
+        **image.metadata,
+        "cell": cell.number,
+        "ImageNumber": whole_or_none(cell.image_number or str(image.metadata.get("ImageNumber", ""))) or number,
+        "ObjectNumber": whole_or_none(cell.number),
+        "Location_Center_X": cell.x,
+        "Location_Center_Y": cell.y,
+    }
+    if metadata["ObjectNumber"] is None:
+        del metadata["ObjectNumber"]
+    y, x = cell.y, cell.x
+    if cell.extent is not None and cell.frame is not None:
+        top, left, bottom, right = cell.extent
+        edge = min(top, left) == 0 or bottom == cell.frame[0] or right == cell.frame[1]
+        metadata |= {"cell_area": cell.area, "cell_border": int(edge)}
+        if len(cell.objects) > 1:
+            metadata |= {f"{ref.kind}_Number_Object_Number": ref.number for ref in cell.objects if ref.number}
+        if cell.nuclei is not None:
+            metadata["Children_Nuclei_Count"] = cell.nuclei
+        if scale is not None:
             size = max(1, ceil(scale * max(bottom - top, right - left)))
             y, x = (top + bottom - 1) / 2, (left + right - 1) / 2
-        side = size or 1
-        mirror = self.options.border == "mirror"
-        box = Box(round(y) - side // 2, round(x) - side // 2, side, mirror, cell.frame, masked)
-        return replace(
-            image,
-            id=f"{image.id}/{cell.number}",
-            metadata=metadata,
-            box=box,
-            objects=cell.objects,
-            problem=cell.problem,
-        )
+    side, mirror = size or 1, options.border == "mirror"
+    box = Box(round(y) - side // 2, round(x) - side // 2, side, mirror, cell.frame, masked)
+    name = f"{image.id}/{cell.number}"
+    return replace(image, id=name, metadata=metadata, box=box, objects=cell.objects, problem=cell.problem)
 
 
 def _distinct(cells: Iterable[_Cell], ignored: list[Ignored], name: str) -> Iterator[_Cell]:
@@ -237,33 +204,29 @@ def _in_table(path: Path, images: list[Image], notes: list[str]) -> dict[str, li
             f"{beside.name} beside it; it has {', '.join(columns)}"
         )
     of_number = _places_by_number(beside, runs=bool(set(_TABLE_NUMBERS) & set(columns)))
-    found = (of_number.get(number) for number in _numbers_of(rows))
-    return _grouped(rows, [None if place is None else _image_at(place, by_place) for place in found], path, notes)
+    at = [of_number.get(number) for number in _numbers_of(rows)]
+    return _grouped(rows, [None if place is None else _image_at(place, by_place) for place in at], path, notes)
 
 
 def _places_by_number(path: Path, *, runs: bool) -> dict[tuple[str, ...], FieldKey]:
-    """Number of an image, and of the run where cells have one, → its place, by CellProfiler's table of images.
-
-    Raises:
-        InputError: it lacks columns, or two rows have one number.
-    """
-    listed = rows_of(path)
-    columns = [str(column) for column in listed.columns]
-    known = places(columns)
+    """Number of an image, and of the run where cells have one, → its place, by CellProfiler's table of images."""
+    rows = rows_of(path)
+    columns = [str(column) for column in rows.columns]
+    placed = places(columns)
     needed = [("ImageNumber", _IMAGE_NUMBERS), *([("TableNumber", _TABLE_NUMBERS)] if runs else [])]
-    if not ("well" in known or {"row", "column"} <= known.keys()) or any(
+    if not ("well" in placed or {"row", "column"} <= placed.keys()) or any(
         set(names).isdisjoint(columns) for _, names in needed
     ):
         lacking = ", ".join(name for name, _ in needed)
         raise InputError(f"{path} needs {lacking}, Metadata_Plate, Metadata_Well and Metadata_Site")
-    found: dict[tuple[str, ...], FieldKey] = {}
-    for number, place in zip(_numbers_of(listed, runs=runs), _places_of(listed, known), strict=True):
-        if found.setdefault(number, place) != place:
+    of_number: dict[tuple[str, ...], FieldKey] = {}
+    for number, place in zip(_numbers_of(rows, runs=runs), _places_of(rows, placed), strict=True):
+        if of_number.setdefault(number, place) != place:
             raise InputError(
-                f"{path} has two images of number {' of run '.join(number)}, {found[number]} and {place}: where "
+                f"{path} has two images of number {' of run '.join(number)}, {of_number[number]} and {place}: where "
                 "tables of several runs are united, both need the column TableNumber"
             )
-    return found
+    return of_number
 
 
 def _numbers_of(rows: pd.DataFrame, *, runs: bool = True) -> list[tuple[str, ...]]:
@@ -274,11 +237,7 @@ def _numbers_of(rows: pd.DataFrame, *, runs: bool = True) -> list[tuple[str, ...
 
 
 def _image_at(place: FieldKey, by_place: Mapping[FieldKey, Sequence[str]]) -> str | None:
-    """The image at a place, if there is one.
-
-    Raises:
-        InputError: there are several, such as time points: the place does not tell which one a cell is in.
-    """
+    """The image at a place, if there is one; of several, such as time points, the place does not tell which."""
     ids = by_place.get(place, ())
     if len(ids) > 1:
         raise InputError(f"{ids[0]} and {ids[1]} lie at one plate, well and site: name the image of each cell by `id`")
@@ -295,16 +254,16 @@ def _grouped(rows: pd.DataFrame, keys: Sequence[str | None], path: Path, notes: 
     column = next((name for name in _IMAGE_NUMBERS if name in rows.columns), None)
     if column is not None:
         cells = [replace(cell, image_number=str(number)) for cell, number in zip(cells, rows[column], strict=True)]
-    found: dict[str, list[_Cell]] = {}
+    by_image: dict[str, list[_Cell]] = {}
     for key, cell in zip(keys, cells, strict=True):
         if key is not None:
-            found.setdefault(key, []).append(cell)
+            by_image.setdefault(key, []).append(cell)
     if orphans := [line for line, key in enumerate(keys, 2) if key is None]:
         notes.append(
             f"{len(orphans):,} of {len(rows):,} cells of {path} belong to no image that can be used, in line "
             f"{orphans[0]} first"
         )
-    return found
+    return by_image
 
 
 def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
@@ -332,28 +291,26 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
 
 
 def _in_folder(
-    folder: Path,
-    images: list[Image],
-    patterns: Sequence[str],
-    rows: str | None,
-    ignored: list[Ignored],
-    notes: list[str],
+    folder: Path, images: list[Image], options: CellOptions, ignored: list[Ignored], notes: list[str]
 ) -> dict[str, list[_Cell]]:
-    source = open_source(folder)
-    if (tables := source.with_suffix(".csv", ".csv.gz")) and not patterns:
+    tables = open_source(folder).with_suffix(".csv", ".csv.gz")
+    if tables and not options.patterns:
         return _in_tables(folder, tables, images, ignored)
-    masks = find_masks(folder, images, patterns)
+    masks = find_masks(folder, images, options.patterns)
     ignored += masks.ignored
-    return _in_masks(masks, rows, ignored, notes)
+    return _in_masks(masks, options.rows, ignored, notes)
 
 
 @dataclass
 class _Field:
-    """The label images of one field, read: kind → what is shown."""
+    """The label images of one field, by kind, and the cells that they show: None without the kind of the rows."""
 
+    image: str
     planes: Mapping[str, PlaneRef]
     labels: dict[str, Labels] = field(default_factory=dict)
     binary: dict[str, bool] = field(default_factory=dict)
+    ignored: list[Ignored] = field(default_factory=list)
+    cells: list[_Cell] | None = None
 
     def ref(self, kind: str, number: int) -> ObjectRef:
         return ObjectRef(kind, self.planes[kind], number, self.binary[kind])
@@ -363,23 +320,23 @@ def _in_masks(masks: Masks, rows: str | None, ignored: list[Ignored], notes: lis
     kinds = sorted({kind for planes in masks.of.values() for kind in planes})
     first = _rows_kind(masks, kinds, rows)
     others = [kind for kind in kinds if kind != first]
-    found: dict[str, list[_Cell]] = {}
+    by_image: dict[str, list[_Cell]] = {}
     binary: Counter[str] = Counter()
     joined: Counter[str] = Counter()
     crowded = 0
-    look_at = partial(_in_field, first=first, others=others)
-    for shown in concurrently(look_at, masks.of.items(), remote=_any_remote(masks), threads=_FIELDS_AT_ONCE):
-        ignored += shown.ignored
-        binary.update(shown.binary)
-        if shown.cells is None:
-            ignored.append(Ignored(shown.image, f"no label image of {first}, which rows stand for"))
+    look_at = partial(_look_at, first=first, others=others)
+    for seen in concurrently(look_at, masks.of.items(), remote=_any_remote(masks), threads=_FIELDS_AT_ONCE):
+        ignored += seen.ignored
+        binary.update(kind for kind, split in seen.binary.items() if split)
+        if seen.cells is None:
+            ignored.append(Ignored(seen.image, f"no label image of {first}, which rows stand for"))
             continue
-        found[shown.image] = shown.cells
-        for cell in shown.cells:
+        by_image[seen.image] = seen.cells
+        for cell in seen.cells:
             joined.update(ref.kind for ref in cell.objects[1:] if ref.number)
             crowded += (cell.nuclei or 0) > 1
     for kind in others:
-        if found and not joined[kind]:
+        if by_image and not joined[kind]:
             raise InputError(f"no object of {kind} overlaps one of {first} in any field: are they of the same images?")
     for kind, count in sorted(binary.items()):
         notes.append(
@@ -390,7 +347,7 @@ def _in_masks(masks: Masks, rows: str | None, ignored: list[Ignored], notes: lis
         notes.append(f"a row per object of {first}; {', '.join(others)} joined by overlap")
     if crowded:
         notes.append(f"{crowded:,} cells hold several nuclei or share their cell: see Children_Nuclei_Count")
-    return found
+    return by_image
 
 
 def _rows_kind(masks: Masks, kinds: Sequence[str], rows: str | None) -> str:
@@ -400,9 +357,9 @@ def _rows_kind(masks: Masks, kinds: Sequence[str], rows: str | None) -> str:
             raise InputError(f"no masks of {rows}: there are {', '.join(kinds) or 'none'}")
         return chosen
     if CELLS in kinds and NUCLEI in kinds:
-        planes = (own[CELLS] for own in masks.of.values() if CELLS in own)
-        shown = concurrently(_shows_parts, planes, remote=_any_remote(masks), threads=_FIELDS_AT_ONCE)
-        return NUCLEI if any(shown) else CELLS
+        planes = (of_field[CELLS] for of_field in masks.of.values() if CELLS in of_field)
+        binary = concurrently(_shows_parts, planes, remote=_any_remote(masks), threads=_FIELDS_AT_ONCE)
+        return NUCLEI if any(binary) else CELLS
     return next((kind for kind in (CELLS, NUCLEI) if kind in kinds), kinds[0] if kinds else CELLS)
 
 
@@ -417,44 +374,29 @@ def _shows_parts(plane: PlaneRef) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """What the label images of one field show: its cells, None without the kind that rows stand for."""
-
-    image: str
-    cells: list[_Cell] | None
-    binary: list[str]
-    ignored: list[Ignored]
-
-
-def _in_field(masks: tuple[str, Mapping[str, PlaneRef]], *, first: str, others: Sequence[str]) -> _Shown:
+def _look_at(masks: tuple[str, Mapping[str, PlaneRef]], *, first: str, others: Sequence[str]) -> _Field:
     image, planes = masks
-    ignored: list[Ignored] = []
-    shown = _read_field(planes, ignored)
-    binary = [kind for kind, split in shown.binary.items() if split]
-    cells = list(_cells_in(shown, first, others)) if first in shown.labels else None
-    return _Shown(image, cells, binary, ignored)
-
-
-def _read_field(planes: Mapping[str, PlaneRef], ignored: list[Ignored]) -> _Field:
-    shown = _Field(planes)
+    seen = _Field(image, planes)
     for kind, plane in planes.items():
         try:
             labels = require_labels(plane.read(), plane.path)
         except InputError as error:
-            ignored.append(Ignored(plane.path.name, str(error)))
+            seen.ignored.append(Ignored(plane.path.name, str(error)))
             continue
-        shown.binary[kind] = is_binary(labels)
-        shown.labels[kind] = connected_parts(labels) if shown.binary[kind] else labels
-    return shown
+        seen.binary[kind] = is_binary(labels)
+        seen.labels[kind] = connected_parts(labels) if seen.binary[kind] else labels
+    if first in seen.labels:
+        seen.cells = list(_cells_in(seen, first, others))
+    seen.labels.clear()  # 50 MB a field
+    return seen
 
 
-def _cells_in(shown: _Field, first: str, others: Sequence[str]) -> Iterator[_Cell]:
-    labels = shown.labels[first]
+def _cells_in(seen: _Field, first: str, others: Sequence[str]) -> Iterator[_Cell]:
+    labels = seen.labels[first]
     objects = find_objects(labels)
     partners, problems = {}, {}
     for kind in others:
-        other = shown.labels.get(kind)
+        other = seen.labels.get(kind)
         if other is None:
             problems[kind] = f"its field has no label image of {kind} that can be used"
         elif other.shape != labels.shape:
@@ -467,7 +409,7 @@ def _cells_in(shown: _Field, first: str, others: Sequence[str]) -> Iterator[_Cel
     if first == NUCLEI and CELLS in partners:  # cytoplasm lies around a nucleus and overlaps the cell only
         of_cell = partners[CELLS][0]
         for kind in partners.keys() - {CELLS}:
-            through, _ = _partners(shown.labels[CELLS], shown.labels[kind], within=True)
+            through, _ = _partners(seen.labels[CELLS], seen.labels[kind], within=True)
             chosen = {number: through[cell] for number, cell in of_cell.items() if cell in through}
             if chosen:
                 partners[kind] = chosen, {}
@@ -476,11 +418,11 @@ def _cells_in(shown: _Field, first: str, others: Sequence[str]) -> Iterator[_Cel
     for number, (y, x), extent, area in zip(
         objects.numbers.tolist(), objects.centres.tolist(), objects.boxes.tolist(), objects.areas.tolist(), strict=True
     ):
-        refs, problem = [shown.ref(first, number)], ""
+        refs, problem = [seen.ref(first, number)], ""
         for kind in others:
             partner = partners.get(kind, ({}, {}))[0].get(number, 0)
             if partner:
-                refs.append(shown.ref(kind, partner))
+                refs.append(seen.ref(kind, partner))
             else:
                 problem = problem or problems.get(kind) or f"no object of {kind} overlaps it"
         nuclei = None
@@ -496,10 +438,7 @@ def _cells_in(shown: _Field, first: str, others: Sequence[str]) -> Iterator[_Cel
 def _partners(labels: Labels, other: Labels, *, within: bool) -> tuple[dict[int, int], dict[int, int]]:
     """Object → the object of another kind that it shares most pixels with, and how many of that kind are its own.
 
-    Args:
-        labels: objects that rows stand for.
-        other: of another kind.
-        within: whether an object of the other kind belongs to one row only: the one that it overlaps most.
+    With `within`, an object of the other kind belongs to one object only: the one that it overlaps most.
     """
     shared = overlaps(labels, other)
     if within:
@@ -516,7 +455,7 @@ def _partners(labels: Labels, other: Labels, *, within: bool) -> tuple[dict[int,
 def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: list[Ignored]) -> dict[str, list[_Cell]]:
     by_place = images_by_place(images)
     by_name = {f"{plate}/{well}-{site}": (plate, well, site) for plate, well, site in by_place if plate}
-    found: dict[str, list[_Cell]] = {}
+    of_image: dict[str, list[_Cell]] = {}
     for name in tables:
         stem = name.removesuffix(".gz").removesuffix(".csv").removesuffix("-Nuclei")
         if stem not in by_name:
@@ -528,5 +467,5 @@ def _in_tables(folder: Path, tables: list[str], images: list[Image], ignored: li
         except InputError as error:
             ignored.append(Ignored(name, str(error)))
         else:
-            found[str(image)] = cells
-    return found
+            of_image[str(image)] = cells
+    return of_image

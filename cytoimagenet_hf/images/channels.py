@@ -18,15 +18,10 @@ _MOST_COMMAS = 3  # in the name of a channel
 
 @dataclass(frozen=True, order=True)
 class Channel:
-    """A channel as its source writes it.
+    """A channel as its source writes it."""
 
-    Attributes:
-        key: its number or token: `1`, `DAPI`.
-        label: the name that an index or a header gives it; empty where none does.
-    """
-
-    key: str
-    label: str = ""
+    key: str  # its number or token: `1`, `DAPI`
+    label: str = ""  # the name that an index or a header gives it; empty where none does
 
     @property
     def name(self) -> str:
@@ -38,25 +33,26 @@ class Channel:
         """Whether nothing but a number is known of it."""
         return self.name.isdecimal()
 
+    @property
+    def stated(self) -> bool:
+        """Whether a name or a header says which channel a file is; `1` alone stands where nothing does."""
+        return self.key not in ("", "1") or bool(self.label)
+
 
 def name_channels(
-    found: Iterable[Channel], *, stains: Stains, wanted: Sequence[str] = ()
+    channels: Iterable[Channel], *, stains: Stains, wanted: Sequence[str] = ()
 ) -> tuple[dict[Channel, str], tuple[str, ...]]:
     """The stain of every channel, and the order of stains in an image.
 
     Args:
-        found: channels of the whole source, in its own order.
+        channels: of the whole source, in its own order.
         stains: a mapping of names to stains, or stains alone.
         wanted: the channels to keep and their order, by name or stain; all where empty.
 
     Returns:
         Channel → stain (channels that are not kept are absent), and the stains in order.
-
-    Raises:
-        InputError: a name that no channel has, stains alone where channels have names, another number of stains than
-            of channels, or one stain for two channels.
     """
-    channels = list(dict.fromkeys(found))
+    channels = list(dict.fromkeys(channels))
     named = _unique_names(channels)
     listing = ", ".join(dict.fromkeys(named.values())) or "none"
     order: list[str] = []
@@ -124,11 +120,7 @@ def _is(token: str, channel: Channel) -> bool:
 
 
 def _meant(word: str, named: dict[Channel, str]) -> list[Channel]:
-    """The channels that a word means: those called so, else those of the only name that begins with it.
-
-    Raises:
-        InputError: several names begin with it.
-    """
+    """The channels that a word means: those called so, else those of the only name that begins with it."""
     if hits := [channel for channel in named if _is(word, channel)]:
         return hits
     start = word.strip().lower()

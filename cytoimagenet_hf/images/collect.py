@@ -6,6 +6,7 @@ Every format ends here, so that ids, wells, missing channels and doubles are tre
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
@@ -23,53 +24,32 @@ from .source import SUFFIXES, Ignored, Source, natural, suffix_of
 class FoundPlane:
     """One plane as a format found it, in the words of its source.
 
-    Attributes:
-        ref: where it lies.
-        channel: number or token, and the label where the source gives one; without a key where a problem keeps it
-            unknown.
-        name: of its image, where plate and well do not tell: relative path without suffix.
-        plate: name of the plate.
-        well: as written; empty where there is none.
-        site: field of view within the well.
-        z: number of the plane in its stack, from 1.
-        t: number of the time point, from 1.
-        origin: folder of the measurement it belongs to; planes of two measurements never make one image.
-        row: of a table in which each row is an image.
-        id: given by the source.
-        metadata: further columns of its source.
-        problem: why its image cannot be used.
+    Its channel has no key where a problem keeps it unknown. Planes of two origins never make one image.
     """
 
     ref: PlaneRef
     channel: Channel
-    name: str
+    name: str  # of its image, where plate and well do not tell: relative path without suffix
     plate: str = ""
-    well: str = ""
-    site: str = ""
-    z: int | None = None
-    t: int | None = None
-    origin: str = ""
-    row: str = ""
-    id: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    problem: str = ""
+    well: str = ""  # as written
+    site: str = ""  # field of view within the well
+    z: int | None = None  # number of the plane in its stack, from 1
+    t: int | None = None  # number of the time point, from 1
+    origin: str = ""  # folder of the measurement it belongs to
+    row: str = ""  # of a table in which each row is an image
+    id: str = ""  # given by the source
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # further columns of its source
+    problem: str = ""  # why its image cannot be used
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a format found in a source.
-
-    Attributes:
-        planes: all planes.
-        ignored: what gave none, and why.
-        channels: channels in the source's own order; by default by number or name.
-        notes: what a reader of the listing should know.
-    """
+    """What a format found in a source."""
 
     planes: Sequence[FoundPlane]
-    ignored: Sequence[Ignored] = ()
-    channels: Sequence[Channel] = ()
-    notes: Sequence[str] = ()
+    ignored: Sequence[Ignored] = ()  # what gave none, and why
+    channels: Sequence[Channel] = ()  # in the source's own order; by default by number or name
+    notes: Sequence[str] = ()  # what a reader of the listing should know
 
 
 def not_images(source: Source, *known: str) -> list[Ignored]:
@@ -79,15 +59,6 @@ def not_images(source: Source, *known: str) -> list[Ignored]:
         for name in source.files
         if suffix_of(name) not in SUFFIXES and name not in known
     ]
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """Images, the stain of each channel, and remarks."""
-
-    images: list[Image]
-    stains: Mapping[Channel, str]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -119,15 +90,21 @@ class Found:
         return [Rejection(name, reason) for name, reason in reasons if reason]
 
 
+def as_found(images: Found | Iterable[Image]) -> Found:
+    """What `look` found; images alone, such as those of `find_images`, as if it had found them."""
+    if isinstance(images, Found):
+        return images
+    listed = [] if isinstance(images, str | Path) else list(images)
+    if not listed or not all(isinstance(image, Image) for image in listed):
+        raise InputError("give what `look` found, or the images of `find_images`, such as look('plate/')")
+    return Found("these images", "images", listed, {}, (), ())
+
+
 _Key = tuple[Any, ...]
 
 
-def assemble(findings: Findings, options: SourceOptions) -> Assembled:
-    """Images from planes.
-
-    Raises:
-        InputError: channels that cannot be named as asked, see `channels.name_channels`.
-    """
+def assemble(source: Source, kind: str, findings: Findings, options: SourceOptions) -> Found:
+    """Images from planes; channels that cannot be named as asked are an `InputError`, see `channels.name_channels`."""
     if not any(plane.channel.key for plane in findings.planes):
         raise InputError(findings.planes[0].problem)
     all_planes = findings.planes if findings.channels else _known_by_label(findings.planes)
@@ -136,8 +113,7 @@ def assemble(findings: Findings, options: SourceOptions) -> Assembled:
     wells = _wells(all_planes)
     groups: dict[_Key, list[FoundPlane]] = {}
     for plane in all_planes:
-        well = wells.get(plane.well, "")
-        place = (plane.plate, well or plane.well, plane.site) if plane.well else (plane.name,)
+        place = (plane.plate, wells[plane.well][0], plane.site) if plane.well else (plane.name,)
         groups.setdefault((plane.origin, plane.row, plane.t, *place), []).append(plane)
     form = _Form(
         stains,
@@ -151,7 +127,15 @@ def assemble(findings: Findings, options: SourceOptions) -> Assembled:
     drafts = [form.image(planes) for planes in groups.values()]
     images, notes = _with_ids(drafts)
     notes += _lacking(drafts)
-    return Assembled(sorted(images, key=lambda image: natural(image.id)), stains, (*findings.notes, *notes))
+    return Found(
+        source.text,
+        kind,
+        sorted(images, key=lambda image: natural(image.id)),
+        stains,
+        (*source.ignored, *findings.ignored),
+        (*findings.notes, *notes),
+        options.storage,
+    )
 
 
 def _known_by_label(planes: Sequence[FoundPlane]) -> Sequence[FoundPlane]:
@@ -163,16 +147,16 @@ def _known_by_label(planes: Sequence[FoundPlane]) -> Sequence[FoundPlane]:
     for channel, origin in dict.fromkeys((plane.channel, plane.origin) for plane in planes):
         if channel.label:
             keys.setdefault(channel.label, {}).setdefault(origin, set()).add(channel.key)
-    one: dict[str, str] = {}
+    key_of: dict[str, str] = {}
     for label, places in keys.items():
         every = set().union(*places.values())
         if len(every) > 1 and all(len(of_place) == 1 for of_place in places.values()):
-            one[label] = min(every, key=natural)
-    if not one:
+            key_of[label] = min(every, key=natural)
+    if not key_of:
         return planes
     return [
-        replace(plane, channel=Channel(one[plane.channel.label], plane.channel.label))
-        if plane.channel.label in one
+        replace(plane, channel=Channel(key_of[plane.channel.label], plane.channel.label))
+        if plane.channel.label in key_of
         else plane
         for plane in planes
     ]
@@ -193,7 +177,7 @@ class _Form:
 
     stains: Mapping[Channel, str]
     order: tuple[str, ...]
-    wells: Mapping[str, str]
+    wells: Mapping[str, tuple[str, str]]
     options: SourceOptions
     whole_sites: bool
     several_times: bool
@@ -201,11 +185,9 @@ class _Form:
 
     def image(self, planes: list[FoundPlane]) -> _Draft:
         first = planes[0]
-        well = self.wells.get(first.well, "")
-        metadata = self._metadata(planes, well or first.well)
-        problems = [plane.problem for plane in planes if plane.problem]
-        if first.well and not well:
-            problems.append(_well_problem(first.well))
+        well, no_well = self.wells.get(first.well, ("", ""))
+        metadata = self._metadata(planes, well)
+        problems = [problem for problem in (*(plane.problem for plane in planes), no_well) if problem]
         by_stain: dict[str, dict[int | None, FoundPlane]] = {stain: {} for stain in self.order}
         for plane in planes:
             if plane.channel not in self.stains or not self._in_projection(plane):
@@ -224,7 +206,7 @@ class _Form:
             problems[0] if problems else "",
             max_pixels=self.options.max_pixels,
         )
-        place = (first.plate, well or first.well, first.site, str(metadata.get("t", ""))) if first.well else ()
+        place = (first.plate, well, first.site, str(metadata.get("t", ""))) if first.well else ()
         name = f"{first.name}/{metadata['t']}" if "t" in metadata else first.name
         return _Draft(image, place, name, first.origin, first.id)
 
@@ -303,28 +285,20 @@ def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
     return depths
 
 
-def _wells(planes: Iterable[FoundPlane]) -> dict[str, str]:
-    """Well as written → `A01`; names that are not wells are absent."""
+def _wells(planes: Iterable[FoundPlane]) -> dict[str, tuple[str, str]]:
+    """Well as written → `A01`, or as it is and why it is none."""
     wells = {}
     for written in {plane.well for plane in planes if plane.well}:
         try:
-            wells[written] = normalise_well(written)
-        except InputError:
-            continue
+            wells[written] = normalise_well(written), ""
+        except InputError as error:
+            wells[written] = written, str(error)
     return wells
 
 
-def _well_problem(written: str) -> str:
-    try:
-        normalise_well(written)
-    except InputError as error:
-        return str(error)
-    return ""
-
-
 def _double(stain: str, first: FoundPlane, second: FoundPlane) -> str:
-    spelled = f"; wells {first.well} and {second.well} are one" if first.well != second.well else ""
-    return f"two planes of channel {stain}: {_where(first.ref)} and {_where(second.ref)}{spelled}"
+    wells = f"; wells {first.well} and {second.well} are one" if first.well != second.well else ""
+    return f"two planes of channel {stain}: {_where(first.ref)} and {_where(second.ref)}{wells}"
 
 
 def _where(ref: PlaneRef) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,78 +10,97 @@ from typing import Any
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import spell_well
 
 from .base import PlaneRef
 from .channels import Channel
-from .collect import FoundPlane
+from .collect import Findings, FoundPlane
 from .remote import local_file
-from .source import suffix_of
-from .stores import STORES, czi, lif, nd2
+from .source import Ignored, Source, suffix_of, without_suffix
+from .stores import STORES
+from .stores.acquisitions import lif_axes, open_czi, open_lif, open_nd2
 
 _WELL = re.compile(r"(?:.*[^A-Za-z0-9])?([A-Z]{1,2}\d{2})(?:[^A-Za-z0-9].*)?")
+_UNPROCESSED = {
+    "H": "phases or detectors, as raw Airyscan and SIM data: process it in ZEN first",
+    "R": "rotations: export one of them",
+    "I": "illuminations, as raw light-sheet data: fuse them in ZEN first",
+    "V": "views, as raw light-sheet data: fuse them in ZEN first",
+}
+"""Axes of a `.czi` of which an image is made only by processing, and what to do."""
+
+
+@dataclass(frozen=True)
+class Acquisitions:
+    """A kind of source: files with one ending (lower case) that say all of their images themselves."""
+
+    about: str
+    suffix: str
+
+    def matches(self, source: Source, options: SourceOptions) -> bool:
+        """Any file with that ending."""
+        return bool(source.with_suffix(self.suffix))
+
+    def find(self, source: Source, options: SourceOptions) -> Findings:
+        """Planes of all files with that ending; a file that cannot be read is an image with that problem."""
+        names = source.with_suffix(self.suffix)
+        planes: list[FoundPlane] = []
+        notes: list[str] = []
+        for name in names:
+            path, stem = source.root / name, without_suffix(name)
+            try:
+                planes += planes_in(path, stem, notes)
+            except InputError as error:
+                planes.append(FoundPlane(PlaneRef(path), Channel(""), stem, problem=str(error)))
+        ignored = [Ignored(name, f"not a {self.suffix} file") for name in source.files if name not in names]
+        more = [f"the same holds for {len(notes) - 3} more files"] if len(notes) > 3 else []
+        if len(names) > 1 and not any(plane.well for plane in planes):
+            example = "{well}_s{site}" + self.suffix
+            more.append(f"no file says its well: if the names do, say how: --pattern '{example}'")
+        return Findings(planes, ignored, notes=[*notes[:3], *more])
 
 
 def planes_in(path: Path, stem: str, notes: list[str]) -> list[FoundPlane]:
-    """All planes of a file, by what it says of them.
-
-    Args:
-        path: a file with one of the endings in `CONTAINERS`.
-        stem: what its images are called, before the scene or position.
-        notes: receives what a reader of the listing should know.
-
-    Raises:
-        InputError: its package is not installed or cannot read it.
-    """
+    """All planes of a file, by what it says of them; images are called `stem`, before the scene or position."""
     with local_file(path, large=True) as file:
         planes = list(_PLANES[suffix_of(path.name)](file, stem, notes))
     return planes if file == path else [replace(plane, ref=replace(plane.ref, path=path)) for plane in planes]
 
 
 def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
-    """The planes of a file whose name, or a table, says plate, well, site or channel: that holds, the rest is its own.
-
-    Raises:
-        InputError: the file cannot be read, or says something else than its name.
-    """
+    """The planes of a file whose name, or a table, says plate, well, site or channel, which goes before its own."""
     path = plane.ref.path
     inner = planes_in(path, plane.name, [])
-    channels = {one.channel for one in inner}
-    named = plane.channel.key not in ("", "1") or bool(plane.channel.label)
+    channels, named = {found.channel for found in inner}, plane.channel.stated
     if named and len(channels) > 1:
         raise InputError(f"{path} holds {len(channels)} channels, but its name says it is channel {plane.channel.key}")
-    wells = sorted({one.well for one in inner if one.well})
+    wells = sorted({found.well for found in inner if found.well})
     if plane.well and wells and set(map(spell_well, wells)) != {spell_well(plane.well)}:
         raise InputError(f"{path} holds images of {', '.join(wells[:3])}, but its name says {plane.well}")
     several_times, several_depths, several_sites = (
-        len({getattr(one, axis) for one in inner}) > 1 for axis in ("t", "z", "site")
+        len({getattr(found, axis) for found in inner}) > 1 for axis in ("t", "z", "site")
     )
     return [
         replace(
-            one,
-            channel=plane.channel if named else one.channel,
-            plate=plane.plate or one.plate,
-            well=plane.well or one.well,
-            site=".".join(part for part in (plane.site, one.site) if part)
-            if several_sites
-            else plane.site or one.site,
-            z=one.z if several_depths or plane.z is None else plane.z,
-            t=one.t if several_times or plane.t is None else plane.t,
-            origin=plane.origin,
-            row=plane.row,
-            id=plane.id,
-            metadata={**one.metadata, **plane.metadata},
+            plane,
+            ref=found.ref,
+            name=found.name,
+            problem=found.problem,
+            channel=plane.channel if named else found.channel,
+            plate=plane.plate or found.plate,
+            well=plane.well or found.well,
+            site=".".join(filter(None, (plane.site, found.site))) if several_sites else plane.site or found.site,
+            z=found.z if several_depths or plane.z is None else plane.z,
+            t=found.t if several_times or plane.t is None else plane.t,
         )
-        for one in inner
+        for found in inner
     ]
 
 
 def one_plane(path: Path, *, series: int = 0, c: int = 0, z: int = 0, t: int = 0) -> PlaneRef:
-    """The plane of a file at a place, as CellProfiler counts: scene or position, channel, focus and time, from 0.
-
-    Raises:
-        InputError: there is no such plane, or the file cannot be read.
-    """
+    """The plane of a file at a place, as CellProfiler counts: scene or position, channel, focus and time, from 0."""
     inner = planes_in(path, path.stem, [])
     scenes = list(dict.fromkeys(plane.name for plane in inner))
     wanted = (series, str(c + 1), z + 1, t + 1)
@@ -110,38 +129,78 @@ def read_nth_plane(path: Path, page: int | None, *, max_pixels: int) -> npt.NDAr
 
 
 def _czi(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
-    layout = czi.describe(path)
-    if layout.tiles > 1:
-        notes.append(f"{path.name} is a mosaic of {layout.tiles} tiles: stitched, and black where no tile lies")
+    with open_czi(path) as document:
+        box = document.total_bounding_box
+        scenes = sorted(document.scenes_bounding_rectangle) or [-1]
+        metadata = document.metadata["ImageDocument"]["Metadata"]
+    sizes = {axis: box[axis][1] - box[axis][0] if axis in box else 1 for axis in "CZTHRIV"}
+    for axis, unprocessed in _UNPROCESSED.items():
+        if sizes[axis] > 1:
+            raise InputError(f"{path} holds {sizes[axis]} {unprocessed}")
+    image = (metadata.get("Information") or {}).get("Image") or {}
+    dimensions = image.get("Dimensions") or {}
+    wells = {
+        place if (index := whole_or_none(str(scene.get("@Index", place)))) is None else index: _scene_well(scene)
+        for place, scene in enumerate(_elements(dimensions.get("S") or {}, "Scenes", "Scene"))
+    }
+    if (tiles := whole_or_none(str(image.get("SizeM", ""))) or 1) > 1:
+        notes.append(f"{path.name} is a mosaic of {tiles} tiles: stitched, and black where no tile lies")
+    channels = _czi_channels(metadata, dimensions, sizes["C"])
     sites: dict[str, int] = {}
-    for scene in layout.scenes:
-        well = layout.wells.get(scene, "")
+    for scene in scenes:
+        well = wells.get(scene, "")
         sites[well] = sites.get(well, 0) + 1  # fields of a well are scenes of one name, in order
-        for c in range(layout.sizes["C"]):
-            for z in range(layout.sizes["Z"]):
-                for t in range(layout.sizes["T"]):
-                    yield FoundPlane(
-                        PlaneRef(path, kind="czi", place=(scene, c, z, t)),
-                        Channel(str(c + 1), layout.channels[c] if layout.channels else ""),
-                        f"{stem}/{scene + 1}" if scene >= 0 and len(layout.scenes) > 1 else stem,
-                        plate=Path(stem).name if well else "",
-                        well=well,
-                        site=str(sites[well] if well else scene + 1) if scene >= 0 else "",
-                        z=z + 1 if layout.sizes["Z"] > 1 else None,
-                        t=t + 1,
-                        origin=stem,
-                    )
+        for c, z, t in product(*(range(sizes[axis]) for axis in "CZT")):
+            yield FoundPlane(
+                PlaneRef(path, kind="czi", place=(scene, c, z, t)),
+                Channel(str(c + 1), channels[c] if channels else ""),
+                f"{stem}/{scene + 1}" if scene >= 0 and len(scenes) > 1 else stem,
+                plate=Path(stem).name if well else "",
+                well=well,
+                site=str(sites[well] if well else scene + 1) if scene >= 0 else "",
+                z=z + 1 if sizes["Z"] > 1 else None,
+                t=t + 1,
+                origin=stem,
+            )
+
+
+def _czi_channels(metadata: dict[str, Any], dimensions: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Names of the channels; where the acquisition gives none, those under which ZEN displays them."""
+    for parent in (dimensions, metadata.get("DisplaySetting") or {}):
+        names = tuple(str(channel.get("@Name") or "") for channel in _elements(parent, "Channels", "Channel"))
+        if len(names) == count and all(names):
+            return names
+    return ()
+
+
+def _elements(parent: dict[str, Any], plural: str, single: str) -> list[dict[str, Any]]:
+    elements = (parent.get(plural) or {}).get(single) or []
+    return [one for one in (elements if isinstance(elements, list) else [elements]) if isinstance(one, dict)]
+
+
+def _scene_well(scene: dict[str, Any]) -> str:
+    shape = scene.get("Shape")
+    return str(scene.get("ArrayName") or (shape.get("@Name") if isinstance(shape, dict) else "") or "")
 
 
 def _nd2(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
-    layout = nd2.describe(path)
-    several = len({indices.get("P", 0) for indices in layout.frames}) > 1
-    deep = any(indices.get("Z") for indices in layout.frames)
-    for frame, indices in enumerate(layout.frames):
+    with open_nd2(path) as document:
+        count = document.sizes.get("C", 1)
+        frames = [dict(indices) for indices in document.loop_indices] or [{}]
+        names = [str(channel.channel.name) for channel in (document.metadata.channels or [])]
+        positions = [
+            str(point.name or "")
+            for loop in document.experiment
+            if loop.type == "XYPosLoop"
+            for point in loop.parameters.points
+        ]
+    channels = names if len(names) == count and all(names) else [""] * count
+    several = len({indices.get("P", 0) for indices in frames}) > 1
+    deep = any(indices.get("Z") for indices in frames)
+    for frame, indices in enumerate(frames):
         position = indices.get("P", 0)
-        label = layout.positions[position] if position < len(layout.positions) else ""
-        match = _WELL.fullmatch(label)
-        for c, channel in enumerate(layout.channels):
+        match = _WELL.fullmatch(positions[position]) if position < len(positions) else None
+        for c, channel in enumerate(channels):
             yield FoundPlane(
                 PlaneRef(path, kind="nd2", place=(frame, c)),
                 Channel(str(c + 1), "" if channel.isdecimal() else channel),
@@ -156,29 +215,32 @@ def _nd2(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
 
 
 def _lif(path: Path, stem: str, notes: list[str]) -> Iterator[FoundPlane]:
-    for number, image in enumerate(lif.describe(path)):
-        base = f"{stem}/{image.name}"
-        outer = image.outer
-        if not image.is_picture:
-            reason = f"{path}: image {image.name} has the axes {', '.join(image.sizes) or 'of a point'}: no picture"
-            yield FoundPlane(PlaneRef(path), Channel(""), base, problem=reason)
-            continue
-        if unknown := [axis for axis, size in outer.items() if axis not in ("M", "T", "Z", "C", "Y") and size > 1]:
+    with open_lif(path) as document:
+        images = [(str(getattr(image, "path", image.name)), dict(image.sizes)) for image in document.images]
+    for number, (name, sizes) in enumerate(images):
+        outer, inner = lif_axes(sizes)
+        counts = {axis: sizes[axis] for axis in outer}
+        reason = ""
+        if len(inner) != 2 or not set(inner) <= {"X", "Y", "Z"}:  # such as lines that were scanned over time
+            reason = f"the axes {', '.join(sizes) or 'of a point'}: no picture"
+        elif unknown := [axis for axis, size in counts.items() if axis not in ("M", "T", "Z", "C", "Y") and size > 1]:
             swept = "a sweep of wavelengths gives no stains" if {*unknown} & {"λ", "Λ"} else "known are M, T, Z and C"
-            counts = ", ".join(f"{outer[axis]} planes along {axis}" for axis in unknown)
-            reason = f"{path}: image {image.name} has {counts}: {swept}; export the planes that you need as TIFF"
-            yield FoundPlane(PlaneRef(path), Channel(""), base, problem=reason)
+            numbers = ", ".join(f"{counts[axis]} planes along {axis}" for axis in unknown)
+            reason = f"{numbers}: {swept}; export the planes that you need as TIFF"
+        base = f"{stem}/{name}"
+        if reason:
+            yield FoundPlane(PlaneRef(path), Channel(""), base, problem=f"{path}: image {name} has {reason}")
             continue
-        depth = "Y" if "Y" in outer else "Z"  # a scan in X and Z is moved along Y
-        for places in product(*(range(size) for size in outer.values())):
-            at = dict(zip(outer, places, strict=True))
+        depth = "Y" if "Y" in counts else "Z"  # a scan in X and Z is moved along Y
+        for places in product(*(range(size) for size in counts.values())):
+            at = dict(zip(counts, places, strict=True))
             yield FoundPlane(
                 PlaneRef(path, kind="lif", place=(number, *(part for pair in at.items() for part in pair))),
                 Channel(str(at.get("C", 0) + 1)),
-                f"{base}/{at['M'] + 1}" if outer.get("M", 1) > 1 else base,
-                site=str(at["M"] + 1) if outer.get("M", 1) > 1 else "",
-                z=at[depth] + 1 if outer.get(depth, 1) > 1 else None,
-                t=at["T"] + 1 if outer.get("T", 1) > 1 else None,
+                f"{base}/{at['M'] + 1}" if counts.get("M", 1) > 1 else base,
+                site=str(at["M"] + 1) if counts.get("M", 1) > 1 else "",
+                z=at[depth] + 1 if counts.get(depth, 1) > 1 else None,
+                t=at["T"] + 1 if counts.get("T", 1) > 1 else None,
                 origin=stem,
             )
 

@@ -20,26 +20,26 @@ _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
 """Kinds of files that hold one plane, which need not be opened to know it."""
 
 
-def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[FoundPlane]:
-    """The planes of every file, found by opening each: for sources whose names say no channel.
+def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions, *, named: bool) -> list[FoundPlane]:
+    """The planes of every file, found by opening each.
 
     Args:
         planes: one per file.
         options: `axes`, and `stains` whose number names the pages of a stack without axes.
+        named: whether names of files say the channel: then one of each channel is opened, and the rest where it is a
+            stack.
     """
+    if named:
+        firsts: dict[tuple[str, Channel], FoundPlane] = {}
+        for plane in planes:
+            if not plane.problem:
+                firsts.setdefault((plane.origin, plane.channel), plane)
+        remote = any(is_remote(plane.ref.path) for plane in planes)
+        if not any(concurrently(_is_stack, firsts.values(), remote=remote)):
+            return list(planes)
+        options = replace(options, stains={})
     with ThreadPoolExecutor(8) as pool:
         return [plane for inner in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in inner]
-
-
-def expand_if_stacks(planes: Sequence[FoundPlane], options: SourceOptions) -> list[FoundPlane]:
-    """The planes of files whose names say the channel: one of each channel is opened, the rest if it is a stack."""
-    firsts: dict[tuple[str, Channel], FoundPlane] = {}
-    for plane in planes:
-        if not plane.problem:
-            firsts.setdefault((plane.origin, plane.channel), plane)
-    if any(concurrently(_is_stack, firsts.values(), remote=any(is_remote(plane.ref.path) for plane in planes))):
-        return expand_stacks(planes, replace(options, stains={}))
-    return list(planes)
 
 
 def _is_stack(plane: FoundPlane) -> bool:
@@ -67,15 +67,10 @@ def _expanded(plane: FoundPlane, options: SourceOptions) -> Iterator[FoundPlane]
         layouts = _layouts(plane, options)
     except InputError as error:
         # Nothing is known of its channels, unless its name says them.
-        yield replace(plane, channel=plane.channel if _is_named(plane.channel) else Channel(""), problem=str(error))
+        yield replace(plane, channel=plane.channel if plane.channel.stated else Channel(""), problem=str(error))
         return
     for layout in layouts:
         yield from _planes(plane, layout)
-
-
-def _is_named(channel: Channel) -> bool:
-    """Whether a name or a header says which channel a file is; `1` alone stands where nothing does."""
-    return channel.key not in ("", "1") or bool(channel.label)
 
 
 def _layouts(plane: FoundPlane, options: SourceOptions) -> list[StackLayout]:
@@ -102,7 +97,7 @@ def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
         reason = f"{plane.ref.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
         yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
         return
-    named = _is_named(plane.channel)
+    named = plane.channel.stated
     if "C" in outer and named:
         reason = (
             f"{plane.ref.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"

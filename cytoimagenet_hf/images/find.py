@@ -74,16 +74,7 @@ def look(source: str | Path, options: SourceOptions | None = None, **fields: Any
     if not findings.planes:
         raise InputError(f"no images in {opened.text}, read as {kind} ({FORMATS[kind].about})")
     # in a table of one's own, channels name columns, which are the channels already
-    assembled = assemble(findings, replace(options, channels=()) if kind == "table" else options)
-    found = Found(
-        opened.text,
-        kind,
-        assembled.images,
-        assembled.stains,
-        (*opened.ignored, *findings.ignored),
-        assembled.notes,
-        options.storage,
-    )
+    found = assemble(opened, kind, findings, replace(options, channels=()) if kind == "table" else options)
     return found if options.illumination is None else find_illumination(found, options.illumination)
 
 

@@ -9,7 +9,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 
 from .base import Image, PlaneRef
-from .collect import Found
+from .collect import Found, as_found
 from .masks import field_key, images_by_place
 from .remote import RemoteFiles, is_address, is_remote, place_at
 from .source import open_source
@@ -20,11 +20,11 @@ _COLUMN = re.compile(r"(?:Image_)?FileName_Illum(.+)")
 _ENDINGS = (".npy", ".tif", ".tiff")
 
 
-def find_illumination(found: Found, place: str | Path) -> Found:
+def find_illumination(found: Found | Iterable[Image], place: str | Path) -> Found:
     """The same images, each plane to be divided by the illumination function of its plate and channel.
 
     Args:
-        found: what `look` found.
+        found: what `look` found, or images.
         place: a folder of `<plate>_Illum<channel>.npy`, as CellProfiler's pipelines write them, in folders of their
             plates or not; `Illum<channel>.npy` is of every plate of its folder. Or a table with `FileName_Illum…`
             beside plate, well and site, such as `load_data_with_illum.csv`: files lie where it says (`URL_Illum…`, or
@@ -47,11 +47,10 @@ def find_illumination(found: Found, place: str | Path) -> Found:
         ...     image.read()[0].tolist()
         [[100, 50], [100, 200]]
     """
+    found = as_found(found)
     path = place_at(place, found.storage)
-    if path.name.lower().endswith(TABLES):
-        functions = _in_table(path, found)
-    else:
-        functions = _in_folder(path, found.images)
+    in_table = path.name.lower().endswith(TABLES)
+    functions = _in_table(path, found) if in_table else _in_folder(path, found.images)
     names = _names(found)
     images = []
     for image in found.images:

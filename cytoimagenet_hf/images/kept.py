@@ -16,11 +16,7 @@ Planes = list[npt.NDArray[Any]]
 
 
 class PlaneMemory:
-    """Planes by image id, as many as fit; safe to use from several threads.
-
-    Args:
-        most_bytes: of all planes together.
-    """
+    """Planes by image id, as many as fit; safe to use from several threads."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
@@ -52,12 +48,7 @@ class KeptImage(Image):
 
 
 def kept_in_memory(images: Sequence[Image], *, most_bytes: int = 1 << 28) -> list[Image]:
-    """The same images with one memory between them.
-
-    Args:
-        images: with unique ids, whose files do not change meanwhile.
-        most_bytes: of the planes that are kept: those read first, until no more fit.
-    """
+    """The same images, of unique ids, with one memory: the planes read first stay, until no more of them fit."""
     memory = PlaneMemory(most_bytes)
     return [
         KeptImage(**{part.name: getattr(image, part.name) for part in fields(Image)}, memory=memory)

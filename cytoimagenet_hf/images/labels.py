@@ -20,27 +20,16 @@ _THIN = 0.05  # of its pixels, an outline keeps fewer when a pixel is taken off 
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects of one label image, in the order of their numbers.
+    """The objects of one label image, in the order of their numbers."""
 
-    Attributes:
-        numbers: (n,) labels.
-        centres: (n, 2) centre of mass, row and column, counted from 0.
-        boxes: (n, 4) first row, first column, row and column after the last.
-        areas: (n,) pixels.
-    """
-
-    numbers: npt.NDArray[np.int64]
-    centres: npt.NDArray[np.float64]
-    boxes: npt.NDArray[np.int64]
-    areas: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]  # (n,) labels
+    centres: npt.NDArray[np.float64]  # (n, 2) centre of mass, row and column, counted from 0
+    boxes: npt.NDArray[np.int64]  # (n, 4) first row, first column, row and column after the last
+    areas: npt.NDArray[np.int64]  # (n,) pixels
 
 
 def require_labels(labels: Labels, where: object) -> Labels:
-    """The label image, if it is one.
-
-    Raises:
-        InputError: colours, fractions, negative numbers, or outlines instead of areas.
-    """
+    """The label image, if it is one."""
     if labels.ndim != 2 or labels.dtype.kind not in "bui":
         raise InputError(f"{where} is no label image: one plane of whole numbers, 0 for background")
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
@@ -94,8 +83,8 @@ def find_objects(labels: Labels) -> Objects:
     """Numbers, centres, boxes and areas of the objects of a label image.
 
     Example:
-        >>> found = find_objects(np.array([[0, 70000], [3, 70000]], np.uint32))
-        >>> found.numbers.tolist(), found.centres.tolist(), found.boxes.tolist(), found.areas.tolist()
+        >>> cells = find_objects(np.array([[0, 70000], [3, 70000]], np.uint32))
+        >>> cells.numbers.tolist(), cells.centres.tolist(), cells.boxes.tolist(), cells.areas.tolist()
         ([3, 70000], [[1.0, 0.0], [0.5, 1.0]], [[1, 0, 2, 1], [0, 1, 2, 2]], [1, 2])
     """
     rows, columns = np.nonzero(labels)

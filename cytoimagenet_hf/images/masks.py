@@ -33,22 +33,13 @@ FieldKey = tuple[str, str, str]
 
 @dataclass
 class Masks:
-    """Label images by image and kind of object.
+    """Label images by image and kind of object."""
 
-    Attributes:
-        of: id of an image → kind → its label image.
-        ignored: files that are of no image, and why.
-    """
-
-    of: dict[str, dict[str, PlaneRef]] = field(default_factory=dict)
-    ignored: list[Ignored] = field(default_factory=list)
+    of: dict[str, dict[str, PlaneRef]] = field(default_factory=dict)  # id of an image → kind → its label image
+    ignored: list[Ignored] = field(default_factory=list)  # files that are of no image, and why
 
     def add(self, image: str, kind: str, plane: PlaneRef, name: str) -> None:
-        """Take a label image.
-
-        Raises:
-            InputError: another of this kind is there.
-        """
+        """Take a label image, if no other of this kind is there."""
         of_image = self.of.setdefault(image, {})
         if kind in of_image:
             raise InputError(
@@ -80,9 +71,6 @@ def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = (
         images: fields.
         patterns: of names, such as `{well}_s{site}_Nuclei.tif`; `{object}` is the kind of object. By default a mask
             is named as the id of its image, or as one of its image's files, and then the kind of its objects.
-
-    Raises:
-        InputError: nothing there, or two label images of one kind for one field.
     """
     source = open_source(place)
     if source.stores and not patterns:
@@ -97,7 +85,7 @@ def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = (
             masks.ignored.append(Ignored(name, reason))
         else:
             masks.add(image, kind, PlaneRef(source.root / name), name)
-    if not masks.of and masks.ignored and all("outlines" in one.reason for one in masks.ignored):
+    if not masks.of and masks.ignored and all("outlines" in file.reason for file in masks.ignored):
         raise InputError(f"{source.root / masks.ignored[0].path}: {masks.ignored[0].reason}")
     return masks
 
@@ -238,11 +226,7 @@ def _in_stores(source: Source, images: Sequence[Image]) -> Masks:
 
 
 def _label_plane(store: Path, path: str) -> PlaneRef:
-    """The full resolution of a label image.
-
-    Raises:
-        InputError: it is damaged, lies outside the store, or has several planes.
-    """
+    """The full resolution of a label image."""
     if ".." in path.split("/"):
         raise InputError(f"{store} names {path!r}, which lies outside it")
     scales = attributes_of(store / path)["multiscales"][0]

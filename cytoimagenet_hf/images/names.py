@@ -37,9 +37,6 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         pattern: `{field}` a value, `*` any text within a name, `?` one character, `**/` any folders, `{_}` ignored
             text. Without `/`, it matches names in any folder.
 
-    Raises:
-        InputError: no field at all, a field twice, or a row without its column.
-
     Example:
         >>> compile_pattern("{well}_w{c}.tif").fullmatch("week1/B02_w3.tif").groupdict()
         {'_folder': 'week1/', 'well': 'B02', 'c': '3'}
@@ -92,12 +89,7 @@ def naming(
     plate_of: Callable[[Path], str] = lambda folder: folder.name,
     first: Mapping[str, int] | None = None,
 ) -> Naming:
-    """How an instrument names its files, in any folder and letter case.
-
-    Args:
-        pattern: regular expression of a name, with the groups of `Naming`.
-        plate_of, first: as of `Naming`.
-    """
+    """How an instrument names its files, in any folder and letter case; `pattern` has the groups of `Naming`."""
     expression = re.compile(rf"(?P<_folder>(?:[^/]+/)*?){pattern}", re.IGNORECASE)
     return Naming(expression, plate_of=plate_of, first=first or {})
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.options.storage import SECRET, Storage
@@ -64,17 +64,11 @@ class UnreachableError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What a listing says of an object.
+    """What a listing says of an object."""
 
-    Attributes:
-        st_size: bytes.
-        mark: changes with the content: e-tag and version, else the time of the last change.
-        st_mtime_ns: time of the last change; 0 where it is not told.
-    """
-
-    st_size: int
-    mark: str
-    st_mtime_ns: int = 0
+    st_size: int  # bytes
+    mark: str  # changes with the content: e-tag and version, else the time of the last change
+    st_mtime_ns: int = 0  # time of the last change; 0 where it is not told
 
 
 @dataclass(frozen=True)
@@ -100,16 +94,7 @@ class Place:
         return self.scheme not in ("http", "https")
 
     def read(self, key: str, *, size: int | None = None) -> bytes:
-        """The content of an object.
-
-        Args:
-            key: of the object.
-            size: bytes that it has; another number is a fault of the transfer.
-
-        Raises:
-            FileNotFoundError: there is none.
-            UnreachableError: it cannot be read, for whatever other reason.
-        """
+        """The content of an object; another number of bytes than its `size` is a fault of the transfer."""
 
         def attempt() -> bytes:
             content = _client(self).read(key)
@@ -120,12 +105,7 @@ class Place:
         return self._tried(attempt, key)
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of an object: from the first byte to the one before the second.
-
-        Raises:
-            FileNotFoundError: there is none.
-            UnreachableError: it cannot be read, for whatever other reason.
-        """
+        """Parts of an object, from the first byte to the one before the second; errors as of `read`."""
 
         def attempt() -> list[bytes]:
             parts = _client(self).read_ranges(key, ranges)
@@ -137,22 +117,14 @@ class Place:
         return self._tried(attempt, key)
 
     def facts(self, key: str) -> ObjectFacts | None:
-        """What the store says of an object; None where there is none.
-
-        Raises:
-            UnreachableError: it does not answer, or not to us.
-        """
+        """What the store says of an object; None where there is none."""
         try:
             return self._tried(lambda: _client(self).facts(key), key)
         except FileNotFoundError:
             return None
 
     def pages(self, prefix: str) -> Iterator[list[tuple[str, ObjectFacts]]]:
-        """Keys and facts of everything below a folder, in pages; a page that fails is asked for again.
-
-        Raises:
-            UnreachableError: it does not answer, or not to us.
-        """
+        """Keys and facts of everything below a folder, in pages; a page that fails is asked for again."""
         last = ""
         stream = _client(self).pages(prefix, last)
 
@@ -209,8 +181,8 @@ def _understood(error: Exception, place: Place) -> tuple[str, bool]:
     text = str(error)
     if isinstance(error, _WrongLength):
         return text, True
-    found = re.search(r"status code: (\d{3})|\b([345]\d\d) (?:Client|Server) Error", text)
-    status = int(found[1] or found[2]) if found else None
+    match = re.search(r"status code: (\d{3})|\b([345]\d\d) (?:Client|Server) Error", text)
+    status = int(match[1] or match[2]) if match else None
     if "NoSuchBucket" in text:
         return f"there is no bucket {place.host}: check its name, and the endpoint", False
     if re.search(r"ExpiredToken|TokenExpired|token has expired|RequestTimeTooSkewed", text):
@@ -238,24 +210,14 @@ def _understood(error: Exception, place: Place) -> tuple[str, bool]:
     return _NO_CONNECTION, True
 
 
-class _Client(Protocol):
-    def read(self, key: str) -> bytes: ...
-
-    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]: ...
-
-    def facts(self, key: str) -> ObjectFacts: ...
-
-    def pages(self, prefix: str, after: str) -> Iterator[list[tuple[str, ObjectFacts]]]: ...
-
-
 @lru_cache(maxsize=64)
-def _client(place: Place) -> _Client:
+def _client(place: Place) -> "_ObstoreClient | _FilesystemClient":
     """The client of a place; safe to use from several threads."""
     if place.scheme == "hf":
         import huggingface_hub
 
         options = {name: value for name, value in place.storage.options if name not in _OURS}
-        return FilesystemClient(huggingface_hub.HfFileSystem(**options), place.host)
+        return _FilesystemClient(huggingface_hub.HfFileSystem(**options), place.host)
     return _ObstoreClient(place)
 
 
@@ -273,7 +235,7 @@ class _ObstoreClient:
         # An address that says http is the caller's word; https never becomes http by a redirect.
         if place.scheme == "http" or given.get("endpoint", given.get("base_url", "")).startswith("http://"):
             client.setdefault("allow_http", True)
-        own: dict[str, Any] = {
+        common: dict[str, Any] = {
             "client_options": client,
             "retry_config": {"max_retries": 0, "retry_timeout": datetime.timedelta(minutes=10)},
         }
@@ -281,13 +243,13 @@ class _ObstoreClient:
             given["base_url"] = given.pop("endpoint")
         try:
             if not place.lists:
-                self._store = stores.HTTPStore.from_url(str(place), **own)
+                self._store = stores.HTTPStore.from_url(str(place), **common)
                 return
             if place.scheme != "az" or "account_name" in given:
                 signed = any(map(SECRET.search, given)) or any(map(os.environ.get, _SIGNING[place.scheme]))
                 given.setdefault("skip_signature", str(not signed).lower())
             kinds = {"s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore}
-            self._store = kinds[place.scheme](place.host, **given, **own)
+            self._store = kinds[place.scheme](place.host, **given, **common)
         except Exception as error:
             unknown = re.search(r"Configuration key: '(\w+)'", str(error))
             what = f"storage option {unknown[1]!r} is not known" if unknown else "a storage option is wrong"
@@ -315,7 +277,7 @@ def _facts(entry: Mapping[str, Any]) -> ObjectFacts:
     return ObjectFacts(int(entry["size"]), mark or str(time_ns), time_ns)
 
 
-class FilesystemClient:
+class _FilesystemClient:
     """A filesystem of fsspec, such as `HfFileSystem`, below one folder."""
 
     def __init__(self, filesystem: Any, root: str) -> None:
@@ -323,25 +285,21 @@ class FilesystemClient:
         self._root = root.rstrip("/")
 
     def read(self, key: str) -> bytes:
-        """See `Place.read`."""
         return bytes(self._files.cat_file(f"{self._root}/{key}"))
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """See `Place.read_ranges`."""
         return [bytes(self._files.cat_file(f"{self._root}/{key}", start, stop)) for start, stop in ranges]
 
     def facts(self, key: str) -> ObjectFacts:
-        """See `Place.facts`."""
         entry = self._files.info(f"{self._root}/{key}")
         if entry.get("type") == "directory":
             raise FileNotFoundError(key)
         return self._understood(entry)
 
     def pages(self, prefix: str, after: str) -> Iterator[list[tuple[str, ObjectFacts]]]:
-        """See `Place.pages`; all in one."""
-        found = self._files.find(f"{self._root}/{prefix}".rstrip("/"), detail=True)
+        listing = self._files.find(f"{self._root}/{prefix}".rstrip("/"), detail=True)
         start = len(self._root.lstrip("/")) + 1
-        named = sorted((name.lstrip("/")[start:], self._understood(entry)) for name, entry in found.items())
+        named = sorted((name.lstrip("/")[start:], self._understood(entry)) for name, entry in listing.items())
         yield [(key, facts) for key, facts in named if key > after]
 
     def _understood(self, entry: Mapping[str, Any]) -> ObjectFacts:

@@ -140,24 +140,14 @@ class RemotePath:
         return self._facts() is not None
 
     def stat(self) -> ObjectFacts:
-        """Size and mark of the object.
-
-        Raises:
-            FileNotFoundError: there is none.
-            InputError: the store does not answer.
-        """
+        """Size and mark of the object; a `FileNotFoundError` where there is none."""
         facts = self._facts()
         if facts is None:
             raise FileNotFoundError(2, "No such object", str(self))
         return facts
 
     def read_bytes(self) -> bytes:
-        """The content.
-
-        Raises:
-            FileNotFoundError: there is none.
-            InputError: the store does not answer, or sends another number of bytes than the object has.
-        """
+        """The content; a `FileNotFoundError` where there is none."""
         memory, key = self.memory, self.key
         if key in memory.contents:
             return memory.contents[key]
@@ -173,12 +163,7 @@ class RemotePath:
         return content
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of the content, each from its first byte to the one before its second.
-
-        Raises:
-            FileNotFoundError: there is none.
-            InputError: the store does not answer, or the object is shorter.
-        """
+        """Parts of the content, each from its first byte to the one before its second."""
         return self.place.read_ranges(self.key, ranges)
 
     def open(self, mode: str = "rb") -> io.BytesIO:
@@ -199,33 +184,29 @@ class RemotePath:
     def list_below(self, *, most: int | None = None) -> list[str] | None:
         """Keys of all objects below, relative to this folder, listed once; None of a web server.
 
-        Args:
-            most: objects, else None is given; by default a larger number than `max_objects` is an error.
-
-        Raises:
-            InputError: too many, or the store does not answer.
+        More objects than `most` give None as well; by default, more than `max_objects` are an error.
         """
         if not self.place.lists:
             return None
         start = f"{self.key}/" if self.key else ""
         if not self._is_listed(self.key):
             limit = self.place.storage.number("max_objects", MAX_OBJECTS) if most is None else most
-            found: dict[str, ObjectFacts | None] = {}
+            objects: dict[str, ObjectFacts | None] = {}
             with tqdm(desc=f"listing {self}", unit=" objects", disable=None, leave=False) as bar:
                 for page in self.place.pages(self.key):
-                    found.update(page)
+                    objects.update(page)
                     bar.update(len(page))
-                    if len(found) > limit:
+                    if len(objects) > limit:
                         if most is not None:
                             return None
-                        raise InputError(_too_many(self, list(found), limit))
+                        raise InputError(_too_many(self, list(objects), limit))
             with self.memory.lock:
-                self.memory.facts |= found
+                self.memory.facts |= objects
                 self.memory.listed.add(self.key)
-            return [key[len(start) :] for key in found if key.startswith(start)]
-        with self.memory.lock:
-            found = dict(self.memory.facts)
-        return [key[len(start) :] for key, facts in found.items() if facts is not None and key.startswith(start)]
+        else:
+            with self.memory.lock:
+                objects = dict(self.memory.facts)
+        return [key[len(start) :] for key, facts in objects.items() if facts is not None and key.startswith(start)]
 
     def _is_listed(self, folder: str) -> bool:
         parts = folder.split("/")
@@ -338,10 +319,7 @@ def remote_path(address: str, storage: Storage) -> Path:
 
 
 def place_at(place: str | Path, storage: Storage) -> Path:
-    """A file or folder of this machine, or at an address.
-
-    Raises:
-        UnknownAddressError: see `remote_path`.
+    """A file or folder of this machine, or at an address, see `remote_path`.
 
     Example:
         >>> place_at("plate/masks", Storage()), place_at("s3://bucket/masks", Storage())
@@ -351,11 +329,7 @@ def place_at(place: str | Path, storage: Storage) -> Path:
 
 
 class RemoteFiles:
-    """Files at many addresses: those of one place share what is known of them, so that a folder is listed once.
-
-    Args:
-        storage: how they are reached.
-    """
+    """Files at many addresses: those of one place share what is known of them, so that a folder is listed once."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -446,12 +420,7 @@ def _content(path: RemotePath) -> bytes:
 
 
 def change_mark(path: Path) -> str:
-    """What changes with a file: size and time, or size and e-tag of an object.
-
-    Raises:
-        OSError: it is absent, or cannot be looked at.
-        InputError: the store of an object does not answer.
-    """
+    """What changes with a file: size and time, or size and e-tag of an object."""
     facts = path.stat()
     mark = cast(Any, facts).mark if isinstance(path, RemotePath) else facts.st_mtime_ns
     return f"{facts.st_size}:{mark}"

@@ -7,6 +7,7 @@ the result with its reason.
 import glob
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,23 +45,14 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Source:
-    """What was given, and what lies there.
+    """What was given, and what lies there."""
 
-    Attributes:
-        text: as the caller wrote it.
-        root: folder that the names are relative to.
-        files: names relative to the root, `/` between folders, in natural order.
-        stores: folders that are Zarr stores; what lies in them is not listed.
-        single: whether one file or store was named.
-        ignored: what could not be listed.
-    """
-
-    text: str
-    root: Path
-    files: tuple[str, ...] = ()
-    stores: tuple[str, ...] = ()
-    single: bool = False
-    ignored: tuple[Ignored, ...] = ()
+    text: str  # as the caller wrote it
+    root: Path  # folder that the names are relative to
+    files: tuple[str, ...] = ()  # names relative to the root, `/` between folders, in natural order
+    stores: tuple[str, ...] = ()  # folders that are Zarr stores; what lies in them is not listed
+    single: bool = False  # whether one file or store was named
+    ignored: tuple[Ignored, ...] = ()  # what could not be listed
 
     @cached_property
     def images(self) -> list[str]:
@@ -73,15 +65,7 @@ class Source:
 
 
 def open_source(given: str | Path, storage: Storage | None = None) -> Source:
-    """List what a source holds.
-
-    Args:
-        given: a place of this machine, or an address.
-        storage: how addresses are reached.
-
-    Raises:
-        InputError: nothing there.
-    """
+    """What a place of this machine or an address holds; an `InputError` where there is nothing."""
     text = str(given)
     if isinstance(given, RemotePath):
         storage = given.place.storage
@@ -133,9 +117,9 @@ def _remote(text: str, storage: Storage) -> Source:
     if path.suffix.lower() == ".zarr" or (not suffix_of(path.name) and _is_store(cast(Path, path))):
         return Source(text, cast(Path, path.parent), stores=(path.name,), single=True)
     if suffix_of(path.name) and path.exists():
-        if path.name.lower().endswith(_INDEXES) and path.place.lists:
-            return _sorted(text, path.parent)
         single = not path.name.lower().endswith(_INDEXES)
+        if not single and path.place.lists:
+            return _sorted(text, path.parent)
         return Source(text, cast(Path, path.parent), files=(path.name,), single=single)
     if not path.place.lists:
         raise InputError(
@@ -166,13 +150,14 @@ def _sorted(text: str, root: RemotePath) -> Source:
             ignored.append(Ignored(name, "hidden"))
         else:
             files.append(name)
-    return Source(
-        text,
-        cast(Path, root),
-        tuple(sorted(files, key=natural)),
-        tuple(sorted(stores, key=natural)),
-        ignored=tuple(ignored),
-    )
+    return _of_names(text, cast(Path, root), files, stores, ignored)
+
+
+def _of_names(
+    text: str, root: Path, files: Iterable[str], stores: Iterable[str], ignored: Iterable[Ignored] = ()
+) -> Source:
+    files, stores = (tuple(sorted(names, key=natural)) for names in (files, stores))
+    return Source(text, root, files, stores, ignored=tuple(ignored))
 
 
 def _remote_glob(text: str, root: str, storage: Storage) -> Source:
@@ -225,14 +210,12 @@ def _listed(text: str, root: Path) -> Source:
         else:
             reason = _REASONS.get(place.kind) or f"the folder cannot be read: {place.detail}"
             ignored.append(Ignored(place.name or str(root), reason))
-    files, stores = (tuple(sorted(found, key=natural)) for found in names.values())
-    return Source(text, root, files, stores, ignored=tuple(ignored))
+    return _of_names(text, root, names["file"], names["whole"], ignored)
 
 
 def _globbed(text: str, root: Path) -> Source:
     files, stores = [], []
-    for found in glob.glob(text, recursive=True):
-        path = Path(found)
+    for path in map(Path, glob.glob(text, recursive=True)):
         name = path.relative_to(root).as_posix()
         if path.is_file():
             files.append(name)
@@ -240,4 +223,4 @@ def _globbed(text: str, root: Path) -> Source:
             stores.append(name)
     if not files and not stores:
         raise InputError(f"no file matches {text}")
-    return Source(text, root, tuple(sorted(files, key=natural)), tuple(sorted(stores, key=natural)))
+    return _of_names(text, root, files, stores)

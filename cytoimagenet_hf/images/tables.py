@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.options.source import SourceOptions
-from cytoimagenet_hf.options.storage import Storage
 from cytoimagenet_hf.tables.cells import spelled
+from cytoimagenet_hf.tables.columns import ID_COLUMNS
 from cytoimagenet_hf.tables.tabular import read_names, read_table
 from cytoimagenet_hf.tables.vocabulary import columns_of
 from cytoimagenet_hf.tables.wells import well_at
@@ -33,11 +33,7 @@ _PLACES = {term: term for term in ("plate", "well", "site", "z", "row", "column"
 
 
 def table_of(source: Source) -> Path:
-    """The table that a source is, or the only one that lies in a folder.
-
-    Raises:
-        InputError: none, or several.
-    """
+    """The table that a source is, or the only one that lies in a folder; an `InputError` where there is no such."""
     names = source.with_suffix(*TABLES)
     if len(names) != 1:
         shown = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
@@ -46,11 +42,7 @@ def table_of(source: Source) -> Path:
 
 
 def rows_of(path: Path, options: SourceOptions = _DEFAULT) -> pd.DataFrame:
-    """A table with every cell as text, empty where there is nothing.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """A table with every cell as text, empty where there is nothing."""
     with local_file(path) as file:
         table = read_table(file, sheet=options.sheet, encoding=options.encoding)
     return table.fillna("").astype(object)
@@ -62,11 +54,7 @@ def is_table(source: Source) -> bool:
 
 
 def names_of(source: Source, options: SourceOptions) -> list[str]:
-    """The columns of the table that a source is; none where it is no table.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """The columns of the table that a source is; none where it is no table."""
     if not is_table(source):
         return []
     with local_file(source.root / source.files[0]) as file:
@@ -108,6 +96,14 @@ def is_metadata(column: str) -> bool:
     return column.startswith(("Metadata_", "Image_Metadata_"))
 
 
+def id_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
+    """The column of ids: the one asked for, or the first of `id`, `image_id` and `idx`; an error where none is."""
+    for name in [wanted] if wanted else ID_COLUMNS:
+        if name in columns:
+            return name
+    raise InputError(f"{where} has no column {wanted or ' or '.join(ID_COLUMNS)}: name the column of ids (id_column)")
+
+
 def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """Plate, well, site, z and t of a row as text, and what is wrong with them.
 
@@ -126,27 +122,35 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
     return facts, ""
 
 
-def place_facts(place: Mapping[str, str]) -> dict[str, Any]:
-    """What `place_of` found, as the arguments of a plane: plate, well, site and time."""
-    return {name: place.get(name, "") for name in ("plate", "well", "site")} | {"t": whole_or_none(place.get("t"))}
-
-
 def metadata_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """The cells of a row that hold something, by their names (column → name)."""
     return {name: row[column] for column, name in columns.items() if row[column] != ""}
 
 
-class TableFiles:
-    """The files that a table names: below one root, or each at its own address.
+class ImageTable:
+    """A table that is a source: its rows, and the files that they name, below one root or each at its own address."""
 
-    Args:
-        root: folder that all files of this machine lie below.
-        storage: how addresses are reached.
-    """
+    def __init__(self, source: Source, options: SourceOptions) -> None:
+        self.path = table_of(source)
+        self._rows = rows_of(self.path, options)
+        self.columns = [str(column) for column in self._rows.columns]
+        self._root = options.root or self.path.parent
+        self._remote = RemoteFiles(options.storage)
 
-    def __init__(self, root: Path, storage: Storage) -> None:
-        self._root = root
-        self._open = RemoteFiles(storage)
+    def rows(
+        self, placed: Mapping[str, str], kept: Mapping[str, str]
+    ) -> Iterator[tuple[int, dict[Any, Any], dict[str, str], dict[str, Any]]]:
+        """Line in the file, cells, place and the facts of a `FoundPlane` of every row.
+
+        Args:
+            placed: columns of places, see `places`.
+            kept: columns of metadata → their names.
+        """
+        for line, row in enumerate(self._rows.to_dict("records"), 2):
+            place, problem = place_of(row, placed)
+            facts: dict[str, Any] = {name: place.get(name, "") for name in ("plate", "well", "site")}
+            facts |= {"t": whole_or_none(place.get("t")), "metadata": metadata_of(row, kept), "problem": problem}
+            yield line, row, place, facts
 
     def find(self, name: str, row: str) -> tuple[Path, str]:
         """A file by its name, relative to the root or absolute inside it, or by its address; and why it is unusable.
@@ -154,14 +158,11 @@ class TableFiles:
         Args:
             name: as the table writes it.
             row: which names it, for messages: `line 7`.
-
-        Raises:
-            InputError: it lies outside the root.
         """
         path = Path()
         try:
             if is_address(name):
-                path = self._open.path(name)
+                path = self._remote.path(name)
             else:
                 path = self._root / name if is_remote(self._root) else _file_below(self._root, name)
             return path, "" if path.is_file() else f"{row} names {name}, which is absent"
@@ -170,11 +171,6 @@ class TableFiles:
 
 
 def _file_below(root: Path, name: str) -> Path:
-    """A file named by a table, relative to the root or absolute inside it.
-
-    Raises:
-        InputError: it lies outside the root.
-    """
     parent, base = os.path.split(name)
     try:
         path = _folder_below(root, parent) / base

@@ -23,16 +23,12 @@ Kind = Literal[
 class Listed:
     """A file, or something that is not entered.
 
-    Attributes:
-        name: relative to the root, `/` between folders; empty for the root itself. Bytes that are not UTF-8 are
-            written as escapes.
-        kind: `file`, also behind a link; `whole`, a folder that is taken as one thing; or why it is neither.
-        detail: what the system says of it, or what it is.
+    Bytes of a name that are not UTF-8 are written as escapes.
     """
 
-    name: str
-    kind: Kind
-    detail: str = ""
+    name: str  # relative to the root, `/` between folders; empty for the root itself
+    kind: Kind  # `file`, also behind a link; `whole`, a folder that is taken as one thing; or why it is neither
+    detail: str = ""  # what the system says of it, or what it is
 
 
 def walk(

@@ -4,10 +4,11 @@ The rules are those of paper §2.2: each channel is clipped at its 0.1 and 99.9 
 merged image is the mean of the channels times 255. Images stay at the depth of their files until that last step.
 """
 
+from cytoimagenet_hf.core.numbers import MAX_PIXELS
+
 from .channels import Merger, merge_channels, to_bytes, to_gray, to_gray_bytes
 from .encode import encode_png
 from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
-from .limits import MAX_PIXELS
 from .percentile import byte_counts, normalize, percentiles
 from .quality import proves_quality, quality_issue
 from .read import read_image, read_planes

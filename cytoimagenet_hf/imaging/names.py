@@ -15,26 +15,16 @@ from cytoimagenet_hf.core.xml import children, local
 
 @dataclass(frozen=True)
 class OmeDocument:
-    """What the metadata of an OME-TIFF say of its images, in order.
+    """What the metadata of an OME-TIFF say of its images, in order."""
 
-    Attributes:
-        channel_names: per image, one name per channel; nothing where a channel has none.
-        files: names of the files that the planes lie in, as far as they are named.
-        stored: images that say where their planes lie.
-        planes: the most that an image states, by its sizes, by where its planes lie, or by a modulo.
-    """
-
-    channel_names: tuple[tuple[str, ...], ...] = ()
-    files: frozenset[str] = frozenset()
-    stored: int = 0
-    planes: int = 0
+    channel_names: tuple[tuple[str, ...], ...] = ()  # per image, one per channel; nothing where a channel has none
+    files: frozenset[str] = frozenset()  # that the planes lie in, as far as they are named
+    stored: int = 0  # images that say where their planes lie
+    planes: int = 0  # the most that an image states, by its sizes, by where its planes lie, or by a modulo
 
 
 def read_ome(xml: str) -> OmeDocument:
     """The metadata of an OME-TIFF, whatever version its namespace names; nothing where they are broken.
-
-    Raises:
-        InputError: a number of planes is none.
 
     Example:
         >>> read_ome('<OME><Image><Pixels><Channel Name="DNA"/></Pixels></Image></OME>').channel_names
@@ -48,15 +38,12 @@ def read_ome(xml: str) -> OmeDocument:
     files, stored = set(), 0
     planes = max(map(_modulo_length, root.iter()), default=0)
     for image in children(root, "Image"):
-        pixels = next(children(image, "Pixels"), None)
-        channels = (
-            [] if pixels is None else [channel.get("Name", "").strip() for channel in children(pixels, "Channel")]
-        )
+        pixels = next(children(image, "Pixels"), ElementTree.Element("Pixels"))
+        channels = [channel.get("Name", "").strip() for channel in children(pixels, "Channel")]
         names.append(tuple(channels) if all(channels) else ())
-        places = [] if pixels is None else list(children(pixels, "TiffData"))
+        places = list(children(pixels, "TiffData"))
         stored += bool(places)
-        if pixels is not None:
-            planes = max(planes, math.prod(_stated(pixels, f"Size{axis}", 1) for axis in "CZT"))
+        planes = max(planes, math.prod(_stated(pixels, f"Size{axis}", 1) for axis in "CZT"))
         for data in places:
             planes = max(planes, sum(_stated(data, name, 0) for name in ("IFD", "NumPlanes", "PlaneCount")))
             files |= {place.get("FileName") or place.text or "" for place in children(data, "UUID")}
@@ -81,10 +68,6 @@ def _modulo_length(element: ElementTree.Element) -> int:
 
 def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ...]:
     """ImageJ's `Labels` as names of channels: one per channel, or one per plane that agrees over all of a channel.
-
-    Args:
-        labels: what the file has: one text per plane, channels fastest, or nothing.
-        sizes: lengths of the axes by letter.
 
     Example:
         >>> imagej_channel_names(["DNA", "actin", "DNA", "actin"], {"Z": 2, "C": 2})

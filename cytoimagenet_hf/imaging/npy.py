@@ -20,19 +20,12 @@ from .errors import ImageReadError
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What the header of an NPY file says.
-
-    Attributes:
-        shape: of the array.
-        dtype: of its values; never objects.
-        fortran: whether the first axis varies fastest.
-        start: where the values begin, bytes.
-    """
+    """What the header of an NPY file says."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fortran: bool
-    start: int
+    dtype: np.dtype[Any]  # never objects
+    fortran: bool  # whether the first axis varies fastest
+    start: int  # where the values begin, bytes
 
 
 def npy_header(path: Path) -> NpyHeader:
@@ -60,17 +53,7 @@ def npy_header(path: Path) -> NpyHeader:
 
 
 def read_npy_part(path: Path, header: NpyHeader, index: Sequence[int | slice] = ()) -> npt.NDArray[Any]:
-    """What `array[index]` is, of which as little as possible is read.
-
-    Args:
-        path: the file.
-        header: its header.
-        index: whole numbers and slices, one for each axis or fewer.
-
-    Raises:
-        ImageReadError: the file was cut since its header was read.
-        IndexError: the array has no such place.
-    """
+    """What `array[index]` is, of which as little as possible is read; whole numbers and slices, an axis each."""
     shape, rest, first = header.shape, list(index), 0
     # What leading axes choose lies in one piece.
     while rest and isinstance(place := rest[0], int) and not header.fortran:

@@ -78,11 +78,9 @@ def normalize(image: Pixels, low: float = 0.1, high: float = 99.9) -> npt.NDArra
 
 
 def stretcher(image: Pixels, low: float, high: float) -> Callable[[Pixels], Unit]:
-    """The contrast stretch of `image` as a function of blocks of its pixels.
+    """The contrast stretch of `image` as a function of blocks of its pixels to float64 in [0, 1].
 
-    Returns:
-        A function from any part of `image` to float64 in [0, 1]: `clip((x - a) / (b - a), 0, 1)` with a and b the
-        percentiles of the whole image.
+    It is `clip((x - a) / (b - a), 0, 1)` with a and b the percentiles of the whole image.
     """
     if not 0 <= low < high <= 100:
         raise InputError(f"need 0 <= low < high <= 100, not low={low} and high={high}")

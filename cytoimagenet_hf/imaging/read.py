@@ -18,16 +18,16 @@ import PIL.Image
 import PIL.ImageFile
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.numbers import MAX_PIXELS
 
-from . import cellomics, deltavision, signatures
-from .errors import ImageReadError
-from .limits import MAX_PIXELS, check_pixels
+from . import raw, signatures
+from .errors import ImageReadError, check_pixels
 from .npy import npy_header, read_npy_part
 from .opencv import require_opencv
-from .palette import from_palette, is_gray
 from .percentile import Pixels
 from .png import decode_gray_png
-from .tiff import FetchedFile, read_tiff
+from .ranges import RangedFile
+from .tiff import from_palette, is_gray, read_tiff
 
 _Planes = list[Pixels]
 
@@ -84,53 +84,39 @@ def read_planes(
     """
     path = Path(path)
     with decoding(path):
-        kind, head = _look(path)
-        planes = _READERS[kind](_Wanted(path, head, pages, partial, max_pixels))
+        kind, head = look_at(path)
+        planes = _READERS[kind](_Wanted(path, kind, head, pages, partial, max_pixels))
         return [_checked(image, path) for image in planes]
 
 
-def read_fetched_tiff(
-    handle: FetchedFile, path: Path, pages: Sequence[int | None], *, max_pixels: int
-) -> list[Pixels]:
-    """Planes of a TIFF file elsewhere, as `read_planes`; `path` is what messages call it.
-
-    Raises:
-        ImageReadError: as of `read_image`.
-    """
+def read_fetched_tiff(handle: RangedFile, path: Path, pages: Sequence[int | None], *, max_pixels: int) -> list[Pixels]:
+    """Planes of a TIFF file elsewhere, as `read_planes`; `path` is what messages call it."""
     with decoding(path):
-        found = read_tiff(path, pages, partial=False, max_pixels=max_pixels, handle=handle)
-        return [_checked(image, path) for image in found]
-
-
-def file_kind(path: Path) -> str:
-    """The kind of an image file by its first bytes: a key of `signatures.kind_of`.
-
-    Raises:
-        ImageReadError: the file cannot be opened, is empty, or is something that is not an image.
-    """
-    return _look(path)[0]
+        planes = read_tiff(path, pages, partial=False, max_pixels=max_pixels, handle=handle)
+        return [_checked(image, path) for image in planes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a reader is asked for: planes of one file, whose first bytes are known."""
+    """What a reader is asked for: planes of one file, whose kind and first bytes are known."""
 
     path: Path
+    kind: str
     head: bytes
     pages: Sequence[int | None]
     partial: bool
     max_pixels: int
 
 
-def _look(path: Path) -> tuple[str, bytes]:
-    """The kind of a file and its first bytes."""
+def look_at(path: Path) -> tuple[str, bytes]:
+    """The kind of an image file, see `signatures.kind_of`, and its first bytes."""
     try:
         status = path.stat()
         # A pipe would block for ever, a device never end.
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise ImageReadError(f"cannot open {path}: not a regular file")
         with open(path, "rb") as handle:
-            head = handle.read(signatures.HEAD)
+            head = handle.read(raw.HEAD)
     except (OSError, ValueError) as error:
         if isinstance(error, ImageReadError):
             raise
@@ -174,20 +160,12 @@ def _read_npy(wanted: _Wanted) -> _Planes:
     return planes
 
 
-def _read_cellomics(wanted: _Wanted) -> _Planes:
-    for page in wanted.pages:
-        _require_page(wanted.path, page or 0, 1)
-    pixels = cellomics.read_plane(wanted.path, partial=wanted.partial, max_pixels=wanted.max_pixels)
-    return [pixels] * len(wanted.pages)
-
-
-def _read_deltavision(wanted: _Wanted) -> _Planes:
-    path = wanted.path
-    header = deltavision.read_header(path)
+def _read_raw(wanted: _Wanted) -> _Planes:
+    path, partial, most = wanted.path, wanted.partial, wanted.max_pixels
+    header = raw.read_header(path, wanted.kind)
     for page in wanted.pages:
         _require_page(path, page or 0, header.planes)
-    partial, most = wanted.partial, wanted.max_pixels
-    return [deltavision.read_plane(path, header, page or 0, partial=partial, max_pixels=most) for page in wanted.pages]
+    return [raw.read_plane(path, header, page or 0, partial=partial, max_pixels=most) for page in wanted.pages]
 
 
 def _read_png(wanted: _Wanted) -> _Planes:
@@ -232,9 +210,7 @@ def _read_pillow(wanted: _Wanted) -> _Planes:
 def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generic]]:
     """Frames, shape and dtype of what `read_image` gives of a PNG or another of Pillow's files, without decoding."""
     with open(path, "rb") as handle:
-        head = handle.read(signatures.HEAD)
-    if cell := cellomics.parse_header(head, path.stat().st_size):
-        return 1, (cell.height, cell.width), np.dtype(np.uint16)
+        head = handle.read(raw.HEAD)
     with _open_pillow(path) as image:
         size = (image.height, image.width)
         frames = int(getattr(image, "n_frames", 1))
@@ -283,16 +259,21 @@ def _pillow_pixels(image: PIL.Image.Image) -> Pixels:
         return from_palette(np.asarray(image), colours)
     if image.mode == "I" and image.format == "PNG":  # how older Pillow opens 16-bit gray
         return np.asarray(image).astype(np.uint16)
-    if image.mode not in {"1", "L", "LA", "La", "I", "F", "RGB", "RGBA"} and not image.mode.startswith("I;16"):
-        image = image.convert("RGB")
-    return np.asarray(image)
+    return picture_pixels(image)
+
+
+def picture_pixels(picture: PIL.Image.Image) -> Pixels:
+    """A picture of Pillow as (H, W) in its own depth, or (H, W, 3) where it has colours; alpha is dropped."""
+    if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;16"):
+        return np.asarray(picture)
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
 
 
 _READERS: dict[str, Callable[[_Wanted], _Planes]] = {
     "tiff": _read_tiff,
     "npy": _read_npy,
-    "deltavision": _read_deltavision,
-    "cellomics": _read_cellomics,
+    "deltavision": _read_raw,
+    "cellomics": _read_raw,
     "png": _read_png,
     "other": _read_pillow,
 }

@@ -6,10 +6,7 @@ chance, so that its header must be plausible as a whole as well.
 
 import struct
 
-from . import cellomics, deltavision
-
-HEAD = 1024
-"""Bytes that `kind_of` wants to see."""
+from .raw import PARSERS
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_IMAGES = (b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
@@ -44,7 +41,7 @@ def kind_of(head: bytes, size: int) -> str:
     """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
 
     Args:
-        head: the first bytes of the file, `HEAD` or all.
+        head: the first bytes of the file, `raw.HEAD` or all.
         size: of the file, bytes.
 
     Example:
@@ -59,9 +56,7 @@ def kind_of(head: bytes, size: int) -> str:
         return "npy"
     if head.startswith(_OTHER_IMAGES) or _is_bmp(head) or refused(head) is not None:
         return "other"
-    if cellomics.parse_header(head, size) is not None:
-        return "cellomics"
-    return "deltavision" if deltavision.parse_header(head, size) is not None else "other"
+    return next((kind for kind in ("cellomics", "deltavision") if PARSERS[kind](head, size) is not None), "other")
 
 
 def refused(head: bytes) -> str | None:

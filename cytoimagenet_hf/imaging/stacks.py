@@ -15,14 +15,12 @@ import tifffile
 
 from cytoimagenet_hf.core.numbers import whole_number
 
-from . import deltavision
+from . import raw
 from .errors import AmbiguousAxesError, ImageReadError
 from .names import OmeDocument, imagej_channel_names
 from .npy import npy_header
-from .read import decoding, file_kind, picture_header, read_image, read_planes
+from .read import decoding, look_at, picture_header, read_image
 from .tiff import MAX_PAGES, bounded_ome, count_pages, own_samples, require_pages
-
-__all__ = ["MAX_PAGES", "StackLayout", "describe_series", "describe_stack", "read_planes"]
 
 # What tifffile calls an axis that nothing names: of pages, of a stated shape, of samples.
 _UNNAMED = frozenset("IQS")
@@ -120,15 +118,16 @@ def describe_series(path: str | Path, *, axes: str | None = None) -> list[StackL
 def _described(path: Path, axes: str | None, series: int | None) -> list[StackLayout]:
     """One picture of a file, or all of them where `series` is None."""
     given = None if axes is None else _normal(axes, path)
-    kind = file_kind(path)
+    kind = look_at(path)[0]
     with decoding(path):
         if kind == "tiff":
             return _describe_tiff(path, given, series)
         if series:
             raise ImageReadError(f"{path} has no series {series}: it holds one picture")
-        if kind == "deltavision":
-            header = deltavision.read_header(path)
-            deltavision.require_planes(path, header)
+        if kind in raw.PARSERS:
+            header = raw.read_header(path, kind)
+            if kind == "deltavision":
+                raw.require_planes(path, header)
             outer = list(zip(header.axes, header.sizes, strict=True))
             shape: tuple[int, ...] = (header.height, header.width)
             described = _Planes(outer, shape, np.dtype(header.dtype), _numbered(path, header.planes))

@@ -7,7 +7,7 @@ stack that ImageJ wrote behind a single directory.
 import io
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -16,11 +16,10 @@ import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 
-from .errors import ImageReadError
-from .limits import check_pixels
+from .errors import ImageReadError, check_pixels
 from .names import OmeDocument, read_ome
-from .palette import from_palette
 from .percentile import Pixels
+from .ranges import RangedFile
 
 MOST_PAGES = 1 << 20
 """Directories of a file that are looked at; a chain of more, or a loop, is an error."""
@@ -32,16 +31,8 @@ _SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
 _ALPHA = (1, 2)
 
 
-class FetchedFile(io.RawIOBase):
-    """The content of a file elsewhere, of which parts are brought here before they are read."""
-
-    def fetch(self, spans: Iterable[tuple[int, int]]) -> bool:
-        """Have these (first byte, length) here; whether any was not."""
-        raise NotImplementedError
-
-
 def read_tiff(
-    path: Path, pages: Sequence[int | None], *, partial: bool, max_pixels: int, handle: FetchedFile | None = None
+    path: Path, pages: Sequence[int | None], *, partial: bool, max_pixels: int, handle: RangedFile | None = None
 ) -> list[Pixels]:
     """Planes of one file, which is opened once; None stands for the whole first page.
 
@@ -51,10 +42,6 @@ def read_tiff(
         partial: take what a truncated file still holds.
         max_pixels: the limit of each plane.
         handle: its content, where it is no file of this machine.
-
-    Raises:
-        ImageReadError: a plane the file does not have, samples that may be channels or colours, truncation, or a
-            plane of more than `max_pixels`.
     """
     with open(path, "rb") if handle is None else nullcontext(handle) as file, tifffile.TiffFile(file) as tiff:
         require_pages(tiff, path)
@@ -83,11 +70,10 @@ def own_samples(page: tifffile.TiffPage) -> int:
     return 1 if is_gray_with_alpha else samples
 
 
-def count_pages(path: Path, most: int, *, handle: FetchedFile | None = None) -> int:
+def count_pages(path: Path, most: int, *, handle: RangedFile | None = None) -> int:
     """Directories of a TIFF file, at most `most`: the chain is followed without reading what the directories say.
 
-    Raises:
-        ImageReadError: the chain is a loop, or has more than `MOST_PAGES` directories while more are asked for.
+    A chain that is a loop, or has more than `MOST_PAGES` directories while more are asked for, is refused.
     """
     with open(path, "rb") if handle is None else nullcontext(handle) as file:
         size = file.seek(0, os.SEEK_END)
@@ -117,11 +103,7 @@ def _byte_order(head: bytes) -> tuple[str, bool]:
 
 
 def require_pages(tiff: tifffile.TiffFile, path: Path) -> None:
-    """Refuse a file whose first directory cannot be read.
-
-    Raises:
-        ImageReadError: there is none.
-    """
+    """Refuse a file whose first directory cannot be read."""
     try:
         tiff.pages.first  # noqa: B018 - reads the first directory
     except (IndexError, tifffile.TiffFileError) as error:
@@ -129,11 +111,7 @@ def require_pages(tiff: tifffile.TiffFile, path: Path) -> None:
 
 
 def bounded_ome(tiff: tifffile.TiffFile, path: Path) -> OmeDocument:
-    """The OME metadata of a file, judged before tifffile lists the planes that they state; nothing where it has none.
-
-    Raises:
-        ImageReadError: they state more planes than are described, or a number of planes that is none.
-    """
+    """The OME metadata of a file, judged before tifffile lists the planes that they state; or nothing."""
     if not (tiff.is_ome and tiff.ome_metadata):
         return OmeDocument()
     try:
@@ -227,3 +205,22 @@ def _resolved(page: tifffile.TiffPage, pixels: Pixels) -> Pixels:
         pixels = ~pixels if pixels.dtype == bool else (1 << page.bitspersample) - 1 - pixels
         pixels = pixels.astype(page.dtype)
     return pixels
+
+
+def from_palette(indices: Pixels, colours: Pixels) -> Pixels:
+    """The values that indices (H, W) stand for: (H, W), or (H, W, 3) where the palette (N, 3) has colours.
+
+    Indices beyond the palette are black.
+
+    Example:
+        >>> from_palette(np.array([[0, 1, 1]]), np.array([[9, 9, 9], [200, 200, 200]], np.uint8)).tolist()
+        [[9, 200, 200]]
+    """
+    padded = np.zeros((max(len(colours), int(indices.max()) + 1), 3), dtype=np.uint8)
+    padded[: len(colours)] = colours
+    return padded[:, 0][indices] if is_gray(colours) else padded[indices]
+
+
+def is_gray(colours: Pixels) -> bool:
+    """Whether every colour of a palette (N, 3) is a gray."""
+    return bool((colours == colours[:, :1]).all())

@@ -18,6 +18,7 @@ from huggingface_hub.utils import get_session
 from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
+from cytoimagenet_hf.imaging.read import picture_pixels
 
 Plane = npt.NDArray[Any]
 _PATIENCE = 60
@@ -114,7 +115,7 @@ def _collect(image: Any, axis: str | None, axes: str | None) -> list[Plane]:
     if isinstance(image, str | Path):
         return _from_file(Path(image), axis, axes)
     if isinstance(image, PIL.Image.Image):
-        return [_from_pillow(image)]
+        return [picture_pixels(image)]
     if isinstance(image, Sequence) and not _is_nested_numbers(image):
         return [channel for entry in image for channel in _collect(entry, axis, axes)]
     array = np.asarray(image)  # CPU tensors too
@@ -133,12 +134,6 @@ def _is_channels_first(shape: tuple[int, ...], axis: str | None) -> bool:
             f"either axis of {shape} may hold the channels: pass input_data_format='channels_first' or -'last'"
         )
     return shape[0] < shape[2] or shape[0] == 1
-
-
-def _from_pillow(picture: PIL.Image.Image) -> Plane:
-    if picture.mode in ("L", "F", "I") or picture.mode.startswith("I;16"):
-        return np.asarray(picture)
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
 
 
 def _is_nested_numbers(image: Sequence[Any]) -> bool:

@@ -9,6 +9,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from tests.imaging import files as made
+
 PIXELS = np.random.default_rng(0).integers(0, 4000, (40, 40)).astype(np.uint16)
 
 
@@ -26,22 +28,10 @@ def tiff(array: np.ndarray = PIXELS, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def png_header(width: int, height: int, *, depth: int = 8, data: bytes = b"") -> bytes:
-    """A PNG that claims a size and holds `data`."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
 def tiff_header(width: int, height: int) -> bytes:
     """A TIFF that claims a size and holds nothing."""
-    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1)]
-    entries += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, 2 * width * height & 0xFFFFFFFF)]
-    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries)) + body + b"\0\0\0\0"
+    length = 2 * width * height & 0xFFFFFFFF
+    return made.tiff({256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: length})
 
 
 def looping_tiff() -> bytes:
@@ -77,11 +67,11 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "gzip_png": (".png", lambda: b"\x1f\x8b\x08\0" + bytes(60)),
     "zip_tif": (".tif", lambda: b"PK\x03\x04" + bytes(60)),
     "parquet_png": (".png", lambda: b"PAR1" + bytes(60) + b"PAR1"),
-    "huge_png": (".png", lambda: png_header(30_000, 30_000, data=zlib.compress(bytes(1000)))),
-    "huge_png_packed": (".png", lambda: png_header(30_000, 30_000, data=zlib.compress(bytes(30_001 * 30_000), 1))),
-    "vast_png": (".png", lambda: png_header(2**31 - 1, 2**31 - 1)),
-    "zero_png": (".png", lambda: png_header(0, 0)),
-    "no_data_png": (".png", lambda: png_header(40, 40)),
+    "huge_png": (".png", lambda: made.png(30_000, 30_000, zlib.compress(bytes(1000)))),
+    "huge_png_packed": (".png", lambda: made.png(30_000, 30_000, zlib.compress(bytes(30_001 * 30_000), 1))),
+    "vast_png": (".png", lambda: made.png(2**31 - 1, 2**31 - 1, b"")),
+    "zero_png": (".png", lambda: made.png(0, 0, b"")),
+    "no_data_png": (".png", lambda: made.png(40, 40, b"")),
     "huge_tif": (".tif", lambda: tiff_header(30_000, 30_000)),
     "vast_tif": (".tif", lambda: tiff_header(2**31, 2**31)),
     "zero_tif": (".tif", lambda: tiff_header(0, 40)),
@@ -91,7 +81,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "half_nan_tif": (".tif", lambda: tiff(np.where(PIXELS > 2000, np.nan, PIXELS).astype(np.float32))),
     "complex_tif": (".tif", lambda: tiff(PIXELS.astype(np.complex64))),
     "text_in_tags": (".tif", lambda: tiff(description="<OME>" + "x" * 3000)),
-    "one_pixel_png": (".png", lambda: png_header(1, 1, data=zlib.compress(b"\0\7"))),
+    "one_pixel_png": (".png", lambda: made.png(1, 1, zlib.compress(b"\0\7"))),
     "one_pixel_tif": (".tif", lambda: tiff(PIXELS[:1, :1])),
     "thin_tif": (".tif", lambda: tiff(PIXELS[:1])),
     "dv_claim": (".dv", lambda: bytes(96) + b"\xa0\xc0" + bytes(2000)),

@@ -1,6 +1,7 @@
-"""Eight fields of a plate, made for the tests of this folder."""
+"""Plates of a few pixels and what is read of them, for the tests of this folder."""
 
 import numpy as np
+import tifffile
 
 from cytoimagenet_hf.core.seeding import derive_rng
 from scripts.simulate.plate_layouts import PlateField
@@ -18,3 +19,15 @@ def eight_fields(*, depth: int = 1, dtype: type = np.uint16) -> list[PlateField]
             planes = {stain: rng.integers(0, 4000, shape).astype(dtype) for stain in STAINS}
             fields.append(PlateField(well, site, planes))
     return fields
+
+
+def write(path, value=1, *, shape=(4, 5), dtype=np.uint16):
+    """A TIFF of one value, whatever the ending of its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as handle:
+        tifffile.imwrite(handle, np.full(shape, value, dtype), photometric="minisblack")
+
+
+def values(image):
+    """The largest value of each channel."""
+    return [int(plane.max()) for plane in image.read()]

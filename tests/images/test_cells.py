@@ -189,6 +189,16 @@ def test_wrong_options(found, tmp_path, options, message) -> None:
         find_cells(found, tmp_path, **{"size": 4, **options})
 
 
+def test_images_alone_serve_as_what_look_found_does(found, tmp_path) -> None:
+    columns = {"Metadata_Well": ["A01"], "Metadata_Site": [1], "ObjectNumber": [1]}
+    cells = table(tmp_path / "c.csv", **columns, Location_Center_X=[9], Location_Center_Y=[9])
+    made, by_look = (find_cells(images, cells, size=4) for images in (found.images, found))
+    assert (made.images, made.notes) == (by_look.images, by_look.notes)
+    for nothing in ([], "plate", [tmp_path]):
+        with pytest.raises(InputError, match="give what `look` found, or the images of `find_images`"):
+            find_cells(nothing, cells, size=4)
+
+
 def test_images_that_cannot_be_used_stay(found, tmp_path) -> None:
     next((tmp_path / "plate").glob("*A02*w2*")).unlink()
     again = look(tmp_path / "plate")

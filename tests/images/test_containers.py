@@ -7,6 +7,7 @@ from builder.recipe import RECIPES
 from builder.render.reader import FieldRejected, PlaneReader
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
+from tests.images.plates import values
 
 czi = pytest.importorskip("pylibCZIrw.czi")
 
@@ -27,14 +28,10 @@ def plate(tmp_path):
     return tmp_path
 
 
-def maxima(image):
-    return [int(plane.max()) for plane in image.read()]
-
-
 def test_the_name_says_the_place_and_the_file_its_channels(plate) -> None:
     found = look(plate, pattern="{plate}_{well}_s{site}.czi", stains="1=dna,2=er")
     assert [image.id for image in found.images] == ["plate7/A01/1", "plate7/A01/2", "plate7/B11/1"]
-    assert [maxima(image) for image in found.images] == [[0, 10], [100, 110], [200, 210]]
+    assert [values(image) for image in found.images] == [[0, 10], [100, 110], [200, 210]]
     assert not found.rejected
 
 
@@ -46,9 +43,9 @@ def test_a_file_per_channel_with_a_stack_each(tmp_path) -> None:
     for c, name in enumerate(("dna", "er")):
         write(tmp_path / f"A01_{name}.czi", channels=1, depth=3, value=100 * c)
     (image,) = find_images(tmp_path, pattern="{well}_{c}.czi")
-    assert (image.channels, maxima(image)) == (("dna", "er"), [2, 102])
+    assert (image.channels, values(image)) == (("dna", "er"), [2, 102])
     (second,) = find_images(tmp_path, pattern="{well}_{c}.czi", projection="z=2")
-    assert maxima(second) == [1, 101]
+    assert values(second) == [1, 101]
 
 
 def test_a_name_that_says_one_channel_of_a_file_of_two_is_refused(plate) -> None:
@@ -59,7 +56,7 @@ def test_a_name_that_says_one_channel_of_a_file_of_two_is_refused(plate) -> None
 def test_a_table_names_files_and_places(plate) -> None:
     (plate / "t.csv").write_text("id,path,plate,well,site\na,plate7_A01_s2.czi,Q,A01,2\n")
     (image,) = find_images(plate / "t.csv")
-    assert (image.id, image.metadata["well"], maxima(image)) == ("a", "A01", [100, 110])
+    assert (image.id, image.metadata["well"], values(image)) == ("a", "A01", [100, 110])
 
 
 def test_loaddata_chooses_channel_and_focus(tmp_path) -> None:
@@ -68,7 +65,7 @@ def test_loaddata_chooses_channel_and_focus(tmp_path) -> None:
         "FileName_DNA,C_DNA,Z_DNA,FileName_ER,C_ER,Z_ER,Metadata_Well\na.czi,0,2,a.czi,1,1,A01\n"
     )
     (image,) = find_images(tmp_path / "t.csv")
-    assert (image.channels, maxima(image)) == (("dna", "er"), [2, 11])
+    assert (image.channels, values(image)) == (("dna", "er"), [2, 11])
     (tmp_path / "t.csv").write_text("FileName_DNA,C_DNA,Metadata_Well\na.czi,2,A01\n")
     (image,) = find_images(tmp_path / "t.csv")
     assert "no plane of series 0, channel 2" in image.reason_against()

@@ -7,19 +7,10 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import FORMATS, find_images, look
-
-
-def write(path, value, *, shape=(4, 5), dtype=np.uint16) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, np.full(shape, value, dtype))
-
-
-def values(image) -> list[int]:
-    return [int(plane.max()) for plane in image.read()]
+from tests.images.plates import values, write
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ def test_each_plate_has_its_own_function(found, tmp_path) -> None:
     one, two = find_illumination(found, tmp_path / "illum").images
     assert one.read()[0].tolist() == [[100, 50], [200, 25]]
     assert two.read()[0].tolist() == [[50, 25], [100, 12]]  # 12.5 is rounded to the even number
+    np.save(tmp_path / "illum" / "p1_IllumDNA.npy", FUNCTION / 1000)
+    assert one.read()[0].tolist() == [[65535, 50_000], [65535, 25_000]]  # what is beyond the dtype is its largest
     assert one.read()[0].dtype == np.uint16
     assert one.stamp != found.images[0].stamp
 

@@ -13,18 +13,9 @@ from hypothesis import strategies as st
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
 from scripts.simulate.plate_layouts import write_imagexpress, write_phenix
-from tests.images.plates import eight_fields
+from tests.images.plates import eight_fields, values, write
 
 UUID = "0A1B2C3D-1234-ABCD-0123-0123456789AB"
-
-
-def write(path: Path, value: int = 1) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, np.full((4, 5), value, np.uint16))
-
-
-def values(image) -> list[int]:
-    return [int(plane.max()) for plane in image.read()]
 
 
 def one(source, **options):
@@ -223,13 +214,6 @@ def test_an_index_with_unreadable_numbers_and_places_elsewhere(tmp_path) -> None
 # Yokogawa
 
 
-def test_names_of_yokogawa_key_on_the_channel_not_the_action(tmp_path) -> None:
-    for action, z, channel in [(1, 1, 1), (2, 1, 2), (3, 1, 4), (1, 2, 1), (2, 2, 2), (4, 2, 4)]:
-        write(tmp_path / f"P#1_x_B03_T0001F002L01A{action:02d}Z{z:02d}C{channel:02d}.tif", 10 * z + channel)
-    image = one(tmp_path)
-    assert (image.id, image.channels, values(image)) == ("P#1_x/B03/2", ("1", "2", "4"), [21, 22, 24])
-
-
 MLF = """<?xml version="1.0" encoding="utf-8"?>
 <bts:MeasurementData xmlns:bts="http://www.yokogawa.co.jp/BTS/BTSSchema/1.0" bts:Version="1.0">{}</bts:MeasurementData>
 """
@@ -265,22 +249,7 @@ def test_records_of_yokogawa(tmp_path) -> None:
     assert look(tmp_path).images[0].channels == ("1", "3")
 
 
-# IN Cell, scanR, Leica
-
-
-def test_names_of_incell(tmp_path) -> None:
-    for channel in ("DAPI - DAPI", "FITC - FITC"):
-        for z in (1, 2):
-            write(tmp_path / "P" / f"B - 3(fld 2 wv {channel} z {z}).tif", z)
-    image = one(tmp_path / "P")
-    assert (image.id, image.channels, values(image)) == ("P/B03/2", ("dapi - dapi", "fitc - fitc"), [2, 2])
-
-
-def test_names_of_incell_whose_spaces_an_archive_replaced(tmp_path) -> None:
-    for channel in ("Cy3_-_Cy3", "DAPI_-_DAPI"):
-        write(tmp_path / "P" / f"C_-_23(fld_4_wv_{channel}).tif", 4)
-    image = one(tmp_path / "P")
-    assert (image.id, image.channels, values(image)) == ("P/C23/4", ("cy3_-_cy3", "dapi_-_dapi"), [4, 4])
+# IN Cell, scanR, Leica, Cellomics
 
 
 def test_the_xdce_of_incell(tmp_path) -> None:
@@ -297,31 +266,23 @@ def test_the_xdce_of_incell(tmp_path) -> None:
     assert (image.id, image.channels, values(image)) == ("P/B03/2", ("dapi", "fitc"), [5, 6])
 
 
-def test_names_of_scanr(tmp_path) -> None:
-    for channel in ("DAPI", "Cy5"):
-        write(tmp_path / "P" / "data" / f"B03--W00015--P00002--Z00000--T00000--{channel}.tif", len(channel))
-    image = one(tmp_path)
-    assert (image.id, image.channels, values(image)) == ("P/B03/2", ("cy5", "dapi"), [3, 4])
-    assert image.metadata["well_number"] == "00015"
-    write(tmp_path / "Q" / "data" / "--W00001--P00001--Z00000--T00000--cherry.tif", 7)  # without a well's name
-    image = one(tmp_path / "Q")
-    assert (image.id, image.channels, values(image)) == ("data/00001-00001", ("cherry",), [7])
+@pytest.mark.parametrize(
+    ("names", "stains", "channels"),
+    [
+        ([f"x--L0--S0--U02--V01--X0--Y1--T0--Z0--C0{c}.tif" for c in (0, 1)], "C00=dna,C01=er", ("dna", "er")),
+        ([f"AS_D03f01d{channel}.tif" for channel in (0, 1, 2)], "d0=dna", ("dna", "1", "2")),
+    ],
+)
+def test_channels_are_named_as_their_files_write_them(tmp_path, names, stains, channels) -> None:
+    for value, name in enumerate(names):
+        write(tmp_path / name, value)
+    image = one(tmp_path, stains=stains)
+    assert (image.channels, values(image)) == (channels, list(range(len(names))))
 
 
-def test_names_of_leica(tmp_path) -> None:
-    folder = tmp_path / "P" / "chamber--U02--V01" / "field--X00--Y01"
-    for channel in (0, 1):
-        name = f"image--L0000--S00--U02--V01--J08--E00--O00--X00--Y01--T0000--Z00--C0{channel}.ome.tif"
-        write(folder / name, 7 + channel)
-    image = one(tmp_path / "P", stains="C00=dna,C01=er")
-    assert (image.id, image.channels, values(image)) == ("P/B03/x0y1", ("dna", "er"), [7, 8])
-
-
-def test_names_of_cellomics(tmp_path) -> None:
-    for channel in (0, 1, 2):
-        write(tmp_path / f"AS_09125_0501_D03f01d{channel}.tif", channel)
-    image = one(tmp_path, stains="d0=dna")
-    assert (image.id, image.channels, values(image)) == ("AS_09125_0501/D03/2", ("dna", "1", "2"), [0, 1, 2])
+def test_the_number_of_a_well_in_scanr_is_kept(tmp_path) -> None:
+    write(tmp_path / "data" / "B03--W00015--P00002--Z00000--T00000--DAPI.tif")
+    assert one(tmp_path).metadata["well_number"] == "00015"
 
 
 # Tables of CellProfiler and nf-core

@@ -7,52 +7,121 @@ import tifffile
 from cytoimagenet_hf.images import look
 from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.tables.wells import normalise_well
+from tests.images.plates import values, write
 
 
-def plate(tmp_path, names):
+def plate(folder, names):
     for value, name in enumerate(names):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        with open(tmp_path / name, "wb") as handle:  # whatever its ending, a TIFF
-            tifffile.imwrite(handle, np.full((8, 8), value, np.uint16), photometric="minisblack")
-    return look(tmp_path)
+        write(folder / name, value)
+    return look(folder)
 
 
 def told(found):
-    """(well, site, values of the channels) of the images."""
-    return [
-        (image.metadata.get("well"), image.metadata.get("site"), [int(plane.max()) for plane in image.read()])
-        for image in found.images
-    ]
+    """Id and values of the channels of the images."""
+    return [(image.id, values(image)) for image in found.images]
 
 
-def test_gen5(tmp_path) -> None:
-    names = [f"{w}_01_{n}_{s}_{c}_001.tif" for w, s in (("B7", 3), ("H12", 1)) for n, c in ((1, "DAPI"), (2, "GFP"))]
-    found = plate(tmp_path, [*names, "B7_01_1_3_DAPI_001_MaskNuclei.tiff"])
-    assert found.format == "gen5"
-    assert told(found) == [("B07", 3, [0, 1]), ("H12", 1, [2, 3])]
-    assert list(found.stains.values()) == ["dapi", "gfp"]
+LEICA = "image--L0000--S00--U02--V01--J08--E00--O00--X00--Y01--T0000--Z00--C0"
+CELLOMICS = [f"AS_09125_050116030001_{w}f0{s}d{c}" for w in ("D03", "E4") for s in (0, 1) for c in (0, 1)]
+CELLOMICS_IMAGES = [
+    (f"AS_09125_050116030001/{well}/{site}", [first, first + 1])
+    for first, well, site in ((0, "D03", 1), (2, "D03", 2), (4, "E04", 1), (6, "E04", 2))
+]
+PLATES = {
+    "gen5": (
+        [f"{w}_01_{n}_{s}_{c}_001.tif" for w, s in (("B7", 3), ("H12", 1)) for n, c in ((1, "DAPI"), (2, "GFP"))],
+        ["dapi", "gfp"],
+        [("P/B07/3", [0, 1]), ("P/H12/1", [2, 3])],
+    ),
+    "gen5 with commas and a stack": (
+        [f"A1_02_1_1Z{z}_DAPI 377,447_001.tif" for z in (0, 1)],
+        ["dapi 377,447"],
+        [("P/A01/1", [1])],
+    ),
+    "bdpathway": (
+        [f"Well {w}/{c} - n00000{s}.tif" for w in ("A01", "B02") for s in (0, 1) for c in ("DAPI", "FITC")],
+        ["dapi", "fitc"],
+        [("P/A01/1", [0, 1]), ("P/A01/2", [2, 3]), ("P/B02/1", [4, 5]), ("P/B02/2", [6, 7])],
+    ),
+    "cellomics": ([f"{name}.DIB" for name in CELLOMICS], ["0", "1"], CELLOMICS_IMAGES),
+    "cellomics as TIFF": ([f"{name}.tif" for name in CELLOMICS], ["0", "1"], CELLOMICS_IMAGES),
+    "incell of version 7.2": (
+        [
+            f"{r}_01_f{f}_c{c}_x{x}_m{m}_z1_t1.tif"
+            for r in "AB"
+            for f in (1, 2)
+            for c, x, m in ((1, "UV", "DAPI"), (2, "Blue", "FITC"))
+        ],
+        ["dapi", "fitc"],
+        [("P/A01/1", [0, 1]), ("P/A01/2", [2, 3]), ("P/B01/1", [4, 5]), ("P/B01/2", [6, 7])],
+    ),
+    "incell with stacks": (
+        [f"B - 3(fld 2 wv {c} z {z}).tif" for c in ("DAPI - DAPI", "FITC - FITC") for z in (1, 2)],
+        ["dapi - dapi", "fitc - fitc"],
+        [("P/B03/2", [1, 3])],
+    ),
+    "incell with the plate in front": (["P7_A - 01(fld 1 wv 390 - Blue).tif"], ["390 - blue"], [("P7/A01/1", [0])]),
+    "incell whose spaces an archive replaced": (
+        [f"C_-_23(fld_4_wv_{c}).tif" for c in ("Cy3_-_Cy3", "DAPI_-_DAPI")],
+        ["cy3_-_cy3", "dapi_-_dapi"],
+        [("P/C23/4", [0, 1])],
+    ),
+    "yokogawa keyed by the channel, not the action": (
+        [
+            f"P#1_x_B03_T0001F002L01A{a:02d}Z{z:02d}C{c:02d}.tif"
+            for a, z, c in [(1, 1, 1), (2, 1, 2), (3, 1, 4), (1, 2, 1), (2, 2, 2), (4, 2, 4)]
+        ],
+        ["1", "2", "4"],
+        [("P#1_x/B03/2", [3, 4, 5])],
+    ),
+    "yokogawa of 1536 wells": (
+        [f"Q_{w}_T0001F001L01A0{c}Z01C0{c}.tif" for w in ("A01.a1", "A01.a2", "A02.b1") for c in (1, 2)],
+        ["1", "2"],
+        [("Q/A01/1", [0, 1]), ("Q/A02/1", [2, 3]), ("Q/B03/1", [4, 5])],
+    ),
+    "scanr": (
+        [f"data/B03--W00015--P00002--Z00000--T00000--{c}.tif" for c in ("Cy5", "DAPI")],
+        ["cy5", "dapi"],
+        [("P/B03/2", [0, 1])],
+    ),
+    "scanr without a well's name": (
+        ["data/--W00001--P00001--Z00000--T00000--cherry.tif"],
+        ["cherry"],
+        [("data/00001-00001", [0])],
+    ),
+    "leica": (
+        [f"chamber--U02--V01/field--X00--Y01/{LEICA}{c}.ome.tif" for c in (0, 1)],
+        ["0", "1"],
+        [("P/B03/x0y1", [0, 1])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PLATES)
+def test_names_say_well_site_and_channel(tmp_path, case) -> None:
+    names, stains, images = PLATES[case]
+    found = plate(tmp_path / "P", names)
+    assert (found.format, list(found.stains.values()), told(found)) == (case.split()[0], stains, images)
+
+
+def test_other_files_of_gen5_are_ignored_and_channels_chosen(tmp_path) -> None:
+    found = plate(tmp_path, ["B7_01_1_3_DAPI 377,447_001.tif", "B7_01_1_3_DAPI 377,447_001_MaskNuclei.tiff"])
     assert len(found.ignored) == 1
-
-
-def test_gen5_with_commas_and_a_stack(tmp_path) -> None:
-    found = plate(tmp_path, [f"A1_02_1_1Z{z}_DAPI 377,447_001.tif" for z in (0, 1)])
-    assert told(found) == [("A01", 1, [1])]
     assert look(tmp_path, channels="DAPI 377,447").images[0].channels == ("dapi 377,447",)
     assert look(tmp_path, stains="dapi=dna").images[0].channels == ("dna",)
 
 
 def test_cq1_says_that_wells_are_numbers(tmp_path) -> None:
     found = plate(tmp_path, [f"W0013F0001T0001Z001C{c}.tif" for c in (1, 2)])
-    assert (found.format, told(found)) == ("cq1", [(None, 1, [0, 1])])
-    assert found.images[0].metadata["well_number"] == "0013"
+    (image,) = found.images
+    assert (found.format, image.metadata.get("well"), image.metadata["site"], values(image)) == (
+        "cq1",
+        None,
+        1,
+        [0, 1],
+    )
+    assert image.metadata["well_number"] == "0013"
     assert any("B01 of 96" in note for note in found.notes)
-
-
-def test_bd_pathway(tmp_path) -> None:
-    names = [f"Well {w}/{c} - n00000{s}.tif" for w in ("A01", "B02") for s in (0, 1) for c in ("DAPI", "FITC")]
-    found = plate(tmp_path, names)
-    assert (found.format, len(found.stains)) == ("bdpathway", 2)
-    assert told(found) == [("A01", 1, [0, 1]), ("A01", 2, [2, 3]), ("B02", 1, [4, 5]), ("B02", 2, [6, 7])]
 
 
 def test_flex_asks_what_its_pages_are(tmp_path) -> None:
@@ -60,19 +129,11 @@ def test_flex_asks_what_its_pages_are(tmp_path) -> None:
         with open(tmp_path / f"00101200{field}.flex", "wb") as handle:
             tifffile.imwrite(handle, np.stack([np.full((8, 8), 10 * field + c, np.uint16) for c in (0, 1)]))
     found = look(tmp_path, axes="C")
-    assert (found.format, told(found)) == ("flex", [("A12", 1, [10, 11]), ("A12", 2, [20, 21])])
+    plate_name = tmp_path.name
+    assert (found.format, told(found)) == ("flex", [(f"{plate_name}/A12/{n}", [10 * n, 10 * n + 1]) for n in (1, 2)])
     assert any("which page is which channel" in note for note in found.notes)
     with pytest.raises(ValueError, match="axes"):
         look(tmp_path)
-
-
-@pytest.mark.parametrize("ending", ["DIB", "tif"])
-def test_cellomics(tmp_path, ending) -> None:
-    names = [f"AS_09125_050116030001_{w}f0{s}d{c}.{ending}" for w in ("D03", "E4") for s in (0, 1) for c in (0, 1)]
-    found = plate(tmp_path, names)
-    assert found.format == "cellomics"
-    assert told(found) == [("D03", 1, [0, 1]), ("D03", 2, [2, 3]), ("E04", 1, [4, 5]), ("E04", 2, [6, 7])]
-    assert {image.metadata["plate"] for image in found.images} == {"AS_09125_050116030001"}
 
 
 @pytest.mark.parametrize(
@@ -91,31 +152,6 @@ def test_incucyte_colours_are_channels(tmp_path) -> None:
     assert set(found.images[0].channels) == {"phase", "green"}
 
 
-def test_incell_of_version_7_2(tmp_path) -> None:
-    names = [
-        f"{r}_01_f{f}_c{c}_x{x}_m{m}_z1_t1.tif"
-        for r in "AB"
-        for f in (1, 2)
-        for c, x, m in ((1, "UV", "DAPI"), (2, "Blue", "FITC"))
-    ]
-    found = plate(tmp_path, names)
-    assert (found.format, list(found.stains.values())) == ("incell", ["dapi", "fitc"])
-    assert told(found) == [("A01", 1, [0, 1]), ("A01", 2, [2, 3]), ("B01", 1, [4, 5]), ("B01", 2, [6, 7])]
-
-
-def test_incell_with_the_plate_in_front(tmp_path) -> None:
-    found = plate(tmp_path, ["P7_A - 01(fld 1 wv 390 - Blue).tif"])
-    assert (found.images[0].metadata["plate"], told(found)) == ("P7", [("A01", 1, [0])])
-
-
-def test_cellvoyager_of_1536_wells(tmp_path) -> None:
-    names = [
-        f"210305NAR005AAN_{w}_T0001F001L01A0{c}Z01C0{c}.tif" for w in ("A01.a1", "A01.a2", "A02.b1") for c in (1, 2)
-    ]
-    found = plate(tmp_path, names)
-    assert (found.format, told(found)) == ("yokogawa", [("A01", 1, [0, 1]), ("A02", 1, [2, 3]), ("B03", 1, [4, 5])])
-
-
 def test_quarters_are_all_1536_wells_once() -> None:
     quarters = [
         f"{row}{column:02d}.{a}{n}"
@@ -128,17 +164,17 @@ def test_quarters_are_all_1536_wells_once() -> None:
 
 
 def test_folders_of_channels_when_asked_for(tmp_path) -> None:
-    plate(tmp_path, [f"{c}/{w}_f1.tif" for w in ("A1", "B2") for c in ("DAPI", "tubulin")])
-    assert len(look(tmp_path).images) == 4
-    found = look(tmp_path, format="channelfolders")
-    assert told(found) == [("A01", 1, [0, 1]), ("B02", 1, [2, 3])]
+    plate(tmp_path / "P", [f"{c}/{w}_f1.tif" for w in ("A1", "B2") for c in ("DAPI", "tubulin")])
+    assert len(look(tmp_path / "P").images) == 4
+    found = look(tmp_path / "P", format="channelfolders")
+    assert told(found) == [("P/A01/1", [0, 1]), ("P/B02/1", [2, 3])]
     assert found.images[0].channels == ("dapi", "tubulin")
 
 
 def test_folders_of_channels_without_wells(tmp_path) -> None:
     plate(tmp_path, [f"x/{c}/cell {n}.tif" for n in (1, 2) for c in ("first", "second")])
     found = look(tmp_path, format="channelfolders")
-    assert [[int(plane.max()) for plane in image.read()] for image in found.images] == [[0, 1], [2, 3]]
+    assert [values(image) for image in found.images] == [[0, 1], [2, 3]]
 
 
 UNEXPLAINED = {

@@ -6,10 +6,7 @@ import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import find_images, look
-
-
-def values(image) -> list[int]:
-    return [int(plane.max()) for plane in image.read()]
+from tests.images.plates import values
 
 
 def counted(*shape: int) -> np.ndarray:

@@ -13,10 +13,9 @@ import pytest
 import zarr
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images import find_images, look
-from cytoimagenet_hf.images.stores import czi, lif, nd2
+from cytoimagenet_hf.images import containers, find_images, look
 from scripts.simulate.plate_layouts import write_omezarr
-from tests.images.plates import eight_fields
+from tests.images.plates import eight_fields, values
 
 
 @pytest.fixture(params=["0.4", "0.5"])
@@ -136,7 +135,7 @@ def test_a_czi_that_its_library_wrote(tmp_path) -> None:
         document.write_metadata("x", channel_names={0: "DAPI", 1: "GFP"})
     images = find_images(tmp_path)
     assert [(image.id, image.channels) for image in images] == [("x/1", ("dapi", "gfp")), ("x/2", ("dapi", "gfp"))]
-    assert [[int(plane.max()) for plane in image.read()] for image in images] == [[1, 11], [101, 111]]
+    assert [values(image) for image in images] == [[1, 11], [101, 111]]
     assert images[1].read()[0].shape == (8, 10)
 
 
@@ -173,10 +172,10 @@ def test_a_dye_that_files_count_differently_is_one_channel(tmp_path, monkeypatch
     names = {"a.czi": ("DAPI", "GFP"), "b.czi": ("GFP", "DAPI"), "c.czi": ("Bright", "Bright")}
     for name in names:
         write_czi(tmp_path / name, [{"C": c} for c in (0, 1)])
-    monkeypatch.setattr(czi, "_channel_names", lambda metadata, dimensions, count: next(given))
+    monkeypatch.setattr(containers, "_czi_channels", lambda metadata, dimensions, count: next(given))
     given = iter([names["a.czi"], names["b.czi"]])
     images = find_images(f"{tmp_path}/[ab].czi")
-    assert [(image.channels, [int(plane.max()) for plane in image.read()]) for image in images] == [
+    assert [(image.channels, values(image)) for image in images] == [
         (("dapi", "gfp"), [10, 11]),
         (("dapi", "gfp"), [11, 10]),
     ]
@@ -187,9 +186,9 @@ def test_a_dye_that_files_count_differently_is_one_channel(tmp_path, monkeypatch
 def test_channels_that_only_the_display_of_a_czi_names() -> None:
     unnamed = {"Channels": {"Channel": [{"@Id": "Channel:0"}, {"@Id": "Channel:1"}]}}
     shown = {"DisplaySetting": {"Channels": {"Channel": [{"@Name": "DAPI"}, {"@Name": "GFP"}]}}}
-    assert czi._channel_names(shown, unnamed, 2) == ("DAPI", "GFP")
-    assert czi._channel_names(shown, unnamed, 3) == ()
-    assert czi._channel_names({"DisplaySetting": None}, {}, 1) == ()
+    assert containers._czi_channels(shown, unnamed, 2) == ("DAPI", "GFP")
+    assert containers._czi_channels(shown, unnamed, 3) == ()
+    assert containers._czi_channels({"DisplaySetting": None}, {}, 1) == ()
 
 
 def test_a_mosaic_is_named(tmp_path) -> None:
@@ -261,8 +260,8 @@ def test_positions_of_an_nd2_are_sites(tmp_path, monkeypatch) -> None:
         ("P/B02/1", ("dapi", "gfp")),
         ("P/B03/2", ("dapi", "gfp")),
     ]
-    assert [[int(plane.max()) for plane in image.read()] for image in images] == [[10, 11], [30, 31]]
-    assert nd2.describe(tmp_path / "P.nd2").channels == ("DAPI", "GFP")
+    assert [values(image) for image in images] == [[10, 11], [30, 31]]
+    assert [channel.label for channel in look(tmp_path).stains] == ["DAPI", "GFP"]
 
 
 AXES = {"X": (1, "m"), "Y": (2, "m"), "Z": (3, "m"), "T": (4, "s"), "λ": (5, "m")}
@@ -317,9 +316,9 @@ def test_images_of_a_lif(tmp_path) -> None:
         ("x/t/2", ("dna", "er")),
     ]
     # planes 1 2 | 3 4 | 5 6 of the stack, channels fastest; the deepest are 5 and 6
-    assert [[int(plane.max()) for plane in image.read()] for image in images] == [[5, 6], [1, 2], [3, 4]]
+    assert [values(image) for image in images] == [[5, 6], [1, 2], [3, 4]]
     assert images[0].read()[0].shape == (4, 5)
-    assert lif.describe(tmp_path / "x.lif")[0].outer == {"Z": 3, "C": 2}
+    assert [len(stack) for stack in images[0].planes] == [3, 3]
 
 
 def test_scans_in_x_and_z_are_planes_of_a_lif(tmp_path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.imaging import ImageReadError, ImageTooLargeError, read_image
-from cytoimagenet_hf.imaging.cellomics import parse_header
+from cytoimagenet_hf.imaging.raw import parse_cellomics
 from cytoimagenet_hf.imaging.stacks import describe_stack
 
 PIXELS = np.array([[0, 1, 4095], [65535, 256, 7]], np.uint16)
@@ -34,7 +34,7 @@ def test_sixteen_bits_of_gray_from_the_top(tmp_path, height, between, name) -> N
 def test_a_file_that_ends_early_is_truncated_and_no_picture_in_colour(tmp_path) -> None:
     path = tmp_path / "a.DIB"
     path.write_bytes(dib(PIXELS)[:-4])
-    with pytest.raises(ImageReadError, match="4 of its bytes are missing"):
+    with pytest.raises(ImageReadError, match="lacks 4 of its bytes"):
         read_image(path)
     assert read_image(path, partial=True).tolist() == [[0, 1, 4095], [65535, 0, 0]]
 
@@ -48,7 +48,7 @@ def test_a_header_of_a_huge_image_takes_no_memory(tmp_path) -> None:
 
 def test_bitmaps_in_colour_stay_bitmaps() -> None:
     masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
-    assert parse_header(dib(PIXELS, compression=3, between=masks), 64) is None
+    assert parse_cellomics(dib(PIXELS, compression=3, between=masks), 64) is None
     colour = struct.pack("<IiiHHIIiiII", 40, 3, 2, 1, 16, 0, 0, 0, 0, 0, 0) + bytes(16)  # rows filled to four bytes
-    assert parse_header(colour, len(colour)) is None
-    assert parse_header(b"BM" + dib(PIXELS), 66) is None
+    assert parse_cellomics(colour, len(colour)) is None
+    assert parse_cellomics(b"BM" + dib(PIXELS), 66) is None

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from cytoimagenet_hf.imaging import MAX_PIXELS, ImageReadError, read_image
-from tests.imaging.test_signatures import deltavision
+from tests.imaging.files import chain, deltavision, png, tiff
 
 GRAY = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
 
@@ -55,31 +55,17 @@ def test_the_limit_names_file_size_and_option(tmp_path, kind, page):
     assert read_image(path, page=page, max_pixels=1024).shape[:2] == (height, width)
 
 
-def png(width: int, height: int) -> bytes:
-    """A sound PNG of zeros, compressed row by row: its content is small however large it is."""
-    row = bytes(1 + width)
-    packer = zlib.compressobj(9)
-    data = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
-        (b"IDAT", data),
-        (b"IEND", b""),
-    ]
-    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
-
-
 def test_the_bombs_take_no_memory(tmp_path):
     """In a process that may take 1 GB more than the libraries did."""
-    (tmp_path / "gray.png").write_bytes(png(30_000, 30_000))
+    packer, row = zlib.compressobj(9), bytes(1 + 30_000)
+    rows = b"".join([*(packer.compress(row) for _ in range(30_000)), packer.flush()])  # small, however large it is
+    (tmp_path / "gray.png").write_bytes(png(30_000, 30_000, rows))
     for name, tags in {
         "strip.tif": {256: 30_000, 257: 30_000, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: 30_000, 279: 1000},
         "tile.tif": {256: 10, 257: 10, 258: 8, 259: 1, 262: 1, 277: 1, 322: 65536, 323: 65536, 324: 8, 325: 1000},
         "samples.tif": {256: 16000, 257: 16000, 258: 8, 259: 1, 262: 1, 273: 8, 277: 4000, 278: 16000, 279: 1000},
     }.items():
-        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-        directory = struct.pack("<H", len(tags)) + entries + bytes(4)
-        (tmp_path / name).write_bytes(b"II*\0" + struct.pack("<I", 1008) + bytes(1000) + directory)
+        (tmp_path / name).write_bytes(tiff(tags, bytes(1000)))
     with open(tmp_path / "deep.npy", "wb") as handle:
         np.lib.format.write_array_header_1_0(
             handle, {"descr": "<f8", "fortran_order": False, "shape": (30_000, 30_000)}
@@ -119,16 +105,6 @@ def test_pillows_own_limit_neither_warns_nor_refuses(tmp_path, monkeypatch):
     assert MAX_PIXELS == 2**28
 
 
-def chain(pages: int, *, loop: bool = False) -> bytes:
-    """A TIFF whose every page is the same pixel; 66 bytes each."""
-    tags = {256: 1, 257: 1, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 1}
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in tags.items())
-    size, start = len(directory) + 4, 12
-    after = [start + size * (page + 1) for page in range(pages)]
-    after[-1] = start if loop else 0
-    return b"II*\0" + struct.pack("<I", start) + bytes(4) + b"".join(directory + struct.pack("<I", o) for o in after)
-
-
 def test_a_million_pages_are_read_in_bounded_time(tmp_path):
     path = tmp_path / "long.tif"
     path.write_bytes(chain(1_000_000))
@@ -157,10 +133,10 @@ def test_messages_are_one_printable_line(tmp_path, name):
         handle.write(b"II*\0damaged")
     with pytest.raises(ImageReadError) as caught:
         read_image(path)
-    said = str(caught.value)
-    assert said.isprintable()
-    assert said.encode("utf-8")
-    assert str(tmp_path) in said
+    message = str(caught.value)
+    assert message.isprintable()
+    assert message.encode("utf-8")
+    assert str(tmp_path) in message
 
 
 def test_loops_pipes_and_locked_folders_are_refused_by_name(tmp_path):

@@ -1,6 +1,5 @@
 """Every kind of file at its native depth; every damaged one named with the reason."""
 
-import struct
 import zlib
 
 import cv2
@@ -11,6 +10,7 @@ import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.imaging import ImageReadError, read_image
+from tests.imaging.files import png, tiff
 
 GRAY8 = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
 GRAY16 = (np.arange(20 * 30, dtype=np.uint16) * 109).reshape(20, 30)
@@ -55,10 +55,8 @@ def test_packed_12_bit_tiff(tmp_path):
     flat = GRAY12.ravel().astype(np.uint32)
     first, second = flat[::2], flat[1::2]
     packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
-    tags = [(256, 30), (257, 20), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 20), (279, len(packed))]
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    padded = packed + bytes(len(packed) % 2)
-    (tmp_path / "cell.tif").write_bytes(b"II*\0" + struct.pack("<I", 8 + len(padded)) + padded + directory + bytes(4))
+    tags = {256: 30, 257: 20, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 20, 279: len(packed)}
+    (tmp_path / "cell.tif").write_bytes(tiff(tags, packed + bytes(len(packed) % 2)))
     found = read_image(tmp_path / "cell.tif")
     assert found.dtype == np.uint16
     assert np.array_equal(found, GRAY12)
@@ -123,11 +121,9 @@ def test_png_depths(tmp_path):
 def test_gray_png_of_every_row_filter_is_what_pillow_reads(tmp_path, image, filtered):
     rows = np.ascontiguousarray(image.astype(image.dtype.newbyteorder(">"))).view(np.uint8).reshape(len(image), -1)
     data = b"".join(bytes([filtered]) + row.tobytes() for row in rows)  # any bytes are valid differences
-    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8 * image.dtype.itemsize, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"tEXt", b"made by\0hand"), (b"IDAT", zlib.compress(data)[:7])]
-    chunks += [(b"IDAT", zlib.compress(data)[7:]), (b"IEND", b"")]
-    packed = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in chunks]
-    (tmp_path / "cell.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    packed, (height, width), depth = zlib.compress(data), image.shape, 8 * image.dtype.itemsize
+    content = png(width, height, packed[:7], packed[7:], depth=depth, text=b"made by\0hand")
+    (tmp_path / "cell.png").write_bytes(content)
     found = read_image(tmp_path / "cell.png")
     assert found.dtype == image.dtype
     assert np.array_equal(found, np.asarray(PIL.Image.open(tmp_path / "cell.png")))
@@ -254,9 +250,6 @@ def test_real_files(real_root):
 
 
 def test_a_png_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
-    header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
-    content = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    (tmp_path / "bomb.png").write_bytes(png(2**31 - 1, 2**31 - 1, zlib.compress(bytes(100))))
     with pytest.raises(ImageReadError, match="it claims 2147483647 x 2147483647 pixels"):
         read_image(tmp_path / "bomb.png", max_pixels=2**63)

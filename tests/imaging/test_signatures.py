@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoimagenet_hf.imaging import ImageReadError, read_image
-from cytoimagenet_hf.imaging.deltavision import parse_header
-from cytoimagenet_hf.imaging.signatures import HEAD, kind_of
+from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
+from cytoimagenet_hf.imaging.signatures import kind_of
+from tests.imaging.files import deltavision, png
 
 MARKS = [struct.pack("<h", -16224), struct.pack(">h", -16224)]
 SIZED = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -22,12 +23,9 @@ SIZED = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 def png_with(mark: bytes, rows: np.ndarray, text: bytes = b"") -> bytes:
     """A gray PNG whose bytes 96 and 97 are `mark`: they lie in a text chunk of its own."""
-    header = struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 8, 0, 0, 0, 0)
-    body = b"note\0" + bytes(96 - 33 - 8 - 5) + mark + text
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
-    chunks = [(b"IHDR", header), (b"tEXt", body), (b"IDAT", data), (b"IEND", b"")]
-    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    note = b"note\0" + bytes(96 - 33 - 8 - 5) + mark + text
+    content = png(rows.shape[1], rows.shape[0], data, text=note)
     assert content[96:98] == mark
     return content
 
@@ -47,7 +45,7 @@ def with_mark(content: bytes, mark: bytes) -> bytes:
 @given(st.binary(min_size=98, max_size=4000), st.sampled_from(MARKS))
 def test_random_bytes_are_never_deltavision(content, mark):
     content = with_mark(content, mark)
-    assert parse_header(content[:HEAD], len(content)) is None
+    assert parse_deltavision(content[:HEAD], len(content)) is None
     assert kind_of(content[:HEAD], len(content)) != "deltavision"
 
 
@@ -64,16 +62,6 @@ def test_every_signature_comes_before_the_mark(tmp_path, suffix, mark):
         PIL.Image.fromarray(pixels).save(path)
     content = with_mark(path.read_bytes(), mark)
     assert kind_of(content[:HEAD], len(content)) == {"tiff": "tiff", "npy": "npy"}.get(suffix, "other")
-
-
-def deltavision(planes: np.ndarray, order: str = "<", mode: int = 6, extended: int = 32) -> bytes:
-    header = bytearray(1024)
-    struct.pack_into(f"{order}4i", header, 0, planes.shape[2], planes.shape[1], len(planes), mode)
-    struct.pack_into(f"{order}i", header, 92, extended)
-    struct.pack_into(f"{order}h", header, 96, -16224)
-    struct.pack_into(f"{order}2h", header, 180, 1, 0)
-    struct.pack_into(f"{order}h", header, 196, len(planes))
-    return bytes(header) + bytes(extended) + planes.astype(planes.dtype.newbyteorder(order)).tobytes()
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -105,7 +93,7 @@ def test_a_truncated_deltavision_file_says_so_or_gives_what_is_there(tmp_path):
 def test_an_implausible_header_is_no_deltavision(field, value):
     content = bytearray(deltavision(np.zeros((1, 4, 4), np.uint16)))
     struct.pack_into("<i", content, field, value)
-    assert parse_header(bytes(content[:HEAD]), len(content)) is None
+    assert parse_deltavision(bytes(content[:HEAD]), len(content)) is None
 
 
 def test_what_is_no_image_is_refused_by_name(tmp_path):

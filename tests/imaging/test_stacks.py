@@ -25,8 +25,7 @@ from cytoimagenet_hf.imaging import (
 from cytoimagenet_hf.imaging.names import imagej_channel_names, read_ome
 from cytoimagenet_hf.imaging.stacks import describe_series
 from cytoimagenet_hf.networks.channels import as_channels
-from tests.imaging.test_limits import chain
-from tests.imaging.test_signatures import deltavision
+from tests.imaging.files import chain, deltavision
 
 SIDE = (5, 7)
 

@@ -16,12 +16,11 @@ LATE = {
     "cytoimagenet_hf/training/__init__.py",
     "cytoimagenet_hf/images/formats/dataset.py",
     "cytoimagenet_hf/images/stores/dataset.py",
-    "cytoimagenet_hf/images/stores/parts.py",
     "cytoimagenet_hf/networks/fusion.py",
     "builder/__main__.py",
 }
 """Beside the commands, the modules that import their own kind inside functions: torch and `datasets` are seconds that
-most callers need not wait, and h5py is an extra."""
+most callers need not wait."""
 
 
 @functools.cache

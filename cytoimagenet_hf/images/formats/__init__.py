@@ -4,38 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cytoimagenet_hf.images.collect import Findings
+from cytoimagenet_hf.images.containers import Acquisitions
 from cytoimagenet_hf.images.source import Source
 from cytoimagenet_hf.options.source import SourceOptions
 
-from . import (
-    arrays,
-    channelfolders,
-    dataset,
-    folder,
-    imagexpress,
-    loaddata,
-    named,
-    omezarr,
-    pattern,
-    samplesheet,
-    table,
-)
+from . import arrays, dataset, files, imagexpress, loaddata, named, omezarr, samplesheet, table
 from .harmony import PHENIX
 from .incell import INCELL
 from .instruments import Instrument
-from .microscopes import Acquisitions
 from .yokogawa import YOKOGAWA
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of source.
-
-    Attributes:
-        about: a line for listings and messages.
-        matches: whether a source is of this kind.
-        find: its planes.
-    """
+    """One kind of source: a line about it for listings and messages, whether a source is of it, and its planes."""
 
     about: str
     matches: Callable[[Source, SourceOptions], bool]
@@ -44,7 +26,7 @@ class Format:
 
 FORMATS: dict[str, Format | Instrument | Acquisitions] = {
     "dataset": Format("a HuggingFace dataset: hf:NAME[:SPLIT] or a built folder", dataset.matches, dataset.find),
-    "pattern": Format("files named by --pattern", pattern.matches, pattern.find),
+    "pattern": Format("files named by --pattern", lambda _, options: options.pattern is not None, files.by_pattern),
     "arrays": Format("Zarr arrays without OME metadata, by --axes (JUMP-Lite)", arrays.matches, arrays.find),
     "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
     "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
@@ -65,7 +47,10 @@ FORMATS: dict[str, Format | Instrument | Acquisitions] = {
     "flex": named.FLEX,
     "incucyte": named.INCUCYTE,
     "leica": named.LEICA,
-    "channelfolders": Format("a folder per channel; only when asked for", channelfolders.matches, channelfolders.find),
-    "folder": Format("image files, each an image or a stack", folder.matches, folder.find),
+    # Folders of classes look the same, so that this kind is read only when it is asked for.
+    "channelfolders": Format(
+        "a folder per channel; only when asked for", lambda source, options: False, files.by_channel_folder
+    ),
+    "folder": Format("image files, each an image or a stack", lambda source, _: bool(source.images), files.one_by_one),
 }
 """Name → kind; the first that matches is taken."""

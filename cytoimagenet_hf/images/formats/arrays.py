@@ -4,51 +4,27 @@ Either the store itself, whose arrays are all taken, or a table with a row per s
 lies under the key that the table gives, or that its columns make: `<source>__<batch>__<plate>__<well>__<site>`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
+from cytoimagenet_hf.core.numbers import plain_number
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.images.remote import concurrently, is_remote
 from cytoimagenet_hf.images.source import Source, natural
 from cytoimagenet_hf.images.stores.zarr import array_facts, files_below
-from cytoimagenet_hf.images.tables import (
-    is_metadata,
-    is_table,
-    metadata_of,
-    own_name,
-    place_of,
-    places,
-    rows_of,
-    table_of,
-)
+from cytoimagenet_hf.images.tables import ImageTable, is_metadata, is_table, own_name, places
 from cytoimagenet_hf.options.source import SourceOptions
 
 from .omezarr import attributes_of
 
 _KEY = ("source", "batch", "plate", "well", "site")
 _KEY_COLUMNS = ("key", "zarr_key", "site_key", "array")
-
-
-@dataclass(frozen=True)
-class _Site:
-    """One array, and what its key or its row says of it."""
-
-    store: Path
-    key: str
-    place: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    row: str = ""
-    id: str = ""
-    problem: str = ""
 
 
 def matches(source: Source, options: SourceOptions) -> bool:
@@ -65,11 +41,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """An image per array.
-
-    Raises:
-        InputError: the axes are not said or do not end in YX, no arrays, or a table without keys.
-    """
+    """An image per array."""
     axes = (options.axes or "").lower()
     if axes[-2:] != "yx" or not set(axes[:-2]) <= set("tcz") or len(set(axes)) != len(axes):
         raise InputError(
@@ -79,13 +51,13 @@ def find(source: Source, options: SourceOptions) -> Findings:
     sites = list(_in_table(source, options) if source.files else _in_store(source))
     if not sites:
         raise InputError(f"{source.text} holds no arrays")
-    remote = is_remote(sites[0].store)
+    remote = is_remote(sites[0].ref.path)
     read = partial(_planes, axes=axes, options=options)
     planes = [plane for of_site in concurrently(read, sites, remote=remote) for plane in of_site]
     return Findings(planes)
 
 
-def _in_store(source: Source) -> Iterator[_Site]:
+def _in_store(source: Source) -> Iterator[FoundPlane]:
     store = source.root / source.stores[0]
     names = files_below(store)
     if names is None:
@@ -93,17 +65,16 @@ def _in_store(source: Source) -> Iterator[_Site]:
     metadata = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zarray", "zarr.json")}
     for key in sorted(metadata - {""}, key=natural):
         parts = key.split("__")
-        place = dict(zip(_KEY, parts, strict=True)) if len(parts) == len(_KEY) else {}
-        if "site" in place:
-            place["site"] = plain_number(place["site"])
-        extra: dict[str, str] = {name: place.pop(name) for name in _KEY[:2] if name in place}
-        yield _Site(store, key, place, extra)
+        facts: dict[str, Any] = {}
+        if len(parts) == len(_KEY):
+            facts = dict(zip(_KEY, [*parts[:-1], plain_number(parts[-1])], strict=True))
+            facts["metadata"] = {name: facts.pop(name) for name in _KEY[:2]}
+        yield FoundPlane(PlaneRef(store, kind="zarr"), Channel(""), key, **facts)
 
 
-def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
-    table = table_of(source)
-    rows = rows_of(table, options)
-    columns = [str(column) for column in rows.columns]
+def _in_table(source: Source, options: SourceOptions) -> Iterator[FoundPlane]:
+    table = ImageTable(source, options)
+    columns = table.columns
     by_name = {own_name(column).lower(): column for column in columns}
     wanted = (options.id_column,) if options.id_column else ()
     key = next((name for name in (*wanted, *_KEY_COLUMNS) if name in columns), None)
@@ -111,60 +82,42 @@ def _in_table(source: Source, options: SourceOptions) -> Iterator[_Site]:
     made_of = [placed.get(name) or by_name.get(name) for name in _KEY]
     if key is None and None in made_of:
         raise InputError(
-            f"{table} has no column {' or '.join(_KEY_COLUMNS)}, nor {', '.join(_KEY)} to make the keys of arrays "
-            "from: name the column of keys (--id-column)"
+            f"{table.path} has no column {' or '.join(_KEY_COLUMNS)}, nor {', '.join(_KEY)} to make the keys of "
+            "arrays from: name the column of keys (--id-column)"
         )
-    root = options.root if options.root is not None else table.parent
+    root = options.root if options.root is not None else table.path.parent
     kept = [column for column in columns if is_metadata(column) and column not in placed.values() and column != key]
     kept += [column for column in ("source", "batch") if column in columns]
-    names = {column: own_name(column) for column in kept}
-    for number, row in enumerate(rows.to_dict("records")):
-        place, problem = place_of(row, placed)
+    for line, row, _, facts in table.rows(placed, {column: own_name(column) for column in kept}):
         name = str(row[key]) if key else "__".join(str(row[column]) for column in made_of)
         if not name or ".." in name.split("/"):
-            problem = problem or f"{table}, line {number + 2}: {name!r} is no key of an array"
-        yield _Site(
-            root,
-            name.strip("/"),
-            place,
-            metadata_of(row, names),
-            str(number),
-            name if options.id_column else "",
-            problem,
-        )
+            facts["problem"] = facts["problem"] or f"{table.path}, line {line}: {name!r} is no key of an array"
+        facts |= {"row": str(line), "id": name if options.id_column else ""}
+        yield FoundPlane(PlaneRef(root, kind="zarr"), Channel(""), name.strip("/"), **facts)
 
 
-def _planes(site: _Site, *, axes: str, options: SourceOptions) -> list[FoundPlane]:
-    make = partial(
-        FoundPlane,
-        name=site.key,
-        plate=site.place.get("plate", ""),
-        well=site.place.get("well", ""),
-        site=site.place.get("site", ""),
-        row=site.row,
-        id=site.id,
-        metadata=site.metadata,
-    )
-    whole = PlaneRef(site.store, kind="zarr")
-    t = whole_or_none(site.place.get("t"))
+def _planes(site: FoundPlane, *, axes: str, options: SourceOptions) -> list[FoundPlane]:
+    """The planes of a site, which is named by the key of its array."""
     try:
         if site.problem:
             raise InputError(site.problem)
-        shape = array_facts(site.store / site.key, max_pixels=options.max_pixels).shape
+        array = site.ref.path / site.name
+        shape = array_facts(array, max_pixels=options.max_pixels).shape
         if len(shape) != len(axes):
-            raise InputError(f"{site.store / site.key} has the shape {shape}, which is not {axes.upper()}")
-    except (InputError, UnreachableError) as error:
-        return [make(whole, Channel(""), problem=str(error))]
+            raise InputError(f"{array} has the shape {shape}, which is not {axes.upper()}")
+    except InputError as error:
+        return [replace(site, t=None, problem=str(error))]
     sizes = dict(zip(axes, shape, strict=True))
     planes = []
     for indices in product(*(range(sizes[axis]) for axis in axes[:-2])):
         at = dict(zip(axes, indices, strict=False))
         planes.append(
-            make(
-                PlaneRef(site.store, kind="zarr", place=(site.key, *indices)),
-                Channel(str(at.get("c", 0) + 1)),
+            replace(
+                site,
+                ref=replace(site.ref, place=(site.name, *indices)),
+                channel=Channel(str(at.get("c", 0) + 1)),
                 z=at["z"] + 1 if sizes.get("z", 1) > 1 else None,
-                t=at["t"] + 1 if "t" in at else t,
+                t=at["t"] + 1 if "t" in at else site.t,
             )
         )
     return planes

@@ -13,7 +13,6 @@ from cytoimagenet_hf.images.remote import is_address
 from cytoimagenet_hf.images.source import Source
 from cytoimagenet_hf.images.stores.dataset import PLANES, load, plane_counts
 from cytoimagenet_hf.options.source import SourceOptions
-from cytoimagenet_hf.tables.columns import ID_COLUMNS
 
 _PLACE = ("plate", "well", "site")
 
@@ -30,9 +29,6 @@ def find(source: Source, options: SourceOptions) -> Findings:
 
     With `planes` as the column of images, a row is an image of several channels, named by its `stains`; channels of
     other rows with several images go by number. Rows of a dataset without ids are known by split and place.
-
-    Raises:
-        InputError: no such dataset, split or column.
     """
     # Brings the datasets library, which few sources need.
     from cytoimagenet_hf.dataset.images import find_id_column, find_image_column, find_label_column, parse_name
@@ -104,15 +100,3 @@ def _class_name(code: Any, names: Sequence[str] | None) -> str | None:
     if code is None or names is None:
         return None if code is None else str(code)
     return names[code] if 0 <= code < len(names) else None
-
-
-def id_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
-    """The column of ids: the one asked for, or the first of `id`, `image_id` and `idx`.
-
-    Raises:
-        InputError: there is none.
-    """
-    for name in [wanted] if wanted else ID_COLUMNS:
-        if name in columns:
-            return name
-    raise InputError(f"{where} has no column {wanted or ' or '.join(ID_COLUMNS)}: name the column of ids (id_column)")

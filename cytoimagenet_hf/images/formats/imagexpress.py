@@ -14,7 +14,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.images.channels import Channel, is_stain_word
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
-from cytoimagenet_hf.images.expand import expand_if_stacks
+from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.remote import local_file
 from cytoimagenet_hf.images.source import Ignored, Source, suffix_of
@@ -46,11 +46,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Planes by name; thumbnails and everything else is ignored.
-
-    Raises:
-        InputError: a .HTD that cannot be read, or is damaged.
-    """
+    """Planes by name; thumbnails and everything else is ignored."""
     thumbnails = [name for name in source.files if _is_thumbnail(name)]
     names = [name for name in source.images if not _is_thumbnail(name)]
     planes, others = planes_by_name(source, names, Naming(_NAME, split_folder=_split))
@@ -63,7 +59,7 @@ def find(source: Source, options: SourceOptions) -> Findings:
         for plane in projections
     ]
     ignored += [Ignored(name, "not named as ImageXpress names images") for name in others]
-    return Findings(expand_if_stacks(planes, options), ignored + not_images(source), notes=notes)
+    return Findings(expand_stacks(planes, options, named=True), ignored + not_images(source), notes=notes)
 
 
 def _is_thumbnail(name: str) -> bool:
@@ -93,11 +89,7 @@ def _headers(source: Source) -> dict[str, dict[str, str]]:
 
 
 def _wave_names(header: Path) -> dict[str, str]:
-    """Names of the waves from a .HTD file.
-
-    Raises:
-        InputError: it cannot be read, is no such file or ends early: channels would go by other names.
-    """
+    """Names of the waves from a .HTD file; a damaged one is refused, since channels would go by other names."""
     try:
         text = header.read_bytes().decode("cp1252", "replace")
     except OSError as error:

@@ -11,7 +11,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
-from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
+from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.source import Ignored, Source, natural
 from cytoimagenet_hf.options.source import SourceOptions
@@ -22,57 +22,35 @@ from cytoimagenet_hf.tables.wells import well_at
 class Entry:
     """One image as an index lists it.
 
-    Attributes:
-        file: its name below the folder of the index, `/` between folders, or its place on the microscope's own disk.
-        row: of its well, a number or letters.
-        column: of its well.
-        channel: number and name.
-        plate: name of the plate.
-        site: field of view within the well.
-        z: number of the plane in its stack, from 1.
-        t: number of the time point, from 1.
-        unused: why it gives no plane; empty where it gives one.
-        thumbnail: a smaller copy of it beside it, which is no image of its own.
+    Its `file` is a name below the folder of the index, `/` between folders, or a place on the microscope's own disk.
     """
 
     file: str
-    row: str
+    row: str  # of its well, a number or letters
     column: str
     channel: Channel
     _: KW_ONLY
     plate: str
-    site: str = ""
-    z: int | None = None
-    t: int | None = None
-    unused: str = ""
-    thumbnail: str = ""
+    site: str = ""  # field of view within the well
+    z: int | None = None  # number of the plane in its stack, from 1
+    t: int | None = None  # number of the time point, from 1
+    unused: str = ""  # why it gives no plane; empty where it gives one
+    thumbnail: str = ""  # a smaller copy of it beside it, which is no image of its own
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """One kind of source: what a microscope or its program writes.
+    """One kind of source: what a microscope or its program writes."""
 
-    Attributes:
-        about: a line for listings and messages.
-        called: whose names they are, in the reason of files that are named otherwise.
-        names: what the names of files say.
-        newer_names: the same of another version of the program, for names that the first do not fit.
-        indexes: the index files of a source.
-        entries: (source, index) → what the index lists.
-        index_called: what the index is called, in the reason of files that it does not list.
-        elsewhere: whether images that are not below the index are looked for in all folders.
-        note: what the names leave open.
-    """
-
-    about: str
-    called: str
+    about: str  # a line for listings and messages
+    called: str  # whose names they are, in the reason of files that are named otherwise
     names: Naming
-    newer_names: Naming | None = None
-    indexes: Callable[[Source], Sequence[str]] = lambda source: ()
-    entries: Callable[[Source, str], Iterable[Entry]] = lambda source, index: ()
-    index_called: str = ""
-    elsewhere: bool = False
-    note: str = ""
+    newer_names: Naming | None = None  # of another version of the program, for names that the first do not fit
+    indexes: Callable[[Source], Sequence[str]] = lambda source: ()  # the index files of a source
+    entries: Callable[[Source, str], Iterable[Entry]] = lambda source, index: ()  # what an index lists
+    index_called: str = ""  # in the reason of files that no index lists
+    elsewhere: bool = False  # whether images that are not below the index are looked for in all folders
+    note: str = ""  # what the names leave open
 
     def matches(self, source: Source, options: SourceOptions) -> bool:
         """Whether there is an index, or at least half of the images are named so."""
@@ -83,11 +61,7 @@ class Instrument:
         return (self.names,) if self.newer_names is None else (self.names, self.newer_names)
 
     def find(self, source: Source, options: SourceOptions) -> Findings:
-        """Planes by the index where there is one, else by name.
-
-        Raises:
-            InputError: an index that cannot be read.
-        """
+        """Planes by the index where there is one, else by name."""
         indexes = {index: index.rpartition("/")[0] for index in self.indexes(source)}
         listed = _Listed(source, self.elsewhere)
         for index in indexes:
@@ -105,7 +79,7 @@ class Instrument:
         if "time" in groups:
             by_name = _times_in_order(by_name)
         if not self.index_called:  # these instruments write stacks, too
-            by_name = (expand_if_stacks if "c" in groups else expand_stacks)(by_name, options)
+            by_name = expand_stacks(by_name, options, named="c" in groups)
         ignored = listed.ignored + [Ignored(name, f"{self.index_called} does not name it") for name in unlisted]
         ignored += [Ignored(name, f"not named as {self.called} names images") for name in others]
         notes = [self.note] if self.note else []

@@ -7,7 +7,6 @@ Files are `FileName_X` with `PathName_X`, or `URL_X`, each also with `Image_` in
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlparse
 
 from cytoimagenet_hf.core.errors import InputError, one_line
@@ -16,21 +15,9 @@ from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
 from cytoimagenet_hf.images.containers import one_plane
-from cytoimagenet_hf.images.formats.dataset import id_column
 from cytoimagenet_hf.images.remote import is_address, local_file
 from cytoimagenet_hf.images.source import CONTAINERS, Source, suffix_of, without_suffix
-from cytoimagenet_hf.images.tables import (
-    TableFiles,
-    is_metadata,
-    metadata_of,
-    names_of,
-    own_name,
-    place_facts,
-    place_of,
-    places,
-    rows_of,
-    table_of,
-)
+from cytoimagenet_hf.images.tables import ImageTable, id_column, is_metadata, names_of, own_name, places
 from cytoimagenet_hf.imaging.stacks import describe_stack
 from cytoimagenet_hf.options.source import SourceOptions
 
@@ -46,26 +33,19 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """An image per row.
-
-    Raises:
-        InputError: the table cannot be read, lacks the column of ids or has empty ones, or names a file outside the
-            root.
-    """
-    table = table_of(source)
-    rows = rows_of(table, options)
-    columns = [str(column) for column in rows.columns]
-    stains = _stains(columns)
+    """An image per row."""
+    table = ImageTable(source, options)
+    stains = _stains(table.columns)
     if not stains:
-        raise InputError(f"{table} has no column FileName_<channel> or URL_<channel>: it has {', '.join(columns)}")
-    notes = [f"{column} names correction functions, not pictures" for column in columns if _is_illumination(column)]
-    metadata = [column for column in columns if is_metadata(column)]
+        shown = ", ".join(table.columns)
+        raise InputError(f"{table.path} has no column FileName_<channel> or URL_<channel>: it has {shown}")
+    metadata = [column for column in table.columns if is_metadata(column)]
     others = [
         column
-        for column in columns
+        for column in table.columns
         if column not in metadata and not _PLANE.fullmatch(column) and not column.startswith("Unnamed")
     ]
-    named = "" if options.id_column is None else id_column(columns, options.id_column, str(table))
+    named = "" if options.id_column is None else id_column(table.columns, options.id_column, str(table.path))
     placed = places([column for column in (*metadata, *others) if column != named], stains)
     # Without a prefix, a column is metadata only where it says a place or names what was done to the well.
     used = {named, *placed.values()}
@@ -76,31 +56,31 @@ def find(source: Source, options: SourceOptions) -> Findings:
         for column in others
         if column not in used and column.removeprefix("Image_") not in numbers
     }
-    reader = _Reader(TableFiles(options.root or table.parent, options.storage), stains, set(columns))
+    of_stain = {stain: _columns_of(stain, table.columns) for stain in stains}
     planes: list[FoundPlane] = []
-    for number, row in enumerate(rows.to_dict("records")):
-        place, problem = place_of(row, placed)
+    for line, row, _, facts in table.rows(placed, kept):
         given = str(row[named]) if named else ""
         if named and not given:
-            raise InputError(f"{table}, line {number + 2}: no {named}")
-        facts = metadata_of(row, kept)
+            raise InputError(f"{table.path}, line {line}: no {named}")
         name = ""
-        for stain in stains:
-            ref, missing = reader.plane(row, stain, number + 2)
+        for stain, columns in of_stain.items():
+            cells = {what: str(row[column]) for what, column in columns.items()}
+            ref, missing = _plane(table, cells, stain, line)
             # A row is an image, and called after the file of its first channel where no well names it.
             name = name or (without_suffix(ref.path.name) if ref.path.name else "")
             planes.append(
                 FoundPlane(
                     ref,
                     Channel(stain),
-                    name or f"row {number + 2}",
-                    row=str(number),
+                    name or f"row {line}",
+                    row=str(line),
                     id=given,
-                    metadata=facts,
-                    problem=problem or missing,
-                    **place_facts(place),
+                    **facts | {"problem": facts["problem"] or missing},
                 )
             )
+    notes = [
+        f"{column} names correction functions, not pictures" for column in table.columns if _is_illumination(column)
+    ]
     return Findings(planes, channels=[Channel(stain) for stain in stains], notes=notes)
 
 
@@ -115,32 +95,25 @@ def _is_illumination(column: str) -> bool:
     return bool(match and match[2].lower().startswith("illum"))
 
 
-class _Reader:
-    """Turns the columns of one channel in a row into a plane."""
+def _columns_of(stain: str, columns: list[str]) -> dict[str, str]:
+    """What a channel's columns say (`FileName`, `C`, …) → the column."""
+    names = ("FileName", "PathName", "URL", "Series", "Frame", "C", "Z", "T")
+    spellings = ((name, f"{prefix}{name}_{stain}") for name in names for prefix in ("", "Image_"))
+    return {name: column for name, column in spellings if column in columns}
 
-    def __init__(self, files: TableFiles, stains: list[str], columns: set[str]) -> None:
-        self.files = files
-        self.columns = {
-            (name, stain): column
-            for stain in stains
-            for name in ("FileName", "PathName", "URL", "Series", "Frame", "C", "Z", "T")
-            for column in (f"{name}_{stain}", f"Image_{name}_{stain}")
-            if column in columns
-        }
 
-    def plane(self, row: Mapping[Any, Any], stain: str, line: int) -> tuple[PlaneRef, str]:
-        """The plane, and why it cannot be used."""
-        cells = {name: str(row[column]) for (name, channel), column in self.columns.items() if channel == stain}
-        name, problem = _file_name(cells)
-        if problem or not name:
-            return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
-        path, problem = self.files.find(name, f"line {line}")
-        if problem:
-            return PlaneRef(path), problem
-        try:
-            return _chosen(path, cells), ""
-        except InputError as error:
-            return PlaneRef(path), f"line {line}: {error}"
+def _plane(table: ImageTable, cells: Mapping[str, str], stain: str, line: int) -> tuple[PlaneRef, str]:
+    """The plane that the cells of one channel name, and why it cannot be used."""
+    name, problem = _file_name(cells)
+    if problem or not name:
+        return PlaneRef(Path()), problem or f"line {line} names no file for {stain}"
+    path, problem = table.find(name, f"line {line}")
+    if problem:
+        return PlaneRef(path), problem
+    try:
+        return _chosen(path, cells), ""
+    except InputError as error:
+        return PlaneRef(path), f"line {line}: {error}"
 
 
 def _chosen(path: Path, cells: Mapping[str, str]) -> PlaneRef:

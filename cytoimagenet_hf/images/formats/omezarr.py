@@ -7,6 +7,7 @@ of several acquisitions, and processed copies beside its images (`0_illum_corr` 
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -47,12 +48,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for.
-
-    Raises:
-        InputError: images with processed copies beside them where `derived` does not say which are meant, or an
-            acquisition or copy that is not there.
-    """
+    """Planes of all plates and images, without the acquisitions and the processed copies that are not asked for."""
     fields = [field for store in source.stores for field in _fields(source.root / store, store)]
     chosen, passed = _chosen(fields, source.text, options)
     planes: list[FoundPlane] = []
@@ -103,11 +99,7 @@ def _chosen(fields: list[_Field], where: str, options: SourceOptions) -> tuple[l
 
 
 def attributes_of(folder: Path) -> dict[str, Any]:
-    """The OME metadata of a group, of either version.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The OME metadata of a group, of either version; an `InputError` where there are none."""
     for name in ("zarr.json", ".zattrs"):
         try:
             content = parse_json((folder / name).read_bytes(), where=folder / name)
@@ -122,28 +114,38 @@ def attributes_of(folder: Path) -> dict[str, Any]:
     raise InputError(f"{folder} has no metadata: neither .zattrs nor zarr.json")
 
 
+@contextmanager
+def _understood(folder: Path) -> Iterator[None]:
+    """Metadata of another form than expected become an `InputError` that names their folder."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise InputError(f"the metadata of {folder} cannot be understood: {error!r}") from error
+
+
 def _fields(store: Path, name: str) -> Iterator[_Field]:
     stem = _stem(name)
     try:
-        attributes = attributes_of(store)
-        if "plate" in attributes:
-            yield from _plate(store, stem, attributes["plate"])
-        elif "well" in attributes:
-            yield from _well(store, "", stem, plate="", well="", paths=_paths([attributes]))
-        elif "multiscales" in attributes:
-            yield _Field(store, "", stem)
-        elif (store / "0").is_dir() and "bioformats2raw.layout" in attributes:
-            for child in _series(store):
-                yield _Field(store, child, f"{stem}/{child}")
-        else:
-            raise InputError(
-                f"{store} is a Zarr store without OME metadata (plate, well or multiscales): for its arrays alone, "
-                "give their axes (--axes CYX)"
-            )
+        with _understood(store):
+            attributes = attributes_of(store)
+            if "plate" in attributes:
+                yield from _plate(store, stem, attributes["plate"])
+            elif "well" in attributes:
+                yield from _well(store, "", stem, plate="", well="", paths=_of_images([attributes], "path"))
+            elif "multiscales" in attributes:
+                yield _Field(store, "", stem)
+            elif (store / "0").is_dir() and "bioformats2raw.layout" in attributes:
+                for child in _series(store):
+                    yield _Field(store, child, f"{stem}/{child}")
+            else:
+                raise InputError(
+                    f"{store} is a Zarr store without OME metadata (plate, well or multiscales): for its arrays "
+                    "alone, give their axes (--axes CYX)"
+                )
     except InputError as error:
         yield _Field(store, "", stem, problem=str(error))
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        yield _Field(store, "", stem, problem=f"the metadata of {store} cannot be understood: {error!r}")
 
 
 def _series(store: Path) -> list[str]:
@@ -168,7 +170,7 @@ def _plate(store: Path, stem: str, plate: Mapping[str, Any]) -> Iterator[_Field]
             return {}
 
     attributes = concurrently(of_well, wells, remote=is_remote(store))
-    paths, several = _paths(attributes), len(_acquisitions(attributes)) > 1
+    paths, several = _of_images(attributes, "path"), len(_of_images(attributes, "acquisition")) > 1
     for path, well in wells:
         for field in _well(store, path, stem, plate=name, well=well, paths=paths):
             yield field if several else replace(field, acquisition="")
@@ -182,9 +184,9 @@ def _well_name(plate: Mapping[str, Any], well: Mapping[str, Any]) -> str:
     return f"{plate['rows'][well['rowIndex']]['name']}{plate['columns'][well['columnIndex']]['name']}"
 
 
-def _paths(wells: list[dict[str, Any]]) -> set[str]:
-    """What the images of wells are called."""
-    return {str(image.get("path")) for well in wells for image in well.get("well", {}).get("images", [])}
+def _of_images(wells: list[dict[str, Any]], key: str) -> set[str]:
+    """What the images of wells have under a key."""
+    return {str(image.get(key)) for well in wells for image in well.get("well", {}).get("images", [])}
 
 
 def _copied(path: str, paths: set[str]) -> tuple[str, str]:
@@ -193,10 +195,6 @@ def _copied(path: str, paths: set[str]) -> tuple[str, str]:
         if match.start() and match.end() < len(path) and path[: match.start()] in paths:
             return path[: match.start()], path[match.end() :]
     return path, ""
-
-
-def _acquisitions(wells: list[dict[str, Any]]) -> set[str]:
-    return {str(image.get("acquisition")) for well in wells for image in well.get("well", {}).get("images", [])}
 
 
 def _well(store: Path, path: str, stem: str, *, plate: str, well: str, paths: set[str]) -> Iterator[_Field]:
@@ -219,18 +217,26 @@ def _well(store: Path, path: str, stem: str, *, plate: str, well: str, paths: se
 
 def _planes(image: _Field, options: SourceOptions) -> list[FoundPlane]:
     """All planes of one image; where they cannot be known, one without a channel that carries the problem."""
+    whole = FoundPlane(
+        PlaneRef(image.store, kind="zarr"),
+        Channel(""),
+        image.name,
+        plate=image.plate,
+        well=image.well,
+        site=image.site,
+        origin=str(image.store),
+        metadata={name: value for name in ("acquisition", "derived") if (value := getattr(image, name))},
+    )
     try:
-        if image.problem:
-            raise InputError(image.problem)
-        return list(_described(image, options))
+        with _understood(image.store / image.path):
+            if image.problem:
+                raise InputError(image.problem)
+            return list(_described(image, whole, options))
     except InputError as error:
-        return [_plane(image, PlaneRef(image.store, kind="zarr"), Channel(""), None, None, str(error))]
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        reason = f"the metadata of {image.store / image.path} cannot be understood: {error!r}"
-        return [_plane(image, PlaneRef(image.store, kind="zarr"), Channel(""), None, None, reason)]
+        return [replace(whole, problem=str(error))]
 
 
-def _described(image: _Field, options: SourceOptions) -> Iterator[FoundPlane]:
+def _described(image: _Field, whole: FoundPlane, options: SourceOptions) -> Iterator[FoundPlane]:
     attributes = attributes_of(_below(image.store, image.path))
     if not attributes.get("multiscales"):
         raise InputError(f"{image.store / image.path} has no multiscales metadata")
@@ -249,13 +255,13 @@ def _described(image: _Field, options: SourceOptions) -> Iterator[FoundPlane]:
     for indices in product(*(range(sizes[axis]) for axis in outer)):
         at = dict(zip(outer, indices, strict=True))
         c = at.get("c", 0)
-        yield _plane(
-            image,
-            PlaneRef(image.store, kind="zarr", place=(array, *indices)),
-            Channel(str(c + 1), named[c] if named else ""),
-            at["z"] + 1 if sizes.get("z", 1) > 1 else None,
-            at["t"] + 1 if "t" in at else None,
-            absent=absent,
+        yield replace(
+            whole,
+            ref=replace(whole.ref, place=(array, *indices)),
+            channel=Channel(str(c + 1), named[c] if named else ""),
+            z=at["z"] + 1 if sizes.get("z", 1) > 1 else None,
+            t=at["t"] + 1 if "t" in at else None,
+            metadata={**whole.metadata, **({"absent_chunks": absent} if absent else {})},
         )
 
 
@@ -273,32 +279,6 @@ def _axes(scales: Mapping[str, Any]) -> list[str]:
         name = output.get("name") if isinstance(output, dict) else output
         axes = next((system for system in systems if system.get("name") == name), systems[0])["axes"]
     return [str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in axes or "tczyx"]
-
-
-def _plane(
-    image: _Field,
-    ref: PlaneRef,
-    channel: Channel,
-    z: int | None,
-    t: int | None,
-    problem: str = "",
-    *,
-    absent: int = 0,
-) -> FoundPlane:
-    facts = {"acquisition": image.acquisition, "derived": image.derived, "absent_chunks": absent}
-    return FoundPlane(
-        ref,
-        channel,
-        image.name,
-        plate=image.plate,
-        well=image.well,
-        site=image.site,
-        z=z,
-        t=t,
-        origin=str(image.store),
-        metadata={name: value for name, value in facts.items() if value},
-        problem=problem,
-    )
 
 
 def _below(store: Path, path: str) -> Path:

@@ -5,19 +5,9 @@ from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.expand import expand_if_stacks
+from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import (
-    TableFiles,
-    metadata_of,
-    names_of,
-    own_name,
-    place_facts,
-    place_of,
-    places,
-    rows_of,
-    table_of,
-)
+from cytoimagenet_hf.images.tables import ImageTable, names_of, own_name, places
 from cytoimagenet_hf.options.source import SourceOptions
 
 _NEEDED = {"channel", "path", "well"}
@@ -29,37 +19,27 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """A plane per row.
-
-    Raises:
-        InputError: a column is absent, or a file lies outside the root.
-    """
-    table = table_of(source)
-    rows = rows_of(table, options)
-    columns = [str(column) for column in rows.columns]
-    if absent := sorted(_NEEDED - set(columns)):
+    """A plane per row."""
+    table = ImageTable(source, options)
+    if absent := sorted(_NEEDED - set(table.columns)):
         raise InputError(
-            f"{table} has no column {', '.join(absent)}: a samplesheet has channel, path, plate, well, site"
+            f"{table.path} has no column {', '.join(absent)}: a samplesheet has channel, path, plate, well, site"
         )
-    placed = places([column for column in columns if column not in ("channel", "path")])
+    placed = places([column for column in table.columns if column not in ("channel", "path")])
     used = {"channel", "path", *placed.values(), "field_id", "plane_id", "row", "col"}
-    kept = {column: own_name(column) for column in columns if column not in used}
-    files = TableFiles(options.root or table.parent, options.storage)
+    kept = {column: own_name(column) for column in table.columns if column not in used}
     planes = []
-    for number, row in enumerate(rows.to_dict("records"), 2):
-        place, problem = place_of(row, placed)
+    for line, row, place, facts in table.rows(placed, kept):
         name = str(row["path"])
-        path, missing = files.find(name, f"line {number}") if name else (source.root, f"line {number} names no file")
+        path, missing = table.find(name, f"line {line}") if name else (source.root, f"line {line} names no file")
         planes.append(
             FoundPlane(
                 PlaneRef(path),
                 Channel(str(row["channel"])),
-                without_suffix(name) or f"row {number}",
+                without_suffix(name) or f"row {line}",
                 z=whole_or_none(place.get("z")),
-                metadata=metadata_of(row, kept),
-                problem=problem or missing,
-                **place_facts(place),
+                **facts | {"problem": facts["problem"] or missing},
             )
         )
-    planes = expand_if_stacks(planes, options)
+    planes = expand_stacks(planes, options, named=True)
     return Findings(planes, channels=list(dict.fromkeys(plane.channel for plane in planes)))

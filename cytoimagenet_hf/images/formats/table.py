@@ -6,21 +6,9 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.expand import expand_if_stacks, expand_stacks
-from cytoimagenet_hf.images.formats.dataset import id_column
+from cytoimagenet_hf.images.expand import expand_stacks
 from cytoimagenet_hf.images.source import Source, without_suffix
-from cytoimagenet_hf.images.tables import (
-    TableFiles,
-    is_metadata,
-    is_table,
-    metadata_of,
-    own_name,
-    place_facts,
-    place_of,
-    places,
-    rows_of,
-    table_of,
-)
+from cytoimagenet_hf.images.tables import ImageTable, id_column, is_metadata, is_table, own_name, places
 from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.columns import ID_COLUMNS
 from cytoimagenet_hf.tables.vocabulary import read_header
@@ -32,49 +20,39 @@ def matches(source: Source, options: SourceOptions) -> bool:
 
 
 def find(source: Source, options: SourceOptions) -> Findings:
-    """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`.
-
-    Raises:
-        InputError: no such column, ids that are absent, or a file outside the root.
-    """
-    table = table_of(source)
-    rows = rows_of(table, options)
-    columns = list(map(str, rows.columns))
-    wanted = options.channels or ("path",)
+    """Files by columns (`--channels dna,actin`), or by `path`, several files of one image joined by `|`."""
+    table = ImageTable(source, options)
+    columns, wanted = table.columns, options.channels or ("path",)
     for column in wanted:
         if column not in columns:
-            raise InputError(f"{table} has no column {column!r}: it has {', '.join(columns)}")
+            raise InputError(f"{table.path} has no column {column!r}: it has {', '.join(columns)}")
     placed = places([column for column in columns if column not in wanted])
     named = ""
     if options.id_column or "well" not in placed or any(name in columns for name in ID_COLUMNS):
-        named = id_column(columns, options.id_column, str(table))
-    files = TableFiles(options.root or table.parent, options.storage)
-    planes: list[FoundPlane] = []
+        named = id_column(columns, options.id_column, str(table.path))
     others = [column for column in columns if column not in {*wanted, named, *placed.values()}]
     kept = {column: own_name(column) for column in others if is_metadata(column) or read_header(column).term}
-    for number, row in enumerate(rows.to_dict("records")):
-        place, problem = place_of(row, placed)
+    planes: list[FoundPlane] = []
+    for line, row, _, facts in table.rows(placed, kept):
         given = str(row[named]) if named else ""
         if named and not given:
-            raise InputError(f"{table}: row {number + 2} has no {named}")
+            raise InputError(f"{table.path}: row {line} has no {named}")
         for channel, name in _files([str(row[column]) for column in wanted], wanted):
-            path, missing = Path(), f"row {number + 2} names no file for {channel.name}"
+            path, missing = Path(), f"row {line} names no file for {channel.name}"
             if name:
-                path, missing = files.find(name, f"row {number + 2}")
+                path, missing = table.find(name, f"row {line}")
             planes.append(
                 FoundPlane(
                     PlaneRef(path),
                     channel,
                     given or without_suffix(name),
-                    row=str(number),
+                    row=str(line),
                     id=given,
-                    metadata=metadata_of(row, kept),
-                    problem=problem or missing,
-                    **place_facts(place),
+                    **facts | {"problem": facts["problem"] or missing},
                 )
             )
     several = len({plane.channel for plane in planes}) > 1
-    planes = expand_if_stacks(planes, options) if several else expand_stacks(planes, options)
+    planes = expand_stacks(planes, options, named=several)
     unread = [column for column in others if column not in kept]
     notes = [f"columns that were not used: {', '.join(unread)}; Metadata_ in front keeps one"] if unread else []
     channels = list(dict.fromkeys(plane.channel for plane in planes if plane.channel.key))

@@ -62,8 +62,7 @@ def _entries(source: Source, index: str) -> Iterator[Entry]:
 def _elements_beside(source: Source, index: str, suffix: str, element: str) -> Iterator[dict[str, str]]:
     """Attributes of the elements of the files with an ending in the folder of an index.
 
-    Raises:
-        InputError: one is there and cannot be read: channels or the plate would go by other names.
+    One that cannot be read is refused: channels or the plate would go by other names.
     """
     for name in source.with_suffix(suffix):
         if name.rpartition("/")[0] == index.rpartition("/")[0]:

@@ -13,49 +13,44 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.images.remote import local_file
 
-from . import array, czi, dataset, file, lif, nd2, parts, zarr
+from . import acquisitions, arrays, dataset, file, zarr
 
 Place = tuple[int | str, ...]
 """Where a plane lies in its container; store-specific address."""
 
+Read = Callable[[Path, Sequence[Place], int], list[npt.NDArray[Any]]]
+"""(path, places, max_pixels) → the planes at these places, (H, W) or (H, W, 3) in native dtype; a plane of more pixels
+is refused before it is read."""
+
 
 @dataclass(frozen=True)
 class Store:
-    """One kind of container.
+    """One kind of container: how its planes are read, and a text that changes with the pixels at some places."""
 
-    Attributes:
-        read: (path, places, max_pixels) → the planes at these places, (H, W) or (H, W, 3) in native dtype; a plane of
-            more pixels is refused before it is read.
-        stamp: (path, places) → text that changes with the pixels at these places.
-    """
-
-    read: Callable[[Path, Sequence[Place], int], list[npt.NDArray[Any]]]
-    stamp: Callable[[Path, Sequence[Place]], str]
+    read: Read
+    stamp: Callable[[Path, Sequence[Place]], str] = file.stamp
 
 
-Read = Callable[[Path, Sequence[Place], int], list[npt.NDArray[Any]]]
-
-
-def _from_file(read: Read, *, large: bool = False) -> Read:
+def _from_file(read: Read, *, large: bool = False) -> Store:
     """A reader of local files, made to read objects as well; `large` ones only where they are kept."""
 
     def read_anywhere(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
-        with local_file(path, large=large) as file:
-            return read(file, places, max_pixels)
+        with local_file(path, large=large) as local:
+            return read(local, places, max_pixels)
 
-    return read_anywhere
+    return Store(read_anywhere)
 
 
 STORES: dict[str, Store] = {
-    "file": Store(file.read, file.stamp),
+    "file": Store(file.read),
     "zarr": Store(zarr.read, zarr.stamp),
-    "czi": Store(_from_file(czi.read, large=True), czi.stamp),
-    "nd2": Store(_from_file(nd2.read, large=True), nd2.stamp),
-    "lif": Store(_from_file(lif.read, large=True), lif.stamp),
+    "czi": _from_file(acquisitions.read_czi, large=True),
+    "nd2": _from_file(acquisitions.read_nd2, large=True),
+    "lif": _from_file(acquisitions.read_lif, large=True),
     "dataset": Store(dataset.read, dataset.stamp),
-    "hdf5": Store(_from_file(array.read_hdf5, large=True), array.stamp),
-    "npy": Store(_from_file(array.read_npy), array.stamp),
-    "strip": Store(parts.read_strips, file.stamp),
-    "hdf5-flat": Store(_from_file(parts.read_flat, large=True), file.stamp),
+    "hdf5": _from_file(arrays.read_hdf5, large=True),
+    "npy": _from_file(arrays.read_npy),
+    "strip": Store(arrays.read_strips),
+    "hdf5-flat": _from_file(arrays.read_flat, large=True),
 }
 """Kind of a `PlaneRef` → how it is read."""

@@ -12,7 +12,6 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,10 +40,6 @@ def require_plain_numbers(facts: dict[str, Any], version: int, where: object) ->
         facts: the metadata of the array.
         version: of Zarr, 2 or 3.
         where: what messages call it.
-
-    Raises:
-        InputError: another data type (objects, text, records, complex numbers), an object codec or an unknown one, at
-            any depth, such as within a shard, or chunks that are packed twice.
     """
     kind = facts.get("dtype" if version == 2 else "data_type")
     if not (isinstance(kind, str) and (_TYPE_2 if version == 2 else _TYPE_3).fullmatch(kind)):
@@ -75,25 +70,24 @@ def packer_of(facts: dict[str, Any], version: int) -> str:
 
     It packs each chunk as a whole, or each part of a shard, see `shards_of`.
     """
-    configured = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
-    return _compressor(configured, "id" if version == 2 else "name")
+    key = "id" if version == 2 else "name"
+    codecs = [codec if isinstance(codec, dict) else {key: codec} for codec in _configured(facts, version)]
+    return next((name for codec in codecs if (name := _plain(codec.get(key))) in _COMPRESSORS), "")
+
+
+def _configured(facts: dict[str, Any], version: int) -> list[Any]:
+    codecs = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
+    return [codec for codec in codecs if codec is not None]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """How the chunks of an array are divided into parts that are packed one by one.
+    """How the chunks of an array are divided into parts that are packed one by one."""
 
-    Attributes:
-        packer: the compressor of a part; empty where there is none.
-        part: shape of a part.
-        at_end: whether the index of the parts lies at the end of the file, rather than at its start.
-        check: bytes of a checksum behind the index.
-    """
-
-    packer: str
-    part: tuple[int, ...]
-    at_end: bool
-    check: int
+    packer: str  # the compressor of a part
+    part: tuple[int, ...]  # shape of a part
+    at_end: bool  # whether the index of the parts lies at the end of the file, rather than at its start
+    check: int  # bytes of a checksum behind the index
 
     def index_span(self, size: int, chunks: Sequence[int]) -> tuple[int, int]:
         """First byte of the index, and the one behind its last, in a shard of so many bytes and such a shape."""
@@ -104,12 +98,7 @@ class Shards:
 def shards_of(facts: dict[str, Any], where: object) -> Shards | None:
     """The shards of an array of Zarr 3; None where its chunks are not divided, or not packed part by part.
 
-    Args:
-        facts: the metadata of the array, which `require_plain_numbers` let pass.
-        where: what messages call it.
-
-    Raises:
-        InputError: the parts are packed, and the index that says where they lie is in a form that is not known here.
+    Refused are packed parts whose index, which says where they lie, is in a form that is not known here.
     """
     codecs = [codec if isinstance(codec, dict) else {"name": codec} for codec in facts.get("codecs") or []]
     for codec in codecs:
@@ -139,56 +128,38 @@ def shards_of(facts: dict[str, Any], where: object) -> Shards | None:
     return None
 
 
-def _compressor(configured: list[Any], key: str) -> str:
-    codecs = [codec if isinstance(codec, dict) else {key: codec} for codec in configured if codec is not None]
-    return next((name for codec in codecs if (name := _plain(codec.get(key))) in _COMPRESSORS), "")
-
-
 def _plain(name: object) -> str:
     return str(name).removeprefix("numcodecs.")
 
 
 def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
     """The codecs of imagecodecs that an array names, which are to be registered before it is read."""
-    configured = [facts.get("compressor"), *(facts.get("filters") or [])] if version == 2 else facts["codecs"]
-    names = _names([codec for codec in configured if codec is not None], "")
+    names = _names(_configured(facts, version), "")
     return tuple(name for name in names if isinstance(name, str) and _PICTURES.fullmatch(name))
 
 
 def check_unpacked_size(
-    file: Path,
-    packer: str,
-    most: int,
-    *,
-    handle: BinaryIO | None = None,
-    start: int = 0,
-    length: int | None = None,
+    file: Path, content: BinaryIO, packer: str, most: int, *, start: int = 0, length: int | None = None
 ) -> None:
-    """Refuse a chunk, or a part of a shard, that unpacks to more than its array can need; an absent one passes.
+    """Refuse a chunk, or a part of a shard, that unpacks to more bytes than its array can need (`most`).
 
     Args:
-        file: of the chunk.
+        file: of the chunk, for the message.
+        content: of that file.
         packer: see `packer_of`.
         most: bytes.
-        handle: its content, where it is in memory already.
         start: of the part, bytes.
         length: of the part, bytes; None reads to the end of the file.
-
-    Raises:
-        InputError: it would.
     """
     if not packer:
         return
     try:
-        with open(file, "rb") if handle is None else nullcontext(handle) as content:
+        content.seek(start)
+        head = content.read(min(_HEAD, length or _HEAD))
+        size = _STATED[packer](head) if packer in _STATED else None
+        if size is None or (packer == "zstd" and size <= most):  # more frames may follow the one that says so
             content.seek(start)
-            head = content.read(min(_HEAD, length or _HEAD))
-            size = _STATED[packer](head) if packer in _STATED else None
-            if size is None or (packer == "zstd" and size <= most):  # more frames may follow the one that says so
-                content.seek(start)
-                size = _unpacked(content, packer, most, length)
-    except FileNotFoundError:
-        return
+            size = _unpacked(content, packer, most, length)
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return  # damaged: the codec says how
     if size > most:
@@ -227,11 +198,6 @@ _UNPACKERS: dict[str, Callable[[], Any]] = {
     "lzma": lzma.LZMADecompressor,
 }
 _HEAD = 18  # bytes; the longest of the headers below
-_STATED: dict[str, Callable[[bytes], int | None]] = {
-    "blosc": lambda head: int.from_bytes(head[4:8], "little"),
-    "lz4": lambda head: int.from_bytes(head[:4], "little"),  # as numcodecs writes it
-    "zstd": lambda head: _zstd_size(head),
-}
 
 
 def _zstd_size(head: bytes) -> int | None:
@@ -245,6 +211,13 @@ def _zstd_size(head: bytes) -> int | None:
     if not length:
         return None
     return int.from_bytes(head[start : start + length], "little") + (256 if length == 2 else 0)
+
+
+_STATED: dict[str, Callable[[bytes], int | None]] = {
+    "blosc": lambda head: int.from_bytes(head[4:8], "little"),
+    "lz4": lambda head: int.from_bytes(head[:4], "little"),  # as numcodecs writes it
+    "zstd": _zstd_size,
+}
 
 
 def _is_known(name: Any, version: int) -> bool:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.imaging.limits import check_pixels
+from cytoimagenet_hf.imaging.errors import check_pixels
+from cytoimagenet_hf.imaging.read import picture_pixels
 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 """What Pillow raises for the bytes of an image."""
@@ -87,7 +88,8 @@ def cell_planes(cell: Any, feature: Any) -> list[npt.NDArray[Any]]:
     if cell is None:
         return []
     if not hasattr(feature, "shape"):
-        return [_pixels(picture) for picture in (cell if isinstance(cell, list) else [cell]) if picture is not None]
+        pictures = cell if isinstance(cell, list) else [cell]
+        return [picture_pixels(picture) for picture in pictures if picture is not None]
     array = np.asarray(cell, dtype=feature.dtype)
     if array.ndim == 2:
         return [array]
@@ -117,13 +119,6 @@ def _channel_axis(shape: Sequence[int]) -> int | None:
     if first == last or min(first, last) >= height:
         raise InputError(f"an array of shape {tuple(shape)} says neither (channels, height, width) nor channels last")
     return 0 if first < last else 2
-
-
-def _pixels(picture: Image.Image) -> npt.NDArray[Any]:
-    """A picture as (H, W) in its own depth, or (H, W, 3) where it has colours."""
-    if picture.mode in ("L", "I", "F") or picture.mode.startswith("I;16"):
-        return np.asarray(picture)
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "LA", "La") else "RGB"))
 
 
 def stamp(path: Path, places: Sequence[tuple[int | str, ...]]) -> str:

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images.ranges import RangedFile, ScatteredError
 from cytoimagenet_hf.images.remote import RemotePath, change_mark, local_file
+from cytoimagenet_hf.imaging.ranges import RangedFile, ScatteredError
 from cytoimagenet_hf.imaging.read import read_fetched_tiff, read_planes
 from cytoimagenet_hf.imaging.tiff import count_pages
 

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import inside
 from cytoimagenet_hf.core.jsontext import parse_json
-from cytoimagenet_hf.core.numbers import LARGEST, whole_or_none
+from cytoimagenet_hf.core.numbers import LARGEST, MAX_PIXELS, whole_or_none
 from cytoimagenet_hf.core.regular import require_regular
 from cytoimagenet_hf.images.optional import require, unreadable
 from cytoimagenet_hf.images.remote import RemotePath, change_mark, concurrently
-from cytoimagenet_hf.imaging.limits import MAX_PIXELS, check_pixels
+from cytoimagenet_hf.imaging.errors import check_pixels
 
 from .codecs import Shards, check_unpacked_size, packer_of, picture_codecs, require_plain_numbers, shards_of
 
@@ -46,31 +46,18 @@ _SMALL = 1 << 24  # values that a chunk may hold beyond those of its array
 
 @dataclass(frozen=True)
 class ArrayFacts:
-    """What an array's metadata says.
+    """What an array's metadata says."""
 
-    Attributes:
-        version: of Zarr.
-        packer: the compressor of its chunks; empty where there is none.
-        shards: how its chunks are divided into parts that are packed one by one; None where they are not.
-        most: bytes that a chunk, or such a part, may unpack to.
-        shape: its shape.
-        chunks: shape of what one file holds.
-        file: the metadata file.
-        prefix: before the numbers of a chunk's file.
-        separator: between them.
-        pictures: codecs of imagecodecs that its chunks need.
-    """
-
-    version: int
-    packer: str
-    shards: Shards | None
-    most: int
+    version: int  # of Zarr
+    packer: str  # the compressor of its chunks; empty where there is none
+    shards: Shards | None  # how its chunks are divided into parts that are packed one by one
+    most: int  # bytes that a chunk, or such a part, may unpack to
     shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    file: Path
-    prefix: str
-    separator: str
-    pictures: tuple[str, ...] = ()
+    chunks: tuple[int, ...]  # shape of what one file holds
+    file: Path  # of the metadata
+    prefix: str  # before the numbers of a chunk's file
+    separator: str  # between them
+    pictures: tuple[str, ...] = ()  # codecs of imagecodecs that its chunks need
 
 
 def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
@@ -79,10 +66,6 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
     Args:
         folder: of the array.
         max_pixels: the limit of a plane, and of what is unpacked at once.
-
-    Raises:
-        InputError: there is none, it cannot be understood, it is too large, or it holds something else than plain
-            numbers, see `codecs.require_plain_numbers`.
     """
     version, file, text = _metadata(folder)
     try:
@@ -102,12 +85,11 @@ def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
             unpacked, prefix = chunks, ""
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"the metadata of {folder} cannot be understood: {type(error).__name__}: {error}") from error
-    sizes = (shape, chunks, unpacked)
-    if not (
-        all(map(_sizes, sizes)) and len(set(map(len, sizes))) == 1 and len(shape) >= 2 and separator in ("/", ".")
-    ):
-        said = one_line(f"shape {shape}, chunks {chunks}, separator {separator!r}")
-        raise InputError(f"{file} is damaged: {said}")
+    lists = (shape, chunks, unpacked)
+    even = all(map(_is_shape, lists)) and len(set(map(len, lists))) == 1
+    if not (even and len(shape) >= 2 and separator in ("/", ".")):
+        sizes = one_line(f"shape {shape}, chunks {chunks}, separator {separator!r}")
+        raise InputError(f"{file} is damaged: {sizes}")
     require_plain_numbers(facts, version, folder)
     if math.prod(shape[:-2]) > MAX_PLANES:
         raise InputError(f"{folder} has the shape {shape}: more than {MAX_PLANES:,} planes")
@@ -155,27 +137,20 @@ def _check_chunks(
         )
 
 
-def _sizes(given: Any) -> bool:
-    return isinstance(given, list) and len(given) <= _MOST_AXES and all(map(_is_size, given))
-
-
-def _is_size(given: Any) -> bool:
-    return type(given) is int and 0 < given <= LARGEST
+def _is_shape(given: Any) -> bool:
+    if not isinstance(given, list) or len(given) > _MOST_AXES:
+        return False
+    return all(type(size) is int and 0 < size <= LARGEST for size in given)
 
 
 def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
-    """Planes of the arrays of one store; where a chunk is absent, the fill value.
-
-    Raises:
-        InputError: zarr is not installed, or the array is unreadable, has pixels that are not numbers, or leads out of
-            the store.
-    """
+    """Planes of the arrays of one store; where a chunk is absent, the fill value."""
     require("zarr", path)
-    by_array: dict[str, list[tuple[int, ...]]] = {}
+    wanted_of: dict[str, list[tuple[int, ...]]] = {}
     for name, *indices in places:
-        by_array.setdefault(str(name), []).append(tuple(int(index) for index in indices))
+        wanted_of.setdefault(str(name), []).append(tuple(int(index) for index in indices))
     planes: dict[tuple[str, tuple[int, ...]], npt.NDArray[Any]] = {}
-    for name, wanted in by_array.items():
+    for name, wanted in wanted_of.items():
         folder = path / name
         try:
             _require_inside(path, folder)
@@ -259,30 +234,22 @@ def _fetched(chunk: tuple[Path, Sequence[tuple[int, ...]]], *, facts: ArrayFacts
 
 
 def _check_unpacked(file: Path, handle: BinaryIO, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> None:
-    """Refuse a chunk that unpacks to more than its array can need; of a shard, each part that these planes lie in.
-
-    Raises:
-        InputError: it would; or the shard is too short for its index, or for what its index says.
-    """
+    """Refuse a chunk that unpacks to more than its array can need; of a shard, each part that these planes lie in."""
     shards = facts.shards
     if shards is None:
-        check_unpacked_size(file, facts.packer, facts.most, handle=handle)
+        check_unpacked_size(file, handle, facts.packer, facts.most)
         return
     size = handle.seek(0, os.SEEK_END)
     first, last = shards.index_span(size, facts.chunks)
     handle.seek(first)
     for start, stop in _parts(file, handle.read(last - first), size, facts, places):
-        check_unpacked_size(file, shards.packer, facts.most, handle=handle, start=start, length=stop - start)
+        check_unpacked_size(file, handle, shards.packer, facts.most, start=start, length=stop - start)
 
 
 def _parts(
     file: Path, index: bytes, size: int, facts: ArrayFacts, places: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[int, int]]:
-    """First byte and the one behind the last of each part of a shard that these planes lie in.
-
-    Raises:
-        InputError: the index is too short, or a part lies beyond the end of the shard.
-    """
+    """First byte and the one behind the last of each part of a shard that these planes lie in."""
     shards = cast(Shards, facts.shards)
     grid = [whole // part for whole, part in zip(facts.chunks, shards.part, strict=True)]
     uneven = any(whole % part for whole, part in zip(facts.chunks, shards.part, strict=True))

@@ -21,7 +21,8 @@ from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.imaging import ImageReadError, Merger, merge_channels
 from tests.builder.tiny_builds import annotation, cells, rendered_images, tiny_build, write_tables
-from tests.faults.files import png_header, tiff_header
+from tests.faults.files import tiff_header
+from tests.imaging.files import png
 
 CORRECTED = RECIPES["corrected"]
 
@@ -358,7 +359,7 @@ def test_an_image_of_too_many_pixels_is_rejected_by_its_header_with_its_name(tmp
 def test_a_small_file_that_claims_a_huge_image_takes_no_memory(tmp_path):
     raw, output = tmp_path / "raw", tmp_path / "output"
     raw.mkdir()
-    (raw / "gray.png").write_bytes(png_header(30_000, 30_000))
+    (raw / "gray.png").write_bytes(png(30_000, 30_000, b""))
     (raw / "gray.tif").write_bytes(tiff_header(30_000, 30_000))
     write_tables(
         output,

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from cytoimagenet_hf.images import ranges
-from cytoimagenet_hf.images.ranges import RangedFile, ScatteredError
+from cytoimagenet_hf.imaging import ranges
+from cytoimagenet_hf.imaging.ranges import RangedFile, ScatteredError
 
 CONTENT = bytes(range(100))
 

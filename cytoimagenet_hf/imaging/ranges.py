@@ -6,9 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.imaging.tiff import FetchedFile
-
-from .remote import RemotePath
 
 BLOCK = 1 << 16
 """Bytes that are fetched at least."""
@@ -20,15 +17,10 @@ class ScatteredError(InputError):
     """What is read lies in so many places that the whole object comes faster."""
 
 
-class RangedFile(FetchedFile):
-    """An object to read and seek in.
+class RangedFile(io.RawIOBase):
+    """An object of `size` bytes to read and seek in; `path` is a `RemotePath`, which answers `read_ranges`."""
 
-    Args:
-        path: of the object.
-        size: its bytes.
-    """
-
-    def __init__(self, path: RemotePath, size: int) -> None:
+    def __init__(self, path: Any, size: int) -> None:
         self._path, self._size = path, size
         self._place, self._waited = 0, 0
         self._blocks: dict[int, bytes] = {}
@@ -51,12 +43,7 @@ class RangedFile(FetchedFile):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """Read on.
-
-        Raises:
-            ScatteredError: after many requests, one by one.
-            InputError: the store does not answer.
-        """
+        """Read on; a `ScatteredError` after many requests, one by one."""
         view = memoryview(buffer).cast("B")
         stop = min(self._place + len(view), self._size)
         length = max(0, stop - self._place)
