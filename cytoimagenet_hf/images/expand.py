@@ -21,13 +21,9 @@ _SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
 
 
 def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions, *, named: bool) -> list[FoundPlane]:
-    """The planes of every file, found by opening each.
+    """The planes of every file, found by opening each; of a stack without axes, the number of stains names the pages.
 
-    Args:
-        planes: one per file.
-        options: `axes`, and `stains` whose number names the pages of a stack without axes.
-        named: whether names of files say the channel: then one of each channel is opened, and the rest where it is a
-            stack.
+    Where names of files say the channel (`named`), one of each channel is opened, and the rest where it is a stack.
     """
     if named:
         firsts: dict[tuple[str, Channel], FoundPlane] = {}

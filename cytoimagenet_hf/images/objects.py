@@ -22,15 +22,8 @@ from .optional import require
 
 T = TypeVar("T")
 
-SCHEMES: Mapping[str, str] = {
-    "s3": "Amazon S3, and what speaks like it",
-    "gs": "Google Cloud Storage",
-    "az": "Azure Blob Storage",
-    "http": "a web server",
-    "https": "a web server",
-    "hf": "the Hugging Face Hub",
-}
-"""Scheme of an address → what it reaches."""
+SCHEMES = ("s3", "gs", "az", "http", "https", "hf")
+"""Schemes of addresses: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage, web servers, the Hub."""
 
 IN_FLIGHT = 32
 """Requests that a process sends at one time."""
@@ -73,16 +66,10 @@ class ObjectFacts:
 
 @dataclass(frozen=True)
 class Place:
-    """A bucket, a web server, or a repository of the Hub.
+    """A bucket, a web server, or a repository of the Hub."""
 
-    Attributes:
-        scheme: key of `SCHEMES`.
-        host: bucket, container, `host:port`, or `datasets/OWNER/NAME@REVISION`.
-        storage: how it is reached.
-    """
-
-    scheme: str
-    host: str
+    scheme: str  # of `SCHEMES`
+    host: str  # bucket, container, `host:port`, or `datasets/OWNER/NAME@REVISION`
     storage: Storage = field(default_factory=Storage, repr=False)
 
     def __str__(self) -> str:

@@ -60,14 +60,11 @@ class _Memory:
 class RemotePath:
     """An object, or a folder of objects.
 
-    Attributes:
-        place: its store.
-        key: `/` between folders, none at either end.
-        memory: shared by all paths of one source; another process starts with the facts of this object alone.
+    Its memory is shared by all paths of one source; another process starts with the facts of this object alone.
     """
 
     place: Place
-    key: str
+    key: str  # `/` between folders, none at either end
     memory: _Memory = field(default_factory=_Memory, compare=False)
 
     def __str__(self) -> str:
@@ -106,10 +103,6 @@ class RemotePath:
         """The place, and the parts of the key."""
         return (str(self.place), *(part for part in self.key.split("/") if part))
 
-    def as_posix(self) -> str:
-        """The address."""
-        return str(self)
-
     def resolve(self) -> "RemotePath":
         """Itself: there are no links."""
         return self
@@ -117,10 +110,6 @@ class RemotePath:
     def relative_to(self, folder: "RemotePath") -> PurePosixPath:
         """As of `pathlib.Path`."""
         return PurePosixPath(self.key).relative_to(folder.key or ".")
-
-    def is_symlink(self) -> bool:
-        """False: there are no links."""
-        return False
 
     def is_file(self) -> bool:
         """Whether there is such an object.
@@ -346,14 +335,8 @@ class RemoteFiles:
 def local_file(path: Path, *, large: bool = False) -> Iterator[Path]:
     """A file of this machine with the content of a path: itself, or one in memory while the context lasts.
 
-    Errors that name the file in memory name the object instead.
-
-    Args:
-        path: the file or object.
-        large: whether it holds a whole acquisition, which would be fetched again for each of its images.
-
-    Raises:
-        InputError: the object is absent or cannot be read, or it is large and not kept.
+    Errors that name the file in memory name the object instead. What holds a whole acquisition (`large`), which would
+    be fetched again for each of its images, is refused unless it is kept.
     """
     if not isinstance(path, RemotePath):
         yield path

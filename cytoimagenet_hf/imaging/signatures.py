@@ -40,9 +40,7 @@ _REFUSED = {
 def kind_of(head: bytes, size: int) -> str:
     """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
 
-    Args:
-        head: the first bytes of the file, `raw.HEAD` or all.
-        size: of the file, bytes.
+    Judged are the first bytes of the file, `raw.HEAD` or all, and its size.
 
     Example:
         >>> kind_of(b"\\x89PNG\\r\\n", 6), kind_of(b"MM\\0*", 4), kind_of(b"GIF89a", 6), kind_of(b"well,compound", 13)

@@ -80,7 +80,7 @@ class StackLayout:
     def _checked(self, letter: str, number: int, length: int) -> int:
         if not 0 <= number < length:
             raise ImageReadError(
-                f"{self.path} has no {letter} {number}: its axes are {spelled(self.axes, self.sizes)}"
+                f"{self.path} has no {letter} {number}: its axes are {_spelled(self.axes, self.sizes)}"
             )
         return number
 
@@ -106,12 +106,7 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
 
 
 def describe_series(path: str | Path, *, axes: str | None = None) -> list[StackLayout]:
-    """The layouts of all pictures of a file, which is opened once; see `describe_stack`.
-
-    Raises:
-        AmbiguousAxesError: as of `describe_stack`, for any of them.
-        ImageReadError: as of `describe_stack`.
-    """
+    """The layouts of all pictures of a file, which is opened once; see `describe_stack`."""
     return _described(Path(path), axes, None)
 
 
@@ -146,13 +141,8 @@ def _numbered(path: Path, planes: int) -> tuple[int, ...]:
     return tuple(range(planes))
 
 
-def spelled(axes: str, sizes: Mapping[str, int]) -> str:
-    """Axes with their lengths, for messages.
-
-    Example:
-        >>> spelled("ZYX", {"Z": 3, "Y": 40, "X": 50})
-        'ZYX (3 x 40 x 50)'
-    """
+def _spelled(axes: str, sizes: Mapping[str, int]) -> str:
+    """Axes with their lengths: `ZYX (3 x 40 x 50)`."""
     return f"{axes} ({' x '.join(str(sizes[letter]) for letter in axes)})"
 
 
@@ -196,7 +186,7 @@ def _layout(path: Path, planes: _Planes, given: str | None, series: int, count: 
         raise ImageReadError(f"{path} has the axes {letters}YX: name each once, with axes=")
     if math.prod(size for _, size in outer) != len(pages):
         raise ImageReadError(
-            f"{path} states the axes {spelled(letters + 'YX', sizes)} and holds {len(pages)} planes: damaged, or "
+            f"{path} states the axes {_spelled(letters + 'YX', sizes)} and holds {len(pages)} planes: damaged, or "
             "incomplete"
         )
     channels = sizes.get("C", 1)

@@ -34,12 +34,9 @@ _TYPE_3 = re.compile(r"bool|u?int(?:8|16|32|64)|float(?:16|32|64)")
 
 
 def require_plain_numbers(facts: dict[str, Any], version: int, where: object) -> None:
-    """Refuse an array that is not of plain numbers, or whose chunks another than the known codecs made.
+    """Refuse an array that is not of plain numbers, or whose chunks another than the known codecs made, at any depth.
 
-    Args:
-        facts: the metadata of the array.
-        version: of Zarr, 2 or 3.
-        where: what messages call it.
+    Judged are the metadata of Zarr 2 or 3; messages call the array by `where`.
     """
     kind = facts.get("dtype" if version == 2 else "data_type")
     if not (isinstance(kind, str) and (_TYPE_2 if version == 2 else _TYPE_3).fullmatch(kind)):
@@ -141,16 +138,7 @@ def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
 def check_unpacked_size(
     file: Path, content: BinaryIO, packer: str, most: int, *, start: int = 0, length: int | None = None
 ) -> None:
-    """Refuse a chunk, or a part of a shard, that unpacks to more bytes than its array can need (`most`).
-
-    Args:
-        file: of the chunk, for the message.
-        content: of that file.
-        packer: see `packer_of`.
-        most: bytes.
-        start: of the part, bytes.
-        length: of the part, bytes; None reads to the end of the file.
-    """
+    """Refuse a chunk, or a part of a shard from `start` on, that unpacks to more bytes than its array can need."""
     if not packer:
         return
     try:
