@@ -7,7 +7,7 @@ from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane
-from cytoimagenet_hf.images.expand import expand_stacks
+from cytoimagenet_hf.images.containers import expand_stacks
 from cytoimagenet_hf.images.source import Source, without_suffix
 from cytoimagenet_hf.images.tables import ImageTable, id_column, is_metadata, is_table, names_of, own_name, places
 from cytoimagenet_hf.options.source import SourceOptions
