@@ -176,29 +176,29 @@ def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
     """The planes of a file whose name, or a table, says plate, well, site or channel, which goes before its own."""
     path = plane.ref.path
     inner = planes_in(path, plane.name, [])
-    channels, named = {found.channel for found in inner}, plane.channel.stated
+    channels, named = {part.channel for part in inner}, plane.channel.stated
     if named and len(channels) > 1:
         raise InputError(f"{path} holds {len(channels)} channels, but its name says it is channel {plane.channel.key}")
-    wells = sorted({found.well for found in inner if found.well})
+    wells = sorted({part.well for part in inner if part.well})
     if plane.well and wells and set(map(spell_well, wells)) != {spell_well(plane.well)}:
         raise InputError(f"{path} holds images of {', '.join(wells[:3])}, but its name says {plane.well}")
     several_times, several_depths, several_sites = (
-        len({getattr(found, axis) for found in inner}) > 1 for axis in ("t", "z", "site")
+        len({getattr(part, axis) for part in inner}) > 1 for axis in ("t", "z", "site")
     )
     return [
         replace(
             plane,
-            ref=found.ref,
-            name=found.name,
-            problem=found.problem,
-            channel=plane.channel if named else found.channel,
-            plate=plane.plate or found.plate,
-            well=plane.well or found.well,
-            site=".".join(filter(None, (plane.site, found.site))) if several_sites else plane.site or found.site,
-            z=found.z if several_depths or plane.z is None else plane.z,
-            t=found.t if several_times or plane.t is None else plane.t,
+            ref=part.ref,
+            name=part.name,
+            problem=part.problem,
+            channel=plane.channel if named else part.channel,
+            plate=plane.plate or part.plate,
+            well=plane.well or part.well,
+            site=".".join(filter(None, (plane.site, part.site))) if several_sites else plane.site or part.site,
+            z=part.z if several_depths or plane.z is None else plane.z,
+            t=part.t if several_times or plane.t is None else plane.t,
         )
-        for found in inner
+        for part in inner
     ]
 
 
@@ -277,8 +277,9 @@ def _czi_channels(metadata: dict[str, Any], dimensions: dict[str, Any], count: i
 
 
 def _elements(parent: dict[str, Any], plural: str, single: str) -> list[dict[str, Any]]:
-    elements = (parent.get(plural) or {}).get(single) or []
-    return [one for one in (elements if isinstance(elements, list) else [elements]) if isinstance(one, dict)]
+    listed = (parent.get(plural) or {}).get(single) or []
+    elements = listed if isinstance(listed, list) else [listed]
+    return [element for element in elements if isinstance(element, dict)]
 
 
 def _scene_well(scene: dict[str, Any]) -> str:

@@ -239,8 +239,8 @@ class _ObstoreClient:
             self._store = kinds[place.scheme](place.host, **given, **common)
         except Exception as error:
             unknown = re.search(r"Configuration key: '(\w+)'", str(error))
-            what = f"storage option {unknown[1]!r} is not known" if unknown else "a storage option is wrong"
-            raise InputError(f"{place}: {what}: endpoint, region, allow_http, timeout, retries, … are") from None
+            problem = f"storage option {unknown[1]!r} is not known" if unknown else "a storage option is wrong"
+            raise InputError(f"{place}: {problem}: endpoint, region, allow_http, timeout, retries, … are") from None
 
     def read(self, key: str) -> bytes:
         return bytes(self._obstore.get(self._store, key).bytes())

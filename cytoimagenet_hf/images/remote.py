@@ -142,9 +142,9 @@ class RemotePath:
             return memory.contents[key]
         if key in memory.facts and memory.facts[key] is None:
             raise FileNotFoundError(2, "No such object", str(self))
-        known = memory.facts.get(key)
+        facts = memory.facts.get(key)
         try:
-            content = self.place.read(key, size=known.st_size if known else None)
+            content = self.place.read(key, size=facts.st_size if facts else None)
         except FileNotFoundError:
             raise FileNotFoundError(2, "No such object", str(self)) from None
         if self.name in _METADATA:
@@ -272,27 +272,29 @@ def remote_path(address: str, storage: Storage) -> Path:
         >>> remote_path("s3://cellpainting-gallery/cpg0016-jump/", Storage()).name
         'cpg0016-jump'
     """
-    shown = one_line(address.partition("?")[0] if "?" in address else address, longest=200)
+    printable = one_line(address.partition("?")[0] if "?" in address else address, longest=200)
     try:
         parts = urlsplit(address)
         secret = parts.username is not None or parts.password is not None
     except ValueError as error:
-        raise UnknownAddressError(f"{shown!r} is no address: {error}") from error
+        raise UnknownAddressError(f"{printable!r} is no address: {error}") from error
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise UnknownAddressError(f"{shown} is no address that is known here: {known}; or a file of this machine")
+        schemes = ", ".join(f"{name}://" for name in SCHEMES)
+        raise UnknownAddressError(
+            f"{printable} is no address that is known here: {schemes}; or a file of this machine"
+        )
 
     allowed = dict(storage.options).get("schemes")
     if allowed is not None and scheme not in allowed.split(","):
-        raise UnknownAddressError(f"{shown}: no address of this kind is opened here")
+        raise UnknownAddressError(f"{printable}: no address of this kind is opened here")
     if secret and scheme != "hf":
         raise UnknownAddressError(f"{scheme}://{parts.hostname}: no password in an address: use the environment")
 
     if scheme in ("http", "https"):
         if parts.query:
             raise UnknownAddressError(
-                f"{shown} has a query, as signed addresses do: give the address without, or s3://…"
+                f"{printable} has a query, as signed addresses do: give the address without, or s3://…"
             )
         host, key = parts.netloc, unquote(parts.path)
     else:
@@ -303,7 +305,7 @@ def remote_path(address: str, storage: Storage) -> Path:
             length = 3 if pieces[0] in ("datasets", "spaces", "models", "buckets") else 2
             host, key = "/".join(pieces[:length]), "/".join(pieces[length:])
     if not host:
-        raise UnknownAddressError(f"{shown} names no bucket or server")
+        raise UnknownAddressError(f"{printable} names no bucket or server")
     return cast(Path, RemotePath(Place(scheme, host, storage), "") / key)
 
 

@@ -36,8 +36,8 @@ def table_of(source: Source) -> Path:
     """The table that a source is, or the only one that lies in a folder; an `InputError` where there is no such."""
     names = source.with_suffix(*TABLES)
     if len(names) != 1:
-        shown = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
-        raise InputError(f"{source.text} is to be read by a table, and {shown}: give the table itself")
+        count = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
+        raise InputError(f"{source.text} is to be read by a table, and {count}: give the table itself")
     return source.root / names[0]
 
 
