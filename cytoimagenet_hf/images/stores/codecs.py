@@ -103,7 +103,7 @@ def shards_of(facts: dict[str, Any], where: object) -> Shards | None:
         return None
     try:
         options = sharding["configuration"]
-        inner, part, index = options["codecs"], tuple(options["chunk_shape"]), options.get("index_codecs") or []
+        inner, part, index = options["codecs"], tuple(options["chunk_shape"]), options["index_codecs"]
         names = [codec if isinstance(codec, str) else codec["name"] for codec in index]
         order = [codec["configuration"]["endian"] for codec in index if codec["name"] == "bytes"]
     except (KeyError, TypeError) as error:
