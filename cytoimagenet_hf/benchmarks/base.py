@@ -29,14 +29,14 @@ def labelled(
     channels: Sequence[str] = (),
     facts: Mapping[str, str] | None = None,
 ) -> Image:
-    """An image of one file per channel whose metadata has the label to be predicted.
+    """An image of one file per channel whose metadata has the label to be predicted, and further facts.
 
     Args:
         name: stable, unique within the benchmark; feature tables are joined by it.
         files: one per stain, always in the same order; a saved array (`.npy`) of (H, W, stains) holds several.
         label: what is to be predicted.
         channels: stains; numbers by default.
-        facts: what else is known: plate, well, compound, treatment, batch, split.
+        facts: plate, well, compound, treatment, batch, split.
     """
     planes = [plane for file in files for plane in _planes(file)]
     stains = tuple(channels) if len(channels) == len(planes) else tuple(map(str, range(len(planes))))
@@ -77,11 +77,7 @@ class Score:
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether each prediction is right.
-
-        Raises:
-            InputError: the items have shares, not predictions.
-        """
+        """(n,) whether each prediction is right."""
         if self.predictions is None:
             raise InputError(f"{self.name} has no predictions: its items have a {self.measure} each")
         return np.asarray(self.references == self.predictions, dtype=bool)
@@ -94,7 +90,7 @@ class Score:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """What measures other than neighbours need of one scored set.
+    """Features and labels of one scored set, whatever it is measured by.
 
     Attributes:
         values: (n, d) features.
@@ -115,6 +111,22 @@ class LabelledRows:
     train: npt.NDArray[np.bool_] | None = None
     batches: Array | None = None
     batch_name: str | None = None
+
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """(n,) the rows that are not learnt from."""
+        return np.ones(len(self.ids), bool) if self.train is None else ~self.train
+
+    @property
+    def divided_by(self) -> Array:
+        """(n,) the groups; each row a group of its own where none are known."""
+        return self.ids if self.groups is None else self.groups
+
+    def score(self, name: str, predictions: Array | None = None, **options: Any) -> Score:
+        """The score of the rows that are not learnt from; options are further fields of `Score`."""
+        scored = self.scored
+        clusters = None if self.groups is None else self.groups[scored]
+        return Score(name, self.ids[scored], self.labels[scored], predictions, clusters, self.group_name, **options)
 
 
 @dataclass(frozen=True)
@@ -140,10 +152,6 @@ class WellRows:
 
 RowsBySet = dict[str, LabelledRows]
 """Scored set → its rows."""
-RowMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], RowsBySet]
-WellMaker = Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], WellRows]
-Loader = Callable[..., list[Image]]
-Scorer = Callable[..., list[Score]]
 
 
 @dataclass(frozen=True)
@@ -177,12 +185,12 @@ class Benchmark:
     channels: tuple[str, ...]
     where: str
     protocol: str
-    load: Loader
-    score: Scorer
+    load: Callable[..., list[Image]]
+    score: Callable[..., list[Score]]
     listed_from_set: bool = False
     profile_items: Callable[[Path, BenchmarkRecipe, FeatureTable], list[Image]] | None = None
-    rows: RowMaker | None = None
-    wells: WellMaker | None = None
+    rows: Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], RowsBySet] | None = None
+    wells: Callable[[FeatureTable, Sequence[Image], BenchmarkRecipe], WellRows] | None = None
     is_control: Callable[[Image], bool] | None = None
     unscored: Callable[[Path, FeatureTable, Sequence[Image]], list[Image]] | None = None
     ready: Callable[[Path], dict[str, Callable[[], FeatureTable]]] | None = None
@@ -191,11 +199,7 @@ class Benchmark:
 
 
 def column(images: Sequence[Image], fact: str) -> Array:
-    """A fact of every image as an array.
-
-    Raises:
-        InputError: an image lacks it.
-    """
+    """A fact of every image, in order; an image that lacks it is refused."""
     try:
         return np.array([image.metadata[fact] for image in images], dtype=object)
     except KeyError:
@@ -211,11 +215,7 @@ def ids_of(images: Sequence[Image]) -> Array:
 
 
 def labels_of(images: Sequence[Image]) -> Array:
-    """The label of every image.
-
-    Raises:
-        InputError: fewer than two classes.
-    """
+    """The label of every image; fewer than two classes are refused."""
     labels = column(images, "label")
     if len(set(labels)) < 2:
         raise InputError(
@@ -225,11 +225,7 @@ def labels_of(images: Sequence[Image]) -> Array:
 
 
 def class_folders(root: Path, *, where: str) -> list[Path]:
-    """Folders with one class each, by name.
-
-    Raises:
-        InputError: there are none.
-    """
+    """Folders with one class each, by name; none at all is refused."""
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
         raise InputError(f"{root} has no class folders: {where}")
@@ -237,11 +233,7 @@ def class_folders(root: Path, *, where: str) -> list[Path]:
 
 
 def paired_files(folder: Path, suffixes: Sequence[str], *, extension: str = ".tif") -> dict[str, tuple[Path, ...]]:
-    """Channel files of each cell of a folder: stem → one file per suffix, in the order of the suffixes.
-
-    Raises:
-        InputError: no cell at all, or a cell lacks a channel.
-    """
+    """Channel files of each cell of a folder: stem → one file per suffix, in the order of the suffixes."""
     first, *others = suffixes
     cells = {}
     for path in sorted(folder.glob(f"*_{first}{extension}")):

@@ -1,6 +1,6 @@
 """What a network has to beat: features anyone can compute from pixels (E7, docs/paper.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import cv2
@@ -40,25 +40,10 @@ def pixel_baselines(items: Sequence[Image], *, seed: int, workers: int = 0) -> d
     all images; `intensity histogram`: 32 bins of the stretched channel; `LoG texture`: mean and deviation of the
     Laplacian of Gaussian at four scales; `foreground area`: share of pixels above Otsu's threshold; `object count`:
     connected pieces of it; `pixel PCA`: 64 components of 16 x 16 thumbnails, fitted on the training split if there is
-    one.
-
-    Args:
-        items: images.
-        seed: of the sample and of the PCA.
-        workers: threads that describe images; the numbers do not depend on them.
-
-    Raises:
-        InputError: an image cannot be read.
+    one. The seed is of the sample and of the PCA.
     """
     ranges = _common_ranges(items, seed=seed)
-    columns: dict[str, list[Array]] = {name: [] for name in BASELINES}
-    described = read_ahead(((item.id, item) for item in items), partial(_described, ranges=ranges), workers)
-    for _, numbers in tqdm(described, total=len(items), desc="pixel baselines", unit="image", disable=None):
-        if isinstance(numbers, InputError):
-            raise numbers
-        for name, row in numbers.items():
-            columns[name].append(row)
-    values = {name: np.asarray(rows, np.float32) for name, rows in columns.items()}
+    values = described(items, partial(_numbers, ranges=ranges), workers=workers, what="pixel baselines")
     train = np.array([item.metadata.get("split", "train") == "train" for item in items])
     pixels = values["pixel PCA"]
     components = min(_COMPONENTS, int(train.sum()), pixels.shape[1])
@@ -67,7 +52,25 @@ def pixel_baselines(items: Sequence[Image], *, seed: int, workers: int = 0) -> d
     return {name: make_table(ids_of(items), table, about={"baseline": name}) for name, table in values.items()}
 
 
-def _described(item: Image, ranges: Sequence[Range]) -> dict[str, Array]:
+def described(
+    items: Sequence[Image], numbers_of: Callable[[Image], dict[str, Array]], *, workers: int, what: str
+) -> dict[str, Array]:
+    """Name → (n, d) float32 numbers of every image, which do not depend on how many threads describe them.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    columns: dict[str, list[Array]] = {}
+    rows = read_ahead(((item.id, item) for item in items), numbers_of, workers)
+    for _, numbers in tqdm(rows, total=len(items), desc=what, unit="image", disable=None):
+        if isinstance(numbers, InputError):
+            raise numbers
+        for name, row in numbers.items():
+            columns.setdefault(name, []).append(row)
+    return {name: np.asarray(column, np.float32) for name, column in columns.items()}
+
+
+def _numbers(item: Image, ranges: Sequence[Range]) -> dict[str, Array]:
     """The numbers of one image by baseline; for the PCA its thumbnails."""
     gray = [to_gray(channel) for channel in item.read()]
     raw = [channel.astype(np.float64) for channel in gray]

@@ -5,7 +5,7 @@ rejects more than half of the true null hypotheses on 6 plates of 400 cells, so 
 exchange the two models' names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -19,7 +19,8 @@ from sklearn.metrics import confusion_matrix
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.scoring import stats
 from cytoimagenet_hf.scoring.contamination import Overlap, marks
-from cytoimagenet_hf.scoring.results import Comparison, Kind, ScoreRecord
+from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
+from cytoimagenet_hf.scoring.results import Comparison, Kind, PooledGain, ResultsRecord, ScoreRecord
 
 from . import macro
 from .base import Score
@@ -27,6 +28,8 @@ from .base import Score
 LEVEL = 0.05
 MACRO = "macro F1"
 """The measure that is not a mean over items."""
+BEST_BASELINE = "best baseline"
+"""Stands for the baseline that is best on each set, which differs from set to set."""
 _POWER = 0.8
 Scores = Mapping[tuple[str, str], Score]
 Outcomes = npt.NDArray[np.float64]
@@ -120,7 +123,7 @@ def compare_with_best(
             best[name] = max(scored, key=lambda baseline: statistic(scores[baseline, name]))
     comparisons: list[Comparison] = []
     for entry in entries:
-        common = [name for name in sets if name in best and (entry, name) in scores]
+        common = [name for name in best if (entry, name) in scores]
         comparisons += adjust([_named(scores, best[name], entry, name, seed) for name in common])
     return tuple(comparisons)
 
@@ -152,15 +155,14 @@ def compare(first: Score, second: Score, *, names: tuple[str, str], seed: int) -
     a, b = first.outcomes, second.outcomes[order]
     if not np.array_equal(first.references, second.references[order]):
         raise InputError(f"{first.name}: two models were scored against different labels; use one recipe for both")
-    if first.clusters is not None and not np.array_equal(first.clusters, _reordered(second.clusters, order)):
+    clusters: Any = None if second.clusters is None else second.clusters[order]
+    if first.clusters is not None and not np.array_equal(first.clusters, clusters):
         raise InputError(f"{first.name}: two models were scored with different groups; use one table of groups")
     groups = None if first.clusters is None else first.clusters.astype(str)
     if first.measure == MACRO:
         compared = _by_counts(first, second, order, seed)
-    elif groups is not None:
-        compared = _by_groups(a, b, groups, seed)
     else:
-        compared = _by_items(a, b) if first.shares is None else _by_shares(a, b, seed)
+        compared = _by_mean(a, b, groups, seed, binary=first.shares is None)
     return Comparison(
         set=first.name,
         first=names[0],
@@ -185,19 +187,33 @@ def smallest_p(groups: int) -> float:
     return float(2.0 ** (1 - groups))
 
 
-def _by_items(a: Outcomes, b: Outcomes) -> dict[str, Any]:
-    """Items are independent as far as anyone knows."""
+def _by_mean(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any] | None, seed: int, *, binary: bool) -> dict[str, Any]:
+    """Groups are independent, what is inside them is not; without groups items are, as far as anyone knows."""
     gain = b - a
-    half = _half_width(gain)
-    share = float((a != b).mean())
-    detectable = stats.minimum_detectable_difference(len(a), discordance=share) if share else None
+    error = _error(gain, np.arange(len(gain)) if groups is None else groups)
+    count = len(gain) if groups is None else len(set(groups))
+    interval: tuple[float, float] | None = None
+    if groups is None:
+        half = _half_width(gain)
+        interval = (float(gain.mean()) - half, float(gain.mean()) + half)
+    elif count > 1:
+        interval = stats.cluster_bootstrap(gain, groups, seed=seed)
+    test, p, detectable = "none", None, _detectable(error)
+    if groups is None and binary:
+        test, p = "exact McNemar", stats.mcnemar_exact(a, b)
+        share = float((a != b).mean())
+        smallest = stats.minimum_detectable_difference(len(a), discordance=share) if share else np.inf
+        detectable = smallest if np.isfinite(smallest) else None
+    elif smallest_p(count) <= LEVEL:
+        test = "item permutation" if groups is None else "group permutation"
+        p = stats.paired_permutation(a, b, seed=seed, groups=groups)
     return {
-        "interval": (float(gain.mean()) - half, float(gain.mean()) + half),
-        "test": "exact McNemar",
-        "groups": None,
-        "p": stats.mcnemar_exact(a, b),
-        "detectable": detectable if detectable is not None and np.isfinite(detectable) else None,
-        "error": _error(gain, np.arange(len(gain))),
+        "interval": interval,
+        "test": test,
+        "groups": None if groups is None else count,
+        "p": p,
+        "detectable": detectable,
+        "error": error,
     }
 
 
@@ -233,40 +249,9 @@ def _predicted(score: Score) -> npt.NDArray[Any]:
     return score.predictions
 
 
-def _by_shares(a: Outcomes, b: Outcomes, seed: int) -> dict[str, Any]:
-    """Items are independent as far as anyone knows, and each has a share: the models' names are exchanged by item."""
-    gain = b - a
-    error = _error(gain, np.arange(len(a)))
-    testable = smallest_p(len(a)) <= LEVEL
-    return {
-        "interval": (float(gain.mean()) - _half_width(gain), float(gain.mean()) + _half_width(gain)),
-        "test": "item permutation" if testable else "none",
-        "groups": None,
-        "p": stats.paired_permutation(a, b, seed=seed) if testable else None,
-        "detectable": _detectable(error),
-        "error": error,
-    }
-
-
 def _half_width(values: Outcomes) -> float:
     """Half of the 95 % interval of a mean by the normal approximation."""
     return float(norm.ppf(0.975) * values.std() / np.sqrt(len(values)))
-
-
-def _by_groups(a: Outcomes, b: Outcomes, groups: npt.NDArray[Any], seed: int) -> dict[str, Any]:
-    """Groups are independent, what is inside them is not."""
-    gain = b - a
-    error = _error(gain, groups)
-    count = len(set(groups))
-    testable = smallest_p(count) <= LEVEL
-    return {
-        "interval": stats.cluster_bootstrap(gain, groups, seed=seed) if count > 1 else None,
-        "test": "group permutation" if testable else "none",
-        "groups": count,
-        "p": stats.paired_permutation(a, b, seed=seed, groups=groups) if testable else None,
-        "detectable": _detectable(error),
-        "error": error,
-    }
 
 
 def _detectable(error: float | None) -> float | None:
@@ -288,5 +273,54 @@ def _named(scores: Scores, first: str, second: str, name: str, seed: int) -> Com
     return compare(scores[first, name], scores[second, name], names=(first, second), seed=seed)
 
 
-def _reordered(clusters: npt.NDArray[Any] | None, order: npt.NDArray[Any]) -> Any:
-    return None if clusters is None else clusters[order]
+def pool_record(record: ResultsRecord) -> tuple[PooledGain, ...]:
+    """Every difference that was measured on two sets or more, pooled over the sets of one measure.
+
+    First the gains over the best baseline, then what training gave, then models and fusions against each other. Sets
+    are taken for independent; the tests of one task that share their training set are so given what they share.
+    """
+    measures = {(score.entry, score.set): score.measure for score in record.scores}
+    gains = _pooled(record.gains, measures, first=BEST_BASELINE)
+    training = _pooled([gain.gain for gain in record.training], measures)
+    return (*gains, *training, *_pooled(record.comparisons, measures))
+
+
+def comparisons_of(record: ResultsRecord, pooled: PooledGain) -> list[Comparison]:
+    """The comparisons behind a pooled difference, in the order of its sets."""
+    if pooled.first == BEST_BASELINE:
+        pairs = list(record.gains)
+    else:
+        measured = (*record.comparisons, *(gain.gain for gain in record.training))
+        pairs = [pair for pair in measured if pair.first == pooled.first]
+    by_set = {pair.set: pair for pair in pairs if pair.second == pooled.second}
+    return [by_set[name] for name in pooled.sets]
+
+
+def _pooled(
+    pairs: Iterable[Comparison], measures: dict[tuple[str, str], str], *, first: str | None = None
+) -> list[PooledGain]:
+    together: dict[tuple[str, str, str], list[Comparison]] = {}
+    for pair in pairs:
+        key = (measures[pair.second, pair.set], first or pair.first, pair.second)
+        together.setdefault(key, []).append(pair)
+    return [_pool(*key, of) for key, of in together.items() if sum(pair.error is not None for pair in of) > 1]
+
+
+def _pool(measure: str, first: str, second: str, pairs: Sequence[Comparison]) -> PooledGain:
+    usable = [(pair, pair.error) for pair in pairs if pair.error is not None]
+    effect = pool_effects([pair.difference for pair, _ in usable], [error for _, error in usable])
+    return PooledGain(
+        measure=measure,
+        first=first,
+        second=second,
+        sets=tuple(pair.set for pair, _ in usable),
+        left_out=tuple(pair.set for pair in pairs if pair.error is None),
+        difference=effect.estimate,
+        interval=effect.interval,
+        p=effect.p,
+        spread=effect.spread,
+        heterogeneity=effect.heterogeneity,
+        prediction=effect.prediction,
+        weights=effect.weights,
+        detectable=effect.detectable,
+    )

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, write_json
@@ -23,12 +25,14 @@ from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
 from cytoimagenet_hf.options.networks import EncoderOptions
+from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.tables import FeatureTable
 
-from .diversity_figures import crop_figure, distance_scatter
 from .extraction import load_model
+from .figures import scatter
 
 THRESHOLD = 0.8
+_COLOURED = 12  # values of a column that get a colour of their own
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,6 @@ def measure_diversity(
         seed: of the draw, and of an untrained network.
         cache: folder of extracted features; by default among the caches of the Hub.
         settings: of the extraction.
-
-    Raises:
-        InputError: no such dataset, columns that it lacks, no usable image, fewer than two labels.
     """
     images = load_cytoimagenet(dataset, split=split)
     require_columns(images, ("image", "label", "image_id"), dataset)
@@ -128,18 +129,18 @@ def measure_diversity(
     )
 
 
-def write_diversity(found: Diversity, output: Path) -> None:
+def write_diversity(diversity: Diversity, output: Path) -> None:
     """Write `diversity.json`, `subset.json`, `distances.csv`, `distances.png` and `crops.png` into a folder."""
-    write_json(output / "diversity.json", found.record)
-    write_json(output / "subset.json", found.subset)
+    write_json(output / "diversity.json", diversity.record)
+    write_json(output / "subset.json", diversity.subset)
     with atomic_path(output / "distances.csv") as temporary:
-        found.distances.to_csv(temporary, index=False)
-    simulated = bool(found.features.about.get("simulated"))
-    save_figure(
-        distance_scatter(found.distances, threshold=found.threshold), output / "distances.png", simulated=simulated
-    )
-    crops = crop_figure(found.features.values, found.features.metadata, seed=found.seed)
-    save_figure(crops, output / "crops.png", simulated=simulated)
+        diversity.distances.to_csv(temporary, index=False)
+    features = diversity.features
+    for name, figure in (
+        ("distances.png", distance_scatter(diversity.distances, threshold=diversity.threshold)),
+        ("crops.png", crop_figure(features.values, features.metadata, seed=diversity.seed)),
+    ):
+        save_figure(figure, output / name, simulated=bool(features.about.get("simulated")))
 
 
 def sample_per_label(labels: Sequence[str], ids: Sequence[str], *, per_label: int, seed: int) -> npt.NDArray[np.int64]:
@@ -168,12 +169,9 @@ def label_distances(features: npt.NDArray[Any], labels: Sequence[str]) -> pd.Dat
         one row per label, ordered by name: `label`, `images`, `intra` (NaN for a single image), `inter`. Every other
         label counts the same, however many images it has.
 
-    Raises:
-        InputError: fewer than two labels, NaN or zero vectors.
-
     Example:
-        >>> found = label_distances(np.array([[1.0, 0], [1, 0], [0, 1], [0, 2]]), ["a", "a", "b", "b"])
-        >>> found[["intra", "inter"]].to_numpy().tolist()
+        >>> distances = label_distances(np.array([[1.0, 0], [1, 0], [0, 1], [0, 2]]), ["a", "a", "b", "b"])
+        >>> distances[["intra", "inter"]].to_numpy().tolist()
         [[0.0, 1.0], [0.0, 1.0]]
     """
     values = np.asarray(features, np.float64)
@@ -201,3 +199,47 @@ def label_distances(features: npt.NDArray[Any], labels: Sequence[str]) -> pd.Dat
 def distant_labels(distances: pd.DataFrame, *, threshold: float = THRESHOLD) -> list[str]:
     """Labels whose mean inter-class distance exceeds the threshold, ready for `subset=`."""
     return sorted(distances.loc[distances["inter"] > threshold, "label"].tolist())
+
+
+def distance_scatter(distances: pd.DataFrame, *, threshold: float) -> Figure:
+    """Intra- against inter-class distance, a point per label, coloured by category where the column is there."""
+    figure = Figure(figsize=(5.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    categories = distances["category"] if "category" in distances else pd.Series("label", index=distances.index)
+    for number, (name, group) in enumerate(distances.groupby(categories)):
+        colour = colormaps["tab10"](number % 10)
+        axes.scatter(group["inter"], group["intra"], s=10, color=colour, label=f"{name} ({len(group)})")
+    axes.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("mean cosine distance to other labels")
+    axes.set_ylabel("mean cosine distance within the label")
+    figure.legend(loc="outside right upper", fontsize=7, frameon=False)
+    return figure
+
+
+def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int) -> Figure:
+    """What the crops did: whole images above, cropped ones below, coloured by label, source and scaling.
+
+    Args:
+        features: (n, d).
+        about: (n,) columns `label`, and `crop`, `dir_name`, `scaling` where the dataset has them.
+        seed: of the projection.
+    """
+    frequent = about["label"].value_counts().index[:_COLOURED]  # those with the most images
+    rows = about["label"].isin(frequent).to_numpy()
+    embedding = embed(features[rows], seed=seed)
+    points = embedding.places
+    some = about[rows].reset_index(drop=True)
+    cropped = some["crop"].fillna(False).astype(bool) if "crop" in some else pd.Series(False, index=some.index)
+    columns = [name for name in ("label", "dir_name", "scaling") if name in some]
+    figure = Figure(figsize=(4.2 * len(columns), 7), layout="constrained")
+    grid = figure.subplots(2, len(columns), squeeze=False)
+    for line, (title, kept) in enumerate((("whole", ~cropped), ("cropped", cropped))):
+        for place, column in enumerate(columns):
+            axes, values = grid[line, place], some.loc[kept, column].astype(str)
+            commonest = values.value_counts().index[:_COLOURED].tolist()
+            scatter(axes, points[kept.to_numpy()], values.to_numpy(), commonest)
+            if commonest:
+                axes.legend(fontsize=5, frameon=False, markerscale=2)
+            axes.set_title(f"{title}, by {column.replace('dir_name', 'source')}", fontsize=9)
+    figure.suptitle(embedding.method, fontsize=8)
+    return figure

@@ -1,4 +1,8 @@
-"""What is scored on a task: models, feature tables, fusions with controls, baselines; each built when used."""
+"""What is scored on a task: models, feature tables, fusions with controls, baselines; each built when used.
+
+A fusion has two models' features side by side, joined by id, and the controls that a gain is read beside (E2,
+docs/paper.md).
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,18 +10,27 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.scoring.contamination import training_sources
 from cytoimagenet_hf.scoring.results import Kind
-from cytoimagenet_hf.tables import FeatureTable
+from cytoimagenet_hf.tables import FeatureTable, join_features, make_table
 
-from .base import Benchmark, ids_of
+from .base import Array, Benchmark, column, ids_of
 from .baselines import BASELINES, pixel_baselines
 from .extraction import ModelRun, features_of
-from .fusion import fuse, random_features, shuffle_within_class
 from .recipes import BenchmarkRecipe
 
 _NEVER_TRAINED = frozenset[str]()
+
+CONTROLS_NOTE = (
+    "Rows were joined by id. A fusion A + B is worth what it gains over its controls, not over A alone: A + A has the "
+    "neighbours of A, A + random net tells what more dimensions give without pretraining. A + B shuffled within class "
+    "joins two different images of one class on purpose, which leaks the label; its accuracy is not a result. It "
+    "shows how high a fusion would seem to score with its rows joined wrongly."
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +53,7 @@ class Entry:
 
 
 def model_entries(specs: Iterable[str], items: Sequence[Image], run: ModelRun, *, kind: Kind = "model") -> list[Entry]:
-    """One entry per model and method; the method is part of the name when there are several.
-
-    Args:
-        specs: what `load_model` takes.
-        items: their images.
-        run: how they are loaded.
-        kind: of the entries.
-    """
+    """One entry per model and method; the method is part of the name when there are several."""
     return [
         Entry(
             model.name if len(run.methods) == 1 else f"{model.name} [{method}]",
@@ -84,31 +90,30 @@ def fusion_entries(
 ) -> list[Entry]:
     """Every two entries of one method side by side, each followed by its three controls.
 
-    Args:
-        entries: models or tables.
-        items: their images or wells.
-        benchmark: whether the original joined this set's rows by an arbitrary position.
-        recipe: how rows are joined (E2, docs/paper.md).
-        seed: of the shuffles.
-        noise: the random partner of an entry; None for those that are random themselves.
+    Rows are joined as the recipe says (E2, docs/paper.md). `noise` gives an entry its random partner, if it has one.
     """
-    fusions = []
+    fusions: dict[str, Entry] = {}
+
+    def add(
+        a: Entry, name: str, second: Callable[[], FeatureTable], kind: Kind, sources: frozenset[str] | None
+    ) -> None:
+        title, about = f"{a.name} + {name}", {"method": a.about.get("method")}
+        fusions[title] = Entry(title, kind, lambda: fuse(a.build(), second(), ids=ids_of(items)), sources, about)
+
+    def shuffled(entry: Entry) -> FeatureTable:
+        return shuffle_within_class(entry.build(), items, seed=seed)
+
     for a, b in combinations(entries, 2):
         if a.about.get("method") != b.about.get("method"):
             continue
         misjoined = recipe.fusion_join == "position" and benchmark.listed_from_set
-        second = _shuffled(b, items, seed) if misjoined else b.build
-        both = _union(a.sources, b.sources)
-        join = partial(_fusion, a, items=items)
-        fusions += [
-            join(b.name, second, "fusion", sources=both),
-            join(a.name, a.build, "control", sources=a.sources),
-            join(f"{b.name} shuffled within class", _shuffled(b, items, seed), "control", sources=both),
-        ]
-        random = noise(a)
-        if random is not None:
-            fusions.append(join(random.name, random.build, "control", sources=a.sources))
-    return list({entry.name: entry for entry in fusions}.values())
+        both = None if a.sources is None or b.sources is None else a.sources | b.sources
+        add(a, b.name, partial(shuffled, b) if misjoined else b.build, "fusion", both)
+        add(a, a.name, a.build, "control", a.sources)
+        add(a, f"{b.name} shuffled within class", partial(shuffled, b), "control", both)
+        if (random := noise(a)) is not None:
+            add(a, random.name, random.build, "control", a.sources)
+    return list(fusions.values())
 
 
 def baseline_entries(items: Sequence[Image], run: ModelRun, *, random_nets: int) -> list[Entry]:
@@ -136,27 +141,38 @@ def noise_entry(table: Entry, items: Sequence[Image], *, seed: int) -> Entry:
     )
 
 
-def _fusion(
-    a: Entry,
-    second_name: str,
-    second: Callable[[], FeatureTable],
-    kind: Kind,
-    *,
-    items: Sequence[Image],
-    sources: frozenset[str] | None,
-) -> Entry:
-    return Entry(
-        f"{a.name} + {second_name}",
-        kind,
-        lambda: fuse(a.build(), second(), ids=ids_of(items)),
-        sources,
-        {"method": a.about.get("method")},
+def fuse(first: FeatureTable, second: FeatureTable, *, ids: Array) -> FeatureTable:
+    """Both tables' features of these ids side by side, without their metadata, which need not agree.
+
+    Example:
+        >>> one, two = make_table(["x", "y"], [[1.0], [2.0]]), make_table(["y", "x"], [[20.0], [10.0]])
+        >>> fuse(one, two, ids=one.ids).values.tolist()
+        [[1.0, 10.0], [2.0, 20.0]]
+    """
+    tables = (first.rows(ids), second.rows(ids))
+    return join_features([replace(table, metadata=table.metadata[[]]) for table in tables])
+
+
+def shuffle_within_class(table: FeatureTable, items: Sequence[Image], *, seed: int) -> FeatureTable:
+    """The table with its rows exchanged among items of one label (and one split): every row lies about its id.
+
+    The control that shows what misaligned rows do, and what the recipe `published` does where the original listed its
+    cells from a set.
+    """
+    ids = ids_of(items)
+    labels = column(items, "label")
+    strata = np.array(
+        [f"{item.metadata.get('split', '')}\x1f{label}" for item, label in zip(items, labels, strict=True)]
     )
+    source = np.arange(len(ids))
+    for stratum in np.unique(strata):
+        rows = (strata == stratum).nonzero()[0]
+        rows = rows[np.argsort(ids[rows].astype(str))]  # the same exchange, whatever the order of the items
+        source[rows] = rows[derive_rng(seed, "shuffle-within-class", stratum).permutation(len(rows))]
+    return make_table(ids, table.rows(ids[source]).values, names=table.names, about=table.about)
 
 
-def _shuffled(entry: Entry, items: Sequence[Image], seed: int) -> Callable[[], FeatureTable]:
-    return lambda: shuffle_within_class(entry.build(), items, seed=seed)
-
-
-def _union(first: frozenset[str] | None, second: frozenset[str] | None) -> frozenset[str] | None:
-    return None if first is None or second is None else first | second
+def random_features(ids: Array, width: int, *, seed: int) -> FeatureTable:
+    """Features that know nothing: the random partner of tables that came without images."""
+    values = derive_rng(seed, "random-features").normal(size=(len(ids), width)).astype(np.float32)
+    return make_table(ids, values)

@@ -1,7 +1,7 @@
 """Features of a benchmark's images by one model, kept in a cache whose name says what they depend on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,7 @@ from cytoimagenet_hf.tables.columns import short_name
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A loaded network under the name it has in tables.
-
-    Attributes:
-        name: short, for tables.
-        spec: what the caller asked for.
-        encoder: the network and what it takes.
-    """
+    """A loaded network, what the caller asked for, and the short name it has in tables."""
 
     name: str
     spec: str
@@ -41,6 +35,7 @@ class ModelRun:
         methods: of our own networks.
         settings: of the extraction.
         options: of the networks.
+        loaded: networks that several tasks use, by what was asked for and their method.
     """
 
     cache: Path
@@ -48,11 +43,17 @@ class ModelRun:
     methods: tuple[str, ...]
     settings: Extraction = DEFAULTS
     options: EncoderOptions = AS_TRAINED
+    loaded: dict[tuple[str, str], NamedModel] = field(default_factory=dict)
 
     def load(self, spec: str, method: str | None = None, **changes: Any) -> NamedModel:
         """A network; `method` is the first by default, `changes` are other options than those of all."""
         options = replace(self.options, method=method or self.methods[0], **changes)
-        return load_model(spec, options, seed=self.seed)
+        if changes:
+            return load_model(spec, options, seed=self.seed)
+        key = (spec, str(options.method))
+        if key not in self.loaded:
+            self.loaded[key] = load_model(spec, options, seed=self.seed)
+        return self.loaded[key]
 
 
 def load_model(spec: str, options: EncoderOptions = AS_TRAINED, *, seed: int = 0) -> NamedModel:
@@ -64,9 +65,6 @@ def load_model(spec: str, options: EncoderOptions = AS_TRAINED, *, seed: int = 0
         options: of `networks.load_encoder`; networks that have their own way with channels keep it whatever `method`
             says, and untrained networks have no repository.
         seed: of `random`.
-
-    Raises:
-        InputError: nothing loads under that name.
     """
     name, target = split_name(spec)
     place = f"random:{seed}" if target == "random" else target
@@ -74,16 +72,14 @@ def load_model(spec: str, options: EncoderOptions = AS_TRAINED, *, seed: int = 0
         options = replace(options, revision=None, trust_remote_code=False)
     if kind_of(place, revision=options.revision) not in OWN_KINDS:
         options = replace(options, method=None)
-    return NamedModel(name or _short(target), target, load_encoder(place, options))
+    short = short_name(str(Path(target).resolve()) if Path(target).exists() else target)
+    return NamedModel(name or short, target, load_encoder(place, options))
 
 
 def split_name(spec: str) -> tuple[str, str]:
     """The name in tables that a caller gave, or nothing, and what it names: `NAME=…`.
 
     A file or folder whose own name has an equals sign is taken as it is.
-
-    Raises:
-        InputError: nothing on one side of the equals sign.
 
     Example:
         >>> split_name("CNN=profiles.csv"), split_name("runs/b0/model")
@@ -100,12 +96,9 @@ def split_name(spec: str) -> tuple[str, str]:
 def features_of(
     model: NamedModel, images: Sequence[Image], *, cache: Path, settings: Extraction = DEFAULTS
 ) -> FeatureTable:
-    """Features of all images, from the cache where they are.
+    """Features of all images, from the cache where they are; a benchmark is not scored on a part of its images.
 
     Labels and groups are not part of them: another recipe scores the same features.
-
-    Raises:
-        InputError: an image cannot be used; a benchmark is not scored on a part of its images.
     """
     plain = [
         replace(image, metadata={key: image.metadata[key] for key in ("plate",) if key in image.metadata})
@@ -117,7 +110,3 @@ def features_of(
             f"{len(rejected)} of {len(images)} images cannot be used; image {rejected[0].id!r}: {rejected[0].reason}"
         )
     return table
-
-
-def _short(target: str) -> str:
-    return short_name(str(Path(target).resolve()) if Path(target).exists() else target)

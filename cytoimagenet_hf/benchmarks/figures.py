@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -15,7 +16,7 @@ from cytoimagenet_hf.core.simulated import save_figure
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.scoring.results import Kind, PooledGain, ResultsRecord, ScoreRecord
 
-from .pooled import comparisons_of
+from .compare import comparisons_of
 from .redrawn import EXTRACTED
 from .suite import Results
 
@@ -34,10 +35,10 @@ def save_figures(results: Results, folder: Path, *, seed: int) -> list[Path]:
         figures["controls"] = accuracy_dots(record, ("fusion", "control"))
     if record.training:
         figures["training"] = training_curves(record)
-    for name in dict.fromkeys(one.set for one in record.ladder):
+    for name in dict.fromkeys(step.set for step in record.ladder):
         figures[f"nuisances {name}"] = nuisance_ladder(record, name)
-    for one in record.pooled:
-        figures[f"all sets {one.measure} {one.second} over {one.first}"] = forest(record, one)
+    for pooled in record.pooled:
+        figures[f"all sets {pooled.measure} {pooled.second} over {pooled.first}"] = forest(record, pooled)
     scored = record.by_entry()
     for (entry, name), score in scored.items():
         if score.kind in ("model", "fusion") and score.classes:
@@ -63,14 +64,10 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
     figure stays readable with any number of models.
     """
     scores, names = record.by_entry(), record.names(*kinds)[::-1]
-    columns = min(_COLUMNS, len(record.sets))
-    lines = -(-len(record.sets) // columns)
-    size = (1.8 + 2.2 * columns, 0.6 + lines * (0.6 + 0.22 * len(names)))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes in panels[len(record.sets) :]:
-        axes.set_axis_off()
-    for axes, name in zip(panels, record.sets, strict=False):
+    figure, panels = _panels(
+        record.sets, margins=(1.8, 0.6), panel=(2.2, 0.6 + 0.22 * len(names)), grid="x", sharey=True
+    )
+    for name, axes in panels.items():
         for row, entry in enumerate(names):
             score = scores.get((entry, name))
             if score is None:
@@ -82,17 +79,14 @@ def accuracy_dots(record: ResultsRecord, kinds: Sequence[Kind]) -> Figure:
         if best:
             axes.axvline(100 * max(best), color=COLOURS["baseline"], linewidth=0.8, linestyle="--")
         axes.set_xlim(0, 100)
-        axes.set_title(name, fontsize=9)
         axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.grid(axis="x", linewidth=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
     measures = list(dict.fromkeys(score.measure for score in record.scores))
     figure.supxlabel(
         f"{', '.join(measures)}, %" if len(measures) < 4 else "accuracy, or as the set says, %", fontsize=9
     )
-    shown = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
-    marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in shown]
-    figure.legend(marks, shown, loc="outside upper center", ncols=len(shown), fontsize=8, frameon=False)
+    present = [kind for kind in COLOURS if kind in kinds and record.names(kind)]
+    marks = [Line2D([], [], color=COLOURS[kind], marker="o", linewidth=1.5) for kind in present]
+    figure.legend(marks, present, loc="outside upper center", ncols=len(present), fontsize=8, frameon=False)
     return figure
 
 
@@ -102,41 +96,29 @@ def training_curves(record: ResultsRecord) -> Figure:
     Lines are the mean of the redrawn weights with the range of their draws; what is between a line and a dot of its
     colour is what training gave. Bars are 95 % intervals of the trained ones.
     """
-    sets = list(dict.fromkeys(one.set for one in record.training))
-    ways = list(dict.fromkeys(one.way for one in record.training))
-    models = list(dict.fromkeys(one.model for one in record.training))
+    sets, ways, models, measures = (
+        list(dict.fromkeys(getattr(gain, fact) for gain in record.training))
+        for fact in ("set", "way", "model", "measure")
+    )
     ways = [*(way for way in ways if way != EXTRACTED), *(way for way in ways if way == EXTRACTED)]
-    columns = min(_COLUMNS, len(sets))
-    lines = -(-len(sets) // columns)
-    figure = Figure(figsize=(1 + 3.2 * columns, 0.8 + 2.6 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
-    for axes in panels[len(sets) :]:
-        axes.set_axis_off()
-    for axes, name in zip(panels, sets, strict=False):
-        for number, model in enumerate(models):
-            gains = [one for one in record.training if one.set == name and one.model == model]
-            gains.sort(key=lambda one: ways.index(one.way))
-            places = np.array([ways.index(one.way) for one in gains]) + 0.12 * (number - (len(models) - 1) / 2)
-            colour = [*PALETTE, OTHER][min(number, len(PALETTE))]
-            drawn = [100 * np.array(one.redrawn) for one in gains]
-            axes.fill_between(
-                places,
-                [one.min() for one in drawn],
-                [one.max() for one in drawn],
-                color=colour,
-                alpha=0.2,
-                linewidth=0,
-            )
-            axes.plot(places, [one.mean() for one in drawn], color=colour, linestyle="--", marker="_", linewidth=1)
-            for place, one in zip(places, gains, strict=True):
-                axes.plot([place, place], [100 * one.interval[0], 100 * one.interval[1]], color=colour, linewidth=1)
-            axes.plot(places, [100 * one.trained for one in gains], "o", color=colour, markersize=4)
-        axes.set_title(name, fontsize=9)
+    colours = [[*PALETTE, OTHER][min(number, len(PALETTE))] for number in range(len(models))]
+    figure, panels = _panels(sets, margins=(1, 0.8), panel=(3.2, 2.6), grid="y")
+    for name, axes in panels.items():
+        for number, (model, colour) in enumerate(zip(models, colours, strict=True)):
+            gains = [gain for gain in record.training if gain.set == name and gain.model == model]
+            gains.sort(key=lambda gain: ways.index(gain.way))
+            places = np.array([ways.index(gain.way) for gain in gains]) + 0.12 * (number - (len(models) - 1) / 2)
+            drawn = [100 * np.array(gain.redrawn) for gain in gains]
+            low, high = [values.min() for values in drawn], [values.max() for values in drawn]
+            axes.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
+            means = [values.mean() for values in drawn]
+            axes.plot(places, means, color=colour, linestyle="--", marker="_", linewidth=1)
+            for place, gain in zip(places, gains, strict=True):
+                axes.plot([place, place], [100 * gain.interval[0], 100 * gain.interval[1]], color=colour, linewidth=1)
+            axes.plot(places, [100 * gain.trained for gain in gains], "o", color=colour, markersize=4)
         axes.set_xticks(range(len(ways)), ways, rotation=45, ha="right", fontsize=8)
-        axes.grid(axis="y", linewidth=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.supylabel(f"{', '.join(dict.fromkeys(one.measure for one in record.training))}, %", fontsize=9)
-    marks = [Line2D([], [], color=[*PALETTE, OTHER][min(n, len(PALETTE))]) for n in range(len(models))]
+    figure.supylabel(f"{', '.join(measures)}, %", fontsize=9)
+    marks = [Line2D([], [], color=colour) for colour in colours]
     marks += [Line2D([], [], color="black", marker="o", linewidth=1), Line2D([], [], color="black", linestyle="--")]
     figure.legend(
         marks, [*models, "trained", "redrawn"], loc="outside upper center", ncols=4, fontsize=8, frameon=False
@@ -144,18 +126,37 @@ def training_curves(record: ResultsRecord) -> Figure:
     return figure
 
 
+def _panels(
+    titles: Sequence[str], *, margins: tuple[float, float], panel: tuple[float, float], grid: str, sharey: bool = False
+) -> tuple[Figure, dict[str, Axes]]:
+    """A panel per title, three side by side at most; margins of the figure and sides of a panel are in inches."""
+    columns = min(_COLUMNS, len(titles))
+    lines = -(-len(titles) // columns)
+    size = (margins[0] + columns * panel[0], margins[1] + lines * panel[1])
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=sharey, squeeze=False).ravel()
+    for axes in panels[len(titles) :]:
+        axes.set_axis_off()
+    by_title = dict(zip(titles, panels, strict=False))
+    for title, axes in by_title.items():
+        axes.set_title(title, fontsize=9)
+        axes.grid(axis=grid, linewidth=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, by_title
+
+
 def nuisance_ladder(record: ResultsRecord, name: str) -> Figure:
     """What nuisances score on a set, and under them each model with and without them; 95 % intervals."""
-    steps = [one for one in record.ladder if one.set == name][::-1]
+    steps = [step for step in record.ladder if step.set == name][::-1]
     figure = Figure(figsize=(6.5, 1.2 + 0.3 * len(steps)), layout="constrained")
     axes = figure.subplots()
-    for row, one in enumerate(steps):
-        colour = COLOURS["baseline"] if not one.model else COLOURS["model" if one.step == "features" else "fusion"]
-        axes.plot([100 * one.interval[0], 100 * one.interval[1]], [row, row], color=colour, linewidth=1.5)
-        axes.plot(100 * one.value, row, "o" if one.columns else "|", color=colour, markersize=6)
+    for row, step in enumerate(steps):
+        colour = COLOURS["baseline"] if not step.model else COLOURS["model" if step.step == "features" else "fusion"]
+        axes.plot([100 * step.interval[0], 100 * step.interval[1]], [row, row], color=colour, linewidth=1.5)
+        axes.plot(100 * step.value, row, "o" if step.columns else "|", color=colour, markersize=6)
     axes.axvline(100 * steps[-1].value, color=OTHER, linewidth=0.8, linestyle="--")  # the largest class
     axes.set_xlim(0, 100)
-    axes.set_yticks(range(len(steps)), [f"{one.model}: {one.step}" if one.model else one.step for one in steps])
+    axes.set_yticks(range(len(steps)), [f"{step.model}: {step.step}" if step.model else step.step for step in steps])
     axes.tick_params(labelsize=8)
     axes.set_xlabel(f"accuracy, %, {steps[-1].protocol}", fontsize=8)
     axes.set_title(f"{name}: nuisances alone, and what is left without them", fontsize=9)
@@ -235,19 +236,24 @@ def class_gain(first: ScoreRecord, second: ScoreRecord) -> Figure:
 def feature_scatter(values: Array, labels: Sequence[str], *, title: str, seed: int) -> Figure:
     """Features in the plane by UMAP, where umap-learn is installed, else by their first principal components."""
     embedding = embed(values, seed=seed)
-    points = embedding.places
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
-    names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    for code, name in enumerate(names[:40]):
-        members = points[codes == code]
-        axes.scatter(members[:, 0], members[:, 1], s=5, color=colormaps["tab20"](code % 20), label=name, linewidths=0)
+    names = np.unique(np.asarray(labels, dtype=str))
+    scatter(axes, embedding.places, np.asarray(labels, dtype=str), names[:40].tolist())
     axes.set_title(f"{title} ({embedding.method})", fontsize=9)
-    axes.set_xticks([])
-    axes.set_yticks([])
     if len(names) <= 24:
         figure.legend(loc="outside right center", fontsize=6, frameon=False, markerscale=2)
     return figure
+
+
+def scatter(axes: Axes, places: Array, values: Array, names: Sequence[str]) -> None:
+    """Points (n, 2) coloured by their values (n,), those of other names left out, on axes without ticks."""
+    for number, name in enumerate(names):
+        members = places[values == name]
+        colour = colormaps["tab20"](number % 20)
+        axes.scatter(members[:, 0], members[:, 1], s=5, linewidths=0, color=colour, label=name)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def _safe(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Which images share what is not their class: a plate, a field, a donor; read from a table or from file names."""
+"""Images that are each other's neighbours: which of them share a plate, a field or a donor, and their score.
+
+For CYCLoPs, folders, anything without a fixed split. Groups are read from a table or from file names.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,10 +14,13 @@ import pandas as pd
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.images import METADATA, read_metadata
 from cytoimagenet_hf.images import Image
+from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name, read_header
 from cytoimagenet_hf.tables.wells import spell_wells
 
-from .base import Array
+from .base import LabelledRows, RowsBySet, Score, ids_of, labels_of
+from .protocols import NEIGHBOURS, predict_held_out
+from .recipes import BenchmarkRecipe
 
 GROUPS = ("group", "plate", "field", "donor", "patient", "experiment", "batch", "well")
 """What tells groups where no column is named, the first that is there; columns are read by `tables.vocabulary`."""
@@ -23,12 +29,36 @@ GROUPS = ("group", "plate", "field", "donor", "patient", "experiment", "batch", 
 _FIELD = re.compile(r"(?P<field>.+_\d+)_(?:rfp|gfp)_\d+$")
 
 
-def groups_of(items: Sequence[Image]) -> tuple[Array | None, str | None]:
-    """(n,) the group of every image and what the groups are; None where they are not known for all."""
+def score_held_out(
+    features: FeatureTable,
+    items: Sequence[Image],
+    recipe: BenchmarkRecipe,
+    seed: int,
+    *,
+    name: str,
+    k: int = NEIGHBOURS,
+) -> list[Score]:
+    """k-NN accuracy, leaving out one group where groups are known, else one image; the protocol is in `details`."""
+    rows = _rows(features, items)
+    predictions, protocol = predict_held_out(
+        rows.values, rows.labels, rows.ids, rows.groups, recipe=recipe, seed=seed, k=k, group_name=rows.group_name
+    )
+    details = {"classes": len(set(rows.labels)), "k": k, "protocol": protocol, "scaler": recipe.leave_one_out_scaler}
+    return [rows.score(name, predictions, details=details)]
+
+
+def held_out_rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str) -> RowsBySet:
+    """The same rows for other measures than neighbours."""
+    return {name: _rows(features, items)}
+
+
+def _rows(features: FeatureTable, items: Sequence[Image]) -> LabelledRows:
+    ids, labels = ids_of(items), labels_of(items)
+    values = features.rows(ids).values
     groups = np.array([item.metadata.get("group") for item in items], dtype=object)
-    if not len(items) or any(group is None for group in groups):
-        return None, None
-    return groups, str(items[0].metadata.get("group_name", "group"))
+    if any(group is None for group in groups):
+        return LabelledRows(values, ids, labels)
+    return LabelledRows(values, ids, labels, groups, str(items[0].metadata.get("group_name", "group")))
 
 
 def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where: str) -> list[Image]:
@@ -42,9 +72,6 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
         root: folder of the classes.
         column: of the table.
         where: what the layout must be, for messages.
-
-    Raises:
-        InputError: a column was named and there is no table, or the table lacks the column or an image.
     """
     file = next((root / name for name in METADATA if (root / name).is_file()), None)
     if file is None:
@@ -64,8 +91,7 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     if len(empty):
         raise InputError(f"{file}: {empty['file_name'].iloc[0]!r} has no {chosen}, or occurs twice")
     groups = dict(zip(table["file_name"], table[chosen], strict=True))
-    lacking = [item.id for item in items if item.id not in groups]
-    if lacking:
+    if lacking := [item.id for item in items if item.id not in groups]:
         raise InputError(f"{file} has no row for {lacking[0]!r}: every image needs its {chosen}")
     grouped = [_grouped(item, groups[item.id], chosen) for item in items]
     header = columns_of(table, ("well",)).get("well")

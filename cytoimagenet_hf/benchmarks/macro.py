@@ -24,11 +24,7 @@ def group_counts(
 ) -> Array:
     """(G, 3, K): items, predictions and right ones of each of the K classes in each group, groups by name.
 
-    Args:
-        references: (n,) true classes.
-        predictions: (n,) predicted ones.
-        groups: (n,).
-        classes: (K,) sorted, where two tables must have the same; by default those that occur.
+    Classes (K,) are sorted; they are given where two tables must have the same, by default those that occur.
 
     Example:
         >>> group_counts(["a", "b"], ["a", "a"], ["x", "x"]).tolist()
@@ -63,12 +59,8 @@ def macro_f1(counts: Array) -> Array:
 def interval(counts: Array, *, seed: int, minus: Array | None = None) -> stats.Interval | None:
     """95 % interval of macro F1, or of a difference of two, by drawing groups with replacement; None for one group.
 
-    The tail is widened as in `stats.cluster_bootstrap`.
-
-    Args:
-        counts: (G, 3, K).
-        seed: of the draws.
-        minus: (G, 3, K) of the model that is subtracted, same groups and classes.
+    The tail is widened as in `stats.cluster_bootstrap`. `minus` has the counts (G, 3, K) of the model that is
+    subtracted, of the same groups and classes.
     """
     if len(counts) < 2:
         return None
@@ -81,13 +73,7 @@ def interval(counts: Array, *, seed: int, minus: Array | None = None) -> stats.I
 
 
 def exchanged(first: Array, second: Array, *, seed: int) -> float:
-    """Two-sided p-value of a difference in macro F1 when the models' names are exchanged group by group.
-
-    Args:
-        first: (G, 3, K).
-        second: (G, 3, K), same groups and classes.
-        seed: of the exchanges.
-    """
+    """Two-sided p-value of a difference in macro F1 when the models' names are exchanged group by group."""
     total_a, total_b, gain = first.sum(axis=0), second.sum(axis=0), second - first
 
     def statistic(swaps: npt.NDArray[Any]) -> Array:

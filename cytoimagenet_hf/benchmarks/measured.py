@@ -1,7 +1,7 @@
 """The measures a caller can ask for, on every task that can answer: neighbours, replicates, probes, few shots, mixing.
 
-`measures.py` and `probes.py` compute on arrays; here a benchmark's rows are handed to them, and what comes back are
-scores with one outcome per item, so that intervals, paired tests and tables treat all measures alike.
+`measures.py` computes on arrays; here a benchmark's rows are handed to it, and what comes back are scores with one
+outcome per item, so that intervals, paired tests and tables treat all measures alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,8 @@ from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.scoring.precision import replicate_precision, target_precision
 from cytoimagenet_hf.tables import FeatureTable
 
-from .base import Array, Benchmark, LabelledRows, Score, WellRows
-from .measures import mixing_rejection
-from .probes import few_shot, possible_shots, probe, probe_transfer
+from .base import Benchmark, LabelledRows, Score, WellRows
+from .measures import few_shot, mixing_rejection, possible_shots, probe, probe_transfer
 from .recipes import BenchmarkRecipe
 
 MEASURES = {
@@ -40,19 +39,7 @@ def measured_scores(
     seed: int,
     measures: Sequence[str] = ("nn",),
 ) -> list[Score]:
-    """Scores of one table on one task by every measure that was asked for and that the task knows.
-
-    Args:
-        benchmark: the task.
-        features: of the images.
-        items: the images.
-        recipe: of the protocols.
-        seed: of folds, draws and null distributions.
-        measures: keys of `MEASURES`.
-
-    Raises:
-        InputError: an unknown measure, none that the task knows, or what scoring finds wrong.
-    """
+    """Scores of one table on one task by every measure that was asked for and that the task knows."""
     require_measures(measures)
     scores: list[Score] = []
     if "nn" in measures or "mixing" in measures:
@@ -65,31 +52,12 @@ def measured_scores(
     if "map" in measures and benchmark.wells is not None:
         wells = benchmark.wells
         asked.append(("map", lambda: _precision(benchmark.name, wells(features, items, recipe), seed)))
-    for name, own in rows.items():
+    for name, rows_of_set in rows.items():
         if "probe" in measures:
-            asked.append(("probe", partial(_probe, name, own, seed)))
+            asked.append(("probe", partial(_probe, name, rows_of_set, seed)))
         if "few-shot" in measures:
-            asked.append(("few-shot", partial(_few_shot, name, own, seed)))
-    return _taken(benchmark.name, scores, asked)
-
-
-def require_measures(names: Sequence[str]) -> None:
-    """Refuse an unknown measure, or none at all.
-
-    Raises:
-        InputError: which, and what there is.
-    """
-    unknown = [name for name in names if name not in MEASURES]
-    if unknown or not names:
-        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
-
-
-def _taken(name: str, scores: list[Score], asked: Sequence[tuple[str, Callable[[], list[Score]]]]) -> list[Score]:
-    """All scores; a measure that a set is too small for is named beside the task's own score, with the reason.
-
-    Raises:
-        InputError: the task has no score of its own to tell it beside.
-    """
+            asked.append(("few-shot", partial(_few_shot, name, rows_of_set, seed)))
+    # A measure that a set is too small for is named beside the task's own score, with the reason.
     refused = {}
     for measure, take in asked:
         try:
@@ -99,10 +67,17 @@ def _taken(name: str, scores: list[Score], asked: Sequence[tuple[str, Callable[[
                 raise
             refused[measure] = str(error)
     if not scores:
-        raise InputError(f"{name} cannot be measured by what was asked for: leave it out, or add nn")
+        raise InputError(f"{benchmark.name} cannot be measured by what was asked for: leave it out, or add nn")
     if refused:
-        scores = [replace(scores[0], details={**scores[0].details, "not_measured": refused}), *scores[1:]]
+        scores[0] = replace(scores[0], details={**scores[0].details, "not_measured": refused})
     return scores
+
+
+def require_measures(names: Sequence[str]) -> None:
+    """Refuse an unknown measure, or none at all."""
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown or not names:
+        raise InputError(f"unknown measure {', '.join(unknown) or '(none)'}: choose of {', '.join(MEASURES)}")
 
 
 def _mixing(rows: LabelledRows | None) -> dict[str, Any]:
@@ -164,55 +139,31 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
 
 
 def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
-    scored, groups, grouped = _scored(rows)
+    groups = rows.divided_by
     if rows.train is None:
         predictions = probe(rows.values, rows.labels, groups, seed=seed)
-        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if grouped else "folds of single images"
+        known = rows.groups is not None
+        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if known else "folds of single images"
     else:
         train = rows.train
         predictions = probe_transfer(
-            rows.values[train], rows.labels[train], groups[train], rows.values[scored], seed=seed
+            rows.values[train], rows.labels[train], groups[train], rows.values[~train], seed=seed
         )
         protocol = f"fitted on {int(train.sum())} training images"
-    return [
-        Score(
-            f"{name} · probe",
-            rows.ids[scored],
-            rows.labels[scored],
-            predictions,
-            clusters=groups[scored] if grouped else None,
-            cluster_name=rows.group_name if grouped else None,
-            measure="probe accuracy",
-            details={"protocol": protocol},
-        )
-    ]
+    return [rows.score(f"{name} · probe", predictions, measure="probe accuracy", details={"protocol": protocol})]
 
 
 def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
-    scored, groups, grouped = _scored(rows)
-    shots = possible_shots(rows.labels, groups, seed=seed, train=rows.train)
-    shares = few_shot(rows.values, rows.labels, groups, shots=shots, seed=seed, train=rows.train)
+    groups, train = rows.divided_by, rows.train
+    shots = possible_shots(rows.labels, groups, seed=seed, train=train)
+    shares = few_shot(rows.values, rows.labels, groups, shots=shots, seed=seed, train=train)
+    others = "the training set" if train is not None else "other images" if rows.groups is None else "other groups"
     return [
-        Score(
+        rows.score(
             f"{name} · {n}-shot",
-            rows.ids[scored],
-            rows.labels[scored],
-            None,
-            shares=own[scored],
-            clusters=groups[scored] if grouped else None,
-            cluster_name=rows.group_name if grouped else None,
+            shares=right[rows.scored],
             measure=f"{n}-shot accuracy",
-            details={
-                "protocol": f"{n} examples a class from "
-                + ("the training set" if rows.train is not None else "other groups" if grouped else "other images")
-            },
+            details={"protocol": f"{n} examples a class from {others}"},
         )
-        for n, own in shares.items()
+        for n, right in shares.items()
     ]
-
-
-def _scored(rows: LabelledRows) -> tuple[Array, Array, bool]:
-    """(rows that are scored, a group for every row, whether groups are known): else each row is its own group."""
-    scored = np.ones(len(rows.ids), bool) if rows.train is None else ~rows.train
-    grouped = rows.groups is not None
-    return scored, (rows.ids if rows.groups is None else rows.groups), grouped

@@ -1,24 +1,32 @@
-"""What features can be asked beside nearest neighbours: mixing of batches, recall, enrichment.
+"""What features can be asked beside nearest neighbours: mixing of batches, a linear probe, few examples of a class.
 
-Arrays in, one outcome per item out, so that intervals and paired tests treat every measure alike. Where items share a
-group (plate, compound, field), no measure lets a query learn from its own group.
+Arrays in, outcomes by item out, so that intervals and paired tests treat every measure alike. No query is predicted
+from its own group: folds divide no plate, compound or field.
 """
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, hypergeom
+from scipy.stats import chi2
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.scoring.knn import kneighbors
 
 from .scaling import unit_rows
 
 Array = npt.NDArray[Any]
+SHOTS = (1, 5, 10)
 _LEVEL = 0.05  # of each chi-square test
-_NEAR = 0.01  # of the allowed rows
-_QUERIES = 1000  # rows whose similarities are in memory at a time
+_FOLDS = 5  # fewer where there are fewer groups
+_STRENGTHS = np.logspace(-4, 1, 6)  # C of the logistic regression
 
 
 def mixing_rejection(values: Array, batches: Array) -> float:
@@ -26,13 +34,6 @@ def mixing_rejection(values: Array, batches: Array) -> float:
 
     Near 0.05, the level of its tests, where batches are mixed, 1 where they are separate. Features that know nothing
     mix perfectly, so this number is read beside a label score, never alone.
-
-    Args:
-        values: (n, d).
-        batches: (n,).
-
-    Raises:
-        InputError: one batch.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -51,59 +52,119 @@ def mixing_rejection(values: Array, batches: Array) -> float:
     return float((chi2.sf(statistic, len(names) - 1) < _LEVEL).mean())
 
 
-def recall_at_1(values: Array, *, names: Array, excluded: Array) -> Array:
-    """Whether the nearest allowed row, by cosine, carries the query's name: (n,) 0 or 1; NaN without an allowed match.
+def probe(values: Array, labels: Array, groups: Array, *, seed: int) -> Array:
+    """Predictions (n,) of a logistic regression on values (n, d), each group predicted by a fit on other groups."""
+    count = len(np.unique(groups))
+    if count < 3:
+        raise InputError(f"{count} groups: a probe needs three, one to predict and two to choose the penalty by")
+    predictions = np.empty(len(labels), dtype=object)
+    for train, test in _group_folds(labels, groups, folds=_FOLDS, seed=seed):
+        if len(set(labels[train])) < 2:
+            raise InputError("classes coincide with groups: without a group its class is unknown, so no probe is fair")
+        predictions[test] = probe_transfer(values[train], labels[train], groups[train], values[test], seed=seed)
+    return predictions
+
+
+def probe_transfer(train: Array, labels: Array, groups: Array, test: Array, *, seed: int) -> Array:
+    """Predictions (n,) for `test` (n, d) of a logistic regression fitted on `train` (m, d).
+
+    The strength of the penalty is chosen by inner folds over the training groups, so that no group is seen twice.
+    """
+    count = len(np.unique(groups))
+    if count < 2:
+        raise InputError(f"{count} training groups: two are needed to choose the penalty by")
+    inner = _group_folds(labels, groups, folds=3, seed=seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    search = GridSearchCV(model, {"logisticregression__C": _STRENGTHS}, cv=inner, error_score=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an inner fold that lacks a class is what small screens have
+        search.fit(train, labels.astype(str))
+    return np.asarray(search.predict(test), dtype=object)
+
+
+def few_shot(
+    values: Array,
+    labels: Array,
+    groups: Array,
+    *,
+    shots: Sequence[int] = SHOTS,
+    seeds: int = 20,
+    seed: int,
+    train: npt.NDArray[np.bool_] | None = None,
+) -> dict[int, Array]:
+    """How often each item is named right from a few examples of each class in other groups.
+
+    For each draw, `shots` examples per class are taken from the groups outside the query's fold; features are scaled
+    by those groups, and the query takes the class of the nearest mean by cosine.
 
     Args:
         values: (n, d).
-        names: (n,) what must be found: compound, gene, target.
-        excluded: (n,) candidates of the query's own value here are not allowed: batch, source, layout; unique values
-            leave out the query alone.
+        labels: (n,).
+        groups: (n,).
+        shots: examples per class.
+        seeds: draws.
+        seed: of the draws and folds.
+        train: (n,) true for the rows that examples come from, all others being queries; None: folds of groups.
 
-    Example:
-        >>> recall_at_1(np.array([[1.0, 0], [1, 0.1], [0, 1]]), names=np.array(["a", "a", "b"]), excluded=np.arange(3))
-        array([ 1.,  1., nan])
+    Returns:
+        shots → (n,) share of draws in which each item is right; 0 for rows of `train`.
     """
-    unit = unit_rows(np.asarray(values, np.float64))
-    _, name_codes = np.unique(names.astype(str), return_inverse=True)
-    _, barred = np.unique(excluded.astype(str), return_inverse=True)
-    recalls = np.full(len(values), np.nan)
-    for start in range(0, len(values), _QUERIES):
-        rows = np.arange(start, min(start + _QUERIES, len(values)))
-        allowed = barred[rows, None] != barred[None, :]  # (Q, n)
-        matched = (allowed & (name_codes[rows, None] == name_codes[None, :])).any(axis=1)
-        nearest = np.where(allowed, unit[rows] @ unit.T, -np.inf).argmax(axis=1)
-        recalls[rows] = np.where(matched, name_codes[nearest] == name_codes[rows], np.nan)
-    return recalls
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    right = {n: np.zeros(len(labels)) for n in shots}
+    for fold, (fitted, test) in enumerate(folds_of_groups(codes, groups, seed, train)):
+        scaler = StandardScaler().fit(values[fitted])
+        scaled, queries = scaler.transform(values[fitted]), scaler.transform(values[test])
+        members = [np.flatnonzero(codes[fitted] == code) for code in range(len(names))]
+        short = [name for name, rows in zip(names, members, strict=True) if len(rows) < max(shots)]
+        if short:
+            raise InputError(
+                f"class '{short[0]}' has fewer than {max(shots)} examples outside one fold of groups: ask for fewer"
+            )
+        for draw in range(seeds):
+            rng = derive_rng(seed, "few-shot", f"{fold}/{draw}")
+            order = [rng.permutation(rows) for rows in members]
+            for n in shots:
+                means = np.stack([scaled[rows[:n]].mean(axis=0) for rows in order])  # (K, D)
+                right[n][test] += np.argmax(unit_rows(queries) @ unit_rows(means).T, axis=1) == codes[test]
+    return {n: total / seeds for n, total in right.items()}
 
 
-def enrichment(values: Array, *, names: Array, excluded: Array) -> tuple[Array, Array]:
-    """Odds ratio (n,) of the query's name in the nearest hundredth of allowed rows, and p (n,); NaN without a match.
+def possible_shots(
+    labels: Array, groups: Array, *, seed: int, train: npt.NDArray[np.bool_] | None = None
+) -> list[int]:
+    """Those of `SHOTS` that every class has outside every fold of groups; arguments as of `few_shot`."""
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    counts = np.array(
+        [np.bincount(codes[fitted], minlength=len(names)) for fitted, _ in folds_of_groups(codes, groups, seed, train)]
+    )  # (F, K)
+    possible = [n for n in SHOTS if n <= counts.min()]
+    if not possible:
+        scarce = str(names[counts.min(axis=0).argmin()])
+        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
+    return possible
 
-    The ratio of (in top, same name) to the rest, ad / bc, with 0.5 added to each cell where one is empty; p by the
-    exact test of Fisher, one-sided.
 
-    Args:
-        values: (n, d).
-        names: (n,) as in `recall_at_1`.
-        excluded: (n,) as in `recall_at_1`.
-    """
-    unit = unit_rows(np.asarray(values, np.float64))
-    ratios, ps = np.full(len(names), np.nan), np.full(len(names), np.nan)
-    for row in range(len(names)):
-        allowed = excluded != excluded[row]
-        allowed[row] = False
-        same = names[allowed] == names[row]
-        if not same.any() or same.all():
-            continue
-        near = np.zeros(len(same), bool)
-        count = max(1, int(np.ceil(_NEAR * len(same))))
-        near[np.argsort(-(unit[allowed] @ unit[row]), kind="stable")[:count]] = True
-        cells = np.array(
-            [(near & same).sum(), (near & ~same).sum(), (~near & same).sum(), (~near & ~same).sum()], float
+def folds_of_groups(
+    labels: Array, groups: Array, seed: int, train: npt.NDArray[np.bool_] | None
+) -> list[tuple[Array, Array]]:
+    """(rows to learn from, rows to predict): the training set and the rest, or five folds that divide no group."""
+    if train is not None:
+        return [(np.flatnonzero(train), np.flatnonzero(~train))]
+    if len(np.unique(groups)) < 2:
+        raise InputError("only one group: examples must come from other groups than the query")
+    return _group_folds(labels, groups, folds=_FOLDS, seed=seed)
+
+
+def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list[tuple[Array, Array]]:
+    """(training rows, test rows) of folds that divide no group; fewer folds where groups or members are few."""
+    _, members = np.unique(labels.astype(str), return_counts=True)
+    if members.max() < 2:
+        raise InputError(
+            f"each of the {len(members)} classes has a single example: nothing can be learnt of one and asked"
         )
-        ps[row] = hypergeom.sf(cells[0] - 1, len(same), same.sum(), count)
-        if (cells == 0).any():
-            cells += 0.5
-        ratios[row] = cells[0] * cells[3] / (cells[1] * cells[2])
-    return ratios, ps
+    count = max(2, min(folds, len(np.unique(groups)), int(members.max())))
+    split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer members than folds is what small screens have
+        pairs = list(split.split(np.zeros((len(labels), 1)), labels.astype(str), groups.astype(str)))
+    return [(train, test) for train, test in pairs if len(test) and len(train)]

@@ -89,10 +89,10 @@ def nsc_accuracy(
             fewer than two compounds, NaN or infinite features.
 
     Example:
-        >>> found = nsc_accuracy(
+        >>> result = nsc_accuracy(
         ...     [[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]],
         ...     treatments=["a1", "b1", "c1", "d1"], compounds=["a", "b", "c", "d"], moas=["x", "x", "y", "y"])
-        >>> found.nsc
+        >>> result.nsc
         1.0
     """
     rows = _checked_rows(np.asarray(features), treatments, compounds, moas, {} if batches is None else {"": batches})
@@ -125,15 +125,7 @@ def nscb_by_rule(
 ) -> dict[str, tuple[float | None, int]]:
     """NSCB, and how many treatments can be right, under every rule of `BATCH_RULES`.
 
-    Args:
-        features: as of `nsc_accuracy`, like the other columns.
-        treatments: (n_rows,).
-        compounds: (n_rows,).
-        moas: (n_rows,).
-        batches: `week` and `plate`, (n_rows,) each.
-
-    Raises:
-        InputError: as of `nsc_accuracy`.
+    Columns are as of `nsc_accuracy`; batches are `week` and `plate`.
     """
     rows = _checked_rows(np.asarray(features), treatments, compounds, moas, batches)
     profiles = _mean_profiles(np.asarray(features), rows)
@@ -167,7 +159,15 @@ class _Profiles:
 
 
 def _mean_profiles(matrix: npt.NDArray[Any], rows: pd.DataFrame) -> _Profiles:
-    about = _treatments(rows)
+    for column in ("moa", "compound"):
+        several = rows.groupby("treatment")[column].unique()
+        several = several[several.map(len) > 1]
+        if len(several):
+            raise InputError(
+                f"treatment {several.index[0]!r} has {len(several.iloc[0])} values of {column}: "
+                f"{sorted(several.iloc[0])}; mend the annotation"
+            )
+    about = rows.groupby("treatment")[["compound", "moa"]].first()  # ordered by name
     if about["compound"].nunique() < 2:
         only = about["compound"].iloc[0]
         raise InputError(f"all treatments are of the compound {only!r}: NSC needs at least two compounds")
@@ -194,19 +194,6 @@ def _checked_rows(
         some = sorted({str(name) for name in rows["treatment"].iloc[odd]})[:5]
         raise InputError(f"rows {odd[:5]} ({len(odd)} in all) hold NaN or infinite features; treatments {some}")
     return rows.astype(str)
-
-
-def _treatments(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per treatment, ordered by name, with its one compound and one mechanism."""
-    for column in ("moa", "compound"):
-        several = rows.groupby("treatment")[column].unique()
-        several = several[several.map(len) > 1]
-        if len(several):
-            raise InputError(
-                f"treatment {several.index[0]!r} has {len(several.iloc[0])} values of {column}: "
-                f"{sorted(several.iloc[0])}; mend the annotation"
-            )
-    return rows.groupby("treatment")[["compound", "moa"]].first()
 
 
 def _nscb(

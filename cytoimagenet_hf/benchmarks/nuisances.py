@@ -10,10 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, to_gray
 from cytoimagenet_hf.scoring.nuisances import predict_in_folds
@@ -22,9 +20,9 @@ from cytoimagenet_hf.tables import FeatureTable, make_table
 from cytoimagenet_hf.tables.wells import place_of
 
 from .base import Array, Benchmark, LabelledRows, Score, ids_of
-from .baselines import foreground, object_count, raw_moments
+from .baselines import described, foreground, object_count, raw_moments
 from .compare import compare, summarise_score
-from .probes import folds_of_groups
+from .measures import folds_of_groups
 from .protocols import NEIGHBOURS
 from .recipes import BenchmarkRecipe
 
@@ -40,27 +38,13 @@ _GROWN = 5  # pixels by which the foreground grows before what is left is called
 
 
 def nuisance_tables(items: Sequence[Image], *, workers: int = 0) -> dict[str, FeatureTable]:
-    """What there is of `NUISANCES`, each as a table of a few numbers; position only where wells are known.
-
-    Args:
-        items: images.
-        workers: threads that describe them.
-
-    Raises:
-        InputError: an image cannot be read.
-    """
-    columns: dict[str, list[Array]] = {name: [] for name in NUISANCES if name != "position"}
-    described = read_ahead(((item.id, item) for item in items), _described, workers)
-    for _, numbers in tqdm(described, total=len(items), desc="nuisances", unit="image", disable=None):
-        if isinstance(numbers, InputError):
-            raise numbers
-        for name, row in numbers.items():
-            columns[name].append(row)
+    """What there is of `NUISANCES`, each as a table of a few numbers; position only where wells are known."""
+    values = described(items, _numbers, workers=workers, what="nuisances")
     places = [_place(item) for item in items]
     if places and all(place is not None for place in places):
-        columns["position"] = [np.array(place) for place in places]
+        values["position"] = np.asarray(places, np.float32)
     ids = ids_of(items)
-    return {name: make_table(ids, np.asarray(columns[name], np.float32)) for name in NUISANCES if name in columns}
+    return {name: make_table(ids, values[name]) for name in NUISANCES if name in values}
 
 
 def ladder(
@@ -81,9 +65,6 @@ def ladder(
         items: the images.
         recipe: of the task.
         seed: of folds, permutations and bootstrap.
-
-    Raises:
-        InputError: the task has no rows that could be compared, one class or one group only.
     """
     if benchmark.rows is None:
         raise InputError(f"{benchmark.name} has no rows of its own that nuisances could be measured on")
@@ -101,32 +82,26 @@ def _steps_of_set(
     name: str, task: str, alone: Mapping[str, LabelledRows], features: Mapping[str, Array], *, seed: int
 ) -> list[LadderStep]:
     rows = next(iter(alone.values()))
-    known = rows.groups is not None
-    groups = rows.ids if rows.groups is None else rows.groups
-    folds = folds_of_groups(rows.labels, groups, seed, rows.train)
-    scored = np.ones(len(rows.ids), bool) if rows.train is None else ~rows.train
+    folds = folds_of_groups(rows.labels, rows.divided_by, seed, rows.train)
     _, sizes = np.unique(rows.labels.astype(str), return_counts=True)
     k = NEIGHBOURS if np.median(sizes) > 2 * NEIGHBOURS else 1  # classes of few treatments: the nearest alone
-    where = "training set" if rows.train is not None else f"other {rows.group_name}s" if known else "other images"
+    others = "other images" if rows.groups is None else f"other {rows.group_name}s"
+    where = others if rows.train is None else "training set"
     protocol = f"{k}-NN among the {where}, {len(folds)} fold{'s' if len(folds) > 1 else ''}"
-    every = np.concatenate([own.values for own in alone.values()], axis=1)
+    every = np.concatenate([of.values for of in alone.values()], axis=1)
 
     def score(values: Array, regressed: Array | None = None) -> Score:
-        said = predict_in_folds(values, rows.labels, folds, k=k, nuisances=regressed)
-        clusters = groups[scored] if known else None
-        group_name = rows.group_name if known else None
-        return Score(
-            name, rows.ids[scored], rows.labels[scored], said[scored], clusters=clusters, cluster_name=group_name
-        )
+        predictions = predict_in_folds(values, rows.labels, folds, k=k, nuisances=regressed)
+        return rows.score(name, predictions[rows.scored])
 
-    def step(title: str, model: str, found: Score, width: int, **paired: Any) -> LadderStep:
-        own = summarise_score(found, task=task, entry=title, kind="baseline", seed=seed)
-        return LadderStep(name, title, model, own.value, own.interval, own.n, width, protocol, **paired)
+    def step(title: str, model: str, result: Score, width: int, **paired: Any) -> LadderStep:
+        record = summarise_score(result, task=task, entry=title, kind="baseline", seed=seed)
+        return LadderStep(name, title, model, record.value, record.interval, record.n, width, protocol, **paired)
 
-    _, counts = np.unique(rows.labels[scored].astype(str), return_counts=True)
+    _, counts = np.unique(rows.labels[rows.scored].astype(str), return_counts=True)
     chance = float(counts.max() / counts.sum())
-    steps = [LadderStep(name, "largest class", "", chance, (chance, chance), int(scored.sum()), 0, protocol)]
-    steps += [step(title, "", score(own.values), own.values.shape[1]) for title, own in alone.items()]
+    steps = [LadderStep(name, "largest class", "", chance, (chance, chance), int(counts.sum()), 0, protocol)]
+    steps += [step(title, "", score(of.values), of.values.shape[1]) for title, of in alone.items()]
     nuisances = score(every)
     steps.append(step(ALL, "", nuisances, every.shape[1]))
     for model, values in features.items():
@@ -138,7 +113,7 @@ def _steps_of_set(
     return steps
 
 
-def _described(item: Image) -> dict[str, Array]:
+def _numbers(item: Image) -> dict[str, Array]:
     gray = [to_gray(channel) for channel in item.read()]
     raw = [channel.astype(np.float64) for channel in gray]
     masks = [foreground(normalize(channel)) for channel in gray]

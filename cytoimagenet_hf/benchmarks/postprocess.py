@@ -5,7 +5,7 @@ gives a table; the arithmetic is that of `profiles`. It stands in place of the p
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,8 @@ def sphered_by_plate(table: FeatureTable, controls: Mask, tuning: Tuning) -> Fea
     The former `sphere`; with few controls a plate it loses much of what it should show.
     """
     scaled = principal(by_controls(table, controls, tuning), controls)
-    return sphere(_one_plate(scaled), controls=controls, method="ZCA", epsilon=_LITTLE)
+    as_one = replace(scaled, metadata=scaled.metadata.drop(columns="plate"))  # centred as a whole
+    return sphere(as_one, controls=controls, method="ZCA", epsilon=_LITTLE)
 
 
 def varied(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
@@ -103,9 +104,6 @@ def postprocessed(
         benchmark: says which of them are controls.
         epsilon: of sphering; None: chosen on `unscored`, or the default where there are none.
         unscored: rows of the table on plates of which nothing is scored, with `plate` and `treatment`.
-
-    Raises:
-        InputError: an unknown step, a task without controls, or too few controls on a plate.
     """
     if name == "none":
         return table
@@ -113,22 +111,15 @@ def postprocessed(
         raise InputError(f"unknown post-processing {name!r}: choose none, {', '.join(STEPS)}")
     if benchmark.is_control is None:
         raise InputError(f"{benchmark.name} has no control wells, which post-processing by {name} starts from")
-    own = table.rows(ids_of(items))
     controls = np.array([benchmark.is_control(item) for item in items], dtype=bool)
     others = _with_plates(table.rows(ids_of(unscored)), unscored) if unscored else None
     marks = np.array([benchmark.is_control(item) for item in unscored], dtype=bool) if unscored else None
     tuning = Tuning(epsilon, others, unscored, marks)
-    return STEPS[name](_with_plates(own, items), controls, tuning)
+    return STEPS[name](_with_plates(table.rows(ids_of(items)), items), controls, tuning)
 
 
 def _with_plates(table: FeatureTable, items: Sequence[Image]) -> FeatureTable:
-    plates = pd.DataFrame({"plate": column(items, "plate").astype(str)})
-    return FeatureTable(table.ids, table.values, plates, table.names, table.about)
-
-
-def _one_plate(table: FeatureTable) -> FeatureTable:
-    """The table without its plates, so that sphering centres it as a whole."""
-    return FeatureTable(table.ids, table.values, table.metadata.drop(columns="plate"), table.names, table.about)
+    return replace(table, metadata=pd.DataFrame({"plate": column(items, "plate").astype(str)}))
 
 
 def _epsilon(tuning: Tuning) -> tuple[float, str]:
@@ -141,18 +132,12 @@ def _epsilon(tuning: Tuning) -> tuple[float, str]:
         epsilon, precision_of = choose_epsilon(tuning.others, tuning.other_controls, treatments, plates)
     except InputError as error:
         return EPSILON, f"default: the plates that are not scored do not tell ({error})"
-    shown = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
-    return epsilon, f"replicate mAP on {len(set(plates))} plates that are not scored ({shown})"
+    values = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
+    return epsilon, f"replicate mAP on {len(set(plates))} plates that are not scored ({values})"
 
 
 def principal(table: FeatureTable, marks: Mask, *, most: int | None = None) -> FeatureTable:
-    """Principal components of the marked rows, at most one fewer than there are; all rows are projected.
-
-    Args:
-        table: features.
-        marks: (n,) true for the rows that the components are of.
-        most: components kept at most.
-    """
+    """At most `most` principal components of the marked rows, and one fewer than those; all rows are projected."""
     values = table.values.astype(np.float64)
     centred = values - values[marks].mean(axis=0)
     _, sizes, axes = np.linalg.svd(centred[marks], full_matrices=False)

@@ -43,19 +43,15 @@ def predict_leave_one_out(
 ) -> Array:
     """Labels (n,) of each row by its k neighbours among all other rows, Euclidean.
 
-    Args:
-        values: (n, d).
-        labels: (n,).
-        ids: (n,), from which the folds of the scaler "other" are drawn.
-        recipe: scaler and how the query is left out.
-        seed: of the folds.
-        k: neighbours that vote.
+    The folds of the scaler "other" are drawn over `ids`, so that the order of rows does not matter.
     """
     if recipe.leave_one_out_scaler != "other":
         scaled = standardise(values) if recipe.leave_one_out_scaler == "all" else values
         return _leave_out(scaled, np.arange(len(values)), labels, recipe=recipe, k=k)
     predictions = np.empty_like(labels)
-    folds = _folds(ids, seed)
+    order = derive_rng(seed, "scaler-fold").permutation(len(ids))
+    folds = np.empty(len(ids), int)
+    folds[np.argsort(ids.astype(str), kind="stable")[order]] = np.arange(len(ids)) % _FOLDS
     for fold in np.unique(folds):
         queries = (folds == fold).nonzero()[0]
         # Statistics from the other folds: a query has no part in how it is scaled.
@@ -67,11 +63,7 @@ def predict_leave_one_out(
 def predict_leave_group_out(
     values: Array, labels: Array, groups: Array, *, recipe: BenchmarkRecipe, k: int = NEIGHBOURS
 ) -> Array:
-    """Labels (n,) of each row by its k neighbours outside its own group, Euclidean.
-
-    Raises:
-        InputError: only one group.
-    """
+    """Labels (n,) of each row by its k neighbours outside its own group, Euclidean."""
     names = np.unique(groups)
     if len(names) < 2:
         raise InputError(f"only one group ({str(names[0])!r}): nothing is left to compare with")
@@ -121,15 +113,15 @@ def predict_held_out(
             "--protocol leave-one-out"
         )
     if groups is None or recipe.held_out == "item":
-        known = (
+        ignored = (
             "no groups known" if groups is None else f"{len(set(groups))} groups by {group_name or 'group'} ignored"
         )
         predictions = predict_leave_one_out(values, labels, ids, recipe=recipe, seed=seed, k=k)
-        return predictions, f"one of {len(labels)} images left out, {known}"
-    inside = {label: set(groups[labels == label]) for label in sorted(set(labels))}
-    if all(len(own) == 1 for own in inside.values()):
+        return predictions, f"one of {len(labels)} images left out, {ignored}"
+    classes = set(labels)
+    if all(len(set(groups[labels == label])) == 1 for label in classes):
         raise InputError(
-            f"each of the {len(inside)} classes lies in a single {group_name or 'group'}: no image has its class "
+            f"each of the {len(classes)} classes lies in a single {group_name or 'group'}: no image has its class "
             "outside its group, so group and class cannot be separated; group otherwise, or ask for --protocol "
             "leave-one-out"
         )
@@ -147,11 +139,3 @@ def _leave_out(values: Array, queries: Array, labels: Array, *, recipe: Benchmar
         distances, indices = kneighbors(values, values[queries], k + 1)
         distances, indices = distances[:, 1:], indices[:, 1:]
     return vote(labels[indices], distances)
-
-
-def _folds(ids: Array, seed: int) -> Array:
-    """(n,) fold of each item: by shuffled id, so that the order of rows does not matter."""
-    order = derive_rng(seed, "scaler-fold").permutation(len(ids))
-    folds = np.empty(len(ids), int)
-    folds[np.argsort(ids.astype(str), kind="stable")[order]] = np.arange(len(ids)) % _FOLDS
-    return folds

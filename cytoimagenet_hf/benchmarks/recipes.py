@@ -106,3 +106,28 @@ def load_recipe(
         changes["nscb_rule"] = nscb
         names.append(f"NSCB by {nscb}")
     return replace(RECIPES[name], name=", ".join(names), **changes)
+
+
+REPAIRS = {
+    "E1 labels shifted by folders": ("folder_labels",),
+    "E2 fusion joined by position": ("fusion_join",),
+    "E3 scaled by the scored set": ("nsc_scaler", "leave_one_out_scaler"),
+    "E4 nearest row taken for the query": ("leave_out",),
+    "one cell left out, not its group": ("held_out",),
+}
+"""What is put back → the fields of the recipe that do it."""
+
+
+def variants() -> dict[str, BenchmarkRecipe]:
+    """`corrected`, then each repair undone alone, then `published`, which undoes all.
+
+    Example:
+        >>> list(variants())[:2]
+        ['corrected', 'E1 labels shifted by folders']
+    """
+    corrected, published = RECIPES["corrected"], RECIPES["published"]
+    undone = {
+        name: replace(corrected, name=name, **{field: getattr(published, field) for field in fields})
+        for name, fields in REPAIRS.items()
+    }
+    return {"corrected": corrected, **undone, "published": published}

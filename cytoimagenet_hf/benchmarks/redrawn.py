@@ -44,9 +44,6 @@ def redrawn_entries(
         run: how they are loaded; of the methods the first is taken, and its seed is that of the first twin.
         redrawn: twins of each model.
         report: called where a network has no stages.
-
-    Raises:
-        InputError: a network that cannot be redrawn, or whatever loading finds wrong.
     """
     entries: list[Entry] = []
     for spec in specs:
@@ -85,13 +82,7 @@ def training_gains(
     """Trained minus redrawn for every way of taking features, paired by item, adjusted by Holm over the sets.
 
     Where a score is a mean over items, an item's outcome under redrawn weights is its mean over the twins; a macro F1
-    is compared with that of the best twin, which favours the twins.
-
-    Args:
-        entries: of a record, twins among them.
-        scores: (entry, set) → predictions.
-        summaries: (entry, set) → interval and value.
-        seed: of permutations and bootstrap.
+    is compared with that of the best twin, which favours the twins. Scores and summaries are by (entry, set).
     """
     twins: dict[str, list[EntryRecord]] = {}
     for entry in entries:
@@ -142,11 +133,11 @@ def _part(
 ) -> FeatureTable:
     """One stage of all channels."""
     table = every(redrawn)
-    width = max(one.stop for one in columns.values())
+    width = max(part.stop for part in columns.values())
     starts = range(0, table.values.shape[1], width)
     chosen = np.concatenate([np.arange(start + place.start, start + place.stop) for start in starts])
     names = tuple(table.names[column] for column in chosen)
-    return FeatureTable(table.ids, table.values[:, chosen], table.metadata, names, table.about)
+    return replace(table, values=table.values[:, chosen], names=names)
 
 
 def _of_twins(drawn: Sequence[Score]) -> Score:
@@ -154,5 +145,5 @@ def _of_twins(drawn: Sequence[Score]) -> Score:
         return max(drawn, key=statistic)
     first = drawn[0]
     outcomes = [dict(zip(score.ids, score.outcomes, strict=True)) for score in drawn]
-    shares = np.array([np.mean([own[item] for own in outcomes]) for item in first.ids])
+    shares = np.array([np.mean([of[item] for of in outcomes]) for item in first.ids])
     return replace(first, predictions=None, shares=shares)

@@ -6,10 +6,12 @@ position (NSL). Only wells that have a match among their candidates are scored.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import hypergeom
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
@@ -17,8 +19,8 @@ from cytoimagenet_hf.profiles.shrinkage import group_means
 from cytoimagenet_hf.tables import FeatureTable, make_table, read_features
 
 from .base import Array, Benchmark, Score, column, ids_of, labelled
-from .measures import enrichment, recall_at_1
 from .recipes import BenchmarkRecipe
+from .scaling import unit_rows
 
 MORPHOHELM_WHERE = (
     "get a folder of data/main_paper_inputs/normalized/… of https://github.com/microsoft/MorphoHELM with git lfs, "
@@ -37,14 +39,12 @@ _TARGETS = ("target", "moa", "pert_target")
 _VEHICLES = {"dmso", "jcp2022_033924"}
 _CONTROLS = {*_VEHICLES, "jcp2022_999999", "jcp2022_unknown", "nan", "", "none"}
 _NEGATIVE = "negative control"
+_NEAR = 0.01  # of the allowed rows
+_QUERIES = 1000  # rows whose similarities are in memory at a time
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """Always refuses: rows come from the profiles themselves.
-
-    Raises:
-        InputError: always, saying what to get.
-    """
+    """Always refuses, and says what to get: rows come from the profiles themselves."""
     raise InputError(f"{root}: this task is scored from ready profiles with plate and well: {MORPHOHELM_WHERE}")
 
 
@@ -52,9 +52,6 @@ def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> l
     """The treated rows of a profile table; before a post-processing its negative controls as well.
 
     Other controls, and wells without a perturbation, are left out.
-
-    Raises:
-        InputError: no column names the perturbation.
     """
     columns = [name for name in _NAMES if name in table.metadata]
     if not columns:
@@ -86,11 +83,7 @@ def is_control(item: Image) -> bool:
 def score(
     features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, name: str = "profiles"
 ) -> list[Score]:
-    """Recall@1 at every level that the metadata tell, and target enrichment of mean profiles where targets are known.
-
-    Raises:
-        InputError: no perturbation has two wells at any level.
-    """
+    """Recall@1 at every level that the metadata tell; target enrichment of mean profiles where targets are known."""
     items = [item for item in items if not is_control(item)]
     ids, names, values = ids_of(items), column(items, "label"), features.rows(ids_of(items)).values
     split = str(features.about.get("split", ""))
@@ -123,6 +116,59 @@ def score(
     if not scores:
         raise InputError(f"{prefix}: no perturbation has two wells, so nothing can be retrieved")
     return [*scores, *_targets(values, items, names, prefix)]
+
+
+def recall_at_1(values: Array, *, names: Array, excluded: Array) -> Array:
+    """Whether the nearest allowed row, by cosine, carries the query's name: (n,) 0 or 1; NaN without an allowed match.
+
+    Args:
+        values: (n, d).
+        names: (n,) what must be found: compound, gene, target.
+        excluded: (n,) candidates of the query's own value here are not allowed: batch, source, layout; unique values
+            leave out the query alone.
+
+    Example:
+        >>> recall_at_1(np.array([[1.0, 0], [1, 0.1], [0, 1]]), names=np.array(["a", "a", "b"]), excluded=np.arange(3))
+        array([ 1.,  1., nan])
+    """
+    unit = unit_rows(np.asarray(values, np.float64))
+    _, name_codes = np.unique(names.astype(str), return_inverse=True)
+    _, barred = np.unique(excluded.astype(str), return_inverse=True)
+    recalls = np.full(len(values), np.nan)
+    for start in range(0, len(values), _QUERIES):
+        rows = np.arange(start, min(start + _QUERIES, len(values)))
+        allowed = barred[rows, None] != barred[None, :]  # (Q, n)
+        matched = (allowed & (name_codes[rows, None] == name_codes[None, :])).any(axis=1)
+        nearest = np.where(allowed, unit[rows] @ unit.T, -np.inf).argmax(axis=1)
+        recalls[rows] = np.where(matched, name_codes[nearest] == name_codes[rows], np.nan)
+    return recalls
+
+
+def enrichment(values: Array, *, names: Array, excluded: Array) -> tuple[Array, Array]:
+    """Odds ratio (n,) of the query's name in the nearest hundredth of allowed rows, and p (n,); NaN without a match.
+
+    The ratio of (in top, same name) to the rest, ad / bc, with 0.5 added to each cell where one is empty; p by the
+    exact test of Fisher, one-sided. Arguments as of `recall_at_1`.
+    """
+    unit = unit_rows(np.asarray(values, np.float64))
+    ratios, ps = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    for row in range(len(names)):
+        allowed = excluded != excluded[row]
+        allowed[row] = False
+        same = names[allowed] == names[row]
+        if not same.any() or same.all():
+            continue
+        near = np.zeros(len(same), bool)
+        count = max(1, int(np.ceil(_NEAR * len(same))))
+        near[np.argsort(-(unit[allowed] @ unit[row]), kind="stable")[:count]] = True
+        cells = np.array(
+            [(near & same).sum(), (near & ~same).sum(), (~near & same).sum(), (~near & ~same).sum()], float
+        )
+        ps[row] = hypergeom.sf(cells[0] - 1, len(same), same.sum(), count)
+        if (cells == 0).any():
+            cells += 0.5
+        ratios[row] = cells[0] * cells[3] / (cells[1] * cells[2])
+    return ratios, ps
 
 
 def ready_files(root: Path, *, pattern: str) -> dict[str, Callable[[], FeatureTable]]:
@@ -211,9 +257,7 @@ def _first_fact(items: Sequence[Image], names: Sequence[str] | None) -> str | No
 
 def _read(file: Path) -> FeatureTable:
     table = read_features(file)
-    return FeatureTable(
-        table.ids, table.values, table.metadata, table.names, table.about | {"split": file.parent.name}
-    )
+    return replace(table, about=table.about | {"split": file.parent.name})
 
 
 def _together(files: Sequence[Path]) -> FeatureTable:

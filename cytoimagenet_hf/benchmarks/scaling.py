@@ -22,10 +22,6 @@ def standardise(values: Array, *, fitted_on: Array | None = None) -> Array:
     So do features that hardly vary in `fitted_on` beside what they do in `values`: dead units of a network, whose
     rounding would be blown up beyond all others.
 
-    Args:
-        values: (n, d).
-        fitted_on: (m, d).
-
     Example:
         >>> standardise(np.array([[0.0, 5.0], [2.0, 5.0]])).tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
@@ -56,16 +52,7 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def standardise_by_controls(values: Array, *, plates: npt.ArrayLike, controls: npt.ArrayLike) -> Array:
-    """Scale each plate by the mean and sd of its own control rows.
-
-    Args:
-        values: (n, d), controls included.
-        plates: (n,) plate of each row.
-        controls: (n,) booleans.
-
-    Raises:
-        InputError: a plate has fewer than two control rows.
-    """
+    """Scale each plate of values (n, d) by the mean and sd of its own control rows, two at least."""
     plate_of, control = np.asarray(plates), np.asarray(controls, bool)
     scaled = np.empty_like(values)
     for plate in np.unique(plate_of):

@@ -6,7 +6,7 @@ made it; scores keep their predictions, so that any two entries can be compared 
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,19 +33,21 @@ from cytoimagenet_hf.tables import FeatureTable, read_features
 from cytoimagenet_hf.tables.reading import SHARDS
 
 from .base import Benchmark, Score, column, ids_of
-from .compare import compare_pairs, compare_with_best, summarise_score
-from .entries import Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
+from .compare import compare_pairs, compare_with_best, pool_record, summarise_score
+from .entries import CONTROLS_NOTE, Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
 from .extraction import ModelRun, split_name
-from .fusion import CONTROLS_NOTE
 from .measured import measured_scores, require_measures
 from .nuisances import ladder, nuisance_tables
-from .pooled import pool_record
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe
 from .redrawn import redrawn_entries, training_gains
 
 _SAMPLE = 2000  # items of a scatter plot
 _VERSIONED = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "pandas", "pyarrow")
+Tables = Sequence[tuple[str, FeatureTable]]
+Report = Callable[[str], None]
+Round = tuple[list[Image], list[Entry]]
+"""Entries that share their items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,17 @@ class Results:
     samples: dict[tuple[str, str], Sample]
 
 
-def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: None) -> Results:
+@dataclass(frozen=True)
+class _Task:
+    """A task whose files and networks are there, so that what is left can be computed."""
+
+    benchmark: Benchmark
+    root: Path
+    steps: Sequence[Any]
+    rounds: Iterable[Round]
+
+
+def run_suite(suite: Suite, *, report: Report = lambda message: None) -> Results:
     """Score every entry on every task.
 
     Args:
@@ -98,8 +110,8 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     Raises:
         InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.
     """
-    own_tables = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
-    if not (suite.models or suite.features or suite.baselines or own_tables):
+    ready_features = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
+    if not (suite.models or suite.features or suite.baselines or ready_features):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.redrawn and not suite.models:
         raise InputError("redrawn weights are of a network: name a model")
@@ -116,56 +128,41 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
     summaries: list[ScoreRecord] = []
     rungs: list[LadderStep] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for benchmark, root in suite.tasks:
-            seen: set[str] = set()
-            if benchmark.only_profiles and (suite.models or suite.baselines):
-                report(f"{benchmark.name} has ready features and no images: models and baselines are not run on it")
-            if benchmark.needs_root:
-                benchmark = replace(benchmark, score=partial(benchmark.score, root=root))
-            steps = _steps(suite, benchmark, report)
-            # Items are loaded once for all steps, controls among them where one of the steps starts from them.
-            loading = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
-            for items, entries in _rounds(
-                suite, benchmark, root, tables, suite.cache or Path(scratch), loading, report
-            ):
-                for entry in entries:  # before any of them is extracted
-                    if entry.name in seen:
-                        raise InputError(f"two entries are called {entry.name!r}: name one, as in NAME={entry.name}")
-                    seen.add(entry.name)
+        run = ModelRun(
+            cache=suite.cache or Path(scratch),
+            seed=suite.seed,
+            methods=suite.methods,
+            settings=suite.settings,
+            options=suite.options,
+        )
+        # What is missing of any task is noticed before anything is computed for the first.
+        tasks = [_prepare(suite, benchmark, root, tables, run, report) for benchmark, root in suite.tasks]
+        while tasks:
+            task = tasks.pop(0)  # the planes that it keeps in memory go with it
+            for items, entries in task.rounds:
                 for entry in entries:
                     table = entry.build()
-                    for step in steps:
+                    for step in task.steps:
                         name = entry.name if step == "none" else f"{entry.name} [{step}]"
-                        report(f"{benchmark.name}: {name}")
+                        report(f"{task.benchmark.name}: {name}")
                         about = entry.about | ({} if step == "none" else {"postprocess": step})
                         described.setdefault(name, EntryRecord(name, entry.kind, about))
-                        unscored = [] if benchmark.unscored is None else benchmark.unscored(root, table, items)
-                        made = postprocessed(
-                            step, table, items, benchmark, epsilon=suite.sphere_epsilon, unscored=unscored
-                        )
+                        made = _postprocessed(suite, task, step, table, items)
                         if entry.kind == "model":
-                            samples[name, benchmark.name] = _sample(made, items, suite.seed)
-                        measured = measured_scores(
-                            benchmark,
-                            made,
-                            items,
-                            recipe=replace(suite.recipe, postprocess=step),
-                            seed=suite.seed,
-                            measures=suite.measures,
-                        )
-                        for score in _with_sphering(measured, made):
+                            samples[name, task.benchmark.name] = _sample(made, items, suite.seed)
+                        for score in _measured(suite, task, step, made, items):
                             scores[name, score.name] = score
                             summary = summarise_score(
                                 score,
-                                task=benchmark.name,
+                                task=task.benchmark.name,
                                 entry=name,
                                 kind=entry.kind,
-                                overlaps=overlaps(benchmark.name, entry.sources),
+                                overlaps=overlaps(task.benchmark.name, entry.sources),
                                 seed=suite.seed,
                             )
                             summaries.append(summary)
                 if suite.nuisances:
-                    rungs += _ladder(suite, benchmark, items, entries, report)
+                    rungs += _ladder(suite, task.benchmark, items, entries, report)
     record = ResultsRecord(
         _config(suite),
         installed_versions(_VERSIONED),
@@ -173,7 +170,7 @@ def run_suite(suite: Suite, *, report: Callable[[str], None] = lambda message: N
         tuple(summaries),
         ladder=tuple(rungs),
     )
-    return Results(with_comparisons(record, scores, seed=suite.seed, fuse=suite.fuse), scores, samples)
+    return Results(_with_comparisons(record, scores, suite), scores, samples)
 
 
 def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
@@ -182,18 +179,50 @@ def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
     return [(name or Path(place).name.split(".")[0], Path(place)) for name, place in pairs]
 
 
-def _with_sphering(scores: Sequence[Score], table: FeatureTable) -> list[Score]:
+def _prepare(suite: Suite, benchmark: Benchmark, root: Path, tables: Tables, run: ModelRun, report: Report) -> _Task:
+    """Load a task's items and the networks.
+
+    Raises:
+        InputError: files, networks or features that are missing, or two entries of one name.
+    """
+    if benchmark.only_profiles and (suite.models or suite.baselines):
+        report(f"{benchmark.name} has ready features and no images: models and baselines are not run on it")
+    if benchmark.needs_root:
+        benchmark = replace(benchmark, score=partial(benchmark.score, root=root))
+    steps = _steps(suite, benchmark, report)
+    # Items are loaded once for all steps, controls among them where one of the steps starts from them.
+    recipe = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
+    if benchmark.only_profiles:
+        names = [name for name, _ in tables]
+        rounds = _ready_rounds(benchmark, root, tables, recipe)
+    else:
+        rounds = _rounds(suite, benchmark, root, tables, run, recipe, report)
+        names = [entry.name for _, entries in rounds for entry in entries]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"two entries are called {twice!r}: name one, as in NAME={twice}")
+    return _Task(benchmark, root, steps, rounds)
+
+
+def _postprocessed(suite: Suite, task: _Task, step: str, table: FeatureTable, items: list[Image]) -> FeatureTable:
+    if step == "none":
+        return table
+    unscored = [] if task.benchmark.unscored is None else task.benchmark.unscored(task.root, table, items)
+    return postprocessed(step, table, items, task.benchmark, epsilon=suite.sphere_epsilon, unscored=unscored)
+
+
+def _measured(suite: Suite, task: _Task, step: Any, table: FeatureTable, items: list[Image]) -> list[Score]:
     """The scores, which tell the epsilon of the sphering and how it was chosen, where there was one."""
-    steps = table.about.get("steps", [])
-    if not steps or steps[-1].get("step") != "sphere":
-        return list(scores)
-    last = steps[-1]
+    recipe = replace(suite.recipe, postprocess=step)
+    scores = measured_scores(task.benchmark, table, items, recipe=recipe, seed=suite.seed, measures=suite.measures)
+    last = (table.about.get("steps") or [{}])[-1]
+    if last.get("step") != "sphere":
+        return scores
     facts = {name: last[name] for name in ("epsilon", "epsilon_chosen") if name in last}
     return [replace(score, details={**score.details, "sphere": facts}) for score in scores]
 
 
-def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) -> list[Any]:
-    """The post-processing steps of a task: those that start from controls are said and left out where there are none.
+def _steps(suite: Suite, benchmark: Benchmark, report: Report) -> list[Any]:
+    """The post-processing steps of a task; where it has no control wells, those that start from them are left out.
 
     Raises:
         InputError: an unknown step, one asked for twice, or none that this task can take.
@@ -214,13 +243,9 @@ def _steps(suite: Suite, benchmark: Benchmark, report: Callable[[str], None]) ->
 
 
 def _ladder(
-    suite: Suite,
-    benchmark: Benchmark,
-    items: list[Image],
-    entries: Sequence[Entry],
-    report: Callable[[str], None],
+    suite: Suite, benchmark: Benchmark, items: list[Image], entries: Sequence[Entry], report: Report
 ) -> tuple[LadderStep, ...]:
-    """The nuisance ladder of a round's models; what cannot be measured is said."""
+    """The nuisance ladder of a round's models; what cannot be measured is reported."""
     models = [entry for entry in entries if entry.kind == "model"]
     if not models:
         return ()
@@ -239,18 +264,15 @@ def _ladder(
         return ()
 
 
-def with_comparisons(
-    record: ResultsRecord, scores: dict[tuple[str, str], Score], *, seed: int, fuse: bool
-) -> ResultsRecord:
+def _with_comparisons(record: ResultsRecord, scores: dict[tuple[str, str], Score], suite: Suite) -> ResultsRecord:
     """The record with its paired comparisons, gains over the best baseline, and the note on fusions."""
-    names = record.names("model", "fusion")
-    options: dict[str, Any] = {"entries": names, "sets": record.sets, "seed": seed}
+    options: dict[str, Any] = {"entries": record.names("model", "fusion"), "sets": record.sets, "seed": suite.seed}
     compared = replace(
         record,
-        training=training_gains(record.entries, scores, record.by_entry(), seed=seed),
+        training=training_gains(record.entries, scores, record.by_entry(), seed=suite.seed),
         comparisons=compare_pairs(scores, **options),
         gains=compare_with_best(scores, baselines=record.names("baseline"), **options),
-        controls_note=CONTROLS_NOTE if fuse else "",
+        controls_note=CONTROLS_NOTE if suite.fuse else "",
     )
     return replace(compared, pooled=pool_record(compared))
 
@@ -259,66 +281,64 @@ def _rounds(
     suite: Suite,
     benchmark: Benchmark,
     root: Path,
-    tables: list[tuple[str, FeatureTable]],
-    cache: Path,
+    tables: Tables,
+    run: ModelRun,
     recipe: BenchmarkRecipe,
-    report: Callable[[str], None],
-) -> Iterator[tuple[list[Image], list[Entry]]]:
-    """Entries that share their items: first all that describe images, then profiles of wells."""
-    profiles = [(name, table) for name, table in tables if benchmark.profile_items and _knows_wells(table)]
-    by_id = [
-        table_entry(name, table) for name, table in tables if not (benchmark.profile_items and _knows_wells(table))
-    ]
-    if benchmark.only_profiles:
-        yield from _ready_rounds(benchmark, root, tables, recipe)
-        return
+    report: Report,
+) -> list[Round]:
+    """First all entries that describe images, then profiles of wells."""
+    of_wells = [benchmark.profile_items is not None and _knows_wells(table) for _, table in tables]
+    profiles = [pair for pair, wells in zip(tables, of_wells, strict=True) if wells]
+    by_id = [table_entry(*pair) for pair, wells in zip(tables, of_wells, strict=True) if not wells]
+    rounds: list[Round] = []
     if suite.models or suite.baselines or by_id:
         # Every network and the baselines look at the same images; those of most benchmarks fit into memory.
-        seen = bool(suite.models or suite.baselines or suite.nuisances)
-        items = kept_in_memory(benchmark.load(root, recipe, images=seen))
-        run = ModelRun(
-            cache=cache, seed=suite.seed, methods=suite.methods, settings=suite.settings, options=suite.options
-        )
+        needs_images = bool(suite.models or suite.baselines or suite.nuisances)
+        items = kept_in_memory(benchmark.load(root, recipe, images=needs_images))
+        by_id = [_complete(entry, items) for entry in by_id]
         entries = model_entries(suite.models, items, run)
         if suite.fuse:
             entries += _fusions(suite, benchmark, items, entries, by_id, run)
-        yield items, entries + by_id
+        rounds.append((items, entries + by_id))
         if suite.baselines:
-            yield items, baseline_entries(items, run, random_nets=suite.random_nets)
+            rounds.append((items, baseline_entries(items, run, random_nets=suite.random_nets)))
         if suite.redrawn:
-            yield items, redrawn_entries(suite.models, items, run, redrawn=suite.redrawn, report=report)
+            rounds.append((items, redrawn_entries(suite.models, items, run, redrawn=suite.redrawn, report=report)))
     # Profiles that are to be fused describe the same wells; else each has its own.
-    together = [profiles] if suite.fuse and profiles else [[table] for table in profiles]
+    together = [profiles] if suite.fuse and profiles else [[pair] for pair in profiles]
     for group in together:
-        items = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
-        entries = [table_entry(name, table) for name, table in group]
-        yield items, entries + (_fusions(suite, benchmark, items, [], entries) if len(group) > 1 else [])
+        wells = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
+        entries = [table_entry(*pair) for pair in group]
+        rounds.append((wells, entries + (_fusions(suite, benchmark, wells, [], entries) if len(group) > 1 else [])))
+    return rounds
 
 
-def _ready_rounds(
-    benchmark: Benchmark, root: Path, tables: list[tuple[str, FeatureTable]], recipe: BenchmarkRecipe
-) -> Iterator[tuple[list[Image], list[Entry]]]:
-    """The caller's tables, else those that come with the download, one at a time.
+def _ready_rounds(benchmark: Benchmark, root: Path, tables: Tables, recipe: BenchmarkRecipe) -> Iterable[Round]:
+    """The caller's tables, else those that come with the download, read one at a time.
 
     Raises:
         InputError: neither; no network can be run on a task without images.
     """
-    named: dict[str, Callable[[], FeatureTable]] = {name: partial(_itself, table) for name, table in tables}
-    if not named and benchmark.ready is not None:
-        named = benchmark.ready(root)
-    if not named:
+    ready = {} if tables or benchmark.ready is None else benchmark.ready(root)
+    if not tables and not ready:
         raise InputError(f"{benchmark.name} is scored from ready features, and {root} has none: {benchmark.where}")
-    for name, make in named.items():
-        table = make()
-        if benchmark.profile_items is not None:
-            items = benchmark.profile_items(root, recipe, table)
-        else:
-            items = benchmark.load(root, recipe, images=False)
-        yield items, [table_entry(name, table)]
+    items = [] if benchmark.profile_items else benchmark.load(root, recipe, images=False)
+
+    def describe(name: str, table: FeatureTable) -> Round:
+        of = benchmark.profile_items(root, recipe, table) if benchmark.profile_items else items
+        return of, [_complete(table_entry(name, table), of)]
+
+    if tables:
+        return [describe(name, table) for name, table in tables]
+    return (describe(name, read()) for name, read in ready.items())
 
 
-def _itself(table: FeatureTable) -> FeatureTable:
-    return table
+def _complete(entry: Entry, items: list[Image]) -> Entry:
+    """The entry of a feature table, which must have the features of all items."""
+    table, ids = entry.build(), ids_of(items)
+    if not set(ids) <= set(table.ids):
+        table.rows(ids)  # refuses, and names what is missing
+    return entry
 
 
 def _fusions(

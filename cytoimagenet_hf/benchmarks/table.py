@@ -124,14 +124,14 @@ def training_table(record: ResultsRecord) -> Table:
     """What training gave: every model and its stages beside the same architecture with redrawn weights."""
     rows = tuple(
         (
-            one.set,
-            one.model,
-            one.way,
-            f"{100 * one.trained:.2f}",
-            _mean_and_spread(one.redrawn),
-            *_difference(one.gain),
+            gain.set,
+            gain.model,
+            gain.way,
+            f"{100 * gain.trained:.2f}",
+            _mean_and_spread(gain.redrawn),
+            *_difference(gain.gain),
         )
-        for one in record.training
+        for gain in record.training
     )
     columns = ("set", "network", "features", "trained", "redrawn", "training gave, points", *_OF_DIFFERENCE)
     note = (
@@ -145,18 +145,18 @@ def pooled_table(record: ResultsRecord) -> Table:
     """Differences over all sets of one measure together."""
     rows = tuple(
         (
-            f"{one.second} − {one.first}",
-            one.measure,
-            f"{len(one.sets)}" + (f", without {', '.join(one.left_out)}" if one.left_out else ""),
-            f"{100 * one.difference:+.2f}",
-            _range(one.interval),
-            _p(one.p),
-            f"{100 * one.spread:.2f}",
-            f"{100 * one.heterogeneity:.0f} %",
-            _range(one.prediction),
-            clear_of_zero(one.interval, one.detectable),
+            f"{pooled.second} − {pooled.first}",
+            pooled.measure,
+            f"{len(pooled.sets)}" + (f", without {', '.join(pooled.left_out)}" if pooled.left_out else ""),
+            f"{100 * pooled.difference:+.2f}",
+            _range(pooled.interval),
+            _p(pooled.p),
+            f"{100 * pooled.spread:.2f}",
+            f"{100 * pooled.heterogeneity:.0f} %",
+            _range(pooled.prediction),
+            clear_of_zero(pooled.interval, pooled.detectable),
         )
-        for one in record.pooled
+        for pooled in record.pooled
     )
     columns = ("difference of", "measure", "sets", "points", "95 %", "p", "sd between sets", "I²", "a new set, 95 %")
     note = (
@@ -170,17 +170,17 @@ def ladder_table(record: ResultsRecord) -> Table:
     """What nuisances score, and what is left of each model without them."""
     rows = tuple(
         (
-            one.set,
-            f"{one.model}: {one.step}" if one.model else one.step,
-            f"{one.columns}" if one.columns else "–",
-            f"{100 * one.value:.2f}",
-            _range(one.interval) if one.columns else "–",
-            f"{100 * one.change.difference:+.2f}" if one.change else "–",
-            _range(one.change.interval if one.change else None),
-            clear_of_zero(one.change.interval, one.change.detectable) if one.change else "–",
-            one.protocol,
+            step.set,
+            f"{step.model}: {step.step}" if step.model else step.step,
+            f"{step.columns}" if step.columns else "–",
+            f"{100 * step.value:.2f}",
+            _range(step.interval) if step.columns else "–",
+            f"{100 * step.change.difference:+.2f}" if step.change else "–",
+            _range(step.change.interval if step.change else None),
+            clear_of_zero(step.change.interval, step.change.detectable) if step.change else "–",
+            step.protocol,
         )
-        for one in record.ladder
+        for step in record.ladder
     )
     numbers = ("numbers", "accuracy", "95 %", "change, points", "95 %", "clear")
     columns = ("set", "known of an image", *numbers, "protocol")
@@ -229,12 +229,12 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """A LaTeX table (booktabs)."""
     rows = _marked(table, lambda cell: f"\\textbf{{{cell}}}", _tex)
-    body = " \\\\\n".join(" & ".join(row) for row in [[_tex(column) for column in table.columns]])
+    head = " & ".join(map(_tex, table.columns))
     lines = " \\\\\n".join(" & ".join(row) for row in rows)
     return (
         "\\begin{table}\n\\centering\n"
         f"\\caption{{{_tex(' '.join(filter(None, (table.title + '.', table.note))))}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}\n\\toprule\n{body} \\\\\n\\midrule\n{lines} \\\\\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}\n\\toprule\n{head} \\\\\n\\midrule\n{lines} \\\\\n"
         "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
 

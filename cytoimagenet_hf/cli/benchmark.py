@@ -32,10 +32,9 @@ def command(
 
     Example: cytoimagenet benchmark --task bbbc021 --data /data/bbbc021 --model runs/b0/model --model random --fuse
     """
+    from cytoimagenet_hf.benchmarks import find_tasks
     from cytoimagenet_hf.benchmarks.recipes import load_recipe
-    from cytoimagenet_hf.benchmarks.repairs import repair_table
-    from cytoimagenet_hf.benchmarks.report import write_report
-    from cytoimagenet_hf.benchmarks.select import find_tasks
+    from cytoimagenet_hf.benchmarks.report import repair_table, write_report
     from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
     from cytoimagenet_hf.benchmarks.table import result_tables, to_markdown, to_rich
     from cytoimagenet_hf.core.files import atomic_path, json_text, require_folder

@@ -4,7 +4,8 @@ Labels are text or whole numbers, as many predictions as references; lists, NumP
 """
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import datasets
@@ -30,22 +31,31 @@ class LabelledMetric(evaluate.Metric):
     data: Any
     buf_writer: Any
 
-    def label_features(self) -> list[datasets.Features]:
-        """What `evaluate` stores of each item: labels as numbers or as text, and the columns."""
-        return [
-            datasets.Features(
-                {name: datasets.Value(kind) for name in ("predictions", "references")}
-                | {name: datasets.Value("string") for name in self.columns}
-            )
-            for kind in ("int64", "string")
-        ]
+    def describe(self, description: str, citation: str, inputs: str) -> evaluate.MetricInfo:
+        """What `evaluate` shows of the metric, and keeps of each item: labels as numbers or text, and the columns."""
+        columns = {name: datasets.Value("string") for name in self.columns}
+        labels = [dict.fromkeys(("predictions", "references"), datasets.Value(kind)) for kind in ("int64", "string")]
+        return evaluate.MetricInfo(
+            description=description,
+            citation=citation,
+            inputs_description=inputs,
+            features=[datasets.Features(of | columns) for of in labels],
+        )
 
-    def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
-        """Add predictions and references, and names of the columns; checked before they are stored.
+    def require_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse a keyword that no part of `compute` takes.
 
         Raises:
-            InputError: see `check_labels` and `check_names`.
+            InputError: which, and what there is.
         """
+        functions = (type(self).compute, LabelledMetric.compute, self._compute)
+        parameters = dict.fromkeys(name for function in functions for name in signature(function).parameters)
+        known = [name for name in parameters if name not in ("self", "options")]
+        if unknown := [name for name in options if name not in known]:
+            raise InputError(f"no option {', '.join(unknown)}: there are {', '.join(known)}")
+
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
+        """Add predictions and references, and names of the columns; checked before they are stored."""
         super().add_batch(**self._checked(predictions, references, columns))
 
     def add(self, *, prediction: Any = None, reference: Any = None, **names: Any) -> None:
@@ -54,11 +64,7 @@ class LabelledMetric(evaluate.Metric):
         self.add_batch(predictions=[prediction], references=[reference], **columns)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **options: Any) -> dict[str, Any] | None:
-        """The result for what was added, or for these predictions, references and columns.
-
-        Raises:
-            InputError: see `add_batch`, or an option that does not fit.
-        """
+        """The result for what was added, or for these predictions, references and columns."""
         columns = {name: as_list(options.pop(name, None)) for name in self.columns}
         predictions, references = as_list(predictions), as_list(references)
         if predictions is None and references is None and all(values is None for values in columns.values()):
@@ -75,11 +81,7 @@ class LabelledMetric(evaluate.Metric):
         return result
 
     def stored(self, name: str, values: Sequence[Any]) -> list[str] | None:
-        """A column as it was given, None where nothing was.
-
-        Raises:
-            InputError: some batches had it and others had not.
-        """
+        """A column as it was given, None where nothing was; refused where only some batches had it."""
         given = [bool(value) for value in values]
         if not any(given):
             return None
@@ -129,11 +131,7 @@ def as_list(values: Any) -> list[Any] | None:
 
 
 def as_matrix(features: Any, count: int) -> npt.NDArray[np.floating]:
-    """Features (n, d) of any kind as an array, of their own precision and not copied where they are one.
-
-    Raises:
-        InputError: another shape, other rows than labels, NaN or infinity.
-    """
+    """Finite features (n, d) of any kind as an array, of their own precision and not copied where they are one."""
     if hasattr(features, "detach"):
         features = features.detach().cpu()
         features = features.float() if str(features.dtype) == "torch.bfloat16" else features  # numpy has none
@@ -158,19 +156,7 @@ def ends(name: str, interval: Interval) -> dict[str, float]:
 
 
 def check_labels(predictions: Sequence[Any] | None, references: Sequence[Any] | None) -> None:
-    """Refuse what `evaluate` would cut or turn into text without a word: 1.5 became 1, nan a number.
-
-    Args:
-        predictions: predicted labels.
-        references: true labels, in the same order.
-
-    Raises:
-        InputError: nothing to score, lengths that differ, a label that is neither text nor a whole number, or text
-            against numbers.
-
-    Example:
-        >>> check_labels(["er", "golgi"], ["er", "er"])
-    """
+    """Refuse what `evaluate` would cut or turn into text without a word: 1.5 became 1, nan a number."""
     if predictions is None or references is None or len(predictions) == 0 or len(references) == 0:
         raise InputError("nothing to score: pass predictions and references, at least one of each")
     if len(predictions) != len(references):
@@ -181,11 +167,7 @@ def check_labels(predictions: Sequence[Any] | None, references: Sequence[Any] | 
 
 
 def check_names(name: str, values: Sequence[Any] | None, count: int) -> None:
-    """Refuse names of groups or compounds that do not fit the labels.
-
-    Raises:
-        InputError: another length than `count`, or a missing name.
-    """
+    """Refuse names of groups or compounds that do not fit the labels."""
     if values is None:
         return
     if len(values) != count:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cytoimagenet_hf.core.errors import InputError
-
 from .knn import kneighbors, vote
 
 Array = npt.NDArray[Any]
@@ -34,22 +32,12 @@ def without_nuisances(train: Array, test: Array, train_nuisances: Array, test_nu
     Returns:
         (m, d) and (n, d) residuals, float64; their means are those of the training features.
 
-    Raises:
-        InputError: other numbers of rows or columns, or values that are not finite.
-
     Example:
         >>> size = np.array([[1.0], [2.0], [3.0], [4.0]])
         >>> left, _ = without_nuisances(100 * size, 100 * size, size, size)
         >>> left.ravel().tolist()
         [250.0, 250.0, 250.0, 250.0]
     """
-    for features, nuisances in ((train, train_nuisances), (test, test_nuisances)):
-        if features.ndim != 2 or nuisances.ndim != 2 or len(features) != len(nuisances):
-            raise InputError(f"features {features.shape} and nuisances {nuisances.shape} need the same rows")
-        if not (np.isfinite(features).all() and np.isfinite(nuisances).all()):
-            raise InputError("features and nuisances must be finite")
-    if train.shape[1] != test.shape[1] or train_nuisances.shape[1] != test_nuisances.shape[1]:
-        raise InputError("training and test rows need the same features and the same nuisances")
     mean, sd = train_nuisances.mean(axis=0), train_nuisances.std(axis=0)
     varies = sd > 1e-9 * (np.abs(mean) + 1e-300)  # a constant explains nothing
     design, asked = ((part[:, varies] - mean[varies]) / sd[varies] for part in (train_nuisances, test_nuisances))

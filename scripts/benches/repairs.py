@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS
-from cytoimagenet_hf.benchmarks.repairs import repair_table
+from cytoimagenet_hf.benchmarks.report import repair_table
 from cytoimagenet_hf.benchmarks.suite import Suite
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.options.extraction import Extraction

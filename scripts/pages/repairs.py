@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cytoimagenet_hf.benchmarks.repairs import variants
+from cytoimagenet_hf.benchmarks.recipes import variants
 
 from .blocks import table
 from .sentences import row

@@ -88,15 +88,15 @@ def score_set(
     stages: dict[str, dict[str, Values]] = {}
     for network in networks:
         log(f"{one.name}: {network.name}")
-        found: dict[str, list[Score]] = {}
+        by_features: dict[str, list[Score]] = {}
         for spec, options in network.loads:
             model = load_model(spec, EncoderOptions(**{**_STAGES, **options}))
             values = features_of(model, items, cache=cache).rows(ids).values
             parts = {name: standardise(part) for name, part in _by_stage(model.encoder, values)}
             stages.setdefault(network.name, parts)
             for name, made in _features(parts, pixels).items():
-                found.setdefault(name, []).append(scored(made))
-        scores |= {(network.name, name): _mean(own) for name, own in found.items()}
+                by_features.setdefault(name, []).append(scored(made))
+        scores |= {(network.name, name): _mean(of_seeds) for name, of_seeds in by_features.items()}
     last = list(stages[IMAGENET])[-1]
     for name in (name for name in (LABELS, REDRAWN) if name in stages):
         scores[f"{IMAGENET} and {name}", last] = scored(np.hstack([stages[IMAGENET][last], stages[name][last]]))
@@ -146,12 +146,11 @@ def _mean(scores: Sequence[Score]) -> Score:
 def rows_of(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]]:
     """One row per network and features: accuracy, and the difference from pixels alone with its interval."""
     pixels = scores["", PIXELS]
-    found = []
-    for (network, features), score in scores.items():
-        row: dict[str, Any] = {"set": pixels.name, "network": network, "features": features}
-        row["accuracy"] = float(score.outcomes.mean())
-        found.append(row | ({} if features == PIXELS else _difference(pixels, score)))
-    return found
+    return [
+        {"set": pixels.name, "network": network, "features": features, "accuracy": float(score.outcomes.mean())}
+        | ({} if features == PIXELS else _difference(pixels, score))
+        for (network, features), score in scores.items()
+    ]
 
 
 def gains_of(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]]:
@@ -195,9 +194,9 @@ def _difference(first: Score, second: Score) -> dict[str, Any]:
 
 def pooled(differences: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Differences of several sets together; None where fewer than two of them vary."""
-    usable = [one for one in differences if one["error"]]
+    usable = [row for row in differences if row["error"]]
     if len(usable) < 2:
         return None
-    found = pool_effects([one["difference"] for one in usable], [one["error"] for one in usable])
-    low, high = found.interval
-    return {"difference": found.estimate, "low": low, "high": high, "p": found.p, "sets": len(usable)}
+    effect = pool_effects([row["difference"] for row in usable], [row["error"] for row in usable])
+    low, high = effect.interval
+    return {"difference": effect.estimate, "low": low, "high": high, "p": effect.p, "sets": len(usable)}

@@ -5,7 +5,7 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES
 from cytoimagenet_hf.benchmarks.base import labelled
-from cytoimagenet_hf.benchmarks.fusion import fuse, random_features, shuffle_within_class
+from cytoimagenet_hf.benchmarks.entries import fuse, random_features, shuffle_within_class
 from cytoimagenet_hf.benchmarks.protocols import predict_leave_one_out
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables import make_table

@@ -6,7 +6,7 @@ import pytest
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.measured import MEASURES, measured_scores
-from cytoimagenet_hf.benchmarks.probes import possible_shots
+from cytoimagenet_hf.benchmarks.measures import possible_shots
 from cytoimagenet_hf.benchmarks.tasks.bbbc021 import BBBC021
 from cytoimagenet_hf.benchmarks.tasks.cyclops import CYCLOPS
 from cytoimagenet_hf.core.errors import InputError

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from cytoimagenet_hf.benchmarks.measures import (
-    enrichment,
-    mixing_rejection,
-    recall_at_1,
-)
-from cytoimagenet_hf.benchmarks.probes import few_shot, probe
+from cytoimagenet_hf.benchmarks.measures import few_shot, mixing_rejection, probe
+from cytoimagenet_hf.benchmarks.retrieval import enrichment, recall_at_1
 from cytoimagenet_hf.core.errors import InputError
 
 

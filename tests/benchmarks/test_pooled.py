@@ -7,9 +7,8 @@ import pytest
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.base import Score
-from cytoimagenet_hf.benchmarks.compare import compare
+from cytoimagenet_hf.benchmarks.compare import BEST_BASELINE, compare, pool_record
 from cytoimagenet_hf.benchmarks.figures import forest
-from cytoimagenet_hf.benchmarks.pooled import BEST_BASELINE, pool_record
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import pooled_table, to_markdown
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects

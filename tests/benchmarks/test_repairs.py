@@ -3,7 +3,8 @@
 from dataclasses import fields
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, BenchmarkRecipe
-from cytoimagenet_hf.benchmarks.repairs import REPAIRS, repair_table, variants
+from cytoimagenet_hf.benchmarks.recipes import REPAIRS, variants
+from cytoimagenet_hf.benchmarks.report import repair_table
 from cytoimagenet_hf.benchmarks.suite import Suite
 from cytoimagenet_hf.tables import make_table, write_features
 

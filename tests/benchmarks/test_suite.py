@@ -11,13 +11,11 @@ import typer
 from typer.testing import CliRunner
 
 from builder.sources import SOURCES
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction, find_tasks
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.compare import compare
-from cytoimagenet_hf.benchmarks.entries import table_entry
-from cytoimagenet_hf.benchmarks.fusion import CONTROLS_NOTE
+from cytoimagenet_hf.benchmarks.entries import CONTROLS_NOTE, table_entry
 from cytoimagenet_hf.benchmarks.report import write_report
-from cytoimagenet_hf.benchmarks.select import find_tasks
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
@@ -144,6 +142,32 @@ def test_calls_without_sense_are_refused(simulated, tables):
     with pytest.raises(InputError, match="two entries are called 'good'"):
         run_suite(Suite(tasks=task, features=(tables[0], tables[0])), report=told.append)
     assert told == []  # no features were made before
+
+
+@pytest.mark.parametrize(
+    ("task", "place", "message"),
+    [
+        ("coos7", "absent", "train and at least one test set are needed"),
+        ("coos7", "coos7", "no features for"),  # the tables describe the cells of the first task alone
+        ("bbbc021", "absent", "BBBC021_v1_image.csv is missing"),
+        ("rxrx3-core", "absent", "metadata_rxrx3_core.csv is missing"),
+        ("morphohelm", "absent", "the profiles name no perturbation"),
+    ],
+)
+def test_what_a_later_task_lacks_is_noticed_before_the_first_is_computed(simulated, tables, task, place, message):
+    tasks = ((BENCHMARKS["cyclops"], simulated / "cyclops"), (BENCHMARKS[task], simulated / place))
+    lines: list[str] = []
+    with pytest.raises(InputError, match=message):
+        run_suite(Suite(tasks=tasks, features=tables), report=lines.append)
+    assert lines == []
+
+
+def test_a_network_is_loaded_once_for_all_tasks(simulated, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(extraction, "load_encoder", lambda name, options: loaded.append(name) or tiny_encoder())
+    tasks = tuple((BENCHMARKS[name], simulated / name) for name in ("cyclops", "coos7"))
+    assert len(run_suite(Suite(tasks=tasks, models=("random:7",))).record.scores) == 5
+    assert loaded == ["random:7"]
 
 
 def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, tables, tmp_path):

@@ -269,6 +269,13 @@ def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
         ("nsc_accuracy", {"features": VALUES, "treatments": LABELS}, "need the compounds, moas"),
         ("nsc_accuracy", {"treatments": LABELS, "predictions": [1], "references": [1]}, "treatments go with features"),
         ("nsc_accuracy", {"predictions": [1], "references": [1]}, "needs the compound"),
+        (
+            "knn_transfer",
+            {"predictions": [1], "references": [1], "K": 3},
+            "no option K: .* ids, k, recipe, .* seed, ",
+        ),
+        ("knn_transfer", {"features": VALUES, "labels": LABELS, "seeds": 0}, "no option seeds: there are .*, seed,"),
+        ("nsc_accuracy", {"features": VALUES, "treatment": LABELS}, "no option treatment: there are features, treatm"),
     ],
 )
 def test_calls_that_do_not_fit_are_refused(name, options, message, tmp_path):

@@ -1,9 +1,7 @@
 """Regression on nuisances: what is taken away, and that held-out rows have no part in it."""
 
 import numpy as np
-import pytest
 
-from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.scoring.nuisances import predict_in_folds, without_nuisances
 
 
@@ -75,16 +73,3 @@ def test_rows_that_no_fold_predicts_have_no_prediction() -> None:
     values, labels = np.array([[0.0], [1.0], [0.1]]), np.array(["a", "b", "a"], dtype=object)
     found = predict_in_folds(values, labels, [(np.array([0, 1]), np.array([2]))], k=1)
     assert found.tolist() == [None, None, "a"]
-
-
-@pytest.mark.parametrize(
-    ("train", "nuisances", "said"),
-    [
-        (np.zeros((3, 2)), np.zeros((4, 1)), "need the same rows"),
-        (np.zeros((3, 5)), np.zeros((3, 1)), "same features"),
-        (np.full((3, 2), np.nan), np.zeros((3, 1)), "must be finite"),
-    ],
-)
-def test_what_cannot_be_regressed_is_refused(train, nuisances, said) -> None:
-    with pytest.raises(InputError, match=said):
-        without_nuisances(train, np.zeros((1, 2)), nuisances, np.zeros((1, 1)))

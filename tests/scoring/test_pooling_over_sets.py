@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
 
 # Colditz et al., JAMA 271 (1994): thirteen trials of the BCG vaccine, the example of textbooks and of the R package
@@ -102,18 +101,3 @@ def test_units_and_zero_do_not_matter(sets, factor, shift) -> None:
     assert moved.estimate == pytest.approx(found.estimate * factor + shift, abs=1e-3 * factor)
     assert moved.spread == pytest.approx(found.spread * factor, abs=2e-3 * factor)
     assert effects.min() - 1e-9 <= found.estimate <= effects.max() + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("effects", "errors", "said"),
-    [
-        ([0.1], [0.1], "1 set: pooling takes two or more"),
-        ([], [], "0 set"),
-        ([0.1, 0.2], [0.1], "one common length"),
-        ([0.1, float("nan")], [0.1, 0.1], "must be finite"),
-        ([0.1, 0.2], [0.1, 0.0], "1 of 2 errors are not above 0"),
-    ],
-)
-def test_what_cannot_be_pooled_is_refused(effects, errors, said) -> None:
-    with pytest.raises(InputError, match=said):
-        pool_effects(effects, errors)

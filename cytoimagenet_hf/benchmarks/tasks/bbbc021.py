@@ -47,11 +47,7 @@ _PUBLISHED = "all"  # the scaler of the published code, whose result stands besi
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """One image per annotated field of view; DMSO fields only when the recipe has a use for them.
-
-    Raises:
-        InputError: a table, column or image file is missing: which, and where to get it.
-    """
+    """One image per annotated field of view; DMSO fields only when the recipe has a use for them."""
     fields = _annotated(root)
     if not wants_controls(recipe):
         fields = fields[fields["compound"] != _CONTROL]
@@ -77,34 +73,25 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
 
 
 def profile_items(root: Path, recipe: BenchmarkRecipe, table: FeatureTable) -> list[Image]:
-    """The annotated rows of a profile table, as images without pixels.
+    """The annotated rows of a profile table with `plate` and `well`, as images without pixels.
 
-    Args:
-        root: folder of the two tables.
-        recipe: whether DMSO rows are wanted.
-        table: profiles with `plate` and `well`; compounds and mechanisms come from the
-            tables of the download, never from the profiles.
-
-    Raises:
-        InputError: no plate and well columns, or wells the image table does not know.
+    Compounds and mechanisms come from the tables of the download, never from the profiles.
     """
     if not {"plate", "well"} <= set(table.metadata.columns):
         raise InputError(
             f"profiles need plate and well (Metadata_Plate, Metadata_Well); found {list(table.metadata.columns)}"
         )
-    wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
-    rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
-    joined = rows.merge(wells, on=["plate", "well"], how="left", validate="many_to_one", indicator=True)
+    joined = _with_annotation(root, table)
     unknown = joined[joined["_merge"] == "left_only"]
     if len(unknown):
         raise InputError(
             f"{len(unknown)} profile rows name wells that BBBC021_v1_image.csv lacks, such as plate "
             f"{unknown['plate'].iloc[0]!r}, well {unknown['well'].iloc[0]!r}: compare the spelling"
         )
-    known = joined[joined["moa"].notna()]
+    wells = joined[joined["moa"].notna()]
     if not wants_controls(recipe):
-        known = known[known["compound"] != _CONTROL]
-    return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in known.to_dict("records")]
+        wells = wells[wells["compound"] != _CONTROL]
+    return [labelled(field["row_id"], (), field["moa"], facts=_facts(field)) for field in wells.to_dict("records")]
 
 
 def unscored(root: Path, table: FeatureTable, items: Sequence[Image]) -> list[Image]:
@@ -112,11 +99,16 @@ def unscored(root: Path, table: FeatureTable, items: Sequence[Image]) -> list[Im
     if not {"plate", "well"} <= set(table.metadata.columns):
         return []
     scored = {item.metadata["plate"] for item in items if not _is_control(item)}
+    joined = _with_annotation(root, table)
+    wells = joined[~joined["plate"].isin(scored) & joined["compound"].notna()]
+    return [labelled(field["row_id"], (), "", facts=_facts(field)) for field in wells.to_dict("records")]
+
+
+def _with_annotation(root: Path, table: FeatureTable) -> pd.DataFrame:
+    """What the image table knows of the well of every row of a profile table."""
     wells = _annotated(root, everything=True).groupby(["plate", "well"], as_index=False).first()
     rows = table.metadata[["plate", "well"]].assign(row_id=table.ids).astype(str)
-    joined = rows[~rows["plate"].isin(scored)].merge(wells, on=["plate", "well"], how="inner", validate="many_to_one")
-    joined = joined[joined["compound"].notna()]
-    return [labelled(field["row_id"], (), "", facts=_facts(field)) for field in joined.to_dict("records")]
+    return rows.merge(wells, on=["plate", "well"], how="left", validate="many_to_one", indicator=True)
 
 
 def wants_controls(recipe: BenchmarkRecipe) -> bool:
@@ -126,11 +118,16 @@ def wants_controls(recipe: BenchmarkRecipe) -> bool:
 
 def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int) -> list[Score]:
     """NSC accuracy of treatments; NSCB, what the scaler saw and the published scaler's result in `details`."""
-    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
+    scaler = _scaler(recipe)
     treated = [item for item in items if not _is_control(item)]
     values, seen = _scaled(features, items, scaler)
     result = _nsc(values, treated, recipe.nscb_rule)
     table = result.predictions
+    batches = {"week": column(treated, "batch"), "plate": column(treated, "plate")}
+    by_rule = {
+        rule: {"nscb": nscb, "treatments": count}
+        for rule, (nscb, count) in nscb_by_rule(values, **_names(treated), batches=batches).items()
+    }
     scorable = ~table["treatment"].isin(result.unscorable_nscb)
     details = {
         "protocol": f"{len(table)} treatments of {table['compound'].nunique()} compounds, other compounds' neighbours",
@@ -145,7 +142,7 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
         "nscb": result.nscb,
         "nscb_rule": recipe.nscb_rule,
         "nscb_treatments": int(scorable.sum()),
-        "nscb_by_rule": _by_rule(values, treated),
+        "nscb_by_rule": by_rule,
         "unscorable": list(result.unscorable),
         "unscorable_nscb": list(result.unscorable_nscb),
     }
@@ -167,8 +164,7 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
 
 def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
     """Mean profiles of treatments, each compound a group."""
-    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
-    values, _ = _scaled(features, items, scaler)
+    values, _ = _scaled(features, items, _scaler(recipe))
     treated = [item for item in items if not _is_control(item)]
     names = column(treated, "treatment")
     treatments, first, codes = np.unique(names.astype(str), return_index=True, return_inverse=True)
@@ -187,15 +183,10 @@ def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe
 
 
 def wells(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> WellRows:
-    """Mean profiles of wells, DMSO wells among them.
-
-    Raises:
-        InputError: the DMSO rows were left out.
-    """
+    """Mean profiles of wells, DMSO wells among them."""
     if not any(_is_control(item) for item in items):
         raise InputError("replicate mAP ranks replicates among DMSO wells: ask for a scaler that takes them")
-    scaler = recipe.nsc_scaler if recipe.postprocess == "none" else "none"
-    values, _ = _scaled(features, items, scaler, everything=True)
+    values, _ = _scaled(features, items, _scaler(recipe), everything=True)
     keys = np.array([f"{item.metadata['plate']}/{item.metadata['well']}" for item in items])
     _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
     chosen = [items[row] for row in first]
@@ -211,6 +202,10 @@ def wells(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
 
 def _is_control(item: Image) -> bool:
     return bool(item.metadata.get("compound") == _CONTROL)
+
+
+def _scaler(recipe: BenchmarkRecipe) -> str:
+    return recipe.nsc_scaler if recipe.postprocess == "none" else "none"
 
 
 def _scaled(
@@ -237,24 +232,15 @@ def _nsc(values: Array, treated: Sequence[Image], rule: str) -> NscResult:
     batch, same = BATCH_RULES[rule]
     return nsc_accuracy(
         values,
-        treatments=column(treated, "treatment"),
-        compounds=column(treated, "compound"),
-        moas=column(treated, "label"),
+        **_names(treated),
         batches=column(treated, "batch" if batch == "week" else "plate"),
         same_batch=same,
     )
 
 
-def _by_rule(values: Array, treated: Sequence[Image]) -> dict[str, dict[str, float | int | None]]:
-    """NSCB and its denominator under every rule that papers use."""
-    found = nscb_by_rule(
-        values,
-        treatments=column(treated, "treatment"),
-        compounds=column(treated, "compound"),
-        moas=column(treated, "label"),
-        batches={"week": column(treated, "batch"), "plate": column(treated, "plate")},
-    )
-    return {rule: {"nscb": nscb, "treatments": count} for rule, (nscb, count) in found.items()}
+def _names(treated: Sequence[Image]) -> dict[str, Any]:
+    facts = {"treatments": "treatment", "compounds": "compound", "moas": "label"}
+    return {name: column(treated, fact) for name, fact in facts.items()}
 
 
 BBBC021 = Benchmark(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cytoimagenet_hf.benchmarks.base import Array, Benchmark, Score, ids_of
+from cytoimagenet_hf.benchmarks.base import Array, Benchmark, Score, column, ids_of
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
@@ -41,12 +41,7 @@ _YES = ("true", "1", "1.0")
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """One image per cell that trains or is tested, with the tasks it belongs to.
-
-    Raises:
-        InputError: none of the three collections, a table without its columns or with empty cells in them, or a
-            picture that is not there.
-    """
+    """One image per cell that trains or is tested, with the tasks it belongs to."""
     collections = [name for name in CHANNELS if (root / name / "enriched_meta.csv").is_file()]
     if not collections:
         raise InputError(f"{root} has no enriched_meta.csv of {', '.join(CHANNELS)}: {WHERE}")
@@ -57,10 +52,10 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     """Macro F1 of every task of every collection that is there."""
     scores = []
     for name in CHANNELS:
-        own = [item for item in items if item.metadata["collection"] == name]
-        train = [item for item in own if item.metadata["train"] == "yes"]
+        cells = [item for item in items if item.metadata["collection"] == name]
+        train = [item for item in cells if item.metadata["train"] == "yes"]
         for task in TASKS[name]:
-            test = [item for item in own if item.metadata.get(task) == "yes"]
+            test = [item for item in cells if item.metadata.get(task) == "yes"]
             if not test:
                 continue
             if not train:
@@ -72,28 +67,27 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
 def _task_score(
     features: FeatureTable, train: Sequence[Image], test: Sequence[Image], *, name: str, task: str
 ) -> Score:
-    column = LEFT_OUT.get((name, task))
+    left_out = LEFT_OUT.get((name, task))
     known, queries = features.rows(ids_of(train)).values, features.rows(ids_of(test)).values
-    labels, truth = _labels(train), _labels(test)
-    if column is None:
+    labels, truth = column(train, "label"), column(test, "label")
+    if left_out is None:
         predictions = _nearest(known, labels, queries)
         protocol = f"{len(train)} training cells"
     else:
-        groups = np.array([item.metadata[column] for item in test], dtype=object)
+        groups = column(test, left_out)
         predictions = np.empty(len(test), dtype=object)
         for group in sorted(set(groups)):
             out = groups == group
             values, names = np.concatenate([known, queries[~out]]), np.concatenate([labels, truth[~out]])
             predictions[out] = _nearest(values, names, queries[out])
-        protocol = f"training cells and the other of {len(set(groups))} groups by {column}"
+        protocol = f"training cells and the other of {len(set(groups))} groups by {left_out}"
     shared = next((fact for fact in ("FOVId", "Plate") if all(fact in item.metadata for item in test)), None)
-    clusters = None if shared is None else np.array([item.metadata[shared] for item in test], dtype=object)
     return Score(
         f"chammi/{name} {task.replace('_', ' ').lower()}",
         ids_of(test),
         truth,
         predictions,
-        clusters=clusters,
+        clusters=None if shared is None else column(test, shared),
         cluster_name=None if shared is None else {"FOVId": "field", "Plate": "plate"}[shared],
         details={"protocol": protocol, "train": len(train), "classes": len(set(truth)), "scaler": "none"},
         measure="macro F1",
@@ -124,14 +118,16 @@ def _collection(root: Path, name: str, *, images: bool) -> list[Image]:
         train = row["split"] == "train"
         if not (train or tasks):
             continue
-        grouping = [column for (own, task), column in LEFT_OUT.items() if own == name and task in tasks]
+        grouping = [header for (of, task), header in LEFT_OUT.items() if of == name and task in tasks]
         needed = ("file_path", "channel_width", "Label", *grouping)
-        if lacking := [column for column in needed if pd.isna(row.get(column))]:
+        if lacking := [header for header in needed if pd.isna(row.get(header))]:
             raise InputError(f"{file}: the cell of {row['file_path']} has no {lacking[0]!r}")
         facts = {fact: str(row[fact]) for fact in _COLUMNS if fact in row and not pd.isna(row[fact])}
         facts |= {"label": str(row["Label"]), "collection": name, "train": "yes" if train else "no", **tasks}
         path, width = str(row["file_path"]), int(float(str(row["channel_width"])))
-        picture = _picture(root, name, path)
+        picture = inside(root, path)
+        if not picture.is_file():  # else paths are below the collection
+            picture = inside(root, f"{name}/{path}")
         if images and not picture.is_file():
             raise InputError(f"{picture} is missing, which {file} names: {WHERE}")
         planes = tuple(
@@ -139,16 +135,6 @@ def _collection(root: Path, name: str, *, images: bool) -> list[Image]:
         )
         items.append(Image(f"{name}/{path}", tuple(map(str, range(CHANNELS[name]))), planes, facts))
     return items
-
-
-def _picture(root: Path, name: str, path: str) -> Path:
-    """Paths are below the root or below the collection."""
-    below = inside(root, path)
-    return below if below.is_file() else inside(root, f"{name}/{path}")
-
-
-def _labels(items: Sequence[Image]) -> Array:
-    return np.array([item.metadata["label"] for item in items], dtype=object)
 
 
 def _nearest(known: Array, labels: Array, queries: Array) -> Array:

@@ -7,20 +7,12 @@ ways: `train`, `training`; `test3`, `testing_3`; version 1.0 or 1.1.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from cytoimagenet_hf.benchmarks.base import (
-    Benchmark,
-    RowsBySet,
-    Score,
-    class_folders,
-    column,
-    ids_of,
-    labelled,
-    paired_files,
-)
+from cytoimagenet_hf.benchmarks.base import Benchmark, Score, class_folders, column, ids_of, labelled, paired_files
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
@@ -28,7 +20,7 @@ from cytoimagenet_hf.core.hdf5 import own_array
 from cytoimagenet_hf.images import Image, PlaneRef
 from cytoimagenet_hf.tables import FeatureTable
 
-from .fixed_sets import each_test_set, labelled_rows, predicted
+from .fixed_sets import each_test_set, fixed_rows, predicted
 
 WHERE = (
     "download the five HDF5 files of COOS-7 from Zenodo (https://arxiv.org/abs/1906.07282 has the link), or lay the "
@@ -56,9 +48,6 @@ def load(
         images: not used: the labels are where the images are.
         image_key: HDF5 array of shape (cells, 2, height, width), protein first.
         label_key: HDF5 array of one label per cell: (cells,) or (cells, 1), numbers or text.
-
-    Raises:
-        InputError: the training set or all test sets are missing, a class folder is empty, a cell lacks a channel.
     """
     base = root / "CURATED-COOS7" if (root / "CURATED-COOS7").is_dir() else root
     items = []
@@ -67,10 +56,10 @@ def load(
             items += _folder_items(place, split)
         else:
             items += _hdf5_items(place, split, image_key, label_key)
-    found = set(column(items, "split"))
-    if "train" not in found or len(found) < 2:
+    splits = set(column(items, "split"))
+    if "train" not in splits or len(splits) < 2:
         raise InputError(
-            f"{base} holds {sorted(found) or 'no set'}; train and at least one test set are needed: {WHERE}"
+            f"{base} holds {sorted(splits) or 'no set'}; train and at least one test set are needed: {WHERE}"
         )
     return items
 
@@ -82,30 +71,24 @@ def score(
     scores = []
     for split, train, test in each_test_set(items, _TESTS):
         plates = [item.metadata.get("plate") for item in test]
-        known = all(plate is not None for plate in plates) and len(set(plates)) > 1
+        by_plate = all(plate is not None for plate in plates) and len(set(plates)) > 1
         scores.append(
             Score(
                 f"coos7/{split}",
                 ids=ids_of(test),
                 references=column(test, "label"),
                 predictions=predicted(features, train, test, recipe=recipe, k=k),
-                clusters=np.array(plates, dtype=object) if known else None,
-                cluster_name="plate" if known else None,
+                clusters=np.array(plates, dtype=object) if by_plate else None,
+                cluster_name="plate" if by_plate else None,
                 details={
                     "train": len(train),
                     "classes": len(set(column(train, "label"))),
-                    "protocol": f"{len(train)} training cells, " + ("by plate" if known else "no groups known"),
+                    "protocol": f"{len(train)} training cells, " + ("by plate" if by_plate else "no groups known"),
                     "scaler": recipe.transfer_scaler,
                 },
             )
         )
     return scores
-
-
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
-    """The training set with each test set."""
-    sets = each_test_set(items, _TESTS)
-    return {f"coos7/{split}": labelled_rows(features, train, test) for split, train, test in sets}
 
 
 COOS7 = Benchmark(
@@ -116,7 +99,7 @@ COOS7 = Benchmark(
     protocol="11-NN, Euclidean, fitted on train, predicting each test set",
     load=load,
     score=score,
-    rows=rows,
+    rows=partial(fixed_rows, name="coos7", tests=_TESTS),
     listed_from_set=True,
 )
 
@@ -131,14 +114,14 @@ def _folder_items(folder: Path, split: str) -> list[Image]:
 
 def _places(base: Path) -> dict[str, Path]:
     """Set → its folder or HDF5 file, in the order train, test1 …; folders come before files."""
-    found: dict[str, list[Path]] = {}
+    by_split: dict[str, list[Path]] = {}
     for path in sorted(base.iterdir()) if base.is_dir() else ():
         match = _SPLIT.search(path.name.lower())
         if match is None or not (path.is_dir() or path.suffix.lower() in (".h5", ".hdf5")):
             continue
-        found.setdefault("train" if match["train"] else f"test{match['test']}", []).append(path)
+        by_split.setdefault("train" if match["train"] else f"test{match['test']}", []).append(path)
     chosen = {}
-    for split, paths in found.items():
+    for split, paths in by_split.items():
         alike = [path for path in paths if path.is_dir()] or paths
         if len(alike) > 1:
             raise InputError(f"{[path.name for path in alike]} in {base} all look like {split}: keep one")

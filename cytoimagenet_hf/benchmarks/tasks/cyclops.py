@@ -7,20 +7,18 @@ folders are read, and the HDF5 files of DeepLoc from which they were made.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cytoimagenet_hf.benchmarks.base import Array, Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
-from cytoimagenet_hf.benchmarks.groups import with_groups
-from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
-from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
+from cytoimagenet_hf.benchmarks.base import Array, Benchmark, class_folders, labelled, paired_files
+from cytoimagenet_hf.benchmarks.groups import held_out_rows, score_held_out, with_groups
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.hdf5 import own_array
 from cytoimagenet_hf.images import Image, PlaneRef
-from cytoimagenet_hf.tables import FeatureTable
 
 WHERE = (
     "download http://spidey.ccbr.utoronto.ca/~okraus/DeepLoc_full_datasets.zip or Kaggle's "
@@ -31,7 +29,6 @@ WHERE = (
 )
 LEFT_OUT = ("DEAD", "GHOST")
 MERGED = {"SPINDLEPOLE": "SPINDLE"}
-
 
 _FIELDS = ("field", "plate", "image_filename_gfp", "imagenumber")
 """Columns of the files' own table that tell which image a cell was cut from, lower case."""
@@ -45,9 +42,6 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True, group: str
         recipe: which label a folder gets; HDF5 files name the class of each cell.
         images: not used: the labels are where the images are.
         group: column that tells plates or fields; by default the first known one, else what file names tell.
-
-    Raises:
-        InputError: no class folders, an empty one, a cell without its second channel, no such column.
     """
     base = root / "chong_labeled" if (root / "chong_labeled").is_dir() else root
     if not base.is_dir():
@@ -90,18 +84,6 @@ def folder_labels(folders: Sequence[str], *, shifted: bool) -> dict[str, str]:
     return {folder: MERGED.get(label, label) for folder, label in pairs}
 
 
-def score(
-    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, k: int = NEIGHBOURS
-) -> list[Score]:
-    """11-NN accuracy, leaving out one field or plate where they are known, else one cell."""
-    return [score_held_out(features, items, recipe, seed, k=k, name="cyclops")]
-
-
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
-    """The same for other measures than neighbours."""
-    return {"cyclops": held_out_rows(features, items)}
-
-
 CYCLOPS = Benchmark(
     name="cyclops",
     title="CYCLoPs (protein localisation, yeast)",
@@ -109,8 +91,8 @@ CYCLOPS = Benchmark(
     where=WHERE,
     protocol="11-NN, Euclidean, leave-one-field-out where fields are known, else leave-one-out",
     load=load,
-    score=score,
-    rows=rows,
+    score=partial(score_held_out, name="cyclops"),
+    rows=partial(held_out_rows, name="cyclops"),
     listed_from_set=True,
 )
 
@@ -138,7 +120,8 @@ def _hdf5_items(file: Path, group: str | None) -> list[Image]:
         raise InputError(f"{file}: {len(odd)} cells have no class or several, such as row {odd[0]}: mend Index1")
     if group is not None and fields is None:
         raise InputError(f"{file} has no column {group!r} in Info1 (Info1_columns): leave --group out")
-    split = _split(file)
+    part = re.search(r"train|valid|test", file.stem.lower())  # as in Chong_train_set.hdf5
+    split = part[0] if part else file.stem
     items = []
     for row, code in enumerate(codes.argmax(axis=1)):
         label = names[code]
@@ -155,19 +138,13 @@ def _hdf5_items(file: Path, group: str | None) -> list[Image]:
     return items
 
 
-def _split(file: Path) -> str:
-    """`train` of `Chong_train_set.hdf5`, else the name of the file."""
-    found = re.search(r"train|valid|test", file.stem.lower())
-    return found[0] if found else file.stem
-
-
 def _names(content: Any, key: str) -> list[str]:
     """Names of the columns of an array: an array or attribute `<key>_columns`, or `label_names`."""
     for name in (f"{key}_columns", "label_names"):
         for holder in (content, content.attrs, content[key].attrs):
             if name in holder:
-                found = np.asarray(holder[name]).ravel().tolist()
-                return [text.decode() if isinstance(text, bytes) else str(text) for text in found]
+                names = np.asarray(holder[name]).ravel().tolist()
+                return [text.decode() if isinstance(text, bytes) else str(text) for text in names]
     return []
 
 

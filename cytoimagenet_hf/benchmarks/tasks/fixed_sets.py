@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cytoimagenet_hf.benchmarks.base import Array, LabelledRows, column, ids_of, labels_of
+from cytoimagenet_hf.benchmarks.base import Array, LabelledRows, RowsBySet, column, ids_of, labels_of
 from cytoimagenet_hf.benchmarks.protocols import predict_transfer
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.images import Image
@@ -13,12 +13,7 @@ from cytoimagenet_hf.tables import FeatureTable
 
 
 def each_test_set(items: Sequence[Image], names: Sequence[str]) -> Iterator[tuple[str, list[Image], list[Image]]]:
-    """Name, training items and test items of every test set that is there, in the order of `names`.
-
-    Args:
-        items: with the fact `split`: `train`, or the name of a test set.
-        names: of the test sets.
-    """
+    """Name, training items and test items of every test set that is there, as the fact `split` tells."""
     train = [item for item in items if item.metadata["split"] == "train"]
     for name in names:
         test = [item for item in items if item.metadata["split"] == name]
@@ -34,22 +29,28 @@ def predicted(
     return predict_transfer(known, labels_of(train), queries, column(test, "label"), recipe=recipe, k=k)
 
 
-def labelled_rows(
-    features: FeatureTable, train: Sequence[Image], test: Sequence[Image], *, batch: str | None = None
-) -> LabelledRows:
-    """Training and test items for measures that learn from the former and score the latter.
+def fixed_rows(
+    features: FeatureTable,
+    items: Sequence[Image],
+    recipe: BenchmarkRecipe,
+    *,
+    name: str,
+    tests: Sequence[str],
+    batch: str | None = None,
+) -> RowsBySet:
+    """The training items with each test set, for measures that learn from the former and score the latter.
 
-    Args:
-        features: of all of them.
-        train: to learn from.
-        test: to score.
-        batch: the fact that names what items share beside their class and what ought to be mixed, such as
-            `experiment`.
+    `batch` is the fact that items share beside their class and that ought to be mixed, such as `experiment`.
     """
-    both = [*train, *test]
-    shared: dict[str, Any] = {}
-    if batch is not None:
-        values = column(both, batch)
-        shared = {"groups": values, "group_name": batch, "batches": values, "batch_name": batch}
-    marks = np.arange(len(both)) < len(train)
-    return LabelledRows(features.rows(ids_of(both)).values, ids_of(both), column(both, "label"), train=marks, **shared)
+    rows = {}
+    for split, train, test in each_test_set(items, tests):
+        both = [*train, *test]
+        shared: dict[str, Any] = {}
+        if batch is not None:
+            values = column(both, batch)
+            shared = {"groups": values, "group_name": batch, "batches": values, "batch_name": batch}
+        ids, marks = ids_of(both), np.arange(len(both)) < len(train)
+        rows[f"{name}/{split}"] = LabelledRows(
+            features.rows(ids).values, ids, column(both, "label"), train=marks, **shared
+        )
+    return rows

@@ -10,24 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cytoimagenet_hf.benchmarks.base import Benchmark, RowsBySet, Score, class_folders, labelled, paired_files
-from cytoimagenet_hf.benchmarks.groups import group_columns, with_groups
-from cytoimagenet_hf.benchmarks.held_out import held_out_rows, score_held_out
+from cytoimagenet_hf.benchmarks.base import Benchmark, class_folders, labelled, paired_files
+from cytoimagenet_hf.benchmarks.groups import group_columns, held_out_rows, score_held_out, with_groups
 from cytoimagenet_hf.benchmarks.protocols import NEIGHBOURS
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.images import (
-    find_image_column,
-    load_splits,
-    parse_name,
-    with_usual_columns,
-)
+from cytoimagenet_hf.dataset.images import find_image_column, load_splits, parse_name, with_usual_columns
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.base import row_image
 from cytoimagenet_hf.images.source import SUFFIXES
 from cytoimagenet_hf.images.stores.dataset import plane_counts
 from cytoimagenet_hf.options.source import USUAL, ImageColumns
-from cytoimagenet_hf.tables import FeatureTable
 
 WHERE = (
     "lay the images out as <root>/<class>/<image>, or as <root>/<class>/<stem>_<channel>.<extension> with --channels; "
@@ -55,10 +48,6 @@ def load(
         channels: suffixes of the channel files of one image, in stain order; empty: one file is one image.
         group: column of metadata.csv, or of the dataset, that names the group; by default the first known one.
         columns: where a dataset has its images, classes and ids.
-
-    Raises:
-        InputError: no class folders, an empty one, no such column, images without a class, an id or a group, or
-            whose channels end in something else than those of others.
     """
     if str(root).startswith("hf:"):
         return _dataset_items(str(root), group, columns)
@@ -74,26 +63,6 @@ def load(
     return with_groups(items, root, column=group, where=WHERE)
 
 
-def score(
-    features: FeatureTable,
-    items: Sequence[Image],
-    recipe: BenchmarkRecipe,
-    seed: int,
-    *,
-    k: int = NEIGHBOURS,
-    name: str = "folder",
-) -> list[Score]:
-    """k-NN accuracy, leaving out one group where groups are known, else one image."""
-    return [score_held_out(features, items, recipe, seed, k=k, name=name)]
-
-
-def rows(
-    features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, *, name: str = "folder"
-) -> RowsBySet:
-    """The same for other measures than neighbours."""
-    return {name: held_out_rows(features, items)}
-
-
 FOLDER = Benchmark(
     name="folder",
     title="folder per class",
@@ -101,8 +70,8 @@ FOLDER = Benchmark(
     where=WHERE,
     protocol="11-NN, Euclidean, leave-one-group-out where groups are known, else leave-one-out",
     load=load,
-    score=score,
-    rows=rows,
+    score=partial(score_held_out, name="folder"),
+    rows=partial(held_out_rows, name="folder"),
 )
 
 
@@ -121,8 +90,8 @@ def configured(
         title=name,
         channels=tuple(channels),
         load=partial(load, channels=tuple(channels), group=group, columns=columns),
-        score=partial(score, k=k, name=name),
-        rows=partial(rows, name=name),
+        score=partial(score_held_out, k=k, name=name),
+        rows=partial(held_out_rows, name=name),
     )
 
 
@@ -132,14 +101,14 @@ def _images(folder: Path, channels: Sequence[str]) -> dict[str, tuple[Path, ...]
         if len(extensions) > 1:
             raise InputError(f"{folder} has *_{channels[0]} that end in {' and in '.join(extensions)}: keep one kind")
         return dict(paired_files(folder, channels, extension=extensions[0] if extensions else ".tif"))
-    found: dict[str, tuple[Path, ...]] = {
+    files: dict[str, tuple[Path, ...]] = {
         path.name: (path,) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
     }
-    if not found:
+    if not files:
         raise InputError(
             f"class folder {folder} has no images ({', '.join(sorted(SUFFIXES))}): add some or remove the folder"
         )
-    return found
+    return files
 
 
 def _known_for_all(splits: Mapping[str, Any]) -> str | None:
@@ -174,6 +143,6 @@ def _dataset_items(root: str, group: str | None, columns: ImageColumns) -> list[
             if groups is not None:
                 facts |= {"group": str(groups[row]), "group_name": str(group)}
             planes = None if counts is None else counts[row]
-            one = row_image(name.rows_of_all, split, row, id=str(ids[row]), column=image, planes=planes)
-            items.append(replace(one, metadata=facts))
+            item = row_image(name.rows_of_all, split, row, id=str(ids[row]), column=image, planes=planes)
+            items.append(replace(item, metadata=facts))
     return items

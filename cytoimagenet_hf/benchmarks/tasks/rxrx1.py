@@ -5,9 +5,10 @@ knows a well again; `val` and `test` are other experiments, hence other batches:
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from cytoimagenet_hf.benchmarks.base import Benchmark, RowsBySet, Score, column, ids_of, labelled
+from cytoimagenet_hf.benchmarks.base import Benchmark, Score, column, ids_of, labelled
 from cytoimagenet_hf.benchmarks.recipes import BenchmarkRecipe
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import inside
@@ -15,7 +16,7 @@ from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.tables import FeatureTable
 from cytoimagenet_hf.tables.tabular import read_table, require_filled
 
-from .fixed_sets import each_test_set, labelled_rows, predicted
+from .fixed_sets import each_test_set, fixed_rows, predicted
 
 WHERE = (
     "download RxRx1-WILDS 1.0 (7.4 GB; python -m wilds.download_datasets, or https://wilds.stanford.edu/datasets) and "
@@ -25,11 +26,7 @@ _TESTS = ("id_test", "val", "test")
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """One image per field that trains or is tested.
-
-    Raises:
-        InputError: no table, an empty cell in it, a split without rows, or a picture that is not there.
-    """
+    """One image per field that trains or is tested."""
     file = root / "metadata.csv"
     if not file.is_file():
         raise InputError(f"{file} is missing: {WHERE}")
@@ -52,10 +49,10 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
             "split": "id_test" if split == "train" and site == "2" else split,
         }
         items.append(labelled(f"{experiment}/{plate}/{well}/{site}", (path,), str(row["sirna_id"]), facts=facts))
-    found = {item.metadata["split"] for item in items}
-    if "train" not in found or not found & set(_TESTS):
+    splits = {item.metadata["split"] for item in items}
+    if "train" not in splits or not splits & set(_TESTS):
         raise InputError(
-            f"{file} has the sets {sorted(found)}; train and one of {', '.join(_TESTS)} are needed: {WHERE}"
+            f"{file} has the sets {sorted(splits)}; train and one of {', '.join(_TESTS)} are needed: {WHERE}"
         )
     return items
 
@@ -83,14 +80,6 @@ def score(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecip
     return scores
 
 
-def rows(features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe) -> RowsBySet:
-    """Training fields with each test set; experiments ought to mix."""
-    return {
-        f"rxrx1/{split}": labelled_rows(features, train, test, batch="experiment")
-        for split, train, test in each_test_set(items, _TESTS)
-    }
-
-
 RXRX1 = Benchmark(
     name="rxrx1",
     title="RxRx1-WILDS (siRNA across experiments)",
@@ -99,5 +88,5 @@ RXRX1 = Benchmark(
     protocol="1-NN, Euclidean, scaled by and fitted on train, predicting id_test, val and test",
     load=load,
     score=score,
-    rows=rows,
+    rows=partial(fixed_rows, name="rxrx1", tests=_TESTS, batch="experiment"),
 )

@@ -6,6 +6,7 @@ cosines is the recall (Celik et al. 2024); 10 % is chance.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,14 +38,11 @@ _TAIL = 0.05  # of all cosines, at either end
 
 
 def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Image]:
-    """CRISPR wells of single genes and EMPTY_control wells, without pixels.
-
-    Raises:
-        InputError: no metadata, wells without an id or a plate, or no CRISPR wells in it.
-    """
+    """CRISPR wells of single genes and EMPTY_control wells, without pixels."""
     file = root / METADATA
     if not file.is_file():
         raise InputError(f"{file} is missing: {WHERE}")
+    _databases(root)  # missing pairs are noticed before any features are made
     table = read_table(file, required=("well_id", "experiment_name", "plate", "gene", "perturbation_type"))
     require_filled(table, ("well_id", "experiment_name", "plate"), file)
     empty = (table["gene"] == _CONTROL) | (table.get("treatment", table["gene"]) == _CONTROL)
@@ -71,22 +69,19 @@ def load(root: Path, recipe: BenchmarkRecipe, *, images: bool = True) -> list[Im
 def score(
     features: FeatureTable, items: Sequence[Image], recipe: BenchmarkRecipe, seed: int, *, root: Path
 ) -> list[Score]:
-    """Recall of the annotated pairs of each database, one outcome per pair.
-
-    Raises:
-        InputError: no database beside the metadata, fewer than three genes, or plates with too few controls.
-    """
-    own = features.rows(ids_of(items))
+    """Recall of the annotated pairs of each database, one outcome per pair."""
+    wells = features.rows(ids_of(items))
     controls = np.array([_is_control(item) for item in items], dtype=bool)
     if recipe.postprocess == "none":
         plates = pd.DataFrame({"plate": column(items, "plate").astype(str)})
-        own = tvn(FeatureTable(own.ids, own.values, plates, own.names, own.about), controls, drop_constant=True)
-    genes, cosines = gene_cosines(own.values[~controls], column(items, "label")[~controls])
+        wells = tvn(replace(wells, metadata=plates), controls, drop_constant=True)
+    genes, cosines = gene_cosines(wells.values[~controls], column(items, "label")[~controls])
     if len(genes) < 3:
         raise InputError(f"{len(genes)} genes: pairs of three or more are compared")
-    above, below = _ends(cosines)
+    below, above = np.quantile(cosines[np.triu_indices(len(cosines), k=1)], [_TAIL, 1 - _TAIL])
     scores = []
-    for name, pairs in _databases(root).items():
+    for name, file in _databases(root).items():
+        pairs = _pairs(file)
         places = pairs[pairs["first"].isin(genes) & pairs["second"].isin(genes)]
         if not len(places):
             continue
@@ -152,27 +147,21 @@ RXRX3 = Benchmark(
 )
 
 
-def _ends(cosines: Array) -> tuple[float, float]:
-    """The cosines above and below which the outer 5 % of all pairs lie."""
-    pairs = cosines[np.triu_indices(len(cosines), k=1)]
-    low, high = np.quantile(pairs, [_TAIL, 1 - _TAIL])
-    return float(high), float(low)
-
-
-def _databases(root: Path) -> dict[str, pd.DataFrame]:
-    """Database → its pairs, each once and in alphabetical order."""
-    found = {}
-    for name in DATABASES:
-        files = [file for file in sorted(root.rglob("*")) if file.stem.lower() == name.lower() and file.is_file()]
-        if not files:
-            continue
-        table = read_table(files[0], required=("entity1", "entity2")).dropna(subset=["entity1", "entity2"])
-        both = np.sort(table[["entity1", "entity2"]].astype(str).to_numpy(), axis=1)
-        pairs = pd.DataFrame(both, columns=["first", "second"]).drop_duplicates()
-        found[name] = pairs[pairs["first"] != pairs["second"]].reset_index(drop=True)
-    if not found:
+def _databases(root: Path) -> dict[str, Path]:
+    """Database → the table of its pairs."""
+    files = [file for file in sorted(root.rglob("*")) if file.is_file()]
+    tables = {name: [file for file in files if file.stem.lower() == name.lower()] for name in DATABASES}
+    if not any(tables.values()):
         raise InputError(f"{root} has no table of gene pairs ({', '.join(DATABASES)}): {WHERE}")
-    return found
+    return {name: places[0] for name, places in tables.items() if places}
+
+
+def _pairs(file: Path) -> pd.DataFrame:
+    """Pairs of genes, each once and in alphabetical order."""
+    table = read_table(file, required=("entity1", "entity2")).dropna(subset=["entity1", "entity2"])
+    both = np.sort(table[["entity1", "entity2"]].astype(str).to_numpy(), axis=1)
+    pairs = pd.DataFrame(both, columns=["first", "second"]).drop_duplicates()
+    return pairs[pairs["first"] != pairs["second"]].reset_index(drop=True)
 
 
 def _embeddings(file: Path) -> FeatureTable:

@@ -73,12 +73,7 @@ class KnnTransfer(labelled.LabelledMetric):
     columns = ("groups",)
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=self.label_features(),
-        )
+        return self.describe(_DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION)
 
     def compute(
         self,
@@ -97,8 +92,9 @@ class KnnTransfer(labelled.LabelledMetric):
         """Features to predictions, and these to the result; features do not pass through the store of `evaluate`.
 
         Raises:
-            InputError: features without their labels, or what the protocol finds wrong.
+            InputError: an unknown option, features without their labels, or what the protocol finds wrong.
         """
+        self.require_options(options)
         transfer = (train_features, train_labels, test_features, test_labels)
         one_set = (features, labels)
         ways = [any(part is not None for part in way) for way in (transfer, one_set)]
@@ -116,10 +112,8 @@ class KnnTransfer(labelled.LabelledMetric):
         if ways[0]:
             train_truth = labelled.as_list(train_labels) or []
             labelled.check_labels(train_truth, train_truth)
-            train, test = (
-                labelled.as_matrix(train_features, len(train_truth)),
-                labelled.as_matrix(test_features, len(truth)),
-            )
+            train = labelled.as_matrix(train_features, len(train_truth))
+            test = labelled.as_matrix(test_features, len(truth))
             predictions = predict_transfer(train, np.array(train_truth), test, names, recipe=rules, k=k)
         else:
             values = labelled.as_matrix(features, len(truth))

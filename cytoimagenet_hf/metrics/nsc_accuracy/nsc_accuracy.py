@@ -74,12 +74,7 @@ class NscAccuracy(labelled.LabelledMetric):
     columns = ("compounds", "neighbour_compounds")
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=self.label_features(),
-        )
+        return self.describe(_DESCRIPTION, _CITATION, _KWARGS_DESCRIPTION)
 
     def compute(
         self,
@@ -96,8 +91,9 @@ class NscAccuracy(labelled.LabelledMetric):
         """Features to neighbours, and these to the result; features do not pass through the store of `evaluate`.
 
         Raises:
-            InputError: features without their columns, or what the protocol finds wrong.
+            InputError: an unknown option, features without their columns, or what the protocol finds wrong.
         """
+        self.require_options(options)
         columns = {"treatments": treatments, "moas": moas, "batches": batches, "controls": controls, "plates": plates}
         if features is None:
             if given := [name for name, value in columns.items() if value is not None]:
@@ -119,14 +115,12 @@ class NscAccuracy(labelled.LabelledMetric):
                 name: None if of is None else [value for value, left in zip(of, solvent, strict=True) if not left]
                 for name, of in rows.items()
             }
-        same_batch = options.pop("same_batch", "overlap")
         result_of_rows = nsc_accuracy(
             values,
             treatments=rows["treatments"] or [],
             compounds=rows["compounds"] or [],
             moas=rows["moas"] or [],
             batches=rows["batches"],
-            same_batch=same_batch,
         )
         table = result_of_rows.predictions
         result = super().compute(
@@ -151,24 +145,23 @@ class NscAccuracy(labelled.LabelledMetric):
         seed: int = 0,
         per_class: bool = False,
     ) -> dict[str, Any]:
-        names, neighbours = (
-            self.stored("compounds", compounds),
-            self.stored("neighbour_compounds", neighbour_compounds),
-        )
+        names = self.stored("compounds", compounds)
+        neighbours = self.stored("neighbour_compounds", neighbour_compounds)
         if names is None:
             raise InputError("NSC needs the compound of each treatment: pass compounds=")
-        truth, own = np.asarray(references), np.asarray(names)
+        truth, drugs = np.asarray(references), np.asarray(names)
         if neighbours is not None:
-            same = (np.asarray(neighbours) == own).nonzero()[0].tolist()
+            same = (np.asarray(neighbours) == drugs).nonzero()[0].tolist()
             if same:
                 raise InputError(f"treatments {same[:5]} were predicted from their own compound: that is not NSC")
         correct = np.asarray(predictions) == truth
         right, n = int(correct.sum()), len(correct)
-        alone = [place for place in range(n) if not ((truth == truth[place]) & (own != own[place])).any()]
+        alone = [place for place in range(n) if not ((truth == truth[place]) & (drugs != drugs[place])).any()]
         result: dict[str, Any] = {"nsc": right / n, "n": n, "correct": right, "unscorable": len(alone)}
         result |= labelled.ends("wald", stats.wald_interval(right, n, confidence=confidence))
         if len(set(names)) > 1:
-            result |= labelled.ends("cluster", stats.cluster_bootstrap(correct, own, seed=seed, confidence=confidence))
+            by_compound = stats.cluster_bootstrap(correct, drugs, seed=seed, confidence=confidence)
+            result |= labelled.ends("cluster", by_compound)
         if per_class:
             shares = {name.item(): float(correct[truth == name].mean()) for name in np.unique(truth)}
             result |= {"per_class": shares, "unscorable_treatments": alone}
