@@ -277,7 +277,7 @@ def test_objects_stay_where_asked_and_are_read_once(tmp_path) -> None:
     with serve({"b/x.npy": b"one"}) as server:
 
         def content():
-            path = remote_path("s3://b/x.npy", parse_storage(server.storage, keep=tmp_path))
+            path = remote_path("s3://b/x.npy", Storage(parse_storage(server.storage).options, tmp_path))
             with local_file(path) as file:
                 assert tmp_path in file.parents
                 return file.read_bytes()
