@@ -27,7 +27,7 @@ import typer
 from builder.publish import file_plan, repository
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
-from cytoimagenet_hf.imaging.encode import encode_png
+from cytoimagenet_hf.imaging import encode_png
 from tests.hub.loopback import TOKEN, Hub, serve
 
 from .common import side_by_side
