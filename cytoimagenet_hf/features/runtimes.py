@@ -7,8 +7,10 @@ network as it was loaded, on the first batch, before a vector of it is used.
 import copy
 import functools
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +33,7 @@ LOW_PRECISION_LIMIT = 0.05
 
 # Pixels per run. Torch gives every map its own memory, and maps of more than 7 planes of 224 x 224 leave the caches.
 _TORCH_PIXELS = 3 << 17
+_LANE_PIXELS = 1 << 18  # of each lane
 _RUNTIME_PIXELS = 1 << 19
 _GPU_PIXELS = 1 << 25
 _EXAMPLE_SIDE = 224  # a network for any size is exported at this one: at 1080 it took a minute and 4 GB
@@ -147,9 +150,14 @@ def _torch(
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {str(place)!r} cannot be used: {error}") from error
     trusted: list[nn.Module] = []
+    lanes = _Lanes(torch.get_num_threads() if place.type == "cpu" else 1)
+
+    def forward(units: torch.Tensor) -> torch.Tensor:
+        mixed = torch.autocast(place.type, precision) if precision != torch.float32 else nullcontext()
+        with torch.inference_mode(), mixed:
+            return torch.as_tensor(trusted[0](units)).float().cpu()
 
     def run(units: torch.Tensor) -> torch.Tensor:
-        mixed = torch.autocast(place.type, precision) if precision != torch.float32 else nullcontext()
         modes = {module: module.training for module in network.modules()}
         network.eval()
         try:
@@ -160,8 +168,7 @@ def _torch(
                     trusted.append(_folded(network, on_device[:2]))
                     if compiled:
                         trusted[0] = _compiled(trusted[0], place)
-                with mixed:
-                    return torch.as_tensor(trusted[0](on_device)).float().cpu()
+            return lanes.run(forward, on_device)
         finally:
             for module, mode in modes.items():
                 module.training = mode
@@ -171,8 +178,43 @@ def _torch(
         run,
         place,
         precision,
-        pixels=_TORCH_PIXELS if place.type == "cpu" else _GPU_PIXELS,
+        pixels=max(_TORCH_PIXELS, lanes.count * _LANE_PIXELS) if place.type == "cpu" else _GPU_PIXELS,
     )
+
+
+class _Lanes:
+    """A batch in parts, one for each thread, which computes it alone.
+
+    Threads that share an operation wait for each other after each of hundreds of small ones: on two idle cores lanes
+    are 1.2 times as fast, and three and more times where other work takes a core now and then.
+
+    Args:
+        count: of threads; 1 computes where it is called.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, forward: Function, units: torch.Tensor) -> torch.Tensor:
+        """`forward` of units (N, c, h, w); fewer units than lanes are computed by all threads together."""
+        if self.count == 1 or len(units) < self.count:
+            return forward(units)
+        self._pool = self._pool or self._start()
+        return torch.cat(list(self._pool.map(forward, units.tensor_split(self.count))))
+
+    def _start(self) -> ThreadPoolExecutor:
+        together = threading.Barrier(self.count)  # so that each thread takes one of the calls below
+
+        def alone(_: int) -> None:
+            torch.get_num_threads()  # torch sets a thread's number when it is first asked for, over one that was set
+            torch.set_num_threads(1)
+            together.wait()
+
+        pool = ThreadPoolExecutor(self.count, "lane")
+        list(pool.map(alone, range(self.count)))
+        torch.set_num_threads(self.count)  # what other new threads start with; those of the pool keep their 1
+        return pool
 
 
 def _folded(network: nn.Module, units: torch.Tensor) -> nn.Module:

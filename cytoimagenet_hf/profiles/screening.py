@@ -22,16 +22,8 @@ _CHANCE = 0.1  # by how much Z' of a dozen wells differs by chance alone
 class Separation:
     """How far the positive controls of one compound lie from the negative ones on one plate.
 
-    Attributes:
-        plate: plate.
-        setting: what these wells have in common beside it, such as `cell_line U2OS, t 1`.
-        compound: what the positive controls got.
-        negatives: control wells.
-        positives: control wells.
-        z_prime: see `screens.z_prime`, on scores that leave each well out of its own axis.
-        z_prime_robust: with medians and MAD.
-        ssmd: see `screens.ssmd`.
-        ssmd_robust: with medians and MAD.
+    `setting` is what these wells have in common beside the plate, such as `cell_line U2OS, t 1`. Z' and SSMD are taken
+    of scores that leave each well out of its own axis (`screens.control_scores`).
     """
 
     plate: str
@@ -50,20 +42,12 @@ class Response:
     """How one compound's wells follow its dose on one plate.
 
     Attributes:
-        plate: plate.
-        setting: see `Separation`.
         compound: compound, with what was given beside it.
         measured_on: what the response is: `"score"` from negative to this compound's positive controls, `"score to
             <other>"`, or `"distance"` from the negative controls.
-        wells: treated wells.
-        doses: different doses.
-        spearman: rank correlation of response and dose over the treated wells.
-        p_value: of it.
-        curve: the four-parameter logistic, where it fits.
-        why_no_curve: why not, in one sentence.
-        dose: (wells,) in the plate map's unit.
-        response: (wells,).
-        wells_at: (wells,) ids.
+        spearman, p_value: rank correlation of response and dose over the treated wells.
+        why_no_curve: one sentence where no curve fits.
+        dose, response, wells_at: (wells,) in the plate map's unit, and ids.
     """
 
     plate: str
@@ -116,12 +100,7 @@ class Screen:
 
 
 def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
-    """Z', SSMD and dose response wherever the facts name controls and doses, by plate and setting.
-
-    Args:
-        table: profiles of wells.
-        facts: of `well_facts`, in the order of the table.
-    """
+    """Z', SSMD and dose response wherever the facts of wells name controls and doses, by plate and setting."""
     plates = batches_of(table, "plate" if "plate" in table.metadata else None).tolist()
     substance, setting = facts.conditions.substance, facts.conditions.setting
     groups = {(plate, kept): rows for plate, kept, rows in groups_of(plates, setting, facts.role)}
@@ -177,15 +156,8 @@ def group_name(name: str, setting: str) -> str:
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
     """Sentences on controls that profiles could separate before a selection left some features out.
 
-    A selection that goes by correlation alone may leave out just what a strong effect moves together.
-
-    Args:
-        before: of the profiles with all features.
-        after: of the same profiles with those that were kept.
-
-    Returns:
-        One sentence per group and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of
-        the usual number of wells.
+    A selection that goes by correlation alone may leave out just what a strong effect moves together. One sentence per
+    group and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of a dozen wells.
     """
     kept = {(one.plate, one.setting, one.compound): one.z_prime for one in after.separations}
     named = [(one, kept.get((one.plate, one.setting, one.compound), one.z_prime)) for one in before.separations]

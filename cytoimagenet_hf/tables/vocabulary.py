@@ -209,7 +209,7 @@ class Unit:
 
 @cache
 def parse_unit(text: str) -> Unit | None:
-    """The unit that a word says; None where it is no unit known here.
+    """The unit that a word says; None for any other word.
 
     Molar units from pM to M in letters and in words (`uM`, `µM` with either sign, `micromolar`, `umol/l`, also `nM/L`,
     which is written for `nmol/L`), mass per volume, per cent, times, and the counts of biology (MOI, U/mL).
@@ -261,13 +261,6 @@ def unit_of(text: str) -> Unit:
 
 def _molar(prefix: str) -> Unit:
     return Unit(f"{MICRO if prefix == 'u' else prefix}M", "molar", _PREFIXES[prefix])
-
-
-def _takes(term: Term, unit: Unit | None) -> bool:
-    """Whether the header of a column may state this unit."""
-    if not term.units or unit is None:
-        return False
-    return (unit.dimension == "time") == (term.units == "time")
 
 
 # Headers
@@ -326,8 +319,10 @@ def read_header(text: str) -> Header:
         unit = parse_unit(stated)
         if unit and unit.dimension in ("molar", "mass") and term and _base(term).name in _ALSO_DOSE:
             return Header(text, term.replace(_base(term).name, "dose"), unit.symbol, len(VOCABULARY["dose"].spellings))
-        if term and _takes(_base(term), unit or unit_of(stated)):
-            return Header(text, term, (unit or unit_of(stated)).symbol, rank)
+        given = unit or unit_of(stated)
+        takes = _base(term).units if term else ""
+        if takes and (takes == "time") == (given.dimension == "time"):
+            return Header(text, term, given.symbol, rank)
         timed, rank = _term_of(name, ("time",))
         if unit is not None and unit.dimension == "time" and timed:
             return Header(text, timed, unit.symbol, rank)

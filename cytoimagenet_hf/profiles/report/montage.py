@@ -38,8 +38,7 @@ class Montage:
         colours: channel → what it is shown as.
         failures: fields that could not be read, and why.
         note: how brightness was chosen.
-        shown: pixels of a field's longer side in the pictures.
-        native: pixels of it in the image.
+        shown, native: pixels of a field's longer side in the pictures and in the image.
         full: id of the well → its fields at full size, as paths relative to the page.
     """
 
@@ -67,9 +66,6 @@ def make_montage(
         wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
         moments: facts that tell several profiles of a well apart, such as the time point.
         full: folder that the fields are also written to, each at its full size.
-
-    Raises:
-        InputError: no image belongs to a well of the profiles.
     """
     fields: dict[str, list[Image]] = {}
     for image in images:
@@ -83,16 +79,16 @@ def make_montage(
             "no image belongs to a well of the profiles: give the images that the features were made of "
             "(--images, and --pattern as in extract)"
         )
-    chosen = {ident: own[:_FIELDS] for ident, own in fields.items()}
+    chosen = {ident: of_well[:_FIELDS] for ident, of_well in fields.items()}
     count = sum(map(len, chosen.values()))
     side = next((one for one in _SIDES if count * one * one * 0.35 < _BUDGET), _SIDES[-1])
     channels = next(iter(chosen.values()))[0].channels
     small: dict[str, list[Planes]] = {}
     sums: dict[str, dict[str, float]] = {channel: {} for channel in channels}
     failures, native = [], 0
-    for ident, own in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
+    for ident, of_well in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
         means = []
-        for image in own:
+        for image in of_well:
             try:
                 planes = [as_gray(plane) for plane in image.read()]
             except InputError as error:
@@ -109,7 +105,9 @@ def make_montage(
         raise InputError(f"none of the {count} images can be read; the first: {failures[0] if failures else '?'}")
     shown = channels[:3]
     ranges = [levels([stack[place] for stacks in small.values() for stack in stacks]) for place in range(len(shown))]
-    pictures = {ident: encoded(_tiled([coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
+    pictures = {
+        ident: encoded(_tiled([coloured(stack, ranges) for stack in of_well])) for ident, of_well in small.items()
+    }
     colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
     note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
     written = {} if full is None else _write_fields(chosen, channels, ranges, full)
