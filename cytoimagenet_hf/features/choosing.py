@@ -41,7 +41,7 @@ _SECONDS_TO_LOAD = 0.3
 _SAVED, _SAVED_BESIDE, _SAVED_OF_SMALL = 1 / 3, 0.1, 0.05
 _SMALL = 96 * 96  # pixels
 _GAIN = 1.1
-_PROBE_SHARE = 50  # one in so many units is measured with, at most
+_PROBE_SHARE = 50  # at most one unit in 50 is measured with
 _PROBE_PIXELS = 1 << 18
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def auto_runner(
 ) -> Runner:
     """The runner that `auto` stands for: see `choose_runner`.
 
-    The first of the `sources` that can be used is measured with; there are so many `images` in all.
+    The first usable one of the `sources` is measured with; `images` is the number of all images.
     """
     if isinstance(encoder, CellMeasures):
         return runner_of(encoder)

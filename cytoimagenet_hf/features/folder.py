@@ -1,4 +1,8 @@
-"""Extraction into a folder of shards: which are to be made, where they run, and one shard made."""
+"""Extraction into a folder of shards: which are to be made, where they run, and one shard made.
+
+An image on its way to its row passes `make_shard`, `vectors.extract_rows`, `prepare.make_units`, `vectors.Batches` and
+`runtimes.Runner`.
+"""
 
 import hashlib
 import json

@@ -57,7 +57,7 @@ class _Seen:
 def _watched(network: nn.Module, example: torch.Tensor) -> _Seen:
     """One run of the network; layers that run more than once are left out."""
     seen, calls = _Seen(), dict.fromkeys(network.modules(), 0)
-    made: dict[int, tuple[weakref.ref[torch.Tensor], nn.Module]] = {}  # weak, so that maps are freed as ever
+    made: dict[int, tuple[weakref.ref[torch.Tensor], nn.Module]] = {}  # weak, so that maps are still freed
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         calls[layer] += 1

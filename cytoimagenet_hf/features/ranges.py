@@ -57,7 +57,7 @@ def measure_plates(
     workers: int = 0,
     earlier: Mapping[str, PlateRanges] | None = None,
 ) -> dict[str, PlateRanges]:
-    """Plate → its ranges; without the plates of which no field of the sample can be read.
+    """Plate → its ranges; plates without a readable field in the sample are left out.
 
     `earlier` are ranges of an earlier run, reused where the same fields would be looked at and none has changed.
     """

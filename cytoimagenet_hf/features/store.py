@@ -235,7 +235,7 @@ def is_intact(shard: Path, record: ShardRecord) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is none that can be read."""
+    """A JSON object; None if it cannot be read."""
     try:
         return read_json_object(path)
     except InputError:
@@ -271,7 +271,7 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
 def summarise_shards(
     output: Path, tasks: Sequence[FeatureShard], plan: dict[str, Any], made: int, changed: int
 ) -> ExtractionSummary:
-    """Write the list of what was left out, and complete the folder, of whose shards so many were `made` now."""
+    """Write the list of what was left out and complete the folder; `made` shards are new, `changed` of them again."""
     records = [record for task in tasks if (record := read_record(task.record)) is not None]
     if len(records) != len(tasks):
         raise InputError(

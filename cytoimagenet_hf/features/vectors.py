@@ -18,21 +18,19 @@ from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.networks import Encoder
-from cytoimagenet_hf.networks.base import Ranges
+from cytoimagenet_hf.networks.base import Ranges, Unit, Vector
 from cytoimagenet_hf.networks.channels import as_channels
 from cytoimagenet_hf.networks.kinds.cp_measure import CellMeasures
 
 from .ranges import PlateRanges, plate_of
 from .runtimes import Runner
 
-Vector = npt.NDArray[np.float32]
-Unit = npt.NDArray[np.float32]
 Reject = Callable[[str, InputError], None]
 
 log = logging.getLogger(__name__)
 
 _LARGE = 1 << 22
-"""Pixels of one unit from which its need of memory is said: 2,048²."""
+"""Units of more pixels than 2,048² are reported with the memory they need."""
 
 _BYTES_PER_PIXEL = 400
 """What the layers of an EfficientNet-B0 take at once in float32, measured at 1,000² and 3,000²."""
@@ -333,5 +331,5 @@ class Batches:
 
 
 def is_shape_error(error: BaseException) -> bool:
-    """Whether an error of the network tells that it cannot take this shape, which is a property of the image."""
+    """Whether an error of the network is about the shape of its input, which is a property of the image."""
     return not isinstance(error, torch.OutOfMemoryError) and bool(_SHAPE.search(str(error)))

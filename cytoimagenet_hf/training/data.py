@@ -131,7 +131,7 @@ class RowTable:
 
 
 def by_plane(table: RowTable, counts: Sequence[int]) -> RowTable:
-    """The table with each plane of its rows, of which there are `counts`, as an image with the label of its row."""
+    """The table with each plane as an image with the label of its row; `counts` are the planes of each row."""
     rows = np.repeat(np.arange(len(table)), counts)
     planes = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - np.asarray(counts), counts)
     ids = np.asarray([f"{table.ids[row]}/{plane}" for row, plane in zip(rows, planes, strict=True)], dtype=np.str_)

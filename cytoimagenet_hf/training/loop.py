@@ -1,4 +1,7 @@
-"""The training loop: from a configuration to a stock checkpoint, on one process or many.
+"""The training loop, from a configuration to a stock checkpoint: set up, fit, evaluate, export.
+
+A row on its way to a step passes `tables.make_row_table`, `data.RowSource.training`, `setup.Run.training_inputs`,
+`network.Preprocessing` and `train_epoch`.
 
 Everything drawn in step i of epoch e (order, augmentation, dropout) is a function of (seed, e, i), so a run that was
 stopped takes the same steps as one that was not: weights, optimizer and draws are restored exactly, and on one machine
@@ -253,7 +256,7 @@ def _finish(run: Run) -> dict[str, Any]:
 
 
 def _push(run: Run) -> str | None:
-    """Push OUTPUT/model where it is asked for; what the Hub refuses is said and returned, for the training stands."""
+    """Push OUTPUT/model if asked to; a refusal of the Hub is printed and returned, and the training stands."""
     config = run.config
     if config.push_to_hub is None:
         return None

@@ -254,7 +254,7 @@ def _of_splits(rows: pd.DataFrame, config: TrainConfig) -> pd.DataFrame:
     if "stored" not in rows or not rows["stored"].isin(SPLITS.values()).all():
         if config.validation_split is not None or config.split != "train":
             raise InputError(
-                f"{config.dataset} has no stored splits, of which --split or --validation-split names one"
+                f"{config.dataset} has no stored splits, so --split and --validation-split cannot name one"
             )
         return rows.drop(columns="stored", errors="ignore")
     asked = {"train": config.split, "validation": config.validation_split or "validation"}
@@ -308,8 +308,8 @@ def draw_sides(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
 
 
 def _group(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
-    """What stays together: the column asked for, or the coarsest of plate, well and site of which each class has two
-    or more; each field, or each image, by itself where there is none."""
+    """What stays together: the column asked for, or the coarsest of plate, well and site that each class has two
+    or more of; each field, or each image, by itself where there is none."""
     if config.group_column is not None:
         if config.group_column not in rows:
             raise InputError(f"{config.dataset} has no column {config.group_column!r} to group by")

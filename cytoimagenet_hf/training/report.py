@@ -41,7 +41,7 @@ _CURVES = {
         "knn_accuracy": "validation, by neighbours",
     },
 }
-"""Panels of `curves.png`, of which those are drawn that the objective has."""
+"""Panels of `curves.png`, those that the objective has are drawn."""
 
 _SHOWN_SCORES = {
     "train_loss": "train loss",

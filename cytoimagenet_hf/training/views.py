@@ -25,7 +25,7 @@ class Learner(nn.Module):
     """What is trained: the network and, where views are compared, the projector, in one forward pass.
 
     One module, so that gradients of both are averaged over processes together. The network has a head where labels are
-    learnt (`labelled`); there is no projector where nothing else is.
+    learnt (`labelled`); there is a projector where views are compared.
     """
 
     def __init__(self, network: PreTrainedModel, projector: nn.Module | None, *, labelled: bool) -> None:

@@ -176,7 +176,7 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["kept"] == 6
     chosen = ["--drop-border", "--cell-area", "300:", "--min-cells", "2", "--json"]
     assert main(["profile", place("cells"), "--output", place("wells.csv"), *chosen]) == 0
-    said = json.loads(capsys.readouterr().out)
+    summary = json.loads(capsys.readouterr().out)
     pycytominer = pytest.importorskip("pycytominer")
     for level, rows in (("cell", 6), ("site", 2), ("well", 2)):
         assert main(["profile", place("cells"), "--level", level, "--output", place(f"{level}.parquet")]) == 0
@@ -190,7 +190,7 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--report", str(page)]) == 0
     assert page.read_text().count('<svg class="cell"') == 6
     capsys.readouterr()
-    filtered, _, counted = said["steps"]
+    filtered, _, counted = summary["steps"]
     assert (filtered["left_out"], filtered["rows_in"], counted["rows_out"]) == ({"border": 0, "area": 0}, 6, 2)
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--min-cells", "4"]) == 2
     assert "no row has 4 cells" in capsys.readouterr().err

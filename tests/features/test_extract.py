@@ -131,7 +131,7 @@ def test_wrong_ids_are_refused(net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         ([np.zeros((0, 4))], "empty"),
         ([np.full((8, 8), np.nan)], "NaN"),
@@ -140,8 +140,8 @@ def test_wrong_ids_are_refused(net) -> None:
     ],
     ids=["empty", "nan", "three channels", "too small"],
 )
-def test_unusable_images_are_named_by_id(net, image, said) -> None:
-    with pytest.raises(InputError, match=f"well-x.*{said}"):
+def test_unusable_images_are_named_by_id(net, image, message) -> None:
+    with pytest.raises(InputError, match=f"well-x.*{message}"):
         extract_features(net, [*IMAGES[:2], image], ids=[*IDS[:2], "well-x"])
 
 
@@ -218,12 +218,12 @@ def test_backbones_by_name(net, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("no/such-folder-here/at-all", "no model loads"), ("timm/resnet18", "timm"), ("absent.h5", "does not exist")],
 )
-def test_models_that_do_not_load_say_what_to_do(name, said, monkeypatch) -> None:
+def test_models_that_do_not_load_say_what_to_do(name, message, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_backbone(name)
 
 

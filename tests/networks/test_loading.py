@@ -61,7 +61,7 @@ def with_another_shape(state):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda state: {"nothing.weight": torch.zeros(2)}, "lacks weights of EfficientNetModel: .* and .* more"),
         (lambda state: {k: v for k, v in state.items() if k.startswith("classifier")}, "lacks weights"),
@@ -72,14 +72,14 @@ def with_another_shape(state):
     ],
     ids=["other weights", "head only", "one missing", "nan", "deeper", "another shape"],
 )
-def test_weights_of_another_network_are_refused(copied, change, said) -> None:
+def test_weights_of_another_network_are_refused(copied, change, message) -> None:
     change_weights(copied, change)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_encoder(copied)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"image_std": [0, 0, 0]}, "image_std"),
         ({"image_std": 0}, "image_std"),
@@ -100,11 +100,11 @@ def test_weights_of_another_network_are_refused(copied, change, said) -> None:
     ],
     ids=str,
 )
-def test_impossible_records_are_refused_wherever_they_are_read(copied, fields, said) -> None:
+def test_impossible_records_are_refused_wherever_they_are_read(copied, fields, message) -> None:
     change_json(copied / "preprocessor_config.json", **fields)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_encoder(copied)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         MicroscopyImageProcessor.from_pretrained(copied)
 
 

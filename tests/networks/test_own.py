@@ -97,7 +97,7 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"full_scale": 0.0}, "full_scale is 0"),
         ({"method": "concat"}, "method is .*choose one of concat-norm"),
@@ -107,8 +107,8 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
         ({"size": 0}, "from 1 to 8192"),
     ],
 )
-def test_wrong_options_are_refused(options, said) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_options_are_refused(options, message) -> None:
+    with pytest.raises(InputError, match=message):
         load_encoder("random:0", **options)
 
 

@@ -158,6 +158,6 @@ def test_a_state_of_an_earlier_version_is_refused_in_one_line(tmp_path) -> None:
     (path / "state.json").write_text(json.dumps(earlier))
     with pytest.raises(
         InputError, match=r"earlier version \(state\.json: there is no field 'tally'.*: delete that"
-    ) as said:
+    ) as message:
         checkpoint.read_state(path)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(message.value)

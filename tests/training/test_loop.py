@@ -191,8 +191,10 @@ def test_another_configuration_or_dataset_is_refused_on_resume(config, tmp_path)
 def test_a_loss_that_is_not_finite_names_its_images_and_is_in_no_checkpoint(config) -> None:
     # Each step multiplies the weights by 1 - 100 * 10, until they overflow.
     settings = config(learning_rate=100.0, optimizer="adamw", weight_decay=10.0, epochs=9, checkpoint_every=1, keep=99)
-    said = r"(the loss became (nan|inf) on|the weights are no longer finite after) the batch of images train-\d+, .*"
-    with pytest.raises(InputError, match=said + " and 8 more"):
+    message = (
+        r"(the loss became (nan|inf) on|the weights are no longer finite after) the batch of images train-\d+, .*"
+    )
+    with pytest.raises(InputError, match=message + " and 8 more"):
         train(settings)
     newest = checkpoint.newest(Path(settings.output) / "checkpoints")
     assert newest is not None

@@ -55,7 +55,7 @@ GROUPS = tuple(_GROUPS)
 """Groups of measurements; all but `costes` are taken unless some are named."""
 
 _FLAGS = tuple(flag for flags in _GROUPS.values() for flag in flags)
-# Where a cell lies is no feature of it, and stands in the metadata; three moments are undefined by definition.
+# Where a cell lies is not a feature: it stands in the metadata; three moments are undefined by definition.
 _NOT_FEATURES = re.compile(r"Location_.*|Center_[XYZ]|BoundingBoxM.*|NormalizedMoment_(0_0|0_1|1_0)")
 _TEXTURE = re.compile(r"([A-Za-z0-9]+)_(\d+_\d+_\d+)")
 _RADIAL = re.compile(r"(RadialDistribution_[A-Za-z]+)_(.+)")
@@ -167,7 +167,7 @@ def _featurize(pixels: Array, labels: Array, groups: Sequence[str]) -> tuple[Arr
 
 @lru_cache(maxsize=32)
 def _layout(channels: int, groups: tuple[str, ...]) -> tuple[tuple[str, ...], list[int]]:
-    """Columns of the package for so many channels, and the places of those that are features here."""
+    """Columns of the package for this number of channels, and the places of those that are features here."""
     rows, columns = np.mgrid[:24, :24]
     labels = ((rows - 12) ** 2 + (columns - 12) ** 2 < 80).astype(np.int64)
     pixels = np.stack([(rows + columns * (channel + 1)) % 7 / 7 for channel in range(channels)])
@@ -177,7 +177,7 @@ def _layout(channels: int, groups: tuple[str, ...]) -> tuple[tuple[str, ...], li
 
 
 def _column(kind: str, raw: str, stains: Sequence[str]) -> str | None:
-    """CellProfiler's name of a column of the package; None where it is no feature here."""
+    """CellProfiler's name of a column of the package; None where it is not a feature here."""
     measure, *places = raw.split("__")
     if _NOT_FEATURES.fullmatch(measure):
         return None
