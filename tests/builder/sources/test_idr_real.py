@@ -80,7 +80,7 @@ def test_idr0037_every_measurement_has_a_folder_of_its_own(real_root, tmp_path):
     table = idr0037.rows(archive)
     plate_of = idr0037._plate_of(archive, table)
     measured = table.drop_duplicates("plate")
-    folders = "images/" + measured["operetta"].str.replace("/", "_") + "__2015-01-01T00_00_00-Measurement1/Images"
+    folders = "images/" + measured["_operetta"].str.replace("/", "_") + "__2015-01-01T00_00_00-Measurement1/Images"
     assert [plate_of(folder) for folder in folders] == measured["plate"].tolist()
 
 
