@@ -167,8 +167,9 @@ def join_wells(
 
     Args:
         rows: one row per well or site: `plate`, `well` (as `well_name` spells it), perhaps `site`, and any of the
-            labels of `Field`, "" where unknown. Columns that begin with `_` are not labels. A column `stains` (tuple, one per channel of the view) replaces the
-            stains of the first view; a column `left_out` says why a row is not wanted, "" where it is.
+            labels of `Field`, "" where unknown; columns that begin with `_` are none. A column `stains` (tuple, one
+            per channel of the view) replaces the stains of the first view; a column `left_out` says why a row is not
+            wanted, "" where it is.
         images: the files, from `group_wells`.
         views: what becomes a field; a site that shows none of a view's channels yields none.
         prefix: put before every key, where several screens of a source share plates.

@@ -42,9 +42,9 @@ def test_every_measurement_has_a_sentence_with_its_own_numbers():
     files = [path for path in sorted(numbers.FOLDER.glob("*.json")) if path.stem not in numbers.ELSEWHERE]
     assert len(files) >= 14
     for path in files:
-        _, said = sentences.heading_and_sentence(path.stem, json.loads(path.read_text()))
-        assert re.search(r"\d", said), path.name
-        assert said.endswith("."), path.name
+        _, sentence = sentences.heading_and_sentence(path.stem, json.loads(path.read_text()))
+        assert re.search(r"\d", sentence), path.name
+        assert sentence.endswith("."), path.name
 
 
 def test_measurements_are_stored_a_row_per_line():
@@ -213,8 +213,8 @@ def test_the_cards_shown_are_sound_and_as_the_hub_reads_them():
 
 def test_the_faults_that_code_and_pages_name_stand_on_the_page_of_the_paper():
     page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"^\| ([A-Z]\d) \|", page, flags=re.MULTILINE))
-    assert {"L1", "I4", "S1", "E2", "C1", "T1"} <= known
+    faults = set(re.findall(r"^\| ([A-Z]\d) \|", page, flags=re.MULTILINE))
+    assert {"L1", "I4", "S1", "E2", "C1", "T1"} <= faults
     files = [
         path
         for folder in ("cytoimagenet_hf", "builder", "scripts", "tests")
@@ -223,10 +223,10 @@ def test_the_faults_that_code_and_pages_name_stand_on_the_page_of_the_paper():
     cited = {
         name
         for path in files
-        for found in re.findall(r"\(((?:[A-Z]\d[ ,-]+)*[A-Z]\d), docs/paper\.md\)", path.read_text(encoding="utf-8"))
-        for name in re.findall(r"[A-Z]\d", found)
+        for cells in re.findall(r"\(((?:[A-Z]\d[ ,-]+)*[A-Z]\d), docs/paper\.md\)", path.read_text(encoding="utf-8"))
+        for name in re.findall(r"[A-Z]\d", cells)
     }
     assert len(cited) >= 5
-    assert cited <= known
+    assert cited <= faults
     rows = re.findall(r"^\| `\w+` \| ([A-Z]\d) \|", (ROOT / "docs" / "recipes.md").read_text(), flags=re.MULTILINE)
-    assert {"H1", "L1"} <= set(rows) <= known
+    assert {"H1", "L1"} <= set(rows) <= faults
