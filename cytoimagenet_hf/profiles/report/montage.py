@@ -36,7 +36,6 @@ class Montage:
     intensity: Mapping[str, Mapping[str, float]]  # channel → id of the well → mean of the native pixels
     colours: Mapping[str, str]  # channel → what it is shown as
     failures: tuple[str, ...]  # fields that could not be read, and why
-    note: str  # how brightness was chosen
     shown: int  # pixels of a field's longer side in the pictures,
     native: int  # and in the image
     full: Mapping[str, tuple[str, ...]]  # id of the well → paths of its fields at full size, relative to the page
@@ -93,9 +92,8 @@ def make_montage(
         ident: encoded(_tiled([coloured(stack, ranges) for stack in of_well])) for ident, of_well in small.items()
     }
     colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
-    note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
     written = {} if full is None else _write_fields(chosen, channels, ranges, full)
-    return Montage(pictures, sums, colours, tuple(failures), note, min(side, native), native, written)
+    return Montage(pictures, sums, colours, tuple(failures), min(side, native), native, written)
 
 
 def _read(

@@ -34,10 +34,11 @@ class ReplicateScore:
 
 def replicate_scores(
     table: FeatureTable, facts: WellFacts, *, seed: int = 0, null_size: int = 10_000
-) -> list[ReplicateScore] | str:
-    """Mean average precision by treatment and setting, corrected p-values, the best first; or why there is none.
+) -> list[ReplicateScore]:
+    """Mean average precision by treatment and setting, corrected p-values, the best first.
 
-    On each plate features are scaled to equal deviations, since cosine ignores none.
+    None without two negative control wells and a treatment of two wells. On each plate features are scaled to equal
+    deviations, since cosine ignores none.
     """
     plates = np.array(plates_of(table), object)
     parts = []
@@ -60,7 +61,7 @@ def replicate_scores(
         )
         parts.append(scores.assign(treatment=[group_name(name, setting) for name in scores["treatment"]]))
     if not parts:
-        return "needs two negative control wells and treatments with two wells or more"
+        return []
     scores = pd.concat(parts, ignore_index=True)
     scores["corrected_p_value"] = stats.false_discovery_control(scores["p_value"])
     columns = ["treatment", "wells", "mean_average_precision", "corrected_p_value"]
