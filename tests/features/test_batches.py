@@ -27,25 +27,6 @@ def failing(error, *, when) -> Runner:
     return Runner("torch", run)
 
 
-def test_features_are_those_of_each_image_alone():
-    table = extract_features(tiny_encoder(), IMAGES, ids="abc", batch_size=2)
-    for name, image in zip("abc", IMAGES, strict=True):
-        alone = extract_features(tiny_encoder(), [image], ids=[name])
-        np.testing.assert_allclose(table.rows([name]).values, alone.values, atol=1e-6)
-    assert table.values[:, 0] == pytest.approx(0.5, abs=1e-3)  # the mean of an even ramp
-
-
-def test_an_image_too_small_for_the_network_is_left_out_alone():
-    left_out = {}
-    images = [IMAGES[0], np.eye(8), IMAGES[1], np.eye(8)]
-    table = extract_features(
-        tiny_encoder(), images, ids="abcd", on_error=lambda name, error: left_out.update({name: error})
-    )
-    assert table.ids.tolist() == ["a", "c"]
-    assert sorted(left_out) == ["b", "d"]
-    assert "8 x 8 pixels" in str(left_out["b"])
-
-
 def test_memory_that_a_batch_lacks_is_no_property_of_its_images():
     """Only whole batches fail: each image alone fits."""
     run = failing(RuntimeError("can't allocate memory"), when=lambda units: len(units) > 1)
