@@ -17,12 +17,12 @@ IMAGES = [np.arange(144, dtype=np.uint16).reshape(12, 12) * factor for factor in
 
 def failing(error, *, when) -> Runner:
     """The runner of the tiny encoder, which fails whenever a condition on the batch holds."""
-    own = runner_of(tiny_encoder())
+    network = runner_of(tiny_encoder())
 
     def run(units):
         if when(units):
             raise error
-        return own(units)
+        return network(units)
 
     return Runner("torch", run)
 
@@ -54,10 +54,10 @@ def test_what_fails_alone_too_is_raised_and_refuses_no_image(error):
 
 
 def test_features_that_are_not_finite_are_refused_by_image():
-    own = runner_of(tiny_encoder())
+    network = runner_of(tiny_encoder())
 
     def run(units):
-        vectors = own(units).clone()
+        vectors = network(units).clone()
         vectors[0, 0] = float("nan")
         return vectors
 
@@ -95,8 +95,8 @@ def test_reading_ahead_stays_few_ahead_and_keeps_the_order():
             drawn.append(number)
             yield str(number), number
 
-    found = []
+    results = []
     for name, value in read_ahead(pairs(), lambda number: number**2, 2):
-        found.append((name, value))
-        assert len(drawn) - len(found) <= 5
-    assert found == [(str(number), number**2) for number in range(20)]
+        results.append((name, value))
+        assert len(drawn) - len(results) <= 5
+    assert results == [(str(number), number**2) for number in range(20)]
