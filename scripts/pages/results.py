@@ -127,11 +127,11 @@ def _interval(entry: dict[str, Any]) -> str:
 
 def recipes() -> str:
     """The options in which the training recipes differ and what each reaches, for the journey of pretraining."""
-    published, found = TrainConfig().to_dict(), measured("recipes")
+    published, compared = TrainConfig().to_dict(), measured("recipes")
     options = [(f"`{name}`", _shown(published[name]), _shown(value)) for name, value in RECIPES["modern"].items()]
-    scores = [f"{100 * row(found, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern")]
-    gained = ", ".join(f"{100 * gain:+.0f}" for gain in found["modern_minus_published"])
-    epochs, seeds = found["options"]["epochs"], len(found["modern_minus_published"])
+    scores = [f"{100 * row(compared, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern")]
+    gained = ", ".join(f"{100 * gain:+.0f}" for gain in compared["modern_minus_published"])
+    epochs, seeds = compared["options"]["epochs"], len(compared["modern_minus_published"])
     reached = (f"accuracy after {epochs} epochs, mean of {seeds} seeds", *scores)
     head = ("option", "`published`", "`modern`")
     return f"{table(head, [*options, reached])}\n\nSeed by seed the gain is {gained} points."

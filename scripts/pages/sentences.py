@@ -125,8 +125,8 @@ def _load_full(result: Result) -> str:
 
 def _push(result: Result) -> str:
     def sent(change: str) -> str:
-        found = row(result, change, **{"rows of a group": 250})
-        return f"{found['sent, %']:.1f} %"
+        line = row(result, change, **{"rows of a group": 250})
+        return f"{line['sent, %']:.1f} %"
 
     return (
         f"After 1 % of the images changed, a second push sends {sent('replaced, in runs')} to "

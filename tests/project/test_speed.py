@@ -8,7 +8,6 @@ import torch
 
 from cytoimagenet_hf.benchmarks.table import Table
 from cytoimagenet_hf.core.errors import InputError
-from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,15 +50,8 @@ def test_repairs_are_measured_on_the_networks_of_a_finished_demo(benches, tmp_pa
     assert suite.options.given() == {"pooling": "last", "pixels": False}
 
 
-def test_the_parts_of_the_gpu_benchmark_run_without_one(gpu, tmp_path):
-    device = torch.device("cpu")
-    assert gpu._bandwidth(device)["note"].endswith("GB/s")
-    rows = gpu._processes(tmp_path, device, 6, 32, 1, tiny_encoder)
-    assert [row["what"] for row in rows] == ["files to features, 1 processes", "files to features, 1 processes"]
-    assert gpu._synchronised(device)["note"] == "needs a GPU"
-    units = torch.rand(1, 1, 32, 32)
-    plain = torch.nn.Conv2d(1, 2, 3)
-    assert gpu._bytes_of_maps(plain, units, 2) == 2 * 2 * 30 * 30
+def test_bytes_of_maps_are_those_that_convolutions_give(gpu):
+    assert gpu._bytes_of_maps(torch.nn.Conv2d(1, 2, 3), torch.rand(1, 1, 32, 32), 2) == 2 * 2 * 30 * 30
 
 
 def test_a_part_that_fails_leaves_the_others(gpu, monkeypatch):

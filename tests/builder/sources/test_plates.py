@@ -8,24 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.sources.base import Archive, Field, RejectedItem
-from builder.sources.idr0088 import SOURCE
 from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_name, well_number
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.wells import well_at
 
 NAME = re.compile(r"(?P<well>[a-z]\d+)_s(?P<site>\d+)_w(?P<channel>\d)\.tif", re.IGNORECASE)
 STAINS = {"1": "nucleus", "2": "actin"}
-
-
-@pytest.fixture
-def archive(tmp_path):
-    def build(*names: str) -> Archive:
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return Archive(tmp_path, SOURCE)
-
-    return build
 
 
 def rows(*places: tuple[str, str], **labels: list[str]) -> pd.DataFrame:
