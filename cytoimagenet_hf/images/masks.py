@@ -198,21 +198,19 @@ def _in_stores(source: Source, images: Sequence[Image]) -> Masks:
         planes = [plane for stack in image.planes for plane in stack if plane.kind == "zarr"]
         if not planes:
             raise InputError(f"{source.text} is OME-Zarr and {image.id} is not: give a folder of label images")
-        array = str(planes[0].place[0])
-        group = array.rpartition("/")[0]
+        group = str(planes[0].place[0]).rpartition("/")[0]
         named = [store for store in stores if store.name == planes[0].path.name]
         same = [store for store in named if store.resolve() == planes[0].path.resolve()]
         if len(same or named) != 1:
             continue
-        store = (same or named)[0]
-        folder = store / group / "labels" if group else store / "labels"
+        store, folder = (same or named)[0], f"{group}/labels".lstrip("/")
         try:
-            names = [str(name) for name in attributes_of(folder).get("labels", [])]
+            names = [str(name) for name in attributes_of(store / folder).get("labels", [])]
         except InputError:
             continue
         for name in names:
             try:
-                plane = _label_plane(store, f"{group}/labels/{name}" if group else f"labels/{name}")
+                plane = _label_plane(store, f"{folder}/{name}")
             except (InputError, KeyError, TypeError, IndexError, AttributeError) as error:
                 masks.ignored.append(Ignored(f"{store.name}/{group}/labels/{name}", f"cannot be understood: {error}"))
             else:
