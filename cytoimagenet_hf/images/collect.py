@@ -188,7 +188,7 @@ class _Form:
         image = Image(
             "",
             self.order,
-            tuple(_refs(stack) for stack in by_stain.values()),
+            tuple(tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0)) for stack in by_stain.values()),
             metadata,
             "mean" if self.options.projection == "mean" else "max",
             problems[0] if problems else "",
@@ -245,12 +245,6 @@ def _lacking(drafts: Sequence[_Draft]) -> list[str]:
         f"{place or 'the source'} has no channel {examples}{more}: choose channels that all have (--channels), or "
         "extract them one by one"
     ]
-
-
-def _refs(stack: Mapping[int | None, FoundPlane]) -> tuple[PlaneRef, ...]:
-    if len(stack) < 2:
-        return tuple(plane.ref for plane in stack.values())
-    return tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0))
 
 
 def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:

@@ -28,7 +28,7 @@ from .opencv import require_opencv
 from .percentile import Pixels
 from .png import decode_gray_png
 from .ranges import RangedFile
-from .tiff import from_palette, is_gray, read_tiff
+from .tiff import from_palette, read_tiff
 
 _Planes = list[Pixels]
 
@@ -275,21 +275,15 @@ def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generi
     with open(path, "rb") as handle:
         head = handle.read(raw.HEAD)
     with _open_pillow(path) as image:
-        size = (image.height, image.width)
-        frames = int(getattr(image, "n_frames", 1))
+        size, frames = (image.height, image.width), int(getattr(image, "n_frames", 1))
         if head.startswith(b"\x89PNG") and head[24] == 16 and head[25] != 0:  # colour beyond 8 bits, see `_read_png`
             return frames, (*size, 3), np.dtype(np.uint16)
+        pixel = PIL.Image.new(image.mode, (1, 1))
+        pixel.format = image.format
         if image.mode == "P":
-            colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-            return frames, size if is_gray(colours) else (*size, 3), np.dtype(np.uint8)
-        if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-            return frames, size, np.dtype(np.uint16)
-        if image.mode in _GRAY_MODES:
-            return frames, size, np.dtype(_GRAY_MODES[image.mode])
-        return frames, (*size, 3), np.dtype(np.uint8)
-
-
-_GRAY_MODES = {"1": np.uint8, "L": np.uint8, "LA": np.uint8, "La": np.uint8, "I": np.int32, "F": np.float32}
+            pixel.putpalette(image.getpalette("RGB") or [])
+        pixels = _pillow_pixels(pixel)
+        return frames, (*size, *pixels.shape[2:]), pixels.dtype
 
 
 # Pillow offers these as module-wide switches only.
