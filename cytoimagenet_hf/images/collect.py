@@ -53,7 +53,7 @@ class Findings:
 
 
 def not_images(source: Source, *read: str) -> list[Ignored]:
-    """The files of a source that are no images by their ending, without those that were read."""
+    """The files of a source whose ending is not that of an image, except those that were read."""
     return [
         Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES and name not in read
     ]
@@ -83,7 +83,7 @@ class Found:
 
     @property
     def rejected(self) -> list[Rejection]:
-        """The images that cannot be used, as far as it is known without opening them."""
+        """The images that cannot be used, as far as this is known without opening them."""
         reasons = ((image.id, image.reason_against()) for image in self.images)
         return [Rejection(name, reason) for name, reason in reasons if reason]
 
@@ -260,7 +260,7 @@ def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
 
 
 def _wells(planes: Iterable[FoundPlane]) -> dict[str, tuple[str, str]]:
-    """Well as written → `A01`, or as it is and why it is none."""
+    """Well as written → `A01`; a name that is not a well stays as it is, with the reason."""
     wells = {}
     for written in {plane.well for plane in planes if plane.well}:
         try:

@@ -1,4 +1,4 @@
-"""Which label image shows the objects of which field: by id, an image file's name, a pattern, or in a store."""
+"""Which label image belongs to which field: by id, by the name of an image file, by a pattern, or within a store."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ _OUTLINES = (
 
 
 def _stems(images: Sequence[Image]) -> dict[str, str]:
-    """What the name of a mask may begin with → id; what two images share tells nothing."""
+    """What the name of a mask may begin with → id; empty where two images share that beginning."""
     stems: dict[str, str] = {}
     for image in images:
         spellings = {image.id, image.id.replace("/", "_"), image.id.replace("/", "-")}

@@ -33,7 +33,7 @@ _PLACES = {term: term for term in ("plate", "well", "site", "z", "row", "column"
 
 
 def table_of(source: Source) -> Path:
-    """The table that a source is, or the only one that lies in a folder; an `InputError` where there is no such."""
+    """The table that a source is, or the only table in a folder."""
     names = source.with_suffix(*TABLES)
     if len(names) != 1:
         count = f"it has {len(names)}, such as {names[0]}" if names else "it has none"

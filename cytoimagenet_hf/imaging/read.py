@@ -337,7 +337,7 @@ _READERS: dict[str, Callable[[_Wanted], _Planes]] = {
 
 
 def _checked(image: Pixels, path: Path) -> Pixels:
-    """The image as (H, W) or (H, W, 3), or an error that says what it is instead."""
+    """The image as (H, W) or (H, W, 3); an error names any other shape or dtype."""
     shape = image.shape
     if image.size == 0:
         raise ImageReadError(f"{path} has no pixels: its shape is {shape}")
