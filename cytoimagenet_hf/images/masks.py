@@ -50,12 +50,7 @@ class Masks:
 
 
 def kind_of_objects(text: str) -> str:
-    """How a kind of object is called in tables.
-
-    Example:
-        >>> kind_of_objects("nucleus"), kind_of_objects("MaskCytoplasm"), kind_of_objects("cp_masks")
-        ('Nuclei', 'Cytoplasm', 'Cells')
-    """
+    """How a kind of object is called in tables."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", text)]
     telling = [word for word in words if word not in _PLAIN]
     if not telling:

@@ -162,10 +162,6 @@ def kind_of(head: bytes, size: int) -> str:
     """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
 
     Judged are the first bytes of the file, `raw.HEAD` or all, and its size.
-
-    Example:
-        >>> kind_of(b"\\x89PNG\\r\\n", 6), kind_of(b"MM\\0*", 4), kind_of(b"GIF89a", 6), kind_of(b"well,compound", 13)
-        ('png', 'tiff', 'other', 'other')
     """
     if head.startswith(b"\x89PNG"):
         return "png"
@@ -179,12 +175,7 @@ def kind_of(head: bytes, size: int) -> str:
 
 
 def refused(head: bytes) -> str | None:
-    """What a file is that is not an image, in words; None where it may be one.
-
-    Example:
-        >>> refused(b"PK\\x03\\x04")
-        'a ZIP archive: unpack it first'
-    """
+    """What a file is that is not an image, in words; None where it may be one."""
     return next((words for signature, words in _REFUSED.items() if head.startswith(signature)), None)
 
 

@@ -203,10 +203,6 @@ def from_palette(indices: Pixels, colours: Pixels) -> Pixels:
     """The values that indices (H, W) stand for: (H, W), or (H, W, 3) where the palette (N, 3) has colours.
 
     Indices beyond the palette are black.
-
-    Example:
-        >>> from_palette(np.array([[0, 1, 1]]), np.array([[9, 9, 9], [200, 200, 200]], np.uint8)).tolist()
-        [[9, 200, 200]]
     """
     padded = np.zeros((max(len(colours), int(indices.max()) + 1), 3), dtype=np.uint8)
     padded[: len(colours)] = colours
