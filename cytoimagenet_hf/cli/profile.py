@@ -81,7 +81,7 @@ def command(
         typer.echo(json_text(summary))
     else:
         _print(profiles, summary)
-    if profiles.wells_not_in_map:
+    if any(step.get("wells_not_in_map") for step in summary["steps"]):
         raise typer.Exit(1)
 
 

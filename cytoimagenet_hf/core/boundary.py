@@ -2,7 +2,7 @@
 
 `run` stands around every command line of the project. `explain` knows the errors of the operating system and of the
 libraries that read what others wrote; `reading` puts them into an `InputError` with the file's name, where a library
-function opens one. Whatever nobody foresaw is a fault of this program: its details go to a file, the line says so.
+function opens one. Any other error is a fault of this program: its details go to a file, which the line names.
 
 Exit codes: 0 done, 1 finished but something asked for was refused, 2 the call or its input was wrong, 70 a fault of
 this program, 130 stopped by Ctrl-C.

@@ -122,7 +122,7 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
 
 
 def require_known(keys: Iterable[str], names: Iterable[str], *, name: str) -> None:
-    """Refuse a key that is none of the fields, with the one that may be meant.
+    """Refuse a key that is not among the names, and suggest the nearest.
 
     Raises:
         InputError: such a key.

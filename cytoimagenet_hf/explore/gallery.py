@@ -71,26 +71,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an upload gets back.
+    """What an upload gets back."""
 
-    Attributes:
-        channels: name → the channel as the network sees it.
-        seen: all channels merged, as the network sees them; this is what is looked up.
-        neighbours: the nearest images first.
-        labels: how many of the neighbours have each label, the most frequent first.
-        usual: within this distance of its nearest lie 95 % of the dataset's own images.
-        images: names of all images in the files, and `image`: the one that is shown.
-        note: what was decided about the files.
-    """
-
-    channels: Mapping[str, Image.Image]
-    seen: Image.Image
-    neighbours: tuple[Neighbour, ...]
-    labels: Mapping[str, int]
-    usual: float | None
-    images: tuple[str, ...]
+    channels: Mapping[str, Image.Image]  # name → the channel as the network sees it
+    seen: Image.Image  # all channels merged, as the network sees them; this is what is looked up
+    neighbours: tuple[Neighbour, ...]  # the nearest images first
+    labels: Mapping[str, int]  # how many of the neighbours have each label, the most frequent first
+    usual: float | None  # within this distance of its nearest lie 95 % of the dataset's own images
+    images: tuple[str, ...]  # names of all images in the files, and `image`: the one that is shown
     image: str
-    note: str
+    note: str  # what was decided about the files
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Storage:
         """A whole number among the options.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not a whole number.
         """
         given = dict(self.options).get(name)
         number = default if given is None else whole_or_none(given)
@@ -70,7 +70,7 @@ def parse_storage(given: Storage | Mapping[str, str] | Sequence[str] | None) -> 
     """Storage options from a mapping or from `KEY=VALUE` texts.
 
     Raises:
-        InputError: a text without `=`, a name twice, or a number that is none.
+        InputError: a text without `=`, a name twice, or text where a number belongs.
 
     Example:
         >>> parse_storage(["endpoint=http://127.0.0.1:9000", "secret_access_key=x"]).public

@@ -88,7 +88,7 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
 
 
 def _moments(metadata: pd.DataFrame, keys: list[str]) -> list[str]:
-    """Further columns of time points or focal planes; the time at which an image was taken, another each, is none."""
+    """Further columns of time points or focal planes; not the time of day at which each image was taken."""
     moments: list[str] = []
     for name in map(str, metadata):
         place = [*keys, *moments]

@@ -29,27 +29,16 @@ Text = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Conditions:
-    """What one treatment is, row by row.
+    """What one treatment is, row by row."""
 
-    Attributes:
-        treatment: (n,) `cmpA 0.3 µM + inhibX`; `negative control` for these.
-        substance: (n,) the same without the dose of the compound: rows of one of them make a dose response.
-        setting: (n,) `cell_line U2OS, t 1`; empty text where none is known.
-        equal_in: columns in which wells of equal treatment and setting agree, as sentences name them.
-        parts: columns that belong to the treatment beside compound and dose.
-        settings: columns that wells are judged apart by.
-        pooled: columns that were not taken into account although wells of equal treatment and setting differ in them.
-        notes: a sentence each.
-    """
-
-    treatment: Text
-    substance: Text
-    setting: Text
-    equal_in: tuple[str, ...]
-    parts: tuple[str, ...]
-    settings: tuple[str, ...]
-    pooled: tuple[str, ...]
-    notes: tuple[str, ...]
+    treatment: Text  # (n,) `cmpA 0.3 µM + inhibX`; `negative control` for these
+    substance: Text  # (n,) the same without the dose of the compound: rows of one of them make a dose response
+    setting: Text  # (n,) `cell_line U2OS, t 1`; empty text where none is known
+    equal_in: tuple[str, ...]  # columns in which wells of equal treatment and setting agree, as sentences name them
+    parts: tuple[str, ...]  # columns that belong to the treatment beside compound and dose
+    settings: tuple[str, ...]  # columns that wells are judged apart by
+    pooled: tuple[str, ...]  # columns not taken into account in which wells of equal treatment and setting differ
+    notes: tuple[str, ...]  # a sentence each
 
     @property
     def alike(self) -> Text:
@@ -62,7 +51,7 @@ def column_named(metadata: pd.DataFrame, name: str) -> str:
     """The column that a caller names by its header, with or without `Metadata_`, or by what it says (`cell_line`).
 
     Raises:
-        InputError: there is none.
+        InputError: no such column.
 
     Example:
         >>> table = pd.DataFrame({"plate": ["p"], "Cell line": ["U2OS"]})

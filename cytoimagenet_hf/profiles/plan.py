@@ -43,22 +43,12 @@ class Profiles:
     facts: WellFacts
     screen: Screen | None
 
-    @property
-    def name(self) -> str:
-        """The steps in one word."""
-        return profile_name(self.table)
-
-    @property
-    def wells_not_in_map(self) -> list[str]:
-        """Wells of the features that the plate map lacks."""
-        return [well for step in self.table.about["steps"] for well in step.get("wells_not_in_map", [])]
-
     def record(self) -> dict[str, Any]:
         """For JSON: counts, steps, how columns were read, and the screen."""
         plates = self.table.metadata["plate"].nunique() if "plate" in self.table.metadata else 1
         roles = {role or "unknown": int((self.facts.role == role).sum()) for role in sorted(set(self.facts.role))}
         return {
-            "name": self.name,
+            "name": profile_name(self.table),
             "rows": len(self.table),
             "features": len(self.table.names),
             "plates": int(plates),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
@@ -139,8 +140,8 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
             if same == name:
                 values = before.where(before.notna(), values)
         metadata[name] = values
-    lost = sorted({"/".join(key) for key, in_map in zip(row_keys, matched, strict=True) if not in_map})
-    unused = sorted(set(range(len(rows))) - set(places.tolist()))
+    lost = sorted({"/".join(key) for key in row_keys[~matched]})
+    unused = np.setdiff1d(np.arange(len(rows)), places).tolist()
     plates = set(metadata["plate"].astype(str)) if "plate" in keys else set()
     here = [not plates or str(plate) in plates for plate in rows.get("plate", pd.Series("", index=rows.index))]
     step = {
@@ -189,9 +190,8 @@ def _with_plates(
         raise InputError(f"{path} {has}, so that {barcodes} says nothing of it: leave --barcodes out")
     if "plate" in headers:
         plate = headers["plate"].text
-        empty = frame[plate].isna()
-        if empty.any():
-            raise InputError(f"{path}: {int(empty.sum())} rows have no {plate}: fill it, or leave the column out")
+        if count := int(frame[plate].isna().sum()):
+            raise InputError(f"{path}: {count} rows have no {plate}: fill it, or leave the column out")
         return frame.rename(columns={plate: "plate"})
     if "plate_map" not in headers:
         notes.append("the map names no plates: one layout for all")
@@ -208,19 +208,14 @@ def _with_plates(
         plate_column, layout_column = named["plate"].text, named["plate_map"].text
         if (empty := pairs[[plate_column, layout_column]].isna().any(axis=1)).any():
             raise InputError(f"{barcodes}: {int(empty.sum())} rows lack {plate_column} or {layout_column}: fill them")
-        missing = sorted(set(pairs[layout_column]) - set(layouts))
-        if missing:
-            notes.append(
-                f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {', '.join(missing[:3])}"
-            )
-        joined = frame.merge(
-            pairs[[plate_column, layout_column]].rename(columns={plate_column: "plate", layout_column: layout}),
-            on=layout,
-            how="inner",
-        )
+        pairs = pairs[[plate_column, layout_column]].set_axis(["plate", layout], axis=1)
+        if missing := sorted(set(pairs[layout]) - set(layouts)):
+            some = ", ".join(missing[:3])
+            notes.append(f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {some}")
+        joined = frame.merge(pairs, on=layout, how="inner")
         if joined.empty:
             raise InputError(
-                f"{barcodes} names none of the layouts of {path}: it says {pairs[layout_column].iloc[0]!r}, the map "
+                f"{barcodes} names none of the layouts of {path}: it says {pairs[layout].iloc[0]!r}, the map "
                 f"{', '.join(map(repr, layouts[:3]))}"
             )
         return joined

@@ -139,7 +139,7 @@ def well_facts(
 
 
 def _unused(metadata: pd.DataFrame, used: list[str], pooled: Sequence[str], notes: list[str]) -> tuple[str, ...]:
-    """Columns that nothing was read from; those that tell wells apart are said."""
+    """Columns that nothing was read from; a note lists those whose values differ."""
     unused = [str(name) for name in metadata if str(name) not in used and read_header(str(name)).term not in _PLACES]
     unused = [name for name in unused if name not in _PLACES]
     unused.sort(key=lambda name: name not in pooled)  # those first in which wells differ that count as equal
@@ -172,7 +172,7 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
     try:
         marks = _evaluated(facts, query)
     except Exception as error:
-        try:  # a column that nobody knows is text, and the query may take it for a number
+        try:  # an unknown column is text, and the query may take it for a number
             marks = _evaluated(_with_numbers(facts), query)
         except Exception:
             raise InputError(
@@ -195,7 +195,7 @@ def _evaluated(facts: pd.DataFrame, query: str) -> Any:
 
 
 def _with_numbers(metadata: pd.DataFrame) -> pd.DataFrame:
-    """Columns that nobody knows as numbers, where every cell is one."""
+    """Unknown columns as numbers, where every cell is a number."""
     unknown = [name for name in metadata if read_header(str(name)).kind == "unknown"]
     parsed = {name: parse_numbers(text_column(metadata[name])) for name in unknown}
     return metadata.assign(**{str(name): numbers.values for name, numbers in parsed.items() if not numbers.odd.any()})
@@ -208,7 +208,7 @@ def _text(metadata: pd.DataFrame, column: str | None) -> npt.NDArray[Any]:
 
 
 def _compounds(metadata: pd.DataFrame, header: Header | None) -> npt.NDArray[Any]:
-    """Names of compounds, empty text for the words that say there is none."""
+    """Names of compounds; empty text for words such as `none`."""
     compound = _text(metadata, header.text if header else None)
     none = _NO_COMPOUND if header and header.term in ("gene", "sirna") else (*_NO_COMPOUND, *_NOT_AVAILABLE)
     compound[[name.lower() in none for name in compound]] = ""
@@ -222,7 +222,7 @@ def _role_columns(metadata: pd.DataFrame) -> list[str]:
 
 
 def _roles(metadata: pd.DataFrame, columns: list[str], notes: list[str]) -> npt.NDArray[Any]:
-    """The role of each row, of the first column that says one; words that nobody understands are said."""
+    """The role of each row, from the first column with one; a note lists words that are not understood."""
     role = np.full(len(metadata), "", dtype=object)
     words_of = np.full(len(metadata), "", dtype=object)
     for column in columns:
@@ -245,7 +245,7 @@ def _without_compound(
     role: npt.NDArray[Any],
     notes: list[str],
 ) -> dict[str, str]:
-    """Wells without a compound are controls where their solvent is named; where it is not, the query is said.
+    """Wells without a compound are controls where their solvent is named; else a note suggests the query.
 
     The maps of the Broad, of JUMP and of LINCS leave `broad_sample` empty in wells of DMSO.
     """

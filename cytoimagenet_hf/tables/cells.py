@@ -29,17 +29,11 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of text read as numbers.
+    """A column of text read as numbers."""
 
-    Attributes:
-        values: (n,) float64, NaN where a cell is empty or no number.
-        odd: (n,) true where a cell is text that is not a number.
-        remark: what is wrong with the odd ones beyond being text; empty where nothing.
-    """
-
-    values: npt.NDArray[np.float64]
-    odd: npt.NDArray[np.bool_]
-    remark: str = ""
+    values: npt.NDArray[np.float64]  # (n,) float64, NaN where a cell is empty or no number
+    odd: npt.NDArray[np.bool_]  # (n,) true where a cell is text that is not a number
+    remark: str = ""  # what is wrong with the odd ones beyond being text; empty where nothing
 
 
 def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
@@ -157,7 +151,7 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
 def differ(left: pd.Series, right: pd.Series, name: str) -> npt.NDArray[np.bool_]:
     """(n,) where two columns of one name both say something, and not the same.
 
-    Measures are compared as numbers, everything else as text; a column of numbers that nobody knows is compared with
+    Measures are compared as numbers, everything else as text; an unknown column of numbers is compared with
     text that reads as numbers.
 
     Example:

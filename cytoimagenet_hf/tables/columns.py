@@ -55,7 +55,7 @@ def facts_of(columns: Iterable[str]) -> dict[str, str]:
     """What the columns of a table tell that are not features: column → fact.
 
     The plate, the well and the site are called so whatever the table calls them, the likeliest name first; where that
-    name occurs twice, both columns are told to be it.
+    name occurs twice, both columns get it.
 
     Example:
         >>> facts_of(["Metadata_Assay_Plate_Barcode", "Metadata_well_position", "Metadata_MOA", "Cells_Area"])

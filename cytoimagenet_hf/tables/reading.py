@@ -229,7 +229,7 @@ def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64
 
 
 def _is_code(column: pa.ChunkedArray) -> bool:
-    """Whether text reads as numbers and is none: `007` has zeros in front, a tube has more digits than a float64."""
+    """Whether text looks like numbers but is a code: `007` with zeros in front, or more digits than float64 holds."""
     return bool(pc.any(pc.match_substring_regex(column, r"^\s*(?:0\d+|\d{17,})\s*$")).as_py())
 
 

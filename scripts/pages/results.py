@@ -7,7 +7,7 @@ from cytoimagenet_hf.training.config import RECIPES, TrainConfig
 
 from .blocks import table
 from .numbers import FOLDER
-from .sentences import gains, row
+from .sentences import gains, primes, row
 from .study import points
 
 COMPOUNDS = ("Wortmannin", "LY294002")
@@ -170,10 +170,7 @@ def _mean_and_range(line: dict[str, Any], column: str) -> str:
 
 def _range(line: dict[str, Any]) -> str:
     """From the lowest to the highest Z' of both compounds."""
-    low, high = (
-        pick(line[f"Z' {name}, {end}"] for name in COMPOUNDS) for pick, end in ((min, "lowest"), (max, "highest"))
-    )
-    return f"{_minus(low)} to {_minus(high)}"
+    return f"{_minus(min(primes(line)))} to {_minus(max(primes(line)))}"
 
 
 def _minus(value: float) -> str:

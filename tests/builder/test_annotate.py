@@ -198,8 +198,8 @@ def test_a_source_of_which_no_file_fits_says_how_its_files_should_lie(tmp_path):
         raw / "bbbc020" / "BBBC020_v1_images" / "jw-Kontrolle1" / "jw-Kontrolle1_c1.TIF", raw / "bbbc020" / "x.TIF"
     )
     shutil.rmtree(raw / "bbbc020" / "BBBC020_v1_images")
-    said = annotate(raw, tmp_path / "out").details["refused_because"]
-    assert "<sample>/<sample>_c1.TIF" in said["bbbc020"]
+    reasons = annotate(raw, tmp_path / "out").details["refused_because"]
+    assert "<sample>/<sample>_c1.TIF" in reasons["bbbc020"]
 
 
 def test_bbbc014_has_the_cell_line_of_the_row_of_its_well(tmp_path):
@@ -227,8 +227,8 @@ def test_bbbc022_in_the_folders_of_idr0036(tmp_path):
     assert len(table) == 6
     assert set(table["channel_files"].map(len)) == {5}
     for files, channels in zip(table["channel_files"], table["channels"], strict=True):
-        shown = dict(zip(channels, (file.split("/")[1] for file in files), strict=True))
-        assert shown == {
+        folder_of = dict(zip(channels, (file.split("/")[1] for file in files), strict=True))
+        assert folder_of == {
             "nucleus": "20585-Hoechst",
             "er": "20585-ERSyto",
             "nucleoli": "20585-ERSytoBleed",

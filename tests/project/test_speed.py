@@ -41,9 +41,9 @@ def test_repairs_are_measured_on_the_networks_of_a_finished_demo(benches, tmp_pa
         return Table("t", ("", "corrected", "published"), (("cyclops: Pretrained", "1.00", "·"),), "a note")
 
     monkeypatch.setattr(repairs, "repair_table", table)
-    found = repairs.run(tmp_path)
-    assert found["table"] == [{"set and network": "cyclops: Pretrained", "corrected": "1.00", "published": "·"}]
-    assert found["demo"] == {"seed": 3}
+    result = repairs.run(tmp_path)
+    assert result["table"] == [{"set and network": "cyclops: Pretrained", "corrected": "1.00", "published": "·"}]
+    assert result["demo"] == {"seed": 3}
     (suite,) = asked
     assert [model.partition("=")[0] for model in suite.models] == ["Pretrained", "Random"]
     assert suite.fuse
@@ -74,10 +74,10 @@ def test_a_plate_on_the_internet_beside_the_disk(benches, monkeypatch):
     monkeypatch.setattr(
         remote, "in_child", lambda function, *given, **options: common._measured(function, given, options)
     )
-    found = remote.run(wells=2, sites=2, side=96, latency="5", objects=3000)
-    disk, s3 = found["table"]
+    result = remote.run(wells=2, sites=2, side=96, latency="5", objects=3000)
+    disk, s3 = result["table"]
     assert (disk["way"], s3["way"]) == ("from the disk", "S3, 5 ms a request")
     assert s3["requests"] >= 20
     assert s3["fields/min"] > 0
-    assert found["listing"]["objects"] == 3000
-    assert "listing of 3,000 objects" in found["notes"][-1]
+    assert result["listing"]["objects"] == 3000
+    assert "listing of 3,000 objects" in result["notes"][-1]

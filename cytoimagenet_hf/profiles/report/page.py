@@ -32,7 +32,7 @@ from .drawings import control_drawings, counted_as, dose_drawings, frames_of, pl
 from .findings import position_findings
 from .heatmap import plate_shape
 from .montage import make_montage
-from .replicates import Hit, hit_list, hits_as_csv, precision_drawing, replicate_scores
+from .replicates import Hit, ReplicateScore, hit_list, hits_as_csv, precision_drawing, replicate_scores
 from .svg import number
 
 
@@ -81,7 +81,7 @@ def write_report(
     embedding = embed(table.values, seed=seed)
     precision = replicate_scores(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed, plate_size=plate_size)
-    hits = hit_list(profiles, [] if isinstance(precision, str) else precision)
+    hits = hit_list(profiles, precision)
     counted = counted_as(profiles)
     sheet = None if cells is None else make_cell_sheet(*cells, _wells_of_treatments(profiles, hits))
     content = {
@@ -105,9 +105,8 @@ def write_report(
             {"name": one.name, "colours": dict(zip(ids, one.colours, strict=True)), "legend": one.legend}
             for one in colourings(table, facts, screen.distance)
         ],
-        "precision": precision if isinstance(precision, str) else precision_drawing(precision),
+        "precision": precision_drawing(precision) if precision else None,
         "precision_note": _precision_note(precision, table),
-        "has_precision": not isinstance(precision, str),
         "sentences": sentences + list(screen.notes) + list(facts.notes),
         "montage": montage,
         "cells": sheet,
@@ -123,10 +122,9 @@ def write_report(
     html = environment.from_string(source).render(content)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    rows = [] if isinstance(precision, str) else [asdict(score) for score in precision]
     return {
         "bytes": len(html.encode()),
-        "replicates": rows,
+        "replicates": [asdict(score) for score in precision],
         "hits": [{name: _or_none(value) for name, value in asdict(hit).items()} for hit in hits],
         "sentences": sentences,
         "map": embedding.method,
@@ -230,9 +228,9 @@ def _cards(profiles: Profiles, plates: int, wells: int) -> list[dict[str, str]]:
     return cards
 
 
-def _precision_note(precision: Any, table: FeatureTable) -> str:
-    if isinstance(precision, str):
-        return f"No replicate precision: it {precision}."
+def _precision_note(precision: Sequence[ReplicateScore], table: FeatureTable) -> str:
+    if not precision:
+        return "No replicate precision: it needs two negative control wells and treatments with two wells or more."
     good = sum(row.p_value < 0.05 for row in precision)
     note = f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
     whitened = [step for step in table.about.get("steps", []) if step["step"] in ("sphere", "tvn")]

@@ -1,7 +1,5 @@
 """Treatments: how well their replicates find each other among the controls, and how far they lie from these."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,10 +34,11 @@ class ReplicateScore:
 
 def replicate_scores(
     table: FeatureTable, facts: WellFacts, *, seed: int = 0, null_size: int = 10_000
-) -> list[ReplicateScore] | str:
-    """Mean average precision by treatment and setting, corrected p-values, the best first; or why there is none.
+) -> list[ReplicateScore]:
+    """Mean average precision by treatment and setting, corrected p-values, the best first.
 
-    On each plate features are scaled to equal deviations, since cosine ignores none.
+    None without two negative control wells and a treatment of two wells. On each plate features are scaled to equal
+    deviations, since cosine ignores none.
     """
     plates = np.array(plates_of(table), object)
     parts = []
@@ -62,7 +61,7 @@ def replicate_scores(
         )
         parts.append(scores.assign(treatment=[group_name(name, setting) for name in scores["treatment"]]))
     if not parts:
-        return "needs two negative control wells and treatments with two wells or more"
+        return []
     scores = pd.concat(parts, ignore_index=True)
     scores["corrected_p_value"] = stats.false_discovery_control(scores["p_value"])
     columns = ["treatment", "wells", "mean_average_precision", "corrected_p_value"]
@@ -115,23 +114,14 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
 
 @dataclass(frozen=True)
 class Hit:
-    """One treatment in one setting, over all plates; NaN is what is not known.
+    """One treatment in one setting, over all plates; NaN is what is not known."""
 
-    Attributes:
-        treatment: as `ReplicateScore` names it.
-        wells: ids of its wells.
-        distance: median of the wells' distances from the negative controls of their plate.
-        precision: mean average precision of its replicates.
-        p_value: of it, corrected.
-        counted: mean number per well of what `counted_as` names.
-    """
-
-    treatment: str
-    wells: tuple[str, ...]
-    distance: float
-    precision: float
-    p_value: float
-    counted: float
+    treatment: str  # as `ReplicateScore` names it
+    wells: tuple[str, ...]  # ids of its wells
+    distance: float  # median of the wells' distances from the negative controls of their plate
+    precision: float  # mean average precision of its replicates
+    p_value: float  # of it, corrected
+    counted: float  # mean number per well of what `counted_as` names
 
 
 def hit_list(profiles: Profiles, scores: Sequence[ReplicateScore]) -> list[Hit]:
@@ -169,13 +159,9 @@ def hits_as_csv(hits: Sequence[Hit], counted: str) -> str:
         treatment,wells,distance,replicate_map,corrected_p_value,cells_per_well
         taxol 1 µM,1,2.5,,,4.0
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["treatment", "wells", "distance", "replicate_map", "corrected_p_value", f"{counted}_per_well"])
-    for hit in hits:
-        numbers = (hit.distance, hit.precision, hit.p_value, hit.counted)
-        writer.writerow([hit.treatment, len(hit.wells), *("" if np.isnan(one) else one for one in numbers)])
-    return text.getvalue()
+    columns = ["treatment", "wells", "distance", "replicate_map", "corrected_p_value", f"{counted}_per_well"]
+    rows = [(hit.treatment, len(hit.wells), hit.distance, hit.precision, hit.p_value, hit.counted) for hit in hits]
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
 
 
 def _median(values: npt.NDArray[np.float64]) -> float:

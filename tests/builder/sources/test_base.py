@@ -8,9 +8,9 @@ from cytoimagenet_hf.core.errors import InputError
 
 
 def test_listing_leaves_out_junk_and_what_the_source_ignores(archive):
-    found = archive("b/1.PNG", "a/masks/2.png", "__MACOSX/b/._1.png", "b/Thumbs.db", ".DS_Store", "t.csv")
-    assert found.files == ("a/masks/2.png", "b/1.PNG", "t.csv")
-    assert found.images == ("b/1.PNG",)
+    files = archive("b/1.PNG", "a/masks/2.png", "__MACOSX/b/._1.png", "b/Thumbs.db", ".DS_Store", "t.csv")
+    assert files.files == ("a/masks/2.png", "b/1.PNG", "t.csv")
+    assert files.images == ("b/1.PNG",)
 
 
 @pytest.mark.parametrize(
@@ -30,23 +30,23 @@ def test_find(archive, wanted, real):
 
 
 def test_links_out_of_the_archive_are_not_listed(archive, tmp_path):
-    found = archive("a/1.png")
+    files = archive("a/1.png")
     inside = tmp_path / "a" / "2.png"
     inside.symlink_to(tmp_path / "a" / "1.png")
     (tmp_path / "a" / "3.png").symlink_to("/etc/hostname")
-    assert found.files == ("a/1.png", "a/2.png")
-    assert found.links_out == {"a/3.png"}
+    assert files.files == ("a/1.png", "a/2.png")
+    assert files.links_out == {"a/3.png"}
 
 
 def test_matching_prefers_the_longest_end(archive):
-    found = archive("top/wt plate/1.png", "top/2.png")
-    assert [name["path"] for _, name in matching(found, r"(?P<path>(?:wt[^/]*/)?[^/]+)\.png")] == ["2", "wt plate/1"]
+    files = archive("top/wt plate/1.png", "top/2.png")
+    assert [name["path"] for _, name in matching(files, r"(?P<path>(?:wt[^/]*/)?[^/]+)\.png")] == ["2", "wt plate/1"]
 
 
 def test_tables_are_text(archive, tmp_path):
-    found = archive()
+    files = archive()
     (tmp_path / "t.csv").write_text("plate,well,extra\n001,1E2,x\n NA , 2021-01-02 ,\nshort\n")
-    table = found.table("T.csv", columns=["well", "plate"])
+    table = files.table("T.csv", columns=["well", "plate"])
     assert table.to_numpy().tolist() == [["1E2", "001"], ["2021-01-02", "NA"], ["", "short"]]
 
 
