@@ -6,7 +6,6 @@ them. `write_deltavision` and the stacks hold as many planes as the sources coun
 
 import csv
 import gzip
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,26 +13,25 @@ import numpy as np
 import tifffile
 from archives import Expected, write_image, write_images, write_table
 
+from tests.imaging.files import deltavision
+
 
 def write_stack(path: Path, planes: int) -> None:
     """A TIFF of several planes, each of another brightness."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stack = np.arange(planes, dtype=np.uint8)[:, None, None] + np.zeros((planes, 8, 8), np.uint8)
     with open(path, "wb") as handle:  # by content, so that .flex is a TIFF as well
-        tifffile.imwrite(handle, stack, photometric="minisblack")
+        tifffile.imwrite(handle, _stack(planes, "u1"), photometric="minisblack")
 
 
 def write_deltavision(path: Path, *, depth: int = 1, waves: int = 2, times: int = 1, sequence: int = 1) -> None:
-    """A DeltaVision file of 8 x 8 pixels: header of 1,024 bytes, then planes of 16 bits."""
+    """A DeltaVision file of planes of 16 bits, without an extended header."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sections = depth * waves * times
-    header = bytearray(1024)
-    struct.pack_into("<4i", header, 0, 8, 8, sections, 6)  # 6: unsigned 16 bits
-    struct.pack_into("<h", header, 96, -16224)
-    struct.pack_into("<hh", header, 180, times, sequence)
-    struct.pack_into("<h", header, 196, waves)
-    planes = np.arange(sections, dtype="<u2")[:, None, None] + np.zeros((sections, 8, 8), "<u2")
-    path.write_bytes(bytes(header) + planes.tobytes())
+    planes = _stack(depth * waves * times, "u2")
+    path.write_bytes(deltavision(planes, extended=0, waves=waves, times=(times, sequence)))
+
+
+def _stack(planes: int, kind: str) -> np.ndarray:
+    return np.arange(planes, dtype=kind)[:, None, None] + np.zeros((planes, 8, 8), kind)
 
 
 def operetta(row: int, column: int, field: str, channel: str) -> str:
