@@ -21,11 +21,11 @@ def test_pooled_is_the_random_effects_mean_of_the_comparisons(record_of, feature
     assert pooled.sets == tuple(pair.set for pair in record.comparisons)
     assert len(pooled.sets) == 4
     expected = pool_effects([p.difference for p in record.comparisons], [p.error for p in record.comparisons])
-    assert pooled.difference == expected.estimate
+    assert pooled.difference == expected.difference
     assert pooled.interval == tuple(expected.interval)
     assert from_json(record.to_json()) == record
     table = to_markdown(pooled_table(record))
-    assert f"| {100 * expected.estimate:+.2f} |" in table
+    assert f"| {100 * expected.difference:+.2f} |" in table
     shown = forest(record, pooled).axes[0]
     assert [label.get_text() for label in shown.get_yticklabels()] == [*pooled.sets, "all 4 sets"]
 
