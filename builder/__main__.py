@@ -16,9 +16,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import json_text
 from cytoimagenet_hf.core.terminal import Terminal
 
-from .settings import Division, Rendering, Rules, SourceChoice
-from .sources import SOURCES
-from .sources.filter import SourceFilter, sources_in
+from .settings import Division, Rendering, Rules
+from .sources.filter import SourceFilter
 
 if TYPE_CHECKING:  # its schema imports `datasets`, which fails where no temporary folder can be written to
     from .recipe import Recipe
@@ -42,7 +41,7 @@ app.callback()(options)
 def annotate(
     raw: Raw,
     output: Output,
-    sources: SourceChoice,
+    sources: SourceFilter,
     as_json: AsJson = False,
 ) -> None:
     """Read tables and file names: one row per field of view.
@@ -53,7 +52,7 @@ def annotate(
     from .stage import claimed
 
     with claimed(output):
-        _show(run(raw, output, sources=_chosen_sources(sources)), as_json=as_json)
+        _show(run(raw, output, sources=sources), as_json=as_json)
 
 
 @app.command()
@@ -61,7 +60,7 @@ def annotate(
 def select(
     output: Output,
     rules: Rules,
-    sources: SourceChoice,
+    sources: SourceFilter,
     explain: Annotated[str | None, typer.Option(help="Say how this label came in, and write nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Classes, images, disk and hours; no output.")] = False,
     as_json: AsJson = False,
@@ -73,17 +72,17 @@ def select(
     from .select import select as run
     from .stage import claimed
 
-    made, chosen = _recipe(rules), _chosen_sources(sources)
+    made = _recipe(rules)
     if explain is not None or dry_run:
         from .select.explain import dry_run as plan
         from .select.explain import explain_label
 
-        question: Any = {"recipe": made, "seed": rules.seed, "sources": chosen}
+        question: Any = {"recipe": made, "seed": rules.seed, "sources": sources}
         report: Any = plan(output, **question) if explain is None else explain_label(output, explain, **question)
         _print(asdict(report), report, as_json=as_json)
         return
     with claimed(output):
-        _show(run(output, recipe=made, seed=rules.seed, sources=chosen), as_json=as_json)
+        _show(run(output, recipe=made, seed=rules.seed, sources=sources), as_json=as_json)
 
 
 @app.command()
@@ -91,7 +90,7 @@ def select(
 def labels(
     output: Output,
     rules: Rules,
-    sources: SourceChoice,
+    sources: SourceFilter,
     as_json: AsJson = False,
 ) -> None:
     """Labels by category beside the paper's, and which of its author's 51 names are there; writes nothing.
@@ -100,8 +99,7 @@ def labels(
     """
     from .select.compare import compare_with_paper
 
-    chosen = _chosen_sources(sources)
-    report = compare_with_paper(output, recipe=_recipe(rules), seed=rules.seed, sources=chosen)
+    report = compare_with_paper(output, recipe=_recipe(rules), seed=rules.seed, sources=sources)
     _print(asdict(report), report, as_json=as_json)
 
 
@@ -132,7 +130,7 @@ def publish(
     output: Output,
     rules: Rules,
     division: Division,
-    sources: SourceChoice,
+    sources: SourceFilter,
     as_json: AsJson = False,
 ) -> None:
     """Balance classes, split without leaks, write the dataset repository and its card.
@@ -143,8 +141,8 @@ def publish(
     from .stage import claimed
 
     with claimed(output):
-        recipe, chosen = _recipe(rules), _chosen_sources(sources)
-        _show(run(output, recipe=recipe, seed=rules.seed, sources=chosen, **vars(division)), as_json=as_json)
+        recipe = _recipe(rules)
+        _show(run(output, recipe=recipe, seed=rules.seed, sources=sources, **vars(division)), as_json=as_json)
 
 
 @app.command()
@@ -153,7 +151,7 @@ def build(
     raw: Raw,
     output: Output,
     rules: Rules,
-    sources: SourceChoice,
+    sources: SourceFilter,
     how: Annotated[Rendering, Only("workers", "dask", "keep_channels")],
     division: Division,
     as_json: AsJson = False,
@@ -170,7 +168,7 @@ def build(
         how,
         recipe=_recipe(rules),
         seed=rules.seed,
-        sources=_chosen_sources(sources),
+        sources=sources,
         **vars(division),
     )
     _show(*summaries, as_json=as_json)
@@ -199,7 +197,7 @@ def import_kaggle(
 @app.command()
 @takes_settings
 def sources(
-    sources: SourceChoice,
+    sources: SourceFilter,
     raw: Annotated[Path | None, typer.Option(help="Also say what is found below this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -209,7 +207,7 @@ def sources(
     """
     from .doctor import sources_table, survey
 
-    reports = survey(raw, sources=_chosen_sources(sources))
+    reports = survey(raw, sources=sources)
     _print([asdict(report) for report in reports], sources_table(reports), as_json=as_json)
 
 
@@ -217,7 +215,7 @@ def sources(
 @takes_settings
 def doctor(
     raw: Raw,
-    sources: SourceChoice,
+    sources: SourceFilter,
     dataset: Annotated[
         Path | None, typer.Option(help="Compare downloads with those this dataset was made from.")
     ] = None,
@@ -231,7 +229,7 @@ def doctor(
     """
     from .doctor import doctor_table, survey
 
-    reports = survey(raw, sources=_chosen_sources(sources), count=True, dataset=dataset)
+    reports = survey(raw, sources=sources, count=True, dataset=dataset)
     _print([asdict(report) for report in reports], doctor_table(reports, raw), as_json=as_json)
     if any(report.problem or report.changes for report in reports):
         raise typer.Exit(1)
@@ -256,12 +254,6 @@ def verify(
     _print(asdict(report), damaged or intact, as_json=as_json)
     if not report.intact:
         raise typer.Exit(1)
-
-
-def _chosen_sources(choice: SourceChoice) -> SourceFilter:
-    """Which sources take part, those of a further folder among them."""
-    registry = SOURCES if choice.sources_from is None else sources_in(choice.sources_from)
-    return SourceFilter(only=choice.sources, exclude=choice.exclude, licences=choice.licences, registry=registry)
 
 
 def _recipe(rules: Rules) -> "Recipe":

@@ -1,24 +1,10 @@
 """What can be chosen for a build beside the recipe: each class checks its values and gives options to commands."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from cytoimagenet_hf.core.settings import check_fields, setting
 from cytoimagenet_hf.dataset.fields import FIELD
 from cytoimagenet_hf.shards.shard import Part, parse_part
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceChoice:
-    """Which sources take part; None: all."""
-
-    sources: tuple[str, ...] | None = setting(None, "Only these sources, comma-separated.", commas=True)
-    exclude: tuple[str, ...] = setting((), "All sources but these, comma-separated.", commas=True)
-    licences: tuple[str, ...] | None = setting(None, "Only sources under these licences, e.g. cc0,cc-by.", commas=True)
-    sources_from: Path | None = setting(None, "Folder of source files of your own, beside the builder's; run.")
-
-    def __post_init__(self) -> None:
-        check_fields(self, name="sources")
 
 
 @dataclass(frozen=True, kw_only=True)

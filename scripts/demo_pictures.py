@@ -107,10 +107,9 @@ def feature_map(looked: Looked, *, seed: int) -> Figure:
     axis = figure.subplots()
     names = pd.Series(looked.categories).value_counts().index
     for name, colour in zip(names, [*CATEGORIES, *[OTHER] * len(names)], strict=False):
-        own = looked.categories == name
-        axis.scatter(
-            *embedding.places[own].T, s=9, color=colour, linewidths=0, label=f"{name.replace('_', ' ')} ({own.sum()})"
-        )
+        members = looked.categories == name
+        label = f"{name.replace('_', ' ')} ({members.sum()})"
+        axis.scatter(*embedding.places[members].T, s=9, color=colour, linewidths=0, label=label)
     axis.set(xticks=[], yticks=[], xlabel=embedding.axes[0], ylabel=embedding.axes[1])
     figure.legend(loc="outside right center", fontsize=8, frameon=False, markerscale=2)
     return figure
@@ -120,13 +119,13 @@ def rejected(dataset: Path, raw: Path) -> Figure | None:
     """One image per reason for which pixels were rejected, as far as its file can be shown."""
     lost = pd.read_parquet(dataset / "rejected.parquet")
     fields = pd.read_parquet(dataset / "annotations.parquet").set_index("idx")
-    found: dict[str, npt.NDArray[Any] | None] = {}
+    planes: dict[str, npt.NDArray[Any] | None] = {}
     for row in lost[lost["stage"] == "render"].drop_duplicates("reason").itertuples():
-        found[str(row.reason)] = _first_plane(raw, fields.loc[row.idx])
-    if not found:
+        planes[str(row.reason)] = _first_plane(raw, fields.loc[row.idx])
+    if not planes:
         return None
-    figure = Figure(figsize=(2.2 * len(found), 2.5), layout="constrained")
-    for axis, (reason, pixels) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+    figure = Figure(figsize=(2.2 * len(planes), 2.5), layout="constrained")
+    for axis, (reason, pixels) in zip(figure.subplots(1, len(planes), squeeze=False)[0], planes.items(), strict=True):
         if pixels is None:
             axis.text(0.5, 0.5, "cannot be\ndecoded", ha="center", va="center", fontsize=8, transform=axis.transAxes)
         else:

@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
 
     blocks_of = {
         "README.md": {"results": results()},
-        "docs/cells.md": {"agreement": cells.agreement(measured("cells_agreement"))},
+        "docs/cells.md": cells.parts(measured("cells_agreement")),
         "docs/columns.md": columns.parts(),
         "docs/holdings.md": {"labels": curation.labels(), "holdings": curation.holdings()},
         "docs/journeys/pretrain.md": {"recipes": recipes()},

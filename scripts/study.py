@@ -62,15 +62,15 @@ def main(
             images[role] = sum(pq.read_metadata(file).num_rows for file in (corpus / "data").glob("train-*"))
             trained = make_networks(corpus, work / f"networks-{role}", trainings=TRAININGS, epochs=epochs, side=side)
             log(f"networks of {role} sets")
-        for one in (one for one in sets if one.role == role):
-            items = one.load(fetched)
+        for cells in (cells for cells in sets if cells.role == role):
+            items = cells.load(fetched)
             groups = {item.metadata["group"] for item in items}
             classes = {item.metadata["label"] for item in items}
-            facts.append({"set": one.name, "title": one.title, "role": role, "cells": len(items)})
+            facts.append({"set": cells.name, "title": cells.title, "role": role, "cells": len(items)})
             facts[-1] |= {"classes": len(classes), "groups": len(groups), "group": items[0].metadata["group_name"]}
             networks = networks_of(trained, redrawn=redrawn)
-            scores = score_set(one, items, networks, cache=work / "features", log=log)
-            facts[-1] |= leaks(one, items, scores)
+            scores = score_set(cells, items, networks, cache=work / "features", log=log)
+            facts[-1] |= leaks(cells, items, scores)
             rows += rows_of(scores)
             gains += gains_of(scores)
             names = [name for _, name in scores if name.endswith("equal weight")]
@@ -82,7 +82,7 @@ def main(
         "gains": gains,
         "pooled gains": _pooled_rows(gains, ("network", "less", "features")),
         "candidates": candidates,
-        "decision": _decision(candidates, [one.name for one in sets if one.role == "deciding"]),
+        "decision": _decision(candidates, [cells.name for cells in sets if cells.role == "deciding"]),
         "trainings": {training.name: training.says for training in TRAININGS} if train else {},
         "options": {"epochs": epochs, "side": side, "redrawn": redrawn},
         "training images": images,
@@ -97,8 +97,8 @@ def _pooled_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[di
     together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in (row for row in rows if "error" in row):
         together.setdefault(tuple(row[key] for key in keys), []).append(row)
-    found = [dict(zip(keys, names, strict=True)) | (pooled(own) or {}) for names, own in together.items()]
-    return [row for row in found if "difference" in row]
+    means = [dict(zip(keys, names, strict=True)) | (pooled(of) or {}) for names, of in together.items()]
+    return [row for row in means if "difference" in row]
 
 
 def _decision(candidates: Sequence[dict[str, Any]], deciding: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from builder.recipe import Recipe
 from cytoimagenet_hf.dataset.planes import merge_planes, planes_sha256
 from cytoimagenet_hf.imaging import encode_png, percentiles, to_bytes
-from cytoimagenet_hf.imaging.encode import huffman_png
+from cytoimagenet_hf.imaging.png import huffman_png
 
 from .merged import Box
 

@@ -4,12 +4,14 @@ A source of one's own is a file like those of this package, in any folder: `sour
 """
 
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.regular import require_regular
+from cytoimagenet_hf.core.settings import check_fields, setting
 
 from . import SOURCES
 from .base import Source
@@ -20,12 +22,7 @@ from .benchmark_sets import benchmark_named
 class SourceFilter:
     """Which sources take part; without arguments all of them.
 
-    Attributes:
-        only: `dir_name` of those that may; all when None.
-        exclude: `dir_name` of those that may not.
-        licences: licences under which they may; `cc-by` stands for all its versions, not for `cc-by-nc`. All when
-            None.
-        registry: the sources there are; those of this package, perhaps with others from `sources_in`.
+    `only` and `exclude` are names (`dir_name`); the licence `cc-by` stands for all its versions, not for `cc-by-nc`.
 
     Example:
         >>> list(choose_sources(SourceFilter())) == sorted(SOURCES)
@@ -34,16 +31,22 @@ class SourceFilter:
         ['bbbc013']
     """
 
-    only: Sequence[str] | None = None
-    exclude: Sequence[str] = ()
-    licences: Sequence[str] | None = None
-    registry: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
+    only: tuple[str, ...] | None = setting(None, "Only these sources, comma-separated.", option="sources", commas=True)
+    exclude: tuple[str, ...] = setting((), "All sources but these, comma-separated.", commas=True)
+    licences: tuple[str, ...] | None = setting(None, "Only sources under these licences, e.g. cc0,cc-by.", commas=True)
+    sources_from: Path | None = setting(None, "Folder of source files of your own, beside the builder's; run.")
 
     def __post_init__(self) -> None:
+        check_fields(self, name="sources")
         if self.only is not None and {name.lower() for name in self.only} <= {name.lower() for name in self.exclude}:
             raise InputError(
                 f"--sources {','.join(self.only)} --exclude {','.join(self.exclude)} leave no source: name another one"
             )
+
+    @cached_property
+    def registry(self) -> Mapping[str, Source]:
+        """The sources there are: those of this package, and those of a folder."""
+        return SOURCES if self.sources_from is None else sources_in(self.sources_from)
 
     @property
     def takes_all(self) -> bool:

@@ -1,15 +1,26 @@
 """What the two sets of the Human Protein Atlas share: four colours a field, one row each, labels on the green one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from cytoimagenet_hf.core.errors import InputError
 
-from .base import Archive, Field, RejectedItem, keyed
+from .base import Archive, Field, RejectedItem, Source, keyed
 from .names import matching
 
 STAINS = {"blue": "nucleus", "red": "microtubules", "yellow": "er", "green": "protein"}
-FIELDS = "hpa"
-"""Both sets name an image of the atlas by the same id: it is one field, whichever set lists it."""
+competition = partial(
+    Source,
+    database="Kaggle",
+    licence="unverified",
+    organism="human",
+    microscopy="confocal",
+    stains=STAINS,
+    kind="metadata table",
+    rows_differ_in="channel",
+    physical_fields="hpa",
+)
+"""A `Source` of the atlas. Both name an image of it by the same id: it is one field, whichever set lists it."""
 # Labels so common that a rarer one beside them says more; dropped in this order while others remain.
 POPULAR = ("nucleus", "er", "golgi", "nucleoli", "mitochondria", "actin")
 

@@ -1,13 +1,13 @@
 """idr0037: 115 induced pluripotent stem cell lines on fibronectin (Vigilante et al. 2019)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pandas as pd
 
 from . import idr
-from .base import Archive, Count, Field, RejectedItem
-from .plates import OPERETTA, View, group_wells, join_wells, operetta_well, plate_folders
+from .base import Archive, Count
+from .plates import OPERETTA, View, operetta_well, plate_folders, scan_wells
 
 FLUORESCENT = View(
     {"1": "nucleus", "2": "proliferation", "3": "cell membrane"}, {"cell_visible": ("nucleus", "cell membrane")}
@@ -24,23 +24,16 @@ def rows(archive: Archive) -> pd.DataFrame:
         "well": "Well",
         "cell_type": "Characteristics [Cell Line]",
         "donor": "Characteristics [Donor Identifier]",
-        "operetta": "Comment [Operetta Plate Name]",
+        "_operetta": "Comment [Operetta Plate Name]",
         "control": "Control Type",
     }
-    return idr.annotation(archive, columns, optional=["donor", "operetta", "control"])
-
-
-def scan(archive: Archive) -> Iterator[Field | RejectedItem]:
-    """Each position gives a fluorescent field and a brightfield one, which are never merged."""
-    table = rows(archive)
-    images = group_wells(archive, OPERETTA, _plate_of(archive, table), well=operetta_well)
-    yield from join_wells(table.drop(columns="operetta"), images, [FLUORESCENT, BRIGHTFIELD])
+    return idr.annotation(archive, columns, optional=["donor", "_operetta", "control"])
 
 
 def _plate_of(archive: Archive, table: pd.DataFrame) -> Callable[[str], str | None]:
     named = plate_folders(table["plate"].unique().tolist(), idr.server_folders(archive))
     # A measurement lies in `<plate name>__<time>-Measurement<n>`; characters a folder cannot hold were replaced.
-    operetta = {_letters(name): plate for name, plate in zip(table["operetta"], table["plate"], strict=True) if name}
+    operetta = {_letters(name): plate for name, plate in zip(table["_operetta"], table["plate"], strict=True) if name}
 
     def plate_of(folder: str) -> str | None:
         stems = (_letters(part.partition("__")[0]) for part in folder.split("/") if "__" in part)
@@ -62,7 +55,8 @@ SOURCE = idr.study(
     organism="human",
     microscopy="fluorescence",
     stains={**FLUORESCENT.channels, **BRIGHTFIELD.channels},
-    scan=scan,
+    # Each position gives a fluorescent field and a brightfield one, which are never merged.
+    scan=scan_wells(rows, OPERETTA, FLUORESCENT, BRIGHTFIELD, plate_of=_plate_of, well=operetta_well),
     download="Fetch idr0037-screenA-annotation.csv and images/<measurement>/Images/ of screen 2051.",
     disk_gb=330.0,
     rows_differ_in="channel",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from . import hpa
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 
 CLASSES = (
     *("nucleoplasm", "nuclear membrane", "nucleoli", "nucleoli fibrillary center", "nuclear speckles"),
@@ -27,25 +27,17 @@ def read_labels(archive: Archive) -> dict[str, tuple[str, ...]]:
     )
 
 
-SOURCE = Source(
+SOURCE = hpa.competition(
     dir_name="kag_hpa",
     name="Human Protein Atlas Image Classification",
-    database="Kaggle",
     link="https://www.kaggle.com/c/human-protein-atlas-image-classification/data",
-    licence="unverified",
     citation="Ouyang et al. 2019, doi:10.1038/s41592-019-0658-6",
-    organism="human",
-    microscopy="confocal",
-    stains=hpa.STAINS,
     scan=scan,
-    kind="metadata table",
     download=(
         "Run `kaggle competitions download -c human-protein-atlas-image-classification`; "
         "unpack to train/<Id>_<colour>.png, test/<Id>_<colour>.png and train.csv."
     ),
     disk_gb=32.0,
-    rows_differ_in="channel",
-    physical_fields=hpa.FIELDS,
     expected=(Count("fields", 171_096, "reference"), Count("labelled ids", 31_072, "table")),
     notes="The table does not give the cell line: cell_type is unknown. Images of the atlas are CC BY-SA (inferred).",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from . import hpa
-from .base import Archive, Count, Field, RejectedItem, Source
+from .base import Archive, Count, Field, RejectedItem
 
 CLASSES = (
     # Fibrillar centres (3) are merged into the nucleoli (2), cytosol (16) into the cell body, as published.
@@ -27,25 +27,17 @@ def _names(cell: str) -> tuple[str, ...]:
     return hpa.drop_popular([CLASSES[int(number)] for number in cell.split("|")])
 
 
-SOURCE = Source(
+SOURCE = hpa.competition(
     dir_name="kag_hpa_single",
     name="Human Protein Atlas - Single Cell Classification",
-    database="Kaggle",
     link="https://www.kaggle.com/c/hpa-single-cell-image-classification/data",
-    licence="unverified",
     citation="Le et al. 2022, doi:10.1038/s41592-022-01606-z",
-    organism="human",
-    microscopy="confocal",
-    stains=hpa.STAINS,
     scan=scan,
-    kind="metadata table",
     download=(
         "Run `kaggle competitions download -c hpa-single-cell-image-classification`; "
         "unpack to train/<ID>_<colour>.png, test/<ID>_<colour>.png and train.csv."
     ),
     disk_gb=160.0,
-    rows_differ_in="channel",
-    physical_fields=hpa.FIELDS,
     expected=(Count("fields", 89_460, "inferred"), Count("labelled ids", 21_806, "table")),
     notes="22,365 ids with the test part, four rows each. Overlaps with kag_hpa.",
 )

@@ -167,8 +167,9 @@ def join_wells(
 
     Args:
         rows: one row per well or site: `plate`, `well` (as `well_name` spells it), perhaps `site`, and any of the
-            labels of `Field`, "" where unknown. A column `stains` (tuple, one per channel of the view) replaces the
-            stains of the first view; a column `left_out` says why a row is not wanted, "" where it is.
+            labels of `Field`, "" where unknown; columns that begin with `_` are none. A column `stains` (tuple, one
+            per channel of the view) replaces the stains of the first view; a column `left_out` says why a row is not
+            wanted, "" where it is.
         images: the files, from `group_wells`.
         views: what becomes a field; a site that shows none of a view's channels yields none.
         prefix: put before every key, where several screens of a source share plates.
@@ -182,7 +183,7 @@ def join_wells(
     """
     place = ["plate", "well", "site"] if "site" in rows else ["plate", "well"]
     rows = unique_rows(rows, place)
-    names = [name for name in rows.columns if name not in (*place, "stains", "left_out")]
+    names = [name for name in rows.columns if name not in (*place, "stains", "left_out") and name[0] != "_"]
     columns = [_cells(rows, name) for name in ("plate", "well", "site", "stains", "left_out", *names)]
     for plate, well, site, stains, left_out, *values in zip(*columns, strict=True):
         sites = images.wells.get((plate.lower(), well), {})

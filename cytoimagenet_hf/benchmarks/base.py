@@ -175,8 +175,8 @@ class Benchmark:
         is_control: whether an image is of a negative control, where post-processing can use them.
         unscored: (root, profiles, items) → rows of the profiles on plates of which no item is scored, with `plate`
             and `treatment`, where the download tells.
-        ready: (root) → feature tables that come with the download, by name, each read when called.
-        only_profiles: the download has features and no images that networks could take.
+        ready: (root) → feature tables that come with the download, by name, each read when called. Where there is
+            such a function, the download has no images that networks could take.
         needs_root: whether `score` takes the folder (`root=`), for annotations that lie there.
     """
 
@@ -194,7 +194,6 @@ class Benchmark:
     is_control: Callable[[Image], bool] | None = None
     unscored: Callable[[Path, FeatureTable, Sequence[Image]], list[Image]] | None = None
     ready: Callable[[Path], dict[str, Callable[[], FeatureTable]]] | None = None
-    only_profiles: bool = False
     needs_root: bool = False
 
 

@@ -23,7 +23,8 @@ from cytoimagenet_hf.dataset.load import load_cytoimagenet, require_columns
 from cytoimagenet_hf.features.folder import cached_features
 from cytoimagenet_hf.images import Rejection
 from cytoimagenet_hf.images.base import row_image
-from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
+from cytoimagenet_hf.options.benchmark import DiversityOptions
+from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.tables import FeatureTable
@@ -31,7 +32,6 @@ from cytoimagenet_hf.tables import FeatureTable
 from .extraction import load_model
 from .figures import scatter
 
-THRESHOLD = 0.8
 _COLOURED = 12  # values of a column that get a colour of their own
 
 
@@ -43,9 +43,7 @@ class Diversity:
         dataset: as the caller wrote it.
         model: name of the network.
         weights: fingerprint of the network.
-        seed: of the draw and the projection.
-        per_label: most images drawn of each label.
-        threshold: labels with a larger distance to the others form the subset.
+        drawn: how many images of each label were drawn, and from which distance on labels form the subset.
         distances: a row per label: `label`, `images`, `intra`, `inter`, `category`.
         subset: the labels that stand apart, ready for `subset=`.
         rejected: images that cannot be used.
@@ -55,9 +53,7 @@ class Diversity:
     dataset: str
     model: str
     weights: str
-    seed: int
-    per_label: int
-    threshold: float
+    drawn: DiversityOptions
     distances: pd.DataFrame
     subset: list[str]
     rejected: tuple[Rejection, ...]
@@ -66,9 +62,9 @@ class Diversity:
     @property
     def record(self) -> dict[str, Any]:
         """All but the features, as plain JSON values."""
-        given = ("dataset", "model", "weights", "seed", "per_label", "threshold")
         return {
-            **{name: getattr(self, name) for name in given},
+            **{name: getattr(self, name) for name in ("dataset", "model", "weights")},
+            **{name: getattr(self.drawn, name) for name in ("seed", "per_label", "threshold")},
             "labels": self.distances.astype(object).where(self.distances.notna(), None).to_dict("records"),
             "subset": self.subset,
             "rejected": [asdict(rejection) for rejection in self.rejected],
@@ -76,35 +72,24 @@ class Diversity:
 
 
 def measure_diversity(
-    dataset: str,
-    model: str,
-    *,
-    split: str = "train",
-    per_label: int = 100,
-    threshold: float = THRESHOLD,
-    seed: int,
-    cache: Path | None = None,
-    settings: Extraction = DEFAULTS,
+    dataset: str, model: str, drawn: DiversityOptions, *, cache: Path | None, settings: Extraction
 ) -> Diversity:
     """Draw images of every label, extract their features and measure the distances.
 
     Args:
         dataset: a built folder or a dataset repository.
         model: whatever `extraction.load_model` takes.
-        split: `train` or `validation`.
-        per_label: most images drawn of each label.
-        threshold: see `Diversity`.
-        seed: of the draw, and of an untrained network.
+        drawn: of which split, how many images, and the seed of the draw and of an untrained network.
         cache: folder of extracted features; by default among the caches of the Hub.
         settings: of the extraction.
     """
-    images = load_cytoimagenet(dataset, split=split)
+    images = load_cytoimagenet(dataset, split=drawn.split)
     require_columns(images, ("image", "label", "image_id"), dataset)
     about = images.remove_columns("image").to_pandas()
     about["label"] = [images.features["label"].names[code] for code in about["label"]]
-    rows = sample_per_label(about["label"], about["image_id"], per_label=per_label, seed=seed)
-    chosen = [row_image(dataset, split=split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
-    loaded = load_model(model, EncoderOptions(method="merge-norm"), seed=seed)
+    rows = sample_per_label(about["label"], about["image_id"], per_label=drawn.per_label, seed=drawn.seed)
+    chosen = [row_image(dataset, split=drawn.split, row=int(row), id=str(about["image_id"].iloc[row])) for row in rows]
+    loaded = load_model(model, EncoderOptions(method="merge-norm"), seed=drawn.seed)
     table, rejected = cached_features(loaded.encoder, chosen, cache=cache, settings=settings)
     facts = about.set_index("image_id", drop=False).loc[table.ids].reset_index(drop=True)
     if rejected and facts["label"].nunique() < 2 <= about["label"].nunique():
@@ -114,19 +99,9 @@ def measure_diversity(
         )
     distances = label_distances(table.values, facts["label"])
     distances = distances.merge(facts.groupby("label")["category"].first().reset_index(), on="label")
-    subset = distant_labels(distances, threshold=threshold)
-    return Diversity(
-        dataset,
-        loaded.name,
-        loaded.encoder.fingerprint,
-        seed,
-        per_label,
-        threshold,
-        distances,
-        subset,
-        rejected,
-        replace(table, metadata=facts),
-    )
+    subset = distant_labels(distances, threshold=drawn.threshold)
+    features = replace(table, metadata=facts)
+    return Diversity(dataset, loaded.name, loaded.encoder.fingerprint, drawn, distances, subset, rejected, features)
 
 
 def write_diversity(diversity: Diversity, output: Path) -> None:
@@ -137,8 +112,8 @@ def write_diversity(diversity: Diversity, output: Path) -> None:
         diversity.distances.to_csv(temporary, index=False)
     features = diversity.features
     for name, figure in (
-        ("distances.png", distance_scatter(diversity.distances, threshold=diversity.threshold)),
-        ("crops.png", crop_figure(features.values, features.metadata, seed=diversity.seed)),
+        ("distances.png", distance_scatter(diversity.distances, threshold=diversity.drawn.threshold)),
+        ("crops.png", crop_figure(features.values, features.metadata, seed=diversity.drawn.seed)),
     ):
         save_figure(figure, output / name, simulated=bool(features.about.get("simulated")))
 
@@ -196,7 +171,7 @@ def label_distances(features: npt.NDArray[Any], labels: Sequence[str]) -> pd.Dat
     )
 
 
-def distant_labels(distances: pd.DataFrame, *, threshold: float = THRESHOLD) -> list[str]:
+def distant_labels(distances: pd.DataFrame, *, threshold: float) -> list[str]:
     """Labels whose mean inter-class distance exceeds the threshold, ready for `subset=`."""
     return sorted(distances.loc[distances["inter"] > threshold, "label"].tolist())
 

@@ -142,8 +142,9 @@ def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
     groups = rows.divided_by
     if rows.train is None:
         predictions = probe(rows.values, rows.labels, groups, seed=seed)
-        known = rows.groups is not None
-        protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds" if known else "folds of single images"
+        protocol = "folds of single images"
+        if rows.groups is not None:
+            protocol = f"{len(set(groups))} groups by {rows.group_name}, in folds"
     else:
         train = rows.train
         predictions = probe_transfer(

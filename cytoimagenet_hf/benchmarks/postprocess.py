@@ -1,11 +1,10 @@
 """What may be done to the features of a screen between the network and the score, in one run side by side.
 
-Every step takes a table whose rows are images or wells with their plate, and the mark of its negative controls, and
-gives a table; the arithmetic is that of `profiles`. It stands in place of the protocol's own scaler.
+It stands in place of the protocol's own scaler; the arithmetic is that of `profiles`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,70 +19,10 @@ from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Benchmark, column, ids_of
 
+STEPS = ("controls", "sphere", "sphere-by-plate", "tvn", "pca")
+"""What can be asked for; `none` is nothing, and leaves the protocol its scaler."""
 _LITTLE = 1e-3  # of the former sphering, whose directions all vary
 _COMPONENTS = 64  # MorphoHELM (arXiv 2605.15383)
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What steps may be given beside the features they change.
-
-    Attributes:
-        epsilon: of sphering; None: chosen by replicate mAP on the plates of `others`, else `sphering.EPSILON`.
-        others: profiles of plates of which nothing is scored.
-        other_items: what is known of them: `plate`, `treatment`.
-        other_controls: (n,) which of them are negative controls.
-    """
-
-    epsilon: float | None = None
-    others: FeatureTable | None = None
-    other_items: Sequence[Image] = ()
-    other_controls: Mask | None = None
-
-
-def by_controls(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
-    """Centre and scale each plate by its controls."""
-    return normalize(table, controls=controls, drop_constant=True)
-
-
-def sphered(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
-    """Scale by all controls, each plate centred as far as its own tell it from others, then whiten with an epsilon."""
-    epsilon, chosen = tuning.epsilon, "by the caller"
-    if epsilon is None:
-        epsilon, chosen = _epsilon(tuning)
-    return sphere(table, controls=controls, epsilon=epsilon, drop_constant=True, chosen=chosen)
-
-
-def sphered_by_plate(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
-    """Centre and scale each plate by its own controls, then whiten fully in as many directions as all controls span.
-
-    The former `sphere`; with few controls a plate it loses much of what it should show.
-    """
-    scaled = principal(by_controls(table, controls, tuning), controls)
-    as_one = replace(scaled, metadata=scaled.metadata.drop(columns="plate"))  # centred as a whole
-    return sphere(as_one, controls=controls, method="ZCA", epsilon=_LITTLE)
-
-
-def varied(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
-    """Typical variation normalisation, batches being plates."""
-    return tvn(table, controls, drop_constant=True)
-
-
-def reduced(table: FeatureTable, controls: Mask, tuning: Tuning) -> FeatureTable:
-    """Centre and scale each plate over all its rows, 64 principal components, then median and MAD of the controls."""
-    scaled = normalize(table, drop_constant=True)
-    components = principal(scaled, np.ones(len(scaled), bool), most=_COMPONENTS)
-    return normalize(components, method="mad_robustize", controls=controls, drop_constant=True)
-
-
-STEPS: dict[str, Callable[[FeatureTable, Mask, Tuning], FeatureTable]] = {
-    "controls": by_controls,
-    "sphere": sphered,
-    "sphere-by-plate": sphered_by_plate,
-    "tvn": varied,
-    "pca": reduced,
-}
-"""Name → what is done; `none` is nothing, and leaves the protocol its scaler."""
 
 
 def postprocessed(
@@ -98,38 +37,54 @@ def postprocessed(
     """The features of a task's images after one of `STEPS`.
 
     Args:
-        name: a key of `STEPS`, or `none`.
+        name: one of `STEPS`.
         table: features of at least these images.
         items: the images, with `plate`.
         benchmark: says which of them are controls.
         epsilon: of sphering; None: chosen on `unscored`, or the default where there are none.
         unscored: rows of the table on plates of which nothing is scored, with `plate` and `treatment`.
     """
-    if name == "none":
-        return table
-    if name not in STEPS:
-        raise InputError(f"unknown post-processing {name!r}: choose none, {', '.join(STEPS)}")
-    if benchmark.is_control is None:
-        raise InputError(f"{benchmark.name} has no control wells, which post-processing by {name} starts from")
-    controls = np.array([benchmark.is_control(item) for item in items], dtype=bool)
-    others = _with_plates(table.rows(ids_of(unscored)), unscored) if unscored else None
-    marks = np.array([benchmark.is_control(item) for item in unscored], dtype=bool) if unscored else None
-    tuning = Tuning(epsilon, others, unscored, marks)
-    return STEPS[name](_with_plates(table.rows(ids_of(items)), items), controls, tuning)
+    controls, wells = _controls(benchmark, items), _with_plates(table, items)
+    if name == "sphere":  # each plate centred as far as its own controls tell it from others
+        how = "by the caller"
+        if epsilon is None:
+            epsilon, how = _chosen_epsilon(table, unscored, benchmark)
+        return sphere(wells, controls=controls, epsilon=epsilon, drop_constant=True, chosen=how)
+    if name == "tvn":
+        return tvn(wells, controls, drop_constant=True)
+    if name == "pca":
+        scaled = normalize(wells, drop_constant=True)
+        components = principal(scaled, np.ones(len(scaled), bool), most=_COMPONENTS)
+        return normalize(components, method="mad_robustize", controls=controls, drop_constant=True)
+    scaled = normalize(wells, controls=controls, drop_constant=True)
+    if name == "controls":
+        return scaled
+    # The former sphering: fully whitened in as many directions as all controls span. With few controls a plate it
+    # loses much of what it should show.
+    components = principal(scaled, controls)
+    as_one = replace(components, metadata=components.metadata.drop(columns="plate"))  # centred as a whole
+    return sphere(as_one, controls=controls, method="ZCA", epsilon=_LITTLE)
 
 
 def _with_plates(table: FeatureTable, items: Sequence[Image]) -> FeatureTable:
-    return replace(table, metadata=pd.DataFrame({"plate": column(items, "plate").astype(str)}))
+    plates = pd.DataFrame({"plate": column(items, "plate").astype(str)})
+    return replace(table.rows(ids_of(items)), metadata=plates)
 
 
-def _epsilon(tuning: Tuning) -> tuple[float, str]:
+def _controls(benchmark: Benchmark, items: Sequence[Image]) -> Mask:
+    if benchmark.is_control is None:
+        raise InputError(f"{benchmark.name} has no control wells, which post-processing starts from")
+    return np.array([benchmark.is_control(item) for item in items], dtype=bool)
+
+
+def _chosen_epsilon(table: FeatureTable, unscored: Sequence[Image], benchmark: Benchmark) -> tuple[float, str]:
     """The epsilon by replicate mAP on plates that are not scored, and how it came about."""
-    if tuning.others is None or tuning.other_controls is None:
+    if not unscored:
         return EPSILON, "default: there are no plates beside those that are scored"
-    plates = tuning.others.metadata["plate"].to_numpy()
-    treatments = column(tuning.other_items, "treatment")
+    others, controls = _with_plates(table, unscored), _controls(benchmark, unscored)
+    plates = others.metadata["plate"].to_numpy()
     try:
-        epsilon, precision_of = choose_epsilon(tuning.others, tuning.other_controls, treatments, plates)
+        epsilon, precision_of = choose_epsilon(others, controls, column(unscored, "treatment"), plates)
     except InputError as error:
         return EPSILON, f"default: the plates that are not scored do not tell ({error})"
     values = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())

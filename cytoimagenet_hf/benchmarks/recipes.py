@@ -94,9 +94,9 @@ def load_recipe(
         raise InputError(f"unknown recipe {name!r}: use one of {sorted(RECIPES)}")
     changes: dict[str, Any] = {}
     names = [name]
-    for what, given, known in (("scaler", scaler, _SCALERS), ("protocol", protocol, PROTOCOLS)):
-        if given is not None and given not in known:
-            raise InputError(f"unknown {what} {given!r}: use one of {sorted(known)}")
+    for what, given, choices in (("scaler", scaler, _SCALERS), ("protocol", protocol, PROTOCOLS)):
+        if given is not None and given not in choices:
+            raise InputError(f"unknown {what} {given!r}: use one of {sorted(choices)}")
         names += [f"{what} {given}"] if given is not None else []
     if scaler is not None:
         changes |= _SCALERS[scaler]

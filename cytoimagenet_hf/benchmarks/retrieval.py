@@ -203,7 +203,6 @@ MORPHOHELM = Benchmark(
     profile_items=profile_items,
     is_control=is_control,
     ready=partial(ready_files, pattern="*_normalized.parquet"),
-    only_profiles=True,
 )
 CPJUMP1 = Benchmark(
     name="cpjump1",
@@ -216,7 +215,6 @@ CPJUMP1 = Benchmark(
     profile_items=profile_items,
     is_control=is_control,
     ready=ready_plates,
-    only_profiles=True,
 )
 
 

@@ -110,7 +110,7 @@ def run_suite(suite: Suite, *, report: Report = lambda message: None) -> Results
     Raises:
         InputError: nothing to score, two entries of one name, or whatever loading and scoring find wrong.
     """
-    ready_features = any(benchmark.only_profiles for benchmark, _ in suite.tasks)
+    ready_features = any(benchmark.ready for benchmark, _ in suite.tasks)
     if not (suite.models or suite.features or suite.baselines or ready_features):
         raise InputError("nothing to score: name a model, a feature table, or ask for baselines")
     if suite.redrawn and not suite.models:
@@ -185,16 +185,16 @@ def _prepare(suite: Suite, benchmark: Benchmark, root: Path, tables: Tables, run
     Raises:
         InputError: files, networks or features that are missing, or two entries of one name.
     """
-    if benchmark.only_profiles and (suite.models or suite.baselines):
+    if benchmark.ready is not None and (suite.models or suite.baselines):
         report(f"{benchmark.name} has ready features and no images: models and baselines are not run on it")
     if benchmark.needs_root:
         benchmark = replace(benchmark, score=partial(benchmark.score, root=root))
     steps = _steps(suite, benchmark, report)
     # Items are loaded once for all steps, controls among them where one of the steps starts from them.
     recipe = replace(suite.recipe, postprocess=next((step for step in steps if step != "none"), "none"))
-    if benchmark.only_profiles:
-        names = [name for name, _ in tables]
-        rounds = _ready_rounds(benchmark, root, tables, recipe)
+    if benchmark.ready is not None:
+        ready = {} if tables else benchmark.ready(root)
+        names, rounds = [name for name, _ in tables], _ready_rounds(benchmark, root, tables, ready, recipe)
     else:
         rounds = _rounds(suite, benchmark, root, tables, run, recipe, report)
         names = [entry.name for _, entries in rounds for entry in entries]
@@ -313,13 +313,18 @@ def _rounds(
     return rounds
 
 
-def _ready_rounds(benchmark: Benchmark, root: Path, tables: Tables, recipe: BenchmarkRecipe) -> Iterable[Round]:
+def _ready_rounds(
+    benchmark: Benchmark,
+    root: Path,
+    tables: Tables,
+    ready: dict[str, Callable[[], FeatureTable]],
+    recipe: BenchmarkRecipe,
+) -> Iterable[Round]:
     """The caller's tables, else those that come with the download, read one at a time.
 
     Raises:
         InputError: neither; no network can be run on a task without images.
     """
-    ready = {} if tables or benchmark.ready is None else benchmark.ready(root)
     if not tables and not ready:
         raise InputError(f"{benchmark.name} is scored from ready features, and {root} has none: {benchmark.where}")
     items = [] if benchmark.profile_items else benchmark.load(root, recipe, images=False)

@@ -3,8 +3,9 @@
 What a field's `setting` says is what `--help` shows: its help, choices, range and default. Beside that:
 
 - `option`: name of the option where it is not the field's; `group`: its heading in the help; `metavar`: what stands
-  for its value; `repeat`: the option can be given several times; `type`: how its text is read, where `parse` takes
-  more than that; `command=False`: the field is for Python alone.
+  for its value; `repeat`: the option can be given several times; `commas`: its one text is a list, so that it is
+  refused when it is given several times; `type`: how its text is read, where `parse` takes more than that;
+  `command=False`: the field is for Python alone.
 
 `--config FILE` reads any of the options from YAML, by their names with underscores; what is typed goes before it.
 """
@@ -71,6 +72,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     plain: list[inspect.Parameter] = [_CONTEXT]
     grouped: list[inspect.Parameter] = []
     fields: dict[str, tuple[Any, dict[str, str]]] = {}
+    lists: set[str] = set()  # options whose one text is a list: the shell would keep the last of several
     for name, parameter in inspect.signature(command).parameters.items():
         kind, *marks = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
         if not dataclasses.is_dataclass(kind):
@@ -84,18 +86,25 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             if field.metadata.get("command", True) and offered.offers(field.name):
                 option = field.metadata.get("option", field.name)
                 fields[name][1][field.name] = option
+                if field.metadata["commas"] and not field.metadata.get("repeat"):
+                    lists.add(option)
                 made = _parameter(option, field, get_type_hints(kind)[field.name])
                 (grouped if "group" in field.metadata else plain).append(made)
 
     @functools.wraps(command)
     def called(context: typer.Context, config: Path | None = None, **values: Any) -> None:
+        for option in lists:
+            if len(texts := values[option] or []) > 1:
+                flag = f"--{option.replace('_', '-')}"
+                raise InputError(f"{flag} is given {len(texts)} times: write all in one {flag}, separated by commas")
+            values[option] = next(iter(texts), None)
         settings = {}
         for name, (kind, options) in fields.items():
             given = {field: values.pop(option) for field, option in options.items()}
             settings[name] = kind(**{field: value for field, value in given.items() if value not in (None, [])})
         command(**settings, **values)
 
-    signature = inspect.Signature([*plain, *([_CONFIG] if fields else []), *grouped])
+    signature = inspect.Signature([*plain, *([_config(lists)] if fields else []), *grouped])
     called.__signature__ = signature  # type: ignore[attr-defined]
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
@@ -113,9 +122,10 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
         kind = list[str]
     elif "type" in about:
         kind = about["type"]
+    elif about["commas"]:
+        kind, default = list[str], [",".join(default)] if default else None
     elif "parse" in about or kind not in (bool, int, float, str, Path):
         kind = str
-        default = ",".join(default) if isinstance(default, tuple) else default
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=about["help"],
@@ -129,10 +139,21 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _read_config(context: typer.Context, file: Path | None) -> Path | None:
+def _config(lists: set[str]) -> inspect.Parameter:
+    """The option `--config`."""
+
+    def read(context: typer.Context, file: Path | None) -> Path | None:
+        if file is not None:
+            context.default_map = _read_config(context, file, lists)
+        return file
+
+    about = typer.Option(help="Options from a YAML file, one a line.", callback=read, is_eager=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter("config", kind, default=None, annotation=Annotated[Path | None, about])
+
+
+def _read_config(context: typer.Context, file: Path, lists: set[str]) -> dict[str, Any]:
     """Defaults of a command from a file, by the names of options; they are read as if they were typed."""
-    if file is None:
-        return None
     options = {one.opts[0].lstrip("-").replace("-", "_"): one for one in context.command.params}
     written: dict[str, Any] = {}
     for key, value in read_yaml(file, name="--config", as_text=True).items():
@@ -141,20 +162,15 @@ def _read_config(context: typer.Context, file: Path | None) -> Path | None:
         if option in written:
             raise InputError(f"--config {file}: {option} occurs twice")
         typed: Any = _as_typed(value, f"--config {file}: {option}")
-        if not getattr(options[option], "multiple", False):
+        if option in lists or not getattr(options[option], "multiple", False):
             quoted = (f'"{item}"' if "," in item else item for item in typed)
             typed = value if isinstance(value, str) else ",".join(quoted)
-        written[option] = typed or None
-    context.default_map = {str(options[name].name): value for name, value in written.items()}
-    return file
+        written[option] = [typed] if typed and option in lists else typed or None
+    return {str(options[name].name): value for name, value in written.items()}
 
 
 def _as_typed(value: Any, where: str) -> list[str]:
-    """What would be typed for a value of YAML, item by item; of names with a value (`w1: dna`), `w1=dna`.
-
-    Raises:
-        InputError: an empty text, or lists and names within each other.
-    """
+    """What would be typed for a value of YAML, item by item; of names with a value (`w1: dna`), `w1=dna`."""
     if isinstance(value, dict):
         items = [f"{key}={one}" if isinstance(one, str) else one for key, one in value.items()]
     else:
@@ -165,12 +181,3 @@ def _as_typed(value: Any, where: str) -> list[str]:
 
 
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-_CONFIG = inspect.Parameter(
-    "config",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[
-        Path | None,
-        typer.Option(help="Options from a YAML file, one a line.", callback=_read_config, is_eager=True),
-    ],
-)

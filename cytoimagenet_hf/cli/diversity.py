@@ -34,18 +34,19 @@ def command(
 
     if output is not None:
         require_folder(output)
-    found = measure_diversity(dataset, model, cache=cache, settings=run, **vars(drawn))
+    diversity = measure_diversity(dataset, model, drawn, cache=cache, settings=run)
     if output is not None:
-        write_diversity(found, output)
-    for rejection in found.rejected:
+        write_diversity(diversity, output)
+    for rejection in diversity.rejected:
         typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")
     if as_json:
-        typer.echo(json_text(found.record))
+        typer.echo(json_text(diversity.record))
         return
     summary = tuple(
         (str(name), f"{len(group)}", f"{group['intra'].mean():.3f}", f"{group['inter'].mean():.3f}")
-        for name, group in found.distances.groupby("category")
+        for name, group in diversity.distances.groupby("category")
     )
-    note = f"{len(found.subset)} of {len(found.distances)} labels are farther than {drawn.threshold} from the others."
-    title = f"Mean cosine distances, {found.model}"
+    labels = f"{len(diversity.subset)} of {len(diversity.distances)} labels"
+    note = f"{labels} are farther than {drawn.threshold} from the others."
+    title = f"Mean cosine distances, {diversity.model}"
     Terminal().print(to_rich(Table(title, ("category", "labels", "within", "between"), summary, note)))

@@ -54,12 +54,12 @@ def command(
     from cytoimagenet_hf.images import find_cells, look
     from cytoimagenet_hf.images.listing import show, summarise
 
-    fields = found = look(source, where)
+    fields = listing = look(source, where)
     cells = cells.for_models(networks.model)
     if cells.cells is not None:
-        found = find_cells(fields, cells)
+        listing = find_cells(fields, cells)
     if list_only:
-        typer.echo(json_text(summarise(found))) if as_json else show(found)
+        typer.echo(json_text(summarise(listing))) if as_json else show(listing)
         return
     if not networks.model or output is None:
         raise InputError("give --model and --output, or --list to see what there is")
@@ -67,20 +67,20 @@ def command(
     from cytoimagenet_hf.features.source_record import write_source
 
     started = time.perf_counter()
-    summary = _extracted(found, output, networks, run)
+    summary = _extracted(listing, output, networks, run)
     if run.part is None:
-        write_source(output, source, where, fields.images, found.notes, cells=cells)
+        write_source(output, source, where, fields.images, listing.notes, cells=cells)
     seconds = time.perf_counter() - started
     if as_json:
-        call = {"output": str(output), "seconds": round(seconds, 3), "notes": list(found.notes)}
+        call = {"output": str(output), "seconds": round(seconds, 3), "notes": list(listing.notes)}
         typer.echo(json_text(asdict(summary) | call))
     else:
-        _print(summary, found, f"{output}", seconds)
+        _print(summary, listing, f"{output}", seconds)
     if summary.rejected:
         raise typer.Exit(1)
 
 
-def _extracted(found: "Found", output: Path, networks: Networks, run: Extraction) -> "ExtractionSummary":
+def _extracted(listing: "Found", output: Path, networks: Networks, run: Extraction) -> "ExtractionSummary":
     """What the folder holds: at once where this very request has made it, else after the extraction."""
     from cytoimagenet_hf.core.files import write_json
     from cytoimagenet_hf.core.versions import project_version
@@ -92,7 +92,7 @@ def _extracted(found: "Found", output: Path, networks: Networks, run: Extraction
         "options": {name: value for name, value in networks.given().items() if name != "trust_remote_code"},
         "settings": run.record() | {"workers": None},
         "seed": run.seed,
-        "images": stamp_of(found.images),
+        "images": stamp_of(listing.images),
         "version": project_version(),
     }
     summary = finished(output, request) if None not in stamps and run.part is None else None
@@ -105,14 +105,14 @@ def _extracted(found: "Found", output: Path, networks: Networks, run: Extraction
     load = partial(_load, networks)
     encoders = load()
     if "TQDM_DISABLE" not in os.environ:  # --quiet
-        typer.secho(f"plan: {plan_line(encoders[0], found.images, storage=run.storage)}", err=True, dim=True)
-    summary = extract_to_folder(encoders, found.images, output, settings=run, load=load)
+        typer.secho(f"plan: {plan_line(encoders[0], listing.images, storage=run.storage)}", err=True, dim=True)
+    summary = extract_to_folder(encoders, listing.images, output, settings=run, load=load)
     if run.part is None:
         write_json(output / REQUEST, request)
     return summary
 
 
-def _print(summary: "ExtractionSummary", found: "Found", output: str, seconds: float) -> None:
+def _print(summary: "ExtractionSummary", listing: "Found", output: str, seconds: float) -> None:
     from cytoimagenet_hf.core.terminal import counted
 
     again = f", {summary.shards_changed} of them again for changed or unreached images"
@@ -122,7 +122,7 @@ def _print(summary: "ExtractionSummary", found: "Found", output: str, seconds: f
         f"{counted(summary.shards, 'shard')} of {output} ({summary.shards_made_now} made now"
         f"{again if summary.shards_changed else ''}, {seconds:.1f} s)"
     )
-    for note in filter(None, (*found.notes, summary.flat_note)):
+    for note in filter(None, (*listing.notes, summary.flat_note)):
         typer.secho(f"note: {note}", err=True)
     for rejection in summary.rejected:
         typer.secho(f"left out {rejection.id}: {rejection.reason}", err=True, fg="yellow")

@@ -57,7 +57,7 @@ def command(
         if cells:
             table = filter_cells(table, border=plan.drop_border, area=plan.cell_area)
     write_profiles(profiles.table, output)
-    said = profiles.record() | {"output": str(output)}
+    summary = profiles.record() | {"output": str(output)}
     if page.figure is not None:
         from cytoimagenet_hf.profiles.report import write_figure
 
@@ -65,7 +65,7 @@ def command(
     if page.report is not None:
         from cytoimagenet_hf.profiles.report import write_report
 
-        said["report"] = {"file": str(page.report), "without_pictures": without} | write_report(
+        summary["report"] = {"file": str(page.report), "without_pictures": without} | write_report(
             profiles,
             page.report,
             images=fields,
@@ -76,12 +76,12 @@ def command(
             full_size=page.full_size,
         )
     if record is not None:
-        write_json(record, said)
+        write_json(record, summary)
     if as_json:
-        typer.echo(json_text(said))
+        typer.echo(json_text(summary))
     else:
-        _print(profiles, said)
-    if profiles.wells_not_in_map:
+        _print(profiles, summary)
+    if any(step.get("wells_not_in_map") for step in summary["steps"]):
         raise typer.Exit(1)
 
 
@@ -100,20 +100,17 @@ def _pictures(features: Path, page: ReportOptions, *, of_cells: bool) -> "tuple[
     return find_images(page.images, pattern=page.pattern, stains=page.stains), [], ""
 
 
-def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
+def _print(profiles: "Profiles", summary: dict[str, Any]) -> None:
     from cytoimagenet_hf.core.terminal import Terminal, counted
     from cytoimagenet_hf.profiles.screening import group_name
 
     console = Terminal()
-    console.print(
-        f"{counted(said['rows'], 'row')}, {counted(said['features'], 'feature')}, {counted(said['plates'], 'plate')}: "
-        f"{said['name']} in {said['output']}"
-    )
-    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in said["roles"].items()))
-    if said["columns"]:
-        read = ", ".join(f"{term} from {column}" for term, column in said["columns"].items())
-        console.print(f"columns: {read}")
-    for step in said["steps"]:
+    size = ", ".join(counted(summary[f"{noun}s"], noun) for noun in ("row", "feature", "plate"))
+    console.print(f"{size}: {summary['name']} in {summary['output']}")
+    console.print("roles: " + ", ".join(f"{count} {role}" for role, count in summary["roles"].items()))
+    if summary["columns"]:
+        console.print("columns: " + ", ".join(f"{term} from {column}" for term, column in summary["columns"].items()))
+    for step in summary["steps"]:
         if step["step"] == "annotate":
             console.print(
                 f"plate map: {step['rows_annotated']} of {step['rows']} rows found their well, "
@@ -125,43 +122,34 @@ def _print(profiles: "Profiles", said: dict[str, Any]) -> None:
             shown = ", ".join(f"{why} {count}" for why, count in list(step["left_out"].items())[:5])
             kept = f"{step['rows_out']:,} of {step['rows_in']:,} rows kept"
             console.print(f"{step['name']}: {kept}; left out: {shown or 'none'}")
-    notes = [note for step in said["steps"] for note in step.get("notes", [])] + said["notes"]
+    notes = [note for step in summary["steps"] for note in step.get("notes", [])] + summary["notes"]
     screen = profiles.screen
     if screen is not None and screen.separations:
         headings = ("positive control", "wells -/+", "Z'", "robust Z'", "SSMD", "robust SSMD")
-        rows = [
-            (
-                group_name(one.plate, one.setting),
-                one.compound,
-                f"{one.negatives}/{one.positives}",
-                *(f"{value:.2f}" for value in (one.z_prime, one.z_prime_robust, one.ssmd, one.ssmd_robust)),
-            )
-            for one in screen.separations
-        ]
+        rows: list[tuple[str, ...]] = []
+        for separation in screen.separations:
+            numbers = (separation.z_prime, separation.z_prime_robust, separation.ssmd, separation.ssmd_robust)
+            counts = f"{separation.negatives}/{separation.positives}"
+            group = group_name(separation.plate, separation.setting)
+            rows.append((group, separation.compound, counts, *(f"{number:.2f}" for number in numbers)))
         console.print(_table("controls", headings, rows))
     if screen is not None and screen.responses:
-        headings = (
-            "compound",
-            "measured on",
-            "wells",
-            "doses",
-            "Spearman",
-            f"EC50, {screen.unit or 'no unit'} (95 %)",
-        )
+        ec50 = f"EC50, {screen.unit or 'no unit'} (95 %)"
+        headings = ("compound", "measured on", "wells", "doses", "Spearman", ec50)
         rows = []
         for row in screen.responses:
             middle = row.why_no_curve
             if row.curve is not None:
                 low, high = row.curve.interval
                 middle = f"{row.curve.ec50:,.4g} ({low:,.4g} to {high:,.4g})"
-            counts = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
-            rows.append((group_name(row.plate, row.setting), row.compound, row.measured_on, *counts, middle))
+            spelled = (str(row.wells), str(row.doses), f"{row.spearman:.2f}")
+            rows.append((group_name(row.plate, row.setting), row.compound, row.measured_on, *spelled, middle))
         console.print(_table("dose response", headings, rows))
-    if "report" in said:
-        console.print(f"report: {said['report']['file']}, {said['report']['bytes'] / 1e6:.1f} MB")
-        if said["report"]["without_pictures"]:
-            console.print(f"  No pictures: {said['report']['without_pictures']} (--images).")
-        for sentence in said["report"]["sentences"]:
+    if (report := summary.get("report")) is not None:
+        console.print(f"report: {report['file']}, {report['bytes'] / 1e6:.1f} MB")
+        if report["without_pictures"]:
+            console.print(f"  No pictures: {report['without_pictures']} (--images).")
+        for sentence in report["sentences"]:
             console.print(f"  {sentence}")
     for note in notes + list(screen.notes if screen else ()):
         console.print(f"note: {note}")
@@ -172,9 +160,7 @@ def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -
     from rich.table import Table
 
     several = len({row[0] for row in rows}) > 1
-    shown = Table(title=title, title_justify="left")
-    for heading in ("plate", *headings) if several else headings:
-        shown.add_column(heading)
+    table = Table(*(["plate"] * several), *headings, title=title, title_justify="left")
     for row in rows:
-        shown.add_row(*(row if several else row[1:]))
-    return shown
+        table.add_row(*(row if several else row[1:]))
+    return table

@@ -2,7 +2,7 @@
 
 `run` stands around every command line of the project. `explain` knows the errors of the operating system and of the
 libraries that read what others wrote; `reading` puts them into an `InputError` with the file's name, where a library
-function opens one. Whatever nobody foresaw is a fault of this program: its details go to a file, the line says so.
+function opens one. Any other error is a fault of this program: its details go to a file, which the line names.
 
 Exit codes: 0 done, 1 finished but something asked for was refused, 2 the call or its input was wrong, 70 a fault of
 this program, 130 stopped by Ctrl-C.
@@ -107,8 +107,8 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, InputError):
         return str(error)
-    if type(error).__name__ == "DatasetGenerationError" and (cause := error.__cause__) and (said := explain(cause)):
-        return said  # `datasets` itself says only that an error occurred
+    if type(error).__name__ == "DatasetGenerationError" and (cause := error.__cause__) and (reason := explain(cause)):
+        return reason  # `datasets` itself says only that an error occurred
     if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
         return f"{error.name} is not installed: pip install 'cytoimagenet-hf[{extra}]'"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error):
@@ -204,11 +204,12 @@ def _set_verbosity(verbose: bool) -> None:
     """Load reports, warnings and the bars of libraries: all of them, or errors alone. Read when they are imported."""
     for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
         os.environ.setdefault(name, "info" if verbose else "error")
-    if not verbose:  # what the exporter would register if torchvision were there
-        os.environ.setdefault("TORCH_LOGS", "-onnx")  # errors alone; torch sets the levels of its loggers itself
-    if not verbose:  # what it finds wrong with a file is said by the rejection of that file
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    if not verbose and not sys.stderr.isatty():  # bars of a log file: a line per step
+    if verbose:
+        return
+    # What the exporter would register if torchvision were there: errors alone; torch sets its loggers' levels itself.
+    os.environ.setdefault("TORCH_LOGS", "-onnx")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # the rejection of a file says what is wrong with it
+    if not sys.stderr.isatty():  # bars of a log file: a line per step
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 

@@ -19,17 +19,11 @@ _FLOAT = re.compile(r"[+-]?[0-9.]{1,400}(?:[eE][+-]?[0-9]{1,3})?")  # `float` ta
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}(?:\.0{0,400})?")
 
 
-def whole_number(text: str, what: str, *, least: int = 0, most: int = LARGEST) -> int:
+def whole_number(text: str, what: str) -> int:
     """A whole number from a text, such as `3`, `003`, `3.0` (as spreadsheets write it) or `1e3`.
 
-    Args:
-        text: as written.
-        what: what it is, for the message.
-        least: the smallest that makes sense.
-        most: the largest that makes sense.
-
     Raises:
-        InputError: no whole number, or outside these bounds.
+        InputError: no whole number from 0 to `LARGEST`; the message calls it `what`.
 
     Example:
         >>> whole_number("003", "site"), whole_number(" 4.0", "plane")
@@ -49,9 +43,8 @@ def whole_number(text: str, what: str, *, least: int = 0, most: int = LARGEST) -
             value = math.nan
         if math.isfinite(value) and value == int(value):
             number = int(value)
-    if number is None or not least <= number <= most:
-        text = one_line(repr(written), longest=40)
-        raise InputError(f"{what} {text} is not a whole number from {least:,} to {most:,}")
+    if number is None or not 0 <= number <= LARGEST:
+        raise InputError(f"{what} {one_line(repr(written), longest=40)} is not a whole number from 0 to {LARGEST:,}")
     return number
 
 

@@ -70,16 +70,8 @@ def setting(
         Traceback (most recent call last):
         cytoimagenet_hf.core.errors.InputError: oven: mode is 'steam'; choose one of air, grill
     """
-    metadata = {
-        "help": help,
-        "choices": tuple(choices),
-        "commas": commas,
-        **more,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-    }
+    metadata = {"help": help, "choices": tuple(choices), "commas": commas, **more}
+    metadata |= {"low": low, "high": high, "above": above, "below": below}
     if isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -129,18 +121,26 @@ def build(kind: type[_Settings], values: Mapping[str, Any], *, name: str, base: 
     return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 
-def require_known(keys: Iterable[str], known: Iterable[str], *, name: str) -> None:
-    """Refuse a key that is none of the fields, with the one that may be meant.
+def require_known(keys: Iterable[str], names: Iterable[str], *, name: str) -> None:
+    """Refuse a key that is not among the names, and suggest the nearest.
 
     Raises:
         InputError: such a key.
     """
-    known = list(known)
+    names = list(names)
     for key in keys:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            meant = f". Did you mean {near[0]}?" if near else ""
-            raise InputError(f"{name}: there is no field {key!r}; fields are {', '.join(known)}{meant}")
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            meant = f". Did you mean {near[0]}?" if near else f"; fields are {', '.join(names)}"
+            raise InputError(f"{name}: there is no field {key!r}{meant}")
+
+
+def documented(kind: type[_Settings]) -> type[_Settings]:
+    """A settings class whose docstring ends with its fields, each with the help of its option."""
+    fields = [(field.name, field.metadata.get("help")) for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    lines = [f"    {name}: {help}" for name, help in fields if help]
+    kind.__doc__ = "\n".join([inspect.cleandoc(kind.__doc__ or ""), "", "Attributes:", *lines])
+    return kind
 
 
 def shows_fields(kind: type[Any]) -> Callable[[Function], Function]:
@@ -159,10 +159,9 @@ def shows_fields(kind: type[Any]) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
-        own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        named = {one.name for one in own}
+        named = {name: one for name, one in signature.parameters.items() if one.kind is not one.VAR_KEYWORD}
         fields = [one for one in inspect.signature(kind).parameters.values() if one.name not in named]
-        function.__signature__ = signature.replace(parameters=[*own, *fields])  # type: ignore[attr-defined]
+        function.__signature__ = signature.replace(parameters=[*named.values(), *fields])  # type: ignore[attr-defined]
         return function
 
     return decorate

@@ -28,10 +28,8 @@ _VISITORS = 8  # served at once: one who waits for features keeps nobody from br
 def build_app(gallery: Gallery, *, addresses: bool = False) -> gr.Blocks:
     """The app: browse by metadata, look up an image of one's own, a map of features.
 
-    Args:
-        gallery: what to show.
-        addresses: whether visitors may name images on the internet: this machine would open what they name, also in
-            its own network, so only where visitors sit at it.
+    `addresses`: whether visitors may name images on the internet: this machine would open what they name, also in its
+    own network, so only where visitors sit at it.
     """
     with gr.Blocks(title="CytoImageNet explorer", analytics_enabled=False, delete_cache=(_KEPT // 6, _KEPT)) as app:
         if gallery.simulated:
@@ -59,36 +57,28 @@ def _size_line(gallery: Gallery) -> str:
 def launch(gallery: Gallery, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False) -> None:
     """Serve the app until interrupted; no files but the app's own uploads are served, and these go at the end.
 
-    Args:
-        gallery: what to show.
-        host: address to listen on.
-        port: by default a free one from 7860 on.
-        browser: open the page in a browser.
+    By default the port is a free one from 7860 on.
     """
     with contextlib.ExitStack() as uploads:
         if "GRADIO_TEMP_DIR" not in os.environ:
             os.environ["GRADIO_TEMP_DIR"] = uploads.enter_context(tempfile.TemporaryDirectory(prefix="uploads-"))
             uploads.callback(os.environ.pop, "GRADIO_TEMP_DIR")
-        _serve(gallery, host, port, browser)
-
-
-def _serve(gallery: Gallery, host: str, port: int | None, browser: bool) -> None:
-    app = build_app(gallery, addresses=host in _HERE).queue(default_concurrency_limit=_VISITORS)
-    app.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=browser,
-        max_file_size=MAX_UPLOAD,
-        allowed_paths=[],
-        show_error=False,
-        prevent_thread_lock=True,
-        theme=gr.themes.Default(primary_hue="blue"),
-        css=asset("window.css"),
-        footer_links=["gradio"],
-    )
-    if gallery.has_model:
-        threading.Thread(target=_make_map, args=(gallery,), daemon=True).start()
-    app.block_thread()
+        app = build_app(gallery, addresses=host in _HERE).queue(default_concurrency_limit=_VISITORS)
+        app.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            max_file_size=MAX_UPLOAD,
+            allowed_paths=[],
+            show_error=False,
+            prevent_thread_lock=True,
+            theme=gr.themes.Default(primary_hue="blue"),
+            css=asset("window.css"),
+            footer_links=["gradio"],
+        )
+        if gallery.has_model:
+            threading.Thread(target=_make_map, args=(gallery,), daemon=True).start()
+        app.block_thread()
 
 
 def _make_map(gallery: Gallery) -> None:

@@ -55,12 +55,12 @@ def answer_clicks(near: gr.HTML, gallery: Gallery, *sources: gr.HTML) -> None:
         try:
             for line in waiting(gallery):
                 yield f'<div class="near">{escape(line)}</div>'
-            found = gallery.neighbours_of(row, k=7)
+            nearest = gallery.neighbours_of(row, k=7)
         except InputError as error:
             yield f'<div class="near"><b>No neighbours:</b> {escape(str(error))}</div>'
             return
         title = "<h3>This image, and the nearest by cosine distance of their features</h3>"
-        yield f'<div class="near strip">{title}{neighbours(gallery, found, of=row)}</div>'
+        yield f'<div class="near strip">{title}{neighbours(gallery, nearest, of=row)}</div>'
 
     show = f"() => document.getElementById('{near.elem_id}').scrollIntoView({{behavior: 'smooth', block: 'nearest'}})"
     for source in (*sources, near):

@@ -3,6 +3,7 @@
 Browsing needs no features. They are extracted when something first asks for them, so that a window can open before.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ import datasets as hf
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from huggingface_hub import cached_assets_path
 from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.core.simulated import is_simulated
+from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.images import (
     find_image_column,
     load_splits,
@@ -32,10 +36,9 @@ from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes, plane_co
 from cytoimagenet_hf.imaging import to_gray_bytes
 from cytoimagenet_hf.networks import OWN_KINDS, kind_of, load_encoder
 from cytoimagenet_hf.options.source import USUAL, ImageColumns
-from cytoimagenet_hf.profiles.embedding import Embedding
+from cytoimagenet_hf.profiles.embedding import Embedding, embed
 from cytoimagenet_hf.scoring.knn import kneighbors
 
-from .maps import kept_map
 from .upload import as_seen, read_upload
 
 FILTERS = ("category", "label", "dir_name", "organism", "cell_type", "microscopy")
@@ -68,26 +71,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an upload gets back.
+    """What an upload gets back."""
 
-    Attributes:
-        channels: name → the channel as the network sees it.
-        seen: all channels merged, as the network sees them; this is what is looked up.
-        neighbours: the nearest images first.
-        labels: how many of the neighbours have each label, the most frequent first.
-        usual: within this distance of its nearest lie 95 % of the dataset's own images.
-        images: names of all images in the files, and `image`: the one that is shown.
-        note: what was decided about the files.
-    """
-
-    channels: Mapping[str, Image.Image]
-    seen: Image.Image
-    neighbours: tuple[Neighbour, ...]
-    labels: Mapping[str, int]
-    usual: float | None
-    images: tuple[str, ...]
+    channels: Mapping[str, Image.Image]  # name → the channel as the network sees it
+    seen: Image.Image  # all channels merged, as the network sees them; this is what is looked up
+    neighbours: tuple[Neighbour, ...]  # the nearest images first
+    labels: Mapping[str, int]  # how many of the neighbours have each label, the most frequent first
+    usual: float | None  # within this distance of its nearest lie 95 % of the dataset's own images
+    images: tuple[str, ...]  # names of all images in the files, and `image`: the one that is shown
     image: str
-    note: str
+    note: str  # what was decided about the files
 
 
 @dataclass(frozen=True)
@@ -139,6 +132,10 @@ class Gallery:
         if "label" in self.rows:
             names = dict(enumerate(whole.features["label"].names))
             self.rows["label"] = self.rows["label"].map(names)  # sets whose labels are kept back have -1 for them
+        self.has_model = model is not None  # neighbours and the map are available
+        self.filters = tuple(column for column in FILTERS if column in self.rows)
+        self.colours = tuple(name for name, column in COLOURS.items() if column in self.rows)
+        self.orders = ("shuffled", "as stored", *self.filters)
         self.total = len(whole)
         self.simulated = is_simulated(name.path)
         self._shuffled = derive_rng(seed, "explore", "order").permutation(len(self.rows))
@@ -161,21 +158,6 @@ class Gallery:
         self.images_done = 0  # while the features are being extracted
 
     @property
-    def filters(self) -> tuple[str, ...]:
-        """The columns of `FILTERS` that the dataset has."""
-        return tuple(column for column in FILTERS if column in self.rows)
-
-    @property
-    def colours(self) -> tuple[str, ...]:
-        """The names of `COLOURS` whose columns the dataset has."""
-        return tuple(name for name, column in COLOURS.items() if column in self.rows)
-
-    @property
-    def has_model(self) -> bool:
-        """Whether neighbours and the map are available."""
-        return self._encoder is not None
-
-    @property
     def is_ready(self) -> bool:
         """Whether the features are there; before, neighbours and the map wait for them."""
         return self._features is not None
@@ -186,41 +168,23 @@ class Gallery:
         return self._points is not None
 
     def extract(self) -> None:
-        """Extract the features, or take them from the cache; asked again it does nothing.
-
-        Raises:
-            InputError: no model, or none of the images can be used.
-        """
+        """Extract the features, or take them from the cache; asked again it does nothing."""
         self._extracted("features")
 
     def choices(self, column: str, wanted: Mapping[str, str | None] | None = None) -> dict[str, int]:
-        """Values of a filter column, most frequent first, and how many images have each.
-
-        Args:
-            column: of `FILTERS`.
-            wanted: as for `browse`; counted are the images that pass the other filters.
-        """
+        """Values of a filter column, most frequent first, and how many images passing the other filters have each."""
         if column not in self.rows:
             return {}
         others = {name: value for name, value in (wanted or {}).items() if name != column}
         counts = self.rows[column][self._kept(others)].dropna().value_counts()
         return {str(value): int(count) for value, count in counts.items()}
 
-    @property
-    def orders(self) -> tuple[str, ...]:
-        """What the images can be ordered by: `shuffled`, `as stored`, and the filters."""
-        return ("shuffled", "as stored", *self.filters)
-
     def browse(
         self, wanted: Mapping[str, str | None], *, page: int = 1, size: int = 24, order: str = "as stored"
     ) -> Page:
         """One page of the rows whose columns have the wanted values; filters that are None let all through.
 
-        Args:
-            wanted: column of `FILTERS` → value.
-            page: counted from 1; beyond the last it is the last.
-            size: rows of a page.
-            order: one of `orders`; `shuffled` is the same for every page, and equal for equal seeds.
+        Pages count from 1; beyond the last it is the last. The order `shuffled` is the same for every page and seed.
         """
         if order not in self.orders:
             raise InputError(f"no order {order!r}: choose from {', '.join(self.orders)}")
@@ -268,11 +232,7 @@ class Gallery:
         return tuple(line for line in lines if line)
 
     def neighbours_of(self, row: int, *, k: int = 8) -> tuple[Neighbour, ...]:
-        """The images nearest to one of the sample, itself left out.
-
-        Raises:
-            InputError: no model, or an image that has no features.
-        """
+        """The images nearest to one of the sample, itself left out."""
         features = self._extracted("neighbours")
         place = np.flatnonzero(features.rows == row)
         if not len(place):
@@ -304,16 +264,12 @@ class Gallery:
     def map(self) -> tuple[pd.DataFrame, str]:
         """Two coordinates per image with features, what it can be coloured by, and the method; computed once.
 
-        Returns:
-            Columns `row` (in the sample), `x`, `y` and those of `COLOURS`; UMAP, or principal components.
-
-        Raises:
-            InputError: no model.
+        Columns are `row` (in the sample), `x`, `y` and those of `COLOURS`.
         """
         features = self._extracted("the map")
         with self._making:
             if self._points is None:
-                self._points = kept_map(features.values, seed=self._seed, cache=self._cache)
+                self._points = _kept_map(features.values, seed=self._seed, cache=self._cache)
         embedding = self._points
         shown = self.rows.loc[features.rows]
         if "category" in shown:
@@ -324,11 +280,7 @@ class Gallery:
         return pd.DataFrame({"row": features.rows} | places | columns), embedding.method
 
     def place_of(self, near: Sequence[Neighbour]) -> tuple[float, float] | None:
-        """Where on the map an image is shown that has no place of its own: between its nearest, nearer to the nearer.
-
-        Args:
-            near: of `look_up`; the first three count.
-        """
+        """Where the map shows an image without a place of its own: between its nearest three, nearer to the nearer."""
         points, _ = self.map()
         places = points.set_index("row").loc[[one.row for one in near[:3]], ["x", "y"]].to_numpy()
         if not len(places):
@@ -380,3 +332,25 @@ def _encoder(model: str) -> Any:
             f"{model} takes several stains at once, and the dataset holds gray images: name another --model"
         )
     return encoder
+
+
+def _kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:
+    """`embed` of (n, d) features, or what an earlier call kept of the same features, seed and version of UMAP."""
+    folder = Path(cached_assets_path("cytoimagenet-hf", namespace="maps")) if cache is None else cache / "_maps"
+    file = folder / f"{_key(values, seed)}.npz"
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            across, down = (str(axis) for axis in kept["axes"])
+            return Embedding(kept["places"], (across, down), str(kept["method"]))
+    made = embed(values, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, places=made.places, axes=np.array(made.axes), method=np.array(made.method))
+    return made
+
+
+def _key(values: npt.NDArray[np.floating], seed: int) -> str:
+    method = installed_versions(["umap-learn"]).get("umap-learn", "components")
+    digest = hashlib.sha256(f"{method} {seed} {values.shape} {values.dtype}".encode())
+    digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:32]

@@ -16,10 +16,7 @@ from .pages import point_map, thumbnails
 def map_tab(tab: gr.Tab, gallery: Gallery, looked_up: gr.State) -> None:
     """The map with its colours, the neighbours of the point that is clicked, and which images are not on it.
 
-    Args:
-        tab: where the map lies.
-        gallery: what is shown.
-        looked_up: the neighbours of the visitor's image, which becomes a star; None: there is none.
+    `looked_up` holds the neighbours of the visitor's image, which becomes a star.
     """
     colours = list(gallery.colours) or ["label"]
     colour = gr.Radio(colours, value=colours[0], label="Colour by", elem_id="colour")
@@ -33,17 +30,19 @@ def map_tab(tab: gr.Tab, gallery: Gallery, looked_up: gr.State) -> None:
 
     def draw(by: str, near: tuple[Neighbour, ...] | None) -> Iterator[tuple[str, Any, str]]:
         try:
-            for said in waiting(gallery):
-                yield said, gr.skip(), ""
+            for status in waiting(gallery):
+                yield status, gr.skip(), ""
             if not gallery.has_map:
                 yield "Drawing the map, once: UMAP takes up to a minute for thousands of images.", gr.skip(), ""
             points, method = gallery.map()
         except InputError as error:
             yield f"**No map:** {error}", "", ""
             return
-        said = f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours; "
-        said += "or use the arrow keys and Enter."
-        yield said, point_map(points, by=by, own=gallery.place_of(near) if near else None), _left_out(gallery)
+        status = (
+            f"{len(points):,} images by their features ({method}). Point to see one, click to see its neighbours; "
+        )
+        status += "or use the arrow keys and Enter."
+        yield status, point_map(points, by=by, own=gallery.place_of(near) if near else None), _left_out(gallery)
 
     def draw_first(by: str, near: tuple[Neighbour, ...] | None) -> Iterator[tuple[str, Any, str, Any]]:
         for drawn in draw(by, near):

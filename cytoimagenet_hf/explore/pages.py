@@ -26,12 +26,10 @@ def asset(name: str) -> str:
 def grid(
     images: Sequence[tuple[Image.Image | None, Sequence[str]]], *, rows: Sequence[int] | None = None, own: bool = False
 ) -> str:
-    """Images beside each other, each over its caption.
+    """Images beside each other, each over the lines of its caption; None where an image cannot be shown.
 
-    Args:
-        images: with the lines of their captions; None where an image cannot be shown.
-        rows: what a click on each tells the page; None: they cannot be clicked.
-        own: set off the first, which the others were looked up for.
+    `rows` are what a click on each tells the page, none where they cannot be clicked; `own` sets off the first, which
+    the others were looked up for.
     """
     figures = []
     for number, (picture, lines) in enumerate(images):
@@ -80,10 +78,8 @@ def thumbnails(images: Sequence[Image.Image | None]) -> str:
 def point_map(points: pd.DataFrame, *, by: str, own: tuple[float, float] | None = None) -> str:
     """The map: a point per image, its thumbnail under the pointer, a legend of the six most frequent values.
 
-    Args:
-        points: columns `row`, `x`, `y`, `label` and `by`; the order is that of the thumbnails.
-        by: column of the colours.
-        own: `x` and `y` of a visitor's image, which has no row: a star.
+    `points` has the columns `row`, `x`, `y`, `label` and `by`, in the order of the thumbnails; `own` is the place of a
+    visitor's image, which has no row: a star.
     """
     values = points[by].astype("str").where(points[by].notna(), _UNKNOWN)
     counts = values[points[by].notna()].value_counts()

@@ -45,14 +45,8 @@ _FIELDS = ("{well}", "{row}", "{site}")
 
 @dataclass(frozen=True)
 class Upload:
-    """One image of a visitor.
-
-    Attributes:
-        names: of the channels.
-        planes: (H, W) or (H, W, 3) per channel, native dtype.
-        images: names of all images in the files, one of which this is.
-        image: its name.
-        note: what was decided about the files; may be empty.
+    """One image of a visitor: its channels as (H, W) or (H, W, 3) planes of native dtype, the names of all images in
+    the files and of this one, and what was decided about the files.
     """
 
     names: tuple[str, ...]
@@ -86,23 +80,17 @@ def read_upload(files: Sequence[str | Path], *, image: str | None = None) -> Upl
     with tempfile.TemporaryDirectory() as folder:
         # A folder of their own: a table among the files can name these files and no others of the machine.
         # Its name becomes that of the plate where nothing else names it, so it is the same each time.
-        own = Path(folder) / "upload"
-        own.mkdir()
-        places = [_copied(Path(file), own) for file in files]
+        copies = Path(folder) / "upload"
+        copies.mkdir()
+        places = [_copied(Path(file), copies) for file in files]
         try:
-            return _upload(places[0] if len(places) == 1 else own, image)
+            return _upload(places[0] if len(places) == 1 else copies, image)
         except InputError as error:
-            raise InputError(str(error).replace(f"{own}/", "").replace(str(own), "the files")) from None
+            raise InputError(str(error).replace(f"{copies}/", "").replace(str(copies), "the files")) from None
 
 
 def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path] = ()) -> None:
-    """Remove the oldest uploads until all take no more than `quota` bytes.
-
-    Args:
-        folder: of all uploads, each in a folder of its own.
-        quota: bytes.
-        spared: those that are being looked at.
-    """
+    """Remove the oldest uploads, each in its own folder, until all take at most `quota` bytes; not the spared ones."""
     kept = {Path(file).resolve() for file in spared}
     uploads = []
     for path in folder.rglob("*"):
@@ -119,13 +107,13 @@ def keep_within(folder: Path, *, quota: int = QUOTA, spared: Sequence[str | Path
             used -= size
 
 
-def _copied(file: Path, own: Path) -> Path:
+def _copied(file: Path, folder: Path) -> Path:
     """A copy of a visitor's file; a second one of the same name goes into a folder of its own beside the first."""
     number = 1
-    target = own / file.name
+    target = folder / file.name
     while target.exists():
         number += 1
-        target = own / str(number) / file.name
+        target = folder / str(number) / file.name
     target.parent.mkdir(exist_ok=True)
     return Path(shutil.copyfile(file, target))
 
@@ -209,12 +197,7 @@ def _found(source: Path | str, storage: dict[str, str]) -> tuple[list[Image], st
 
 
 def as_seen(encoder: Encoder, planes: Sequence[Plane]) -> list[Picture.Image]:
-    """Each plane as the network sees it by itself: scaled and sized as its facts say.
-
-    Args:
-        encoder: of one gray channel.
-        planes: (H, W) each.
-    """
+    """Each plane (H, W) as a network of one gray channel sees it by itself: scaled and sized as its facts say."""
     pictures = []
     for plane in planes:
         for unit in encoder.units([plane], stains=())[:1]:

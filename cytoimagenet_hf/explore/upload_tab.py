@@ -20,10 +20,8 @@ from .upload import keep_within
 def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False) -> None:
     """Files in; each channel as the network sees it, the nearest images, and whether they are near, out.
 
-    Args:
-        gallery: what is looked through.
-        looked_up: the neighbours of the last image, for the map.
-        addresses: whether an address may be given, which this machine then opens.
+    `looked_up` keeps the neighbours of the last image for the map; `addresses`: whether an address may be given, which
+    this machine then opens.
     """
     gr.Markdown(
         "Drop one field of view, at any bit depth: one file per channel, a stack, or a microscope's file (.nd2, .czi, "
@@ -40,8 +38,8 @@ def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False
     field = gr.Dropdown(label="Image", elem_id="field", visible=False, interactive=True)
     seen = pictures_part("seen")
     near = pictures_part("neighbours")
-    own = pictures_part("their-neighbours")
-    answer_clicks(own, gallery, near)
+    beside = pictures_part("their-neighbours")
+    answer_clicks(beside, gallery, near)
 
     def answer(files: list[str] | None, image: str | None) -> Iterator[tuple[Any, ...]]:
         if not files:
@@ -53,16 +51,16 @@ def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False
             for line in waiting(gallery):
                 yield line, gr.skip(), "", "", "", None
             yield "Reading the image and looking for its nearest …", gr.skip(), "", "", "", None
-            found = gallery.look_up(files, image=image)
+            nearest = gallery.look_up(files, image=image)
         except InputError as error:
-            said = f"**This cannot be used:** {_without_folders(str(error), files)}"
-            yield said, gr.Dropdown(visible=False) if image is None else gr.skip(), "", "", "", None
+            sentence = f"**This cannot be used:** {_without_folders(str(error), files)}"
+            yield sentence, gr.Dropdown(visible=False) if image is None else gr.skip(), "", "", "", None
             return
-        number = len(found.images)
+        number = len(nearest.images)
         label = f"Which of the {number:,} images in these files"
-        choice = gr.Dropdown(list(found.images), value=found.image, label=label, visible=number > 1)
-        said = f"{found.note} The map shows it, too, as a star.".strip()
-        yield said, choice, _channels(found), _found(gallery, found), "", found.neighbours
+        choice = gr.Dropdown(list(nearest.images), value=nearest.image, label=label, visible=number > 1)
+        sentence = f"{nearest.note} The map shows it, too, as a star.".strip()
+        yield sentence, choice, _channels(nearest), _found(gallery, nearest), "", nearest.neighbours
 
     def first(files: list[str] | None) -> Iterator[tuple[Any, ...]]:
         yield from answer(files, None)
@@ -73,7 +71,7 @@ def upload_tab(gallery: Gallery, looked_up: gr.State, *, addresses: bool = False
     def another(files: list[str] | None, text: str, image: str | None) -> Iterator[tuple[Any, ...]]:
         yield from answer(_given(files, text if addresses else ""), image)
 
-    shown = [message, field, seen, near, own, looked_up]
+    shown = [message, field, seen, near, beside, looked_up]
     # A network takes a gigabyte for the largest image: one visitor after the other.
     one_by_one = {"concurrency_limit": 1, "concurrency_id": "look up", "show_progress": "hidden"}
     upload.change(first, upload, shown, **one_by_one)
@@ -95,10 +93,10 @@ def _given(files: list[str] | None, text: str) -> list[str] | None:
     return [text.strip()]
 
 
-def _channels(found: Answer) -> str:
-    parts = [(picture, (_channel_name(name),)) for name, picture in found.channels.items()]
-    merged = (found.seen, ("merged", "what is looked up"))
-    shown = [*parts, merged] if len(parts) > 1 else [(found.seen, parts[0][1])]
+def _channels(answer: Answer) -> str:
+    parts = [(picture, (_channel_name(name),)) for name, picture in answer.channels.items()]
+    merged = (answer.seen, ("merged", "what is looked up"))
+    shown = [*parts, merged] if len(parts) > 1 else [(answer.seen, parts[0][1])]
     return f'<div class="strip"><h3>As the network sees it</h3>{grid(shown)}</div>'
 
 
@@ -106,17 +104,17 @@ def _channel_name(name: str) -> str:
     return f"channel {name}" if name.isdigit() else name
 
 
-def _found(gallery: Gallery, found: Answer) -> str:
+def _found(gallery: Gallery, answer: Answer) -> str:
     """The neighbours, what labels they have, and whether they are near at all."""
-    labels = ", ".join(f"{escape(label)} ({count})" for label, count in found.labels.items())
+    labels = ", ".join(f"{escape(label)} ({count})" for label, count in answer.labels.items())
     line = f"Their labels: {labels}."
-    if found.usual is not None and found.neighbours[0].distance > found.usual:
+    if answer.usual is not None and answer.neighbours[0].distance > answer.usual:
         line += (
-            f" <b>None of them is really like it:</b> the nearest is at {found.neighbours[0].distance:.4f}, and 95 % "
-            f"of this dataset's images have another within {found.usual:.4f}."
+            f" <b>None of them is really like it:</b> the nearest is at {answer.neighbours[0].distance:.4f}, and 95 % "
+            f"of this dataset's images have another within {answer.usual:.4f}."
         )
-    title = f"<h3>The {len(found.neighbours)} nearest images by cosine distance of their features</h3>"
-    return f'<div class="strip">{title}<p>{line}</p>{neighbours(gallery, found.neighbours)}</div>'
+    title = f"<h3>The {len(answer.neighbours)} nearest images by cosine distance of their features</h3>"
+    return f'<div class="strip">{title}<p>{line}</p>{neighbours(gallery, answer.neighbours)}</div>'
 
 
 def _without_folders(message: str, files: list[str]) -> str:

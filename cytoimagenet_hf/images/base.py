@@ -251,7 +251,7 @@ def row_image(
     """
     place = (split, column, row)
     places = [place] if planes is None else [(*place, plane) for plane in range(planes)]
-    refs = tuple((PlaneRef(Path(dataset), kind="dataset", place=one),) for one in places)
+    refs = tuple((PlaneRef(Path(dataset), kind="dataset", place=address),) for address in places)
     return Image(id, tuple(str(number + 1) for number in range(len(refs))), refs)
 
 

@@ -400,8 +400,8 @@ def _cells_in(seen: _Field, first: str, others: Sequence[str]) -> Iterator[_Cell
         if other is None:
             problems[kind] = f"its field has no label image of {kind} that can be used"
         elif other.shape != labels.shape:
-            one, two = (" x ".join(map(str, plane.shape)) for plane in (labels, other))
-            problems[kind] = f"the label image of {first} is {one} and that of {kind} is {two}"
+            first_size, other_size = (" x ".join(map(str, plane.shape)) for plane in (labels, other))
+            problems[kind] = f"the label image of {first} is {first_size} and that of {kind} is {other_size}"
         else:
             partners[kind] = _partners(labels, other, within=first == CELLS)
             if not partners[kind][0]:

@@ -42,15 +42,9 @@ class Channel:
 def name_channels(
     channels: Iterable[Channel], *, stains: Stains, wanted: Sequence[str] = ()
 ) -> tuple[dict[Channel, str], tuple[str, ...]]:
-    """The stain of every channel, and the order of stains in an image.
+    """The stain of every channel of a source that is kept, and the order of stains in an image.
 
-    Args:
-        channels: of the whole source, in its own order.
-        stains: a mapping of names to stains, or stains alone.
-        wanted: the channels to keep and their order, by name or stain; all where empty.
-
-    Returns:
-        Channel → stain (channels that are not kept are absent), and the stains in order.
+    Channels come in the source's own order; `wanted` are those to keep in theirs, by name or stain, all where empty.
     """
     channels = list(dict.fromkeys(channels))
     named = _unique_names(channels)

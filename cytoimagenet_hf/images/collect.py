@@ -52,12 +52,10 @@ class Findings:
     notes: Sequence[str] = ()  # what a reader of the listing should know
 
 
-def not_images(source: Source, *known: str) -> list[Ignored]:
-    """The files of a source that are no images by their ending, without those whose content is known."""
+def not_images(source: Source, *read: str) -> list[Ignored]:
+    """The files of a source that are no images by their ending, without those that were read."""
     return [
-        Ignored(name, "no image file")
-        for name in source.files
-        if suffix_of(name) not in SUFFIXES and name not in known
+        Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES and name not in read
     ]
 
 
@@ -259,10 +257,10 @@ def _lacking(drafts: Sequence[_Draft]) -> list[str]:
     if not lacking:
         return []
     place, stains = next(iter(lacking.items()))
-    shown = ", ".join(stains[:3]) + (f" and {len(stains) - 3} more" if len(stains) > 3 else "")
+    examples = ", ".join(stains[:3]) + (f" and {len(stains) - 3} more" if len(stains) > 3 else "")
     more = f" ({len(lacking)} plates or files lack channels)" if len(lacking) > 1 else ""
     return [
-        f"{place or 'the source'} has no channel {shown}{more}: choose channels that all have (--channels), or "
+        f"{place or 'the source'} has no channel {examples}{more}: choose channels that all have (--channels), or "
         "extract them one by one"
     ]
 
@@ -322,9 +320,9 @@ def _with_ids(drafts: Sequence[_Draft]) -> tuple[list[Image], list[str]]:
             plate, well, site, _ = draft.place
             if len(origins[draft.place]) > 1:
                 name = f"{draft.origin}/{name}"
-                shown = ", ".join(sorted(origin or "." for origin in origins[draft.place]))
-                problem = problem or f"plate {plate!r} lies in several folders ({shown}): extract them one by one"
-                notes[f"plate {plate!r} lies in several folders ({shown}); images they share are refused"] = None
+                folders = ", ".join(sorted(origin or "." for origin in origins[draft.place]))
+                problem = problem or f"plate {plate!r} lies in several folders ({folders}): extract them one by one"
+                notes[f"plate {plate!r} lies in several folders ({folders}); images they share are refused"] = None
             else:
                 name = f"{name}/{draft.name}"
                 if site:

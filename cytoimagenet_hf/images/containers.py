@@ -1,7 +1,11 @@
-"""Files of a whole acquisition: Zeiss `.czi`, Nikon `.nd2`, Leica `.lif`; their scenes and positions are sites."""
+"""Files of several planes: stacks, by the axes that they state, and Zeiss `.czi`, Nikon `.nd2`, Leica `.lif`.
+
+Scenes and positions of a whole acquisition are sites.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -11,16 +15,20 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
+from cytoimagenet_hf.imaging.stacks import StackLayout, describe_series, describe_stack
 from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.tables.wells import spell_well
 
 from .base import PlaneRef
 from .channels import Channel
 from .collect import Findings, FoundPlane
-from .remote import local_file
-from .source import Ignored, Source, suffix_of, without_suffix
+from .remote import concurrently, is_remote, local_file
+from .source import CONTAINERS, Ignored, Source, suffix_of, without_suffix
 from .stores import STORES
 from .stores.acquisitions import lif_axes, open_czi, open_lif, open_nd2
+
+_SINGLE = frozenset({".png", ".bmp", ".dib", ".jpg", ".jpeg"})
+"""Kinds of files that hold one plane, which need not be opened to know it."""
 
 _WELL = re.compile(r"(?:.*[^A-Za-z0-9])?([A-Z]{1,2}\d{2})(?:[^A-Za-z0-9].*)?")
 _UNPROCESSED = {
@@ -30,6 +38,101 @@ _UNPROCESSED = {
     "V": "views, as raw light-sheet data: fuse them in ZEN first",
 }
 """Axes of a `.czi` of which an image is made only by processing, and what to do."""
+
+
+def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions, *, named: bool) -> list[FoundPlane]:
+    """The planes of every file, found by opening each; of a stack without axes, the number of stains names the pages.
+
+    Where names of files say the channel (`named`), one of each channel is opened, and the rest where it is a stack.
+    """
+    if named:
+        firsts: dict[tuple[str, Channel], FoundPlane] = {}
+        for plane in planes:
+            if not plane.problem:
+                firsts.setdefault((plane.origin, plane.channel), plane)
+        remote = any(is_remote(plane.ref.path) for plane in planes)
+        if not any(concurrently(_is_stack, firsts.values(), remote=remote)):
+            return list(planes)
+        options = replace(options, stains={})
+    with ThreadPoolExecutor(8) as pool:
+        return [plane for inner in pool.map(lambda plane: list(_expanded(plane, options)), planes) for plane in inner]
+
+
+def _is_stack(plane: FoundPlane) -> bool:
+    if (suffix := suffix_of(plane.ref.path.name)) in _SINGLE | CONTAINERS:
+        return suffix in CONTAINERS
+    try:
+        with local_file(plane.ref.path) as file:
+            layout = describe_stack(file)
+    except InputError:  # ambiguous: several planes; unreadable: the reason is given when it is read
+        try:
+            return plane.ref.path.is_file() and plane.ref.path.stat().st_size > 0
+        except (OSError, InputError):
+            return False
+    return len(layout.axes) > 2 or layout.series_count > 1
+
+
+def _expanded(plane: FoundPlane, options: SourceOptions) -> Iterator[FoundPlane]:
+    if plane.problem or suffix_of(plane.ref.path.name) in _SINGLE:
+        yield plane
+        return
+    try:
+        if suffix_of(plane.ref.path.name) in CONTAINERS:
+            yield from planes_of_named(plane)
+            return
+        layouts = _layouts(plane, options)
+    except InputError as error:
+        # Nothing is known of its channels, unless its name says them.
+        yield replace(plane, channel=plane.channel if plane.channel.stated else Channel(""), problem=str(error))
+        return
+    for layout in layouts:
+        yield from _planes(plane, layout)
+
+
+def _layouts(plane: FoundPlane, options: SourceOptions) -> list[StackLayout]:
+    with local_file(plane.ref.path) as path:
+        try:
+            return describe_series(path, axes=options.axes)
+        except InputError:
+            stains = options.stains
+            if options.axes is not None or not isinstance(stains, tuple) or len(stains) < 2:
+                raise
+            # As many stains as pages: the caller has said that the pages are channels.
+            first = describe_stack(path, axes="C")
+            if first.sizes.get("C") != len(stains):
+                raise
+            return [first]
+
+
+def _planes(plane: FoundPlane, layout: StackLayout) -> Iterator[FoundPlane]:
+    outer = layout.axes.removesuffix("YX")
+    field = str(layout.series + 1) if layout.series_count > 1 else ""
+    name = f"{plane.name}/{field}" if field else plane.name
+    site = ".".join(part for part in (plane.site, field) if part)
+    if unknown := sorted(set(outer) - set("TZC")):
+        reason = f"{plane.ref.path} has the axis {', '.join(unknown)}, which is neither channel, focus nor time"
+        yield replace(plane, channel=Channel(""), name=name, site=site, problem=reason)
+        return
+    named = plane.channel.stated
+    if "C" in outer and named:
+        reason = (
+            f"{plane.ref.path} holds {layout.sizes['C']} channels, but its name says it is channel {plane.channel.key}"
+        )
+        yield replace(plane, name=name, site=site, problem=reason)
+        return
+    for places in product(*(range(layout.sizes[letter]) for letter in outer)):
+        at = dict(zip(outer, places, strict=True))
+        label = layout.channel_names[at.get("C", 0)] if layout.channel_names else ""
+        channel = plane.channel if named else Channel(str(at.get("C", 0) + 1), label)
+        yield replace(
+            plane,
+            ref=PlaneRef(plane.ref.path, layout.page(**at)),
+            channel=channel,
+            name=name,
+            site=site,
+            z=at["Z"] + 1 if "Z" in at else plane.z,
+            t=at["T"] + 1 if "T" in at else plane.t,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,29 +176,29 @@ def planes_of_named(plane: FoundPlane) -> list[FoundPlane]:
     """The planes of a file whose name, or a table, says plate, well, site or channel, which goes before its own."""
     path = plane.ref.path
     inner = planes_in(path, plane.name, [])
-    channels, named = {found.channel for found in inner}, plane.channel.stated
+    channels, named = {part.channel for part in inner}, plane.channel.stated
     if named and len(channels) > 1:
         raise InputError(f"{path} holds {len(channels)} channels, but its name says it is channel {plane.channel.key}")
-    wells = sorted({found.well for found in inner if found.well})
+    wells = sorted({part.well for part in inner if part.well})
     if plane.well and wells and set(map(spell_well, wells)) != {spell_well(plane.well)}:
         raise InputError(f"{path} holds images of {', '.join(wells[:3])}, but its name says {plane.well}")
     several_times, several_depths, several_sites = (
-        len({getattr(found, axis) for found in inner}) > 1 for axis in ("t", "z", "site")
+        len({getattr(part, axis) for part in inner}) > 1 for axis in ("t", "z", "site")
     )
     return [
         replace(
             plane,
-            ref=found.ref,
-            name=found.name,
-            problem=found.problem,
-            channel=plane.channel if named else found.channel,
-            plate=plane.plate or found.plate,
-            well=plane.well or found.well,
-            site=".".join(filter(None, (plane.site, found.site))) if several_sites else plane.site or found.site,
-            z=found.z if several_depths or plane.z is None else plane.z,
-            t=found.t if several_times or plane.t is None else plane.t,
+            ref=part.ref,
+            name=part.name,
+            problem=part.problem,
+            channel=plane.channel if named else part.channel,
+            plate=plane.plate or part.plate,
+            well=plane.well or part.well,
+            site=".".join(filter(None, (plane.site, part.site))) if several_sites else plane.site or part.site,
+            z=part.z if several_depths or plane.z is None else plane.z,
+            t=part.t if several_times or plane.t is None else plane.t,
         )
-        for found in inner
+        for part in inner
     ]
 
 
@@ -174,8 +277,9 @@ def _czi_channels(metadata: dict[str, Any], dimensions: dict[str, Any], count: i
 
 
 def _elements(parent: dict[str, Any], plural: str, single: str) -> list[dict[str, Any]]:
-    elements = (parent.get(plural) or {}).get(single) or []
-    return [one for one in (elements if isinstance(elements, list) else [elements]) if isinstance(one, dict)]
+    listed = (parent.get(plural) or {}).get(single) or []
+    elements = listed if isinstance(listed, list) else [listed]
+    return [element for element in elements if isinstance(element, dict)]
 
 
 def _scene_well(scene: dict[str, Any]) -> str:

@@ -109,10 +109,10 @@ def overlaps(first: Labels, second: Labels) -> dict[tuple[int, int], int]:
         {(1, 5): 1, (2, 5): 1}
     """
     both = (first > 0) & (second > 0)
-    one, of_one = np.unique(first[both], return_inverse=True)
-    other, of_other = np.unique(second[both], return_inverse=True)
-    pairs, counts = np.unique(of_one * np.int64(max(len(other), 1)) + of_other, return_counts=True)
+    firsts, of_first = np.unique(first[both], return_inverse=True)
+    seconds, of_second = np.unique(second[both], return_inverse=True)
+    pairs, counts = np.unique(of_first * np.int64(max(len(seconds), 1)) + of_second, return_counts=True)
     return {
-        (int(one[pair // len(other)]), int(other[pair % len(other)])): int(count)
+        (int(firsts[pair // len(seconds)]), int(seconds[pair % len(seconds)])): int(count)
         for pair, count in zip(pairs, counts, strict=True)
     }

@@ -64,13 +64,10 @@ def kind_of_objects(text: str) -> str:
 
 
 def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = ()) -> Masks:
-    """The label images of fields.
+    """The label images of fields, from a folder of them or from an OME-Zarr store with `labels`.
 
-    Args:
-        place: a folder of label images, or an OME-Zarr store with `labels`.
-        images: fields.
-        patterns: of names, such as `{well}_s{site}_Nuclei.tif`; `{object}` is the kind of object. By default a mask
-            is named as the id of its image, or as one of its image's files, and then the kind of its objects.
+    Patterns are of names, such as `{well}_s{site}_Nuclei.tif`; `{object}` is the kind of object. By default a mask is
+    named as the id of its image, or as one of its image's files, and then the kind of its objects.
     """
     source = open_source(place)
     if source.stores and not patterns:

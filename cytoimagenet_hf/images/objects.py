@@ -22,15 +22,8 @@ from .optional import require
 
 T = TypeVar("T")
 
-SCHEMES: Mapping[str, str] = {
-    "s3": "Amazon S3, and what speaks like it",
-    "gs": "Google Cloud Storage",
-    "az": "Azure Blob Storage",
-    "http": "a web server",
-    "https": "a web server",
-    "hf": "the Hugging Face Hub",
-}
-"""Scheme of an address → what it reaches."""
+SCHEMES = ("s3", "gs", "az", "http", "https", "hf")
+"""Schemes of addresses: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage, web servers, the Hub."""
 
 IN_FLIGHT = 32
 """Requests that a process sends at one time."""
@@ -73,16 +66,10 @@ class ObjectFacts:
 
 @dataclass(frozen=True)
 class Place:
-    """A bucket, a web server, or a repository of the Hub.
+    """A bucket, a web server, or a repository of the Hub."""
 
-    Attributes:
-        scheme: key of `SCHEMES`.
-        host: bucket, container, `host:port`, or `datasets/OWNER/NAME@REVISION`.
-        storage: how it is reached.
-    """
-
-    scheme: str
-    host: str
+    scheme: str  # of `SCHEMES`
+    host: str  # bucket, container, `host:port`, or `datasets/OWNER/NAME@REVISION`
     storage: Storage = field(default_factory=Storage, repr=False)
 
     def __str__(self) -> str:
@@ -252,8 +239,8 @@ class _ObstoreClient:
             self._store = kinds[place.scheme](place.host, **given, **common)
         except Exception as error:
             unknown = re.search(r"Configuration key: '(\w+)'", str(error))
-            what = f"storage option {unknown[1]!r} is not known" if unknown else "a storage option is wrong"
-            raise InputError(f"{place}: {what}: endpoint, region, allow_http, timeout, retries, … are") from None
+            problem = f"storage option {unknown[1]!r} is not known" if unknown else "a storage option is wrong"
+            raise InputError(f"{place}: {problem}: endpoint, region, allow_http, timeout, retries, … are") from None
 
     def read(self, key: str) -> bytes:
         return bytes(self._obstore.get(self._store, key).bytes())

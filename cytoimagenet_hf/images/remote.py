@@ -60,14 +60,11 @@ class _Memory:
 class RemotePath:
     """An object, or a folder of objects.
 
-    Attributes:
-        place: its store.
-        key: `/` between folders, none at either end.
-        memory: shared by all paths of one source; another process starts with the facts of this object alone.
+    Its memory is shared by all paths of one source; another process starts with the facts of this object alone.
     """
 
     place: Place
-    key: str
+    key: str  # `/` between folders, none at either end
     memory: _Memory = field(default_factory=_Memory, compare=False)
 
     def __str__(self) -> str:
@@ -106,10 +103,6 @@ class RemotePath:
         """The place, and the parts of the key."""
         return (str(self.place), *(part for part in self.key.split("/") if part))
 
-    def as_posix(self) -> str:
-        """The address."""
-        return str(self)
-
     def resolve(self) -> "RemotePath":
         """Itself: there are no links."""
         return self
@@ -117,10 +110,6 @@ class RemotePath:
     def relative_to(self, folder: "RemotePath") -> PurePosixPath:
         """As of `pathlib.Path`."""
         return PurePosixPath(self.key).relative_to(folder.key or ".")
-
-    def is_symlink(self) -> bool:
-        """False: there are no links."""
-        return False
 
     def is_file(self) -> bool:
         """Whether there is such an object.
@@ -153,9 +142,9 @@ class RemotePath:
             return memory.contents[key]
         if key in memory.facts and memory.facts[key] is None:
             raise FileNotFoundError(2, "No such object", str(self))
-        known = memory.facts.get(key)
+        facts = memory.facts.get(key)
         try:
-            content = self.place.read(key, size=known.st_size if known else None)
+            content = self.place.read(key, size=facts.st_size if facts else None)
         except FileNotFoundError:
             raise FileNotFoundError(2, "No such object", str(self)) from None
         if self.name in _METADATA:
@@ -283,27 +272,29 @@ def remote_path(address: str, storage: Storage) -> Path:
         >>> remote_path("s3://cellpainting-gallery/cpg0016-jump/", Storage()).name
         'cpg0016-jump'
     """
-    shown = one_line(address.partition("?")[0] if "?" in address else address, longest=200)
+    printable = one_line(address.partition("?")[0] if "?" in address else address, longest=200)
     try:
         parts = urlsplit(address)
         secret = parts.username is not None or parts.password is not None
     except ValueError as error:
-        raise UnknownAddressError(f"{shown!r} is no address: {error}") from error
+        raise UnknownAddressError(f"{printable!r} is no address: {error}") from error
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise UnknownAddressError(f"{shown} is no address that is known here: {known}; or a file of this machine")
+        schemes = ", ".join(f"{name}://" for name in SCHEMES)
+        raise UnknownAddressError(
+            f"{printable} is no address that is known here: {schemes}; or a file of this machine"
+        )
 
     allowed = dict(storage.options).get("schemes")
     if allowed is not None and scheme not in allowed.split(","):
-        raise UnknownAddressError(f"{shown}: no address of this kind is opened here")
+        raise UnknownAddressError(f"{printable}: no address of this kind is opened here")
     if secret and scheme != "hf":
         raise UnknownAddressError(f"{scheme}://{parts.hostname}: no password in an address: use the environment")
 
     if scheme in ("http", "https"):
         if parts.query:
             raise UnknownAddressError(
-                f"{shown} has a query, as signed addresses do: give the address without, or s3://…"
+                f"{printable} has a query, as signed addresses do: give the address without, or s3://…"
             )
         host, key = parts.netloc, unquote(parts.path)
     else:
@@ -314,7 +305,7 @@ def remote_path(address: str, storage: Storage) -> Path:
             length = 3 if pieces[0] in ("datasets", "spaces", "models", "buckets") else 2
             host, key = "/".join(pieces[:length]), "/".join(pieces[length:])
     if not host:
-        raise UnknownAddressError(f"{shown} names no bucket or server")
+        raise UnknownAddressError(f"{printable} names no bucket or server")
     return cast(Path, RemotePath(Place(scheme, host, storage), "") / key)
 
 
@@ -346,14 +337,8 @@ class RemoteFiles:
 def local_file(path: Path, *, large: bool = False) -> Iterator[Path]:
     """A file of this machine with the content of a path: itself, or one in memory while the context lasts.
 
-    Errors that name the file in memory name the object instead.
-
-    Args:
-        path: the file or object.
-        large: whether it holds a whole acquisition, which would be fetched again for each of its images.
-
-    Raises:
-        InputError: the object is absent or cannot be read, or it is large and not kept.
+    Errors that name the file in memory name the object instead. What holds a whole acquisition (`large`), which would
+    be fetched again for each of its images, is refused unless it is kept.
     """
     if not isinstance(path, RemotePath):
         yield path

@@ -177,10 +177,10 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
         [True, False]
     """
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
-    known = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    signs = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
     return re.compile(
         "".join(
-            known.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
+            signs.get(part) or (part.replace("[!", "[^") if part.startswith("[") else re.escape(part))
             for part in parts
         )
     )

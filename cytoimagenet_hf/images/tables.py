@@ -36,8 +36,8 @@ def table_of(source: Source) -> Path:
     """The table that a source is, or the only one that lies in a folder; an `InputError` where there is no such."""
     names = source.with_suffix(*TABLES)
     if len(names) != 1:
-        shown = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
-        raise InputError(f"{source.text} is to be read by a table, and {shown}: give the table itself")
+        count = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
+        raise InputError(f"{source.text} is to be read by a table, and {count}: give the table itself")
     return source.root / names[0]
 
 
@@ -62,14 +62,9 @@ def names_of(source: Source, options: SourceOptions) -> list[str]:
 
 
 def places(columns: Sequence[str], suffixes: Sequence[str] = ()) -> dict[str, str]:
-    """Which columns say plate, well, site, z, t, row and column.
+    """Which columns say plate, well, site, z, t, row and column: the likeliest in the vocabulary, the first of equals.
 
-    Args:
-        columns: names as in the table.
-        suffixes: of metadata that is repeated per channel: `Image_Metadata_Plate_DAPI`.
-
-    Returns:
-        `plate, well, …` → column: its likeliest name in the vocabulary, the first of equals.
+    Suffixes are of metadata that is repeated per channel: `Image_Metadata_Plate_DAPI`.
 
     Example:
         >>> places(["Metadata_Plate_DAPI", "Well Position", "FOV", "Timepoint"], ["DAPI"])
@@ -142,9 +137,7 @@ class ImageTable:
     ) -> Iterator[tuple[int, dict[Any, Any], dict[str, str], dict[str, Any]]]:
         """Line in the file, cells, place and the facts of a `FoundPlane` of every row.
 
-        Args:
-            placed: columns of places, see `places`.
-            kept: columns of metadata → their names.
+        Columns of places are those of `places`; those of metadata are kept by their names (column → name).
         """
         for line, row in enumerate(self._rows.to_dict("records"), 2):
             place, problem = place_of(row, placed)
@@ -155,9 +148,7 @@ class ImageTable:
     def find(self, name: str, row: str) -> tuple[Path, str]:
         """A file by its name, relative to the root or absolute inside it, or by its address; and why it is unusable.
 
-        Args:
-            name: as the table writes it.
-            row: which names it, for messages: `line 7`.
+        Messages call it by its row: `line 7`.
         """
         path = Path()
         try:

@@ -7,9 +7,9 @@ merged image is the mean of the channels times 255. Images stay at the depth of 
 from cytoimagenet_hf.core.numbers import MAX_PIXELS
 
 from .channels import Merger, merge_channels, to_bytes, to_gray, to_gray_bytes
-from .encode import encode_png
 from .errors import AmbiguousAxesError, ImageReadError, ImageTooLargeError
 from .percentile import byte_counts, normalize, percentiles
+from .png import encode_png
 from .quality import proves_quality, quality_issue
 from .read import read_image, read_planes
 from .stacks import StackLayout, describe_stack

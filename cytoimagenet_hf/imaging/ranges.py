@@ -70,7 +70,7 @@ class RangedFile(io.RawIOBase):
         missing = sorted(wanted - self._blocks.keys())
         if not missing:
             return False
-        breaks = [place for place, (one, following) in enumerate(pairwise(missing), 1) if following > one + 1]
+        breaks = [place for place, (number, following) in enumerate(pairwise(missing), 1) if following > number + 1]
         runs = [missing[start:stop] for start, stop in pairwise([0, *breaks, len(missing)])]
         ranges = [(run[0] * BLOCK, min((run[-1] + 1) * BLOCK, self._size)) for run in runs]
         for run, content in zip(runs, self._path.read_ranges(ranges), strict=True):

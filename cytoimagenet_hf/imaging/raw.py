@@ -44,12 +44,7 @@ class Header:
 
 
 def parse_deltavision(head: bytes, size: int) -> Header | None:
-    """The header of a DeltaVision file; None where the bytes are not a plausible one.
-
-    Args:
-        head: the first 1,024 bytes of the file.
-        size: of the file, bytes.
-    """
+    """The header of a DeltaVision file of `size` bytes; None where its first bytes are not a plausible one."""
     if len(head) < HEAD:
         return None
     order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}h", head, 96) == (_MARK,)), None)

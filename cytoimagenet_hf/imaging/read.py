@@ -1,7 +1,8 @@
 """Read a microscopy file at its native depth, or say what is wrong with it and where.
 
-The kind of a file is read from its first bytes, never from its name. Palettes are resolved to the values they stand
-for, alpha is dropped, and every image is decoded to its end (I5). Its size is judged from the header first.
+The kind of a file is read from its first bytes, never from its name. Signatures come first: DeltaVision has none but
+two bytes in the middle of its header, which stand in other files by chance. Palettes are resolved to the values they
+stand for, alpha is dropped, and every image is decoded to its end (I5). Its size is judged from the header first.
 """
 
 import math
@@ -20,7 +21,7 @@ import PIL.ImageFile
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import MAX_PIXELS
 
-from . import raw, signatures
+from . import raw
 from .errors import ImageReadError, check_pixels
 from .npy import npy_header, read_npy_part
 from .opencv import require_opencv
@@ -30,6 +31,34 @@ from .ranges import RangedFile
 from .tiff import from_palette, is_gray, read_tiff
 
 _Planes = list[Pixels]
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHER_IMAGES = (b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+# Sizes of the header that follows the first 14 bytes of a BMP: two letters alone are not a signature.
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_REFUSED = {
+    b"PK\x03\x04": "a ZIP archive: unpack it first",
+    b"PK\x05\x06": "an empty ZIP archive",
+    b"\x1f\x8b": "compressed by gzip: unpack it first",
+    b"BZh": "compressed by bzip2: unpack it first",
+    b"\xfd7zXZ\0": "compressed by xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file: export its planes as TIFF",
+    b"PAR1": "a Parquet table",
+    b"ZISRAWFILE": "a Zeiss CZI file, which has a reader of its own",
+    b"\xda\xce\xbe\x0a": "a Nikon ND2 file, which has a reader of its own",
+    b"\x70\0\0\0\x2a": "a Leica LIF file, which has a reader of its own",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container (OIB, ZVI, old Office): export its planes as TIFF",
+    b"%PDF": "a PDF document: export its pictures first",
+    b"%!PS": "a PostScript program: export its pictures first",
+    b"\x7fELF": "a program",
+    b"version https://git-lfs": "a pointer of Git LFS, without the file itself: run git lfs pull",
+    b"<?xml": "XML text",
+    b"<!DOCTYPE": "a web page: was the download refused?",
+    b"<html": "a web page: was the download refused?",
+}
 
 
 def read_image(
@@ -109,7 +138,7 @@ class _Wanted:
 
 
 def look_at(path: Path) -> tuple[str, bytes]:
-    """The kind of an image file, see `signatures.kind_of`, and its first bytes."""
+    """The kind of an image file, see `kind_of`, and its first bytes."""
     try:
         status = path.stat()
         # A pipe would block for ever, a device never end.
@@ -123,10 +152,44 @@ def look_at(path: Path) -> tuple[str, bytes]:
         raise ImageReadError(f"cannot open {path}: {getattr(error, 'strerror', None) or error}") from error
     if not head:
         raise ImageReadError(f"{path} is empty (0 bytes)")
-    kind = signatures.kind_of(head, status.st_size)
-    if kind == "other" and (words := signatures.refused(head)) is not None:
+    kind = kind_of(head, status.st_size)
+    if kind == "other" and (words := refused(head)) is not None:
         raise ImageReadError(f"{path} is {words}")
     return kind, head
+
+
+def kind_of(head: bytes, size: int) -> str:
+    """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
+
+    Judged are the first bytes of the file, `raw.HEAD` or all, and its size.
+
+    Example:
+        >>> kind_of(b"\\x89PNG\\r\\n", 6), kind_of(b"MM\\0*", 4), kind_of(b"GIF89a", 6), kind_of(b"well,compound", 13)
+        ('png', 'tiff', 'other', 'other')
+    """
+    if head.startswith(b"\x89PNG"):
+        return "png"
+    if head.startswith(_TIFF):
+        return "tiff"
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(_OTHER_IMAGES) or _is_bmp(head) or refused(head) is not None:
+        return "other"
+    return next((kind for kind in ("cellomics", "deltavision") if raw.PARSERS[kind](head, size) is not None), "other")
+
+
+def refused(head: bytes) -> str | None:
+    """What a file is that is not an image, in words; None where it may be one.
+
+    Example:
+        >>> refused(b"PK\\x03\\x04")
+        'a ZIP archive: unpack it first'
+    """
+    return next((words for signature, words in _REFUSED.items() if head.startswith(signature)), None)
+
+
+def _is_bmp(head: bytes) -> bool:
+    return head.startswith(b"BM") and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADERS
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class StackLayout:
     def _checked(self, letter: str, number: int, length: int) -> int:
         if not 0 <= number < length:
             raise ImageReadError(
-                f"{self.path} has no {letter} {number}: its axes are {spelled(self.axes, self.sizes)}"
+                f"{self.path} has no {letter} {number}: its axes are {_spelled(self.axes, self.sizes)}"
             )
         return number
 
@@ -106,12 +106,7 @@ def describe_stack(path: str | Path, *, axes: str | None = None, series: int = 0
 
 
 def describe_series(path: str | Path, *, axes: str | None = None) -> list[StackLayout]:
-    """The layouts of all pictures of a file, which is opened once; see `describe_stack`.
-
-    Raises:
-        AmbiguousAxesError: as of `describe_stack`, for any of them.
-        ImageReadError: as of `describe_stack`.
-    """
+    """The layouts of all pictures of a file, which is opened once; see `describe_stack`."""
     return _described(Path(path), axes, None)
 
 
@@ -146,13 +141,8 @@ def _numbered(path: Path, planes: int) -> tuple[int, ...]:
     return tuple(range(planes))
 
 
-def spelled(axes: str, sizes: Mapping[str, int]) -> str:
-    """Axes with their lengths, for messages.
-
-    Example:
-        >>> spelled("ZYX", {"Z": 3, "Y": 40, "X": 50})
-        'ZYX (3 x 40 x 50)'
-    """
+def _spelled(axes: str, sizes: Mapping[str, int]) -> str:
+    """Axes with their lengths: `ZYX (3 x 40 x 50)`."""
     return f"{axes} ({' x '.join(str(sizes[letter]) for letter in axes)})"
 
 
@@ -196,7 +186,7 @@ def _layout(path: Path, planes: _Planes, given: str | None, series: int, count: 
         raise ImageReadError(f"{path} has the axes {letters}YX: name each once, with axes=")
     if math.prod(size for _, size in outer) != len(pages):
         raise ImageReadError(
-            f"{path} states the axes {spelled(letters + 'YX', sizes)} and holds {len(pages)} planes: damaged, or "
+            f"{path} states the axes {_spelled(letters + 'YX', sizes)} and holds {len(pages)} planes: damaged, or "
             "incomplete"
         )
     channels = sizes.get("C", 1)
@@ -241,9 +231,9 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
             # own pages.
             return _describe_tiff(path, given, number, is_ome=False)
         series = tiff.series
-        lacking = any(page is None for one in series for page in one.pages)
+        lacking = any(page is None for part in series for page in part.pages)
         if not options and (
-            lacking or any(page is not None and page.parent is not tiff for one in series for page in one.pages)
+            lacking or any(page is not None and page.parent is not tiff for part in series for page in part.pages)
         ):
             if lacking and len(ome.files) < 2:
                 raise ImageReadError(_incomplete(path, series))
@@ -252,12 +242,14 @@ def _describe_tiff(path: Path, given: str | None, number: int | None, **options:
             raise ImageReadError(
                 f"{path} is incomplete: its metadata state {ome.stored} images, and {len(series)} are there"
             )
-        held = sum(len(one.pages) if len(one.pages) > 1 else one.size // max(one.keyframe.size, 1) for one in series)
+        held = sum(
+            len(part.pages) if len(part.pages) > 1 else part.size // max(part.keyframe.size, 1) for part in series
+        )
         if not options and not tiff.is_ome and (stated := _imagej_images(tiff, path)) > held:
             raise ImageReadError(f"{path} is incomplete: its metadata state {stated:,} planes, and it holds {held:,}")
-        alike = len({(one.shape, one.dtype) for one in series}) == 1
+        alike = len({(part.shape, part.dtype) for part in series}) == 1
         if given is not None and len(series) > 1 and not number and alike and len(series[0].pages) == 1:
-            parts = [_planes_of(tiff, path, one, ()) for one in series]
+            parts = [_planes_of(tiff, path, part, ()) for part in series]
             if all(len(part.pages) == 1 for part in parts):
                 flat = tuple(page for part in parts for page in part.pages)
                 joined = _Planes([("Q", len(flat))], parts[0].shape, parts[0].dtype, flat)
@@ -279,7 +271,7 @@ def _imagej_images(tiff: tifffile.TiffFile, path: Path) -> int:
 
 
 def _incomplete(path: Path, series: Sequence[tifffile.TiffPageSeries]) -> str:
-    pages = [page for one in series for page in one.pages]
+    pages = [page for part in series for page in part.pages]
     return (
         f"{path} is incomplete: its metadata state {len(pages):,} planes, of which "
         f"{sum(page is None for page in pages):,} are missing; write it again"

@@ -36,12 +36,8 @@ def read_tiff(
 ) -> list[Pixels]:
     """Planes of one file, which is opened once; None stands for the whole first page.
 
-    Args:
-        path: the file, or what messages call it where there is a `handle`.
-        pages: planes.
-        partial: take what a truncated file still holds.
-        max_pixels: the limit of each plane.
-        handle: its content, where it is no file of this machine.
+    With `partial`, what a truncated file still holds. A `handle` is the content of a file elsewhere, which messages
+    call by its path.
     """
     with open(path, "rb") if handle is None else nullcontext(handle) as file, tifffile.TiffFile(file) as tiff:
         require_pages(tiff, path)
@@ -177,16 +173,12 @@ def _one_directory(tiff: tifffile.TiffFile, path: Path, index: int, partial: boo
         raise ImageReadError(f"{path} holds a volume in one page: write its planes as pages")
     _check_page(first, path, max_pixels)
     tiff.filehandle.seek(stack.dataoffset + index * first.nbytes)
-    content = _read_or_pad(tiff.filehandle, first.nbytes, path, partial)
+    content = tiff.filehandle.read(first.nbytes)
+    if len(content) < first.nbytes and not partial:
+        raise ImageReadError(f"{path} is truncated: {first.nbytes - len(content):,} of its bytes are missing")
+    content = content.ljust(first.nbytes, b"\0")
     pixels = np.frombuffer(content, first.dtype.newbyteorder(tiff.byteorder)).reshape(first.shape)
     return _resolved(first, pixels.astype(first.dtype))
-
-
-def _read_or_pad(handle: tifffile.FileHandle, length: int, path: Path, partial: bool) -> bytes:
-    content = handle.read(length)
-    if len(content) < length and not partial:
-        raise ImageReadError(f"{path} is truncated: {length - len(content):,} of its bytes are missing")
-    return content.ljust(length, b"\0")
 
 
 def _check_page(page: tifffile.TiffPage, path: Path, max_pixels: int) -> None:

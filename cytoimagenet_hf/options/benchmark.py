@@ -109,6 +109,7 @@ class SuiteOptions:
     methods: tuple[str, ...] = setting(
         ("concat-norm",),
         "One or more of concat-norm, concat-raw, merge-norm and merge-raw, with commas; or all.",
+        commas=True,
         option="method",
         parse=_methods,
         metavar=f"{'|'.join(METHODS)}|all",

@@ -144,7 +144,7 @@ class ReportOptions:
         group=_REPORT,
     )
     pattern: str | None = setting(None, "Names of the --images files, as in extract.", group=_REPORT)
-    stains: str | None = setting(None, "Names of the --images channels, as in extract.", group=_REPORT)
+    stains: str | None = setting(None, "Names of the --images channels, as in extract.", commas=True, group=_REPORT)
     plate_size: Literal[24, 48, 96, 384, 1536] | None = setting(
         None,
         "--report, --figure: wells of the plate; by default the smallest that has all wells.",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.numbers import MAX_PIXELS, whole_or_none
-from cytoimagenet_hf.core.settings import check_fields, setting
+from cytoimagenet_hf.core.settings import check_fields, documented, setting
 
 from .storage import Storage, parse_place, parse_storage
 
@@ -155,36 +155,14 @@ USUAL = ImageColumns()
 """Nothing is named: all columns are looked for."""
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """How a source is to be understood; each field is an option of `cytoimagenet extract`, by the same name.
+    """How a source is to be understood; each field is an option of `cytoimagenet extract`.
 
-    Attributes:
-        format: a key of `FORMATS`; by default found by looking.
-        pattern: names of files with fields, `"{plate}_{well}_s{site}_w{c}.tif"`; `*` is any text, `{_}` ignored text.
-        root: folder that the files of a table lie below, or its address; absolute paths are allowed inside it. By
-            default the folder of the table.
-        axes: axes of stacks that do not say them, such as `"CYX"`.
-        projection: z stacks become their `"max"` or `"mean"`, or one plane of them, `"z=3"` or 3, counted from 1.
-        max_pixels: planes with more are refused, from their header, when they are read.
-        acquisition: the only one to take of an OME-Zarr plate, as its metadata call it; by default all.
-        derived: where wells of an OME-Zarr plate hold processed copies beside their images (`0_illum_corr` beside
-            `0`): `"none"` takes the images, `"illum_corr"` these copies. There is no default.
-        encoding: of a table in text that is not UTF-8, such as `cp1252`.
-        sheet: of a table that is a workbook, by name or number; by default the first.
-        id_column: column of ids in a table or dataset; by default the first of `id`, `image_id` and `idx` there is,
-            and in a dataset without one the split and the row's number.
-        image_column: column of images in a dataset; by default `image`, or the one that holds images; `"planes"`: the
-            planes of its configuration `channels`, each the channel that its stain names.
-        label_column: column of classes in a dataset; by default `label`, or the one of type ClassLabel.
-        storage: how addresses are reached: `{"endpoint": "http://127.0.0.1:9000"}` or `["region=us-east-1"]`; by
-            default unsigned, unless the usual variables of the environment hold credentials. On the command line
-            `--storage-option`.
-        keep: folder in which objects stay once they were read; by default nothing is written to disk.
-        stains: `"w1=dna,w2=er"` or a mapping names channels; `"dna,er"` alone only where channels have no names.
-        channels: channels to take, in this order, by the source's names or by stain. In a table of one's own, the
-            columns that name the files; by default `path`, several files of one image joined by `|`.
-        illumination: functions that planes are divided by, see `images.illumination.find_illumination`.
+    In Python `stains` and `storage` may be mappings, `channels` a sequence, and `projection` the number of a plane. A
+    table without `channels` names its files in `path`, several files of one image joined by `|`. The `image_column`
+    `planes` stands for the planes of a dataset's configuration `channels`, each the channel that its stain names.
     """
 
     format: str | None = setting(None, "Kind of the source; recognised by default.", group=WHERE)
@@ -242,12 +220,17 @@ class SourceOptions:
         None, "Keep files from the internet in this folder; by default nothing is written to disk.", group=WHERE
     )
     stains: Stains = setting(
-        (), "Names of channels: w1=dna,w2=er; dna,er where they have none.", parse=parse_stains, group=CHANNELS
+        (),
+        "Names of channels: w1=dna,w2=er; dna,er where they have none.",
+        parse=parse_stains,
+        commas=True,
+        group=CHANNELS,
     )
     channels: tuple[str, ...] = setting(
         (),
         "Channels to take, in this order; of a table, columns that name the files.",
         parse=parse_channels,
+        commas=True,
         group=CHANNELS,
     )
     illumination: Path | None = setting(

@@ -30,7 +30,7 @@ class Storage:
         """A whole number among the options.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not a whole number.
         """
         given = dict(self.options).get(name)
         number = default if given is None else whole_or_none(given)
@@ -66,13 +66,11 @@ def parse_place(given: str | Path | None) -> Path | str | None:
     return Path(given) if isinstance(given, str) and "://" not in given else given
 
 
-def parse_storage(
-    given: Storage | Mapping[str, str] | Sequence[str] | None, keep: str | Path | None = None
-) -> Storage:
+def parse_storage(given: Storage | Mapping[str, str] | Sequence[str] | None) -> Storage:
     """Storage options from a mapping or from `KEY=VALUE` texts.
 
     Raises:
-        InputError: a text without `=`, a name twice, or a number that is none.
+        InputError: a text without `=`, a name twice, or text where a number belongs.
 
     Example:
         >>> parse_storage(["endpoint=http://127.0.0.1:9000", "secret_access_key=x"]).public
@@ -92,7 +90,7 @@ def parse_storage(
         if plain in dict(pairs):
             raise InputError(f"storage option {plain!r} is given twice")
         pairs.append((plain, str(value)))
-    storage = Storage(tuple(sorted(pairs)), None if keep is None else Path(keep))
+    storage = Storage(tuple(sorted(pairs)))
     for name in ("retries", "max_objects"):
         storage.number(name, 0)
     storage.backoff  # noqa: B018 - refused now where it is no number

@@ -1,7 +1,5 @@
 """Rows become fewer: cells to images, sites to wells; facts that all rows of a group share stay."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +10,6 @@ from cytoimagenet_hf.tables.vocabulary import read_header
 from .conditions import TIMES
 from .steps import with_step
 
-Level = Literal["cell", "image", "site", "well"]
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}
 _FINER = {"image": (), "site": ("z", "t"), "well": ("site", "z", "t")}  # names of what no longer is one, even if alike
 LEVELS = ("cell", *_KEYS)
@@ -59,7 +56,7 @@ def aggregate(table: FeatureTable, *, level: str = "well", operation: str = "mea
     metadata, differing = _shared(table.metadata.reset_index(drop=True), groups, first, finer)
     sizes = [len(part) for part in parts]
     if "count" in table.metadata:  # images of cells become wells: cells are counted on
-        sizes = [int(own.sum()) for own in np.split(table.metadata["count"].to_numpy()[order], starts[1:])]
+        sizes = [int(counts.sum()) for counts in np.split(table.metadata["count"].to_numpy()[order], starts[1:])]
     metadata["count"] = sizes
     ids = facts.iloc[first].agg("/".join, axis=1).to_numpy(dtype=object)
     step |= {"rows_out": len(ids), "left_out_columns": differing, "name": f"{level}s_{operation}"}
@@ -76,9 +73,9 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
     keys += _moments(table.metadata, keys)
     needed = "site" if level == "site" else "well"
     if needed not in keys:
-        known = ", ".join(map(str, table.metadata)) or "nothing"
+        facts = ", ".join(map(str, table.metadata)) or "nothing"
         raise InputError(
-            f"no {needed} is known of the rows (known: {known}): name {needed}s by a format or pattern, "
+            f"no {needed} is known of the rows (known: {facts}): name {needed}s by a format or pattern, "
             "or keep a row per image with --level image"
         )
     empty = table.metadata[keys].isna().any(axis=1).to_numpy()
@@ -91,12 +88,12 @@ def _keys(table: FeatureTable, level: str) -> list[str]:
 
 
 def _moments(metadata: pd.DataFrame, keys: list[str]) -> list[str]:
-    """Further columns of time points or focal planes; the time at which an image was taken, another each, is none."""
+    """Further columns of time points or focal planes; not the time of day at which each image was taken."""
     moments: list[str] = []
     for name in map(str, metadata):
-        if name not in (*keys, *_FINER["well"]) and read_header(name).term in TIMES:
-            place = [*keys, *moments]
-            several = (metadata.groupby(place)[name].nunique() > 1).any() if place else False
+        place = [*keys, *moments]
+        if place and name not in (*keys, *_FINER["well"]) and read_header(name).term in TIMES:
+            several = (metadata.groupby(place)[name].nunique() > 1).any()
             if several and not metadata[name].isna().any() and _recurs(metadata, keys, name):
                 moments.append(name)
     return moments
@@ -122,13 +119,9 @@ def _shared(
     metadata: pd.DataFrame, groups: np.ndarray, first: np.ndarray, finer: list[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """The facts that agree within every group, from each group's first row; and the names of the others."""
-    kept = metadata.iloc[first].copy()
-    differing = []
-    for name in metadata:
-        codes = pd.factorize(metadata[name])[0]  # missing is -1, and a value of its own
-        if name in finer or (
-            name != "count" and pd.DataFrame({"g": groups, "c": codes}).drop_duplicates().shape[0] > len(first)
-        ):
-            differing.append(str(name))
-            kept = kept.drop(columns=name)
-    return kept, differing
+    differing = [
+        str(name)
+        for name in metadata
+        if name in finer or (name != "count" and metadata[name].groupby(groups).nunique(dropna=False).max() > 1)
+    ]
+    return metadata.iloc[first].drop(columns=differing), differing

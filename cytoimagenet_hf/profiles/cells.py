@@ -60,15 +60,10 @@ def filter_cells(table: FeatureTable, *, border: bool = False, area: str | None 
 
 
 def require_cells(table: FeatureTable, least: int, *, cells: bool) -> FeatureTable:
-    """Leave out rows of sites or wells that stand for fewer cells; the step names them.
-
-    Args:
-        table: with `count`.
-        least: cells of a row.
-        cells: whether what was counted is cells.
+    """Leave out rows of sites or wells whose `count` is lower; the step names them.
 
     Raises:
-        InputError: it was not, or no row is left.
+        InputError: what was counted is no cells, or no row is left.
     """
     if not cells or "count" not in table.metadata:
         raise InputError("--min-cells counts cells of a site or well: extract with --cells, and choose --level well")

@@ -19,10 +19,9 @@ from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name, re
 TIMES = ("timepoint", "time", "z")
 """Terms that keep images of one well apart, or wells of one plate that were treated for different times."""
 
-_SPLITTING = {
-    *("compound", "dose", "unit", "gene", "sirna", "vehicle", "cell_line", "time", "timepoint", "z"),
-}
+_SPLITTING = {"compound", "dose", "unit", "gene", "sirna", "vehicle", "cell_line", "time", "timepoint", "z"}
 """Terms (`compound2` among them) of which different values are different wells."""
+_NOT_SPLITTING = {"plate", "well", "row", "column", "site", "count", "role", "plate_map", "batch", "replicate", "moa"}
 _NONE = ("", "nan", "none", "na", "n/a", "<na>")
 
 Text = npt.NDArray[np.object_]
@@ -30,27 +29,16 @@ Text = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Conditions:
-    """What one treatment is, row by row.
+    """What one treatment is, row by row."""
 
-    Attributes:
-        treatment: (n,) `cmpA 0.3 µM + inhibX`; `negative control` for these.
-        substance: (n,) the same without the dose of the compound: rows of one of them make a dose response.
-        setting: (n,) `cell_line U2OS, t 1`; empty text where none is known.
-        equal_in: columns in which wells of equal treatment and setting agree, as sentences name them.
-        parts: columns that belong to the treatment beside compound and dose.
-        settings: columns that wells are judged apart by.
-        pooled: columns that nobody took into account although wells of equal treatment and setting differ in them.
-        notes: a sentence each.
-    """
-
-    treatment: Text
-    substance: Text
-    setting: Text
-    equal_in: tuple[str, ...]
-    parts: tuple[str, ...]
-    settings: tuple[str, ...]
-    pooled: tuple[str, ...]
-    notes: tuple[str, ...]
+    treatment: Text  # (n,) `cmpA 0.3 µM + inhibX`; `negative control` for these
+    substance: Text  # (n,) the same without the dose of the compound: rows of one of them make a dose response
+    setting: Text  # (n,) `cell_line U2OS, t 1`; empty text where none is known
+    equal_in: tuple[str, ...]  # columns in which wells of equal treatment and setting agree, as sentences name them
+    parts: tuple[str, ...]  # columns that belong to the treatment beside compound and dose
+    settings: tuple[str, ...]  # columns that wells are judged apart by
+    pooled: tuple[str, ...]  # columns not taken into account in which wells of equal treatment and setting differ
+    notes: tuple[str, ...]  # a sentence each
 
     @property
     def alike(self) -> Text:
@@ -63,32 +51,21 @@ def column_named(metadata: pd.DataFrame, name: str) -> str:
     """The column that a caller names by its header, with or without `Metadata_`, or by what it says (`cell_line`).
 
     Raises:
-        InputError: there is none.
+        InputError: no such column.
 
     Example:
         >>> table = pd.DataFrame({"plate": ["p"], "Cell line": ["U2OS"]})
         >>> column_named(table, "cell_line"), column_named(table, "Metadata_Plate")
         ('Cell line', 'plate')
     """
-    if (column := column_of_header(metadata, name)) is not None:
+    if name in metadata:
+        return name
+    headers = {key_of(plain_name(str(column))): str(column) for column in reversed(list(metadata))}
+    if (column := headers.get(key_of(plain_name(name)))) is not None:
         return column
     if (header := columns_of(map(str, metadata)).get(read_header(name).term or name)) is not None:
         return header.text
     raise InputError(f"no column {name!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
-
-
-def column_of_header(metadata: pd.DataFrame, header: str) -> str | None:
-    """The column with a header, with or without `Metadata_` and however its words are joined; None: there is none.
-
-    Example:
-        >>> table = pd.DataFrame({"Cell line": ["U2OS"]})
-        >>> column_of_header(table, "Metadata_CellLine"), column_of_header(table, "donor") is None
-        ('Cell line', True)
-    """
-    if header in metadata:
-        return header
-    keys = {key_of(plain_name(str(column))): str(column) for column in reversed(list(metadata))}
-    return keys.get(key_of(plain_name(header)))
 
 
 def frame_columns(table: FeatureTable) -> list[str]:
@@ -97,12 +74,12 @@ def frame_columns(table: FeatureTable) -> list[str]:
     if "well" not in metadata or not len(table):
         return []
     keys = [key for key in ("plate", "well") if key in metadata]
-    several = [
-        str(name)
-        for name in metadata
-        if str(name) not in keys and read_header(str(name)).term in TIMES and metadata[name].nunique() > 1
+    times = [str(name) for name in metadata if str(name) not in keys and read_header(str(name)).term in TIMES]
+    return [
+        name
+        for name in times
+        if metadata[name].nunique() > 1 and (metadata.groupby(keys)[name].nunique(dropna=False) > 1).any()
     ]
-    return [name for name in several if (metadata.groupby(keys)[name].nunique(dropna=False) > 1).any()]
 
 
 def conditions(
@@ -119,14 +96,10 @@ def conditions(
     Args:
         metadata: of the rows.
         role: (n,) as in `WellFacts`.
-        compound: (n,) name, empty text where none.
-        amount: (n,) dose with its unit, empty text where none.
+        compound, amount: (n,) name, and dose with its unit; empty text where none.
         read_from: `compound`, `dose`, … → column that it was read from.
         treatment: columns that together are one treatment, and no others; by default compound, dose, and every
             column of the vocabulary that tells wells of equal ones apart.
-
-    Raises:
-        InputError: no such column.
     """
     metadata = metadata.reset_index(drop=True)
     texts = {str(name): _text(metadata[name]) for name in metadata}
@@ -135,40 +108,33 @@ def conditions(
             texts[read_from[term]] = values
     base = [read_from[term] for term in ("compound", "dose") if term in read_from]
     negative, used = role == "negative", role != "empty"
-    if treatment is not None:
-        parts = list(dict.fromkeys(column_named(metadata, name) for name in treatment))
-    else:
-        parts = []
-    known = [
-        str(name)
-        for name in metadata
-        if str(name) not in read_from.values() and _base_term(str(name)) in _SPLITTING and str(name) not in parts
+    parts = list(dict.fromkeys(column_named(metadata, name) for name in treatment or ()))
+    candidates = [
+        name for name in texts if name not in {*read_from.values(), *parts} and _base_term(name) in _SPLITTING
     ]
-    settings = [name for name in known if len(set(texts[name][negative]) - {""}) > 1]
+    settings = [name for name in candidates if len(set(texts[name][negative]) - {""}) > 1]
     setting = np.full(len(metadata), "", object) if not settings else _joined({name: texts[name] for name in settings})
-    if treatment is None:
-        codes = _codes([role == "negative", *(texts[name] for name in base), setting])
-        for name in known:
-            if name not in settings and _splits(codes, texts[name], used & ~negative):
-                parts.append(name)
-                codes = _codes([codes, texts[name]])
-        with_dose = [*base, *parts]
-    else:
-        with_dose = parts
-    without_dose = [name for name in with_dose if name != read_from.get("dose")]
-    whole = _words(role, with_dose, texts, read_from)
-    substance = _words(role, without_dose, texts, read_from, negative="")
-    same = _codes([whole, setting]) if treatment is None else _codes([whole])
-    unread = [name for name in texts if name not in {*with_dose, *settings} and _may_split(name, metadata[name])]
-    pooled = [name for name in unread if _splits(same, texts[name], used)]
     notes = []
     if settings:
         notes.append(f"wells are judged apart by {', '.join(settings)}, in which negative controls differ")
-    if parts and treatment is None:
-        notes.append(f"wells that differ in {', '.join(parts)} are different treatments")
+    if treatment is None:
+        codes = _codes([negative, *(texts[name] for name in base), setting])
+        for name in candidates:
+            if name not in settings and _splits(codes, texts[name], used & ~negative):
+                parts.append(name)
+                codes = _codes([codes, texts[name]])
+        if parts:
+            notes.append(f"wells that differ in {', '.join(parts)} are different treatments")
+    with_dose = parts if treatment is not None else [*base, *parts]
+    without_dose = [name for name in with_dose if name != read_from.get("dose")]
+    whole = _words(role, with_dose, texts, read_from)
+    substance = _words(role, without_dose, texts, read_from, negative="")
+    equal = _codes([whole, setting]) if treatment is None else _codes([whole])
+    unread = [name for name in texts if name not in {*with_dose, *settings} and _may_split(name, metadata[name])]
+    pooled = [name for name in unread if _splits(equal, texts[name], used)]
     if treatment is not None:
         notes.append(f"one treatment is {', '.join(with_dose)}")
-        if left := [name for name in (*base, *known) if name in pooled]:
+        if left := [name for name in (*base, *candidates) if name in pooled]:
             notes.append(f"wells of one treatment differ in {', '.join(left)}, and count as equal as --treatment says")
     equal_in = (*with_dose, *(settings if treatment is None else ()))
     return Conditions(whole, substance, setting, equal_in, tuple(parts), tuple(settings), tuple(pooled), tuple(notes))
@@ -179,7 +145,7 @@ def groups_of(plates: Sequence[str], setting: Text, role: Text) -> list[tuple[st
 
     Example:
         >>> settings = np.array(["U2OS", "A549", ""], object)
-        >>> [(plate, own, rows.tolist()) for plate, own, rows in groups_of(["p"] * 3, settings,
+        >>> [(plate, setting, rows.tolist()) for plate, setting, rows in groups_of(["p"] * 3, settings,
         ...     np.array(["treatment", "treatment", "negative"], object))]
         [('p', 'U2OS', [0, 2]), ('p', 'A549', [1, 2])]
     """
@@ -190,9 +156,8 @@ def groups_of(plates: Sequence[str], setting: Text, role: Text) -> list[tuple[st
         shared = on_plate & (setting == "") & np.isin(role, ("negative", "positive"))
         settings = list(dict.fromkeys(setting[on_plate].tolist()))
         if len(settings) > 1 and not (on_plate & (setting == "") & ~shared).any():
-            settings = [one for one in settings if one]
-        for one in settings:
-            groups.append((name, str(one), np.flatnonzero(on_plate & ((setting == one) | shared))))
+            settings = [text for text in settings if text]
+        groups += [(name, str(text), np.flatnonzero(on_plate & ((setting == text) | shared))) for text in settings]
     return groups
 
 
@@ -218,14 +183,10 @@ def _splits(codes: npt.NDArray[np.intp], texts: Text, rows: npt.NDArray[np.bool_
 
 def _may_split(name: str, column: pd.Series) -> bool:
     """Whether a column can say something of wells: no place, no count, and no name that is another for each row."""
-    header = read_header(name)
-    if header.term.rstrip("0123456789") in ("plate", "well", "row", "column", "site", "count", "role", "plate_map"):
-        return False
-    if header.term in ("batch", "replicate", "moa"):
-        return False
     values = column.dropna()
     unique = len(values) > 2 and values.astype(str).is_unique
-    return not (unique and pd.to_numeric(values, errors="coerce").isna().any())
+    is_name = unique and pd.to_numeric(values, errors="coerce").isna().any()
+    return _base_term(name) not in _NOT_SPLITTING and not is_name
 
 
 def _joined(columns: Mapping[str, Text]) -> Text:
@@ -262,5 +223,5 @@ def _words(
                 phrase += f" + {text}" if phrase else text
             else:
                 phrase += f", {name} {text}" if phrase else f"{name} {text}"
-        words.append(phrase or (str(kind) if negative else "") or ("unknown" if negative else ""))
+        words.append(phrase or ((str(kind) or "unknown") if negative else ""))
     return np.array(words, object)

@@ -20,11 +20,7 @@ class Embedding:
 
 
 def embed(values: npt.NDArray[np.floating], *, seed: int) -> Embedding:
-    """Two coordinates per row: features scaled, their principal components, and UMAP of these.
-
-    Args:
-        values: (n, d) features or profiles.
-        seed: of UMAP, and of the components of large tables.
+    """Two coordinates per row of (n, d) values: features scaled, their principal components, and UMAP of these.
 
     Example:
         >>> embed(np.eye(3), seed=0).places.shape

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError
@@ -22,7 +21,7 @@ from cytoimagenet_hf.tables.vocabulary import read_header
 from .aggregate import aggregate
 from .cells import filter_cells, require_cells
 from .conditions import TIMES, column_named
-from .plate_map import PlateMap, annotate, read_plate_map
+from .plate_map import annotate, read_plate_map
 from .profile import normalize, select, sphere
 from .screening import Screen, judge_screen, lost_by_selection
 from .sphering import choose_epsilon
@@ -38,34 +37,18 @@ ENDINGS = (".parquet", ".csv", ".csv.gz", ".h5ad")
 
 @dataclass(frozen=True)
 class Profiles:
-    """Profiles and what is known about them.
-
-    Attributes:
-        table: one row per cell, image, site or well.
-        facts: roles, compounds and doses of the rows.
-        screen: controls and doses judged; None for single cells.
-    """
+    """Profiles with a row per cell, image, site or well, facts of the rows, and the screen judged (None for cells)."""
 
     table: FeatureTable
     facts: WellFacts
     screen: Screen | None
-
-    @property
-    def name(self) -> str:
-        """The steps in one word."""
-        return profile_name(self.table)
-
-    @property
-    def wells_not_in_map(self) -> list[str]:
-        """Wells of the features that the plate map lacks."""
-        return [well for step in self.table.about["steps"] for well in step.get("wells_not_in_map", [])]
 
     def record(self) -> dict[str, Any]:
         """For JSON: counts, steps, how columns were read, and the screen."""
         plates = self.table.metadata["plate"].nunique() if "plate" in self.table.metadata else 1
         roles = {role or "unknown": int((self.facts.role == role).sum()) for role in sorted(set(self.facts.role))}
         return {
-            "name": self.name,
+            "name": profile_name(self.table),
             "rows": len(self.table),
             "features": len(self.table.names),
             "plates": int(plates),
@@ -81,16 +64,14 @@ class Profiles:
 
 
 def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
-    """Follow a plan.
-
-    Args:
-        table: features of cells, images or sites.
-        plan: the steps.
+    """Follow a plan with features of cells, images or sites.
 
     Raises:
         InputError: what a step refuses; controls are needed and none are known.
     """
-    plate_map = _plate_map(plan)
+    plate_map = None
+    if plan.metadata is not None:
+        plate_map = read_plate_map(plan.metadata, barcodes=plan.barcodes, sheet=plan.sheet, encoding=plan.encoding)
     cells = "cell" in table.metadata
     table = filter_cells(table, border=plan.drop_border, area=plan.cell_area)
     table = aggregate(table, level=plan.level, operation=plan.operation)
@@ -109,11 +90,11 @@ def make_profiles(table: FeatureTable, plan: ProfilePlan) -> Profiles:
     )
     needed = [name for name, asked in (("--on controls", plan.on == "controls"), ("--tvn", plan.tvn)) if asked]
     if needed and not facts.negative.any():
-        known = ", ".join(map(str, table.metadata)) or "nothing"
+        columns = ", ".join(map(str, table.metadata)) or "nothing"
         hints = "".join(f"; {note}" for note in facts.notes if "--controls" in note)
         raise InputError(
             f"{' and '.join(needed)} need negative controls, and none are known: give a plate map with roles "
-            f"(--metadata), or a query (--controls); known of the rows: {known}{hints}"
+            f"(--metadata), or a query (--controls); known of the rows: {columns}{hints}"
         )
     reference = facts.negative if plan.on == "controls" else None
     by, notes = _batches(plan, table, facts)
@@ -165,9 +146,8 @@ def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
         columns = [] if plan.by is None or "plate" not in metadata else ["plate"]
     else:
         columns = _columns(table, plan.by)
-    settings = list(facts.conditions.settings)
-    known = [str(name) for name in metadata if read_header(str(name)).term in TIMES]
-    times = [name for name in known if name not in columns and metadata[name].nunique() > 1]
+    times = [str(name) for name in metadata if read_header(str(name)).term in TIMES and name not in columns]
+    times = [name for name in times if metadata[name].nunique() > 1]
     if plan.by == DEFAULT_BY:
         reference = facts.negative if plan.on == "controls" else np.ones(len(table), bool)
         for name in times:
@@ -175,8 +155,9 @@ def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
             enough = batches[reference].value_counts().reindex(batches.unique(), fill_value=0).min() >= _LEAST
             if enough and not metadata[name].isna().any():
                 columns.append(name)
-    together = [name for name in dict.fromkeys([*settings, *times]) if name not in columns and name in metadata]
-    together = [name for name in together if _splits_batches(metadata, columns, name)]
+    others = [name for name in dict.fromkeys([*facts.conditions.settings, *times]) if name not in columns]
+    groups = metadata.groupby(columns or np.zeros(len(metadata)))
+    together = [name for name in others if (groups[name].nunique() > 1).any()]
     apart = f"apart by {', '.join(columns)}" if columns else "all together"
     notes = []
     if together and (plan.normalize is not None or plan.tvn or plan.sphere):
@@ -185,12 +166,6 @@ def _batches(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
             f"--by {','.join([*columns, *together])} normalises these apart, too"
         )
     return columns or None, notes
-
-
-def _splits_batches(metadata: pd.DataFrame, columns: list[str], name: str) -> bool:
-    if not columns:
-        return bool(metadata[name].nunique() > 1)
-    return bool((metadata.groupby(columns)[name].nunique() > 1).any())
 
 
 def _epsilon(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[float, str]:
@@ -202,14 +177,8 @@ def _epsilon(plan: ProfilePlan, table: FeatureTable, facts: WellFacts) -> tuple[
     wells, alike = table.take(np.flatnonzero(used)), facts.conditions.alike[used]
     plates = wells.metadata["plate"].astype(str).to_numpy()
     epsilon, precision_of = choose_epsilon(wells, facts.negative[used], alike, plates)
-    shown = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
-    return epsilon, f"replicate mAP on these plates ({shown})"
-
-
-def _plate_map(plan: ProfilePlan) -> PlateMap | None:
-    if plan.metadata is None:
-        return None
-    return read_plate_map(plan.metadata, barcodes=plan.barcodes, sheet=plan.sheet, encoding=plan.encoding)
+    candidates = ", ".join(f"{name}: {value:.3f}" for name, value in precision_of.items())
+    return epsilon, f"replicate mAP on these plates ({candidates})"
 
 
 def read_rejected(path: str | Path) -> dict[str, str]:
@@ -227,11 +196,7 @@ def read_rejected(path: str | Path) -> dict[str, str]:
 
 
 def check_output(path: str | Path) -> Path:
-    """The path, if profiles can be written under its ending.
-
-    Raises:
-        InputError: another ending.
-    """
+    """The path, if profiles can be written under its ending."""
     path = Path(path)
     if not path.name.endswith(ENDINGS):
         raise InputError(f"{path}: profiles are written as {', '.join(ENDINGS)}")
@@ -239,11 +204,7 @@ def check_output(path: str | Path) -> Path:
 
 
 def write_profiles(table: FeatureTable, path: str | Path) -> None:
-    """Write profiles by the ending of the file: Parquet, CSV or AnnData.
-
-    Raises:
-        InputError: another ending.
-    """
+    """Write profiles by the ending of the file: Parquet, CSV or AnnData."""
     path = check_output(path)
     if path.suffix == ".h5ad":
         write_h5ad(table, path)

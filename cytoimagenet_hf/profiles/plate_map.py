@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
@@ -118,29 +119,29 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
                 f"pattern that names it"
             )
     metadata["well"] = [normalise_well(str(well)) for well in metadata["well"]]
-    own, theirs = (pd.MultiIndex.from_frame(frame[keys].map(spelled)) for frame in (metadata, rows))
-    places = theirs.get_indexer(own)
+    row_keys, map_keys = (pd.MultiIndex.from_frame(frame[keys].map(spelled)) for frame in (metadata, rows))
+    places = map_keys.get_indexer(row_keys)
     matched = places >= 0
     if not matched.any():
-        raise InputError(_no_match(plate_map, keys, own, theirs))
+        raise InputError(_no_match(plate_map, keys, row_keys, map_keys))
     for name in rows.columns.difference(keys, sort=False):
         values = rows[name].reindex(places).reset_index(drop=True)  # -1 is not a row: missing
         # `Compound` of the features and `compound` of the map are one fact; what both say has to agree.
         for same in (own_name for own_name in table.metadata if key_of(str(own_name)) == key_of(str(name))):
-            known = metadata[same]
-            differs = matched & differ(known, values, str(name))
+            before = metadata[same]
+            differs = matched & differ(before, values, str(name))
             if differs.any():
                 row = int(differs.nonzero()[0][0])
                 raise InputError(
                     f"{name} of {int(differs.sum())} rows differs between the features and the plate map: "
-                    f"{table.ids[row]!r} has {spelled(known[row])!r} and {spelled(values[row])!r}; drop the column "
+                    f"{table.ids[row]!r} has {spelled(before[row])!r} and {spelled(values[row])!r}; drop the column "
                     "from one of them"
                 )
             if same == name:
-                values = known.where(known.notna(), values)
+                values = before.where(before.notna(), values)
         metadata[name] = values
-    lost = sorted({"/".join(key) for key, found in zip(own, matched, strict=True) if not found})
-    unused = sorted(set(range(len(rows))) - set(places.tolist()))
+    lost = sorted({"/".join(key) for key in row_keys[~matched]})
+    unused = np.setdiff1d(np.arange(len(rows)), places).tolist()
     plates = set(metadata["plate"].astype(str)) if "plate" in keys else set()
     here = [not plates or str(plate) in plates for plate in rows.get("plate", pd.Series("", index=rows.index))]
     step = {
@@ -157,15 +158,15 @@ def annotate(table: FeatureTable, plate_map: PlateMap) -> FeatureTable:
     return with_step(table, step, metadata=metadata)
 
 
-def _no_match(plate_map: PlateMap, keys: list[str], own: pd.MultiIndex, theirs: pd.MultiIndex) -> str:
-    ours, said = (" ".join(map(str, index[0])) for index in (own, theirs))
-    zeros = {tuple(part.lstrip("0") for part in key) for key in theirs} & {
-        tuple(part.lstrip("0") for part in key) for key in own
+def _no_match(plate_map: PlateMap, keys: list[str], row_keys: pd.MultiIndex, map_keys: pd.MultiIndex) -> str:
+    ours, theirs = (" ".join(map(str, index[0])) for index in (row_keys, map_keys))
+    zeros = {tuple(part.lstrip("0") for part in key) for key in map_keys} & {
+        tuple(part.lstrip("0") for part in key) for key in row_keys
     }
     lost = ". A spreadsheet took zeros in front of a number away: write them in both" if zeros else ""
     return (
         f"no row has a well of {plate_map.source.get('file', 'the plate map')}: it says {' and '.join(keys)} "
-        f"{said!r}, the features {ours!r}; write both alike, or leave the column of plates out for one layout{lost}"
+        f"{theirs!r}, the features {ours!r}; write both alike, or leave the column of plates out for one layout{lost}"
     )
 
 
@@ -189,9 +190,8 @@ def _with_plates(
         raise InputError(f"{path} {has}, so that {barcodes} says nothing of it: leave --barcodes out")
     if "plate" in headers:
         plate = headers["plate"].text
-        empty = frame[plate].isna()
-        if empty.any():
-            raise InputError(f"{path}: {int(empty.sum())} rows have no {plate}: fill it, or leave the column out")
+        if count := int(frame[plate].isna().sum()):
+            raise InputError(f"{path}: {count} rows have no {plate}: fill it, or leave the column out")
         return frame.rename(columns={plate: "plate"})
     if "plate_map" not in headers:
         notes.append("the map names no plates: one layout for all")
@@ -205,20 +205,17 @@ def _with_plates(
             raise InputError(
                 f"{barcodes}: Assay_Plate_Barcode and Plate_Map_Name expected, found {', '.join(map(str, pairs))}"
             )
-        own, theirs = named["plate"].text, named["plate_map"].text
-        if (empty := pairs[[own, theirs]].isna().any(axis=1)).any():
-            raise InputError(f"{barcodes}: {int(empty.sum())} rows lack {own} or {theirs}: fill them")
-        missing = sorted(set(pairs[theirs]) - set(layouts))
-        if missing:
-            notes.append(
-                f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {', '.join(missing[:3])}"
-            )
-        joined = frame.merge(
-            pairs[[own, theirs]].rename(columns={own: "plate", theirs: layout}), on=layout, how="inner"
-        )
+        plate_column, layout_column = named["plate"].text, named["plate_map"].text
+        if (empty := pairs[[plate_column, layout_column]].isna().any(axis=1)).any():
+            raise InputError(f"{barcodes}: {int(empty.sum())} rows lack {plate_column} or {layout_column}: fill them")
+        pairs = pairs[[plate_column, layout_column]].set_axis(["plate", layout], axis=1)
+        if missing := sorted(set(pairs[layout]) - set(layouts)):
+            some = ", ".join(missing[:3])
+            notes.append(f"{len(missing)} layouts of {Path(barcodes).name} are not in the map: {some}")
+        joined = frame.merge(pairs, on=layout, how="inner")
         if joined.empty:
             raise InputError(
-                f"{barcodes} names none of the layouts of {path}: it says {pairs[theirs].iloc[0]!r}, the map "
+                f"{barcodes} names none of the layouts of {path}: it says {pairs[layout].iloc[0]!r}, the map "
                 f"{', '.join(map(repr, layouts[:3]))}"
             )
         return joined

@@ -4,7 +4,6 @@ Every function takes a `FeatureTable` and returns a new one whose `about["steps"
 selecting are pycytominer's, with the checks that it leaves to its caller; sphering and TVN are our own.
 """
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,28 +65,28 @@ def normalize(
     plates = reference_rows(table, controls, by, least=3 if method == "mad_robustize" else 2)
     flat = np.zeros(len(table.names), bool)
     if method != "inverse_normal":
-        for own, reference in plates.values():
-            flat |= _flat(table.values[reference].astype(np.float64), table.values[own].astype(np.float64), method)
+        for rows, reference in plates.values():
+            flat |= _flat(table.values[reference].astype(np.float64), table.values[rows].astype(np.float64), method)
     whom = "the wells" if controls is None else "the controls"
     table, dropped = refuse_or_drop(table, flat, drop_constant, f"do not vary among {whom} of a plate ({method})")
-    pycytominer = _extra("pycytominer")
+    pycytominer = _pycytominer()
     values = np.empty(table.values.shape)
     names = list(table.names)
-    for own, reference in plates.values():
-        frame = pd.DataFrame(table.values[own].astype(np.float64), columns=names)
-        frame.insert(0, _MARK, reference[own])
-        samples = "all" if controls is None else _MARK
-        options: dict[str, Any] = {"mad_robustize_epsilon": 0.0, "inverse_normal_n_quantiles": int(reference.sum())}
-        done = pycytominer.normalize(
-            frame, features=names, meta_features=[_MARK], samples=samples, method=method, **options
-        )
-        values[own] = done[names].to_numpy()
-    on = "all" if controls is None else "controls"
+    for rows, reference in plates.values():
+        frame = pd.DataFrame(table.values[rows].astype(np.float64), columns=names)
+        frame.insert(0, _MARK, reference[rows])
+        options: dict[str, Any] = {
+            "samples": "all" if controls is None else _MARK,
+            "mad_robustize_epsilon": 0.0,
+            "inverse_normal_n_quantiles": int(reference.sum()),
+        }
+        done = pycytominer.normalize(frame, features=names, meta_features=[_MARK], method=method, **options)
+        values[rows] = done[names].to_numpy()
     step = {
         "step": "normalize",
         "name": method.replace("_", "") + ("-controls" if controls is not None else ""),
         "method": method,
-        "on": on,
+        "on": "all" if controls is None else "controls",
         "by": by,
         "reference_rows": int(sum(reference.sum() for _, reference in plates.values())),
         "dropped": dropped,
@@ -115,15 +114,9 @@ def select(
     if unknown or not operations:
         raise InputError(f"selection {', '.join(unknown) or '(none)'}: choose of {', '.join(OPERATIONS)}")
     frame = pd.DataFrame(table.values.astype(np.float64), columns=list(table.names))
-    feature_select = _extra("pycytominer").feature_select
+    options = {"samples": "all", "operation": list(operations), "corr_threshold": correlation}
     try:
-        done = feature_select(
-            frame,
-            features=list(table.names),
-            samples="all",
-            operation=list(operations),
-            corr_threshold=correlation,
-        )
+        done = _pycytominer().feature_select(frame, features=list(table.names), **options)
     except ValueError as error:  # scikit-learn, where no feature varies
         raise InputError(f"selection by {', '.join(operations)} of {len(table.names)} features: {error}") from error
     kept = [name for name in table.names if name in set(done.columns)]
@@ -152,10 +145,9 @@ def _flat(reference: npt.NDArray[np.float64], plate: npt.NDArray[np.float64], me
     return np.asarray(scale <= np.maximum(1e-7 * np.abs(plate).max(axis=0), 1e-6 * plate.std(axis=0)))
 
 
-def _extra(name: str) -> Any:
+def _pycytominer() -> Any:
     try:
-        return importlib.import_module(name)
+        import pycytominer
     except ModuleNotFoundError as error:
-        raise InputError(
-            f'{name.partition(".")[0]} is not installed: pip install "cytoimagenet-hf[profiles]"'
-        ) from error
+        raise InputError('pycytominer is not installed: pip install "cytoimagenet-hf[profiles]"') from error
+    return pycytominer

@@ -1,6 +1,6 @@
 """A plate judged by its controls and doses: Z', SSMD and dose response of each compound, from well profiles."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,8 @@ _CHANCE = 0.1  # by how much Z' of a dozen wells differs by chance alone
 class Separation:
     """How far the positive controls of one compound lie from the negative ones on one plate.
 
-    Attributes:
-        plate: plate.
-        setting: what these wells have in common beside it, such as `cell_line U2OS, t 1`.
-        compound: what the positive controls got.
-        negatives: control wells.
-        positives: control wells.
-        z_prime: see `screens.z_prime`, on scores that leave each well out of its own axis.
-        z_prime_robust: with medians and MAD.
-        ssmd: see `screens.ssmd`.
-        ssmd_robust: with medians and MAD.
+    `setting` is what these wells have in common beside the plate, such as `cell_line U2OS, t 1`. Z' and SSMD are taken
+    of scores that leave each well out of its own axis (`screens.control_scores`).
     """
 
     plate: str
@@ -49,90 +41,62 @@ class Separation:
 class Response:
     """How one compound's wells follow its dose on one plate.
 
-    Attributes:
-        plate: plate.
-        setting: see `Separation`.
-        compound: compound, with what was given beside it.
-        measured_on: what the response is: `"score"` from negative to this compound's positive controls, `"score to
-            <other>"`, or `"distance"` from the negative controls.
-        wells: treated wells.
-        doses: different doses.
-        spearman: rank correlation of response and dose over the treated wells.
-        p_value: of it.
-        curve: the four-parameter logistic, where it fits.
-        why_no_curve: why not, in one sentence.
-        dose: (wells,) in the plate map's unit.
-        response: (wells,).
-        wells_at: (wells,) ids.
+    The response is a `"score"` from negative to this compound's positive controls, a `"score to <other>"`, or the
+    `"distance"` from the negative controls.
     """
 
     plate: str
     setting: str
-    compound: str
+    compound: str  # with what was given beside it
     measured_on: str
     wells: int
     doses: int
-    spearman: float
+    spearman: float  # rank correlation of response and dose over the treated wells
     p_value: float
     curve: screens.DoseResponse | None
     why_no_curve: str
-    dose: tuple[float, ...]
-    response: tuple[float, ...]
-    wells_at: tuple[str, ...]
+    dose: tuple[float, ...]  # (wells,) in the plate map's unit
+    response: tuple[float, ...]  # (wells,)
+    wells_at: tuple[str, ...]  # (wells,) ids
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What a screen's controls and doses say of the profiles.
+    """What a screen's controls and doses say of the profiles."""
 
-    Attributes:
-        groups: (plate, setting) → rows that are judged together.
-        separations: per group and positive compound.
-        responses: per group and compound with at least three doses.
-        distance: (n,) distance of every row from its group's negative controls, NaN where it has too few.
-        scores: compound → (n,) scores from negative to its positive controls, NaN in groups without.
-        unit: of the doses.
-        notes: what could not be judged, a sentence each.
-    """
-
-    groups: dict[tuple[str, str], npt.NDArray[np.intp]]
-    separations: tuple[Separation, ...]
-    responses: tuple[Response, ...]
-    distance: npt.NDArray[np.float64]
-    scores: dict[str, npt.NDArray[np.float64]]
-    unit: str
-    notes: tuple[str, ...] = field(default=())
+    groups: dict[tuple[str, str], npt.NDArray[np.intp]]  # (plate, setting) → rows that are judged together
+    separations: tuple[Separation, ...]  # per group and positive compound
+    responses: tuple[Response, ...]  # per group and compound with at least three doses
+    distance: npt.NDArray[np.float64]  # (n,) from the negative controls of the group, NaN where it has too few
+    scores: dict[str, npt.NDArray[np.float64]]  # positive compound → (n,), NaN in groups without its controls
+    unit: str  # of the doses
+    notes: tuple[str, ...]  # what could not be judged, a sentence each
 
     def record(self) -> dict[str, Any]:
         """For JSON: separations, responses without their points, notes."""
-        bare = ("dose", "response", "wells_at")
-        rows = [{k: v for k, v in asdict(one).items() if k not in bare} for one in self.responses]
+        points = ("dose", "response", "wells_at")
+        responses = [asdict(response) for response in self.responses]
         return {
-            "separations": [asdict(one) for one in self.separations],
-            "dose_responses": rows,
+            "separations": [asdict(separation) for separation in self.separations],
+            "dose_responses": [{k: v for k, v in row.items() if k not in points} for row in responses],
             "dose_unit": self.unit,
             "notes": list(self.notes),
         }
 
 
 def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
-    """Z', SSMD and dose response wherever the facts name controls and doses, by plate and setting.
-
-    Args:
-        table: profiles of wells.
-        facts: of `well_facts`, in the order of the table.
-    """
+    """Z', SSMD and dose response wherever the facts of wells name controls and doses, by plate and setting."""
     plates = batches_of(table, "plate" if "plate" in table.metadata else None).tolist()
     substance, setting = facts.conditions.substance, facts.conditions.setting
-    groups = {(plate, kept): rows for plate, kept, rows in groups_of(plates, setting, facts.role)}
+    groups = {(plate, text): rows for plate, text, rows in groups_of(plates, setting, facts.role)}
     x = table.values.astype(np.float64)
     distance = np.full(len(table), np.nan)
     scores: dict[str, npt.NDArray[np.float64]] = {}
     separations: list[Separation] = []
     responses: list[Response] = []
     notes: list[str] = []
-    for (plate, kept), rows in groups.items():
-        name = group_name(plate, kept)
+    for group, rows in groups.items():
+        name = group_name(*group)
         role = facts.role[rows]
         negative = role == "negative"
         if negative.sum() < _LEAST:
@@ -157,8 +121,10 @@ def judge_screen(table: FeatureTable, facts: WellFacts) -> Screen:
                 continue
             scores.setdefault(called, np.full(len(table), np.nan))[rows] = placed[called]
             low, high = placed[called][negative], placed[called][positive]
-            separations.append(_separation((plate, kept, called), low, high))
-        responses += _responses(table, facts, rows, (plate, kept), placed, distance[rows])
+            measures = (screens.z_prime, screens.ssmd)
+            numbers = (measure(low, high, robust=robust) for measure in measures for robust in (False, True))
+            separations.append(Separation(*group, called, len(low), len(high), *numbers))
+        responses += _responses(table, facts, rows, group, placed, distance[rows])
     if not len(facts.role) or not (facts.role == "negative").any():
         notes = ["no negative controls are known: name them in the plate map (role), or with --controls"]
     return Screen(groups, tuple(separations), tuple(responses), distance, scores, facts.unit, tuple(notes))
@@ -177,31 +143,17 @@ def group_name(name: str, setting: str) -> str:
 def lost_by_selection(before: Screen, after: Screen) -> tuple[str, ...]:
     """Sentences on controls that profiles could separate before a selection left some features out.
 
-    A selection that goes by correlation alone may leave out just what a strong effect moves together.
-
-    Args:
-        before: of the profiles with all features.
-        after: of the same profiles with those that were kept.
-
-    Returns:
-        One sentence per group and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of
-        the usual number of wells.
+    A selection that goes by correlation alone may leave out just what a strong effect moves together. One sentence per
+    group and positive control whose Z' fell by 0.1 or more, which is what chance does to Z' of a dozen wells.
     """
-    kept = {(one.plate, one.setting, one.compound): one.z_prime for one in after.separations}
-    named = [(one, kept.get((one.plate, one.setting, one.compound), one.z_prime)) for one in before.separations]
+    left = {(row.plate, row.setting, row.compound): row.z_prime for row in after.separations}
+    pairs = [(row, left.get((row.plate, row.setting, row.compound), row.z_prime)) for row in before.separations]
     return tuple(
-        f"{group_name(one.plate, one.setting)}, {one.compound}: Z' is {left:.2f} with the features that --select "
-        f"kept, and {one.z_prime:.2f} with all of them; judge the assay without --select"
-        for one, left in named
-        if one.z_prime - left >= _CHANCE
+        f"{group_name(row.plate, row.setting)}, {row.compound}: Z' is {z_prime:.2f} with the features that --select "
+        f"kept, and {row.z_prime:.2f} with all of them; judge the assay without --select"
+        for row, z_prime in pairs
+        if row.z_prime - z_prime >= _CHANCE
     )
-
-
-def _separation(name: tuple[str, str, str], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Separation:
-    values = (
-        measure(low, high, robust=robust) for measure in (screens.z_prime, screens.ssmd) for robust in (False, True)
-    )
-    return Separation(*name, len(low), len(high), *values)
 
 
 def _responses(
@@ -230,27 +182,23 @@ def _responses(
         else:
             response, measured = distance, "distance"
         dose, answer = doses[wells], response[wells]
-        rho, p_value = screens.spearman(dose, answer)
-        # The negative controls are the response at no dose.
-        curve = screens.fit_dose_response(
-            np.concatenate([np.zeros(int((role == "negative").sum())), dose]),
-            np.concatenate([response[role == "negative"], answer]),
+        untreated = response[role == "negative"]  # the response at no dose
+        fitted = screens.fit_dose_response(
+            np.concatenate([np.zeros(len(untreated)), dose]), np.concatenate([untreated, answer])
         )
-        fits = isinstance(curve, screens.DoseResponse)
-        responses.append(
-            Response(
-                *group,
-                compound,
-                measured,
-                int(wells.sum()),
-                different,
-                rho,
-                p_value,
-                curve if isinstance(curve, screens.DoseResponse) else None,
-                "" if fits else str(curve),
-                tuple(dose.tolist()),
-                tuple(answer.tolist()),
-                tuple(str(name) for name in table.ids[rows][wells]),
-            )
+        curve, why_no_curve = (None, fitted) if isinstance(fitted, str) else (fitted, "")
+        made = Response(
+            *group,
+            compound,
+            measured,
+            int(wells.sum()),
+            different,
+            *screens.spearman(dose, answer),
+            curve,
+            why_no_curve,
+            dose=tuple(dose.tolist()),
+            response=tuple(answer.tolist()),
+            wells_at=tuple(map(str, table.ids[rows][wells])),
         )
+        responses.append(made)
     return responses

@@ -23,17 +23,9 @@ _ROOM = 0.5  # how far beyond the responses seen, as part of their range, a plat
 def z_prime(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = False) -> float:
     """Z' = 1 - 3 (sd₊ + sd₋) / |mean₊ - mean₋|; Zhang, Chung and Oldenburg 1999, J Biomol Screen 4:67.
 
-    Args:
-        negative: (n,) one number per negative control well, at least 2.
-        positive: (m,) one number per positive control well, at least 2.
-        robust: medians, and 1.4826 times the median absolute deviation, in place of means and deviations.
-
-    Returns:
-        1 is perfect, above 0.5 the assay is good enough for screening, below 0 the controls overlap; -inf where they
-        do not differ.
-
-    Raises:
-        InputError: fewer than two wells of one kind, or values that are not finite.
+    One number per control well, two wells of each kind or more; `robust` takes medians, and 1.4826 times the median
+    absolute deviation. 1 is perfect, above 0.5 the assay is good enough for screening, below 0 the controls overlap;
+    -inf where they do not differ.
 
     Example:
         >>> round(z_prime([0.0, 0.1, -0.1], [1.0, 1.1, 0.9]), 2)
@@ -48,16 +40,7 @@ def z_prime(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = 
 def ssmd(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = False) -> float:
     """Strictly standardised mean difference, (mean₊ - mean₋) / √(sd₊² + sd₋²); Zhang 2007, Genomics 89:552.
 
-    Args:
-        negative: (n,) one number per negative control well, at least 2.
-        positive: (m,) one number per positive control well, at least 2.
-        robust: medians, and 1.4826 times the median absolute deviation.
-
-    Returns:
-        Above 3 is a strong positive control; infinite where neither kind varies.
-
-    Raises:
-        InputError: as `z_prime`.
+    Arguments as of `z_prime`. Above 3 is a strong positive control; infinite where neither kind varies.
 
     Example:
         >>> round(ssmd([0.0, 0.1, -0.1], [1.0, 1.1, 0.9]), 2)
@@ -71,7 +54,7 @@ def ssmd(negative: npt.ArrayLike, positive: npt.ArrayLike, *, robust: bool = Fal
 
 
 def control_scores(values: npt.ArrayLike, negative: npt.ArrayLike, positive: npt.ArrayLike) -> Array:
-    """Place of every well on the line from the negative to the positive controls' mean: 0 and 1 are the two means.
+    """(n,) place of every well on the line between the means of the controls: 0 is the negative, 1 the positive one.
 
     A control well is left out of the means, and of the scale, that place it: no well helps to draw its own axis, so
     controls that differ by chance alone score alike. Each feature is divided by its deviation within the two kinds of
@@ -79,11 +62,7 @@ def control_scores(values: npt.ArrayLike, negative: npt.ArrayLike, positive: npt
 
     Args:
         values: (n, d) profiles of wells, finite.
-        negative: (n,) true for negative control wells, at least 3.
-        positive: (n,) true for positive control wells, at least 3.
-
-    Returns:
-        (n,) scores.
+        negative, positive: (n,) true for control wells, at least 3 of each kind.
 
     Raises:
         InputError: fewer than three wells of a kind, a well of both kinds, or controls with equal means.
@@ -114,19 +93,10 @@ def control_scores(values: npt.ArrayLike, negative: npt.ArrayLike, positive: npt
 
 
 def control_distance(values: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
-    """Distance of every well from the negative controls: root mean square of its features' deviations from them.
+    """(n,) distance of every well from the negative controls: root mean square of its features' deviations from them.
 
-    Of more than three controls, each is left out of the mean and deviation that judge it.
-
-    Args:
-        values: (n, d) profiles of wells, finite.
-        negative: (n,) true for negative control wells, at least 3.
-
-    Returns:
-        (n,) distances in deviations of the controls; about 1 for a well like them.
-
-    Raises:
-        InputError: fewer than three controls.
+    In deviations of the controls: about 1 for a well like them. Of more than three controls, each is left out of the
+    mean and deviation that judge it; fewer than three are refused.
 
     Example:
         >>> control_distance([[0.0], [2.0], [4.0], [10.0]], [True, True, True, False]).tolist()
@@ -154,13 +124,6 @@ def control_distance(values: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
 def spearman(dose: npt.ArrayLike, response: npt.ArrayLike) -> tuple[float, float]:
     """Rank correlation of response with dose, and its two-sided p-value; (nan, nan) where either does not vary.
 
-    Args:
-        dose: (n,) doses.
-        response: (n,) responses.
-
-    Returns:
-        Correlation in [-1, 1], and its p-value.
-
     Example:
         >>> round(spearman([1, 3, 10, 30], [0.1, 0.2, 0.9, 0.8])[0], 3)
         0.8
@@ -176,13 +139,8 @@ def spearman(dose: npt.ArrayLike, response: npt.ArrayLike) -> tuple[float, float
 class DoseResponse:
     """A four-parameter logistic curve: response = bottom + (top - bottom) / (1 + (ec50 / dose)^slope).
 
-    Attributes:
-        bottom: response at no dose.
-        top: response at endless dose.
-        ec50: dose of the half response, in the unit of the doses.
-        interval: 95 % interval of `ec50`, from the curvature of the fit on the logarithm of the dose.
-        slope: steepness (Hill).
-        r2: part of the variance of the responses that the curve explains.
+    `ec50` is in the unit of the doses, `interval` its 95 % interval, from the curvature of the fit on the logarithm of
+    the dose; `r2` is the part of the variance of the responses that the curve explains.
     """
 
     bottom: float
@@ -198,19 +156,11 @@ class DoseResponse:
 
 
 def fit_dose_response(dose: npt.ArrayLike, response: npt.ArrayLike) -> DoseResponse | str:
-    """Fit a four-parameter logistic by least squares on the logarithm of the dose.
+    """Fit a four-parameter logistic by least squares on the logarithm of the dose (0 for untreated wells).
 
-    Args:
-        dose: (n,) doses, 0 for untreated wells.
-        response: (n,) responses.
-
-    Returns:
-        The curve; or, where none can be fitted, one sentence that says why: fewer than four doses, no better than a
-        constant (F test at 5 %), a response that has not levelled off, a half response outside the doses tested, or
-        one known no better than these.
-
-    Raises:
-        InputError: negative or non-finite doses, or another number of responses.
+    Where no curve can be fitted, one sentence says why: fewer than four doses, no better than a constant (F test at
+    5 %), a response that has not levelled off, a half response outside the doses tested, or one known no better than
+    these. Negative or non-finite doses are refused.
 
     Example:
         >>> dose = np.repeat([0.1, 0.3, 1, 3, 10, 30, 100], 3)
@@ -233,7 +183,7 @@ def fit_dose_response(dose: npt.ArrayLike, response: npt.ArrayLike) -> DoseRespo
     inside = np.log(tested[[0, -1]])
     best = min(
         (_fit(x, y, start, inside) for start in np.linspace(inside[0], inside[1], 5)),
-        key=lambda found: float(found.cost),
+        key=lambda fit: float(fit.cost),
     )
     free = len(x) - 4
     residual = 2 * float(best.cost)

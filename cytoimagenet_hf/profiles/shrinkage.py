@@ -54,14 +54,7 @@ def standardise_by_shrunk_controls(values: Array, *, plates: npt.ArrayLike, cont
 
 
 def group_means(values: npt.NDArray[Any], codes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Mean row of each group.
-
-    Args:
-        values: (n, d).
-        codes: (n,) group of each row, 0 to G - 1, each of them taken.
-
-    Returns:
-        (G, d) float64.
+    """(G, d) mean row of each group of (n, d) values; `codes` (n,) count the groups from 0, each of them taken.
 
     Example:
         >>> group_means(np.array([[1.0], [3.0], [5.0]]), np.array([1, 0, 1])).tolist()

@@ -6,7 +6,6 @@ it. Here all reference wells together give the scale, plate means are shrunk tow
 deviation s is divided by s + epsilon. Whitening plate by plate remains (`by`).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .shrinkage import standardise_by_shrunk_controls
-from .steps import By, Mask, batches_of, reference_rows, refuse_or_drop, with_step
+from .steps import By, Mask, batches_of, constant_features, reference_rows, refuse_or_drop, with_step
 
 CANDIDATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 METHODS = ("ZCA-cor", "ZCA")
@@ -67,16 +66,13 @@ def sphere(
     if not (np.isfinite(epsilon) and epsilon >= 0):
         raise InputError(f"epsilon of sphering is {epsilon:g}: it is a number from 0 up; {EPSILON:g} is usual")
     batches = reference_rows(table, controls, by, least=_LEAST)
-    flat = np.zeros(len(table.names), bool)
-    for _, reference in batches.values():
-        rows = table.values[reference].astype(np.float64)
-        flat |= rows.std(axis=0) <= 1e-7 * np.abs(rows).max(axis=0)
+    flat = [constant_features(table.values[reference].astype(np.float64)) for _, reference in batches.values()]
     why = "do not vary among the reference wells of " + ("all plates" if by is None else "a plate")
-    table, dropped = refuse_or_drop(table, flat, drop_constant, why)
+    table, dropped = refuse_or_drop(table, np.any(flat, axis=0), drop_constant, why)
     values = np.empty(table.values.shape)
-    for batch, (own, reference) in batches.items():
-        scaled = _scaled(table, own, reference, method, shrink=by is None)
-        values[own] = _whitened(scaled, reference[own], epsilon, batch)
+    for batch, (rows, reference) in batches.items():
+        scaled = _scaled(table, rows, reference, method, shrink=by is None)
+        values[rows] = _whitened(scaled, reference[rows], epsilon, batch)
     on = "all" if controls is None else "controls"
     step: dict[str, Any] = {
         "step": "sphere",
@@ -92,50 +88,39 @@ def sphere(
 
 
 def choose_epsilon(
-    table: FeatureTable,
-    controls: Mask,
-    treatments: npt.NDArray[Any],
-    plates: npt.NDArray[Any],
-    *,
-    seed: int = 0,
-    candidates: Sequence[float] = CANDIDATES,
+    table: FeatureTable, controls: Mask, treatments: npt.NDArray[Any], plates: npt.NDArray[Any]
 ) -> tuple[float, dict[str, float]]:
-    """The epsilon with which replicates on other plates find each other best, of these wells alone.
+    """The epsilon with which replicates on other plates find each other best, of equal ones the first.
 
     Args:
         table: profiles; for an honest result not those that are scored afterwards.
         controls: (n,) negative controls.
         treatments: (n,) names.
         plates: (n,).
-        seed: of the null of `replicate_precision`, which is not looked at.
-        candidates: in order; of equal ones the first.
 
     Returns:
         The epsilon, and candidate → mean over treatments of replicate mean average precision.
-
-    Raises:
-        InputError: what `sphere` and `replicate_precision` refuse.
     """
     precision_of: dict[str, float] = {}
-    for epsilon in candidates:
+    for epsilon in CANDIDATES:
         made = sphere(table, controls=controls, epsilon=epsilon, drop_constant=True)
-        scores = replicate_precision(
-            made.values, treatments=treatments, controls=controls, plates=plates, seed=seed, null_size=1
+        scores = replicate_precision(  # its null, and so its seed, is not looked at
+            made.values, treatments=treatments, controls=controls, plates=plates, seed=0, null_size=1
         )
         precision_of[f"{epsilon:g}"] = float(scores["mean_average_precision"].mean())
     best = max(precision_of, key=lambda name: precision_of[name])
     return float(best), precision_of
 
 
-def _scaled(table: FeatureTable, own: Mask, reference: Mask, method: str, *, shrink: bool) -> Matrix:
+def _scaled(table: FeatureTable, rows: Mask, reference: Mask, method: str, *, shrink: bool) -> Matrix:
     """Rows of a batch, centred (and scaled) on its reference rows."""
-    x = table.values[own].astype(np.float64)
-    marks = reference[own]
+    x = table.values[rows].astype(np.float64)
+    marks = reference[rows]
     if method == "ZCA-cor" and shrink and "plate" in table.metadata and table.metadata["plate"].nunique() > 1:
-        plates = batches_of(table, "plate").to_numpy()[own]
+        plates = batches_of(table, "plate").to_numpy()[rows]
         return np.asarray(standardise_by_shrunk_controls(x, plates=plates, controls=marks), np.float64)
-    rows = x[marks]
-    return np.asarray((x - rows.mean(axis=0)) / (rows.std(axis=0, ddof=1) if method == "ZCA-cor" else 1.0))
+    scale = x[marks].std(axis=0, ddof=1) if method == "ZCA-cor" else 1.0
+    return np.asarray((x - x[marks].mean(axis=0)) / scale)
 
 
 def _whitened(x: Matrix, marks: Mask, epsilon: float, batch: str) -> Matrix:

@@ -24,15 +24,10 @@ def with_step(
     names: tuple[str, ...] | None = None,
     metadata: pd.DataFrame | None = None,
 ) -> FeatureTable:
-    """The table after a step: what changed, and the step added to its history.
+    """The table with what changed, and the step added to its history.
 
-    Args:
-        table: the table before.
-        step: what was done, JSON values; `step` is the verb and `name` its part of the profile's name.
-        ids: (n,) new ids.
-        values: (n, d) new features, stored in the precision of the old ones.
-        names: (d,) new names.
-        metadata: new facts of the rows.
+    A step has JSON values: `step` is the verb, `name` its part of the profile's name. New features are stored in the
+    precision of the old ones.
     """
     return FeatureTable(
         table.ids if ids is None else ids,
@@ -49,8 +44,8 @@ def profile_name(table: FeatureTable) -> str:
     Example:
         >>> from cytoimagenet_hf.tables.features import FeatureTable
         >>> steps = [{"step": "aggregate", "name": "wells_mean"}, {"step": "annotate"}, {"step": "tvn", "name": "tvn"}]
-        >>> one = FeatureTable(np.array(["a"]), np.ones((1, 1)), pd.DataFrame(index=[0]), ("x",), {"steps": steps})
-        >>> profile_name(one)
+        >>> table = FeatureTable(np.array(["a"]), np.ones((1, 1)), pd.DataFrame(index=[0]), ("x",), {"steps": steps})
+        >>> profile_name(table)
         'wells_mean_tvn'
     """
     return "_".join(step["name"] for step in table.about.get("steps", []) if step.get("name")) or "features"
@@ -96,32 +91,29 @@ def reference_rows(table: FeatureTable, controls: Mask | None, by: By, *, least:
     reference = np.ones(len(table), bool) if controls is None else np.asarray(controls, bool)
     if reference.shape != (len(table),):
         raise InputError(f"{reference.size} marks of controls for {len(table)} rows: one per row")
-    batch_rows = {}
-    for batch in dict.fromkeys(batches.tolist()):
-        own = (batches == batch).to_numpy()
-        batch_rows[batch] = (own, own & reference)
-    poor = {batch: int(rows.sum()) for batch, (_, rows) in batch_rows.items() if rows.sum() < least}
+    rows_of = {batch: (batches == batch).to_numpy() for batch in dict.fromkeys(batches.tolist())}
+    references = {batch: (rows, rows & reference) for batch, rows in rows_of.items()}
+    poor = {batch: int(marked.sum()) for batch, (_, marked) in references.items() if marked.sum() < least}
     if poor:
         kind = "rows" if controls is None else "control wells"
         some = ", ".join(f"{batch} ({count})" for batch, count in list(poor.items())[:3])
         columns = [by] if isinstance(by, str) else list(by or ())
         named = "plates" if columns in ([], ["plate"]) else f"batches by {', '.join(columns)}"
         way = "aggregate less" if controls is None else "name controls of each, or normalise on all wells"
-        raise InputError(f"{len(poor)} of {len(batch_rows)} {named} have fewer than {least} {kind}: {some}: {way}")
-    return batch_rows
+        raise InputError(f"{len(poor)} of {len(references)} {named} have fewer than {least} {kind}: {some}: {way}")
+    return references
+
+
+def constant_features(rows: npt.NDArray[np.float64]) -> Mask:
+    """(d,) true for features that differ between the rows by no more than the rounding of float32."""
+    return np.asarray(rows.std(axis=0) <= 1e-7 * np.abs(rows).max(axis=0))
 
 
 def refuse_or_drop(table: FeatureTable, flat: Mask, drop: bool, why: str) -> tuple[FeatureTable, list[str]]:
-    """The table without these features, and their names; without leave to drop them, an error that names them.
-
-    Args:
-        table: features.
-        flat: (d,) true for features that cannot be used.
-        drop: whether the caller asked to leave them out.
-        why: what is wrong with them.
+    """The table without the features that `flat` (d,) marks, and their names.
 
     Raises:
-        InputError: `drop` is False and there are such features; or nothing would be left.
+        InputError: such features where the caller did not ask to `drop` them, named with `why`; or nothing is left.
     """
     names = [name for name, bad in zip(table.names, flat, strict=True) if bad]
     if not names:

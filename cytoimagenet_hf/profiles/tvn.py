@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .steps import By, Mask, reference_rows, refuse_or_drop, with_step
+from .steps import By, Mask, constant_features, reference_rows, refuse_or_drop, with_step
 
 _RIDGE = 0.5  # of the published form: half the variance of a scaled component
 _LEAST = 3  # controls in a batch: fewer have no covariance to speak of
@@ -52,7 +52,7 @@ def tvn(
     batches = reference_rows(table, controls, by, least=_LEAST)
     marks = np.asarray(controls, bool)
     rows = table.values[marks].astype(np.float64)
-    table, dropped = refuse_or_drop(table, _constant(rows), drop_constant, "do not vary among the controls")
+    table, dropped = refuse_or_drop(table, constant_features(rows), drop_constant, "do not vary among the controls")
     most = min(int(marks.sum()) - 1, len(table.names))
     chosen = most if components is None else components
     if not 1 <= chosen <= most:
@@ -63,10 +63,13 @@ def tvn(
     x = _scaled(table.values.astype(np.float64), marks)
     _, spread, axes = np.linalg.svd(x[marks], full_matrices=False)  # centred by the scaling
     kept = min(chosen, int((spread > 1e-9 * spread[0]).sum()))  # equal controls span less than their number
-    x = _scaled(x @ _oriented(axes[:kept]).T, marks)
-    for own, reference in batches.values():
+    axes = axes[:kept]
+    largest = axes[np.arange(kept), np.abs(axes).argmax(axis=1)]
+    axes = axes * np.sign(largest)[:, None]  # the sign of an SVD depends on the machine
+    x = _scaled(x @ axes.T, marks)
+    for batch, reference in batches.values():
         covariance = np.atleast_2d(np.cov(x[reference], rowvar=False))
-        x[own] = x[own] @ inverse_root(covariance + _RIDGE * np.eye(kept))
+        x[batch] = x[batch] @ inverse_root(covariance + _RIDGE * np.eye(kept))
     step = {
         "step": "tvn",
         "name": "tvn",
@@ -92,13 +95,3 @@ def inverse_root(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _scaled(x: npt.NDArray[np.float64], marks: Mask) -> npt.NDArray[np.float64]:
     rows = x[marks]
     return np.asarray((x - rows.mean(axis=0)) / rows.std(axis=0))
-
-
-def _constant(rows: npt.NDArray[np.float64]) -> Mask:
-    return np.asarray(rows.std(axis=0) <= 1e-7 * np.abs(rows).max(axis=0))  # else the rounding of float32
-
-
-def _oriented(axes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Each axis with its largest part positive: the sign of an SVD depends on the machine."""
-    largest = np.abs(axes).argmax(axis=1)
-    return np.asarray(axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])

@@ -1,5 +1,6 @@
 """What a plate map says of each well: control or treatment, compound, dose; whatever its columns are called."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.tables.cells import parse_amounts, parse_numbers
+from cytoimagenet_hf.tables.cells import parse_amounts, parse_numbers, text_column
+from cytoimagenet_hf.tables.columns import column_of
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.vocabulary import (
     Header,
@@ -22,7 +23,7 @@ from cytoimagenet_hf.tables.vocabulary import (
     unit_of,
 )
 
-from .conditions import Conditions, column_of_header, conditions
+from .conditions import Conditions, column_named, conditions
 from .steps import Mask
 
 _NO_COMPOUND = ("", "none", "empty", "blank")
@@ -96,14 +97,17 @@ def well_facts(
     Example:
         >>> facts = pd.DataFrame({"role": ["negcon", "trt"], "compound": ["DMSO", "taxol"], "conc": [0, 0.3]})
         >>> table = FeatureTable(np.array(["a", "b"]), np.ones((2, 1)), facts, ("x",))
-        >>> known = well_facts(table, dose_unit="uM")
-        >>> known.role.tolist(), known.treatment.tolist()
+        >>> wells = well_facts(table, dose_unit="uM")
+        >>> wells.role.tolist(), wells.treatment.tolist()
         (['negative', 'treatment'], ['negative control', 'taxol 0.3 µM'])
     """
     metadata = table.metadata.reset_index(drop=True)
     headers = columns_of(name for name in metadata if metadata[name].notna().any())
     named = {"role": control_column, "compound": compound_column, "dose": dose_column}
-    headers |= {term: _named(metadata, column) for term, column in named.items() if column is not None}
+    for term, given in named.items():
+        if given is not None:
+            column = column_named(metadata, given)
+            headers[term] = replace(read_header(column), text=column, unit=stated_unit(column))
     if "compound" not in headers and (gene := headers.get("gene", headers.get("sirna"))):
         headers["compound"] = gene
     notes: list[str] = []
@@ -127,23 +131,15 @@ def well_facts(
     dose, unit = _doses(metadata, headers, (role == "negative") | (role == "empty"), dose_unit, notes)
     if "dose" not in used:
         used.pop("unit", None)
-    amount = np.array([f"{one:g} {unit}".rstrip() if one > 0 else "" for one in dose], dtype=object)
-    apart = conditions(metadata, role, compound, amount, used, treatment=treatment)
-    notes += apart.notes
-    unused = _unused(metadata, [*used.values(), *roles, *apart.parts, *apart.settings], apart.pooled, notes)
-    return WellFacts(role, compound, dose, unit, tuple(notes), used, apart, unused)
-
-
-def _named(metadata: pd.DataFrame, column: str) -> Header:
-    """A column that the caller names, with or without `Metadata_`."""
-    name = column_of_header(metadata, column)
-    if name is None:
-        raise InputError(f"no column {column!r}: the rows have {', '.join(map(str, metadata)) or 'none'}")
-    return replace(read_header(name), text=name, unit=stated_unit(name))
+    amount = np.array([f"{number:g} {unit}".rstrip() if number > 0 else "" for number in dose], dtype=object)
+    equal = conditions(metadata, role, compound, amount, used, treatment=treatment)
+    notes += equal.notes
+    unused = _unused(metadata, [*used.values(), *roles, *equal.parts, *equal.settings], equal.pooled, notes)
+    return WellFacts(role, compound, dose, unit, tuple(notes), used, equal, unused)
 
 
 def _unused(metadata: pd.DataFrame, used: list[str], pooled: Sequence[str], notes: list[str]) -> tuple[str, ...]:
-    """Columns that nothing was read from; those that tell wells apart are said."""
+    """Columns that nothing was read from; a note lists those whose values differ."""
     unused = [str(name) for name in metadata if str(name) not in used and read_header(str(name)).term not in _PLACES]
     unused = [name for name in unused if name not in _PLACES]
     unused.sort(key=lambda name: name not in pooled)  # those first in which wells differ that count as equal
@@ -170,45 +166,39 @@ def query_rows(table: FeatureTable, query: str) -> Mask:
         >>> query_rows(table, "compound == 'DMSO'").tolist()
         [True, False]
     """
-    plain = table.metadata.reset_index(drop=True)
+    facts = table.metadata.reset_index(drop=True)
     if "@" in query or "__" in query:
         raise InputError(f"controls {query!r}: write a comparison of columns, such as \"role == 'negative'\"")
     try:
-        marks = _evaluated(plain, query)
+        marks = _evaluated(facts, query)
     except Exception as error:
-        try:  # a column that nobody knows is text, and the query may take it for a number
-            marks = _evaluated(_with_numbers(plain), query)
+        try:  # an unknown column is text, and the query may take it for a number
+            marks = _evaluated(_with_numbers(facts), query)
         except Exception:
             raise InputError(
                 f"controls {query!r} cannot be evaluated ({type(error).__name__}: {error}); the columns are "
-                f"{', '.join(map(str, plain)) or 'none'}"
+                f"{', '.join(map(str, facts)) or 'none'}"
             ) from error
     if isinstance(marks, pd.Series) and marks.dtype == bool and not marks.any():
-        marks = _evaluated(_with_numbers(plain), query)
+        marks = _evaluated(_with_numbers(facts), query)
     if not isinstance(marks, pd.Series) or marks.dtype != bool:
         raise InputError(f"controls {query!r} is no condition: write a comparison, such as \"role == 'negative'\"")
     if not marks.any():
-        asked = [str(name) for name in plain if str(name) in query]
-        have = "; ".join(f"{name}: {', '.join(map(str, plain[name].dropna().unique()[:6]))}" for name in asked)
+        columns = [str(name) for name in facts if str(name) in query]
+        have = "; ".join(f"{name}: {', '.join(map(str, facts[name].dropna().unique()[:6]))}" for name in columns)
         raise InputError(f"no row fulfils {query!r}" + (f"; there is {have}" if have else ""))
     return np.asarray(marks.to_numpy(bool))
 
 
-def _evaluated(plain: pd.DataFrame, query: str) -> Any:
-    prefixed = plain.rename(columns=lambda name: f"Metadata_{_capital(str(name))}")
-    return pd.concat([plain, prefixed], axis=1).eval(query)
+def _evaluated(facts: pd.DataFrame, query: str) -> Any:
+    return pd.concat([facts, facts.rename(columns=column_of)], axis=1).eval(query)
 
 
 def _with_numbers(metadata: pd.DataFrame) -> pd.DataFrame:
-    """Columns that nobody knows as numbers, where every cell is one."""
+    """Unknown columns as numbers, where every cell is a number."""
     unknown = [name for name in metadata if read_header(str(name)).kind == "unknown"]
-    parsed = {name: parse_numbers(_cells(metadata[name])) for name in unknown}
+    parsed = {name: parse_numbers(text_column(metadata[name])) for name in unknown}
     return metadata.assign(**{str(name): numbers.values for name, numbers in parsed.items() if not numbers.odd.any()})
-
-
-def _cells(column: pd.Series) -> pa.ChunkedArray:
-    texts = [None if pd.isna(value) else str(value) for value in column]
-    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _text(metadata: pd.DataFrame, column: str | None) -> npt.NDArray[Any]:
@@ -218,7 +208,7 @@ def _text(metadata: pd.DataFrame, column: str | None) -> npt.NDArray[Any]:
 
 
 def _compounds(metadata: pd.DataFrame, header: Header | None) -> npt.NDArray[Any]:
-    """Names of compounds, empty text for the words that say there is none."""
+    """Names of compounds; empty text for words such as `none`."""
     compound = _text(metadata, header.text if header else None)
     none = _NO_COMPOUND if header and header.term in ("gene", "sirna") else (*_NO_COMPOUND, *_NOT_AVAILABLE)
     compound[[name.lower() in none for name in compound]] = ""
@@ -232,7 +222,7 @@ def _role_columns(metadata: pd.DataFrame) -> list[str]:
 
 
 def _roles(metadata: pd.DataFrame, columns: list[str], notes: list[str]) -> npt.NDArray[Any]:
-    """The role of each row, of the first column that says one; words that nobody understands are said."""
+    """The role of each row, from the first column with one; a note lists words that are not understood."""
     role = np.full(len(metadata), "", dtype=object)
     words_of = np.full(len(metadata), "", dtype=object)
     for column in columns:
@@ -241,9 +231,7 @@ def _roles(metadata: pd.DataFrame, columns: list[str], notes: list[str]) -> npt.
         # JUMP and the Broad leave the role of a compound empty in some maps, and write "control" for any control.
         words_of = np.where((words_of == "") & (meant == ""), words, words_of)
         role = np.where(role == "", meant, role)
-    odd: dict[str, int] = {}
-    for word in words_of[(role == "") & (words_of != "")]:
-        odd[word] = odd.get(word, 0) + 1
+    odd = Counter(words_of[(role == "") & (words_of != "")])
     if odd:
         some = ", ".join(f"{word!r} ({count})" for word, count in list(odd.items())[:5])
         notes.append(f"roles not understood in {', '.join(columns)}: {some}; name the controls with --controls")
@@ -257,7 +245,7 @@ def _without_compound(
     role: npt.NDArray[Any],
     notes: list[str],
 ) -> dict[str, str]:
-    """Wells without a compound are controls where their solvent is named; where it is not, the query is said.
+    """Wells without a compound are controls where their solvent is named; else a note suggests the query.
 
     The maps of the Broad, of JUMP and of LINCS leave `broad_sample` empty in wells of DMSO.
     """
@@ -294,9 +282,8 @@ def _doses(
     if "dose" not in headers:
         return np.full(len(metadata), np.nan), ""
     column = headers["dose"].text
-    cells = _cells(metadata[column])
-    amounts = parse_amounts(cells)
-    numbers = amounts.numbers
+    cells = text_column(metadata[column])
+    numbers, stated = parse_amounts(cells)
     odd = ~controls & (numbers.odd | np.isinf(numbers.values))
     if odd.any():
         remark = numbers.remark or "write numbers, and the unit behind them, in the heading or in a column of its own"
@@ -312,17 +299,15 @@ def _doses(
         units = _text(metadata, headers["unit"].text)
     else:
         units = np.full(len(metadata), headers["dose"].unit, dtype=object)
-    inside = (values > 0) & (amounts.units != "")
-    twice = (
-        inside & (units != "") & (np.array([unit_of(unit).symbol for unit in units], dtype=object) != amounts.units)
-    )
+    inside = (values > 0) & (stated != "")
+    twice = inside & (units != "") & (np.array([unit_of(unit).symbol for unit in units], dtype=object) != stated)
     if twice.any():
         row = int(twice.argmax())
         raise InputError(
             f"{int(twice.sum())} doses in {column} state two units, such as {cells[row].as_py()!r} in {units[row]}: "
             "keep one of them"
         )
-    units = np.where(inside, amounts.units, units)
+    units = np.where(inside, stated, units)
     return _on_one_scale(values, units, headers, dose_unit, notes)
 
 
@@ -371,7 +356,3 @@ _DIMENSIONS = {
     "mass": "mass per volume (ng/mL, µg/mL, mg/mL, g/L)",
     "percent": "a per cent",
 }
-
-
-def _capital(name: str) -> str:
-    return name.capitalize() if name in ("plate", "well", "site") else name

@@ -83,14 +83,14 @@ def tasks() -> list[str]:
     return sorted({entry.task for entry in _entries()})
 
 
-def marks(found: Iterable[Overlap]) -> str:
+def marks(shared: Iterable[Overlap]) -> str:
     """The marks of these overlaps, strongest first, each once.
 
     Example:
         >>> marks(overlaps("bbbc021", frozenset({"idr0016", "bbbc022", "bbbc014"})))
         'lc'
     """
-    kinds = {overlap.kind for overlap in found}
+    kinds = {overlap.kind for overlap in shared}
     return "".join(mark for kind, mark in MARKS.items() if kind in kinds)
 
 

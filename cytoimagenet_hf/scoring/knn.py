@@ -81,8 +81,8 @@ def kneighbors(
         step = max(1, chunk_bytes // (4 * min(len(rows), _BLOCK)))
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
-            found = _search(space, queries[part], k, None if hidden is None else hidden[part], first=start)
-            distances[part], indices[part] = found
+            hidden_here = None if hidden is None else hidden[part]
+            distances[part], indices[part] = _search(space, queries[part], k, hidden_here, first=start)
     return distances, indices
 
 
@@ -178,18 +178,18 @@ def _search(
     within, places = (values.double() <= limits[:, None]).cpu().numpy(), columns.cpu().numpy()  # (B, count)
     # Where more near ties were met than are kept, all training rows are looked at once more.
     spilt = (within[:, -1] & (count < len(space.rows))).nonzero()[0]
-    found = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
+    nearest = [(np.empty(0), np.empty(0, np.int64))] * len(queries)
     for row in sorted(set(range(len(queries))) - set(spilt.tolist())):
         near = np.sort(places[row][within[row]])
-        found[row] = _nearest(queries[row], space, near, k, found[row])
+        nearest[row] = _nearest(queries[row], space, near, k, nearest[row])
     if len(spilt):
         again = None if hidden is None else hidden[spilt]
         for part, scores in _scores(space, placed[spilt], again):
             near_ties = (scores.double() <= limits[spilt][:, None]).cpu().numpy()
             for row, ties in zip(spilt.tolist(), near_ties, strict=True):
                 near = ties.nonzero()[0] + part.start
-                found[row] = _nearest(queries[row], space, near, k, found[row])
-    distances, indices = zip(*found, strict=True)
+                nearest[row] = _nearest(queries[row], space, near, k, nearest[row])
+    distances, indices = zip(*nearest, strict=True)
     return np.stack(distances), np.stack(indices)
 
 
@@ -217,16 +217,16 @@ def _nearest(
 
 def _measure(query: Matrix, rows: Matrix, near: Matrix, metric: Metric) -> npt.NDArray[np.float64]:
     """Float64 distances from differences, never from norms, so that equal rows get equal distances."""
-    found = np.empty(len(near))
+    distances = np.empty(len(near))
     for start in range(0, len(near), _MEASURED):
         part = slice(start, start + _MEASURED)
         left, right = query[None], rows[near[part]]
         if metric == "cosine":
             left, right = _unit(left), _unit(right)
-            found[part] = np.round(cdist(left, right, "sqeuclidean")[0] / 2, _COSINE_DECIMALS)
+            distances[part] = np.round(cdist(left, right, "sqeuclidean")[0] / 2, _COSINE_DECIMALS)
         else:
-            found[part] = cdist(left, right)[0]
-    return found
+            distances[part] = cdist(left, right)[0]
+    return distances
 
 
 def _unit(rows: Matrix) -> npt.NDArray[np.float64]:
@@ -279,17 +279,17 @@ def _hidden(exclude: Any, queries: int, rows: int) -> _Hidden | None:
     """The row that each query must not see, or which of all rows."""
     if exclude is None:
         return None
-    found = np.asarray(exclude)
-    if found.dtype == bool and found.shape == (queries, rows):
-        return found
-    if found.shape != (queries,) or not np.issubdtype(found.dtype, np.integer):
+    hidden = np.asarray(exclude)
+    if hidden.dtype == bool and hidden.shape == (queries, rows):
+        return hidden
+    if hidden.shape != (queries,) or not np.issubdtype(hidden.dtype, np.integer):
         raise InputError(
-            f"exclude has shape {found.shape} and type {found.dtype}: expected {queries} training rows, or "
+            f"exclude has shape {hidden.shape} and type {hidden.dtype}: expected {queries} training rows, or "
             f"{queries} x {rows} booleans"
         )
-    if queries and (found.max() >= rows or found.min() < -1):
-        raise InputError(f"exclude names rows {found.min()}..{found.max()}, the training set has 0..{rows - 1}")
-    return found.astype(np.int64)
+    if queries and (hidden.max() >= rows or hidden.min() < -1):
+        raise InputError(f"exclude names rows {hidden.min()}..{hidden.max()}, the training set has 0..{rows - 1}")
+    return hidden.astype(np.int64)
 
 
 def _most_hidden(hidden: _Hidden | None) -> int:

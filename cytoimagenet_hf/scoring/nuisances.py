@@ -76,12 +76,12 @@ def predict_in_folds(
     """
     predictions = np.full(len(labels), None, dtype=object)
     for train, test in folds:
-        known, asked = values[train].astype(np.float64), values[test].astype(np.float64)
+        fitted, asked = values[train].astype(np.float64), values[test].astype(np.float64)
         # The scale before the regression: what nuisances explained of a feature does not come back enlarged.
-        mean, sd = known.mean(axis=0), known.std(axis=0)
+        mean, sd = fitted.mean(axis=0), fitted.std(axis=0)
         sd = np.where(sd > 0, sd, 1.0)
         if nuisances is not None:
-            known, asked = without_nuisances(known, asked, nuisances[train], nuisances[test])
-        distances, indices = kneighbors((known - mean) / sd, (asked - mean) / sd, min(k, len(train)))
+            fitted, asked = without_nuisances(fitted, asked, nuisances[train], nuisances[test])
+        distances, indices = kneighbors((fitted - mean) / sd, (asked - mean) / sd, min(k, len(train)))
         predictions[test] = vote(labels[train][indices], distances)
     return predictions

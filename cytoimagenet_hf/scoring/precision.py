@@ -72,8 +72,8 @@ def replicate_precision(
     Example:
         >>> x = np.array([[1.0, 0.0], [0.9, 0.1], [-1.0, 0.0], [0.0, -1.0]])
         >>> names, marks = np.array(["q", "q", "c", "c"]), np.array([False, False, True, True])
-        >>> found = replicate_precision(x, treatments=names, controls=marks, seed=0)
-        >>> found.iloc[0][["mean_average_precision", "p_value", "null_size"]].astype(float).round(3).tolist()
+        >>> table = replicate_precision(x, treatments=names, controls=marks, seed=0)
+        >>> table.iloc[0][["mean_average_precision", "p_value", "null_size"]].astype(float).round(3).tolist()
         [1.0, 0.333, 6.0]
     """
     control = np.asarray(controls, bool)
@@ -82,8 +82,8 @@ def replicate_precision(
     if not control.any():
         raise InputError("no control wells: replicate precision ranks replicates among controls")
     wells = pd.DataFrame({"treatment": names, "plate": place, "row": np.arange(len(x))})[~control]
-    own, across = wells.groupby("treatment")["plate"], across and plates is not None
-    enough = own.nunique() > 1 if across else own.size() > 1
+    plates_of, across = wells.groupby("treatment")["plate"], across and plates is not None
+    enough = plates_of.nunique() > 1 if across else plates_of.size() > 1
     if not enough.any():
         raise InputError(
             "no treatment has two wells: replicate precision needs replicates"
@@ -135,8 +135,8 @@ def target_precision(
 
     Example:
         >>> x = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0.3]])
-        >>> found = target_precision(x, compounds=np.array(list("vwxyz")), targets=np.array(list("aabbc")), seed=0)
-        >>> found["target"].tolist(), found["mean_average_precision"].tolist(), found["p_value"].round(1).tolist()
+        >>> table = target_precision(x, compounds=np.array(list("vwxyz")), targets=np.array(list("aabbc")), seed=0)
+        >>> table["target"].tolist(), table["mean_average_precision"].tolist(), table["p_value"].round(1).tolist()
         (['a', 'b'], [1.0, 1.0], [0.2, 0.2])
     """
     names = pd.Series(np.asarray(compounds).astype(str))
@@ -174,9 +174,9 @@ def _table(name: str, rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     if not rows:
         raise InputError("no control wells on the plates of the replicates: replicate precision ranks among them")
     columns = [name, "mean_average_precision", "p_value", "wells", "null_size", "exact"]
-    found = pd.DataFrame(rows, columns=columns).sort_values(name, ignore_index=True)
-    found.insert(3, "corrected_p_value", stats.false_discovery_control(found["p_value"]))
-    return found
+    table = pd.DataFrame(rows, columns=columns).sort_values(name, ignore_index=True)
+    table.insert(3, "corrected_p_value", stats.false_discovery_control(table["p_value"]))
+    return table
 
 
 def _finite(values: Array) -> Array:
@@ -262,15 +262,15 @@ class _Controls:
             for start in range(0, len(some), step):
                 part = some[start : start + step]
                 away = profiles.distance(part, pool)
-                nearest += [np.sort(own[pool != row]) for own, row in zip(away, part, strict=True)]
+                nearest += [np.sort(far[pool != row]) for far, row in zip(away, part, strict=True)]
         distance = profiles.distance(rows, rows)
         return cls(profiles, pools, exchanged, distance, _closer(nearest, distance), nearest, across)
 
 
 def _closer(nearest: Sequence[Array], distance: Array) -> npt.NDArray[np.int32]:
     """(rows, columns) how many of each row's `nearest` are closer than the column is."""
-    found = [np.searchsorted(own, away, side="left") for own, away in zip(nearest, distance, strict=True)]
-    return np.array(found, np.int32).reshape(distance.shape)
+    counts = [np.searchsorted(near, away, side="left") for near, away in zip(nearest, distance, strict=True)]
+    return np.array(counts, np.int32).reshape(distance.shape)
 
 
 @dataclass(frozen=True)
@@ -297,9 +297,9 @@ class _Ranked:
         away = profiles.distance(treated, np.concatenate([treated, rows]))
         count = len(treated)
         nearest = [
-            np.sort(own)
+            np.sort(away_from_pool)
             for group, pool in zip(groups, controls.pools, strict=True)
-            for own in profiles.distance(group, pool)
+            for away_from_pool in profiles.distance(group, pool)
         ]
         distance = np.block([[away[:, :count], away[:, count:]], [away[:, count:].T, controls.distance]])
         above = np.block(
@@ -349,8 +349,8 @@ def _mean_precision(ranked: _Ranked, sets: Rows) -> tuple[npt.NDArray[np.float64
         row = sets[:, query, None]
         before = ranked.above[row, sets[:, positive]]  # (N, k) wells of the plate, still with those of the set
         if ranked.across:
-            own = ranked.distance[row, sets[:, beside]]
-            before = before - (own[:, :, None] < ranked.distance[row, sets[:, positive]][:, None, :]).sum(axis=1)
+            rivals = ranked.distance[row, sets[:, beside]]
+            before = before - (rivals[:, :, None] < ranked.distance[row, sets[:, positive]][:, None, :]).sum(axis=1)
             before.sort(axis=1)
         else:
             before.sort(axis=1)
@@ -372,7 +372,7 @@ def _label_sets(layout: tuple[tuple[int, int], ...], size: int, seed: int) -> It
     starts = np.cumsum([0, *(sum(both) for both in layout)])
     if _choices(layout) <= size:
         each = [
-            [np.array(one, np.intp) + start for one in itertools.combinations(range(treated + swapped), treated)]
+            [np.array(chosen, np.intp) + start for chosen in itertools.combinations(range(treated + swapped), treated)]
             for start, (treated, swapped) in zip(starts, layout, strict=False)
         ]
         yield np.array([np.concatenate(parts) for parts in itertools.product(*each)])
@@ -387,10 +387,10 @@ def _drawn(layout: tuple[tuple[int, int], ...], size: int, seed: int) -> Rows:
     columns, start = [], 0
     for treated, swapped in layout:
         total = treated + swapped
-        own = np.empty((size, treated), np.intp)
+        places = np.empty((size, treated), np.intp)
         for place, most in enumerate(range(total - treated, total)):
             drawn = rng.integers(0, most, size, endpoint=True)
-            own[:, place] = np.where((own[:, :place] == drawn[:, None]).any(axis=1), most, drawn)
-        columns.append(own + start)
+            places[:, place] = np.where((places[:, :place] == drawn[:, None]).any(axis=1), most, drawn)
+        columns.append(places + start)
         start += total
     return np.concatenate(columns, axis=1)

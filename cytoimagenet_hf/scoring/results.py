@@ -275,7 +275,7 @@ def from_json(content: Any, *, where: str = "the record") -> ResultsRecord:
     try:
         if missing := _REQUIRED - content.keys():
             raise KeyError(", ".join(sorted(missing)))
-        names = {one.name for one in fields(ResultsRecord)}
+        names = {part.name for part in fields(ResultsRecord)}
         record = _typed(ResultsRecord, {name: value for name, value in content.items() if name in names})
         if not isinstance(record.config.get("recipe", {}), Mapping):
             raise TypeError("the recipe of config is a mapping")
@@ -313,10 +313,10 @@ def _typed(hint: Any, value: Any) -> Any:
         return None if value is None else _typed(next(kind for kind in arguments if kind is not type(None)), value)
     if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
-        return hint(**{name: _typed(hints.get(name, Any), one) for name, one in value.items()})
+        return hint(**{name: _typed(hints.get(name, Any), part) for name, part in value.items()})
     if origin is tuple:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_typed(kind, one) for kind, one in zip(kinds, value, strict=True))
+        return tuple(_typed(kind, part) for kind, part in zip(kinds, value, strict=True))
     expected = {int: (int,), float: (int, float), str: (str,)}.get(str if origin is Literal else hint)
     if expected is not None and (isinstance(value, bool) or not isinstance(value, expected)):
         raise TypeError(f"{value!r} is not {'text' if expected == (str,) else 'a number'}")

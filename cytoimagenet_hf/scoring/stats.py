@@ -45,15 +45,7 @@ def wald_half_width(successes: int, n: int, *, confidence: float = 0.95) -> floa
 
 
 def wald_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Normal approximation, clipped to [0, 1]; treats the n items as independent.
-
-    Args:
-        successes: items predicted right.
-        n: items, at least 1.
-        confidence: coverage aimed at.
-
-    Raises:
-        InputError: n below 1 or successes outside 0..n.
+    """Normal approximation, clipped to [0, 1]; treats the n items as independent. Arguments as of `wald_half_width`.
 
     Example:
         >>> low, high = wald_interval(86, 103)
@@ -65,15 +57,7 @@ def wald_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interv
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval: keeps its coverage near 0 and 1, where Wald's has no width.
-
-    Args:
-        successes: items predicted right.
-        n: items, at least 1.
-        confidence: coverage aimed at, in (0, 1).
-
-    Raises:
-        InputError: n below 1 or successes outside 0..n.
+    """Wilson's score interval: keeps its coverage near 0 and 1, where Wald's has no width. Arguments as of Wald's.
 
     Example:
         >>> low, high = wilson_interval(20, 20)

@@ -29,17 +29,11 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of text read as numbers.
+    """A column of text read as numbers."""
 
-    Attributes:
-        values: (n,) float64, NaN where a cell is empty or no number.
-        odd: (n,) true where a cell is text that is not a number.
-        remark: what is wrong with the odd ones beyond being text; empty where nothing.
-    """
-
-    values: npt.NDArray[np.float64]
-    odd: npt.NDArray[np.bool_]
-    remark: str = ""
+    values: npt.NDArray[np.float64]  # (n,) float64, NaN where a cell is empty or no number
+    odd: npt.NDArray[np.bool_]  # (n,) true where a cell is text that is not a number
+    remark: str = ""  # what is wrong with the odd ones beyond being text; empty where nothing
 
 
 def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
@@ -48,9 +42,9 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
     `1,000` may be one or a thousand: a column of nothing but such cells is not guessed.
 
     Example:
-        >>> parse_numbers(pa.chunked_array([["0,3", "1,25", "2", None]])).values.tolist()
+        >>> parse_numbers(text_column(["0,3", "1,25", "2", None])).values.tolist()
         [0.3, 1.25, 2.0, nan]
-        >>> parse_numbers(pa.chunked_array([["0.5", "#DIV/0!"]])).odd.tolist()
+        >>> parse_numbers(text_column(["0.5", "#DIV/0!"])).odd.tolist()
         [False, True]
     """
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type) or pa.types.is_null(cells.type)):
@@ -82,40 +76,29 @@ def parse_numbers(cells: pa.ChunkedArray) -> Numbers:
     return Numbers(np.array(values, dtype=np.float64), ~numeric, remark)
 
 
-@dataclass(frozen=True)
-class Amounts:
-    """A column of amounts, in which a cell may state its unit itself.
-
-    Attributes:
-        numbers: the column without those units.
-        units: (n,) symbol of the unit in the cell; empty text where it states none.
-    """
-
-    numbers: Numbers
-    units: npt.NDArray[np.object_]
+def text_column(cells: Iterable[Any]) -> pa.ChunkedArray:
+    """Cells as a column of text; what is missing is null."""
+    texts = [None if pd.isna(cell) else str(cell) for cell in cells]
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
-def parse_amounts(cells: pa.ChunkedArray) -> Amounts:
-    """Numbers of a column in which cells such as `1 uM` state their unit.
+def parse_amounts(cells: pa.ChunkedArray) -> tuple[Numbers, npt.NDArray[np.object_]]:
+    """Numbers of a column in which cells such as `1 uM` state their unit, and those units; empty text where none.
 
     Example:
-        >>> amounts = parse_amounts(pa.chunked_array([["0", "100 nM", "1,5uM", "high"]]))
-        >>> amounts.numbers.values.tolist(), amounts.units.tolist(), amounts.numbers.odd.tolist()
+        >>> numbers, units = parse_amounts(text_column(["0", "100 nM", "1,5uM", "high"]))
+        >>> numbers.values.tolist(), units.tolist(), numbers.odd.tolist()
         ([0.0, 100.0, 1.5, nan], ['', 'nM', 'µM', ''], [False, False, False, True])
     """
     numbers = parse_numbers(cells)
     units = np.full(len(cells), "", dtype=object)
-    if not numbers.odd.any():
-        return Amounts(numbers, units)
-    texts: list[str | None] = [None if cell is None else str(cell) for cell in cells.to_pylist()]
+    texts: list[str | None] = cells.to_pylist()
     for row in np.flatnonzero(numbers.odd):
         match = _AMOUNT.fullmatch((texts[row] or "").strip())
         unit = parse_unit(match["unit"]) if match else None
         if match and unit:
             texts[row], units[row] = match["number"], unit.symbol
-    if (units == "").all():
-        return Amounts(numbers, units)
-    return Amounts(parse_numbers(pa.chunked_array([pa.array(texts, pa.large_string())])), units)
+    return (parse_numbers(text_column(texts)) if units.any() else numbers), units
 
 
 _AMOUNT = re.compile(r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)")
@@ -140,7 +123,7 @@ def spelled(value: Any) -> str:
 def typed(facts: pd.DataFrame) -> pd.DataFrame:
     """Facts of rows by the kind of their columns: identities as text, measures as numbers where all cells are.
 
-    A column that nobody knows keeps what it holds; its text is composed Unicode without blanks around it.
+    An unknown column keeps what it holds; its text is composed Unicode without blanks around it.
 
     Example:
         >>> frame = typed(pd.DataFrame({"compound": ["00123", None], "dose_uM": ["0,3", "1,5"], "Amount": ["1", "2"]}))
@@ -155,16 +138,12 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
     if column.dtype.kind in "iufb" and kind != "identity":
         return column
     if kind == "measure":
-        texts = pa.chunked_array(
-            [pa.array([None if pd.isna(cell) else str(cell) for cell in column], pa.large_string())]
-        )
+        texts = text_column(column)
         numbers = parse_numbers(texts)
         if not numbers.odd.any():
             whole = np.isfinite(numbers.values).all() and not re.search("[.,eE]", "".join(map(str, texts.to_pylist())))
-            values = (
-                numbers.values.astype(np.int64) if whole and np.abs(numbers.values).max() < 2**53 else numbers.values
-            )
-            return pd.Series(values, index=column.index)
+            exact = whole and np.abs(numbers.values).max() < 2**53
+            return pd.Series(numbers.values.astype(np.int64) if exact else numbers.values, index=column.index)
     cells = [None if pd.isna(cell) else spelled(cell) for cell in column]
     return pd.Series(cells, index=column.index, dtype="str")
 
@@ -172,7 +151,7 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
 def differ(left: pd.Series, right: pd.Series, name: str) -> npt.NDArray[np.bool_]:
     """(n,) where two columns of one name both say something, and not the same.
 
-    Measures are compared as numbers, everything else as text; a column of numbers that nobody knows is compared with
+    Measures are compared as numbers, everything else as text; an unknown column of numbers is compared with
     text that reads as numbers.
 
     Example:
@@ -187,8 +166,7 @@ def differ(left: pd.Series, right: pd.Series, name: str) -> npt.NDArray[np.bool_
     texts = [np.array([spelled(cell) for cell in column], dtype=object) for column in (left, right)]
     unequal = texts[0] != texts[1]
     if kind == "measure" or (kind == "unknown" and numeric):
-        columns = [pa.chunked_array([pa.array(text.tolist(), pa.large_string())]) for text in texts]
-        first, second = (parse_numbers(column) for column in columns)
+        first, second = (parse_numbers(text_column(column)) for column in texts)
         numbers = ~first.odd & ~second.odd & np.isfinite(first.values) & np.isfinite(second.values)
         close = np.isclose(first.values, second.values, rtol=1e-9, atol=0.0)
         unequal = np.where(numbers, ~close, unequal)
@@ -199,8 +177,8 @@ def explain_odd(cells: Iterable[Any], numbers: Numbers, name: str) -> str:
     """What is wrong with a column that should hold numbers: how many cells, the first of them and its row.
 
     Example:
-        >>> column = pa.chunked_array([["1", "#DIV/0!"]])
-        >>> explain_odd(column.to_pylist(), parse_numbers(column), "Cells_Area")
+        >>> cells = ["1", "#DIV/0!"]
+        >>> explain_odd(cells, parse_numbers(text_column(cells)), "Cells_Area")
         "Cells_Area has 1 cell that is not a number, '#DIV/0!' in row 2"
     """
     row = int(numbers.odd.argmax())

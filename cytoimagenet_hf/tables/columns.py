@@ -55,7 +55,7 @@ def facts_of(columns: Iterable[str]) -> dict[str, str]:
     """What the columns of a table tell that are not features: column → fact.
 
     The plate, the well and the site are called so whatever the table calls them, the likeliest name first; where that
-    name occurs twice, both columns are told to be it.
+    name occurs twice, both columns get it.
 
     Example:
         >>> facts_of(["Metadata_Assay_Plate_Barcode", "Metadata_well_position", "Metadata_MOA", "Cells_Area"])
@@ -69,12 +69,9 @@ def facts_of(columns: Iterable[str]) -> dict[str, str]:
 
 
 def feature_names(blocks: Sequence[str], width: int, *, model: str) -> tuple[str, ...]:
-    """A name per feature of vectors that hold one block of equal length per stain.
+    """A name per feature of `width` in all, of vectors that hold one block of equal length per stain.
 
-    Args:
-        blocks: stains in the order of the blocks.
-        width: features in all.
-        model: name of the network; its last part, short and plain, becomes part of the names.
+    The last part of the model's name, short and plain, becomes part of the names.
 
     Example:
         >>> feature_names(["DNA", "ER"], 4, model="runs/b0/model")

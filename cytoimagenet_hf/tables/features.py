@@ -154,7 +154,9 @@ class FeatureTable:
         packed = _PACKED in table.column_names and pa.types.is_fixed_size_list(table.schema.field(_PACKED).type)
         if "id" not in table.column_names or not (packed or NAMES_KEY in header):
             raise InputError(f"no feature table: its columns are {', '.join(table.column_names[:8])}")
-        about = _about_of(header.get(_ABOUT, b"{}"))
+        about = parse_json(header.get(_ABOUT, b"{}"), where=f"its metadata {_ABOUT.decode()}")
+        if not isinstance(about, dict):
+            raise InputError(f"its metadata {_ABOUT.decode()} is not a JSON object: make the table again")
         if packed:
             width = table.schema.field(_PACKED).type.list_size
             flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[_PACKED].chunks]
@@ -167,17 +169,9 @@ class FeatureTable:
                 raise InputError(f"{len(absent)} of {len(names)} features have no column, such as {absent[:3]}")
             values = np.stack([table[name].to_numpy() for name in names], axis=1)
         facts = {name: column for column in table.column_names if (name := fact_of(column)) not in (None, "id")}
-        metadata = table.select(list(facts.values())).replace_schema_metadata(None).rename_columns(list(facts))
-        return cls(
-            np.array(table["id"].to_pylist(), dtype=object), values, _to_pandas(metadata, len(table)), names, about
-        )
-
-
-def _about_of(header: bytes) -> dict[str, Any]:
-    about = parse_json(header, where=f"its metadata {_ABOUT.decode()}")
-    if not isinstance(about, dict):
-        raise InputError(f"its metadata {_ABOUT.decode()} is not a JSON object: make the table again")
-    return about
+        columns = table.select(list(facts.values())).replace_schema_metadata(None).rename_columns(list(facts))
+        metadata = columns.to_pandas() if facts else pd.DataFrame(index=range(len(table)))
+        return cls(np.array(table["id"].to_pylist(), dtype=object), values, metadata, names, about)
 
 
 def _names_of(header: bytes, most: int) -> tuple[str, ...]:
@@ -286,7 +280,3 @@ def _to_arrow(column: pd.Series, kind: str | None) -> pa.Array:
     if kind is None and column.dtype.kind in "iuf":
         return pa.array(column, from_pandas=True)
     return pa.array([None if pd.isna(value) else str(value) for value in column], pa.string())
-
-
-def _to_pandas(metadata: pa.Table, rows: int) -> pd.DataFrame:
-    return metadata.to_pandas() if metadata.num_columns else pd.DataFrame(index=range(rows))

@@ -21,12 +21,7 @@ _TEXT = np.dtype("O", metadata={"vlen": str})  # UTF-8 text of any length, as h5
 
 
 def write_h5ad(table: FeatureTable, path: str | Path) -> None:
-    """Write a table as AnnData: features in `X`, `Metadata_*` in `obs`, names in `var`, the history in `uns`.
-
-    Args:
-        table: features.
-        path: where, ending in `.h5ad`.
-    """
+    """Write a table as AnnData: features in `X`, `Metadata_*` in `obs`, names in `var`, the history in `uns`."""
     import h5py  # in the extras: of tables, these files alone need it
 
     obs = table.metadata.rename(columns=column_of)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from cytoimagenet_hf.core.errors import InputError
 
-from .cells import parse_numbers
+from .cells import parse_numbers, text_column
 from .tabular import read_sheets
 from .vocabulary import read_header, role_of
 from .wells import well_at
@@ -26,12 +25,7 @@ Rows = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """What grids say of wells.
-
-    Attributes:
-        rows: `well` (`A01`) and a column per title; wells of which no grid says anything are left out.
-        notes: how it was read, a sentence each.
-    """
+    """What grids say: `well` (`A01`) and a column per title, without wells of which no grid says anything."""
 
     rows: pd.DataFrame
     notes: tuple[str, ...]
@@ -40,10 +34,7 @@ class Layout:
 def read_layout(path: str | Path, *, sheet: str | None = None, encoding: str | None = None) -> Layout | None:
     """The layout that a file draws; None where it draws none, so that it is a table with a heading.
 
-    Args:
-        path: delimited text or a workbook.
-        sheet: of a workbook: this one alone; by default all that hold grids.
-        encoding: of text that is not UTF-8.
+    Of a workbook all sheets that hold grids are read, or the one that is named.
 
     Raises:
         InputError: two grids of one title, a grid without a title beside others, or one of numbers without a title.
@@ -135,7 +126,7 @@ def _says(title: str) -> bool:
 def _untitled(wells: Mapping[str, str], path: Path, notes: list[str], *, title: str, alone: bool) -> str:
     """What a grid without a title is: roles where every cell is a word for one, else compounds; never numbers."""
     cells = [cell for cell in wells.values() if cell]
-    odd = parse_numbers(pa.chunked_array([pa.array(cells, pa.large_string())])).odd
+    odd = parse_numbers(text_column(cells)).odd
     called = f"is called {title!r}" if title else "has no title"
     if not alone or not cells or not odd.any():
         raise InputError(

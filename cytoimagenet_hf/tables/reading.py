@@ -5,9 +5,7 @@ One reader for all, one writer; `pandas.read_parquet` opens everything that is w
 
 import gzip
 import re
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ from cytoimagenet_hf.core.files import atomic_path, read_json_object
 from .cells import differ, explain_odd, parse_numbers, typed
 from .columns import facts_of
 from .features import NAMES_KEY, FeatureTable, make_table
-from .tabular import read_typed
+from .tabular import open_parquet, read_parquet, read_typed
+from .textrows import first_bytes
 from .vocabulary import columns_of
 from .wells import spell_wells, with_wells
 
@@ -60,8 +59,8 @@ def read_features(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "profiles.csv"
         ...     _ = path.write_text("Metadata_Plate,Metadata_Well,Cells_Area\\np1,A01,120.5\\np1,A02,98\\n")
-        ...     found = read_features(path)
-        >>> found.ids.tolist(), found.names, found.values.tolist()
+        ...     wells = read_features(path)
+        >>> wells.ids.tolist(), wells.names, wells.values.tolist()
         (['p1/A01', 'p1/A02'], ('Cells_Area',), [[120.5], [98.0]])
     """
     path = Path(path)
@@ -69,8 +68,8 @@ def read_features(
         return _typed(_read_folder(path))
     if not path.is_file():
         raise InputError(f"{path} is not a file: pass a folder of features, a .parquet file or a CSV table")
-    if _is_own(path):
-        return _typed(_named(FeatureTable.from_arrow, _read_parquet(path), path))
+    if _names_its_features(path):
+        return _typed(_feature_table(read_parquet(path), path))
     table = read_typed(path, encoding=encoding, sheet=sheet)
     return _from_wide(table, where=str(path), about={"file": path.name}, drop_nan=drop_nan)
 
@@ -91,7 +90,7 @@ def write_features(table: FeatureTable, path: str | Path) -> None:
     """
     path = Path(path)
     with atomic_path(path) as temporary:
-        if _is_csv(path):
+        if path.name.endswith((".csv", ".csv.gz", ".tsv", ".txt")):
             text = table.to_pandas().to_csv(index=False, sep="\t" if ".tsv" in path.name else ",").encode()
             temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
         else:
@@ -110,60 +109,44 @@ def _read_folder(folder: Path) -> FeatureTable:
     wanted = int(re.sub(r"\D", "", totals[0]) or 0)
     if len(files) != wanted:
         raise InputError(f"{folder} has {len(files)} of {wanted} shards: run the same extraction again to complete it")
-    tables = [_read_parquet(file) for file in files]
+    tables = [read_parquet(file) for file in files]
     for file, table in zip(files, tables, strict=True):
         if not table.schema.equals(tables[0].schema, check_metadata=True):
-            widths = [_width(found) for found in (table, tables[0])]
-            what = f"{widths[0]} features, not {widths[1]}" if widths[0] != widths[1] else "another model or settings"
+            width, first = _width(table.schema), _width(tables[0].schema)
+            what = f"{width} features, not {first}" if width != first else "another model or settings"
             raise InputError(f"{file} was made with {what} as {files[0].name}: extract into a new folder")
-    found = _named(FeatureTable.from_arrow, pa.concat_tables(tables), folder)
+    whole = _feature_table(pa.concat_tables(tables), folder)
     ranges = folder / "_ranges.json"
     if ranges.is_file():
         by_plate = read_json_object(ranges, remedy="run the same extraction again")
         if not all(isinstance(facts, dict) and "ranges" in facts for facts in by_plate.values()):
             raise InputError(f"{ranges} is damaged (it holds no ranges of plates): run the same extraction again")
-        found.about["ranges"] = {plate: facts["ranges"] for plate, facts in by_plate.items()}
+        whole.about["ranges"] = {plate: facts["ranges"] for plate, facts in by_plate.items()}
     with suppress(InputError):  # the shards are whole without it
         plan = read_json_object(folder / "_extraction.json")
-        found.about.update({key: plan[key] for key in ("backend_choice",) if key in plan})
-    return found
+        whole.about.update({key: plan[key] for key in ("backend_choice",) if key in plan})
+    return whole
 
 
-def _width(table: pa.Table) -> int:
-    kind = table.schema.field("features").type if "features" in table.column_names else pa.null()
+def _width(schema: pa.Schema) -> int:
+    """How many features are packed into one column; 0 where they have columns of their own."""
+    kind = schema.field("features").type if "features" in schema.names else pa.null()
     return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else 0
 
 
-def _named(read: Callable[[pa.Table], FeatureTable], table: pa.Table, path: Path) -> FeatureTable:
+def _feature_table(table: pa.Table, path: Path) -> FeatureTable:
     try:
-        return read(table)
+        return FeatureTable.from_arrow(table)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _is_own(path: Path) -> bool:
+def _names_its_features(path: Path) -> bool:
     """Whether a file is a table of this package, which says itself what its columns are."""
-    with open(path, "rb") as handle:
-        if handle.read(4) != b"PAR1":
-            return False
-    schema = _opened(pq.read_schema, path)
-    packed = "features" in schema.names and pa.types.is_fixed_size_list(schema.field("features").type)
-    return packed or NAMES_KEY in (schema.metadata or {})
-
-
-def _is_csv(path: Path) -> bool:
-    return path.name.endswith((".csv", ".csv.gz", ".tsv", ".txt"))
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    return _opened(partial(pq.read_table, partitioning=None), path)
-
-
-def _opened(read: Callable[[Path], Any], path: Path) -> Any:
-    try:
-        return read(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    if not first_bytes(path).startswith(b"PAR1"):
+        return False
+    schema = open_parquet(path).schema_arrow
+    return _width(schema) > 0 or NAMES_KEY in (schema.metadata or {})
 
 
 def _typed(table: FeatureTable) -> FeatureTable:
@@ -195,22 +178,20 @@ def _from_wide(table: pa.Table, *, where: str, about: dict[str, Any], drop_nan: 
     names = list(features)
     values = np.stack([column for column, _ in features.values()], axis=1)
     finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
-    if not finite.all() and drop_nan:
-        dropped = [name for name, good in zip(names, finite, strict=True) if not good]
-        note = (
-            f"{len(dropped)} feature columns with NaN, infinite values or text were left out: {', '.join(dropped[:5])}"
-        )
-        about = about | {"steps": [{"step": "drop_nan", "dropped": dropped, "notes": [note]}]}
-        names, values = [name for name in names if name not in set(dropped)], values[:, finite]
-        if not names:
-            raise InputError(f"{where}: all {len(dropped)} feature columns hold NaN or infinite values: none is left")
-    elif not finite.all():
-        some = [name for name, good in zip(names, finite, strict=True) if not good]
+    broken = [name for name, good in zip(names, finite, strict=True) if not good]
+    if broken and not drop_nan:
         raise InputError(
-            f"{where}: {len(some)} of {len(names)} feature columns hold NaN or infinite values, such as "
-            f"{some[:3]}, in rows such as {ids[~np.isfinite(values).all(axis=1)][:3].tolist()}: leave them out with "
+            f"{where}: {len(broken)} of {len(names)} feature columns hold NaN or infinite values, such as "
+            f"{broken[:3]}, in rows such as {ids[~np.isfinite(values).all(axis=1)][:3].tolist()}: leave them out with "
             "drop_nan=True (--drop-nan)"
         )
+    if len(broken) == len(names):
+        raise InputError(f"{where}: all {len(broken)} feature columns hold NaN or infinite values: none is left")
+    if broken:
+        some = ", ".join(broken[:5])
+        note = f"{len(broken)} feature columns with NaN, infinite values or text were left out: {some}"
+        about = about | {"steps": [{"step": "drop_nan", "dropped": broken, "notes": [note]}]}
+        names, values = [name for name in names if name not in set(broken)], values[:, finite]
     try:
         return make_table(ids, values, metadata.drop(columns="id", errors="ignore"), names=names, about=about)
     except InputError as error:
@@ -234,28 +215,22 @@ def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64
         if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
             numbers = parse_numbers(column)
             wrong, right = int(numbers.odd.sum()), int(np.isfinite(numbers.values).sum())
-            if not name.startswith(_COMPARTMENTS) and _is_code(column):
-                text.append(name)
-                continue
+            of_cells = name.startswith(_COMPARTMENTS)
             broken = wrong and all(cell.startswith("#") for cell in column.filter(pa.array(numbers.odd)).to_pylist())
-            if wrong and not broken and right < (1 if name.startswith(_COMPARTMENTS) else wrong):
+            if (not of_cells and _is_code(column)) or (wrong and not broken and right < (1 if of_cells else wrong)):
                 text.append(name)
             else:
                 features[name] = (numbers.values, explain_odd(column.to_pylist(), numbers, name) if wrong else "")
-        elif pa.types.is_nested(column.type) or not _is_number(column.type):
-            text.append(name)
-        else:
+        elif any(is_kind(column.type) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)):
             features[name] = (np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64), "")
+        else:
+            text.append(name)
     return features, text
 
 
 def _is_code(column: pa.ChunkedArray) -> bool:
-    """Whether text reads as numbers and is none: `007` has zeros in front, a tube has more digits than a float64."""
+    """Whether text looks like numbers but is a code: `007` with zeros in front, or more digits than float64 holds."""
     return bool(pc.any(pc.match_substring_regex(column, r"^\s*(?:0\d+|\d{17,})\s*$")).as_py())
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return any(is_kind(kind) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean))
 
 
 def _spelled_wells(metadata: pd.DataFrame, where: str) -> pd.DataFrame:

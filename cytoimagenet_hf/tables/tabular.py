@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -30,7 +31,17 @@ import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError, one_line
 
-from .textrows import LONGEST_CELL, LONGEST_LINE, PACKED_ERRORS, TextRows, open_packed, read_bare_rows, read_rows
+from .textrows import (
+    LONGEST_CELL,
+    LONGEST_LINE,
+    PACKED_ERRORS,
+    TextRows,
+    first_bytes,
+    open_packed,
+    read_bare_rows,
+    read_rows,
+    readable,
+)
 
 BadRow = Callable[[int, list[str]], None]
 """Takes the line and the cells of a row that is left out."""
@@ -38,7 +49,6 @@ LongRow = BadRow | Literal["cut"] | None
 
 _CHUNK = 10_000  # rows that are Python lists at a time, before they become Arrow
 _AT_ONCE = 1 << 30  # bytes of text that are parsed in memory; longer tables go row by row
-_BLOCK = 1 << 22
 _XLS = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 _LARGEST_WORKBOOK = 1 << 28  # bytes: a sheet ends after 1,048,576 rows, and calamine reads it whole
@@ -93,15 +103,12 @@ def read_table(
         1  B01  NaN
     """
     path = Path(path)
-    wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
-    kind = _kind(path)
-    if kind == "text" and not ragged and long_row is None and quoted:
-        table = read_typed(path, required=wanted, columns=columns, separator=separator, encoding=encoding, sheet=sheet)
-    elif kind == "text":
+    if (ragged or long_row is not None or not quoted) and _kind(path, sheet) == "text":
         rows = read_rows(path, separator=separator, encoding=encoding, quoted=quoted)
-        table = _text(path, rows, wanted, columns, ragged, long_row)
+        table = _text(path, rows, required, columns, ragged, long_row)
     else:
-        table = read_typed(path, required=wanted, columns=columns, sheet=sheet)
+        options = {"separator": separator, "encoding": encoding, "sheet": sheet}
+        table = read_typed(path, required=required, columns=columns, **options)
     frame: pd.DataFrame = as_text(table).to_pandas(ignore_metadata=True)
     return frame
 
@@ -124,25 +131,17 @@ def read_typed(
         InputError: as for `read_table`.
     """
     path = Path(path)
-    wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
-    kind = _kind(path)
-    if sheet is not None and kind != "workbook":
-        raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
+    kind = _kind(path, sheet)
     if kind == "parquet":
-        return _parquet(path, wanted, columns)
+        return _parquet(path, required, columns)
     if kind == "workbook":
-        return _workbook(path, wanted, columns, sheet)
-    fast = _parsed_at_once(path, wanted, columns, separator, encoding)
-    return fast or _text(path, read_rows(path, separator=separator, encoding=encoding), wanted, columns)
+        return _workbook(path, required, columns, sheet)
+    fast = _parsed_at_once(path, required, columns, separator, encoding)
+    return fast or _text(path, read_rows(path, separator=separator, encoding=encoding), required, columns)
 
 
 def require_filled(table: pd.DataFrame, columns: Sequence[str], path: str | Path) -> None:
-    """Refuse a table with an empty cell where every row needs one: as text it would pass for the word `nan`.
-
-    Args:
-        table: of `read_table`.
-        columns: of the table.
-        path: where it is from.
+    """Refuse a table of `read_table` with an empty cell in these columns: as text it would pass for the word `nan`.
 
     Raises:
         InputError: how many rows lack which columns, and the first of them.
@@ -165,42 +164,30 @@ def read_names(
         InputError: as for `read_table`.
     """
     path = Path(path)
-    kind = _kind(path)
-    if sheet is not None and kind != "workbook":
-        raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
+    kind = _kind(path, sheet)
     if kind == "parquet":
-        return list(_opened(path).schema_arrow.names)
+        return list(open_parquet(path).schema_arrow.names)
     if kind == "workbook":
-        return _heading(_sheet_rows(path, sheet)[1])[0]
+        return [name.strip() for row in _sheet_rows(path, sheet)[1][:1] for name in row]
     return read_rows(path, separator=separator, encoding=encoding).names
 
 
 def read_sheets(
     path: str | Path, *, sheet: str | None = None, encoding: str | None = None
 ) -> dict[str, list[list[str]]]:
-    """The first bare cells of a file that may hold something other than a table with a heading, row by row.
-
-    Args:
-        path: delimited text or a workbook.
-        sheet: of a workbook; by default all.
-        encoding: as for `read_table`.
+    """The first bare cells of a file that may hold something other than a table with a heading.
 
     Returns:
-        Name of the sheet → its rows of text, blank ones left out; text is one sheet without a name. Nothing for
-        Parquet.
-
-    Raises:
-        InputError: as for `read_table`.
+        Name of the sheet (by default all of a workbook) → its rows of text, blank ones left out; text is one sheet
+        without a name. Nothing for Parquet.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = _kind(path, sheet)
     if kind == "parquet":
         return {}
     if kind == "text":
-        if sheet is not None:
-            raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
         return {"": [cells for _, cells in islice(read_bare_rows(path, encoding=encoding), _MOST_ROWS)]}
-    sheets = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else _sheets(path)))
+    sheets = dict(_sheet_rows(path, name) for name in ([sheet] if sheet else sheet_names(path)))
     return {name: [row for row in rows[:_MOST_ROWS] if any(row)] for name, rows in sheets.items()}
 
 
@@ -208,31 +195,28 @@ _MOST_ROWS = 5_000
 """Rows that are looked at: 150 grids of a plate of 1536 wells."""
 
 
-def _kind(path: Path) -> str:
-    try:
-        if not path.is_file():
-            raise InputError(f"{path} {'is a folder, not a table' if path.is_dir() else 'does not exist'}")
-        with open(path, "rb") as handle:
-            start = handle.read(8)
-        if not _is_workbook(path, start) and not start.startswith(b"PAR1"):
+def _kind(path: Path, sheet: str | None = None) -> str:
+    """`parquet`, `workbook` or `text`; anything else is refused, and a sheet of what is not a workbook."""
+    with readable(path):
+        start = first_bytes(path)
+        is_workbook = _is_workbook(path, start)
+        if not is_workbook and not start.startswith(b"PAR1"):
             with open_packed(path) as handle:
-                if handle.read(8).startswith((_XLS, _ZIP)):
-                    return "workbook"
-    except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(getattr(error, 'strerror', None) or error)}. "
-            "Is it damaged or cut short? Copy it again"
-        ) from error
+                is_workbook = handle.read(8).startswith((_XLS, _ZIP))
+    if is_workbook:
+        return "workbook"
     if not start:
         raise InputError(f"{path} is empty: it should hold a table with a heading")
     for signature, kind in _NO_TABLES.items():
         if start.startswith(signature):
             raise InputError(f"{path} is {kind}")
+    if sheet is not None:
+        raise InputError(f"{path} is not a workbook: it has no sheet {sheet!r}")
     if start.startswith(b"PAR1"):
         return "parquet"
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError(f"{path} is not a Parquet file, whatever its name says. Call a table of text .csv or .tsv")
-    return "workbook" if _is_workbook(path, start) else "text"
+    return "text"
 
 
 _NO_TABLES = {
@@ -255,27 +239,35 @@ def _is_workbook(path: Path, start: bytes) -> bool:
         return path.suffix.lower() == ".xlsx"
 
 
-def _opened(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
     try:
-        return pq.ParquetFile(path)
+        yield
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path} cannot be read as Parquet: {one_line(error)}. Is it cut short? Copy it again"
+            f"{path} cannot be read as Parquet: {one_line(error)}. Is it damaged or cut short? Copy it again"
         ) from error
 
 
-def _parquet(path: Path, wanted: list[str], columns: Sequence[str | int] | None) -> pa.Table:
-    opened = _opened(path)
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """A Parquet file with its schema read; a damaged one is an `InputError`."""
+    with _parquet_errors(path):
+        return pq.ParquetFile(path)
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file with the types that it states; a damaged one is an `InputError`."""
+    with _parquet_errors(path):
+        return pq.ParquetFile(path).read(columns=columns)
+
+
+def _parquet(path: Path, required: Sequence[str], columns: Sequence[str | int] | None) -> pa.Table:
+    opened = open_parquet(path)
     names = list(opened.schema_arrow.names)
-    places = _places(path, names, wanted, columns)
+    places = _places(path, names, required, columns)
     if opened.metadata.num_rows == 0:
         raise InputError(f"{path} has a heading but no rows")
-    try:
-        return opened.read(columns=None if columns is None else [names[place] for place in places])
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as Parquet: {one_line(error)}. Is it damaged? Copy it again"
-        ) from error
+    return read_parquet(path, None if columns is None else [names[place] for place in places])
 
 
 def as_text(table: pa.Table) -> pa.Table:
@@ -309,16 +301,10 @@ def spell_number(value: float) -> str:
 
 
 def sheet_names(path: str | Path) -> list[str]:
-    """The sheets of a workbook; none of any other file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+    """The sheets of a workbook; none of any other file."""
     path = Path(path)
-    return _sheets(path) if _kind(path) == "workbook" else []
-
-
-def _sheets(path: Path) -> list[str]:
+    if _kind(path) != "workbook":
+        return []
     with _opened_workbook(path) as book:
         return [str(name) for name in book.sheet_names]
 
@@ -335,9 +321,7 @@ def _sheet_named(path: Path, names: list[str], sheet: str) -> str:
 def _opened_workbook(path: Path) -> Iterator[pd.ExcelFile]:
     """A workbook, packed or not; what its reader finds wrong is an `InputError`."""
     try:
-        with open(path, "rb") as handle:
-            start = handle.read(8)
-        with open(path, "rb") if _is_workbook(path, start) else open_packed(path) as handle:
+        with open(path, "rb") if _is_workbook(path, first_bytes(path)) else open_packed(path) as handle:
             content = handle.read(_LARGEST_WORKBOOK + 1)
         if len(content) > _LARGEST_WORKBOOK:
             raise ValueError(f"it has more than {_LARGEST_WORKBOOK:,} bytes")
@@ -360,22 +344,17 @@ def _sheet_rows(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
     return name, [[str(cell) for cell in row] for row in cells.fillna("").to_numpy(dtype=object).tolist()]
 
 
-def _heading(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    return [name.strip() for name in rows[0]] if rows else [], rows[1:]
-
-
-def _workbook(path: Path, wanted: list[str], columns: Sequence[str | int] | None, sheet: str | None) -> pa.Table:
-    name, cells = _sheet_rows(path, sheet)
-    if not cells:
+def _workbook(path: Path, required: Sequence[str], columns: Sequence[str | int] | None, sheet: str | None) -> pa.Table:
+    name, rows = _sheet_rows(path, sheet)
+    if not rows:
         raise InputError(f"{path} is empty: its sheet {name} should hold a table with a heading")
-    names, rows = _heading(cells)
-    numbered = ((number, row) for number, row in enumerate(rows, start=2) if any(row))
-    return _text(path, TextRows(names, numbered), wanted, columns)
+    numbered = ((number, row) for number, row in enumerate(rows[1:], start=2) if any(row))
+    return _text(path, TextRows([name.strip() for name in rows[0]], numbered), required, columns)
 
 
 def _parsed_at_once(
     path: Path,
-    wanted: list[str],
+    required: Sequence[str],
     columns: Sequence[str | int] | None,
     separator: str | None,
     encoding: str | None,
@@ -387,7 +366,7 @@ def _parsed_at_once(
     heading = read_rows(path, separator=separator, encoding=encoding)
     if not _well_quoted(content, heading.separator):
         return None
-    places = _places(path, heading.names, wanted, columns)
+    places = _places(path, heading.names, required, columns)
     numbers = [str(place) for place in range(len(heading.names))]
     chosen = numbers if columns is None else [numbers[place] for place in places]
 
@@ -408,54 +387,38 @@ def _parsed_at_once(
 
     try:
         table = parse(chosen)
-        blank = _blank_rows(table)
-        if blank.any():
-            if len(set(chosen)) < len(numbers):  # blank among these columns: and among the others?
-                blank = _blank_rows(parse(numbers))
-            table = table.filter(pa.array(~blank))
+        if pc.any(_blank_rows(table)).as_py():
+            whole = table if len(set(chosen)) == len(numbers) else parse(numbers)  # blank in the others, too?
+            table = table.filter(pc.invert(_blank_rows(whole)))
     except pa.ArrowException:
         return None
-    if not len(table) or (longest > LONGEST_CELL and _longest_cell(table) > LONGEST_CELL):
+    if not len(table):
+        return None
+    if longest > LONGEST_CELL and any(
+        (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_CELL for column in table.columns
+    ):
         return None
     named = [heading.names[place] or f"Unnamed: {place}" for place in places]
     return pa.table([table.column(name) for name in chosen], names=named)
 
 
-def _longest_cell(table: pa.Table) -> int:
-    return max((pc.max(pc.utf8_length(column)).as_py() or 0 for column in table.columns), default=0)
-
-
-def _blank_rows(table: pa.Table) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-    blank = np.ones(len(table), dtype=bool)
-    for column in table.columns:
-        if not blank.any():
-            break
-        blank &= column.is_null().to_numpy()
-    return blank
+def _blank_rows(table: pa.Table) -> pa.ChunkedArray:
+    return reduce(pc.and_, (column.is_null() for column in table.columns))
 
 
 def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
     """The text of a file as UTF-8 and its longest line; None where the strict parser has to look at it."""
-    parts: list[bytes] = []
-    line = longest = size = returns = 0
     try:
         with open_packed(path) as raw:
-            while block := raw.read(_BLOCK):
-                size += len(block)
-                ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-                longest = max(longest, line + int(ends[0]) if len(ends) else line + len(block))
-                longest = max(longest, int(np.diff(ends).max(initial=0)))
-                line = len(block) - int(ends[-1]) - 1 if len(ends) else line + len(block)
-                if size > _AT_ONCE or longest > LONGEST_LINE or b"\0" in block:
-                    return None, 0
-                returns += block.count(b"\r")
-                parts.append(block)
+            content = raw.read(_AT_ONCE + 1).removeprefix(codecs.BOM_UTF8)
     except PACKED_ERRORS:
         return None, 0
-    content = b"".join(parts).removeprefix(codecs.BOM_UTF8)
-    if returns != content.count(b"\r\n") or not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n":
+    if len(content) >= _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
         return None, 0
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
+    longest = int(np.diff(ends, prepend=-1, append=len(content)).max())
+    blank_start = not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n"
+    if longest > LONGEST_LINE or blank_start or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return None, 0
     try:
         content.decode()
@@ -483,19 +446,19 @@ def _well_quoted(content: bytes, separator: str) -> bool:
 def _text(
     path: Path,
     text: TextRows,
-    wanted: list[str],
+    required: Sequence[str],
     columns: Sequence[str | int] | None = None,
     ragged: bool = False,
     long_row: LongRow = None,
 ) -> pa.Table:
-    places = _places(path, text.names, wanted, columns)
+    places = _places(path, text.names, required, columns)
     names = [text.names[place] or f"Unnamed: {place}" for place in places]
     pick: Callable[[list[str]], Any] = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
     chunks = []
     rows = (pick(cells) for cells in _even(path, text, ragged, long_row))
     while chunk := list(islice(rows, _CHUNK)):
-        arrays = [pa.array(cells, pa.large_string()) for cells in zip(*chunk, strict=True)]
-        chunks.append(pa.table([_emptied(array) for array in arrays], names=names))
+        cells = [[cell or None for cell in column] for column in zip(*chunk, strict=True)]
+        chunks.append(pa.table([pa.array(column, pa.large_string()) for column in cells], names=names))
     if not chunks:
         raise InputError(f"{path} has a heading but no rows")
     return pa.concat_tables(chunks)
@@ -520,12 +483,9 @@ def _even(path: Path, text: TextRows, ragged: bool, long_row: LongRow) -> Iterat
         yield cells
 
 
-def _emptied(cells: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, cells.type), cells)
-
-
-def _places(path: Path, names: list[str], wanted: list[str], columns: Sequence[str | int] | None) -> list[int]:
+def _places(path: Path, names: list[str], required: Sequence[str], columns: Sequence[str | int] | None) -> list[int]:
     """Which columns to read, after those asked for were found and none of them occurs twice."""
+    wanted = list(dict.fromkeys([*required, *(name for name in columns or () if isinstance(name, str))]))
     if absent := [name for name in wanted if name not in names]:
         shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
         raise InputError(f"{path} has no column {', '.join(absent)}; it has {shown}")

@@ -53,7 +53,7 @@ def read_rows(
     """Open a delimited text file and read its heading.
 
     Args:
-        path: the file; plain, or packed by gzip, bzip2, xz or zip (one file in it) under any name.
+        path: plain, or packed by gzip, bzip2, xz or zip (one file in it) under any name.
         separator: between cells; by default whichever of tab, comma and semicolon the heading has most of.
         encoding: of a file that is not UTF-8, where its makers' is known; by default such a file is refused.
         quoted: a cell that begins with `"` ends at the next one; False takes quotes as text.
@@ -63,7 +63,7 @@ def read_rows(
             drawn, a damaged archive, a byte that is not text, a quote that is not closed, or a line or cell that is
             too long.
     """
-    with _readable(path), open_packed(path) as raw:
+    with readable(path), open_packed(path) as raw:
         if not isinstance(raw, io.BufferedReader) or path.stat().st_size > MAX_ROWS:  # packed, or long enough
             _require_bounded(path, raw)
     lines = _lines(path, _encoding(path, encoding))
@@ -79,15 +79,7 @@ def read_rows(
 
 
 def _require_bounded(path: Path, content: IO[bytes]) -> None:
-    """Refuse a table of more rows or bytes than can be read as text.
-
-    Args:
-        path: for the message.
-        content: of the file, unpacked, from its start.
-
-    Raises:
-        InputError: how much of what is too much.
-    """
+    """Refuse a table, unpacked, of more rows or bytes than can be read as text."""
     rows = size = 0
     while block := content.read(1 << 20):
         rows += block.count(b"\n")
@@ -100,11 +92,7 @@ def _require_bounded(path: Path, content: IO[bytes]) -> None:
 
 
 def read_bare_rows(path: Path, *, encoding: str | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each row of a file that need not have a heading; its first lines tell the separator.
-
-    Raises:
-        InputError: as for `read_rows`, while rows are drawn.
-    """
+    """Line and cells of each row of a file that need not have a heading; its first lines tell the separator."""
     lines = _lines(path, _encoding(path, encoding))
     first = list(islice(lines, _TOLD_BY))
     yield from _parsed(path, chain(first, lines), _separator("".join(first)), True)
@@ -149,23 +137,14 @@ def _separator(head: str) -> str:
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with their ends, checked for NUL and length."""
     try:
-        with (
-            _readable(path),
-            open_packed(path) as raw,
-            io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="") as text,  # type: ignore[type-var]
-        ):
-            number = 0
-            while line := text.readline(LONGEST_LINE):
-                number += 1
+        with readable(path), open_packed(path) as raw, _decoded(raw, encoding) as text:
+            for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), start=1):
+                where = f"{path}, line {number}"
                 if "\0" in line:
-                    raise InputError(
-                        f"{path}, line {number}: a NUL byte. Is it a table, or UTF-16 without its mark? "
-                        "Save it as UTF-8 text"
-                    )
+                    wrong = "a NUL byte. Is it a table, or UTF-16 without its mark? Save it as UTF-8 text"
+                    raise InputError(f"{where}: {wrong}")
                 if len(line) == LONGEST_LINE:
-                    raise InputError(
-                        f"{path}, line {number}: longer than {LONGEST_LINE:,} characters. Is it a table of text?"
-                    )
+                    raise InputError(f"{where}: longer than {LONGEST_LINE:,} characters. Is it a table of text?")
                 yield line
     except UnicodeDecodeError as error:
         raise InputError(_undecodable(path, encoding)) from error
@@ -196,34 +175,34 @@ def _encoding(path: Path, fallback: str | None) -> str:
             f"encoding {fallback!r} is unknown: cp1252 is Windows in the west, latin-1, mac_roman, shift_jis"
         )
     try:
-        with _readable(path), open_packed(path) as raw:
+        with readable(path), open_packed(path) as raw:
             start = raw.read(4)
             if start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
                 raise InputError(f"{path} is UTF-32 text. Save it as UTF-8")
             for mark, encoding in _MARKS.items():
                 if start.startswith(mark):
                     return encoding
-            if fallback is None:
-                return "utf-8"
-            decoder = codecs.getincrementaldecoder("utf-8")()
-            decoder.decode(start)
-            while block := raw.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-            return "utf-8"
+        if fallback is not None:
+            with readable(path), open_packed(path) as raw, _decoded(raw, "utf-8") as text:
+                while text.read(1 << 20):
+                    pass
+        return "utf-8"
     except UnicodeDecodeError:
         return fallback or "utf-8"
 
 
+def _decoded(raw: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(raw), encoding, newline="")  # type: ignore[type-var]
+
+
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """What a damaged or packed file raises, as an error that names it."""
     try:
         yield
     except PACKED_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be read: {one_line(error)}. Is it damaged or cut short? Copy it again"
-        ) from error
+        reason = one_line(getattr(error, "strerror", None) or error)
+        raise InputError(f"{path} cannot be read: {reason}. Is it damaged or cut short? Copy it again") from error
 
 
 def _is_text_encoding(name: str) -> bool:
@@ -233,6 +212,18 @@ def _is_text_encoding(name: str) -> bool:
         return False
 
 
+def first_bytes(path: Path) -> bytes:
+    """The first 8 bytes of a file as it lies on the disk.
+
+    Raises:
+        InputError: no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} {'is a folder, not a table' if path.is_dir() else 'does not exist'}")
+    with open(path, "rb") as handle:
+        return handle.read(8)
+
+
 def open_packed(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked as they are read when its signature says that it is packed.
 
@@ -240,10 +231,7 @@ def open_packed(path: Path) -> IO[bytes]:
         InputError: no such file, or a zip that does not hold one file.
         OSError: it cannot be opened.
     """
-    if not path.is_file():
-        raise InputError(f"{path} {'is a folder, not a table' if path.is_dir() else 'does not exist'}")
-    with open(path, "rb") as handle:
-        start = handle.read(6)
+    start = first_bytes(path)
     for signature, opener in _UNPACKERS.items():
         if start.startswith(signature):
             unpacked: IO[bytes] = opener(path)  # all of them read by default

@@ -2,7 +2,7 @@
 
 Plate maps, LoadData, samplesheets, CellProfiler's and other profilers' tables, wide CSV and layouts are all read by
 it. An identity (a plate, a compound, a gene) is text from the file to the last output; a measure (a dose, a time) is a
-number and is compared as one; a column that nobody knows keeps its text and is said not to have been used.
+number and is compared as one; an unknown column keeps its text and is reported as not used.
 """
 
 import re
@@ -19,24 +19,16 @@ Kind = Literal["identity", "measure", "unit"]
 class Term:
     """What a column can say.
 
-    Attributes:
-        name: what it is called here: `compound`.
-        kind: `identity` is kept as text, `measure` is a number, `unit` is the unit of a measure in the same row.
-        meaning: for the documentation.
-        spellings: names of the column, the likeliest first; case, spaces, points, hyphens and underscores do not
-            matter: `plate_id` is also `PlateID` and `Plate ID`.
-        before: words that may stand before a spelling: `final` of `Final conc`.
-        numbered: a second and third of it may stand in a row: `Compound 2` is `compound2`.
-        units: dimension of the units that its header may state; empty text where it takes none.
+    Case, spaces, points, hyphens and underscores of its spellings do not matter: `plate_id` is also `Plate ID`.
     """
 
-    name: str
-    kind: Kind
-    meaning: str
-    spellings: tuple[str, ...]
-    before: tuple[str, ...] = ()
-    numbered: bool = False
-    units: str = ""
+    name: str  # what it is called here: `compound`
+    kind: Kind  # `identity` is kept as text, `measure` is a number, `unit` is that of a measure in the same row
+    meaning: str  # for the documentation
+    spellings: tuple[str, ...]  # names of the column, the likeliest first
+    before: tuple[str, ...] = ()  # words that may stand before a spelling: `final` of `Final conc`
+    numbered: bool = False  # a second and third of it may stand in a row: `Compound 2` is `compound2`
+    units: str = ""  # dimension of the units that its header may state; empty text where it takes none
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -194,22 +186,16 @@ _REMARKS = {"final", "nominal", "actual", "well", "in well", "numeric", "number"
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of measurement.
+    """A unit of measurement."""
 
-    Attributes:
-        symbol: `µM`, `mg/mL`, `%`, `h`; text that is no unit known here stays as it was written.
-        dimension: `molar`, `mass`, `percent`, `time`, or the symbol itself where it compares with nothing else.
-        factor: what one of it is in the base of its dimension (pM; pg per L; 1 %; 1 s).
-    """
-
-    symbol: str
-    dimension: str
-    factor: float = 1.0
+    symbol: str  # `µM`, `mg/mL`, `%`, `h`; text that is no unit known here stays as it was written
+    dimension: str  # `molar`, `mass`, `percent`, `time`, or the symbol itself where it compares with nothing else
+    factor: float = 1.0  # what one of it is in the base of its dimension (pM; pg per L; 1 %; 1 s)
 
 
 @cache
 def parse_unit(text: str) -> Unit | None:
-    """The unit that a word says; None where it is no unit known here.
+    """The unit that a word says; None for any other word.
 
     Molar units from pM to M in letters and in words (`uM`, `µM` with either sign, `micromolar`, `umol/l`, also `nM/L`,
     which is written for `nmol/L`), mass per volume, per cent, times, and the counts of biology (MOI, U/mL).
@@ -263,32 +249,17 @@ def _molar(prefix: str) -> Unit:
     return Unit(f"{MICRO if prefix == 'u' else prefix}M", "molar", _PREFIXES[prefix])
 
 
-def _takes(term: Term, unit: Unit | None) -> bool:
-    """Whether the header of a column may state this unit."""
-    if not term.units or unit is None:
-        return False
-    return (unit.dimension == "time") == (term.units == "time")
-
-
 # Headers
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a column says.
+    """What the header of a column says."""
 
-    Attributes:
-        text: the header as it stands in the file.
-        term: what it says, a name of `VOCABULARY`, with a number where it is the second (`compound2`); empty text
-            where nobody knows.
-        unit: symbol of the unit that the header states; empty text where it states none.
-        rank: place of its spelling among those of the term: the smallest is the likeliest.
-    """
-
-    text: str
-    term: str = ""
-    unit: str = ""
-    rank: int = 0
+    text: str  # the header as it stands in the file
+    term: str = ""  # a name of `VOCABULARY`, numbered where it is the second (`compound2`); empty text: unknown
+    unit: str = ""  # symbol of the unit that the header states; empty text where it states none
+    rank: int = 0  # place of its spelling among those of the term: the smallest is the likeliest
 
     @property
     def kind(self) -> Kind | Literal["unknown"]:
@@ -326,8 +297,10 @@ def read_header(text: str) -> Header:
         unit = parse_unit(stated)
         if unit and unit.dimension in ("molar", "mass") and term and _base(term).name in _ALSO_DOSE:
             return Header(text, term.replace(_base(term).name, "dose"), unit.symbol, len(VOCABULARY["dose"].spellings))
-        if term and _takes(_base(term), unit or unit_of(stated)):
-            return Header(text, term, (unit or unit_of(stated)).symbol, rank)
+        given = unit or unit_of(stated)
+        takes = _base(term).units if term else ""
+        if takes and (takes == "time") == (given.dimension == "time"):
+            return Header(text, term, given.symbol, rank)
         timed, rank = _term_of(name, ("time",))
         if unit is not None and unit.dimension == "time" and timed:
             return Header(text, timed, unit.symbol, rank)
@@ -443,7 +416,7 @@ def _spelled() -> dict[str, list[tuple[str, int]]]:
 
 
 def _term_of(name: str, terms: Collection[str] = ()) -> tuple[str, int]:
-    """The term that a name without a unit says and the rank of its spelling; empty text where nobody knows."""
+    """The term that a name without a unit says and the rank of its spelling; empty text where it is unknown."""
     key = key_of(name)
     if hit := _lookup(key, terms):
         return hit

@@ -129,7 +129,7 @@ def _well_of(cells: Sequence[Any]) -> str:
 
 
 def spell_well(well: WellT) -> WellT | str:
-    """A well as `A01`, where it is one; what is none stays as it is.
+    """A well as `A01`; other text stays as it is.
 
     Example:
         >>> spell_well("a1"), spell_well("slide 7"), spell_well("")
@@ -142,7 +142,7 @@ def spell_well(well: WellT) -> WellT | str:
 
 
 def spell_wells(wells: Iterable[Any]) -> list[Any]:
-    """Wells as `A01`, where they are wells; what is none, or missing, stays as it is.
+    """Wells as `A01`; other text and missing values stay as they are.
 
     Example:
         >>> spell_wells(["a1", "P24", "slide 7"])

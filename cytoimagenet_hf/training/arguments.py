@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import yaml
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.settings import from_text, read_yaml
+from cytoimagenet_hf.core.settings import from_text, read_yaml, require_known
 
 from .config import RECIPES, TrainConfig
 
@@ -40,8 +40,9 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse
         name: from_text(TrainConfig, name, v, name="training") if isinstance(v, str) else v
         for name, v in given.items()
     }
-    values = {**({} if file is None else read_yaml(file, name="--config")), **typed}
-    config = TrainConfig.from_dict(values)
+    written_in_file = {} if file is None else read_yaml(file, name="--config")
+    require_known(written_in_file, [spec.name for spec in dataclasses.fields(TrainConfig)], name=f"--config {file}")
+    config = TrainConfig.from_dict({**written_in_file, **typed})
     for name in ("dataset", "output"):
         if not getattr(config, name):
             raise InputError(f"--{name} is missing (or `{name}:` in the --config file)")

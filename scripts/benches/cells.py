@@ -69,12 +69,12 @@ def run(
 
 def crops(plate: Path, size: int) -> int:
     """Read every cell."""
-    return sum(len(image.read()) for image in _found(plate, size).images)
+    return sum(len(image.read()) for image in _cells_of(plate, size).images)
 
 
 def extracted(plate: Path, size: int, models: list[str], output: Path) -> int:
     """A table of cells by these models."""
-    images = _found(plate, size).images
+    images = _cells_of(plate, size).images
     return extract_to_folder([load_encoder(name) for name in models], images, output, settings=Extraction()).kept
 
 
@@ -92,9 +92,9 @@ def loop(plate: Path) -> int:
     return kept
 
 
-def _found(plate: Path, size: int) -> Found:
-    found = look(plate / "fields", pattern=PATTERN)
-    return find_cells(found, plate / "masks", size=size, patterns=["{plate}_{well}_s{site}_Cells.tif"])
+def _cells_of(plate: Path, size: int) -> Found:
+    fields = look(plate / "fields", pattern=PATTERN)
+    return find_cells(fields, plate / "masks", size=size, patterns=["{plate}_{well}_s{site}_Cells.tif"])
 
 
 def _write(plate: Path, fields: int, side: int, cells: int) -> None:

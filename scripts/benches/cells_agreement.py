@@ -36,8 +36,8 @@ def run(
     rows = []
     cells = [*_nf1(folder / "nf1", measures), *_jump(folder / "jump")]
     for same in (True, False):
-        own = [one for one in cells if one["screen"] == "nf1" and one["same pixels"] is same]
-        rows += _compared(f"nf1, {len(own)} nuclei with {'the same' if same else 'nearly the same'} pixels", own)
+        nuclei = [one for one in cells if one["screen"] == "nf1" and one["same pixels"] is same]
+        rows += _compared(f"nf1, {len(nuclei)} nuclei with {'the same' if same else 'nearly the same'} pixels", nuclei)
     rows += _compared("jump, 5 nuclei filled from outlines", [one for one in cells if one["screen"] == "jump"])
     each = [{key: one[key] for key in ("screen", "cell", "area", "area of CellProfiler")} for one in cells]
     return {"table": rows, "cells": each, "offsets": list(_offsets(cells)), "tolerance": _SAME}
@@ -63,8 +63,8 @@ def _offsets(cells: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _nf1(folder: Path, measures: CellMeasures) -> Iterator[dict[str, Any]]:
     """The nuclei of the profiles by image number of the well and object number: binary masks count as CellProfiler."""
     profiles = pd.read_parquet(folder / "cellprofiler_profiles.parquet")
-    found = look(folder / "images", pattern=PATTERN)
-    cells = find_cells(found, folder / "masks", scale=1.0, patterns=["{well}_01_{_}_{site}_DAPI_001_MaskNuclei.tiff"])
+    fields = look(folder / "images", pattern=PATTERN)
+    cells = find_cells(fields, folder / "masks", scale=1.0, patterns=["{well}_01_{_}_{site}_DAPI_001_MaskNuclei.tiff"])
     by_place = {(image.metadata["well"], image.metadata["cell"]): image for image in cells.images}
     for row in profiles.to_dict("records"):
         well = re.sub(r"^([A-Z])(\d)$", r"\g<1>0\2", str(row["Image_Metadata_Well_x"]))
@@ -85,8 +85,8 @@ def _jump(folder: Path) -> Iterator[dict[str, Any]]:
         for file in (folder / "images").iterdir():
             tifffile.imwrite(Path(scratch) / f"A01_{STAINS[file.name.split('-ch')[1][0]]}.tif", read_image(file))
         tifffile.imwrite(Path(scratch) / "A01_Nuclei.png.tif", labels.astype(np.uint16))
-        found = look(f"{scratch}/A01_[ADR]*.tif", pattern="{well}_{c}.tif")
-        cells = find_cells(found, scratch, scale=1.0, patterns=["{well}_Nuclei.png.tif"])
+        fields = look(f"{scratch}/A01_[ADR]*.tif", pattern="{well}_{c}.tif")
+        cells = find_cells(fields, scratch, scale=1.0, patterns=["{well}_Nuclei.png.tif"])
         names = measures.names(cells.images[0].channels, ["Nuclei"])
         centres = np.array(
             [(one.metadata["Location_Center_X"], one.metadata["Location_Center_Y"]) for one in cells.images]

@@ -79,14 +79,14 @@ def in_child(function: Callable[..., Any], *args: Any, **options: Any) -> Child:
 def _measured(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Child:
     done = threading.Event()
     with ThreadPoolExecutor(1) as watcher:
-        own = watcher.submit(_own_peak_mb, done)
+        memory = watcher.submit(_own_peak_mb, done)
         try:
             started, cpu_started = time.perf_counter(), time.process_time()
             result = function(*args, **options)
             seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
         finally:
             done.set()
-    return Child(seconds, cpu_seconds, peak_mb(), own.result(), result)
+    return Child(seconds, cpu_seconds, peak_mb(), memory.result(), result)
 
 
 def _own_peak_mb(done: threading.Event) -> float:

@@ -79,13 +79,13 @@ def peaks_of(model: str, way: str, sides: Sequence[int], threads: int) -> dict[i
     """Peak memory in MB of one way, after each size; called in a process of its own."""
     torch.set_num_threads(threads)
     backbone, encoder = network(model)
-    found = {}
+    peaks = {}
     for side in sides:
         images = cells(side, max(2, min(COUNTS.get(side, 8), 64)))
         runners = {name: runner_of(encoder, name) for name in [way.removeprefix("ours, ")] if way.startswith("ours")}
         _ways(backbone, encoder, images, runners, loop_on=2)[way]()
-        found[side] = round(peak_mb())
-    return found
+        peaks[side] = round(peak_mb())
+    return peaks
 
 
 def network(model: str) -> tuple[Backbone, Encoder]:

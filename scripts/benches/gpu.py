@@ -205,9 +205,9 @@ def _processes(
     settings = Extraction(shard_size=max(1, files // (4 * count)), backend="torch", batch_size=512, workers=4)
     rows = []
     for devices in ([], names):
-        own = replace(settings, device=",".join(devices or names[:1]))
+        chosen = replace(settings, device=",".join(devices or names[:1]))
         started = time.perf_counter()
-        extract_to_folder(load(), images, folder / f"features-{len(devices)}", settings=own, load=load)
+        extract_to_folder(load(), images, folder / f"features-{len(devices)}", settings=chosen, load=load)
         rate = files / (time.perf_counter() - started)
         note = "with the start of the processes, which load the network"
         rows.append(_row(f"files to features, {max(1, len(devices))} processes", rate, note=note if devices else ""))

@@ -26,7 +26,7 @@ from builder.select import select
 from builder.stage import claimed
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
-from cytoimagenet_hf.imaging.encode import encode_png
+from cytoimagenet_hf.imaging import encode_png
 from cytoimagenet_hf.tables import FeatureTable, write_features
 
 from .common import in_child

@@ -14,7 +14,7 @@ import typer
 from builder.kaggle import import_kaggle
 from builder.stage import claimed
 from builder.verify import verify
-from cytoimagenet_hf.imaging.encode import encode_png
+from cytoimagenet_hf.imaging import encode_png
 
 from .common import in_child
 

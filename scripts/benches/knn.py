@@ -70,13 +70,13 @@ def run(
 
 def with_ratios(best: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
     """Rows of the table; ratios are of CPU seconds, which other work on the machine does not stretch."""
-    floor, own = best["floor: product alone"]["cpu_seconds"], best["this package"]["cpu_seconds"]
+    floor, package = best["floor: product alone"]["cpu_seconds"], best["this package"]["cpu_seconds"]
     return [
         {
             "what": what,
             **numbers,
             "cpu_times_floor": numbers["cpu_seconds"] / floor,
-            "cpu_times_ours": numbers["cpu_seconds"] / own,
+            "cpu_times_ours": numbers["cpu_seconds"] / package,
         }
         for what, numbers in best.items()
     ]

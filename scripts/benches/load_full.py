@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from builder.publish.figures import contact_sheet
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
-from cytoimagenet_hf.imaging.encode import encode_png
+from cytoimagenet_hf.imaging import encode_png
 
 from .common import in_child
 from .images import publish_rows

@@ -48,9 +48,9 @@ def run(
         finally:
             file.unlink()
         for name, (value, n) in command.result.items():
-            found, of = metric.result[name]
+            score, scored = metric.result[name]
             table.append(
-                {"set": name, "n": n, "command": value, "metric": found, "equal": found == value and of == n}
+                {"set": name, "n": n, "command": value, "metric": score, "equal": score == value and scored == n}
                 | {"command s": command.seconds, "metric s": metric.seconds}
                 | {"command peak MB": command.peak_mb, "metric peak MB": metric.peak_mb}
             )
@@ -89,28 +89,28 @@ def score_by_metric(task: str, root: Path, features: Path) -> dict[str, tuple[fl
     if task == "bbbc021":
         columns = {"treatments": facts["treatment"], "compounds": facts["compound"], "moas": facts["label"]}
         controls = [BENCHMARKS[task].is_control(item) for item in items]
-        found = evaluate.load(metric_path("nsc_accuracy")).compute(
+        score = evaluate.load(metric_path("nsc_accuracy")).compute(
             features=values,
             **{name: of.fillna("").tolist() for name, of in columns.items()},
             controls=controls,
             plates=facts["plate"].tolist(),
         )
-        return {task: (found["nsc"], found["n"])}
+        return {task: (score["nsc"], score["n"])}
     metric = evaluate.load(metric_path("knn_transfer"))
     labels = facts["label"].to_numpy()
     if task == "cyclops":
         groups = facts["group"].tolist() if "group" in facts else None
-        found = metric.compute(features=values, labels=labels, ids=ids_of(items), groups=groups, seed=_SEED)
-        return {task: (found["accuracy"], found["n"])}
+        score = metric.compute(features=values, labels=labels, ids=ids_of(items), groups=groups, seed=_SEED)
+        return {task: (score["accuracy"], score["n"])}
     scores = {}
     train = (facts["split"] == "train").to_numpy()
     for split in sorted(set(facts["split"][~train])):
         test = (facts["split"] == split).to_numpy()
-        found = metric.compute(
+        score = metric.compute(
             train_features=values[train], train_labels=labels[train], test_features=values[test],
             test_labels=labels[test],
         )  # fmt: skip
-        scores[f"{task}/{split}"] = (found["accuracy"], found["n"])
+        scores[f"{task}/{split}"] = (score["accuracy"], score["n"])
     return scores
 
 

@@ -38,11 +38,11 @@ def run(
         for seed in range(seeds)
         for recipe in RECIPES
     }
-    accuracy = {key: own["accuracy"] for key, own in scores.items()}
+    accuracy = {key: run["accuracy"] for key, run in scores.items()}
     gains = [accuracy["modern", seed] - accuracy["published", seed] for seed in range(seeds)]
     return {
         "table": [_summary(recipe, [scores[recipe, seed] for seed in range(seeds)]) for recipe in RECIPES],
-        "runs": [{"recipe": recipe, "seed": seed, **own} for (recipe, seed), own in scores.items()],
+        "runs": [{"recipe": recipe, "seed": seed, **run} for (recipe, seed), run in scores.items()],
         "modern_minus_published": gains,
         "options": options,
         "notes": [f"modern - published, seed by seed: {', '.join(f'{gain:+.1%}' for gain in gains)}"],
@@ -58,6 +58,6 @@ def _scores(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(recipe: str, scores: list[dict[str, Any]]) -> dict[str, Any]:
-    means = {name: statistics.mean(own[name] for own in scores) for name in _SCORES[:3]}
-    spread = statistics.pstdev([own["accuracy"] for own in scores])
+    means = {name: statistics.mean(run[name] for run in scores) for name in _SCORES[:3]}
+    spread = statistics.pstdev([run["accuracy"] for run in scores])
     return {"recipe": recipe, "runs": len(scores), **means, "sd of accuracy": spread}

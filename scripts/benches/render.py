@@ -121,7 +121,7 @@ def _measured(
     }
     # What one core needs, whoever shares the machine.
     seconds = rounds(timed, repeat=repeat, clock=time.process_time)
-    best = {name: min(own) for name, own in seconds.items()}
+    best = {name: min(times) for name, times in seconds.items()}
     size = sum(len(row["image"]["bytes"]) for row in rows) / sum(len(_pillow_png(image)) for image in pixels)
     return {
         "field": name,
@@ -227,7 +227,7 @@ def _scaling(root: Path, fields: int, rounds: int) -> dict[str, Any]:
     peak = in_child(_build, root / "child", annotations, raw).peak_mb
     one, two = (float(np.median(rates[workers])) for workers in (1, 2))
     ends = {
-        name: [min(own), max(own)] for name, own in zip(("one_worker", "two_workers"), rates.values(), strict=True)
+        name: [min(rate), max(rate)] for name, rate in zip(("one_worker", "two_workers"), rates.values(), strict=True)
     }
     return ends | {"ratio": two / one, "peak_mb": peak}
 

@@ -35,10 +35,10 @@ def run(
         settings=Extraction(backend=backend),
         cache=demo / "features",
     )
-    found = repair_table(suite, report=typer.echo)
-    columns = ("set and network", *found.columns[1:])
+    accuracies = repair_table(suite, report=typer.echo)
+    columns = ("set and network", *accuracies.columns[1:])
     return {
-        "table": [dict(zip(columns, row, strict=True)) for row in found.rows],
-        "notes": [found.note],
+        "table": [dict(zip(columns, row, strict=True)) for row in accuracies.rows],
+        "notes": [accuracies.note],
         "demo": {"seed": json.loads((demo / "results.json").read_text(encoding="utf-8"))["seed"]},
     }

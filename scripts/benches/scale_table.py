@@ -143,7 +143,7 @@ def read_inventory(path: Path) -> dict[str, list[tuple[str, int]]]:
 
     Its lists of labels and of numbers are both in falling order and differ by a few entries: they are paired by rank.
     """
-    found = {}
+    labels_of = {}
     # Lists of labels fill cells of a million characters: more than a table from outside may hold.
     for row in pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records"):
         sizes = _listed(row["class_sizes"])
@@ -151,8 +151,8 @@ def read_inventory(path: Path) -> dict[str, list[tuple[str, int]]]:
             continue
         names = max((_listed(row[name]) for name in ("phenotype", "cell_type", "cell_component")), key=len)
         labels = [str(names[n]) if n < len(names) else f"{row['dir_name']} {n}" for n in range(len(sizes))]
-        found[row["dir_name"]] = [(label, int(size)) for label, size in zip(labels, sizes, strict=True)]
-    return found
+        labels_of[row["dir_name"]] = [(label, int(size)) for label, size in zip(labels, sizes, strict=True)]
+    return labels_of
 
 
 def _listed(cell: str) -> list[Any]:

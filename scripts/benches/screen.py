@@ -98,14 +98,14 @@ def _features(model: Path, images: list[Image], backend: str, **options: Any) ->
 
 def _pixels_of(table: FeatureTable) -> FeatureTable:
     """The columns that come from pixels alone."""
-    own = [place for place, name in enumerate(table.names) if "_pixels_" in name]
-    return replace(table, values=table.values[:, own], names=tuple(table.names[place] for place in own))
+    columns = [place for place, name in enumerate(table.names) if "_pixels_" in name]
+    return replace(table, values=table.values[:, columns], names=tuple(table.names[place] for place in columns))
 
 
-def _row(setting: str, found: list[Profiles]) -> dict[str, Any]:
+def _row(setting: str, of_networks: list[Profiles]) -> dict[str, Any]:
     """The mean over networks, and the lowest and highest Z' of one of them."""
-    screens = [profiles.screen for profiles in found if profiles.screen is not None]
-    if len(screens) < len(found):
+    screens = [profiles.screen for profiles in of_networks if profiles.screen is not None]
+    if len(screens) < len(of_networks):
         raise InputError("the plate map names no controls")
     row: dict[str, Any] = {"features": setting}
     for compound in (one.compound for one in screens[0].separations):

@@ -108,7 +108,7 @@ def run(
 
 
 def _listed(origins: dict[str, str], origin: str) -> str:
-    return f"{sum(found == origin for found in origins.values())} sources"
+    return f"{sum(where == origin for where in origins.values())} sources"
 
 
 def _stage(folder: Path, *, recipe: str, seed: int) -> dict[str, int]:

@@ -49,14 +49,14 @@ def _row(records: Mapping[int, ResultsRecord], entry: str, name: str) -> dict[st
     values: dict[str, float] = {}
     for seed, record in sorted(records.items()):
         scores = record.by_entry()
-        own = scores[entry, name].value
-        values[f"seed {seed}"] = 100 * own
+        score = scores[entry, name].value
+        values[f"seed {seed}"] = 100 * score
         untrained = [one for one in record.names("model") if one.startswith("Random")]
         for over, others in (("untrained", untrained), ("pixels", record.names("baseline"))):
-            gains[over].append(100 * (own - max(scores[other, name].value for other in others)))
+            gains[over].append(100 * (score - max(scores[other, name].value for other in others)))
     ends = {
-        f"over {over}, {end}": pick(found)
-        for over, found in gains.items()
+        f"over {over}, {end}": pick(points)
+        for over, points in gains.items()
         for end, pick in (("least", min), ("most", max))
     }
     return {"set": name, "features": ENTRIES[entry], **values, **ends}

@@ -29,18 +29,16 @@ def run(
     Example: python scripts/bench.py suite --size tiny --repeat 1
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning would count as work
-    rounds: list[dict[str, Child]] = []
+    runs: dict[str, list[Child]] = {"everything": [], "again": [], "scores": []}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         simulate_benchmarks(root / "sets", size=size, seed=0, workers=2)
         for number in range(networks):
             _save_network(root / f"network-{number + 1}", seed=number)
         for turn in range(repeat):
-            found = {}
-            for what, baselines in (("everything", True), ("again", True), ("scores", False)):
-                found[what] = in_child(_suite, root, networks, cache=turn, baselines=baselines)
-            rounds.append(found)
-    best = {what: min((found[what] for found in rounds), key=lambda child: child.cpu_seconds) for what in rounds[0]}
+            for what, children in runs.items():
+                children.append(in_child(_suite, root, networks, cache=turn, baselines=what != "scores"))
+    best = {what: min(children, key=lambda child: child.cpu_seconds) for what, children in runs.items()}
     whole, again, scores = best["everything"], best["again"], best["scores"]
     parts = {
         "the whole suite": (whole.seconds, whole.cpu_seconds),
@@ -48,7 +46,7 @@ def run(
         "pixel baselines": (again.seconds - scores.seconds, again.cpu_seconds - scores.cpu_seconds),
         "scores, intervals and paired tests": (scores.seconds, scores.cpu_seconds),
     }
-    slowest = max(found["everything"].cpu_seconds for found in rounds)
+    slowest = max(child.cpu_seconds for child in runs["everything"])
     return {
         "table": [
             {"part": part, "seconds": seconds, "CPU seconds": cpu, "share": cpu / whole.cpu_seconds}

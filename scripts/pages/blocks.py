@@ -18,10 +18,10 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
         >>> filled("A\\n<!-- made by scripts/docs.py: x -->\\nold\\n<!-- end -->\\n", {"x": "new"})
         'A\\n<!-- made by scripts/docs.py: x -->\\nnew\\n<!-- end -->\\n'
     """
-    names = [found[2] for found in _BLOCK.finditer(page)]
+    names = [match[2] for match in _BLOCK.finditer(page)]
     if sorted(names) != sorted(parts):
         raise ValueError(f"the page has the blocks {names}, made are {list(parts)}")
-    return _BLOCK.sub(lambda found: f"{found[1]}{parts[found[2]].rstrip()}\n{found[3]}", page)
+    return _BLOCK.sub(lambda match: f"{match[1]}{parts[match[2]].rstrip()}\n{match[3]}", page)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 0) -> str:

@@ -98,8 +98,8 @@ def _drawn(name: str) -> npt.NDArray[np.float64]:
 def _responses(axis: Axes, plate: Mapping[str, Any], ink: str) -> None:
     for one, colour, marker in zip(plate["responses"], COLOURS, "os", strict=True):
         dose, response = np.array(one["dose"]), np.array(one["response"])
-        said = f"{one['compound']}\nrank {one['spearman']:.2f}, Z′ {plate['z_prime'][one['compound']]:.2f}"
-        axis.scatter(dose, response, s=40, color=colour, alpha=0.75, marker=marker, linewidths=0, label=said)
+        legend = f"{one['compound']}\nrank {one['spearman']:.2f}, Z′ {plate['z_prime'][one['compound']]:.2f}"
+        axis.scatter(dose, response, s=40, color=colour, alpha=0.75, marker=marker, linewidths=0, label=legend)
         if one["curve"] is not None:
             curve = DoseResponse(**one["curve"], interval=(np.nan, np.nan), r2=np.nan)
             at = np.geomspace(dose.min() / 1.5, dose.max() * 1.3, 100)

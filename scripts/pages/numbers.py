@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import blocks
-from .sentences import MEASUREMENTS
+from .sentences import MEASUREMENTS, heading_and_sentence
 
 _PERCENT = re.compile(r"[\d.]+ ?%")
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
@@ -38,16 +38,14 @@ WORDS = {
 def sections(folder: Path = FOLDER) -> dict[str, str]:
     """Name of each measurement that has a file → its part of the page, in order."""
     files = [path for path in folder.glob("*.json") if path.stem not in ELSEWHERE]
-    order = [*MEASUREMENTS]
     return {
         path.stem: _section(path.stem, json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(files, key=lambda path: order.index(path.stem))
+        for path in sorted(files, key=lambda path: MEASUREMENTS.index(path.stem))
     }
 
 
 def _section(name: str, result: Mapping[str, Any]) -> str:
-    title, sentence = MEASUREMENTS[name]
-    parts = [f"## {title}", sentence(result)]
+    parts = [*heading_and_sentence(name, result)]
     if result.get("table"):
         parts.append(table(_for_readers(name, result["table"])))
     notes = result.get("notes", ())

@@ -7,7 +7,7 @@ from cytoimagenet_hf.training.config import RECIPES, TrainConfig
 
 from .blocks import table
 from .numbers import FOLDER
-from .sentences import gains, row
+from .sentences import gains, primes, row
 from .study import points
 
 COMPOUNDS = ("Wortmannin", "LY294002")
@@ -127,11 +127,11 @@ def _interval(entry: dict[str, Any]) -> str:
 
 def recipes() -> str:
     """The options in which the training recipes differ and what each reaches, for the journey of pretraining."""
-    published, found = TrainConfig().to_dict(), measured("recipes")
+    published, compared = TrainConfig().to_dict(), measured("recipes")
     options = [(f"`{name}`", _shown(published[name]), _shown(value)) for name, value in RECIPES["modern"].items()]
-    scores = [f"{100 * row(found, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern")]
-    gained = ", ".join(f"{100 * gain:+.0f}" for gain in found["modern_minus_published"])
-    epochs, seeds = found["options"]["epochs"], len(found["modern_minus_published"])
+    scores = [f"{100 * row(compared, recipe)['accuracy']:.0f} %" for recipe in ("published", "modern")]
+    gained = ", ".join(f"{100 * gain:+.0f}" for gain in compared["modern_minus_published"])
+    epochs, seeds = compared["options"]["epochs"], len(compared["modern_minus_published"])
     reached = (f"accuracy after {epochs} epochs, mean of {seeds} seeds", *scores)
     head = ("option", "`published`", "`modern`")
     return f"{table(head, [*options, reached])}\n\nSeed by seed the gain is {gained} points."
@@ -170,10 +170,7 @@ def _mean_and_range(line: dict[str, Any], column: str) -> str:
 
 def _range(line: dict[str, Any]) -> str:
     """From the lowest to the highest Z' of both compounds."""
-    low, high = (
-        pick(line[f"Z' {name}, {end}"] for name in COMPOUNDS) for pick, end in ((min, "lowest"), (max, "highest"))
-    )
-    return f"{_minus(low)} to {_minus(high)}"
+    return f"{_minus(min(primes(line)))} to {_minus(max(primes(line)))}"
 
 
 def _minus(value: float) -> str:

@@ -109,10 +109,10 @@ _UNKNOWN = Compound("calpain inhibitor 2 (ALLM)", "none", 0)
 
 def _treatments(limit: int) -> list[tuple[Compound, float, float]]:
     """(compound, concentration, strength): all highest doses first, so that a small set keeps all compounds it can."""
-    found = []
+    treatments = []
     for dose, strength in DOSES:
-        found += [(compound, dose, strength * compound.strength) for compound in COMPOUNDS]
-    return found[:limit]
+        treatments += [(compound, dose, strength * compound.strength) for compound in COMPOUNDS]
+    return treatments[:limit]
 
 
 def _add(

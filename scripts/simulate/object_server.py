@@ -175,8 +175,8 @@ def _handler(server: ObjectServer) -> type[BaseHTTPRequestHandler]:
             prefix, *given = (query.get(name, [""])[0] for name in words)
             start, after = f"{bucket}/{prefix}", max(given)
             first = max(bisect.bisect_left(keys, start), bisect.bisect_right(keys, f"{bucket}/{after}"))
-            found = keys[first : first + server.page + 1]
-            names = [key[len(bucket) + 1 :] for key in found if key.startswith(start)]
+            listed = keys[first : first + server.page + 1]
+            names = [key[len(bucket) + 1 :] for key in listed if key.startswith(start)]
             page, more = names[: server.page], len(names) > server.page
             if azure:
                 blobs = "".join(

@@ -18,10 +18,9 @@ from tqdm import tqdm
 from cytoimagenet_hf.core.seeding import derive_rng
 
 from .camera import Optics, batch_optics, expose
-from .cells import draw_field
+from .cells import draw_field, draw_smear
 from .encode import write_image
 from .phenotypes import Phenotype
-from .smear import draw_smear
 
 
 @dataclass(frozen=True)

@@ -85,19 +85,19 @@ def plate_wells() -> list[PlateWell]:
         >>> len(wells), wells[0].compound, wells[1].role, wells[10].concentration
         (96, 'DMSO', 'positive_control', 0.00152)
     """
-    found = []
+    wells = []
     for row in "ABCDEFGH":
         compound = _COMPOUNDS[row > "D"]
         for column in range(1, 13):
             well = f"{row}{column:02d}"
             if column in (1, 12):
-                found.append(PlateWell(well, "DMSO", 0.0, "negative_control", compound.effect, 0.0))
+                wells.append(PlateWell(well, "DMSO", 0.0, "negative_control", compound.effect, 0.0))
                 continue
             dose = _TOP / 3 ** max(0, column - 3)
             role = "positive_control" if column == 2 else "treatment"
             strength = dose / (dose + compound.ec50)
-            found.append(PlateWell(well, compound.name, float(f"{dose:.3g}"), role, compound.effect, strength))
-    return found
+            wells.append(PlateWell(well, compound.name, float(f"{dose:.3g}"), role, compound.effect, strength))
+    return wells
 
 
 def simulate_plate(

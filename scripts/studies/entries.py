@@ -63,14 +63,14 @@ def networks_of(trained: Mapping[str, str], *, redrawn: int) -> list[Network]:
 
 
 def score_set(
-    one: CellSet, items: Sequence[Image], networks: Sequence[Network], *, cache: Path, log: Callable[[str], None]
+    cells: CellSet, items: Sequence[Image], networks: Sequence[Network], *, cache: Path, log: Callable[[str], None]
 ) -> dict[tuple[str, str], Score]:
     """(network, features) → outcomes of every cell.
 
     Columns are standardised over all cells of the set, without their labels, so that blocks can be weighed after it.
 
     Args:
-        one: the set.
+        cells: the set.
         items: its cells.
         networks: to take features of.
         cache: of features.
@@ -81,13 +81,13 @@ def score_set(
 
     def scored(values: Values) -> Score:
         table = make_table(ids, values.astype(np.float32), about={})
-        return replace(one.benchmark.score(table, items, recipe, _SEED)[0], name=one.name)
+        return replace(cells.benchmark.score(table, items, recipe, _SEED)[0], name=cells.name)
 
     pixels = standardise(np.stack([pixel_features(item.read()) for item in items]))
     scores = {("", PIXELS): scored(pixels)}
     stages: dict[str, dict[str, Values]] = {}
     for network in networks:
-        log(f"{one.name}: {network.name}")
+        log(f"{cells.name}: {network.name}")
         by_features: dict[str, list[Score]] = {}
         for spec, options in network.loads:
             model = load_model(spec, EncoderOptions(**{**_STAGES, **options}))
@@ -103,11 +103,11 @@ def score_set(
     return scores
 
 
-def leaks(one: CellSet, items: Sequence[Image], scores: Mapping[tuple[str, str], Score]) -> dict[str, float]:
+def leaks(cells: CellSet, items: Sequence[Image], scores: Mapping[tuple[str, str], Score]) -> dict[str, float]:
     """What pixels score when a single cell is left out, which measures the group as well, beside a whole group."""
     recipe = load_recipe("corrected", scaler="none", protocol="leave-one-out")
     values = standardise(np.stack([pixel_features(item.read()) for item in items]))
-    (score, *_) = one.benchmark.score(make_table(ids_of(items), values, about={}), items, recipe, _SEED)
+    (score, *_) = cells.benchmark.score(make_table(ids_of(items), values, about={}), items, recipe, _SEED)
     grouped = scores["", PIXELS]
     return {
         "pixels, one cell out": float(score.outcomes.mean()),

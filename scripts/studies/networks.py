@@ -60,14 +60,15 @@ def make_networks(
         epochs: of each; half as many of two views.
         side: of the images in pixels.
     """
-    found = {}
+    networks = {}
     for training in trainings:
         folder = work / training.name.replace(" ", "-")
-        own = max(1, epochs // training.views)
-        shared = {"recipe": "modern", "backbone": BACKBONE, "epochs": own, "image_size": side, "evaluate_every": own}
+        passes = max(1, epochs // training.views)
+        shared = {"recipe": "modern", "backbone": BACKBONE, "image_size": side}
+        shared |= {"epochs": passes, "evaluate_every": passes}
         shared |= {"ema": 0.0}  # an average over 1,000 steps would be of the first weights mostly
         shared |= {"dataset": str(corpus), "output": str(folder), "cache": "ram", "trackers": []}
         if not (folder / "model").is_dir():
             train(TrainConfig.from_dict({**shared, **training.options}), resume=True)
-        found[training.name] = str(folder / "model")
-    return found
+        networks[training.name] = str(folder / "model")
+    return networks

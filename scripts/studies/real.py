@@ -93,9 +93,12 @@ def _further(
     benchmark: Benchmark, seen: set[str], plates: dict[str, str], root: Path, recipe: Any, *, images: bool = True
 ) -> list[Image]:
     """The cells of a set that no choice was made on, with the plate of each where a table tells it."""
-    items = [one for one in benchmark.load(root, recipe) if one.id not in seen and f"{root.name}/{one.id}" not in seen]
-    facts = ({"group": plates[one.id], "group_name": "plate"} if plates else {} for one in items)
-    return [replace(one, metadata={**one.metadata, **own}) for one, own in zip(items, facts, strict=True)]
+    items = benchmark.load(root, recipe)
+    further = [item for item in items if item.id not in seen and f"{root.name}/{item.id}" not in seen]
+    if not plates:
+        return further
+    facts = ({"group": plates[item.id], "group_name": "plate"} for item in further)
+    return [replace(item, metadata={**item.metadata, **fact}) for item, fact in zip(further, facts, strict=True)]
 
 
 def build_corpus(
@@ -122,8 +125,8 @@ def build_corpus(
     labels = sorted({row["label"] for row in rows["train"]})
     features = hf.Features({"image": hf.Image(), "label": hf.ClassLabel(names=labels), "image_id": hf.Value("string")})
     (target / "data").mkdir(parents=True, exist_ok=True)
-    for split, own in rows.items():
-        kept = [row for row in own if row["label"] in labels]
+    for split, crops in rows.items():
+        kept = [row for row in crops if row["label"] in labels]
         hf.Dataset.from_list(kept, features=features).to_parquet(
             str(target / "data" / f"{split}-00000-of-00001.parquet")
         )
@@ -132,9 +135,9 @@ def build_corpus(
 
 def _planes(real: Path, fetched: Path, sets: Sequence[CellSet], without: str, scratch: Path, seed: int) -> Planes:
     """Label, name and pixels of every plane that is in no set left out."""
-    for one in sets:
-        if one.role != without:
-            yield from _cells(one, fetched, seed)
+    for cells in sets:
+        if cells.role != without:
+            yield from _cells(cells, fetched, seed)
     _unpack(real / HPA, scratch / "hpa")
     for file in sorted((scratch / "hpa").glob("*/*.tif")):
         protein, stain = file.parent.name.split("_")[0], file.stem.rsplit("_", 1)[1]
@@ -149,15 +152,15 @@ def _planes(real: Path, fetched: Path, sets: Sequence[CellSet], without: str, sc
                 yield f"{source} {_channel(source, file)}".strip(), str(file.relative_to(real)), plane
 
 
-def _cells(one: CellSet, fetched: Path, seed: int) -> Planes:
-    items = one.benchmark.load(fetched / one.folder, load_recipe("corrected"))
+def _cells(cells: CellSet, fetched: Path, seed: int) -> Planes:
+    items = cells.benchmark.load(fetched / cells.folder, load_recipe("corrected"))
     by_label: dict[str, list[Image]] = {}
-    for row in derive_rng(seed, "study-cells", one.name).permutation(len(items)):
+    for row in derive_rng(seed, "study-cells", cells.name).permutation(len(items)):
         by_label.setdefault(items[row].metadata["label"], []).append(items[row])
-    for label, own in by_label.items():
-        for item in own[:_PER_LABEL]:
+    for label, members in by_label.items():
+        for item in members[:_PER_LABEL]:
             for stain, plane in zip(item.channels, item.read(), strict=True):
-                yield f"{one.name} {label} {stain}", f"{one.name}/{item.id}/{stain}", to_gray(plane)
+                yield f"{cells.name} {label} {stain}", f"{cells.name}/{item.id}/{stain}", to_gray(plane)
 
 
 def _channel(source: str, file: Path) -> str:

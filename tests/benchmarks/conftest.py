@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
-from cytoimagenet_hf.tables import make_table
+from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
+from cytoimagenet_hf.tables import make_table, write_features
 from scripts.simulate import simulate_benchmarks
 
 
@@ -32,3 +33,28 @@ def class_features(simulated):
         return make_table([item.id for item in items], values.astype(np.float32))
 
     return make
+
+
+@pytest.fixture
+def feature_file(class_features, tmp_path):
+    """Write such features: (name, task, noise, seed) → file."""
+
+    def write(name, task, **options):
+        write_features(class_features(task, **options), tmp_path / f"{name}.parquet")
+        return tmp_path / f"{name}.parquet"
+
+    return write
+
+
+@pytest.fixture
+def suite_of(simulated):
+    """A suite of simulated sets: (task, …, features=…) → suite."""
+    return lambda *names, **options: Suite(
+        tasks=tuple((BENCHMARKS[name], simulated / name) for name in names), **options
+    )
+
+
+@pytest.fixture
+def record_of(suite_of):
+    """The record of such a suite."""
+    return lambda *names, **options: run_suite(suite_of(*names, **options)).record

@@ -52,11 +52,20 @@ def test_cells_named_by_field_are_scored_field_by_field_and_cell_by_cell_on_requ
     assert len(set(alone.clusters)) == 6  # intervals and tests still go by field
 
 
+def _classes(root, plate=None):
+    """Empty pictures 0 to 3 of the classes a and b, and a table with a plate for each: (class, number) → plate."""
+    cells = [(label, number) for label in ("a", "b") for number in range(4)]
+    for label, number in cells:
+        (root / label).mkdir(exist_ok=True)
+        (root / label / f"{number}.png").touch()
+    if plate is not None:
+        rows = [f"{label}/{number}.png,{number},{plate(label, number)}" for label, number in cells]
+        (root / "metadata.csv").write_text("file_name,note,plate\n" + "\n".join(rows))
+    return root
+
+
 def test_a_table_tells_groups_by_itself_and_none_are_invented(tmp_path):
-    for label in ("a", "b"):
-        (tmp_path / label).mkdir()
-        for number in range(4):
-            (tmp_path / label / f"{number}.png").touch()
+    _classes(tmp_path)
     task = configured(k=1)
     plain = task.load(tmp_path, RECIPE)
     assert all("group" not in item.metadata for item in plain)
@@ -65,23 +74,15 @@ def test_a_table_tells_groups_by_itself_and_none_are_invented(tmp_path):
     assert score.details["protocol"] == "one of 8 images left out, no groups known"
     with pytest.raises(InputError, match="no groups are known"):
         task.score(table, plain, load_recipe("corrected", protocol="leave-group-out"), 0)
-    rows = [f"{label}/{n}.png,{n},x{n % 2}" for label in ("a", "b") for n in range(4)]
-    (tmp_path / "metadata.csv").write_text("file_name,note,plate\n" + "\n".join(rows))
-    grouped = task.load(tmp_path, RECIPE)
+    grouped = task.load(_classes(tmp_path, plate=lambda label, number: f"x{number % 2}"), RECIPE)
     assert {item.metadata["group"] for item in grouped} == {"x0", "x1"}
     (score,) = task.score(table, grouped, RECIPE, 0)
     assert score.details["protocol"] == "one of 2 groups by plate left out"
 
 
 def test_classes_that_coincide_with_groups_cannot_be_told_from_them(tmp_path):
-    for label in ("a", "b"):
-        (tmp_path / label).mkdir()
-        for number in range(4):
-            (tmp_path / label / f"{number}.png").touch()
-    rows = [f"{label}/{n}.png,plate {label}" for label in ("a", "b") for n in range(4)]
-    (tmp_path / "metadata.csv").write_text("file_name,plate\n" + "\n".join(rows))
     task = configured(k=1)
-    items = task.load(tmp_path, RECIPE)
+    items = task.load(_classes(tmp_path, plate=lambda label, number: f"plate {label}"), RECIPE)
     table = make_table([item.id for item in items], np.arange(8.0)[:, None])
     with pytest.raises(InputError, match="each of the 2 classes lies in a single plate"):
         task.score(table, items, RECIPE, 0)

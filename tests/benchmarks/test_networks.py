@@ -4,8 +4,6 @@ import pytest
 import torch
 from transformers import ViTConfig, ViTModel
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS
-from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.options.networks import EncoderOptions
 from tests.networks.stand_ins import make
 
@@ -13,7 +11,7 @@ FAMILIES = ("own", "dinov2-small", "timm")
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "vit"])
-def test_a_random_network_runs_through_all_simulated_tasks(simulated, tmp_path, family):
+def test_a_random_network_runs_through_all_simulated_tasks(record_of, tmp_path, family):
     if family == "timm":
         pytest.importorskip("timm", reason="needs timm, and torchvision, which it imports", exc_type=ImportError)
     if family == "vit":
@@ -28,17 +26,12 @@ def test_a_random_network_runs_through_all_simulated_tasks(simulated, tmp_path, 
         spec = str(tmp_path / "vit")
     else:
         spec, _ = make(family, tmp_path / "network")
-    tasks = ("bbbc021", "coos7", "cyclops")
-    suite = Suite(
-        tasks=tuple((BENCHMARKS[name], simulated / name) for name in tasks),
-        models=(f"net={spec}",),
-        options=EncoderOptions(full_scale=65535.0 if family == "own" else None),
-    )
-    record = run_suite(suite).record
+    options = EncoderOptions(full_scale=65535.0 if family == "own" else None)
+    record = record_of("bbbc021", "coos7", "cyclops", models=(f"net={spec}",), options=options)
     assert [score.set for score in record.scores] == [
         *("bbbc021", "coos7/test1", "coos7/test2", "coos7/test3", "coos7/test4", "cyclops")
     ]
     assert {score.entry for score in record.scores} == {"net"}
     assert all(0 <= score.value <= 1 for score in record.scores)
-    assert record.entries[0].about["options"] == suite.options.given()
+    assert record.entries[0].about["options"] == options.given()
     assert record.scores[0].details["published_scaler"]["scaler"] == "all"

@@ -13,22 +13,19 @@ def angles(*degrees):
     return np.stack([np.cos(radians), np.sin(radians)], axis=1)
 
 
+def named(treatments, moas, batches=None):
+    """Columns of treatments such as `a1 a2 b`, whose compound is their letter, and of mechanisms of a letter each."""
+    names = treatments.split()
+    columns = {"treatments": names, "compounds": [name[0] for name in names], "moas": list(moas)}
+    return columns | ({} if batches is None else {"batches": list(batches)})
+
+
 def test_other_doses_of_the_own_compound_are_unseen():
     # a1 and a2 are one compound, 1 degree apart; without the exclusion both would find each other.
-    found = nsc_accuracy(
-        angles(0, 1, 20, 90, 22),
-        treatments=["a1", "a2", "b1", "c1", "d1"],
-        compounds=["a", "a", "b", "c", "d"],
-        moas=["x", "x", "y", "x", "y"],
-    )
+    found = nsc_accuracy(angles(0, 1, 20, 90, 22), **named("a1 a2 b1 c1 d1", "xxyxy"))
     # a1, a2 → b1 (y, wrong); b1 → d1 (y, right); c1 → d1 (68 degrees, y, wrong); d1 → b1 (y, right)
-    assert dict(zip(found.predictions.treatment, found.predictions.nearest, strict=True)) == {
-        "a1": "b1",
-        "a2": "b1",
-        "b1": "d1",
-        "c1": "d1",
-        "d1": "b1",
-    }
+    assert found.predictions.treatment.tolist() == ["a1", "a2", "b1", "c1", "d1"]
+    assert found.predictions.nearest.tolist() == ["b1", "b1", "d1", "d1", "b1"]
     assert found.nsc == 2 / 5
     assert found.per_class == {"x": 0.0, "y": 1.0}
     assert found.confusion.loc["x", "y"] == 3
@@ -39,35 +36,20 @@ def test_other_doses_of_the_own_compound_are_unseen():
 
 def test_rows_are_averaged_per_treatment_before_the_search():
     # The wells of a point left and right; their mean points where b is.
-    found = nsc_accuracy(
-        [[1, 1], [-1, 1], [0, 2], [1, 0.2], [1, 0]],
-        treatments=["a", "a", "b", "c", "d"],
-        compounds=["a", "a", "b", "c", "d"],
-        moas=["x", "x", "x", "y", "y"],
-    )
+    found = nsc_accuracy([[1, 1], [-1, 1], [0, 2], [1, 0.2], [1, 0]], **named("a a b c d", "xxxyy"))
     assert found.nsc == 1.0
     assert len(found.predictions) == 4
 
 
 def test_compound_alone_in_its_mechanism_is_reported_and_cannot_be_right():
-    found = nsc_accuracy(
-        angles(0, 1, 50, 51, 90, 91),
-        treatments=["a1", "a2", "b", "c", "d1", "d2"],
-        compounds=["a", "a", "b", "c", "d", "d"],
-        moas=["alone", "alone", "y", "y", "other", "other"],
-    )
+    moas = ["alone", "alone", "y", "y", "other", "other"]
+    found = nsc_accuracy(angles(0, 1, 50, 51, 90, 91), **named("a1 a2 b c d1 d2", moas))
     assert found.unscorable == ("a1", "a2", "d1", "d2")
     assert found.nsc == 2 / 6
 
 
 def test_nscb_also_asks_for_another_batch():
-    found = nsc_accuracy(
-        angles(0, 2, 10, 30, 31),
-        treatments=["a", "b", "c", "d", "e"],
-        compounds=["a", "b", "c", "d", "e"],
-        moas=["x", "x", "y", "x", "y"],
-        batches=["w1", "w1", "w2", "w2", "w1"],
-    )
+    found = nsc_accuracy(angles(0, 2, 10, 30, 31), **named("a b c d e", "xxyxy", batches="11221"))
     # NSC: a→b right, b→a right, c→b (8 degrees) wrong, d→e wrong, e→d wrong
     assert found.nsc == 2 / 5
     # NSCB: a→c wrong, b→c wrong, c→b wrong, d→e wrong, e→d wrong
@@ -76,13 +58,7 @@ def test_nscb_also_asks_for_another_batch():
 
 
 def test_nscb_leaves_out_who_cannot_be_right():
-    found = nsc_accuracy(
-        angles(0, 5, 40, 90),
-        treatments=["a", "b", "c", "d"],
-        compounds=["a", "b", "c", "d"],
-        moas=["x", "x", "y", "y"],
-        batches=["w1", "w2", "w1", "w1"],
-    )
+    found = nsc_accuracy(angles(0, 5, 40, 90), **named("a b c d", "xxyy", batches="1211"))
     assert found.unscorable_nscb == ("c", "d")  # y in week 1 alone
     assert found.nscb == 1.0  # a ↔ b
     assert found.nsc == 1.0 - 1 / 4  # c → b
@@ -90,38 +66,24 @@ def test_nscb_leaves_out_who_cannot_be_right():
 
 def test_control_compound_of_every_batch_stays_a_neighbour():
     # t lies in four weeks, a quarter each: it shares no batch with anyone.
-    found = nsc_accuracy(
-        angles(0, 0, 0, 0, 3, 80, 81),
-        treatments=["t", "t", "t", "t", "a", "b", "c"],
-        compounds=["t", "t", "t", "t", "a", "b", "c"],
-        moas=["x", "x", "x", "x", "x", "y", "y"],
-        batches=["w1", "w2", "w3", "w4", "w1", "w2", "w3"],
-    )
+    found = nsc_accuracy(angles(0, 0, 0, 0, 3, 80, 81), **named("t t t t a b c", "xxxxxyy", batches="1234123"))
     assert found.nscb == 1.0
 
 
 def test_several_neighbours_vote():
-    arguments = {
-        "treatments": list("abcdef"),
-        "compounds": list("abcdef"),
-        "moas": ["x", "y", "x", "x", "y", "y"],
+    columns, features = named("a b c d e f", "xyxxyy"), angles(0, 1, 2, 3, 50, 51)
+    predicted = {
+        k: nsc_accuracy(features, **columns, k=k).predictions.set_index("treatment").predicted for k in (1, 3)
     }
-    features = angles(0, 1, 2, 3, 50, 51)
-    one = nsc_accuracy(features, **arguments).predictions.set_index("treatment").predicted
-    three = nsc_accuracy(features, **arguments, k=3).predictions.set_index("treatment").predicted
-    assert one["a"] == "y"
-    assert three["a"] == "x"  # b (y), c (x), d (x)
+    assert predicted[1]["a"] == "y"
+    assert predicted[3]["a"] == "x"  # b (y), c (x), d (x)
 
 
 def test_duplicate_profiles_are_ordered_by_treatment_name():
-    features, names, moas = angles(0, 5, 5, 5), ["q", "z", "m", "b"], ["x", "x", "y", "x"]
+    features, names, moas = angles(0, 5, 5, 5), "qzmb", "xxyx"
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
-        found = nsc_accuracy(
-            features[order],
-            treatments=[names[i] for i in order],
-            compounds=[names[i] for i in order],
-            moas=[moas[i] for i in order],
-        )
+        columns = named(" ".join(names[row] for row in order), [moas[row] for row in order])
+        found = nsc_accuracy(features[order], **columns)
         assert found.predictions.set_index("treatment").nearest["q"] == "b"
 
 
@@ -163,13 +125,7 @@ def test_bad_input_is_named(features, change, message):
 
 def test_rules_of_the_same_batch_differ_as_papers_do():
     # a1 is in weeks 1 and 2, b1 in week 1, c1 in weeks 1 and 2 (mostly 2), d1 in week 3.
-    rows = [("a1", 1), ("a1", 2), ("b1", 1), ("c1", 1), ("c1", 2), ("c1", 2), ("c1", 2), ("d1", 3)]
-    columns = {
-        "treatments": [name for name, _ in rows],
-        "compounds": [name[0] for name, _ in rows],
-        "moas": [{"a": "x", "b": "x", "c": "x", "d": "y"}[name[0]] for name, _ in rows],
-        "batches": [str(week) for _, week in rows],
-    }
+    columns = named("a1 a1 b1 c1 c1 c1 c1 d1", "xxxxxxxy", batches="12112223")
     scorable = {}
     for rule in ("overlap", "set", "shared"):
         found = nsc_accuracy(np.random.default_rng(0).normal(size=(8, 3)), same_batch=rule, **columns)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES
+from cytoimagenet_hf.benchmarks import RECIPES
 from cytoimagenet_hf.benchmarks.figures import nuisance_ladder
 from cytoimagenet_hf.benchmarks.nuisances import ALL, nuisance_tables
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
@@ -57,11 +57,11 @@ def test_a_score_that_is_the_number_of_cells_is_lost_without_it(tmp_path) -> Non
         make_table([item.id for item in items], np.stack([count, *rng.normal(size=(2, len(items)))], axis=1)),
         tmp_path / "counting.parquet",
     )
-    said: list[str] = []
+    lines: list[str] = []
     suite = Suite(tasks=((configured(name="cells"), root),), features=(tmp_path / "counting.parquet",), nuisances=True)
-    record = run_suite(suite, report=said.append).record
-    steps = {(one.model, one.step): one for one in record.ladder}
-    assert list(dict.fromkeys(one.step for one in record.ladder)) == [
+    record = run_suite(suite, report=lines.append).record
+    steps = {(step.model, step.step): step for step in record.ladder}
+    assert list(dict.fromkeys(step.step for step in record.ladder)) == [
         *("largest class", "cell count", "intensity", "background", ALL, "features", "features without nuisances")
     ]
     assert steps["", "largest class"].value == 0.5
@@ -71,23 +71,18 @@ def test_a_score_that_is_the_number_of_cells_is_lost_without_it(tmp_path) -> Non
     assert left.value < whole.value - 0.2
     assert left.change.difference == pytest.approx(left.value - whole.value)
     assert left.change.groups == 6
-    assert any("position on the plate is not a nuisance" in line for line in said)
+    assert any("position on the plate is not a nuisance" in line for line in lines)
     assert from_json(record.to_json()) == record
     assert next(table for table in result_tables(record) if table.title == "Nuisances, %").rows
     assert len(nuisance_ladder(record, "cells").axes[0].get_yticks()) == len(record.ladder)
 
 
-def test_treatments_are_described_by_their_own_mean_and_profiles_have_none(
-    simulated, class_features, tmp_path
-) -> None:
-    table = class_features("bbbc021")
-    write_features(make_table(table.ids, table.values), tmp_path / "net.parquet")
-    task = ((BENCHMARKS["bbbc021"], simulated / "bbbc021"),)
-    record = run_suite(Suite(tasks=task, features=(tmp_path / "net.parquet",), nuisances=True)).record
+def test_treatments_are_described_by_their_own_mean_and_profiles_have_none(record_of, feature_file) -> None:
+    record = record_of("bbbc021", features=(feature_file("net", "bbbc021"),), nuisances=True)
     treatments = next(score.n for score in record.scores if score.set == "bbbc021")
-    assert {one.n for one in record.ladder} == {treatments}
-    assert "position" in [one.step for one in record.ladder]
-    assert all(one.protocol.startswith("1-NN among the other compounds") for one in record.ladder)
+    assert {step.n for step in record.ladder} == {treatments}
+    assert "position" in [step.step for step in record.ladder]
+    assert all(step.protocol.startswith("1-NN among the other compounds") for step in record.ladder)
 
 
 def test_one_group_gives_no_ladder_and_says_so(tmp_path) -> None:

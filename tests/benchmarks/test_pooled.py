@@ -5,28 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS
 from cytoimagenet_hf.benchmarks.base import Score
 from cytoimagenet_hf.benchmarks.compare import BEST_BASELINE, compare, pool_record
 from cytoimagenet_hf.benchmarks.figures import forest
-from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import pooled_table, to_markdown
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
 from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord, ScoreRecord, from_json
-from cytoimagenet_hf.tables import make_table, write_features
 
 
-@pytest.fixture
-def record(simulated, class_features, tmp_path_factory) -> ResultsRecord:
-    folder = tmp_path_factory.mktemp("tables")
-    for name, noise in (("good", 2.0), ("poor", 3.0)):
-        table = class_features("coos7", noise=noise, seed=int(noise))
-        write_features(make_table(table.ids, table.values), folder / f"{name}.parquet")
-    features = (folder / "good.parquet", folder / "poor.parquet")
-    return run_suite(Suite(tasks=((BENCHMARKS["coos7"], simulated / "coos7"),), features=features)).record
-
-
-def test_pooled_is_the_random_effects_mean_of_the_comparisons(record) -> None:
+def test_pooled_is_the_random_effects_mean_of_the_comparisons(record_of, feature_file) -> None:
+    features = tuple(feature_file(name, "coos7", noise=n, seed=n) for name, n in (("good", 2), ("poor", 3)))
+    record = record_of("coos7", features=features)
     (pooled,) = record.pooled
     assert (pooled.first, pooled.second, pooled.measure) == ("good", "poor", "accuracy")
     assert pooled.sets == tuple(pair.set for pair in record.comparisons)

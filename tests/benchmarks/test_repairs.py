@@ -2,11 +2,9 @@
 
 from dataclasses import fields
 
-from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, BenchmarkRecipe
+from cytoimagenet_hf.benchmarks import RECIPES, BenchmarkRecipe
 from cytoimagenet_hf.benchmarks.recipes import REPAIRS, variants
 from cytoimagenet_hf.benchmarks.report import repair_table
-from cytoimagenet_hf.benchmarks.suite import Suite
-from cytoimagenet_hf.tables import make_table, write_features
 
 
 def test_every_rule_that_differs_between_the_recipes_is_a_repair():
@@ -20,15 +18,10 @@ def test_every_rule_that_differs_between_the_recipes_is_a_repair():
     assert list(variants()) == ["corrected", *REPAIRS, "published"]
 
 
-def test_each_repair_changes_its_own_task_alone(simulated, class_features, tmp_path):
-    files = []
-    for name, noise in (("a", 1.0), ("b", 1.2)):
-        table = class_features("cyclops", noise=noise, seed=int(10 * noise))
-        files.append(tmp_path / f"{name}.parquet")
-        write_features(make_table(table.ids, table.values), files[-1])
-    suite = Suite(tasks=((BENCHMARKS["cyclops"], simulated / "cyclops"),), features=tuple(files), fuse=True)
-    found = repair_table(suite)
-    rows = {row[0]: dict(zip(found.columns[1:], row[1:], strict=True)) for row in found.rows}
+def test_each_repair_changes_its_own_task_alone(suite_of, feature_file):
+    files = (feature_file("a", "cyclops", noise=1.0, seed=10), feature_file("b", "cyclops", noise=1.2, seed=12))
+    table = repair_table(suite_of("cyclops", features=files, fuse=True))
+    rows = {row[0]: dict(zip(table.columns[1:], row[1:], strict=True)) for row in table.rows}
     assert set(rows) == {"cyclops: a", "cyclops: b", "cyclops: a + b"}
     assert rows["cyclops: a"]["E2 fusion joined by position"] == "·"
     assert rows["cyclops: a + b"]["E2 fusion joined by position"] != "·"

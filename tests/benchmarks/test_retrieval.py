@@ -9,7 +9,9 @@ from cytoimagenet_hf.benchmarks.retrieval import CPJUMP1, MORPHOHELM
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.core.errors import InputError
 
-RECIPE = RECIPES["corrected"]
+
+def _record(task, folder, **options):
+    return run_suite(Suite(tasks=((task, folder),), recipe=RECIPES["corrected"], **options)).record
 
 
 def _wells():
@@ -30,7 +32,7 @@ def test_levels_of_morphohelm(tmp_path):
     folder.mkdir()
     _wells().to_parquet(folder / "dino_normalized.parquet")
     _wells().assign(PC_1=0.0).to_parquet(folder / "flat_normalized.parquet")
-    record = run_suite(Suite(tasks=((MORPHOHELM, folder),), recipe=RECIPE)).record
+    record = _record(MORPHOHELM, folder)
     found = {score.set: score for score in record.scores if score.entry == "dino"}
     # Source 1: batches 20 degrees apart, compounds 60: the other batch is nearest. Source 2 is turned by 180 degrees:
     # a lies at 180, where p1 has nothing nearer than c (120), so it is always wrong across sources.
@@ -48,7 +50,7 @@ def test_layout_needs_a_match_at_another_place(tmp_path):
     frame = _wells()
     frame.loc[4, "Metadata_Well"] = "H12"  # a of the second batch stands elsewhere: its two mates can find it
     frame.to_parquet(tmp_path / "net_normalized.parquet")
-    record = run_suite(Suite(tasks=((MORPHOHELM, tmp_path),), recipe=RECIPE)).record
+    record = _record(MORPHOHELM, tmp_path)
     layout = next(score for score in record.scores if "NSL" in score.set)
     assert layout.n == 3
     assert layout.details["without_match"] == 6
@@ -65,7 +67,7 @@ def test_plates_of_cpjump1_are_put_together_and_targets_are_enriched(tmp_path):
         columns = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_iname", "Metadata_target"]
         frame = pd.DataFrame(rows, columns=[*columns, *(f"Cells_{n}" for n in range(12))])
         frame.assign(**{f"Nuclei_{plate}": 1.0}).to_csv(tmp_path / f"{plate}_normalized.csv.gz", index=False)
-    record = run_suite(Suite(tasks=((CPJUMP1, tmp_path),), recipe=RECIPE)).record
+    record = _record(CPJUMP1, tmp_path)
     values = {score.set: score.value for score in record.scores}
     assert values["cpjump1 · NSB recall@1"] == 1.0
     assert values["cpjump1 · target enrichment"] == 1.0
@@ -86,11 +88,11 @@ def test_negative_controls_take_the_plate_out_and_are_not_scored(tmp_path):
     columns = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_iname", "Metadata_control_type"]
     frame = pd.DataFrame(rows, columns=[*columns, "Cells_0", "Cells_1", "Cells_2"])
     shifts = {plate: 50 * np.eye(3)[number] for number, plate in enumerate(("BR0", "BR1", "BR2"))}
-    for plate, own in frame.groupby("Metadata_Plate"):
+    for plate, rows in frame.groupby("Metadata_Plate"):
         (tmp_path / plate).mkdir()
-        own = own.assign(**{f"Cells_{n}": own[f"Cells_{n}"] + shifts[plate][n] for n in range(3)})
-        own.to_csv(tmp_path / plate / f"{plate}_normalized.csv.gz", index=False)
-    record = run_suite(Suite(tasks=((CPJUMP1, tmp_path),), recipe=RECIPE, postprocess=("none", "controls"))).record
+        rows = rows.assign(**{f"Cells_{n}": rows[f"Cells_{n}"] + shifts[plate][n] for n in range(3)})
+        rows.to_csv(tmp_path / plate / f"{plate}_normalized.csv.gz", index=False)
+    record = _record(CPJUMP1, tmp_path, postprocess=("none", "controls"))
     found = {score.entry: score for score in record.scores if "NSB" in score.set}
     assert {name: score.n for name, score in found.items()} == {"normalized": 9, "normalized [controls]": 9}
     assert found["normalized"].value < found["normalized [controls]"].value == 1.0
@@ -99,6 +101,6 @@ def test_negative_controls_take_the_plate_out_and_are_not_scored(tmp_path):
 def test_profiles_that_name_nothing_are_refused(tmp_path):
     _wells().drop(columns="Metadata_JCP2022").to_parquet(tmp_path / "net_normalized.parquet")
     with pytest.raises(InputError, match="name no perturbation"):
-        run_suite(Suite(tasks=((MORPHOHELM, tmp_path),), recipe=RECIPE))
+        _record(MORPHOHELM, tmp_path)
     with pytest.raises(InputError, match="has none: get a folder"):
-        run_suite(Suite(tasks=((MORPHOHELM, tmp_path / "absent"),), recipe=RECIPE))
+        _record(MORPHOHELM, tmp_path / "absent")

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from builder.sources import SOURCES
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, extraction, find_tasks
@@ -19,7 +17,6 @@ from cytoimagenet_hf.benchmarks.report import write_report
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.benchmarks.table import Table, result_tables, to_html, to_latex, to_markdown, to_rich
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
-from cytoimagenet_hf.cli.benchmark import command
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import ENCODERS
 from cytoimagenet_hf.scoring.contamination import (
@@ -32,23 +29,23 @@ from cytoimagenet_hf.scoring.contamination import (
     training_sources,
 )
 from cytoimagenet_hf.scoring.results import from_json, read_results
-from cytoimagenet_hf.tables import make_table, write_features
+from cytoimagenet_hf.tables import make_table
 from tests.datasets import write_textures
+from tests.running import call
 from tests.tiny_encoder import tiny_encoder
 
+MODEL = extraction.NamedModel("m", "m", tiny_encoder())
+
 
 @pytest.fixture
-def tables(class_features, tmp_path):
+def tables(feature_file):
     """Two feature files that describe CYCLoPs' cells, one better than the other."""
-    for name, noise in (("good", 0.5), ("poor", 4.0)):
-        table = class_features("cyclops", noise=noise, seed=len(name) + int(noise))
-        write_features(make_table(table.ids, table.values), tmp_path / f"{name}.parquet")
-    return tmp_path / "good.parquet", tmp_path / "poor.parquet"
+    return feature_file("good", "cyclops", noise=0.5, seed=4), feature_file("poor", "cyclops", noise=4.0, seed=8)
 
 
 @pytest.fixture
-def suite(simulated, tables):
-    return Suite(tasks=((BENCHMARKS["cyclops"], simulated / "cyclops"),), features=tables, fuse=True)
+def suite(suite_of, tables):
+    return suite_of("cyclops", features=tables, fuse=True)
 
 
 def test_fusion_stands_beside_its_controls(suite):
@@ -111,8 +108,8 @@ def test_equal_runs_give_equal_records_and_the_report_holds_them(suite, tmp_path
     assert read_results(tmp_path / "report" / "results.json") == from_json(results.record.to_json())
     predictions = pq.read_table(tmp_path / "report" / "predictions.parquet").to_pandas()
     for score in results.record.scores:
-        own = predictions[(predictions["entry"] == score.entry) & (predictions["set"] == score.set)]
-        assert (own["reference"] == own["prediction"]).mean() == pytest.approx(score.value)
+        rows = predictions[(predictions["entry"] == score.entry) & (predictions["set"] == score.set)]
+        assert (rows["reference"] == rows["prediction"]).mean() == pytest.approx(score.value)
     for name in ("table.md", "table.tex", "table.html"):
         assert "good + poor" in (tmp_path / "report" / name).read_text()
 
@@ -126,22 +123,24 @@ def test_figures_are_drawn_without_touching_pyplot(suite, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
-def test_calls_without_sense_are_refused(simulated, tables):
-    task = ((BENCHMARKS["cyclops"], simulated / "cyclops"),)
-    with pytest.raises(InputError, match="nothing to score"):
-        run_suite(Suite(tasks=task))
-    with pytest.raises(InputError, match="unknown measure mean"):
-        run_suite(Suite(tasks=task, features=("absent.csv",), measures=("nn", "mean")))
-    with pytest.raises(InputError, match="takes two"):
-        run_suite(Suite(tasks=task, features=tables[:1], fuse=True))
-    told: list[str] = []
-    with pytest.raises(InputError, match="task cyclops is given twice"):
-        run_suite(Suite(tasks=(*task, *task), features=tables[:1]), report=told.append)
-    with pytest.raises(InputError, match="unknown measure mean"):
-        run_suite(Suite(tasks=task, features=tables[:1], measures=("nn", "mean")), report=told.append)
-    with pytest.raises(InputError, match="two entries are called 'good'"):
-        run_suite(Suite(tasks=task, features=(tables[0], tables[0])), report=told.append)
-    assert told == []  # no features were made before
+@pytest.mark.parametrize(
+    ("tasks", "options", "message"),
+    [
+        (1, {"features": ()}, "nothing to score"),
+        (1, {"features": (), "baselines": True, "redrawn": 1}, "redrawn weights are of a network: name a model"),
+        (1, {"features": ("absent.csv",), "measures": ("nn", "mean")}, "unknown measure mean"),
+        (1, {"fuse": True}, "takes two"),
+        (2, {}, "task cyclops is given twice"),
+        (1, {"measures": ("nn", "mean")}, "unknown measure mean"),
+        (1, {"features": ("good.parquet",) * 2}, "two entries are called 'good'"),
+    ],
+)
+def test_calls_without_sense_are_refused(suite_of, tables, tmp_path, monkeypatch, tasks, options, message):
+    monkeypatch.chdir(tmp_path)
+    lines: list[str] = []
+    with pytest.raises(InputError, match=message):
+        run_suite(suite_of(*["cyclops"] * tasks, **{"features": tables[:1]} | options), report=lines.append)
+    assert lines == []  # no features were made before
 
 
 @pytest.mark.parametrize(
@@ -162,11 +161,10 @@ def test_what_a_later_task_lacks_is_noticed_before_the_first_is_computed(simulat
     assert lines == []
 
 
-def test_a_network_is_loaded_once_for_all_tasks(simulated, monkeypatch):
+def test_a_network_is_loaded_once_for_all_tasks(record_of, monkeypatch):
     loaded = []
     monkeypatch.setattr(extraction, "load_encoder", lambda name, options: loaded.append(name) or tiny_encoder())
-    tasks = tuple((BENCHMARKS[name], simulated / name) for name in ("cyclops", "coos7"))
-    assert len(run_suite(Suite(tasks=tasks, models=("random:7",))).record.scores) == 5
+    assert len(record_of("cyclops", "coos7", models=("random:7",)).scores) == 5
     assert loaded == ["random:7"]
 
 
@@ -190,25 +188,23 @@ def test_feature_tables_and_models_are_called_by_the_names_given_to_them(suite, 
 
 def test_features_are_kept_and_keyed_by_network_and_pixels_not_by_labels(simulated, tmp_path):
     images = BENCHMARKS["cyclops"].load(simulated / "cyclops", RECIPES["corrected"])[:5]
-    model = extraction.NamedModel("m", "m", tiny_encoder())
-    table = extraction.features_of(model, images, cache=tmp_path)
+    table = extraction.features_of(MODEL, images, cache=tmp_path)
     assert table.ids.tolist() == [image.id for image in images]
     relabelled = [replace(image, metadata={"label": "other"}) for image in images]
-    assert extraction.features_of(model, relabelled, cache=tmp_path).values.tolist() == table.values.tolist()
+    assert extraction.features_of(MODEL, relabelled, cache=tmp_path).values.tolist() == table.values.tolist()
     assert len(list(tmp_path.iterdir())) == 1
-    extraction.features_of(extraction.NamedModel("m", "m", tiny_encoder(factor=2)), images, cache=tmp_path)
+    extraction.features_of(replace(MODEL, encoder=tiny_encoder(factor=2)), images, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_datasets_of_equal_ids_and_other_pixels_share_no_features(tmp_path):
-    found = []
+    features = []
     for name, seed in (("one", 0), ("two", 1)):
         write_textures(tmp_path / name, per_class=2, side=16, seed=seed)
         images = configured().load(tmp_path / name, RECIPES["corrected"])
-        model = extraction.NamedModel("m", "m", tiny_encoder())
-        found.append(extraction.features_of(model, images, cache=tmp_path / "cache"))
-    assert found[0].ids.tolist() == found[1].ids.tolist()
-    assert not np.isclose(found[0].values, found[1].values).all(axis=1).any()
+        features.append(extraction.features_of(MODEL, images, cache=tmp_path / "cache"))
+    assert features[0].ids.tolist() == features[1].ids.tolist()
+    assert not np.isclose(features[0].values, features[1].values).all(axis=1).any()
 
 
 def test_an_image_that_cannot_be_used_is_named(simulated, tmp_path):
@@ -216,9 +212,7 @@ def test_an_image_that_cannot_be_used_is_named(simulated, tmp_path):
     (tmp_path / "damaged.tif").write_bytes(b"II*")
     damaged = labelled("damaged", [tmp_path / "damaged.tif"] * 2, "x", channels=("protein", "cytosol"))
     with pytest.raises(InputError, match=r"1 of 4 images cannot be used; image 'damaged'.*damaged\.tif"):
-        extraction.features_of(
-            extraction.NamedModel("m", "m", tiny_encoder()), [*images, damaged], cache=tmp_path / "c"
-        )
+        extraction.features_of(MODEL, [*images, damaged], cache=tmp_path / "c")
 
 
 def test_contamination_ledger_names_real_tasks_sources_and_kinds():
@@ -298,38 +292,25 @@ def test_renderings_escape_and_mark():
     assert to_rich(table).row_count == 2
 
 
-def test_command_prints_json_and_reports(simulated, tables, tmp_path):
-    app = typer.Typer()
-    app.command()(command)
-    arguments = ["--task", "cyclops", "--data", str(simulated), "--features", str(tables[0]), "--json"]
-    outcome = CliRunner().invoke(app, arguments)
-    assert outcome.exit_code == 0, outcome.output
-    record = json.loads(outcome.stdout)
-    assert record["config"]["recipe"]["name"] == "corrected"
-    assert record["scores"][0]["entry"] == "good"
-    assert record["scores"][0]["n"] == 68
+def _record_of_command(*arguments):
+    outcome = call("cytoimagenet", "benchmark", *arguments, "--json")
+    assert outcome.code == 0, outcome.said
+    return from_json(json.loads(outcome.shown))
 
 
-def test_command_takes_measures_postprocessing_protocol_and_options_of_extraction(simulated, class_features, tmp_path):
-    app = typer.Typer()
-    app.command()(command)
-    table = class_features("bbbc021", noise=0.3)
-    write_features(make_table(table.ids, table.values), tmp_path / "net.parquet")
-    arguments = ["--task", "bbbc021", "--data", str(simulated), "--features", str(tmp_path / "net.parquet"), "--json"]
-    arguments += ["--measures", "nn,mixing", "--postprocess", "none, controls", "--nscb", "disjoint plates"]
-    arguments += [
-        "--scaler",
-        "all-with-controls",
-        "--full-scale",
-        "4095",
-        "--normalize",
-        "none",
-        "--pooling",
-        "blocks",
-    ]
-    outcome = CliRunner().invoke(app, [*arguments, "--protocol", "leave-one-out"])
-    assert outcome.exit_code == 0, outcome.output
-    record = from_json(json.loads(outcome.stdout))
+def test_command_prints_json_and_reports(simulated, tables):
+    record = _record_of_command("--task", "cyclops", "--data", simulated, "--features", tables[0])
+    assert record.config["recipe"]["name"] == "corrected"
+    assert (record.scores[0].entry, record.scores[0].n) == ("good", 68)
+
+
+def test_command_takes_measures_postprocessing_protocol_and_options_of_extraction(simulated, feature_file):
+    record = _record_of_command(
+        *("--task", "bbbc021", "--data", simulated, "--features", feature_file("net", "bbbc021")),
+        *("--measures", "nn,mixing", "--postprocess", "none, controls", "--nscb", "disjoint plates"),
+        *("--scaler", "all-with-controls", "--protocol", "leave-one-out"),
+        *("--full-scale", "4095", "--normalize", "none", "--pooling", "blocks"),
+    )
     assert [score.entry for score in record.scores] == ["net", "net [controls]"]
     assert record.config["options"] == {"normalize": "none", "pooling": "blocks", "full_scale": 4095.0}
     assert record.config["measures"] == ["nn", "mixing"]
@@ -337,16 +318,15 @@ def test_command_takes_measures_postprocessing_protocol_and_options_of_extractio
     details = record.scores[0].details
     assert (details["scaler"], details["nscb_rule"]) == ("all-with-controls", "disjoint plates")
     assert details["mixing"]["of"] == "week"
-    shown = {table.title: table for table in result_tables(record)}["Intervals and protocol details, %"]
-    assert {"protocol", "published scaler", "neighbourhoods unmixed"} <= set(shown.columns)
+    intervals = {table.title: table for table in result_tables(record)}["Intervals and protocol details, %"]
+    assert {"protocol", "published scaler", "neighbourhoods unmixed"} <= set(intervals.columns)
 
 
-def test_columns_of_nan_are_named_or_dropped_and_constant_features_do_no_harm(simulated, class_features, tmp_path):
+def test_columns_of_nan_are_named_or_dropped_and_constant_features_do_no_harm(record_of, class_features, tmp_path):
     table = class_features("cyclops", noise=0.01).to_pandas()
     table.assign(Bad=np.nan, Flat=7.0).to_csv(tmp_path / "net.csv", index=False)
-    task = ((BENCHMARKS["cyclops"], simulated / "cyclops"),)
     with pytest.raises(InputError, match=r"1 of 14 feature columns.*'Bad'"):
-        run_suite(Suite(tasks=task, features=(tmp_path / "net.csv",)))
-    record = run_suite(Suite(tasks=task, features=(tmp_path / "net.csv",), drop_nan=True)).record
+        record_of("cyclops", features=(tmp_path / "net.csv",))
+    record = record_of("cyclops", features=(tmp_path / "net.csv",), drop_nan=True)
     assert record.config["drop_nan"]
     assert record.scores[0].details["protocol"] == "one of 68 images left out, no groups known"

@@ -198,8 +198,8 @@ def test_a_source_of_which_no_file_fits_says_how_its_files_should_lie(tmp_path):
         raw / "bbbc020" / "BBBC020_v1_images" / "jw-Kontrolle1" / "jw-Kontrolle1_c1.TIF", raw / "bbbc020" / "x.TIF"
     )
     shutil.rmtree(raw / "bbbc020" / "BBBC020_v1_images")
-    said = annotate(raw, tmp_path / "out").details["refused_because"]
-    assert "<sample>/<sample>_c1.TIF" in said["bbbc020"]
+    reasons = annotate(raw, tmp_path / "out").details["refused_because"]
+    assert "<sample>/<sample>_c1.TIF" in reasons["bbbc020"]
 
 
 def test_bbbc014_has_the_cell_line_of_the_row_of_its_well(tmp_path):
@@ -227,8 +227,8 @@ def test_bbbc022_in_the_folders_of_idr0036(tmp_path):
     assert len(table) == 6
     assert set(table["channel_files"].map(len)) == {5}
     for files, channels in zip(table["channel_files"], table["channels"], strict=True):
-        shown = dict(zip(channels, (file.split("/")[1] for file in files), strict=True))
-        assert shown == {
+        folder_of = dict(zip(channels, (file.split("/")[1] for file in files), strict=True))
+        assert folder_of == {
             "nucleus": "20585-Hoechst",
             "er": "20585-ERSyto",
             "nucleoli": "20585-ERSytoBleed",
@@ -237,20 +237,42 @@ def test_bbbc022_in_the_folders_of_idr0036(tmp_path):
         }
 
 
-def test_wrong_column(tmp_path):
-    raw = make(tmp_path / "raw", "kag_hpa")
-    archives.write_table(raw / "kag_hpa" / "train.csv", ["Id", "Labels"], [["a", "1"]])
-    with pytest.raises(InputError, match=r"train\.csv has no column Target"):
+@pytest.mark.parametrize(
+    ("source", "table", "header", "rows", "message"),
+    [
+        ("kag_hpa", "train.csv", ["Id", "Labels"], [["a", "1"]], r"train\.csv has no column Target"),
+        (
+            *("bbbc013", "BBBC013_platemap_long_nM.csv"),
+            ["row_name", "column_name", "compound", "concentration", "role"],
+            [["A", 1, "wortmannin", 1, "experiment"], ["A", 1, "none", 0, "empty"]],
+            "two rows for A01",
+        ),
+        (
+            *("bbbc012", "BBBC012_platemap.csv", ["well", "phenotype"], [["1E+02", "wt"]]),
+            r"bbbc012.*'1E\+02' is not a well.*spreadsheet",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_joined_is_an_error_with_its_place(tmp_path, source, table, header, rows, message):
+    raw = make(tmp_path / "raw", source)
+    archives.write_table(raw / source / table, header, rows)
+    with pytest.raises(InputError, match=message):
         annotate(raw, tmp_path / "out")
 
 
-def test_repeated_keys_of_a_joined_table_are_an_error(tmp_path):
-    raw = make(tmp_path / "raw", "bbbc013")
-    header = ["row_name", "column_name", "compound", "concentration", "role"]
-    lines = [["A", 1, "wortmannin", 1, "experiment"], ["A", 1, "none", 0, "empty"]]
-    archives.write_table(raw / "bbbc013" / "BBBC013_platemap_long_nM.csv", header, lines)
-    with pytest.raises(InputError, match="two rows for A01"):
-        annotate(raw, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("source", "file", "reason"),
+    [
+        ("bbbc014", "BBBC014_v1_images/Channel 1-02-H-11-00.Bmp", "contradictory_name"),
+        ("kag_hpa", "external/someone_green.png", "image_without_row"),  # a folder that is no test set
+    ],
+)
+def test_one_odd_image_is_recorded_and_the_others_are_read(tmp_path, source, file, reason):
+    raw = make(tmp_path / "raw", source)
+    whole = annotate(raw, tmp_path / "whole").kept
+    archives.write_image(raw / source / file)
+    summary = annotate(raw, tmp_path / "out")
+    assert (summary.kept, summary.rejected) == (whole, {reason: 1})
 
 
 def test_repeated_fields_are_recorded(tmp_path):
@@ -317,7 +339,7 @@ def test_encodings_and_trailing_commas(tmp_path, encoding):
     assert set(rows(tmp_path / "out")["compound"].dropna()) == {"β-caffeine", "ethanolö"}
 
 
-def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_path):
+def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_path, monkeypatch):
     raw = make(tmp_path / "raw", "bbbc013")
     table = raw / "bbbc013" / "BBBC013_platemap_long_nM.csv"
     text = "row_name,column_name,compound,concentration,role\nA,1,caféine,0,experiment\n"
@@ -325,16 +347,10 @@ def test_latin_1_is_read_where_a_source_says_so_and_refused_where_none_does(tmp_
     with pytest.raises(InputError, match=r"bbbc013: .*line 2.* is not UTF-8"):
         annotate(raw, tmp_path / "out")
     registry = {"bbbc013": replace(SOURCES["bbbc013"], encoding="latin-1")}
-    annotate(raw, tmp_path / "out", sources=SourceFilter(registry=registry))
+    monkeypatch.setattr("builder.sources.filter.SOURCES", registry)
+    annotate(raw, tmp_path / "out", sources=SourceFilter())
     assert set(rows(tmp_path / "out")["compound"].dropna()) == {"caféine"}
     assert {name for name, source in SOURCES.items() if source.encoding} == {"idr0017"}
-
-
-def test_a_well_saved_by_a_spreadsheet_is_an_error_with_its_place(tmp_path):
-    raw = make(tmp_path / "raw", "bbbc012")
-    archives.write_table(raw / "bbbc012" / "BBBC012_platemap.csv", ["well", "phenotype"], [["1E+02", "wt"]])
-    with pytest.raises(InputError, match=r"bbbc012.*'1E\+02' is not a well.*spreadsheet"):
-        annotate(raw, tmp_path / "out")
 
 
 def test_numbers_stay_text(tmp_path):
@@ -357,12 +373,6 @@ def test_names_that_leave_the_archive(tmp_path):
     summary = annotate(raw, tmp_path / "out")
     assert summary.kept == 1
     assert summary.rejected == {"image_without_row": 4, "outside_root": 3}
-
-
-def test_contradictory_names_are_recorded(tmp_path):
-    raw = make(tmp_path / "raw", "bbbc014")
-    archives.write_image(raw / "bbbc014" / "BBBC014_v1_images" / "Channel 1-02-H-11-00.Bmp")
-    assert annotate(raw, tmp_path / "out").rejected == {"contradictory_name": 1}
 
 
 def test_unknown_names_and_an_archive_of_another_source(tmp_path):
@@ -449,19 +459,3 @@ def test_a_table_packed_under_a_plain_name_is_read(tmp_path, pack):
     rows = pq.read_table(tmp_path / "out" / "annotations.parquet").to_pylist()
     assert {row["compound"] for row in rows} >= {"wortmannin", "ly294002"}
     assert summary.kept == 6
-
-
-def test_a_broken_gzip_names_the_table(tmp_path):
-    folder = make(tmp_path / "raw", "bbbc013") / "bbbc013"
-    table = folder / "BBBC013_platemap_long_nM.csv"
-    table.write_bytes(gzip.compress(table.read_bytes())[:-20])
-    with pytest.raises(InputError, match=r"BBBC013_platemap_long_nM\.csv cannot be read: .*Copy it again"):
-        annotate(tmp_path / "raw", tmp_path / "out")
-
-
-def test_images_of_another_folder_are_no_test_set(tmp_path):
-    folder = make(tmp_path / "raw", "kag_hpa") / "kag_hpa"
-    whole = annotate(tmp_path / "raw", tmp_path / "whole").kept
-    archives.write_image(folder / "external" / "someone_green.png")
-    summary = annotate(tmp_path / "raw", tmp_path / "out")
-    assert (summary.kept, summary.rejected) == (whole, {"image_without_row": 1})

@@ -36,8 +36,8 @@ def test_survey_without_an_archive_lists_all():
 
 
 def test_survey_counts_images(raw):
-    found = {report.dir_name: report.images for report in survey(raw) if report.folder}
-    assert found == {"bbbc013": 6, "bbbc017": 18, "bbbc048": 21}
+    images = {report.dir_name: report.images for report in survey(raw) if report.folder}
+    assert images == {"bbbc013": 6, "bbbc017": 18, "bbbc048": 21}
 
 
 def test_doctor_says_what_differs_and_what_is_missing(raw):

@@ -67,18 +67,18 @@ def test_each_change_is_said(raw):
     )
     table.rename(table.with_name("other.csv"))
     next((raw / "bbbc013").rglob("*.BMP")).unlink()
-    said = "; ".join(changes(before, described(raw)))
-    assert f"{TABLE.lower()} was part of the download and is missing" in said
-    assert "other.csv was not part of the download" in said
-    assert "images differ in name or size: 5 of" in said
+    sentences = "; ".join(changes(before, described(raw)))
+    assert f"{TABLE.lower()} was part of the download and is missing" in sentences
+    assert "other.csv was not part of the download" in sentences
+    assert "images differ in name or size: 5 of" in sentences
 
 
 def test_doctor_compares_a_download_with_a_dataset(raw, tmp_path):
     dataset = dataset_made_from(raw, tmp_path / "dataset")
     assert survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc013"]))[0].changes == ()
     (raw / "bbbc013" / TABLE).write_text("well,phenotype\n", encoding="utf-8")
-    (found,) = survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc013"]))
-    assert [TABLE.lower() in change for change in found.changes] == [True]
+    (report,) = survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc013"]))
+    assert [TABLE.lower() in change for change in report.changes] == [True]
     # A source the dataset was not made from has nothing to compare with.
     assert survey(raw, dataset=dataset, sources=SourceFilter(only=["bbbc014"]))[0].changes == ()
 

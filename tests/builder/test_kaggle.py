@@ -24,7 +24,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.imaging import merge_channels
 from tests.builder.tiny_builds import cells, stated
-from tests.faults.files import png_header
+from tests.imaging.files import png
 
 
 def kaggle_archive(root: Path, *, images: int = 40) -> tuple[Path, pd.DataFrame]:
@@ -290,7 +290,7 @@ def test_a_png_whose_bytes_spell_another_signature_is_a_png(tmp_path):
 
 def test_an_image_that_claims_too_much_is_one_rejection(tmp_path):
     archive, _ = kaggle_archive(tmp_path / "archive", images=12)
-    (archive / "kinase" / "kinase-000000.png").write_bytes(png_header(20_000, 20_000))
+    (archive / "kinase" / "kinase-000000.png").write_bytes(png(20_000, 20_000))
     (archive / "kinase" / "kinase-000001.png").unlink()
     (archive / "kinase" / "kinase-000001.png").symlink_to("kinase-000001.png")
     summary = import_kaggle(archive, tmp_path / "output", workers=1)

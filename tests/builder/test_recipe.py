@@ -56,7 +56,7 @@ def test_overrides_take_the_type_of_their_field_and_are_spelled_in_the_name():
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("min_field", "4", "no field 'min_field'; fields are name, label_match"),
+        ("min_field", "4", r"no field 'min_field'\. Did you mean min_fields\?"),
         ("min_fields", "four", "write it like min_fields=287"),
         ("min_fields", "true", "wrong type"),
         ("min_fields", "4.5", "wrong type"),

@@ -51,7 +51,7 @@ def test_a_row_that_contradicts_its_pixels_is_found_though_the_manifest_agrees(d
 
 def test_a_card_with_other_classes_is_named(dataset):
     card = (dataset / "README.md").read_text()
-    for old, new, said in (
+    for old, new, problem in (
         ("'0': drug 0", "'0': drug 7", "class 0 is called 'drug 7', in the dataset 'drug 0'"),
         ("'0': drug 0\n", "", "its header"),
         ("data/train-00000", "data/train-90000", "a file that it does not name"),
@@ -60,7 +60,7 @@ def test_a_card_with_other_classes_is_named(dataset):
     ):
         assert old in card
         (dataset / "README.md").write_text(card.replace(old, new))
-        assert said in verify(dataset, quick=True).problems["README.md"]
+        assert problem in verify(dataset, quick=True).problems["README.md"]
     (dataset / "README.md").write_text(card + "\nA remark of its maker.\n")
     assert verify(dataset, quick=True).intact
 

@@ -76,10 +76,10 @@ def tiny_build(
 def rendered_images(output: Path) -> dict[str, dict]:
     """Rows of all shards by image_id."""
     rows = [row for path in sorted(output.glob("shards/shard-*.parquet")) for row in pq.read_table(path).to_pylist()]
-    found = {row["image_id"]: row for row in rows}
-    if len(found) != len(rows):
+    images = {row["image_id"]: row for row in rows}
+    if len(images) != len(rows):
         raise AssertionError("an image_id occurs twice")
-    return found
+    return images
 
 
 def stated(summary: StageSummary) -> dict:

@@ -242,9 +242,9 @@ def _wells(demo: Path, place: Path, name: Callable[[str, str, str], str], wells:
     place.mkdir(parents=True)
     pattern = re.compile(r"(.+)_([A-P]\d\d)_s1_w(\d)(?!_thumb)")
     matches = [(pattern.match(file.name), file) for file in sorted((demo / "plate" / "imagexpress").rglob("*.tif"))]
-    found = [(match.groups(), file) for match, file in matches if match]
-    first = sorted({well for (_, well, _), _ in found})[:wells]
-    for (plate, well, channel), file in found:
+    named = [(match.groups(), file) for match, file in matches if match]
+    first = sorted({well for (_, well, _), _ in named})[:wells]
+    for (plate, well, channel), file in named:
         if well in first:
             shutil.copy(file, place / name(plate, well, channel))
 

@@ -154,7 +154,7 @@ def test_the_map_has_one_point_per_image_and_its_colours(gallery):
 
 def test_the_map_is_kept_for_the_next_window(gallery, place, monkeypatch):
     points, method = gallery.map()
-    monkeypatch.setattr("cytoimagenet_hf.explore.maps.embed", None)
+    monkeypatch.setattr("cytoimagenet_hf.explore.gallery.embed", None)
     again = Gallery(place / "cytoimagenet", model=str(place / "model"), cache=place / "cache")
     assert not again.has_map
     kept, kept_method = again.map()

@@ -9,7 +9,6 @@ from tests.running import call, refused, unchanged
 
 KINDS = ("features", "groups", "images", "mechanisms")
 MODELS_HERE = [name for name in MODELS if name not in ("nan_weights", "infinite_weights")]
-CASES = [*((kind, name) for kind in KINDS for name in TABLES), *(("model", name) for name in MODELS_HERE)]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -75,16 +75,6 @@ MANIFESTS = {
     "latin_1": b'{"files": {"M\xfcller": 1}}',
     "nul": bytes(50),
 }
-CASES = [
-    *(("annotate", name) for name in TABLES),
-    *(("kaggle", name) for name in TABLES),
-    *(("recipe", name) for name in RECIPES),
-    *(("set", name) for name in OVERRIDES),
-    *(("image", name) for name in IMAGES),
-    *(("script", name) for name in SCRIPTS),
-    *(("manifest", name) for name in MANIFESTS),
-    *(("verify", name) for name in DATASETS),
-]
 
 
 @pytest.mark.parametrize("name", TABLES)

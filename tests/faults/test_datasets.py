@@ -23,12 +23,6 @@ HARMLESS = {
 """What a reader has no need of may be missing, or damaged: leaks and explore --json open no picture."""
 RECORDED = {("extract", "damaged_shard"), ("extract", "damaged_lengths"), ("diversity", "damaged_shard")}
 """A picture that cannot be decoded is a recorded rejection; without lengths, all pictures after the first are."""
-CASES = [
-    *((reader, name) for reader in READERS for name in (*DATASETS, *PICTURES)),
-    *((reader, name) for reader in READERS for name in NAMES),
-    *(("model", name) for name in MODELS),
-    *(("push", name) for name in REPOSITORIES),
-]
 
 
 @pytest.mark.parametrize("name", [*DATASETS, *PICTURES])

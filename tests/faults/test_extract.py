@@ -10,11 +10,6 @@ from tests.running import bounded, call, refused, refused_or_recorded, unchanged
 
 HARMLESS = {"text_in_tags", "one_pixel_png", "one_pixel_tif", "thin_tif", "many_pages_tif", "half_nan_tif"}
 """Files that hold an image all the same: extracted or left out, but never a stop."""
-CASES = [
-    *(("file", name) for name in FILES),
-    *(("table", name) for name in TABLES),
-    *(("model", name) for name in MODELS),
-]
 
 
 @pytest.mark.parametrize("name", FILES)

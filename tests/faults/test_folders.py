@@ -28,7 +28,6 @@ KERAS = {
     "a_layer_elsewhere": lambda file: file.update({"layer": h5py.ExternalLink("other.h5", "/")}),
     "a_layer_that_is_an_array": lambda file: file.update({"layer": np.zeros(3)}),
 }
-CASES = [*(("keras", name) for name in KERAS), *(("advice", name) for name in boundary.EXTRAS)]
 
 
 @pytest.mark.parametrize("name", KERAS)

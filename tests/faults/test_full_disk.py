@@ -27,9 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "profile": ("cytoimagenet", "profile", "{features}", "--output", "{out}/wells.parquet"),
 }
-FULL = [("full", name) for name in COMMANDS]
 PLACES = {"below_a_file": "{tmp}/file/out", "below_proc": "/proc/nowhere/out", "too_long": "{tmp}/" + "n" * 300}
-CASES = [*FULL, *((name, place) for name in COMMANDS for place in PLACES)]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ CALLS = {
     "no_answer_push": (("push", "model", "{sound}/model", "me/model"), 2, "does not answer within 5 s"),
     "dry_run": (("push", "model", "{sound}/model", "me/model", "--dry-run"), 0, "without comparing"),
 }
-CASES = [("network", name) for name in CALLS]
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -107,13 +107,6 @@ STATES = {
     "other": json.dumps({"nothing": 1}).encode(),
     "nul": bytes(60),
 }
-CASES = [
-    *(("option", name) for name in OPTIONS),
-    *((writer, name) for writer in WRITERS for name in OUTPUTS),
-    *(("weights", name) for name in WEIGHTS),
-    *(("state", name) for name in STATES),
-    *(("full", writer) for writer in WRITERS),
-]
 
 
 @pytest.fixture

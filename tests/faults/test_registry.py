@@ -1,30 +1,14 @@
-"""How many cases there are: a registry that shrinks must not pass unseen."""
+"""How many cases there are: a table that shrinks must not pass unseen."""
 
-from tests.faults import (
-    test_benchmark,
-    test_builder,
-    test_datasets,
-    test_extract,
-    test_folders,
-    test_full_disk,
-    test_network,
-    test_options,
-    test_train,
-)
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
 
 
-def test_there_are_more_than_six_hundred_cases():
-    modules = (
-        test_extract,
-        test_benchmark,
-        test_builder,
-        test_datasets,
-        test_folders,
-        test_full_disk,
-        test_network,
-        test_options,
-        test_train,
-    )
-    for module in modules:
-        assert len(set(module.CASES)) == len(module.CASES), module.__name__
-    assert sum(len(module.CASES) for module in modules) > 600
+def test_there_are_more_than_six_hundred_cases(request):
+    cases = [item for item in request.session.items if item.path.parent == HERE]
+    if {item.path for item in cases} != set(HERE.glob("test_*.py")):
+        pytest.skip("only a part of the faults is run")
+    assert len(cases) > 600

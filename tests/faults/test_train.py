@@ -60,13 +60,6 @@ TENSORS = {
     "none": struct.pack("<Q", 2) + b"{}",
 }
 DATASETS_HERE = [name for name in DATASETS if not name.startswith("card")]
-CASES = [
-    *(("yaml", name) for name in TRAINING),
-    *(("option", name) for name in OPTIONS),
-    *(("state", name) for name in STATES),
-    *((file, name) for file in ("model", "optimizer") for name in (*TENSORS, "gone")),
-    *(("dataset", name) for name in DATASETS_HERE),
-]
 
 
 @pytest.mark.parametrize("name", TRAINING)

@@ -4,7 +4,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
 from hypothesis import given, settings
@@ -288,42 +287,33 @@ def test_the_number_of_a_well_in_scanr_is_kept(tmp_path) -> None:
 # Tables of CellProfiler and nf-core
 
 
-def write_table(folder: Path, **columns) -> Path:
+def write_table(folder: Path, *lines: str) -> Path:
+    """A table as it is written, beside `deep/a.tif` (of 1) and `deep/b.tif` (of 2)."""
     for name in ("a.tif", "b.tif"):
         write(folder / "deep" / name, ord(name[0]) - 96)
-    pd.DataFrame(columns).to_csv(folder / "t.csv", index=False)
+    (folder / "t.csv").write_text("\n".join(lines) + "\n")
     return folder / "t.csv"
 
 
 def test_loaddata_as_bbbc021_writes_it(tmp_path) -> None:
-    table = write_table(
-        tmp_path,
-        TableNumber=[1],
-        ImageNumber=[7],
-        Image_FileName_DAPI=["a.tif"],
-        Image_PathName_DAPI=["deep"],
-        Image_FileName_Actin=["b.tif"],
-        Image_PathName_Actin=["deep"],
-        Image_Metadata_Plate_DAPI=["P"],
-        Image_Metadata_Well_DAPI=["B2"],
-        Replicate=[1],
-        Image_Metadata_Compound=["taxol"],
-    )
+    files = "Image_FileName_DAPI,Image_PathName_DAPI,Image_FileName_Actin,Image_PathName_Actin"
+    facts = "Image_Metadata_Plate_DAPI,Image_Metadata_Well_DAPI,Replicate,Image_Metadata_Compound"
+    table = write_table(tmp_path, f"TableNumber,ImageNumber,{files},{facts}", "1,7,a.tif,deep,b.tif,deep,P,B2,1,taxol")
     image = one(table)
     assert (image.id, image.channels, values(image)) == ("P/B02", ("dapi", "actin"), [1, 2])
     assert dict(image.metadata) == {"plate": "P", "well": "B02", "Compound": "taxol", "Replicate": "1"}
 
 
 def test_a_folder_with_one_table_may_be_given_with_its_format(tmp_path) -> None:
-    write_table(tmp_path, FileName_A=["a.tif"], PathName_A=["deep"])
+    write_table(tmp_path, "FileName_A,PathName_A", "a.tif,deep")
     assert values(one(tmp_path, format="loaddata")) == [1]
     with pytest.raises(InputError, match="it has none"):
         find_images(tmp_path / "deep", format="loaddata")
 
 
 def test_the_ids_of_loaddata(tmp_path) -> None:
-    columns = {"FileName_A": ["a.tif"] * 2, "PathName_A": ["deep"] * 2, "Metadata_Well": ["A01", "A02"]}
-    table = write_table(tmp_path, **columns, Metadata_Key=["first", "second"])
+    head = "FileName_A,PathName_A,Metadata_Well,Metadata_Key"
+    table = write_table(tmp_path, head, "a.tif,deep,A01,first", "a.tif,deep,A02,second")
     images = find_images(table, id_column="Metadata_Key")
     assert [(image.id, dict(image.metadata)) for image in images] == [
         ("first", {"well": "A01"}),
@@ -331,7 +321,7 @@ def test_the_ids_of_loaddata(tmp_path) -> None:
     ]
     with pytest.raises(InputError, match="has no column Metadata_Kye"):
         find_images(table, id_column="Metadata_Kye")
-    table = write_table(tmp_path, **columns, Metadata_Key=["first", ""])
+    table = write_table(tmp_path, head, "a.tif,deep,A01,first", "a.tif,deep,A02,")
     with pytest.raises(InputError, match="line 3: no Metadata_Key"):
         find_images(table, id_column="Metadata_Key")
 
@@ -339,15 +329,12 @@ def test_the_ids_of_loaddata(tmp_path) -> None:
 def test_loaddata_by_url_with_illumination_and_row_tokens(tmp_path) -> None:
     table = write_table(
         tmp_path,
-        URL_OrigDNA=[f"file://{tmp_path}/deep/a.tif", "ftp://bucket/a.tif"],
-        FileName_IllumDNA=["x.npy", "x.npy"],
-        Metadata_Row=["A", "B"],
-        Metadata_Col=["1", "1"],
-        Metadata_Plate=["P", "P"],
+        "URL_OrigDNA,FileName_IllumDNA,Metadata_Row,Metadata_Col,Metadata_Plate",
+        f"file://{tmp_path}/deep/a.tif,x.npy,A,1,P",
+        "ftp://bucket/a.tif,x.npy,B,1,P",
     )
     found = look(table)
-    assert found.images[0].channels == ("origdna",)
-    assert values(found.images[0]) == [1]
+    assert (found.images[0].channels, values(found.images[0])) == (("origdna",), [1])
     assert found.images[0].metadata["well"] == "A01"
     assert "ftp://bucket/a.tif is no address that is known here: s3://, " in found.rejected[0].reason
     assert "correction functions" in found.notes[0]
@@ -356,38 +343,25 @@ def test_loaddata_by_url_with_illumination_and_row_tokens(tmp_path) -> None:
 def test_loaddata_chooses_planes_of_stacks(tmp_path) -> None:
     stack = np.arange(6, dtype=np.uint16).reshape(2, 3, 1, 1) * np.ones((1, 1, 4, 5), np.uint16)
     tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
-    table = write_table(
-        tmp_path,
-        FileName_A=["s.tif"] * 3,
-        Frame_A=["5", "", ""],
-        C_A=["", "1", "9"],
-        Z_A=["", "1", ""],
-        Metadata_Well=["A1", "A2", "A3"],
-    )
-    found = look(table)
+    rows = ("s.tif,5,,,A1", "s.tif,,1,1,A2", "s.tif,,9,,A3")
+    found = look(write_table(tmp_path, "FileName_A,Frame_A,C_A,Z_A,Metadata_Well", *rows))
     assert [values(image) for image in found.images[:2]] == [[5], [4]]
     assert "has no C 9" in found.rejected[0].reason
 
 
 def test_loaddata_with_broken_rows(tmp_path) -> None:
-    table = write_table(
-        tmp_path,
-        FileName_A=["deep/a.tif", "deep/gone.tif", "", "deep/a.tif", "deep/b.tif"],
-        Metadata_Plate=["P"] * 5,
-        Metadata_Well=["A01", "A02", "A03", "A1", "Q99"],
-        Metadata_Site=["1"] * 5,
-    )
+    rows = ("deep/a.tif,P,A01,1", "deep/gone.tif,P,A02,1", ",P,A03,1", "deep/a.tif,P,A1,1", "deep/b.tif,P,Q99,1")
+    table = write_table(tmp_path, "FileName_A,Metadata_Plate,Metadata_Well,Metadata_Site", *rows)
     reasons = {rejected.id: rejected.reason for rejected in look(table).rejected}
     assert [reason for name, reason in reasons.items() if name.startswith("P/A01/1")] == [
         "plate 'P', well A01, site 1 is there more than once"
     ] * 2
-    assert "absent" in reasons["P/A02/1"]
-    assert "names no file" in reasons["P/A03/1"]
-    assert "outside a plate" in reasons["P/Q99/1"]
+    for name, reason in (("P/A02/1", "absent"), ("P/A03/1", "names no file"), ("P/Q99/1", "outside a plate")):
+        assert reason in reasons[name]
 
 
 def test_a_table_names_its_root(tmp_path) -> None:
-    table = write_table(tmp_path / "tables", FileName_A=["a.tif"], PathName_A=[str(tmp_path / "images" / "deep")])
+    table = write_table(tmp_path / "tables", "FileName_A,PathName_A", f"a.tif,{tmp_path}/images/deep")
     write(tmp_path / "images" / "deep" / "a.tif", 9)
     with pytest.raises(InputError, match="--root"):
         find_images(table)
@@ -401,19 +375,9 @@ def test_a_table_that_is_not_utf8_is_one_line(tmp_path) -> None:
 
 
 def test_the_samplesheet_of_nfcore(tmp_path) -> None:
-    table = write_table(
-        tmp_path,
-        channel=["DNA", "ER", "DNA"],
-        path=["deep/a.tif", "deep/b.tif", "ftp://bucket/x.tif"],
-        source=["s1"] * 3,
-        batch=["b1"] * 3,
-        plate=["P"] * 3,
-        well=["B03", "B03", "B04"],
-        site=["1"] * 3,
-        row=["2"] * 3,
-        col=["3"] * 3,
-    )
-    found = look(table)
+    files = ("DNA,deep/a.tif,B03", "ER,deep/b.tif,B03", "DNA,ftp://bucket/x.tif,B04")
+    rows = [f"{row},s1,b1,P,1,2,3" for row in files]
+    found = look(write_table(tmp_path, "channel,path,well,source,batch,plate,site,row,col", *rows))
     assert found.format == "samplesheet"
     image = found.images[0]
     assert (image.id, image.channels, values(image)) == ("P/B03/1", ("dna", "er"), [1, 2])

@@ -7,7 +7,13 @@ import pytest
 import yaozarrs
 
 from cytoimagenet_hf.images import Image, find_images, look
-from scripts.simulate.plate_layouts import PLATE_LAYOUTS, write_imagexpress, write_ometiff, write_omezarr, write_phenix
+from scripts.simulate.plate_layouts import (
+    write_imagexpress,
+    write_loaddata,
+    write_ometiff,
+    write_omezarr,
+    write_phenix,
+)
 from tests.images.plates import STAINS, eight_fields
 
 PLATE = "P-7_x#2"
@@ -33,44 +39,30 @@ def deepest(stack):
 
 DEPTH = {deepest: 3}
 WAYS = {
-    "imagexpress": (lambda folder: write_imagexpress(folder, PLATE, eight_fields(), seed=0), "imagexpress", {}),
-    "phenix V6": (lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0), "phenix", {}),
-    "phenix V5": (lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0, version=5), "phenix", {}),
-    "phenix names": (
-        lambda folder: write_phenix(folder, PLATE, eight_fields(), seed=0, index=False),
-        "phenix",
-        {"stains": NUMBERED},
-    ),
-    "loaddata": (lambda folder: PLATE_LAYOUTS["loaddata"](folder, PLATE, eight_fields(), seed=0), "loaddata", {}),
-    "omezarr 0.5": (lambda folder: write_omezarr(folder, PLATE, eight_fields(), seed=0), "omezarr", {}),
-    "omezarr 0.4": (
-        lambda folder: write_omezarr(folder, PLATE, eight_fields(), seed=0, version="0.4"),
-        "omezarr",
-        {},
-    ),
+    "imagexpress": (write_imagexpress, {}, {}),
+    "phenix V6": (write_phenix, {}, {}),
+    "phenix V5": (write_phenix, {"version": 5}, {}),
+    "phenix by names": (write_phenix, {"index": False}, {"stains": NUMBERED}),
+    "loaddata": (write_loaddata, {}, {}),
+    "omezarr 0.5": (write_omezarr, {}, {}),
+    "omezarr 0.4": (write_omezarr, {"version": "0.4"}, {}),
 }
+"""Kind and version → who writes it, how, and how it is read."""
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_layout_gives_the_same_images(tmp_path: Path, way: str) -> None:
-    write, kind, options = WAYS[way]
-    source = write(tmp_path)
+    write, how, options = WAYS[way]
+    source, kind = write(tmp_path, PLATE, eight_fields(), seed=0, **how), way.split()[0]
     found = look(source, **options)
     assert found.format == kind == look(source, format=kind.upper(), **options).format
     assert (found.rejected, found.notes) == ([], ())
     require_equal(found.images)
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda folder, fields: write_imagexpress(folder, PLATE, fields, seed=0),
-        lambda folder, fields: write_phenix(folder, PLATE, fields, seed=0),
-        lambda folder, fields: write_omezarr(folder, PLATE, fields, seed=0),
-    ],
-)
+@pytest.mark.parametrize("write", [write_imagexpress, write_phenix, write_omezarr])
 def test_stacks_are_projected_equally(tmp_path: Path, write) -> None:
-    source = write(tmp_path, eight_fields(depth=3))
+    source = write(tmp_path, PLATE, eight_fields(depth=3), seed=0)
     require_equal(find_images(source), projected=deepest)
     second = find_images(source, projection="z=2")[0]
     np.testing.assert_array_equal(second.read()[0], eight_fields(depth=3)[0].planes["dna"][1])

@@ -8,7 +8,6 @@ from PIL import Image as Pillow
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image, PlaneRef, find_images
-from scripts.simulate.plate_layouts import PLATE_LAYOUTS
 
 
 def test_the_limit_of_a_source_reaches_its_images(tmp_path):
@@ -34,13 +33,3 @@ def test_arrays_are_judged_by_their_shape(tmp_path, kind):
     assert Image("a", ("1",), ((plane,),)).read()[0].shape == (30, 40)
     with pytest.raises(InputError, match="40 x 30 pixels"):
         Image("a", ("1",), ((plane,),), max_pixels=1000).read()
-
-
-def test_zarr_is_judged_by_its_metadata(tmp_path):
-    pytest.importorskip("zarr")
-    from scripts.simulate.screen_plate import simulate_plate
-
-    assert "omezarr" in PLATE_LAYOUTS
-    store = simulate_plate(tmp_path, size="tiny", seed=0, layouts=("omezarr",))["omezarr"]
-    with pytest.raises(InputError, match="more than the limit of 100"):
-        find_images(store, max_pixels=100)[0].read()

@@ -277,7 +277,7 @@ def test_objects_stay_where_asked_and_are_read_once(tmp_path) -> None:
     with serve({"b/x.npy": b"one"}) as server:
 
         def content():
-            path = remote_path("s3://b/x.npy", parse_storage(server.storage, keep=tmp_path))
+            path = remote_path("s3://b/x.npy", Storage(parse_storage(server.storage).options, tmp_path))
             with local_file(path) as file:
                 assert tmp_path in file.parents
                 return file.read_bytes()
@@ -301,7 +301,7 @@ def test_a_stack_is_fetched_once_for_all_of_its_images(tmp_path, monkeypatch) ->
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("tile", [None, (32, 32)])
 def test_of_a_large_stack_some_pages_are_fetched_by_ranges(tmp_path, monkeypatch, compression, tile) -> None:
-    monkeypatch.setattr("cytoimagenet_hf.images.stores.file._LARGE", 10_000)
+    monkeypatch.setattr("cytoimagenet_hf.images.stores.files._LARGE", 10_000)
     monkeypatch.setattr("cytoimagenet_hf.imaging.ranges.BLOCK", 4096)
     stack = np.random.default_rng(0).integers(0, 60000, (12, 96, 80)).astype(np.uint16)
     with tifffile.TiffWriter(tmp_path / "s.tif") as writer:

@@ -138,33 +138,26 @@ def test_a_grid_of_hundreds_of_millions_of_chunks_is_refused(tmp_path) -> None:
         find_images(folder)
 
 
-@pytest.mark.parametrize("packer", ["zlib", "gzip", "bz2", "lzma", "zstd", "blosc", "lz4"])
-def test_a_chunk_that_unpacks_to_more_than_it_says_is_refused(tmp_path, packer) -> None:
-    numcodecs = pytest.importorskip("numcodecs")
-    codec = numcodecs.get_codec({"id": packer})
-    folder = write_image(tmp_path / "i.zarr", field(7), compressor=codec.get_config())
-    (folder / "0" / "0.0.0").write_bytes(codec.encode(field(7)))
-    assert values(find_images(folder)) == [7]
-    (folder / "0" / "0.0.0").write_bytes(codec.encode(np.zeros(70_000_000, np.uint8)))
-    (image,) = find_images(folder)
-    with pytest.raises(InputError, match="unpacks to"):
-        image.read()
-
-
 ZSTD_OF_UNSTATED_SIZE = b"\x28\xb5\x2f\xfd\x00\x58" + (b"\x02\x00\x10" + b"\x00") * 600 + b"\x03\x00\x10\x00"
 """A frame of 601 blocks that each repeat one byte 131,072 times (RFC 8878), and no size in its header."""
 
 
-@pytest.mark.parametrize("packer", ["gzip", "bz2", "lzma", "zstd", "zstd without a size"])
-def test_all_members_of_a_chunk_count_and_frames_that_state_no_size_are_measured(tmp_path, packer) -> None:
+@pytest.mark.parametrize("packer", ["zlib", "gzip", "bz2", "lzma", "zstd", "zstd without a size", "blosc", "lz4"])
+def test_a_chunk_that_unpacks_to_more_than_it_says_is_refused(tmp_path, packer) -> None:
+    """Alone, and as a further member of a sound chunk."""
     numcodecs = pytest.importorskip("numcodecs")
     codec = numcodecs.get_codec({"id": packer.partition(" ")[0]})
     folder = write_image(tmp_path / "i.zarr", field(7), compressor=codec.get_config())
-    more = ZSTD_OF_UNSTATED_SIZE if packer.endswith("size") else codec.encode(np.zeros(70_000_000, np.uint8))
-    (folder / "0" / "0.0.0").write_bytes(bytes(codec.encode(field(7))) + bytes(more))
+    chunk, sound = folder / "0" / "0.0.0", bytes(codec.encode(field(7)))
+    bomb = bytes(codec.encode(np.zeros(70_000_000, np.uint8)))
+    chunk.write_bytes(sound)
+    assert values(find_images(folder)) == [7]
     (image,) = find_images(folder)
-    with pytest.raises(InputError, match="unpacks to"):
-        image.read()
+    more = [sound + ZSTD_OF_UNSTATED_SIZE] if packer.endswith("size") else [bomb, sound + bomb]
+    for content in more[:1] if packer in ("zlib", "blosc", "lz4") else more:  # these have one member
+        chunk.write_bytes(content)
+        with pytest.raises(InputError, match="unpacks to"):
+            image.read()
 
 
 def write_shard(folder, part, packer, *, extra=(), end="little"):

@@ -34,12 +34,14 @@ def chain(pages: int, *, loop: bool = False) -> bytes:
     return b"II*\0" + struct.pack("<I", start) + bytes(4) + b"".join(directory + struct.pack("<I", o) for o in after)
 
 
-def deltavision(planes: np.ndarray, order: str = "<", mode: int = 6, extended: int = 32) -> bytes:
-    """A DeltaVision file of planes (C, H, W)."""
+def deltavision(
+    planes: np.ndarray, order: str = "<", mode: int = 6, extended: int = 32, *, waves: int = 0, times: tuple = (1, 0)
+) -> bytes:
+    """A DeltaVision file of planes (n, H, W), by default a channel each; `times` are how many and the sequence."""
     header = bytearray(1024)
     struct.pack_into(f"{order}4i", header, 0, planes.shape[2], planes.shape[1], len(planes), mode)
     struct.pack_into(f"{order}i", header, 92, extended)
     struct.pack_into(f"{order}h", header, 96, -16224)
-    struct.pack_into(f"{order}2h", header, 180, 1, 0)
-    struct.pack_into(f"{order}h", header, 196, len(planes))
+    struct.pack_into(f"{order}2h", header, 180, *times)
+    struct.pack_into(f"{order}h", header, 196, waves or len(planes))
     return bytes(header) + bytes(extended) + planes.astype(planes.dtype.newbyteorder(order)).tobytes()

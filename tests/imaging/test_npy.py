@@ -39,12 +39,6 @@ def test_a_header_that_states_more_than_there_is_takes_no_memory(tmp_path) -> No
         npy_header(path)
 
 
-def test_objects_are_never_read(tmp_path) -> None:
-    np.save(tmp_path / "a.npy", np.array([[{}]], dtype=object))
-    with pytest.raises(ImageReadError, match="objects"):
-        read_image(tmp_path / "a.npy")
-
-
 def test_a_place_beyond_the_array_is_an_error(tmp_path) -> None:
     np.save(tmp_path / "a.npy", STACK)
     with pytest.raises(IndexError):

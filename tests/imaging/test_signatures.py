@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.raw import HEAD, parse_deltavision
-from cytoimagenet_hf.imaging.signatures import kind_of
+from cytoimagenet_hf.imaging.read import kind_of
 from tests.imaging.files import deltavision, png
 
 MARKS = [struct.pack("<h", -16224), struct.pack(">h", -16224)]

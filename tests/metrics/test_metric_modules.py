@@ -1,6 +1,7 @@
 """The metric modules, loaded by path as a user would, offline: their documented examples are the test."""
 
 import doctest
+from pathlib import Path
 
 import datasets
 import evaluate
@@ -26,9 +27,15 @@ def private_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def loaded(tmp_path):
+    """A metric by name, as a user loads it."""
+    return lambda name: evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+
+
 @pytest.mark.parametrize("name", METRICS)
-def test_documented_examples_run_and_hold(name, tmp_path):
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+def test_documented_examples_run_and_hold(name, loaded):
+    metric = loaded(name)
     examples = doctest.DocTestParser().get_doctest(
         metric.inputs_description, {"evaluate": evaluate, "metric_path": metric_path}, name, None, None
     )
@@ -39,8 +46,6 @@ def test_documented_examples_run_and_hold(name, tmp_path):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_folder_has_card_and_app(name):
-    from pathlib import Path
-
     folder = Path(metric_path(name))
     card = (folder / "README.md").read_text()
     assert card.startswith("---\n")
@@ -51,8 +56,8 @@ def test_folder_has_card_and_app(name):
     assert "import datasets, evaluate" not in (folder / f"{name}.py").read_text()
 
 
-def test_groups_need_a_seed_and_change_the_interval(tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_groups_need_a_seed_and_change_the_interval(loaded):
+    metric = loaded("knn_transfer")
     inputs = {"predictions": [0] * 40, "references": [0] * 20 + [1] * 20}
     groups = ["a"] * 10 + ["b"] * 10 + ["c"] * 10 + ["d"] * 10
     with pytest.raises(InputError, match="seed"):
@@ -63,8 +68,8 @@ def test_groups_need_a_seed_and_change_the_interval(tmp_path):
     assert metric.compute(**inputs, per_class=True)["per_class"] == {0: 1.0, 1: 0.0}
 
 
-def test_nsc_refuses_neighbours_of_the_same_compound(tmp_path):
-    metric = evaluate.load(metric_path("nsc_accuracy"), cache_dir=str(tmp_path))
+def test_nsc_refuses_neighbours_of_the_same_compound(loaded):
+    metric = loaded("nsc_accuracy")
     with pytest.raises(InputError, match=r"treatments \[1\]"):
         metric.compute(
             predictions=["x", "x"], references=["x", "x"], compounds=["a", "b"], neighbour_compounds=["b", "b"]
@@ -89,8 +94,8 @@ def test_unknown_metric_is_named():
         (["a"], ["a", "b"], "1 predictions for 2 references"),
     ],
 )
-def test_labels_are_never_cut(name, predictions, references, message, tmp_path):
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+def test_labels_are_never_cut(name, predictions, references, message, loaded):
+    metric = loaded(name)
     extra = {"compounds": ["a"] * len(references)} if name == "nsc_accuracy" else {}
     with pytest.raises(InputError, match=message):
         metric.compute(predictions=predictions, references=references, **extra)
@@ -99,18 +104,18 @@ def test_labels_are_never_cut(name, predictions, references, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_single_labels_are_checked_too(name, tmp_path):
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+def test_single_labels_are_checked_too(name, loaded):
+    metric = loaded(name)
     with pytest.raises(InputError, match=r"predictions\[0\] is 1.5"):
         metric.add(prediction=1.5, reference=1)
 
 
-def test_names_of_groups_and_compounds_must_fit(tmp_path):
+def test_names_of_groups_and_compounds_must_fit(loaded):
     inputs = {"predictions": ["x", "y"], "references": ["x", "y"]}
-    knn = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+    knn = loaded("knn_transfer")
     with pytest.raises(InputError, match="1 groups for 2"):
         knn.compute(**inputs, groups=["a"], seed=0)
-    nsc = evaluate.load(metric_path("nsc_accuracy"), cache_dir=str(tmp_path))
+    nsc = loaded("nsc_accuracy")
     with pytest.raises(InputError, match="3 compounds for 2"):
         nsc.compute(**inputs, compounds=["a", "b", "c"])
     with pytest.raises(InputError, match=r"neighbour_compounds\[1\] is missing"):
@@ -125,10 +130,10 @@ MORE = {"knn_transfer": {}, "nsc_accuracy": {"compounds": ["a", "b", "c", "d"]}}
     ("given", "truth"), [([1, 1, 0, 2], [1, 0, 0, 2]), (["x", "x", "y", "z"], ["x", "y", "y", "z"])]
 )
 @pytest.mark.parametrize("make", [list, np.array, torch.tensor, lambda values: [np.asarray(v)[()] for v in values]])
-def test_labels_of_any_kind_in_batches_give_what_lists_give(name, given, truth, make, tmp_path):
+def test_labels_of_any_kind_in_batches_give_what_lists_give(name, given, truth, make, loaded):
     if make is torch.tensor and isinstance(given[0], str):
         pytest.skip("tensors hold numbers")
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+    metric = loaded(name)
     expected = metric.compute(predictions=given, references=truth, **MORE[name])
     assert metric.compute(predictions=make(given), references=make(truth), **MORE[name]) == expected
     for part in (slice(0, 3), slice(3, 4)):
@@ -141,8 +146,8 @@ def test_labels_of_any_kind_in_batches_give_what_lists_give(name, given, truth, 
     assert metric.compute() == expected
 
 
-def test_groups_come_with_every_batch_or_with_none(tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_groups_come_with_every_batch_or_with_none(loaded):
+    metric = loaded("knn_transfer")
     inputs = {"predictions": [1, 0, 1, 1], "references": [1, 1, 1, 0]}
     expected = metric.compute(**inputs, groups=[1, 1, 2, 2], seed=0, per_group=True)
     assert expected["per_group"] == {"1": 0.5, "2": 0.5}
@@ -162,8 +167,8 @@ def test_groups_come_with_every_batch_or_with_none(tmp_path):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_trainer_logs_and_saves_the_result(name, tmp_path):
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+def test_a_trainer_logs_and_saves_the_result(name, tmp_path, loaded):
+    metric = loaded(name)
     inputs = {"predictions": [1, 1, 0, 2], "references": [1, 0, 0, 2], **MORE[name]}
     result = metric.compute(**inputs, **({"groups": [1, 1, 2, 2], "seed": 0} if name == "knn_transfer" else {}))
     assert all(isinstance(value, int | float) for value in result.values())
@@ -175,8 +180,8 @@ def test_a_trainer_logs_and_saves_the_result(name, tmp_path):
     trainer.save_metrics("eval", found)
 
 
-def test_a_trainer_trains_our_network_on_our_pixels_and_scores_it_by_our_metric(tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_a_trainer_trains_our_network_on_our_pixels_and_scores_it_by_our_metric(tmp_path, loaded):
+    metric = loaded("knn_transfer")
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 120 + 100 * (row % 2), (1, 40, 40)).astype(np.uint8) for row in range(8)]
     kinds = datasets.Features({"image": datasets.Array3D((1, 40, 40), "uint8"), "labels": datasets.ClassLabel(2)})
@@ -206,8 +211,8 @@ TRANSFER = {"train_features": VALUES, "train_labels": LABELS, "test_features": V
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor, np.ndarray.tolist])
-def test_a_test_set_is_scored_from_its_features_in_one_call(make, tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_a_test_set_is_scored_from_its_features_in_one_call(make, loaded):
+    metric = loaded("knn_transfer")
     rows = RNG.permutation(60)
     train, test = rows[:40], rows[40:]
     labels = [LABELS[train], LABELS[test]]
@@ -221,23 +226,23 @@ def test_a_test_set_is_scored_from_its_features_in_one_call(make, tmp_path):
 
 
 @pytest.mark.parametrize("groups", [None, PLATES])
-def test_one_set_is_scored_by_leaving_out(groups, tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_one_set_is_scored_by_leaving_out(groups, loaded):
+    metric = loaded("knn_transfer")
     ids = np.arange(60).astype(str)
     expected, _ = predict_held_out(VALUES, LABELS, ids, groups, recipe=RECIPES["corrected"], seed=3)
     result = metric.compute(features=VALUES, labels=LABELS, groups=groups, seed=3)
     assert result["accuracy"] == pytest.approx((expected == LABELS).mean())
 
 
-def test_bfloat16_features_are_scored_as_float32(tmp_path):
-    metric = evaluate.load(metric_path("knn_transfer"), cache_dir=str(tmp_path))
+def test_bfloat16_features_are_scored_as_float32(loaded):
+    metric = loaded("knn_transfer")
     rounded = torch.from_numpy(VALUES).bfloat16()
     expected = metric.compute(features=rounded.float(), labels=LABELS)
     assert metric.compute(features=rounded, labels=LABELS) == expected
 
 
-def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
-    metric = evaluate.load(metric_path("nsc_accuracy"), cache_dir=str(tmp_path))
+def test_treatments_are_scored_from_their_wells_in_one_call(loaded):
+    metric = loaded("nsc_accuracy")
     treatments = np.repeat([f"{c}{d}" for c in "abcdef" for d in (1, 2)], 5)
     compounds = np.array([name[0] for name in treatments])
     moas = np.array([{"a": 0, "b": 0, "c": 1, "d": 1, "e": 2, "f": 3}[name] for name in compounds])
@@ -278,7 +283,7 @@ def test_treatments_are_scored_from_their_wells_in_one_call(tmp_path):
         ("nsc_accuracy", {"features": VALUES, "treatment": LABELS}, "no option treatment: there are features, treatm"),
     ],
 )
-def test_calls_that_do_not_fit_are_refused(name, options, message, tmp_path):
-    metric = evaluate.load(metric_path(name), cache_dir=str(tmp_path))
+def test_calls_that_do_not_fit_are_refused(name, options, message, loaded):
+    metric = loaded(name)
     with pytest.raises(InputError, match=message):
         metric.compute(**options)

@@ -108,29 +108,32 @@ def test_facts_that_disagree_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "role"),
+    ("columns", "roles"),
     [
-        (["negcon", "Negative Control", "negative_control", "neg"], "negative"),
-        (["poscon", "positive control", "poscon_cp", "POS"], "positive"),
-        (["trt", "experiment", "treatment"], "treatment"),
-        (["empty", "blank"], "empty"),
-        (["reference", ""], ""),
+        ({"control_type": ["negcon", "Negative Control", "negative_control", "neg"]}, ["negative"] * 4),
+        ({"control_type": ["poscon", "positive control", "poscon_cp", "POS"]}, ["positive"] * 4),
+        ({"control_type": ["trt", "experiment", "treatment"]}, ["treatment"] * 3),
+        ({"control_type": ["empty", "blank"]}, ["empty"] * 2),
+        ({"control_type": ["reference", ""]}, [""] * 2),
+        # A vehicle is a control only where no role is told.
+        ({"compound": ["DMSO", "x"]}, ["negative", "treatment"]),
+        ({"compound": ["DMSO", "x"], "role": ["empty", "trt"]}, ["empty", "treatment"]),
+        # Of two columns the first that says a role counts.
+        (
+            {"control_type": ["negcon", None, "poscon_cp"], "pert_type": ["control", "trt", ""]},
+            ["negative", "treatment", "positive"],
+        ),
     ],
 )
-def test_words_for_roles(words, role):
-    facts = well_facts(rows_of(["A01"] * len(words), control_type=words))
-    assert facts.role.tolist() == [role] * len(words)
+def test_roles_of_wells(columns, roles):
+    facts = well_facts(rows_of(["A01"] * len(roles), **columns))
+    assert facts.role.tolist() == roles
+    assert any("not understood" in note for note in facts.notes) == ("reference" in columns.get("control_type", ()))
 
 
 def test_roles_not_understood_are_said():
     facts = well_facts(rows_of(["A01", "A02"], role=["reference", "trt"]))
     assert any("'reference' (1)" in note for note in facts.notes)
-
-
-def test_a_vehicle_is_a_control_only_where_no_role_is_told():
-    assert well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"])).role.tolist() == ["negative", "treatment"]
-    facts = well_facts(rows_of(["A01", "A02"], compound=["DMSO", "x"], role=["empty", "trt"]))
-    assert facts.role.tolist() == ["empty", "treatment"]
 
 
 def test_controls_by_query():
@@ -156,55 +159,70 @@ def test_queries_that_mark_nothing(query, said):
         well_facts(rows_of(["A01"], compound=["DMSO"]), controls=query)
 
 
+TWO = {"compound": ["x", "x"], "dose": [1.0, 2.0]}
+SOME = {"compound": ["x"] * 3, "dose": [1.0, 2.0, 0.0], "unit": ["uM", "", "%"]}
+CONTROL = {"role": ["negcon", "trt", "trt"], "compound": ["DMSO", "x", "x"], "dose": ["0.1", "1", "2"]}
+NOTHING = np.nan
+
+
 @pytest.mark.parametrize(
-    ("column", "unit"),
-    [("mmoles_per_liter", "mM"), ("Concentration (microMolar)", "µM"), ("conc_um", "µM"), ("dose", "")],
+    ("columns", "asked_for", "doses", "unit"),
+    [
+        # The header states the unit, or nothing does.
+        ({"compound": ["x"], "mmoles_per_liter": ["0.5"]}, None, [0.5], "mM"),
+        ({"compound": ["x"], "Concentration (microMolar)": ["0.5"]}, None, [0.5], "µM"),
+        ({"compound": ["x"], "conc_um": ["0.5"]}, None, [0.5], "µM"),
+        ({"compound": ["x"], "dose": ["0.5"]}, None, [0.5], ""),
+        # A column of units is put on one scale.
+        (TWO | {"dose": [1.0, 500.0], "unit": ["uM", "nM"]}, None, [1.0, 0.5], "µM"),
+        # A name on the command line never changes what a dose is: it is converted.
+        (TWO | {"unit": ["uM", "µM"]}, None, [1.0, 2.0], "µM"),
+        (TWO | {"unit": ["uM", "µM"]}, "nM", [1000.0, 2000.0], "nM"),
+        ({"compound": ["x", "x"], "dose_um": [1.0, 2.0]}, None, [1.0, 2.0], "µM"),
+        ({"compound": ["x", "x"], "dose_um": [1.0, 2.0]}, "nM", [1000.0, 2000.0], "nM"),
+        (TWO | {"unit": ["mg/mL"] * 2}, "mg/mL", [1.0, 2.0], "mg/mL"),
+        # A dose without a unit beside others with one has the unit that is named.
+        (SOME, "nM", [1000.0, 2.0, 0.0], "nM"),
+        # A cell may state the unit of its dose.
+        ({"compound": ["x"] * 3, "dose": ["1 uM", "10µM", "0"]}, None, [1, 10, 0], "µM"),
+        ({"compound": ["x"] * 3, "dose": ["100 nM", "1 uM", None]}, None, [100, 1000, NOTHING], "nM"),
+        ({"compound": ["x"] * 3, "dose": ["0,5 µM", "1 µM", "2 µM"]}, None, [0.5, 1, 2], "µM"),
+        ({"compound": ["x"] * 3, "dose": ["1.11 um", "3.33 um", "1e1 um"]}, None, [1.11, 3.33, 10], "µM"),
+        # What a control got is no dose.
+        (CONTROL | {"unit": ["%", "uM", "uM"]}, None, [NOTHING, 1, 2], "µM"),
+    ],
 )
-def test_units_in_the_names_of_columns(column, unit):
-    facts = well_facts(rows_of(["A01"], **{"compound": ["x"], column: ["0.5"]}))
-    assert facts.dose.tolist() == [0.5]
+def test_doses_and_their_unit(columns, asked_for, doses, unit):
+    facts = well_facts(rows_of(["A01"] * len(doses), **columns), dose_unit=asked_for)
+    np.testing.assert_allclose(facts.dose, doses)
     assert facts.unit == unit
     assert bool(unit) != any("--dose-unit" in note for note in facts.notes)
 
 
-def test_a_column_of_units_is_put_on_one_scale():
-    facts = well_facts(rows_of(["A01", "A02"], compound=["x", "x"], dose=[1.0, 500.0], unit=["uM", "nM"]))
-    assert facts.dose == pytest.approx([1.0, 0.5])
+def test_a_treatment_names_its_dose_on_the_common_scale():
+    facts = well_facts(rows_of(["A01", "A02"], **TWO | {"dose": [1.0, 500.0], "unit": ["uM", "nM"]}))
     assert facts.treatment.tolist() == ["x 1 µM", "x 0.5 µM"]
-    with pytest.raises(InputError, match="mg/mL is not molar"):
-        well_facts(rows_of(["A01", "A02"], compound=["x", "x"], dose=[1.0, 2.0], unit=["uM", "mg/mL"]))
-
-
-def test_doses_are_converted_to_the_unit_that_is_asked_for():
-    """A name on the command line never changes what a dose is."""
-    two = {"compound": ["x", "x"], "dose": [1.0, 2.0]}
-    for columns in (two | {"unit": ["uM", "µM"]}, {"compound": ["x", "x"], "dose_um": [1.0, 2.0]}):
-        facts = well_facts(rows_of(["A01", "A02"], **columns), dose_unit="nM")
-        assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2000.0], "nM")
-        facts = well_facts(rows_of(["A01", "A02"], **columns))
-        assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "µM")
-    with pytest.raises(InputError, match="doses in mg/mL cannot be shown in µM: mg/mL is not molar"):
-        well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="uM")
-    facts = well_facts(rows_of(["A01", "A02"], **two, unit=["mg/mL"] * 2), dose_unit="mg/mL")
-    assert (facts.dose.tolist(), facts.unit) == ([1.0, 2.0], "mg/mL")
-
-
-def test_a_dose_without_a_unit_beside_others_with_one():
-    columns = {"compound": ["x", "x", "x"], "dose": [1.0, 2.0, 0.0], "unit": ["uM", "", "%"]}
-    table = rows_of(["A01", "A02", "A03"], **columns)
-    with pytest.raises(InputError, match="1 doses in dose have no unit where others are in uM"):
-        well_facts(table)
-    facts = well_facts(table, dose_unit="nM")
-    assert (facts.dose.tolist(), facts.unit) == ([1000.0, 2.0, 0.0], "nM")
 
 
 @pytest.mark.parametrize(
-    ("doses", "said"),
-    [(["1 wing"], "'1 wing': write numbers, and the unit"), (["inf"], "not numbers"), (["-1"], "negative")],
+    ("columns", "asked_for", "said"),
+    [
+        ({"compound": ["x"], "dose": ["1 wing"]}, None, "'1 wing': write numbers, and the unit"),
+        ({"compound": ["x"], "dose": ["inf"]}, None, "not numbers"),
+        ({"compound": ["x"], "dose": ["-1"]}, None, "negative"),
+        (TWO | {"unit": ["uM", "mg/mL"]}, None, "mg/mL is not molar"),
+        (TWO | {"unit": ["mg/mL"] * 2}, "uM", "doses in mg/mL cannot be shown in µM: mg/mL is not molar"),
+        (SOME, None, "1 doses in dose have no unit where others are in uM"),
+        (
+            TWO | {"dose": ["1 uM", "3"], "unit": ["nM"] * 2},
+            None,
+            "1 doses in dose state two units, such as '1 uM' in nM",
+        ),
+    ],
 )
-def test_doses_that_are_no_amounts(doses, said):
+def test_doses_that_are_no_amounts_or_of_two_kinds(columns, asked_for, said):
     with pytest.raises(InputError, match=said):
-        well_facts(rows_of(["A01"], compound=["x"], dose=doses))
+        well_facts(rows_of(["A01"] * len(columns["dose"]), **columns), dose_unit=asked_for)
 
 
 def test_no_map_and_no_facts_is_no_error():
@@ -299,29 +317,6 @@ def test_columns_that_nobody_knows_are_said_and_can_be_named():
         well_facts(table, dose_column="dosis")
 
 
-def test_roles_of_two_columns():
-    facts = well_facts(
-        rows_of(["A01"] * 3, control_type=["negcon", None, "poscon_cp"], pert_type=["control", "trt", ""])
-    )
-    assert facts.role.tolist() == ["negative", "treatment", "positive"]
-    assert not any("not understood" in note for note in facts.notes)
-
-
-def test_what_a_control_got_is_no_dose():
-    facts = well_facts(
-        rows_of(
-            ["A01", "A02", "A03"],
-            role=["negcon", "trt", "trt"],
-            compound=["DMSO", "x", "x"],
-            dose=["0.1", "1", "2"],
-            unit=["%", "uM", "uM"],
-        )
-    )
-    assert facts.unit == "µM"
-    assert np.isnan(facts.dose[0])
-    assert facts.dose[1:].tolist() == [1, 2]
-
-
 @pytest.mark.parametrize("solvent", [["DMSO"] * 3, None])
 def test_wells_without_a_compound(solvent):
     columns = {"broad_sample": [None, "BRD-1", "BRD-2"]} | ({"solvent": solvent} if solvent else {})
@@ -358,26 +353,6 @@ def test_a_layout_drawn_as_a_plate(tmp_path):
     facts = well_facts(annotate(rows_of(["A02", "B03", "B01"]), plate_map))
     assert facts.treatment.tolist() == ["x 1 nM", "y 100 nM", "negative control"]
     assert any("drawn as a plate" in note for note in plate_map.notes)
-
-
-@pytest.mark.parametrize(
-    ("doses", "values", "unit"),
-    [
-        (["1 uM", "10µM", "0"], [1, 10, 0], "µM"),
-        (["100 nM", "1 uM", None], [100, 1000, np.nan], "nM"),
-        (["0,5 µM", "1 µM", "2 µM"], [0.5, 1, 2], "µM"),
-        (["1.11 um", "3.33 um", "1e1 um"], [1.11, 3.33, 10], "µM"),
-    ],
-)
-def test_a_cell_may_state_the_unit_of_its_dose(doses, values, unit):
-    facts = well_facts(rows_of(["A01", "A02", "A03"], compound=["x"] * 3, dose=doses))
-    np.testing.assert_allclose(facts.dose, values)
-    assert facts.unit == unit
-
-
-def test_two_units_of_one_dose_are_refused():
-    with pytest.raises(InputError, match="1 doses in dose state two units, such as '1 uM' in nM"):
-        well_facts(rows_of(["A01", "A02"], compound=["x"] * 2, dose=["1 uM", "3"], unit=["nM", "nM"]))
 
 
 def test_a_column_that_only_some_wells_have_is_said(tmp_path):

@@ -15,16 +15,16 @@ from cytoimagenet_hf.profiles import profile as profiles
 
 def test_without_arguments_five_journeys_are_shown(capsys):
     assert main([]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("Five journeys")
-    assert [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "] == [
+    printed = capsys.readouterr().out
+    assert printed.startswith("Five journeys")
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "Load",
         "Profile",
         "Compare",
         "Curate",
         "Pretrain",
     ]
-    calls = [line[12:].split() for line in shown.splitlines() if line[12:].startswith("cytoimagenet ")]
+    calls = [line[12:].split() for line in printed.splitlines() if line[12:].startswith("cytoimagenet ")]
     assert len(calls) == 5
     assert {call[1] for call in calls} <= set(COMMANDS)
 
@@ -56,8 +56,8 @@ def test_options_of_long_commands_stand_under_headings(name, monkeypatch, capsys
     assert {one for one, heading in headings.items() if heading is None} | {"help"} == UNDER_NONE[name]
     assert tuple(dict.fromkeys(heading for heading in headings.values() if heading)) == HEADINGS[name]
     assert main([name, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(heading in shown for heading in HEADINGS[name])
+    printed = capsys.readouterr().out
+    assert all(heading in printed for heading in HEADINGS[name])
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_options_come_from_a_file_and_what_is_typed_goes_before_it(tmp_path, cap
 def test_a_quiet_command_prints_errors_only(tmp_path, capsys):
     (tmp_path / "results.json").write_text("{}")
     assert main(["leaderboard", str(tmp_path / "results.json"), "--quiet"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
     assert main(["models", "--quiet", "--json"]) == 0
     assert capsys.readouterr().out.startswith("{")
 
@@ -105,9 +105,9 @@ def test_a_quiet_command_prints_errors_only(tmp_path, capsys):
 def test_the_shell_completes_commands_and_options():
     program = "import sys; from cytoimagenet_hf.cli import main; sys.exit(main([]))"
     environment = {"_CYTOIMAGENET_COMPLETE": "complete_bash", "PATH": "/usr/bin"}
-    found = {}
+    completions = {}
     for words, place in (("cytoimagenet ext", "1"), ("cytoimagenet extract --pool", "2")):
         asked = environment | {"COMP_WORDS": words, "COMP_CWORD": place, "_TYPER_COMPLETE_ARGS": words}
         done = subprocess.run([sys.executable, "-c", program], env=asked, capture_output=True, text=True)
-        found[words] = done.stdout.split()
-    assert found == {"cytoimagenet ext": ["extract"], "cytoimagenet extract --pool": ["--pooling"]}
+        completions[words] = done.stdout.split()
+    assert completions == {"cytoimagenet ext": ["extract"], "cytoimagenet extract --pool": ["--pooling"]}

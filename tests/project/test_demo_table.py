@@ -17,8 +17,8 @@ CLUSTERS = np.array([f"plate {n % 8}" for n in range(24)], dtype=object)
 
 def score(right: int) -> Score:
     truth = np.array(["a", "b"] * 12, dtype=object)
-    said = np.where(np.arange(24) < right, truth, "c").astype(object)
-    return Score("cells", np.array([str(n) for n in range(24)], dtype=object), truth, said, CLUSTERS, "plate")
+    predicted = np.where(np.arange(24) < right, truth, "c").astype(object)
+    return Score("cells", np.array([str(n) for n in range(24)], dtype=object), truth, predicted, CLUSTERS, "plate")
 
 
 def record_of(rights: dict[str, int], fusion: str) -> ResultsRecord:

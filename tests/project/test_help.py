@@ -26,14 +26,14 @@ def library(name):
 
 def example(text):
     """The words after `Example:`, with every line of that paragraph."""
-    found = re.search(r"Example:(.*?)(?:\n\s*\n|\Z)", text or "", flags=re.DOTALL)
-    assert found, f"no example in: {text}"
-    return shlex.split(found[1].replace("\\\n", " "))
+    match = re.search(r"Example:(.*?)(?:\n\s*\n|\Z)", text or "", flags=re.DOTALL)
+    assert match, f"no example in: {text}"
+    return shlex.split(match[1].replace("\\\n", " "))
 
 
 def check(words, command):
-    known = {option for parameter in command.params for option in parameter.opts} | set(COMMON)
-    assert {word for word in words if word.startswith("--")} <= known
+    options = {option for parameter in command.params for option in parameter.opts} | set(COMMON)
+    assert {word for word in words if word.startswith("--")} <= options
     required = {parameter.opts[-1] for parameter in command.params if parameter.required}
     assert {name for name in required if name.startswith("--")} <= set(words)
 
@@ -56,9 +56,9 @@ def test_a_command_of_the_builder(name):
 def test_on_a_narrow_terminal_options_and_sentences_are_whole(name, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
-    words = re.sub(r"\s+", "", shown)  # lines break at hyphens, too
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    words = re.sub(r"\s+", "", printed)  # lines break at hyphens, too
     for parameter in library(name).params:
         assert all(option in words for option in parameter.opts if option.startswith("--"))
         assert re.sub(r"\s+", "", parameter.help or "") in words
@@ -76,8 +76,8 @@ def test_a_script(path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(path), run_name="__main__")
     assert not ended.value.code
-    shown = capsys.readouterr().out
-    assert re.search(rf"example:\s.*scripts/{path.name}", shown, flags=re.IGNORECASE | re.DOTALL), shown
+    printed = capsys.readouterr().out
+    assert re.search(rf"example:\s.*scripts/{path.name}", printed, flags=re.IGNORECASE | re.DOTALL), printed
 
 
 def test_a_command_of_the_benches():

@@ -8,7 +8,6 @@ import torch
 
 from cytoimagenet_hf.benchmarks.table import Table
 from cytoimagenet_hf.core.errors import InputError
-from tests.tiny_encoder import tiny_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,24 +41,17 @@ def test_repairs_are_measured_on_the_networks_of_a_finished_demo(benches, tmp_pa
         return Table("t", ("", "corrected", "published"), (("cyclops: Pretrained", "1.00", "·"),), "a note")
 
     monkeypatch.setattr(repairs, "repair_table", table)
-    found = repairs.run(tmp_path)
-    assert found["table"] == [{"set and network": "cyclops: Pretrained", "corrected": "1.00", "published": "·"}]
-    assert found["demo"] == {"seed": 3}
+    result = repairs.run(tmp_path)
+    assert result["table"] == [{"set and network": "cyclops: Pretrained", "corrected": "1.00", "published": "·"}]
+    assert result["demo"] == {"seed": 3}
     (suite,) = asked
     assert [model.partition("=")[0] for model in suite.models] == ["Pretrained", "Random"]
     assert suite.fuse
     assert suite.options.given() == {"pooling": "last", "pixels": False}
 
 
-def test_the_parts_of_the_gpu_benchmark_run_without_one(gpu, tmp_path):
-    device = torch.device("cpu")
-    assert gpu._bandwidth(device)["note"].endswith("GB/s")
-    rows = gpu._processes(tmp_path, device, 6, 32, 1, tiny_encoder)
-    assert [row["what"] for row in rows] == ["files to features, 1 processes", "files to features, 1 processes"]
-    assert gpu._synchronised(device)["note"] == "needs a GPU"
-    units = torch.rand(1, 1, 32, 32)
-    plain = torch.nn.Conv2d(1, 2, 3)
-    assert gpu._bytes_of_maps(plain, units, 2) == 2 * 2 * 30 * 30
+def test_bytes_of_maps_are_those_that_convolutions_give(gpu):
+    assert gpu._bytes_of_maps(torch.nn.Conv2d(1, 2, 3), torch.rand(1, 1, 32, 32), 2) == 2 * 2 * 30 * 30
 
 
 def test_a_part_that_fails_leaves_the_others(gpu, monkeypatch):
@@ -82,10 +74,10 @@ def test_a_plate_on_the_internet_beside_the_disk(benches, monkeypatch):
     monkeypatch.setattr(
         remote, "in_child", lambda function, *given, **options: common._measured(function, given, options)
     )
-    found = remote.run(wells=2, sites=2, side=96, latency="5", objects=3000)
-    disk, s3 = found["table"]
+    result = remote.run(wells=2, sites=2, side=96, latency="5", objects=3000)
+    disk, s3 = result["table"]
     assert (disk["way"], s3["way"]) == ("from the disk", "S3, 5 ms a request")
     assert s3["requests"] >= 20
     assert s3["fields/min"] > 0
-    assert found["listing"]["objects"] == 3000
-    assert "listing of 3,000 objects" in found["notes"][-1]
+    assert result["listing"]["objects"] == 3000
+    assert "listing of 3,000 objects" in result["notes"][-1]

@@ -31,12 +31,12 @@ def parsed(file: Path) -> ast.Module:
 
 def modules() -> dict[str, Path]:
     """Dotted name → file."""
-    found = {}
+    files = {}
     for wing in WINGS:
         for file in sorted((ROOT / wing).rglob("*.py")):
             parts = file.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    return found
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return files
 
 
 def imports(name: str, file: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:

@@ -111,8 +111,8 @@ def test_every_set_is_scored_and_the_page_says_it(folders, tmp_path, monkeypatch
     options = [*map(str, arguments), "--side", "32", "--redrawn", "1", "--held"]
     done = CliRunner().invoke(app, options, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    found = json.loads((folder / "study.json").read_text())
-    sets = {one["set"]: (one["role"], one["cells"], one["classes"], one["groups"]) for one in found["sets"]}
+    study_of = json.loads((folder / "study.json").read_text())
+    sets = {one["set"]: (one["role"], one["cells"], one["classes"], one["groups"]) for one in study_of["sets"]}
     assert sets == {
         "mitocheck": ("deciding", 24, 2, 3),
         "hep2": ("deciding", 48, 2, 6),
@@ -120,24 +120,24 @@ def test_every_set_is_scored_and_the_page_says_it(folders, tmp_path, monkeypatch
         "bbbc021": ("held", 42, 2, 3),  # every tenth of 420
         "yeast": ("held", 42, 2, 6),
     }
-    rows = {(row["set"], row["network"], row["features"]): row for row in found["rows"]}
+    rows = {(row["set"], row["network"], row["features"]): row for row in study_of["rows"]}
     pixels = rows["yeast", "", "pixels"]["accuracy"]
     default = rows["yeast", "labels", "stage 1 + pixels"]
     assert default["difference"] == pytest.approx(default["accuracy"] - pixels)
-    gains = [row for row in found["gains"] if row["less"] == "ImageNet"]
+    gains = [row for row in study_of["gains"] if row["less"] == "ImageNet"]
     assert {row["difference"] for row in gains} == {0.0}  # the same network under another name, in this test
     (candidate,) = (
-        row for row in found["candidates"] if (row["set"], row["features"]) == ("yeast", "stage 1 + pixels")
+        row for row in study_of["candidates"] if (row["set"], row["features"]) == ("yeast", "stage 1 + pixels")
     )
     assert candidate["over the default"]["difference"] == 0
     assert candidate["over pixels"]["difference"] == pytest.approx(default["difference"])
-    assert found["decision"]["default"] in ("stage 1 + pixels", found["decision"]["best on deciding sets"])
+    assert study_of["decision"]["default"] in ("stage 1 + pixels", study_of["decision"]["best on deciding sets"])
     parts = page.parts(folder)
     assert "| MitoCheck nuclei, plate out | 24 | 2 | 3 | deciding |" in parts["sets"]
     assert parts["scores"].count("## ") == 5
     lines = (folder / "study.json").read_text().splitlines()
     assert max(map(len, lines)) <= 400
-    assert len(lines) < 2 * len(found["rows"] + found["gains"] + found["candidates"])
+    assert len(lines) < 2 * len(study_of["rows"] + study_of["gains"] + study_of["candidates"])
 
 
 def test_training_images_have_no_cell_of_a_set_that_is_left_out(folders, tmp_path):

@@ -270,12 +270,6 @@ def test_wide_tables_keep_identities_and_spell_wells(tmp_path):
     assert found.metadata["dose_uM"].tolist() == [1, 3]
 
 
-def test_a_name_that_is_no_well_is_refused_with_its_row(tmp_path):
-    (tmp_path / "t.csv").write_text(WIDE + "p,A01,x,1,5\np,ZZ9,y,2,6\n")
-    with pytest.raises(InputError, match=r"1 of 2 rows name no well; row 2: 'ZZ9' lies outside"):
-        read_features(tmp_path / "t.csv")
-
-
 @pytest.mark.parametrize("cell", ["#DIV/0!", "0,5", "remark", "#NUM!"])
 def test_text_in_a_column_of_features_is_refused_with_the_cell(tmp_path, cell):
     cells = ["1.5", "2.5", cell, "3"]

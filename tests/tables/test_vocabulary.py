@@ -15,68 +15,54 @@ from cytoimagenet_hf.tables.vocabulary import (
     stated_unit,
 )
 
+HEADERS = {
+    ("dose", "µM"): (
+        *(
+            "Conc. [µM]",
+            "Conc. (\u03bcM)",
+            "Concentration µM",
+            "Dose \u03bcM",
+            "dose_µM",
+            "Final conc (uM)",
+            "Conc/µM",
+        ),
+        *("[Drug] uM", "conc_umol_l", "Concentration (microMolar)", "Concentration in uM", "Dose (final) [uM]"),
+        *("Compound [µM]", "µM"),
+    ),
+    ("dose", "pM"): ("conc_pM",),
+    ("dose", "fM"): ("Conc (fM)",),
+    ("dose", "nM"): ("Dose (nM/L)", "Compound Concentration (nanomolar)", "ConcentrationNM"),
+    ("dose", "mM"): ("mmoles_per_liter",),
+    ("dose", "M"): ("dose_M",),
+    ("dose", "ng/mL"): ("dose_ngml",),
+    ("dose", "µg/mL"): ("Dose (mcg/mL)", "Dose_ug_ml"),
+    ("dose", "mg/mL"): ("dose_mg_per_ml",),
+    ("dose", "g/L"): ("Dose (g/l)",),
+    ("dose", "%"): ("dose_%",),
+    ("dose", "% v/v"): ("Dose (% v/v)",),
+    ("dose", "MOI"): ("Dose (MOI)",),
+    ("dose", ""): ("Final Concentration",),
+    ("dose2", "nM"): ("Dose B (nM)",),
+    ("dose2", "µM"): ("drug2_conc_uM",),
+    ("time", "h"): ("hpi", "Incubation time (h)", "Timepoint (h)"),
+    ("time", "d"): ("Days",),
+    ("time", "min"): ("time_min",),
+    ("timepoint", ""): ("Timepoint",),
+    ("unit", ""): ("pert_dose_unit",),
+    ("cell_line", ""): ("Donor ID", "Characteristics [Cell Line]"),
+    ("compound", ""): ("Drug name", "SMILES", "Metadata_JCP2022", "Compound 1"),
+    ("compound2", ""): ("Second compound",),
+    ("gene", ""): ("Gene symbol",),
+    ("plate", ""): ("Metadata_Assay_Plate_Barcode", "PlateID"),
+    ("well", ""): ("Well Position",),
+    ("role", ""): ("Control Type",),
+    ("", ""): (*("Dose (log10 M)", "log dose", "stock conc (mM)", "DMSO conc (%)", "Amount", "Cells_Texture_2_b"),),
+}
+"""Term and unit → headers that say them."""
+
 
 @pytest.mark.parametrize(
-    ("header", "term", "unit"),
-    [
-        ("Conc. [µM]", "dose", "µM"),
-        ("Conc. (\u03bcM)", "dose", "µM"),
-        ("Concentration µM", "dose", "µM"),
-        ("Dose \u03bcM", "dose", "µM"),
-        ("dose_µM", "dose", "µM"),
-        ("conc_pM", "dose", "pM"),
-        ("dose_M", "dose", "M"),
-        ("Final conc (uM)", "dose", "µM"),
-        ("Final Concentration", "dose", ""),
-        ("Conc/µM", "dose", "µM"),
-        ("dose_ngml", "dose", "ng/mL"),
-        ("[Drug] uM", "dose", "µM"),
-        ("Dose (mcg/mL)", "dose", "µg/mL"),
-        ("Conc (fM)", "dose", "fM"),
-        ("hpi", "time", "h"),
-        ("Days", "time", "d"),
-        ("Donor ID", "cell_line", ""),
-        ("Dose_ug_ml", "dose", "µg/mL"),
-        ("dose_mg_per_ml", "dose", "mg/mL"),
-        ("Dose (g/l)", "dose", "g/L"),
-        ("Dose (nM/L)", "dose", "nM"),
-        ("conc_umol_l", "dose", "µM"),
-        ("Concentration (microMolar)", "dose", "µM"),
-        ("Compound Concentration (nanomolar)", "dose", "nM"),
-        ("dose_%", "dose", "%"),
-        ("Dose (% v/v)", "dose", "% v/v"),
-        ("ConcentrationNM", "dose", "nM"),
-        ("Concentration in uM", "dose", "µM"),
-        ("Dose (final) [uM]", "dose", "µM"),
-        ("Compound [µM]", "dose", "µM"),
-        ("µM", "dose", "µM"),
-        ("mmoles_per_liter", "dose", "mM"),
-        ("Dose (MOI)", "dose", "MOI"),
-        ("Dose B (nM)", "dose2", "nM"),
-        ("drug2_conc_uM", "dose2", "µM"),
-        ("Dose (log10 M)", "", ""),
-        ("log dose", "", ""),
-        ("stock conc (mM)", "", ""),
-        ("DMSO conc (%)", "", ""),
-        ("Drug name", "compound", ""),
-        ("SMILES", "compound", ""),
-        ("Metadata_JCP2022", "compound", ""),
-        ("Second compound", "compound2", ""),
-        ("Compound 1", "compound", ""),
-        ("Gene symbol", "gene", ""),
-        ("Metadata_Assay_Plate_Barcode", "plate", ""),
-        ("PlateID", "plate", ""),
-        ("Well Position", "well", ""),
-        ("Characteristics [Cell Line]", "cell_line", ""),
-        ("Control Type", "role", ""),
-        ("Incubation time (h)", "time", "h"),
-        ("time_min", "time", "min"),
-        ("Timepoint", "timepoint", ""),
-        ("Timepoint (h)", "time", "h"),
-        ("pert_dose_unit", "unit", ""),
-        ("Amount", "", ""),
-        ("Cells_Texture_2_b", "", ""),
-    ],
+    ("header", "term", "unit"), [(header, *said) for said, headers in HEADERS.items() for header in headers]
 )
 def test_headers_as_people_write_them(header: str, term: str, unit: str) -> None:
     read = read_header(header)
@@ -130,55 +116,31 @@ def test_the_likeliest_column_says_a_term_and_the_first_of_equals() -> None:
     assert columns_of(["Plate", "plate"])["plate"].text == "Plate"
 
 
-@pytest.mark.parametrize(
-    ("words", "role"),
-    [
-        (
-            ["DMSO control", "neg ctrl", "neg. control", "vehicle control", "NTC", "non-targeting", "ctl_vehicle"],
-            "negative",
-        ),
-        (["untreated", "no treatment", "mock", "scrambled siRNA", "DMSO-treated", "ctl_untrt", "NEGCON"], "negative"),
-        (["poscon_cp", "pos ctrl", "Positive Control", "poscon_diverse"], "positive"),
-        (["trt_cp", "trt_sh", "treated", "sample", "compound", "Treatment"], "treatment"),
-        (["empty", "blank", "no cells", "Empty well"], "empty"),
-        (["control", "reference", "plasmid 7", "negative positive", ""], ""),
-    ],
-)
-def test_words_of_roles(words: list[str], role: str) -> None:
-    assert {word: role_of(word) for word in words} == dict.fromkeys(words, role)
+ROLES = {
+    "negative": (
+        *("DMSO control", "neg ctrl", "neg. control", "vehicle control", "NTC", "non-targeting", "ctl_vehicle"),
+        *("untreated", "no treatment", "mock", "scrambled siRNA", "DMSO-treated", "ctl_untrt", "NEGCON"),
+        *("DMSO (0.1%)", "DMSO 0.5 % v/v", "Negative control: DMSO", "mock transfected", "siCtrl", "sgNT"),
+        *("empty vector", "not treated", "Ctrl-", "ctl_vehicle.cns"),
+    ),
+    "positive": (
+        *("poscon_cp", "pos ctrl", "Positive Control", "poscon_diverse", "positive control (staurosporine)", "Ctrl+"),
+        "trt_poscon.es",
+    ),
+    "treatment": ("trt_cp", "trt_sh", "treated", "sample", "compound", "Treatment", "trt_sh.cgs"),
+    "empty": ("empty", "blank", "no cells", "Empty well"),
+    "": ("control", "reference", "plasmid 7", "negative positive", "", "compound: DMSO", "siPLK1", "Con A"),
+}
 
 
-def test_vehicles() -> None:
-    assert [is_vehicle(name) for name in ("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "NTC", "neg ctrl")] == [True] * 6
-    assert not any(is_vehicle(name) for name in ("taxol", "DMSO-d6 analogue", "NT", "SCR", ""))
-
-
-@pytest.mark.parametrize(
-    ("word", "role"),
-    [
-        ("DMSO (0.1%)", "negative"),
-        ("DMSO 0.5 % v/v", "negative"),
-        ("Negative control: DMSO", "negative"),
-        ("mock transfected", "negative"),
-        ("siCtrl", "negative"),
-        ("sgNT", "negative"),
-        ("empty vector", "negative"),
-        ("not treated", "negative"),
-        ("Ctrl-", "negative"),
-        ("ctl_vehicle.cns", "negative"),
-        ("positive control (staurosporine)", "positive"),
-        ("Ctrl+", "positive"),
-        ("trt_poscon.es", "positive"),
-        ("trt_sh.cgs", "treatment"),
-        ("compound: DMSO", ""),
-        ("siPLK1", ""),
-        ("Con A", ""),
-    ],
-)
-def test_roles_in_the_words_of_laboratories(word, role):
+@pytest.mark.parametrize(("word", "role"), [(word, role) for role, words in ROLES.items() for word in words])
+def test_words_of_roles(word: str, role: str) -> None:
     assert role_of(word) == role
 
 
-def test_an_amount_does_not_hide_the_vehicle():
-    assert all(map(is_vehicle, ("DMSO (0.1%)", "DMSO 0.1 %", "0,1 % DMSO")))
-    assert not is_vehicle("5% serum")
+VEHICLES = (*("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "NTC", "neg ctrl", "DMSO (0.1%)", "DMSO 0.1 %", "0,1 % DMSO"),)
+
+
+def test_vehicles() -> None:
+    assert all(map(is_vehicle, VEHICLES))
+    assert not any(map(is_vehicle, ("taxol", "DMSO-d6 analogue", "NT", "SCR", "", "5% serum")))

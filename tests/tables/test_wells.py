@@ -10,9 +10,13 @@ from cytoimagenet_hf.tables.wells import COLUMNS, ROWS, normalise_well, well_at
 
 @pytest.mark.parametrize(
     ("written", "well"),
-    [("A1", "A01"), ("a01", "A01"), ("A-1", "A01"), ("P24", "P24"), ("AA7", "AA07"), ("A001", "A01"), ("r2c3", "B03")],
+    [
+        *((name, "A01") for name in ("A1", "a01", "A-1", "A001")),
+        *(("P24", "P24"), ("AA7", "AA07")),
+        *((name, "B03") for name in ("r2c3", "Well B3", "well_b03", "B:3", "B/03", "R2 C3", "Row 2, Col 3", "r02c03")),
+    ],
 )
-def test_spellings_of_one_well(written, well) -> None:
+def test_wells_as_instruments_and_people_write_them(written, well) -> None:
     assert normalise_well(written) == well
 
 
@@ -34,8 +38,3 @@ def test_rows_may_be_letters() -> None:
         well_at("B", "x")
     with pytest.raises(InputError, match="outside"):
         well_at(33, 1)
-
-
-@pytest.mark.parametrize("name", ["Well B3", "well_b03", "B:3", "B/03", "R2 C3", "Row 2, Col 3", "r02c03"])
-def test_wells_as_instruments_and_people_write_them(name):
-    assert normalise_well(name) == "B03"

@@ -77,6 +77,9 @@ def test_missing_places_and_files_are_named(tmp_path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(InputError, match="option: value"):
         parse([*PLACES, "--config", str(tmp_path / "list.yaml")])
+    (tmp_path / "run.yaml").write_text("epoch: 1\n")
+    with pytest.raises(InputError, match=r"--config \S+run.yaml: there is no field 'epoch'\. Did you mean epochs\?$"):
+        parse([*PLACES, "--config", str(tmp_path / "run.yaml")])
 
 
 @pytest.mark.parametrize(

@@ -68,17 +68,17 @@ def _task_score(
     features: FeatureTable, train: Sequence[Image], test: Sequence[Image], *, name: str, task: str
 ) -> Score:
     left_out = LEFT_OUT.get((name, task))
-    known, queries = features.rows(ids_of(train)).values, features.rows(ids_of(test)).values
+    trained, queries = features.rows(ids_of(train)).values, features.rows(ids_of(test)).values
     labels, truth = column(train, "label"), column(test, "label")
     if left_out is None:
-        predictions = _nearest(known, labels, queries)
+        predictions = _nearest(trained, labels, queries)
         protocol = f"{len(train)} training cells"
     else:
         groups = column(test, left_out)
         predictions = np.empty(len(test), dtype=object)
         for group in sorted(set(groups)):
             out = groups == group
-            values, names = np.concatenate([known, queries[~out]]), np.concatenate([labels, truth[~out]])
+            values, names = np.concatenate([trained, queries[~out]]), np.concatenate([labels, truth[~out]])
             predictions[out] = _nearest(values, names, queries[out])
         protocol = f"training cells and the other of {len(set(groups))} groups by {left_out}"
     shared = next((fact for fact in ("FOVId", "Plate") if all(fact in item.metadata for item in test)), None)
@@ -137,6 +137,6 @@ def _collection(root: Path, name: str, *, images: bool) -> list[Image]:
     return items
 
 
-def _nearest(known: Array, labels: Array, queries: Array) -> Array:
-    _, neighbours = kneighbors(known, queries, 1)
+def _nearest(trained: Array, labels: Array, queries: Array) -> Array:
+    _, neighbours = kneighbors(trained, queries, 1)
     return np.asarray(labels[neighbours[:, 0]], dtype=object)

@@ -25,8 +25,8 @@ def predicted(
     features: FeatureTable, train: Sequence[Image], test: Sequence[Image], *, recipe: BenchmarkRecipe, k: int
 ) -> Array:
     """(n,) labels of the test items by their neighbours among the training items."""
-    known, queries = features.rows(ids_of(train)).values, features.rows(ids_of(test)).values
-    return predict_transfer(known, labels_of(train), queries, column(test, "label"), recipe=recipe, k=k)
+    trained, queries = features.rows(ids_of(train)).values, features.rows(ids_of(test)).values
+    return predict_transfer(trained, labels_of(train), queries, column(test, "label"), recipe=recipe, k=k)
 
 
 def fixed_rows(

@@ -142,7 +142,6 @@ RXRX3 = Benchmark(
     score=score,
     is_control=_is_control,
     ready=ready,
-    only_profiles=True,
     needs_root=True,
 )
 

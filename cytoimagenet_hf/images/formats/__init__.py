@@ -8,7 +8,7 @@ from cytoimagenet_hf.images.containers import Acquisitions
 from cytoimagenet_hf.images.source import Source
 from cytoimagenet_hf.options.source import SourceOptions
 
-from . import arrays, dataset, files, imagexpress, loaddata, named, omezarr, samplesheet, table
+from . import arrays, dataset, files, imagexpress, loaddata, named, omezarr, table
 from .harmony import PHENIX
 from .incell import INCELL
 from .instruments import Instrument
@@ -29,7 +29,7 @@ FORMATS: dict[str, Format | Instrument | Acquisitions] = {
     "pattern": Format("files named by --pattern", lambda _, options: options.pattern is not None, files.by_pattern),
     "arrays": Format("Zarr arrays without OME metadata, by --axes (JUMP-Lite)", arrays.matches, arrays.find),
     "loaddata": Format("a CellProfiler LoadData table, also JUMP's", loaddata.matches, loaddata.find),
-    "samplesheet": Format("a samplesheet of nf-core/cellpainting", samplesheet.matches, samplesheet.find),
+    "samplesheet": Format("a samplesheet of nf-core/cellpainting", table.is_samplesheet, table.read_samplesheet),
     "table": Format("a CSV or Parquet table of files", table.matches, table.find),
     "omezarr": Format("OME-Zarr plates and images, up to 0.6", omezarr.matches, omezarr.find),
     "czi": Acquisitions("Zeiss .czi", ".czi"),

@@ -7,7 +7,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
-from cytoimagenet_hf.images.expand import expand_stacks
+from cytoimagenet_hf.images.containers import expand_stacks
 from cytoimagenet_hf.images.names import Naming, compile_pattern, planes_by_name
 from cytoimagenet_hf.images.source import CONTAINERS, SUFFIXES, Ignored, Source, suffix_of, without_suffix
 from cytoimagenet_hf.images.suggest import suggest_pattern

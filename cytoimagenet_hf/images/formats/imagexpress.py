@@ -14,7 +14,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import plain_number, whole_or_none
 from cytoimagenet_hf.images.channels import Channel, is_stain_word
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
-from cytoimagenet_hf.images.expand import expand_stacks
+from cytoimagenet_hf.images.containers import expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name
 from cytoimagenet_hf.images.remote import local_file
 from cytoimagenet_hf.images.source import Ignored, Source, suffix_of

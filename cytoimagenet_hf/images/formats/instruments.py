@@ -11,7 +11,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
 from cytoimagenet_hf.images.channels import Channel
 from cytoimagenet_hf.images.collect import Findings, FoundPlane, not_images
-from cytoimagenet_hf.images.expand import expand_stacks
+from cytoimagenet_hf.images.containers import expand_stacks
 from cytoimagenet_hf.images.names import Naming, planes_by_name, share_named
 from cytoimagenet_hf.images.source import Ignored, Source, natural
 from cytoimagenet_hf.options.source import SourceOptions

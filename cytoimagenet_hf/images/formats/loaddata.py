@@ -37,8 +37,8 @@ def find(source: Source, options: SourceOptions) -> Findings:
     table = ImageTable(source, options)
     stains = _stains(table.columns)
     if not stains:
-        shown = ", ".join(table.columns)
-        raise InputError(f"{table.path} has no column FileName_<channel> or URL_<channel>: it has {shown}")
+        columns = ", ".join(table.columns)
+        raise InputError(f"{table.path} has no column FileName_<channel> or URL_<channel>: it has {columns}")
     metadata = [column for column in table.columns if is_metadata(column)]
     others = [
         column
@@ -63,8 +63,8 @@ def find(source: Source, options: SourceOptions) -> Findings:
         if named and not given:
             raise InputError(f"{table.path}, line {line}: no {named}")
         name = ""
-        for stain, columns in of_stain.items():
-            cells = {what: str(row[column]) for what, column in columns.items()}
+        for stain, columns_of_stain in of_stain.items():
+            cells = {fact: str(row[column]) for fact, column in columns_of_stain.items()}
             ref, missing = _plane(table, cells, stain, line)
             # A row is an image, and called after the file of its first channel where no well names it.
             name = name or (without_suffix(ref.path.name) if ref.path.name else "")

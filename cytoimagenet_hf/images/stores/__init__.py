@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cytoimagenet_hf.images.remote import local_file
 
-from . import acquisitions, arrays, dataset, file, zarr
+from . import acquisitions, dataset, files, zarr
 
 Place = tuple[int | str, ...]
 """Where a plane lies in its container; store-specific address."""
@@ -28,7 +28,7 @@ class Store:
     """One kind of container: how its planes are read, and a text that changes with the pixels at some places."""
 
     read: Read
-    stamp: Callable[[Path, Sequence[Place]], str] = file.stamp
+    stamp: Callable[[Path, Sequence[Place]], str] = files.stamp
 
 
 def _from_file(read: Read, *, large: bool = False) -> Store:
@@ -42,15 +42,15 @@ def _from_file(read: Read, *, large: bool = False) -> Store:
 
 
 STORES: dict[str, Store] = {
-    "file": Store(file.read),
+    "file": Store(files.read_pages),
     "zarr": Store(zarr.read, zarr.stamp),
     "czi": _from_file(acquisitions.read_czi, large=True),
     "nd2": _from_file(acquisitions.read_nd2, large=True),
     "lif": _from_file(acquisitions.read_lif, large=True),
     "dataset": Store(dataset.read, dataset.stamp),
-    "hdf5": _from_file(arrays.read_hdf5, large=True),
-    "npy": _from_file(arrays.read_npy),
-    "strip": Store(arrays.read_strips),
-    "hdf5-flat": _from_file(arrays.read_flat, large=True),
+    "hdf5": _from_file(files.read_hdf5, large=True),
+    "npy": _from_file(files.read_npy),
+    "strip": Store(files.read_strips),
+    "hdf5-flat": _from_file(files.read_flat, large=True),
 }
 """Kind of a `PlaneRef` → how it is read."""

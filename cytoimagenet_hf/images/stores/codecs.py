@@ -34,12 +34,9 @@ _TYPE_3 = re.compile(r"bool|u?int(?:8|16|32|64)|float(?:16|32|64)")
 
 
 def require_plain_numbers(facts: dict[str, Any], version: int, where: object) -> None:
-    """Refuse an array that is not of plain numbers, or whose chunks another than the known codecs made.
+    """Refuse an array that is not of plain numbers, or whose chunks another than the known codecs made, at any depth.
 
-    Args:
-        facts: the metadata of the array.
-        version: of Zarr, 2 or 3.
-        where: what messages call it.
+    Judged are the metadata of Zarr 2 or 3; messages call the array by `where`.
     """
     kind = facts.get("dtype" if version == 2 else "data_type")
     if not (isinstance(kind, str) and (_TYPE_2 if version == 2 else _TYPE_3).fullmatch(kind)):
@@ -101,31 +98,31 @@ def shards_of(facts: dict[str, Any], where: object) -> Shards | None:
     Refused are packed parts whose index, which says where they lie, is in a form that is not known here.
     """
     codecs = [codec if isinstance(codec, dict) else {"name": codec} for codec in facts.get("codecs") or []]
-    for codec in codecs:
-        if codec.get("name") == "sharding_indexed":
-            try:
-                options = codec["configuration"]
-                inner, part = options["codecs"], tuple(options["chunk_shape"])
-                index = [one if isinstance(one, str) else one["name"] for one in options.get("index_codecs") or []]
-                order = [one["configuration"]["endian"] for one in options["index_codecs"] if one["name"] == "bytes"]
-            except (KeyError, TypeError) as error:
-                raise InputError(f"{where} is damaged: its shards cannot be understood: {error!r}") from error
-            nested = "sharding_indexed" in _names(list(inner), where)
-            packer = next((one for one in map(_plain, _names(list(inner), where)) if one in _COMPRESSORS), "")
-            location = options.get("index_location", "end")
-            if packer and (
-                nested
-                or len(codecs) > 1
-                or index not in (["bytes"], ["bytes", "crc32c"])
-                or order != ["little"]
-                or location not in ("start", "end")
-            ):
-                raise InputError(
-                    f"{where} has shards whose parts cannot be judged before they are unpacked: write it again with "
-                    "one level of shards, their index as little-endian bytes with crc32c, and no codec around them"
-                )
-            return Shards(packer, part, location == "end", 4 * (len(index) - 1)) if packer else None
-    return None
+    sharding = next((codec for codec in codecs if codec.get("name") == "sharding_indexed"), None)
+    if sharding is None:
+        return None
+    try:
+        options = sharding["configuration"]
+        inner, part, index = options["codecs"], tuple(options["chunk_shape"]), options["index_codecs"]
+        names = [codec if isinstance(codec, str) else codec["name"] for codec in index]
+        order = [codec["configuration"]["endian"] for codec in index if codec["name"] == "bytes"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{where} is damaged: its shards cannot be understood: {error!r}") from error
+    nested = "sharding_indexed" in _names(list(inner), where)
+    packer = next((name for name in map(_plain, _names(list(inner), where)) if name in _COMPRESSORS), "")
+    location = options.get("index_location", "end")
+    if packer and (
+        nested
+        or len(codecs) > 1
+        or names not in (["bytes"], ["bytes", "crc32c"])
+        or order != ["little"]
+        or location not in ("start", "end")
+    ):
+        raise InputError(
+            f"{where} has shards whose parts cannot be judged before they are unpacked: write it again with one level "
+            "of shards, their index as little-endian bytes with crc32c, and no codec around them"
+        )
+    return Shards(packer, part, location == "end", 4 * (len(names) - 1)) if packer else None
 
 
 def _plain(name: object) -> str:
@@ -141,16 +138,7 @@ def picture_codecs(facts: dict[str, Any], version: int) -> tuple[str, ...]:
 def check_unpacked_size(
     file: Path, content: BinaryIO, packer: str, most: int, *, start: int = 0, length: int | None = None
 ) -> None:
-    """Refuse a chunk, or a part of a shard, that unpacks to more bytes than its array can need (`most`).
-
-    Args:
-        file: of the chunk, for the message.
-        content: of that file.
-        packer: see `packer_of`.
-        most: bytes.
-        start: of the part, bytes.
-        length: of the part, bytes; None reads to the end of the file.
-    """
+    """Refuse a chunk, or a part of a shard from `start` on, that unpacks to more bytes than its array can need."""
     if not packer:
         return
     try:
@@ -235,7 +223,7 @@ def _names(configured: list[Any], where: object) -> Iterator[Any]:
             yield codec
         elif isinstance(codec, dict):
             yield from [codec[key] for key in ("id", "name") if key in codec] or [None]
-            inner = [one for option in codec.values() for one in _inner(option)]
+            inner = [part for option in codec.values() for part in _inner(option)]
             yield from _names(inner, where)
         else:
             raise InputError(f"{where} has a codec that is none: {_short(codec)}")

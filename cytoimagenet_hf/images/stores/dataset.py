@@ -47,7 +47,7 @@ def load(name: str, column: str = "image") -> dict[str, Any]:
 
 def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -> list[npt.NDArray[Any]]:
     """The images in these cells."""
-    found = []
+    pictures = []
     cells: dict[tuple[int | str, ...], list[npt.NDArray[Any]]] = {}  # the planes of one row are decoded together
     for split, column, row, *plane in places:
         where = f"row {row} of split {split} of {path}"
@@ -61,12 +61,12 @@ def read(path: Path, places: Sequence[tuple[int | str, ...]], max_pixels: int) -
             planes = cells[split, column, row]
             if not planes:
                 raise InputError(f"{where} holds no image")
-            found.append(planes[int(plane[0]) if plane else 0])
+            pictures.append(planes[int(plane[0]) if plane else 0])
         except DAMAGED as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{where} cannot be decoded: {one_line(error)}") from error
-    return found
+    return pictures
 
 
 def cell_planes(cell: Any, feature: Any) -> list[npt.NDArray[Any]]:

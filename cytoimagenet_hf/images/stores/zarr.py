@@ -63,9 +63,7 @@ class ArrayFacts:
 def array_facts(folder: Path, *, max_pixels: int = MAX_PIXELS) -> ArrayFacts:
     """The metadata of an array that can be read: nothing of it was decoded yet.
 
-    Args:
-        folder: of the array.
-        max_pixels: the limit of a plane, and of what is unpacked at once.
+    The limit of pixels is that of a plane, and of what is unpacked at once.
     """
     version, file, text = _metadata(folder)
     try:

@@ -1,6 +1,6 @@
 """A plate on one page: heat maps, montage, map, controls and doses, without a server and without requests."""
 
-from .figure import write_figure
+from .drawings import write_figure
 from .page import check_report, write_report
 
 __all__ = ["check_report", "write_figure", "write_report"]

@@ -28,13 +28,8 @@ _SIDES = (32, 160)  # pixels of a picture, least and most
 
 @dataclass(frozen=True)
 class CellPicture:
-    """One cell.
-
-    Attributes:
-        id: of the cell.
-        picture: `data:image/jpeg;base64,…`.
-        outlines: kind of object → path in SVG, in pixels of the picture.
-        distance: from the mean of its well, in deviations.
+    """One cell: its picture as `data:image/jpeg;base64,…`, kind of object → outline as a path in SVG, in pixels of the
+    picture, and its distance from the mean of its well, in deviations.
     """
 
     id: str
@@ -45,13 +40,8 @@ class CellPicture:
 
 @dataclass(frozen=True)
 class CellSheet:
-    """Cells of all treatments.
-
-    Attributes:
-        side: pixels of every picture.
-        rows: treatment, its typical and its extreme cells.
-        left_out: cells that could not be read, and why.
-        more: treatments that are not shown.
+    """Cells of all treatments: side of every picture in pixels; treatment, its typical and its extreme cells; why some
+    could not be read; and how many treatments are left out.
     """
 
     side: int
@@ -69,16 +59,12 @@ def make_cell_sheet(
         cells: features of single cells.
         images: of the cells, by id; those of others are not looked at.
         treatments: name → (plate, well) of its wells; a plate of `""` takes any.
-
-    Raises:
-        InputError: no cell is of any of these wells.
     """
     distance = distances(cells)
-    places = list(zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True))
-    known = {image.id: image for image in images}
+    image_of = {image.id: image for image in images}
     rows_of: dict[tuple[str, str], list[int]] = {}
-    for row, (plate, well) in enumerate(places):
-        if str(cells.ids[row]) in known:
+    for row, (plate, well) in enumerate(places_of(cells)):
+        if str(cells.ids[row]) in image_of:
             rows_of.setdefault((plate, well), []).append(row)
             rows_of.setdefault(("", well), []).append(row)
     chosen: dict[str, tuple[list[int], list[int]]] = {}
@@ -89,12 +75,12 @@ def make_cell_sheet(
     if not chosen:
         raise InputError("no cell that is left belongs to a well of the profiles")
     wanted = sorted({row for pair in chosen.values() for part in pair for row in part})
-    side = _side([known[str(cells.ids[row])] for row in wanted])
+    side = _side([image_of[str(cells.ids[row])] for row in wanted])
     stacks: dict[int, Planes] = {}
     outlines: dict[int, dict[str, str]] = {}
     left_out = []
     for row in tqdm(wanted, desc="cells", unit="cell", disable=None):
-        image = _centred(known[str(cells.ids[row])], side)
+        image = _centred(image_of[str(cells.ids[row])], side)
         try:
             stack = np.stack([as_gray(plane) for plane in image.read()])
             outlines[row] = _outlines(image)
@@ -127,8 +113,7 @@ def distances(cells: FeatureTable) -> npt.NDArray[np.float64]:
         >>> distances(make_table(list("abcd"), [[0.0], [0.0], [6.0], [2.0]], facts)).round(2).tolist()
         [0.82, 0.82, 1.63, 0.0]
     """
-    wells = [f"{plate}\x1f{well}" for plate, well in zip(_texts(cells, "plate"), _texts(cells, "well"), strict=True)]
-    _, group = np.unique(wells, return_inverse=True)
+    _, group = np.unique(["\x1f".join(place) for place in places_of(cells)], return_inverse=True)
     blocks = [slice(start, start + _ROWS) for start in range(0, len(cells), _ROWS)]
     means = np.zeros((group.max() + 1, len(cells.names)))
     for block in blocks:
@@ -137,15 +122,17 @@ def distances(cells: FeatureTable) -> npt.NDArray[np.float64]:
     means /= np.bincount(group)[:, None]
     variance = sum(((cells.values[block] - mean) ** 2).sum(axis=0) for block in blocks) / len(cells)
     varies = variance > 0
-    found = np.empty(len(cells))
+    distance = np.empty(len(cells))
     for block in blocks:
         away = (cells.values[block] - means[group[block]])[:, varies] ** 2 / variance[varies]
-        found[block] = np.sqrt(away.sum(axis=1) / max(1, varies.sum()))
-    return found
+        distance[block] = np.sqrt(away.sum(axis=1) / max(1, varies.sum()))
+    return distance
 
 
-def _texts(cells: FeatureTable, name: str) -> list[str]:
-    return [str(value) for value in cells.metadata[name]] if name in cells.metadata else [""] * len(cells)
+def places_of(table: FeatureTable) -> list[tuple[str, str]]:
+    """(plate, well) of each row; empty text where they are not known."""
+    facts = table.metadata.reindex(columns=["plate", "well"], fill_value="")
+    return list(zip(map(str, facts["plate"]), map(str, facts["well"]), strict=True))
 
 
 def _side(images: Sequence[Image]) -> int:
@@ -170,11 +157,11 @@ def _centred(image: Image, side: int) -> Image:
 
 def _outlines(image: Image) -> dict[str, str]:
     cv2 = require_opencv("outlines of cells")
-    found = {}
+    outlines = {}
     for ref in image.objects:
         inside = _box(image).inside(ref.labels(), ref.number).astype(np.uint8)
         lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         # + 0.5: the middle of a pixel
         paths = ("L".join(f"{x + 0.5:g} {y + 0.5:g}" for x, y in line[:, 0].tolist()) for line in lines)
-        found[ref.kind] = "".join(f"M{path}Z" for path in paths)
-    return found
+        outlines[ref.kind] = "".join(f"M{path}Z" for path in paths)
+    return outlines

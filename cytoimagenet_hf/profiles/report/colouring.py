@@ -22,13 +22,7 @@ _NONE = "#e0cda4"  # sand: outside the blues of a scale
 
 @dataclass(frozen=True)
 class Colouring:
-    """One way to colour the rows.
-
-    Attributes:
-        name: what the reader chooses.
-        colours: (n,) a colour per row.
-        legend: (label, colour) in the order shown.
-    """
+    """One way to colour the rows: its name, a colour per row, and (label, colour) of the legend in the order shown."""
 
     name: str
     colours: tuple[str, ...]

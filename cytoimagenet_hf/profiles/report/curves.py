@@ -26,18 +26,16 @@ def control_strips(
 ) -> str:
     """Scores of the controls of one plate and compound, with bars of three deviations: Z' measures the gap.
 
-    Args:
-        separation: what was measured.
-        scores: (n,) of the plate's wells.
-        roles: (n,) `negative` and `positive` are drawn.
-        ids: (n,).
-        on_plate: name the plate and the setting.
+    Scores, roles and ids are (n,) of the plate's wells; `on_plate` names the plate and the setting.
     """
     height, kinds = 150.0, (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
     drawn = [scores[np.asarray([role == kind for role in roles])] for kind, _, _ in kinds]
-    spans = [(own.mean() - 3 * own.std(ddof=1), own.mean() + 3 * own.std(ddof=1)) for own in drawn]
+    spans = [(of_kind.mean() - 3 * of_kind.std(ddof=1), of_kind.mean() + 3 * of_kind.std(ddof=1)) for of_kind in drawn]
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-    low, high = min(low, *(own.min() for own in drawn)) - 0.05, max(high, *(own.max() for own in drawn)) + 0.05
+    low, high = (
+        min(low, *(of_kind.min() for of_kind in drawn)) - 0.05,
+        max(high, *(of_kind.max() for of_kind in drawn)) + 0.05,
+    )
     left = 110.0
 
     def across(value: float) -> float:
@@ -53,11 +51,11 @@ def control_strips(
         text((left + _WIDTH) / 2, height - 4, "score: 0 the negative, 1 the positive controls' mean", anchor="middle")
     )
     rng = derive_rng(0, "strip", separation.plate + separation.setting + separation.compound)
-    for row, ((kind, name, colour), own, span) in enumerate(zip(kinds, drawn, spans, strict=True)):
+    for row, ((kind, name, colour), of_kind, span) in enumerate(zip(kinds, drawn, spans, strict=True)):
         y = 62 + row * 34
         parts.append(text(left - 10, y + 4, name if len(name) < 15 else name[:14] + "…", anchor="end"))
         parts.append(line(across(span[0]), y, across(span[1]), y, colour=colour, width=3))
-        parts.append(line(across(own.mean()), y - 9, across(own.mean()), y + 9, colour=colour, width=3))
+        parts.append(line(across(of_kind.mean()), y - 9, across(of_kind.mean()), y + 9, colour=colour, width=3))
         marks = [place for place, role in enumerate(roles) if role == kind]
         for place, jitter in zip(marks, rng.uniform(-8, 8, len(marks)), strict=True):
             parts.append(_dot(across(scores[place]), y + jitter, colour, ids[place]))
@@ -65,14 +63,7 @@ def control_strips(
 
 
 def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_plate: bool = True) -> str:
-    """Response against dose, with the negative controls at no dose, the curve and its half response.
-
-    Args:
-        response: what was measured.
-        untreated: responses of the negative controls.
-        unit: of the doses.
-        on_plate: name the plate and the setting.
-    """
+    """Response against dose, with the negative controls (`untreated`) at no dose, the curve and its half response."""
     dose, answer = np.array(response.dose), np.array(response.response)
     tested = np.log10(dose)
     low, high = tested.min() - 0.15, tested.max() + 0.15

@@ -1,10 +1,15 @@
-"""Which drawings a set of profiles has: plates, controls and doses."""
+"""Which drawings a set of profiles has, plates, controls and doses, and all of them as one SVG for a document."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.simulated import SIMULATED
 from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.plan import Profiles
 from cytoimagenet_hf.tables.features import FeatureTable
@@ -12,8 +17,10 @@ from cytoimagenet_hf.tables.features import FeatureTable
 from .curves import control_strips, dose_curve
 from .heatmap import plate_heatmap
 from .montage import Montage
+from .svg import standalone
 
 _MOST_CURVES = 60  # more is no page to look at
+_COLUMN, _GAP = 560.0, 24.0
 
 
 def counted_as(profiles: Profiles) -> str:
@@ -24,8 +31,7 @@ def counted_as(profiles: Profiles) -> str:
 
 def plates_of(table: FeatureTable) -> list[str]:
     """(n,) the plate of every row; all alike where none is known."""
-    known = "plate" in table.metadata
-    return [str(plate) for plate in table.metadata["plate"]] if known else ["plate"] * len(table)
+    return [str(plate) for plate in table.metadata.get("plate", ["plate"] * len(table))]
 
 
 def frames_of(table: FeatureTable) -> list[str]:
@@ -116,11 +122,44 @@ def dose_drawings(profiles: Profiles) -> list[str]:
         chosen = sorted(chosen, key=lambda row: -abs(row.spearman))[:_MOST_CURVES]
     for row in chosen:
         rows = screen.groups[row.plate, row.setting]
-        values = screen.distance
-        if row.measured_on != "distance":
-            values = screen.scores[
-                row.measured_on.removeprefix("score to ") if " to " in row.measured_on else row.compound
-            ]
+        score = row.compound if row.measured_on == "score" else row.measured_on.removeprefix("score to ")
+        values = screen.distance if row.measured_on == "distance" else screen.scores[score]
         untreated = values[rows][profiles.facts.negative[rows]].tolist()
         drawn.append(dose_curve(row, untreated, unit=screen.unit, on_plate=many))
     return drawn
+
+
+def write_figure(profiles: Profiles, path: str | Path, *, plate_size: int | None = None) -> None:
+    """Write the drawings side by side, two to a row; one without a neighbour is in the middle.
+
+    Args:
+        profiles: of wells.
+        path: `.svg`.
+        plate_size: wells of the plate; by default the smallest plate that has them all.
+    """
+    path = Path(path)
+    if path.suffix != ".svg":
+        raise InputError(f"{path}: a figure is written as .svg")
+    groups = [[one["drawing"] for one in plate_drawings(profiles, None, {}, plate_size=plate_size)]]
+    groups += [control_drawings(profiles), dose_drawings(profiles)]
+    parts, y = [], _GAP
+    for row in [group[start : start + 2] for group in groups for start in range(0, len(group), 2)]:
+        heights = []
+        for place, one in enumerate(row):
+            width, height = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', one)[0])
+            left = _GAP + place * (_COLUMN + _GAP) if len(row) > 1 else _GAP + (2 * _COLUMN + _GAP - width) / 2
+            at = f'<svg x="{left:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+            parts.append(at + one.removeprefix("<svg "))
+            heights.append(height)
+        y += max(heights) + _GAP
+    width = 2 * _COLUMN + 3 * _GAP
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {y:g}" width="{width:g}" height="{y:g}" '
+        'font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif">'
+        '<rect width="100%" height="100%" fill="#fff"/>'
+    )
+    if profiles.table.about.get("simulated"):
+        at = f'x="{width - _GAP:g}" y="{_GAP:g}" text-anchor="end" font-size="13" fill="#b3450a"'
+        head += f"<text {at}>{SIMULATED}</text>"
+    with atomic_path(path) as temporary:
+        temporary.write_text(standalone(head + "".join(parts)) + "</svg>\n", encoding="utf-8")

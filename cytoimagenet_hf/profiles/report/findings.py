@@ -22,12 +22,8 @@ def explained_variance(
 ) -> tuple[float, float, float, int]:
     """Part of the variance left within groups that a label explains alike in all of them, with a permutation test.
 
-    Args:
-        values: (n, d).
-        labels: (n,) for example rim and inside.
-        within: (n,) groups whose means are taken out first, and within which labels are shuffled; groups that hold one
-            label only say nothing and are left out.
-        seed: of the shuffles.
+    The means of the groups `within` are taken out of the (n, d) values first, and labels are shuffled within them;
+    groups that hold one label only say nothing and are left out.
 
     Returns:
         Part explained (0 to 1), its mean over shuffles, p = (1 + shuffles at least as good) / (1 + shuffles), rows
@@ -42,16 +38,16 @@ def explained_variance(
     label, group = np.asarray([str(one) for one in labels]), np.asarray([str(one) for one in within])
     used = np.zeros(len(label), bool)
     for name in np.unique(group):
-        own = group == name
-        used |= own & (len(np.unique(label[own])) > 1)
+        rows = group == name
+        used |= rows & (len(np.unique(label[rows])) > 1)
     if used.sum() < 3:
         return float("nan"), float("nan"), float("nan"), int(used.sum())
     x, label, group = values[used].astype(np.float64), label[used], group[used]
     spread = x.std(axis=0)
     x = x[:, spread > 0] / spread[spread > 0]
     members = [np.flatnonzero(group == name) for name in np.unique(group)]
-    for own in members:
-        x[own] -= x[own].mean(axis=0)
+    for rows in members:
+        x[rows] -= x[rows].mean(axis=0)
     products = x @ x.T  # (n, n): sums of squares of any grouping follow from it
     total = float(np.trace(products))
     if total == 0:
@@ -60,14 +56,14 @@ def explained_variance(
 
     def part(marks: npt.NDArray[np.integer]) -> float:
         """Sum over labels of |sum of its rows|² / their number, as a part of the whole."""
-        own = np.eye(codes.max() + 1)[marks]  # (n, labels)
-        return float((np.einsum("nl,nm,ml->l", own, products, own, optimize=True) / own.sum(axis=0)).sum() / total)
+        rows = np.eye(codes.max() + 1)[marks]  # (n, labels)
+        return float((np.einsum("nl,nm,ml->l", rows, products, rows, optimize=True) / rows.sum(axis=0)).sum() / total)
 
     seen, rng, shuffled = part(codes), derive_rng(seed, "explained"), []
     for _ in range(_SHUFFLES):
         marks = codes.copy()
-        for own in members:
-            marks[own] = rng.permutation(marks[own])
+        for rows in members:
+            marks[rows] = rng.permutation(marks[rows])
         shuffled.append(part(marks))
     beyond = sum(one >= seen - 1e-12 for one in shuffled)
     return seen, float(np.mean(shuffled)), (1 + beyond) / (1 + _SHUFFLES), len(x)
@@ -79,8 +75,7 @@ def position_findings(
     """Sentences on the rim of the plate, its rows and columns, and differences between plates.
 
     Wells that were seen at several time points are judged at one time point after the other. Each sentence says what
-    wells of equal treatment agree in, and names the columns in which they differ all the same. The rim is that of a
-    plate of `plate_size` wells.
+    wells of equal treatment agree in, and names the columns in which they differ all the same.
     """
     frames, plates = np.array(frames_of(table), object), np.array(plates_of(table), object)
     moments = np.array([frame[len(plate) :].removeprefix(", ") for frame, plate in zip(frames, plates, strict=True)])
@@ -122,8 +117,8 @@ def _findings(
 def _equal_in(facts: WellFacts) -> str:
     """What equal treatment means, and what it leaves out."""
     kept, pooled = facts.conditions.equal_in, facts.conditions.pooled
-    known = ["role"] if facts.role.any() and not kept else []
-    phrase = f" (equal in {_and([*kept, *known])})" if kept or known else " (nothing is known of it)"
+    role = ["role"] if facts.role.any() and not kept else []
+    phrase = f" (equal in {_and([*kept, *role])})" if kept or role else " (nothing is known of it)"
     if pooled:
         some = [*pooled[:4], f"{len(pooled) - 4} more columns"] if len(pooled) > 5 else list(pooled)
         phrase = f"{phrase[:-1]}, whatever their {_and(some)})"

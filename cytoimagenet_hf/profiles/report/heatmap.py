@@ -16,14 +16,7 @@ _SIGNS = {"negative": "−", "positive": "+", "empty": "∅"}
 
 
 def plate_shape(wells: Sequence[str], *, size: int | None = None) -> tuple[int, int]:
-    """Rows and columns of a plate that has these wells.
-
-    Args:
-        wells: names such as `A01`.
-        size: wells of the plate: 24, 48, 96, 384 or 1536; by default the smallest that has them all.
-
-    Raises:
-        InputError: another size, or a well that such a plate does not have.
+    """Rows and columns of a plate that has these wells, of `size` wells or the smallest that has them all.
 
     Example:
         >>> plate_shape(["A01", "H12"]), plate_shape(["A01", "H13"]), plate_shape(["A01"], size=96)
@@ -88,14 +81,14 @@ def plate_heatmap(
                     parts.append(line(x + cell - 4, y + 4, x + 4, y + cell - 4, colour=INK) + "</g>")
                 continue
             ident, value, role = wells[well]
-            known = np.isfinite(value)
-            part = (value - low) / (high - low) if known and high > low else 0.0
-            fill = shade(part) if known else PAPER
-            caption = f"{well}: {number(value)}" if known else f"{well}: no number"
+            is_number = np.isfinite(value)
+            part = (value - low) / (high - low) if is_number and high > low else 0.0
+            fill = shade(part) if is_number else PAPER
+            caption = f"{well}: {number(value)}" if is_number else f"{well}: no number"
             parts.append(f'<rect {box} fill="{fill}" stroke="{GRID}" {well_mark(ident)}>')
             parts.append(f"<title>{escape(caption)}</title></rect>")
             if role in _SIGNS and cell > 15:
-                ink = on_shade(part) if known else INK
+                ink = on_shade(part) if is_number else INK
                 parts.append(
                     f'<text x="{x + cell / 2:.1f}" y="{y + cell * 0.66:.1f}" text-anchor="middle" '
                     f'font-size="{min(20.0, cell * 0.5):.1f}" fill="{ink}" pointer-events="none">{_SIGNS[role]}</text>'

@@ -1,8 +1,8 @@
 """Small pictures of wells: channels in colours that everyone tells apart, brightness comparable over all wells."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,27 +30,15 @@ Planes = npt.NDArray[np.float32]  # (C, h, w)
 
 @dataclass(frozen=True)
 class Montage:
-    """Pictures of wells.
+    """Pictures of wells."""
 
-    Attributes:
-        pictures: id of the well → `data:image/jpeg;base64,…`.
-        intensity: channel → id of the well → mean of the native pixels.
-        colours: channel → what it is shown as.
-        failures: fields that could not be read, and why.
-        note: how brightness was chosen.
-        shown: pixels of a field's longer side in the pictures.
-        native: pixels of it in the image.
-        full: id of the well → its fields at full size, as paths relative to the page.
-    """
-
-    pictures: Mapping[str, str]
-    intensity: Mapping[str, Mapping[str, float]]
-    colours: Mapping[str, str]
-    failures: tuple[str, ...]
-    note: str
-    shown: int
-    native: int
-    full: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pictures: Mapping[str, str]  # id of the well → `data:image/jpeg;base64,…`
+    intensity: Mapping[str, Mapping[str, float]]  # channel → id of the well → mean of the native pixels
+    colours: Mapping[str, str]  # channel → what it is shown as
+    failures: tuple[str, ...]  # fields that could not be read, and why
+    shown: int  # pixels of a field's longer side in the pictures,
+    native: int  # and in the image
+    full: Mapping[str, tuple[str, ...]]  # id of the well → paths of its fields at full size, relative to the page
 
 
 def make_montage(
@@ -67,9 +55,6 @@ def make_montage(
         wells: (plate, well, moments) → id of its profile; a plate of `""` takes any.
         moments: facts that tell several profiles of a well apart, such as the time point.
         full: folder that the fields are also written to, each at its full size.
-
-    Raises:
-        InputError: no image belongs to a well of the profiles.
     """
     fields: dict[str, list[Image]] = {}
     for image in images:
@@ -83,23 +68,17 @@ def make_montage(
             "no image belongs to a well of the profiles: give the images that the features were made of "
             "(--images, and --pattern as in extract)"
         )
-    chosen = {ident: own[:_FIELDS] for ident, own in fields.items()}
+    chosen = {ident: of_well[:_FIELDS] for ident, of_well in fields.items()}
     count = sum(map(len, chosen.values()))
     side = next((one for one in _SIDES if count * one * one * 0.35 < _BUDGET), _SIDES[-1])
     channels = next(iter(chosen.values()))[0].channels
     small: dict[str, list[Planes]] = {}
     sums: dict[str, dict[str, float]] = {channel: {} for channel in channels}
-    failures, native = [], 0
-    for ident, own in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
+    failures: list[str] = []
+    native = 0
+    for ident, of_well in tqdm(chosen.items(), desc="pictures", unit="well", disable=None):
         means = []
-        for image in own:
-            try:
-                planes = [as_gray(plane) for plane in image.read()]
-            except InputError as error:
-                failures.append(str(error))
-                continue
-            if image.channels != channels:
-                continue
+        for _, planes in _read(of_well, channels, failures):
             native = max(native, *planes[0].shape)
             means.append([float(plane.mean()) for plane in planes])
             small.setdefault(ident, []).append(np.stack([_shrunk(plane, side) for plane in planes]))
@@ -109,11 +88,26 @@ def make_montage(
         raise InputError(f"none of the {count} images can be read; the first: {failures[0] if failures else '?'}")
     shown = channels[:3]
     ranges = [levels([stack[place] for stacks in small.values() for stack in stacks]) for place in range(len(shown))]
-    pictures = {ident: encoded(_tiled([coloured(stack, ranges) for stack in own])) for ident, own in small.items()}
+    pictures = {
+        ident: encoded(_tiled([coloured(stack, ranges) for stack in of_well])) for ident, of_well in small.items()
+    }
     colours = dict(zip(shown, _NAMES[len(shown)], strict=True)) | dict.fromkeys(channels[3:], "not shown")
-    note = "Each channel is stretched between the same two levels in every well, so brighter wells look brighter."
     written = {} if full is None else _write_fields(chosen, channels, ranges, full)
-    return Montage(pictures, sums, colours, tuple(failures), note, min(side, native), native, written)
+    return Montage(pictures, sums, colours, tuple(failures), min(side, native), native, written)
+
+
+def _read(
+    images: Sequence[Image], channels: Sequence[str], failures: list[str]
+) -> Iterator[tuple[int, list[npt.NDArray[np.float32]]]]:
+    """Number and gray planes of the fields with these channels, one in memory at a time; what fails is listed."""
+    for number, image in enumerate(images):
+        try:
+            planes = [as_gray(plane) for plane in image.read()]
+        except InputError as error:
+            failures.append(str(error))
+            continue
+        if image.channels == channels:
+            yield number, planes
 
 
 def _write_fields(
@@ -122,18 +116,12 @@ def _write_fields(
     ranges: Sequence[tuple[float, float]],
     folder: Path,
 ) -> dict[str, tuple[str, ...]]:
-    """Every field as a JPEG of its own, read again so that one is in memory at a time; unreadable ones are missing."""
+    """Every field as a JPEG, read again so that one is in memory at a time; what fails was listed before."""
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, tuple[str, ...]] = {}
-    for place, (ident, own) in enumerate(tqdm(chosen.items(), desc="full size", unit="well", disable=None)):
+    for place, (ident, images) in enumerate(tqdm(chosen.items(), desc="full size", unit="well", disable=None)):
         names = []
-        for number, image in enumerate(own):
-            if image.channels != channels:
-                continue
-            try:
-                planes = [as_gray(plane) for plane in image.read()]
-            except InputError:
-                continue  # counted when it was shrunk
+        for number, planes in _read(images, channels, []):
             name = f"{place:05d}-{number}.jpg"  # ids may hold what no file name may
             with atomic_path(folder / name) as temporary:
                 temporary.write_bytes(_jpeg(coloured(np.stack(planes[: len(ranges)]), ranges)))

@@ -22,18 +22,17 @@ from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.profiles.conditions import frame_columns
 from cytoimagenet_hf.profiles.embedding import embed
 from cytoimagenet_hf.profiles.plan import Profiles
-from cytoimagenet_hf.profiles.screening import Screen, group_name
+from cytoimagenet_hf.profiles.screening import Response, Screen, Separation, group_name
 from cytoimagenet_hf.tables.features import FeatureTable
 
-from .cells import make_cell_sheet
+from .cells import make_cell_sheet, places_of
 from .colouring import colourings
 from .curves import embedding_drawing
 from .drawings import control_drawings, counted_as, dose_drawings, frames_of, plate_drawings, plates_of
 from .findings import position_findings
 from .heatmap import plate_shape
-from .hits import Hit, hit_list, hits_as_csv
 from .montage import make_montage
-from .replicates import precision_drawing, replicate_scores
+from .replicates import Hit, ReplicateScore, hit_list, hits_as_csv, precision_drawing, replicate_scores
 from .svg import number
 
 
@@ -62,9 +61,6 @@ def write_report(
 
     Returns:
         What the page says that the profiles do not: replicates' precision, hits, sentences, bytes.
-
-    Raises:
-        InputError: profiles without wells, or images of other wells.
     """
     path = Path(path)
     screen = check_report(profiles, path, plate_size=plate_size)
@@ -72,24 +68,20 @@ def write_report(
     plates, frames = plates_of(table), frames_of(table)
     wells = [str(well) for well in table.metadata["well"]]
     ids = [str(ident) for ident in table.ids]
-    known = "plate" in table.metadata
     montage = None
     if images:
         moments = frame_columns(table)
-        places = [tuple(str(table.metadata[name].iloc[row]) for name in moments) for row in range(len(ids))]
-        own = {
-            (plate if known else "", well, *at): one
-            for plate, well, at, one in zip(plates, wells, places, ids, strict=True)
-        }
+        values = table.metadata[moments].map(str).to_numpy().tolist()
+        ids_at = {(*place, *at): ident for place, at, ident in zip(places_of(table), values, ids, strict=True)}
         folder = path.with_name(f"{path.stem}_fields") if full_size else None
-        montage = make_montage(images, own, moments=moments, full=folder)
+        montage = make_montage(images, ids_at, moments=moments, full=folder)
     absent = _missing(profiles, set(plates), list(rejected or {}))
     missing = {frame: absent[plate] for frame, plate in zip(frames, plates, strict=True)}
     heatmaps = plate_drawings(profiles, montage, missing, plate_size=plate_size)
     embedding = embed(table.values, seed=seed)
     precision = replicate_scores(table, facts, seed=seed)
     sentences = position_findings(table, facts, seed=seed, plate_size=plate_size)
-    hits = hit_list(profiles, [] if isinstance(precision, str) else precision)
+    hits = hit_list(profiles, precision)
     counted = counted_as(profiles)
     sheet = None if cells is None else make_cell_sheet(*cells, _wells_of_treatments(profiles, hits))
     content = {
@@ -113,9 +105,8 @@ def write_report(
             {"name": one.name, "colours": dict(zip(ids, one.colours, strict=True)), "legend": one.legend}
             for one in colourings(table, facts, screen.distance)
         ],
-        "precision": precision if isinstance(precision, str) else precision_drawing(precision),
+        "precision": precision_drawing(precision) if precision else None,
         "precision_note": _precision_note(precision, table),
-        "has_precision": not isinstance(precision, str),
         "sentences": sentences + list(screen.notes) + list(facts.notes),
         "montage": montage,
         "cells": sheet,
@@ -131,10 +122,9 @@ def write_report(
     html = environment.from_string(source).render(content)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    rows = [] if isinstance(precision, str) else [one.__dict__ for one in precision]
     return {
         "bytes": len(html.encode()),
-        "replicates": rows,
+        "replicates": [asdict(score) for score in precision],
         "hits": [{name: _or_none(value) for name, value in asdict(hit).items()} for hit in hits],
         "sentences": sentences,
         "map": embedding.method,
@@ -143,14 +133,12 @@ def write_report(
 
 def _wells_of_treatments(profiles: Profiles, hits: Sequence[Hit]) -> dict[str, list[tuple[str, str]]]:
     """Treatment → (plate, well) of its wells, in the order of the hit list; the negative controls first."""
-    table = profiles.table
-    plates = plates_of(table) if "plate" in table.metadata else [""] * len(table)
-    places = list(zip(plates, map(str, table.metadata["well"]), strict=True))
-    by_id = dict(zip(map(str, table.ids), places, strict=True))
+    places = places_of(profiles.table)
+    by_id = dict(zip(map(str, profiles.table.ids), places, strict=True))
     controls = [place for place, negative in zip(places, profiles.facts.negative, strict=True) if negative]
-    found = {"negative controls": controls} if controls else {}
-    found |= {hit.treatment: [by_id[ident] for ident in hit.wells] for hit in hits}
-    return found or {"all wells": places}
+    treatments = {"negative controls": controls} if controls else {}
+    treatments |= {hit.treatment: [by_id[ident] for ident in hit.wells] for hit in hits}
+    return treatments or {"all wells": places}
 
 
 def _made_by(table: FeatureTable) -> dict[str, str]:
@@ -185,7 +173,7 @@ def _hit_cells(hit: Hit) -> dict[str, Any]:
 
 
 def check_report(profiles: Profiles, path: Path, *, plate_size: int | None = None) -> Screen:
-    """What a report draws of the profiles, if it can be written.
+    """The screen that a report draws, if it can be written.
 
     Raises:
         InputError: another ending than .html, profiles without wells, several rows of one well, or a plate that has
@@ -206,15 +194,15 @@ def _missing(profiles: Profiles, plates: set[str], rejected: Sequence[str]) -> d
     """Wells without features that the plate map names, or all of whose images were rejected, by plate."""
     unused = [well for step in profiles.table.about["steps"] for well in step.get("map_wells_without_rows", [])]
     missing: dict[str, list[str]] = {plate: [] for plate in plates}
-    for name in unused:
-        plate, _, well = str(name).rpartition("/")
-        for one in plates if not plate else [plate]:
-            missing.setdefault(one, []).append(well)
-    have = set(map(str, profiles.table.ids))
+    for ident in unused:
+        plate, _, well = str(ident).rpartition("/")
+        for name in plates if not plate else [plate]:
+            missing.setdefault(name, []).append(well)
+    present = set(map(str, profiles.table.ids))
     for ident in rejected:
         plate, well = [*str(ident).split("/"), ""][:2]  # ids of fields begin with plate and well
-        named = re.fullmatch(r"[A-Z]{1,2}\d{2}", well) is not None
-        if named and plate in plates and f"{plate}/{well}" not in have and well not in missing[plate]:
+        is_well = re.fullmatch(r"[A-Z]{1,2}\d{2}", well) is not None
+        if is_well and plate in plates and f"{plate}/{well}" not in present and well not in missing[plate]:
             missing[plate].append(well)
     return missing
 
@@ -224,20 +212,25 @@ def _cards(profiles: Profiles, plates: int, wells: int) -> list[dict[str, str]]:
         {"value": f"{wells:,}", "label": f"wells on {plates} plate{'s' if plates > 1 else ''}"},
         {"value": f"{len(profiles.table.names):,}", "label": "features"},
     ]
-    screen = profiles.screen
-    several = screen is not None and len(screen.groups) > 1
-    for one in (screen.separations if screen else ())[:4]:
-        label = f"Z′ {one.compound}" + (f", {group_name(one.plate, one.setting)}" if several else "")
-        cards.append({"value": f"{one.z_prime:.2f}", "label": label, "kind": "good" if one.z_prime > 0.5 else "poor"})
-    for row in (screen.responses if screen else ())[:4]:
-        label = f"Spearman with dose, {row.compound}" + (f", {group_name(row.plate, row.setting)}" if several else "")
-        cards.append({"value": f"{row.spearman:.2f}", "label": label})
+    if (screen := profiles.screen) is None:
+        return cards
+
+    def group(row: Separation | Response) -> str:
+        return f", {group_name(row.plate, row.setting)}" if len(screen.groups) > 1 else ""
+
+    for controls in screen.separations[:4]:
+        label = f"Z′ {controls.compound}{group(controls)}"
+        kind = "good" if controls.z_prime > 0.5 else "poor"
+        cards.append({"value": f"{controls.z_prime:.2f}", "label": label, "kind": kind})
+    for response in screen.responses[:4]:
+        label = f"Spearman with dose, {response.compound}{group(response)}"
+        cards.append({"value": f"{response.spearman:.2f}", "label": label})
     return cards
 
 
-def _precision_note(precision: Any, table: FeatureTable) -> str:
-    if isinstance(precision, str):
-        return f"No replicate precision: it {precision}."
+def _precision_note(precision: Sequence[ReplicateScore], table: FeatureTable) -> str:
+    if not precision:
+        return "No replicate precision: it needs two negative control wells and treatments with two wells or more."
     good = sum(row.p_value < 0.05 for row in precision)
     note = f"Replicates of {good} of {len(precision)} treatments find each other beyond chance (corrected p < 0.05)."
     whitened = [step for step in table.about.get("steps", []) if step["step"] in ("sphere", "tvn")]

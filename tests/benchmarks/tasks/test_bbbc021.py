@@ -92,6 +92,14 @@ def profiles(root, tmp_path, values, keep=slice(None)):
     return read_features(tmp_path / "profiles.csv")
 
 
+def scored(root, table, scaler):
+    """The items of a profile table, and their score by one scaler."""
+    recipe = load_recipe("corrected", scaler=scaler)
+    items = BBBC021.profile_items(root, recipe, table)
+    (score,) = BBBC021.score(table, items, recipe, 0)
+    return items, score
+
+
 def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_plate(root, tmp_path):
     # a (x) and c (y) lie on plate 1, b (x) and d (y) on plate 2, far out at 61 degrees. Raw, b and d find each other
     # (wrong) and a at 0 degrees b, c at 90 degrees d (right). The DMSO of each plate takes the offset away.
@@ -101,9 +109,7 @@ def test_profiles_of_wells_are_scored_raw_over_all_and_by_the_controls_of_each_p
     table = profiles(root, tmp_path, np.vstack([effect, effect + offset]), keep=keep)
     shares = {}
     for scaler in ("none", "all", "controls"):
-        recipe = load_recipe("corrected", scaler=scaler)
-        items = BBBC021.profile_items(root, recipe, table)
-        (score,) = BBBC021.score(table, items, recipe, 0)
+        items, score = scored(root, table, scaler)
         assert score.details["treatments"] == 4
         assert score.details["compounds"] == 4
         shares[scaler] = score.correct.mean()
@@ -116,9 +122,7 @@ def test_the_record_says_which_rows_the_scaler_saw_and_shows_the_published_one_b
     table = profiles(root, tmp_path, np.random.default_rng(0).normal(size=(14, 3)))
     rows, shares = {}, {}
     for scaler in ("all", "all-with-controls", "controls-shrunk"):
-        recipe = load_recipe("corrected", scaler=scaler)
-        items = BBBC021.profile_items(root, recipe, table)
-        (score,) = BBBC021.score(table, items, recipe, 0)
+        _, score = scored(root, table, scaler)
         rows[scaler] = (score.details["scaler_rows"], score.details["scaler_saw_controls"])
         shares[scaler] = score.details.get("published_scaler", {}).get("nsc", score.correct.mean())
     assert rows == {"all": (8, False), "all-with-controls": (12, True), "controls-shrunk": (4, True)}
@@ -155,9 +159,7 @@ def test_the_real_tables_give_103_treatments_of_38_compounds_in_12_mechanisms(re
     frame = wells.assign(**{f"Cells_{n}": values[:, n] for n in range(6)})
     frame.to_csv(tmp_path / "wells.csv", index=False)
     table = read_features(tmp_path / "wells.csv")
-    recipe = load_recipe("corrected", scaler=scaler)
-    items = BBBC021.profile_items(root, recipe, table)
-    (score,) = BBBC021.score(table, items, recipe, 0)
+    items, score = scored(root, table, scaler)
     details = score.details
     assert (details["treatments"], details["compounds"], details["classes"]) == (103, 38, 12)
     assert details["unscorable"] == []

@@ -189,9 +189,9 @@ def test_encoders_get_all_planes_of_a_row_named_by_their_stains(tmp_path, monkey
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     _, output = built(tmp_path)
     planes = table(output, "channels")
-    found = {image.id: image for image in find_images(output, image_column="planes")}
-    assert set(found) == set(planes)
-    for image_id, image in found.items():
+    images = {image.id: image for image in find_images(output, image_column="planes")}
+    assert set(images) == set(planes)
+    for image_id, image in images.items():
         assert set(image.channels) == {"actin", "nucleus"}
         if len(planes[image_id]["stains"]) < 2:
             assert image.reason_against()  # a stain that its field lacks

@@ -55,13 +55,13 @@ def one_field(tmp_path, planes, *, recipe=CORRECTED, **columns):
 @pytest.mark.parametrize("margins", ["trim", "keep"])
 def test_a_cell_on_black_is_trimmed_or_rejected_as_dim(tmp_path, margins):
     cell = cells(0, side=90)[0]
-    found, rejected = one_field(
+    images, rejected = one_field(
         tmp_path, [np.pad(cell, ((120, 90), (30, 200)))], recipe=rule(black_margins=margins, crops_wanted=((0, 1),))
     )
     if margins == "keep":
         assert rejected == [("dim", "", None)]
         return
-    row = found["tiny-1"]
+    row = images["tiny-1"]
     # Not the whole box: the darkest pixels of its border are below the first gray level.
     assert 30 <= row["x_min"] < 40 < 110 < row["x_max"] <= 120
     assert 120 <= row["y_min"] < 130 < 200 < row["y_max"] <= 210
@@ -72,10 +72,10 @@ def test_a_cell_on_black_is_trimmed_or_rejected_as_dim(tmp_path, margins):
 def test_crops_of_a_trimmed_field_lie_in_the_field(tmp_path):
     cell = cells(1, side=300)[0]
     field = np.pad(cell, ((400, 0), (300, 0)))
-    found, _ = one_field(tmp_path, [field])
+    images, _ = one_field(tmp_path, [field])
     stretched = Merger([field]).unit()
-    assert len(found) == 4
-    for row in found.values():
+    assert len(images) == 4
+    for row in images.values():
         assert row["x_min"] >= 300
         assert row["y_min"] >= 400
         box = stretched[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]]
@@ -84,9 +84,9 @@ def test_crops_of_a_trimmed_field_lie_in_the_field(tmp_path):
 
 def test_a_small_field_stays_whole_and_is_the_merge_of_its_channels(tmp_path):
     planes = cells(0, side=100)
-    found, rejected = one_field(tmp_path, planes, plate="p1", well="B02", site="2")
-    assert (list(found), rejected) == (["tiny-1"], [])
-    row = found["tiny-1"]
+    images, rejected = one_field(tmp_path, planes, plate="p1", well="B02", site="2")
+    assert (list(images), rejected) == (["tiny-1"], [])
+    row = images["tiny-1"]
     assert np.array_equal(pixels(row), merge_channels(planes))
     assert row["sha256"] == hashlib.sha256(pixels(row).tobytes()).hexdigest()
     expected = {
@@ -105,10 +105,10 @@ def test_a_small_field_stays_whole_and_is_the_merge_of_its_channels(tmp_path):
 
 def test_crops_are_stretched_from_the_merged_image_at_full_depth(tmp_path):
     planes = cells(1, side=300)
-    found, rejected = one_field(tmp_path, planes)
-    assert (len(found), rejected) == (4, [])
+    images, rejected = one_field(tmp_path, planes)
+    assert (len(images), rejected) == (4, [])
     merged = Merger(planes).unit()
-    for image_id, row in found.items():
+    for image_id, row in images.items():
         box = merged[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]]
         assert np.array_equal(pixels(row), merge_channels([box]))
         assert image_id == f"tiny-1-{2 * (row['y_min'] >= 150) + (row['x_min'] >= 150)}"
@@ -121,9 +121,9 @@ def test_crops_are_stretched_from_the_merged_image_at_full_depth(tmp_path):
 
 def test_crops_may_keep_the_contrast_of_the_field(tmp_path):
     planes = cells(1, side=300)
-    found, _ = one_field(tmp_path, planes, recipe=rule(renormalise_crops=False))
+    images, _ = one_field(tmp_path, planes, recipe=rule(renormalise_crops=False))
     whole = merge_channels(planes)
-    for row in found.values():
+    for row in images.values():
         assert np.array_equal(pixels(row), whole[row["y_min"] : row["y_max"], row["x_min"] : row["x_max"]])
 
 
@@ -136,19 +136,19 @@ def test_crop_counts_follow_the_class(tmp_path):
 
 @pytest.mark.parametrize(("replace_single", "crop"), [(True, True), (False, False)])
 def test_a_single_crop_replaces_the_image_only_under_the_published_rule(tmp_path, replace_single, crop):
-    found, _ = one_field(tmp_path, cells(0), recipe=rule(crops_wanted=((0, 1),), replace_single=replace_single))
-    assert [row["crop"] for row in found.values()] == [crop]  # I6
+    images, _ = one_field(tmp_path, cells(0), recipe=rule(crops_wanted=((0, 1),), replace_single=replace_single))
+    assert [row["crop"] for row in images.values()] == [crop]  # I6
 
 
 def test_a_dark_window_gives_way_to_another_and_is_recorded(tmp_path):
     plane = np.zeros((300, 300), np.uint16)
     plane[:, 130:] = cells(0, side=300)[0][:, 130:]
-    found, rejected = one_field(tmp_path, [plane], recipe=rule(crops_wanted=((0, 2),), crop_scales=(1 / 4,)))
-    assert len(found) == 2
+    images, rejected = one_field(tmp_path, [plane], recipe=rule(crops_wanted=((0, 2),), crop_scales=(1 / 4,)))
+    assert len(images) == 2
     for reason, _, image_id in rejected:
         assert reason.startswith("crop_")
         assert image_id in {"tiny-1-0", "tiny-1-2"}
-    assert all(row["x_max"] > 130 for row in found.values())
+    assert all(row["x_max"] > 130 for row in images.values())
 
 
 @pytest.mark.parametrize(("least", "kept"), [(0.1, {"tiny-1-3"}), (0.0, {f"tiny-1-{window}" for window in range(4)})])
@@ -156,8 +156,8 @@ def test_background_is_no_example_of_a_label(tmp_path, least, kept):
     # Camera noise of 1 % of the signal's range everywhere, cells in the last quarter alone.
     plane = np.random.default_rng(0).normal(300, 10, (300, 300)).clip(0).astype(np.uint16)
     plane[150:, 150:] = cells(0, side=150)[0]
-    found, rejected = one_field(tmp_path, [plane], recipe=rule(min_crop_contrast=least))
-    assert set(found) == kept
+    images, rejected = one_field(tmp_path, [plane], recipe=rule(min_crop_contrast=least))
+    assert set(images) == kept
     assert {image_id: reason for reason, _, image_id in rejected} == {
         f"tiny-1-{window}": "crop_empty" for window in range(4) if f"tiny-1-{window}" not in kept
     }
@@ -165,9 +165,9 @@ def test_background_is_no_example_of_a_label(tmp_path, least, kept):
 
 def test_a_field_whose_crops_all_fail_stays_whole(tmp_path):
     plane = np.kron([[50, 100], [150, 200]], np.ones((150, 150))).astype(np.uint8)  # each window is flat
-    found, rejected = one_field(tmp_path, [plane])
-    assert list(found) == ["tiny-1"]
-    assert not found["tiny-1"]["crop"]
+    images, rejected = one_field(tmp_path, [plane])
+    assert list(images) == ["tiny-1"]
+    assert not images["tiny-1"]["crop"]
     assert {image_id: reason for reason, _, image_id in rejected} == {
         "tiny-1-0": "crop_dark",
         "tiny-1-1": "crop_uniform",
@@ -187,8 +187,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_fields_that_show_nothing_are_rejected_with_the_reason(tmp_path, reason):
-    found, rejected = one_field(tmp_path, REFUSED[reason])
-    assert found == {}
+    images, rejected = one_field(tmp_path, REFUSED[reason])
+    assert images == {}
     assert [(name, image_id) for name, _, image_id in rejected] == [(reason, None)]
 
 
@@ -202,8 +202,8 @@ def test_fields_that_show_nothing_are_rejected_with_the_reason(tmp_path, reason)
 )
 def test_rows_that_point_nowhere_are_rejected(tmp_path, columns, reason, detail):
     tifffile.imwrite(tmp_path / "secret.tif", cells(0, side=80)[0])
-    found, rejected = one_field(tmp_path, [cells(0, side=80)[0]], **columns)
-    assert (found, [name for name, *_ in rejected]) == ({}, [reason])
+    images, rejected = one_field(tmp_path, [cells(0, side=80)[0]], **columns)
+    assert (images, [name for name, *_ in rejected]) == ({}, [reason])
     assert detail in rejected[0][1]
 
 
@@ -232,9 +232,9 @@ def test_truncated_files_pass_without_full_decoding(tmp_path):
 )
 def test_a_missing_channel_is_recorded_dropped_or_refused(tmp_path, rule_name, kept, channels, missing):
     planes = cells(0, side=80)
-    found, rejected = one_field(tmp_path, [planes[0], None], recipe=rule(missing_channels=rule_name))
-    assert len(found) == kept  # I4
-    for row in found.values():
+    images, rejected = one_field(tmp_path, [planes[0], None], recipe=rule(missing_channels=rule_name))
+    assert len(images) == kept  # I4
+    for row in images.values():
         assert np.array_equal(pixels(row), merge_channels(planes[:1]))
         assert (row["channels"], row["channels_missing"]) == (channels, missing)
     if not kept:
@@ -245,8 +245,8 @@ def test_eight_bit_reading_loses_the_levels_of_12_bit_files(tmp_path):
     plane = cells(0, side=100, channels=1)[0]
     for name, depth, levels in (("native", "native", 200), ("cut", "8-bit", 16)):
         (tmp_path / name).mkdir()
-        found, _ = one_field(tmp_path / name, [plane], recipe=rule(read_depth=depth))
-        count = len(np.unique(pixels(found["tiny-1"])))
+        images, _ = one_field(tmp_path / name, [plane], recipe=rule(read_depth=depth))
+        count = len(np.unique(pixels(images["tiny-1"])))
         assert count > levels if depth == "native" else count <= levels  # I1
 
 
@@ -255,20 +255,20 @@ def test_colour_is_the_mean_or_the_published_zeros_and_ones(tmp_path):
     colour[0, :60] = 255
     for name in ("mean", "unit-bytes"):
         (tmp_path / name).mkdir()
-        found, rejected = one_field(tmp_path / name, [colour], recipe=rule(rgb=name))
+        images, rejected = one_field(tmp_path / name, [colour], recipe=rule(rgb=name))
         if name == "mean":
-            assert np.array_equal(pixels(found["tiny-1"]), merge_channels([colour]))
+            assert np.array_equal(pixels(images["tiny-1"]), merge_channels([colour]))
         else:
             assert rejected[0][0] == "binary"  # I3: images of zeros and ones
 
 
 def test_a_constant_channel_is_black_under_the_published_cast(tmp_path):
     flat = np.full((80, 80), 9, np.uint16)
-    found, _ = one_field(tmp_path, [flat, cells(0, side=80)[0]], recipe=rule(reject_uniform="nan-cast"))
-    assert not pixels(found["tiny-1"]).any()  # I2
+    images, _ = one_field(tmp_path, [flat, cells(0, side=80)[0]], recipe=rule(reject_uniform="nan-cast"))
+    assert not pixels(images["tiny-1"]).any()  # I2
     (tmp_path / "corrected").mkdir()
-    found, _ = one_field(tmp_path / "corrected", [flat, cells(0, side=80)[0]])
-    assert pixels(found["tiny-1"]).any()
+    images, _ = one_field(tmp_path / "corrected", [flat, cells(0, side=80)[0]])
+    assert pixels(images["tiny-1"]).any()
 
 
 def test_pages_and_regions_of_one_file(tmp_path):
@@ -280,9 +280,9 @@ def test_pages_and_regions_of_one_file(tmp_path):
     rows = [annotation(idx, ["slide.tif"], channel_pages=[1], region=box) for idx, box in boxes.items()]
     write_tables(output, rows, dict.fromkeys(boxes, "cell"))
     render(raw, output, recipe=CORRECTED, seed=0, workers=1)
-    found = rendered_images(output)
+    images = rendered_images(output)
     for idx, (x_min, x_max, y_min, y_max) in boxes.items():
-        assert np.array_equal(pixels(found[idx]), merge_channels([stack[1, y_min:y_max, x_min:x_max]]))
+        assert np.array_equal(pixels(images[idx]), merge_channels([stack[1, y_min:y_max, x_min:x_max]]))
 
 
 def test_neighbouring_fields_of_one_file_read_it_once(tmp_path, monkeypatch):
@@ -350,8 +350,8 @@ def test_links_in_circles_and_what_memory_cannot_hold_are_recorded_and_the_rest_
 
 
 def test_an_image_of_too_many_pixels_is_rejected_by_its_header_with_its_name(tmp_path):
-    found, rejected = one_field(tmp_path, [cells(0, side=100)[0]], recipe=rule(max_pixels=9_999))
-    assert found == {}
+    images, rejected = one_field(tmp_path, [cells(0, side=100)[0]], recipe=rule(max_pixels=9_999))
+    assert images == {}
     assert [(reason, image_id) for reason, _, image_id in rejected] == [("too_large", None)]
     assert rejected[0][1].startswith("w0.tif claims 100 x 100 pixels")
 

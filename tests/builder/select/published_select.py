@@ -35,8 +35,8 @@ def count_candidates(table: pd.DataFrame, *, threshold: int = 287) -> pd.DataFra
         values = values[values != ""].reset_index().drop_duplicates()[column]
         sizes = values.value_counts().rename_axis("label").reset_index(name="rows")
         counts.append(sizes.assign(category=column))
-    found = pd.concat(counts)
-    return found[found.rows >= threshold].sort_values(["rows", "category", "label"]).reset_index(drop=True)
+    candidates = pd.concat(counts)
+    return candidates[candidates.rows >= threshold].sort_values(["rows", "category", "label"]).reset_index(drop=True)
 
 
 def published_select(

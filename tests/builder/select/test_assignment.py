@@ -29,10 +29,10 @@ def test_compounds_leave_their_mechanism_its_rows():
     table = frame([{"compound": name, "phenotype": "inhibitor"} for name in "abc" for _ in range(5)])
     assert chosen(table, IN_TURN) == {"a": 5, "b": 5, "c": 5}
     # Three each first, three of the six left for the mechanism; then a and b and c share what is open.
-    found = chosen(table, MINIMUM)
-    assert set(found) == {"a", "b", "c", "inhibitor"}
-    assert sum(found.values()) == 15
-    assert min(found.values()) >= 3
+    sizes = chosen(table, MINIMUM)
+    assert set(sizes) == {"a", "b", "c", "inhibitor"}
+    assert sum(sizes.values()) == 15
+    assert min(sizes.values()) >= 3
 
 
 def test_a_label_of_a_single_compound_is_a_class_beside_it_where_rows_suffice_for_both():
@@ -82,6 +82,6 @@ def test_without_competition_both_ways_choose_the_same_rows(labels, seed):
 def test_of_many_rare_labels_over_one_frequent_one_none_is_lost(number):
     """Each of `number` compounds has four fields, all of one cell line: 3 + 1 of each are enough for all of them."""
     cells = [{"compound": f"c{n}", "cell_type": "hela"} for n in range(number) for _ in range(4)]
-    found = chosen(frame(cells), MINIMUM)
-    assert {label for label in found if label != "hela"} == {f"c{n}" for n in range(number)}
-    assert ("hela" in found) == (number >= 3)
+    sizes = chosen(frame(cells), MINIMUM)
+    assert {label for label in sizes if label != "hela"} == {f"c{n}" for n in range(number)}
+    assert ("hela" in sizes) == (number >= 3)

@@ -47,7 +47,7 @@ def test_a_missing_name_has_its_reason(report):
 def test_it_is_shown_with_both_tables(report):
     console = Console(width=120, file=io.StringIO())
     console.print(report)
-    shown = console.file.getvalue()
-    assert "nothing written" in shown
-    assert "6 fields of view of 8" in shown
-    assert RARE in shown
+    printed = console.file.getvalue()
+    assert "nothing written" in printed
+    assert "6 fields of view of 8" in printed
+    assert RARE in printed

@@ -123,20 +123,20 @@ def bbbc013(root: Path) -> Expected:
             ["E", 12, "LY294002", 80.0, "experiment"],
         ],
     )
-    shown = {"cell_type": {"u2os"}, "cell_visible": {"cell body", "nucleus"}}
-    return Expected(6, {"organism": {"human"}, "compound": {"wortmannin", "ly294002"}} | shown)
+    structures = {"cell_type": {"u2os"}, "cell_visible": {"cell body", "nucleus"}}
+    return Expected(6, {"organism": {"human"}, "compound": {"wortmannin", "ly294002"}} | structures)
 
 
 def bbbc014(root: Path) -> Expected:
     write_images(root / "BBBC014_v1_images", "Channel {1,2}-{01-A-01,96-H-12}-00.Bmp")
-    shown = {"cell_type": {"mcf7", "a549"}, "cell_visible": {"cell body", "nucleus"}}
-    return Expected(4, {"organism": {"human"}} | shown)
+    structures = {"cell_type": {"mcf7", "a549"}, "cell_visible": {"cell body", "nucleus"}}
+    return Expected(4, {"organism": {"human"}} | structures)
 
 
 def bbbc015(root: Path) -> Expected:
     write_images(root / "BBBC015_v1_images", "{49,84}_{1,4}_{0,1}.JPG", shape=(8, 8, 3))
-    shown = {"cell_type": {"u2os"}, "cell_visible": {"nucleus/cell membrane"}}
-    return Expected(8, {"organism": {"human"}} | shown)
+    structures = {"cell_type": {"u2os"}, "cell_visible": {"nucleus/cell membrane"}}
+    return Expected(8, {"organism": {"human"}} | structures)
 
 
 def bbbc017(root: Path) -> Expected:
@@ -160,8 +160,8 @@ def bbbc020(root: Path) -> Expected:
     for sample in ("jw-Kontrolle1", "jw-15min 2"):
         write_images(root / "BBBC020_v1_images" / sample, sample + "_{c1,c5,(c1+c5)}.TIF", shape=(8, 8, 3))
     write_image(root / "BBC020_v1_outlines_nuclei" / "jw-Kontrolle1_c5_1.TIF")
-    shown = {"cell_type": {"macrophage"}, "cell_visible": {"cell membrane", "nucleus"}}
-    return Expected(4, {"organism": {"mouse"}} | shown)
+    structures = {"cell_type": {"macrophage"}, "cell_visible": {"cell membrane", "nucleus"}}
+    return Expected(4, {"organism": {"mouse"}} | structures)
 
 
 BBBC022_LIBRARY = "idr0036-screenA-library.txt"
@@ -181,16 +181,16 @@ def bbbc022(root: Path) -> Expected:
                 write_image(root / f"BBBC022_v1_images_20585w{channel}" / name)
             rows.append([site, *(names[w] for w in (2, 1, 5, 4, 3)), "20585", well, role, compound])
     write_table(root / "BBBC022_v1_image.csv", BBBC022_COLUMNS, rows)
-    shown = {"nucleus", "er", "nucleoli", "actin", "golgi", "mitochondria"}
-    labels = {"cell_type": {"u2os"}, "cell_visible": shown, "compound": {"niflumic acid", "dmso"}}
+    structures = {"nucleus", "er", "nucleoli", "actin", "golgi", "mitochondria"}
+    labels = {"cell_type": {"u2os"}, "cell_visible": structures, "compound": {"niflumic acid", "dmso"}}
     return Expected(6, {"organism": {"human"}} | labels)
 
 
 def bbbc025(root: Path) -> Expected:
     for number, channel in enumerate(("Hoechst", "ERSyto", "ERSytoBleed", "PhGolgi", "Mito"), start=1):
         write_images(root / f"37983_{channel}", f"cellpaintingfollowup-reimage_f08_s{{1,9}}_w{number}<guid>.tif")
-    shown = {"er", "nucleoli", "rna", "nucleus", "mitochondria", "actin", "golgi", "cell membrane"}
-    return Expected(10, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": shown})
+    structures = {"er", "nucleoli", "rna", "nucleus", "mitochondria", "actin", "golgi", "cell membrane"}
+    return Expected(10, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": structures})
 
 
 def bbbc026(root: Path) -> Expected:
@@ -276,8 +276,17 @@ def kag_hpa(root: Path) -> Expected:
     for folder, images in (("train", targets), ("test", [guid("test").lower()])):
         write_images(root / folder, *(image + COLOURS for image in images))
     write_table(root / "train.csv", ["Id", "Target"], targets.items())
-    shown = {"nucleus", "microtubules", "er", "cytokinetic bridge", "nucleoplasm", "golgi", "actin", "rods and rings"}
-    return Expected(12, {"organism": {"human"}, "cell_visible": shown | {"cell body"}})
+    structures = {
+        "nucleus",
+        "microtubules",
+        "er",
+        "cytokinetic bridge",
+        "nucleoplasm",
+        "golgi",
+        "actin",
+        "rods and rings",
+    }
+    return Expected(12, {"organism": {"human"}, "cell_visible": structures | {"cell body"}})
 
 
 def kag_hpa_single(root: Path) -> Expected:
@@ -286,9 +295,9 @@ def kag_hpa_single(root: Path) -> Expected:
     write_images(root / "train", *(image + COLOURS for image in labels))
     write_image(root / "test" / "0040581b-f1f2-4fbe-b043-b6bfea5404bb_green.png")
     write_table(root / "train.csv", ["ID", "Label"], labels.items())
-    shown = {"intermediate filaments", "nuclear bodies", "nucleoplasm", "nuclear membrane", "nucleoli"}
-    shown |= {"nucleus", "microtubules", "er"}
-    return Expected(17, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": shown})
+    structures = {"intermediate filaments", "nuclear bodies", "nucleoplasm", "nuclear membrane", "nucleoli"}
+    structures |= {"nucleus", "microtubules", "er"}
+    return Expected(17, {"organism": {"human"}, "cell_type": {"u2os"}, "cell_visible": structures})
 
 
 def kag_leukemia(root: Path) -> Expected:

@@ -6,7 +6,6 @@ them. `write_deltavision` and the stacks hold as many planes as the sources coun
 
 import csv
 import gzip
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,26 +13,25 @@ import numpy as np
 import tifffile
 from archives import Expected, write_image, write_images, write_table
 
+from tests.imaging.files import deltavision
+
 
 def write_stack(path: Path, planes: int) -> None:
     """A TIFF of several planes, each of another brightness."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stack = np.arange(planes, dtype=np.uint8)[:, None, None] + np.zeros((planes, 8, 8), np.uint8)
     with open(path, "wb") as handle:  # by content, so that .flex is a TIFF as well
-        tifffile.imwrite(handle, stack, photometric="minisblack")
+        tifffile.imwrite(handle, _stack(planes, "u1"), photometric="minisblack")
 
 
 def write_deltavision(path: Path, *, depth: int = 1, waves: int = 2, times: int = 1, sequence: int = 1) -> None:
-    """A DeltaVision file of 8 x 8 pixels: header of 1,024 bytes, then planes of 16 bits."""
+    """A DeltaVision file of planes of 16 bits, without an extended header."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    sections = depth * waves * times
-    header = bytearray(1024)
-    struct.pack_into("<4i", header, 0, 8, 8, sections, 6)  # 6: unsigned 16 bits
-    struct.pack_into("<h", header, 96, -16224)
-    struct.pack_into("<hh", header, 180, times, sequence)
-    struct.pack_into("<h", header, 196, waves)
-    planes = np.arange(sections, dtype="<u2")[:, None, None] + np.zeros((sections, 8, 8), "<u2")
-    path.write_bytes(bytes(header) + planes.tobytes())
+    planes = _stack(depth * waves * times, "u2")
+    path.write_bytes(deltavision(planes, extended=0, waves=waves, times=(times, sequence)))
+
+
+def _stack(planes: int, kind: str) -> np.ndarray:
+    return np.arange(planes, dtype=kind)[:, None, None] + np.zeros((planes, 8, 8), kind)
 
 
 def operetta(row: int, column: int, field: str, channel: str) -> str:
@@ -83,8 +81,8 @@ def idr0009(root: Path) -> Expected:
     pattern = "--W00{001,002,384}--P00001--Z00000--T00000--{nucleus-dapi,pm-647,vsvg-cfp}.tif"
     write_images(root / "20150507-VSVG" / "VSVG" / plate / "data", pattern)
     labels = {"sirna": {"si00289037", "q24546"}, "gene": {"aadat targeted"}, "phenotype": {strong}}
-    shown = {"cell_type": {"hela"}, "cell_visible": {"nucleus", "cell membrane"}}
-    return Expected(3, {"organism": {"human"}} | labels | shown)
+    structures = {"cell_type": {"hela"}, "cell_visible": {"nucleus", "cell membrane"}}
+    return Expected(3, {"organism": {"human"}} | labels | structures)
 
 
 def idr0016(root: Path) -> Expected:
@@ -94,8 +92,8 @@ def idr0016(root: Path) -> Expected:
     for number, channel in enumerate(("Hoechst", "ERSyto", "ERSytoBleed", "Ph_golgi", "Mito"), start=1):
         folder = root / "2016-02-19-screens-cellimagelibrary" / f"24277-{channel}"
         write_images(folder, f"cdp2bioactives_{{a01,a02}}_s{{1,6}}_w{number}<guid>.tif")
-    shown = {"er", "nucleoli", "nucleus", "mitochondria", "golgi", "cell membrane"}
-    labels = {"cell_type": {"u2os"}, "cell_visible": shown, "compound": {"niflumic acid", "dmso"}}
+    structures = {"er", "nucleoli", "nucleus", "mitochondria", "golgi", "cell membrane"}
+    labels = {"cell_type": {"u2os"}, "cell_visible": structures, "compound": {"niflumic acid", "dmso"}}
     return Expected(4, {"organism": {"human"}} | labels)
 
 
@@ -186,8 +184,8 @@ def idr0067(root: Path) -> Expected:
     }
     start, folder = ["Saccharomyces cerevisiae", "SK1"], "/Figure 1/Figure 1B"
     rows = [
-        ["Figure 1B", name, *start, "Live cell imaging", "Hsp104", folder, kind, shown]
-        for name, (kind, shown) in images.items()
+        ["Figure 1B", name, *start, "Live cell imaging", "Hsp104", folder, kind, structures]
+        for name, (kind, structures) in images.items()
     ]
     rows.append(["Figure 5A", "tomogram.tif", *start, "Electron microscopy", "", "/Figure 5/Figure 5A", "Raw", ""])
     write_table(root / "idr0067-experimentA-annotation.csv", columns, rows)
@@ -245,8 +243,8 @@ def idr0080(root: Path) -> Expected:
     for folder in folders:
         for row, column in ((1, 1), (2, 3), (16, 24)):
             write_images(root / folder / "Images", operetta(row, column, "09", "{1,2,3,4,5}"))
-    shown = {"nucleus", "er", "nucleoli", "rna", "actin", "golgi", "cell membrane", "mitochondria"}
-    labels = {"cell_type": {"a549"}, "gene": {"mcl1 targeted", "chr2 targeted"}, "cell_visible": shown}
+    structures = {"nucleus", "er", "nucleoli", "rna", "actin", "golgi", "cell membrane", "mitochondria"}
+    labels = {"cell_type": {"a549"}, "gene": {"mcl1 targeted", "chr2 targeted"}, "cell_visible": structures}
     return Expected(3, {"organism": {"human"}} | labels)
 
 
@@ -293,8 +291,8 @@ def idr0088(root: Path) -> Expected:
     write_images(top / first / "1013608253", *(well + channels for well in wells))
     write_images(top / second / "110000252214", "110000252214_B02_T0001F{001,002,003}" + channels)
     labels = {"compound": {"dmso", "aspirin"}, "phenotype": {"gaba receptor modulator", "cox inhibitor"}}
-    shown = {"cell_type": {"hepg2", "a549"}, "cell_visible": {"nucleus", "actin", "rab5a", "er", "mitochondria"}}
-    return Expected(8, {"organism": {"human"}} | labels | shown)
+    structures = {"cell_type": {"hepg2", "a549"}, "cell_visible": {"nucleus", "actin", "rab5a", "er", "mitochondria"}}
+    return Expected(8, {"organism": {"human"}} | labels | structures)
 
 
 def idr0093(root: Path) -> Expected:
@@ -310,8 +308,8 @@ def idr0093(root: Path) -> Expected:
     (root / "idr0093-screenA-plates.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     wells = "{01_batch/001/001_B02,09_batch/plate82/082_O23}"
     write_images(root / "20200901-rsync", wells + "_T0001F{001,009}L01A01Z01C{01,02,03,04,05}.tif")
-    shown = {"nucleus", "pcna", "rna", "cell body"}
-    labels = {"sirna": {"s10427", "s21749"}, "gene": {"kif11 targeted"}, "cell_visible": shown}
+    structures = {"nucleus", "pcna", "rna", "cell body"}
+    labels = {"sirna": {"s10427", "s21749"}, "gene": {"kif11 targeted"}, "cell_visible": structures}
     return Expected(4, {"organism": {"human"}, "cell_type": {"hela"}} | labels)
 
 
@@ -341,8 +339,8 @@ def rec_rxrx1(root: Path) -> Expected:
         [*_site("RPE-01", 2, "M23", 2), "train", "treatment", "n337250", 5],
     ]
     _rxrx(root / "rxrx1", rows, header, channels=6)
-    shown = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
-    labels = {"cell_type": {"hepg2", "u2os", "rpe"}, "sirna": {"s8645", "n337250"}, "cell_visible": shown}
+    structures = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
+    labels = {"cell_type": {"hepg2", "u2os", "rpe"}, "sirna": {"s8645", "n337250"}, "cell_visible": structures}
     return Expected(4, {"organism": {"human"}} | labels)
 
 
@@ -354,8 +352,8 @@ def rec_rxrx2(root: Path) -> Expected:
         [*_site("HUVEC-2", 2, "B44", 1), "22_cGAMP", 10],
     ]
     _rxrx(root / "rxrx2", rows, ["treatment", "treatment_conc"], channels=6)
-    shown = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
-    labels = {"cell_type": {"huvec"}, "compound": {"balf", "22_cgamp"}, "cell_visible": shown}
+    structures = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
+    labels = {"cell_type": {"huvec"}, "compound": {"balf", "22_cgamp"}, "cell_visible": structures}
     return Expected(4, {"organism": {"human"}} | labels)
 
 
@@ -384,8 +382,8 @@ def rec_rxrx19b(root: Path) -> Expected:
     ]
     _rxrx(root / "rxrx19b", rows, ["disease_condition", "treatment", "treatment_conc", "SMILES"], channels=6)
     labels = {"cell_type": {"huvec"}, "phenotype": {"healthy", "storm-severe"}, "compound": {"tamoxifen"}}
-    shown = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
-    return Expected(3, {"organism": {"human"}, "cell_visible": shown} | labels)
+    structures = {"nucleus", "er", "actin", "nucleoli", "mitochondria", "golgi"}
+    return Expected(3, {"organism": {"human"}, "cell_visible": structures} | labels)
 
 
 MAKERS: dict[str, Callable[[Path], Expected]] = {

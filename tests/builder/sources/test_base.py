@@ -2,29 +2,15 @@
 
 import pytest
 
-from builder.sources import SOURCES
-from builder.sources.base import Archive, keyed
+from builder.sources.base import keyed
 from builder.sources.names import matching
 from cytoimagenet_hf.core.errors import InputError
 
-SOURCE = SOURCES["bbbc038"]
-
-
-@pytest.fixture
-def archive(tmp_path):
-    def build(*names: str) -> Archive:
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return Archive(tmp_path, SOURCE)
-
-    return build
-
 
 def test_listing_leaves_out_junk_and_what_the_source_ignores(archive):
-    found = archive("b/1.PNG", "a/masks/2.png", "__MACOSX/b/._1.png", "b/Thumbs.db", ".DS_Store", "t.csv")
-    assert found.files == ("a/masks/2.png", "b/1.PNG", "t.csv")
-    assert found.images == ("b/1.PNG",)
+    files = archive("b/1.PNG", "a/masks/2.png", "__MACOSX/b/._1.png", "b/Thumbs.db", ".DS_Store", "t.csv")
+    assert files.files == ("a/masks/2.png", "b/1.PNG", "t.csv")
+    assert files.images == ("b/1.PNG",)
 
 
 @pytest.mark.parametrize(
@@ -44,23 +30,23 @@ def test_find(archive, wanted, real):
 
 
 def test_links_out_of_the_archive_are_not_listed(archive, tmp_path):
-    found = archive("a/1.png")
+    files = archive("a/1.png")
     inside = tmp_path / "a" / "2.png"
     inside.symlink_to(tmp_path / "a" / "1.png")
     (tmp_path / "a" / "3.png").symlink_to("/etc/hostname")
-    assert found.files == ("a/1.png", "a/2.png")
-    assert found.links_out == {"a/3.png"}
+    assert files.files == ("a/1.png", "a/2.png")
+    assert files.links_out == {"a/3.png"}
 
 
 def test_matching_prefers_the_longest_end(archive):
-    found = archive("top/wt plate/1.png", "top/2.png")
-    assert [name["path"] for _, name in matching(found, r"(?P<path>(?:wt[^/]*/)?[^/]+)\.png")] == ["2", "wt plate/1"]
+    files = archive("top/wt plate/1.png", "top/2.png")
+    assert [name["path"] for _, name in matching(files, r"(?P<path>(?:wt[^/]*/)?[^/]+)\.png")] == ["2", "wt plate/1"]
 
 
 def test_tables_are_text(archive, tmp_path):
-    found = archive()
+    files = archive()
     (tmp_path / "t.csv").write_text("plate,well,extra\n001,1E2,x\n NA , 2021-01-02 ,\nshort\n")
-    table = found.table("T.csv", columns=["well", "plate"])
+    table = files.table("T.csv", columns=["well", "plate"])
     assert table.to_numpy().tolist() == [["1E2", "001"], ["2021-01-02", "NA"], ["", "short"]]
 
 
@@ -69,10 +55,7 @@ def test_tables_are_text(archive, tmp_path):
     [
         (None, "t.csv is not below"),
         (b"x,y\n1,2\n", r"bbbc038: .*t\.csv has no column a; it has x, y.*this source"),
-        (b"", r"t\.csv is empty"),
-        (b'a,b\n"1,2\n', r"t\.csv, line 2: .*never closed"),
         (b"a,b\n1,2\n3,4,5\n", r"t\.csv, line 3: 3 cells under a heading of 2"),
-        (b"a,b\n", r"t\.csv has a heading but no rows"),
     ],
 )
 def test_bad_tables(archive, tmp_path, content, complaint):

@@ -35,9 +35,9 @@ def test_names(name):
     ],
 )
 def test_files(title, file):
-    found = benchmark_among(["a/b.png", file])
-    assert found is not None
-    assert (found[0].title, found[1]) == (title, file)
+    match = benchmark_among(["a/b.png", file])
+    assert match is not None
+    assert (match[0].title, match[1]) == (title, file)
 
 
 def test_no_source_is_mistaken_for_a_benchmark(tmp_path):

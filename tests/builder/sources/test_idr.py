@@ -96,8 +96,8 @@ def test_plates_files_are_read_in_either_order_of_columns(tmp_path):
         "/uod/idr/filesets/idr0088-cox/2020/no plate",
     ]
     (tmp_path / "idr0088-screenA-plates.tsv").write_text("\n".join(lines), encoding="utf-8")
-    found = idr.server_folders(archive_of("idr0088", tmp_path))
-    assert found == {"2020/a/p1": "P1", "2020/b": "P2"}
+    folders = idr.server_folders(archive_of("idr0088", tmp_path))
+    assert folders == {"2020/a/p1": "P1", "2020/b": "P2"}
     assert idr.server_folders(archive_of("idr0088", tmp_path), screen="screenB") == {}
 
 
@@ -238,8 +238,8 @@ def test_idr0072_follows_the_plates_file_and_reports_contradicting_rows(tmp_path
 
 def test_idr0072_reads_a_folder_without_its_measurement_where_the_plate_has_one(tmp_path):
     plates = {idr0072._letters(name): name for name in ("A_2012/Meas_01", "B_2012/Meas_01", "B_2012/Meas_02")}
-    found = [idr0072._plate_of(folder, plates) for folder in ("ftp/A_2012", "ftp/B_2012", "A_2012/Meas_03", "Meas_01")]
-    assert found == ["A_2012/Meas_01", None, None, None]
+    names = [idr0072._plate_of(folder, plates) for folder in ("ftp/A_2012", "ftp/B_2012", "A_2012/Meas_03", "Meas_01")]
+    assert names == ["A_2012/Meas_01", None, None, None]
 
 
 def test_idr0080_chooses_the_version_plate_by_plate(tmp_path):
@@ -403,12 +403,12 @@ def test_the_plate_names_of_idr0072_meet_those_of_the_server(tmp_path):
 
 
 def test_controls_are_named_alike_across_studies(tmp_path):
-    found = {}
+    controls = {}
     for name in ("idr0009", "idr0017", "idr0080", "idr0081", "idr0088", "idr0093"):
         MAKERS[name](tmp_path / name)
         table, _ = annotate_source(SOURCES[name], tmp_path / name, load_vocabulary())
-        found[name] = {(row["well"], row["control"]) for row in table.to_pylist() if row["control"]}
-    assert found == {
+        controls[name] = {(row["well"], row["control"]) for row in table.to_pylist() if row["control"]}
+    assert controls == {
         "idr0009": {("A01", "untreated"), ("P24", "positive")},
         "idr0017": {("A01", "untreated"), ("C01", "positive"), ("C02", "positive"), ("C23", "negative")},
         "idr0080": {("A01", "untreated"), ("P24", "negative")},

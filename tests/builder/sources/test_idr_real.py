@@ -80,7 +80,7 @@ def test_idr0037_every_measurement_has_a_folder_of_its_own(real_root, tmp_path):
     table = idr0037.rows(archive)
     plate_of = idr0037._plate_of(archive, table)
     measured = table.drop_duplicates("plate")
-    folders = "images/" + measured["operetta"].str.replace("/", "_") + "__2015-01-01T00_00_00-Measurement1/Images"
+    folders = "images/" + measured["_operetta"].str.replace("/", "_") + "__2015-01-01T00_00_00-Measurement1/Images"
     assert [plate_of(folder) for folder in folders] == measured["plate"].tolist()
 
 
@@ -133,11 +133,11 @@ def test_idr0081(real_root):
 
 def test_plates_files(real_root):
     assert len(server_folders(archive_of("idr0003", real_root))) == 85
-    found = server_folders(archive_of("idr0017", real_root))
-    assert len(found) == 96
+    folders = server_folders(archive_of("idr0017", real_root))
+    assert len(folders) == 96
     below = "20151124/14_X-Man_10x/source/2011-11-17_X-Man_LOPAC_X{}_LP_S01_1"
     # The genotypes of the lines in the order of X, as idr0017 lists them.
-    genotypes = [found[below.format(f"{number:02d}")].partition("_LOPAC")[0] for number in range(1, 13)]
+    genotypes = [folders[below.format(f"{number:02d}")].partition("_LOPAC")[0] for number in range(1, 13)]
     assert (genotypes[4], genotypes[11]) == ("PARENTAL007", "PARENTAL001")
     named = [line.replace(" & ", "_&_").replace(" ", "_") for line in idr0017.LINES.values()]
     assert named[:4] + named[5:11] == genotypes[:4] + genotypes[5:11]
@@ -145,11 +145,11 @@ def test_plates_files(real_root):
 
 
 def test_idr0093_plates_file_finds_every_plate(real_root):
-    found = server_folders(archive_of("idr0093", real_root))
-    plates = sorted(found.values())
+    folders = server_folders(archive_of("idr0093", real_root))
+    plates = sorted(folders.values())
     assert plates == [f"{number:03d}" for number in range(1, 84)]
-    plate_of = plate_folders(plates, found)
-    assert {plate_of(f"download/{folder}") == plate for folder, plate in found.items()} == {True}
+    plate_of = plate_folders(plates, folders)
+    assert {plate_of(f"download/{folder}") == plate for folder, plate in folders.items()} == {True}
 
 
 def test_idr0093_reads_the_columns_that_the_study_names(real_root, tmp_path):

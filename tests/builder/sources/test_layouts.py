@@ -123,7 +123,7 @@ def archive_of(source: str, base: Path) -> tuple[tuple[str, ...], dict[str, dict
     folder.mkdir()
     MAKERS[source](folder)
     names = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
-    rows, _ = found(source, folder)
+    rows, _ = annotated(source, folder)
     return names, rows
 
 
@@ -144,7 +144,7 @@ def lay_out(source: Path, target: Path, names: Iterable[str], variant: Variant) 
             real.with_name(f"{real.name}.{variant.pack}").write_bytes(pack(content.read_bytes()))
 
 
-def found(source: str, folder: Path) -> tuple[dict[str, dict], str]:
+def annotated(source: str, folder: Path) -> tuple[dict[str, dict], str]:
     """Rows by id, and all that was said of what was left out."""
     table, rejections = annotate_source(SOURCES[source], folder, load_vocabulary())
     return {row["idx"]: row for row in table.to_pylist()}, "\n".join(rejection.detail for rejection in rejections)
@@ -171,18 +171,18 @@ def test_a_layout_changes_nothing(source: str, tmp_path: Path):
         assert len(set(placed.values())) == len(placed), f"{variant.name}: two files at one place"
         target = tmp_path / str(checked) / source
         lay_out(tmp_path / source, target, placed, variant)
-        rows, said = found(source, target)
+        rows, details = annotated(source, target)
         if not gone:
             assert {idx: facts_of(row) for idx, row in rows.items()} == {
                 idx: facts_of(row) for idx, row in whole.items()
             }, variant.name
         else:
-            check_half(source, variant, whole, rows, said, {f"{source}/{name}" for name in gone})
+            check_half(source, variant, whole, rows, details, {f"{source}/{name}" for name in gone})
         checked += 1
     assert checked == 19
 
 
-def check_half(source: str, variant: Variant, whole: dict, rows: dict, said: str, gone: set[str]) -> None:
+def check_half(source: str, variant: Variant, whole: dict, rows: dict, details: str, gone: set[str]) -> None:
     """Fields of which a file is left are found unchanged; every image and every lost row is accounted for."""
     left = {idx for idx, row in whole.items() if not gone.issuperset(row["channel_files"])}
     assert rows.keys() == left, variant.name
@@ -199,4 +199,4 @@ def check_half(source: str, variant: Variant, whole: dict, rows: dict, said: str
         for row in lost:
             place = (row["plate"], row["well"])
             # The table names wells: of a well that has another site left, the site was never announced.
-            assert place in wells or "no_image" in said or str(row["plate"] or row["site"]).split("/")[0] in said
+            assert place in wells or "no_image" in details or str(row["plate"] or row["site"]).split("/")[0] in details

@@ -65,9 +65,9 @@ def test_a_missing_channel_of_a_well_folder_has_the_name_it_would_have(tmp_path)
 
 
 def test_own_sources_stand_beside_those_of_the_builder(tmp_path):
-    registry = sources_in(own(tmp_path / "sources"))
-    assert set(registry) == {*SOURCES, "mine"}
-    assert list(choose_sources(SourceFilter(only=["mine"], registry=registry))) == ["mine"]
+    folder = own(tmp_path / "sources")
+    assert set(SourceFilter(sources_from=folder).registry) == {*SOURCES, "mine"}
+    assert list(choose_sources(SourceFilter(only=["mine"], sources_from=folder))) == ["mine"]
     with pytest.raises(InputError, match="mine: no such source"):
         choose_sources(SourceFilter(only=["mine"]))
 

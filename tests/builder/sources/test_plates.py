@@ -8,24 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.sources.base import Archive, Field, RejectedItem
-from builder.sources.idr0088 import SOURCE
 from builder.sources.plates import View, group_wells, join_wells, plate_folders, well_name, well_number
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.wells import well_at
 
 NAME = re.compile(r"(?P<well>[a-z]\d+)_s(?P<site>\d+)_w(?P<channel>\d)\.tif", re.IGNORECASE)
 STAINS = {"1": "nucleus", "2": "actin"}
-
-
-@pytest.fixture
-def archive(tmp_path):
-    def build(*names: str) -> Archive:
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return Archive(tmp_path, SOURCE)
-
-    return build
 
 
 def rows(*places: tuple[str, str], **labels: list[str]) -> pd.DataFrame:
@@ -56,8 +44,8 @@ def test_running_numbers_of_a_384_well_plate_are_its_wells():
 
 
 def test_files_join_their_row_whatever_their_case_and_depth(archive):
-    found = archive("deeper/PLATE7/a01_s2_W2.TIF", "deeper/PLATE7/a01_s2_W1.TIF")
-    (field,) = join(found, rows(("plate7", "A01"), compound=["DMSO"]))
+    files = archive("deeper/PLATE7/a01_s2_W2.TIF", "deeper/PLATE7/a01_s2_W1.TIF")
+    (field,) = join(files, rows(("plate7", "A01"), compound=["DMSO"]))
     assert field.key == "plate7/A01/2"
     assert field.files == ("deeper/PLATE7/a01_s2_W1.TIF", "deeper/PLATE7/a01_s2_W2.TIF")
     assert (field.channels, field.compound, field.plate, field.well, field.site) == (
@@ -76,26 +64,26 @@ def test_a_missing_channel_is_listed_under_the_name_it_would_have(archive):
 
 def test_rows_without_images_and_wells_that_are_left_out_are_named(archive):
     table = rows(("p", "A01"), ("p", "A02"), ("p", "A03"), left_out=["", "", "quality_control"])
-    found = join(archive("p/A01_s1_w1.tif", "p/A03_s1_w1.tif"), table)
-    assert [item.key for item in found if isinstance(item, Field)] == ["p/A01/1"]
-    assert [item for item in found if isinstance(item, RejectedItem)] == [
+    items = join(archive("p/A01_s1_w1.tif", "p/A03_s1_w1.tif"), table)
+    assert [item.key for item in items if isinstance(item, Field)] == ["p/A01/1"]
+    assert [item for item in items if isinstance(item, RejectedItem)] == [
         RejectedItem("p/A02", "no_image_file"),
         RejectedItem("p/A03_s1_w1.tif", "quality_control", "p/A03"),
     ]
 
 
 def test_a_second_file_for_a_channel_is_reported_and_the_first_kept(archive):
-    found = join(archive("a/p/A01_s1_w1.tif", "b/p/A01_s1_w1.tif"), rows(("p", "A01")))
-    assert found[0].files[0] == "a/p/A01_s1_w1.tif"
-    assert found[1] == RejectedItem(
+    items = join(archive("a/p/A01_s1_w1.tif", "b/p/A01_s1_w1.tif"), rows(("p", "A01")))
+    assert items[0].files[0] == "a/p/A01_s1_w1.tif"
+    assert items[1] == RejectedItem(
         "b/p/A01_s1_w1.tif", "duplicate_file", "same field and channel as a/p/A01_s1_w1.tif"
     )
 
 
 def test_brightfield_is_a_view_of_its_own(archive):
     views = View(STAINS), View({"3": "brightfield"}, {"microscopy": "brightfield"}, suffix="/brightfield")
-    found = join(archive("p/A01_s1_w1.tif", "p/A01_s1_w2.tif", "p/A01_s1_w3.tif"), rows(("p", "A01")), *views)
-    assert [(field.key, field.channels, field.microscopy) for field in found] == [
+    items = join(archive("p/A01_s1_w1.tif", "p/A01_s1_w2.tif", "p/A01_s1_w3.tif"), rows(("p", "A01")), *views)
+    assert [(field.key, field.channels, field.microscopy) for field in items] == [
         ("p/A01/1", ("nucleus", "actin"), None),
         ("p/A01/1/brightfield", ("brightfield",), "brightfield"),
     ]
@@ -103,8 +91,8 @@ def test_brightfield_is_a_view_of_its_own(archive):
 
 def test_rows_of_a_table_with_sites_take_their_own_site(archive):
     table = rows(("p", "A01"), ("p", "A01"), site=["1", "3"], sirna=["s1", "s3"])
-    found = join(archive("p/A01_s1_w1.tif", "p/A01_s2_w1.tif"), table)
-    assert [(type(item), item.key) for item in found] == [(Field, "p/A01/1"), (RejectedItem, "p/A01/3")]
+    items = join(archive("p/A01_s1_w1.tif", "p/A01_s2_w1.tif"), table)
+    assert [(type(item), item.key) for item in items] == [(Field, "p/A01/1"), (RejectedItem, "p/A01/3")]
 
 
 def test_a_prefix_keeps_screens_apart(archive):
@@ -113,10 +101,10 @@ def test_a_prefix_keeps_screens_apart(archive):
 
 
 def test_a_repeated_row_is_harmless_and_a_contradicting_one_is_refused(archive):
-    found = archive("p/A01_s1_w1.tif")
-    assert len(join(found, rows(("p", "A01"), ("p", "A01"), compound=["a", "a"]))) == 1
+    files = archive("p/A01_s1_w1.tif")
+    assert len(join(files, rows(("p", "A01"), ("p", "A01"), compound=["a", "a"]))) == 1
     with pytest.raises(InputError, match="p A01"):
-        join(found, rows(("p", "A01"), ("p", "A01"), compound=["a", "b"]))
+        join(files, rows(("p", "A01"), ("p", "A01"), compound=["a", "b"]))
 
 
 def test_folders_are_found_by_name_or_by_their_documented_path():

@@ -153,9 +153,9 @@ def test_bbbc051_folders(real_root, tmp_path):
     table = published(real_root, "bbbc051")
     fields, _ = scanned("bbbc051", tmp_path, table["file"])
     vocabulary = load_vocabulary()
-    found = Counter(vocabulary.label("cell_type", field.cell_type).text for field in fields)
-    assert found == Counter(table["cell_type"])
-    assert set(found.values()) == {800}
+    types = Counter(vocabulary.label("cell_type", field.cell_type).text for field in fields)
+    assert types == Counter(table["cell_type"])
+    assert set(types.values()) == {800}
 
 
 def test_cil_kinome(real_root, tmp_path):

@@ -62,8 +62,8 @@ def check_simulated_archive(name: str, raw: Path) -> None:
 
     assert table.schema == ANNOTATION_SCHEMA
     assert table.num_rows == expected.fields > 0
-    found = {c: {token for row in rows for token in (row[c] or "").split("|")} - {""} for c in COLUMNS}
-    assert {column: found[column] for column in expected.labels} == expected.labels
+    labels = {c: {token for row in rows for token in (row[c] or "").split("|")} - {""} for c in COLUMNS}
+    assert {column: labels[column] for column in expected.labels} == expected.labels
     # What a maker does not name is constant, or absent.
     assert all(len({row[column] for row in rows}) == 1 for column in COLUMNS[:-1] if column not in expected.labels)
     for row in rows:

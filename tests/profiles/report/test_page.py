@@ -64,12 +64,25 @@ def profiles_of(plates=1, compound="drug", missing=None):
     return make_profiles(table, ProfilePlan(dose_unit="uM"))
 
 
+def images_in(folder, stains="1=dna,2=er"):
+    return find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains=stains)
+
+
+def written(profiles, folder, **options):
+    """The text of the page, and what `write_report` says of it."""
+    said = write_report(profiles, folder / "plate.html", **options)
+    return (folder / "plate.html").read_text(encoding="utf-8"), said
+
+
+def with_facts(table, facts):
+    return FeatureTable(table.ids, table.values, facts, table.names)
+
+
 @pytest.fixture(scope="module")
 def page(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "plate.html"
-    images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
-    said = write_report(profiles_of(missing="B12"), path, images=images, rejected={"p0/B12/1": "truncated file"})
-    return path.read_text(encoding="utf-8"), said
+    rejected = {"p0/B12/1": "truncated file"}
+    place = tmp_path_factory.mktemp("report")
+    return written(profiles_of(missing="B12"), place, images=images_in(folder), rejected=rejected)
 
 
 def test_the_page_says_what_was_measured(page):
@@ -98,27 +111,21 @@ def test_the_page_is_one_file(page):
 
 
 def test_names_of_compounds_cannot_leave_their_place(tmp_path):
-    write_report(profiles_of(compound=EVIL), tmp_path / "plate.html")
-    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    html, _ = written(profiles_of(compound=EVIL), tmp_path)
     assert EVIL not in html
     assert html.count("<script>") == 1
 
 
 def test_several_plates_can_be_chosen(tmp_path):
-    said = write_report(profiles_of(plates=2), tmp_path / "plate.html")
-    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    html, said = written(profiles_of(plates=2), tmp_path)
     assert "<option>p1</option>" in html
     assert any(sentence.startswith("Batch: the plate explains") for sentence in said["sentences"])
 
 
 def test_a_plate_without_controls_has_a_page(tmp_path):
-    profiles = profiles_of()
-    facts = profiles.table.metadata.drop(columns=["role", "compound", "dose"])
-    bare = make_profiles(
-        FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names), ProfilePlan()
-    )
-    write_report(bare, tmp_path / "plate.html")
-    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    table = profiles_of().table
+    bare = with_facts(table, table.metadata.drop(columns=["role", "compound", "dose"]))
+    html, _ = written(make_profiles(bare, ProfilePlan()), tmp_path)
     assert "no negative controls are known" in html
     assert "Dose response" not in html
 
@@ -156,8 +163,7 @@ def test_every_time_point_is_drawn_and_spoken_of_for_itself(tmp_path):
         ("p0", "t 1", 6),
         ("p0", "t 2", 6),
     ]
-    said = write_report(profiles, tmp_path / "plate.html")
-    page = (tmp_path / "plate.html").read_text(encoding="utf-8")
+    page, said = written(profiles, tmp_path)
     assert page.count("<option>p0, t ") == 2
     assert "drug on p0, t 2" in page
     assert "<b>24</b>" in page or ">24<" in page  # wells, not rows
@@ -167,24 +173,22 @@ def test_every_time_point_is_drawn_and_spoken_of_for_itself(tmp_path):
 
 def test_rows_that_share_a_well_and_a_time_are_refused(tmp_path):
     profiles = profiles_of()
-    facts = profiles.table.metadata.assign(well="A01")
-    table = FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names)
+    table = with_facts(profiles.table, profiles.table.metadata.assign(well="A01"))
     with pytest.raises(InputError, match="several rows share a well and a time point"):
         write_report(replace(profiles, table=table), tmp_path / "plate.html")
 
 
 def test_sentences_name_what_equal_wells_agree_in_and_what_was_left_out():
-    profiles = profiles_of(plates=2)
-    facts = profiles.table.metadata.assign(serum=["10", "2"] * 24, notes=[f"n{row}" for row in range(48)])
-    table = FeatureTable(profiles.table.ids, profiles.table.values, facts, profiles.table.names)
-    made = make_profiles(table, ProfilePlan(dose_unit="uM"))
+    table = profiles_of(plates=2).table
+    facts = table.metadata.assign(serum=["10", "2"] * 24, notes=[f"n{row}" for row in range(48)])
+    made = make_profiles(with_facts(table, facts), ProfilePlan(dose_unit="uM"))
     sentences = position_findings(made.table, made.facts)
     assert all("(equal in compound and dose, whatever their serum)" in one for one in sentences)
     assert any("serum" in note for note in made.facts.notes)
 
 
 def test_pictures_are_small_and_intensities_native(folder):
-    images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
+    images = images_in(folder)
     found = make_montage(images, {("p0", "A01"): "one", ("p0", "A02"): "two"})
     assert set(found.pictures) == {"one", "two"}
     assert found.intensity["dna"]["one"] == pytest.approx((8 * 200 + 40 * 10) / 48)
@@ -195,15 +199,13 @@ def test_pictures_are_small_and_intensities_native(folder):
 
 
 def test_unreadable_fields_are_counted(folder, tmp_path):
-    images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
-    for image in images[:2]:
+    for image in images_in(folder)[:2]:
         for name in image.planes[0]:
             copy = tmp_path / "p0" / Path(name.path).name
             copy.parent.mkdir(exist_ok=True)
             copy.write_bytes(Path(name.path).read_bytes())
     (tmp_path / "p0" / "A01_s1_w1.png").write_bytes(b"\x89PNG broken")
-    broken = find_images(tmp_path, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna")
-    found = make_montage(broken, {("p0", "A01"): "one", ("p0", "A02"): "two"})
+    found = make_montage(images_in(tmp_path, "1=dna"), {("p0", "A01"): "one", ("p0", "A02"): "two"})
     assert len(found.failures) == 1
     assert set(found.pictures) == {"two"}
 
@@ -277,7 +279,7 @@ def test_a_plate_is_as_large_as_it_is_said_to_be():
 
 def test_hits_are_ordered_by_distance_and_downloaded_as_csv(tmp_path):
     profiles = profiles_of()
-    said = write_report(profiles, tmp_path / "plate.html")
+    html, said = written(profiles, tmp_path)
     hits = said["hits"]
     assert sorted(well for hit in hits for well in hit["wells"]) == [
         f"p0/{'AB'[place // 12]}{place % 12 + 1:02d}" for place in range(6, 24)
@@ -286,7 +288,6 @@ def test_hits_are_ordered_by_distance_and_downloaded_as_csv(tmp_path):
     assert distances == sorted(distances, reverse=True)
     rows = dict(zip(profiles.table.ids, profiles.screen.distance, strict=True))
     assert hits[0]["distance"] == pytest.approx(np.median([rows[well] for well in hits[0]["wells"]]))
-    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
     address = re.search(r'href="data:text/csv;charset=utf-8,([^"]+)"', html)[1]
     table = pd.read_csv(io.StringIO(unquote(address).removeprefix("\ufeff")))
     assert table["treatment"].tolist() == [hit["treatment"] for hit in hits]
@@ -295,21 +296,17 @@ def test_hits_are_ordered_by_distance_and_downloaded_as_csv(tmp_path):
 
 
 def test_fields_are_written_whole_on_request(folder, tmp_path):
-    images = find_images(folder, pattern="{plate}/{well}_s{site}_w{c}.png", stains="1=dna,2=er")
-    write_report(profiles_of(), tmp_path / "plate.html", images=images, full_size=True)
-    written = sorted((tmp_path / "plate_fields").iterdir())
-    assert len(written) == 24
-    assert cv2.imread(str(written[0])).shape == (48, 60, 3)
-    html = (tmp_path / "plate.html").read_text(encoding="utf-8")
-    assert all(f"plate_fields/{file.name}" in html for file in written)
+    html, _ = written(profiles_of(), tmp_path, images=images_in(folder), full_size=True)
+    fields = sorted((tmp_path / "plate_fields").iterdir())
+    assert len(fields) == 24
+    assert cv2.imread(str(fields[0])).shape == (48, 60, 3)
+    assert all(f"plate_fields/{file.name}" in html for file in fields)
 
 
 def test_drawn_images_are_called_simulated(tmp_path):
     profiles = profiles_of()
-    write_report(profiles, tmp_path / "taken.html")
-    assert "Simulated" not in (tmp_path / "taken.html").read_text(encoding="utf-8")
+    assert "Simulated" not in written(profiles, tmp_path)[0]
     drawn = replace(profiles, table=replace(profiles.table, about=profiles.table.about | {"simulated": True}))
-    write_report(drawn, tmp_path / "drawn.html")
+    assert "Simulated: these images are drawn" in written(drawn, tmp_path)[0]
     write_figure(drawn, tmp_path / "drawn.svg")
-    assert "Simulated: these images are drawn" in (tmp_path / "drawn.html").read_text(encoding="utf-8")
     assert ">Simulated<" in (tmp_path / "drawn.svg").read_text(encoding="utf-8")

@@ -126,9 +126,9 @@ def test_the_zipped_table_holds_one_member_named_as_the_real_one(archive):
 def test_names_and_depths_are_those_of_the_real_files(archive, pattern, dtype, channels):
     root, planted = archive
     spoilt = {*planted.truncated, *planted.empty, *planted.uniform, *planted.binary, *planted.dim}
-    found = [path for path in sorted(root.glob(pattern)) if str(path.relative_to(root)) not in spoilt]
-    assert found
-    image = read_image(found[0])
+    files = [path for path in sorted(root.glob(pattern)) if str(path.relative_to(root)) not in spoilt]
+    assert files
+    image = read_image(files[0])
     assert image.dtype == dtype
     assert image.ndim == (3 if channels == 3 else 2)
     assert quality_issue(image.mean(axis=2) if channels == 3 else image) in (

@@ -62,10 +62,10 @@ def test_bbbc021_concentrations_join_as_numbers(sets):
     assert set(moa["concentration"].str.len().sub(moa["concentration"].str.find("."))) == {7}  # six decimals
     images = pd.read_csv(sets / "bbbc021" / "BBBC021_v1_image.csv")
     keys = set(zip(moa["compound"], moa["concentration"].astype(float), strict=True))
-    found = set(zip(images["Image_Metadata_Compound"], images["Image_Metadata_Concentration"], strict=True))
-    assert keys <= found
+    written = set(zip(images["Image_Metadata_Compound"], images["Image_Metadata_Concentration"], strict=True))
+    assert keys <= written
     assert ("DMSO", 0.0) in keys
-    assert {compound for compound, _ in found - keys} == {"calpain inhibitor 2 (ALLM)"}  # of no class
+    assert {compound for compound, _ in written - keys} == {"calpain inhibitor 2 (ALLM)"}  # of no class
 
 
 def test_bbbc021_has_compounds_to_match_and_one_that_cannot():
