@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 PROGRAMS = {
     "cytoimagenet": "cytoimagenet_hf.cli",
@@ -51,6 +52,14 @@ def call(program: str, *arguments: object) -> Outcome:
         sys.argv = before
     said, shown = (stream.getvalue().encode("utf-8", "backslashreplace").decode() for stream in (err, out))
     return Outcome(int(code or 0), said, shown, time.process_time() - started, _peak() - peak)
+
+
+def training_call(*words: str) -> tuple[Any, dict[str, Any]]:
+    """What `scripts/train.py` makes of its arguments: the configuration, and the options of this call alone."""
+    script = importlib.import_module(PROGRAMS["train"])
+    with mock.patch.object(script, "_train", return_value=0) as train:
+        script.app(script.one_each(words), standalone_mode=False)
+    return train.call_args.args[0], train.call_args.kwargs
 
 
 def _peak() -> float:

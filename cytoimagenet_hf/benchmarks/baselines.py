@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
-from cytoimagenet_hf.features.ahead import read_ahead
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, to_gray
 from cytoimagenet_hf.tables import FeatureTable, make_table

@@ -38,15 +38,9 @@ Outcomes = npt.NDArray[np.float64]
 def summarise_score(
     score: Score, *, task: str, entry: str, kind: Kind, overlaps: Sequence[Overlap] = (), seed: int
 ) -> ScoreRecord:
-    """One result: accuracy, intervals, shares by class, confusion, details of the protocol.
+    """One entry on one set: accuracy, intervals, shares by class, confusion, details of the protocol.
 
-    Args:
-        score: predictions of one entry on one set.
-        task: its benchmark.
-        entry: name of the entry.
-        kind: of the entry.
-        overlaps: what its training shares with the benchmark.
-        seed: of the bootstrap.
+    `overlaps` is what its training shares with the benchmark.
     """
     outcomes, n = score.outcomes, len(score.ids)
     right = None if score.predictions is None else int(score.correct.sum())

@@ -74,14 +74,9 @@ class Diversity:
 def measure_diversity(
     dataset: str, model: str, drawn: DiversityOptions, *, cache: Path | None, settings: Extraction
 ) -> Diversity:
-    """Draw images of every label, extract their features and measure the distances.
+    """Draw images of every label of a built folder or dataset repository, and measure the distances of their features.
 
-    Args:
-        dataset: a built folder or a dataset repository.
-        model: whatever `extraction.load_model` takes.
-        drawn: of which split, how many images, and the seed of the draw and of an untrained network.
-        cache: folder of extracted features; by default among the caches of the Hub.
-        settings: of the extraction.
+    The model is whatever `extraction.load_model` takes; the cache of features is by default among those of the Hub.
     """
     images = load_cytoimagenet(dataset, split=drawn.split)
     require_columns(images, ("image", "label", "image_id"), dataset)
@@ -136,13 +131,8 @@ def sample_per_label(labels: Sequence[str], ids: Sequence[str], *, per_label: in
 def label_distances(features: npt.NDArray[Any], labels: Sequence[str]) -> pd.DataFrame:
     """Mean cosine distances of each label's images, to each other and to those of all other labels.
 
-    Args:
-        features: (n, d), no zero rows.
-        labels: (n,).
-
-    Returns:
-        one row per label, ordered by name: `label`, `images`, `intra` (NaN for a single image), `inter`. Every other
-        label counts the same, however many images it has.
+    One row per label, ordered by name: `label`, `images`, `intra` (NaN for a single image), `inter`. Every other label
+    counts the same, however many images it has.
 
     Example:
         >>> distances = label_distances(np.array([[1.0, 0], [1, 0], [0, 1], [0, 2]]), ["a", "a", "b", "b"])
@@ -194,10 +184,7 @@ def distance_scatter(distances: pd.DataFrame, *, threshold: float) -> Figure:
 def crop_figure(features: npt.NDArray[Any], about: pd.DataFrame, *, seed: int) -> Figure:
     """What the crops did: whole images above, cropped ones below, coloured by label, source and scaling.
 
-    Args:
-        features: (n, d).
-        about: (n,) columns `label`, and `crop`, `dir_name`, `scaling` where the dataset has them.
-        seed: of the projection.
+    `about` has for each row the `label`, and `crop`, `dir_name` and `scaling` where the dataset has them.
     """
     frequent = about["label"].value_counts().index[:_COLOURED]  # those with the most images
     rows = about["label"].isin(frequent).to_numpy()

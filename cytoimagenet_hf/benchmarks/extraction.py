@@ -29,13 +29,8 @@ class NamedModel:
 class ModelRun:
     """How the networks of a suite are loaded and where their features are kept.
 
-    Attributes:
-        cache: folder of extracted features.
-        seed: of untrained networks.
-        methods: of our own networks.
-        settings: of the extraction.
-        options: of the networks.
-        loaded: networks that several tasks use, by what was asked for and their method.
+    Seed and methods are of untrained and of our own networks. What is `loaded` once serves all tasks: networks by what
+    was asked for and their method.
     """
 
     cache: Path

@@ -65,13 +65,7 @@ def with_groups(items: Sequence[Image], root: Path, *, column: str | None, where
     """The images with the group that `metadata.csv`, `.jsonl` or `.parquet` gives each, and the well where known.
 
     Without a column named, the first of `GROUPS` that the table has is taken; without a table, names of cells cut
-    from a field tell the field; else no groups are known.
-
-    Args:
-        items: whose ids are `<class>/<image or stem>`.
-        root: folder of the classes.
-        column: of the table.
-        where: what the layout must be, for messages.
+    from a field tell the field; else no groups are known. Ids of images are `<class>/<image or stem>`.
     """
     file = next((root / name for name in METADATA if (root / name).is_file()), None)
     if file is None:

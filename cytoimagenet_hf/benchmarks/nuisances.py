@@ -56,16 +56,7 @@ def ladder(
     recipe: BenchmarkRecipe,
     seed: int,
 ) -> tuple[LadderStep, ...]:
-    """Every rung on every scored set of a task: nuisances alone, all of them, each model, and what is left of it.
-
-    Args:
-        benchmark: the task.
-        tables: features of models by name.
-        nuisances: from `nuisance_tables`.
-        items: the images.
-        recipe: of the task.
-        seed: of folds, permutations and bootstrap.
-    """
+    """Every rung on every scored set of a task: nuisances alone, all of them, each model, and what is left of it."""
     if benchmark.rows is None:
         raise InputError(f"{benchmark.name} has no rows of its own that nuisances could be measured on")
     of_nuisances = {name: benchmark.rows(table, items, recipe) for name, table in nuisances.items()}

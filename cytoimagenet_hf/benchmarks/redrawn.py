@@ -38,12 +38,7 @@ def redrawn_entries(
 ) -> list[Entry]:
     """Twins of every model, and where no pooling was asked for also each stage of the model and of its twins.
 
-    Args:
-        specs: what `load_model` takes.
-        items: images.
-        run: how they are loaded; of the methods the first is taken, and its seed is that of the first twin.
-        redrawn: twins of each model.
-        report: called where a network has no stages.
+    Of several methods the first is taken; the seed of the run is that of the first twin.
     """
     entries: list[Entry] = []
     for spec in specs:

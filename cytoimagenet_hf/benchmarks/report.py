@@ -18,11 +18,7 @@ from .table import Table, result_tables, to_html, to_latex, to_markdown
 def write_report(results: Results, folder: Path, *, seed: int, figures: bool = True) -> None:
     """Write `results.json`, `predictions.parquet`, `table.md`, `table.tex`, `table.html` and `figures/*.png`.
 
-    Args:
-        results: of `run_suite`.
-        folder: made when absent; files of an earlier report are replaced.
-        seed: of the projections in the figures.
-        figures: whether to draw.
+    Files of an earlier report are replaced; the seed is of the projections in the figures.
     """
     write_json(folder / "results.json", results.record.to_json())
     with atomic_path(folder / "predictions.parquet") as temporary:
@@ -61,9 +57,7 @@ def predictions_table(results: Results) -> pa.Table:
 def repair_table(suite: Suite, *, report: Callable[[str], None] = lambda message: None) -> Table:
     """Accuracy of every model and fusion under each variant; what equals `corrected` is shown as a dot.
 
-    Args:
-        suite: tasks and models; its recipe is not used. A cache spares extracting again.
-        report: called with what is being done, one line a step.
+    The recipe of the suite is not used; its cache spares extracting again.
     """
     accuracies: dict[str, dict[tuple[str, str], float]] = {}
     for name, recipe in variants().items():

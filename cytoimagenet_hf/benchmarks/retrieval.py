@@ -171,9 +171,9 @@ def enrichment(values: Array, *, names: Array, excluded: Array) -> tuple[Array, 
     return ratios, ps
 
 
-def ready_files(root: Path, *, pattern: str) -> dict[str, Callable[[], FeatureTable]]:
+def ready_files(root: Path) -> dict[str, Callable[[], FeatureTable]]:
     """Profiles of the download: `<model>_normalized.parquet`, in the folder or in folders named by split."""
-    files = sorted(root.rglob(pattern)) if root.is_dir() else []
+    files = sorted(root.rglob("*_normalized.parquet")) if root.is_dir() else []
     splits = {file.parent for file in files}
     return {
         (file.name if len(splits) < 2 else f"{file.parent.name}/{file.name}").removesuffix(
@@ -202,18 +202,15 @@ MORPHOHELM = Benchmark(
     score=partial(score, name="morphohelm"),
     profile_items=profile_items,
     is_control=is_control,
-    ready=partial(ready_files, pattern="*_normalized.parquet"),
+    ready=ready_files,
 )
-CPJUMP1 = Benchmark(
+CPJUMP1 = replace(
+    MORPHOHELM,
     name="cpjump1",
     title="CPJUMP1 (same perturbation, ready profiles)",
-    channels=(),
     where=CPJUMP1_WHERE,
     protocol="nearest profile by cosine at NR, NSB and NSL; enrichment of targets",
-    load=load,
     score=partial(score, name="cpjump1"),
-    profile_items=profile_items,
-    is_control=is_control,
     ready=ready_plates,
 )
 

@@ -52,14 +52,7 @@ Round = tuple[list[Image], list[Entry]]
 
 @dataclass(frozen=True, kw_only=True)
 class Suite(SuiteOptions):
-    """What to run; `run_suite` runs it.
-
-    Attributes:
-        tasks: benchmarks, each with the folder of its files.
-        recipe: of the benchmarks.
-        settings: of the extraction: device, precision, units per step.
-        options: of the networks.
-    """
+    """What to run, `tasks` being benchmarks, each with the folder of its files; `run_suite` runs it."""
 
     tasks: tuple[tuple[Benchmark, Path], ...] = setting((), parse=tuple)
     recipe: BenchmarkRecipe = setting(RECIPES["corrected"])
@@ -180,11 +173,7 @@ def _named_tables(suite: Suite) -> list[tuple[str, Path]]:
 
 
 def _prepare(suite: Suite, benchmark: Benchmark, root: Path, tables: Tables, run: ModelRun, report: Report) -> _Task:
-    """Load a task's items and the networks.
-
-    Raises:
-        InputError: files, networks or features that are missing, or two entries of one name.
-    """
+    """Load a task's items and the networks; what is missing, and two entries of one name, are refused."""
     if benchmark.ready is not None and (suite.models or suite.baselines):
         report(f"{benchmark.name} has ready features and no images: models and baselines are not run on it")
     if benchmark.needs_root:
@@ -222,11 +211,7 @@ def _measured(suite: Suite, task: _Task, step: Any, table: FeatureTable, items: 
 
 
 def _steps(suite: Suite, benchmark: Benchmark, report: Report) -> list[Any]:
-    """The post-processing steps of a task; where it has no control wells, those that start from them are left out.
-
-    Raises:
-        InputError: an unknown step, one asked for twice, or none that this task can take.
-    """
+    """The post-processing steps of a task; where it has no control wells, those that start from them are left out."""
     unknown = [step for step in suite.postprocess if step not in ("none", *STEPS)]
     if unknown or not suite.postprocess or len(set(suite.postprocess)) < len(suite.postprocess):
         raise InputError(
@@ -320,11 +305,7 @@ def _ready_rounds(
     ready: dict[str, Callable[[], FeatureTable]],
     recipe: BenchmarkRecipe,
 ) -> Iterable[Round]:
-    """The caller's tables, else those that come with the download, read one at a time.
-
-    Raises:
-        InputError: neither; no network can be run on a task without images.
-    """
+    """The caller's tables, else those that come with the download, read one at a time."""
     if not tables and not ready:
         raise InputError(f"{benchmark.name} is scored from ready features, and {root} has none: {benchmark.where}")
     items = [] if benchmark.profile_items else benchmark.load(root, recipe, images=False)

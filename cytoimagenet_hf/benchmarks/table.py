@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,8 @@ from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord, ScoreReco
 if TYPE_CHECKING:
     import rich.table
 
-
+Line = list[tuple[str, str]]
+"""Heading and text of every cell of a row."""
 _CLEAR_NOTE = (
     "Clear: the interval excludes 0; else the difference that 80 % power would find, from the spread seen here."
 )
@@ -28,6 +29,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     best: frozenset[tuple[int, int]] = frozenset()
+
+
+def _table(title: str, lines: Sequence[Line], note: str = "") -> Table:
+    columns = tuple(heading for heading, _ in lines[0]) if lines else ()
+    return Table(title, columns, tuple(tuple(text for _, text in line) for line in lines), note)
 
 
 def result_tables(record: ResultsRecord, *, by_class: bool = True) -> list[Table]:
@@ -75,136 +81,127 @@ def accuracy_table(record: ResultsRecord, entries: Sequence[str], *, title: str,
 
 def interval_table(record: ResultsRecord, entries: Sequence[str]) -> Table:
     """Wilson and cluster-bootstrap intervals, NSCB, the mean over classes and the worst class."""
-    rows = []
-    for score in record.scores:
-        if score.entry not in entries:
-            continue
-        worst = min(score.per_class, key=lambda name: score.per_class[name])
-        nscb = score.details.get("nscb")
-        published = score.details.get("published_scaler")
-        by_group = _range(score.cluster_interval)
-        by_group += f" ({score.groups} × {score.cluster})" if score.cluster else " (items)"
-        rows.append(
-            (
-                score.set,
-                score.entry,
-                f"{score.n:,}",
-                _range(score.wilson),
-                by_group if score.cluster_interval else "–",
-                score.details.get("protocol", "–"),
-                f"{100 * nscb:.2f} of {score.details['nscb_treatments']}" if nscb is not None else "–",
-                f"{100 * published['nsc']:.2f}" if published else "–",
-                f"{100 * score.details['mixing']['rejected']:.1f} ({score.details['mixing']['of']})"
-                if "mixing" in score.details
-                else "–",
-                f"{100 * np.mean(list(score.per_class.values())):.2f}",
-                f"{worst} {100 * score.per_class[worst]:.1f}",
-                ", ".join(score.details.get("unscorable", ())) or "–",
-                "; ".join(f"{what}: {why}" for what, why in score.details.get("not_measured", {}).items()) or "–",
-            )
-        )
-    columns = ("set", "features", "n", "Wilson 95 %", "by groups 95 %", "protocol", "NSCB", "published scaler")
-    rest = ("neighbourhoods unmixed", "mean of classes", "worst class", "cannot be right", "not measured")
-    table = Table("Intervals and protocol details, %", (*columns, *rest), tuple(rows))
-    return _without_empty_columns(table)
+    lines = [_interval_line(score) for score in record.scores if score.entry in entries]
+    table = _table("Intervals and protocol details, %", lines)
+    kept = [c for c in range(len(table.columns)) if any(row[c] != "–" for row in table.rows)]
+    rows = tuple(tuple(row[c] for c in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[c] for c in kept), rows=rows)
+
+
+def _interval_line(score: ScoreRecord) -> Line:
+    details, shares = score.details, score.per_class
+    worst = min(shares, key=lambda name: shares[name])
+    nscb, published, mixing = (details.get(name) for name in ("nscb", "published_scaler", "mixing"))
+    by_group = f"({score.groups} × {score.cluster})" if score.cluster else "(items)"
+    reasons = details.get("not_measured", {})
+    return [
+        ("set", score.set),
+        ("features", score.entry),
+        ("n", f"{score.n:,}"),
+        ("Wilson 95 %", _range(score.wilson)),
+        ("by groups 95 %", f"{_range(score.cluster_interval)} {by_group}" if score.cluster_interval else "–"),
+        ("protocol", details.get("protocol", "–")),
+        ("NSCB", "–" if nscb is None else f"{100 * nscb:.2f} of {details['nscb_treatments']}"),
+        ("published scaler", f"{100 * published['nsc']:.2f}" if published else "–"),
+        ("neighbourhoods unmixed", f"{100 * mixing['rejected']:.1f} ({mixing['of']})" if mixing else "–"),
+        ("mean of classes", f"{100 * np.mean(list(shares.values())):.2f}"),
+        ("worst class", f"{worst} {100 * shares[worst]:.1f}"),
+        ("cannot be right", ", ".join(details.get("unscorable", ())) or "–"),
+        ("not measured", "; ".join(f"{measure}: {reason}" for measure, reason in reasons.items()) or "–"),
+    ]
 
 
 def gain_table(record: ResultsRecord) -> Table:
     """Every model and fusion against the best baseline of each set."""
-    rows = tuple((gain.set, gain.second, gain.first, *_difference(gain)) for gain in record.gains)
-    columns = ("set", "features", "best baseline", "gain, points", *_OF_DIFFERENCE)
-    note = (
-        "Paired on the same items. The baseline is the best of them on the scored items, which favours it. "
-        + _CLEAR_NOTE
-    )
-    return Table("Gain over the best baseline", columns, rows, note)
+    lines = []
+    for gain in record.gains:
+        names = [("set", gain.set), ("features", gain.second), ("best baseline", gain.first)]
+        lines.append([*names, *_difference(gain, "gain, points")])
+    note = "Paired on the same items. The baseline is the best of them on the scored items, which favours it. "
+    return _table("Gain over the best baseline", lines, note + _CLEAR_NOTE)
 
 
 def training_table(record: ResultsRecord) -> Table:
     """What training gave: every model and its stages beside the same architecture with redrawn weights."""
-    rows = tuple(
-        (
-            gain.set,
-            gain.model,
-            gain.way,
-            f"{100 * gain.trained:.2f}",
-            _mean_and_spread(gain.redrawn),
-            *_difference(gain.gain),
-        )
+    lines = [
+        [
+            ("set", gain.set),
+            ("network", gain.model),
+            ("features", gain.way),
+            ("trained", f"{100 * gain.trained:.2f}"),
+            ("redrawn", _mean_and_spread(gain.redrawn)),
+            *_difference(gain.gain, "training gave, points"),
+        ]
         for gain in record.training
-    )
-    columns = ("set", "network", "features", "trained", "redrawn", "training gave, points", *_OF_DIFFERENCE)
+    ]
     note = (
         "Redrawn: the same architecture with weights drawn anew, mean ± sd over the draws. Paired on the same items, "
         f"Holm over the sets. {_CLEAR_NOTE}"
     )
-    return Table("What training gave", columns, rows, note)
+    return _table("What training gave", lines, note)
 
 
 def pooled_table(record: ResultsRecord) -> Table:
     """Differences over all sets of one measure together."""
-    rows = tuple(
-        (
-            f"{pooled.second} − {pooled.first}",
-            pooled.measure,
-            f"{len(pooled.sets)}" + (f", without {', '.join(pooled.left_out)}" if pooled.left_out else ""),
-            f"{100 * pooled.difference:+.2f}",
-            _range(pooled.interval),
-            _p(pooled.p),
-            f"{100 * pooled.spread:.2f}",
-            f"{100 * pooled.heterogeneity:.0f} %",
-            _range(pooled.prediction),
-            clear_of_zero(pooled.interval, pooled.detectable),
-        )
+    lines = [
+        [
+            ("difference of", f"{pooled.second} − {pooled.first}"),
+            ("measure", pooled.measure),
+            ("sets", ", without ".join(filter(None, (f"{len(pooled.sets)}", ", ".join(pooled.left_out))))),
+            ("points", f"{100 * pooled.difference:+.2f}"),
+            ("95 %", _range(pooled.interval)),
+            ("p", _p(pooled.p)),
+            ("sd between sets", f"{100 * pooled.spread:.2f}"),
+            ("I²", f"{100 * pooled.heterogeneity:.0f} %"),
+            ("a new set, 95 %", _range(pooled.prediction)),
+            ("clear", clear_of_zero(pooled.interval, pooled.detectable)),
+        ]
         for pooled in record.pooled
-    )
-    columns = ("difference of", "measure", "sets", "points", "95 %", "p", "sd between sets", "I²", "a new set, 95 %")
+    ]
     note = (
         "Random effects over the sets: REML, interval of Hartung and Knapp. Sets are taken for independent; left out "
         f"are sets on which nothing differs. {_CLEAR_NOTE}"
     )
-    return Table("All sets together", (*columns, "clear"), rows, note)
+    return _table("All sets together", lines, note)
 
 
 def ladder_table(record: ResultsRecord) -> Table:
     """What nuisances score, and what is left of each model without them."""
-    rows = tuple(
-        (
-            step.set,
-            f"{step.model}: {step.step}" if step.model else step.step,
-            f"{step.columns}" if step.columns else "–",
-            f"{100 * step.value:.2f}",
-            _range(step.interval) if step.columns else "–",
-            f"{100 * step.change.difference:+.2f}" if step.change else "–",
-            _range(step.change.interval if step.change else None),
-            clear_of_zero(step.change.interval, step.change.detectable) if step.change else "–",
-            step.protocol,
-        )
+    lines = [
+        [
+            ("set", step.set),
+            ("known of an image", f"{step.model}: {step.step}" if step.model else step.step),
+            ("numbers", f"{step.columns or '–'}"),
+            ("accuracy", f"{100 * step.value:.2f}"),
+            ("95 %", _range(step.interval) if step.columns else "–"),
+            ("change, points", f"{100 * step.change.difference:+.2f}" if step.change else "–"),
+            ("95 %", _range(step.change.interval if step.change else None)),
+            ("clear", clear_of_zero(step.change.interval, step.change.detectable) if step.change else "–"),
+            ("protocol", step.protocol),
+        ]
         for step in record.ladder
-    )
-    numbers = ("numbers", "accuracy", "95 %", "change, points", "95 %", "clear")
-    columns = ("set", "known of an image", *numbers, "protocol")
+    ]
     note = (
         "Change: of features, what they have over all nuisances; of features without nuisances, what a regression on "
         "the nuisances, fitted within the training folds, took from them. A phenotype that changes the number of "
         f"cells goes with it. {_CLEAR_NOTE}"
     )
-    return Table("Nuisances, %", columns, rows, note)
+    return _table("Nuisances, %", lines, note)
 
 
 def comparison_table(record: ResultsRecord) -> Table:
     """Paired differences between models and fusions."""
-    rows = []
+    lines = []
     for pair in record.comparisons:
-        points, interval, *test = _difference(pair)
-        lost = f"{pair.only_second} / {pair.only_first}"
-        rows.append((pair.set, f"{pair.second} − {pair.first}", points, interval, lost, *test))
-    columns = ("set", "difference of", "points", _OF_DIFFERENCE[0], "gained / lost", *_OF_DIFFERENCE[1:])
+        points, interval, *test = _difference(pair, "points")
+        lost = ("gained / lost", f"{pair.only_second} / {pair.only_first}")
+        names = ("difference of", f"{pair.second} − {pair.first}")
+        lines.append([("set", pair.set), names, points, interval, lost, *test])
     note = (
         "Where items share a group, whole groups are exchanged; fewer than six groups cannot give p below 0.05 and "
         f"are not tested. Holm over the sets. {_CLEAR_NOTE}"
     )
-    return Table("Paired comparisons", columns, tuple(rows), note)
+    return _table("Paired comparisons", lines, note)
 
 
 def class_table(record: ResultsRecord, name: str, entries: Sequence[str]) -> Table:
@@ -261,12 +258,6 @@ def to_rich(table: Table) -> "rich.table.Table":
     return made
 
 
-def _without_empty_columns(table: Table) -> Table:
-    kept = [c for c in range(len(table.columns)) if any(row[c] != "–" for row in table.rows)]
-    rows = tuple(tuple(row[c] for c in kept) for row in table.rows)
-    return Table(table.title, tuple(table.columns[c] for c in kept), rows, table.note)
-
-
 def _marked(table: Table, mark: Callable[[str], str], clean: Callable[[str], str]) -> list[list[str]]:
     return [
         [mark(clean(cell)) if (r, c) in table.best else clean(cell) for c, cell in enumerate(row)]
@@ -298,17 +289,16 @@ def _accuracy(score: ScoreRecord | None) -> str:
     return f"{text} {score.marks}" if score.marks else text
 
 
-_OF_DIFFERENCE = ("95 %", "test", "p", "Holm p", "clear")
-"""Columns that follow the points of a difference."""
-
-
-def _difference(pair: Comparison) -> tuple[str, ...]:
-    """The points of a difference, and the cells of `_OF_DIFFERENCE`."""
-    clear = clear_of_zero(pair.interval, pair.detectable)
-    return (
-        *(f"{100 * pair.difference:+.2f}", _range(pair.interval), _test(pair)),
-        *(_p(pair.p), _p(pair.p_holm), clear),
-    )
+def _difference(pair: Comparison, points: str) -> Line:
+    """A difference under the heading `points`, its interval and its test."""
+    return [
+        (points, f"{100 * pair.difference:+.2f}"),
+        ("95 %", _range(pair.interval)),
+        ("test", _test(pair)),
+        ("p", _p(pair.p)),
+        ("Holm p", _p(pair.p_holm)),
+        ("clear", clear_of_zero(pair.interval, pair.detectable)),
+    ]
 
 
 def _test(pair: Comparison) -> str:

@@ -8,6 +8,7 @@ What a field's `setting` says is what `--help` shows: its help, choices, range a
   `command=False`: the field is for Python alone.
 
 `--config FILE` reads any of the options from YAML, by their names with underscores; what is typed goes before it.
+Settings with a `from_dict` make themselves of the file's values and of what is typed: their defaults depend on both.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import read_yaml, require_known
+from cytoimagenet_hf.core.settings import from_text, read_yaml, require_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +101,33 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             values[option] = next(iter(texts), None)
         settings = {}
         for name, (kind, options) in fields.items():
-            given = {field: values.pop(option) for field, option in options.items()}
-            settings[name] = kind(**{field: value for field, value in given.items() if value not in (None, [])})
+            offered = {field: (values.pop(option), option) for field, option in options.items()}
+            given = {field: value for field, (value, option) in offered.items() if _is_given(context, option, value)}
+            settings[name] = _layered(kind, config, given) if hasattr(kind, "from_dict") else kind(**given)
         command(**settings, **values)
 
-    signature = inspect.Signature([*plain, *([_config(lists)] if fields else []), *grouped])
+    as_typed = not any(hasattr(kind, "from_dict") for kind, _ in fields.values())
+    signature = inspect.Signature([*plain, *([_config(lists, as_typed)] if fields else []), *grouped])
     called.__signature__ = signature  # type: ignore[attr-defined]
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
+
+
+def _is_given(context: typer.Context, option: str, value: Any) -> bool:
+    source = context.get_parameter_source(option)
+    return value not in (None, []) and source is not None and source.name != "DEFAULT"
+
+
+def _layered(kind: Any, file: Path | None, given: Mapping[str, Any]) -> Any:
+    """Settings of the values of a file and, before them, the texts that were typed; an empty text is no item."""
+    values = {} if file is None else read_yaml(file, name="--config")
+    require_known(values, [field.name for field in dataclasses.fields(kind)], name=f"--config {file}")
+    for field, value in given.items():
+        if isinstance(value, str):
+            values[field] = from_text(kind, field, value, name="options")
+        else:
+            values[field] = [text for text in value if text] if isinstance(value, list) else value
+    return kind.from_dict(values)
 
 
 def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect.Parameter:
@@ -139,11 +159,11 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _config(lists: set[str]) -> inspect.Parameter:
-    """The option `--config`."""
+def _config(lists: set[str], as_typed: bool) -> inspect.Parameter:
+    """The option `--config`, whose values are read as if they were typed; otherwise `_layered` reads them."""
 
     def read(context: typer.Context, file: Path | None) -> Path | None:
-        if file is not None:
+        if file is not None and as_typed:
             context.default_map = _read_config(context, file, lists)
         return file
 

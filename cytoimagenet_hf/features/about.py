@@ -39,17 +39,13 @@ def describe(
         about["training_sources"] = sorted(encoder.training_sources)
     if ranges:
         about["ranges"] = {
-            plate: {stain: list(ends) for stain, ends in own.ranges.items()} for plate, own in ranges.items()
+            plate: {stain: list(ends) for stain, ends in measured.ranges.items()} for plate, measured in ranges.items()
         }
     return about
 
 
 def simulated_fact(images: Iterable[Any]) -> dict[str, bool]:
-    """`{"simulated": True}` where an image was drawn, not taken; else nothing.
-
-    Args:
-        images: `images.Image`, or arrays, of which nothing is known.
-    """
+    """`{"simulated": True}` where an image was drawn, not taken; else nothing. Of arrays nothing is known."""
     files = {plane.path for image in images if isinstance(image, Image) for plane in image.planes[0]}
     local = [file for file in files if isinstance(file, Path)]  # what lies on the internet was not drawn here
     return {"simulated": True} if any(map(is_simulated, local)) else {}
@@ -67,14 +63,7 @@ def _scope(encoder: Encoder) -> str:
 def names_of_all(
     encoders: Sequence[Encoder], stains: Sequence[str], widths: Sequence[int], kinds: Sequence[str]
 ) -> tuple[str, ...]:
-    """Names of the features of several encoders side by side; one that is there already gets the encoder's number.
-
-    Args:
-        encoders: in the order of the features.
-        stains: of the images.
-        widths: features of each encoder.
-        kinds: of the objects that each image shows.
-    """
+    """Names of the features of several encoders side by side; one that is there already gets the encoder's number."""
     names: dict[str, None] = {}
     for number, (encoder, width) in enumerate(zip(encoders, widths, strict=True), 1):
         model_names = names_of(encoder, stains, width, kinds)

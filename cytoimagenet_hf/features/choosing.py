@@ -41,7 +41,7 @@ _SECONDS_TO_LOAD = 0.3
 _SAVED, _SAVED_BESIDE, _SAVED_OF_SMALL = 1 / 3, 0.1, 0.05
 _SMALL = 96 * 96  # pixels
 _GAIN = 1.1
-_PROBE_SHARE = 50  # one in so many units is measured with, at most
+_PROBE_SHARE = 50  # at most one unit in 50 is measured with
 _PROBE_PIXELS = 1 << 18
 
 log = logging.getLogger(__name__)
@@ -80,14 +80,8 @@ def auto_runner(
 ) -> Runner:
     """The runner that `auto` stands for: see `choose_runner`.
 
-    Args:
-        encoder: the network and what it takes.
-        sources: the first images of the extraction; the first that can be used is measured with.
-        images: how many there are in all.
-        device: asked for.
-        dtype: asked for.
+    The first usable one of the `sources` is measured with; `images` is the number of all images.
     """
-
     if isinstance(encoder, CellMeasures):
         return runner_of(encoder)
 
@@ -95,11 +89,11 @@ def auto_runner(
         for source in sources:
             try:
                 planes = as_planes(source.read())
-                own = None
+                ranges = None
                 if encoder.facts.per == "plate":  # only a speed and a difference are measured: any range will do
                     ends = ((float(np.min(plane)), float(np.max(plane))) for plane in planes)
-                    own = dict(zip(source.stains, ends, strict=False))
-                return encoder.units(planes, stains=source.stains, ranges=own)
+                    ranges = dict(zip(source.stains, ends, strict=False))
+                return encoder.units(planes, stains=source.stains, ranges=ranges)
             except InputError:
                 continue
         return None
@@ -119,15 +113,10 @@ def choose_runner(
     dtype: torch.dtype | None = None,
     network: nn.Module | None = None,
 ) -> Runner:
-    """The runner that `auto` stands for; its `choice` says why.
+    """The runner that `auto` stands for, of those that `make` makes by name; its `choice` says why.
 
-    Args:
-        make: makes a runner by name.
-        first_units: the units of one image of the extraction; None where none of the first can be read.
-        images: how many will come, where that is known.
-        device: asked for; None: a GPU if there is one.
-        dtype: asked for.
-        network: what runs, for which measurements are remembered; None: they are not.
+    `first_units` gives the units of one image, or None where none of the first can be read. Measurements are
+    remembered for the `network`, if it is given.
     """
     by_torch = make("torch")
     place = device_of(device)

@@ -36,15 +36,7 @@ _SIMPLE = (bool, int, float, str, tuple, list, type(None))
 
 
 def export_key(network: nn.Module, options: Mapping[str, object]) -> str:
-    """What stands for an export: 32 hex digits of layers, their settings, weights and `options`.
-
-    Example:
-        >>> from torch import nn
-        >>> one, other = nn.Conv2d(1, 1, 3).requires_grad_(False), nn.Conv2d(1, 1, 3, padding=1)
-        >>> _ = other.load_state_dict(one.state_dict())
-        >>> export_key(one, {}) == export_key(one, {}), export_key(one, {}) == export_key(other, {})
-        (True, False)
-    """
+    """What stands for an export: 32 hex digits of layers, their settings, weights and `options`."""
     digest = hashlib.sha256(json.dumps(dict(options), sort_keys=True, default=str).encode())
     for name, layer in network.named_modules():
         settings = {
@@ -67,15 +59,9 @@ def find_export(key: str) -> Path | None:
 
 
 def keep_export(key: str, write: Callable[[Path], None], made_from: Mapping[str, object]) -> Path:
-    """The folder of an export that `write` makes now; a damaged one that stood there is replaced.
+    """The folder of an export that `write` makes now in an empty folder; a damaged one that stood there is replaced.
 
-    Args:
-        key: see `export_key`.
-        write: called with an empty folder.
-        made_from: written beside the export for people.
-
-    Raises:
-        InputError: the cache folder cannot be written.
+    What it is `made_from` is written beside it for people.
     """
     place = _place()
     folder = place / key

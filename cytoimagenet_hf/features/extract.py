@@ -23,11 +23,10 @@ from cytoimagenet_hf.networks.kinds.own import network_encoder
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .about import describe, names_of, simulated_fact
-from .batches import Reject
 from .choosing import TRIED, auto_runner, runner_of
 from .ranges import PlateRanges, measure_plates
 from .runtimes import Runner
-from .vectors import ImageToRead, extract_rows
+from .vectors import ImageToRead, Reject, extract_rows
 
 Model: TypeAlias = Encoder | PreTrainedModel | Backbone | str
 
@@ -154,11 +153,19 @@ def _of_network(name: str, model: PreTrainedModel, processor: MicroscopyImagePro
 
 
 def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, ...]) -> Iterator[ImageToRead]:
-    """Sources with their ids; refuses ids that repeat and lists of different length."""
+    """Sources with their ids; refuses ids that are missing or repeat, and lists of different length."""
+    end: Any = object()
     seen: set[str] = set()
-    for name, image in _own_ids(images) if ids is None else _paired(images, ids):
+    for number, (image, given) in enumerate(zip_longest(images, ids or (), fillvalue=end)):
+        if ids is None and not isinstance(image, Image):
+            raise InputError(f"an image of type {type(image).__name__} has no id: pass ids=")
+        name = image.id if ids is None else given
+        if name is end or image is end:
+            raise InputError(
+                f"{number} pairs, then {'images' if name is end else 'ids'} are left over: one id per image"
+            )
         if name is None or str(name) == "":
-            raise InputError(f"image {len(seen)} has no id")
+            raise InputError(f"image {number} has no id")
         if str(name) in seen:
             raise InputError(f"id {name!r} occurs twice: ids must be unique")
         seen.add(str(name))
@@ -170,23 +177,6 @@ def _named(images: Iterable[Any], ids: Iterable[str] | None, stains: tuple[str, 
 
 def _reader(image: Any) -> Callable[[], Any]:
     return image if callable(image) else lambda: image
-
-
-def _own_ids(images: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    for image in images:
-        if not isinstance(image, Image):
-            raise InputError(f"an image of type {type(image).__name__} has no id: pass ids=")
-        yield image.id, image
-
-
-def _paired(images: Iterable[Any], ids: Iterable[str]) -> Iterator[tuple[Any, Any]]:
-    end = object()
-    for number, (name, image) in enumerate(zip_longest(ids, images, fillvalue=end)):
-        if name is end or image is end:
-            raise InputError(
-                f"{number} pairs, then {'images' if name is end else 'ids'} are left over: one id per image"
-            )
-        yield name, image
 
 
 def _measured(encoder: Encoder, images: Iterable[Any], workers: int) -> dict[str, PlateRanges]:

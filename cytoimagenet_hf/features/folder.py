@@ -1,10 +1,14 @@
-"""Extraction into a folder of shards: which are to be made, where they run, and one shard made."""
+"""Extraction into a folder of shards: which are to be made, where they run, and one shard made.
+
+An image on its way to its row passes `make_shard`, `vectors.extract_rows`, `prepare.make_units`, `vectors.Batches` and
+`runtimes.Runner`.
+"""
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,7 +92,9 @@ def extract_to_folder(
         with planning(output, PLAN, RANGES):
             runs = _runners(encoders, images, output, settings)
             plan, stains = _planned(encoders, images, settings, runs)
-            settings = replace(settings, backend=_backend(runs))  # what other processes get
+            # What other processes get: the one name of all runners, else each is chosen anew, which gives the same.
+            backends = {run.name for run in runs}
+            settings = replace(settings, backend=backends.pop() if len(backends) == 1 else "auto")
             require_claimable(output, plan)
             write_json(output / PLAN, plan)
             ranges = _ranges(encoders, images, output, settings)
@@ -107,11 +113,8 @@ def extract_to_folder(
                 bar.update(images_done)
                 advance(images_done)
 
-            make = (
-                make_shard
-                if elsewhere
-                else partial(make_shard, models=list(zip(encoders, runs, strict=True)), advance=step)
-            )
+            here = partial(make_shard, models=list(zip(encoders, runs, strict=True)), advance=step)
+            make = make_shard if elsewhere else here
             for record in run_shards(make, todo, workers=1, dask=settings.dask, devices=devices):
                 if elsewhere:
                     step(record.kept + len(record.rejected))
@@ -126,16 +129,10 @@ Models = Sequence[tuple[Encoder, Runner]]
 
 def _several(encoder: Encoder | Sequence[Encoder]) -> tuple[Encoder, ...]:
     encoders = tuple(encoder) if isinstance(encoder, Sequence) else (encoder,)
-    twice = [name for name, count in Counter(one.name for one in encoders).items() if count > 1]
+    twice = [name for name, count in Counter(encoder.name for encoder in encoders).items() if count > 1]
     if twice or not encoders:
         raise InputError(f"model {twice[0]} is named twice: name each once" if twice else "no model to extract with")
     return encoders
-
-
-def _backend(runs: Sequence[Runner]) -> str:
-    """What one name stands for all runners where they agree; else each is chosen anew, which gives the same."""
-    names = {run.name for run in runs}
-    return names.pop() if len(names) == 1 else "auto"
 
 
 def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path, settings: Extraction) -> list[Runner]:
@@ -143,7 +140,7 @@ def _runners(encoders: Sequence[Encoder], images: Sequence[Image], output: Path,
     recorded = read_json(output / PLAN)
     described = [recorded] if len(encoders) == 1 else (recorded or {}).get("joined", [None] * len(encoders))
     pairs = zip(encoders, described, strict=False)
-    return [_runner(encoder, images, known, settings) for encoder, known in pairs]
+    return [_runner(encoder, images, record, settings) for encoder, record in pairs]
 
 
 def _runner(encoder: Encoder, images: Sequence[Image], recorded: Any, settings: Extraction) -> Runner:
@@ -222,17 +219,7 @@ def make_shard(
     models: Models | None = None,
     advance: Callable[[int], Any] = lambda images: None,
 ) -> ShardRecord:
-    """Write one shard and its record.
-
-    Args:
-        task: what to make.
-        device: instead of that of the settings.
-        models: encoders with their runners; loaded by the task itself if None, once per process.
-        advance: called with how many images more are done.
-
-    Raises:
-        InputError: an encoder loaded here is another one.
-    """
+    """Write one shard and its record; in another process the task loads its encoders itself, once (`models` None)."""
     if models is None:
         models = _loaded(task, device)
     rejected: list[Rejection] = []
@@ -262,7 +249,7 @@ def make_shard(
     unreached = sum(isinstance(error, UnreachableError) for error in rows.rejected.values())
     flat = {name: rows.flat[name] for name in sorted(rows.flat.keys() & rows.vectors.keys())}
     record = ShardRecord(task.stamp, digest, len(kept), tuple(rejected), unreached, flat)
-    record.write(task.record)
+    write_json(task.record, asdict(record))
     return record
 
 
@@ -298,16 +285,15 @@ def _shards(
 
 def _kinds(images: Sequence[Image]) -> dict[str, str]:
     """How each fact is stored, decided over all images: a shard of empty cells must not differ from the rest."""
-    seen: dict[str, set[type]] = {}
+    types_of: dict[str, set[type]] = {}
     for image in images:
         for name, value in image.metadata.items():
-            types = seen.setdefault(name, set())
+            types = types_of.setdefault(name, set())
             if value is not None and value == value:  # NaN is nothing known
                 types.add(type(value) if isinstance(value, int | float) and not isinstance(value, bool) else str)
-    integers, numbers = {int}, {int, float}
     return {
-        name: "int64" if types == integers else "double" if types and types <= numbers else "string"
-        for name, types in seen.items()
+        name: "int64" if types == {int} else "double" if types and types <= {int, float} else "string"
+        for name, types in types_of.items()
     }
 
 
@@ -344,9 +330,11 @@ def _ranges(
         raise InputError("these models take different percentiles of a plate: extract with one after the other")
     ((low, high),) = ends
     file = output / RANGES
-    earlier = {plate: PlateRanges.from_json(own) for plate, own in (read_json(file) or {}).items()}
-    measured = measure_plates(images, low=low, high=high, seed=settings.seed, workers=settings.workers, known=earlier)
-    write_json(file, {plate: own.to_json() for plate, own in measured.items()})
+    earlier = {plate: PlateRanges.from_json(record) for plate, record in (read_json(file) or {}).items()}
+    measured = measure_plates(
+        images, low=low, high=high, seed=settings.seed, workers=settings.workers, earlier=earlier
+    )
+    write_json(file, {plate: asdict(ranges) for plate, ranges in measured.items()})
     return measured
 
 

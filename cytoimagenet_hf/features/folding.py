@@ -24,15 +24,6 @@ def fold(network: nn.Module, example: torch.Tensor) -> nn.Module:
     Args:
         network: with one tensor as its input, in evaluation mode, on the device of `example`; left as it is.
         example: an input of it.
-
-    Example:
-        >>> net = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU()).eval()
-        >>> folded = fold(net, torch.rand(1, 1, 9, 9))
-        >>> [type(layer).__name__ for layer in folded], folded[1].padding, folded[1].kernel_size
-        (['Identity', 'Conv2d', 'Identity', 'SiLU'], (1, 1), (4, 4))
-        >>> x = torch.rand(2, 1, 7, 8)
-        >>> bool(torch.allclose(folded(x), net(x), atol=1e-6))
-        True
     """
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
         return network
@@ -66,7 +57,7 @@ class _Seen:
 def _watched(network: nn.Module, example: torch.Tensor) -> _Seen:
     """One run of the network; layers that run more than once are left out."""
     seen, calls = _Seen(), dict.fromkeys(network.modules(), 0)
-    made: dict[int, tuple[weakref.ref[torch.Tensor], nn.Module]] = {}  # weak, so that maps are freed as ever
+    made: dict[int, tuple[weakref.ref[torch.Tensor], nn.Module]] = {}  # weak, so that maps are still freed
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         calls[layer] += 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.filesize import decimal
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.terminal import counted
@@ -33,10 +34,10 @@ def plan_line(encoder: Encoder, images: Sequence[Image], *, storage: str = "floa
     ]
     files = {plane.path for image in images for channel in image.planes for plane in channel}
     if bytes_read := _bytes_of(sorted(file for file in files if isinstance(file, Path))):
-        parts.append(f"{_size(bytes_read)} to read")
+        parts.append(f"{decimal(round(bytes_read))} to read")
     width, seconds = _measured(encoder, images) if len(images) >= _MANY else (0, 0.0)
     if width:
-        parts.append(f"{_size(len(images) * width * _BYTES.get(storage, 4))} of features to write")
+        parts.append(f"{decimal(len(images) * width * _BYTES.get(storage, 4))} of features to write")
         parts.append(f"about {_duration(seconds * len(images))} on this machine")
     return ", ".join(parts)
 
@@ -64,19 +65,6 @@ def _measured(encoder: Encoder, images: Sequence[Image]) -> tuple[int, float]:
         return width, read - started + time.perf_counter() - warm
     except (InputError, ValueError, RuntimeError):  # the extraction itself says why
         return 0, 0.0
-
-
-def _size(count: float) -> str:
-    """Bytes as people say them.
-
-    Example:
-        >>> _size(5_100_000), _size(2.5e10), _size(900)
-        ('5.1 MB', '25.0 GB', '900 bytes')
-    """
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def _duration(seconds: float) -> str:

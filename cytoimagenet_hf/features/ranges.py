@@ -7,19 +7,18 @@ same images give the same numbers in any order and with any number of threads.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import to_gray
 from cytoimagenet_hf.imaging.percentile import histogram
-
-from .ahead import read_ahead
 
 FIELDS = 64
 """Fields of a plate that are looked at."""
@@ -29,25 +28,15 @@ _PIXELS = 1 << 16  # of a channel whose values cannot be counted (floats, wide i
 
 @dataclass(frozen=True)
 class PlateRanges:
-    """The ranges of one plate.
+    """The ranges of one plate."""
 
-    Attributes:
-        ranges: stain → (low, high), in pixel values.
-        fields: how many were looked at.
-        stamp: hash of these fields and of the percentiles asked for.
-    """
-
-    ranges: dict[str, tuple[float, float]]
-    fields: int
-    stamp: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
+    ranges: dict[str, tuple[float, float]]  # stain → (low, high), in pixel values
+    fields: int  # how many were looked at
+    stamp: str  # hash of these fields and of the percentiles asked for
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "PlateRanges":
-        """From the values of `to_json`."""
+        """From the values of `asdict`."""
         ranges = {stain: (float(low), float(high)) for stain, (low, high) in record["ranges"].items()}
         return cls(ranges, int(record["fields"]), str(record["stamp"]))
 
@@ -66,34 +55,24 @@ def measure_plates(
     seed: int = 0,
     fields: int = FIELDS,
     workers: int = 0,
-    known: Mapping[str, PlateRanges] | None = None,
+    earlier: Mapping[str, PlateRanges] | None = None,
 ) -> dict[str, PlateRanges]:
-    """The ranges of every plate.
+    """Plate → its ranges; plates without a readable field in the sample are left out.
 
-    Args:
-        images: of all plates, in any order.
-        low: lower percentile.
-        high: upper percentile.
-        seed: of the sample.
-        fields: looked at per plate.
-        workers: threads that read.
-        known: ranges of an earlier run, reused where the same fields would be looked at and none has changed.
-
-    Returns:
-        plate → ranges; without the plates of which no field of the sample can be read.
+    `earlier` are ranges of an earlier run, reused where the same fields would be looked at and none has changed.
     """
     plates: dict[str, list[Image]] = {}
     for image in images:
         plates.setdefault(plate_of(image), []).append(image)
     ranges_of = {}
-    for plate, own in sorted(plates.items()):
-        own.sort(key=lambda image: image.id)
-        chosen = sorted(derive_rng(seed, "plate-ranges", plate).permutation(len(own))[:fields])
-        sample = [own[place] for place in chosen]
+    for plate, on_plate in sorted(plates.items()):
+        on_plate.sort(key=lambda image: image.id)
+        chosen = sorted(derive_rng(seed, "plate-ranges", plate).permutation(len(on_plate))[:fields])
+        sample = [on_plate[place] for place in chosen]
         stamp = _stamp(sample, low, high)
-        earlier = (known or {}).get(plate)
-        if earlier is not None and earlier.stamp == stamp:
-            ranges_of[plate] = earlier
+        before = (earlier or {}).get(plate)
+        if before is not None and before.stamp == stamp:
+            ranges_of[plate] = before
             continue
         counts_of, read = count_values(sample, workers=workers)
         if not read:

@@ -43,23 +43,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Runner:
-    """Units float32 (N, c, h, w) to vectors float32 (N, D) on the CPU; it moves them to `device` itself.
+    """Units float32 (N, c, h, w) to vectors float32 (N, D) on the CPU; it moves them to `device` itself."""
 
-    Attributes:
-        name: one of `BACKENDS`.
-        run: the function.
-        device: where it computes.
-        dtype: precision of the arithmetic.
-        pixels: per plane of units, in one run: more take more memory and no less time.
-        choice: why `auto` took this one, as plain JSON values; None: it was asked for by name.
-    """
-
-    name: str
+    name: str  # one of `BACKENDS`
     run: Function
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    dtype: torch.dtype = torch.float32
-    pixels: int = _TORCH_PIXELS
-    choice: Mapping[str, Any] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # where it computes
+    dtype: torch.dtype = torch.float32  # of the arithmetic
+    pixels: int = _TORCH_PIXELS  # per plane of units, in one run: more take more memory and no less time
+    choice: Mapping[str, Any] | None = None  # why `auto` took this one, as JSON values; None: it was asked for by name
 
     def __call__(self, units: torch.Tensor) -> torch.Tensor:
         """Run one batch."""
@@ -75,7 +66,7 @@ def make_runner(
     fixed_size: bool = False,
     multiple: int = 1,
 ) -> Runner:
-    """Make the runner of an encoder's network.
+    """Make the runner of an encoder's network; its first batch refuses features that differ from the network's own.
 
     Args:
         network: (N, c, h, w) → (N, D).
@@ -84,10 +75,6 @@ def make_runner(
         dtype: precision of the arithmetic; by default bfloat16 on a GPU, float32 on a CPU.
         fixed_size: whether the network takes one height and width only: what is exported then needs no other.
         multiple: of which heights and widths are, where the network takes any.
-
-    Raises:
-        InputError: an unknown backend or device, a package that is missing, or a dtype that the backend has not. The
-            first batch raises it for features that differ from those of the network as it was loaded.
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}: choose one of auto, {', '.join(BACKENDS)}")
@@ -109,34 +96,25 @@ def make_runner(
 
 
 def device_of(name: str | torch.device | None) -> torch.device:
-    """The device of a name; None: a GPU if there is one.
-
-    Raises:
-        InputError: torch knows no such device.
-    """
+    """The device of a name; None: a GPU if there is one."""
     try:
         return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
         raise InputError(f"device {name!r} is unknown: pass cpu, cuda or cuda:1") from error
 
 
-def precision_of(device: torch.device, dtype: torch.dtype | None) -> torch.dtype:
-    """The precision that torch computes with: bfloat16 on a GPU and float32 on a CPU unless asked otherwise."""
-    return dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-
-
-def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
+def difference(vectors: torch.Tensor, expected: torch.Tensor) -> float:
     """The largest absolute difference, relative to the largest value expected; infinite for other shapes or NaN.
 
     Example:
         >>> difference(torch.tensor([1.0, 4.5]), torch.tensor([1.0, 4.0]))
         0.125
     """
-    if found.shape != expected.shape:
+    if vectors.shape != expected.shape:
         return float("inf")
-    found, expected = found.double(), expected.double()
+    vectors, expected = vectors.double(), expected.double()
     largest = float(expected.abs().max())
-    relative = float((found - expected).abs().max()) / (largest or 1.0)
+    relative = float((vectors - expected).abs().max()) / (largest or 1.0)
     return relative if relative == relative else float("inf")
 
 
@@ -144,7 +122,7 @@ def _torch(
     network: nn.Module, device: str | torch.device | None, dtype: torch.dtype | None, *, compiled: bool
 ) -> Runner:
     place = device_of(device)
-    precision = precision_of(place, dtype)
+    precision = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
     try:
         network.to(place)
     except (RuntimeError, AssertionError) as error:
@@ -236,13 +214,13 @@ def _folded(network: nn.Module, units: torch.Tensor) -> nn.Module:
 def _compiled(network: nn.Module, place: torch.device) -> nn.Module:
     """Compiled for every batch size that is a power of two; smaller batches are filled up."""
     # CUDA graphs on a GPU: the launches of a small network's kernels take longer than the kernels.
-    own = torch.compile(network, mode="reduce-overhead" if place.type == "cuda" else "default", dynamic=False)
+    compiled = torch.compile(network, mode="reduce-overhead" if place.type == "cuda" else "default", dynamic=False)
 
     class Filled(nn.Module):
         def forward(self, units: torch.Tensor) -> torch.Tensor:
             missing = (1 << (len(units) - 1).bit_length()) - len(units)
             filled = torch.cat([units, units[:1].expand(missing, -1, -1, -1)]) if missing else units
-            return torch.as_tensor(own(filled.contiguous(memory_format=torch.channels_last)))[: len(units)]
+            return torch.as_tensor(compiled(filled.contiguous(memory_format=torch.channels_last)))[: len(units)]
 
     return Filled()
 
@@ -305,8 +283,8 @@ class _Exported:
         self._require_equal(function(units.contiguous()), expected)
         return function
 
-    def _require_equal(self, found: torch.Tensor, expected: torch.Tensor) -> None:
-        apart = difference(found, expected)
+    def _require_equal(self, vectors: torch.Tensor, expected: torch.Tensor) -> None:
+        apart = difference(vectors, expected)
         if apart > (LIMIT if self._runtime.precision == torch.float32 else LOW_PRECISION_LIMIT):
             raise InputError(
                 f"backend {self._runtime.name}: its features differ from torch's by {apart:.2g} of the largest: "

@@ -43,15 +43,15 @@ def write_source(
         notes: what was to know about the source, such as chunks that are absent or how masks were read.
         cells: where cells were looked for in the fields, and how they were cut out.
     """
-    given = {name: value for name, value in plain(options).items() if name not in ("storage", "keep")}
+    recorded = {name: value for name, value in plain(options).items() if name not in ("storage", "keep")}
     if options.storage.public:
-        given["storage"] = options.storage.public
+        recorded["storage"] = options.storage.public
     for name in _FOLDERS:
-        given[name] = given[name] and recorded_place(given[name], output)
+        recorded[name] = recorded[name] and recorded_place(recorded[name], output)
     if cells is not None and cells.cells is not None:
-        given["cells"] = plain(cells) | {"cells": recorded_place(cells.cells, output)}
+        recorded["cells"] = plain(cells) | {"cells": recorded_place(cells.cells, output)}
     place = recorded_place(source, output)
-    record = {"source": place, "options": given, "stamp": stamp_of(images), "notes": list(notes)}
+    record = {"source": place, "options": recorded, "stamp": stamp_of(images), "notes": list(notes)}
     write_json(output / SOURCE, record)
 
 
@@ -61,8 +61,8 @@ def recorded_images(features: Path) -> tuple[list[Image], str]:
     Args:
         features: folder of an extraction, or a table, which knows nothing of images.
     """
-    found, _, why = _recorded(features)
-    return ([] if found is None else found.images), why
+    source, _, why = _recorded(features)
+    return ([] if source is None else source.images), why
 
 
 def recorded_cells(features: Path) -> tuple[list[Image], list[Image], str]:
@@ -71,13 +71,13 @@ def recorded_cells(features: Path) -> tuple[list[Image], list[Image], str]:
     Args:
         features: folder of an extraction with `--cells`.
     """
-    found, cells, why = _recorded(features)
-    if found is None or not cells:
-        return [] if found is None else found.images, [], why
+    source, cells, why = _recorded(features)
+    if source is None or not cells:
+        return [] if source is None else source.images, [], why
     try:
-        return found.images, find_cells(found, build(CellOptions, cells, name="cells")).images, ""
+        return source.images, find_cells(source, build(CellOptions, cells, name="cells")).images, ""
     except (InputError, TypeError, KeyError):
-        return found.images, [], ""
+        return source.images, [], ""
 
 
 def _recorded(features: Path) -> tuple[Found | None, dict[str, Any], str]:
@@ -93,12 +93,12 @@ def _recorded(features: Path) -> tuple[Found | None, dict[str, Any], str]:
             options[name] = options[name] and found_place(str(options[name]), features)
         if cells:
             cells["cells"] = found_place(str(cells["cells"]), features)
-        found = look(source, **options)
+        looked_at = look(source, **options)
     except (InputError, TypeError, ValueError, KeyError) as error:  # all but the first: options of another version
         return None, {}, f"the images are not found again: {error}"
-    if stamp_of(found.images) != record["stamp"]:
+    if stamp_of(looked_at.images) != record["stamp"]:
         return None, {}, f"the images in {source} have changed since the features were made"
-    return found, cells, ""
+    return looked_at, cells, ""
 
 
 def _is_elsewhere(place: str) -> bool:
@@ -110,10 +110,6 @@ def recorded_place(place: str | Path, folder: Path) -> str:
 
     Relative to `folder` where the two share more than the root of the disk and the folder of all homes; else below
     `~`; else whole.
-
-    Example:
-        >>> recorded_place("/data/screens/p1", Path("/data/features/p1"))
-        '../../screens/p1'
     """
     if _is_elsewhere(str(place)):
         return str(place)

@@ -32,6 +32,7 @@ from cytoimagenet_hf.core.files import (
     write_json,
 )
 from cytoimagenet_hf.core.jsontext import read_json_file
+from cytoimagenet_hf.core.settings import build, check_fields
 from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.images.remote import concurrently
 from cytoimagenet_hf.options.extraction import Extraction
@@ -81,56 +82,33 @@ class ExtractionSummary:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """What stands beside a shard, in `_shard-#####-of-#####.json`.
+    """What stands beside a shard, in `_shard-#####-of-#####.json`."""
 
-    Attributes:
-        stamp: of its images.
-        sha256: of its file; empty where no image was kept.
-        kept: images in it.
-        rejected: images that are not.
-        unreached: how many of these for a reason that may pass, such as the network: the shard is made again.
-        flat: id of a kept image → its channels whose pixels are all equal.
-    """
-
-    stamp: str
-    sha256: str
+    stamp: str  # of its images
+    sha256: str  # of its file; empty where no image was kept
     kept: int
     rejected: tuple[Rejection, ...]
-    unreached: int = 0
-    flat: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unreached: int = 0  # rejections for a reason that may pass, such as the network: the shard is made again
+    flat: dict[str, tuple[str, ...]] = field(default_factory=dict)  # id of a kept image → channels of equal pixels
 
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        write_json(path, asdict(self))
+    def __post_init__(self) -> None:
+        check_fields(self, name="record of a shard")
 
 
 @dataclass(frozen=True)
 class FeatureShard(Shard):
-    """One shard of features to make.
-
-    Attributes:
-        folder: of the extraction.
-        count: of all shards.
-        images: in their order.
-        stains: those of every image.
-        kinds: fact → `int64`, `double` or `string`, the same in every shard.
-        stamp: of the images.
-        settings: of the extraction.
-        fingerprint: of the encoder; another process checks that it has loaded the same.
-        ranges: of the plates of these images.
-        load: makes the encoder in another process; None: the caller's is used.
-    """
+    """One shard of features to make."""
 
     folder: Path
-    count: int
+    count: int  # of all shards
     images: tuple[Image, ...]
-    stains: tuple[str, ...]
-    kinds: Mapping[str, str]
-    stamp: str
+    stains: tuple[str, ...]  # of every image
+    kinds: Mapping[str, str]  # fact → `int64`, `double` or `string`, the same in every shard
+    stamp: str  # of the images
     settings: Extraction
-    fingerprint: str
-    ranges: Mapping[str, PlateRanges] | None = None
-    load: Callable[[], "Encoder | Sequence[Encoder]"] | None = None
+    fingerprint: str  # of the encoder; another process checks that it has loaded the same
+    ranges: Mapping[str, PlateRanges] | None = None  # of the plates of these images
+    load: Callable[[], "Encoder | Sequence[Encoder]"] | None = None  # makes the encoder in another process
 
     @property
     def path(self) -> Path:
@@ -152,17 +130,9 @@ class FeatureShard(Shard):
 
 @contextmanager
 def locked(output: Path, part: Part | None = None, *, wait: bool = False) -> Iterator[None]:
-    """Hold a folder alone, or share it as one of several parts.
+    """Hold a folder alone, after or without a `wait` for another process; or share it as one of several parts.
 
     A folder that was made for an extraction that is refused at once is removed again.
-
-    Args:
-        output: the folder.
-        part: makes a part.
-        wait: for another process that holds it.
-
-    Raises:
-        InputError: another process that makes no part holds it, and so would this one.
     """
     if part is None:
         refusal = f"another process extracts into {output}: wait for it, or choose another folder"
@@ -265,7 +235,7 @@ def is_intact(shard: Path, record: ShardRecord) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is none that can be read."""
+    """A JSON object; None if it cannot be read."""
     try:
         return read_json_object(path)
     except InputError:
@@ -273,26 +243,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_record(path: Path) -> ShardRecord | None:
-    """What stands beside a shard; None where it is absent or damaged.
-
-    A shard without a record counts as not made.
-    """
-    content = read_json(path) or {}
-    sound = (
-        isinstance(content.get("stamp"), str)
-        and isinstance(content.get("sha256"), str)
-        and isinstance(content.get("kept"), int)
-        and isinstance(content.get("rejected"), list)
-        and all(isinstance(entry, dict) and entry.keys() == {"id", "reason"} for entry in content["rejected"])
-    )
-    if not sound:
+    """What stands beside a shard; None where it is absent or damaged: such a shard counts as not made."""
+    try:
+        content = read_json_object(path)
+        rejected = tuple(Rejection(**entry) for entry in content["rejected"])
+        flat = {name: tuple(channels) for name, channels in content.get("flat", {}).items()}
+        return build(ShardRecord, content | {"rejected": rejected, "flat": flat}, name=path.name)
+    except (InputError, KeyError, TypeError, AttributeError):
         return None
-    rejected = tuple(Rejection(**entry) for entry in content["rejected"])
-    unreached, flat = content.get("unreached", 0), content.get("flat", {})
-    if not (isinstance(unreached, int) and isinstance(flat, dict)):
-        return None
-    flat = {name: tuple(channels) for name, channels in flat.items()}
-    return ShardRecord(content["stamp"], content["sha256"], content["kept"], rejected, unreached, flat)
 
 
 def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
@@ -302,8 +260,8 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
         if output.is_dir() and any(entry.name not in (LOCK, LOCKS) for entry in output.iterdir()):
             raise InputError(f"{output} is not empty and holds no extraction: choose a new or empty folder")
         return
-    found = read_json_object(plan, remedy=f"delete {output}, or choose another folder")
-    differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+    begun = read_json_object(plan, remedy=f"delete {output}, or choose another folder")
+    differing = sorted(key for key in wanted.keys() | begun.keys() if wanted.get(key) != begun.get(key))
     if differing:
         raise InputError(
             f"{output} holds another extraction (differs in {', '.join(differing)}): choose another folder"
@@ -313,18 +271,7 @@ def require_claimable(output: Path, wanted: dict[str, Any]) -> None:
 def summarise_shards(
     output: Path, tasks: Sequence[FeatureShard], plan: dict[str, Any], made: int, changed: int
 ) -> ExtractionSummary:
-    """Write the list of what was left out, and complete the folder.
-
-    Args:
-        output: the folder.
-        tasks: all shards.
-        plan: what they depend on.
-        made: how many were made now.
-        changed: how many of them because an image had changed.
-
-    Raises:
-        InputError: no image could be used, shards of different width, or shards that are gone.
-    """
+    """Write the list of what was left out and complete the folder; `made` shards are new, `changed` of them again."""
     records = [record for task in tasks if (record := read_record(task.record)) is not None]
     if len(records) != len(tasks):
         raise InputError(
@@ -349,13 +296,7 @@ def summarise_shards(
 
 
 def summarise_part(part: Part, shards: Sequence[FeatureShard], *, made: int) -> ExtractionSummary:
-    """What one part made; a call without a part completes the folder.
-
-    Args:
-        part: which.
-        shards: of this part, all made.
-        made: how many of them now.
-    """
+    """What one part made, some of its shards now; a call without a part completes the folder."""
     records = [record for shard in shards if (record := read_record(shard.record)) is not None]
     full = [shard for shard in shards if shard.path.is_file()]
     return _summary(records, _width(full[0].path) if full else 0, made=made, part=str(part))

@@ -62,31 +62,24 @@ def load_backbone(
     """
     if scaling is not None and scaling not in IMAGENET_SCALINGS:
         raise InputError(f"unknown scaling {scaling!r}: choose one of {', '.join(IMAGENET_SCALINGS)}")
-    shown = str(name)
-    if match := re.fullmatch(r"random:(\d+)", shown):
+    title = str(name)
+    if match := re.fullmatch(r"random:(\d+)", title):
         model: PreTrainedModel = build_efficientnet(0, seed=int(match[1]))
         processor = MicroscopyImageProcessor.for_model(model, **options)
-    elif shown.endswith((".h5", ".hdf5")):
-        model = convert_keras(shown).base_model
-        processor = MicroscopyImageProcessor(**keras_record(shown, scaling=scaling), **options)
-    elif is_lite(shown):
-        key, _, file = shown.partition(":")
+    elif title.endswith((".h5", ".hdf5")):
+        model = convert_keras(title).base_model
+        processor = MicroscopyImageProcessor(**keras_record(title, scaling=scaling), **options)
+    elif is_lite(title):
+        key, _, file = title.partition(":")
         model = imagenet_lite(key, weights=file or None)
         processor = MicroscopyImageProcessor.for_model(model, **options)
     else:
-        model = load_network(shown, revision=revision, trust_remote_code=trust_remote_code)
+        model = load_network(title, revision=revision, trust_remote_code=trust_remote_code)
         processor = MicroscopyImageProcessor.for_model(model, revision=revision, **options)
     if scaling is not None:
         processor = MicroscopyImageProcessor.from_dict(processor.to_dict(), **IMAGENET_SCALINGS[scaling])
-        shown = f"{shown} ({scaling} scaling)"
-    return Backbone(shown, model.eval(), processor)
-
-
-def without_head(model: PreTrainedModel) -> PreTrainedModel:
-    """The network that returns features; a classification head is left out."""
-    if model.config.model_type == "timm_wrapper":  # its base model is timm's own, which takes other arguments
-        return model
-    return model.base_model
+        title = f"{title} ({scaling} scaling)"
+    return Backbone(title, model.eval(), processor)
 
 
 def fingerprint(model: PreTrainedModel) -> str:

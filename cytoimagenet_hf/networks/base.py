@@ -70,19 +70,11 @@ class Encoder:
         return np.concatenate(list(vectors))
 
     def beside(self, planes: Sequence[Array]) -> Vector:
-        """Statistics of the pixels that follow the vector of one image, (0,) where the facts ask for none.
-
-        Args:
-            planes: (H, W) or (H, W, 3) per channel, native dtype.
-        """
+        """Statistics of the pixels that follow the vector of one image, (0,) where the facts ask for none."""
         return pixel_features(planes) if self.facts.pixels else np.zeros(0, dtype=np.float32)
 
     def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> Vector:
-        """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32.
-
-        Raises:
-            InputError: unusable planes or stains, or a network that gives NaN or infinity.
-        """
+        """Vectors of a batch of images of one size: (B, C, H, W) native dtype → (B, D) float32."""
         units = [self.units(list(image), stains=stains) for image in planes]  # B lists of U units (c, h, w)
         flat = [unit for image in units for unit in image]
         if not flat:
@@ -105,18 +97,11 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Request:
-    """A network that was asked for, as the registry hands it to the kind that loads it.
+    """A network that was asked for, as the registry hands it to the kind that loads it."""
 
-    Attributes:
-        name: shown in tables and messages.
-        facts: of the kind.
-        place: a folder, a file or a Hub name; None: the facts' own source.
-        options: the caller's choices.
-    """
-
-    name: str
-    facts: EncoderFacts
-    place: str | None = None
+    name: str  # shown in tables and messages
+    facts: EncoderFacts  # of the kind
+    place: str | None = None  # a folder, a file or a Hub name; None: the facts' own source
     options: EncoderOptions = DEFAULTS
 
     @property
@@ -131,11 +116,7 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 def require_finite(vectors: npt.NDArray[Any], name: str) -> None:
-    """Refuse vectors (N, D) with NaN or infinity.
-
-    Raises:
-        InputError: the message has the number of vectors and `name`.
-    """
+    """Refuse vectors (N, D) with NaN or infinity."""
     bad = int((~np.isfinite(vectors).all(axis=tuple(range(1, vectors.ndim)))).sum())
     if bad:
         raise InputError(f"{name} gives NaN or infinite features for {bad} of {len(vectors)} inputs")

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from torch import nn
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.backbones import hash_weights
-from cytoimagenet_hf.networks.checkpoints import require_finite_weights
+from cytoimagenet_hf.core.files import file_sha256
 from cytoimagenet_hf.options.networks import DEFAULTS, EncoderOptions
 
-from .base import Encoder, device_of, require_finite
+from .backbones import hash_weights
+from .base import Encoder, Request, device_of, require_finite
+from .checkpoints import explained, require_finite_weights
 from .facts import EncoderFacts
 from .network import Fed, Pooled
 from .pooling import stage_ends
@@ -22,6 +25,8 @@ from .roles import role_of
 
 _FREE = ("full_scale", "low", "high", "clip", "per", "size", "fit", "interpolation", "join", "views", "pixels")
 """Facts that a caller may choose, under the same name."""
+
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".h5", ".hdf5")
 
 
 def make_encoder(
@@ -40,10 +45,6 @@ def make_encoder(
         inner: what the facts describe, (N, c, h, w) after `mean` and `sd` → (N, dim).
         options: a caller's choices; those of a kind of network are its loader's.
         training_sources: what it was trained on, where that is known.
-
-    Raises:
-        InputError: an option that this network has no place for, weights or outputs that are not finite, or another
-            length than the facts say.
     """
     facts = adjust_facts(facts, options)
     require_finite_weights(inner, name)
@@ -59,11 +60,7 @@ def make_encoder(
 
 
 def adjust_facts(facts: EncoderFacts, options: EncoderOptions) -> EncoderFacts:
-    """The facts with a caller's choices; what cannot be chosen for this network is an error.
-
-    Raises:
-        InputError: roles of a network without, or a normalisation that this network's scaling has no place for.
-    """
+    """The facts with a caller's choices; what cannot be chosen for this network is an error."""
     given = {name: value for name, value in options.given().items() if name in _FREE}
     if isinstance(given.get("size"), int):
         given["size"] = (given["size"], given["size"])
@@ -89,6 +86,41 @@ def adjust_facts(facts: EncoderFacts, options: EncoderOptions) -> EncoderFacts:
     return replace(facts, **({"per": "plate" if normalize == "plate" else "plane"} | given))
 
 
+def load_file_encoder(build: Callable[[Path, str], nn.Module], request: Request) -> Encoder:
+    """Load a network whose weights are one file: what the registry binds to the `build` of each such kind.
+
+    `build` makes the network, (N, c, h, w) to (N, D), of the file and a name for messages. No foreign code runs.
+    """
+    file, facts = _find_weights(request.place, request.facts, revision=request.options.revision)
+    return make_encoder(request.name, facts, build(file, f"{request.name} ({file.name})"), request.options)
+
+
+def _find_weights(place: str | None, facts: EncoderFacts, *, revision: str | None) -> tuple[Path, EncoderFacts]:
+    """The file of the weights, and the facts with its hash: a file, the one in a folder, or that of the Hub."""
+    file: Path | None = None
+    if place is not None and Path(place).is_file():
+        file = Path(place)
+    elif place is not None and Path(place).is_dir():
+        candidates = sorted(entry for entry in Path(place).iterdir() if entry.suffix in _SUFFIXES)
+        if len(candidates) != 1:
+            count = len(candidates)
+            raise InputError(f"{place} holds {count} files of weights: name one, as in {facts.name}:{place}/FILE")
+        file = candidates[0]
+    elif place is None and len(facts.source.files) == 1 and "/" in facts.source.repo:
+        with explained(facts.source.repo):
+            file = Path(hf_hub_download(facts.source.repo, next(iter(facts.source.files)), revision=revision))
+    if file is None:
+        raise InputError(
+            f"{facts.name} needs the file of its weights ({place or 'none was named'}): get it from "
+            f"{facts.source.repo} and load {facts.name}:FILE"
+        )
+    digest = file_sha256(file)
+    expected = facts.source.files.get(file.name)
+    if expected and expected != digest:
+        raise InputError(f"{file} has SHA-256 {digest}, and the published weights {expected}: fetch them again")
+    return file, replace(facts, source=replace(facts.source, files={file.name: digest}, revision=revision))
+
+
 def stage_columns(encoder: Encoder) -> dict[int, slice]:
     """Where the stages of a network stand in the vector of one of its inputs, for the pooling `blocks`.
 
@@ -111,7 +143,7 @@ def stage_columns(encoder: Encoder) -> dict[int, slice]:
         raise InputError(f"{encoder.name}: stages stand side by side for pooling='blocks' alone")
     widths: list[int] = []
     hook = pooled.model.register_forward_hook(
-        lambda _, __, output: widths.extend(one.shape[1] for one in output.hidden_states)
+        lambda _, __, output: widths.extend(maps.shape[1] for maps in output.hidden_states)
     )
     _length_of_output(encoder.network, encoder.facts, encoder.name)
     hook.remove()
@@ -124,18 +156,12 @@ def stage_columns(encoder: Encoder) -> dict[int, slice]:
     return places
 
 
-def _noise(facts: EncoderFacts) -> torch.Tensor:
-    """One input of a network, (1, c, h, w)."""
-    height, width = (
-        facts.size or ((max(64, facts.smallest) + facts.multiple - 1) // facts.multiple * facts.multiple,) * 2
-    )
-    channels = facts.input_channels or min(3, facts.most_channels or 3)
-    return torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
-
-
 def _length_of_output(network: nn.Module, facts: EncoderFacts, name: str) -> int:
-    noise = _noise(facts)
-    _, channels, height, width = noise.shape
+    """D of the one vector (1, D) that a network must give for one input of noise."""
+    side = (max(64, facts.smallest) + facts.multiple - 1) // facts.multiple * facts.multiple
+    height, width = facts.size or (side, side)
+    channels = facts.input_channels or min(3, facts.most_channels or 3)
+    noise = torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
             vectors = network(noise.to(device_of(network))).float().cpu().numpy()

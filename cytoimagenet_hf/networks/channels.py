@@ -29,15 +29,7 @@ def split_batch(images: Any) -> list[Any]:
     """The images of a batch, or one image as a batch of one.
 
     A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry; so is a
-    4-D array.
-
-    Raises:
-        InputError: an empty list, or nested lists of numbers that may be channels or images.
-
-    Example:
-        >>> plane = np.zeros((8, 8), np.uint16)
-        >>> len(split_batch([plane, plane])), len(split_batch([[plane, plane], [plane, plane]]))
-        (1, 2)
+    4-D array. Nested lists of numbers, which may be channels or images, are refused.
     """
     if not isinstance(images, list | tuple):
         return list(images) if getattr(images, "ndim", 0) == 4 else [images]
@@ -87,15 +79,7 @@ def as_channels(image: Any, *, channels_axis: str | None = None, axes: str | Non
 
 
 def check_channels(channels: Sequence[Plane], *, names: Sequence[str] = ()) -> None:
-    """Refuse channels that no network can take.
-
-    Args:
-        channels: (H, W) or (H, W, 3) each.
-        names: of the channels, for messages; by default their numbers.
-
-    Raises:
-        InputError: no pixels, values that are not numbers, NaN or infinity, or channels of different sizes.
-    """
+    """Refuse channels, (H, W) or (H, W, 3) each, that no network can take; messages say their names or numbers."""
     first = channels[0].shape[:2]
     for name, channel in zip(names or range(len(channels)), channels, strict=True):
         where = f"channel {name} of {len(channels)}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging
@@ -23,6 +24,10 @@ _HEADS = frozenset({"head", "heads", "head_dist", "fc", "classifier", "last_line
 _MOST = {"depth_coefficient": 16, "width_coefficient": 16, "num_hidden_layers": 1000, "hidden_size": 1 << 16}
 """Field of a configuration → far more than any published network has."""
 
+State = dict[str, torch.Tensor]
+"""Tensors by name."""
+
+_NESTED = ("teacher", "state_dict", "model_state_dict", "model")  # where files keep them
 _ADVICE = "pass a folder with config.json and model.safetensors, or a Hub name"
 
 
@@ -34,18 +39,10 @@ def load_network(
     trust_remote_code: bool = False,
     **options: Any,
 ) -> PreTrainedModel:
-    """A trained network with all its weights.
+    """A trained network with all its weights, from a folder or the Hub; what is wrong with them is refused by name.
 
-    Args:
-        name: folder or Hub name.
-        auto: the auto class that loads it; with a class for a task, the head may be new.
-        revision: of the Hub repository.
-        trust_remote_code: whether the repository's own code may run.
-        **options: fields of the configuration, and arguments of `from_pretrained`.
-
-    Raises:
-        InputError: a damaged or missing file; weights that are missing, of another shape, left over or not finite; or
-            a repository whose own class would be needed. The message names the file or the weights.
+    With an auto class for a task, the head may be new. Options are fields of the configuration, and arguments of
+    `from_pretrained`.
     """
     check_folder(name)
     settings: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code, **options}
@@ -65,11 +62,7 @@ def load_network(
 
 
 def check_folder(name: str | Path) -> None:
-    """Look at the files of a local folder before anything is built from them; Hub names pass.
-
-    Raises:
-        InputError: a path that is not there, a file that is damaged.
-    """
+    """Look at the files of a local folder before anything is built from them; Hub names pass."""
     place = Path(name)
     if not place.is_dir():
         text = str(name)
@@ -119,24 +112,60 @@ def _check_indexes(place: Path) -> None:
                 raise InputError(f"{index} names {name!r}, which is not a file beside it")
 
 
-def require_finite_weights(network: nn.Module, name: str) -> None:
-    """Refuse a network with NaN or infinite weights.
+def read_tensors(file: Path) -> State:
+    """The tensors of a file by name; a pickle is read without running its code."""
+    with explained(file):
+        content: Any = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
+        )
+    for key in _NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    entries = content.items() if isinstance(content, dict) else ()
+    state = {str(key): value for key, value in entries if isinstance(value, torch.Tensor)}
+    if not state:
+        raise InputError(f"{file} holds no weights by name")
+    return state
 
-    Raises:
-        InputError: the message names the first such weights.
+
+def strip(state: State, *prefixes: str) -> State:
+    """The state with prefixes taken off the names that have them, in this order.
+
+    Example:
+        >>> list(strip({"module.backbone.a": torch.zeros(1)}, "module.", "backbone."))
+        ['a']
     """
+    for prefix in prefixes:
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def fill(network: nn.Module, state: State, *, name: str, ignore: tuple[str, ...] = ()) -> None:
+    """Put weights into a network: all of them, and each has a place. Names that begin with `ignore` are left out."""
+    given = {key: value for key, value in state.items() if not key.startswith(ignore or ("\0",))}
+    wanted = network.state_dict()
+    missing = [key for key in wanted.keys() - given.keys() if not key.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(f"{name}: the file lacks the weights {few(missing)}")
+    if extra := given.keys() - wanted.keys():
+        raise InputError(f"{name}: the file has weights that the network has no place for: {few(extra)}")
+    for key, value in given.items():
+        if value.shape != wanted[key].shape:
+            raise InputError(f"{name}: {key} is {tuple(value.shape)} in the file and {tuple(wanted[key].shape)} here")
+    network.load_state_dict(given, strict=False)
+
+
+def require_finite_weights(network: nn.Module, name: str) -> None:
+    """Refuse a network with NaN or infinite weights."""
     for key, value in network.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{name}: the weights {key} have NaN or infinite values: is the file damaged?")
 
 
 def few(names: Iterable[str]) -> str:
-    """The first of the different names, and how many more there are.
-
-    Example:
-        >>> few("abcdea")
-        'a, b, c and 2 more'
-    """
+    """The first of the different names, and how many more there are."""
     listed = sorted(set(names))
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
@@ -178,11 +207,11 @@ def explained(name: str | Path) -> Iterator[None]:
 
 def _check_class(model: PreTrainedModel, name: str | Path) -> None:
     """A configuration that names a class of its own must have been loaded by that class."""
-    named = getattr(model.config, "auto_map", None) or {}
+    auto_map = getattr(model.config, "auto_map", None) or {}
     classes = {
-        str(own).rsplit(".", 1)[-1]
-        for kind, own in named.items()
-        if kind.startswith("AutoModel") and isinstance(own, str)
+        name.rsplit(".", 1)[-1]
+        for kind, name in auto_map.items()
+        if kind.startswith("AutoModel") and isinstance(name, str)
     }
     if classes and type(model).__name__ not in classes:
         raise InputError(

@@ -119,10 +119,6 @@ class StochasticDepth(nn.Module):
         mask = branch.new_empty((branch.shape[0], 1, 1, 1)).bernoulli_(keep)  # (B, 1, 1, 1)
         return branch * (mask / keep)  # the small one is divided: a pass over the branch less, forward and backward
 
-    def extra_repr(self) -> str:
-        """The rate, for `print(model)`."""
-        return f"p={self.p:g}"
-
 
 @torch.no_grad()
 def initialise(model: PreTrainedModel, seed: int) -> None:
@@ -137,8 +133,7 @@ def initialise(model: PreTrainedModel, seed: int) -> None:
     """
     prefix = f"{model.base_model_prefix}."
     for name, module in model.named_modules():
-        own = list(module.parameters(recurse=False))
-        if not own:
+        if not list(module.parameters(recurse=False)):
             continue
         generator = torch.Generator().manual_seed(
             int(derive_rng(seed, "initialise", name.removeprefix(prefix)).integers(2**63))
@@ -219,15 +214,7 @@ def _top_width(width_coefficient: float, divisor: int) -> int:
 
 
 def label_maps(labels: Sequence[str], num_labels: int) -> dict[str, Any]:
-    """What a configuration of transformers takes as the names of its classes.
-
-    Args:
-        labels: names in the order of the class codes.
-        num_labels: how many there are to be.
-
-    Raises:
-        InputError: another number of names, or one twice.
-    """
+    """What a configuration of transformers takes as the names of its classes, in the order of their codes."""
     if len(labels) != num_labels or len(set(labels)) != num_labels:
         raise InputError(
             f"{len(labels)} labels ({len(set(labels))} different) for {num_labels} classes: "

@@ -12,25 +12,15 @@ Fit = Literal["native", "resize", "shortest", "crop", "tiles"]
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights come from.
+    """Where weights come from."""
 
-    Attributes:
-        repo: Hub name, address, or folder.
-        revision: 40-hex commit; None for local weights.
-        files: file name → sha256, of what is loaded.
-        licence: of the weights.
-        gated: whether an account must be granted access.
-        packages: pip names needed beside this project's.
-        remote_code: whether the repository's own Python code runs.
-    """
-
-    repo: str
-    revision: str | None = None
-    files: dict[str, str] = field(default_factory=dict)
-    licence: str | None = None
-    gated: bool = False
-    packages: tuple[str, ...] = ()
-    remote_code: bool = False
+    repo: str  # Hub name, address, or folder
+    revision: str | None = None  # 40-hex commit; None for local weights
+    files: dict[str, str] = field(default_factory=dict)  # file name → sha256, of what is loaded
+    licence: str | None = None  # of the weights
+    gated: bool = False  # whether an account must be granted access
+    packages: tuple[str, ...] = ()  # pip names needed beside this project's
+    remote_code: bool = False  # whether the repository's own Python code runs
 
 
 @dataclass(frozen=True)
@@ -109,11 +99,7 @@ class EncoderFacts:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what could not give features.
-
-        Raises:
-            InputError: a deviation, factor or white point that is not a positive number, or `fit` without `size`.
-        """
+        """Refuse what could not give features."""
         numbers = (self.factor, *self.mean, *self.sd, *(() if self.full_scale is None else (self.full_scale,)))
         if not all(math.isfinite(value) for value in numbers):
             raise InputError(f"{self.name}: factor, mean, sd and full_scale must be finite: {numbers}")

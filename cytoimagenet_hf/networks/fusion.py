@@ -67,8 +67,8 @@ class CytoFusionModel(modeling.CytoFusionModel):
             sources=[hub_source(model) for model in loaded],
         )
         fusion = cls(config)
-        for own, given in zip(fusion.backbones, loaded, strict=True):
-            own.load_state_dict(given.state_dict())
+        for backbone, trained in zip(fusion.backbones, loaded, strict=True):
+            backbone.load_state_dict(trained.state_dict())
         return fusion.eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:

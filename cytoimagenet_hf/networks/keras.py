@@ -7,7 +7,6 @@ network without a fixed input size, as the paper did.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,23 +56,17 @@ _OUTSIDE = {
 }
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """How one Keras variable is called and laid out in torch."""
-
-    name: str
-    axes: tuple[int, ...] | None = None
-
-
-_KINDS = {
-    "kernel": _Kind("weight", (3, 2, 0, 1)),
-    "depthwise_kernel": _Kind("weight", (2, 3, 0, 1)),
-    "bias": _Kind("bias"),
-    "gamma": _Kind("weight"),
-    "beta": _Kind("bias"),
-    "moving_mean": _Kind("running_mean"),
-    "moving_variance": _Kind("running_var"),
+# Keras variable → its name in torch.
+_VARIABLES = {
+    "kernel": "weight",
+    "depthwise_kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
 }
+_AXES = {"kernel": (3, 2, 0, 1), "depthwise_kernel": (2, 3, 0, 1)}  # torch's order, of convolutions
 
 
 def convert_keras(
@@ -164,7 +157,7 @@ def save_converted(
     *,
     source: str | Path,
 ) -> list[str]:
-    """Write a ported network as a folder that transformers and this package load.
+    """Write a network ported from a Keras file as a folder that transformers and this package load.
 
     Args:
         model: from `convert_keras`.
@@ -264,14 +257,13 @@ def _targets(layers: Layers, base: EfficientNetModel, prefix: str) -> Iterator[t
 def _ported(
     h5_path: str | Path, layer: str, target: str, variable: str, value: Array, state: dict[str, torch.Tensor]
 ) -> tuple[str, torch.Tensor]:
-    kind = _KINDS.get(variable)
-    name = f"{target}.{kind.name}" if kind else ""
-    if kind is None or name not in state:
+    name = f"{target}.{_VARIABLES.get(variable, '')}"
+    if name not in state:
         raise InputError(f"{h5_path}: layer {layer!r} has a variable {variable!r} that the network does not have")
     if value.ndim == 2:  # dense
         value = value.T
-    elif kind.axes is not None and value.ndim == 4:
-        value = value.transpose(kind.axes)
+    elif variable in _AXES and value.ndim == 4:
+        value = value.transpose(_AXES[variable])
     if value.shape != tuple(state[name].shape):
         raise InputError(
             f"{h5_path}: layer {layer!r}, {variable}: shape {value.shape} where {tuple(state[name].shape)} is needed "

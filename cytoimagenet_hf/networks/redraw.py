@@ -18,23 +18,7 @@ def redraw(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
     EfficientNets are drawn as Keras draws them (the stock class would be dead, see `efficientnet`), gates that are
     pinned open stay open; other classes of transformers are drawn by their own rule; a fusion redraws its backbones.
-
-    Args:
-        model: of transformers, without its head; stays as it is.
-        seed: of the weights.
-
-    Returns:
-        The network in evaluation mode.
-
-    Raises:
-        InputError: its class cannot be made from its configuration.
-
-    Example:
-        >>> from cytoimagenet_hf.networks import build_efficientnet
-        >>> trained = build_efficientnet(0, seed=1, width_coefficient=0.125, depth_coefficient=0.125)
-        >>> first, again = redraw(trained, 7), redraw(redraw(trained, 3), 7)
-        >>> torch.equal(first.encoder.top_conv.weight, again.encoder.top_conv.weight)
-        True
+    The given network, without its head, stays as it is; the new one is in evaluation mode.
     """
     if isinstance(model, CytoFusionModel):
         fusion = copy.deepcopy(model)

@@ -13,9 +13,9 @@ from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.networks import EncoderOptions
 
 from .base import Encoder, Request
+from .build import load_file_encoder
 from .facts import EncoderFacts
 from .kinds import cell_painting_cnn, cloome, cp_measure, dino, microsnoop, own, remote, subcell, vit_files
-from .weights import load_file_encoder
 
 Loader = Callable[[Request], Encoder]
 
@@ -71,22 +71,22 @@ def load_encoder(name: str | Path, options: EncoderOptions | None = None, **fiel
         (2, 3840)
     """
     options = build(EncoderOptions, fields, name="network", base=options)
-    shown = str(name)
+    asked = str(name)
     if options.trust_remote_code:
-        remote.require_commit(shown, revision=options.revision)
-    key = kind_of(shown, revision=options.revision)
-    named = shown == key or shown.startswith(f"{key}:")
-    place = shown.removeprefix(key).removeprefix(":") if named and not Path(shown).exists() else shown
+        remote.require_commit(asked, revision=options.revision)
+    key = kind_of(asked, revision=options.revision)
+    named = asked == key or asked.startswith(f"{key}:")
+    place = asked.removeprefix(key).removeprefix(":") if named and not Path(asked).exists() else asked
     facts = ENCODERS[key]
     for option, kinds in _OPTIONS.items():
         if getattr(options, option) is not None and key not in kinds:
-            raise InputError(f"there is no option {option} for {shown}: it is one of {', '.join(kinds)}")
+            raise InputError(f"there is no option {option} for {asked}: it is one of {', '.join(kinds)}")
     if options.redrawn is not None and key not in REDRAWN_KINDS:
         raise InputError(
-            f"{shown} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
+            f"{asked} cannot be redrawn: how the weights of a {key} are drawn before training is not known"
         )
-    remote.require_consent(shown, facts, trust_remote_code=options.trust_remote_code)
-    return LOADERS[key](Request(shown, facts, place or None, options))
+    remote.require_consent(asked, facts, trust_remote_code=options.trust_remote_code)
+    return LOADERS[key](Request(asked, facts, place or None, options))
 
 
 def kind_of(name: str, *, revision: str | None = None) -> str:
@@ -122,13 +122,8 @@ def kind_of(name: str, *, revision: str | None = None) -> str:
 def _config(name: str, revision: str | None) -> dict[str, Any]:
     """The configuration of a model, or nothing: the loader then says what is wrong with it."""
     try:
-        if Path(name).exists():
-            file: str | None = str(Path(name) / "config.json")
-            if not Path(str(file)).is_file():
-                return {}
-        else:
-            file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
-        content = read_json_file(str(file))
+        file = cached_file(name, "config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
+        content = {} if file is None else read_json_file(file)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -35,31 +35,16 @@ def role_of(name: str) -> Role:
         (('dna', 'nucleus'), ('collagen',))
     """
     for role in _KNOWN:
-        if _plain(name) in {_plain(own) for own in role}:
+        if _plain(name) in {_plain(accepted) for accepted in role}:
             return role
     return ANY if name == "*" else (name,)
 
 
 def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> list[list[int]]:
-    """The channels of each input of a network with roles.
+    """The channel numbers of each input of a network, in the order of its roles, by the names of the channels.
 
-    Args:
-        roles: the names each role accepts, its own first.
-        stains: the names of an image's channels, in order.
-        name: of the network, for messages.
-
-    Returns:
-        One list of channel numbers per input, in the order of the roles: a single one, or one per free stain where the
-        last role is `ANY`.
-
-    Raises:
-        InputError: a role that no channel, or more than one, plays; no free stain is left.
-
-    Example:
-        >>> match_roles([MICROTUBULES, DNA], ["Hoechst 33342", "tubulin"], name="net")
-        [[1, 0]]
-        >>> match_roles([DNA, ANY], ["agp", "dna", "mito"], name="net")
-        [[1, 0], [1, 2]]
+    There is one input, or one per free stain where the last role is `ANY`. A role that no channel plays, or more than
+    one, is refused.
     """
     plain = [_plain(stain) for stain in stains]
     there = ", ".join(stains) or "no named channels"
@@ -67,7 +52,7 @@ def match_roles(roles: Sequence[Role], stains: Sequence[str], *, name: str) -> l
     for role in roles:
         if role == ANY:
             continue
-        accepted = {_plain(own) for own in role}
+        accepted = {_plain(accepted) for accepted in role}
         numbers = [number for number, stain in enumerate(plain) if stain in accepted]
         if not numbers:
             raise InputError(

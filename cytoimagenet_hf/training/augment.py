@@ -20,25 +20,15 @@ _WHITE = 255.0
 
 @dataclass(frozen=True)
 class Draws:
-    """The parameters of some images; None for what is not drawn.
+    """The parameters of some images, float32 (n,) unless noted; None for what is not drawn."""
 
-    Attributes:
-        matrices: float32 (n, 2, 3), output to input coordinates in [-1, 1].
-        sigma: float32 (n,), of the blur, in pixels of the network's input.
-        gain: float32 (n,), factor of the intensities.
-        offset: float32 (n,), added to them, as a share of full scale.
-        gamma: float32 (n,), exponent of the intensities on the scale [0, 1].
-        noise: float32 (n,), standard deviation of the noise, as a share of full scale.
-        seeds: int64 (n,), of the noise of each image.
-    """
-
-    matrices: torch.Tensor | None = None
-    sigma: torch.Tensor | None = None
-    gain: torch.Tensor | None = None
-    offset: torch.Tensor | None = None
-    gamma: torch.Tensor | None = None
-    noise: torch.Tensor | None = None
-    seeds: torch.Tensor | None = None
+    matrices: torch.Tensor | None = None  # (n, 2, 3): output to input coordinates in [-1, 1]
+    sigma: torch.Tensor | None = None  # of the blur, in pixels of the network's input
+    gain: torch.Tensor | None = None  # factor of the intensities
+    offset: torch.Tensor | None = None  # added to them, as a share of full scale
+    gamma: torch.Tensor | None = None  # exponent of the intensities on the scale [0, 1]
+    noise: torch.Tensor | None = None  # standard deviation, as a share of full scale
+    seeds: torch.Tensor | None = None  # int64: of the noise of each image
 
     def __getitem__(self, rows: slice | torch.Tensor) -> "Draws":
         """Those of some images."""
@@ -48,19 +38,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may be drawn.
-
-    Args:
-        rotation: degrees; angles are uniform in [0, rotation).
-        flip: mirror half of the images.
-        scale_jitter: zoom factors are log-uniform in [1 / (1 + s), 1 + s].
-        crop: the side of a random crop, as a share of the image's, is uniform in [crop, 1]; 1 takes the whole image.
-        gain: intensities are multiplied by a factor log-uniform in [1 / (1 + s), 1 + s].
-        offset: a share of full scale, uniform in [-offset, offset], is added to them.
-        gamma: they are raised to a power log-uniform in [1 / (1 + s), 1 + s].
-        blur: standard deviation of a Gaussian blur (defocus), uniform in [0, blur] pixels.
-        noise: standard deviation of Gaussian noise, uniform in [0, noise] of full scale.
-    """
+    """What may be drawn: the options of `TrainConfig` by the same names, whose help says how each is drawn."""
 
     rotation: float = 360.0
     flip: bool = False
@@ -73,12 +51,7 @@ class Augmentation:
     noise: float = 0.0
 
     def draw(self, count: int, *, seed: int, epoch: int, step: int, view: int = 0) -> Draws:
-        """Draw the parameters of every image of a step; of its second view, where there are two.
-
-        Example:
-            >>> Augmentation(rotation=0, flip=False).draw(1, seed=0, epoch=0, step=0)
-            Draws(matrices=None, sigma=None, gain=None, offset=None, gamma=None, noise=None, seeds=None)
-        """
+        """Draw the parameters of every image of a step; of its second view, where there are two."""
         rng = derive_rng(seed, "augment", f"{epoch}/{step}" + (f"/{view}" if view else ""))
 
         def factors(most: float) -> NDArray[np.float64]:
@@ -110,12 +83,7 @@ class Augmentation:
 def augment(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Change every image by its own parameters: place, then optics (blur), then camera (gain, offset, gamma, noise).
 
-    Args:
-        images: float32 (B, 1, S, S) in [0, 255].
-        draws: of these images.
-
-    Returns:
-        The same shape and range.
+    Images are float32 (B, 1, S, S) in [0, 255], before and after.
     """
     if draws.matrices is not None:
         images = warp(images, draws.matrices)
@@ -136,11 +104,8 @@ def augment(images: torch.Tensor, draws: Draws) -> torch.Tensor:
 def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     """Resample every image bilinearly by its own matrix; what comes from outside is reflected at the border.
 
-    The reflection repeats the edge pixel (d c b a | a b c d), as Keras' and scipy's `reflect` do.
-
-    Args:
-        images: float (B, C, H, W), H == W (a rotation would shear other shapes).
-        matrices: float32 (B, 2, 3) from `Augmentation.draw`.
+    The reflection repeats the edge pixel (d c b a | a b c d), as Keras' and scipy's `reflect` do. Images are float
+    (B, C, H, W) with H == W (a rotation would shear other shapes), matrices (B, 2, 3).
     """
     grid = functional.affine_grid(matrices.to(images.device), list(images.shape), align_corners=False)  # (B, H, W, 2)
     return functional.grid_sample(
@@ -151,9 +116,7 @@ def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Blur every image by a Gaussian of its own width, mirrored at the border (d c b | a b c d).
 
-    Args:
-        images: float32 (B, 1, H, W).
-        sigma: float32 (B,), standard deviations in pixels; each kernel ends at three of its own.
+    Images are float32 (B, 1, H, W); `sigma` (B,) is in pixels, and each kernel ends at three of its own.
     """
     radius = min(max(1, math.ceil(3 * float(sigma.max()))), images.shape[-1] - 1)
     width = sigma.to(images.device).clamp(min=1e-3)[:, None]

@@ -23,65 +23,36 @@ from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.files import atomic_folder, write_json
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.settings import build, check_fields, plain, setting
-from cytoimagenet_hf.core.versions import installed_versions
 
 from .config import TrainConfig
 
-_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "safetensors", "numpy")
 _REQUIRED: Any = MISSING
 
 
 @dataclass(kw_only=True)
 class RunState:
-    """What a run is and how far it came; by default before its first step. Every field must stand in the file.
-
-    Attributes:
-        config: of the run.
-        fingerprint: of its data.
-        versions: of Python and the libraries that decide the numbers.
-        processes: how many trained.
-        classes: names by code.
-        legs: epochs at which each leg of the schedule ends; more than one where the run was extended.
-        epoch: the epoch under way, from 0.
-        step: optimiser steps made in it.
-        global_step: optimiser steps made in all.
-        history: one record per epoch.
-        best_step: step of the best evaluation, if there was one.
-        best_score: its score, larger is better.
-        best_metrics: all of its metrics.
-        metrics: of the newest evaluation.
-        meter: sums of the epoch under way.
-        scaler: of the losses in fp16.
-        optimizer: what of the optimiser is not a tensor.
-
-    Raises:
-        InputError: a value of another type, or a negative count.
-    """
+    """What a run is and how far it came; by default before its first step. Every field must stand in the file."""
 
     config: dict[str, Any]
-    fingerprint: str
-    versions: dict[str, Any]
+    fingerprint: str  # of the data
+    versions: dict[str, Any]  # of Python and the libraries that decide the numbers
     processes: int = setting(_REQUIRED, low=1)
     classes: tuple[str, ...]
-    legs: tuple[int, ...] = setting(_REQUIRED, low=1)
-    epoch: int = setting(0, low=0)
-    step: int = setting(0, low=0)
+    legs: tuple[int, ...] = setting(_REQUIRED, low=1)  # epochs at which each leg of the schedule ends
+    epoch: int = setting(0, low=0)  # under way
+    step: int = setting(0, low=0)  # optimiser steps made in the epoch
     global_step: int = setting(0, low=0)
     history: tuple[dict[str, Any], ...] = ()
     best_step: int | None = setting(None, low=0)
-    best_score: float | None = None
+    best_score: float | None = None  # larger is better
     best_metrics: dict[str, Any] | None = None
-    metrics: dict[str, Any] | None = None
-    meter: dict[str, Any] | None = None
-    scaler: dict[str, Any] | None = None
-    optimizer: dict[str, Any] = setting({})
+    metrics: dict[str, Any] | None = None  # of the newest evaluation
+    meter: dict[str, Any] | None = None  # sums of the epoch under way
+    scaler: dict[str, Any] | None = None  # of the losses in fp16
+    optimizer: dict[str, Any] = setting({})  # what of its state is not a tensor
 
     def __post_init__(self) -> None:
         check_fields(self, name="state.json")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The values of `state.json`; `settings.build` reads them back."""
-        return plain(self)
 
 
 def save(
@@ -102,7 +73,7 @@ def save(
         for name, module in (("projector", projector), ("average", average)):
             if module is not None:
                 _save_tensors(temporary / f"{name}.safetensors", module.state_dict())
-        write_json(temporary / "state.json", replace(state, optimizer=groups).to_dict())
+        write_json(temporary / "state.json", plain(replace(state, optimizer=groups)))
     return target
 
 
@@ -121,11 +92,7 @@ def prune(folder: Path, *, keep: int, best: int | None) -> None:
 
 
 def read_state(path: Path) -> RunState:
-    """The `state.json` of a checkpoint.
-
-    Raises:
-        InputError: it cannot be read, or a part of it is missing, of another type or out of range.
-    """
+    """The `state.json` of a checkpoint; all of its parts must be there and in range."""
     with _intact(path):
         content = read_json_file(path / "state.json")
         if not isinstance(content, dict):
@@ -141,16 +108,7 @@ def _intact(path: Path) -> Iterator[None]:
     """Whatever goes wrong in reading a checkpoint becomes one message with the way out."""
     try:
         yield
-    except (
-        InputError,
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"checkpoint {path} is damaged or of an earlier version ({one_line(error)}): delete that folder to resume "
             "from the one before it, or to start again if it is the only one"
@@ -158,15 +116,9 @@ def _intact(path: Path) -> Iterator[None]:
 
 
 def compare(recorded: RunState, now: RunState, config: TrainConfig, path: Path) -> list[str]:
-    """Compare the state of a checkpoint with that of the run that is about to go on from it.
+    """Refuse to go on from the checkpoint of another configuration or other data; more epochs extend a run.
 
-    More epochs than recorded extend the run; see `go_on`.
-
-    Returns:
-        Remarks: versions or a number of processes that differ; results may then differ in the last bits.
-
-    Raises:
-        InputError: another configuration or other data, with every difference; or options that are no more.
+    Returns remarks: versions or a number of processes that differ; results may then differ in the last bits.
     """
     if gone := [f"{name}: {value!r}" for name, value in recorded.config.items() if name not in config.to_dict()]:
         raise InputError(
@@ -187,10 +139,7 @@ def compare(recorded: RunState, now: RunState, config: TrainConfig, path: Path) 
 
 
 def go_on(recorded: RunState, now: RunState) -> RunState:
-    """What a run knows of itself now, at the place where a checkpoint left it.
-
-    Where it has more epochs than before, they are a further leg of the schedule.
-    """
+    """The run as it is now, at the place where a checkpoint left it; more epochs are a further leg of the schedule."""
     facts = {name: getattr(now, name) for name in ("config", "fingerprint", "versions", "processes", "classes")}
     longer = now.legs[-1] > recorded.legs[-1]
     return replace(recorded, **facts, legs=(*recorded.legs, now.legs[-1]) if longer else recorded.legs)
@@ -237,11 +186,6 @@ def unflatten_optimizer(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, 
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     return {"state": state, "param_groups": rest["groups"]}
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide the numbers."""
-    return installed_versions(_PACKAGES)
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -10,12 +10,57 @@ from dataclasses import dataclass
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import build, check_fields, plain, setting
+from cytoimagenet_hf.core.settings import build, check_fields, from_text, plain, setting
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # Paper §3: EfficientNet-B0 from scratch, 224², batch 64, Adam 1e-3, cross-entropy, rotation with reflected
+    # borders, 24 epochs. These are the dataclass's own defaults.
+    "published": {},
+    "modern": {
+        # Decoupled decay: with Adam's L2 form the decay of a weight depends on its gradients' history.
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        # A peak of 2e-3 at batch 64 is past what Adam bears from a cold start; warm-up makes it safe, and the cosine
+        # to zero replaces the averaging that a constant rate leaves undone at the end.
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "clip_norm": 1.0,
+        # Weak labels are partly wrong (a phenotype's row may show none of it): smoothing keeps the net from
+        # memorising them, and the running average of the weights evens out what single batches taught.
+        "label_smoothing": 0.1,
+        "ema": 0.999,
+        # Cells have no handedness and magnification varies by source: both are free variation.
+        "flip": True,
+        "scale_jitter": 0.2,
+        # 637 of the 894 classes are compounds: drawing classes equally often is what top-1 over classes asks for.
+        "sampling": "class",
+        "precision": "auto",
+    },
+}
+"""Defaults by recipe name; each value that differs from the published training carries its reason."""
 
 
-def _option(default: Any, text: str, *, free: bool = False, **limits: Any) -> Any:
+def _option(default: Any, text: str, **more: Any) -> Any:
     """A field of the configuration. `free`: it may change when a run is resumed, for it cannot change the weights."""
-    return setting(default, text, free=free, **limits)
+    if isinstance(default, bool):
+        return setting(default, text, **more)
+    if isinstance(default, (int, float)):
+        more["metavar"] = type(default).__name__.upper()
+    return setting(default, text, type=str, **more)  # a command line hands over texts, which `check_fields` judges
+
+
+def _pairs(given: Any) -> dict[str, Any]:
+    """Fields by name, from a mapping or from texts such as `width_coefficient=0.5`, values spelled as in YAML."""
+    if isinstance(given, Mapping):
+        return {str(key): value for key, value in given.items()}
+    if bad := [text for text in given if "=" not in str(text)]:
+        raise InputError(f"model_config takes KEY=VALUE, not {bad[0]!r}")
+    pairs = (text.partition("=") for text in given)
+    return {key: from_text(TrainConfig, "model_config", value, name="training") for key, _, value in pairs}
+
+
+_MODERN = ", ".join(f"{name} {value}" for name, value in RECIPES["modern"].items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +83,14 @@ class TrainConfig:
         free=True,
     )
     output: str = _option("", "folder of the run", free=True)
-    recipe: str = _option("published", "defaults to start from: published or modern", choices=("published", "modern"))
+    recipe: str = _option(
+        "published", f"defaults to start from: published, or modern ({_MODERN})", choices=tuple(RECIPES)
+    )
     subset: tuple[str, ...] = _option(
-        ("full",), "full, toy_20, toy_50, category:NAME (such as category:compound), or a list of labels"
+        ("full",),
+        "full, toy_20, toy_50, category:NAME (such as category:compound), or a list of labels",
+        repeat=True,
+        metavar="NAME",
     )
     split_scheme: str | None = _option(None, "None: the split as stored; published: the original row-wise split")
     configuration: str = _option(
@@ -77,7 +127,9 @@ class TrainConfig:
         "efficientnet", "efficientnet, imagenet-lite0 (lite1, lite2), or any AutoModel name or folder"
     )
     pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
-    model_config: dict[str, Any] = _option({}, "KEY=VALUE fields of the model's configuration")  # noqa: RUF009
+    model_config: dict[str, Any] = _option(  # noqa: RUF009
+        {}, "fields of the model's configuration", parse=_pairs, repeat=True, metavar="KEY=VALUE"
+    )
     image_size: int = _option(224, "side of the square images in pixels", low=16, high=4096)
     # data
     cache: str = _option(
@@ -161,7 +213,7 @@ class TrainConfig:
     )
     keep: int = _option(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
     trackers: tuple[str, ...] = _option(
-        ("tensorboard",), "accelerate trackers: tensorboard, trackio, wandb, …", free=True
+        ("tensorboard",), "accelerate trackers: tensorboard, trackio, wandb, …", free=True, repeat=True, metavar="NAME"
     )
 
     def __post_init__(self) -> None:
@@ -211,35 +263,6 @@ class TrainConfig:
         for spec in dataclasses.fields(self):
             before, after = recorded.get(spec.name), now[spec.name]
             longer = spec.name == "epochs" and isinstance(before, int) and after > before
-            if not spec.metadata["free"] and not longer and before != after:
+            if not spec.metadata.get("free") and not longer and before != after:
                 lines.append(f"{spec.name}: {before!r} → {after!r}")
         return lines
-
-
-RECIPES: dict[str, dict[str, Any]] = {
-    # Paper §3: EfficientNet-B0 from scratch, 224², batch 64, Adam 1e-3, cross-entropy, rotation with reflected
-    # borders, 24 epochs. These are the dataclass's own defaults.
-    "published": {},
-    "modern": {
-        # Decoupled decay: with Adam's L2 form the decay of a weight depends on its gradients' history.
-        "optimizer": "adamw",
-        "weight_decay": 0.05,
-        # A peak of 2e-3 at batch 64 is past what Adam bears from a cold start; warm-up makes it safe, and the cosine
-        # to zero replaces the averaging that a constant rate leaves undone at the end.
-        "learning_rate": 2e-3,
-        "schedule": "cosine",
-        "warmup": 0.05,
-        "clip_norm": 1.0,
-        # Weak labels are partly wrong (a phenotype's row may show none of it): smoothing keeps the net from
-        # memorising them, and the running average of the weights evens out what single batches taught.
-        "label_smoothing": 0.1,
-        "ema": 0.999,
-        # Cells have no handedness and magnification varies by source: both are free variation.
-        "flip": True,
-        "scale_jitter": 0.2,
-        # 637 of the 894 classes are compounds: drawing classes equally often is what top-1 over classes asks for.
-        "sampling": "class",
-        "precision": "auto",
-    },
-}
-"""Defaults by recipe name; each value that differs from the published training carries its reason."""

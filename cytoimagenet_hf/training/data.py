@@ -7,12 +7,12 @@ process or on eight, and a restart continues at step i without replaying anythin
 
 import hashlib
 import io
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import datasets as hf
 import numpy as np
@@ -20,8 +20,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
 
+from cytoimagenet_hf.core.ahead import map_ahead
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.dataset.planes import stretch_plane
 from cytoimagenet_hf.images.stores.dataset import DAMAGED, cell_planes
@@ -31,10 +35,11 @@ from cytoimagenet_hf.imaging.png import decode_gray_png
 from .config import TrainConfig
 
 Positions = NDArray[np.int64]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 RANGES = ("plane_low", "plane_high", "plane_scale", "plane_offset")  # in the order of `StoredPlane`
+
+_FORMAT = "uint8 grayscale, PIL bilinear, 1"
+_CHUNK = 256  # images read from Parquet at a time
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class StoredCell:
     def gray(self) -> NDArray[np.uint8]:
         """The pixels (H, W): of several channels the mean, each stretched."""
         pictures = isinstance(self.cell, list) and not hasattr(self.feature, "shape")
-        cell = [Image.open(io.BytesIO(stored_bytes(one) or b"")) for one in self.cell] if pictures else self.cell
+        cell = (
+            [Image.open(io.BytesIO(stored_bytes(picture) or b"")) for picture in self.cell] if pictures else self.cell
+        )
         if not (planes := cell_planes(cell, self.feature)):
             raise InputError("the row holds no image")
         return to_gray_bytes(planes)
@@ -123,16 +130,17 @@ class RowTable:
         ]
 
 
+def by_plane(table: RowTable, counts: Sequence[int]) -> RowTable:
+    """The table with each plane as an image with the label of its row; `counts` are the planes of each row."""
+    rows = np.repeat(np.arange(len(table)), counts)
+    planes = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - np.asarray(counts), counts)
+    ids = np.asarray([f"{table.ids[row]}/{plane}" for row, plane in zip(rows, planes, strict=True)], dtype=np.str_)
+    places = np.stack([rows, planes], axis=1).astype(np.int64)
+    return replace(table, ids=ids, labels=table.labels[rows], categories=table.categories[rows], places=places)
+
+
 def require_two_classes(names: Sequence[str], where: str) -> None:
-    """Refuse labels that there is nothing to tell apart in.
-
-    Args:
-        names: the different labels that there are.
-        where: dataset and split, for the message.
-
-    Raises:
-        InputError: there are fewer than two.
-    """
+    """Refuse fewer than two different labels: there is nothing to tell apart."""
     if len(names) < 2:
         raise InputError(f"{where} has one class, {names[0]!r}: a classifier needs two; --objective views needs none")
 
@@ -171,16 +179,79 @@ class DecodedCache:
         return self
 
 
-class RowSource:
-    """Batches by row number, from encoded images or from a cache.
+def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: int, skip: bool) -> DecodedCache:
+    """Open the decoded cache of a split, writing it first where it is not there yet.
 
-    Args:
-        tables: the two splits.
-        config: sizes, order, workers and what to do with unreadable rows.
-        caches: decoded images by split; None decodes each time.
-        rank: this process.
-        processes: number of processes.
+    The file is plain bytes, (rows, size, size), memory-mapped: processes of one machine share its pages, and several
+    runs on the same data may share the folder. The record beside it is written last and names the fingerprint of the
+    data, so a half-written or foreign file is never used. With `skip` unreadable rows are left out.
     """
+    path = folder / f"{name}-{size}-{rows.fingerprint[:16]}.u8"
+    record: dict[str, Any] = {"fingerprint": rows.fingerprint, "shape": [len(rows), size, size], "format": _FORMAT}
+    if not _matches(path, record):
+        unreadable = _write(path, rows, name, size, workers, skip)
+        write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
+    unreadable = read_json_file(path.with_suffix(".json"))["unreadable"]
+    if unreadable and not skip:
+        raise InputError(
+            f"{rows.where}: image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out"
+        )
+    mapped = torch.from_file(str(path), shared=False, size=len(rows) * size * size, dtype=torch.uint8)
+    return DecodedCache(mapped.view(len(rows), size, size), ~np.isin(rows.ids, unreadable))
+
+
+def _matches(path: Path, record: dict[str, Any]) -> bool:
+    beside = path.with_suffix(".json")
+    if not (path.is_file() and beside.is_file()):
+        return False
+    try:
+        stored = dict(read_json_file(beside))
+    except (ValueError, TypeError):  # damaged: the cache is made again
+        return False
+    complete = path.stat().st_size == np.prod(stored.get("shape", [0]))
+    return complete and "unreadable" in stored and all(stored.get(key) == value for key, value in record.items())
+
+
+def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip: bool) -> list[str]:
+    """Decode every row in threads (decoders release the interpreter); returns the ids that could not be read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    needed, free = len(rows) * size * size, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise InputError(
+            f"the cache of {name} takes {needed / 1e9:.1f} GB and {path.parent} has {free / 1e9:.1f} left"
+        )
+
+    def decoded(content: Stored) -> NDArray[np.uint8] | InputError:
+        try:
+            return decode(content, size)
+        except InputError as error:
+            return error
+
+    unreadable: list[str] = []
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "wb") as handle,
+        ThreadPoolExecutor(max(1, workers)) as pool,
+        tqdm(total=len(rows), unit="image", desc=f"decode {name}", disable=None) as progress,
+    ):
+        for start in range(0, len(rows), _CHUNK):
+            chunk = list(range(start, min(start + _CHUNK, len(rows))))
+            for row, pixels in zip(chunk, pool.map(decoded, rows.encoded(chunk)), strict=True):
+                if isinstance(pixels, InputError):
+                    item = str(rows.ids[row])
+                    if not skip:
+                        raise InputError(
+                            f"{rows.where}: image {item!r} {pixels}; --on-unreadable skip leaves such rows out"
+                        )
+                    unreadable.append(item)
+                    pixels = np.zeros((size, size), np.uint8)
+                handle.write(np.ascontiguousarray(pixels).tobytes())
+            progress.update(len(chunk))
+    return unreadable
+
+
+class RowSource:
+    """Batches of this process by row number, from encoded images or from the caches of both splits."""
 
     def __init__(
         self,
@@ -204,8 +275,8 @@ class RowSource:
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The forward passes of an epoch from optimiser step `start` on, `accumulate` of them per step."""
-        own = self._dealt(epoch)[start:]
-        return self._read("train", list(own.reshape(-1, own.shape[-1])))
+        rows = self._dealt(epoch)[start:]
+        return self._read("train", list(rows.reshape(-1, rows.shape[-1])))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once, none dropped (T1)."""
@@ -228,7 +299,7 @@ class RowSource:
             def taken(rows: NDArray[np.int64]) -> Batch:
                 return _pinned(_collate(table, rows, *cache.take(rows)))
 
-            return prefetch(taken, batches)
+            return map_ahead(taken, batches)
         skip = self.config.on_unreadable == "skip"
         loader = DataLoader(
             _Decoded(table, self.config.image_size, skip),
@@ -291,11 +362,7 @@ def _collate(table: RowTable, rows: NDArray[np.int64], pixels: torch.Tensor, slo
 def decode_all(
     encoded: Iterable[Stored], ids: Iterable[str], size: int, *, skip: bool, where: str
 ) -> tuple[torch.Tensor, NDArray[np.int64]]:
-    """Decode images: uint8 (B, S, S), and which of them could be read.
-
-    Raises:
-        InputError: an image cannot be decoded and `skip` is off; the message names its id and `where` it is.
-    """
+    """Decode images: uint8 (B, S, S), and which of them could be read; others stop unless `skip` is on."""
     pixels, slots = [], []
     for slot, (content, item) in enumerate(zip(encoded, ids, strict=True)):
         try:
@@ -344,31 +411,10 @@ def _picture(stored: Stored) -> Image.Image:
         raise InputError(f"cannot be decoded ({len(content)} bytes: {error})") from error
 
 
-def prefetch(function: Callable[[Item], Result], items: Iterable[Item], depth: int = 3) -> Iterator[Result]:
-    """Map lazily, `depth` results ahead in a thread: loading overlaps with the device's work."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[Future[Result]] = deque()
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > depth:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-
 def epoch_order(groups: Positions | None, count: int, *, seed: int, epoch: int) -> Positions:
-    """Row numbers in the order of one epoch, int64 (count,).
+    """Row numbers in the order of one epoch, int64 (count,): a permutation.
 
-    Args:
-        groups: None for a permutation; otherwise the group code of each row (its class, say): rows are drawn with
-            replacement so that every group is equally frequent.
-        count: number of rows.
-        seed: the run's seed.
-        epoch: each epoch has its own order.
-
-    Example:
-        >>> sorted(epoch_order(None, 4, seed=0, epoch=0).tolist())
-        [0, 1, 2, 3]
+    With the group code of each row (its class, say) rows are drawn with replacement, all groups equally often.
     """
     rng = derive_rng(seed, "order", str(epoch))
     if groups is None:
@@ -385,20 +431,13 @@ def batches_for_rank(
 
     Fewer than `batch_size` rows remain at the end of an epoch; the next epoch's order is another, so none is left out
     for good.
-
-    Raises:
-        InputError: a step cannot be divided evenly, or there are fewer rows than one step takes.
-
-    Example:
-        >>> batches_for_rank(np.arange(9), batch_size=4, accumulate=1, processes=2, rank=1).tolist()
-        [[[2, 3]], [[6, 7]]]
     """
     steps = count_steps(len(order), batch_size=batch_size, accumulate=accumulate, processes=processes)
     return order[: steps * batch_size].reshape(steps, accumulate, processes, -1)[:, :, rank]
 
 
 def count_steps(rows: int, *, batch_size: int, accumulate: int, processes: int) -> int:
-    """Optimiser steps of an epoch of `rows` rows; see `batches_for_rank` for the arguments and errors."""
+    """Optimiser steps of an epoch; a batch that cannot be divided evenly, or is never full, is refused."""
     if batch_size % (accumulate * processes):
         raise InputError(
             f"batch_size {batch_size} is not divisible by {processes} processes x {accumulate} accumulation steps: "

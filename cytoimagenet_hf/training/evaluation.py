@@ -1,6 +1,6 @@
 """Score a split on all processes: each row once, none dropped, in evaluation mode."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -8,27 +8,30 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from cytoimagenet_hf.dataset.schema import CATEGORIES
 from cytoimagenet_hf.networks import reestimate_batch_norm
 from cytoimagenet_hf.scoring.knn import kneighbors, vote
 
 from .augment import Augmentation, Draws
 from .config import TrainConfig
 from .data import Batch, RowSource
-from .metrics import split_metrics
 from .network import Preprocessing
 from .stream import StreamSource
 from .views import features, gather_rows, simclr
+
+Codes = NDArray[np.int64]
 
 _VALIDATION = -1  # in the place of an epoch, so that no draw is one of the training's
 _SAMPLE = 4096
 _NEIGHBOURS = 20
 
-RANKED = 7
-"""How many predictions are kept per row: the paper tracked top-7 accuracy."""
+_RANKED = 7  # predictions kept per row: the paper tracked top-7 accuracy
 
 
 @torch.inference_mode()
@@ -40,18 +43,10 @@ def evaluate(
     accelerator: Accelerator,
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Metrics of a split (see `metrics.split_metrics`), with the mean cross-entropy as `loss`; equal on every process.
-
-    Args:
-        model: the bare network, on the accelerator's device.
-        batches: the rows of this process.
-        preprocessing: from pixels to the network's input.
-        accelerator: gathers the rows of all processes.
-        classes: names by code.
-    """
+    """`split_metrics` over all processes, with the mean cross-entropy as `loss`; equal on every process."""
     model.eval()
     parts, losses = [], []
-    ranked = min(RANKED, len(classes))
+    ranked = min(_RANKED, len(classes))
     for batch in batches:
         if len(batch.ids) == 0:
             continue
@@ -73,6 +68,54 @@ def evaluate(
     }
 
 
+def split_metrics(labels: Codes, ranked: Codes, categories: Codes, classes: Sequence[str]) -> dict[str, Any]:
+    """Everything that is reported about a scored split.
+
+    `never_right` lists classes with rows but no right one (402 in the paper); `category_confusion` has a row for each
+    true category and a column for the category of the predicted class.
+
+    Args:
+        labels: int (N,), class codes.
+        ranked: int (N, K), the K most probable classes.
+        categories: int (N,), position in `schema.CATEGORIES` of each row's label, or -1.
+        classes: names by code.
+    """
+    predicted = ranked[:, 0]
+    right = predicted == labels
+    names = [*CATEGORIES, "unknown"]
+    owner = np.full(len(classes), -1, dtype=np.int64)  # category of each class; -1 where it has no rows
+    owner[labels] = categories
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(confusion, (categories, owner[predicted]), 1)  # -1 is the last row and column
+    present = [code for code in (*range(len(CATEGORIES)), -1) if (categories == code).any()]
+    return {
+        "rows": len(labels),
+        "accuracy": float(right.mean()),
+        "top_7_accuracy": float((ranked[:, :7] == labels[:, None]).any(axis=1).mean()),
+        "f1_macro": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
+        "per_category": {
+            names[code]: {
+                "accuracy": float(right[categories == code].mean()),
+                "rows": int((categories == code).sum()),
+                "classes": len(np.unique(labels[categories == code])),
+            }
+            for code in present
+        },
+        "per_class": {
+            classes[code]: {
+                "accuracy": float(right[labels == code].mean()),
+                "rows": int((labels == code).sum()),
+                "category": names[owner[code]],
+            }
+            for code in np.unique(labels)
+        },
+        "never_right": [classes[code] for code in np.unique(labels) if not right[labels == code].any()],
+        "category_confusion": {
+            names[row]: {name: int(confusion[row, column]) for column, name in enumerate(names)} for row in present
+        },
+    }
+
+
 @torch.inference_mode()
 def evaluate_views(
     network: PreTrainedModel,
@@ -84,21 +127,11 @@ def evaluate_views(
     config: TrainConfig,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """What views taught, on the validation split; equal on every process.
+    """What views taught, on the validation split; equal on every process. An image's views are the same each time.
 
-    Args:
-        network: without a head, on the accelerator's device.
-        projector: from its features to projections.
-        source: both splits.
-        preprocessing: from pixels to the network's input.
-        augmentation: what views are drawn from; each image's are the same at every evaluation.
-        config: of the run.
-        accelerator: gathers the rows of all processes.
-
-    Returns:
-        `view_loss`, mean over batches of the training's size; `rows`; and `knn_accuracy`: top-1 of the labelled rows
-        by the vote of their 20 nearest training images, cosine, among the first 4,096 of the first epoch (None
-        without labels), with `knn_images`, how many these were.
+    `view_loss` is the mean over batches of the training's size. `knn_accuracy` is top-1 of the labelled rows by the
+    vote of their 20 nearest training images, cosine, among the first 4,096 of the first epoch (None without labels);
+    `knn_images` says how many these were.
     """
     network.eval()
     projector.eval()
@@ -143,12 +176,12 @@ def evaluate_views(
 
 
 def _knn_accuracy(
-    known: torch.Tensor, codes: torch.Tensor, query: torch.Tensor, truth: torch.Tensor
+    train_features: torch.Tensor, codes: torch.Tensor, query: torch.Tensor, truth: torch.Tensor
 ) -> dict[str, Any]:
     """Top-1 by neighbours; nothing of a single class. Equal directions of zero length are as far from all."""
     if len(query) == 0 or len(set(codes.tolist())) < 2:
         return {"knn_accuracy": None, "knn_images": None}
-    train, rows = (functional.normalize(part, dim=1).cpu().numpy() for part in (known, query))
+    train, rows = (functional.normalize(part, dim=1).cpu().numpy() for part in (train_features, query))
     distances, near = kneighbors(train, rows, min(_NEIGHBOURS, len(train)))
     voted = vote(codes.cpu().numpy()[near], distances)
     return {"knn_accuracy": float((voted == truth.cpu().numpy()).mean()), "knn_images": len(train)}

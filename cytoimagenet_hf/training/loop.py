@@ -1,4 +1,7 @@
-"""The training loop: from a configuration to a stock checkpoint, on one process or many.
+"""The training loop, from a configuration to a stock checkpoint: set up, fit, evaluate, export.
+
+A row on its way to a step passes `tables.make_row_table`, `data.RowSource.training`, `setup.Run.training_inputs`,
+`network.Preprocessing` and `train_epoch`.
 
 Everything drawn in step i of epoch e (order, augmentation, dropout) is a function of (seed, e, i), so a run that was
 stopped takes the same steps as one that was not: weights, optimizer and draws are restored exactly, and on one machine
@@ -13,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
@@ -30,13 +33,11 @@ from cytoimagenet_hf.options.push import Upload
 from . import checkpoint, report
 from .config import TrainConfig
 from .evaluation import estimate_batch_norm, evaluate, evaluate_views
-from .optim import learning_rate, set_learning_rate, update_average
-from .setup import Run, prepare
+from .setup import Run, learning_rate, prepare, update_average
 from .views import view_loss
 
 Item = TypeVar("Item")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LABELS = ("loss", "accuracy", "top_7_accuracy")
 _ON_DEVICE = ("loss", "view_loss", "accuracy", "top_7_accuracy")
 _TRAINED = {"labels": _LABELS, "labels+views": ("view_loss", *_LABELS), "views": ("view_loss",)}
@@ -89,11 +90,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _alone(output: Path) -> Iterator[None]:
-    """Hold the output folder against other trainings; of several processes of one training the first holds it.
-
-    Raises:
-        InputError: another training writes there.
-    """
+    """Hold the output folder against other trainings; of several processes of one training the first holds it."""
     if int(os.environ.get("RANK", "0")):  # before accelerate has started its processes
         yield
         return
@@ -122,7 +119,8 @@ def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | Non
     )
     with progress:
         while state.step < steps:
-            set_learning_rate(run.optimizer, learning_rate(config, state.global_step, leg_ends))
+            for group in run.optimizer.param_groups:
+                group["lr"] = learning_rate(config, state.global_step, leg_ends)
             for part in range(config.passes):
                 batch, images = next(inputs)
                 labels = batch.labels.to(accelerator.device, non_blocking=True)
@@ -156,12 +154,9 @@ def train_epoch(run: Run, meter: "EpochMeter", stop: "StopRequest") -> str | Non
 
 
 def _losses(run: Run, images: torch.Tensor, labels: torch.Tensor) -> "StepLosses":
-    """The losses of one forward pass; the gradients of `total`, averaged over processes and added up, are the step's.
+    """The losses of one forward pass over images (V B, 3, S, S) of V views, with labels (B,).
 
-    Args:
-        run: the run.
-        images: (V B, 3, S, S), of V views.
-        labels: (B,).
+    The gradients of `total`, averaged over processes and added up, are the step's.
     """
     config, accelerator = run.config, run.accelerator
     logits, projections = run.model(pixel_values=images)
@@ -261,7 +256,7 @@ def _finish(run: Run) -> dict[str, Any]:
 
 
 def _push(run: Run) -> str | None:
-    """Push OUTPUT/model where it is asked for; what the Hub refuses is said and returned, for the training stands."""
+    """Push OUTPUT/model if asked to; a refusal of the Hub is printed and returned, and the training stands."""
     config = run.config
     if config.push_to_hub is None:
         return None
@@ -296,9 +291,13 @@ def _start_trackers(run: Run) -> None:
     config = run.config
     name = Path(config.output).resolve().name
     named = {tracker: {"name": name} for tracker in ("trackio", "wandb")}
+    scalars = {
+        field: value if isinstance(value, int | float | str) else str(value)
+        for field, value in config.to_dict().items()
+    }
     if config.trackers:
         with contextlib.redirect_stdout(sys.stderr):  # what they say is not a result
-            run.accelerator.init_trackers("cytoimagenet", config=_scalars(config), init_kwargs=named)
+            run.accelerator.init_trackers("cytoimagenet", config=scalars, init_kwargs=named)
 
 
 def _finish_trackers(run: Run) -> None:
@@ -330,28 +329,14 @@ def _seed_dropout(run: Run, part: int) -> None:
     torch.manual_seed(int(derive_rng(run.config.seed, "dropout", place).integers(2**63)))
 
 
-def _scalars(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as trackers take it: one scalar per name."""
-    return {
-        name: value if isinstance(value, int | float | str) else str(value) for name, value in config.to_dict().items()
-    }
-
-
 @dataclass(frozen=True)
 class StepLosses:
-    """The losses of one forward pass on one process.
+    """The losses of one forward pass on one process."""
 
-    Attributes:
-        total: what was minimised, ().
-        labels: cross-entropy summed over the images, (); None without labels.
-        views: mean loss of the views, (); None without views.
-        logits: (B, classes) of the first views; None without labels.
-    """
-
-    total: torch.Tensor
-    labels: torch.Tensor | None
-    views: torch.Tensor | None
-    logits: torch.Tensor | None
+    total: torch.Tensor  # (): what was minimised
+    labels: torch.Tensor | None  # (): cross-entropy summed over the images; None without labels
+    views: torch.Tensor | None  # (): mean loss of the views; None without views
+    logits: torch.Tensor | None  # (B, classes) of the first views; None without labels
 
 
 class EpochMeter:
@@ -367,7 +352,8 @@ class EpochMeter:
         before: dict[str, float] = restored.get("sums", {}) if accelerator.is_main_process else {}
         # Losses and hits are known to the device; how many rows were seen and skipped is known here.
         sums = [before.get(name, 0.0) for name in _ON_DEVICE]
-        self.sums = torch.tensor(sums, dtype=torch.float64, device=_double_device(accelerator))
+        place = torch.device("cpu") if accelerator.device.type == "mps" else accelerator.device  # mps has no float64
+        self.sums = torch.tensor(sums, dtype=torch.float64, device=place)
         self.seen, self.skipped = before.get("seen", 0.0), before.get("skipped", 0.0)
         self.seconds = float(restored.get("seconds", 0.0))
         self.waited = float(restored.get("waited", 0.0))
@@ -415,7 +401,8 @@ class EpochMeter:
 
     def record(self) -> dict[str, Any]:
         """Sums over all processes, as JSON values; a collective call."""
-        self._lap()
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
         counts = self.sums.new_tensor([self.seen, self.skipped])
         sums = self.accelerator.reduce(torch.cat([self.sums, counts]), reduction="sum").tolist()
         named = dict(zip((*_ON_DEVICE, "seen", "skipped"), sums, strict=True))
@@ -445,34 +432,17 @@ class EpochMeter:
             "data wait": f"{self.waited / passed:.0%}",
         }
 
-    def _lap(self) -> None:
-        now = time.perf_counter()
-        self.seconds += now - self._since
-        self._since = now
 
-
-def _diverged(what: str, ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+def _diverged(event: str, ids: Sequence[str]) -> str:
+    images = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
     return (
-        f"{what} the batch of images {shown}. Look at these images; if they are sound, lower learning_rate, set "
+        f"{event} the batch of images {images}. Look at these images; if they are sound, lower learning_rate, set "
         "clip_norm, or use precision bf16 or no. The newest checkpoint is from before this."
     )
 
 
-def _double_device(accelerator: Accelerator) -> torch.device:
-    """Where double precision exists: not on Apple's GPUs."""
-    return torch.device("cpu") if accelerator.device.type == "mps" else accelerator.device
-
-
 class StopRequest:
-    """Within the block, the first signal is noted; a second one acts as it would have without us.
-
-    Example:
-        >>> with StopRequest() as stop:
-        ...     signal.raise_signal(signal.SIGTERM)
-        ...     stop.received
-        'SIGTERM'
-    """
+    """Within the block, the first signal is noted; a second one acts as it would have without us."""
 
     def __init__(self) -> None:
         self.received: str | None = None
@@ -481,14 +451,12 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         # Threads other than the main one may not set handlers; there the caller's own handling stays.
         try:
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:
             self._before = {}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def agreed(self, accelerator: Accelerator) -> str | None:

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForImageClassification,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedModel
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
 from cytoimagenet_hf.core.errors import InputError, one_line
@@ -76,20 +71,11 @@ class Preprocessing:
 def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrainedModel, Preprocessing]:
     """The network in training mode, channels-last, with the class map in its configuration.
 
-    Where views alone are learnt it has no head, whatever the classes.
-
-    Raises:
-        InputError: the backbone cannot be found or is not an image classifier.
+    For the objective `views` it has no head.
     """
     preprocessing = Preprocessing(config.image_size)
     labels = None if config.objective == "views" else classes
-    if config.backbone == "efficientnet":
-        settings = {"image_size": config.image_size, **config.model_config}
-        model = build_efficientnet(len(labels or ()), seed=config.seed, labels=labels, **settings)
-    elif is_lite(config.backbone):
-        model = _lite(config, labels)
-    else:
-        model = _from_name(config, classes)
+    model = _efficientnet(config, labels) or _from_name(config, classes)
     if config.pretrained or is_lite(config.backbone):
         preprocessing = _recorded(model, config)
     _require_size(model, config.image_size)
@@ -98,18 +84,10 @@ def build_network(config: TrainConfig, classes: Sequence[str]) -> tuple[PreTrain
 
 
 def check_model(config: TrainConfig) -> None:
-    """Try the backbone and `model_config` on two classes, before any data is read.
-
-    Raises:
-        InputError: no such backbone, an unknown field, or a value that no network can be built with.
-    """
+    """Try the backbone and `model_config` on two classes, before any data is read."""
     try:
-        if config.backbone == "efficientnet":
-            model = build_efficientnet(2, seed=config.seed, **{"image_size": config.image_size, **config.model_config})
+        if model := _efficientnet(config, ["one", "two"]):
             _require_size(model, config.image_size)
-            return
-        if is_lite(config.backbone):
-            _require_size(_lite(config, ["one", "two"]), config.image_size)
             return
         with explained(config.backbone):
             _, unused = AutoConfig.from_pretrained(config.backbone, return_unused_kwargs=True, **config.model_config)
@@ -122,11 +100,7 @@ def check_model(config: TrainConfig) -> None:
 
 
 def _require_size(model: PreTrainedModel, size: int) -> None:
-    """Refuse images that are too small for the layers of a network, with the smallest that it takes.
-
-    Raises:
-        InputError: the network cannot take images of this size.
-    """
+    """Refuse images that are too small for the layers of a network, with the smallest that it takes."""
     if problem := _problem_at(model, size):
         larger = next((side for side in range(size + 1, _LARGEST_TRIED) if not _problem_at(model, side)), None)
         advice = "another size" if larger is None else f"{larger} or more"
@@ -147,13 +121,19 @@ def _problem_at(model: PreTrainedModel, size: int) -> str:
     return ""
 
 
-def _lite(config: TrainConfig, labels: Sequence[str] | None) -> PreTrainedModel:
-    """An EfficientNet-Lite, with ImageNet's weights or drawn ones, and a new head where there are labels."""
-    key, _, file = config.backbone.partition(":")
+def _efficientnet(config: TrainConfig, labels: Sequence[str] | None) -> PreTrainedModel | None:
+    """An EfficientNet of ours, or a Lite with ImageNet's weights or drawn ones; None where transformers loads it.
+
+    Where there are labels it has a new head.
+    """
     settings = {"image_size": config.image_size, **config.model_config}
-    weights = file or None
+    if config.backbone == "efficientnet":
+        return build_efficientnet(len(labels or ()), seed=config.seed, labels=labels, **settings)
+    if not is_lite(config.backbone):
+        return None
+    key, _, file = config.backbone.partition(":")
     return imagenet_lite(
-        key, weights=weights, pretrained=config.pretrained, labels=labels, seed=config.seed, **settings
+        key, weights=file or None, pretrained=config.pretrained, labels=labels, seed=config.seed, **settings
     )
 
 

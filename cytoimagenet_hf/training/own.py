@@ -28,7 +28,7 @@ from cytoimagenet_hf.networks.checkpoints import few
 from cytoimagenet_hf.tables.tabular import read_table
 
 from .config import TrainConfig
-from .data import RowTable, require_two_classes
+from .data import RowTable, by_plane, require_two_classes
 
 _FILES = ("path", "file", "file_name", "filename", "image")
 _IDS = ("id", "image_id", "idx")
@@ -44,11 +44,7 @@ class OwnImage:
     processor: MicroscopyImageProcessor
 
     def gray(self) -> NDArray[np.uint8]:
-        """The pixels (H, W), from black to white as the network's record says.
-
-        Raises:
-            InputError: it cannot be read.
-        """
+        """The pixels (H, W), from black to white as the network's record says."""
         planes = self.image.read()
         (unit,) = self.processor.units(planes if self.plane is None else [planes[self.plane]])
         return (unit[0] * np.float32(255)).astype(np.uint8)  # cut, not rounded, as the dataset's own images are
@@ -75,10 +71,7 @@ def is_own(dataset: str) -> bool:
 
 
 def own_processor(config: TrainConfig) -> MicroscopyImageProcessor:
-    """How pixels of one's own become gray levels: as pretrained weights saw them, else stretched as the dataset's.
-
-    Its one output is the merged image; a single plane merged is itself.
-    """
+    """How pixels of one's own become gray levels: as pretrained weights saw them, else stretched as the dataset's."""
     if not config.pretrained:
         return MicroscopyImageProcessor(method="merge-norm")
     recorded = MicroscopyImageProcessor.for_model(config.backbone)
@@ -90,14 +83,7 @@ def own_processor(config: TrainConfig) -> MicroscopyImageProcessor:
 
 
 def own_tables(config: TrainConfig) -> dict[str, RowTable]:
-    """The `train` and `validation` split of one's own images.
-
-    Args:
-        config: `dataset` is the folder or table; `label_column`, `group_column` and `validation_share` say the rest.
-
-    Raises:
-        InputError: no images, no or too few labels, or images of several bit depths.
-    """
+    """The `train` and `validation` split of one's own images."""
     if config.streaming or config.split_scheme is not None:
         raise InputError(
             f"{config.dataset} is a folder or table of one's own: it takes neither streaming nor split_scheme"
@@ -131,7 +117,7 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
         raise InputError(f"{where} holds no data/*.parquet (python -m builder build makes it), and {error}") from error
     rows = []
     for image in images:
-        path = next((plane.path for planes in image.planes for plane in planes), where)
+        path = _first_path(image, where)
         folders = path.relative_to(where).parts[:-1] if path.is_relative_to(where) else ()
         rows.append({**image.metadata, "image": image, "image_id": image.id, "folders": folders})
     table = pd.DataFrame(rows)
@@ -144,12 +130,13 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
     return _with_metadata(table, where, config.label_column or "label")
 
 
-def _are_splits(folders: set[str], where: Path) -> bool:
-    """Whether the folders directly below `where` are splits, and not classes.
+def _first_path(image: Image, folder: Path) -> Path:
+    """The first file of an image; the folder itself of one without planes."""
+    return next((plane.path for planes in image.planes for plane in planes), folder)
 
-    Raises:
-        InputError: some are splits, and there are others.
-    """
+
+def _are_splits(folders: set[str], where: Path) -> bool:
+    """Whether the folders directly below `where` are splits, and not classes; both at once are refused."""
     splits = {name: split_of_folder(name) for name in sorted(folders)}
     sides = {split for split in splits.values() if split}
     others = [name for name, split in splits.items() if split is None]
@@ -160,12 +147,8 @@ def _are_splits(folders: set[str], where: Path) -> bool:
 
 
 def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.DataFrame:
-    """Images with the columns of the `metadata.csv`, `.jsonl` or `.parquet` files that name them (`file_name`).
-
-    Raises:
-        InputError: a file that names a file that is not there, or one file twice.
-    """
-    firsts = [next((plane.path for planes in image.planes for plane in planes), where) for image in table["image"]]
+    """Images with the columns of the `metadata.csv`, `.jsonl` or `.parquet` files that name them (`file_name`)."""
+    firsts = [_first_path(image, where) for image in table["image"]]
     facts: dict[int, dict[Any, Any]] = {}
     for file in sorted(path for name in METADATA for path in where.rglob(name)):
         rows = read_metadata(file)
@@ -229,7 +212,7 @@ def _row_id(image_id: str, ids: "pd.Index[str]") -> str:
 def _check_depths(images: Sequence[Image], where: str) -> None:
     """Refuse images of several bit depths, looked up in their headers: depth would give classes away."""
 
-    def depth(image: Image) -> str:
+    def dtype_of(image: Image) -> str:
         first = next((plane for planes in image.planes for plane in planes), None)
         if first is None or first.kind != "file" or image.problem:
             return ""  # read, or refused, later
@@ -239,14 +222,14 @@ def _check_depths(images: Sequence[Image], where: str) -> None:
             return ""
 
     with ThreadPoolExecutor(8) as pool:
-        depth_of = dict(zip((image.id for image in images), pool.map(depth, images), strict=True))
+        depth_of = dict(zip((image.id for image in images), pool.map(dtype_of, images), strict=True))
     kinds = Counter(kind for kind in depth_of.values() if kind)
     if len(kinds) > 1:
-        shown = "; ".join(
-            f"{count} are {kind}, such as {next(name for name, one in depth_of.items() if one == kind)}"
+        counted = "; ".join(
+            f"{count} are {kind}, such as {next(name for name, depth in depth_of.items() if depth == kind)}"
             for kind, count in kinds.most_common()
         )
-        raise InputError(f"{where}: images have several bit depths ({shown}): write all of them in one")
+        raise InputError(f"{where}: images have several bit depths ({counted}): write all of them in one")
 
 
 def _check_labels(rows: pd.DataFrame, where: str) -> None:
@@ -267,15 +250,11 @@ def _check_labels(rows: pd.DataFrame, where: str) -> None:
 
 
 def _of_splits(rows: pd.DataFrame, config: TrainConfig) -> pd.DataFrame:
-    """The rows of the splits that are trained on and validated with, `stored` saying which; all where none is stored.
-
-    Raises:
-        InputError: no row of such a split.
-    """
+    """The rows that are trained on and validated with, `stored` saying which; all where no split is stored."""
     if "stored" not in rows or not rows["stored"].isin(SPLITS.values()).all():
         if config.validation_split is not None or config.split != "train":
             raise InputError(
-                f"{config.dataset} has no stored splits, of which --split or --validation-split names one"
+                f"{config.dataset} has no stored splits, so --split and --validation-split cannot name one"
             )
         return rows.drop(columns="stored", errors="ignore")
     asked = {"train": config.split, "validation": config.validation_split or "validation"}
@@ -318,13 +297,8 @@ def remark(message: str) -> None:
 def draw_sides(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
     """`train` or `validation` for each row, drawn by the seed; groups and copies stay on one side.
 
-    Args:
-        rows: `image_id`, `label`, and what `group_column` names or else plate, well, site and field (`idx`), and
-            `sha256` of the pixels where it is recorded.
-        config: the seed, the share and the column of groups.
-
-    Raises:
-        InputError: no such column, or ids that repeat.
+    Rows have `image_id`, `label`, and what `group_column` names or else plate, well, site and field (`idx`), and
+    `sha256` of the pixels where it is recorded.
     """
     labels = rows["label"].astype("string").fillna("").astype(str)
     copies = {"sha256": rows["sha256"]} if "sha256" in rows else {}
@@ -334,8 +308,8 @@ def draw_sides(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
 
 
 def _group(rows: pd.DataFrame, config: TrainConfig) -> "pd.Series[str]":
-    """What stays together: the column asked for, or the coarsest of plate, well and site of which each class has two
-    or more; each field, or each image, by itself where there is none."""
+    """What stays together: the column asked for, or the coarsest of plate, well and site that each class has two
+    or more of; each field, or each image, by itself where there is none."""
     if config.group_column is not None:
         if config.group_column not in rows:
             raise InputError(f"{config.dataset} has no column {config.group_column!r} to group by")
@@ -355,31 +329,19 @@ def _table(
     config: TrainConfig,
     split: str,
     processor: MicroscopyImageProcessor,
-) -> OwnTable:
+) -> RowTable:
     images: list[Image] = rows["image"].tolist()
     code = {name: number for number, name in enumerate(classes)}
     labels = np.asarray([code.get(label, -1) for label in rows["label"]], dtype=np.int64)
     ids = np.asarray([image.id for image in images], dtype=np.str_)
     content = [*classes, *ids.tolist(), *map(str, labels.tolist()), *(image.stamp for image in images)]
     content += [config.configuration, str(processor.record())]
-    places = None
+    fingerprint, where = hashlib.sha256("\x1f".join(content).encode()).hexdigest(), f"{config.dataset}, split {split}"
+    categories = np.full(len(ids), -1, dtype=np.int64)
+    table = OwnTable(images, ids, labels, categories, classes, fingerprint, where, processor=processor)
     if config.configuration == "channels":
-        places = np.asarray(
-            [(row, plane) for row, image in enumerate(images) for plane in range(len(image.channels))], dtype=np.int64
-        )
-        ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
-        labels = labels[places[:, 0]]
-    return OwnTable(
-        images,
-        ids,
-        labels,
-        np.full(len(ids), -1, dtype=np.int64),
-        classes,
-        hashlib.sha256("\x1f".join(content).encode()).hexdigest(),
-        f"{config.dataset}, split {split}",
-        places,
-        processor=processor,
-    )
+        return by_plane(table, [len(image.channels) for image in images])
+    return table
 
 
 def _is_dataset(path: Path) -> bool:

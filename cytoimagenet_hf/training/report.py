@@ -41,7 +41,7 @@ _CURVES = {
         "knn_accuracy": "validation, by neighbours",
     },
 }
-"""Panels of `curves.png`, of which those are drawn that the objective has."""
+"""Panels of `curves.png`, those that the objective has are drawn."""
 
 _SHOWN_SCORES = {
     "train_loss": "train loss",
@@ -71,9 +71,9 @@ def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
 def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
     """What is printed of an epoch, from its record in the history."""
     parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
-    for name, shown in _SHOWN_SCORES.items():
+    for name, title in _SHOWN_SCORES.items():
         if name in record:
-            parts.append(f"{shown} {record[name]:.1%}" if "accuracy" in name else f"{shown} {record[name]:.3f}")
+            parts.append(f"{title} {record[name]:.1%}" if "accuracy" in name else f"{title} {record[name]:.3f}")
     parts.append(f"{record['images_per_second']:.0f} images/s, data wait {record['data_wait']:.0%}")
     if record["skipped"]:
         parts.append(f"{record['skipped']} unreadable rows skipped")
@@ -106,15 +106,7 @@ def write_final(
     metrics: Mapping[str, Any],
     state: RunState,
 ) -> None:
-    """`model/` (stock checkpoint, image processor, card with figures) and `metrics.json`.
-
-    Args:
-        config: of the run.
-        model: the weights to export.
-        preprocessing: what they were trained with.
-        metrics: from `metrics.split_metrics`, or of views.
-        state: of the run.
-    """
+    """`model/` (stock checkpoint of `model`, image processor, card with figures) and `metrics.json`."""
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
@@ -206,14 +198,14 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunSt
     history = state.history
     per_class = metrics.get("per_class", {})
     never = [per_class[name]["category"] for name in metrics.get("never_right", ())]
-    shown = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
+    stated = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
     if Path(config.backbone).exists():
-        shown["backbone"] = Path(config.backbone).resolve().name  # its path on this machine is not recorded either
+        stated["backbone"] = Path(config.backbone).resolve().name  # its path on this machine is not recorded either
     on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
     return {
         "datasets": [config.dataset] if on_the_hub else [],
         "objective": _OBJECTIVES[config.objective],
-        "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip(),
+        "config": yaml.safe_dump(stated, sort_keys=False, allow_unicode=True).strip(),
         "metrics": {
             **{name: metrics[name] for name in _STATED if metrics.get(name) is not None},
             "validation_images": metrics["rows"],

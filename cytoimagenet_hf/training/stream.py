@@ -23,6 +23,7 @@ import torch
 from huggingface_hub import HfFileSystem
 from numpy.typing import NDArray
 
+from cytoimagenet_hf.core.ahead import map_ahead
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.core.seeding import derive_rng
@@ -39,7 +40,7 @@ from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.dataset.splits import apply_split_scheme
 
 from .config import TrainConfig
-from .data import Batch, count_steps, decode_all, prefetch, stored_image
+from .data import Batch, count_steps, decode_all, stored_image
 from .tables import category_codes, choose_splits, dataset_name, outside_map, resolve_subset
 
 _WINDOW = 4096  # rows that are mixed: some 250 MB of encoded images
@@ -55,18 +56,7 @@ class Piece(NamedTuple):
 
 
 def deal_rows(sizes: Sequence[int], *, processes: int, rank: int, order: Sequence[int] | None = None) -> list[Piece]:
-    """The rows of one process: equal parts for all, each row to one process, whatever the sizes of the groups.
-
-    Args:
-        sizes: rows of each group.
-        processes: how many share them; the parts differ by one row at most.
-        rank: of the process.
-        order: of the groups; as they stand when None.
-
-    Example:
-        >>> deal_rows([6, 2], processes=2, rank=0), deal_rows([6, 2], processes=2, rank=1)
-        ([Piece(group=0, first=0, end=4)], [Piece(group=0, first=4, end=6), Piece(group=1, first=0, end=2)])
-    """
+    """The rows of one process, of groups of these sizes in this order: the parts differ by one row at most."""
     total = int(sum(sizes))
     first, end = total * rank // processes, total * (rank + 1) // processes
     pieces, start = [], 0
@@ -83,9 +73,6 @@ class StreamSource:
 
     An epoch is as many whole steps as the split has rows for; what does not fill a step is other rows in each epoch.
     The order is a function of (seed, epoch) and the number of processes.
-
-    Raises:
-        InputError: a missing split or column, files other than Parquet, or too few rows for a step.
     """
 
     def __init__(self, config: TrainConfig, *, rank: int, processes: int) -> None:
@@ -118,14 +105,14 @@ class StreamSource:
         ]
         passes = self.steps * config.passes
         batches = self._batches("train", windows, micro, skipped=start * config.passes * micro)
-        return prefetch(self._decode, islice(batches, passes - start * config.passes))
+        return map_ahead(self._decode, islice(batches, passes - start * config.passes))
 
     def validation(self, size: int) -> Iterator[Batch]:
         """Every row of the validation split that falls to this process, each once."""
         split = self.splits["validation"]
         pieces = deal_rows(split.sizes, processes=self.processes, rank=self.rank)
         windows = [(window, None) for window in _windows(pieces)]
-        return prefetch(self._decode, self._batches("validation", windows, size))
+        return map_ahead(self._decode, self._batches("validation", windows, size))
 
     def _batches(self, name: str, windows: Sequence[Any], size: int, skipped: int = 0) -> Iterator[pa.Table]:
         """Rows of the windows in batches, the last one shorter, after those that are skipped."""
@@ -135,7 +122,7 @@ class StreamSource:
             windows = windows[1:]
         split = self.splits[name]
         rest = None
-        for table in prefetch(lambda one: split.read(*one), windows, depth=1):
+        for table in map_ahead(lambda window: split.read(*window), windows, depth=lambda: 1):
             rows = table.slice(skipped) if rest is None else pa.concat_tables([rest, table])
             skipped = 0
             whole = len(rows) // size * size
@@ -164,13 +151,8 @@ class StreamSource:
         names = rows["category"].to_pylist() if "category" in rows.column_names else [None] * len(ids)
         codes = category_codes(names)
         kept = tuple(str(ids[slot]) for slot in slots)
-        return Batch(
-            pixels,
-            torch.from_numpy(labels[slots]),
-            torch.from_numpy(codes[slots]),
-            torch.from_numpy(slots),
-            kept,
-        )
+        tensor = torch.from_numpy
+        return Batch(pixels, tensor(labels[slots]), tensor(codes[slots]), tensor(slots), kept)
 
     def _labels(self, rows: pa.Table, ids: Sequence[Any]) -> NDArray[np.int64]:
         column = self.splits["train"].columns.label
@@ -261,7 +243,7 @@ def _windows(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     window: list[Piece] = []
     for piece in pieces:
         window.append(piece)
-        if sum(one.end - one.first for one in window) >= _WINDOW:
+        if sum(part.end - part.first for part in window) >= _WINDOW:
             yield window
             window = []
     if window:
@@ -294,8 +276,8 @@ def _open_splits(config: TrainConfig) -> tuple[dict[str, _Split], tuple[str, ...
     schema = next(iter(opened["train"].values())).schema_arrow
     features = builder.info.features or hf.Features.from_arrow_schema(schema)
     columns = _find_columns(features, config, name)
-    needed = [one for one in (columns.image, columns.label, columns.id) if one is not None]
-    read = tuple(dict.fromkeys([*needed, *(one for one in ("category",) if one in features)]))
+    needed = [column for column in (columns.image, columns.label, columns.id) if column is not None]
+    read = tuple(dict.fromkeys([*needed, *({"category"} & features.keys())]))
     splits = {}
     for side, files in opened.items():
         _check_files(files, read, columns, schema)
@@ -374,10 +356,10 @@ def _with_classes(splits: dict[str, _Split], features: hf.Features) -> tuple[dic
     column = splits["train"].columns.label
     if column is None or isinstance(features[column], hf.ClassLabel):
         return splits, tuple(getattr(features.get(column or ""), "names", ()))
-    values = {value for one in splits.values() for value in pc.unique(one.small([column])[column]).to_pylist()}
+    values = {value for split in splits.values() for value in pc.unique(split.small([column])[column]).to_pylist()}
     ordered = sorted(values - {None})
     code = {value: number for number, value in enumerate(ordered)}
-    return {name: replace(one, recoded=code) for name, one in splits.items()}, tuple(map(str, ordered))
+    return {name: replace(split, recoded=code) for name, split in splits.items()}, tuple(map(str, ordered))
 
 
 def _of_labels(

@@ -24,7 +24,7 @@ from cytoimagenet_hf.dataset.schema import CATEGORIES
 from cytoimagenet_hf.options.source import ImageColumns
 
 from .config import TrainConfig
-from .data import RANGES, RowTable, stored_bytes
+from .data import RANGES, RowTable, by_plane, stored_bytes
 from .own import draw_sides, is_own, own_tables, remark
 
 _READ = ("image", "label", "image_id")
@@ -36,9 +36,6 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
 
     Where no validation split is stored, a share of the training rows is drawn, and groups of rows stay together. A
     test split is left alone unless `validation_split` names it.
-
-    Raises:
-        InputError: a missing split or column, a label outside the class map, or what `own_tables` refuses.
     """
     if is_own(config.dataset):
         return own_tables(config)
@@ -53,11 +50,7 @@ def load_tables(config: TrainConfig) -> dict[str, RowTable]:
 
 
 def load_training_splits(config: TrainConfig) -> dict[str, hf.Dataset]:
-    """`train` and, where one is stored, `validation`, with the columns `image`, `label` and `image_id`.
-
-    Raises:
-        InputError: as `dataset.images.load_splits`, or no such split.
-    """
+    """`train` and, where one is stored, `validation`, with the columns `image`, `label` and `image_id`."""
     name = dataset_name(config)
     labelled = config.objective != "views"
     subset = resolve_subset(config)
@@ -84,11 +77,7 @@ def load_training_splits(config: TrainConfig) -> dict[str, hf.Dataset]:
 
 
 def dataset_name(config: TrainConfig) -> DatasetName:
-    """The dataset of a run: its name, and what the options say beside it.
-
-    Raises:
-        InputError: an option says something else than the name.
-    """
+    """The dataset of a run: its name, and what the options say beside it; the two may not contradict each other."""
     name = parse_name(config.dataset)
     for field in ("configuration", "revision"):
         option = getattr(config, field)
@@ -100,11 +89,7 @@ def dataset_name(config: TrainConfig) -> DatasetName:
 
 
 def choose_splits(splits: Mapping[str, Any], config: TrainConfig, name: DatasetName) -> dict[str, str]:
-    """`train` and, where one is stored, `validation` → the split of the dataset.
-
-    Raises:
-        InputError: no such split, or one for both.
-    """
+    """`train` and, where one is stored, `validation` → the split of the dataset; both at once is refused."""
     usual = usual_splits(splits)
 
     def split_called(wanted: str, option: str) -> str:
@@ -139,15 +124,9 @@ def _with_validation(rows: hf.Dataset, config: TrainConfig) -> dict[str, hf.Data
 
 
 def make_row_table(dataset: Any, where: str, *, labelled: bool = True) -> RowTable:
-    """Check one split and take its columns.
+    """Check one split of a dataset, which messages call `where`, and take its columns.
 
-    Args:
-        dataset: of `load_cytoimagenet`.
-        where: its name in errors.
-        labelled: every row needs a label; otherwise a missing one is -1, and there may be no classes at all.
-
-    Raises:
-        InputError: a missing column, no row, a row without an id, or a label outside the class map.
+    Unless it is `labelled`, a missing label is -1, and there may be no classes at all.
     """
     check_columns(dataset.features, where, labelled=labelled)
     if len(dataset) == 0:
@@ -175,13 +154,11 @@ def make_row_table(dataset: Any, where: str, *, labelled: bool = True) -> RowTab
     digest = hashlib.sha256("\x1f".join(classes).encode())
     for content in (ids.tolist(), labels.tolist(), _pixel_hashes(table, images)):
         digest.update("\x1f".join(map(str, content)).encode())
-    places = None
-    if "planes" in stored:
-        digest.update(b"planes")
-        places = _places(pc.list_value_length(table["stains"]).to_numpy())
-        ids = np.asarray([f"{ids[row]}/{plane}" for row, plane in places.tolist()], dtype=np.str_)
-        labels, categories = labels[places[:, 0]], categories[places[:, 0]]
-    return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where, places)
+    if "planes" not in stored:
+        return RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where)
+    digest.update(b"planes")
+    counts = pc.list_value_length(table["stains"]).to_numpy()
+    return by_plane(RowTable(images, ids, labels, categories, classes, digest.hexdigest(), where), counts)
 
 
 def undecoded(images: Any) -> Any:
@@ -192,18 +169,6 @@ def undecoded(images: Any) -> Any:
     if isinstance(getattr(feature, "feature", None), hf.Image):
         return images.cast_column("image", type(feature)(hf.Image(decode=False)))
     return images
-
-
-def _places(counts: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Row and plane of every plane: int64 (planes, 2).
-
-    Example:
-        >>> _places(np.array([2, 1])).tolist()
-        [[0, 0], [0, 1], [1, 0]]
-    """
-    rows = np.repeat(np.arange(len(counts)), counts)
-    starts = np.repeat(np.cumsum(counts) - counts, counts)
-    return np.stack([rows, np.arange(len(rows)) - starts], axis=1).astype(np.int64)
 
 
 def check_columns(features: Any, where: str, *, labelled: bool = True) -> None:
@@ -223,10 +188,8 @@ def check_columns(features: Any, where: str, *, labelled: bool = True) -> None:
 def outside_map(where: str, item: str, label: int, classes: int, *, others: int = 0) -> str:
     """The message about a label that is not a class code."""
     more = f" and {others} rows more" if others else ""
-    shown = "null" if label == -1 else label
-    return (
-        f"{where}: image {item!r}{more} has label {shown}, outside the map of {classes} classes (0 to {classes - 1})"
-    )
+    code = "null" if label == -1 else label
+    return f"{where}: image {item!r}{more} has label {code}, outside the map of {classes} classes (0 to {classes - 1})"
 
 
 def category_codes(names: Iterable[str | None]) -> NDArray[np.int64]:
@@ -236,11 +199,7 @@ def category_codes(names: Iterable[str | None]) -> NDArray[np.int64]:
 
 
 def resolve_subset(config: TrainConfig) -> str | list[str]:
-    """What `load_cytoimagenet` takes as its subset: a name, or labels, those of a category looked up in the data.
-
-    Raises:
-        InputError: an unknown category, or one that no row has.
-    """
+    """What `load_cytoimagenet` takes as its subset: a name, or labels, those of a category looked up in the data."""
     if len(config.subset) > 1:
         return list(config.subset)
     only = config.subset[0] if config.subset else "full"

@@ -24,12 +24,8 @@ _PROJECTED = 256
 class Learner(nn.Module):
     """What is trained: the network and, where views are compared, the projector, in one forward pass.
 
-    One module, so that gradients of both are averaged over processes together.
-
-    Args:
-        network: with a head where labels are learnt, the bare network otherwise.
-        projector: from its features (B, D) to projections; None where only labels are learnt.
-        labelled: whether the network has a head.
+    One module, so that gradients of both are averaged over processes together. The network has a head where labels are
+    learnt (`labelled`); there is a projector where views are compared.
     """
 
     def __init__(self, network: PreTrainedModel, projector: nn.Module | None, *, labelled: bool) -> None:
@@ -83,11 +79,7 @@ def view_loss(projections: torch.Tensor, *, accelerator: Accelerator) -> torch.T
     """The loss of one forward pass over all processes: a scalar, equal on every process.
 
     Its gradient reaches the projections of this process only, so that the sum over processes is the gradient of the
-    whole batch.
-
-    Args:
-        projections: (2 B, D) of this process: the first views, then the second ones of the same images.
-        accelerator: gathers.
+    whole batch. `projections` are (2 B, D): the first views, then the second ones of the same images.
     """
     first, second = (gather_rows(part, accelerator) for part in projections.chunk(2))
     if len(first) < 2:
@@ -95,39 +87,25 @@ def view_loss(projections: torch.Tensor, *, accelerator: Accelerator) -> torch.T
     return simclr(first, second)
 
 
-def gather_rows(own: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
-    """The rows of all processes, in the order of the processes; a collective call.
+def gather_rows(rows: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
+    """The rows (n, …) of all processes in their order, (N, …); n may differ between them. A collective call.
 
-    Args:
-        own: (n, …) rows of this process; n may differ between processes, the rest may not.
-        accelerator: gathers.
-
-    Returns:
-        (N, …), of which only the own rows carry a gradient.
+    Only the rows of this process carry a gradient.
     """
     if accelerator.num_processes == 1:
-        return own
-    counts = accelerator.gather(torch.tensor([len(own)], device=own.device)).tolist()
+        return rows
+    counts = accelerator.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
     # Collectives need equal shapes: rows are padded, and the padding is taken off again, so that no row counts twice.
-    padded = own.new_zeros((max(counts), *own.shape[1:]))
-    padded[: len(own)] = own.detach()
-    every = accelerator.gather(padded).split(max(counts)) if max(counts) else [own] * len(counts)
+    padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+    padded[: len(rows)] = rows.detach()
+    every = accelerator.gather(padded).split(max(counts)) if max(counts) else [rows] * len(counts)
     parts = [part[:count] for part, count in zip(every, counts, strict=True)]
-    parts[accelerator.process_index] = own
+    parts[accelerator.process_index] = rows
     return torch.cat(parts)
 
 
 def simclr(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """NT-Xent: each view must find its partner among all other views by cosine; mean cross-entropy over 2 B queries.
-
-    Args:
-        first: (B, D) projections.
-        second: (B, D), of the same images.
-
-    Example:
-        >>> round(float(simclr(torch.eye(2), torch.eye(2))), 4)  # log(1 + 2 exp(-1 / 0.2))
-        0.0134
-    """
+    """NT-Xent of two views (B, D): each must find its partner among all others by cosine; mean over 2 B queries."""
     count = len(first)
     unit = functional.normalize(torch.cat([first, second]), dim=1)  # (2 B, D)
     similar = unit @ unit.T / _TEMPERATURE

@@ -14,8 +14,7 @@ from scipy import ndimage
 
 from cytoimagenet_hf.training import TrainConfig
 from cytoimagenet_hf.training.augment import Augmentation
-from cytoimagenet_hf.training.cache import open_cache
-from cytoimagenet_hf.training.data import RowSource
+from cytoimagenet_hf.training.data import RowSource, open_cache
 from cytoimagenet_hf.training.network import Preprocessing
 from cytoimagenet_hf.training.tables import RowTable, load_tables
 

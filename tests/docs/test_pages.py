@@ -13,10 +13,10 @@ from huggingface_hub import DatasetCard, ModelCard
 
 from builder.__main__ import app as builder_app
 from cytoimagenet_hf.cli import COMMANDS
-from cytoimagenet_hf.training.arguments import parse
 from scripts.benches.common import row_text
 from scripts.docs import main, pages
 from scripts.pages import blocks, front, numbers, repairs, results, sentences
+from tests.running import training_call
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -196,7 +196,7 @@ def test_commands_in_the_docs_know_their_options():
     for page, words in commands():
         if words[0] == "accelerate":
             if "--config" not in words and words[3] != "--help":
-                parse(words[3:])
+                training_call(*words[3:])
             checked += 1
             continue
         if words[1] in COMMANDS or (words[0] == "python" and not words[3].startswith("--")):

@@ -84,6 +84,10 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "width_is_negative": changed(CONFIG, width_coefficient=-1.0),
     "width_of_another": changed(CONFIG, width_coefficient=0.5),
     "channels_are_a_list": changed(CONFIG, num_channels=[3]),
+    "channels_are_null": changed(CONFIG, num_channels=None),
+    "kernels_are_a_number": changed(CONFIG, kernel_sizes=3),
+    "top_width_is_text": changed(CONFIG, hidden_dim="many"),
+    "config_without_type": written(CONFIG, b"{}"),
     "config_is_a_folder": folder_in_the_way(CONFIG),
     "empty_weights": written(WEIGHTS, b""),
     "text_weights": written(WEIGHTS, b"not weights" * 30),
@@ -104,6 +108,9 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "text_processor": written(PROCESSOR, b"not JSON"),
     "list_processor": written(PROCESSOR, b"[]"),
     "number_processor": written(PROCESSOR, b"5"),
+    "binary_processor": written(PROCESSOR, b"\xff\xfe\x00"),
+    "cut_processor": cut(PROCESSOR, 0.5),
+    "no_processor": gone(PROCESSOR),
     "std_zero": changed(PROCESSOR, image_std=[0, 0, 0]),
     "std_nan": changed(PROCESSOR, image_std=[math.nan] * 3),
     "mean_is_text": changed(PROCESSOR, image_mean="gray"),
@@ -112,3 +119,11 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "foreign_code": changed(CONFIG, auto_map={"AutoModel": "theirs.Theirs"}),
 }
 """Each of these must be refused: none may give features."""
+
+_NAMED = {
+    CONFIG: ("no_config", "empty_config", "text_config", "list_config", "config_without_type", "config_is_a_folder"),
+    WEIGHTS: ("empty_weights", "text_weights", "cut_weights", "cut_header", "lfs_weights"),
+    PROCESSOR: ("empty_processor", "text_processor", "list_processor", "binary_processor", "cut_processor"),
+}
+NAMED = {name: file for file, names in _NAMED.items() for name in names}
+"""Damage → the file that the refusal must name."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.files import FILES
 from tests.faults.folders import snapshot
-from tests.faults.models import MODELS
+from tests.faults.models import MODELS, NAMED
 from tests.faults.tables import TABLES
 from tests.running import bounded, call, refused, refused_or_recorded, unchanged
 
@@ -48,7 +48,7 @@ def test_a_bad_model_gives_no_features(name, sound, copied, tmp_path):
     model = copied("model")
     MODELS[name](model)
     outcome = call("cytoimagenet", "extract", sound / "plate", "--model", model, "--output", tmp_path / "out")
-    refused(outcome, "model")
+    refused(outcome, NAMED.get(name, "model"))
     assert not list(tmp_path.glob("out/*.parquet"))
 
 

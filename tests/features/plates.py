@@ -1,6 +1,9 @@
 """A tiny plate in two files per site, and what a folder of features holds."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -28,6 +31,23 @@ def write_plate(
 def plate_images(folder: Path) -> list[Image]:
     """Its images by the pattern of its names."""
     return find_images(folder, pattern=PATTERN)
+
+
+@dataclass(frozen=True)
+class _Interrupted(Image):
+    def read(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def interrupted(images: Sequence[Image], *, at: int, every: int = 10**9) -> list[Image]:
+    """The images, at one of which, and `every` so many after it, the command dies while it is read."""
+    names = [field.name for field in fields(Image)]
+    return [
+        _Interrupted(**{name: getattr(image, name) for name in names})
+        if place >= at and (place - at) % every == 0
+        else image
+        for place, image in enumerate(images)
+    ]
 
 
 def all_bytes(folder: Path) -> dict[str, bytes]:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from cytoimagenet_hf.core.ahead import read_ahead
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
-from cytoimagenet_hf.features.ahead import read_ahead
-from cytoimagenet_hf.features.batches import is_shape_error
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.runtimes import Runner
+from cytoimagenet_hf.features.vectors import is_shape_error
 from tests.tiny_encoder import tiny_encoder
 
 IMAGES = [np.arange(144, dtype=np.uint16).reshape(12, 12) * factor for factor in (1, 2, 3)]

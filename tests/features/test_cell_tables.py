@@ -1,5 +1,6 @@
 """Tables of cells: CellProfiler's measurements beside a network's features, one row per cell, in one pass."""
 
+import importlib
 import json
 from functools import partial
 
@@ -27,6 +28,7 @@ SETTINGS = Extraction(shard_size=3, workers=2)
 @pytest.fixture
 def plate(tmp_path):
     """Wells A01 and A02, channels dna and er, three cells with a nucleus each."""
+    pytest.importorskip("cp_measure")
     rng = np.random.default_rng(5)
     (tmp_path / "plate").mkdir()
     (tmp_path / "masks").mkdir()
@@ -68,7 +70,7 @@ def test_choices_that_measurements_do_not_have(name, options, message) -> None:
 
 
 def test_numbers_are_those_of_the_package(plate) -> None:
-    package = pytest.importorskip("cp_measure.featurizer")
+    package = importlib.import_module("cp_measure.featurizer")
     images = cells_of(plate)
     measures = load_encoder("cp_measure:all")
     assert isinstance(measures, CellMeasures)
@@ -104,7 +106,6 @@ def test_numbers_are_those_of_the_package(plate) -> None:
 
 
 def test_a_network_and_measurements_are_one_table(plate) -> None:
-    pytest.importorskip("cp_measure")
     images = cells_of(plate)
     models = [tiny_encoder(), load_encoder(GROUPS)]
     summary = extract_to_folder(models, images, plate / "both", settings=SETTINGS)
@@ -121,7 +122,6 @@ def test_a_network_and_measurements_are_one_table(plate) -> None:
 
 
 def test_an_interrupted_table_is_continued_with_the_same_bytes(plate) -> None:
-    pytest.importorskip("cp_measure")
     images, models = cells_of(plate), [tiny_encoder(), load_encoder(GROUPS)]
     extract_to_folder(models, images, plate / "out", settings=SETTINGS)
     before = {file.name: file.read_bytes() for file in (plate / "out").glob("features-*")}
@@ -133,7 +133,6 @@ def test_an_interrupted_table_is_continued_with_the_same_bytes(plate) -> None:
 
 
 def test_one_pixel_cells_are_recorded(plate) -> None:
-    pytest.importorskip("cp_measure")
     mask = tifffile.imread(plate / "masks" / "p_A01_1_Cells.tif")
     mask[2, 70] = 7
     nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif")
@@ -148,7 +147,6 @@ def test_one_pixel_cells_are_recorded(plate) -> None:
 
 
 def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate) -> None:
-    pytest.importorskip("cp_measure")
     nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif")
     tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", np.where(nuclei == 20, 0, nuclei))
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
@@ -157,14 +155,12 @@ def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate
 
 
 def test_fields_without_masks_cannot_be_measured(plate) -> None:
-    pytest.importorskip("cp_measure")
     images = look(plate / "plate", pattern=PATTERN).images
     with pytest.raises(InputError, match="give label images"):
         extract_to_folder(load_encoder(GROUPS), images, plate / "out", settings=SETTINGS)
 
 
 def test_masks_of_another_size_are_recorded(plate) -> None:
-    pytest.importorskip("cp_measure")
     for kind in ("Cells", "Nuclei"):
         file = plate / "masks" / f"p_A02_1_{kind}.tif"
         tifffile.imwrite(file, tifffile.imread(file)[:50])
@@ -174,14 +170,13 @@ def test_masks_of_another_size_are_recorded(plate) -> None:
 
 
 def test_the_command_and_the_profiles(plate, capsys) -> None:
-    pytest.importorskip("cp_measure")
     place = partial(str.format, str(plate) + "/{}")
     options = ["--pattern", PATTERN, "--cells", place("masks"), "--json"]
     assert main(["extract", place("plate"), *options, "--model", GROUPS, "--output", place("cells")]) == 0
     assert json.loads(capsys.readouterr().out)["kept"] == 6
     chosen = ["--drop-border", "--cell-area", "300:", "--min-cells", "2", "--json"]
     assert main(["profile", place("cells"), "--output", place("wells.csv"), *chosen]) == 0
-    said = json.loads(capsys.readouterr().out)
+    summary = json.loads(capsys.readouterr().out)
     pycytominer = pytest.importorskip("pycytominer")
     for level, rows in (("cell", 6), ("site", 2), ("well", 2)):
         assert main(["profile", place("cells"), "--level", level, "--output", place(f"{level}.parquet")]) == 0
@@ -195,7 +190,7 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--report", str(page)]) == 0
     assert page.read_text().count('<svg class="cell"') == 6
     capsys.readouterr()
-    filtered, _, counted = said["steps"]
+    filtered, _, counted = summary["steps"]
     assert (filtered["left_out"], filtered["rows_in"], counted["rows_out"]) == ({"border": 0, "area": 0}, 6, 2)
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--min-cells", "4"]) == 2
     assert "no row has 4 cells" in capsys.readouterr().err

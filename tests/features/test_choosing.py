@@ -68,7 +68,7 @@ def test_a_runtime_that_fails_leaves_torch_and_says_so(both_installed, caplog) -
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"images": 3}, "few images"),
         ({"images": None}, "few images"),
@@ -77,10 +77,10 @@ def test_a_runtime_that_fails_leaves_torch_and_says_so(both_installed, caplog) -
         ({"device": "meta"}, "this is meta"),
     ],
 )
-def test_where_nothing_can_be_gained_torch_is_taken_with_the_reason(both_installed, options, said) -> None:
+def test_where_nothing_can_be_gained_torch_is_taken_with_the_reason(both_installed, options, message) -> None:
     chosen = choose({"torch": lambda: runner("torch")}, **options)
     assert chosen.name == "torch"
-    assert said in chosen.choice["reason"]
+    assert message in chosen.choice["reason"]
 
 
 def test_nothing_installed_names_the_extra(monkeypatch) -> None:

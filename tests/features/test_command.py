@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from cytoimagenet_hf.cli import main
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
@@ -19,7 +18,6 @@ from tests.images.plates import eight_fields
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("model")
     build_efficientnet(0, seed=0, width_coefficient=0.25, depth_coefficient=0.5).save_pretrained(folder)
     MicroscopyImageProcessor().save_pretrained(folder)
@@ -90,7 +88,7 @@ def test_cells_are_rows_with_their_parents_place(tmp_path, model, run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("nowhere", "--model", "random:0", "--output", "out"), "does not exist"),
         (("plate",), "--model and --output"),
@@ -102,8 +100,8 @@ def test_cells_are_rows_with_their_parents_place(tmp_path, model, run):
         (("plate", "--model", "random:0", "--output", "out", "--dask", "tcp://127.0.0.1:9"), "Dask"),
     ],
 )
-def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, arguments, said):
-    if said == "Dask":
+def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, arguments, message):
+    if message == "Dask":
         pytest.importorskip("distributed")
     write_plate(tmp_path / "plate", wells=1, sites=1)
     monkeypatch.chdir(tmp_path)
@@ -111,7 +109,7 @@ def test_wrong_calls_are_one_line_and_write_nothing(tmp_path, run, monkeypatch, 
     before = sorted(tmp_path.rglob("*"))
     code, _, err = run(*arguments)
     assert code == 2
-    assert said in err
+    assert message in err
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -30,7 +30,6 @@ IDS = [f"well-{letter}" for letter in "fbeadc"]
 
 @pytest.fixture(scope="module")
 def net():
-    torch.set_num_threads(1)
     return with_statistics(build_efficientnet(5, seed=0, width_coefficient=0.25, depth_coefficient=0.5)).train()
 
 
@@ -87,7 +86,7 @@ def test_metadata_tells_model_processor_and_method(net) -> None:
 
 
 def test_images_are_read_lazily_and_few_wait(net, monkeypatch) -> None:
-    monkeypatch.setattr("cytoimagenet_hf.features.batches._WAITING_VALUES", 4 * 32 * 32)
+    monkeypatch.setattr("cytoimagenet_hf.features.vectors._WAITING_VALUES", 4 * 32 * 32)
     drawn, most_ahead, done = 0, 0, 0
 
     def images():
@@ -132,7 +131,7 @@ def test_wrong_ids_are_refused(net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         ([np.zeros((0, 4))], "empty"),
         ([np.full((8, 8), np.nan)], "NaN"),
@@ -141,8 +140,8 @@ def test_wrong_ids_are_refused(net) -> None:
     ],
     ids=["empty", "nan", "three channels", "too small"],
 )
-def test_unusable_images_are_named_by_id(net, image, said) -> None:
-    with pytest.raises(InputError, match=f"well-x.*{said}"):
+def test_unusable_images_are_named_by_id(net, image, message) -> None:
+    with pytest.raises(InputError, match=f"well-x.*{message}"):
         extract_features(net, [*IMAGES[:2], image], ids=[*IDS[:2], "well-x"])
 
 
@@ -219,12 +218,12 @@ def test_backbones_by_name(net, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("no/such-folder-here/at-all", "no model loads"), ("timm/resnet18", "timm"), ("absent.h5", "does not exist")],
 )
-def test_models_that_do_not_load_say_what_to_do(name, said, monkeypatch) -> None:
+def test_models_that_do_not_load_say_what_to_do(name, message, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_backbone(name)
 
 

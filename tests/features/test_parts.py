@@ -2,28 +2,19 @@
 
 import concurrent.futures
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
-from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.shards.shard import Part
-from tests.features.plates import all_bytes, plate_images, write_plate
+from tests.features.plates import all_bytes, interrupted, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 
 SETTINGS = Extraction(shard_size=1, batch_size=4, workers=0)
-
-
-@dataclass(frozen=True)
-class Killed(Image):
-    """An image during whose reading the command dies."""
-
-    def read(self):
-        raise KeyboardInterrupt
 
 
 def extract(images, output, **options):
@@ -44,12 +35,8 @@ def test_parts_in_any_order_killed_and_at_the_same_time_give_the_bytes_of_one_ca
     count = 5
     order = [int(number) for number in rng.permutation(count) + 1]
     for number in order[:2]:  # these die at their first image and are not started again: others do their work
-        dying = [
-            Killed(i.id, i.channels, i.planes, i.metadata) if n % count == number - 1 else i
-            for n, i in enumerate(images)
-        ]
         with pytest.raises(KeyboardInterrupt):
-            extract(dying, output, part=Part(number, count))
+            extract(interrupted(images, at=number - 1, every=count), output, part=Part(number, count))
     with concurrent.futures.ThreadPoolExecutor(4) as commands:
         runs = [
             commands.submit(extract, images, output, part=Part(number, count)) for number in [*order[2:], order[2]]

@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -18,14 +17,14 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.features.folder import extract_to_folder
 from cytoimagenet_hf.features.source_record import SOURCE, recorded_images, write_source
-from cytoimagenet_hf.images import Image, find_images
+from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.images.objects import Place
 from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.options.storage import parse_storage
 from cytoimagenet_hf.tables import read_features
 from scripts.simulate.object_server import ObjectServer
-from tests.features.plates import PATTERN, all_bytes, write_plate
+from tests.features.plates import PATTERN, all_bytes, interrupted, write_plate
 from tests.tiny_encoder import tiny_encoder
 
 SETTINGS = Extraction(shard_size=3, batch_size=4, workers=2)
@@ -70,20 +69,12 @@ def test_killed_on_the_way_and_resumed_gives_the_same_bytes(plate, tmp_path) -> 
     with ObjectServer.of_folder(plate, "b") as server:
         extract(images_of(server), tmp_path / "whole")
         for stop in (1, 4, 7):
-            images = images_of(server)
-            poisoned = [_Stop(**vars(image)) if place == stop else image for place, image in enumerate(images)]
             with pytest.raises(KeyboardInterrupt):
-                extract(poisoned, tmp_path / str(stop))
+                extract(interrupted(images_of(server), at=stop), tmp_path / str(stop))
             extract(images_of(server), tmp_path / str(stop))
             assert all_bytes(tmp_path / str(stop)) == all_bytes(tmp_path / "whole")
         again = extract(images_of(server), tmp_path / "whole")
     assert again.shards_made_now == 0
-
-
-@dataclass(frozen=True)
-class _Stop(Image):
-    def read(self):
-        raise KeyboardInterrupt
 
 
 def test_requests_that_fail_at_random_and_objects_gone_for_good(plate, tmp_path) -> None:

@@ -117,21 +117,21 @@ def profile(tmp_path, capsys, *options):
 
 
 def test_the_page_has_pictures_without_being_told_of_them(plate, tmp_path, capsys):
-    code, said = profile(tmp_path, capsys)
-    assert (code, said["report"]["without_pictures"]) == (0, "")
+    code, printed = profile(tmp_path, capsys)
+    assert (code, printed["report"]["without_pictures"]) == (0, "")
     assert "data:image/jpeg" in (tmp_path / "plate.html").read_text()
-    code, said = profile(tmp_path, capsys, "--images", "none")
-    assert (code, said["report"]["without_pictures"]) == (0, "--images none")
+    code, printed = profile(tmp_path, capsys, "--images", "none")
+    assert (code, printed["report"]["without_pictures"]) == (0, "--images none")
     assert "data:image/jpeg" not in (tmp_path / "plate.html").read_text()
     plate.rename(tmp_path / "moved")
-    code, said = profile(tmp_path, capsys)
+    code, printed = profile(tmp_path, capsys)
     assert code == 0
-    assert "not found again" in said["report"]["without_pictures"]
+    assert "not found again" in printed["report"]["without_pictures"]
 
 
 def test_a_report_that_cannot_be_written_leaves_no_profiles(plate, tmp_path, capsys):
-    code, said = profile(tmp_path, capsys, "--level", "site")
-    assert (code, "--level well" in said) == (2, True)
-    code, said = profile(tmp_path, capsys, "--pattern", PATTERN)
-    assert (code, "give --images" in said) == (2, True)
+    code, printed = profile(tmp_path, capsys, "--level", "site")
+    assert (code, "--level well" in printed) == (2, True)
+    code, printed = profile(tmp_path, capsys, "--pattern", PATTERN)
+    assert (code, "give --images" in printed) == (2, True)
     assert not (tmp_path / "wells.parquet").exists()

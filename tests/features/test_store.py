@@ -1,7 +1,7 @@
 """The resumable folder: interrupted, changed, damaged, contested, the bytes are those of one quiet run."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,10 +13,9 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.features.folder import cached_features, extract_to_folder
 from cytoimagenet_hf.features.store import locked
-from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables import read_features
-from tests.features.plates import all_bytes, plate_images, write_plate
+from tests.features.plates import all_bytes, interrupted, plate_images, write_plate
 from tests.tiny_encoder import tiny_encoder
 
 SETTINGS = Extraction(shard_size=3, batch_size=4, workers=0)
@@ -31,14 +30,6 @@ def extract(images, output, *, settings=SETTINGS, **options):
     return extract_to_folder(tiny_encoder(), images, output, settings=settings, **options)
 
 
-@dataclass(frozen=True)
-class Stop(Image):
-    """An image during whose reading the run is interrupted."""
-
-    def read(self):
-        raise KeyboardInterrupt
-
-
 def test_interrupted_at_every_shard_and_resumed_gives_the_same_bytes(plate, tmp_path):
     (plate / "p1_B02_s1_er.tif").write_bytes(b"damaged")
     images = plate_images(plate)
@@ -47,12 +38,8 @@ def test_interrupted_at_every_shard_and_resumed_gives_the_same_bytes(plate, tmp_
     assert [rejection.id for rejection in whole.rejected] == ["p1/B02/1"]
     for stop in range(3):
         output = tmp_path / f"stopped-{stop}"
-        poisoned = [
-            Stop(image.id, image.channels, image.planes, image.metadata) if place == 3 * stop else image
-            for place, image in enumerate(images)
-        ]
         with pytest.raises(KeyboardInterrupt):
-            extract(poisoned, output)
+            extract(interrupted(images, at=3 * stop), output)
         resumed = extract(images, output)
         assert (resumed.shards_made_now, resumed.rejected) == (3 - stop, whole.rejected)
         assert all_bytes(output) == all_bytes(tmp_path / "whole")

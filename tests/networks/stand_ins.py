@@ -30,7 +30,6 @@ from cytoimagenet_hf.networks import (
     lite,
     reestimate_batch_norm,
 )
-from cytoimagenet_hf.networks.keras import _IN_BLOCK, _OUTSIDE
 from cytoimagenet_hf.networks.lite import LITES, imagenet_lite
 
 Named = tuple[str, dict[str, Any]]
@@ -164,10 +163,8 @@ def _vit_file(key: str, folder: Path) -> Named:
     channels = len(roles.split(",")) if roles else 1
     first = key in ("dino4cells", "unidino")  # DINO v1
     state = dino_state(facts.dim or 384, channels, facts.multiple, size // facts.multiple, scaled=not first)
-    if first:
-        torch.save({"teacher": {f"module.backbone.{name}": value for name, value in state.items()}}, folder / "w.pth")
-    else:
-        torch.save({"teacher": {f"backbone.{name}": value for name, value in state.items()}}, folder / "w.pth")
+    prefix = "module.backbone" if first else "backbone"
+    torch.save({"teacher": {f"{prefix}.{name}": value for name, value in state.items()}}, folder / "w.pth")
     return f"{key}:{folder / 'w.pth'}", {"roles": roles} if roles else {}
 
 
@@ -236,37 +233,40 @@ def _cloome(key: str, folder: Path) -> Named:
 
 
 def _cell_painting_cnn(key: str, folder: Path) -> Named:
-    model = settled(build_efficientnet(0, seed=0, num_channels=5))
-    repeats = (1, 2, 2, 3, 3, 4, 1)
-    names = [f"block{stage}{chr(97 + item)}" for stage, count in enumerate(repeats, 1) for item in range(count)]
-    targets = dict(_OUTSIDE)
-    for index, (block, name) in enumerate(zip(model.encoder.blocks, names, strict=True)):
-        for suffix, target in _IN_BLOCK.items():
-            if block.expand or not suffix.startswith("expand_"):
-                targets[f"{name}_{suffix}"] = f"encoder.blocks.{index}.{target}"
-    state = model.state_dict()
-    variables = {"running_mean": "moving_mean", "running_var": "moving_variance"}
-    with h5py.File(folder / "w.hdf5", "w") as file:
-        file.attrs["layer_names"] = list(targets)
-        for layer, target in targets.items():
-            group, weights = file.create_group(layer), []
-            for kind in ("weight", "bias", "running_mean", "running_var"):
-                if f"{target}.{kind}" not in state:
-                    continue
-                value = state[f"{target}.{kind}"].numpy()
-                if value.ndim == 4:
-                    depthwise = layer.endswith("dwconv")
-                    variable = "depthwise_kernel" if depthwise else "kernel"
-                    value = value.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-                elif kind in variables:
-                    variable = variables[kind]
-                else:
-                    norm = f"{target}.running_mean" in state
-                    variable = {"weight": "gamma", "bias": "beta" if norm else "bias"}[kind]
-                weights.append(f"{layer}/{variable}:0")
-                group[weights[-1]] = np.ascontiguousarray(value)
-            group.attrs["weight_names"] = weights
+    write_keras(settled(build_efficientnet(0, seed=0, num_channels=5)), folder / "w.hdf5")
     return f"{key}:{folder / 'w.hdf5'}", {}
+
+
+def write_keras(model: Any, path: Path) -> None:
+    """The layout of a Keras file, written from torch by rules of its own: order of modules, not their names."""
+    counts = [int(np.ceil(model.config.depth_coefficient * count)) for count in (1, 2, 2, 3, 3, 4, 1)]
+    blocks = [f"block{stage}{'abcdefghij'[item]}" for stage, count in enumerate(counts, 1) for item in range(count)]
+    layers = {"stem_conv": model.embeddings.convolution, "stem_bn": model.embeddings.batchnorm}
+    for name, block in zip(blocks, model.encoder.blocks, strict=True):
+        convolutions = [module for module in block.modules() if isinstance(module, torch.nn.Conv2d)]
+        norms = [module for module in block.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        keys = ["expand_conv", "dwconv", "se_reduce", "se_expand", "project_conv"][-len(convolutions) :]
+        layers |= {f"{name}_{key}": module for key, module in zip(keys, convolutions, strict=True)}
+        keys = ["expand_bn", "bn", "project_bn"][-len(norms) :]
+        layers |= {f"{name}_{key}": module for key, module in zip(keys, norms, strict=True)}
+    layers |= {"top_conv": model.encoder.top_conv, "top_bn": model.encoder.top_bn}
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = list(layers)
+        for name, module in layers.items():
+            weights = {}
+            if isinstance(module, torch.nn.BatchNorm2d):
+                weights = {"gamma": module.weight, "beta": module.bias}
+                weights |= {"moving_mean": module.running_mean, "moving_variance": module.running_var}
+            elif module.groups > 1:
+                weights["depthwise_kernel"] = module.weight.permute(2, 3, 0, 1)
+            else:
+                weights["kernel"] = module.weight.permute(2, 3, 1, 0)
+            if getattr(module, "groups", 0) and module.bias is not None:
+                weights["bias"] = module.bias
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/{key}:0" for key in weights]
+            for key, value in weights.items():
+                group[f"{name}/{key}:0"] = value.detach().numpy()
 
 
 _REMOTE_CODE = """

@@ -12,8 +12,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import build_efficientnet, prepare_for_training, reestimate_batch_norm
 from cytoimagenet_hf.networks.efficientnet import StochasticDepth
 from tests.closeness import assert_same_outputs, assert_same_weights
+from tests.networks.stand_ins import TINY
 
-TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
 LESS_STRIDE = {"strides": [1, 2, 2, 1, 1, 1, 1]}  # 32 px images keep a 4 x 4 map at the end, as 128 px ones would
 
 

@@ -1,9 +1,6 @@
 import re
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import PIL.Image
@@ -15,6 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, ResNetConfig, ResNetMode
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.networks.records import record_of
+from scripts.simulate.object_server import ObjectServer
 from tests.closeness import assert_same_outputs, assert_same_weights
 
 TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5}
@@ -130,19 +128,11 @@ def test_any_batch_size_gives_a_row_per_image_whatever_the_sizes_and_channels(fo
 def test_an_address_is_fetched_at_native_depth(tmp_path) -> None:
     sixteen = np.random.default_rng(2).integers(0, 60000, (2, 24, 24)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", sixteen, imagej=True)
-    handler = partial(QuietHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        values = MicroscopyImageProcessor()(f"{address}/a.tif", return_tensors="np")["pixel_values"]
+    with ObjectServer.of_folder(tmp_path, "files") as server:
+        values = MicroscopyImageProcessor()(f"{server.url}/files/a.tif", return_tensors="np")["pixel_values"]
         with pytest.raises(InputError, match=r"http://.*/b\.tif cannot be fetched: .*404"):
-            MicroscopyImageProcessor()(f"{address}/b.tif")
-        server.shutdown()
+            MicroscopyImageProcessor()(f"{server.url}/files/b.tif")
     np.testing.assert_array_equal(values, MicroscopyImageProcessor()([sixteen], return_tensors="np")["pixel_values"])
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None: ...
 
 
 def test_fusions_without_a_known_preprocessing_are_refused() -> None:

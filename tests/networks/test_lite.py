@@ -13,9 +13,10 @@ import cytoimagenet_hf
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, load_encoder
 from cytoimagenet_hf.networks.backbones import load_backbone
+from cytoimagenet_hf.networks.checkpoints import read_tensors
 from cytoimagenet_hf.networks.lite import LITES, imagenet_lite
 from cytoimagenet_hf.networks.records import record_of
-from cytoimagenet_hf.networks.tensors import read_tensors
+from tests.networks.stand_ins import lite_state
 
 KEYS = tuple(LITES)
 PALACE, DAISY = 698, 985  # classes of ImageNet
@@ -135,15 +136,8 @@ def test_an_unknown_size_and_an_unseeded_draw_are_refused() -> None:
         imagenet_lite("lite0", labels=["a", "b"])
 
 
-def drawn_state() -> dict[str, torch.Tensor]:
-    """Tensors as the reference package names them, with values of no network."""
-    from tests.networks.stand_ins import lite_state
-
-    return lite_state("imagenet-lite0")
-
-
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda state: state.pop("_blocks.3._bn1.running_var"), "lacks the weights encoder.blocks.3.*running_var"),
         (lambda state: state.update({"_blocks.2._se.weight": torch.zeros(1)}), "no place for: _blocks.2._se.weight"),
@@ -151,8 +145,8 @@ def drawn_state() -> dict[str, torch.Tensor]:
         (lambda state: None, "published weights of imagenet-lite0 .* other values"),
     ],
 )
-def test_a_package_of_another_version_is_refused_by_its_tensors(change, said, tmp_path: Path, monkeypatch) -> None:
-    state = drawn_state()
+def test_a_package_of_another_version_is_refused_by_its_tensors(change, message, tmp_path: Path, monkeypatch) -> None:
+    state = lite_state("imagenet-lite0")
     change(state)
     (tmp_path / "models").mkdir()
     torch.save(state, tmp_path / "models" / "efficientnet-lite0-12345678.pth")
@@ -161,14 +155,14 @@ def test_a_package_of_another_version_is_refused_by_its_tensors(change, said, tm
         submodule_search_locations = (os.fspath(tmp_path),)
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         imagenet_lite("lite0")
     assert "\n" not in str(refused.value)
 
 
 def test_a_file_of_ones_own_is_taken_and_the_published_name_must_have_the_published_values(tmp_path: Path) -> None:
-    torch.save(drawn_state(), tmp_path / "own.pth")
+    torch.save(lite_state("imagenet-lite0"), tmp_path / "own.pth")
     assert load_encoder(f"imagenet-lite0:{tmp_path / 'own.pth'}").facts.dim == 1280
-    torch.save(drawn_state(), tmp_path / LITES["imagenet-lite0"].file)
+    torch.save(lite_state("imagenet-lite0"), tmp_path / LITES["imagenet-lite0"].file)
     with pytest.raises(InputError, match="SHA-256"):
         load_encoder(f"imagenet-lite0:{tmp_path / LITES['imagenet-lite0'].file}")

@@ -16,8 +16,8 @@ from transformers import AutoModelForImageClassification, ViTConfig, ViTForImage
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import CytoFusionModel, MicroscopyImageProcessor, build_efficientnet, load_encoder
 from cytoimagenet_hf.networks.checkpoints import few, load_network
+from tests.networks.stand_ins import TINY
 
-TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
 VIT = ViTConfig(
     hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16
 )
@@ -61,7 +61,7 @@ def with_another_shape(state):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda state: {"nothing.weight": torch.zeros(2)}, "lacks weights of EfficientNetModel: .* and .* more"),
         (lambda state: {k: v for k, v in state.items() if k.startswith("classifier")}, "lacks weights"),
@@ -72,57 +72,14 @@ def with_another_shape(state):
     ],
     ids=["other weights", "head only", "one missing", "nan", "deeper", "another shape"],
 )
-def test_weights_of_another_network_are_refused(copied, change, said) -> None:
+def test_weights_of_another_network_are_refused(copied, change, message) -> None:
     change_weights(copied, change)
-    with pytest.raises(InputError, match=said):
-        load_encoder(copied)
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("file", "damage"),
-    [
-        ("model.safetensors", truncate),
-        ("model.safetensors", lambda file: file.write_text("no weights")),
-        ("model.safetensors", lambda file: file.write_bytes(b"")),
-        ("config.json", truncate),
-        ("config.json", lambda file: file.write_text("[]")),
-        ("config.json", lambda file: file.write_text("{}")),
-        ("config.json", Path.unlink),
-        ("preprocessor_config.json", truncate),
-        ("preprocessor_config.json", lambda file: file.write_text("[]")),
-        ("preprocessor_config.json", lambda file: file.write_text("a text")),
-        ("preprocessor_config.json", lambda file: file.write_bytes(b"\xff\xfe\x00")),
-        ("preprocessor_config.json", Path.unlink),
-    ],
-)
-def test_damaged_files_are_named(copied, file, damage) -> None:
-    damage(copied / file)
-    with pytest.raises(InputError, match=file.replace(".", r"\.")):
+    with pytest.raises(InputError, match=message):
         load_encoder(copied)
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"hidden_dim": "many"},
-        {"num_channels": None},
-        {"kernel_sizes": 3},
-        {"model_type": "nosuch"},
-    ],
-    ids=str,
-)
-def test_wrong_types_in_a_configuration_are_refused(copied, fields) -> None:
-    change_json(copied / "config.json", **fields)
-    with pytest.raises(InputError, match="model"):
-        load_encoder(copied)
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"image_std": [0, 0, 0]}, "image_std"),
         ({"image_std": 0}, "image_std"),
@@ -143,11 +100,11 @@ def test_wrong_types_in_a_configuration_are_refused(copied, fields) -> None:
     ],
     ids=str,
 )
-def test_impossible_records_are_refused_wherever_they_are_read(copied, fields, said) -> None:
+def test_impossible_records_are_refused_wherever_they_are_read(copied, fields, message) -> None:
     change_json(copied / "preprocessor_config.json", **fields)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_encoder(copied)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         MicroscopyImageProcessor.from_pretrained(copied)
 
 

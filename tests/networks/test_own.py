@@ -8,10 +8,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features import extract_features
 from cytoimagenet_hf.networks import METHODS, Encoder, MicroscopyImageProcessor, build_efficientnet, load_encoder
 from cytoimagenet_hf.networks.pooling import EXTRACTION, image_features
-from tests.networks.stand_ins import settled
+from tests.networks.stand_ins import IMAGENET, TINY, settled
 
-TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
-IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 RNG = np.random.default_rng(11)
 PLANES = RNG.gamma(2.0, 300, (2, 3, 61, 83)).clip(0, 4095).astype(np.uint16)  # two images of three channels
 
@@ -99,7 +97,7 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"full_scale": 0.0}, "full_scale is 0"),
         ({"method": "concat"}, "method is .*choose one of concat-norm"),
@@ -109,8 +107,8 @@ def test_an_encoder_knows_itself(tmp_path) -> None:
         ({"size": 0}, "from 1 to 8192"),
     ],
 )
-def test_wrong_options_are_refused(options, said) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_options_are_refused(options, message) -> None:
+    with pytest.raises(InputError, match=message):
         load_encoder("random:0", **options)
 
 

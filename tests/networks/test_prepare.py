@@ -92,7 +92,7 @@ def test_roles_are_found_by_any_of_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planes", "options", "said"),
+    ("planes", "options", "message"),
     [
         ([], {}, "without channels"),
         ([A, A[:1]], {}, "one size per image"),
@@ -103,8 +103,8 @@ def test_roles_are_found_by_any_of_their_names() -> None:
         ([np.zeros((0, 3), np.uint8)], {}, "empty"),
     ],
 )
-def test_unusable_images_are_refused(planes, options, said) -> None:
-    with pytest.raises(InputError, match=said):
+def test_unusable_images_are_refused(planes, options, message) -> None:
+    with pytest.raises(InputError, match=message):
         units(EACH, planes, **options)
 
 

@@ -176,7 +176,7 @@ def test_weights_record_of_stock_files_is_folded_in(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         ([], "empty"),
         ([np.zeros((0, 5))], "channel 0 of 1 is empty"),
@@ -188,8 +188,8 @@ def test_weights_record_of_stock_files_is_folded_in(tmp_path) -> None:
     ],
     ids=["no channels", "no pixels", "nan", "two sizes", "which axis", "one axis", "complex"],
 )
-def test_unusable_images_are_refused(image, said) -> None:
-    with pytest.raises(InputError, match=said):
+def test_unusable_images_are_refused(image, message) -> None:
+    with pytest.raises(InputError, match=message):
         pixel_values(image)
 
 

@@ -1,13 +1,12 @@
 """A small dataset of drawn shapes and the smallest network that learns it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datasets as hf
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
@@ -17,15 +16,6 @@ from cytoimagenet_hf.training import TrainConfig
 CLASSES = ("dots", "rings", "stripes")
 CATEGORY = {"dots": "compound", "rings": "compound", "stripes": "phenotype"}
 ROWS = {"train": 96, "validation": 23}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two busy test processes on two cores stall each other's threads; sums also depend on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +63,15 @@ def write_shapes(folder: Path, *, change: Callable[[dict[str, Any]], dict[str, A
         splits.append(SplitFiles(split, tuple(names), count, size))
     (folder / "README.md").write_text(dataset_card(features=features, splits=splits), encoding="utf-8")
     return folder
+
+
+def write_spoiled(folder: Path, *ids: str, content: bytes = b"no image") -> str:
+    """The dataset with images, train-5 say, that cannot be decoded."""
+
+    def spoil(row: dict[str, Any]) -> dict[str, Any]:
+        return row | ({"image": {"bytes": content, "path": None}} if row["image_id"] in ids else {})
+
+    return str(write_shapes(folder, change=spoil))
 
 
 def _row(split: str, number: int) -> dict[str, Any]:

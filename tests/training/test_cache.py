@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cytoimagenet_hf.core.ahead import map_ahead
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.training.cache import open_cache
-from cytoimagenet_hf.training.data import RowSource, decode, prefetch
+from cytoimagenet_hf.training.data import RowSource, decode, open_cache
 from cytoimagenet_hf.training.tables import load_tables
-from tests.training.conftest import write_shapes
+from tests.training.conftest import write_spoiled
 
 
 @pytest.fixture
@@ -19,15 +19,9 @@ def train_table(config):
 
 def spoiled(folder):
     """The shapes with one image cut short, which opens but cannot be decoded."""
-
-    def cut(row):
-        if row["image_id"] != "train-5":
-            return row
-        stored = io.BytesIO()
-        row["image"].save(stored, "PNG")
-        return row | {"image": {"bytes": stored.getvalue()[:200], "path": None}}
-
-    return str(write_shapes(folder, change=cut))
+    stored = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)).save(stored, "PNG")
+    return write_spoiled(folder, "train-5", content=stored.getvalue()[:200])
 
 
 def test_decoding_is_pillows_bilinear() -> None:
@@ -41,12 +35,16 @@ def test_decoding_is_pillows_bilinear() -> None:
             decode(bad, 16)
 
 
-def test_the_cache_gives_what_decoding_gives(config) -> None:
-    tables = load_tables(config())
-    caches = {
-        name: open_cache(table, name=name, size=32, folder=_folder(config), workers=2, skip=False)
+def caches_of(tables, folder, *, skip=False):
+    return {
+        name: open_cache(table, name=name, size=32, folder=folder, workers=2, skip=skip)
         for name, table in tables.items()
     }
+
+
+def test_the_cache_gives_what_decoding_gives(config, tmp_path) -> None:
+    tables = load_tables(config())
+    caches = caches_of(tables, tmp_path / "cache")
     cached = RowSource(tables, config(), caches=caches, rank=1, processes=2)
     direct = RowSource(tables, config(workers=1), caches=None, rank=1, processes=2)
     batches = list(zip(cached.training(3, start=2), direct.training(3, start=2), strict=True))
@@ -93,10 +91,7 @@ def test_an_unreadable_row_stops_without_a_cache(config, tmp_path, workers) -> N
 def test_skipped_rows_are_missing_from_their_batch_alone(config, tmp_path) -> None:
     settings = config(dataset=spoiled(tmp_path / "spoiled"), on_unreadable="skip")
     tables = load_tables(settings)
-    caches = {
-        name: open_cache(table, name=name, size=32, folder=tmp_path / "cache", workers=2, skip=True)
-        for name, table in tables.items()
-    }
+    caches = caches_of(tables, tmp_path / "cache", skip=True)
     both = [RowSource(tables, settings, caches=use, rank=0, processes=1) for use in (caches, None)]
     cached, direct = (list(source.training(0)) for source in both)
     assert sum(len(batch.ids) for batch in cached) == 95
@@ -106,13 +101,7 @@ def test_skipped_rows_are_missing_from_their_batch_alone(config, tmp_path) -> No
     assert [batch.slots.tolist() for batch in cached] == [batch.slots.tolist() for batch in direct]
 
 
-def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
-    assert list(prefetch(lambda n: n * n, range(10))) == [n * n for n in range(10)]
+def test_work_ahead_keeps_the_order_and_passes_errors_on() -> None:
+    assert list(map_ahead(lambda n: n * n, range(10))) == [n * n for n in range(10)]
     with pytest.raises(ZeroDivisionError):
-        list(prefetch(lambda n: 1 // n, [1, 0]))
-
-
-def _folder(config):
-    from pathlib import Path
-
-    return Path(config().output) / "cache"
+        list(map_ahead(lambda n: 1 // n, [1, 0]))

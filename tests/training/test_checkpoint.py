@@ -10,7 +10,7 @@ from torch import nn
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, checkpoint
 from cytoimagenet_hf.training.checkpoint import RunState
-from cytoimagenet_hf.training.optim import build_average, build_optimizer, learning_rate, update_average
+from cytoimagenet_hf.training.setup import build_average, build_optimizer, learning_rate, update_average
 from tests.closeness import assert_same_training, assert_same_weights
 
 
@@ -158,6 +158,6 @@ def test_a_state_of_an_earlier_version_is_refused_in_one_line(tmp_path) -> None:
     (path / "state.json").write_text(json.dumps(earlier))
     with pytest.raises(
         InputError, match=r"earlier version \(state\.json: there is no field 'tally'.*: delete that"
-    ) as said:
+    ) as message:
         checkpoint.read_state(path)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(message.value)

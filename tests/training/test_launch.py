@@ -9,7 +9,7 @@ from accelerate.state import AcceleratorState
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.training import TrainConfig, train
-from cytoimagenet_hf.training.launch import as_launched, missing_processes
+from cytoimagenet_hf.training.setup import as_launched, missing_processes
 
 
 @pytest.mark.parametrize(

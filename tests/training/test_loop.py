@@ -20,7 +20,7 @@ from cytoimagenet_hf.training.report import varied
 from cytoimagenet_hf.training.setup import prepare
 from cytoimagenet_hf.training.tables import load_tables
 from tests.closeness import TRAINED, assert_same_training, assert_same_weights
-from tests.training.conftest import CLASSES, ROWS, write_shapes
+from tests.training.conftest import CLASSES, ROWS, write_shapes, write_spoiled
 
 
 def test_a_folder_in_which_another_training_is_under_way_is_refused_before_anything_is_written(config) -> None:
@@ -191,8 +191,10 @@ def test_another_configuration_or_dataset_is_refused_on_resume(config, tmp_path)
 def test_a_loss_that_is_not_finite_names_its_images_and_is_in_no_checkpoint(config) -> None:
     # Each step multiplies the weights by 1 - 100 * 10, until they overflow.
     settings = config(learning_rate=100.0, optimizer="adamw", weight_decay=10.0, epochs=9, checkpoint_every=1, keep=99)
-    said = r"(the loss became (nan|inf) on|the weights are no longer finite after) the batch of images train-\d+, .*"
-    with pytest.raises(InputError, match=said + " and 8 more"):
+    message = (
+        r"(the loss became (nan|inf) on|the weights are no longer finite after) the batch of images train-\d+, .*"
+    )
+    with pytest.raises(InputError, match=message + " and 8 more"):
         train(settings)
     newest = checkpoint.newest(Path(settings.output) / "checkpoints")
     assert newest is not None
@@ -200,10 +202,7 @@ def test_a_loss_that_is_not_finite_names_its_images_and_is_in_no_checkpoint(conf
 
 
 def test_unreadable_rows_are_counted(config, tmp_path) -> None:
-    def spoil(row):
-        return row | ({"image": {"bytes": b"no image", "path": None}} if row["image_id"].endswith("-5") else {})
-
-    spoiled = str(write_shapes(tmp_path / "spoiled", change=spoil))
+    spoiled = write_spoiled(tmp_path / "spoiled", "train-5", "validation-5")
     with pytest.raises(InputError, match="'train-5' cannot be decoded"):
         train(config(dataset=spoiled))
     metrics = train(config(dataset=spoiled, on_unreadable="skip", output=str(tmp_path / "skipping")))

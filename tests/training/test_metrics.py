@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytoimagenet_hf.dataset.schema import CATEGORIES
-from cytoimagenet_hf.training.metrics import split_metrics
+from cytoimagenet_hf.training.evaluation import split_metrics
 
 
 def test_a_scored_split_spelled_out() -> None:

@@ -11,10 +11,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.training.config import TrainConfig
 from cytoimagenet_hf.training.network import build_network, check_model
-from tests.networks.stand_ins import lite_state
-
-TINY = {"width_coefficient": 0.25, "depth_coefficient": 0.5, "image_size": 32}
-IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+from tests.networks.stand_ins import IMAGENET, TINY, lite_state
 
 
 def configured(folder) -> TrainConfig:

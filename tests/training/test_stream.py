@@ -11,7 +11,7 @@ from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.stream import StreamSource, deal_rows
 from cytoimagenet_hf.training.tables import load_tables
 from tests.datasets import foreign
-from tests.training.conftest import ROWS, write_shapes
+from tests.training.conftest import ROWS, write_shapes, write_spoiled
 
 
 def streamed(config, **changed):
@@ -98,10 +98,7 @@ def test_any_dataset_is_streamed(config, tmp_path) -> None:
 
 
 def test_an_unreadable_row_stops_or_is_skipped(config, tmp_path) -> None:
-    def spoil(row):
-        return row | ({"image": {"bytes": b"no image", "path": None}} if row["image_id"] == "train-70" else {})
-
-    spoiled = str(write_shapes(tmp_path / "stream", change=spoil))
+    spoiled = write_spoiled(tmp_path / "stream", "train-70")
     with pytest.raises(InputError, match="'train-70' cannot be decoded"):
         list(StreamSource(streamed(config, dataset=spoiled), rank=0, processes=1).training(0))
     skipping = StreamSource(streamed(config, dataset=spoiled, on_unreadable="skip"), rank=0, processes=1)
@@ -121,11 +118,7 @@ def test_other_files_are_other_data(config, shapes, tmp_path) -> None:
 
     same = write_shapes(tmp_path / "same")
     assert fingerprint(same) == fingerprint(shapes)
-
-    def spoil(row):
-        return row | ({"image": {"bytes": b"other", "path": None}} if row["image_id"] == "train-70" else {})
-
-    assert fingerprint(write_shapes(tmp_path / "other", change=spoil)) != fingerprint(shapes)
+    assert fingerprint(write_spoiled(tmp_path / "other", "train-70")) != fingerprint(shapes)
     # A published dataset states the hash of each file: a change of equal size is seen, too.
     by_hash = []
     others: dict[str, dict] = {name: {} for name in ("labels", "class_counts", "statistics", "sources")}

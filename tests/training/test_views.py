@@ -133,10 +133,7 @@ def test_views_alone_leave_a_stock_backbone_without_a_head(config) -> None:
 
 
 def test_views_need_no_labels(config, tmp_path: Path) -> None:
-    def hide(row: dict[str, Any]) -> dict[str, Any]:
-        return row | {"label": None}
-
-    hidden = write_shapes(tmp_path / "hidden", change=hide)
+    hidden = write_shapes(tmp_path / "hidden", change=lambda row: row | {"label": None})
     with pytest.raises(InputError, match="label null, outside the map"):
         train(config(dataset=str(hidden)))
     with pytest.raises(InputError, match="96 rows have no label to sample by: --sampling uniform"):

@@ -32,11 +32,7 @@ _FIRST_OF_STAGE_6 = 11  # blocks of the stages before: 1 + 2 + 2 + 3 + 3
 
 
 def build(file: Path, name: str) -> nn.Module:
-    """The network up to that activation, from its Keras file.
-
-    Raises:
-        InputError: weights of another network.
-    """
+    """The network up to that activation, from its Keras file; weights of another network are refused."""
     model = convert_keras(file).base_model
     if len(model.encoder.blocks) <= _FIRST_OF_STAGE_6:
         raise InputError(f"{file} is not an EfficientNet-B0: it has {len(model.encoder.blocks)} blocks")

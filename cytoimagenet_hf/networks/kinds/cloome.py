@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.checkpoints import fill, read_tensors, strip
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.roles import AGP, DNA, ER, MITO, RNA
-from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 
 _CENTRE = (47.1314, 40.8138, 53.7692, 46.2656, 28.7243)
 
@@ -40,22 +40,9 @@ KINDS = (
 
 
 def build(file: Path, name: str) -> nn.Module:
-    """The image tower in the file of both towers.
-
-    Raises:
-        InputError: weights of another network.
-    """
-    state = strip(read_tensors(file), "module.")
-    tower = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
-    return cloome(tower, name=name)
-
-
-def cloome(state: State, *, name: str) -> nn.Module:
-    """The image tower of weights whose names begin with `conv1`, `bn1`, `layer1` … `layer4` and `fc`.
-
-    Raises:
-        InputError: not such weights, or not all of them.
-    """
+    """The image tower in the file of both towers; weights of another network are refused."""
+    towers = strip(read_tensors(file), "module.")
+    state = {key.removeprefix("visual."): value for key, value in towers.items() if key.startswith("visual.")}
     try:
         channels, width = state["conv1.weight"].shape[1], state["conv1.weight"].shape[0]
         out = state["fc.weight"].shape[0]

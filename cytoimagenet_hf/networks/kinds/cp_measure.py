@@ -55,7 +55,7 @@ GROUPS = tuple(_GROUPS)
 """Groups of measurements; all but `costes` are taken unless some are named."""
 
 _FLAGS = tuple(flag for flags in _GROUPS.values() for flag in flags)
-# Where a cell lies is no feature of it, and stands in the metadata; three moments are undefined by definition.
+# Where a cell lies is not a feature: it stands in the metadata; three moments are undefined by definition.
 _NOT_FEATURES = re.compile(r"Location_.*|Center_[XYZ]|BoundingBoxM.*|NormalizedMoment_(0_0|0_1|1_0)")
 _TEXTURE = re.compile(r"([A-Za-z0-9]+)_(\d+_\d+_\d+)")
 _RADIAL = re.compile(r"(RadialDistribution_[A-Za-z]+)_(.+)")
@@ -66,45 +66,26 @@ _KEPT = 8  # label images whose measurements are kept
 
 @dataclass(frozen=True)
 class CellMeasures(Encoder):
-    """Measurements as an encoder: they are made where a network's inputs are, and its network passes them on.
-
-    Attributes:
-        groups: of `GROUPS`.
-    """
+    """Measurements as an encoder: they are made where a network's inputs are, and its network passes them on."""
 
     groups: tuple[str, ...] = GROUPS
 
     def units(self, planes: Sequence[Array], *, stains: Sequence[str], ranges: Ranges | None = None) -> list[Unit]:
-        """Refuse pixels without label images.
-
-        Raises:
-            InputError: always.
-        """
+        """Refuse pixels without label images."""
         raise InputError(
             "cp_measure measures cells on their fields: give label images (extract --cells masks/), not images alone"
         )
 
     def units_of(self, image: Image) -> list[Unit]:
-        """The measurements of a cell, (1, 1, D): those of its objects, one kind after the other.
-
-        Raises:
-            InputError: no label images, pixels that cannot be scaled, or measurements that are not defined.
-        """
+        """The measurements of a cell, (1, 1, D): those of its objects, one kind after the other."""
         if reason := image.reason_against():  # its field may be measured already, and is then not read again
             raise InputError(reason)
         if not image.objects:
             return self.units([], stains=())
         vectors = []
         for ref in image.objects:
-            key = (
-                image.field_stamp,
-                ref.kind,
-                ref.plane,
-                ref.parts,
-                ref.plane.stamp,
-                self.groups,
-                self.facts.full_scale,
-            )
+            objects = (ref.kind, ref.plane, ref.parts, ref.plane.stamp)
+            key = (image.field_stamp, *objects, self.groups, self.facts.full_scale)
             measured = _FIELDS.get(key, partial(self._field, image, ref))
             vector = measured.get(ref.number)
             if vector is None:
@@ -121,31 +102,9 @@ class CellMeasures(Encoder):
         return [values.astype(np.float32)[None, None]]
 
     def names(self, stains: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
-        """Names of the features, in order.
-
-        Args:
-            stains: of the images.
-            kinds: of the objects of each cell, in order.
-        """
+        """Names of the features of images of these stains, each with objects of these kinds, in order."""
         raw, kept = _layout(len(stains), self.groups)
         return tuple(str(_column(kind, raw[place], stains)) for kind in kinds for place in kept)
-
-    def join(self, vectors: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """The one vector of a cell."""
-        return vectors[0]
-
-    def beside(self, planes: Sequence[Array]) -> npt.NDArray[np.float32]:
-        """Nothing."""
-        return np.zeros(0, np.float32)
-
-    def encode(self, planes: Array, *, stains: Sequence[str] = ()) -> npt.NDArray[np.float32]:
-        """Refuse pixels without label images.
-
-        Raises:
-            InputError: always.
-        """
-        self.units(list(planes), stains=stains)
-        raise AssertionError
 
     def _field(self, image: Image, ref: ObjectRef) -> dict[int, npt.NDArray[np.float64]]:
         """Object → measurements, of all objects of a label image."""
@@ -162,15 +121,9 @@ class CellMeasures(Encoder):
 
 
 def load(request: Request) -> CellMeasures:
-    """The measurements.
+    """The measurements: of the groups that the request's place names with commas, `all`, or all but `costes`.
 
-    Args:
-        request: its place names groups with commas; `all` for all of them; by default all but `costes`. Its option is
-            `full_scale`, the pixel value that is 1, by default the largest of the dtype; those of networks are
-            refused.
-
-    Raises:
-        InputError: the package is not installed, an unknown group, or an option that belongs to networks.
+    Its one option is `full_scale`, the pixel value that is 1, by default the largest of the dtype.
     """
     full_scale = request.options.full_scale
     given = sorted(request.options.given().keys() - {"full_scale", "trust_remote_code"})
@@ -214,7 +167,7 @@ def _featurize(pixels: Array, labels: Array, groups: Sequence[str]) -> tuple[Arr
 
 @lru_cache(maxsize=32)
 def _layout(channels: int, groups: tuple[str, ...]) -> tuple[tuple[str, ...], list[int]]:
-    """Columns of the package for so many channels, and the places of those that are features here."""
+    """Columns of the package for this number of channels, and the places of those that are features here."""
     rows, columns = np.mgrid[:24, :24]
     labels = ((rows - 12) ** 2 + (columns - 12) ** 2 < 80).astype(np.int64)
     pixels = np.stack([(rows + columns * (channel + 1)) % 7 / 7 for channel in range(channels)])
@@ -224,7 +177,7 @@ def _layout(channels: int, groups: tuple[str, ...]) -> tuple[tuple[str, ...], li
 
 
 def _column(kind: str, raw: str, stains: Sequence[str]) -> str | None:
-    """CellProfiler's name of a column of the package; None where it is no feature here."""
+    """CellProfiler's name of a column of the package; None where it is not a feature here."""
     measure, *places = raw.split("__")
     if _NOT_FEATURES.fullmatch(measure):
         return None
@@ -261,11 +214,7 @@ def channel_name(stain: str) -> str:
 
 
 def _scaled(plane: Array, full_scale: float | None) -> npt.NDArray[np.float64]:
-    """Pixels as CellProfiler takes them, 0 to 1.
-
-    Raises:
-        InputError: colours, or numbers beyond 1 of which nothing says what white is.
-    """
+    """Pixels as CellProfiler takes them, 0 to 1; colours and larger numbers are refused."""
     if plane.ndim != 2:
         raise InputError("a colour picture has no channels to measure: give one plane per channel")
     white = full_scale or (float(np.iinfo(plane.dtype).max) if plane.dtype.kind in "ui" else 1.0)

@@ -17,33 +17,6 @@ from cytoimagenet_hf.options.networks import EncoderOptions
 TAKES = ("cls", "patch-mean")
 """The class token after the last norm, or the mean of the patches, without class and register tokens."""
 
-_MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-_NOTE = (
-    "each channel as a gray picture, stretched between its percentiles as this project does for every network; "
-    "MorphoHELM feeds 8-bit pictures as they are: normalize='none'"
-)
-
-
-def _facts(name: str, title: str, repo: str, dim: int, patch: int, licence: str, *, gated: bool) -> EncoderFacts:
-    return EncoderFacts(
-        name=name,
-        title=title,
-        channels="each",
-        scale="percentile",
-        dim=dim,
-        source=WeightSource(repo, licence=licence, gated=gated),
-        repeat=3,
-        size=(224, 224),
-        fit="resize",
-        interpolation="bicubic" if patch == 14 else "bilinear",
-        multiple=patch,
-        take="cls",
-        note=_NOTE,
-        mean=_MEAN,
-        sd=_SD,
-    )
-
-
 _V2 = {"small": 384, "base": 768, "large": 1024, "giant": 1536}
 _V3 = {
     "vits16": 384,
@@ -57,30 +30,45 @@ _V3 = {
     "convnext-base": 1024,
     "convnext-large": 1536,
 }
+_DINO = EncoderFacts(
+    name="dino",
+    title="DINO",
+    channels="each",
+    scale="percentile",
+    dim=0,
+    source=WeightSource("facebook"),
+    repeat=3,
+    size=(224, 224),
+    fit="resize",
+    take="cls",
+    note="each channel as a gray picture, stretched between its percentiles as this project does for every network; "
+    "MorphoHELM feeds 8-bit pictures as they are: normalize='none'",
+    mean=(0.485, 0.456, 0.406),  # of ImageNet
+    sd=(0.229, 0.224, 0.225),
+)
 
 KINDS = (
     *(
-        _facts(
-            f"dinov2-{size}{suffix}",
-            f"DINOv2 {size}{' with registers' if suffix else ''}",
-            f"facebook/dinov2-{'with-registers-' if suffix else ''}{size}",
-            dim,
-            14,
-            "apache-2.0",
-            gated=False,
+        replace(
+            _DINO,
+            name=f"dinov2-{size}{suffix}",
+            title=f"DINOv2 {size}{' with registers' if suffix else ''}",
+            dim=dim,
+            source=WeightSource(f"facebook/dinov2-{'with-registers-' if suffix else ''}{size}", licence="apache-2.0"),
+            interpolation="bicubic",
+            multiple=14,
         )
         for suffix in ("", "-registers")
         for size, dim in _V2.items()
     ),
     *(
-        _facts(
-            f"dinov3-{size}",
-            f"DINOv3 {size}",
-            f"facebook/dinov3-{size}-pretrain-lvd1689m",
-            dim,
-            16,
-            "dinov3-license",
-            gated=True,
+        replace(
+            _DINO,
+            name=f"dinov3-{size}",
+            title=f"DINOv3 {size}",
+            dim=dim,
+            source=WeightSource(f"facebook/dinov3-{size}-pretrain-lvd1689m", licence="dinov3-license", gated=True),
+            multiple=16,
         )
         for size, dim in _V3.items()
     ),
@@ -90,15 +78,7 @@ MODEL_TYPES = ("dinov2", "dinov2_with_registers", "dinov3_vit", "dinov3_convnext
 
 
 def load(request: Request) -> Encoder:
-    """Load one of them; the classes are transformers' own.
-
-    Args:
-        request: its place is a folder or Hub name; its options are `take` (one of `TAKES`, by default `cls`),
-            `redrawn`, and those of `make_encoder`.
-
-    Raises:
-        InputError: nothing loads there, or an unknown option.
-    """
+    """Load one of them from a folder or the Hub; the classes are transformers' own."""
     options = request.options
     source, facts, take, revision = request.source, request.facts, taken(options), options.revision
     model = load_network(source, revision=revision)
@@ -120,11 +100,7 @@ def load(request: Request) -> Encoder:
 
 
 def taken(options: EncoderOptions) -> str:
-    """What is taken of the tokens, checked before weights are looked for.
-
-    Raises:
-        InputError: none of `TAKES`.
-    """
+    """What is taken of the tokens, by default `cls`, checked before weights are looked for."""
     take = options.take or "cls"
     if take not in TAKES:
         raise InputError(f"take={take!r}: choose {', '.join(TAKES)}")
@@ -132,13 +108,7 @@ def taken(options: EncoderOptions) -> str:
 
 
 class TakenTokens(nn.Module):
-    """A ViT as pixels → its class token or the mean of its patches, (N, c, h, w) to (N, D).
-
-    Args:
-        model: with `last_hidden_state` (N, 1 + registers + patches, D) and, for `cls`, `pooler_output`.
-        take: one of `TAKES`.
-        registers: tokens between the class token and the patches.
-    """
+    """A ViT as pixels → its class token or the mean of its patches; registers are tokens between the two."""
 
     def __init__(self, model: nn.Module, take: str, *, registers: int = 0) -> None:
         super().__init__()

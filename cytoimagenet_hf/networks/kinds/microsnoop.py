@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.checkpoints import fill, read_tensors, strip
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
 
 KINDS = (
     EncoderFacts(
@@ -35,29 +35,14 @@ _STEM = "encoder.downsample.down."
 
 
 def build(file: Path, name: str) -> nn.Module:
-    """The encoder in the file of encoder and decoder.
-
-    Raises:
-        InputError: weights of another network.
-    """
-    state = strip(read_tensors(file), "module.", "net.")
-    encoder = {key.removeprefix(_STEM): value for key, value in state.items() if key.startswith(_STEM)}
-    return microsnoop(encoder, name=name)
-
-
-def microsnoop(state: State, *, name: str) -> nn.Module:
-    """The encoder of weights whose names begin with `res_down_0.` and so on.
-
-    Raises:
-        InputError: not such weights, or not all of them.
-    """
+    """The encoder in the file of encoder and decoder; weights of another network are refused."""
+    both = strip(read_tensors(file), "module.", "net.")
+    state = {key.removeprefix(_STEM): value for key, value in both.items() if key.startswith(_STEM)}
     stages = len({key.split(".")[0] for key in state})
     try:
-        widths = [state[f"res_down_{stage}.conv.conv_0.2.weight"].shape[:2] for stage in range(stages)]
+        widths = [state[f"res_down_{stage}.conv.conv_0.2.weight"].shape[:2] for stage in range(max(1, stages))]
     except KeyError as error:
         raise InputError(f"{name}: no weights of Microsnoop, whose names begin with {_STEM} ({error})") from None
-    if not widths:
-        raise InputError(f"{name}: no weights of Microsnoop, whose names begin with {_STEM}")
     network = _Encoder([int(widths[0][1]), *(int(width[0]) for width in widths)]).eval()
     fill(network, state, name=name)
     return network

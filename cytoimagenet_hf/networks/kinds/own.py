@@ -11,12 +11,13 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.networks.backbones import load_backbone, without_head
+from cytoimagenet_hf.networks.backbones import load_backbone
 from cytoimagenet_hf.networks.base import Encoder, Request
 from cytoimagenet_hf.networks.build import make_encoder
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.lite import LITES, VERSION, is_lite
 from cytoimagenet_hf.networks.network import Pooled
+from cytoimagenet_hf.networks.pooling import without_head
 from cytoimagenet_hf.networks.processing import OWN as OWN  # the registry reads it here
 from cytoimagenet_hf.networks.redraw import redraw
 from cytoimagenet_hf.options.networks import DEFAULTS, EncoderOptions
@@ -60,16 +61,10 @@ KINDS = (OWN, IMAGENET_B0, *IMAGENET_LITES, TIMM)
 
 
 def load(request: Request) -> Encoder:
-    """Load a network with its image processor.
+    """Load a network with its image processor, whose record replaces the facts.
 
-    Args:
-        request: its place is a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained
-            EfficientNet-B0; of an EfficientNet-Lite the file of its weights. What the record beside the weights says
-            replaces the facts, one of `KINDS`. Its options are `method`, by default what the processor beside the
-            weights says; `scaling`; `redrawn`; and those of `network_encoder`.
-
-    Raises:
-        InputError: nothing loads under that name, an unknown option, or a network that cannot be redrawn.
+    The request's place is a folder or Hub name, a Keras `.h5` file, or `random:SEED` for an untrained EfficientNet-B0;
+    of an EfficientNet-Lite the file of its weights.
     """
     facts, place, options = request.facts, request.place, request.options
     revision, trusted = options.revision, options.trust_remote_code
@@ -87,26 +82,18 @@ def load(request: Request) -> Encoder:
     side = _fixed_side(config)
     if processed.fit == "native" and side is not None:
         processed = replace(processed, size=side, fit="resize")
-    shown = backbone.name if backbone.name != source else request.name
+    name = backbone.name if backbone.name != source else request.name
     model = backbone.model
     if options.redrawn is not None:
         model = redraw(without_head(model), options.redrawn)
         model.config.training_sources = []  # it was never trained
-    return network_encoder(shown, model, replace(processed, source=weights, **identity), options)
+    return network_encoder(name, model, replace(processed, source=weights, **identity), options)
 
 
 def network_encoder(
     name: str, model: PreTrainedModel, facts: EncoderFacts, options: EncoderOptions = DEFAULTS
 ) -> Encoder:
-    """A network without its head as an encoder; features are taken as `extraction_of` says.
-
-    Args:
-        name: shown in tables.
-        model: of transformers, with or without its head.
-        facts: of the network as it pools itself.
-        options: `pooling`, `pixels` and `normalize`, by default what `config.extraction` of the weights says, and
-            those of `make_encoder`.
-    """
+    """A network without its head as an encoder, of the facts as it pools itself; `extraction_of` says how it is."""
     pooling, options = extraction_of(model.config, facts, options)
     if pooling != "last":
         facts = replace(facts, dim=0, take=pooling)  # part of the fingerprint by which features are kept
@@ -134,23 +121,8 @@ def extraction_of(config: Any, facts: EncoderFacts, options: EncoderOptions) -> 
     """How features are taken: as the caller says, else as the configuration of the weights, else what a network pools.
 
     The scaling of pixels is that of the weights' own pooling: with another one, or pixels that are not stretched, it
-    stays what the network was trained with.
-
-    Args:
-        config: of the network; the trainer writes `networks.pooling.EXTRACTION` into it.
-        facts: of the network.
-        options: None in `pooling`, `pixels` and `normalize` leaves it to the weights.
-
-    Returns:
-        The pooling, and the options with `pixels` and `normalize` settled.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> config = SimpleNamespace(extraction={"pooling": "early", "pixels": True, "normalize": "gain"})
-        >>> extraction_of(config, OWN, EncoderOptions(pixels=False))[1].given()
-        {'normalize': 'gain', 'pixels': False}
-        >>> extraction_of(config, OWN, EncoderOptions(pooling="last"))[1].given()
-        {'pooling': 'last', 'pixels': True}
+    stays what the network was trained with. None in `pooling`, `pixels` and `normalize` leaves them to the weights,
+    in whose configuration the trainer writes `networks.pooling.EXTRACTION`.
     """
     record = {"pooling": "last", "pixels": False, "normalize": None, **(getattr(config, "extraction", None) or {})}
     pooling = options.pooling or record["pooling"]

@@ -18,9 +18,8 @@ from transformers.utils import cached_file
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.base import Encoder, Request
 from cytoimagenet_hf.networks.build import make_encoder
-from cytoimagenet_hf.networks.checkpoints import explained, load_network, quietly
+from cytoimagenet_hf.networks.checkpoints import explained, fill, load_network, quietly
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.tensors import fill
 
 OPENPHENOM = EncoderFacts(
     name="openphenom",
@@ -62,12 +61,7 @@ KINDS = (OPENPHENOM, MORPHEM)
 def require_commit(name: str, *, revision: str | None) -> None:
     """Refuse to run code of a repository that may be another tomorrow; asked before anything is fetched.
 
-    Args:
-        name: a Hub name, a folder, or `KEY:PLACE` with one of them.
-        revision: that was asked for.
-
-    Raises:
-        InputError: the place is not a folder, and the revision no commit of 40 hex digits, such as a branch.
+    The name is a Hub name, a folder, or `KEY:PLACE` with one of them; what lies on the Hub needs a commit.
     """
     local = any(Path(place).is_dir() for place in (name, name.partition(":")[2]) if place)
     if not local and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
@@ -78,11 +72,7 @@ def require_commit(name: str, *, revision: str | None) -> None:
 
 
 def require_consent(name: str, facts: EncoderFacts, *, trust_remote_code: bool) -> None:
-    """Refuse to run the code of a repository that was not agreed to.
-
-    Raises:
-        InputError: the kind runs code of its own, and there is no `trust_remote_code`.
-    """
+    """Refuse to run the code of a repository that was not agreed to."""
     if facts.source.remote_code and not trust_remote_code:
         raise InputError(
             f"{name} runs the Python code of {facts.source.repo}: look at it, then pass trust_remote_code=True and "
@@ -91,14 +81,7 @@ def require_consent(name: str, facts: EncoderFacts, *, trust_remote_code: bool) 
 
 
 def load(request: Request) -> Encoder:
-    """Load one of them, after `require_consent`.
-
-    Args:
-        request: for `OPENPHENOM` or `MORPHEM`; its place is a folder with the code, or a Hub name.
-
-    Raises:
-        InputError: no such repository, or weights of another network.
-    """
+    """Load one of them, after `require_consent`, from a folder with the code or from the Hub."""
     if request.facts.name == MORPHEM.name:
         model = load_network(request.source, revision=request.options.revision, trust_remote_code=True)
         return make_encoder(request.name, request.facts, _ClassToken(model), request.options)

@@ -12,9 +12,9 @@ from torch import nn
 from transformers import ViTConfig, ViTModel
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.networks.checkpoints import fill, read_tensors
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
 from cytoimagenet_hf.networks.roles import ANY, DNA, ER, MICROTUBULES, Role
-from cytoimagenet_hf.networks.tensors import State, fill, read_tensors
 
 _STAINS: dict[str, tuple[Role, ...]] = {
     "rybg": (MICROTUBULES, ER, DNA, ANY),
@@ -44,22 +44,35 @@ KINDS = tuple(
 
 
 def build(file: Path, name: str) -> nn.Module:
-    """A variant from its `encoder.pth`.
-
-    Raises:
-        InputError: weights of another network.
-    """
-    return subcell(read_tensors(file), name=name)
+    """A variant from its `encoder.pth`, under the names of transformers 4; weights of another network are refused."""
+    state = {_renamed(key): value for key, value in read_tensors(file).items()}
+    try:
+        width, channels, patch, _ = state["encoder.embeddings.patch_embeddings.projection.weight"].shape
+        positions = state["encoder.embeddings.position_embeddings"].shape[1] - 1
+        hidden = state["encoder.layers.0.mlp.fc1.weight"].shape[0]
+        inner, heads = state["pool_model.attention_v.0.weight"].shape[0], len(state["pool_model.attention.bias"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{name}: no weights of SubCell (encoder.…, pool_model.…): {error} is not there") from None
+    depth = len({match[1] for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))})
+    config = ViTConfig(
+        hidden_size=width,
+        num_hidden_layers=depth,
+        num_attention_heads=width // 64,
+        intermediate_size=hidden,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        layer_norm_eps=1e-12,
+        image_size=round(positions**0.5) * patch,
+        patch_size=patch,
+        num_channels=channels,
+    )
+    network = SubCell(config, inner, heads).eval()
+    fill(network, state, name=name, ignore=("classifier",))
+    return network
 
 
 class GatedAttentionPool(nn.Module):
-    """Weighted sums of tokens, one per head; a token's weight comes from a gated layer.
-
-    Args:
-        dim: of a token.
-        inner: of the gated layer.
-        heads: number of sums.
-    """
+    """Weighted sums of tokens, one per head; a token's weight comes from a gated layer."""
 
     def __init__(self, dim: int, inner: int, heads: int) -> None:
         super().__init__()
@@ -75,13 +88,7 @@ class GatedAttentionPool(nn.Module):
 
 
 class SubCell(nn.Module):
-    """The ViT and its pool.
-
-    Args:
-        config: of the ViT.
-        inner: of the pool's gated layer.
-        heads: of the pool.
-    """
+    """The ViT and its pool."""
 
     def __init__(self, config: ViTConfig, inner: int, heads: int) -> None:
         super().__init__()
@@ -92,42 +99,6 @@ class SubCell(nn.Module):
         """(N, c, h, w) to (N, heads * D)."""
         tokens = self.encoder(pixel_values=pixel_values, interpolate_pos_encoding=True).last_hidden_state
         return self.pool_model(tokens)
-
-
-def subcell(state: State, *, name: str) -> SubCell:
-    """The network of the weights of a variant.
-
-    Args:
-        state: `encoder.…` under the names of transformers 4, `pool_model.…`.
-        name: for messages.
-
-    Raises:
-        InputError: not such weights, or not all of them.
-    """
-    renamed = {_renamed(key): value for key, value in state.items()}
-    try:
-        width, channels, patch, _ = renamed["encoder.embeddings.patch_embeddings.projection.weight"].shape
-        positions = renamed["encoder.embeddings.position_embeddings"].shape[1] - 1
-        hidden = renamed["encoder.layers.0.mlp.fc1.weight"].shape[0]
-        inner, heads = renamed["pool_model.attention_v.0.weight"].shape[0], len(renamed["pool_model.attention.bias"])
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{name}: no weights of SubCell (encoder.…, pool_model.…): {error} is not there") from None
-    depth = len({match[1] for key in renamed if (match := re.match(r"encoder\.layers\.(\d+)\.", key))})
-    config = ViTConfig(
-        hidden_size=width,
-        num_hidden_layers=depth,
-        num_attention_heads=width // 64,
-        intermediate_size=hidden,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        layer_norm_eps=1e-12,
-        image_size=round(positions**0.5) * patch,
-        patch_size=patch,
-        num_channels=channels,
-    )
-    network = SubCell(config, inner, heads).eval()
-    fill(network, renamed, name=name, ignore=("classifier",))
-    return network
 
 
 _NAMES = {

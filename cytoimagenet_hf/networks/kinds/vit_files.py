@@ -5,9 +5,9 @@ Depth and width are read off the weights. Heads have 64 numbers each in all of t
 """
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,9 +15,9 @@ from transformers import Dinov2Config, Dinov2Model
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.networks.base import Encoder, Request
+from cytoimagenet_hf.networks.build import load_file_encoder
+from cytoimagenet_hf.networks.checkpoints import State, fill, read_tensors, strip
 from cytoimagenet_hf.networks.facts import EncoderFacts, WeightSource
-from cytoimagenet_hf.networks.tensors import State, fill, read_tensors, strip
-from cytoimagenet_hf.networks.weights import load_file_encoder
 
 from .dino import TakenTokens, taken
 
@@ -25,73 +25,55 @@ _ON_REQUEST = "FAIR non-commercial, on request (https://github.com/facebookresea
 _ORDER = "the order of its channels is not published with the weights: pass roles='name,name,…'"
 
 
-def _facts(
-    name: str,
-    title: str,
-    source: WeightSource,
-    *,
-    dim: int,
-    size: int,
-    channels: Literal["each", "joint"],
-    multiple: int = 16,
-    **more: Any,
-) -> EncoderFacts:
-    return EncoderFacts(
-        name=name,
-        title=title,
-        channels=channels,
-        scale=more.pop("scale", "zscore"),
-        dim=dim,
-        source=source,
-        size=(size, size),
-        fit=more.pop("fit", "resize"),
-        multiple=multiple,
-        take="cls",
-        verified=False,
-        **more,
-    )
-
-
 _CELL_DINO = WeightSource("https://github.com/facebookresearch/dinov2", licence=_ON_REQUEST, gated=True)
-_HPA: dict[str, Any] = {"dim": 1024, "channels": "joint", "note": f"four channels; {_ORDER}"}
+_HPA = EncoderFacts(
+    name="cell-dino-hpa-vitl16",
+    title="Cell-DINO, HPA, ViT-L/16",
+    channels="joint",
+    scale="zscore",
+    dim=1024,
+    source=_CELL_DINO,
+    size=(224, 224),
+    fit="resize",
+    multiple=16,
+    take="cls",
+    verified=False,
+    note=f"four channels; {_ORDER}",
+)
 
 KINDS = (
-    _facts("cell-dino-hpa-vitl16", "Cell-DINO, HPA, ViT-L/16", _CELL_DINO, size=224, **_HPA),
-    _facts("cell-dino-hpa-vitl14", "Cell-DINO, HPA, ViT-L/14", _CELL_DINO, size=518, multiple=14, **_HPA),
-    _facts(
-        "cell-dino-cp-vits8",
-        "Cell-DINO, Cell Painting, ViT-S/8",
-        _CELL_DINO,
+    _HPA,
+    replace(_HPA, name="cell-dino-hpa-vitl14", title="Cell-DINO, HPA, ViT-L/14", size=(518, 518), multiple=14),
+    replace(
+        _HPA,
+        name="cell-dino-cp-vits8",
+        title="Cell-DINO, Cell Painting, ViT-S/8",
         dim=384,
-        size=128,
+        size=(128, 128),
         multiple=8,
-        channels="joint",
         note=f"five channels; {_ORDER}",
     ),
-    _facts(
-        "channel-adaptive-dino-vitl16",
-        "Channel-adaptive DINO, ViT-L/16",
-        _CELL_DINO,
-        dim=1024,
-        size=224,
+    replace(
+        _HPA,
+        name="channel-adaptive-dino-vitl16",
+        title="Channel-adaptive DINO, ViT-L/16",
         channels="each",
         note="trained on the images of CHAMMI",
     ),
-    _facts(
-        "dino4cells",
-        "DINO4Cells",
-        WeightSource("https://zenodo.org/records/8061392", licence="unknown"),
+    replace(
+        _HPA,
+        name="dino4cells",
+        title="DINO4Cells",
+        source=WeightSource("https://zenodo.org/records/8061392", licence="unknown"),
         dim=0,
-        size=224,
-        channels="joint",
         note=f"four channels (HPA) or five (Cell Painting); {_ORDER}",
     ),
-    _facts(
-        "unidino",
-        "uniDINO, ViT-S/16",
-        WeightSource("https://zenodo.org/records/14988837", licence="cc-by-nc-4.0"),
+    replace(
+        _HPA,
+        name="unidino",
+        title="uniDINO, ViT-S/16",
+        source=WeightSource("https://zenodo.org/records/14988837", licence="cc-by-nc-4.0"),
         dim=384,
-        size=224,
         channels="each",
         scale="percentile",
         fit="tiles",
@@ -101,15 +83,7 @@ KINDS = (
 
 
 def load(request: Request) -> Encoder:
-    """Load one from its file.
-
-    Args:
-        request: its place is the file, or its folder; its options are `take` (one of `dino.TAKES`), those of
-            `make_encoder`, and `roles` where the order of the channels is not known.
-
-    Raises:
-        InputError: no such file, or weights of another network.
-    """
+    """Load one from its file; where the order of the channels is not known, `roles` must say it."""
     take = taken(request.options)
     if request.facts.channels == "joint" and not request.options.roles:
         raise InputError(f"{request.facts.name}: {request.facts.note}")
@@ -117,19 +91,8 @@ def load(request: Request) -> Encoder:
 
 
 def _build(take: str, file: Path, name: str) -> nn.Module:
-    return TakenTokens(dino_vit(strip(read_tensors(file), "module.", "backbone.", "teacher."), name=name), take)
-
-
-def dino_vit(state: State, *, name: str) -> Dinov2Model:
-    """A ViT of the DINO family from weights under Meta's names.
-
-    Args:
-        state: `cls_token`, `pos_embed`, `patch_embed.proj.…`, `blocks.N.…` (or `blocks.CHUNK.N.…`), `norm.…`.
-        name: for messages.
-
-    Raises:
-        InputError: not such weights, or not all of them.
-    """
+    """The ViT of weights under Meta's names: `cls_token`, `patch_embed.proj.…`, `blocks.N.…` or `blocks.CHUNK.N.…`."""
+    state = strip(read_tensors(file), "module.", "backbone.", "teacher.")
     try:
         width, channels, patch, _ = state["patch_embed.proj.weight"].shape
         positions = state["pos_embed"].shape[1] - 1
@@ -141,8 +104,7 @@ def dino_vit(state: State, *, name: str) -> Dinov2Model:
         raise InputError(f"{name}: {positions} positions and {width} features are not a ViT of this family")
     renamed: State = {}
     for key, value in state.items():
-        for new, part in _renamed(key, value):
-            renamed[new] = part
+        renamed |= _renamed(key, value)
     blocks = {int(match[1]) for key in renamed if (match := re.match(r"encoder\.layer\.(\d+)\.", key))}
     config = Dinov2Config(
         hidden_size=width,
@@ -160,7 +122,7 @@ def dino_vit(state: State, *, name: str) -> Dinov2Model:
             renamed.setdefault(f"encoder.layer.{block}.layer_scale{number}.lambda1", torch.ones(width))
     renamed.setdefault("embeddings.mask_token", torch.zeros(1, width))  # used in training only
     fill(model, renamed, name=name, ignore=("head.", "dino_head.", "ibot_head."))
-    return model
+    return TakenTokens(model, take)
 
 
 _OUTSIDE = {
@@ -179,19 +141,19 @@ _IN_BLOCK = {
 }
 
 
-def _renamed(key: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+def _renamed(key: str, value: torch.Tensor) -> State:
     """One weight under transformers' names; queries, keys and values lie in one matrix in Meta's files."""
     if key in _OUTSIDE:
-        return [(_OUTSIDE[key], value)]
+        return {_OUTSIDE[key]: value}
     match = re.match(r"blocks\.(?:\d+\.)?(\d+)\.(\D.*)", key)
     if not match:
-        return [(key, value)]
+        return {key: value}
     stem, rest = f"encoder.layer.{match[1]}", match[2]
     if rest.startswith("attn.qkv."):
         kind = rest.rsplit(".", 1)[1]
         parts = value.chunk(3)
-        return [(f"{stem}.attention.{one}_proj.{kind}", part) for one, part in zip("qkv", parts, strict=True)]
+        return {f"{stem}.attention.{letter}_proj.{kind}": part for letter, part in zip("qkv", parts, strict=True)}
     for old, new in _IN_BLOCK.items():
         if rest.startswith(old):
-            return [(f"{stem}.{new}{rest.removeprefix(old)}", value)]
-    return [(f"{stem}.{rest}", value)]
+            return {f"{stem}.{new}{rest.removeprefix(old)}": value}
+    return {f"{stem}.{rest}": value}
