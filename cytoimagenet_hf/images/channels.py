@@ -76,7 +76,7 @@ def in_order(channels: Iterable[Channel]) -> list[Channel]:
 
 
 def _unique_names(channels: Sequence[Channel]) -> dict[Channel, str]:
-    """Names; where two keys carry one label (three bright-field planes), the key tells them apart."""
+    """Names; where two keys have the same label (three bright-field planes), the key is added."""
     keys: dict[str, set[str]] = {}
     for channel in channels:
         keys.setdefault(channel.name, set()).add(channel.key)

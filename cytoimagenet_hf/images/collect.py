@@ -53,7 +53,7 @@ class Findings:
 
 
 def not_images(source: Source, *read: str) -> list[Ignored]:
-    """The files of a source that are no images by their ending, without those that were read."""
+    """The files of a source whose ending is not that of an image, except those that were read."""
     return [
         Ignored(name, "no image file") for name in source.files if suffix_of(name) not in SUFFIXES and name not in read
     ]
@@ -83,7 +83,7 @@ class Found:
 
     @property
     def rejected(self) -> list[Rejection]:
-        """The images that cannot be used, as far as it is known without opening them."""
+        """The images that cannot be used, as far as this is known without opening them."""
         reasons = ((image.id, image.reason_against()) for image in self.images)
         return [Rejection(name, reason) for name, reason in reasons if reason]
 
@@ -107,21 +107,11 @@ def assemble(source: Source, kind: str, findings: Findings, options: SourceOptio
         raise InputError(findings.planes[0].problem)
     all_planes = findings.planes if findings.channels else _known_by_label(findings.planes)
     channels = list(findings.channels) or in_order(plane.channel for plane in all_planes if plane.channel.key)
-    stains, order = name_channels(channels, stains=options.stains, wanted=options.channels)
-    wells = _wells(all_planes)
+    form = _Form(all_planes, channels, options)
     groups: dict[_Key, list[FoundPlane]] = {}
     for plane in all_planes:
-        place = (plane.plate, wells[plane.well][0], plane.site) if plane.well else (plane.name,)
+        place = (plane.plate, form.wells[plane.well][0], plane.site) if plane.well else (plane.name,)
         groups.setdefault((plane.origin, plane.row, plane.t, *place), []).append(plane)
-    form = _Form(
-        stains,
-        order,
-        wells,
-        options,
-        whole_sites=all(whole_or_none(plane.site) is not None for plane in all_planes if plane.site),
-        several_times=len({plane.t for plane in all_planes}) > 1,
-        depths=_depths(all_planes) if options.projection in ("max", "mean") else {},
-    )
     drafts = [form.image(planes) for planes in groups.values()]
     images, notes = _with_ids(drafts)
     notes += _lacking(drafts)
@@ -129,7 +119,7 @@ def assemble(source: Source, kind: str, findings: Findings, options: SourceOptio
         source.text,
         kind,
         sorted(images, key=lambda image: natural(image.id)),
-        stains,
+        form.stains,
         (*source.ignored, *findings.ignored),
         (*findings.notes, *notes),
         options.storage,
@@ -169,17 +159,17 @@ class _Draft:
     given: str
 
 
-@dataclass(frozen=True)
 class _Form:
     """What all images of a source share."""
 
-    stains: Mapping[Channel, str]
-    order: tuple[str, ...]
-    wells: Mapping[str, tuple[str, str]]
-    options: SourceOptions
-    whole_sites: bool
-    several_times: bool
-    depths: Mapping[tuple[str, str, str], int]
+    def __init__(self, planes: Sequence[FoundPlane], channels: Sequence[Channel], options: SourceOptions) -> None:
+        self.stains, self.order = name_channels(channels, stains=options.stains, wanted=options.channels)
+        self.options = options
+        self.wells = _wells(planes)
+        self.whole_sites = all(whole_or_none(plane.site) is not None for plane in planes if plane.site)
+        self.several_times = len({plane.t for plane in planes}) > 1
+        self.chosen = options.projection if isinstance(options.projection, int) else None  # of the z planes
+        self.depths = _depths(planes) if self.chosen is None else {}
 
     def image(self, planes: list[FoundPlane]) -> _Draft:
         first = planes[0]
@@ -188,7 +178,7 @@ class _Form:
         problems = [problem for problem in (*(plane.problem for plane in planes), no_well) if problem]
         by_stain: dict[str, dict[int | None, FoundPlane]] = {stain: {} for stain in self.order}
         for plane in planes:
-            if plane.channel not in self.stains or not self._in_projection(plane):
+            if plane.channel not in self.stains or (self.chosen and plane.z not in (None, self.chosen)):
                 continue
             stack = by_stain[self.stains[plane.channel]]
             if plane.z in stack:
@@ -198,7 +188,7 @@ class _Form:
         image = Image(
             "",
             self.order,
-            tuple(_refs(stack) for stack in by_stain.values()),
+            tuple(tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0)) for stack in by_stain.values()),
             metadata,
             "mean" if self.options.projection == "mean" else "max",
             problems[0] if problems else "",
@@ -210,24 +200,16 @@ class _Form:
 
     def _metadata(self, planes: list[FoundPlane], well: str) -> dict[str, Any]:
         first = planes[0]
-        facts: dict[str, Any] = {}
-        if first.plate:
-            facts["plate"] = first.plate
-        if well:
-            facts["well"] = well
-        if first.site:
-            facts["site"] = whole_or_none(first.site) if self.whole_sites else first.site
-        if isinstance(self.options.projection, int) and any(plane.z is not None for plane in planes):
-            facts["z"] = self.options.projection
+        site = whole_or_none(first.site) if self.whole_sites and first.site else first.site
+        facts: dict[str, Any] = {"plate": first.plate, "well": well, "site": site}
+        facts = {name: fact for name, fact in facts.items() if fact != ""}
+        if self.chosen and any(plane.z is not None for plane in planes):
+            facts["z"] = self.chosen
         if self.several_times and first.t is not None:
             facts["t"] = first.t
         for plane in planes:
             facts |= {column: value for column, value in plane.metadata.items() if column not in facts}
         return facts
-
-    def _in_projection(self, plane: FoundPlane) -> bool:
-        wanted = self.options.projection
-        return not isinstance(wanted, int) or plane.z is None or plane.z == wanted
 
     def _gaps(self, first: FoundPlane, by_stain: Mapping[str, Mapping[int | None, FoundPlane]]) -> list[str]:
         """Stacks that lack files which others of the plate have: projected, they would differ silently."""
@@ -265,12 +247,6 @@ def _lacking(drafts: Sequence[_Draft]) -> list[str]:
     ]
 
 
-def _refs(stack: Mapping[int | None, FoundPlane]) -> tuple[PlaneRef, ...]:
-    if len(stack) < 2:
-        return tuple(plane.ref for plane in stack.values())
-    return tuple(stack[z].ref for z in sorted(stack, key=lambda z: z or 0))
-
-
 def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
     """Number of z planes per measurement, plate and channel, where each plane is a file of its own."""
     counts: Counter[_Key] = Counter()
@@ -284,7 +260,7 @@ def _depths(planes: Iterable[FoundPlane]) -> dict[tuple[str, str, str], int]:
 
 
 def _wells(planes: Iterable[FoundPlane]) -> dict[str, tuple[str, str]]:
-    """Well as written → `A01`, or as it is and why it is none."""
+    """Well as written → `A01`; a name that is not a well stays as it is, with the reason."""
     wells = {}
     for written in {plane.well for plane in planes if plane.well}:
         try:

@@ -37,7 +37,7 @@ _UNPROCESSED = {
     "I": "illuminations, as raw light-sheet data: fuse them in ZEN first",
     "V": "views, as raw light-sheet data: fuse them in ZEN first",
 }
-"""Axes of a `.czi` of which an image is made only by processing, and what to do."""
+"""Axes of a `.czi` that have to be processed before there is an image, and what to do."""
 
 
 def expand_stacks(planes: Sequence[FoundPlane], options: SourceOptions, *, named: bool) -> list[FoundPlane]:

@@ -1,4 +1,4 @@
-"""What a source holds, as `extract --list` tells it before anything is computed."""
+"""What a source holds: the output of `extract --list`, before anything is computed."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which label image shows the objects of which field: by id, an image file's name, a pattern, or in a store."""
+"""Which label image belongs to which field: by id, by the name of an image file, by a pattern, or within a store."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,12 +50,7 @@ class Masks:
 
 
 def kind_of_objects(text: str) -> str:
-    """How a kind of object is called in tables.
-
-    Example:
-        >>> kind_of_objects("nucleus"), kind_of_objects("MaskCytoplasm"), kind_of_objects("cp_masks")
-        ('Nuclei', 'Cytoplasm', 'Cells')
-    """
+    """How a kind of object is called in tables."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", text)]
     telling = [word for word in words if word not in _PLAIN]
     if not telling:
@@ -110,7 +105,7 @@ _OUTLINES = (
 
 
 def _stems(images: Sequence[Image]) -> dict[str, str]:
-    """What the name of a mask may begin with → id; what two images share tells nothing."""
+    """What the name of a mask may begin with → id; empty where two images share that beginning."""
     stems: dict[str, str] = {}
     for image in images:
         spellings = {image.id, image.id.replace("/", "_"), image.id.replace("/", "-")}
@@ -198,21 +193,19 @@ def _in_stores(source: Source, images: Sequence[Image]) -> Masks:
         planes = [plane for stack in image.planes for plane in stack if plane.kind == "zarr"]
         if not planes:
             raise InputError(f"{source.text} is OME-Zarr and {image.id} is not: give a folder of label images")
-        array = str(planes[0].place[0])
-        group = array.rpartition("/")[0]
+        group = str(planes[0].place[0]).rpartition("/")[0]
         named = [store for store in stores if store.name == planes[0].path.name]
         same = [store for store in named if store.resolve() == planes[0].path.resolve()]
         if len(same or named) != 1:
             continue
-        store = (same or named)[0]
-        folder = store / group / "labels" if group else store / "labels"
+        store, folder = (same or named)[0], f"{group}/labels".lstrip("/")
         try:
-            names = [str(name) for name in attributes_of(folder).get("labels", [])]
+            names = [str(name) for name in attributes_of(store / folder).get("labels", [])]
         except InputError:
             continue
         for name in names:
             try:
-                plane = _label_plane(store, f"{group}/labels/{name}" if group else f"labels/{name}")
+                plane = _label_plane(store, f"{folder}/{name}")
             except (InputError, KeyError, TypeError, IndexError, AttributeError) as error:
                 masks.ignored.append(Ignored(f"{store.name}/{group}/labels/{name}", f"cannot be understood: {error}"))
             else:

@@ -61,7 +61,7 @@ class ObjectFacts:
 
     st_size: int  # bytes
     mark: str  # changes with the content: e-tag and version, else the time of the last change
-    st_mtime_ns: int = 0  # time of the last change; 0 where it is not told
+    st_mtime_ns: int = 0  # time of the last change; 0 where it is unknown
 
 
 @dataclass(frozen=True)

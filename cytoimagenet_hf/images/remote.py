@@ -164,10 +164,7 @@ class RemotePath:
     def iterdir(self) -> Iterator["RemotePath"]:
         """What lies directly in this folder."""
         self.list_below()
-        start = f"{self.key}/" if self.key else ""
-        with self.memory.lock:
-            keys = [key for key, facts in self.memory.facts.items() if facts is not None and key.startswith(start)]
-        for name in dict.fromkeys(key[len(start) :].partition("/")[0] for key in keys):
+        for name in dict.fromkeys(key.partition("/")[0] for key in self._known_below()):
             yield self / name
 
     def list_below(self, *, most: int | None = None) -> list[str] | None:
@@ -177,7 +174,6 @@ class RemotePath:
         """
         if not self.place.lists:
             return None
-        start = f"{self.key}/" if self.key else ""
         if not self._is_listed(self.key):
             limit = self.place.storage.number("max_objects", MAX_OBJECTS) if most is None else most
             objects: dict[str, ObjectFacts | None] = {}
@@ -192,10 +188,13 @@ class RemotePath:
             with self.memory.lock:
                 self.memory.facts |= objects
                 self.memory.listed.add(self.key)
-        else:
-            with self.memory.lock:
-                objects = dict(self.memory.facts)
-        return [key[len(start) :] for key, facts in objects.items() if facts is not None and key.startswith(start)]
+        return self._known_below()
+
+    def _known_below(self) -> list[str]:
+        start = f"{self.key}/" if self.key else ""
+        with self.memory.lock:
+            facts = dict(self.memory.facts)
+        return [key[len(start) :] for key in facts if facts[key] is not None and key.startswith(start)]
 
     def _is_listed(self, folder: str) -> bool:
         parts = folder.split("/")

@@ -33,7 +33,7 @@ _PLACES = {term: term for term in ("plate", "well", "site", "z", "row", "column"
 
 
 def table_of(source: Source) -> Path:
-    """The table that a source is, or the only one that lies in a folder; an `InputError` where there is no such."""
+    """The table that a source is, or the only table in a folder."""
     names = source.with_suffix(*TABLES)
     if len(names) != 1:
         count = f"it has {len(names)}, such as {names[0]}" if names else "it has none"
@@ -117,11 +117,6 @@ def place_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> tuple[dict[s
     return facts, ""
 
 
-def metadata_of(row: Mapping[Any, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """The cells of a row that hold something, by their names (column → name)."""
-    return {name: row[column] for column, name in columns.items() if row[column] != ""}
-
-
 class ImageTable:
     """A table that is a source: its rows, and the files that they name, below one root or each at its own address."""
 
@@ -142,7 +137,8 @@ class ImageTable:
         for line, row in enumerate(self._rows.to_dict("records"), 2):
             place, problem = place_of(row, placed)
             facts: dict[str, Any] = {name: place.get(name, "") for name in ("plate", "well", "site")}
-            facts |= {"t": whole_or_none(place.get("t")), "metadata": metadata_of(row, kept), "problem": problem}
+            metadata = {name: row[column] for column, name in kept.items() if row[column] != ""}
+            facts |= {"t": whole_or_none(place.get("t")), "metadata": metadata, "problem": problem}
             yield line, row, place, facts
 
     def find(self, name: str, row: str) -> tuple[Path, str]:

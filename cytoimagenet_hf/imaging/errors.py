@@ -53,10 +53,6 @@ def _printable(text: str) -> str:
     r"""Text that any terminal, log and UTF-8 file takes: what is not printable is written as an escape.
 
     File names may hold bytes that are not UTF-8 (surrogates in Python) and line breaks.
-
-    Example:
-        >>> print(_printable("a\udcff\nb ü.tif"))
-        a\xff\nb ü.tif
     """
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 

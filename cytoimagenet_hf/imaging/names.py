@@ -24,12 +24,7 @@ class OmeDocument:
 
 
 def read_ome(xml: str) -> OmeDocument:
-    """The metadata of an OME-TIFF, whatever version its namespace names; nothing where they are broken.
-
-    Example:
-        >>> read_ome('<OME><Image><Pixels><Channel Name="DNA"/></Pixels></Image></OME>').channel_names
-        (('DNA',),)
-    """
+    """The metadata of an OME-TIFF, whatever version its namespace names; nothing where they are broken."""
     try:
         root = ElementTree.fromstring(xml)
     except (ElementTree.ParseError, ValueError):
@@ -67,12 +62,7 @@ def _modulo_length(element: ElementTree.Element) -> int:
 
 
 def imagej_channel_names(labels: Any, sizes: Mapping[str, int]) -> tuple[str, ...]:
-    """ImageJ's `Labels` as names of channels: one per channel, or one per plane that agrees over all of a channel.
-
-    Example:
-        >>> imagej_channel_names(["DNA", "actin", "DNA", "actin"], {"Z": 2, "C": 2})
-        ('DNA', 'actin')
-    """
+    """ImageJ's `Labels` as names of channels: one per channel, or one per plane that agrees over all of a channel."""
     channels = sizes.get("C", 1)
     if not isinstance(labels, list | tuple) or channels < 2 or len(labels) % channels:
         return ()

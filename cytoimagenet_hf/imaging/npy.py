@@ -53,7 +53,7 @@ def npy_header(path: Path) -> NpyHeader:
 
 
 def read_npy_part(path: Path, header: NpyHeader, index: Sequence[int | slice] = ()) -> npt.NDArray[Any]:
-    """What `array[index]` is, of which as little as possible is read; whole numbers and slices, an axis each."""
+    """What `array[index]` gives, by whole numbers and slices; as little as possible is read."""
     shape, rest, first = header.shape, list(index), 0
     # What leading axes choose lies in one piece.
     while rest and isinstance(place := rest[0], int) and not header.fortran:

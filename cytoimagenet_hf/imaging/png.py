@@ -102,7 +102,9 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
         raise InputError(f"a gray PNG needs a non-empty (H, W) uint8 image, not {image.dtype} {image.shape}")
     encoded = huffman_png(image)
     if encoded is None or len(encoded) < _SEARCH_BELOW * image.size:
-        searched = _searched(image)
+        stream = io.BytesIO()
+        PIL.Image.fromarray(image).save(stream, "PNG", compress_level=6)
+        searched = stream.getvalue()
         return searched if encoded is None or len(searched) < len(encoded) else encoded
     return encoded
 
@@ -115,9 +117,3 @@ def huffman_png(image: npt.NDArray[Any]) -> bytes | None:
     options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY, average, cv2.IMWRITE_PNG_FILTER_AVG]
     done, encoded = cv2.imencode(".png", image, options)
     return encoded.tobytes() if done else None
-
-
-def _searched(image: npt.NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    PIL.Image.fromarray(image).save(stream, "PNG", compress_level=6)
-    return stream.getvalue()

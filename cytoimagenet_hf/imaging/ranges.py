@@ -1,4 +1,4 @@
-"""A large object as a file of which only those blocks are fetched that are read."""
+"""A large object as a file: only the blocks that are read are fetched."""
 
 import io
 from collections.abc import Iterable

@@ -44,7 +44,7 @@ class Header:
 
 
 def parse_deltavision(head: bytes, size: int) -> Header | None:
-    """The header of a DeltaVision file of `size` bytes; None where its first bytes are not a plausible one."""
+    """The header of a DeltaVision file of `size` bytes; None where its first bytes are not plausible."""
     if len(head) < HEAD:
         return None
     order = next((mark for mark in "<>" if struct.unpack_from(f"{mark}h", head, 96) == (_MARK,)), None)
@@ -68,7 +68,7 @@ def parse_deltavision(head: bytes, size: int) -> Header | None:
 
 
 def parse_cellomics(head: bytes, size: int) -> Header | None:
-    """The header of a Cellomics image; None where the bytes are none, such as those of a bitmap in colour."""
+    """The header of a Cellomics image; None for other files, such as bitmaps in colour."""
     if len(head) < _CELLOMICS_START:
         return None
     length, width, height, planes, bits, compression = struct.unpack_from("<IiiHHI", head)

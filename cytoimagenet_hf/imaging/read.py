@@ -28,7 +28,7 @@ from .opencv import require_opencv
 from .percentile import Pixels
 from .png import decode_gray_png
 from .ranges import RangedFile
-from .tiff import from_palette, is_gray, read_tiff
+from .tiff import from_palette, read_tiff
 
 _Planes = list[Pixels]
 
@@ -162,10 +162,6 @@ def kind_of(head: bytes, size: int) -> str:
     """`"png"`, `"tiff"`, `"npy"`, `"deltavision"`, `"cellomics"`, or `"other"`: what Pillow may know.
 
     Judged are the first bytes of the file, `raw.HEAD` or all, and its size.
-
-    Example:
-        >>> kind_of(b"\\x89PNG\\r\\n", 6), kind_of(b"MM\\0*", 4), kind_of(b"GIF89a", 6), kind_of(b"well,compound", 13)
-        ('png', 'tiff', 'other', 'other')
     """
     if head.startswith(b"\x89PNG"):
         return "png"
@@ -179,12 +175,7 @@ def kind_of(head: bytes, size: int) -> str:
 
 
 def refused(head: bytes) -> str | None:
-    """What a file is that is not an image, in words; None where it may be one.
-
-    Example:
-        >>> refused(b"PK\\x03\\x04")
-        'a ZIP archive: unpack it first'
-    """
+    """What a file is that is not an image, in words; None where it may be one."""
     return next((words for signature, words in _REFUSED.items() if head.startswith(signature)), None)
 
 
@@ -275,21 +266,15 @@ def picture_header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[np.generi
     with open(path, "rb") as handle:
         head = handle.read(raw.HEAD)
     with _open_pillow(path) as image:
-        size = (image.height, image.width)
-        frames = int(getattr(image, "n_frames", 1))
+        size, frames = (image.height, image.width), int(getattr(image, "n_frames", 1))
         if head.startswith(b"\x89PNG") and head[24] == 16 and head[25] != 0:  # colour beyond 8 bits, see `_read_png`
             return frames, (*size, 3), np.dtype(np.uint16)
+        pixel = PIL.Image.new(image.mode, (1, 1))
+        pixel.format = image.format
         if image.mode == "P":
-            colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-            return frames, size if is_gray(colours) else (*size, 3), np.dtype(np.uint8)
-        if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-            return frames, size, np.dtype(np.uint16)
-        if image.mode in _GRAY_MODES:
-            return frames, size, np.dtype(_GRAY_MODES[image.mode])
-        return frames, (*size, 3), np.dtype(np.uint8)
-
-
-_GRAY_MODES = {"1": np.uint8, "L": np.uint8, "LA": np.uint8, "La": np.uint8, "I": np.int32, "F": np.float32}
+            pixel.putpalette(image.getpalette("RGB") or [])
+        pixels = _pillow_pixels(pixel)
+        return frames, (*size, *pixels.shape[2:]), pixels.dtype
 
 
 # Pillow offers these as module-wide switches only.
@@ -343,7 +328,7 @@ _READERS: dict[str, Callable[[_Wanted], _Planes]] = {
 
 
 def _checked(image: Pixels, path: Path) -> Pixels:
-    """The image as (H, W) or (H, W, 3), or an error that says what it is instead."""
+    """The image as (H, W) or (H, W, 3); an error names any other shape or dtype."""
     shape = image.shape
     if image.size == 0:
         raise ImageReadError(f"{path} has no pixels: its shape is {shape}")

@@ -28,7 +28,7 @@ MAX_PAGES = 1 << 16
 """Pages of a file that are described; single pages beyond can still be read."""
 
 _SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
-_ALPHA = (1, 2)
+_ALPHA = {1, 2}
 
 
 def read_tiff(
@@ -62,7 +62,7 @@ def own_samples(page: tifffile.TiffPage) -> int:
         return samples
     if page.photometric in (_RGB, _YCBCR):
         return 1 if samples <= 4 else samples
-    is_gray_with_alpha = samples == 2 and tuple(page.extrasamples)[:1] in {(kind,) for kind in _ALPHA}
+    is_gray_with_alpha = samples == 2 and bool({*page.extrasamples[:1]} & _ALPHA)
     return 1 if is_gray_with_alpha else samples
 
 
@@ -203,16 +203,8 @@ def from_palette(indices: Pixels, colours: Pixels) -> Pixels:
     """The values that indices (H, W) stand for: (H, W), or (H, W, 3) where the palette (N, 3) has colours.
 
     Indices beyond the palette are black.
-
-    Example:
-        >>> from_palette(np.array([[0, 1, 1]]), np.array([[9, 9, 9], [200, 200, 200]], np.uint8)).tolist()
-        [[9, 200, 200]]
     """
     padded = np.zeros((max(len(colours), int(indices.max()) + 1), 3), dtype=np.uint8)
     padded[: len(colours)] = colours
-    return padded[:, 0][indices] if is_gray(colours) else padded[indices]
-
-
-def is_gray(colours: Pixels) -> bool:
-    """Whether every colour of a palette (N, 3) is a gray."""
-    return bool((colours == colours[:, :1]).all())
+    is_gray = (colours == colours[:, :1]).all()
+    return padded[:, 0][indices] if is_gray else padded[indices]

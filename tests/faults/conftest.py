@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
 
@@ -48,6 +47,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def write_lines(path: Path, *lines: str) -> None:
+    path.write_text("\n".join(lines) + "\n")
+
+
 def _write_tables(root: Path) -> None:
     (root / "bbbc013").mkdir()
     rows = [f"{'abcdefgh'[n % 8].upper()},{n % 12 + 1},wortmannin,{n},treated" for n in range(12)]
@@ -57,42 +60,29 @@ def _write_tables(root: Path) -> None:
         (root / "bbbc013" / f"{name}.tif").write_bytes(files.tiff())
     (root / "images.csv").write_text("id,dna\none,a01.tif\ntwo,a02.tif\n")
     ids = [f"{label}/cell{number}.tif" for label in ("alive", "dead") for number in range(3)]
-    features = pd.DataFrame({"id": ids, "x": np.arange(6.0), "y": np.arange(6.0) % 3})
-    features.to_csv(root / "features.csv", index=False)
-    pd.DataFrame({"file_name": ids, "plate": ["p", "q", "q"] * 2}).to_csv(root / "groups.csv", index=False)
-    kaggle = pd.DataFrame(
-        {
-            "label": "kinase",
-            "category": "phenotype",
-            "database": "Recursion",
-            "name": "RxRx1",
-            "dir_name": "rec_rxrx1",
-            "path": "/cytoimagenet/kinase",
-            "filename": [f"kinase-{number:06d}.png" for number in range(4)],
-            "idx": [f"rec_rxrx1-{number}" for number in range(4)],
-            "dset": "train",
-        }
+    write_lines(root / "features.csv", "id,x,y", *(f"{name},{n}.0,{n % 3}.0" for n, name in enumerate(ids)))
+    write_lines(root / "groups.csv", "file_name,plate", *(f"{name},{'pqq'[n % 3]}" for n, name in enumerate(ids)))
+    write_lines(
+        root / "kaggle" / "metadata.csv",
+        "label,category,database,name,dir_name,path,filename,idx,dset",
+        *(
+            f"kinase,phenotype,Recursion,RxRx1,rec_rxrx1,/cytoimagenet/kinase,kinase-{n:06d}.png,rec_rxrx1-{n},train"
+            for n in range(4)
+        ),
     )
-    kaggle.to_csv(root / "kaggle" / "metadata.csv", index=False)
     (root / "bbbc021").mkdir()
-    images = {
-        "TableNumber": [1, 1],
-        "ImageNumber": [1, 2],
-        **{f"Image_{kind}_{stain}": ["Week1_1", "Week1_1"] for kind in ("PathName",) for stain in _STAINS},
-        **{f"Image_FileName_{stain}": [f"{stain}1.tif", f"{stain}2.tif"] for stain in _STAINS},
-        "Image_Metadata_Plate_DAPI": "Week1_1",
-        "Image_Metadata_Well_DAPI": ["B02", "B03"],
-        "Image_Metadata_Compound": ["taxol", "DMSO"],
-        "Image_Metadata_Concentration": [1.0, 0.0],
-        "Replicate": 1,
-    }
-    pd.DataFrame(images).to_csv(root / "bbbc021" / "BBBC021_v1_image.csv", index=False)
+    stains = ("DAPI", "Tubulin", "Actin")
+    columns = [f"Image_{kind}_{stain}" for kind in ("PathName", "FileName") for stain in stains]
+    write_lines(
+        root / "bbbc021" / "BBBC021_v1_image.csv",
+        f"TableNumber,ImageNumber,{','.join(columns)},Image_Metadata_Plate_DAPI,Image_Metadata_Well_DAPI,"
+        "Image_Metadata_Compound,Image_Metadata_Concentration,Replicate",
+        "1,1,Week1_1,Week1_1,Week1_1,DAPI1.tif,Tubulin1.tif,Actin1.tif,Week1_1,B02,taxol,1.0,1",
+        "1,2,Week1_1,Week1_1,Week1_1,DAPI2.tif,Tubulin2.tif,Actin2.tif,Week1_1,B03,DMSO,0.0,1",
+    )
     (root / "bbbc021" / "BBBC021_v1_moa.csv").write_text(
         "compound,concentration,moa\ntaxol,1.0,Microtubule stabilizers\nDMSO,0.0,DMSO\n"
     )
-
-
-_STAINS = ("DAPI", "Tubulin", "Actin")
 
 
 @pytest.fixture

@@ -311,6 +311,7 @@ def test_labels_beyond_16_bits(found, tmp_path) -> None:
 def test_outlines_are_refused(found, tmp_path) -> None:
     ring = np.zeros((20, 30), np.uint8)
     ring[2:12, 2:12] = 255
+    assert not is_outline(ring)
     ring[3:11, 3:11] = 0
     assert is_outline(ring)
     write(tmp_path / "masks", P_A01_1=ring)
@@ -372,8 +373,9 @@ def test_labels_of_ome_zarr(tmp_path) -> None:
 
 
 def test_names_of_kinds() -> None:
-    names = ["", "_MaskNuclei", "_cell", "-cp_masks", "_Cytoplasm", "_golgi_labels"]
-    assert [kind_of_objects(name) for name in names] == ["Cells", "Nuclei", "Cells", "Cells", "Cytoplasm", "Golgi"]
+    names = {"": "Cells", "_cell": "Cells", "-cp_masks": "Cells", "_MaskNuclei": "Nuclei", "nucleus": "Nuclei"}
+    names |= {"_Cytoplasm": "Cytoplasm", "_golgi_labels": "Golgi"}
+    assert {name: kind_of_objects(name) for name in names} == names
 
 
 def test_an_empty_label_image_has_no_objects() -> None:

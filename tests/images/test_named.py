@@ -5,7 +5,6 @@ import pytest
 import tifffile
 
 from cytoimagenet_hf.images import look
-from cytoimagenet_hf.images.suggest import suggest_pattern
 from cytoimagenet_hf.tables.wells import normalise_well
 from tests.images.plates import values, write
 
@@ -173,18 +172,3 @@ def test_folders_of_channels_without_wells(tmp_path) -> None:
     plate(tmp_path, [f"x/{c}/cell {n}.tif" for n in (1, 2) for c in ("first", "second")])
     found = look(tmp_path, format="channelfolders")
     assert [values(image) for image in found.images] == [[0, 1], [2, 3]]
-
-
-UNEXPLAINED = {
-    "a plate or a channel": [f"{f}/{w}.tif" for f in ("alpha", "beta") for w in ("A1", "B2")],
-    "several fields in a part": [f"x_{w}f0{s}d{c}.tif" for w in ("D03", "E04") for s in (0, 1) for c in (0, 1)],
-    "two parts that are wells": [f"{w}.{q}_{c}.tif" for w in ("A01", "A02") for q in ("a1", "b1") for c in ("x", "y")],
-    "unequal channels": ["A01_dapi.tif", "A01_gfp.tif", "B02_dapi.tif", "B02_gfp.tif", "C03_dapi.tif"],
-    "twelve channels": [f"s{s}_w{w}.tif" for s in (1, 2) for w in range(1, 13)],
-    "two parts that are channels": [f"A01_w{w}_c{c}.tif" for w in (1, 2) for c in (1, 2)],
-}
-
-
-@pytest.mark.parametrize("case", UNEXPLAINED)
-def test_what_is_not_fully_explained_is_not_suggested(case) -> None:
-    assert suggest_pattern(UNEXPLAINED[case]) is None

@@ -10,6 +10,16 @@ from cytoimagenet_hf.images.suggest import suggest_pattern
 WELLS = ["A01", "A02", "B07", "H12"]
 
 
+UNEXPLAINED = {
+    "a plate or a channel": [f"{f}/{w}.tif" for f in ("alpha", "beta") for w in ("A1", "B2")],
+    "several fields in a part": [f"x_{w}f0{s}d{c}.tif" for w in ("D03", "E04") for s in (0, 1) for c in (0, 1)],
+    "two parts that are wells": [f"{w}.{q}_{c}.tif" for w in ("A01", "A02") for q in ("a1", "b1") for c in ("x", "y")],
+    "unequal channels": ["A01_dapi.tif", "A01_gfp.tif", "B02_dapi.tif", "B02_gfp.tif", "C03_dapi.tif"],
+    "twelve channels": [f"s{s}_w{w}.tif" for s in (1, 2) for w in range(1, 13)],
+    "two parts that are channels": [f"A01_w{w}_c{c}.tif" for w in (1, 2) for c in (1, 2)],
+}
+
+
 def names(form, **values):
     return [form.format(**dict(zip(values, one, strict=True))) for one in itertools.product(*values.values())]
 
@@ -43,6 +53,7 @@ def names(form, **values):
         (["one.tif"], None),
         (["a_b.tif", "a-b.tif"], None),
         ([*names("{w}_{c}.tif", w=WELLS, c=["DAPI", "GFP"]), "notes_of_the_week.tif"], None),
+        *((given, None) for given in UNEXPLAINED.values()),
     ],
 )
 def test_parts_are_told_by_how_they_look_and_vary(given, pattern):

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images.base import PlaneRef
@@ -31,9 +31,9 @@ def find(source: Source, options: SourceOptions) -> Findings:
     other rows with several images go by number. Rows of a dataset without ids are known by split and place.
     """
     # Brings the datasets library, which few sources need.
-    from cytoimagenet_hf.dataset.images import find_id_column, find_image_column, find_label_column, parse_name
+    from cytoimagenet_hf.dataset import images
 
-    name = parse_name(source.text)
+    name = images.parse_name(source.text)
     rows_of_all = name.rows_of_all
     splits = load(rows_of_all, options.image_column or "image")
     if name.split and name.split not in splits:
@@ -43,26 +43,15 @@ def find(source: Source, options: SourceOptions) -> Findings:
         rows = splits[split]
         if not len(rows):
             raise InputError(f"{name.path}: split {split} is empty")
-        columns = _Columns(
-            find_image_column(rows.features, options.image_column, name.path),
-            find_label_column(rows.features, options.label_column, name.path, required=False),
-            find_id_column(rows.column_names, options.id_column, name.path),
-        )
-        planes += _rows(rows_of_all, split, rows, columns)
+        image = images.find_image_column(rows.features, options.image_column, name.path)
+        label = images.find_label_column(rows.features, options.label_column, name.path, required=False)
+        column = images.find_id_column(rows.column_names, options.id_column, name.path)
+        ids = [images.row_id(split, row) for row in range(len(rows))] if column is None else rows[column]
+        planes += _rows(rows_of_all, split, rows, ids, image, label)
     return Findings(planes)
 
 
-class _Columns(NamedTuple):
-    image: str
-    label: str | None
-    id: str | None
-
-
-def _rows(name: str, split: str, rows: Any, columns: _Columns) -> list[FoundPlane]:
-    from cytoimagenet_hf.dataset.images import row_id
-
-    image, label = columns.image, columns.label
-    ids = [row_id(split, row) for row in range(len(rows))] if columns.id is None else rows[columns.id]
+def _rows(name: str, split: str, rows: Any, ids: Sequence[Any], image: str, label: str | None) -> list[FoundPlane]:
     wanted = [column for column in rows.column_names if column in _PLACE or column.startswith("Metadata_")]
     metadata = rows.select_columns(wanted)[:] if wanted else {}
     if label is not None and "label" not in wanted:

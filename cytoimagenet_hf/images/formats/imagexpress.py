@@ -39,7 +39,7 @@ def matches(source: Source, options: SourceOptions) -> bool:
     hits = [match for name in names if (match := _NAME.fullmatch(name))]
     if hits and source.with_suffix(".htd"):
         return True
-    folders = {_folder_of(name).rpartition("/")[2] for name in names}
+    folders = {name.rpartition("/")[0].rpartition("/")[2] for name in names}
     if len(folders) > 1 and all(map(is_stain_word, folders)) and not any(match["c"] for match in hits):
         return False  # a folder per channel
     return sum(1 for match in hits if match["_more"]) * 2 >= max(1, len(names))
@@ -66,10 +66,6 @@ def _is_thumbnail(name: str) -> bool:
     return "_thumb" in name.rpartition("/")[2].lower()
 
 
-def _folder_of(name: str) -> str:
-    return name.rpartition("/")[0]
-
-
 def _split(folder: str) -> tuple[str, dict[str, str]]:
     """Folder of the plate, with the time point and z step that the folders below it give."""
     parts = folder.split("/") if folder else []
@@ -84,7 +80,7 @@ def _headers(source: Source) -> dict[str, dict[str, str]]:
     """Folder of a plate → names of its waves by number; exports repeat the .HTD in the folders below."""
     headers: dict[str, dict[str, str]] = {}
     for name in source.with_suffix(".htd"):
-        headers.setdefault(_split(_folder_of(name))[0], {}).update(_wave_names(source.root / name))
+        headers.setdefault(_split(name.rpartition("/")[0])[0], {}).update(_wave_names(source.root / name))
     return headers
 
 

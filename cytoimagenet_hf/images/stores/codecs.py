@@ -87,7 +87,7 @@ class Shards:
     check: int  # bytes of a checksum behind the index
 
     def index_span(self, size: int, chunks: Sequence[int]) -> tuple[int, int]:
-        """First byte of the index, and the one behind its last, in a shard of so many bytes and such a shape."""
+        """First byte of the index, and the byte after its last, in a shard of this size and shape."""
         length = math.prod(whole // part for whole, part in zip(chunks, self.part, strict=True)) * 16 + self.check
         return (max(0, size - length), size) if self.at_end else (0, min(length, size))
 

@@ -181,7 +181,7 @@ def _by_chunk(facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> dict[tupl
 
 
 def _opened(store: Path, folder: Path, facts: ArrayFacts, places: Sequence[tuple[int, ...]]) -> Any:
-    """The array, of which the chunks of these planes can be read."""
+    """The array, opened so that the chunks of these planes can be read."""
     import zarr
 
     if facts.pictures:
