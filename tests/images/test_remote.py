@@ -191,11 +191,9 @@ def test_faults_that_stay_name_the_object_and_the_reason(fault, reason, requests
 
 
 def test_an_absent_object_is_said_once_and_not_asked_for_again() -> None:
-    with (
-        ObjectServer({"b/x.tif": b"x"}) as server,
-        pytest.raises(InputError, match=r"s3://b/y\.tif does not exist \(404\)"),
-    ):
-        with local_file(remote_path("s3://b/y.tif", parse_storage(server.storage))):
+    with ObjectServer({"b/x.tif": b"x"}) as server:
+        absent = remote_path("s3://b/y.tif", parse_storage(server.storage))
+        with pytest.raises(InputError, match=r"s3://b/y\.tif does not exist \(404\)"), local_file(absent):
             pass
         assert server.asked["b/y.tif"] == 1
 
