@@ -50,7 +50,7 @@ Example: cytoimagenet extract plate/ --list
 
 
 _PRINTED = {"--json", "--list", "--help", "-h", "--version", "models", "leaks"}  # their output is what is asked for
-_COMPLETE, _COMPLETED = "_CYTOIMAGENET_COMPLETE", "_TYPER_COMPLETE_ARGS"
+_COMPLETE, _COMPLETED = "_CYTOIMAGENET_COMPLETE", "_TYPER_COMPLETE_ARGS"  # variables of the shell's completion
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,18 +104,14 @@ def print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-Version = Annotated[
-    bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
-]
-
-
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", help="No progress and no summary, only warnings and errors; with any command."),
-]
-
-
-def options(version: Version = False, quiet: Quiet = False) -> None:
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no summary, only warnings and errors; with any command.")
+    ] = False,
+) -> None:
     """What stands before the command's name."""
 
 

@@ -24,14 +24,11 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import from_text, read_yaml, require_known
 
 
-@dataclasses.dataclass(frozen=True)
 class Only:
     """The fields of a settings class that a command offers: `Annotated[Extraction, Only("batch_size")]`."""
 
-    names: tuple[str, ...]
-
     def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
+        self.names = names
 
     def offers(self, name: str) -> bool:
         """Whether a field is among the options."""
@@ -151,7 +148,7 @@ def _parameter(name: str, field: "dataclasses.Field[Any]", hint: Any) -> inspect
         help=about["help"],
         min=about["low"] if kind in (int, float) else None,
         max=about["high"] if kind in (int, float) else None,
-        metavar=about.get("metavar") or ("|".join(map(str, choices)) or None),
+        metavar=about.get("metavar") or "|".join(map(str, choices)) or ("A,B,…" if about["commas"] else None),
         rich_help_panel=about.get("group"),
         show_default=default is not None and default is not False,
     )

@@ -127,7 +127,6 @@ def _upload(source: Path | str, wanted: str | None) -> Upload:
             images = find_images(source, pattern=pattern, max_pixels=MAX_PIXELS)
             note = f"Names of files are read as {pattern}."
     if _is_unnamed(images):
-        _require_few(sum(map(_planes, images)))
         planes = [plane for image in _within_budget(images) for plane in image.read()]
         if len({plane.shape[:2] for plane in planes}) > 1:
             sizes = ", ".join(
@@ -140,17 +139,20 @@ def _upload(source: Path | str, wanted: str | None) -> Upload:
     first: Image | None = next((image for image in usable if wanted in (None, image.id)), None)
     if first is None:
         raise InputError(f"no usable image {wanted!r} in these files")
-    _require_few(_planes(first))
     names = first.channels if len(first.channels) > 1 else (first.id,)
-    return _middle(
-        Upload(names, _within_budget([first])[0].read(), tuple(image.id for image in usable), first.id, note)
-    )
+    planes = _within_budget([first])[0].read()
+    return _middle(Upload(names, planes, tuple(image.id for image in usable), first.id, note))
 
 
 def _within_budget(images: Sequence[Image]) -> list[Image]:
     """The images with a limit to the pixels of a plane that keeps all planes together within the budget."""
-    most = min(MAX_PIXELS, _PIXELS // max(1, sum(map(_planes, images))))
-    return [replace(image, max_pixels=most) for image in images]
+    planes = sum(len(stack) for image in images for stack in image.planes)
+    if planes > MAX_PLANES:
+        raise InputError(
+            f"one image of {planes:,} planes, and at most {MAX_PLANES} are read here: drop its channels at one focus "
+            "position, or use `cytoimagenet extract`"
+        )
+    return [replace(image, max_pixels=min(MAX_PIXELS, _PIXELS // max(1, planes))) for image in images]
 
 
 def _middle(upload: Upload) -> Upload:
@@ -163,18 +165,6 @@ def _middle(upload: Upload) -> Upload:
     rows, columns = planes[0].shape[:2]
     note = f"{upload.note} {height:,} x {width:,} pixels: the middle {rows:,} x {columns:,} are looked up.".strip()
     return replace(upload, planes=planes, note=note)
-
-
-def _planes(image: Image) -> int:
-    return sum(len(stack) for stack in image.planes)
-
-
-def _require_few(planes: int) -> None:
-    if planes > MAX_PLANES:
-        raise InputError(
-            f"one image of {planes:,} planes, and at most {MAX_PLANES} are read here: drop its channels at one focus "
-            "position, or use `cytoimagenet extract`"
-        )
 
 
 def _is_unnamed(images: Sequence[Image]) -> bool:

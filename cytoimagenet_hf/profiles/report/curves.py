@@ -10,7 +10,7 @@ from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.profiles.embedding import Embedding
 from cytoimagenet_hf.profiles.screening import Response, Separation, group_name
 
-from .svg import FAINT, GRID, INK, OTHER, PAPER, drawing, line, number, text, ticks, well_mark
+from .svg import FAINT, GRID, INK, OTHER, PAPER, drawing, line, number, scale, text, ticks, well_mark
 
 _BLUE, _RED, _GREEN = PALETTE[:3]
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560.0, 320.0, 62.0, 52.0, 40.0, 30.0
@@ -28,19 +28,15 @@ def control_strips(
 
     Scores, roles and ids are (n,) of the plate's wells; `on_plate` names the plate and the setting.
     """
-    height, kinds = 150.0, (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
-    drawn = [scores[np.asarray([role == kind for role in roles])] for kind, _, _ in kinds]
-    spans = [(of_kind.mean() - 3 * of_kind.std(ddof=1), of_kind.mean() + 3 * of_kind.std(ddof=1)) for of_kind in drawn]
-    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-    low, high = (
-        min(low, *(of_kind.min() for of_kind in drawn)) - 0.05,
-        max(high, *(of_kind.max() for of_kind in drawn)) + 0.05,
-    )
-    left = 110.0
-
-    def across(value: float) -> float:
-        return left + (value - low) / (high - low) * (_WIDTH - left - _RIGHT)
-
+    height, left = 150.0, 110.0
+    kinds = (("negative", "negative", _BLUE), ("positive", separation.compound, _RED))
+    wells = [np.flatnonzero([role == kind for role in roles]) for kind, _, _ in kinds]
+    middles = [scores[rows].mean() for rows in wells]
+    bars = [3 * scores[rows].std(ddof=1) for rows in wells]
+    ends = [middle + sign * bar for middle, bar in zip(middles, bars, strict=True) for sign in (-1, 1)]
+    everything = np.concatenate([ends, *(scores[rows] for rows in wells)])
+    low, high = everything.min() - 0.05, everything.max() + 0.05
+    across = scale(low, high, left, _WIDTH - _RIGHT)
     verdict = "good enough for screening" if separation.z_prime > 0.5 else "too close for screening"
     title = f"{_named(separation, on_plate)}: Z′ {separation.z_prime:.2f}, SSMD {separation.ssmd:.1f}"
     parts = [text(0, 16, title, size=14), text(0, 34, f"{verdict} (Z′ above 0.5 is)", colour=FAINT)]
@@ -51,14 +47,12 @@ def control_strips(
         text((left + _WIDTH) / 2, height - 4, "score: 0 the negative, 1 the positive controls' mean", anchor="middle")
     )
     rng = derive_rng(0, "strip", separation.plate + separation.setting + separation.compound)
-    for row, ((kind, name, colour), of_kind, span) in enumerate(zip(kinds, drawn, spans, strict=True)):
-        y = 62 + row * 34
+    for y, (_, name, colour), rows, middle, bar in zip((62, 96), kinds, wells, middles, bars, strict=True):
         parts.append(text(left - 10, y + 4, name if len(name) < 15 else name[:14] + "…", anchor="end"))
-        parts.append(line(across(span[0]), y, across(span[1]), y, colour=colour, width=3))
-        parts.append(line(across(of_kind.mean()), y - 9, across(of_kind.mean()), y + 9, colour=colour, width=3))
-        marks = [place for place, role in enumerate(roles) if role == kind]
-        for place, jitter in zip(marks, rng.uniform(-8, 8, len(marks)), strict=True):
-            parts.append(_dot(across(scores[place]), y + jitter, colour, ids[place]))
+        parts.append(line(across(middle - bar), y, across(middle + bar), y, colour=colour, width=3))
+        parts.append(line(across(middle), y - 9, across(middle), y + 9, colour=colour, width=3))
+        for row, jitter in zip(rows.tolist(), rng.uniform(-8, 8, len(rows)), strict=True):
+            parts.append(_dot(across(scores[row]), y + jitter, colour, ids[row]))
     return drawing(_WIDTH, height, parts, label=title)
 
 
@@ -73,14 +67,8 @@ def dose_curve(response: Response, untreated: Sequence[float], *, unit: str, on_
     room = 0.08 * (top - bottom or 1.0)
     bottom, top = bottom - room, top + room
 
-    def x(value: float) -> float:
-        return _LEFT + (value - none + 0.04 * (high - low)) / (high - none + 0.04 * (high - low)) * (
-            _WIDTH - _LEFT - _RIGHT
-        )
-
-    def y(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _BOTTOM - _TOP)
-
+    x = scale(none - 0.04 * (high - low), high, _LEFT, _WIDTH - _RIGHT)
+    y = scale(bottom, top, _HEIGHT - _BOTTOM, _TOP)
     caption = f"Spearman {response.spearman:.2f}"
     if response.curve is not None:
         interval = " to ".join(number(end) for end in response.curve.interval)
@@ -129,8 +117,8 @@ def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
     """The wells as dots; the page colours them by what the reader chooses."""
     width, height, margin = 620.0, 520.0, 44.0
     low, high = embedding.places.min(axis=0), embedding.places.max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    unit = (embedding.places - low) / span
+    shares = (embedding.places - low) / np.where(high > low, high - low, 1.0)
+    x, y = scale(0, 1, margin + 14, width - 22), scale(0, 1, height - margin - 14, 22)
     parts = [
         line(margin, height - margin, width - 8, height - margin, colour=GRID),
         line(margin, 8, margin, height - margin, colour=GRID),
@@ -139,13 +127,9 @@ def embedding_drawing(embedding: Embedding, ids: list[str]) -> str:
         f"{text(18, height / 2, embedding.axes[1], anchor='middle', colour=FAINT)}</g>",
     ]
     radius = 6.0 if len(ids) < 500 else 3.5
-    for ident, (a, b) in zip(ids, unit, strict=True):
-        x = margin + 14 + a * (width - margin - 36)
-        y = height - margin - 14 - b * (height - margin - 36)
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="{PAPER}" '
-            f"{well_mark(ident)}/>"
-        )
+    look = f'r="{radius}" fill="{OTHER}" fill-opacity="0.85" stroke="{PAPER}"'
+    for ident, (across, up) in zip(ids, shares, strict=True):
+        parts.append(f'<circle cx="{x(across):.1f}" cy="{y(up):.1f}" {look} {well_mark(ident)}/>')
     return drawing(width, height, parts, label=f"Wells by their profiles: {embedding.method}")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.profiles.well_facts import WellFacts
@@ -35,11 +36,8 @@ def explained_variance(
         >>> round(part, 2), used
         (0.99, 4)
     """
-    label, group = np.asarray([str(one) for one in labels]), np.asarray([str(one) for one in within])
-    used = np.zeros(len(label), bool)
-    for name in np.unique(group):
-        rows = group == name
-        used |= rows & (len(np.unique(label[rows])) > 1)
+    label, group = np.asarray(labels, str), np.asarray(within, str)
+    used = pd.Series(label).groupby(group).transform("nunique").to_numpy() > 1
     if used.sum() < 3:
         return float("nan"), float("nan"), float("nan"), int(used.sum())
     x, label, group = values[used].astype(np.float64), label[used], group[used]

@@ -17,7 +17,7 @@ from cytoimagenet_hf.scoring.precision import replicate_precision
 from cytoimagenet_hf.tables.features import FeatureTable
 
 from .drawings import plates_of
-from .svg import FAINT, OTHER, PAPER, drawing, line, number, text, ticks
+from .svg import FAINT, OTHER, PAPER, drawing, line, number, scale, text, ticks
 
 _MOST = 40  # treatments drawn
 
@@ -84,10 +84,7 @@ def precision_drawing(rows: list[ReplicateScore]) -> str:
     shown = rows[:_MOST]
     left, width, step, top = 190.0, 560.0, 20.0, 30.0
     height = top + step * len(shown) + 44
-
-    def x(value: float) -> float:
-        return left + value * (width - left - 20)
-
+    x = scale(0, 1, left, width - 20)
     parts = [
         f'<circle cx="{left + 6}" cy="12" r="5" fill="{PALETTE[0]}"/>',
         text(left + 16, 16, "p < 0.05", colour=FAINT),

@@ -1,7 +1,7 @@
 """Small pieces of SVG: escaped text, ticks, colours. Every drawing of the report is made of these."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -57,6 +57,11 @@ def drawing(width: float, height: float, parts: Sequence[str], *, label: str) ->
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" '
         f'style="max-width:{width:.0f}px">{"".join(parts)}</svg>'
     )
+
+
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Where a number lies in a drawing, in which `low` lies at `start` and `high` at `end`."""
+    return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
 def ticks(low: float, high: float) -> list[float]:
