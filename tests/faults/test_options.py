@@ -72,7 +72,6 @@ OUTPUTS: dict[str, str] = {
     "holds_something": "{tmp}/taken",
 }
 WRITERS = {"extract": EXTRACT, "diversity": DIVERSITY, "benchmark": BENCHMARK}
-CALLED = {"extract": "extract", "diversity": "diversity", "benchmark": "benchmark"}
 
 
 def _h5(change: str) -> bytes:
