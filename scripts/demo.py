@@ -44,7 +44,8 @@ RECIPE = {"min_fields": "30", "max_fields": "100", "min_images": "60", "max_imag
 NETWORK = {"width_coefficient": 0.35, "depth_coefficient": 0.5}
 IMAGENET = "ImageNet"
 RANDOM_NETS = 3  # one untrained network may be lucky
-TRAINING = {"image_size": 64, "batch_size": 64, "epochs": 11, "cache": "ram", "recipe": "modern", "workers": 2}
+TRAINING = {"image_size": 64, "batch_size": 64, "epochs": 11, "cache": "ram", "recipe": "modern", "workers": 1}
+PROCESSES = 2
 
 console = Terminal()
 
@@ -154,20 +155,24 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def train(output: Path, *, epochs: int, seed: int) -> None:
-    """Pretrain through `accelerate launch`, as on any machine, and save untrained networks to compare with."""
-    import torch
+    """Pretrain in two processes, and save untrained networks to compare with.
 
+    On a CPU two processes of one thread are 1.4 times as fast as one of two, and `accelerate launch` starts several
+    there only through MPI: torchrun does, and the training is the same.
+    """
     from cytoimagenet_hf.dataset.cards.facts import write_model_card
     from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 
     options = TRAINING | {"epochs": epochs, "seed": seed, "dataset": output / "cytoimagenet", "output": output / "run"}
-    command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--num_cpu_threads_per_process", str(torch.get_num_threads()), str(ROOT / "scripts" / "train.py")]
+    cores = os.cpu_count() or 1
+    processes = min(PROCESSES, cores)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command += [str(ROOT / "scripts" / "train.py")]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     command += ["--model-config", *(f"{name}={value}" for name, value in NETWORK.items())]
-    subprocess.run([sys.executable, *command], check=True)
+    threads = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": str(cores // processes)}
+    subprocess.run([sys.executable, *command], check=True, env=os.environ | threads)
     shutil.copytree(output / "run" / "model", output / "model")
     (output / "model" / "NOTE.md").write_text(NOTE, encoding="utf-8")
     write_model_card(output / "model")

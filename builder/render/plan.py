@@ -21,7 +21,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import read_json_object, write_json
 from cytoimagenet_hf.dataset.schema import ANNOTATION_SCHEMA
 
-_SEAL = "plan.seal.json"  # size and time of the plan and its tables: parts of a large build start at once
+SEAL = "plan.seal.json"  # size and time of the plan and its tables: parts of a large build start at once
 
 RENDER_RULES = (
     *("low", "high", "read_depth", "rgb", "missing_channels", "full_decode", "reject_uniform", "black_margins"),
@@ -51,7 +51,7 @@ def make_plan(output: Path, *, recipe: Recipe, seed: int) -> Path:
     if not _is_sealed(path, output, recipe, seed):
         table = _joined(output, recipe)
         write_or_check_plan(path, table, _fingerprint(table, recipe, seed))
-        write_json(path.with_name(_SEAL), _stamps(path, output))
+        write_json(path.with_name(SEAL), _stamps(path, output))
     return path
 
 
@@ -79,7 +79,7 @@ def _rules(recipe: Recipe, seed: int | None) -> dict[str, Any]:
 def _is_sealed(path: Path, tables: Path, recipe: Recipe, seed: int | None) -> bool:
     """Whether a plan, its tables and its rules are those of the last look, so that no row need be compared."""
     try:
-        sealed = read_json_object(path.with_name(_SEAL))
+        sealed = read_json_object(path.with_name(SEAL))
         planned = read_fingerprint(path)
     except InputError:
         return False

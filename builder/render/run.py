@@ -30,7 +30,7 @@ from cytoimagenet_hf.shards.engine import planning, without_locks_after
 from cytoimagenet_hf.shards.shard import Part
 
 from .field import REASONS
-from .plan import make_plan
+from .plan import SEAL, make_plan
 from .shard import RenderTask, render_shard
 
 # 56 GB for the 890,737 published images, of which a field gives one or two.
@@ -76,7 +76,7 @@ def render(
         raise InputError(f"no field is ever rejected for {unknown}; reasons are {', '.join(sorted(REASONS))}")
     shards = output.resolve() / "shards"
     with explain_full_disk(output), without_locks_after(shards, part):
-        with planning(shards, PLAN):
+        with planning(shards, PLAN, SEAL):
             plan = make_plan(output.resolve(), recipe=recipe, seed=seed)
         tasks = [
             RenderTask(**vars(task), raw=Path(raw).resolve(), recipe=recipe, seed=seed)

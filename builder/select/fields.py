@@ -8,6 +8,7 @@ Only the columns asked for are read, as dictionaries: 2.7 million rows take abou
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +104,12 @@ def _text(values: "pd.Series[str]", name: str) -> pa.Array:
         return pa.array(values, from_pandas=True).cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the annotation table: column {name!r} must hold text or nulls: {error}") from error
+
+
+def text_at(values: Sequence[str | None], codes: npt.NDArray[np.integer[Any]]) -> pa.Array:
+    """Values at codes as strings; a code of -1 or a value of None is null."""
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string())).cast(pa.string())
 
 
 def _encode(load: Callable[[str], pa.ChunkedArray], columns: Sequence[str], *, where: str) -> FieldTable:

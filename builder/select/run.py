@@ -28,7 +28,7 @@ from cytoimagenet_hf.dataset.schema import CATEGORIES, REJECTION_SCHEMA, SELECTI
 
 from .candidates import file_names
 from .choice import Choice, choose
-from .fields import FieldTable, frame_fields, labels_by_rule, read_fields
+from .fields import FieldTable, frame_fields, labels_by_rule, read_fields, text_at
 
 _FILTERS = ("held_out", "source_left_out", "licence_left_out", "not_held")
 _BATCH = 1 << 18  # rows of a rejection batch: bounds the strings in memory to some 20 MB
@@ -183,14 +183,8 @@ def _chosen(selected: Selection) -> pa.Table:
     rows = np.flatnonzero(choice.kept)
     taken_by = choice.taken_by[rows]
     columns = [selected.table.idx.take(pa.array(rows)).cast(pa.string())]
-    columns += [_text([getattr(o, name) for o in choice.outcomes], taken_by) for name in ("label", "category")]
+    columns += [text_at([getattr(o, name) for o in choice.outcomes], taken_by) for name in ("label", "category")]
     return pa.table(columns, schema=SELECTION_SCHEMA)
-
-
-def _text(values: Sequence[str], codes: npt.NDArray[np.integer[Any]]) -> pa.Array:
-    """Codes as strings; -1 becomes null."""
-    indices = pa.array(codes, pa.int32(), mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string())).cast(pa.string())
 
 
 @dataclass(frozen=True)
@@ -222,11 +216,11 @@ def _rejections(selected: Selection, reasons: _Reasons) -> Iterator[pa.Table]:
         nobody = np.full(len(rows), -1, np.int32)
         columns = {
             "idx": selected.table.idx.take(pa.array(rows)).cast(pa.string()),
-            "image_id": _text([], nobody),
-            "dir_name": _text(selected.table.values["dir_name"], selected.table.codes["dir_name"][rows]),
-            "stage": _text(["select"], np.zeros(len(rows), np.int32)),
-            "reason": _text(reasons.names, reasons.reason[rows]),
-            "detail": _text(labels, reasons.about[rows]),
+            "image_id": text_at([], nobody),
+            "dir_name": text_at(selected.table.values["dir_name"], selected.table.codes["dir_name"][rows]),
+            "stage": text_at(["select"], np.zeros(len(rows), np.int32)),
+            "reason": text_at(reasons.names, reasons.reason[rows]),
+            "detail": text_at(labels, reasons.about[rows]),
         }
         yield pa.table([columns[name] for name in REJECTION_SCHEMA.names], schema=REJECTION_SCHEMA)
 

@@ -309,12 +309,5 @@ def _pool(measure: str, first: str, second: str, pairs: Sequence[Comparison]) ->
         second=second,
         sets=tuple(pair.set for pair, _ in usable),
         left_out=tuple(pair.set for pair in pairs if pair.error is None),
-        difference=effect.estimate,
-        interval=effect.interval,
-        p=effect.p,
-        spread=effect.spread,
-        heterogeneity=effect.heterogeneity,
-        prediction=effect.prediction,
-        weights=effect.weights,
-        detectable=effect.detectable,
+        **vars(effect),
     )

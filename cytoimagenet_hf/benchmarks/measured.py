@@ -17,7 +17,7 @@ from cytoimagenet_hf.scoring.precision import replicate_precision, target_precis
 from cytoimagenet_hf.tables import FeatureTable
 
 from .base import Benchmark, LabelledRows, Score, WellRows
-from .measures import few_shot, mixing_rejection, possible_shots, probe, probe_transfer
+from .measures import few_shot, mixing_rejection, probe, probe_transfer
 from .recipes import BenchmarkRecipe
 
 MEASURES = {
@@ -155,10 +155,10 @@ def _probe(name: str, rows: LabelledRows, seed: int) -> list[Score]:
 
 
 def _few_shot(name: str, rows: LabelledRows, seed: int) -> list[Score]:
-    groups, train = rows.divided_by, rows.train
-    shots = possible_shots(rows.labels, groups, seed=seed, train=train)
-    shares = few_shot(rows.values, rows.labels, groups, shots=shots, seed=seed, train=train)
-    others = "the training set" if train is not None else "other images" if rows.groups is None else "other groups"
+    shares = few_shot(rows.values, rows.labels, rows.divided_by, seed=seed, train=rows.train)
+    others = "other images" if rows.groups is None else "other groups"
+    if rows.train is not None:
+        others = "the training set"
     return [
         rows.score(
             f"{name} · {n}-shot",

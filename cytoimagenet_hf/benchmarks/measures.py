@@ -5,7 +5,6 @@ from its own group: folds divide no plate, compound or field.
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from .scaling import unit_rows
 
 Array = npt.NDArray[Any]
 SHOTS = (1, 5, 10)
+_DRAWS = 20  # of examples
 _LEVEL = 0.05  # of each chi-square test
 _FOLDS = 5  # fewer where there are fewer groups
 _STRENGTHS = np.logspace(-4, 1, 6)  # C of the logistic regression
@@ -83,65 +83,42 @@ def probe_transfer(train: Array, labels: Array, groups: Array, test: Array, *, s
 
 
 def few_shot(
-    values: Array,
-    labels: Array,
-    groups: Array,
-    *,
-    shots: Sequence[int] = SHOTS,
-    seeds: int = 20,
-    seed: int,
-    train: npt.NDArray[np.bool_] | None = None,
+    values: Array, labels: Array, groups: Array, *, seed: int, train: npt.NDArray[np.bool_] | None = None
 ) -> dict[int, Array]:
     """How often each item is named right from a few examples of each class in other groups.
 
-    For each draw, `shots` examples per class are taken from the groups outside the query's fold; features are scaled
+    For each draw, so many examples per class are taken from the groups outside the query's fold; features are scaled
     by those groups, and the query takes the class of the nearest mean by cosine.
 
     Args:
         values: (n, d).
         labels: (n,).
         groups: (n,).
-        shots: examples per class.
-        seeds: draws.
         seed: of the draws and folds.
         train: (n,) true for the rows that examples come from, all others being queries; None: folds of groups.
 
     Returns:
-        shots → (n,) share of draws in which each item is right; 0 for rows of `train`.
+        examples per class → (n,) share of draws in which each item is right; 0 for rows of `train`. Of `SHOTS` those
+        that every class has outside every fold.
     """
     names, codes = np.unique(labels.astype(str), return_inverse=True)
-    right = {n: np.zeros(len(labels)) for n in shots}
-    for fold, (fitted, test) in enumerate(folds_of_groups(codes, groups, seed, train)):
+    folds = folds_of_groups(codes, groups, seed, train)
+    counts = np.array([np.bincount(codes[fitted], minlength=len(names)) for fitted, _ in folds])  # (F, K)
+    right = {n: np.zeros(len(labels)) for n in SHOTS if n <= counts.min()}
+    if not right:
+        scarce = str(names[counts.min(axis=0).argmin()])
+        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
+    for fold, (fitted, test) in enumerate(folds):
         scaler = StandardScaler().fit(values[fitted])
         scaled, queries = scaler.transform(values[fitted]), scaler.transform(values[test])
         members = [np.flatnonzero(codes[fitted] == code) for code in range(len(names))]
-        short = [name for name, rows in zip(names, members, strict=True) if len(rows) < max(shots)]
-        if short:
-            raise InputError(
-                f"class '{short[0]}' has fewer than {max(shots)} examples outside one fold of groups: ask for fewer"
-            )
-        for draw in range(seeds):
+        for draw in range(_DRAWS):
             rng = derive_rng(seed, "few-shot", f"{fold}/{draw}")
             order = [rng.permutation(rows) for rows in members]
-            for n in shots:
+            for n in right:
                 means = np.stack([scaled[rows[:n]].mean(axis=0) for rows in order])  # (K, D)
                 right[n][test] += np.argmax(unit_rows(queries) @ unit_rows(means).T, axis=1) == codes[test]
-    return {n: total / seeds for n, total in right.items()}
-
-
-def possible_shots(
-    labels: Array, groups: Array, *, seed: int, train: npt.NDArray[np.bool_] | None = None
-) -> list[int]:
-    """Those of `SHOTS` that every class has outside every fold of groups; arguments as of `few_shot`."""
-    names, codes = np.unique(labels.astype(str), return_inverse=True)
-    counts = np.array(
-        [np.bincount(codes[fitted], minlength=len(names)) for fitted, _ in folds_of_groups(codes, groups, seed, train)]
-    )  # (F, K)
-    possible = [n for n in SHOTS if n <= counts.min()]
-    if not possible:
-        scarce = str(names[counts.min(axis=0).argmin()])
-        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
-    return possible
+    return {n: total / _DRAWS for n, total in right.items()}
 
 
 def folds_of_groups(

@@ -293,7 +293,7 @@ def _rounds(
     together = [profiles] if suite.fuse and profiles else [[pair] for pair in profiles]
     for group in together:
         wells = benchmark.profile_items(root, recipe, group[0][1])  # type: ignore[misc]
-        entries = [table_entry(*pair) for pair in group]
+        entries = [_complete(table_entry(*pair), wells) for pair in group]
         rounds.append((wells, entries + (_fusions(suite, benchmark, wells, [], entries) if len(group) > 1 else [])))
     return rounds
 

@@ -24,8 +24,7 @@ class PooledEffect:
     """The mean of the true differences of all sets, of which those at hand are a sample.
 
     Attributes:
-        estimate: of that mean.
-        error: its standard error.
+        difference: estimate of that mean.
         interval: its 95 % confidence interval.
         p: two-sided, that the mean is 0.
         spread: standard deviation of the true differences between sets (tau).
@@ -35,8 +34,7 @@ class PooledEffect:
         detectable: the mean difference that 80 % power would find with these sets.
     """
 
-    estimate: float
-    error: float
+    difference: float
     interval: Interval
     p: float
     spread: float
@@ -51,7 +49,7 @@ def pool_effects(effects: npt.ArrayLike, errors: npt.ArrayLike) -> PooledEffect:
 
     Example:
         >>> pooled = pool_effects([0.03, 0.05, 0.01, 0.04], [0.02, 0.03, 0.02, 0.01])
-        >>> round(pooled.estimate, 3), tuple(round(end, 3) for end in pooled.interval)
+        >>> round(pooled.difference, 3), tuple(round(end, 3) for end in pooled.interval)
         (0.034, (0.009, 0.06))
     """
     y, v = np.asarray(effects, np.float64), np.asarray(errors, np.float64) ** 2
@@ -71,8 +69,7 @@ def pool_effects(effects: npt.ArrayLike, errors: npt.ArrayLike) -> PooledEffect:
         reach = float(scipy_stats.t.ppf(_UPPER, k - 2) * np.sqrt(between + error**2))
         prediction = Interval(mean - reach, mean + reach)
     return PooledEffect(
-        estimate=mean,
-        error=error,
+        difference=mean,
         interval=Interval(mean - quantile * error, mean + quantile * error),
         p=float(2 * scipy_stats.t.sf(abs(mean) / error, k - 1)),
         spread=float(np.sqrt(between)),

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
-import numpy as np
 import torch
 import torch.distributed as distributed
 import typer
@@ -35,6 +33,7 @@ from cytoimagenet_hf.training import TrainConfig, train
 
 from .common import rounds
 from .images import write_images
+from .plate import PATTERN, write_plate
 
 GOALS = {"training": 8_000.0, "extraction": 20_000.0}
 """Images per second of EfficientNet-B0 at 224 x 224 on one H200."""
@@ -194,12 +193,8 @@ def _processes(
 ) -> list[Row]:
     """Files to features by one process, and by several on each GPU."""
     plate = folder / "plate"
-    plate.mkdir()
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, 4096, (8, size, size), dtype=np.uint16)
-    for number in range(files):
-        cv2.imwrite(str(plate / f"p_A01_s{number}_dna.png"), np.roll(drawn[number % 8], number, axis=0))
-    images = find_images(plate, pattern="{plate}_{well}_s{site}_{c}.png")
+    write_plate(plate, files, size, stains=("dna",))
+    images = find_images(plate, pattern=PATTERN)
     count = max(1, torch.cuda.device_count()) * processes
     names = [f"cuda:{number // processes}" if device.type == "cuda" else "cpu" for number in range(count)]
     settings = Extraction(shard_size=max(1, files // (4 * count)), backend="torch", batch_size=512, workers=4)

@@ -31,27 +31,11 @@ def measure(*, images: int, classes: int) -> dict[str, Any]:
         started = time.perf_counter()
         write_full(folder, images=images, classes=classes)
         writing = time.perf_counter() - started
-        ways: dict[str, Callable[[str], str]] = {
-            "load_dataset, the first time": _load,
-            "load_dataset, again": _load,
-            "a row of it, by position": _one_row,
-            "stream: the first row": _first_streamed,
-            "load_dataset, toy_20": _toy,
-            "stream toy_20: the first row": _first_of_toy,
-            "load_cytoimagenet, subset toy_20": _subset,
-            "load_cytoimagenet, subset by 20 labels": _labels,
-            "stream a subset by 20 labels: an epoch": _epoch_of_labels,
-            "leak report": _leaks,
-            "explorer, 2000 images, the first time": _explorer,
-            "explorer, 2000 images, again": _explorer,
-            "the trainer's tables": _tables,
-            "contact sheet": _sheet,
-        }
         table = []
-        for what, way in ways.items():
-            child = in_child(way, str(folder))
+        for what in WAYS:
+            child = in_child(_opened, what, str(folder))
             row = {"what": what, "seconds": child.seconds, "peak MB": child.peak_mb, "own MB": child.own_mb}
-            table.append(row | {"what came": str(child.result)})
+            table.append(row | {"what came": child.result})
         size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
         card = (folder / "README.md").stat().st_size
     return {
@@ -110,62 +94,45 @@ def _row(number: int, labels: list[str]) -> dict[str, Any]:
     return {name: row.get(name) for name in SHARD_SCHEMA.names}
 
 
-def _load(folder: str) -> str:
-    import datasets as hf
-
-    return str({name: len(part) for name, part in hf.load_dataset(folder).items()})
-
-
-def _one_row(folder: str) -> str:
-    import datasets as hf
-
-    part = hf.load_dataset(folder, split="train")
-    return str(part[len(part) // 2]["image"].size)
+def _opened(what: str, folder: str) -> str:
+    """Open the dataset in one of the ways, in a process of its own: what is imported on the way counts."""
+    return str(WAYS[what](folder))
 
 
-def _first_streamed(folder: str) -> str:
-    import datasets as hf
+def _hf() -> Any:
+    import datasets
 
-    return str(next(iter(hf.load_dataset(folder, split="train", streaming=True)))["image_id"])
-
-
-def _toy(folder: str) -> str:
-    import datasets as hf
-
-    return _shape(hf.load_dataset(folder, "toy_20", split="train"))
+    return datasets
 
 
-def _first_of_toy(folder: str) -> str:
-    import datasets as hf
-
-    return str(next(iter(hf.load_dataset(folder, "toy_20", split="train", streaming=True)))["image_id"])
-
-
-def _subset(folder: str) -> str:
+def _ours() -> Any:
     from cytoimagenet_hf.dataset.load import load_cytoimagenet
 
-    return _shape(load_cytoimagenet(folder, subset="toy_20", split="train"))
+    return load_cytoimagenet
 
 
-def _labels(folder: str) -> str:
-    from cytoimagenet_hf.dataset.load import load_cytoimagenet
-
-    return _shape(load_cytoimagenet(folder, subset=SUBSETS["toy_20"], split="train"))
+def _splits(folder: str) -> dict[str, int]:
+    return {name: len(part) for name, part in _hf().load_dataset(folder).items()}
 
 
-def _epoch_of_labels(folder: str) -> str:
-    from cytoimagenet_hf.dataset.load import load_cytoimagenet
+def _middle(folder: str) -> tuple[int, int]:
+    part = _hf().load_dataset(folder, split="train")
+    return tuple(part[len(part) // 2]["image"].size)
 
-    rows = load_cytoimagenet(folder, subset=SUBSETS["toy_20"], split="train", streaming=True)
+
+def _first(folder: str, name: str | None = None) -> str:
+    return str(next(iter(_hf().load_dataset(folder, name, split="train", streaming=True)))["image_id"])
+
+
+def _epoch(folder: str) -> str:
+    rows = _ours()(folder, subset=SUBSETS["toy_20"], split="train", streaming=True)
     return f"{sum(1 for _ in rows)} images"
 
 
 def _leaks(folder: str) -> str:
-    import datasets as hf
-
     from cytoimagenet_hf.dataset.leaks import leak_report
 
-    report = leak_report(hf.load_dataset(folder))
+    report = leak_report(_hf().load_dataset(folder))
     return f"{report.groups} fields, leak-free: {report.leak_free}"
 
 
@@ -175,17 +142,33 @@ def _explorer(folder: str) -> str:
     return f"{len(Gallery(folder, limit=2000).rows)} images"
 
 
-def _tables(folder: str) -> str:
+def _tables(folder: str) -> dict[str, int]:
     from cytoimagenet_hf.training import TrainConfig
     from cytoimagenet_hf.training.tables import load_tables
 
-    config = TrainConfig(dataset=folder, output="unused")
-    return str({name: len(part) for name, part in load_tables(config).items()})
-
-
-def _sheet(folder: str) -> str:
-    return str(contact_sheet(folder, seed=0).size)
+    return {name: len(part) for name, part in load_tables(TrainConfig(dataset=folder, output="unused")).items()}
 
 
 def _shape(loaded: Any) -> str:
     return f"{len(loaded)} images in {len(loaded.features['label'].names)} classes"
+
+
+WAYS: dict[str, Callable[[str], object]] = {
+    "load_dataset, the first time": _splits,
+    "load_dataset, again": _splits,
+    "a row of it, by position": _middle,
+    "stream: the first row": _first,
+    "load_dataset, toy_20": lambda folder: _shape(_hf().load_dataset(folder, "toy_20", split="train")),
+    "stream toy_20: the first row": lambda folder: _first(folder, "toy_20"),
+    "load_cytoimagenet, subset toy_20": lambda folder: _shape(_ours()(folder, subset="toy_20", split="train")),
+    "load_cytoimagenet, subset by 20 labels": lambda folder: _shape(
+        _ours()(folder, subset=SUBSETS["toy_20"], split="train")
+    ),
+    "stream a subset by 20 labels: an epoch": _epoch,
+    "leak report": _leaks,
+    "explorer, 2000 images, the first time": _explorer,
+    "explorer, 2000 images, again": _explorer,
+    "the trainer's tables": _tables,
+    "contact sheet": lambda folder: contact_sheet(folder, seed=0).size,
+}
+"""What is timed → how."""

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,6 @@ import tifffile
 import torch
 import typer
 
-from benches.common import in_child
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.features.choosing import runner_of
 from cytoimagenet_hf.features.folder import extract_to_folder
@@ -21,6 +20,8 @@ from cytoimagenet_hf.images import find_images
 from cytoimagenet_hf.networks import Encoder, load_encoder
 from cytoimagenet_hf.options.extraction import Extraction
 from cytoimagenet_hf.tables.reading import read_features
+
+from .common import in_child
 
 STAINS = ("dna", "er", "rna", "agp", "mito")
 PATTERN = "{plate}_{well}_s{site}_{c}.tif"
@@ -45,7 +46,7 @@ def run(
     """
     with tempfile.TemporaryDirectory() as scratch:
         plate = folder or Path(scratch) / "plate"
-        _write_plate(plate, fields, side)
+        write_plate(plate, fields, side)
         options: dict[str, Any] = {"model": model, "normalize": normalize, "backend": backend, "threads": threads}
         ours = in_child(end_to_end, plate, Path(scratch) / "out", workers=workers, **options)
         chosen = ours.result["backend"]
@@ -177,7 +178,7 @@ def _resident(encoder: Encoder, plate: Path) -> list[npt.NDArray[np.float32]]:
     return [unit for image in images for unit in encoder.units(image.read(), stains=image.channels)]
 
 
-def _write_plate(folder: Path, fields: int, side: int) -> None:
+def write_plate(folder: Path, fields: int, side: int, *, stains: Sequence[str] = STAINS) -> None:
     """Fields of blurred spots on noise; a few drawn ones serve all, since only their number costs time."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -185,7 +186,7 @@ def _write_plate(folder: Path, fields: int, side: int) -> None:
     for number in range(fields):
         well = f"{chr(ord('A') + number // 24 % 16)}{number % 24 + 1:02d}"
         site = number // (16 * 24) + 1
-        for place, stain in enumerate(STAINS):
+        for place, stain in enumerate(stains):
             pixels = np.roll(drawn[(number + place) % len(drawn)], 37 * number + place, axis=0)
             tifffile.imwrite(folder / f"p1_{well}_s{site}_{stain}.tif", pixels)
 

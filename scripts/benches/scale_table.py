@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder.select.fields import text_at
 from builder.sources import SOURCES
 from builder.sources.base import Archive, Source
 from builder.vocabulary import Vocabulary, load_vocabulary
@@ -238,9 +238,9 @@ def _arrow(source: Source, frame: pd.DataFrame, vocabulary: Vocabulary) -> pa.Ta
         codes, values = pd.factorize(frame[name], use_na_sentinel=True)
         texts = [vocabulary.label(name, value).text for value in values]
         missing = vocabulary.label(name, source.organism).text if name == "organism" else None
-        columns[name] = _repeat([*texts, missing], np.where(codes < 0, len(texts), codes))
+        columns[name] = text_at([*texts, missing], np.where(codes < 0, len(texts), codes))
     codes, values = pd.factorize(frame["plate"], use_na_sentinel=True)
-    columns["plate"] = _repeat([str(value) for value in values], codes)
+    columns["plate"] = text_at([str(value) for value in values], codes)
     for field in ANNOTATION_SCHEMA:
         columns.setdefault(field.name, pa.nulls(height, field.type))
     return pa.table([columns[field.name] for field in ANNOTATION_SCHEMA], schema=ANNOTATION_SCHEMA)
@@ -248,9 +248,3 @@ def _arrow(source: Source, frame: pd.DataFrame, vocabulary: Vocabulary) -> pa.Ta
 
 def _same(value: str, height: int) -> pa.Array:
     return pa.repeat(pa.scalar(value), height)
-
-
-def _repeat(values: Sequence[str | None], codes: npt.NDArray[np.int64]) -> pa.Array:
-    """Values at codes as strings; a code of -1 or a value of None is null."""
-    indices = pa.array(codes, pa.int32(), mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string())).cast(pa.string())

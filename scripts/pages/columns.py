@@ -7,6 +7,7 @@ from cytoimagenet_hf.tables.vocabulary import VOCABULARY, Term, read_header, rol
 from .blocks import table
 
 _KINDS = {"identity": "text", "measure": "number", "unit": "unit"}
+_NOT_READ = "not understood; `profile` reports it"
 _EXAMPLES = (
     *("Conc. [µM]", "Concentration µM", "dose_uM", "conc_pM", "dose_M", "Final conc (uM)", "Dose_ug_ml", "Dose (g/l)"),
     *("dose_%", "Dose (nM/L)", "mmoles_per_liter", "Compound [µM]", "Drug name", "Gene symbol", "SMILES"),
@@ -27,9 +28,7 @@ def parts() -> dict[str, str]:
         "columns": table(("what", "kept as", "it is", "names of the column"), map(_row, VOCABULARY.values())),
         "missing": f"Among numbers, empty cells and {missing} are missing values.",
         "headers": table(("header", "read as"), ((f"`{header}`", _read(header)) for header in _EXAMPLES)),
-        "roles": table(
-            ("word", "meaning"), ((f"`{word}`", role_of(word) or "not understood: it is said") for word in _ROLES)
-        ),
+        "roles": table(("word", "meaning"), ((f"`{word}`", role_of(word) or _NOT_READ) for word in _ROLES)),
         "shapes": f"Plates that are read so have {shapes} wells (rows x columns).",
     }
 
@@ -43,4 +42,4 @@ def _row(term: Term) -> tuple[str, ...]:
 
 def _read(header: str) -> str:
     read = read_header(header)
-    return f"{read.term}{f', in {read.unit}' if read.unit else ''}" if read.term else "not read: it is said"
+    return f"{read.term}{f', in {read.unit}' if read.unit else ''}" if read.term else _NOT_READ

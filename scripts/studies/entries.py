@@ -199,4 +199,4 @@ def pooled(differences: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     effect = pool_effects([row["difference"] for row in usable], [row["error"] for row in usable])
     low, high = effect.interval
-    return {"difference": effect.estimate, "low": low, "high": high, "p": effect.p, "sets": len(usable)}
+    return {"difference": effect.difference, "low": low, "high": high, "p": effect.p, "sets": len(usable)}

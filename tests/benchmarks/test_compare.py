@@ -5,25 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks.base import Score
-from cytoimagenet_hf.benchmarks.compare import (
-    compare,
-    compare_pairs,
-    compare_with_best,
-    smallest_p,
-    summarise_score,
-)
+from cytoimagenet_hf.benchmarks.compare import compare, compare_pairs, compare_with_best, smallest_p, summarise_score
 from cytoimagenet_hf.core.errors import InputError
+from tests.benchmarks.scores import score_of
 
 _SETS = 400
 
 
-def _score(correct, groups=None, cluster="plate"):
-    correct = np.asarray(correct, bool)
-    references = np.array(["x"] * len(correct), object)
-    predictions = np.where(correct, "x", "y").astype(object)
-    ids = np.array([f"cell-{number:05d}" for number in range(len(correct))], object)
-    return Score("set", ids, references, predictions, groups, cluster if groups is not None else None)
+def _score(correct, groups=None):
+    return score_of(["x"] * len(correct), np.where(np.asarray(correct, bool), "x", "y"), groups)
 
 
 def _clustered(rng, *, plates, cells, gain):
@@ -91,9 +81,7 @@ def test_the_interval_of_a_difference_goes_by_group():
 
 
 def test_shares_are_compared_item_by_item_or_by_group_and_never_with_predictions():
-    ids = np.array([f"t{number}" for number in range(12)], object)
-    a = Score("set", ids, ids, None, shares=np.full(12, 0.5), measure="replicate mAP")
-    b = Score("set", ids, ids, None, shares=np.full(12, 0.75), measure="replicate mAP")
+    a, b = (score_of(["x"] * 12, shares=np.full(12, share), measure="replicate mAP") for share in (0.5, 0.75))
     found = compare(a, b, names=("a", "b"), seed=0)
     assert (found.test, found.difference, found.only_first, found.only_second) == ("item permutation", 0.25, 0, 12)
     assert found.p < 0.01
@@ -109,8 +97,7 @@ def test_shares_are_compared_item_by_item_or_by_group_and_never_with_predictions
 
 
 def test_a_record_of_shares_has_no_confusion_and_an_interval_all_the_same():
-    ids = np.array(["t0", "t1", "t2", "t3"], object)
-    score = Score("set", ids, ids, None, shares=np.array([0.2, 0.4, 0.6, 0.8]), measure="replicate mAP")
+    score = score_of(list("abcd"), shares=np.array([0.2, 0.4, 0.6, 0.8]), measure="replicate mAP")
     record = summarise_score(score, task="task", entry="net", kind="model", seed=0)
     assert (record.measure, record.n, record.right, record.wilson) == ("replicate mAP", 4, None, None)
     assert record.value == pytest.approx(0.5)

@@ -5,23 +5,12 @@ import pytest
 from sklearn.metrics import f1_score
 
 from cytoimagenet_hf.benchmarks import macro
-from cytoimagenet_hf.benchmarks.base import Score
 from cytoimagenet_hf.benchmarks.compare import compare, summarise_score
+from tests.benchmarks.scores import score_of
 
 
 def _score(references, predictions, groups=None):
-    ids = np.array([f"c{number:04d}" for number in range(len(references))], object)
-    return Score(
-        *(
-            "set",
-            ids,
-            references.astype(object),
-            predictions.astype(object),
-            groups,
-            "plate" if groups is not None else None,
-        ),
-        measure="macro F1",
-    )
+    return score_of(references, predictions, groups, measure="macro F1")
 
 
 def _cells(share, *, seed=0, n=600):
@@ -64,11 +53,9 @@ def test_pairs_are_tested_by_group_and_the_better_is_found():
 def test_equal_models_are_told_apart_as_often_as_the_level_says():
     rejected = []
     for seed in range(60):
-        references, one = _cells(0.5, seed=seed, n=200)
-        rng = np.random.default_rng(1000 + seed)
-        two = np.where(rng.random(200) < 0.5, references, rng.choice(list("abc"), 200))
-        a, b = (
-            macro.group_counts(references, said, np.arange(200), classes=np.array(list("abc"))) for said in (one, two)
-        )
+        references, first = _cells(0.5, seed=seed, n=200)
+        rng, classes = np.random.default_rng(1000 + seed), np.array(list("abc"))
+        second = np.where(rng.random(200) < 0.5, references, rng.choice(list("abc"), 200))
+        a, b = (macro.group_counts(references, of, np.arange(200), classes=classes) for of in (first, second))
         rejected.append(macro.exchanged(a, b, seed=0) <= 0.05)
     assert np.mean(rejected) <= 0.12

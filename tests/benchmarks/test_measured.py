@@ -6,7 +6,6 @@ import pytest
 from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.base import labelled
 from cytoimagenet_hf.benchmarks.measured import MEASURES, measured_scores
-from cytoimagenet_hf.benchmarks.measures import possible_shots
 from cytoimagenet_hf.benchmarks.tasks.bbbc021 import BBBC021
 from cytoimagenet_hf.benchmarks.tasks.cyclops import CYCLOPS
 from cytoimagenet_hf.core.errors import InputError
@@ -84,14 +83,6 @@ def test_measures_without_groups_fold_single_images(simulated, class_features):
         measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("map",))
     with pytest.raises(InputError, match="unknown measure mean"):
         measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("mean",))
-
-
-def test_as_many_shots_as_the_scarcest_class_has_outside_each_fold():
-    labels = np.array(["a"] * 12 + ["b"] * 6)
-    groups = np.array([*"uvwxyz" * 2, *"uvwxyz"])
-    assert possible_shots(labels, groups, seed=0) == [1]  # b: six groups in five folds, four outside the fullest
-    with pytest.raises(InputError, match="class 'b' has no example outside"):
-        possible_shots(np.array(["a", "a", "b", "b"]), np.array(["u", "v", "w", "w"]), seed=0)
 
 
 def test_a_measure_that_a_set_is_too_small_for_is_told_and_the_rest_is_scored():

@@ -30,12 +30,20 @@ def test_few_shots_come_from_other_groups_and_more_of_them_help():
     rng = np.random.default_rng(4)
     values, labels, groups = _grouped(rng)
     values = np.where(labels == "a", -1, 1)[:, None] * np.eye(6)[0] * 2 + rng.normal(0, 1, (180, 6))
-    shares = {n: right.mean() for n, right in few_shot(values, labels, groups, seeds=20, seed=0).items()}
+    shares = {n: right.mean() for n, right in few_shot(values, labels, groups, seed=0).items()}
     assert list(shares) == [1, 5, 10]
     assert shares[1] < shares[5] <= shares[10] + 0.02
     assert shares[10] > 0.9
-    with pytest.raises(InputError, match="fewer than 1000"):
-        few_shot(values, labels, groups, shots=(1000,), seed=0)
+
+
+def test_as_many_shots_as_the_scarcest_class_has_outside_each_fold():
+    labels = np.array(["a"] * 12 + ["b"] * 6)
+    groups = np.array([*"uvwxyz" * 2, *"uvwxyz"])
+    assert list(few_shot(np.eye(18), labels, groups, seed=0)) == [
+        1
+    ]  # b: six groups in five folds, four outside the fullest
+    with pytest.raises(InputError, match="class 'b' has no example outside"):
+        few_shot(np.eye(4), np.array(["a", "a", "b", "b"]), np.array(["u", "v", "w", "w"]), seed=0)
 
 
 def test_mixing_of_shuffled_batches_is_rejected_at_the_level():

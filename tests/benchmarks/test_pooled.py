@@ -1,16 +1,14 @@
 """Many sets together: what the record pools is what its comparisons say."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from cytoimagenet_hf.benchmarks.base import Score
 from cytoimagenet_hf.benchmarks.compare import BEST_BASELINE, compare, pool_record
 from cytoimagenet_hf.benchmarks.figures import forest
 from cytoimagenet_hf.benchmarks.table import pooled_table, to_markdown
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
 from cytoimagenet_hf.scoring.results import Comparison, ResultsRecord, ScoreRecord, from_json
+from tests.benchmarks.scores import score_of
 
 
 def test_pooled_is_the_random_effects_mean_of_the_comparisons(record_of, feature_file) -> None:
@@ -21,22 +19,19 @@ def test_pooled_is_the_random_effects_mean_of_the_comparisons(record_of, feature
     assert pooled.sets == tuple(pair.set for pair in record.comparisons)
     assert len(pooled.sets) == 4
     expected = pool_effects([p.difference for p in record.comparisons], [p.error for p in record.comparisons])
-    assert pooled.difference == expected.estimate
+    assert pooled.difference == expected.difference
     assert pooled.interval == tuple(expected.interval)
     assert from_json(record.to_json()) == record
     table = to_markdown(pooled_table(record))
-    assert f"| {100 * expected.estimate:+.2f} |" in table
+    assert f"| {100 * expected.difference:+.2f} |" in table
     shown = forest(record, pooled).axes[0]
     assert [label.get_text() for label in shown.get_yticklabels()] == [*pooled.sets, "all 4 sets"]
 
 
 def test_the_error_is_that_of_a_mean_over_groups() -> None:
     groups = np.repeat(np.array(list("abcdef"), dtype=object), 4)
-    truth = np.array(["x"] * 24, dtype=object)
-    ids = np.array([str(n) for n in range(24)], dtype=object)
     right = np.arange(24) % 4 < np.repeat([0, 1, 2, 3, 4, 2], 4)
-    first = Score("s", ids, truth, np.where(np.zeros(24, bool), "x", "y").astype(object), groups, "plate")
-    second = replace(first, predictions=np.where(right, "x", "y").astype(object))
+    first, second = (score_of(["x"] * 24, np.where(of, "x", "y"), groups) for of in (np.zeros(24, bool), right))
     found = compare(first, second, names=("none", "some"), seed=0)
     means = np.array([0, 1, 2, 3, 4, 2]) / 4
     assert found.error == pytest.approx(means.std(ddof=1) / np.sqrt(6))

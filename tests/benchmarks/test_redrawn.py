@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytoimagenet_hf.benchmarks.base import Score
 from cytoimagenet_hf.benchmarks.compare import MACRO, summarise_score
 from cytoimagenet_hf.benchmarks.figures import training_curves
 from cytoimagenet_hf.benchmarks.redrawn import training_gains
@@ -14,6 +13,7 @@ from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.networks import MicroscopyImageProcessor, build_efficientnet
 from cytoimagenet_hf.options.networks import EncoderOptions
 from cytoimagenet_hf.scoring.results import EntryRecord, from_json
+from tests.benchmarks.scores import score_of
 from tests.networks.stand_ins import settled
 
 
@@ -82,15 +82,10 @@ def test_each_stage_stands_beside_its_twins(cells, network, tmp_path):
 
 
 def test_macro_f1_is_compared_with_the_best_twin():
-    truth = np.array(["a", "b"] * 8, dtype=object)
-    ids = np.array([f"{n}" for n in range(16)], dtype=object)
-
-    def made(wrong: int) -> Score:
-        predictions = truth.copy()
-        predictions[:wrong] = "c"
-        return Score("s", ids, truth, predictions, measure=MACRO)
-
-    scores = {("Net", "s"): made(1), ("t1", "s"): made(8), ("t2", "s"): made(4)}
+    truth, wrong = ["a", "b"] * 8, {"Net": 1, "t1": 8, "t2": 4}
+    scores = {
+        (name, "s"): score_of(truth, ["c"] * count + truth[count:], measure=MACRO) for name, count in wrong.items()
+    }
     about = {"redrawn_of": "Net", "way": "as extracted"}
     entries = [EntryRecord("Net", "model"), EntryRecord("t1", "redrawn", about), EntryRecord("t2", "redrawn", about)]
     summaries = {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 
 from cytoimagenet_hf.scoring.pooling_over_sets import pool_effects
 
@@ -32,7 +33,7 @@ def test_the_published_example() -> None:
     """
     effects, errors = log_risk_ratios()
     found = pool_effects(effects, errors)
-    assert found.estimate == pytest.approx(-0.7145, abs=5e-5)
+    assert found.difference == pytest.approx(-0.7145, abs=5e-5)
     assert (1 / (errors**2 + found.spread**2)).sum() ** -0.5 == pytest.approx(0.1798, abs=5e-5)
     assert found.spread**2 == pytest.approx(0.3132, abs=5e-5)
     assert found.heterogeneity == pytest.approx(0.9222, abs=5e-5)
@@ -47,8 +48,9 @@ def test_the_same_as_statsmodels_at_the_same_variance() -> None:
     found = pool_effects(effects, errors)
     # Fed with the total variances, its fixed-effect result is the random-effects one.
     other = combine_effects(effects, errors**2 + found.spread**2, method_re="dl", use_t=True)
-    assert found.estimate == pytest.approx(other.mean_effect_fe, rel=1e-6)
-    assert found.error == pytest.approx(other.sd_eff_w_fe_hksj, rel=1e-4)
+    assert found.difference == pytest.approx(other.mean_effect_fe, rel=1e-6)
+    error = (found.interval.high - found.difference) / scipy_stats.t.ppf(0.975, len(effects) - 1)
+    assert error == pytest.approx(other.sd_eff_w_fe_hksj, rel=1e-4)
     assert found.weights == pytest.approx(other.weights_rel_fe, rel=1e-6)
 
 
@@ -64,8 +66,7 @@ def test_reml_has_no_slope_at_its_top() -> None:
 def test_equal_sets_have_no_spread_and_the_interval_keeps_a_width() -> None:
     found = pool_effects([0.02] * 4, [0.01] * 4)
     assert (found.spread, found.heterogeneity) == (0, 0)
-    assert found.estimate == pytest.approx(0.02)
-    assert found.error == pytest.approx(0.005)
+    assert found.difference == pytest.approx(0.02)
     assert found.interval == pytest.approx((0.02 - 3.18245 * 0.005, 0.02 + 3.18245 * 0.005), abs=1e-6)
     assert found.detectable == pytest.approx((3.18245 + 0.97847) * 0.005, rel=1e-4)
 
@@ -98,6 +99,6 @@ def test_units_and_zero_do_not_matter(sets, factor, shift) -> None:
     effects, errors = np.array(sets).T
     found = pool_effects(effects, errors)
     moved = pool_effects(effects * factor + shift, errors * factor)
-    assert moved.estimate == pytest.approx(found.estimate * factor + shift, abs=1e-3 * factor)
+    assert moved.difference == pytest.approx(found.difference * factor + shift, abs=1e-3 * factor)
     assert moved.spread == pytest.approx(found.spread * factor, abs=2e-3 * factor)
-    assert effects.min() - 1e-9 <= found.estimate <= effects.max() + 1e-9
+    assert effects.min() - 1e-9 <= found.difference <= effects.max() + 1e-9

@@ -1,6 +1,5 @@
 """Any folder of classes, or a HuggingFace dataset, as a benchmark; real cells where they are at hand."""
 
-import io
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -9,13 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 from datasets import ClassLabel, Dataset, Features, Image, Value
-from PIL import Image as Picture
 
 from cytoimagenet_hf.benchmarks import RECIPES, load_recipe
 from cytoimagenet_hf.benchmarks.baselines import pixel_baselines
 from cytoimagenet_hf.benchmarks.tasks.folder import configured
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.images.stores.dataset import load
 from cytoimagenet_hf.options.source import ImageColumns
 from cytoimagenet_hf.tables import make_table
 from tests.datasets import foreign
@@ -98,27 +95,23 @@ def test_empty_classes_single_classes_and_missing_channels_are_named(root):
         configured(k=1).score(features_of(items, lambda item: [1.0]), items, RECIPE, 0)
 
 
-def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
-    buffer = io.BytesIO()
-    Picture.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(buffer, format="PNG")
+def with_donors(folder, **change):
+    """A dataset of six pictures of three donors, with some columns changed."""
     rows = {
         "image_id": [f"i{n}" for n in range(6)],
-        "image": [{"bytes": buffer.getvalue(), "path": None}] * 6,
+        "image": [np.arange(64, dtype=np.uint8).reshape(8, 8)] * 6,
         "label": [0, 1, 0, 1, 0, 1],
         "donor": list("aabbcc"),
     }
-    columns = Features(
-        {
-            "image_id": Value("string"),
-            "image": Image(),
-            "label": ClassLabel(names=["no", "yes"]),
-            "donor": Value("string"),
-        }
-    )
-    (tmp_path / "set" / "data").mkdir(parents=True)
-    Dataset.from_dict(rows, features=columns).to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
-    task = configured(group="donor", k=3)
-    items = task.load(tmp_path / "set", RECIPE)
+    kinds = {"image": Image(), "label": ClassLabel(names=["no", "yes"])}
+    columns = Features({name: kinds.get(name, Value("string")) for name in rows})
+    (folder / "data").mkdir(parents=True)
+    Dataset.from_dict(rows | change, features=columns).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    return folder
+
+
+def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
+    items = configured(group="donor", k=3).load(with_donors(tmp_path / "set"), RECIPE)
     assert [(item.id, item.metadata["label"], item.metadata["group"]) for item in items[:2]] == [
         ("i0", "no", "a"),
         ("i1", "yes", "a"),
@@ -127,23 +120,25 @@ def test_a_dataset_in_parquet_with_a_group_column(tmp_path):
     assert plane.shape == (8, 8)
     with pytest.raises(InputError, match="plate"):
         configured(group="plate").load(tmp_path / "set", RECIPE)
-    # A set whose labels are kept back has -1 for each, which no class is.
-    for change, said in (
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # A set whose labels are kept back has -1 for each, which no class is.
         ({"label": [0, 1, -1, 1, 0, 1]}, "row 2 has the label -1, which is not a class"),
         ({"label": [0, 1, 0, None, 0, 1]}, "row 3 has the label None"),
         ({"donor": ["a", None, "b", "b", "c", "c"]}, "row 1 has no donor"),
         ({"image_id": [*"abcde", None]}, "row 5 has no image_id"),
-    ):
-        odd = Dataset.from_dict(rows | change, features=columns)
-        odd.to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
-        load.cache_clear()
-        with pytest.raises(InputError, match=said):
-            task.load(tmp_path / "set", RECIPE)
-    # Where nobody asks for a group, one that is known for some images alone is none.
-    odd = Dataset.from_dict(rows | {"donor": ["a", None, "b", "b", "c", "c"]}, features=columns)
-    odd.to_parquet(tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
-    load.cache_clear()
-    items = configured(k=3).load(tmp_path / "set", RECIPE)
+    ],
+)
+def test_rows_of_a_dataset_that_lack_a_class_a_group_or_an_id_are_named(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        configured(group="donor", k=3).load(with_donors(tmp_path / "set", **change), RECIPE)
+
+
+def test_a_group_that_is_known_for_some_images_alone_is_none_where_nobody_asks_for_it(tmp_path):
+    items = configured(k=3).load(with_donors(tmp_path / "set", donor=["a", None, "b", "b", "c", "c"]), RECIPE)
     assert not any("group" in item.metadata for item in items)
 
 

@@ -50,6 +50,7 @@ def test_workers_executors_and_restarts_give_the_same_bytes(tmp_path):
     (output / "shards/shard-00001.parquet").unlink()
     (output / "shards/shard-00000.parquet").write_bytes(b"damaged")
     (output / "shards/.shard-00001.parquet.77.tmp").write_bytes(b"left by a killed worker")
+    (output / "shards/.plan.seal.json.77.tmp").write_bytes(b"left by a killed build")
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         summary = render(raw, output, recipe=CORRECTED, seed=1, executor=executor)
     assert shard_hashes(output) == expected
