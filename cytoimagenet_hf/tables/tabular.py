@@ -406,10 +406,10 @@ def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
     """The text of a file as UTF-8 and its longest line; None where the strict parser has to look at it."""
     try:
         with open_packed(path) as raw:
-            content = raw.read(_AT_ONCE + 1).removeprefix(codecs.BOM_UTF8)
+            content = raw.read(_AT_ONCE + 4).removeprefix(codecs.BOM_UTF8)  # the mark has three bytes
     except PACKED_ERRORS:
         return None, 0
-    if len(content) >= _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
+    if len(content) > _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
         return None, 0
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
     longest = int(np.diff(ends, prepend=-1, append=len(content)).max())
