@@ -55,15 +55,15 @@ def test_a_true_effect_is_found():
 
 def test_too_few_groups_are_said_and_not_tested():
     groups = np.array(["a", "b", "c", "d", "e"] * 4, object)
-    found = compare(_score([0] * 20, groups), _score([1] * 20, groups), names=("a", "b"), seed=0)
-    assert (found.test, found.p, found.p_holm, found.groups) == ("none", None, None, 5)
+    comparison = compare(_score([0] * 20, groups), _score([1] * 20, groups), names=("a", "b"), seed=0)
+    assert (comparison.test, comparison.p, comparison.p_holm, comparison.groups) == ("none", None, None, 5)
     assert smallest_p(5) > 0.05 >= smallest_p(6)
 
 
 def test_without_groups_items_are_compared_by_mcnemar():
-    found = compare(_score([1, 1, 1] + [0] * 100), _score([0] * 103), names=("a", "b"), seed=0)
-    assert (found.test, found.groups, found.p) == ("exact McNemar", None, 0.25)
-    assert found.interval == pytest.approx((-3 / 103 - 0.0324, -3 / 103 + 0.0324), abs=1e-3)
+    comparison = compare(_score([1, 1, 1] + [0] * 100), _score([0] * 103), names=("a", "b"), seed=0)
+    assert (comparison.test, comparison.groups, comparison.p) == ("exact McNemar", None, 0.25)
+    assert comparison.interval == pytest.approx((-3 / 103 - 0.0324, -3 / 103 + 0.0324), abs=1e-3)
 
 
 def test_the_sign_does_not_depend_on_the_order_of_the_models():
@@ -86,17 +86,18 @@ def test_gain_is_over_the_best_baseline_of_each_set():
 def test_the_interval_of_a_difference_goes_by_group():
     groups = np.repeat(["a", "b", "c", "d", "e", "f"], 50).astype(object)
     better = np.repeat([1, 0, 1, 0, 1, 0], 50)
-    found = compare(_score(np.zeros(300), groups), _score(better, groups), names=("a", "b"), seed=0)
-    low, high = found.interval
+    comparison = compare(_score(np.zeros(300), groups), _score(better, groups), names=("a", "b"), seed=0)
+    low, high = comparison.interval
     assert low <= 0.1
     assert high >= 0.9
 
 
 def test_shares_are_compared_item_by_item_or_by_group_and_never_with_predictions():
     a, b = (score_of(["x"] * 12, shares=np.full(12, share), measure="replicate mAP") for share in (0.5, 0.75))
-    found = compare(a, b, names=("a", "b"), seed=0)
-    assert (found.test, found.difference, found.only_first, found.only_second) == ("item permutation", 0.25, 0, 12)
-    assert found.p < 0.01
+    comparison = compare(a, b, names=("a", "b"), seed=0)
+    assert (comparison.test, comparison.difference) == ("item permutation", 0.25)
+    assert (comparison.only_first, comparison.only_second) == (0, 12)
+    assert comparison.p < 0.01
     groups = np.repeat(["x", "y", "z"], 4).astype(object)
     grouped = [replace(score, clusters=groups, cluster_name="plate") for score in (a, b)]
     assert compare(*grouped, names=("a", "b"), seed=0).test == "none"
@@ -138,10 +139,10 @@ def test_the_error_is_that_of_a_mean_over_groups() -> None:
     groups = np.repeat(np.array(list("abcdef"), dtype=object), 4)
     right = np.arange(24) % 4 < np.repeat([0, 1, 2, 3, 4, 2], 4)
     first, second = (score_of(["x"] * 24, np.where(of, "x", "y"), groups) for of in (np.zeros(24, bool), right))
-    found = compare(first, second, names=("none", "some"), seed=0)
+    comparison = compare(first, second, names=("none", "some"), seed=0)
     means = np.array([0, 1, 2, 3, 4, 2]) / 4
-    assert found.error == pytest.approx(means.std(ddof=1) / np.sqrt(6))
-    assert found.detectable == pytest.approx((1.959964 + 0.841621) * found.error, rel=1e-5)
+    assert comparison.error == pytest.approx(means.std(ddof=1) / np.sqrt(6))
+    assert comparison.detectable == pytest.approx((1.959964 + 0.841621) * comparison.error, rel=1e-5)
     assert compare(first, first, names=("none", "none"), seed=0).error is None
 
 

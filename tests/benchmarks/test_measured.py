@@ -65,11 +65,11 @@ def test_transfer_sets_are_learnt_from_the_training_cells_alone(simulated, class
     coos7 = BENCHMARKS["coos7"]
     items = coos7.load(simulated / "coos7", RECIPES["corrected"])
     table = class_features("coos7", noise=0.01)
-    found = measured_scores(coos7, table, items, recipe=RECIPES["corrected"], seed=0, measures=("probe", "few-shot"))
-    names = [score.name for score in found]
+    scores = measured_scores(coos7, table, items, recipe=RECIPES["corrected"], seed=0, measures=("probe", "few-shot"))
+    names = [score.name for score in scores]
     assert names[:3] == ["coos7/test1 · probe", "coos7/test1 · 1-shot", "coos7/test1 · 5-shot"]  # 5 cells a class
-    assert all(score.ids[0].startswith("test") for score in found)
-    assert all(score.outcomes.mean() > 0.99 for score in found)
+    assert all(score.ids[0].startswith("test") for score in scores)
+    assert all(score.outcomes.mean() > 0.99 for score in scores)
 
 
 def test_measures_without_groups_fold_single_images(simulated, class_features):

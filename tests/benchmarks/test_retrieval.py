@@ -93,9 +93,9 @@ def test_negative_controls_take_the_plate_out_and_are_not_scored(tmp_path):
         rows = rows.assign(**{f"Cells_{n}": rows[f"Cells_{n}"] + shifts[plate][n] for n in range(3)})
         rows.to_csv(tmp_path / plate / f"{plate}_normalized.csv.gz", index=False)
     record = _record(CPJUMP1, tmp_path, postprocess=("none", "controls"))
-    found = {score.entry: score for score in record.scores if "NSB" in score.set}
-    assert {name: score.n for name, score in found.items()} == {"normalized": 9, "normalized [controls]": 9}
-    assert found["normalized"].value < found["normalized [controls]"].value == 1.0
+    scores = {score.entry: score for score in record.scores if "NSB" in score.set}
+    assert {name: score.n for name, score in scores.items()} == {"normalized": 9, "normalized [controls]": 9}
+    assert scores["normalized"].value < scores["normalized [controls]"].value == 1.0
 
 
 def test_profiles_that_name_nothing_are_refused(tmp_path):
