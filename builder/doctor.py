@@ -87,16 +87,11 @@ def _report(
     source: Source, folder: Path | None, vocabulary: Vocabulary, count: bool, recorded: Download | None
 ) -> Report:
     expected = next((expectation for expectation in source.expected if expectation.what == "fields"), None)
+    facts = ("dir_name", "name", "database", "kind", "licence", "disk_gb", "download")
     report = Report(
-        dir_name=source.dir_name,
-        name=source.name,
-        database=source.database,
-        kind=source.kind,
-        licence=source.licence,
+        **{name: getattr(source, name) for name in facts},
         fields_expected=expected.number if expected else None,
         certainty=expected.certainty if expected else None,
-        disk_gb=source.disk_gb,
-        download=source.download,
         folder=None if folder is None else str(folder),
     )
     if folder is None:

@@ -233,9 +233,7 @@ class Batches:
     ) -> None:
         self._run, self._join, self._batch_size, self._reject = run, join, batch_size, reject
         self._waiting: dict[tuple[int, ...], list[tuple[str, int, Unit]]] = {}
-        self._vectors: dict[
-            str, list[Vector | None]
-        ] = {}  # of each image on its way: those of its units, as they come
+        self._vectors: dict[str, list[Vector | None]] = {}  # image on its way → vectors of its units, as they come
         self._largest = _LARGE
 
     def add(self, name: str, units: Sequence[Unit]) -> Iterator[tuple[str, Vector]]:
@@ -264,7 +262,7 @@ class Batches:
     def _values(self, size: tuple[int, ...]) -> int:
         return len(self._waiting[size]) * int(np.prod(size))
 
-    def _say_large(self, name: str, size: tuple[int, ...]) -> None:
+    def _warn_if_large(self, name: str, size: tuple[int, ...]) -> None:
         """Once for each larger size: what it takes, and what takes less."""
         if (pixels := size[-2] * size[-1]) > self._largest:
             self._largest = pixels
@@ -282,7 +280,7 @@ class Batches:
         batch = [entry for entry in batch if entry[0] in self._vectors]  # not those rejected with another unit
         if not batch:
             return
-        self._say_large(batch[0][0], size)
+        self._warn_if_large(batch[0][0], size)
         try:
             vectors = self._run(torch.from_numpy(np.stack([unit for _, _, unit in batch]))).numpy()  # (N, D)
         except (RuntimeError, ValueError, MemoryError):

@@ -19,7 +19,7 @@ from cytoimagenet_hf.core.once import Once
 
 from .labels import connected_parts, require_labels
 from .remote import concurrently, is_remote
-from .stores import STORES, Place
+from .stores import STORES, Address
 
 Projection = Literal["max", "mean"]
 
@@ -38,7 +38,7 @@ class PlaneRef:
     path: Path
     page: int | None = None
     kind: str = "file"
-    place: Place = ()
+    place: Address = ()
 
     def read(self) -> npt.NDArray[Any]:
         """The plane: (H, W), or (H, W, 3) for a colour picture, in its native dtype."""
@@ -50,8 +50,8 @@ class PlaneRef:
         return f"{STORES[self.kind].stamp(self.path, [self.address])}#{self.address}"
 
     @property
-    def address(self) -> Place:
-        """Place in the container: `(page,)` in a file, `()` where the file is one plane."""
+    def address(self) -> Address:
+        """Address in the container: `(page,)` in a file, `()` where the file is one plane."""
         return self.place if self.page is None else (self.page,)
 
 
@@ -315,8 +315,8 @@ def _mirrored(places: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]
     return np.minimum(turned, 2 * (length - 1) - turned)
 
 
-def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Place]]:
-    addresses: dict[tuple[str, Path], list[Place]] = {}
+def _by_container(planes: Iterable[PlaneRef]) -> dict[tuple[str, Path], list[Address]]:
+    addresses: dict[tuple[str, Path], list[Address]] = {}
     for plane in planes:
         addresses.setdefault((plane.kind, plane.path), []).append(plane.address)
     return addresses

@@ -7,6 +7,7 @@ A recipe is a set of defaults: `recipe < YAML file < command line`. Nothing here
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
@@ -46,7 +47,7 @@ def _option(default: Any, text: str, **more: Any) -> Any:
     if isinstance(default, bool):
         return setting(default, text, **more)
     if isinstance(default, (int, float)):
-        more["metavar"] = type(default).__name__.upper()
+        more["metavar"] = f"<{type(default).__name__}>"
     return setting(default, text, type=str, **more)  # a command line hands over texts, which `check_fields` judges
 
 
@@ -59,6 +60,16 @@ def _pairs(given: Any) -> dict[str, Any]:
     pairs = (text.partition("=") for text in given)
     return {key: from_text(TrainConfig, "model_config", value, name="training") for key, _, value in pairs}
 
+
+# Options under a heading of the help.
+_rows = partial(_option, group="Rows and splits")
+_network = partial(_option, group="Network")
+_reading = partial(_option, group="Reading images")
+_objective = partial(_option, group="Objective")
+_augmentation = partial(_option, group="Augmentation, on the device")
+_optimisation = partial(_option, group="Optimisation")
+_machine = partial(_option, group="Machine")
+_run = partial(_option, group="Run")
 
 _MODERN = ", ".join(f"{name} {value}" for name, value in RECIPES["modern"].items())
 
@@ -75,7 +86,6 @@ class TrainConfig:
         0.001
     """
 
-    # what
     dataset: str = _option(
         "",
         "built dataset, any dataset with images and labels (a folder, OWNER/NAME on the Hub, or "
@@ -92,127 +102,130 @@ class TrainConfig:
         repeat=True,
         metavar="NAME",
     )
-    split_scheme: str | None = _option(None, "None: the split as stored; published: the original row-wise split")
-    configuration: str = _option(
+    split_scheme: str | None = _rows(None, "None: the split as stored; published: the original row-wise split")
+    configuration: str = _rows(
         "default",
         "default: gray images; channels: each plane of each image on its own, with the image's label; or a "
         "configuration of the dataset, by name",
     )
-    revision: str | None = _option(None, "of a dataset on the Hub: tag, branch or commit")
-    split: str = _option("train", "the split that is trained on")
-    validation_split: str | None = _option(
+    revision: str | None = _rows(None, "of a dataset on the Hub: tag, branch or commit")
+    split: str = _rows("train", "the split that is trained on")
+    validation_split: str | None = _rows(
         None, "the split to validate with; by default the stored one, else a share of the split that is trained on"
     )
-    pattern: str | None = _option(
+    pattern: str | None = _rows(
         None, "of a folder of one's own: how files are named, as for extract, such as {cell}_{c}.tif"
     )
-    image_column: str | None = _option(None, "of a dataset: images; by default image, or the one that holds images")
-    label_column: str | None = _option(
+    image_column: str | None = _rows(None, "of a dataset: images; by default image, or the one that holds images")
+    label_column: str | None = _rows(
         None, "of a dataset or table: classes; by default label, or the one of type ClassLabel"
     )
-    id_column: str | None = _option(
+    id_column: str | None = _rows(
         None, "of a dataset: ids; by default id, image_id or idx, and without one rows are numbered"
     )
-    group_column: str | None = _option(
+    group_column: str | None = _rows(
         None,
         "where no validation is stored: the column of what stays on one side; by default the coarsest of plate, well "
         "and site of which every class has two",
     )
-    validation_share: float = _option(
+    validation_share: float = _rows(
         0.2, "the share of the images that is drawn for validation, where none is stored", above=0, below=1
     )
-    streaming: bool = _option(False, "read shards as they are needed instead of by position (data on the Hub)")
-    # model
-    backbone: str = _option(
+    streaming: bool = _rows(False, "read shards as they are needed instead of by position (data on the Hub)")
+    backbone: str = _network(
         "efficientnet", "efficientnet, imagenet-lite0 (lite1, lite2), or any AutoModel name or folder"
     )
-    pretrained: bool = _option(False, "start from the weights of `backbone` (fine-tuning)")
-    model_config: dict[str, Any] = _option(  # noqa: RUF009
+    pretrained: bool = _network(False, "start from the weights of `backbone` (fine-tuning)")
+    model_config: dict[str, Any] = _network(  # noqa: RUF009
         {}, "fields of the model's configuration", parse=_pairs, repeat=True, metavar="KEY=VALUE"
     )
-    image_size: int = _option(224, "side of the square images in pixels", low=16, high=4096)
-    # data
-    cache: str = _option(
+    image_size: int = _network(224, "side of the square images in pixels", low=16, high=4096)
+    cache: str = _reading(
         "none", "decoded uint8 images: none, disk, ram, device", choices=("none", "disk", "ram", "device"), free=True
     )
-    cache_dir: str | None = _option(None, "folder of the cache (OUTPUT/cache)", free=True)
-    workers: int = _option(
+    cache_dir: str | None = _reading(None, "folder of the cache (OUTPUT/cache)", free=True)
+    workers: int = _reading(
         2, "decoding processes per rank without a cache; decoding threads with one", free=True, low=0, high=1024
     )
-    on_unreadable: str = _option("stop", "a row that cannot be decoded: stop or skip", choices=("stop", "skip"))
-    sampling: str = _option(
+    on_unreadable: str = _reading("stop", "a row that cannot be decoded: stop or skip", choices=("stop", "skip"))
+    sampling: str = _reading(
         "uniform",
         "uniform: every row once an epoch; class, category: rows drawn so that these are equally frequent",
         choices=("uniform", "class", "category"),
     )
-    # objective
-    objective: str = _option(
+    objective: str = _objective(
         "labels",
         "labels: classify; views: no labels, two augmented views of an image belong together; labels+views: both",
         choices=("labels", "labels+views", "views"),
     )
-    # augmentation, on the device
-    rotation: float = _option(360.0, "rotation drawn from 0 to this many degrees, borders reflected", low=0, high=360)
-    flip: bool = _option(False, "mirror half of the images")
-    scale_jitter: float = _option(0.0, "zoom drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=4)
-    crop: float = _option(
+    rotation: float = _augmentation(
+        360.0, "rotation drawn from 0 to this many degrees, borders reflected", low=0, high=360
+    )
+    flip: bool = _augmentation(False, "mirror half of the images")
+    scale_jitter: float = _augmentation(0.0, "zoom drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=4)
+    crop: float = _augmentation(
         1.0, "smallest side of a random crop as a share of the image's; 1: the whole image", low=0.05, high=1
     )
-    gain: float = _option(0.0, "intensities times a factor drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=10)
-    offset: float = _option(
+    gain: float = _augmentation(
+        0.0, "intensities times a factor drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=10
+    )
+    offset: float = _augmentation(
         0.0, "largest share of full scale that is added to or taken from intensities", low=0, high=1
     )
-    gamma: float = _option(
+    gamma: float = _augmentation(
         0.0, "intensities to the power of a number drawn log-uniformly from 1/(1+s) to 1+s", low=0, high=10
     )
-    blur: float = _option(0.0, "largest standard deviation of a Gaussian blur (defocus), in pixels", low=0, high=16)
-    noise: float = _option(0.0, "largest standard deviation of added noise, as a share of full scale", low=0, high=1)
-    # optimisation
-    epochs: int = _option(
+    blur: float = _augmentation(
+        0.0, "largest standard deviation of a Gaussian blur (defocus), in pixels", low=0, high=16
+    )
+    noise: float = _augmentation(
+        0.0, "largest standard deviation of added noise, as a share of full scale", low=0, high=1
+    )
+    epochs: int = _optimisation(
         24, "passes over the training rows; more of them with --resume extend a run", low=1, high=100_000
     )
-    batch_size: int = _option(
+    batch_size: int = _optimisation(
         64, "images per optimiser step, over all processes and accumulation steps", low=1, high=1 << 20
     )
-    accumulate: int | None = _option(
+    accumulate: int | None = _optimisation(
         None, "forward passes per optimiser step; by default as accelerate is launched, else 1", low=1, high=4096
     )
-    optimizer: str = _option("adam", "adam or adamw", choices=("adam", "adamw"))
-    learning_rate: float = _option(1e-3, "peak learning rate, for this batch size", low=0, high=100)
-    weight_decay: float = _option(0.0, "decoupled decay of weights (not of biases and norms)", low=0, high=10)
-    schedule: str = _option("constant", "constant or cosine to zero", choices=("constant", "cosine"))
-    warmup: float = _option(0.0, "share of all steps over which the learning rate rises from zero", low=0, high=1)
-    label_smoothing: float = _option(0.0, "share of the target spread over all classes", low=0, high=0.99)
-    ema: float = _option(
+    optimizer: str = _optimisation("adam", "adam or adamw", choices=("adam", "adamw"))
+    learning_rate: float = _optimisation(1e-3, "peak learning rate, for this batch size", low=0, high=100)
+    weight_decay: float = _optimisation(0.0, "decoupled decay of weights (not of biases and norms)", low=0, high=10)
+    schedule: str = _optimisation("constant", "constant or cosine to zero", choices=("constant", "cosine"))
+    warmup: float = _optimisation(
+        0.0, "share of all steps over which the learning rate rises from zero", low=0, high=1
+    )
+    label_smoothing: float = _optimisation(0.0, "share of the target spread over all classes", low=0, high=0.99)
+    ema: float = _optimisation(
         0.0, "decay of the weights' running average that is evaluated and saved; 0: none", low=0, high=0.999999
     )
-    clip_norm: float = _option(0.0, "largest gradient norm; 0: no clipping", low=0, high=1000000000.0)
-    # machine
-    precision: str | None = _option(
+    clip_norm: float = _optimisation(0.0, "largest gradient norm; 0: no clipping", low=0, high=1000000000.0)
+    precision: str | None = _machine(
         None,
         "no, bf16, fp16, or auto: bf16 where the accelerator has it; by default as accelerate is launched, else no",
         choices=("no", "auto", "bf16", "fp16"),
     )
-    compile: bool = _option(False, "torch.compile the network")
-    sync_batch_norm: bool = _option(False, "batch-norm statistics over all processes (GPUs)")
-    seed: int = _option(
+    compile: bool = _machine(False, "torch.compile the network")
+    sync_batch_norm: bool = _machine(False, "batch-norm statistics over all processes (GPUs)")
+    seed: int = _machine(
         0, "seed of the initialisation, the order, the augmentation and dropout", low=0, high=2**63 - 1
     )
-    # run
-    bn_batches: int = _option(
+    bn_batches: int = _run(
         20, "batches that re-estimate batch-norm statistics before each evaluation; 0: never", low=0, high=100_000
     )
-    evaluate_every: int = _option(1, "epochs between evaluations (the last is always evaluated)", low=1, high=100_000)
-    export: str = _option("last", "weights of OUTPUT/model: last or best", choices=("last", "best"))
-    checkpoint_every: int = _option(
+    evaluate_every: int = _run(1, "epochs between evaluations (the last is always evaluated)", low=1, high=100_000)
+    export: str = _run("last", "weights of OUTPUT/model: last or best", choices=("last", "best"))
+    checkpoint_every: int = _run(
         0, "steps between checkpoints; 0: at the end of each epoch", free=True, low=0, high=1 << 40
     )
-    push_to_hub: str | None = _option(None, "push the model to OWNER/NAME on the Hub at the end", free=True)
-    push_every: int = _option(
+    push_to_hub: str | None = _run(None, "push the model to OWNER/NAME on the Hub at the end", free=True)
+    push_every: int = _run(
         0, "epochs between pushes of the model so far; 0: at the end alone", free=True, low=0, high=100_000
     )
-    keep: int = _option(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
-    trackers: tuple[str, ...] = _option(
+    keep: int = _run(2, "newest checkpoints kept, beside the best", free=True, low=1, high=1000)
+    trackers: tuple[str, ...] = _run(
         ("tensorboard",), "accelerate trackers: tensorboard, trackio, wandb, …", free=True, repeat=True, metavar="NAME"
     )
 

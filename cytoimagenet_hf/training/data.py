@@ -193,9 +193,7 @@ def open_cache(rows: RowTable, *, name: str, size: int, folder: Path, workers: i
         write_json(path.with_suffix(".json"), {**record, "unreadable": unreadable})
     unreadable = read_json_file(path.with_suffix(".json"))["unreadable"]
     if unreadable and not skip:
-        raise InputError(
-            f"{rows.where}: image {unreadable[0]!r} cannot be decoded; --on-unreadable skip leaves such rows out"
-        )
+        raise _unreadable(rows.where, unreadable[0], "cannot be decoded")
     mapped = torch.from_file(str(path), shared=False, size=len(rows) * size * size, dtype=torch.uint8)
     return DecodedCache(mapped.view(len(rows), size, size), ~np.isin(rows.ids, unreadable))
 
@@ -240,9 +238,7 @@ def _write(path: Path, rows: RowTable, name: str, size: int, workers: int, skip:
                 if isinstance(pixels, InputError):
                     item = str(rows.ids[row])
                     if not skip:
-                        raise InputError(
-                            f"{rows.where}: image {item!r} {pixels}; --on-unreadable skip leaves such rows out"
-                        )
+                        raise _unreadable(rows.where, item, pixels)
                     unreadable.append(item)
                     pixels = np.zeros((size, size), np.uint8)
                 handle.write(np.ascontiguousarray(pixels).tobytes())
@@ -370,11 +366,13 @@ def decode_all(
             slots.append(slot)
         except InputError as error:
             if not skip:
-                raise InputError(
-                    f"{where}: image {item!r} {error}; --on-unreadable skip leaves such rows out"
-                ) from error
+                raise _unreadable(where, item, error) from error
     stacked = np.stack(pixels) if pixels else np.zeros((0, size, size), np.uint8)
     return torch.from_numpy(stacked), np.asarray(slots, dtype=np.int64)
+
+
+def _unreadable(where: str, item: str, reason: object) -> InputError:
+    return InputError(f"{where}: image {item!r} {reason}; --on-unreadable skip leaves such rows out")
 
 
 def decode(stored: Stored, size: int) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """Built datasets and other folders: name → what becomes of a sound one."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -99,8 +98,3 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
             content = path.read_bytes()
             found[str(path.relative_to(folder))] = (len(content), content)
     return found
-
-
-def manifest(folder: Path, content: object) -> None:
-    """Write a manifest."""
-    (folder / "manifest.json").write_text(json.dumps(content))

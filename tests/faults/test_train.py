@@ -170,7 +170,7 @@ OWN: dict[str, tuple[Callable[[Path], None], str]] = {
     "one_class": (lambda place: _images(place / "actin", 6), "one class"),
     "fewer_than_a_batch": (lambda place: (_images(place / "a", 2), _images(place / "b", 2)), "batch_size 4"),
     "one_image": (lambda place: (_images(place / "a", 9), _images(place / "b", 1)), "validated with: b;"),
-    "depths": (lambda place: (_images(place / "a", 5), _images(place / "b", 5, depth=np.uint16)), "bit depths"),
+    "depths": (lambda place: (_images(place / "a", 5), _images(place / "b", 4, depth=np.uint16)), "4 are uint16"),
     "table": (lambda place: (place.mkdir(), (place / "t.csv").write_text("path,label\nno.png,a\n")), "t.csv"),
 }
 

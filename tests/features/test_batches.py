@@ -17,33 +17,14 @@ IMAGES = [np.arange(144, dtype=np.uint16).reshape(12, 12) * factor for factor in
 
 def failing(error, *, when) -> Runner:
     """The runner of the tiny encoder, which fails whenever a condition on the batch holds."""
-    own = runner_of(tiny_encoder())
+    network = runner_of(tiny_encoder())
 
     def run(units):
         if when(units):
             raise error
-        return own(units)
+        return network(units)
 
     return Runner("torch", run)
-
-
-def test_features_are_those_of_each_image_alone():
-    table = extract_features(tiny_encoder(), IMAGES, ids="abc", batch_size=2)
-    for name, image in zip("abc", IMAGES, strict=True):
-        alone = extract_features(tiny_encoder(), [image], ids=[name])
-        np.testing.assert_allclose(table.rows([name]).values, alone.values, atol=1e-6)
-    assert table.values[:, 0] == pytest.approx(0.5, abs=1e-3)  # the mean of an even ramp
-
-
-def test_an_image_too_small_for_the_network_is_left_out_alone():
-    left_out = {}
-    images = [IMAGES[0], np.eye(8), IMAGES[1], np.eye(8)]
-    table = extract_features(
-        tiny_encoder(), images, ids="abcd", on_error=lambda name, error: left_out.update({name: error})
-    )
-    assert table.ids.tolist() == ["a", "c"]
-    assert sorted(left_out) == ["b", "d"]
-    assert "8 x 8 pixels" in str(left_out["b"])
 
 
 def test_memory_that_a_batch_lacks_is_no_property_of_its_images():
@@ -73,10 +54,10 @@ def test_what_fails_alone_too_is_raised_and_refuses_no_image(error):
 
 
 def test_features_that_are_not_finite_are_refused_by_image():
-    own = runner_of(tiny_encoder())
+    network = runner_of(tiny_encoder())
 
     def run(units):
-        vectors = own(units).clone()
+        vectors = network(units).clone()
         vectors[0, 0] = float("nan")
         return vectors
 
@@ -114,8 +95,8 @@ def test_reading_ahead_stays_few_ahead_and_keeps_the_order():
             drawn.append(number)
             yield str(number), number
 
-    found = []
+    results = []
     for name, value in read_ahead(pairs(), lambda number: number**2, 2):
-        found.append((name, value))
-        assert len(drawn) - len(found) <= 5
-    assert found == [(str(number), number**2) for number in range(20)]
+        results.append((name, value))
+        assert len(drawn) - len(results) <= 5
+    assert results == [(str(number), number**2) for number in range(20)]

@@ -98,8 +98,8 @@ def test_numbers_are_those_of_the_package(plate) -> None:
         "Correlation_Manders_DNA_ER": "Correlation_Manders_1__a__b",
         "Correlation_Manders_ER_DNA": "Correlation_Manders_2__a__b",
     }
-    for own, theirs in pairs.items():
-        assert ours[f"Nuclei_{own}"] == pytest.approx(expected[theirs], rel=1e-6), own
+    for column, theirs in pairs.items():
+        assert ours[f"Nuclei_{column}"] == pytest.approx(expected[theirs], rel=1e-6), column
     assert "Nuclei_Correlation_Costes_DNA_ER" in named
     assert not any("Location" in name or "Center" in name for name in named)
     assert len(set(named)) == len(named)
@@ -115,10 +115,10 @@ def test_a_network_and_measurements_are_one_table(plate) -> None:
         extract_to_folder(model, images, plate / f"alone{number}", settings=SETTINGS)
     alone = [read_features(plate / f"alone{number}") for number in range(2)]
     assert both.names == (*alone[0].names, *alone[1].names)
-    np.testing.assert_allclose(both.values, np.concatenate([one.values for one in alone], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(both.values, np.concatenate([table.values for table in alone], axis=1), rtol=1e-5)
     areas = both.values[:, both.names.index("Cells_AreaShape_Area")]
     assert areas.tolist() == both.metadata["cell_area"].tolist()
-    assert [one["model"] for one in both.about["joined"]] == ["tiny", GROUPS]
+    assert [part["model"] for part in both.about["joined"]] == ["tiny", GROUPS]
 
 
 def test_an_interrupted_table_is_continued_with_the_same_bytes(plate) -> None:
@@ -141,7 +141,7 @@ def test_one_pixel_cells_are_recorded(plate) -> None:
     tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", nuclei)
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
     assert summary.kept == 6
-    ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
+    ((name, reason),) = [(image.id, image.reason) for image in summary.rejected]
     assert name == "p/A01/1/7"
     assert "measurements are not defined for it, such as Cells_" in reason
 
@@ -150,7 +150,7 @@ def test_a_cell_without_a_partner_is_recorded_though_its_field_is_measured(plate
     nuclei = tifffile.imread(plate / "masks" / "p_A01_1_Nuclei.tif")
     tifffile.imwrite(plate / "masks" / "p_A01_1_Nuclei.tif", np.where(nuclei == 20, 0, nuclei))
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
-    ((name, reason),) = [(one.id, one.reason) for one in summary.rejected]
+    ((name, reason),) = [(image.id, image.reason) for image in summary.rejected]
     assert (name, reason) == ("p/A01/1/2", "no object of Nuclei overlaps it")
 
 
@@ -166,7 +166,7 @@ def test_masks_of_another_size_are_recorded(plate) -> None:
         tifffile.imwrite(file, tifffile.imread(file)[:50])
     summary = extract_to_folder(load_encoder(GROUPS), cells_of(plate), plate / "out", settings=SETTINGS)
     assert summary.kept == 3
-    assert {one.reason for one in summary.rejected} == {"the image is 60 x 80 and its label image 50 x 80"}
+    assert {image.reason for image in summary.rejected} == {"the image is 60 x 80 and its label image 50 x 80"}
 
 
 def test_the_command_and_the_profiles(plate, capsys) -> None:
@@ -183,9 +183,9 @@ def test_the_command_and_the_profiles(plate, capsys) -> None:
         assert len(pd.read_parquet(place(f"{level}.parquet"))) == rows
     cells, wells = (pd.read_parquet(place(f"{level}.parquet")) for level in ("cell", "well"))
     means = pycytominer.aggregate(cells, strata=["Metadata_Plate", "Metadata_Well"], operation="mean")
-    own = wells[[name for name in means if name in wells and not name.startswith("Metadata_")]]
-    np.testing.assert_allclose(own, means[own.columns], rtol=1e-5)
-    assert len(own.columns) > 100
+    medians = wells[[name for name in means if name in wells and not name.startswith("Metadata_")]]
+    np.testing.assert_allclose(medians, means[medians.columns], rtol=1e-5)
+    assert len(medians.columns) > 100
     page = plate / "wells.html"
     assert main(["profile", place("cells"), "--output", place("w.csv"), "--report", str(page)]) == 0
     assert page.read_text().count('<svg class="cell"') == 6

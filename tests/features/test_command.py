@@ -41,12 +41,12 @@ def test_what_is_there_is_listed_without_a_model(tmp_path, run):
     (plate / "notes.txt").write_text("mine")
     (plate / "p1_B01_s1_er.tif").unlink()
     code, out, _ = run(plate, "--pattern", PATTERN, "--list", "--json")
-    found = json.loads(out)
+    report = json.loads(out)
     assert code == 0
-    assert found["plates"] == {"p1": {"images": 8, "wells": 4, "sites": 2}}
-    assert [channel["stain"] for channel in found["channels"]] == ["dna", "er"]
-    assert found["rejected"] == [{"id": "p1/B01/1", "reason": "no file for channel er"}]
-    assert any(entry["path"] == "notes.txt" for entry in found["ignored"])
+    assert report["plates"] == {"p1": {"images": 8, "wells": 4, "sites": 2}}
+    assert [channel["stain"] for channel in report["channels"]] == ["dna", "er"]
+    assert report["rejected"] == [{"id": "p1/B01/1", "reason": "no file for channel er"}]
+    assert any(entry["path"] == "notes.txt" for entry in report["ignored"])
     code, out, _ = run(plate, "--pattern", PATTERN, "--list")
     assert all(word in out for word in ("p1", "er", "no file for channel er"))
 

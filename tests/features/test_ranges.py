@@ -47,12 +47,12 @@ def test_each_plate_has_its_own_ranges_whatever_the_order_and_the_threads(tmp_pa
     write_plate(tmp_path / "screen", plate="p1")
     write_plate(tmp_path / "screen", plate="p2", gain=3)
     images = plate_images(tmp_path / "screen")
-    found = measure_plates(images, low=0, high=100)
-    assert sorted(found) == ["p1", "p2"]
-    assert sorted(found["p1"].ranges) == ["dna", "er"]
+    plates = measure_plates(images, low=0, high=100)
+    assert sorted(plates) == ["p1", "p2"]
+    assert sorted(plates["p1"].ranges) == ["dna", "er"]
     for stain in ("dna", "er"):
-        assert found["p2"].ranges[stain] == pytest.approx([3 * end for end in found["p1"].ranges[stain]])
-    assert measure_plates(images[::-1], low=0, high=100, workers=2) == found
+        assert plates["p2"].ranges[stain] == pytest.approx([3 * end for end in plates["p1"].ranges[stain]])
+    assert measure_plates(images[::-1], low=0, high=100, workers=2) == plates
     some = measure_plates(images, low=0, high=100, fields=3)
     assert some["p1"].fields == 3
     assert some == measure_plates(images[::-1], low=0, high=100, fields=3)

@@ -206,8 +206,8 @@ def test_a_table_of_the_gallery_by_the_command_line(tmp_path, capsys, monkeypatc
         command = ["extract", f"s3://{table}", "--model", "tiny", "--output", str(tmp_path / "f"), "--json", *options]
         assert main(command) == 0
         assert json.loads(capsys.readouterr().out)["kept"] == 4
-        found, why = recorded_images(tmp_path / "f")
-        assert (why, len(found)) == ("", 4)
+        images, why = recorded_images(tmp_path / "f")
+        assert (why, len(images)) == ("", 4)
     features = read_features(tmp_path / "f")
     assert list(features.ids) == ["BR1/A01/1", "BR1/A01/2", "BR1/P24/1", "BR1/P24/2"]
     assert set(features.metadata) == {"plate", "well", "site", "Source", "Batch", "Reimaged"}

@@ -1,12 +1,12 @@
 """The same eight fields on the disk and on the internet: equal ids, metadata and pixels; faults of networks."""
 
-import csv
 import json
 from collections import Counter
 from multiprocessing.reduction import ForkingPickler
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -21,7 +21,7 @@ from cytoimagenet_hf.options.storage import Storage, parse_storage
 from scripts.simulate.object_server import ObjectServer
 from scripts.simulate.plate_layouts import write_jump_lite, write_loaddata, write_omezarr, write_phenix
 from tests.hub import loopback
-from tests.images.plates import eight_fields
+from tests.images.plates import eight_fields, values
 
 PLATE = "P_1"
 QUICK = {"backoff": "0", "retries": "2"}
@@ -57,27 +57,15 @@ def png(value):
     return cv2.imencode(".png", np.full((12, 16), value, np.uint16))[1].tobytes()
 
 
-def serve(objects, **options):
-    return ObjectServer(objects, **options)
-
-
-def with_urls(table, address):
+def with_urls(table, address, written):
     """A load_data table that names its files by URL_ columns, as JUMP's do."""
-    with open(table, newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    columns = [name.removeprefix("FileName_") for name in rows[0] if name.startswith("FileName_")]
-    for row in rows:
-        for column in columns:
-            row[f"URL_{column}"] = f"{address}/{row.pop(f'PathName_{column}')}/{row.pop(f'FileName_{column}')}"
-    return rows
-
-
-def write_rows(path, rows):
-    with open(path, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+    rows = pd.read_csv(table, dtype=str)
+    for channel in [name.removeprefix("FileName_") for name in rows if name.startswith("FileName_")]:
+        rows[f"URL_{channel}"] = (
+            f"{address}/" + rows.pop(f"PathName_{channel}") + "/" + rows.pop(f"FileName_{channel}")
+        )
+    rows.to_csv(written, index=False)
+    return written
 
 
 @pytest.mark.parametrize(
@@ -112,7 +100,7 @@ def test_a_harmony_measurement_over_http_by_its_index(disk, shared) -> None:
 def test_a_table_here_whose_cells_are_addresses(disk, shared, tmp_path, scheme) -> None:
     local = disk / "loaddata" / "load_data.csv"
     base = "s3://plates/loaddata" if scheme == "s3" else f"{shared.url}/plates/loaddata"
-    table = write_rows(tmp_path / "load_data.csv", with_urls(local, base))
+    table = with_urls(local, base, tmp_path / "load_data.csv")
     remote = look(table, storage=shared.storage)
     assert read_all(remote) == read_all(look(local))
     assert len({image.stamp for image in remote.images}) == 8
@@ -120,7 +108,7 @@ def test_a_table_here_whose_cells_are_addresses(disk, shared, tmp_path, scheme) 
 
 def test_a_folder_is_listed_once_however_many_files_a_table_names(disk, shared, tmp_path) -> None:
     before = Counter(shared.requests)
-    table = write_rows(tmp_path / "t.csv", with_urls(disk / "loaddata" / "load_data.csv", "s3://plates/loaddata"))
+    table = with_urls(disk / "loaddata" / "load_data.csv", "s3://plates/loaddata", tmp_path / "t.csv")
     found = look(table, storage=shared.storage)
     stamps = [image.stamp for image in found.images]
     asked = Counter(shared.requests) - before
@@ -140,7 +128,7 @@ def test_a_glob_and_a_place_within_a_bucket(disk, shared) -> None:
 
 def test_stamps_follow_the_content_of_objects() -> None:
     objects = {f"b/p_{well}_s1_w1.png": png(7) for well in ("B02", "B03")}
-    with serve(objects) as server:
+    with ObjectServer(objects) as server:
 
         def stamps():
             found = look("s3://b/", pattern="{plate}_{well}_s{site}_w{c}.png", storage=server.storage)
@@ -169,7 +157,7 @@ def test_a_path_goes_to_another_process_with_its_facts_alone(shared) -> None:
 
 
 def one_object(fault, **options):
-    return serve({"b/folder/x.tif": bytes(range(200))}, fault=fault, **options)
+    return ObjectServer({"b/folder/x.tif": bytes(range(200))}, fault=fault, **options)
 
 
 def test_passing_faults_are_repeated_until_the_object_is_there() -> None:
@@ -203,8 +191,9 @@ def test_faults_that_stay_name_the_object_and_the_reason(fault, reason, requests
 
 
 def test_an_absent_object_is_said_once_and_not_asked_for_again() -> None:
-    with serve({"b/x.tif": b"x"}) as server, pytest.raises(InputError, match=r"s3://b/y\.tif does not exist \(404\)"):
-        with local_file(remote_path("s3://b/y.tif", parse_storage(server.storage))):
+    with ObjectServer({"b/x.tif": b"x"}) as server:
+        absent = remote_path("s3://b/y.tif", parse_storage(server.storage))
+        with pytest.raises(InputError, match=r"s3://b/y\.tif does not exist \(404\)"), local_file(absent):
             pass
         assert server.asked["b/y.tif"] == 1
 
@@ -247,7 +236,7 @@ def test_without_permission_nothing_of_the_key_is_said() -> None:
 
 def test_a_listing_of_too_many_says_the_count_and_asks_for_less() -> None:
     objects = {f"b/p{plate}/{number}.tif": b"" for plate in (1, 2) for number in range(30)}
-    with serve(objects, page=10) as server:
+    with ObjectServer(objects, page=10) as server:
         with pytest.raises(InputError, match=r"more than 20 objects .* such as s3://b/p1"):
             look("s3://b/", storage=server.storage | {"max_objects": "20"})
         assert server.requests["list"] < 8  # of which the first are looks for a store
@@ -274,7 +263,7 @@ def test_nothing_leaves_its_root() -> None:
 
 
 def test_objects_stay_where_asked_and_are_read_once(tmp_path) -> None:
-    with serve({"b/x.npy": b"one"}) as server:
+    with ObjectServer({"b/x.npy": b"one"}) as server:
 
         def content():
             path = remote_path("s3://b/x.npy", Storage(parse_storage(server.storage).options, tmp_path))
@@ -320,7 +309,7 @@ def test_of_a_large_stack_some_pages_are_fetched_by_ranges(tmp_path, monkeypatch
 
 def test_a_large_container_is_asked_to_be_kept() -> None:
     refusal = pytest.raises(InputError, match=r"s3://b/x\.czi holds a whole acquisition.*--keep FOLDER")
-    with serve({"b/x.czi": b"ZISRAWFILE"}) as server, refusal:
+    with ObjectServer({"b/x.czi": b"ZISRAWFILE"}) as server, refusal:
         look("s3://b/x.czi", storage=server.storage)
 
 
@@ -346,13 +335,8 @@ def test_arrays_of_jump_lite_here_and_remote_by_their_index_and_by_themselves(tm
     for eight in eight_fields():
         stains, metadata, planes = expected[f"{PLATE}/{eight.well}/{eight.site}"]
         assert stains == ("agp", "dna", "er", "mito", "rna")
-        assert metadata == {
-            "plate": PLATE,
-            "well": eight.well,
-            "site": eight.site,
-            "source": "source_4",
-            "batch": "2021_04_26_Batch1",
-        }
+        facts = {"source": "source_4", "batch": "2021_04_26_Batch1"}
+        assert metadata == {"plate": PLATE, "well": eight.well, "site": eight.site} | facts
         for stain, plane in zip(stains, planes, strict=True):
             np.testing.assert_array_equal(plane, eight.planes[stain])
     with ObjectServer.of_folder(tmp_path, "lite") as server:
@@ -401,7 +385,7 @@ def test_datasets_and_buckets_of_the_hub(kind) -> None:
         for source in (f"hf://{kind}/me/screen/plate", f"hf://{kind}/me/screen/plate/*.png"):
             found = look(source, pattern="{plate}_{well}_s{site}_w{c}.png", storage=storage)
             assert [image.id for image in found.images] == ["p/B02/1", "p/B03/1"]
-            assert [int(plane.max()) for plane in found.images[0].read()] == [1, 2]
+            assert values(found.images[0]) == [1, 2]
         marks = {image.stamp for image in found.images}
         assert len(marks) == 2
         one = remote_path(f"hf://{kind}/me/screen/README.md", parse_storage(storage))
@@ -418,11 +402,11 @@ def test_datasets_and_buckets_of_the_hub(kind) -> None:
 @pytest.mark.parametrize(("scheme", "more"), [("gs", {}), ("az", {"account_name": "screens"})])
 def test_google_and_azure(scheme, more) -> None:
     objects = {f"b/plate/p_{well}_s1_w{c}.png": png(c) for well in ("B02", "B03") for c in (1, 2)}
-    with serve(objects, page=3) as server:
+    with ObjectServer(objects, page=3) as server:
         storage = {"endpoint": server.url, "backoff": "0", "retries": "1"} | more
         found = look(f"{scheme}://b/plate", pattern="{plate}_{well}_s{site}_w{c}.png", storage=storage)
         assert [image.id for image in found.images] == ["p/B02/1", "p/B03/1"]
-        assert [int(plane.max()) for plane in found.images[0].read()] == [1, 2]
+        assert values(found.images[0]) == [1, 2]
         with pytest.raises(InputError, match=f"there is no bucket|{scheme}://absent"):
             look(f"{scheme}://absent/plate", storage=storage)
 
@@ -502,7 +486,8 @@ def test_illumination_functions_at_addresses(tmp_path, way) -> None:
             address = "s3://b/illum/P_IllumDNA.npy" if way == "URL_" else "s3://b/illum"
             row = {"Metadata_Plate": "P", "Metadata_Well": "B02", "Metadata_Site": "1"}
             row |= {"FileName_IllumDNA": "P_IllumDNA.npy", f"{way}IllumDNA": address}
-            place = write_rows(tmp_path / "load_data_with_illum.csv", [row])
+            place = tmp_path / "load_data_with_illum.csv"
+            pd.DataFrame([row]).to_csv(place, index=False)
         (image,) = find_illumination(found, place).images
         assert image.read()[0].tolist() == [[200] * 4] * 4
 

@@ -83,15 +83,15 @@ def lite_state(key: str) -> dict[str, torch.Tensor]:
     model = settled(imagenet_lite(key, pretrained=False, seed=0))
     outside = {ours: theirs for theirs, ours in lite._OUTSIDE.items()}
     inside = {ours: theirs for theirs, ours in lite._IN_BLOCK.items()}
-    found = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    state = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
     for name, value in model.state_dict().items():
         layer, _, variable = name.rpartition(".")
         if layer in outside:
-            found[f"{outside[layer]}.{variable}"] = value
+            state[f"{outside[layer]}.{variable}"] = value
         elif layer.startswith("encoder.blocks.") and "squeeze_excite" not in layer:
             number, rest = layer.removeprefix("encoder.blocks.").split(".", 1)
-            found[f"_blocks.{number}.{inside[rest]}.{variable}"] = value
-    return found
+            state[f"_blocks.{number}.{inside[rest]}.{variable}"] = value
+    return state
 
 
 def settled(model: Any) -> Any:
@@ -292,8 +292,8 @@ class TheirModel(PreTrainedModel):
     def predict(self, pixels):
         pixels = torch.nn.functional.instance_norm(pixels / 255, eps=1e-5)
         count, channels, height, width = pixels.shape
-        found = self.patches(pixels.reshape(-1, 1, height, width)).tanh()
-        return found.reshape(count, channels, 384, -1).mean((1, 3))
+        tokens = self.patches(pixels.reshape(-1, 1, height, width)).tanh()
+        return tokens.reshape(count, channels, 384, -1).mean((1, 3))
 """
 
 

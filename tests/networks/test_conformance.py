@@ -49,9 +49,9 @@ def vectors(encoder, stains, scene) -> np.ndarray:
     return encoder.encode(scene, stains=stains)
 
 
-def same(found: np.ndarray, expected: np.ndarray) -> None:
+def same(features: np.ndarray, expected: np.ndarray) -> None:
     """Equal within 1e-4 of the largest number: random weights give vectors of any scale."""
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def inputs(encoder, channels: int) -> int:

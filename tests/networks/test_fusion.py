@@ -102,10 +102,10 @@ def test_saved_fusions_bring_processor_card_and_code_and_name_no_folder(folders,
 def test_the_stock_pipeline_gives_features_of_eight_bit_pictures(folders) -> None:
     first, _, path, _ = folders
     gray = np.random.default_rng(3).integers(0, 255, (40, 40), dtype=np.uint8)
-    found = pipeline("image-feature-extraction", model=str(path), pool=True)(PIL.Image.fromarray(gray))
+    features = pipeline("image-feature-extraction", model=str(path), pool=True)(PIL.Image.fromarray(gray))
     with torch.inference_mode():
         expected = first.base_model(torch.tensor(gray / 255, dtype=torch.float32).expand(1, 3, -1, -1)).pooler_output
-    assert found[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
+    assert features[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
 
 
 def test_any_batch_size_gives_a_row_per_image_whatever_the_sizes_and_channels(folders, tmp_path) -> None:

@@ -102,8 +102,8 @@ def test_whole_models_keep_their_weights_in_a_group_of_their_own(copied, tmp_pat
         group.attrs["layer_names"] = source.attrs["layer_names"]
         for name in source:
             source.copy(name, group)
-    expected, found = convert_keras(copied).state_dict(), convert_keras(whole).state_dict()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    expected, state = convert_keras(copied).state_dict(), convert_keras(whole).state_dict()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
 def misshapen(file: h5py.File) -> None:

@@ -46,9 +46,9 @@ def test_pooled_outputs_are_those_of_the_reference_implementation(key, model) ->
         pixels = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height)) * 2 - 1
         with torch.inference_mode():
             expected = other.extract_features(pixels).mean((2, 3))
-            found = model(pixel_values=pixels).pooler_output
+            pooled = model(pixel_values=pixels).pooler_output
         assert expected.abs().max() > 1  # not two times nothing
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(pooled.numpy(), expected.numpy(), atol=1e-5)
 
 
 def photograph(name: str, side: int) -> torch.Tensor:

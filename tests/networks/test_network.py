@@ -54,14 +54,14 @@ def test_the_first_stage_is_computed_alone_and_gives_what_the_whole_network_give
         block.register_forward_hook(lambda _, __, output, number=number: computed.update({number: output}))
     pixels = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        found = Pooled(model, "early")(pixels)
+        pooled = Pooled(model, "early")(pixels)
         assert sorted(computed) == [0, 1]
         model(pixel_values=pixels)
     assert len(computed) == len(model.encoder.blocks) > 2
     last, following = computed[1].numpy(), computed[2].numpy()
     assert last.shape[1] != following.shape[1]  # where the stage ends
     expected = np.concatenate([last.mean((2, 3)), last.std((2, 3))], axis=1)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(pooled.numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("width", [0.25, 0.5])

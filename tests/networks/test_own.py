@@ -48,20 +48,20 @@ def test_features_are_those_of_the_processor(tmp_path, method, record, more) -> 
     given = processor(list(PLANES[0]), return_tensors="pt")["pixel_values"].flatten(0, -4)  # (C, 3, H, W)
     taken = []
     encoder.network.inner.register_forward_pre_hook(lambda _, arguments: taken.append(arguments[0]))
-    found = encoder.encode(PLANES)
+    features = encoder.encode(PLANES)
     torch.testing.assert_close(taken[0][: len(given)], given, rtol=1e-6, atol=1e-6)
     expected = np.stack([by_processor(network, image, method=method, **record, **more) for image in PLANES])
     assert np.abs(expected).max() > 0.1
     # What a random network makes of a difference in the last bit of a pixel.
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
     assert expected.shape[1] == encoder.facts.dim * (1 if method.startswith("merge") else 3)
 
 
 def test_method_and_full_scale_can_be_asked_for(tmp_path) -> None:
     network = saved(tmp_path)
-    found = load_encoder(tmp_path, method="merge-raw", full_scale=4095.0).encode(PLANES[:1])
+    features = load_encoder(tmp_path, method="merge-raw", full_scale=4095.0).encode(PLANES[:1])
     expected = by_processor(network, PLANES[0], method="merge-raw", full_scale=4095.0)
-    np.testing.assert_allclose(found[0], expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(features[0], expected, atol=1e-4 * np.abs(expected).max())
     unscaled = load_encoder(tmp_path, normalize="none", full_scale=4095.0)
     expected = by_processor(network, PLANES[0], method="concat-raw", full_scale=4095.0)
     np.testing.assert_allclose(unscaled.encode(PLANES[:1])[0], expected, atol=1e-4 * np.abs(expected).max())
@@ -77,8 +77,8 @@ def test_ranges_of_a_plate_replace_the_percentiles_of_each_image(tmp_path) -> No
     np.testing.assert_allclose(np.concatenate(units), expected, atol=1e-6)
     with torch.inference_mode():
         whole = image_features(network, torch.from_numpy(expected).float()[:, None].expand(-1, 3, -1, -1)).numpy()
-        found = encoder.network(torch.from_numpy(np.stack(units))).numpy()
-    np.testing.assert_allclose(found, whole, atol=1e-4 * np.abs(whole).max())
+        vectors = encoder.network(torch.from_numpy(np.stack(units))).numpy()
+    np.testing.assert_allclose(vectors, whole, atol=1e-4 * np.abs(whole).max())
     with pytest.raises(InputError, match="needs the pixel ranges"):
         encoder.units(list(PLANES[0]), stains=["dna", "er", "actin"])
     with pytest.raises(InputError, match="no range for the stain rna"):
@@ -87,12 +87,12 @@ def test_ranges_of_a_plate_replace_the_percentiles_of_each_image(tmp_path) -> No
 
 def test_an_encoder_knows_itself(tmp_path) -> None:
     saved(tmp_path)
-    one, same, other = load_encoder(tmp_path), load_encoder(tmp_path), load_encoder(tmp_path, full_scale=4095.0)
-    assert one.fingerprint == same.fingerprint != other.fingerprint
-    assert one.fingerprint != load_encoder("random:1").fingerprint
-    assert one.facts.dim == 320
-    assert not one.network.training
-    as_protocol: Encoder = one
+    first, same, other = load_encoder(tmp_path), load_encoder(tmp_path), load_encoder(tmp_path, full_scale=4095.0)
+    assert first.fingerprint == same.fingerprint != other.fingerprint
+    assert first.fingerprint != load_encoder("random:1").fingerprint
+    assert first.facts.dim == 320
+    assert not first.network.training
+    as_protocol: Encoder = first
     assert as_protocol.training_sources is None
 
 
@@ -120,9 +120,9 @@ def test_pooling_of_stages(tmp_path) -> None:
         output = network(pixel_values=values, output_hidden_states=True)
     blocks = load_encoder(tmp_path, pooling="blocks")
     widths = []
-    for one in output.hidden_states:
-        if not widths or widths[-1] != one.shape[1]:
-            widths.append(one.shape[1])
+    for state in output.hidden_states:
+        if not widths or widths[-1] != state.shape[1]:
+            widths.append(state.shape[1])
     assert blocks.facts.dim == 2 * sum(widths)
     last = output.hidden_states[-1]
     np.testing.assert_allclose(
@@ -145,9 +145,9 @@ def test_weights_say_how_their_features_are_taken_and_the_caller_may_choose(tmp_
     with torch.inference_mode():
         maps = model(pixel_values=torch.ones(1, 3, 32, 32), output_hidden_states=True).hidden_states
     assert default.facts.dim == 2 * maps[1].shape[1]  # behind the stem
-    found = default.encode(PLANES)
-    assert found.shape == (2, 3 * default.facts.dim + 3 * 24 + 3 * 16)
+    features = default.encode(PLANES)
+    assert features.shape == (2, 3 * default.facts.dim + 3 * 24 + 3 * 16)
     by_network = extract_features(load_encoder(tmp_path), list(PLANES), ids=["a", "b"])
-    np.testing.assert_allclose(by_network.values, found, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_network.values, features, rtol=1e-4, atol=1e-5)
     by_model = extract_features(model, list(PLANES), ids=["a", "b"], processor=MicroscopyImageProcessor())
-    np.testing.assert_allclose(by_model.values, found, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_model.values, features, rtol=1e-4, atol=1e-5)

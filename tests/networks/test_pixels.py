@@ -40,16 +40,16 @@ def test_percentiles_are_numpys():
 def test_texture_is_that_of_the_laplacian_of_the_relative_logarithm():
     plane = planes(1)[0]
     response = SIGMAS[2] ** 2 * gaussian_laplace(np.log(plane / plane.mean() + 0.1), SIGMAS[2])
-    own = pixel_features([plane])[len(QUANTILES) + 4 : len(QUANTILES) + 6]
+    moments = pixel_features([plane])[len(QUANTILES) + 4 : len(QUANTILES) + 6]
     skew = (response**3).mean() / response.std() ** 3
-    np.testing.assert_allclose(own, [np.log(response.std()), skew], atol=0.1)  # theirs samples the exact kernel
+    np.testing.assert_allclose(moments, [np.log(response.std()), skew], atol=0.1)  # theirs samples the exact kernel
 
 
 def test_pairs_hold_pearson_correlations():
     dna, actin, er = planes(3)
     pairs = pixel_features([dna, actin, er])[3 * PER_CHANNEL :].reshape(3, PER_PAIR)
-    for row, (one, other) in zip(pairs, [(dna, actin), (dna, er), (actin, er)], strict=True):
-        assert row[0] == pytest.approx(np.corrcoef(one.ravel(), other.ravel())[0, 1], abs=1e-5)
+    for row, (first, second) in zip(pairs, [(dna, actin), (dna, er), (actin, er)], strict=True):
+        assert row[0] == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-5)
     opposite = pixel_features([dna, 5000 - dna.astype(np.float64)])[2 * PER_CHANNEL :]
     np.testing.assert_allclose(opposite[: PER_PAIR // 2], -1, atol=1e-5)  # the linear half
 
@@ -57,9 +57,9 @@ def test_pairs_hold_pearson_correlations():
 @pytest.mark.parametrize("value", [0, 7, 65535])
 def test_flat_channels_give_finite_numbers_and_correlate_with_nothing(value):
     flat = np.full((30, 30), value, dtype=np.uint16)
-    found = pixel_features([flat, planes(1, side=30)[0], flat])
-    assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found[3 * PER_CHANNEL :], 0)
+    features = pixel_features([flat, planes(1, side=30)[0], flat])
+    assert np.isfinite(features).all()
+    np.testing.assert_array_equal(features[3 * PER_CHANNEL :], 0)
 
 
 def test_relative_logarithm_of_nothing_is_flat():

@@ -34,11 +34,11 @@ def pixel_values(images, **options) -> np.ndarray:
 def test_every_depth_agrees_with_the_definition(dtype) -> None:
     channels = [(channel // 17 if dtype == np.uint8 else channel).astype(dtype) for channel in TWELVE_BIT]
     expected = np.stack([defined(channel) for channel in channels])
-    (found,) = pixel_values(channels)
-    assert found.shape == (3, 3, 61, 83)
-    assert found.dtype == np.float32
+    (prepared,) = pixel_values(channels)
+    assert prepared.shape == (3, 3, 61, 83)
+    assert prepared.dtype == np.float32
     for colour in range(3):
-        np.testing.assert_allclose(found[:, colour], expected, atol=1e-6)
+        np.testing.assert_allclose(prepared[:, colour], expected, atol=1e-6)
 
 
 def test_merging_averages_the_normalised_channels() -> None:

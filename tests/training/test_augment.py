@@ -103,9 +103,9 @@ def test_each_image_is_blurred_by_its_own_width_as_scipy_does() -> None:
     images = torch.stack([image(), image(), image()])[:, None]
     sharp, soft, softer = blur(images, torch.tensor([0.0, 0.7, 1.5]))[:, 0]
     np.testing.assert_allclose(sharp, image(), atol=1e-4)
-    for found, sigma in ((soft, 0.7), (softer, 1.5)):
+    for blurred, sigma in ((soft, 0.7), (softer, 1.5)):
         expected = ndimage.gaussian_filter(image().numpy(), sigma, mode="mirror", radius=int(np.ceil(3 * sigma)))
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+        np.testing.assert_allclose(blurred, expected, atol=1e-3)
 
 
 def test_noise_has_its_deviation_and_each_image_its_own() -> None:

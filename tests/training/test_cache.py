@@ -49,11 +49,11 @@ def test_the_cache_gives_what_decoding_gives(config, tmp_path) -> None:
     direct = RowSource(tables, config(workers=1), caches=None, rank=1, processes=2)
     batches = list(zip(cached.training(3, start=2), direct.training(3, start=2), strict=True))
     assert len(batches) == 96 // 16 - 2
-    for one, other in batches:
-        assert one.ids == other.ids
-        assert one.pixels.shape == (8, 32, 32)
-        assert (one.pixels == other.pixels).all()
-        assert (one.labels == other.labels).all()
+    for cached, decoded in batches:
+        assert cached.ids == decoded.ids
+        assert cached.pixels.shape == (8, 32, 32)
+        assert (cached.pixels == decoded.pixels).all()
+        assert (cached.labels == decoded.labels).all()
 
 
 def test_it_is_written_once_and_again_only_for_other_data(train_table, tmp_path) -> None:

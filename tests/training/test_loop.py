@@ -99,12 +99,12 @@ def test_resume_in_mid_epoch_ends_as_a_run_that_was_never_stopped(config, tmp_pa
             shutil.rmtree(path)
     train(part, resume=True)
     assert_same_training(weights(part.output), weights(whole.output))
-    one, other = (json.loads((Path(run.output) / "history.json").read_text()) for run in (whole, part))
+    history, other = (json.loads((Path(run.output) / "history.json").read_text()) for run in (whole, part))
     clocks = {"seconds", "images_per_second", "data_wait"}
-    compared = one[0].keys() - clocks
+    compared = history[0].keys() - clocks
     assert {"images", "view_loss" if objective == "views" else "accuracy"} <= compared
     for key in compared:
-        assert [record[key] for record in one] == pytest.approx([record[key] for record in other], rel=TRAINED)
+        assert [record[key] for record in history] == pytest.approx([record[key] for record in other], rel=TRAINED)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -216,10 +216,10 @@ def test_pictures_show_many_classes_and_sources() -> None:
     pixels = torch.arange(4, dtype=torch.uint8).view(4, 1, 1)
     labels = torch.tensor([0, 0, 0, 1])
     batch = Batch(pixels, labels, torch.zeros(4), torch.arange(4), ids)
-    shown = varied(iter([batch]), 3)
-    assert shown is not None
-    assert shown[0].flatten().tolist() == [0, 3, 2]  # both classes, then the other source, and a-2 no more
-    assert shown[1].tolist() == [0, 1, 0]
+    picture = varied(iter([batch]), 3)
+    assert picture is not None
+    assert picture[0].flatten().tolist() == [0, 3, 2]  # both classes, then the other source, and a-2 no more
+    assert picture[1].tolist() == [0, 1, 0]
     assert varied(iter([]), 3) is None
 
 

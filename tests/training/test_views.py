@@ -23,7 +23,7 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
-def process(own: int, calls: list[list[torch.Tensor]]) -> Any:
+def process(rank: int, calls: list[list[torch.Tensor]]) -> Any:
     """One of several processes; of each call to gather it is known what every process brings."""
     expected = iter(calls)
 
@@ -33,11 +33,11 @@ def process(own: int, calls: list[list[torch.Tensor]]) -> Any:
             parts = next(expected)
             return torch.tensor([len(part) for part in parts])
         padded = [functional.pad(part.detach(), (0, 0, 0, len(rows) - len(part))) for part in parts]
-        assert torch.equal(rows, padded[own])
+        assert torch.equal(rows, padded[rank])
         return torch.cat(padded)
 
     parts = calls[0]
-    return SimpleNamespace(num_processes=len(parts), process_index=own, gather=gather)
+    return SimpleNamespace(num_processes=len(parts), process_index=rank, gather=gather)
 
 
 def test_nt_xent_agrees_with_its_formula() -> None:
@@ -66,21 +66,21 @@ def test_processes_have_the_loss_and_the_gradient_of_the_whole_batch(counts: tup
     expected.backward()
     gradients = []
     halves = [list(view.split(counts)) for view in whole.detach()]  # gathered first, the first views, then the second
-    for own, start in ((0, 0), (1, counts[0])):
-        mine = whole.detach()[:, start : start + counts[own]].clone().requires_grad_()
+    for rank, start in ((0, 0), (1, counts[0])):
+        views = whole.detach()[:, start : start + counts[rank]].clone().requires_grad_()
 
-        found = view_loss(mine.flatten(0, 1), accelerator=process(own, halves))
-        assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
-        found.backward()
-        gradients.append(mine.grad if mine.grad is not None else torch.zeros_like(mine))
+        loss = view_loss(views.flatten(0, 1), accelerator=process(rank, halves))
+        assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+        loss.backward()
+        gradients.append(views.grad if views.grad is not None else torch.zeros_like(views))
     assert whole.grad is not None
     torch.testing.assert_close(torch.cat(gradients, dim=1), whole.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_gathered_rows_are_those_of_all_in_order() -> None:
     parts = [drawn(2, 3), drawn(0, 3), drawn(3, 3, seed=1)]
-    for own in range(3):
-        torch.testing.assert_close(gather_rows(parts[own], process(own, [parts])), torch.cat(parts))
+    for rank in range(3):
+        torch.testing.assert_close(gather_rows(parts[rank], process(rank, [parts])), torch.cat(parts))
     assert gather_rows(parts[0], ALONE) is parts[0]
 
 

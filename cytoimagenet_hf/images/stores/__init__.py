@@ -15,10 +15,10 @@ from cytoimagenet_hf.images.remote import local_file
 
 from . import acquisitions, dataset, files, zarr
 
-Place = tuple[int | str, ...]
+Address = tuple[int | str, ...]
 """Where a plane lies in its container; store-specific address."""
 
-Read = Callable[[Path, Sequence[Place], int], list[npt.NDArray[Any]]]
+Read = Callable[[Path, Sequence[Address], int], list[npt.NDArray[Any]]]
 """(path, places, max_pixels) → the planes at these places, (H, W) or (H, W, 3) in native dtype; a plane of more pixels
 is refused before it is read."""
 
@@ -28,13 +28,13 @@ class Store:
     """One kind of container: how its planes are read, and a text that changes with the pixels at some places."""
 
     read: Read
-    stamp: Callable[[Path, Sequence[Place]], str] = files.stamp
+    stamp: Callable[[Path, Sequence[Address]], str] = files.stamp
 
 
 def _from_file(read: Read, *, large: bool = False) -> Store:
     """A reader of local files, made to read objects as well; `large` ones only where they are kept."""
 
-    def read_anywhere(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
+    def read_anywhere(path: Path, places: Sequence[Address], max_pixels: int) -> list[npt.NDArray[Any]]:
         with local_file(path, large=large) as local:
             return read(local, places, max_pixels)
 

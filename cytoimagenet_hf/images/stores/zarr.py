@@ -30,7 +30,7 @@ from cytoimagenet_hf.imaging.errors import check_pixels
 
 from .codecs import Shards, check_unpacked_size, packer_of, picture_codecs, require_plain_numbers, shards_of
 
-Place = tuple[int | str, ...]
+Address = tuple[int | str, ...]
 
 MAX_PLANES = 1 << 16
 """Planes of one image that are listed."""
@@ -141,7 +141,7 @@ def _is_shape(given: Any) -> bool:
     return all(type(size) is int and 0 < size <= LARGEST for size in given)
 
 
-def read(path: Path, places: Sequence[Place], max_pixels: int) -> list[npt.NDArray[Any]]:
+def read(path: Path, places: Sequence[Address], max_pixels: int) -> list[npt.NDArray[Any]]:
     """Planes of the arrays of one store; where a chunk is absent, the fill value."""
     require("zarr", path)
     wanted_of: dict[str, list[tuple[int, ...]]] = {}
@@ -302,7 +302,7 @@ def files_below(folder: Path) -> Iterable[str] | None:
     )
 
 
-def stamp(path: Path, places: Sequence[Place]) -> str:
+def stamp(path: Path, places: Sequence[Address]) -> str:
     """Names, sizes and times (of objects, e-tags) of the metadata and of the chunks that the planes lie in."""
     parts = []
     for name, *indices in places:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from builder.recipe import RECIPES, Recipe, load
 from builder.select import select, select_labels
 from builder.select.candidates import file_names, index_column, index_columns, rank_candidates
-from builder.select.choice import choose, strata_columns
+from builder.select.choice import Outcome, choose, strata_columns
 from builder.select.fields import frame_fields, labels_by_rule, read_fields
 from builder.sources.filter import SourceFilter
 from cytoimagenet_hf.core.errors import InputError
@@ -35,6 +35,12 @@ def frame(rows: int, seed: int, *, labels=LABELS, unknown: float = 0.3) -> pd.Da
         cells = ["|".join(rng.choice(labels, rng.integers(1, 3), replace=False)) for _ in range(rows)]
         table[category] = np.where(rng.random(rows) < unknown, None, np.array(cells, object))
     return pd.DataFrame(table, dtype=object)
+
+
+def outcomes_of(table: pd.DataFrame, recipe: str) -> dict[tuple[str, str], Outcome]:
+    """What became of each candidate, by column and label."""
+    choice = choose(frame_fields(table, [*CATEGORIES, "dir_name"]), load(recipe, SMALL), seed=0)
+    return {(outcome.category, outcome.label): outcome for outcome in choice.outcomes}
 
 
 def single(rows: dict[str, int], category: str = "compound", **columns) -> pd.DataFrame:
@@ -114,8 +120,7 @@ def test_labels_that_are_no_plain_text_to_a_regular_expression():
     table = single({"a.b": 4, "axb": 5, "(+)-jq1": 6, "c++": 7, "5-ht(1a)": 8})
     corrected = select_labels(table, load("corrected", SMALL), seed=0)
     assert corrected["label"].value_counts().to_dict() == {"a.b": 4, "axb": 5, "(+)-jq1": 6, "c++": 7, "5-ht(1a)": 8}
-    fields = frame_fields(table, [*CATEGORIES, "dir_name"])
-    outcomes = {o.label: o for o in choose(fields, load("published", SMALL), seed=0).outcomes}
+    outcomes = {label: outcome for (_, label), outcome in outcomes_of(table, "published").items()}
     assert (outcomes["a.b"].chosen, outcomes["axb"].reason) == (9, "label_too_small")  # the dot took axb's rows
     assert outcomes["(+)-jq1"].reason == "invalid_pattern"
     # "5-ht(1a)" as an expression means "5-ht1a", which no row holds.
@@ -131,11 +136,10 @@ def test_labels_with_a_slash_or_a_star_are_lost_by_the_published_rule_with_their
 def test_one_spelling_in_two_columns_is_one_class():
     table = single({"kinase": 6, "dmso": 5})
     table["phenotype"] = ["kinase"] * 4 + [None] * 2 + ["kinase"] * 4 + [None]
-    fields = frame_fields(table, [*CATEGORIES, "dir_name"])
-    corrected = {(o.category, o.label): o for o in choose(fields, load("corrected", SMALL), seed=0).outcomes}
+    corrected = outcomes_of(table, "corrected")
     assert corrected["compound", "kinase"].reason == "other_column"
     assert corrected["phenotype", "kinase"].reason is None
-    published = {(o.category, o.label): o for o in choose(fields, load("published", SMALL), seed=0).outcomes}
+    published = outcomes_of(table, "published")
     assert published["compound", "kinase"].reason is None or published["phenotype", "kinase"].reason is None
     for recipe in RECIPES:
         chosen = select_labels(table, load(recipe, SMALL), seed=0)
