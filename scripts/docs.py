@@ -60,7 +60,7 @@ def pages() -> dict[str, str]:
     shown = ROOT / "docs" / "cards"
     cards = {
         "docs/cards/dataset/README.md": card(shown / "dataset"),
-        "docs/cards/model/README.md": model_card(**card_facts(shown / "model", name="me/simulated-b0")),
+        "docs/cards/model/README.md": model_card(card_facts(shown / "model", name="me/simulated-b0")),
     }
     made = {page: filled((ROOT / page).read_text(encoding="utf-8"), parts) for page, parts in blocks_of.items()}
     return made | cards

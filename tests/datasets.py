@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from builder.publish.file_writer import open_writer
-from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
+from cytoimagenet_hf.dataset.cards import DatasetFacts, SplitFiles, dataset_card
 from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
 
@@ -114,7 +114,7 @@ def _write(folder: Path, labels: Sequence[str], rows: Mapping[str, list[dict[str
         }
         if any(own.values()):
             subsets[name] = _write_splits(folder, name, chosen, {split: part for split, part in own.items() if part})
-    card = dataset_card(features=dataset_features(labels), splits=splits, subset_splits=subsets)
+    card = dataset_card(DatasetFacts(dataset_features(labels), splits, subset_splits=subsets))
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "manifest.json").write_text("{}")
     return folder

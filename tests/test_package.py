@@ -94,7 +94,7 @@ from cytoimagenet_hf.networks import MicroscopyImageProcessor
 assert Path(cytoimagenet_hf.__file__).is_relative_to(Path.cwd()), cytoimagenet_hf.__file__
 plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
 values = MicroscopyImageProcessor()([plane, plane], return_tensors="np")["pixel_values"]
-card = cards.model_card(name="m", architecture="B0", preprocessing={})
+card = cards.model_card(cards.ModelFacts("m", "B0", {}))
 print(values.shape, len(benchmarks.BENCHMARKS), card[:3], callable(load.load_cytoimagenet))
 """
     assert run(wheel, "-c", program).strip() == "(1, 2, 3, 8, 8) 12 --- True"

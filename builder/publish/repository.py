@@ -22,6 +22,7 @@ from cytoimagenet_hf.dataset.cards.croissant import croissant
 from cytoimagenet_hf.dataset.cards.render import (
     LICENCE_FILE,
     CardSource,
+    DatasetFacts,
     SplitFiles,
     dataset_card,
     dataset_licence,
@@ -183,7 +184,7 @@ def card(output: Path) -> str:
     last: dict[str, Any] = next(reversed(summaries.values()), {})
     leaks = last.get("details", {}).get("leaks", {})
     statistics = {name: counts for name, counts in manifest["statistics"].items() if name != "images_by_source"}
-    return dataset_card(
+    facts = DatasetFacts(
         features=dataset_features(manifest["labels"]),
         splits=_splits(manifest["files"], "split"),
         published_splits=_splits(manifest["files"], "published_split"),
@@ -196,6 +197,7 @@ def card(output: Path) -> str:
         figures={caption: name for caption, name in _PICTURES.items() if (output / name).exists()},
         note=read_note(output),
     )
+    return dataset_card(facts)
 
 
 def _manifest(output: Path) -> dict[str, Any]:

@@ -129,8 +129,7 @@ def _part(
     """One stage of all channels."""
     table = every(redrawn)
     width = max(part.stop for part in columns.values())
-    starts = range(0, table.values.shape[1], width)
-    chosen = np.concatenate([np.arange(start + place.start, start + place.stop) for start in starts])
+    chosen = np.arange(table.values.shape[1]).reshape(-1, width)[:, place].ravel()
     names = tuple(table.names[column] for column in chosen)
     return replace(table, values=table.values[:, chosen], names=names)
 

@@ -36,7 +36,7 @@ from .base import Benchmark, Score, column, ids_of
 from .compare import compare_pairs, compare_with_best, pool_record, summarise_score
 from .entries import CONTROLS_NOTE, Entry, baseline_entries, fusion_entries, model_entries, noise_entry, table_entry
 from .extraction import ModelRun, split_name
-from .measured import measured_scores, require_measures
+from .measures import measured_scores, require_measures
 from .nuisances import ladder, nuisance_tables
 from .postprocess import STEPS, postprocessed
 from .recipes import RECIPES, BenchmarkRecipe

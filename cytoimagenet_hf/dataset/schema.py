@@ -79,60 +79,25 @@ def dataset_features(labels: Sequence[str]) -> Features:
 
 
 SUBSETS: dict[str, tuple[str, ...]] = {
-    "toy_20": (
-        *(
-            "actin",
-            "cell body",
-            "cell membrane",
-            "dmso",
-            "human",
-            "kinase",
-            "microtubules",
-            "mitochondria",
-            "nucleus",
-        ),
-        *("rho associated kinase inhibitor", "rna", "rna synthesis inhibitor", "s35651", "tamoxifen"),
-        *(
-            "tankyrase inhibitor",
-            "trophozoite",
-            "u2os",
-            "uv inactivated sars-cov-2",
-            "vamp5 targeted",
-            "yeast",
-        ),
-    ),
-    "toy_50": (
-        *(
-            "104-001",
-            "actin",
-            "actin inhibitor",
-            "active sars-cov-2",
-            "activin-a",
-            "alpha-adrenergic receptor agonist",
-        ),
-        *(
-            "angiopoietin-1",
-            "atp-sensitive potassium channel blocker",
-            "balf",
-            "bmp-2",
-            "calr-kdel",
-            "cell body",
-        ),
-        *("cell membrane", "cell junctions", "centrosome", "chr2 targeted", "clarithromycin", "coco"),
-        *(
-            "cyclooxygenase inhibitor",
-            "dmso",
-            "dna synthesis inhibitor",
-            "dydrogesterone",
-            "erbb family inhibitor",
-        ),
-        *("estrogen receptor antagonist", "ezh2 targeted", "fluorometholone", "glycosylase inhibitor"),
-        *("heat shock protein inhibitor", "human", "ifn-gamma", "kinase", "microtubules", "mitochondria"),
-        *("mitotic spindle", "nachr antagonist", "nucleus", "pcna", "rho associated kinase inhibitor", "rna"),
-        *("rna synthesis inhibitor", "s35651", "siglec-1", "tamoxifen", "tankyrase inhibitor"),
-        *("topoisomerase inhibitor", "trophozoite", "u2os", "vamp5 targeted"),
-        *("voltage-gated potassium channel blocker", "yeast"),
-    ),
+    name: tuple(label.strip() for label in labels.split("|"))
+    for name, labels in {
+        "toy_20": """
+            actin | cell body | cell membrane | dmso | human | kinase | microtubules | mitochondria | nucleus |
+            rho associated kinase inhibitor | rna | rna synthesis inhibitor | s35651 | tamoxifen |
+            tankyrase inhibitor | trophozoite | u2os | uv inactivated sars-cov-2 | vamp5 targeted | yeast
+        """,
+        "toy_50": """
+            104-001 | actin | actin inhibitor | active sars-cov-2 | activin-a | alpha-adrenergic receptor agonist |
+            angiopoietin-1 | atp-sensitive potassium channel blocker | balf | bmp-2 | calr-kdel | cell body |
+            cell membrane | cell junctions | centrosome | chr2 targeted | clarithromycin | coco |
+            cyclooxygenase inhibitor | dmso | dna synthesis inhibitor | dydrogesterone | erbb family inhibitor |
+            estrogen receptor antagonist | ezh2 targeted | fluorometholone | glycosylase inhibitor |
+            heat shock protein inhibitor | human | ifn-gamma | kinase | microtubules | mitochondria | mitotic spindle |
+            nachr antagonist | nucleus | pcna | rho associated kinase inhibitor | rna | rna synthesis inhibitor |
+            s35651 | siglec-1 | tamoxifen | tankyrase inhibitor | topoisomerase inhibitor | trophozoite | u2os |
+            vamp5 targeted | voltage-gated potassium channel blocker | yeast
+        """,
+    }.items()
 }
 """Subsets of labels the author worked with (project README)."""
 

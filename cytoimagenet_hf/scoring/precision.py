@@ -10,7 +10,7 @@ than `null_size` all are taken and p is exact, else that many are drawn.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -322,12 +322,11 @@ def _score(ranked: _Ranked, *, null_size: int, seed: int) -> tuple[float, float,
     seen = np.concatenate([start + np.arange(n) for start, (n, _) in zip(starts, ranked.layout, strict=False)])
     value, queries = _mean_precision(ranked, seen[None])
     step = max(1, _CHUNK // wells**2)
-    beyond, total, exact = 0, 0, _choices(ranked.layout) <= size
-    for sets in _label_sets(ranked.layout, size, seed):
-        for start in range(0, len(sets), step):
-            null, _ = _mean_precision(ranked, sets[start : start + step])
-            beyond += int((null >= value[0] - 1e-12).sum())
-            total += len(null)
+    sets, exact, beyond = _label_sets(ranked.layout, size, seed), _choices(ranked.layout) <= size, 0
+    total = len(sets)
+    for start in range(0, total, step):
+        null, _ = _mean_precision(ranked, sets[start : start + step])
+        beyond += int((null >= value[0] - 1e-12).sum())
     p_value = beyond / total if exact else (1 + beyond) / (1 + total)
     return float(value[0]), p_value, queries, total, exact
 
@@ -367,17 +366,16 @@ def _choices(layout: Sequence[tuple[int, int]]) -> int:
     return math.prod(math.comb(treated + swapped, treated) for treated, swapped in layout)
 
 
-def _label_sets(layout: tuple[tuple[int, int], ...], size: int, seed: int) -> Iterator[Rows]:
-    """Places that could be the treated ones: every choice if there are at most `size`, else as many drawn ones."""
+def _label_sets(layout: tuple[tuple[int, int], ...], size: int, seed: int) -> Rows:
+    """(N, m) places that could be the treated ones: every choice if there are at most `size`, else so many drawn."""
+    if _choices(layout) > size:
+        return _drawn(layout, size, seed)
     starts = np.cumsum([0, *(sum(both) for both in layout)])
-    if _choices(layout) <= size:
-        each = [
-            [np.array(chosen, np.intp) + start for chosen in itertools.combinations(range(treated + swapped), treated)]
-            for start, (treated, swapped) in zip(starts, layout, strict=False)
-        ]
-        yield np.array([np.concatenate(parts) for parts in itertools.product(*each)])
-    else:
-        yield _drawn(layout, size, seed)
+    each = [
+        [np.array(chosen, np.intp) + start for chosen in itertools.combinations(range(treated + swapped), treated)]
+        for start, (treated, swapped) in zip(starts, layout, strict=False)
+    ]
+    return np.array([np.concatenate(parts) for parts in itertools.product(*each)])
 
 
 @lru_cache(maxsize=4)

@@ -30,6 +30,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError, one_line
+from cytoimagenet_hf.core.numbers import plain_number
 
 from .textrows import (
     LONGEST_CELL,
@@ -309,14 +310,6 @@ def sheet_names(path: str | Path) -> list[str]:
         return [str(name) for name in book.sheet_names]
 
 
-def _sheet_named(path: Path, names: list[str], sheet: str) -> str:
-    if sheet in names:
-        return sheet
-    if sheet.isdecimal() and 1 <= int(sheet) <= len(names):
-        return names[int(sheet) - 1]
-    raise InputError(f"{path} has no sheet {sheet!r}; it has {', '.join(names)}")
-
-
 @contextmanager
 def _opened_workbook(path: Path) -> Iterator[pd.ExcelFile]:
     """A workbook, packed or not; what its reader finds wrong is an `InputError`."""
@@ -339,7 +332,10 @@ def _sheet_rows(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
     """The name of a sheet, by name or number, by default the first, and its cells."""
     with _opened_workbook(path) as book:
         names = [str(name) for name in book.sheet_names]
-        name = names[0] if sheet is None else _sheet_named(path, names, sheet)
+        numbered = {str(number): name for number, name in enumerate(names, 1)}
+        name = sheet if sheet in names else numbered.get(plain_number(sheet or "1"))
+        if name is None:
+            raise InputError(f"{path} has no sheet {sheet!r}; it has {', '.join(names)}")
         cells = book.parse(name, dtype=str, header=None, keep_default_na=False)
     return name, [[str(cell) for cell in row] for row in cells.fillna("").to_numpy(dtype=object).tolist()]
 
@@ -410,10 +406,10 @@ def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
     """The text of a file as UTF-8 and its longest line; None where the strict parser has to look at it."""
     try:
         with open_packed(path) as raw:
-            content = raw.read(_AT_ONCE + 1).removeprefix(codecs.BOM_UTF8)
+            content = raw.read(_AT_ONCE + 4).removeprefix(codecs.BOM_UTF8)  # the mark has three bytes
     except PACKED_ERRORS:
         return None, 0
-    if len(content) >= _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
+    if len(content) > _AT_ONCE or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
         return None, 0
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
     longest = int(np.diff(ends, prepend=-1, append=len(content)).max())

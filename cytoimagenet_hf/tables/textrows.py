@@ -12,7 +12,6 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,8 +129,7 @@ def _explained(error: str) -> str:
 
 
 def _separator(head: str) -> str:
-    counts = Counter(head)
-    return max("\t,;", key=lambda mark: counts[mark]) if any(counts[mark] for mark in "\t,;") else ","
+    return max("\t,;", key=head.count) if any(mark in head for mark in "\t,;") else ","
 
 
 def _lines(path: Path, encoding: str) -> Iterator[str]:

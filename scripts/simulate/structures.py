@@ -96,14 +96,6 @@ def _lysosomes(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
     return np.clip(1.6 * hollow, 0, None) * scene.body + 0.08 * scene.body
 
 
-def _vacuole(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    return discs(rng, scene, style.amount, radius=5 * style.grain) + 0.1 * scene.body
-
-
-def _vacuole_membrane(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    return discs(rng, scene, style.amount, radius=5 * style.grain, edge=1.1) + 0.1 * scene.body
-
-
 def _actin(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
     """Parallel stress fibres along the cell's axis and a cortex."""
     ys, xs = np.indices(scene.shape, dtype=np.float32)
@@ -159,24 +151,6 @@ def _adhesions(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
     return splat(scene, where, 0.9) * scene.body + 0.12 * scene.body
 
 
-def _bud_neck(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    return _polar_spot(scene, depth=0.62, along=0.1, across=0.24 * style.grain) + 0.1 * scene.body
-
-
-def _bud_tip(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    return _polar_spot(scene, depth=0.98, along=0.13, across=0.28 * style.grain) + 0.1 * scene.body
-
-
-def _whole(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    """A dead cell: stained throughout, blotchy."""
-    return scene.body * np.clip(1.1 + 0.4 * style.contrast * texture(rng, scene, 2.2 * style.grain), 0.2, None)
-
-
-def _shell(rng: np.random.Generator, scene: Scene, style: Style) -> Map:
-    """An empty cell: little more than its outline."""
-    return 0.35 * np.exp(-((scene.to_membrane / 2.2) ** 2)) + 0.08 * scene.body
-
-
 STRUCTURES: dict[str, Structure] = {
     "nucleus": _nucleus,
     "nucleoli": _nucleoli,
@@ -190,8 +164,10 @@ STRUCTURES: dict[str, Structure] = {
     "peroxisomes": _peroxisomes,
     "endosomes": _endosomes,
     "lysosomes": _lysosomes,
-    "vacuole": _vacuole,
-    "vacuole membrane": _vacuole_membrane,
+    "vacuole": lambda rng, scene, style: discs(rng, scene, style.amount, radius=5 * style.grain) + 0.1 * scene.body,
+    "vacuole membrane": lambda rng, scene, style: (
+        discs(rng, scene, style.amount, radius=5 * style.grain, edge=1.1) + 0.1 * scene.body
+    ),
     "actin": _actin,
     "actin patches": _actin_patches,
     "microtubules": _microtubules,
@@ -199,10 +175,14 @@ STRUCTURES: dict[str, Structure] = {
     "spindle pole": _spindle_pole,
     "centrosome": _centrosome,
     "focal adhesions": _adhesions,
-    "bud neck": _bud_neck,
-    "bud tip": _bud_tip,
-    "whole": _whole,
-    "shell": _shell,
+    "bud neck": lambda rng, scene, style: _polar_spot(scene, depth=0.62, along=0.1, across=0.24 * style.grain),
+    "bud tip": lambda rng, scene, style: _polar_spot(scene, depth=0.98, along=0.13, across=0.28 * style.grain),
+    # A dead cell: stained throughout, blotchy.
+    "whole": lambda rng, scene, style: (
+        scene.body * np.clip(1.1 + 0.4 * style.contrast * texture(rng, scene, 2.2 * style.grain), 0.2, None)
+    ),
+    # An empty cell: little more than its outline.
+    "shell": lambda rng, scene, style: 0.35 * np.exp(-((scene.to_membrane / 2.2) ** 2)) + 0.08 * scene.body,
 }
 """Structures that can be stained, by name."""
 
@@ -212,5 +192,6 @@ def _cytoplasm(scene: Scene) -> Map:
 
 
 def _polar_spot(scene: Scene, *, depth: float, along: float, across: float) -> Map:
-    """A spot at one depth on the cell's axis; widths in depth and in radians."""
-    return np.exp(-(((scene.depth - depth) / along) ** 2) - (scene.bearing / across) ** 2) * scene.body
+    """A spot at one depth on the axis of a faintly stained cell; widths in depth and in radians."""
+    spot = np.exp(-(((scene.depth - depth) / along) ** 2) - (scene.bearing / across) ** 2) * scene.body
+    return spot + 0.1 * scene.body

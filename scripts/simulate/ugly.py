@@ -33,11 +33,11 @@ def plant(root: Path, plans: Mapping[str, Plan]) -> Planted:
     free = {name: list(plan.fields) for name, plan in plans.items()}  # fields that are still whole
     return Planted(
         truncated=_each(_truncate, root, free, {"rec_rxrx1": 2, "bbbc013": 1}),
-        empty=_each(_empty, root, free, {"idr0088": 0}),
+        empty=_each(lambda path: path.write_bytes(b""), root, free, {"idr0088": 0}),
         uniform=_each(_uniform, root, free, {"bbbc038": 0}),
         binary=_each(_binary, root, free, {"bbbc038": 0}),
         dim=_each(_dim, root, free, {"bbbc038": 0}),
-        missing_channels=_each(_delete, root, free, {"rec_rxrx1": 4, "bbbc022": 1}),
+        missing_channels=_each(Path.unlink, root, free, {"rec_rxrx1": 4, "bbbc022": 1}),
         duplicates=_duplicate(root, free, "rec_rxrx1", "sirna") + _duplicate(root, free, "kag_leukemia", "phenotype"),
         rows_without_files=_delete_field(root, free, "rec_rxrx1") + _delete_field(root, free, "bbbc022"),
         files_without_rows=_stray(root, free, "idr0088", "_T0001"),
@@ -53,7 +53,7 @@ def plant(root: Path, plans: Mapping[str, Plan]) -> Planted:
 
 
 def _each(
-    spoil: Callable[[Path], None], root: Path, free: dict[str, list[FieldPlan]], channels: Mapping[str, int]
+    spoil: Callable[[Path], object], root: Path, free: dict[str, list[FieldPlan]], channels: Mapping[str, int]
 ) -> tuple[str, ...]:
     """Spoil one channel file of one field of every source named in `channels`."""
     paths = [free[name].pop().shots[channel].path for name, channel in channels.items() if free.get(name)]
@@ -65,14 +65,6 @@ def _each(
 def _truncate(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 5])
-
-
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _delete(path: Path) -> None:
-    path.unlink()
 
 
 def _uniform(path: Path) -> None:

@@ -20,21 +20,21 @@ def test_distances_equal_those_of_all_pairs():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(30, 5)) + 1
     labels = np.array(["a", "b", "c"])[np.arange(30) % 3]
-    found = diversity.label_distances(features, labels).set_index("label")
+    distances = diversity.label_distances(features, labels).set_index("label")
     pairs = cdist(features, features, "cosine")
     for name in "abc":
-        own = labels == name
-        within = pairs[np.ix_(own, own)]
-        assert found.loc[name, "intra"] == pytest.approx(within[~np.eye(10, dtype=bool)].mean())
-        assert found.loc[name, "inter"] == pytest.approx(pairs[np.ix_(own, ~own)].mean())
+        members = labels == name
+        within = pairs[np.ix_(members, members)]
+        assert distances.loc[name, "intra"] == pytest.approx(within[~np.eye(10, dtype=bool)].mean())
+        assert distances.loc[name, "inter"] == pytest.approx(pairs[np.ix_(members, ~members)].mean())
 
 
 def test_every_other_label_counts_alike_however_large():
     features = np.array([[1.0, 0], [0, 1], [0, 1], [0, 1], [1, 0]])
-    found = diversity.label_distances(features, ["a", "b", "b", "b", "c"]).set_index("label")
-    assert found.loc["a", "inter"] == pytest.approx(0.5)  # b at 1, c at 0
-    assert np.isnan(found.loc["a", "intra"])
-    assert diversity.distant_labels(found.reset_index(), threshold=0.8) == ["b"]
+    distances = diversity.label_distances(features, ["a", "b", "b", "b", "c"]).set_index("label")
+    assert distances.loc["a", "inter"] == pytest.approx(0.5)  # b at 1, c at 0
+    assert np.isnan(distances.loc["a", "intra"])
+    assert diversity.distant_labels(distances.reset_index(), threshold=0.8) == ["b"]
 
 
 def test_the_draw_is_by_id_not_by_position():

@@ -40,12 +40,12 @@ def test_pairs_are_tested_by_group_and_the_better_is_found():
     references, poor = _cells(0.3)
     _, good = _cells(0.3, seed=1)
     good = np.where(np.random.default_rng(2).random(600) < 0.7, references, good)
-    found = compare(_score(references, poor, groups), _score(references, good, groups), names=("a", "b"), seed=0)
+    comparison = compare(_score(references, poor, groups), _score(references, good, groups), names=("a", "b"), seed=0)
     expected = f1_score(references, good, average="macro") - f1_score(references, poor, average="macro")
-    assert found.difference == pytest.approx(expected)
-    assert (found.test, found.groups) == ("group permutation", 12)
-    assert found.p < 0.01
-    assert found.interval[0] > 0
+    assert comparison.difference == pytest.approx(expected)
+    assert (comparison.test, comparison.groups) == ("group permutation", 12)
+    assert comparison.p < 0.01
+    assert comparison.interval[0] > 0
     same = compare(_score(references, poor), _score(references, poor), names=("a", "b"), seed=0)
     assert (same.p, same.test, same.interval) == (1.0, "item permutation", (0.0, 0.0))
 

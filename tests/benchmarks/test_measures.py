@@ -1,12 +1,18 @@
-"""Measures on hand-made features whose answer can be spelled out, and against scikit-learn, scipy and brute force."""
+"""Measures: on hand-made features whose answer can be spelled out, and on tasks, which groups they keep apart."""
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from cytoimagenet_hf.benchmarks.measures import few_shot, mixing_rejection, probe
-from cytoimagenet_hf.benchmarks.retrieval import enrichment, recall_at_1
+from cytoimagenet_hf.benchmarks import BENCHMARKS, RECIPES, load_recipe
+from cytoimagenet_hf.benchmarks.base import labelled
+from cytoimagenet_hf.benchmarks.measures import MEASURES, few_shot, measured_scores, mixing_rejection, probe
+from cytoimagenet_hf.benchmarks.tasks.bbbc021 import BBBC021
+from cytoimagenet_hf.benchmarks.tasks.cyclops import CYCLOPS
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.tables import make_table
+
+EVERY = tuple(MEASURES)
 
 
 def _grouped(rng):
@@ -56,18 +62,81 @@ def test_mixing_of_shuffled_batches_is_rejected_at_the_level():
         mixing_rejection(values, np.repeat("a", 600))
 
 
-def test_recall_and_enrichment_by_hand():
-    values = np.array([[1, 0], [1, 0.1], [0, 1], [0.2, 1], [1, 0.05]], float)
-    names = np.array(["x", "x", "y", "y", "z"], object)
-    alone = np.arange(5)
-    # x0's nearest is z, x1's is z, the two y find each other, z has no partner.
-    assert recall_at_1(values, names=names, excluded=alone).tolist()[:4] == [0, 0, 1, 1]
-    assert np.isnan(recall_at_1(values, names=names, excluded=alone)[4])
-    # With the batches of x0 and z equal, z may not be x0's neighbour any more.
-    batches = np.array([0, 1, 2, 3, 0])
-    assert recall_at_1(values, names=names, excluded=batches)[0] == 1
-    # y2: its one nearest of four candidates is y3: cells 1, 0, 0, 3 → (1.5 · 3.5) / (0.5 · 0.5) = 21
-    ratios, ps = enrichment(values, names=names, excluded=alone)
-    assert ratios[2] == pytest.approx(21.0)
-    assert np.isnan(ratios[4])
-    assert np.isnan(ps[4])
+def _screen(noise):
+    """Three plates; six compounds of two mechanisms on each, beside four DMSO wells of two sites."""
+    rng = np.random.default_rng(1)
+    centres = {"x": np.array([6.0, 0, 0]), "y": np.array([0, 6.0, 0]), "DMSO": np.zeros(3)}
+    items, values = [], []
+    for plate in ("Week1_1", "Week2_2", "Week3_3"):
+        for well in range(10):
+            compound = "abcdef"[well] if well < 6 else "DMSO"
+            moa = "x" if compound in "abc" else "DMSO" if compound == "DMSO" else "y"
+            for site in (1, 2):
+                facts = {"plate": plate, "well": f"B{well:02d}", "batch": plate[:5], "compound": compound}
+                facts["treatment"] = f"{compound} at 1"
+                items.append(labelled(f"{plate}/{well}/{site}", (), moa, facts=facts))
+                values.append(centres[moa] + noise * rng.normal(size=3))
+    return items, make_table([item.id for item in items], np.array(values))
+
+
+def test_every_measure_of_a_screen_finds_what_is_plain():
+    items, table = _screen(noise=0.1)
+    recipe = load_recipe("corrected", scaler="controls")
+    scores = {s.name: s for s in measured_scores(BBBC021, table, items, recipe=recipe, seed=0, measures=EVERY)}
+    assert list(scores) == [
+        *("bbbc021", "bbbc021 · replicate mAP", "bbbc021 · mechanism mAP", "bbbc021 · probe", "bbbc021 · 1-shot")
+    ]
+    assert {name: score.outcomes.mean() for name, score in scores.items()} == dict.fromkeys(scores, 1.0)
+    replicates = scores["bbbc021 · replicate mAP"]
+    assert replicates.ids.tolist() == [f"{compound} at 1" for compound in "abcdef"]
+    assert replicates.references.tolist() == ["x", "x", "x", "y", "y", "y"]
+    assert replicates.clusters.tolist() == list("abcdef")
+    assert scores["bbbc021 · probe"].cluster_name == "compound"
+    assert "mixing" not in scores["bbbc021"].details or scores["bbbc021"].details["mixing"]["of"] == "week"
+
+
+def test_knowing_nothing_scores_near_chance():
+    items, table = _screen(noise=1e6)
+    recipe = load_recipe("corrected", scaler="controls")
+    (score,) = measured_scores(BBBC021, table, items, recipe=recipe, seed=0, measures=("few-shot",))
+    assert 0.2 < score.outcomes.mean() < 0.8
+
+
+def test_replicates_need_the_controls():
+    items, table = _screen(noise=0.1)
+    treated = [item for item in items if item.metadata["compound"] != "DMSO"]
+    with pytest.raises(InputError, match="among DMSO wells"):
+        measured_scores(BBBC021, table, treated, recipe=RECIPES["published"], seed=0, measures=("map",))
+
+
+def test_transfer_sets_are_learnt_from_the_training_cells_alone(simulated, class_features):
+    coos7 = BENCHMARKS["coos7"]
+    items = coos7.load(simulated / "coos7", RECIPES["corrected"])
+    table = class_features("coos7", noise=0.01)
+    scores = measured_scores(coos7, table, items, recipe=RECIPES["corrected"], seed=0, measures=("probe", "few-shot"))
+    names = [score.name for score in scores]
+    assert names[:3] == ["coos7/test1 · probe", "coos7/test1 · 1-shot", "coos7/test1 · 5-shot"]  # 5 cells a class
+    assert all(score.ids[0].startswith("test") for score in scores)
+    assert all(score.outcomes.mean() > 0.99 for score in scores)
+
+
+def test_measures_without_groups_fold_single_images(simulated, class_features):
+    items = CYCLOPS.load(simulated / "cyclops", RECIPES["corrected"])
+    recipe = RECIPES["corrected"]
+    (score,) = measured_scores(
+        CYCLOPS, class_features("cyclops", noise=0.01), items, recipe=recipe, seed=0, measures=("few-shot",)
+    )
+    assert (score.name, score.cluster_name) == ("cyclops · 1-shot", None)
+    with pytest.raises(InputError, match="cannot be measured by what was asked for"):
+        measured_scores(CYCLOPS, class_features("cyclops"), items, recipe=recipe, seed=0, measures=("map",))
+
+
+def test_a_measure_that_a_set_is_too_small_for_is_told_and_the_rest_is_scored():
+    items, table = _screen(noise=0.1)
+    few = [item for item in items if item.metadata["compound"] in ("a", "d", "DMSO")]  # one compound a mechanism
+    recipe = load_recipe("corrected", scaler="controls")
+    scores = measured_scores(BBBC021, table, few, recipe=recipe, seed=0, measures=("nn", "probe", "few-shot"))
+    assert [score.name for score in scores] == ["bbbc021"]
+    assert set(scores[0].details["not_measured"]) == {"probe", "few-shot"}
+    with pytest.raises(InputError, match="a probe needs three"):
+        measured_scores(BBBC021, table, few, recipe=recipe, seed=0, measures=("probe",))

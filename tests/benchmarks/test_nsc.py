@@ -22,52 +22,52 @@ def named(treatments, moas, batches=None):
 
 def test_other_doses_of_the_own_compound_are_unseen():
     # a1 and a2 are one compound, 1 degree apart; without the exclusion both would find each other.
-    found = nsc_accuracy(angles(0, 1, 20, 90, 22), **named("a1 a2 b1 c1 d1", "xxyxy"))
+    result = nsc_accuracy(angles(0, 1, 20, 90, 22), **named("a1 a2 b1 c1 d1", "xxyxy"))
     # a1, a2 → b1 (y, wrong); b1 → d1 (y, right); c1 → d1 (68 degrees, y, wrong); d1 → b1 (y, right)
-    assert found.predictions.treatment.tolist() == ["a1", "a2", "b1", "c1", "d1"]
-    assert found.predictions.nearest.tolist() == ["b1", "b1", "d1", "d1", "b1"]
-    assert found.nsc == 2 / 5
-    assert found.per_class == {"x": 0.0, "y": 1.0}
-    assert found.confusion.loc["x", "y"] == 3
-    assert found.confusion.loc["y", "y"] == 2
-    assert found.nscb is None
-    assert found.unscorable == ()
+    assert result.predictions.treatment.tolist() == ["a1", "a2", "b1", "c1", "d1"]
+    assert result.predictions.nearest.tolist() == ["b1", "b1", "d1", "d1", "b1"]
+    assert result.nsc == 2 / 5
+    assert result.per_class == {"x": 0.0, "y": 1.0}
+    assert result.confusion.loc["x", "y"] == 3
+    assert result.confusion.loc["y", "y"] == 2
+    assert result.nscb is None
+    assert result.unscorable == ()
 
 
 def test_rows_are_averaged_per_treatment_before_the_search():
     # The wells of a point left and right; their mean points where b is.
-    found = nsc_accuracy([[1, 1], [-1, 1], [0, 2], [1, 0.2], [1, 0]], **named("a a b c d", "xxxyy"))
-    assert found.nsc == 1.0
-    assert len(found.predictions) == 4
+    result = nsc_accuracy([[1, 1], [-1, 1], [0, 2], [1, 0.2], [1, 0]], **named("a a b c d", "xxxyy"))
+    assert result.nsc == 1.0
+    assert len(result.predictions) == 4
 
 
 def test_compound_alone_in_its_mechanism_is_reported_and_cannot_be_right():
     moas = ["alone", "alone", "y", "y", "other", "other"]
-    found = nsc_accuracy(angles(0, 1, 50, 51, 90, 91), **named("a1 a2 b c d1 d2", moas))
-    assert found.unscorable == ("a1", "a2", "d1", "d2")
-    assert found.nsc == 2 / 6
+    result = nsc_accuracy(angles(0, 1, 50, 51, 90, 91), **named("a1 a2 b c d1 d2", moas))
+    assert result.unscorable == ("a1", "a2", "d1", "d2")
+    assert result.nsc == 2 / 6
 
 
 def test_nscb_also_asks_for_another_batch():
-    found = nsc_accuracy(angles(0, 2, 10, 30, 31), **named("a b c d e", "xxyxy", batches="11221"))
+    result = nsc_accuracy(angles(0, 2, 10, 30, 31), **named("a b c d e", "xxyxy", batches="11221"))
     # NSC: a→b right, b→a right, c→b (8 degrees) wrong, d→e wrong, e→d wrong
-    assert found.nsc == 2 / 5
+    assert result.nsc == 2 / 5
     # NSCB: a→c wrong, b→c wrong, c→b wrong, d→e wrong, e→d wrong
-    assert found.nscb == 0.0
-    assert found.unscorable_nscb == ()
+    assert result.nscb == 0.0
+    assert result.unscorable_nscb == ()
 
 
 def test_nscb_leaves_out_who_cannot_be_right():
-    found = nsc_accuracy(angles(0, 5, 40, 90), **named("a b c d", "xxyy", batches="1211"))
-    assert found.unscorable_nscb == ("c", "d")  # y in week 1 alone
-    assert found.nscb == 1.0  # a ↔ b
-    assert found.nsc == 1.0 - 1 / 4  # c → b
+    result = nsc_accuracy(angles(0, 5, 40, 90), **named("a b c d", "xxyy", batches="1211"))
+    assert result.unscorable_nscb == ("c", "d")  # y in week 1 alone
+    assert result.nscb == 1.0  # a ↔ b
+    assert result.nsc == 1.0 - 1 / 4  # c → b
 
 
 def test_control_compound_of_every_batch_stays_a_neighbour():
     # t lies in four weeks, a quarter each: it shares no batch with anyone.
-    found = nsc_accuracy(angles(0, 0, 0, 0, 3, 80, 81), **named("t t t t a b c", "xxxxxyy", batches="1234123"))
-    assert found.nscb == 1.0
+    result = nsc_accuracy(angles(0, 0, 0, 0, 3, 80, 81), **named("t t t t a b c", "xxxxxyy", batches="1234123"))
+    assert result.nscb == 1.0
 
 
 def test_several_neighbours_vote():
@@ -83,8 +83,8 @@ def test_duplicate_profiles_are_ordered_by_treatment_name():
     features, names, moas = angles(0, 5, 5, 5), "qzmb", "xxyx"
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         columns = named(" ".join(names[row] for row in order), [moas[row] for row in order])
-        found = nsc_accuracy(features[order], **columns)
-        assert found.predictions.set_index("treatment").nearest["q"] == "b"
+        result = nsc_accuracy(features[order], **columns)
+        assert result.predictions.set_index("treatment").nearest["q"] == "b"
 
 
 def test_agrees_with_a_plain_float64_loop():
@@ -93,13 +93,13 @@ def test_agrees_with_a_plain_float64_loop():
     compounds = [f"c{i % 20}" for i in range(count)]
     moas = [f"m{(i % 20) % 5}" for i in range(count)]
     features = rng.normal(size=(count, 30))
-    found = nsc_accuracy(features, treatments=[f"t{i:02d}" for i in range(count)], compounds=compounds, moas=moas)
+    result = nsc_accuracy(features, treatments=[f"t{i:02d}" for i in range(count)], compounds=compounds, moas=moas)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     right = 0
     for i in range(count):
         others = [j for j in range(count) if compounds[j] != compounds[i]]
         right += moas[max(others, key=lambda j, i=i: unit[i] @ unit[j])] == moas[i]
-    assert found.nsc == right / count
+    assert result.nsc == right / count
 
 
 GOOD = {"treatments": ["a", "b"], "compounds": ["a", "b"], "moas": ["x", "x"]}
@@ -128,8 +128,8 @@ def test_rules_of_the_same_batch_differ_as_papers_do():
     columns = named("a1 a1 b1 c1 c1 c1 c1 d1", "xxxxxxxy", batches="12112223")
     scorable = {}
     for rule in ("overlap", "set", "shared"):
-        found = nsc_accuracy(np.random.default_rng(0).normal(size=(8, 3)), same_batch=rule, **columns)
-        scorable[rule] = sorted({"a1", "b1", "c1", "d1"} - set(found.unscorable_nscb))
+        result = nsc_accuracy(np.random.default_rng(0).normal(size=(8, 3)), same_batch=rule, **columns)
+        scorable[rule] = sorted({"a1", "b1", "c1", "d1"} - set(result.unscorable_nscb))
     # overlap: a-b share half, a-c three quarters, b-c a quarter; set: a and c are equal; shared: all three meet.
     assert scorable == {"overlap": ["b1", "c1"], "set": ["a1", "b1", "c1"], "shared": []}
     with pytest.raises(InputError, match="use overlap, set or shared"):
@@ -147,8 +147,8 @@ def test_all_rules_at_once_give_what_each_gives_alone():
     }
     batches = {"week": rng.integers(0, 4, 72).astype(str), "plate": rng.integers(0, 9, 72).astype(str)}
     features = rng.normal(size=(72, 5))
-    found = nscb_by_rule(features, batches=batches, **columns)
-    assert list(found) == list(BATCH_RULES)
+    result = nscb_by_rule(features, batches=batches, **columns)
+    assert list(result) == list(BATCH_RULES)
     for name, (batch, rule) in BATCH_RULES.items():
         alone = nsc_accuracy(features, batches=batches[batch], same_batch=rule, **columns)
-        assert found[name] == (alone.nscb, 24 - len(alone.unscorable_nscb))
+        assert result[name] == (alone.nscb, 24 - len(alone.unscorable_nscb))

@@ -38,9 +38,9 @@ def test_every_step_takes_the_plate_out_and_keeps_the_compound(name):
         for compound in ("a", "b", "DMSO")
         for plate in ("p1", "p2")
     }
-    own = np.linalg.norm(mean["a", "p1"] - mean["a", "p2"])
+    same = np.linalg.norm(mean["a", "p1"] - mean["a", "p2"])
     other = np.linalg.norm(mean["a", "p1"] - mean["b", "p2"])
-    assert own < 0.5 * other
+    assert same < 0.5 * other
     assert scaled.ids.tolist() == table.ids.tolist()
     assert scaled.about["steps"]
 
@@ -51,9 +51,9 @@ def test_components_of_marked_rows_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     table = make_table([str(n) for n in range(9)], rng.normal(size=(9, 5)))
     marks = np.arange(9) < 6
-    found = principal(table, marks, most=3)
+    components = principal(table, marks, most=3)
     fitted = PCA(3, svd_solver="full").fit(table.values[marks])
-    np.testing.assert_allclose(np.abs(found.values), np.abs(fitted.transform(table.values)), atol=1e-5)
+    np.testing.assert_allclose(np.abs(components.values), np.abs(fitted.transform(table.values)), atol=1e-5)
 
 
 def test_too_few_controls_are_refused():

@@ -47,20 +47,20 @@ def test_leave_one_out_published_lets_a_duplicate_pass_for_the_query():
     # Two identical cells with different labels: the second finds the first at rank 0, which is dropped, then itself.
     values = np.array([[0.0], [0.0], [9.0], [9.5]])
     labels, ids = names("a", "b", "c", "c"), names("1", "2", "3", "4")
-    found = {
+    predictions = {
         name: predict_leave_one_out(values, labels, ids, recipe=recipe, seed=0, k=1).tolist()
         for name, recipe in UNSCALED.items()
     }
-    assert found["published"] == ["b", "b", "c", "c"]  # row 1 is right by voting for itself
-    assert found["corrected"] == ["b", "a", "c", "c"]
+    assert predictions["published"] == ["b", "b", "c", "c"]  # row 1 is right by voting for itself
+    assert predictions["corrected"] == ["b", "a", "c", "c"]
 
 
 def test_leave_one_out_vote_rules():
     values = np.array([[0.0], [1.0], [2.1], [3.3], [4.6]])
     labels, ids = names("x", "b", "b", "a", "a"), names(*"12345")
-    found = predict_leave_one_out(values, labels, ids, recipe=UNSCALED["corrected"], seed=0, k=4)
+    predictions = predict_leave_one_out(values, labels, ids, recipe=UNSCALED["corrected"], seed=0, k=4)
     # The first sees b, b, a, a: a tie, and the smaller label wins.
-    assert found[0] == "a"
+    assert predictions[0] == "a"
     with pytest.raises(InputError, match="k = 5"):
         predict_leave_one_out(values, labels, ids, recipe=UNSCALED["published"], seed=0, k=5)
 
@@ -81,8 +81,8 @@ def test_scaler_other_keeps_the_query_out_of_its_own_scale():
 def test_leave_group_out_never_looks_inside_the_group():
     values = np.array([[0.0], [0.1], [5.0], [5.1]])
     labels, plates = names("a", "b", "a", "b"), names("p", "p", "q", "q")
-    found = predict_leave_group_out(values, labels, plates, recipe=UNSCALED["corrected"], k=1)
-    assert found.tolist() == ["a", "a", "b", "b"]
+    predictions = predict_leave_group_out(values, labels, plates, recipe=UNSCALED["corrected"], k=1)
+    assert predictions.tolist() == ["a", "a", "b", "b"]
     with pytest.raises(InputError, match="only one group"):
         predict_leave_group_out(values, labels, names(*"pppp"), recipe=CORRECTED)
 
@@ -90,8 +90,8 @@ def test_leave_group_out_never_looks_inside_the_group():
 def test_controls_scale_each_plate_by_its_own():
     values = np.array([[0.0], [2.0], [5.0], [10.0], [14.0], [20.0]])
     plates, controls = names(*"pppqqq"), [True, True, False, True, True, False]
-    found = standardise_by_controls(values, plates=plates, controls=controls)
-    assert found.ravel().tolist() == [-1, 1, 4, -1, 1, 4]
+    scaled = standardise_by_controls(values, plates=plates, controls=controls)
+    assert scaled.ravel().tolist() == [-1, 1, 4, -1, 1, 4]
     with pytest.raises(InputError, match="plate 'q' has 1 control"):
         standardise_by_controls(values, plates=plates, controls=[True, True, False, True, False, False])
 

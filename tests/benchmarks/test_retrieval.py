@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cytoimagenet_hf.benchmarks import RECIPES
-from cytoimagenet_hf.benchmarks.retrieval import CPJUMP1, MORPHOHELM
+from cytoimagenet_hf.benchmarks.retrieval import CPJUMP1, MORPHOHELM, enrichment, recall_at_1
 from cytoimagenet_hf.benchmarks.suite import Suite, run_suite
 from cytoimagenet_hf.core.errors import InputError
 
@@ -93,9 +93,9 @@ def test_negative_controls_take_the_plate_out_and_are_not_scored(tmp_path):
         rows = rows.assign(**{f"Cells_{n}": rows[f"Cells_{n}"] + shifts[plate][n] for n in range(3)})
         rows.to_csv(tmp_path / plate / f"{plate}_normalized.csv.gz", index=False)
     record = _record(CPJUMP1, tmp_path, postprocess=("none", "controls"))
-    found = {score.entry: score for score in record.scores if "NSB" in score.set}
-    assert {name: score.n for name, score in found.items()} == {"normalized": 9, "normalized [controls]": 9}
-    assert found["normalized"].value < found["normalized [controls]"].value == 1.0
+    scores = {score.entry: score for score in record.scores if "NSB" in score.set}
+    assert {name: score.n for name, score in scores.items()} == {"normalized": 9, "normalized [controls]": 9}
+    assert scores["normalized"].value < scores["normalized [controls]"].value == 1.0
 
 
 def test_profiles_that_name_nothing_are_refused(tmp_path):
@@ -104,3 +104,20 @@ def test_profiles_that_name_nothing_are_refused(tmp_path):
         _record(MORPHOHELM, tmp_path)
     with pytest.raises(InputError, match="has none: get a folder"):
         _record(MORPHOHELM, tmp_path / "absent")
+
+
+def test_recall_and_enrichment_by_hand():
+    values = np.array([[1, 0], [1, 0.1], [0, 1], [0.2, 1], [1, 0.05]], float)
+    names = np.array(["x", "x", "y", "y", "z"], object)
+    alone = np.arange(5)
+    # x0's nearest is z, x1's is z, the two y find each other, z has no partner.
+    assert recall_at_1(values, names=names, excluded=alone).tolist()[:4] == [0, 0, 1, 1]
+    assert np.isnan(recall_at_1(values, names=names, excluded=alone)[4])
+    # With the batches of x0 and z equal, z may not be x0's neighbour any more.
+    batches = np.array([0, 1, 2, 3, 0])
+    assert recall_at_1(values, names=names, excluded=batches)[0] == 1
+    # y2: its one nearest of four candidates is y3: cells 1, 0, 0, 3 → (1.5 · 3.5) / (0.5 · 0.5) = 21
+    ratios, ps = enrichment(values, names=names, excluded=alone)
+    assert ratios[2] == pytest.approx(21.0)
+    assert np.isnan(ratios[4])
+    assert np.isnan(ps[4])

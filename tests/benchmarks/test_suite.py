@@ -268,8 +268,8 @@ def test_every_benchmark_of_the_registry_has_its_facts():
 
 
 def test_tasks_find_their_folders(simulated, tmp_path):
-    found = find_tasks(["bbbc021", "coos7"], [simulated])
-    assert [root.name for _, root in found] == ["bbbc021", "coos7"]
+    tasks = find_tasks(["bbbc021", "coos7"], [simulated])
+    assert [root.name for _, root in tasks] == ["bbbc021", "coos7"]
     (folder, root) = find_tasks([f"folder:{tmp_path}"], [])[0]
     assert (folder.name, root) == (f"folder:{tmp_path.name}", tmp_path)
     (same, place) = find_tasks(["folder"], [tmp_path])[0]

@@ -34,6 +34,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "full_scale_nan": (*EXTRACT, *OUT, "--full-scale", "nan"),
     "full_scale_negative": (*EXTRACT, *OUT, "--full-scale", "-5"),
     "unknown_option": (*EXTRACT, *OUT, "--sise", "3"),
+    "stains_twice": (*EXTRACT, *OUT, "--stains", "w1=dna", "--stains", "w2=er"),
     "no_output": EXTRACT,
     "no_model": ("extract", "{sound}/plate", *OUT),
     "per_label_zero": (*DIVERSITY, "--per-label", "0"),

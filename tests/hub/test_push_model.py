@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cytoimagenet_hf.dataset.cards import model_card
+from cytoimagenet_hf.dataset.cards import ModelFacts, model_card
 from cytoimagenet_hf.dataset.cards.facts import write_model_card
 from cytoimagenet_hf.dataset.hub import rename_card
 from cytoimagenet_hf.metrics import METRICS, metric_path
@@ -49,7 +49,7 @@ def features_of(model):
 def saved(model, processor, folder):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    card = model_card(name=folder.name, architecture=type(model).__name__, preprocessing=processor.record())
+    card = model_card(ModelFacts(folder.name, type(model).__name__, processor.record()))
     (folder / "README.md").write_text(card)
     return folder
 

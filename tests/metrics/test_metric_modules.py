@@ -62,9 +62,9 @@ def test_groups_need_a_seed_and_change_the_interval(loaded):
     groups = ["a"] * 10 + ["b"] * 10 + ["c"] * 10 + ["d"] * 10
     with pytest.raises(InputError, match="seed"):
         metric.compute(**inputs, groups=groups)
-    found = metric.compute(**inputs, groups=groups, seed=1)
-    assert found["n"] == 40  # the refused call left nothing behind
-    assert found["cluster_high"] - found["cluster_low"] > found["wald_high"] - found["wald_low"]
+    result = metric.compute(**inputs, groups=groups, seed=1)
+    assert result["n"] == 40  # the refused call left nothing behind
+    assert result["cluster_high"] - result["cluster_low"] > result["wald_high"] - result["wald_low"]
     assert metric.compute(**inputs, per_class=True)["per_class"] == {0: 1.0, 1: 0.0}
 
 
@@ -197,10 +197,10 @@ def test_a_trainer_trains_our_network_on_our_pixels_and_scores_it_by_our_metric(
         compute_metrics=lambda of: metric.compute(predictions=of.predictions.argmax(-1), references=of.label_ids),
     )
     trainer.train()
-    found = trainer.evaluate()
-    assert found["eval_n"] == 8
-    assert found["eval_accuracy"] == found["eval_correct"] / 8
-    trainer.log_metrics("eval", found)
+    result = trainer.evaluate()
+    assert result["eval_n"] == 8
+    assert result["eval_accuracy"] == result["eval_correct"] / 8
+    trainer.log_metrics("eval", result)
 
 
 RNG = np.random.default_rng(5)

@@ -133,7 +133,6 @@ MOST_PARAMETERS = 8
 LONGER = {
     "cytoimagenet_hf/features/extract.py": {"extract_features"},  # public: its keywords are those of callers
     "cytoimagenet_hf/metrics/knn_transfer/knn_transfer.py": {"compute"},  # what `evaluate` hands over
-    "cytoimagenet_hf/dataset/cards/render.py": {"dataset_card", "model_card"},  # a page: a keyword for each section
     "cytoimagenet_hf/tables/tabular.py": {"read_table"},
 }
 """File → its functions of more parameters, with the reason."""

@@ -25,8 +25,8 @@ def test_it_is_a_regression_by_least_squares() -> None:
     nuisances, values = rng.normal(4, 9, size=(20, 3)), rng.normal(size=(20, 4))
     fitted = LinearRegression().fit(nuisances[:12], values[:12])
     expected = values - fitted.predict(nuisances) + values[:12].mean(axis=0)
-    found = without_nuisances(values[:12], values[12:], nuisances[:12], nuisances[12:])
-    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-10)
+    residuals = without_nuisances(values[:12], values[12:], nuisances[:12], nuisances[12:])
+    np.testing.assert_allclose(np.concatenate(residuals), expected, atol=1e-10)
 
 
 def test_held_out_rows_change_nothing_of_the_fit() -> None:
@@ -42,8 +42,8 @@ def test_what_nuisances_explain_whole_does_not_come_back_enlarged() -> None:
     rows = np.arange(60)
     folds = [(rows[rows % 5 != fold], rows[rows % 5 == fold]) for fold in range(5)]
     for values in (3 * count + 1, np.concatenate([count, np.random.default_rng(5).normal(size=(60, 2))], axis=1)):
-        found = predict_in_folds(values, count[:, 0], folds, k=11, nuisances=count)
-        assert (found == count[:, 0]).mean() < 0.75
+        predictions = predict_in_folds(values, count[:, 0], folds, k=11, nuisances=count)
+        assert (predictions == count[:, 0]).mean() < 0.75
 
 
 def test_more_nuisances_than_rows_and_constant_ones_are_borne() -> None:
@@ -71,5 +71,5 @@ def test_a_label_that_is_a_nuisance_is_lost_and_another_one_is_kept() -> None:
 
 def test_rows_that_no_fold_predicts_have_no_prediction() -> None:
     values, labels = np.array([[0.0], [1.0], [0.1]]), np.array(["a", "b", "a"], dtype=object)
-    found = predict_in_folds(values, labels, [(np.array([0, 1]), np.array([2]))], k=1)
-    assert found.tolist() == [None, None, "a"]
+    predictions = predict_in_folds(values, labels, [(np.array([0, 1]), np.array([2]))], k=1)
+    assert predictions.tolist() == [None, None, "a"]

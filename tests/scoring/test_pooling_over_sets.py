@@ -32,12 +32,12 @@ def test_the_published_example() -> None:
     Its standard error is the plain one; that of Hartung and Knapp is compared with statsmodels' below.
     """
     effects, errors = log_risk_ratios()
-    found = pool_effects(effects, errors)
-    assert found.difference == pytest.approx(-0.7145, abs=5e-5)
-    assert (1 / (errors**2 + found.spread**2)).sum() ** -0.5 == pytest.approx(0.1798, abs=5e-5)
-    assert found.spread**2 == pytest.approx(0.3132, abs=5e-5)
-    assert found.heterogeneity == pytest.approx(0.9222, abs=5e-5)
-    assert sum(found.weights) == pytest.approx(1)
+    pooled = pool_effects(effects, errors)
+    assert pooled.difference == pytest.approx(-0.7145, abs=5e-5)
+    assert (1 / (errors**2 + pooled.spread**2)).sum() ** -0.5 == pytest.approx(0.1798, abs=5e-5)
+    assert pooled.spread**2 == pytest.approx(0.3132, abs=5e-5)
+    assert pooled.heterogeneity == pytest.approx(0.9222, abs=5e-5)
+    assert sum(pooled.weights) == pytest.approx(1)
 
 
 def test_the_same_as_statsmodels_at_the_same_variance() -> None:
@@ -45,13 +45,13 @@ def test_the_same_as_statsmodels_at_the_same_variance() -> None:
     from statsmodels.stats.meta_analysis import combine_effects
 
     effects, errors = log_risk_ratios()
-    found = pool_effects(effects, errors)
+    pooled = pool_effects(effects, errors)
     # Fed with the total variances, its fixed-effect result is the random-effects one.
-    other = combine_effects(effects, errors**2 + found.spread**2, method_re="dl", use_t=True)
-    assert found.difference == pytest.approx(other.mean_effect_fe, rel=1e-6)
-    error = (found.interval.high - found.difference) / scipy_stats.t.ppf(0.975, len(effects) - 1)
+    other = combine_effects(effects, errors**2 + pooled.spread**2, method_re="dl", use_t=True)
+    assert pooled.difference == pytest.approx(other.mean_effect_fe, rel=1e-6)
+    error = (pooled.interval.high - pooled.difference) / scipy_stats.t.ppf(0.975, len(effects) - 1)
     assert error == pytest.approx(other.sd_eff_w_fe_hksj, rel=1e-4)
-    assert found.weights == pytest.approx(other.weights_rel_fe, rel=1e-6)
+    assert pooled.weights == pytest.approx(other.weights_rel_fe, rel=1e-6)
 
 
 def test_reml_has_no_slope_at_its_top() -> None:
@@ -64,11 +64,11 @@ def test_reml_has_no_slope_at_its_top() -> None:
 
 
 def test_equal_sets_have_no_spread_and_the_interval_keeps_a_width() -> None:
-    found = pool_effects([0.02] * 4, [0.01] * 4)
-    assert (found.spread, found.heterogeneity) == (0, 0)
-    assert found.difference == pytest.approx(0.02)
-    assert found.interval == pytest.approx((0.02 - 3.18245 * 0.005, 0.02 + 3.18245 * 0.005), abs=1e-6)
-    assert found.detectable == pytest.approx((3.18245 + 0.97847) * 0.005, rel=1e-4)
+    pooled = pool_effects([0.02] * 4, [0.01] * 4)
+    assert (pooled.spread, pooled.heterogeneity) == (0, 0)
+    assert pooled.difference == pytest.approx(0.02)
+    assert pooled.interval == pytest.approx((0.02 - 3.18245 * 0.005, 0.02 + 3.18245 * 0.005), abs=1e-6)
+    assert pooled.detectable == pytest.approx((3.18245 + 0.97847) * 0.005, rel=1e-4)
 
 
 def test_two_sets_have_no_prediction_and_three_have() -> None:
@@ -97,8 +97,8 @@ def test_it_covers_the_mean_of_few_sets_that_differ() -> None:
 )
 def test_units_and_zero_do_not_matter(sets, factor, shift) -> None:
     effects, errors = np.array(sets).T
-    found = pool_effects(effects, errors)
+    pooled = pool_effects(effects, errors)
     moved = pool_effects(effects * factor + shift, errors * factor)
-    assert moved.difference == pytest.approx(found.difference * factor + shift, abs=1e-3 * factor)
-    assert moved.spread == pytest.approx(found.spread * factor, abs=2e-3 * factor)
-    assert effects.min() - 1e-9 <= found.difference <= effects.max() + 1e-9
+    assert moved.difference == pytest.approx(pooled.difference * factor + shift, abs=1e-3 * factor)
+    assert moved.spread == pytest.approx(pooled.spread * factor, abs=2e-3 * factor)
+    assert effects.min() - 1e-9 <= pooled.difference <= effects.max() + 1e-9

@@ -26,14 +26,14 @@ def _plates(rng, *, strength):
 
 def test_a_strong_treatment_ranks_its_replicates_first_and_no_effect_does_not():
     values, treatments, plates, controls = _plates(np.random.default_rng(1), strength=30.0)
-    found = replicate_precision(
+    table = replicate_precision(
         values, treatments=treatments, plates=plates, controls=controls, seed=0, null_size=1000
     ).set_index("treatment")
-    assert found.loc["strong", "mean_average_precision"] == pytest.approx(1.0)
-    assert found.loc["strong", "corrected_p_value"] < 0.05
-    assert found.loc["strong", ["null_size", "exact"]].tolist() == [7**3, True]
-    assert found.loc["weak", "mean_average_precision"] < 0.9
-    assert found["wells"].tolist() == [3, 3]
+    assert table.loc["strong", "mean_average_precision"] == pytest.approx(1.0)
+    assert table.loc["strong", "corrected_p_value"] < 0.05
+    assert table.loc["strong", ["null_size", "exact"]].tolist() == [7**3, True]
+    assert table.loc["weak", "mean_average_precision"] < 0.9
+    assert table["wells"].tolist() == [3, 3]
 
 
 def test_average_precision_by_hand():
@@ -41,10 +41,10 @@ def test_average_precision_by_hand():
     values = np.array([[1.0, 0.0], [0.6, 0.8], [1.0, 0.1], [-1.0, 0.0], [0.0, -1.0], [0.1, -1.0]])
     treatments = np.array(["q", "q", "c", "c", "c", "c"], object)
     plates = np.array(["p1", "p2", "p1", "p1", "p2", "p2"], object)
-    found = replicate_precision(
+    table = replicate_precision(
         values, treatments=treatments, plates=plates, controls=treatments == "c", seed=0, null_size=100
     )
-    assert found["mean_average_precision"].tolist() == [pytest.approx((1 / 2 + 1) / 2)]
+    assert table["mean_average_precision"].tolist() == [pytest.approx((1 / 2 + 1) / 2)]
 
 
 def test_replicates_need_two_plates_and_controls():
@@ -58,8 +58,8 @@ def test_replicates_need_two_plates_and_controls():
 def test_compounds_of_one_target_are_found():
     values = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0.3]], float)
     targets = np.array(["a", "a", "b", "b", "c"], object)
-    found = target_precision(values, compounds=np.array(list("vwxyz"), object), targets=targets, seed=0, null_size=100)
-    assert found.set_index("target")["mean_average_precision"].to_dict() == {"a": 1.0, "b": 1.0}
+    table = target_precision(values, compounds=np.array(list("vwxyz"), object), targets=targets, seed=0, null_size=100)
+    assert table.set_index("target")["mean_average_precision"].to_dict() == {"a": 1.0, "b": 1.0}
     with pytest.raises(InputError, match="two profiles"):
         target_precision(values, compounds=np.array(list("vvxyz"), object), targets=targets, seed=0)
 
@@ -67,8 +67,8 @@ def test_compounds_of_one_target_are_found():
 def test_without_plates_replicates_on_one_plate_count():
     values = np.array([[1.0, 0.0], [0.9, 0.1], [-1.0, 0.0], [0.0, -1.0]])
     treatments = np.array(["q", "q", "c", "c"], object)
-    found = replicate_precision(values, treatments=treatments, controls=treatments == "c", seed=0, null_size=100)
-    assert found[["treatment", "mean_average_precision", "wells"]].to_numpy().tolist() == [["q", 1.0, 2]]
+    table = replicate_precision(values, treatments=treatments, controls=treatments == "c", seed=0, null_size=100)
+    assert table[["treatment", "mean_average_precision", "wells"]].to_numpy().tolist() == [["q", 1.0, 2]]
     with pytest.raises(InputError, match="no treatment has two wells"):
         replicate_precision(values[1:], treatments=treatments[1:], controls=treatments[1:] == "c", seed=0)
 
@@ -86,11 +86,11 @@ def _by_copairs(values, treatments, plates, controls):
     meta = pd.DataFrame({"treatment": np.where(controls, "control on " + place.astype(object), treatments)})
     meta = meta.assign(plate=place, is_control=controls)
     apart = [] if plates is None else ["plate"]
-    found = average_precision(
+    table = average_precision(
         meta, values, ["treatment"], apart, apart, ["treatment", "is_control"], progress_bar=False
     )
-    found = found[~found["is_control"] & found["average_precision"].notna()]
-    return found.groupby("treatment")["average_precision"].mean()
+    table = table[~table["is_control"] & table["average_precision"].notna()]
+    return table.groupby("treatment")["average_precision"].mean()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -102,12 +102,12 @@ def test_values_are_those_of_copairs(seed, apart, tied):
     if tied:  # few different profiles: many similarities are equal
         values = rng.integers(0, 3, values.shape) + 0.5
     plates = plates if apart else None
-    found = replicate_precision(
+    table = replicate_precision(
         values, treatments=treatments, plates=plates, controls=controls, seed=0, null_size=20
     ).set_index("treatment")["mean_average_precision"]
     expected = _by_copairs(values, treatments, plates, controls)
-    assert found.index.tolist() == expected.index.tolist()
-    assert np.abs(found - expected).max() < 1e-12
+    assert table.index.tolist() == expected.index.tolist()
+    assert np.abs(table - expected).max() < 1e-12
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -118,7 +118,7 @@ def test_exact_p_values_are_those_of_every_relabelling(apart):
     plates, controls = np.repeat(["a", "b"], 5), treatments == "c"
     given = plates if apart else None
     options = {"plates": given, "seed": 0, "null_size": 10_000}
-    found = replicate_precision(values, treatments=treatments, controls=controls, **options).iloc[0]
+    table = replicate_precision(values, treatments=treatments, controls=controls, **options).iloc[0]
     choices = (
         [one + two for one, two in itertools.product(*(itertools.combinations(range(s, s + 5), 2) for s in (0, 5)))]
         if apart
@@ -133,9 +133,9 @@ def test_exact_p_values_are_those_of_every_relabelling(apart):
                 "mean_average_precision"
             ].iloc[0]
         )
-    assert found["exact"]
-    assert found["null_size"] == len(choices)
-    assert found["p_value"] == pytest.approx(np.mean(np.array(null) >= found["mean_average_precision"] - 1e-12))
+    assert table["exact"]
+    assert table["null_size"] == len(choices)
+    assert table["p_value"] == pytest.approx(np.mean(np.array(null) >= table["mean_average_precision"] - 1e-12))
 
 
 def _below(**options):
@@ -147,14 +147,14 @@ def _below(**options):
         treatments, controls = np.array([f"t{n % 13}" for n in range(120)], object), np.tile(np.arange(60) < 8, 2)
         if options.get("on_controls"):
             for plate in ("a", "b"):
-                own = plates == plate
-                rows = values[own & controls]
-                values[own] = (values[own] - rows.mean(axis=0)) / rows.std(axis=0)
+                on_plate = plates == plate
+                rows = values[on_plate & controls]
+                values[on_plate] = (values[on_plate] - rows.mean(axis=0)) / rows.std(axis=0)
         chosen = {name: value for name, value in options.items() if name != "on_controls"}
-        found = replicate_precision(
+        table = replicate_precision(
             values, treatments=treatments, controls=controls, plates=plates, seed=seed, null_size=400, **chosen
         )
-        below.append((found["p_value"] < 0.05).mean())
+        below.append((table["p_value"] < 0.05).mean())
     return float(np.mean(below))
 
 

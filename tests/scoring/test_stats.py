@@ -50,12 +50,12 @@ def test_holm_equals_statsmodels():
 def test_permutation_equals_the_exact_sign_test_on_few_pairs():
     first, second = np.array([1, 1, 1, 1, 0, 1]), np.array([0, 0, 0, 0, 1, 1])
     # Five pairs differ, four in favour: P(|sum| >= 3) = 2 (5 + 1) / 32.
-    found = stats.paired_permutation(first, second, seed=0, resamples=20000)
-    assert found == pytest.approx(12 / 32, abs=0.015)
+    p = stats.paired_permutation(first, second, seed=0, resamples=20000)
+    assert p == pytest.approx(12 / 32, abs=0.015)
     exact = scipy_stats.permutation_test(
         (first - second,), np.mean, permutation_type="samples", n_resamples=np.inf
     ).pvalue
-    assert found == pytest.approx(exact, abs=0.015)
+    assert p == pytest.approx(exact, abs=0.015)
 
 
 def test_permutation_never_gives_zero_and_respects_groups():
@@ -112,8 +112,8 @@ def test_detectable_difference_has_the_power_it_claims():
     rng = np.random.default_rng(4)
     shares = [(discordance + difference) / 2, (discordance - difference) / 2, 1 - discordance]
     draws = rng.multinomial(n, shares, size=3000)
-    found = np.mean([scipy_stats.binomtest(int(b), int(b + c)).pvalue <= 0.05 if b + c else 0 for b, c, _ in draws])
-    assert found == pytest.approx(0.8, abs=0.025)
+    p = np.mean([scipy_stats.binomtest(int(b), int(b + c)).pvalue <= 0.05 if b + c else 0 for b, c, _ in draws])
+    assert p == pytest.approx(0.8, abs=0.025)
     assert stats.minimum_detectable_difference(600, discordance=discordance) < difference
     assert stats.minimum_detectable_difference(10, discordance=0.1) == float("inf")
 

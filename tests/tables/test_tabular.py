@@ -206,6 +206,16 @@ def test_arrow_is_what_reads_a_plain_table(tmp_path: Path, monkeypatch: pytest.M
     assert rows_of(read_table(tmp_path / "w.csv", encoding="cp1252")) == [["1", "Müller"]]
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_table_too_long_for_memory_goes_row_by_row_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    (tmp_path / "t.csv").write_text(mark + "id,x\n" + "a,b\n" * 5, encoding="utf-8")
+    for limit in range(16, 32):
+        monkeypatch.setattr(tabular, "_AT_ONCE", limit)
+        assert rows_of(read_table(tmp_path / "t.csv")) == [["a", "b"]] * 5
+
+
 def test_an_encoding_that_does_not_exist_or_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"id,x\n1,\x81\n")
     with pytest.raises(InputError, match="--encoding cp1252"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytoimagenet_hf.dataset.cards import SplitFiles, dataset_card
+from cytoimagenet_hf.dataset.cards import DatasetFacts, SplitFiles, dataset_card
 from cytoimagenet_hf.dataset.schema import dataset_features
 from cytoimagenet_hf.training import TrainConfig
 
@@ -61,7 +61,7 @@ def write_shapes(folder: Path, *, change: Callable[[dict[str, Any]], dict[str, A
         # The bytes must be true: `datasets` keys its cache by the card, and would serve another test's rows.
         size = sum((folder / name).stat().st_size for name in names)
         splits.append(SplitFiles(split, tuple(names), count, size))
-    (folder / "README.md").write_text(dataset_card(features=features, splits=splits), encoding="utf-8")
+    (folder / "README.md").write_text(dataset_card(DatasetFacts(features, splits)), encoding="utf-8")
     return folder
 
 

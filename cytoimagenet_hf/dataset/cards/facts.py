@@ -13,7 +13,7 @@ from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.scoring.contamination import overlaps, tasks
 from cytoimagenet_hf.scoring.results import read_results
 
-from .render import LICENCE_FILE, model_card, model_licence, read_note
+from .render import LICENCE_FILE, ModelFacts, model_card, model_licence, read_note
 
 TRAINING, CONVERSION, SCORES = "training.json", "conversion.json", "benchmarks.json"
 """Facts beside the weights: of the run, of the file they were converted from, of the benchmarks they took."""
@@ -43,8 +43,8 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
     folder = Path(folder)
     facts = card_facts(folder, name=name)
     texts = {
-        LICENCE_FILE: model_licence(facts["training_sources"], facts["base_models"]),
-        "README.md": model_card(**facts),
+        LICENCE_FILE: model_licence(facts.training_sources, facts.base_models),
+        "README.md": model_card(facts),
     }
     for file, text in texts.items():
         with atomic_path(folder / file) as temporary:
@@ -52,8 +52,8 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
     return folder / "README.md"
 
 
-def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]:
-    """The arguments of `dataset.cards.render.model_card` for a saved model; see `write_model_card`."""
+def card_facts(folder: str | Path, *, name: str | None = None) -> ModelFacts:
+    """What the card of a saved model says; see `write_model_card`."""
     folder = Path(folder)
     config = _read(folder / "config.json")
     if config is None:
@@ -64,23 +64,23 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> dict[str, Any]
         preprocessing["resample"] = _FILTERS.get(preprocessing["resample"], preprocessing["resample"])
     conversion = _read(folder / CONVERSION)
     sources = _training_sources(config)
-    training = _read(folder / TRAINING)
-    return {
-        "name": name or folder.resolve().name,
-        "architecture": _architecture(config),
-        "base_models": _base_models(config, training),
-        "fused": bool(config.get("backbones")),
-        "preprocessing": preprocessing,
-        "extraction": config.get("extraction"),
-        "training": training,
-        "training_sources": sources,
-        "datasets": (training or {}).get("datasets", ()),
-        "benchmarks": _read(folder / SCORES) or (),
-        "contamination": _contamination(sources),
-        "figures": {caption: file for file, caption in _FIGURES.items() if (folder / file).is_file()},
-        "origin": _origin(conversion),
-        "note": read_note(folder),
-    }
+    training = _read(folder / TRAINING) or {}
+    return ModelFacts(
+        name=name or folder.resolve().name,
+        architecture=_architecture(config),
+        preprocessing=preprocessing,
+        base_models=_base_models(config, training),
+        fused=bool(config.get("backbones")),
+        extraction=config.get("extraction") or {},
+        training=training,
+        training_sources=sources,
+        datasets=training.get("datasets", ()),
+        benchmarks=_read(folder / SCORES) or (),
+        contamination=_contamination(sources),
+        figures={caption: file for file, caption in _FIGURES.items() if (folder / file).is_file()},
+        origin=_origin(conversion),
+        note=read_note(folder),
+    )
 
 
 def add_scores(folder: str | Path, results: str | Path, *, entry: str | None = None) -> list[dict[str, Any]]:
@@ -131,9 +131,9 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(name)
 
 
-def _base_models(config: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What was fine-tuned, as the training says, or fused; of what lies on the Hub."""
-    given = [*(config.get("sources") or ()), (training or {}).get("base_model")]
+    given = [*(config.get("sources") or ()), training.get("base_model")]
     bases = {base["repo"]: base for base in given if isinstance(base, Mapping) and base.get("repo")}
     return [{"repo": repo, "revision": base.get("revision")} for repo, base in bases.items()]
 

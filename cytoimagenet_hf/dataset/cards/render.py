@@ -5,7 +5,7 @@ classes of `datasets` and `huggingface_hub`, so that `load_dataset` and the Hub 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -79,23 +79,11 @@ class SplitFiles:
     num_bytes: int
 
 
-def dataset_card(
-    *,
-    features: hf.Features,
-    splits: Sequence[SplitFiles],
-    published_splits: Sequence[SplitFiles] = (),
-    channel_splits: Sequence[SplitFiles] = (),
-    subset_splits: Mapping[str, Sequence[SplitFiles]] | None = None,
-    sources: Sequence[CardSource] = (),
-    summaries: Mapping[str, Mapping[str, Any]] | None = None,
-    statistics: Mapping[str, Any] | None = None,
-    leaks: Mapping[str, Any] | None = None,
-    figures: Mapping[str, str] | None = None,
-    note: str = "",
-) -> str:
-    """README.md of a dataset repository: what `load_dataset` reads on top, what a person reads below.
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a dataset's card says.
 
-    Args:
+    Attributes:
         features: columns, with the class names in `label`.
         splits: train and validation as stored; the default configuration.
         published_splits: the same rows under the row-wise split of the paper; configuration `published`.
@@ -107,65 +95,61 @@ def dataset_card(
         leaks: counts of the leak report of the default split.
         figures: caption → file in the repository.
         note: what its maker wants to be read first; `read_note` finds it.
+    """
+
+    features: hf.Features
+    splits: Sequence[SplitFiles]
+    published_splits: Sequence[SplitFiles] = ()
+    channel_splits: Sequence[SplitFiles] = ()
+    subset_splits: Mapping[str, Sequence[SplitFiles]] = field(default_factory=dict)
+    sources: Sequence[CardSource] = ()
+    summaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    leaks: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def dataset_card(facts: DatasetFacts) -> str:
+    """README.md of a dataset repository: what `load_dataset` reads on top, what a person reads below.
 
     Example:
         >>> from huggingface_hub import DatasetCard
         >>> from cytoimagenet_hf.dataset.schema import dataset_features
-        >>> card = dataset_card(features=dataset_features(["actin"]), splits=[SplitFiles("train", ("data/a",), 1, 9)])
-        >>> DatasetCard(card).data.configs[0]["data_files"]
+        >>> facts = DatasetFacts(dataset_features(["actin"]), [SplitFiles("train", ("data/a",), 1, 9)])
+        >>> DatasetCard(dataset_card(facts)).data.configs[0]["data_files"]
         [{'split': 'train', 'path': ['data/a']}]
     """
-    labels = features["label"].names
-    others = {"published": published_splits, "channels": channel_splits} | dict(subset_splits or {})
-    header = _dataset_header(features, {"default": splits} | {name: of for name, of in others.items() if of}, sources)
+    labels = facts.features["label"].names
+    subsets = {name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in facts.subset_splits.items() if of}
+    others = {"published": facts.published_splits, "channels": facts.channel_splits, **facts.subset_splits}
+    configurations = {"default": facts.splits} | {name: of for name, of in others.items() if of}
     return _rendered(
         "dataset_card.md.jinja",
-        header=header,
-        labels=labels,
-        categories=CATEGORIES,
-        splits=splits,
-        published_splits=published_splits,
-        channel_splits=channel_splits,
-        sources=sorted(sources, key=lambda source: source.dir_name),
-        summaries=summaries or {},
-        statistics=statistics or {},
-        leaks=leaks or {},
-        licence_names=sorted({source.licence for source in sources}),
-        figures=figures or {},
-        note=note,
-        subsets={name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in (subset_splits or {}).items() if of},
-        subset_splits=subset_splits or {},
-        columns={name: _type_name(feature) for name, feature in features.items()},
-        bibtex=BIBTEX,
+        **vars(facts)
+        | {
+            "header": _dataset_header(facts.features, configurations, facts.sources),
+            "labels": labels,
+            "categories": CATEGORIES,
+            "sources": sorted(facts.sources, key=lambda source: source.dir_name),
+            "licence_names": sorted({source.licence for source in facts.sources}),
+            "subsets": subsets,
+            "columns": {name: _type_name(feature) for name, feature in facts.features.items()},
+        },
     )
 
 
-def model_card(
-    *,
-    name: str,
-    architecture: str,
-    preprocessing: Mapping[str, Any],
-    base_models: Sequence[Mapping[str, Any]] = (),
-    fused: bool = False,
-    extraction: Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
-    training_sources: Sequence[str] | None = None,
-    datasets: Sequence[str] = (),
-    benchmarks: Sequence[Mapping[str, Any]] = (),
-    contamination: Sequence[Mapping[str, Any]] = (),
-    figures: Mapping[str, str] | None = None,
-    origin: str = "",
-    note: str = "",
-) -> str:
-    """README.md of a model repository.
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's card says.
 
-    Args:
+    Attributes:
         name: of the model.
         architecture: for example `"EfficientNet-B0"`.
         preprocessing: the record the image processor was made from.
         base_models: `repo` and `revision` on the Hub of what was fine-tuned, converted or fused.
         fused: several networks side by side, whose class comes with this package.
-        extraction: how features are taken by default, as the configuration says; None: its usual pooled output.
+        extraction: how features are taken by default, as the configuration says; empty: its usual pooled output.
         training: metrics and configuration of the run: `objective` (a sentence), `config`, `metrics`,
             `per_category`, `never_predicted`.
         training_sources: short names of the sources it was trained on; None when they are not known.
@@ -175,12 +159,37 @@ def model_card(
         figures: caption → file beside the card.
         origin: where the weights come from, when not from `training`.
         note: what its maker wants to be read first; `read_note` finds it.
+    """
+
+    name: str
+    architecture: str
+    preprocessing: Mapping[str, Any]
+    base_models: Sequence[Mapping[str, Any]] = ()
+    fused: bool = False
+    extraction: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    training_sources: Sequence[str] | None = None
+    datasets: Sequence[str] = ()
+    benchmarks: Sequence[Mapping[str, Any]] = ()
+    contamination: Sequence[Mapping[str, Any]] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+    note: str = ""
+
+
+def model_card(facts: ModelFacts) -> str:
+    """README.md of a model repository.
 
     Raises:
         InputError: a score outside [0, 1].
     """
+    extraction = ", ".join(f"`{option}` {value}".lower() for option, value in facts.extraction.items())
+    return _rendered("model_card.md.jinja", **vars(facts) | {"header": _model_header(facts), "extraction": extraction})
+
+
+def _model_header(facts: ModelFacts) -> str:
     results = []
-    for score in benchmarks:
+    for score in facts.benchmarks:
         if not 0 <= score["value"] <= 1:
             raise InputError(
                 f"benchmark {score['task']} has the value {score['value']}: scores are fractions in [0, 1]"
@@ -201,31 +210,14 @@ def model_card(
         license="other",  # that of the weights follows from the images they were trained on
         license_name="by-training-images",
         license_link=LICENCE_FILE,
-        base_model=[str(base["repo"]) for base in base_models] or None,
-        base_model_relation=("merge" if fused else "finetune") if base_models else None,
-        datasets=list(datasets) or None,
+        base_model=[str(base["repo"]) for base in facts.base_models] or None,
+        base_model_relation=("merge" if facts.fused else "finetune") if facts.base_models else None,
+        datasets=list(facts.datasets) or None,
         tags=["microscopy", "biology", "efficientnet", "cytoimagenet"],
-        model_name=name,
+        model_name=facts.name,
         eval_results=results or None,
     )
-    return _rendered(
-        "model_card.md.jinja",
-        header=data.to_yaml(),
-        name=name,
-        architecture=architecture,
-        preprocessing=preprocessing,
-        base_models=base_models,
-        fused=fused,
-        extraction=", ".join(f"`{option}` {value}".lower() for option, value in (extraction or {}).items()),
-        training=training or {},
-        training_sources=training_sources,
-        benchmarks=benchmarks,
-        contamination=contamination,
-        figures=figures or {},
-        origin=origin,
-        note=note,
-        bibtex=BIBTEX,
-    )
+    return str(data.to_yaml())
 
 
 def model_licence(training_sources: Sequence[str] | None, base_models: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -325,7 +317,10 @@ def _type_name(feature: Any) -> str:
 def _rendered(template: str, **context: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
-    return environment.from_string((templates() / template).read_text(encoding="utf-8")).render(**context) + "\n"
+    return (
+        environment.from_string((templates() / template).read_text(encoding="utf-8")).render(bibtex=BIBTEX, **context)
+        + "\n"
+    )
 
 
 def templates() -> Traversable:

@@ -37,13 +37,13 @@ def test_published_shifts_labels_as_the_original_did():
 
 
 def test_simulated_set_under_both_recipes(simulated, class_features):
-    found = {}
+    counts = {}
     for name, recipe in RECIPES.items():
         items = CYCLOPS.load(simulated / "cyclops", recipe)
-        found[name] = Counter((item.metadata["folder"], item.metadata["label"]) for item in items)
-    assert any(folder == "DEAD" for folder, _ in found["published"])
-    assert not any(folder in ("DEAD", "GHOST") for folder, _ in found["corrected"])
-    assert any(folder != label for folder, label in found["published"] if folder != "SPINDLEPOLE")
+        counts[name] = Counter((item.metadata["folder"], item.metadata["label"]) for item in items)
+    assert any(folder == "DEAD" for folder, _ in counts["published"])
+    assert not any(folder in ("DEAD", "GHOST") for folder, _ in counts["corrected"])
+    assert any(folder != label for folder, label in counts["published"] if folder != "SPINDLEPOLE")
     table = class_features("cyclops", noise=0.01)
     items = CYCLOPS.load(simulated / "cyclops", RECIPES["corrected"])
     (score,) = CYCLOPS.score(table, items, RECIPES["corrected"], 0, k=3)

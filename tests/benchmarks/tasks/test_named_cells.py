@@ -59,8 +59,8 @@ def test_cells_of_hep2_lie_in_sixths_of_the_numbers_of_their_class(tmp_path):
     for number in range(1, 19):
         label, part = ("Golgi", "tra") if number > 12 else ("NuMem", ("tra", "val", "tes")[number % 3])
         picture(tmp_path / "dataset" / part / label / f"{number:05d}.png")
-    found = groups(BENCHMARKS["hep2"].load(tmp_path, RECIPE))
-    assert {int(name[-9:-4]): int(block[-1]) for name, block in found.items()} == {
+    blocks = groups(BENCHMARKS["hep2"].load(tmp_path, RECIPE))
+    assert {int(name[-9:-4]): int(block[-1]) for name, block in blocks.items()} == {
         **{number: (number - 1) // 2 for number in range(1, 13)},
         **{number: number - 13 for number in range(13, 19)},
     }

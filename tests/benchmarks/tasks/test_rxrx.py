@@ -30,9 +30,9 @@ def test_rxrx1_divides_by_site_and_experiment(tmp_path):
     assert [item.metadata["split"] for item in items] == ["train", "id_test"] * 2 + ["test"] * 4
     # The same wells are known again; in the other experiment everything looks like siRNA 7.
     values = np.array([[0.0], [0.0], [9.0], [9.0], [1.0], [1.0], [1.0], [1.0]])
-    found = RXRX1.score(make_table([item.id for item in items], values), items, RECIPE, 0)
-    assert {score.name: score.correct.mean() for score in found} == {"rxrx1/id_test": 1.0, "rxrx1/test": 0.5}
-    assert found[1].clusters.tolist() == ["HEPG2-02"] * 4
+    scores = RXRX1.score(make_table([item.id for item in items], values), items, RECIPE, 0)
+    assert {score.name: score.correct.mean() for score in scores} == {"rxrx1/id_test": 1.0, "rxrx1/test": 0.5}
+    assert scores[1].clusters.tolist() == ["HEPG2-02"] * 4
     (tmp_path / "images" / "HEPG2-01" / "Plate1" / "B02_s1.png").unlink()
     with pytest.raises(InputError, match=r"B02_s1\.png is missing"):
         RXRX1.load(tmp_path, RECIPE)

@@ -74,7 +74,7 @@ def test_a_card_tells_architecture_preprocessing_sources_and_what_they_share_wit
     assert "| resample | bilinear |" in card
     assert "2 sources: bbbc013, idr0072." in card
     assert "| coos7 | idr0072 | laboratory |" in card
-    assert "size" not in card_facts(folder)["preprocessing"]
+    assert "size" not in card_facts(folder).preprocessing
 
 
 def test_the_same_files_give_the_same_card(folder):
@@ -122,11 +122,11 @@ def test_a_fusion_has_the_sources_of_all_its_backbones_or_none_is_known(folder):
     fusion = {"architectures": ["CytoFusionModel"], "model_type": "cyto-fusion", "backbones": [CONFIG, other]}
     written(folder, "config.json", fusion)
     facts = card_facts(folder)
-    assert facts["training_sources"] == ["bbbc013", "idr0072", "kag_hpa"]
-    assert facts["architecture"] == "CytoFusionModel of EfficientNet-B0 and EfficientNet-B0"
+    assert facts.training_sources == ["bbbc013", "idr0072", "kag_hpa"]
+    assert facts.architecture == "CytoFusionModel of EfficientNet-B0 and EfficientNet-B0"
     del other["training_sources"]
     written(folder, "config.json", fusion)
-    assert card_facts(folder)["training_sources"] is None
+    assert card_facts(folder).training_sources is None
     assert "not declared" in write_model_card(folder).read_text()
 
 
@@ -134,8 +134,8 @@ def test_converted_weights_say_what_they_are_and_their_name_says_nothing(folder)
     written(folder, "config.json", {key: value for key, value in CONFIG.items() if key != "training_sources"})
     written(folder, "conversion.json", {"weights": "efficientnetb0_weights-notop.h5", "sha256": "0123456789abcdef0"})
     facts = card_facts(folder, name="me/cytoimagenet-b0")
-    assert facts["training_sources"] is None
-    assert "SHA-256 `0123456789abcdef…`" in facts["origin"]
+    assert facts.training_sources is None
+    assert "SHA-256 `0123456789abcdef…`" in facts.origin
 
 
 @pytest.mark.parametrize(

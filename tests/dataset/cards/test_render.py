@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.cards import CardSource, SplitFiles, dataset_card, model_card
+from cytoimagenet_hf.dataset.cards import CardSource, DatasetFacts, ModelFacts, SplitFiles, dataset_card, model_card
 from cytoimagenet_hf.dataset.schema import dataset_features
 
 SPLITS = [SplitFiles("train", ("data/train-*",), 9, 900), SplitFiles("validation", ("data/validation-*",), 1, 100)]
@@ -17,9 +17,8 @@ def header(card):
 
 def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
     toy = [SplitFiles("train", ("toy_20/train-*",), 4, 400)]
-    card = dataset_card(
-        features=dataset_features(["actin", "mine", "yeast"]), splits=SPLITS, subset_splits={"toy_20": toy}
-    )
+    facts = DatasetFacts(dataset_features(["actin", "mine", "yeast"]), SPLITS, subset_splits={"toy_20": toy})
+    card = dataset_card(facts)
     found = header(card)
     infos = {info["config_name"]: info for info in found["dataset_info"]}
     info = infos["default"]  # the classes of the others stand in their files
@@ -35,7 +34,7 @@ def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
 
 
 def test_one_licence_is_named_and_tables_survive_pipes():
-    card = dataset_card(features=dataset_features(["a"]), splits=SPLITS, sources=[SOURCE])
+    card = dataset_card(DatasetFacts(dataset_features(["a"]), SPLITS, sources=[SOURCE]))
     assert header(card)["license"] == "cc-by-3.0"
     assert "license_name" not in header(card)
     assert "a\\|b" in card
@@ -43,13 +42,14 @@ def test_one_licence_is_named_and_tables_survive_pipes():
 
 def test_a_card_says_what_the_data_is_first_and_how_it_was_made_last():
     summary = {"rows_in": 9, "kept": 9, "rejected": {}, "recipe": {"name": "corrected"}, "details": {}}
-    card = dataset_card(
-        features=dataset_features(["a"]),
-        splits=SPLITS,
+    facts = DatasetFacts(
+        dataset_features(["a"]),
+        SPLITS,
         sources=[SOURCE],
         statistics={"images_by_category": {"gene": 10}},
         summaries={"render": summary},
     )
+    card = dataset_card(facts)
     order = [
         "Images by category",
         "Load",
@@ -72,13 +72,8 @@ def test_a_model_card_carries_its_scores_as_a_model_index():
         "high": 0.9,
         "method": "concat",
     }
-    card = model_card(
-        name="me/b0",
-        architecture="EfficientNet-B0",
-        preprocessing={"resample": 2},
-        datasets=["me/cytoimagenet"],
-        benchmarks=[score],
-    )
+    facts = ModelFacts("me/b0", "EfficientNet-B0", {"resample": 2}, datasets=["me/cytoimagenet"], benchmarks=[score])
+    card = model_card(facts)
     assert header(card)["datasets"] == ["me/cytoimagenet"]
     assert header(card)["license_name"] == "by-training-images"
     metric = header(card)["model-index"][0]["results"][0]["metrics"][0]
@@ -88,4 +83,4 @@ def test_a_model_card_carries_its_scores_as_a_model_index():
 def test_percentages_are_refused_as_scores():
     score = {"task": "bbbc021", "metric": "NSC", "value": 83.5, "low": 76, "high": 90, "method": "concat"}
     with pytest.raises(InputError, match=r"fractions in \[0, 1\]"):
-        model_card(name="m", architecture="a", preprocessing={}, benchmarks=[score])
+        model_card(ModelFacts("m", "a", {}, benchmarks=[score]))

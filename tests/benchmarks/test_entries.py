@@ -18,10 +18,10 @@ def cells():
     """Cells whose own character, shared by both models, outweighs their class."""
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(CLASSES), PER_CLASS)
-    own = 1.6 * rng.normal(size=(len(codes), 8)) + rng.normal(size=(CLASSES, 8))[codes]
+    character = 1.6 * rng.normal(size=(len(codes), 8)) + rng.normal(size=(CLASSES, 8))[codes]
     items = [labelled(f"cell-{number:04d}", (), f"class-{code}") for number, code in enumerate(codes)]
     ids = np.array([item.id for item in items], dtype=object)
-    views = [own @ rng.normal(size=(8, 24)) + 0.8 * rng.normal(size=(len(codes), 24)) for _ in range(2)]
+    views = [character @ rng.normal(size=(8, 24)) + 0.8 * rng.normal(size=(len(codes), 24)) for _ in range(2)]
     order = rng.permutation(len(ids))  # the second model's table lists its rows otherwise
     return items, make_table(ids, views[0]), make_table(ids[order], views[1][order])
 
