@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import check_fields, setting
+from cytoimagenet_hf.core.settings import check_fields, documented, setting
 
 from .source import CHANNELS
 from .storage import parse_place
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class CellOptions:
     """Where cells are and the box around each; on the command line `--cells`, `--cell-size` and so on.

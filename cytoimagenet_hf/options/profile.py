@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.settings import check_fields, setting
+from cytoimagenet_hf.core.settings import check_fields, documented, setting
 
 from .source import parse_name
 
@@ -34,15 +34,13 @@ def _epsilon(given: Any) -> float | None:
         raise InputError(f"--sphere-epsilon {given!r}: write a number, or auto") from None
 
 
+@documented
 @dataclass(frozen=True, kw_only=True)
 class ProfilePlan:
-    """The road from features to profiles, in this order: aggregate, annotate, normalise, select, sphere or TVN.
+    """The steps from features to profiles, in this order: aggregate, annotate, normalise, select, sphere or TVN.
 
-    Every field is an option of `cytoimagenet profile`, whose help explains it. Here None stands for none in `by` and
-    `sphere_by`, and for auto in `sphere_epsilon`.
-
-    Raises:
-        InputError: a value out of range, or steps that cannot follow each other.
+    Every field is an option of `cytoimagenet profile`. Here None stands for none in `by` and `sphere_by`, and for
+    auto in `sphere_epsilon`. Steps that cannot follow each other are refused.
     """
 
     level: Literal["cell", "image", "site", "well"] = setting("well", "One row per cell, image, site or well.")

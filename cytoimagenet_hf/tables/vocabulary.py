@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["identity", "measure", "unit"]
 
@@ -31,132 +31,116 @@ class Term:
     units: str = ""  # dimension of the units that its header may state; empty text where it takes none
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+def _term(name: str, kind: Kind, meaning: str, spellings: str, before: str = "", **more: Any) -> Term:
+    return Term(name, kind, meaning, tuple(spellings.split()), tuple(before.split()), **more)
 
 
 VOCABULARY: dict[str, Term] = {
     term.name: term
     for term in (
-        Term(
+        _term(
             "plate",
             "identity",
             "the physical plate",
-            _words(
-                "plate plate_id plate_name plate_barcode assay_plate_barcode barcode plate_number assay_plate "
-                "assay_plate_id"
-            ),
+            "plate plate_id plate_name plate_barcode assay_plate_barcode barcode plate_number assay_plate "
+            "assay_plate_id",
         ),
-        Term(
+        _term(
             "plate_map",
             "identity",
             "the layout that a plate was filled by",
-            _words("plate_map_name plate_map plate_map_id plate_layout layout_name"),
+            "plate_map_name plate_map plate_map_id plate_layout layout_name",
         ),
-        Term(
+        _term(
             "well",
             "identity",
             "the place on the plate, spelled `A01`",
-            _words("well well_position well_id well_name well_coordinate well_label position_in_plate"),
+            "well well_position well_id well_name well_coordinate well_label position_in_plate",
         ),
-        Term("row", "identity", "the row of the well, a letter or a number", _words("row row_name well_row row_id")),
-        Term(
+        _term("row", "identity", "the row of the well, a letter or a number", "row row_name well_row row_id"),
+        _term(
             "column",
             "identity",
             "the column of the well, a number",
-            _words("column col column_name well_column well_col column_id"),
+            "column col column_name well_column well_col column_id",
         ),
-        Term("site", "identity", "the field of view in the well", _words("site field field_id fov site_id")),
-        Term("z", "measure", "the number of the focal plane", _words("plane_id plane z")),
-        Term("timepoint", "measure", "the number of the time point", _words("time_point t time_index time_frame tp")),
-        Term(
+        _term("site", "identity", "the field of view in the well", "site field field_id fov site_id"),
+        _term("z", "measure", "the number of the focal plane", "plane_id plane z"),
+        _term("timepoint", "measure", "the number of the time point", "time_point t time_index time_frame tp"),
+        _term(
             "time",
             "measure",
             "how long the well was treated, or when it was imaged",
-            _words(
-                "time duration time_point hours pert_time elapsed_time hour hrs minutes days day hpi "
-                "hours_post_infection hours_post_treatment"
-            ),
-            before=_words("incubation treatment exposure"),
+            "time duration time_point hours pert_time elapsed_time hour hrs minutes days day hpi "
+            "hours_post_infection hours_post_treatment",
+            before="incubation treatment exposure",
             units="time",
         ),
-        Term(
+        _term(
             "role",
             "identity",
             "control or treatment",
-            _words("role control_type pert_type well_type type well_role sample_type control"),
+            "role control_type pert_type well_type type well_role sample_type control",
         ),
-        Term(
+        _term(
             "compound",
             "identity",
             "what was given to the well",
-            _words(
-                "compound compound_name pert_iname broad_sample jcp2022 treatment treatment_name drug drug_name "
-                "perturbation perturbation_name pert_name perturbagen substance substance_name chemical "
-                "chemical_name cpd cpd_name small_molecule compound_id test_compound test_substance test_item agent "
-                "inhibitor ligand stimulus drug_id treatment_id cpd_id substance_id pert_id broad_id molecule "
-                "molecule_name chembl_id pubchem_cid cas cas_number cas_no inchikey inchi smiles canonical_smiles "
-                "compound_smiles"
-            ),
+            "compound compound_name pert_iname broad_sample jcp2022 treatment treatment_name drug drug_name "
+            "perturbation perturbation_name pert_name perturbagen substance substance_name chemical "
+            "chemical_name cpd cpd_name small_molecule compound_id test_compound test_substance test_item agent "
+            "inhibitor ligand stimulus drug_id treatment_id cpd_id substance_id pert_id broad_id molecule "
+            "molecule_name chembl_id pubchem_cid cas cas_number cas_no inchikey inchi smiles canonical_smiles "
+            "compound_smiles",
             numbered=True,
         ),
-        Term(
+        _term(
             "gene",
             "identity",
             "the gene that was targeted or expressed",
-            _words(
-                "gene gene_symbol gene_name target_gene gene_target gene_id entrez_id ensembl_id target_gene_symbol "
-                "entrez_gene_id ensembl_gene_id"
-            ),
+            "gene gene_symbol gene_name target_gene gene_target gene_id entrez_id ensembl_id target_gene_symbol "
+            "entrez_gene_id ensembl_gene_id",
             numbered=True,
         ),
-        Term(
+        _term(
             "sirna",
             "identity",
             "the siRNA, shRNA or guide",
-            _words(
-                "sirna sirna_id sgrna sgrna_id grna guide guide_id shrna shrna_id crrna guide_rna sgrna_sequence "
-                "guide_sequence grna_sequence"
-            ),
+            "sirna sirna_id sgrna sgrna_id grna guide guide_id shrna shrna_id crrna guide_rna sgrna_sequence "
+            "guide_sequence grna_sequence",
             numbered=True,
         ),
-        Term(
+        _term(
             "dose",
             "measure",
             "how much of the compound the well holds",
-            _words("concentration dose conc concentrations concn dosage mmoles_per_liter mmoles_per_liter2 mg_per_ml"),
-            before=_words(
-                "final nominal compound drug treatment pert cpd test assay well screening actual working "
-                "perturbation applied"
-            ),
+            "concentration dose conc concentrations concn dosage mmoles_per_liter mmoles_per_liter2 mg_per_ml",
+            before="final nominal compound drug treatment pert cpd test assay well screening actual working "
+            "perturbation applied",
             numbered=True,
             units="amount",
         ),
-        Term(
+        _term(
             "unit",
             "unit",
             "the unit of the dose",
-            _words(
-                "concentration_unit concentration_units dose_unit dose_units conc_unit conc_units unit units "
-                "unit_of_concentration unit_of_dose"
-            ),
-            before=_words("final compound drug pert"),
+            "concentration_unit concentration_units dose_unit dose_units conc_unit conc_units unit units "
+            "unit_of_concentration unit_of_dose",
+            before="final compound drug pert",
             numbered=True,
         ),
-        Term("vehicle", "identity", "what the compound was dissolved in", _words("solvent vehicle diluent")),
-        Term(
+        _term("vehicle", "identity", "what the compound was dissolved in", "solvent vehicle diluent"),
+        _term(
             "cell_line",
             "identity",
             "the cells in the well",
-            _words(
-                "cell_line cell_line_name cell_type cell_model cell_line_id genotype strain donor donor_id patient "
-                "patient_id clone clone_id"
-            ),
+            "cell_line cell_line_name cell_type cell_model cell_line_id genotype strain donor donor_id patient "
+            "patient_id clone clone_id",
         ),
-        Term("moa", "identity", "the mechanism of action", _words("moa mechanism_of_action mechanism mode_of_action")),
-        Term("batch", "identity", "plates that were made together", _words("batch batch_id experiment run")),
-        Term("replicate", "identity", "which repetition it is", _words("replicate replicate_id rep")),
-        Term("count", "measure", "how many cells or images a row is made of", _words("count cell_count cells_count")),
+        _term("moa", "identity", "the mechanism of action", "moa mechanism_of_action mechanism mode_of_action"),
+        _term("batch", "identity", "plates that were made together", "batch batch_id experiment run"),
+        _term("replicate", "identity", "which repetition it is", "replicate replicate_id rep"),
+        _term("count", "measure", "how many cells or images a row is made of", "count cell_count cells_count"),
     )
 }
 """What a column can say, by the name it has here."""

@@ -223,6 +223,12 @@ def test_what_an_option_cannot_read_is_named(fields: dict[str, Any], says: str) 
         SourceOptions(**fields)
 
 
+@pytest.mark.parametrize("kind", [SourceOptions, ProfilePlan])
+def test_the_help_of_an_option_is_the_documentation_of_its_field(kind: type[Any]) -> None:
+    fields = kind.__dataclass_fields__.values()
+    assert all(f"\n    {field.name}: {field.metadata['help']}" in kind.__doc__ for field in fields)
+
+
 def test_options_by_position_are_refused() -> None:
     with pytest.raises(InputError, match="images: 'imagexpress' is no SourceOptions: options are given by name"):
         build(SourceOptions, {}, name="images", base="imagexpress")  # type: ignore[type-var]
