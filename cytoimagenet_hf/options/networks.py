@@ -11,6 +11,8 @@ _NETWORK = "The network and its features"
 NORMALIZE = ("image", "plate", "gain", "none")
 """What decides which pixel values become 0 and 1: the percentiles of each image's channel, those of a plate, its
 mean (of the pixel by which the logarithm is taken), or the range of the dtype."""
+METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
+"""{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
 
 
 def _side(given: Any) -> Any:
@@ -23,10 +25,6 @@ def _side(given: Any) -> Any:
     if given is not None and not (len(sides) <= 2 and all(type(side) is int and 1 <= side <= 8192 for side in sides)):
         raise InputError(f"size={given!r}: give pixels from 1 to 8192, or height and width")
     return tuple(given) if isinstance(given, list) else given
-
-
-METHODS = ("concat-norm", "concat-raw", "merge-norm", "merge-raw")
-"""{concatenate, merge} x {percentile-normalise each channel, not}; the paper's best is the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
