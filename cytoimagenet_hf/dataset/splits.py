@@ -101,6 +101,11 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fractio
 
     needed = ["image_id", "label"]
     first = next(iter(dataset.values()))
+    if absent := [name for name in needed if name not in (first.column_names or needed)]:
+        raise InputError(
+            f"a split scheme needs the column {', '.join(absent)}, which the dataset lacks: it has "
+            f"{', '.join(first.column_names)}. Without a split scheme the stored splits are taken"
+        )
     if scheme == "field":
         present = list(first.column_names or ())
         wanted = dict.fromkeys((*needed, group, *field_columns(present), "sha256"))

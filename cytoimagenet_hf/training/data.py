@@ -395,6 +395,8 @@ def _picture(stored: Stored) -> Image.Image:
         except (InputError, *DAMAGED) as error:
             raise InputError(f"cannot be read ({one_line(error)})") from error
     content = (stored.content if isinstance(stored, StoredPlane) else stored) or b""
+    if not content:
+        raise InputError("cannot be decoded (the row holds no image)")
     try:
         gray = decode_gray_png(content)  # what the builder writes; in two thirds of Pillow's time
         if isinstance(stored, StoredPlane):

@@ -85,6 +85,15 @@ def test_a_name_with_its_kind_leaves_the_same_record(config, shapes: Path, tmp_p
     assert "datasets" not in (folder / "README.md").read_text().partition("---\n\n")[0]
 
 
+def test_a_row_without_a_picture_is_named(config, tmp_path: Path) -> None:
+    root = foreign(tmp_path / "d")
+    file = root / "data" / "train-00000-of-00001.parquet"
+    rows = hf.load_dataset("parquet", data_files=str(file), split="train")
+    rows.map(lambda row, number: row | {"image": None} if number == 3 else row, with_indices=True).to_parquet(file)
+    with pytest.raises(InputError, match=r"image 'train-3' cannot be decoded \(the row holds no image\); --on-unread"):
+        train(config(dataset=str(root)))
+
+
 def test_groups_stay_on_one_side(config, tmp_path: Path) -> None:
     rows = {
         "image": [Image.fromarray(np.full((8, 8), n, np.uint8)) for n in range(40)],
@@ -112,6 +121,7 @@ def test_groups_stay_on_one_side(config, tmp_path: Path) -> None:
         ({}, {"label_column": "species"}, "has no column 'species'"),
         ({}, {"label_column": "image"}, "column 'image' is of type Image"),
         ({}, {"id_column": "name"}, "has no column 'name' of ids"),
+        ({}, {"split_scheme": "published"}, "a split scheme needs the column image_id, which the dataset lacks"),
         ({}, {"split": "extra"}, "has no split 'extra': --split names one of train, validation"),
         ({}, {"validation_split": "train"}, "is to be trained on and validated with"),
         ({"splits": {"train": 8, "validation": 0}}, {}, "split validation is empty"),
