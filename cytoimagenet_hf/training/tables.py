@@ -90,6 +90,7 @@ def dataset_name(config: TrainConfig) -> DatasetName:
 
 def choose_splits(splits: Mapping[str, Any], config: TrainConfig, name: DatasetName) -> dict[str, str]:
     """`train` and, where one is stored, `validation` → the split of the dataset; both at once is refused."""
+    splits = {str(split): None for split in splits}  # of `datasets` they may be NamedSplits
     usual = usual_splits(splits)
 
     def split_called(wanted: str, option: str) -> str:

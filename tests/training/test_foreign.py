@@ -14,6 +14,7 @@ from cytoimagenet_hf.core.simulated import MARK, mark_simulated
 from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.data import decode
 from cytoimagenet_hf.training.own import is_own
+from cytoimagenet_hf.training.stream import StreamSource
 from cytoimagenet_hf.training.tables import load_tables
 from tests.datasets import foreign
 
@@ -73,6 +74,8 @@ def test_files_of_any_layout_are_trained_on_to_the_end(config, tmp_path: Path) -
         file.rename(root / file.name)
     (root / "data").rmdir()
     assert train(config(dataset=str(root)))["rows"] == 8
+    streamed = StreamSource(config(dataset=str(root), streaming=True, cache="none"), rank=0, processes=1)
+    assert {name: len(split) for name, split in streamed.splits.items()} == {"train": 32, "validation": 8}
 
 
 def test_a_name_with_its_kind_leaves_the_same_record(config, shapes: Path, tmp_path: Path) -> None:
