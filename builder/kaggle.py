@@ -77,11 +77,8 @@ def import_kaggle(
         dask: address of a Dask scheduler instead.
 
     Returns:
-        Counts of rows of the metadata: in = kept + rejected (`repeated_row`, `missing_file`, `unreadable`,
-        `too_large`, `outside_root`, `bad_value`). Its details are those of `publish`, which counts the images in turn.
-
-    Raises:
-        InputError: no metadata, a missing column, no image at all, or shards of another archive.
+        Counts of rows of the metadata: in = kept + rejected. Its details are those of `publish`, which counts the
+        images in turn.
     """
     imported = make_shards(Path(archive), Path(output), workers=workers, dask=dask)
     published = publish(Path(output), recipe=AS_PUBLISHED, seed=seed)
@@ -204,10 +201,11 @@ def _import_image(row: Row, *, archive: Path) -> Made:
         return rejected(reason_of(error), str(error).replace(f"{archive}/", ""))
     except MemoryError:
         return rejected("out_of_memory", file)
+    source = SOURCES.get(row["dir_name"])
     made = {
         "image": {"bytes": content, "path": row["filename"]},
         "image_id": image_id,
-        "licence": row.get("licence") or _licence(row["dir_name"]),
+        "licence": row.get("licence") or (source.licence if source else None),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "width": pixels.shape[1],
         "height": pixels.shape[0],
@@ -254,8 +252,3 @@ def _is_plain_gray(content: bytes) -> bool:
         return False
     width, height = struct.unpack(">II", content[16:24])
     return bool(width * height <= 1 << 24)
-
-
-def _licence(dir_name: str) -> str | None:
-    source = SOURCES.get(dir_name)
-    return source.licence if source else None

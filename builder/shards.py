@@ -46,10 +46,9 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
     if plan.exists():
         require_same_plan(plan, table, fingerprint)
         return
-    for stale in (
-        path for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)
-    ):
-        stale.unlink()
+    for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json"):
+        for stale in plan.parent.glob(kind):
+            stale.unlink()
     content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode(), _ROWS: str(len(table)).encode()}
     schema, rows = table.schema.with_metadata(content), _shard_rows(len(table))
     compressed = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -61,11 +60,7 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
 
 
 def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
-    """Check that a plan holds these rows and was made by this fingerprint; writes nothing.
-
-    Raises:
-        InputError: it does not; says what differs.
-    """
+    """Refuse a plan of other rows or of another fingerprint; writes nothing."""
     before = read_fingerprint(plan)
     changes = [
         f"{name}: {before.get(name)!r} there, {value!r} asked for"
@@ -82,11 +77,7 @@ def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) 
 
 
 def read_fingerprint(plan: Path) -> dict[str, Any]:
-    """What the shards of a plan depend on beside its rows.
-
-    Raises:
-        InputError: the plan is damaged.
-    """
+    """What the shards of a plan depend on beside its rows."""
     try:
         with _opened(plan) as file:
             return dict(parse_json((file.schema.metadata or {})[_FINGERPRINT], where=plan))

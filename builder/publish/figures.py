@@ -19,18 +19,9 @@ _LINE = 24  # characters of a line
 
 
 def contact_sheet(output: str | Path, *, seed: int, classes: int = _CLASSES) -> Image.Image:
-    """Eight sampled images of each of some classes of a built dataset, a row per class.
+    """A mode L picture: eight sampled images of each of some classes of a built dataset, a row per class.
 
-    Args:
-        output: a built dataset folder.
-        seed: chooses the images; the same seed shows the same ones.
-        classes: at most so many, evenly spread over the names.
-
-    Returns:
-        A mode L picture.
-
-    Raises:
-        InputError: the folder holds no built dataset.
+    The classes are evenly spread over the names; the same seed shows the same images.
     """
     files = data_files(output)
     codes = pa.concat_arrays(

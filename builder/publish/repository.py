@@ -17,7 +17,7 @@ from builder.sources import SOURCES
 from builder.sources.base import Source
 from builder.stage import require_summary
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json, write_text
 from cytoimagenet_hf.dataset.cards.croissant import croissant
 from cytoimagenet_hf.dataset.cards.render import (
     LICENCE_FILE,
@@ -33,7 +33,7 @@ from cytoimagenet_hf.dataset.load import read_manifest
 from cytoimagenet_hf.dataset.schema import dataset_features
 
 from .figures import contact_sheet
-from .file_plan import DataFile
+from .files import DataFile
 
 STAGES = ("annotate", "select", "render", "import", "publish")
 """The stages of a build in order; for the published archive, `import` takes the place of those before it."""
@@ -56,30 +56,14 @@ def write_companions(
     channels: Sequence[DataFile] = (),
     registry: Mapping[str, Source] = SOURCES,
 ) -> None:
-    """Everything that stands beside the data; the card comes last, so that what has one is complete."""
-    _write_manifest(output, files, kept, labels=labels, channels=channels, registry=registry)
-    _write_picture(output, seed=seed)
-    write_metadata(output)
-    list_companions(output)
-    write_card(output)
-
-
-def _write_manifest(
-    output: Path,
-    files: Mapping[str, Sequence[DataFile]],
-    kept: pa.Table,
-    *,
-    labels: Sequence[str],
-    channels: Sequence[DataFile] = (),
-    registry: Mapping[str, Source] = SOURCES,
-) -> None:
-    """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
+    """Everything that stands beside the data; the card comes last, so that what has one is complete.
 
     Args:
         output: the dataset repository, its data in place.
         files: folder → its files: `data`, and each subset.
         kept: the rows of the dataset, without images.
         labels: class names in the order of their codes.
+        seed: of the images on the contact sheet.
         channels: files of the configuration `channels`, if planes were kept.
         registry: the sources that facts are known of.
     """
@@ -98,6 +82,11 @@ def _write_manifest(
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
+    with atomic_path(output / _SHEET) as temporary:
+        contact_sheet(output, seed=seed).save(temporary, format="png")
+    write_metadata(output)
+    list_companions(output)
+    write_card(output)
 
 
 def _listed(output: Path, folder: str, files: Sequence[DataFile]) -> dict[str, dict[str, Any]]:
@@ -126,12 +115,6 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
 
 
-def _write_picture(output: Path, *, seed: int) -> None:
-    """figures/contact_sheet.png: a few images of up to forty classes."""
-    with atomic_path(output / _SHEET) as temporary:
-        contact_sheet(output, seed=seed).save(temporary, format="png")
-
-
 def write_metadata(output: Path) -> None:
     """croissant.json, from the manifest, dated today."""
     manifest = _manifest(output)
@@ -146,10 +129,7 @@ def write_metadata(output: Path) -> None:
 
 
 def list_companions(output: Path) -> None:
-    """Add to manifest.json what stands beside the data: rejections, metadata, pictures; not the card, which is text.
-
-    Call it again when one of them has changed.
-    """
+    """Add to manifest.json what stands beside the data: rejections, metadata, pictures, but not the card."""
     paths = [output / name for name in _COMPANIONS if (output / name).exists()]
     companions = {
         path.relative_to(output).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
@@ -162,19 +142,13 @@ def list_companions(output: Path) -> None:
 
 def write_card(output: Path) -> None:
     """README.md, the card of a published dataset, and LICENSE.md; call it again when the template has changed."""
-    with atomic_path(output / LICENCE_FILE) as temporary:
-        sources = [CardSource(**source) for source in _manifest(output)["sources"]]
-        temporary.write_text(dataset_licence(sources), encoding="utf-8")
-    with atomic_path(output / "README.md") as temporary:
-        temporary.write_text(card(output), encoding="utf-8")
+    sources = [CardSource(**source) for source in _manifest(output)["sources"]]
+    write_text(output / LICENCE_FILE, dataset_licence(sources))
+    write_text(output / "README.md", card(output))
 
 
 def card(output: Path) -> str:
-    """The card, from the manifest and the summaries of all stages.
-
-    Raises:
-        InputError: no manifest.
-    """
+    """The card, from the manifest and the summaries of all stages."""
     manifest = _manifest(output)
     summaries = {
         stage: asdict(require_summary(output, stage))

@@ -32,9 +32,8 @@ from cytoimagenet_hf.dataset.leaks import leak_report
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
 
-from .balance import balance, codes, copy_counts, ranks
+from .balance import balance, codes, copy_counts, near_groups, ranks
 from .data_files import KeptImages, write_channels, write_dataset
-from .near import near_groups
 from .repository import STAGES, list_companions, write_card, write_companions
 from .seal import describe_inputs, published_summary, write_seal
 
@@ -151,11 +150,7 @@ def publish(
 
 
 def require_split(scheme: str | None, group: str) -> None:
-    """Refuse a split that no rows could follow, before anything is made.
-
-    Raises:
-        InputError: an unknown scheme, or a group that is not a column of text.
-    """
+    """Refuse an unknown scheme, or a group that is not a column of text, before anything is made."""
     if scheme is not None and scheme not in SCHEMES:
         raise InputError(f"--split-scheme {scheme}: choose one of {', '.join(SCHEMES)}")
     columns = [column.name for column in SHARD_SCHEMA if pa.types.is_string(column.type)]
@@ -214,9 +209,8 @@ def _split(kept: pa.Table, recipe: Recipe, *, seed: int, scheme: str, group: str
 
 def _as_stated(kept: pa.Table, labels: npt.NDArray[np.int32]) -> pa.Table:
     """What `write_dataset` adds to each kept image that has a name already."""
-    return kept.select(["image_id", "path", "filename", "png_bytes"]).append_column(
-        "label", pa.array(labels, pa.int64())
-    )
+    stated = kept.select(["image_id", "path", "filename", "png_bytes"])
+    return stated.append_column("label", pa.array(labels, pa.int64()))
 
 
 def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:

@@ -21,13 +21,7 @@ _BESIDE = ("manifest.json", "croissant.json")
 
 
 def describe_inputs(output: Path, tasks: Sequence[ShardTask], rules: dict[str, Any]) -> dict[str, Any]:
-    """What the files of a dataset depend on, as plain JSON values.
-
-    Args:
-        output: the dataset repository.
-        tasks: its shards.
-        rules: everything that the caller chose.
-    """
+    """What the files of a dataset depend on, as plain JSON values; `rules` are everything that the caller chose."""
     shards = hashlib.sha256()
     for task in tasks:
         paths = [task.path, *([task.channels_path] if task.keep_channels else [])]
@@ -41,13 +35,13 @@ def describe_inputs(output: Path, tasks: Sequence[ShardTask], rules: dict[str, A
 
 
 def published_summary(output: Path, inputs: dict[str, Any]) -> StageSummary | None:
-    """The summary of an earlier `publish` from the same inputs whose files are all there, and no other; else None."""
+    """The earlier summary if neither the inputs nor the files have changed, else None."""
     try:
         seal = read_json_object(output / SEAL)
     except InputError:
         return None
-    same = seal == {"inputs": inputs, "files": _files(output)}
-    return read_summary(output, "publish") if same else None
+    is_unchanged = seal == {"inputs": inputs, "files": _files(output)}
+    return read_summary(output, "publish") if is_unchanged else None
 
 
 def write_seal(output: Path, inputs: dict[str, Any]) -> None:

@@ -37,7 +37,6 @@ _SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(sorted(SPLITS, key=len, re
 _EMPTY = re.compile(r'Instruction "(.+)" corresponds to no data')  # of `datasets`
 _MOST_CLASSES = 100_000  # more different labels are texts or numbers about images, not classes
 
-
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Tables beside images that name them in `file_name`, as `imagefolder` of `datasets` knows them."""
 
@@ -180,21 +179,12 @@ def with_usual_columns(
 
 
 def row_id(split: str, row: int) -> str:
-    """The id of a row that has none of its own.
-
-    Example:
-        >>> row_id("train", 7)
-        'train-7'
-    """
+    """The id of a row that has none of its own, such as `train-7`."""
     return f"{split}-{row}"
 
 
 def find_image_column(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
-    """The column of images.
-
-    Raises:
-        InputError: there is none, or several; or the one asked for holds something else.
-    """
+    """The column of images: the one asked for, `image`, or the only one."""
     images = [name for name, feature in features.items() if _is_image_feature(feature)]
     name = wanted or ("image" if "image" in features else images[0] if len(images) == 1 else None)
     if name is None:
@@ -210,11 +200,7 @@ def find_image_column(features: Mapping[str, Any], wanted: str | None, where: st
 
 
 def find_label_column(features: Mapping[str, Any], wanted: str | None, where: str, *, required: bool) -> str | None:
-    """The column of classes; None where there is none and none is required.
-
-    Raises:
-        InputError: there is none, or several; or the one asked for is not there or holds no classes.
-    """
+    """The column of classes: the one asked for, `label`, or the only ClassLabel; None where none is required."""
     classes = [name for name, feature in features.items() if isinstance(feature, hf.ClassLabel)]
     name = wanted or ("label" if "label" in features else classes[0] if len(classes) == 1 else None)
     if name is not None and name in features:
@@ -232,11 +218,7 @@ def find_label_column(features: Mapping[str, Any], wanted: str | None, where: st
 
 
 def find_id_column(columns: Sequence[str], wanted: str | None, where: str) -> str | None:
-    """The column of ids: the one asked for, or the first of `ID_COLUMNS`; None where rows have no ids.
-
-    Raises:
-        InputError: the one asked for is not there.
-    """
+    """The column of ids: the one asked for, or the first of `ID_COLUMNS`; None where rows have no ids."""
     if wanted is not None and wanted not in columns:
         raise InputError(f"{where} has no column {wanted!r} of ids (id_column): it has {', '.join(columns)}")
     return wanted or next((name for name in ID_COLUMNS if name in columns), None)
@@ -249,11 +231,7 @@ def _is_image_feature(feature: Any) -> bool:
 
 
 def _class_values(splits: Mapping[str, hf.Dataset], column: str, where: str) -> list[Any] | None:
-    """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel.
-
-    Raises:
-        InputError: values that are not classes, or splits that number their classes in another order.
-    """
+    """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel."""
     first = next(iter(splits.values())).features[column]
     if isinstance(first, hf.ClassLabel):
         if other := next((name for name, rows in splits.items() if rows.features[column] != first), None):

@@ -68,7 +68,7 @@ def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakR
     """
     parts, copies_by = _parts(dataset, group)
     rows = pd.concat(parts, ignore_index=True)
-    groups = _groups(rows, group)
+    groups = physical_fields(rows) if group == FIELD else rows[group]
     crossing = groups_across(groups, rows["split"])
     ids = rows.get("image_id", groups).astype(str)
     copies: list[tuple[str, ...]] = []
@@ -115,13 +115,12 @@ def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
         wanted = _wanted(names, group, "the table", "split")
         return [dataset[wanted]], "sha256" if "sha256" in names else "none"
     if isinstance(dataset, Mapping):
+        if not dataset:
+            raise InputError("the dataset has no split: nothing can stand on both sides")
         parts = []
-        copies_by = "none"
         for split, part in dataset.items():
             rows, copies_by = _read(part, group)
             parts.append(rows.assign(split=str(split)))
-        if not parts:
-            raise InputError("the dataset has no split: nothing can stand on both sides")
         return parts, copies_by
     rows, copies_by = _read(dataset, group, "split", where="a dataset that is not divided into splits")
     return [rows], copies_by
@@ -141,13 +140,13 @@ def _read(part: Any, group: str, *more: str, where: str = "the dataset") -> tupl
 def _wanted(present: list[str], group: str, where: str, *needed: str) -> list[str]:
     """The columns that decide, after those that must be there were found."""
     grouping = field_columns(present) if group == FIELD else [group]
-    _require(present, [*(grouping or [FIELD]), *needed], where)
+    if absent := [name for name in (*(grouping or [FIELD]), *needed) if name not in present]:
+        raise InputError(
+            f"{where} has no column {absent}; it has {sorted(present)}. "
+            "--group names the column whose values should stay on one side"
+        )
     names = dict.fromkeys((*grouping, *needed, "image_id", "label", "sha256"))
     return [name for name in names if name in present]
-
-
-def _groups(rows: pd.DataFrame, group: str) -> "pd.Series[Any]":
-    return physical_fields(rows) if group == FIELD else rows[group]
 
 
 def _pixel_hashes(images: Any, column: str) -> Iterator[str]:
@@ -156,11 +155,3 @@ def _pixel_hashes(images: Any, column: str) -> Iterator[str]:
     for row in tqdm(images, total=total, desc="compare pixels", unit="image", disable=None):
         pixels = np.ascontiguousarray(row[column])
         yield hashlib.sha256(f"{pixels.shape}{pixels.dtype}".encode() + pixels.tobytes()).hexdigest()
-
-
-def _require(present: list[str], wanted: list[str], where: str) -> None:
-    if absent := [name for name in wanted if name not in present]:
-        raise InputError(
-            f"{where} has no column {absent}; it has {sorted(present)}. "
-            "--group names the column whose values should stay on one side"
-        )

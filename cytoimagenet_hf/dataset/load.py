@@ -111,11 +111,7 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
 
 
 def require_stored(names: Sequence[str], path: str | Path) -> None:
-    """Refuse a folder with a file that lacks a column which its own record names: `datasets` would read it as nulls.
-
-    Raises:
-        InputError: which file, and what it lacks.
-    """
+    """Refuse a folder with a file that lacks one of some columns: `datasets` would read it as nulls."""
     for file in sorted(Path(path).glob("data/*.parquet")):
         present = pq.read_schema(file).names
         if absent := [name for name in names if name not in present]:
@@ -199,9 +195,6 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
         path: a folder, or a repository on the Hub, whose files are downloaded.
         name: of the configuration.
         revision: of a repository.
-
-    Raises:
-        InputError: a damaged file, or other numbers of rows than the card states.
     """
     builder = hf.load_dataset_builder(path, name, revision=revision)
     if not isinstance(builder.config, ParquetConfig):
@@ -210,7 +203,8 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
     files = hf.DownloadManager(download_config=access, base_path=builder.base_path).download(builder.config.data_files)
     info = builder.info.copy()
     info.features = info.features or stored_features(next(iter(files.values()))[0])
-    place = Path(hf.config.HF_DATASETS_CACHE) / f"{builder.dataset_name}-{_digest(builder.base_path)}"
+    digest = hashlib.sha256(repr(builder.base_path).encode()).hexdigest()[:16]
+    place = Path(hf.config.HF_DATASETS_CACHE) / f"{builder.dataset_name}-{digest}"
     splits = {}
     for split, of_split in files.items():
         index = place / f"{builder.config.name}-{split}.arrow"
@@ -225,17 +219,10 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
     return hf.DatasetDict(splits)
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
-
-
 def require_one_class_order(files: Sequence[Path]) -> None:
     """Refuse Parquet files that number their classes differently, as their own records say.
 
     `datasets` reads the codes of all files by one order, so that the labels of another would be wrong without a word.
-
-    Raises:
-        InputError: which file, and the first class that differs; or a file whose record is damaged.
     """
     first: Path | None = None
     names: dict[str, list[str]] = {}
@@ -265,11 +252,7 @@ def _classes(features: hf.Features) -> dict[str, list[str]]:
 
 
 def stored_features(file: str | Path) -> hf.Features:
-    """The features that the record in a Parquet file states, or those of its columns.
-
-    Raises:
-        InputError: no Parquet file, or a damaged record.
-    """
+    """The features that the record in a Parquet file states, or those of its columns."""
     try:
         with reading(file, kind="a shard"):
             schema = pq.read_schema(file)
@@ -350,16 +333,15 @@ def read_manifest(path: str | Path, *, revision: str | None = None) -> dict[str,
         revision: tag, branch or commit of the repository; the newest when None.
     """
     try:
-        if Path(path).is_dir():
-            found = Path(path) / "manifest.json"
-        else:
-            found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset", revision=revision))
-        content = read_json_file(found)
+        file = Path(path) / "manifest.json"
+        if not Path(path).is_dir():
+            file = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset", revision=revision))
+        content = read_json_file(file)
     except (OSError, ValueError):  # absent, or no such repository
         return {}
     # Others use the name for other things.
-    ours = isinstance(content, dict) and {"files", "labels", "class_counts", "statistics", "sources"} <= content.keys()
-    return content if ours else {}
+    keys = {"files", "labels", "class_counts", "statistics", "sources"}
+    return content if isinstance(content, dict) and keys <= content.keys() else {}
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -82,9 +82,6 @@ def map_parquet(
         index: a file in the cache, one for each list of files.
         info: what the dataset states about itself, with the features of the rows.
         split: its name.
-
-    Raises:
-        InputError: a damaged file, one whose columns do not fit the features, or an index that cannot be written.
     """
     record = {"features": info.features.to_dict(), "files": [_state(file) for file in files]}
     fingerprint = _fingerprint(record)
@@ -219,11 +216,7 @@ def _write_batches(
 
 
 def _open_index(index: Path) -> tuple[pa.Table, str]:
-    """The rows of an index, and the fingerprint of what it was written from.
-
-    Raises:
-        InputError: its files have changed since it was written.
-    """
+    """The rows of an index, and the fingerprint of what it was written from."""
     reader = pa.ipc.open_stream(pa.memory_map(str(index)))
     record = json.loads(reader.schema.metadata[_RECORD])
     for name, *state in record["files"]:

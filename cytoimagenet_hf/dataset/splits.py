@@ -77,7 +77,7 @@ def assign_splits(
     if scheme == "published":
         component = np.arange(len(by_id))
     else:
-        component = _components(by_id, group, [name for name in together if name in by_id])
+        component = _components(by_id, (group, *together))
     in_validation = np.empty(len(rows), bool)
     in_validation[order] = _deal(component, labels, [str(name) for name in names], fraction, seed)
     split = np.where(in_validation, "validation", "train").tolist()
@@ -110,8 +110,10 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fractio
     if isinstance(classes, hf.ClassLabel):  # by name, as at build time, so that equal seeds give equal splits
         rows["label"] = rows["label"].map(dict(enumerate(classes.names)))
     is_known = bool(field_columns(rows.columns)) if group == FIELD else group in rows
-    if scheme == "field" and is_known and not _is_leaking(rows, group):
-        return dataset
+    if scheme == "field" and is_known:
+        deciding = _deciding(rows, (group, "sha256"))
+        if not any(len(groups_across(values, rows["stored"])) for values in deciding):
+            return dataset
     split = assign_splits(rows, scheme=scheme, group=group, fraction=fraction, seed=seed)
     whole = hf.concatenate_datasets(list(dataset.values()))
     if isinstance(whole, hf.IterableDataset):
@@ -143,13 +145,12 @@ def _columns(table: pd.DataFrame | pa.Table, needed: Sequence[str], optional: It
     return rows
 
 
-def _components(rows: pd.DataFrame, group: str, together: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Number the connected components of rows that share a field, a group or a value of `together`."""
-    names = dict.fromkeys((*((group,) if group != FIELD else ()), *together))
+def _components(rows: pd.DataFrame, names: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Number the connected components of rows that share a field, or a value of one of some columns."""
     # A graph of rows and values: an edge from each row to each of its values.
     edges_from, edges_to = [], []
     nodes = len(rows)
-    for values in (physical_fields(rows), *(rows[name] for name in names)):
+    for values in _deciding(rows, names):
         codes, distinct = pd.factorize(values)
         known_rows = np.flatnonzero(codes >= 0)
         edges_from.append(known_rows)
@@ -225,7 +226,6 @@ def _fill_empty_labels(
             given[label] += sizes[smallest]
 
 
-def _is_leaking(rows: pd.DataFrame, group: str) -> bool:
-    names = [name for name in dict.fromkeys((group, "sha256")) if name in rows and name != FIELD]
-    deciding = (physical_fields(rows), *(rows[name] for name in names))
-    return any(len(groups_across(values, rows["stored"])) > 0 for values in deciding)
+def _deciding(rows: pd.DataFrame, names: Iterable[str]) -> list["pd.Series[Any]"]:
+    """The physical field of each row, and the columns whose equal values stay together beside it."""
+    return [physical_fields(rows), *(rows[name] for name in dict.fromkeys(names) if name in rows and name != FIELD)]

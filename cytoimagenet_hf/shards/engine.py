@@ -8,14 +8,14 @@ that takes the shard. Where two make the same shard all the same, their bytes ar
 import concurrent.futures
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import absent_folders, held, sweep_temporary, try_hold
+from cytoimagenet_hf.core.files import held_folder, sweep_temporary, try_hold
 
 from .executors import run_tasks
 from .shard import LOCKS, Part, Shard, ShardT
@@ -47,10 +47,11 @@ def run_shards(
             `devices` it is called with the device as its second argument.
         shards: those to make.
         workers: local processes, all cores by default; 1 runs in this process.
-        dask: address of a Dask scheduler instead.
+        dask: address of a Dask scheduler instead, e.g. `tcp://host:8786`, whose workers must see the same files and
+            import the same checkout.
         executor: any `concurrent.futures` executor instead.
-        devices: one process per device instead.
-        at_work: what a worker had before it when it died, in words.
+        devices: such as `cuda:0` and `cuda:1`: one process each, and the next shard to whichever is free.
+        at_work: what the worker of a shard had before it when it died, in words; None if it was not at it.
 
     Yields:
         Reports, as they come; of a shard that another command made in the meantime that of `Shard.finished`.
@@ -91,18 +92,14 @@ def _sweep(shards: Sequence[Shard]) -> None:
     owners = {file.name: shard for shard in shards for file in shard.files}
     for folder in {shard.path.parent for shard in shards}:
         for leftover in folder.glob(".*.tmp"):
-            owner = owners.get(_target(leftover))
+            # A temporary `.<name>.<unique>.tmp` was to become `<name>`: see `atomic_path`.
+            owner = owners.get(leftover.name[1:].removesuffix(".tmp").rpartition(".")[0])
             if owner is None:
                 continue
             owner.lock.parent.mkdir(exist_ok=True)
             with try_hold(owner.lock) as is_ours:
                 if is_ours:
                     leftover.unlink(missing_ok=True)
-
-
-def _target(leftover: Path) -> str:
-    """The name of the file that a temporary `.<name>.<unique>.tmp` was to become: see `atomic_path`."""
-    return leftover.name[1:].rpartition(".tmp")[0].rpartition(".")[0]
 
 
 @contextmanager
@@ -113,21 +110,10 @@ def planning(folder: Path, *plans: str) -> Iterator[None]:
         folder: of the shards.
         plans: names of the files that are written meanwhile; what a killed command left of them is removed.
     """
-    locks = folder / LOCKS
-    new_folders = absent_folders(locks)
-    locks.mkdir(parents=True, exist_ok=True)
-    try:
-        with held(locks / "plan.lock", wait=True):
-            for plan in plans:
-                sweep_temporary(folder, plan)
-            yield
-    except (InputError, OSError):  # a refused command changes nothing
-        if new_folders:
-            shutil.rmtree(locks, ignore_errors=True)
-            for place in new_folders[1:]:
-                with suppress(OSError):  # others have begun to work there
-                    place.rmdir()
-        raise
+    with held_folder(folder / LOCKS, lock="plan.lock", begun=(), wait=True):
+        for plan in plans:
+            sweep_temporary(folder, plan)
+        yield
 
 
 @contextmanager

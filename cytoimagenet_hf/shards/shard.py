@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from cytoimagenet_hf.core.errors import InputError
 
 LOCKS = "_locks"
-"""Folder beside the shards with a lock for each that is being made; `end_locks` removes it."""
+"""Folder beside the shards with a lock for each that is being made; `engine.without_locks_after` removes it."""
 
 _MOST_PARTS = 1_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import write_json, write_text
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.scoring.contamination import overlaps, tasks
 from cytoimagenet_hf.scoring.results import read_results
@@ -42,13 +42,8 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
     """
     folder = Path(folder)
     facts = card_facts(folder, name=name)
-    texts = {
-        LICENCE_FILE: model_licence(facts.training_sources, facts.base_models),
-        "README.md": model_card(facts),
-    }
-    for file, text in texts.items():
-        with atomic_path(folder / file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_text(folder / LICENCE_FILE, model_licence(facts.training_sources, facts.base_models))
+    write_text(folder / "README.md", model_card(facts))
     return folder / "README.md"
 
 

@@ -36,14 +36,13 @@ _HUB_LICENCES = {
     **{name: name for name in ("cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")},
 }
 
-
 # Measure of a score → the metric under which the Hub files it.
 _METRIC_TYPES = {
     "macro F1": "f1",
-    "replicate mAP": "mean_average_precision",
-    "mechanism mAP": "mean_average_precision",
+    **dict.fromkeys(("replicate mAP", "mechanism mAP"), "mean_average_precision"),
+    **dict.fromkeys(("recall@1", "recall of pairs"), "recall"),
+    "share enriched": "enrichment",
 }
-_METRIC_TYPES |= {"recall@1": "recall", "recall of pairs": "recall", "share enriched": "enrichment"}
 
 
 @dataclass(frozen=True)
@@ -124,19 +123,16 @@ def dataset_card(facts: DatasetFacts) -> str:
     subsets = {name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in facts.subset_splits.items() if of}
     others = {"published": facts.published_splits, "channels": facts.channel_splits, **facts.subset_splits}
     configurations = {"default": facts.splits} | {name: of for name, of in others.items() if of}
-    return _rendered(
-        "dataset_card.md.jinja",
-        **vars(facts)
-        | {
-            "header": _dataset_header(facts.features, configurations, facts.sources),
-            "labels": labels,
-            "categories": CATEGORIES,
-            "sources": sorted(facts.sources, key=lambda source: source.dir_name),
-            "licence_names": sorted({source.licence for source in facts.sources}),
-            "subsets": subsets,
-            "columns": {name: _type_name(feature) for name, feature in facts.features.items()},
-        },
-    )
+    derived = {
+        "header": _dataset_header(facts.features, configurations, facts.sources),
+        "labels": labels,
+        "categories": CATEGORIES,
+        "sources": sorted(facts.sources, key=lambda source: source.dir_name),
+        "licence_names": sorted({source.licence for source in facts.sources}),
+        "subsets": subsets,
+        "columns": {name: _type_name(feature) for name, feature in facts.features.items()},
+    }
+    return _rendered("dataset_card.md.jinja", **vars(facts) | derived)
 
 
 @dataclass(frozen=True)
@@ -178,11 +174,7 @@ class ModelFacts:
 
 
 def model_card(facts: ModelFacts) -> str:
-    """README.md of a model repository.
-
-    Raises:
-        InputError: a score outside [0, 1].
-    """
+    """README.md of a model repository; scores outside [0, 1] are refused."""
     extraction = ", ".join(f"`{option}` {value}".lower() for option, value in facts.extraction.items())
     return _rendered("model_card.md.jinja", **vars(facts) | {"header": _model_header(facts), "extraction": extraction})
 

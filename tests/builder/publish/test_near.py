@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from builder.publish.near import near_groups
+from builder.publish.balance import near_groups
 from builder.render.difference_hash import difference_hash
 from cytoimagenet_hf.imaging import merge_channels
 from tests.builder.tiny_builds import cells

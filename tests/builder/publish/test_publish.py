@@ -18,7 +18,7 @@ from datasets import load_dataset
 import builder.publish.run
 from builder import recipe as recipes
 from builder.publish import publish
-from builder.publish.file_plan import ROW_GROUP_ROWS, plan_files
+from builder.publish.files import ROW_GROUP_ROWS, plan_files
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.core.errors import InputError
@@ -142,7 +142,7 @@ def test_row_groups_hold_so_many_images(built, tmp_path, monkeypatch):
     assert [group for own in sizes(built).values() for group in own] == [own for (own,) in sizes(built).values()]
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
-    monkeypatch.setattr("builder.publish.file_plan.ROW_GROUP_ROWS", 50)
+    monkeypatch.setattr("builder.publish.files.ROW_GROUP_ROWS", 50)
     publish(copy, recipe=SMALL, seed=2)
     for own in sizes(copy).values():
         assert all(group == 50 for group in own[:-1])
@@ -303,8 +303,8 @@ def test_labels_that_would_share_a_folder_are_refused(tmp_path):
 
 
 def test_large_images_close_row_groups_and_files_earlier(monkeypatch):
-    monkeypatch.setattr("builder.publish.file_plan._ROW_GROUP_BYTES", 50)
-    monkeypatch.setattr("builder.publish.file_plan._FILE_BYTES", 100)
+    monkeypatch.setattr("builder.publish.files._ROW_GROUP_BYTES", 50)
+    monkeypatch.setattr("builder.publish.files._FILE_BYTES", 100)
     files = plan_files(["train"] * 9 + ["validation"], ["train"] * 9 + ["train"], [20] * 10)
     assert [(file.name, file.groups) for file in files] == [
         ("train-00000-of-00002.parquet", (3, 3)),
@@ -323,7 +323,7 @@ def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_sam
     old, new = data_hashes(output), data_hashes(reference)
     assert old != new
     for place, expected in (
-        ("builder.publish.file_writer.CellWriter.add", old),
+        ("builder.publish.files.CellWriter.add", old),
         ("builder.publish.data_files._replace_folder", old),
         ("builder.publish.run.write_companions", new),
     ):
