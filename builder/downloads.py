@@ -13,7 +13,7 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, read_json_object
-from cytoimagenet_hf.dataset.load import read_manifest
+from cytoimagenet_hf.dataset.manifest import read_manifest
 
 from .sources.base import Archive
 

@@ -33,15 +33,12 @@ Task = TypeVar("Task", bound=ShardTask)
 
 
 def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
-    """Write a plan, or check that the one there is the same.
+    """Write a plan, or refuse one that is there and made by another fingerprint or from other rows.
 
     Args:
         plan: `shards/plan.arrow`.
         table: the input rows in their order.
         fingerprint: what else the shards depend on, as plain JSON values.
-
-    Raises:
-        InputError: the shards there were made by another fingerprint or from other rows; says what differs.
     """
     if plan.exists():
         require_same_plan(plan, table, fingerprint)
@@ -109,20 +106,14 @@ def finished_reports(tasks: Sequence[ShardTask]) -> dict[int, ShardReport]:
 def unfinished_tasks(
     tasks: Sequence[Task], reports: dict[int, ShardReport], *, retry: Collection[str] = ()
 ) -> list[Task]:
-    """What a run has left to do.
+    """Shards that are absent, and those with rows to make again.
 
-    Args:
-        tasks: all shards.
-        reports: of those that are there, see `finished_reports`.
-        retry: rows that were rejected for one of these reasons are made again.
-
-    Returns:
-        Tasks of the shards that are absent, and of those with rows to make again: whose files have another size or
-        time than when they were read, or whose rejection is to be tried again.
+    These are rows whose files have another size or time than when they were read, or that were rejected for one of
+    the reasons in `retry`. The `reports` are those of `finished_reports`.
     """
     with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
-        there = [task for task in tasks if task.number in reports]
-        changed = dict(zip((t.number for t in there), checkers.map(rows_with_changed_files, there), strict=True))
+        present = [task for task in tasks if task.number in reports]
+        changed = dict(zip((t.number for t in present), checkers.map(rows_with_changed_files, present), strict=True))
     todo = []
     for task in tasks:
         if task.number not in reports:

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,13 +135,10 @@ def claimed(output: Path) -> Iterator[Path]:
 @contextmanager
 def claimed_or_shared(output: Path, part: Part | None) -> Iterator[Path]:
     """Claim the folder of a build, or share it with other commands that each make a part of its shards."""
-    if part is None:
-        with claimed(output):
-            yield output
-        return
-    if not (output / MARKER).is_file():
+    if part is not None and not (output / MARKER).is_file():
         raise InputError(f"{output} holds no build: run `python -m builder select` there first, then the parts")
-    yield output
+    with claimed(output) if part is None else nullcontext(output):
+        yield output
 
 
 @contextmanager

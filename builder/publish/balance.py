@@ -36,13 +36,12 @@ def balance(
 
     Args:
         images: one row per rendered image: `image_id`, `idx`, `dir_name`, `label`, `sha256`.
-        recipe: `duplicate_conflict`, `max_images`, `min_images`.
+        recipe: the rules.
         seed: of the down-sampling of each class.
         sources: `dir_name` of the sources that take part; all when None.
 
     Returns:
-        A mask of the rows to keep, and one rejection for each other row: `source_left_out`, `duplicate_conflict`,
-        `over_max_images` or `under_min_images`.
+        A mask of the rows to keep, and one rejection for each other row.
     """
     reason = np.zeros(len(images), np.int8)  # positions in _REASONS
     if sources is not None:

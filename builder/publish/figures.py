@@ -28,15 +28,15 @@ def contact_sheet(output: str | Path, *, seed: int, classes: int = _CLASSES) -> 
         [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
     ).to_numpy()
     names = label_names(output)
-    shown = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
+    sampled = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
     picked = {
         code: np.sort(
             derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:_PER_CLASS]
         )
-        for code in shown
+        for code in sampled
     }
     encoded = _images(files, np.sort(np.concatenate(list(picked.values()))))
-    sheet = Image.new("L", (_LABEL_WIDTH + _PER_CLASS * (_SIDE + _GAP), len(shown) * (_SIDE + _GAP)), color=40)
+    sheet = Image.new("L", (_LABEL_WIDTH + _PER_CLASS * (_SIDE + _GAP), len(sampled) * (_SIDE + _GAP)), color=40)
     pen = ImageDraw.Draw(sheet)
     for line, (code, rows) in enumerate(picked.items()):
         top = line * (_SIDE + _GAP)

@@ -29,7 +29,7 @@ from cytoimagenet_hf.dataset.cards.render import (
     hub_licence,
     read_note,
 )
-from cytoimagenet_hf.dataset.load import read_manifest
+from cytoimagenet_hf.dataset.manifest import read_manifest
 from cytoimagenet_hf.dataset.schema import dataset_features
 
 from .figures import contact_sheet

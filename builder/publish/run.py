@@ -67,9 +67,6 @@ def publish(
         sources: which of the rendered ones go in; so that one rendering serves a full dataset and one that may be
             passed on.
 
-    Returns:
-        Counts of images: in = kept + rejected.
-
     Raises:
         InputError: rendering is not finished, a shard is damaged, the tables or rules are not those the shards were
             made from, nothing is left to publish, or the disk is too small.

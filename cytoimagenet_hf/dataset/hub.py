@@ -44,15 +44,8 @@ REPOSITORIES = {
         "dataset",
         ("README.md", "data/*.parquet"),
         (
-            *(
-                "README.md",
-                "LICENSE.md",
-                "croissant.json",
-                "manifest.json",
-                "*.summary.json",
-                "rejected.parquet",
-                "eval.yaml",
-            ),
+            *("README.md", "LICENSE.md", "croissant.json", "manifest.json", "eval.yaml"),
+            *("*.summary.json", "rejected.parquet"),
             *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
@@ -132,7 +125,6 @@ def plan_push(
     *,
     kind: str,
     revision: str = "main",
-    token: str | None = None,
     compare: bool = True,
 ) -> list[PlannedFile]:
     """What a push would send, from comparing hashes with the repository.
@@ -142,7 +134,6 @@ def plan_push(
         repo_id: `"owner/name"`.
         kind: a key of `REPOSITORIES`.
         revision: branch to compare with.
-        token: access token; the stored one when None.
         compare: False asks no repository: every file is "not compared".
 
     Raises:
@@ -152,7 +143,7 @@ def plan_push(
     local = _files_to_send(Path(folder), repo_id, kind)
     if not compare:
         return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
-    return _compared(local, repo_id, kind=kind, revision=revision, token=token)
+    return _compared(local, repo_id, kind=kind, revision=revision)
 
 
 def _files_to_send(folder: Path, repo_id: str, kind: str) -> dict[str, Path]:
@@ -164,11 +155,9 @@ def _files_to_send(folder: Path, repo_id: str, kind: str) -> dict[str, Path]:
     return local
 
 
-def _compared(
-    local: Mapping[str, Path], repo_id: str, *, kind: str, revision: str, token: str | None
-) -> list[PlannedFile]:
+def _compared(local: Mapping[str, Path], repo_id: str, *, kind: str, revision: str) -> list[PlannedFile]:
     card = _named_card(local.get(CARD), kind, repo_id)
-    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision, token)
+    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision)
     planned = []
     for path, file in local.items():
         size = len(card) if path == CARD else file.stat().st_size
@@ -191,14 +180,13 @@ def push(
     kind: str,
     private: bool = True,
     upload: Upload | None = None,
-    token: str | None = None,
 ) -> Pushed:
     """Create the repository if need be and upload what changed; call it again to continue an interrupted push.
 
     The code in the card of a model or dataset then names the repository, in the folder as well.
 
     Args:
-        folder, repo_id, kind, token: as for `plan_push`.
+        folder, repo_id, kind: as for `plan_push`.
         private: visibility of a repository that this call creates.
         upload: branch, message, pull request and tag; by default a commit on `main`.
 
@@ -212,13 +200,13 @@ def push(
     require_hub(repo_id)
     upload = upload or Upload()
     address: str | None = None
-    api = HfApi(token=token)
+    api = HfApi()
     repo_type = REPOSITORIES[kind].repo_type
     try:
         _create(api, repo_id, repo_type, private=private)
         if upload.revision != "main" and not upload.pull_request:
             api.create_branch(repo_id, branch=upload.revision, repo_type=repo_type, exist_ok=True)
-        planned = _compared(local, repo_id, kind=kind, revision=upload.revision, token=token)
+        planned = _compared(local, repo_id, kind=kind, revision=upload.revision)
         sent = [file.path for file in planned if file.status in ("new", "changed")]
         stale = [file.path for file in planned if file.status == "deleted"]
         if sent or stale:
@@ -407,10 +395,10 @@ def _is_sent(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(path, pattern) and path.count("/") == pattern.count("/") for pattern in patterns)
 
 
-def _remote_files(repo_id: str, repo_type: str, revision: str, token: str | None) -> dict[str, str]:
+def _remote_files(repo_id: str, repo_type: str, revision: str) -> dict[str, str]:
     """Path → SHA-256 (LFS) or git blob id of each file in the repository; empty when it does not exist yet."""
     try:
-        tree = HfApi(token=token).list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
+        tree = HfApi().list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
         return {
             entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in tree if hasattr(entry, "lfs")
         }

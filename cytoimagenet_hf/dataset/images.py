@@ -179,12 +179,21 @@ def with_usual_columns(
 
 
 def row_id(split: str, row: int) -> str:
-    """The id of a row that has none of its own, such as `train-7`."""
+    """The id of a row that has none of its own.
+
+    Example:
+        >>> row_id("train", 7)
+        'train-7'
+    """
     return f"{split}-{row}"
 
 
 def find_image_column(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
-    """The column of images: the one asked for, `image`, or the only one."""
+    """The column of images: the one asked for, `image`, or the only one.
+
+    Raises:
+        InputError: there is none, or several; or the one asked for holds something else.
+    """
     images = [name for name, feature in features.items() if _is_image_feature(feature)]
     name = wanted or ("image" if "image" in features else images[0] if len(images) == 1 else None)
     if name is None:
@@ -200,7 +209,11 @@ def find_image_column(features: Mapping[str, Any], wanted: str | None, where: st
 
 
 def find_label_column(features: Mapping[str, Any], wanted: str | None, where: str, *, required: bool) -> str | None:
-    """The column of classes: the one asked for, `label`, or the only ClassLabel; None where none is required."""
+    """The column of classes: the one asked for, `label`, or the only ClassLabel; None where none is required.
+
+    Raises:
+        InputError: there is none, or several; or the one asked for is not there or holds no classes.
+    """
     classes = [name for name, feature in features.items() if isinstance(feature, hf.ClassLabel)]
     name = wanted or ("label" if "label" in features else classes[0] if len(classes) == 1 else None)
     if name is not None and name in features:
@@ -218,7 +231,11 @@ def find_label_column(features: Mapping[str, Any], wanted: str | None, where: st
 
 
 def find_id_column(columns: Sequence[str], wanted: str | None, where: str) -> str | None:
-    """The column of ids: the one asked for, or the first of `ID_COLUMNS`; None where rows have no ids."""
+    """The column of ids: the one asked for, or the first of `ID_COLUMNS`; None where rows have no ids.
+
+    Raises:
+        InputError: the one asked for is not there.
+    """
     if wanted is not None and wanted not in columns:
         raise InputError(f"{where} has no column {wanted!r} of ids (id_column): it has {', '.join(columns)}")
     return wanted or next((name for name in ID_COLUMNS if name in columns), None)

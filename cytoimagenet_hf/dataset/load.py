@@ -1,6 +1,7 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -13,14 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
-from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.regular import require_regular
 
 from .hub import require_hub
+from .manifest import read_manifest
 from .mapped import map_parquet
 from .schema import SUBSETS
 from .splits import apply_split_scheme
@@ -61,18 +61,22 @@ def load_cytoimagenet(
     Example:
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
-    loaded = None
     # The split scheme of a row follows from all rows.
     rows_of = subset if split_scheme is None else "full"
-    if configuration != "default":
-        loaded = _load_named(str(path), configuration, streaming, revision, rows_of=rows_of)
-        if loaded is None:
+    loaded = None
+    try:
+        if configuration != "default":
+            loaded = _load(str(path), streaming, revision, name=configuration, rows_of=rows_of)
+        elif isinstance(rows_of, str) and rows_of in SUBSETS:
+            loaded = _load(str(path), streaming, revision, name=rows_of)
+    except ValueError as error:
+        if not re.search(r"BuilderConfig '.*' not found", str(error)):
+            raise
+        if configuration != "default":
             raise InputError(
                 f"{path} has no configuration {configuration!r}: planes are kept by `python -m builder build … "
                 "--keep-channels`"
-            )
-    elif isinstance(rows_of, str) and rows_of in SUBSETS:
-        loaded = _load_named(str(path), rows_of, streaming, revision)
+            ) from error
     if loaded is None:
         loaded = _load(str(path), streaming, revision, rows_of=rows_of)
     if split_scheme is not None:
@@ -104,8 +108,8 @@ def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None
         if "label" in names and len(part):
             codes = part.select_columns(["label"]).with_format("arrow")[:]["label"]
             # Sets whose labels are kept back have -1 for them, which in Python is the last name.
-            known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(part.features["label"].names)))
-            if without := len(codes) - (pc.sum(known).as_py() or 0):
+            is_known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(part.features["label"].names)))
+            if without := len(codes) - (pc.sum(is_known).as_py() or 0):
                 raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
     require_stored(names, path)
 
@@ -116,18 +120,6 @@ def require_stored(names: Sequence[str], path: str | Path) -> None:
         present = pq.read_schema(file).names
         if absent := [name for name in names if name not in present]:
             raise InputError(f"{file} has no column {', '.join(absent)}: build it again, or copy it again")
-
-
-def _load_named(
-    path: str, name: str, streaming: bool, revision: str | None, *, rows_of: str | Sequence[str] = "full"
-) -> Any:
-    """A configuration by name; None where the dataset's card names none."""
-    try:
-        return _load(path, streaming, revision, name=name, rows_of=rows_of)
-    except ValueError as error:
-        if f"BuilderConfig '{name}' not found" in str(error):
-            return None
-        raise
 
 
 def _has_its_classes(loaded: Any, subset: str | Sequence[str]) -> bool:
@@ -323,25 +315,6 @@ def stored_files(path: str | Path) -> list[tuple[str, str]]:
         files = manifest["files"] | manifest.get("channels", {})
         return sorted((name, facts["sha256"]) for name, facts in files.items())
     return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
-
-
-def read_manifest(path: str | Path, *, revision: str | None = None) -> dict[str, Any]:
-    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none.
-
-    Args:
-        path: a built folder, or a Hub repository.
-        revision: tag, branch or commit of the repository; the newest when None.
-    """
-    try:
-        file = Path(path) / "manifest.json"
-        if not Path(path).is_dir():
-            file = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset", revision=revision))
-        content = read_json_file(file)
-    except (OSError, ValueError):  # absent, or no such repository
-        return {}
-    # Others use the name for other things.
-    keys = {"files", "labels", "class_counts", "statistics", "sources"}
-    return content if isinstance(content, dict) and keys <= content.keys() else {}
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -6,6 +6,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
@@ -74,6 +77,25 @@ def read_published(folder: str | Path) -> PublishedFiles:
     for name in (*published.files, *published.companions):
         inside(folder, name)
     return published
+
+
+def read_manifest(path: str | Path, *, revision: str | None = None) -> dict[str, Any]:
+    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none.
+
+    Args:
+        path: a built folder, or a Hub repository.
+        revision: tag, branch or commit of the repository; the newest when None.
+    """
+    try:
+        file = Path(path) / MANIFEST
+        if not Path(path).is_dir():
+            file = Path(hf_hub_download(str(path), MANIFEST, repo_type="dataset", revision=revision))
+        content = read_json_file(file)
+    except (OSError, ValueError):  # absent, or no such repository
+        return {}
+    # Others use the name for other things.
+    keys = {"files", "labels", "class_counts", "statistics", "sources"}
+    return content if isinstance(content, dict) and keys <= content.keys() else {}
 
 
 def find_problems(

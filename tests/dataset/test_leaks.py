@@ -130,6 +130,6 @@ def test_the_command_prints_json_and_can_fail_a_pipeline(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout[result.stdout.index("{") :])
     assert (report["groups_on_both_sides"], report["copies_same_label"], report["leak_free"]) == (1, 1, False)
-    shown = CliRunner().invoke(app, [str(folder), "--check"])
-    assert shown.exit_code == 1
-    assert "exact copies, other label" in shown.output
+    checked = CliRunner().invoke(app, [str(folder), "--check"])
+    assert checked.exit_code == 1
+    assert "exact copies, other label" in checked.output

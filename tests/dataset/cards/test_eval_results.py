@@ -46,14 +46,14 @@ def record():
 def test_entries_are_read_back_by_the_library(record, tmp_path):
     path = write_eval_results(tmp_path, record, entry="net", dataset_id="me/cells")
     assert path == tmp_path / ".eval_results" / "me_cells.yaml"
-    found = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert [(entry.dataset_id, entry.task_id, entry.value) for entry in found] == [
+    entries = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert [(entry.dataset_id, entry.task_id, entry.value) for entry in entries] == [
         ("me/cells", "bbbc021", 0.75),
         ("me/cells", "bbbc021_replicate_map", 0.5),
     ]
-    assert found[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
-    assert "compounds" in found[0].notes
-    assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in found[1].notes
+    assert entries[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
+    assert "compounds" in entries[0].notes
+    assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in entries[1].notes
 
 
 def test_names_that_lead_nowhere_are_refused(record, tmp_path):

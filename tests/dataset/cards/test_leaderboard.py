@@ -82,9 +82,9 @@ def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
     for name in ("board.html", "board.md"):
         command = ["leaderboard", str(tmp_path / "results.json"), "--output", str(tmp_path / name), "--json"]
         assert main(command) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert said["sets"] == ["cells"]
-        assert [entry["name"] for entry in said["entries"]] == ["net <b>", "poor", "histogram"]
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["sets"] == ["cells"]
+        assert [entry["name"] for entry in printed["entries"]] == ["net <b>", "poor", "histogram"]
         assert (tmp_path / name).stat().st_size > 100
     assert main([*command[:-1], "--output", str(tmp_path / "board.pdf")]) == 2
     assert "a page ends in .html" in capsys.readouterr().err
