@@ -67,7 +67,7 @@ def import_kaggle(
     workers: int | None = None,
     dask: str | None = None,
 ) -> StageSummary:
-    """Turn an unpacked copy of the published archive into a dataset repository; stopped, it continues.
+    """Turn an unpacked copy of the published archive into a dataset repository; an interrupted import continues.
 
     Args:
         archive: folder with the metadata and one folder of images per label, or a folder that holds that one.

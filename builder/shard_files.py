@@ -36,17 +36,12 @@ Made = tuple[list[Row], list[Rejection]]
 
 @dataclass(frozen=True)
 class ShardTask(Shard):
-    """One shard to make: a record batch of a plan. Stages add what workers need, and say which files a row reads.
-
-    Attributes:
-        again: keys of the rows to make again, the others are taken over from the shard that is there; None makes all.
-        keep_channels: a second file holds the planes of the same images, row by row.
-    """
+    """One shard to make: a record batch of a plan. Stages add what workers need, and say which files a row reads."""
 
     plan: Path
     plan_id: str
-    again: frozenset[str] | None = None
-    keep_channels: bool = False
+    again: frozenset[str] | None = None  # keys of rows to make again, the others are taken over; None makes all
+    keep_channels: bool = False  # a second file holds the planes of the same images, row by row
 
     columns_of_files: ClassVar[tuple[str, ...]] = ("idx",)
     """The columns of the plan that `key` and `files_of` need."""

@@ -112,7 +112,7 @@ def write_rejection_batches(output: Path, stage: str, batches: Iterable[pa.Table
 def claimed(output: Path) -> Iterator[Path]:
     """Claim an output folder for one build. A folder made for a build that is refused at once is removed again.
 
-    A folder that holds something else, cannot be written to, or in which another build is at work is refused.
+    A folder is refused if it holds something else, cannot be written to, or another build is running in it.
     """
     marker = output / MARKER
     refusal = f"another build is writing to {output}: wait for it, or choose another --output"

@@ -23,26 +23,18 @@ from cytoimagenet_hf.dataset.planes import channel_features
 from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
 from .files import CellWriter, DataFile, plan_files
-from .seal import SEAL
+from .repository import SEAL
 
 
 @dataclass(frozen=True)
 class KeptImages:
-    """What goes into the dataset, decided for the images of all shards.
+    """What goes into the dataset, decided for the images of all shards."""
 
-    Attributes:
-        keep: (images,) which go into the dataset, in the order of the shards.
-        assigned: one row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`.
-        labels: class names in the order of their codes.
-        split: `train` or `validation` for each kept image.
-        published: the same under the published scheme.
-    """
-
-    keep: npt.NDArray[np.bool_]
-    assigned: pa.Table
-    labels: Sequence[str]
-    split: Sequence[str]
-    published: Sequence[str]
+    keep: npt.NDArray[np.bool_]  # (images,) which go into the dataset, in the order of the shards
+    assigned: pa.Table  # a row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`
+    labels: Sequence[str]  # class names in the order of their codes
+    split: Sequence[str]  # `train` or `validation` for each kept image
+    published: Sequence[str]  # the same under the published scheme
 
 
 def write_dataset(output: Path, shards: Sequence[Path], images: KeptImages) -> dict[str, list[DataFile]]:

@@ -1,8 +1,11 @@
-"""What stands beside the data of a dataset repository: the manifest, the card, its picture and Croissant metadata.
+"""What stands beside the data of a dataset repository: manifest, card, picture, Croissant metadata and seal.
 
-All are made from the rows of the dataset and the summaries of the stages, never typed by hand.
+All are made from the rows of the dataset and the summaries of the stages, never typed by hand. The seal names the
+rules, the shards, and the size and time of every file that came of them: while none has changed, nothing is written
+again.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,11 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from builder.downloads import recorded_downloads
+from builder.shard_files import ShardTask, file_stamps
 from builder.sources import SOURCES
 from builder.sources.base import Source
-from builder.stage import require_summary
+from builder.stage import VERSIONED, StageSummary, read_summary, require_summary
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json, write_text
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json, write_text
+from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.cards.croissant import croissant
 from cytoimagenet_hf.dataset.cards.render import (
     LICENCE_FILE,
@@ -30,7 +35,7 @@ from cytoimagenet_hf.dataset.cards.render import (
     read_note,
 )
 from cytoimagenet_hf.dataset.manifest import read_manifest
-from cytoimagenet_hf.dataset.schema import dataset_features
+from cytoimagenet_hf.dataset.schema import FOLDERS, dataset_features
 
 from .figures import contact_sheet
 from .files import DataFile
@@ -41,6 +46,7 @@ STAGES = ("annotate", "select", "render", "import", "publish")
 VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
 
+SEAL = "publish.seal.json"
 _SHEET = "figures/contact_sheet.png"
 _COMPANIONS = ("rejected.parquet", "croissant.json", _SHEET)
 _PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
@@ -212,3 +218,38 @@ def _sources(kept: pa.Table, registry: Mapping[str, Source]) -> list[CardSource]
             )
         )
     return sources
+
+
+def describe_inputs(output: Path, tasks: Sequence[ShardTask], rules: dict[str, Any]) -> dict[str, Any]:
+    """What the files of a dataset depend on, as plain JSON values; `rules` are everything that the caller chose."""
+    shards = hashlib.sha256()
+    for task in tasks:
+        paths = [task.path, *([task.channels_path] if task.keep_channels else [])]
+        shards.update(repr((task.plan_id, file_stamps(paths))).encode())
+    return {
+        "rules": rules,
+        "shards": shards.hexdigest(),
+        "downloads": recorded_downloads(output),
+        "versions": installed_versions(VERSIONED),
+    }
+
+
+def published_summary(output: Path, inputs: dict[str, Any]) -> StageSummary | None:
+    """The earlier summary if neither the inputs nor the files have changed, else None."""
+    try:
+        seal = read_json_object(output / SEAL)
+    except InputError:
+        return None
+    is_unchanged = seal == {"inputs": inputs, "files": _stamps(output)}
+    return read_summary(output, "publish") if is_unchanged else None
+
+
+def write_seal(output: Path, inputs: dict[str, Any]) -> None:
+    """Say what the files that are there now were made from."""
+    write_json(output / SEAL, {"inputs": inputs, "files": _stamps(output)})
+
+
+def _stamps(output: Path) -> dict[str, str | None]:
+    folders = (path for name in (*FOLDERS, "figures") for path in (output / name).rglob("*") if path.is_file())
+    paths = [*sorted(folders), *(output / name for name in ("manifest.json", "croissant.json"))]
+    return {path.relative_to(output).as_posix(): stamp for path, stamp in zip(paths, file_stamps(paths), strict=True)}

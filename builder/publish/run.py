@@ -34,8 +34,15 @@ from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
 
 from .balance import balance, codes, copy_counts, near_groups, ranks
 from .data_files import KeptImages, write_channels, write_dataset
-from .repository import STAGES, list_companions, write_card, write_companions
-from .seal import describe_inputs, published_summary, write_seal
+from .repository import (
+    STAGES,
+    describe_inputs,
+    list_companions,
+    published_summary,
+    write_card,
+    write_companions,
+    write_seal,
+)
 
 _DECIDING = (
     *("image_id", "label", "category", "database", "name", "licence", "sha256", "dhash", "png_bytes"),
@@ -86,7 +93,8 @@ def publish(
         write_seal(output, inputs)
         return replace(before, seconds=time.perf_counter() - started)
     stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
-    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
+    columns = [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))]
+    images = pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
     images, near = _compact(images)
     keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
     kept = images if keep.all() else images.filter(pa.array(keep))
@@ -183,11 +191,6 @@ def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
             f"{output / 'shards'} and render again"
         )
     return tasks
-
-
-def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
-    """Some columns of all images, in the order of the shards."""
-    return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
 
 
 def _compact(images: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:

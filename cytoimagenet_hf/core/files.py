@@ -81,7 +81,7 @@ def sweep_temporary(folder: str | Path, name: str = "*") -> None:
 
 
 def json_text(content: Any, *, sort_keys: bool = False, plain_ascii: bool = True) -> str:
-    """Content as JSON that every reader takes: numbers that are not finite are null, which JSON has no word for.
+    """Content as JSON that every reader accepts: NaN and infinite numbers, which JSON does not have, become null.
 
     Args:
         content: plain values, NumPy numbers and arrays, paths; anything else is written as its text.
@@ -165,7 +165,7 @@ def absent_folders(folder: Path) -> list[Path]:
 
 
 def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> None:
-    """Remove what work that is refused began with; nothing, where anything else lies in its folder, or it is gone.
+    """Remove what refused work began with, unless anything else lies in its folder.
 
     Args:
         folder: that of the work.

@@ -83,7 +83,7 @@ class Pushed:
 
 
 def require_hub(name: str) -> None:
-    """Refuse what cannot be a repository's name at once, and a Hub that does not answer within seconds.
+    """Refuse an impossible repository name at once, and a Hub that does not answer within seconds.
 
     Raises:
         InputError: what is wrong with the name, or with the connection.
@@ -98,7 +98,7 @@ def require_hub(name: str) -> None:
 
 
 def hub_answers() -> bool:
-    """Whether the Hub answers at all, asked once and briefly; True when it is not to be asked (offline mode)."""
+    """Whether the Hub answers within seconds; True in offline mode, where it is not asked."""
     if constants.HF_HUB_OFFLINE:
         return True
     try:
@@ -371,7 +371,7 @@ def _require_inside(folder: Path, name: str) -> None:
 
 
 def _require_published(folder: Path) -> None:
-    """Refuse a dataset whose data files are not those of its own manifest; without a manifest nothing is known."""
+    """Refuse a dataset whose data files are not those of its own manifest; one without a manifest passes."""
     manifest = folder / MANIFEST
     if not manifest.is_file() or "files" not in read_json_object(manifest, remedy="publish or download it again"):
         return  # others use the name for other things

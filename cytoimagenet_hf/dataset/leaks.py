@@ -66,8 +66,7 @@ def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakR
         >>> leak_report(rows).groups_on_both_sides
         1
     """
-    parts, copies_by = _parts(dataset, group)
-    rows = pd.concat(parts, ignore_index=True)
+    rows, copies_by = _rows(dataset, group)
     groups = physical_fields(rows) if group == FIELD else rows[group]
     crossing = groups_across(groups, rows["split"])
     ids = rows.get("image_id", groups).astype(str)
@@ -106,24 +105,22 @@ def read_columns(dataset: Any, columns: list[str]) -> pd.DataFrame:
     return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=columns)
 
 
-def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
-    """The deciding columns of each split with a column `split`, and how copies are found."""
+def _rows(dataset: Any, group: str) -> tuple[pd.DataFrame, str]:
+    """The deciding columns of all rows with a column `split`, and how copies are found."""
     if isinstance(dataset, pa.Table):
         dataset = dataset.to_pandas()
     if isinstance(dataset, pd.DataFrame):
-        names = list(dataset.columns)
-        wanted = _wanted(names, group, "the table", "split")
-        return [dataset[wanted]], "sha256" if "sha256" in names else "none"
-    if isinstance(dataset, Mapping):
-        if not dataset:
-            raise InputError("the dataset has no split: nothing can stand on both sides")
-        parts = []
-        for split, part in dataset.items():
-            rows, copies_by = _read(part, group)
-            parts.append(rows.assign(split=str(split)))
-        return parts, copies_by
-    rows, copies_by = _read(dataset, group, "split", where="a dataset that is not divided into splits")
-    return [rows], copies_by
+        rows = dataset[_wanted(list(dataset.columns), group, "the table", "split")].reset_index(drop=True)
+        return rows, "sha256" if "sha256" in rows else "none"
+    if not isinstance(dataset, Mapping):
+        return _read(dataset, group, "split", where="a dataset that is not divided into splits")
+    if not dataset:
+        raise InputError("the dataset has no split: nothing can stand on both sides")
+    parts = []
+    for split, part in dataset.items():
+        rows, copies_by = _read(part, group)
+        parts.append(rows.assign(split=str(split)))
+    return pd.concat(parts, ignore_index=True), copies_by
 
 
 def _read(part: Any, group: str, *more: str, where: str = "the dataset") -> tuple[pd.DataFrame, str]:

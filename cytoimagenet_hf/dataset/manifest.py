@@ -34,17 +34,11 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """What a manifest lists.
+    """What a manifest lists, by names below the folder."""
 
-    Attributes:
-        files: name below the folder → data file: images, planes and subsets.
-        companions: name → what stands beside the data, but the card.
-        labels: class names in the order of their codes.
-    """
-
-    files: Mapping[str, ListedFile]
-    companions: Mapping[str, ListedFile]
-    labels: tuple[str, ...]
+    files: Mapping[str, ListedFile]  # images, planes and subsets
+    companions: Mapping[str, ListedFile]  # what stands beside the data, but the card
+    labels: tuple[str, ...]  # in the order of their codes
 
 
 def read_published(folder: str | Path) -> PublishedFiles:

@@ -1,8 +1,8 @@
 """Making shards: here, on processes, on devices, on Dask, or as part i of N beside other commands.
 
-Every shard is made under a lock of its own, so any number of commands work in one folder: a shard that another command
-makes is left to it and looked at again in the end. What a killed command left half-written is removed by the next one
-that takes the shard. Where two make the same shard all the same, their bytes are equal and the last rename wins.
+Every shard is made under its own lock, so any number of commands can work in one folder: a shard that another command
+is making is skipped and checked again in the end. What a killed command left half-written is removed by the next one
+that takes the shard. If two commands make the same shard anyway, their bytes are equal and the last rename wins.
 """
 
 import concurrent.futures
@@ -51,7 +51,7 @@ def run_shards(
             import the same checkout.
         executor: any `concurrent.futures` executor instead.
         devices: such as `cuda:0` and `cuda:1`: one process each, and the next shard to whichever is free.
-        at_work: what the worker of a shard had before it when it died, in words; None if it was not at it.
+        at_work: what the worker of a shard was working on when it died, in words; None if it had not begun.
 
     Yields:
         Reports, as they come; of a shard that another command made in the meantime that of `Shard.finished`.

@@ -67,10 +67,10 @@ def test_every_row_and_every_byte_is_kept(tmp_path):
     output = tmp_path / "cytoimagenet"
     summary = import_kaggle(archive, output, workers=1)
     assert (summary.rows_in, summary.kept, summary.rejected) == (40, 40, {})
-    found = imported_rows(output)
+    imported = imported_rows(output)
     names = sorted(set(table["label"]))
     for row in table.to_dict("records"):
-        ours = found[row["filename"]]
+        ours = imported[row["filename"]]
         content = (archive / Path(row["path"]).name / row["filename"]).read_bytes()
         assert ours["image"] == {"bytes": content, "path": row["filename"]}
         for name in ("category", "database", "dir_name", "path", "idx", "organism", "channels"):

@@ -47,25 +47,15 @@ _METRIC_TYPES = {
 
 @dataclass(frozen=True)
 class CardSource:
-    """A source dataset as a card and a manifest name it.
-
-    Attributes:
-        dir_name: short name.
-        name: title.
-        database: where it was published.
-        licence: of its images, as in the column `licence`.
-        link: address of its page; empty where it is not known.
-        citation: what to cite; empty where it is not known.
-        images: how many of the dataset's images are from it.
-    """
+    """A source dataset as a card and a manifest name it; `link` and `citation` are empty where they are not known."""
 
     dir_name: str
     name: str
     database: str
-    licence: str
+    licence: str  # of its images, as in the column `licence`
     link: str
     citation: str
-    images: int
+    images: int  # of the dataset that are from it
 
 
 @dataclass(frozen=True)
