@@ -20,7 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
-from cytoimagenet_hf.shards.engine import without_locks_after
+from cytoimagenet_hf.shards.engine import finished_reports, without_locks_after
 
 from .decode import decode_stored
 from .kaggle_table import archive_folder, metadata_file, read_metadata
@@ -35,7 +35,6 @@ from .shards import (
     PLAN,
     counts_by_source,
     explain_full_disk,
-    finished_reports,
     list_tasks,
     run_with_progress,
     unfinished_tasks,

@@ -22,12 +22,12 @@ from cytoimagenet_hf.core.files import atomic_path, file_sha256
 from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.shards.engine import run_shards
 
-from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
+from .shard_files import ShardReport, ShardTask, row_at_work, rows_with_changed_files
 from .stage import Rejection
 
 PLAN = "plan.arrow"
 _FINGERPRINT, _ROWS = b"cytoimagenet.fingerprint", b"cytoimagenet.rows"
-_CHECKERS = 8  # threads that hash shards and look at files: both wait for the disk
+_CHECKERS = 8  # threads that look at files: they wait for the disk
 
 Task = TypeVar("Task", bound=ShardTask)
 
@@ -96,20 +96,13 @@ def list_tasks(plan: Path, *, keep_channels: bool = False) -> list[ShardTask]:
     ]
 
 
-def finished_reports(tasks: Sequence[ShardTask]) -> dict[int, ShardReport]:
-    """Reports of the shards that are there and undamaged, by number."""
-    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
-        reports = checkers.map(read_report, tasks)
-        return {task.number: report for task, report in zip(tasks, reports, strict=True) if report}
-
-
 def unfinished_tasks(
     tasks: Sequence[Task], reports: dict[int, ShardReport], *, retry: Collection[str] = ()
 ) -> list[Task]:
     """Shards that are absent, and those with rows to make again.
 
     These are rows whose files have another size or time than when they were read, or that were rejected for one of
-    the reasons in `retry`. The `reports` are those of `finished_reports`.
+    the reasons in `retry`. The `reports` are those of `engine.finished_reports`.
     """
     with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
         present = [task for task in tasks if task.number in reports]

@@ -22,7 +22,7 @@ from builder.render.plan import require_plan_fits
 from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
 from builder.shard_files import ShardTask
-from builder.shards import PLAN, finished_reports, list_tasks, read_fingerprint
+from builder.shards import PLAN, list_tasks, read_fingerprint
 from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.core.errors import InputError
@@ -31,6 +31,7 @@ from cytoimagenet_hf.dataset.fields import FIELD, field_columns
 from cytoimagenet_hf.dataset.leaks import leak_report
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
+from cytoimagenet_hf.shards.engine import finished_reports
 
 from .balance import balance, codes, copy_counts, near_groups, ranks
 from .data_files import KeptImages, write_channels, write_dataset

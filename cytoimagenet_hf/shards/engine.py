@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import held_folder, sweep_temporary, try_hold
@@ -22,12 +22,21 @@ from .shard import LOCKS, Part, Shard, ShardT
 
 Report = TypeVar("Report")
 
+_CHECKERS = 8  # threads that hash shards: they wait for the disk
+
 
 @dataclass(frozen=True)
 class _Busy:
     """A shard that another process is making."""
 
     number: int
+
+
+def finished_reports(shards: Sequence[Shard]) -> dict[int, Any]:
+    """Number → report of the shards that are there, undamaged and made from the same inputs."""
+    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
+        reports = checkers.map(lambda shard: shard.finished(), shards)
+        return {shard.number: report for shard, report in zip(shards, reports, strict=True) if report is not None}
 
 
 def run_shards(

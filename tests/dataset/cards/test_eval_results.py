@@ -7,35 +7,21 @@ from huggingface_hub import parse_eval_result_entries
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
 from cytoimagenet_hf.scoring.contamination import Overlap
-from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord
+from tests.dataset.cards.records import score
 
 
 @pytest.fixture
 def record():
     overlap = Overlap("bbbc021", "idr0016", "compounds", "")
     scores = (
-        ScoreRecord(
-            *("bbbc021", "bbbc021", "net", "model", 4, 3, 0.75, 0.4, (0.3, 0.95), None, None, None, {}, (), ()),
-            contamination=(overlap,),
-        ),
-        ScoreRecord(
-            *(
-                "bbbc021",
-                "bbbc021 · replicate mAP",
-                "net",
-                "model",
-                4,
-                None,
-                0.5,
-                0.1,
-                None,
-                None,
-                None,
-                None,
-                {},
-                (),
-                (),
-            ),
+        score("net", 0.75, set="bbbc021", n=4, wilson=(0.3, 0.95), contamination=(overlap,)),
+        score(
+            *("net", 0.5),
+            set="bbbc021 · replicate mAP",
+            n=4,
+            right=None,
+            wilson=None,
             measure="replicate mAP",
             details={"protocol": "against controls"},
         ),
