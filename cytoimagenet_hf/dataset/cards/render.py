@@ -120,7 +120,10 @@ def dataset_card(facts: DatasetFacts) -> str:
         "sources": sorted(facts.sources, key=lambda source: source.dir_name),
         "licence_names": sorted({source.licence for source in facts.sources}),
         "subsets": subsets,
-        "columns": {name: _type_name(feature) for name, feature in facts.features.items()},
+        "columns": {
+            name: str(feature.dtype) if isinstance(feature, hf.Value) else type(feature).__name__
+            for name, feature in facts.features.items()
+        },
     }
     return _rendered("dataset_card.md.jinja", **vars(facts) | derived)
 
@@ -268,16 +271,15 @@ def _dataset_header(
     # The class names stand in the schema of every Parquet file; the card of 894 classes repeats them once, not five
     # times, and the Hub's page reads them there.
     infos = {
-        name: hf.DatasetInfo(features=features if name == "default" else None, splits=_split_infos(of))
+        name: hf.DatasetInfo(
+            features=features if name == "default" else None,
+            splits=[{"name": s.name, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in of],
+        )
         for name, of in configurations.items()
     }
     hf.info.DatasetInfosDict(infos).to_dataset_card_data(data)
     data.configs = [_config(name, of) for name, of in configurations.items()]
     return str(data.to_yaml())
-
-
-def _split_infos(splits: Sequence[SplitFiles]) -> list[dict[str, Any]]:
-    return [{"name": s.name, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in splits]
 
 
 def _config(name: str, splits: Sequence[SplitFiles]) -> dict[str, Any]:
@@ -290,10 +292,6 @@ def _size_category(rows: int) -> str:
         if rows < limit:
             return text
     return "1M<n<10M"
-
-
-def _type_name(feature: Any) -> str:
-    return str(feature.dtype) if isinstance(feature, hf.Value) else type(feature).__name__
 
 
 def _rendered(template: str, **context: Any) -> str:
