@@ -64,7 +64,7 @@ def find_tasks(
     Raises:
         InputError: an unknown task, or another number of folders than tasks.
     """
-    wanting = [name for name in names if not name.startswith("folder:")]
+    wanting = [name for name in names if not name.startswith("folder:") or name == "folder:"]
     unknown = [name for name in wanting if name not in BENCHMARKS]
     if unknown:
         raise InputError(f"unknown task {unknown[0]!r}: choose {', '.join(BENCHMARKS)} or folder:PATH")

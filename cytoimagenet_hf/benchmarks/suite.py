@@ -21,6 +21,7 @@ from cytoimagenet_hf.core.seeding import derive_rng
 from cytoimagenet_hf.core.settings import setting
 from cytoimagenet_hf.core.simulated import is_simulated
 from cytoimagenet_hf.core.versions import installed_versions
+from cytoimagenet_hf.dataset.images import parse_name
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.images.kept import kept_in_memory
 from cytoimagenet_hf.options.benchmark import SuiteOptions
@@ -358,7 +359,7 @@ def _knows_wells(table: FeatureTable) -> bool:
 
 
 def _config(suite: Suite) -> dict[str, Any]:
-    simulated = [benchmark.name for benchmark, root in suite.tasks if is_simulated(root)]
+    simulated = [benchmark.name for benchmark, root in suite.tasks if is_simulated(parse_name(str(root)).path)]
     return {
         "tasks": [{"task": benchmark.name, "data": root.name} for benchmark, root in suite.tasks],
         "models": list(suite.models),

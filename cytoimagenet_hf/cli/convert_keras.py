@@ -28,6 +28,7 @@ def command(
 
     Example: cytoimagenet convert-keras efficientnetb0_weights-notop.h5 --output cytoimagenet-efficientnet-b0
     """
+    from cytoimagenet_hf.core.boundary import reading
     from cytoimagenet_hf.core.files import atomic_folder
     from cytoimagenet_hf.dataset.cards.facts import write_model_card
     from cytoimagenet_hf.networks.backbones import fingerprint
@@ -37,8 +38,9 @@ def command(
     if output.is_dir() and any(output.iterdir()):
         raise InputError(f"{output} is not empty: choose a new or empty folder")
     if labels is not None and not labels.is_file():
-        raise InputError(f"{labels} does not exist")
-    names = labels.read_text(encoding="utf-8").splitlines() if labels else None
+        raise InputError(f"{labels} is not a file")
+    with reading(labels or ""):
+        names = labels.read_text(encoding="utf-8-sig").splitlines() if labels else None
     sources = None if trained_on is None else sorted(known_sources(trained_on))
     model = convert_keras(weights, labels=names)
     record = keras_record(weights, scaling=scaling)

@@ -178,7 +178,7 @@ def save_converted(
 def _read(h5_path: str | Path) -> tuple[Layers, list[str]]:
     """Variables by layer, and the names of all layers; layers of nested models count as their own."""
     if not Path(h5_path).is_file():
-        raise InputError(f"{h5_path} does not exist")
+        raise InputError(f"{h5_path} is not a file: pass the .h5 file of Keras weights")
     try:
         import h5py  # in the extra `images`: of networks, these files alone need it
 

@@ -278,6 +278,8 @@ def test_tasks_find_their_folders(simulated, tmp_path):
     assert [(benchmark.name, place) for benchmark, place in both] == [(folder.name, root), ("bbbc021", simulated)]
     with pytest.raises(InputError, match="unknown task 'bbbc022'"):
         find_tasks(["bbbc022"], [tmp_path])
+    with pytest.raises(InputError, match="unknown task 'folder:'"):
+        find_tasks(["folder:"], [])
     with pytest.raises(InputError, match="--data"):
         find_tasks(["bbbc021"], [])
 

@@ -151,6 +151,12 @@ def test_weights_that_are_none(name, place):
     assert not (place / "out").exists()
 
 
+def test_names_of_classes_that_are_not_utf8(place):
+    (place / "labels.txt").write_bytes(b"caf\xe9\n")
+    arguments = ("convert-keras", place / "file", "--output", place / "out", "--labels", place / "labels.txt")
+    refused(call("cytoimagenet", *arguments), "labels.txt cannot be read")
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_a_damaged_state_of_an_extraction(name, sound, place):
     arguments = [text.format(sound=sound, tmp=place) for text in (*EXTRACT, *OUT)]

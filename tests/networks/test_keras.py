@@ -148,7 +148,7 @@ def test_damage_is_refused_with_the_name_of_the_layer(copied, damage, message) -
 
 
 def test_other_files_are_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="is not a file"):
         convert_keras(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("not HDF5")
     with pytest.raises(InputError, match="not an HDF5 file"):
