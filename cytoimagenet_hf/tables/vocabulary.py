@@ -145,6 +145,9 @@ VOCABULARY: dict[str, Term] = {
 }
 """What a column can say, by the name it has here."""
 
+TIMES = ("timepoint", "time", "z")
+"""Terms that keep images of one well apart, or wells of one plate that were treated for different times."""
+
 
 # Units
 
@@ -193,7 +196,8 @@ def parse_unit(text: str) -> Unit | None:
         True
     """
     word = unicodedata.normalize("NFKC", text).strip().strip("[]() ").replace("μ", "u").casefold().replace(" ", "_")
-    word = word.replace("μ", "u").replace("_per_", "/").replace("·", "_").replace("litre", "liter")
+    word = word.replace("μ", "u").replace("_per_", "/").replace("·", "_").replace("−", "-")
+    word = word.replace("litre", "liter")
     if match := _PERCENT.fullmatch(word.replace("_", "")):
         symbol = f"% {match[1]}/{match[2]}" if match[1] and match[2] else "%"
         return Unit(symbol, "percent")
@@ -209,7 +213,8 @@ def parse_unit(text: str) -> Unit | None:
     if match := re.fullmatch(r"([fpnum]?)(?:m|m[/_]l|mol[/_]l|mols?/l|moles?[/_]l)", flat):
         return _molar(match[1])
     if match := re.fullmatch(r"([fpnum]?)mol[/_]([mud]?l)", flat):
-        return Unit("M", "molar", _PREFIXES[match[1]] * _LITRES[match[2]])
+        shown = f"{match[1]}mol/{match[2][:-1]}L".replace("u", MICRO)
+        return Unit(shown, "molar", _PREFIXES[match[1]] * _LITRES[match[2]])
     if match := re.fullmatch(r"(pico|nano|micro|milli|[pnum]?)_?g(?:rams?)?[/_]([mud]?l)|([pnum])g([mu]l)", flat):
         mass, litre = match[1] or match[3] or "", match[2] or match[4]  # `ugml` of a header has lost its stroke
         prefix = _NAMED_PREFIXES.get(mass, mass)

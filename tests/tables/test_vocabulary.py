@@ -79,6 +79,9 @@ def test_headers_as_people_write_them(header: str, term: str, unit: str) -> None
         ("M", "M", "molar", 1e12),
         ("nmol/L", "nM", "molar", 1e3),
         ("mol/l", "M", "molar", 1e12),
+        ("nmol/ml", "nmol/mL", "molar", 1e6),
+        ("pmol/ul", "pmol/µL", "molar", 1e6),
+        ("µmol·L⁻¹", "µM", "molar", 1e6),
         ("ng/ml", "ng/mL", "mass", 1e6),
         ("g/l", "g/L", "mass", 1e12),
         ("µg/µl", "µg/µL", "mass", 1e12),
@@ -90,6 +93,7 @@ def test_units_and_what_one_of_them_is(word: str, symbol: str, dimension: str, f
     unit = parse_unit(word)
     assert unit is not None
     assert (unit.symbol, unit.dimension, unit.factor) == (symbol, dimension, factor)
+    assert parse_unit(unit.symbol) == unit  # records hold the symbol, which is read again
 
 
 @given(st.text(max_size=30))
