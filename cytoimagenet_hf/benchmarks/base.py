@@ -62,7 +62,7 @@ class Score:
     name: str
     ids: Array
     references: Array
-    predictions: Array | None
+    predictions: Array | None = None
     clusters: Array | None = None
     cluster_name: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

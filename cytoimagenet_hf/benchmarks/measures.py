@@ -113,7 +113,6 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
             f"{name} · replicate mAP",
             ids=scored["treatment"].to_numpy(object),
             references=wells.targets[rows],
-            predictions=None,
             shares=np.clip(scored["mean_average_precision"].to_numpy(float), 0, 1),
             clusters=wells.compounds[rows],
             cluster_name="compound",
@@ -141,7 +140,6 @@ def _precision(name: str, wells: WellRows, seed: int) -> list[Score]:
             f"{name} · mechanism mAP",
             ids=names,
             references=names,
-            predictions=None,
             shares=np.clip(by_target["mean_average_precision"].to_numpy(float), 0, 1),
             measure="mechanism mAP",
             details={
@@ -263,7 +261,7 @@ def few_shot(
     right = {n: np.zeros(len(labels)) for n in SHOTS if n <= counts.min()}
     if not right:
         scarce = str(names[counts.min(axis=0).argmin()])
-        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot cannot be asked")
+        raise InputError(f"class {scarce!r} has no example outside one fold of groups: few-shot needs one at least")
     for fold, (fitted, test) in enumerate(folds):
         scaler = StandardScaler().fit(values[fitted])
         scaled, queries = scaler.transform(values[fitted]), scaler.transform(values[test])
@@ -293,7 +291,7 @@ def _group_folds(labels: Array, groups: Array, *, folds: int, seed: int) -> list
     _, members = np.unique(labels.astype(str), return_counts=True)
     if members.max() < 2:
         raise InputError(
-            f"each of the {len(members)} classes has a single example: nothing can be learnt of one and asked"
+            f"each of the {len(members)} classes has a single example: two of one class are needed at least"
         )
     count = max(2, min(folds, len(np.unique(groups)), int(members.max())))
     split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)

@@ -2,10 +2,11 @@
 
 Many benchmarks are answered by how many cells there are or how bright the plate is (doi 10.1038/s41467-026-68725-5).
 Each rung is scored by one protocol, neighbours from other groups, so that rungs can be compared item by item. A
-phenotype that changes the number of cells loses with it: what is left is a lower bound of what features know.
+phenotype that changes the number of cells loses with it: what is left is a lower bound of what features know. Scaling
+and regression are fitted on training rows alone, so that a held-out group has no part in what is taken away from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.images import Image
 from cytoimagenet_hf.imaging import normalize, to_gray
-from cytoimagenet_hf.scoring.nuisances import predict_in_folds
+from cytoimagenet_hf.scoring.knn import kneighbors, vote
 from cytoimagenet_hf.scoring.results import LadderStep
 from cytoimagenet_hf.tables import FeatureTable, make_table
 from cytoimagenet_hf.tables.wells import place_of
@@ -35,6 +36,8 @@ NUISANCES = {
 """Name → what it is."""
 ALL = "all nuisances"
 _GROWN = 5  # pixels by which the foreground grows before what is left is called background
+_ROWS_PER_NUISANCE = 4  # training rows for each direction of nuisances: as many as rows would explain anything
+_NOTHING = 1e-6  # of the largest: a direction, or what is left of a feature, that is rounding
 
 
 def nuisance_tables(items: Sequence[Image], *, workers: int = 0) -> dict[str, FeatureTable]:
@@ -135,3 +138,73 @@ def _place(item: Image) -> tuple[float, float, float] | None:
         return None
     rows, columns = next((r, c) for r, c in ((8, 12), (16, 24), (32, 48)) if row <= r and column <= c)
     return float(row), float(column), float(min(row - 1, rows - row, column - 1, columns - column))
+
+
+def without_nuisances(train: Array, test: Array, train_nuisances: Array, test_nuisances: Array) -> tuple[Array, Array]:
+    """What a linear regression on nuisances leaves of features, fitted on the training rows.
+
+    Least squares on the principal components of the standardised nuisances, at most one for every four rows. No ridge:
+    it would leave a little of everything, and neighbours find a little as well as a lot.
+
+    Args:
+        train: (m, d) features.
+        test: (n, d).
+        train_nuisances: (m, q).
+        test_nuisances: (n, q).
+
+    Returns:
+        (m, d) and (n, d) residuals, float64; their means are those of the training features.
+
+    Example:
+        >>> size = np.array([[1.0], [2.0], [3.0], [4.0]])
+        >>> left, _ = without_nuisances(100 * size, 100 * size, size, size)
+        >>> left.ravel().tolist()
+        [250.0, 250.0, 250.0, 250.0]
+    """
+    mean, sd = train_nuisances.mean(axis=0), train_nuisances.std(axis=0)
+    varies = sd > 1e-9 * (np.abs(mean) + 1e-300)  # a constant explains nothing
+    design, asked = ((part[:, varies] - mean[varies]) / sd[varies] for part in (train_nuisances, test_nuisances))
+    if not design.shape[1]:
+        return train.astype(np.float64), test.astype(np.float64)
+    _, sizes, axes = np.linalg.svd(design, full_matrices=False)
+    kept = min(int((sizes > _NOTHING * sizes[0]).sum()), max(1, len(train) // _ROWS_PER_NUISANCE))
+    design, asked = design @ axes[:kept].T, asked @ axes[:kept].T
+    centre = train.mean(axis=0)
+    slopes = (design / (design**2).sum(axis=0)).T @ (train - centre)  # (kept, d): the components are orthogonal
+    left, asked_left = train - centre - design @ slopes, test - centre - asked @ slopes
+    gone = left.std(axis=0) <= _NOTHING * train.std(axis=0)
+    left[:, gone], asked_left[:, gone] = 0.0, 0.0
+    return left + centre, asked_left + centre
+
+
+def predict_in_folds(
+    values: Array,
+    labels: Array,
+    folds: Iterable[tuple[Array, Array]],
+    *,
+    k: int,
+    nuisances: Array | None = None,
+) -> Array:
+    """Labels by k nearest neighbours among the training rows of each fold, features scaled by those rows.
+
+    Args:
+        values: (n, d).
+        labels: (n,).
+        folds: rows to learn from, and rows to predict.
+        k: neighbours that vote.
+        nuisances: (n, q) to be regressed out within the training rows first; None: nothing is.
+
+    Returns:
+        (n,) predictions; None for rows that no fold predicts.
+    """
+    predictions = np.full(len(labels), None, dtype=object)
+    for train, test in folds:
+        fitted, asked = values[train].astype(np.float64), values[test].astype(np.float64)
+        # The scale before the regression: what nuisances explained of a feature does not come back enlarged.
+        mean, sd = fitted.mean(axis=0), fitted.std(axis=0)
+        sd = np.where(sd > 0, sd, 1.0)
+        if nuisances is not None:
+            fitted, asked = without_nuisances(fitted, asked, nuisances[train], nuisances[test])
+        distances, indices = kneighbors((fitted - mean) / sd, (asked - mean) / sd, min(k, len(train)))
+        predictions[test] = vote(labels[train][indices], distances)
+    return predictions

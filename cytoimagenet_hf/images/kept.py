@@ -5,7 +5,7 @@ Opening a small file costs as much as a small network takes to look at it.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
@@ -50,7 +50,4 @@ class KeptImage(Image):
 def kept_in_memory(images: Sequence[Image], *, most_bytes: int = 1 << 28) -> list[Image]:
     """The same images, of unique ids, with one memory: the planes read first stay, until no more of them fit."""
     memory = PlaneMemory(most_bytes)
-    return [
-        KeptImage(**{part.name: getattr(image, part.name) for part in fields(Image)}, memory=memory)
-        for image in images
-    ]
+    return [KeptImage(**vars(image) | {"memory": memory}) for image in images]

@@ -131,7 +131,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PooledGain:
-    """One difference from all sets of a measure together; see `scoring.pooling_over_sets`.
+    """One difference from all sets of a measure together.
 
     Attributes:
         measure: of the sets.
@@ -139,14 +139,8 @@ class PooledGain:
         second: the other.
         sets: that were pooled.
         left_out: sets on which nothing differs, so that they have no standard error.
-        difference: mean of the true differences.
-        interval: 95 % of it, Hartung and Knapp's.
-        p: two-sided.
-        spread: standard deviation of the true differences between sets.
-        heterogeneity: share of the variance that is between sets.
-        prediction: 95 % of the true difference of one more set; None for two sets.
-        weights: of the sets.
-        detectable: the mean difference that 80 % power would find with these sets.
+
+    The other numbers are those of `pooling_over_sets.PooledEffect`.
     """
 
     measure: str

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cytoimagenet_hf.core.errors import InputError
+
 from . import blocks
 from .sentences import MEASUREMENTS, heading_and_sentence
 
@@ -38,6 +40,8 @@ WORDS = {
 def sections(folder: Path = FOLDER) -> dict[str, str]:
     """Name of each measurement that has a file → its part of the page, in order."""
     files = [path for path in folder.glob("*.json") if path.stem not in ELSEWHERE]
+    if untold := sorted({path.stem for path in files} - {*MEASUREMENTS}):
+        raise InputError(f"{untold[0]}.json: write its heading and its sentence into scripts/pages/numbers.md.jinja")
     return {
         path.stem: _section(path.stem, json.loads(path.read_text(encoding="utf-8")))
         for path in sorted(files, key=lambda path: MEASUREMENTS.index(path.stem))

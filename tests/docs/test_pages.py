@@ -60,7 +60,7 @@ def test_a_sentence_follows_its_file():
 
 def test_a_measurement_without_a_sentence_is_refused(tmp_path):
     (tmp_path / "nobody_wrote_one.json").write_text("{}")
-    with pytest.raises(ValueError, match="is not in list"):
+    with pytest.raises(ValueError, match=r"nobody_wrote_one\.json: write its heading"):
         numbers.sections(tmp_path)
 
 

@@ -232,27 +232,6 @@ def test_names_of_channels(tmp_path):
     assert imagej_channel_names(["a", "b", "a", "c"], {"C": 2, "Z": 2}) == ()
 
 
-def test_an_image_spread_over_several_files_is_judged_by_the_pages_of_each(tmp_path):
-    uuids = ["urn:uuid:00000000-0000-0000-0000-00000000000" + c for c in "12"]
-    data = "".join(
-        f'<TiffData FirstC="{c}" IFD="0" PlaneCount="1"><UUID FileName="c{c}.ome.tif">{uuid}</UUID></TiffData>'
-        for c, uuid in enumerate(uuids)
-    )
-    for number, uuid in enumerate(uuids):
-        xml = (
-            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0">'
-            '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="7" SizeY="5" '
-            'SizeC="2" SizeZ="1" SizeT="1">'
-            f'<Channel ID="C:0"/><Channel ID="C:1"/>{data}</Pixels></Image></OME>'
-        )
-        tifffile.imwrite(tmp_path / f"c{number}.ome.tif", stack(2)[number], description=xml, metadata=None)
-    for number in (0, 1):
-        layout = describe_stack(tmp_path / f"c{number}.ome.tif")
-        assert layout.axes == "YX"
-        assert np.array_equal(read_image(layout.path, page=layout.page()), stack(2)[number])
-    assert len(as_channels([tmp_path / "c0.ome.tif", tmp_path / "c1.ome.tif"])) == 2
-
-
 def test_other_files_of_several_planes(tmp_path):
     np.save(tmp_path / "cell.npy", stack(2))
     PIL.Image.fromarray(stack(1, dtype="u1")[0]).save(
@@ -407,14 +386,30 @@ def test_metadata_that_state_more_than_the_file_or_memory_holds_refuse_it(tmp_pa
         describe_stack(path)
 
 
+def in_files(*names):
+    """Where the planes of channels lie that are files of their own."""
+    return "".join(
+        f'<TiffData IFD="0" FirstC="{c}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{c}</UUID></TiffData>'
+        for c, name in enumerate(names)
+    )
+
+
+def test_an_image_spread_over_several_files_is_judged_by_the_pages_of_each(tmp_path) -> None:
+    files = [tmp_path / f"c{number}.ome.tif" for number in (0, 1)]
+    document = ome_document(2, places=in_files(*(file.name for file in files)))
+    for number, file in enumerate(files):
+        tifffile.imwrite(file, np.full((4, 6), number, np.uint16), description=document, metadata=None)
+    for number, file in enumerate(files):
+        layout = describe_stack(file)
+        assert layout.axes == "YX"
+        assert np.array_equal(read_image(file, page=layout.page()), np.full((4, 6), number))
+    assert len(as_channels(files)) == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_other_files_that_metadata_name_are_not_opened(tmp_path) -> None:
-    places = "".join(
-        f'<TiffData IFD="0" FirstC="{c}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{c}</UUID></TiffData>'
-        for c, name in enumerate(["a.ome.tif", "pipe.ome.tif"])
-    )
     path = tmp_path / "a.ome.tif"
-    document = ome_document(2, places=places)
+    document = ome_document(2, places=in_files("a.ome.tif", "pipe.ome.tif"))
     tifffile.imwrite(path, np.zeros((4, 6), np.uint16), description=document, metadata=None)
     os.mkfifo(tmp_path / "pipe.ome.tif")  # whoever opens it waits for ever
     assert describe_stack(path).axes == "YX"

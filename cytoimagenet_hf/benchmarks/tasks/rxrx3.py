@@ -92,7 +92,6 @@ def score(
                 f"rxrx3-core · {name}",
                 ids=(places["first"] + " | " + places["second"]).to_numpy(object),
                 references=np.full(len(places), name, dtype=object),
-                predictions=None,
                 shares=((near >= above) | (near <= below)).astype(np.float64),
                 clusters=places["first"].to_numpy(object),
                 cluster_name="first gene",
