@@ -55,7 +55,7 @@ def read_metadata(file: Path) -> pd.DataFrame:
     rows = [parse_json(line, where=f"{file}, row {number}") for number, line in enumerate(lines, 1)]
     if bad := next((number for number, row in enumerate(rows, 1) if not isinstance(row, dict)), None):
         raise InputError(f'{file}, row {bad} is not a JSON object: write {{"file_name": …, "label": …}} in each line')
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)  # where a row lacks a number, the others would become 1.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def load_splits(name: DatasetName) -> dict[str, hf.Dataset]:
             raise InputError(f"{name.path}: split {empty[1]} is empty") from error
         reason = explain(error) if isinstance(error, OSError) else None
         raise InputError(f"no dataset loads from {name.path!r}: {reason or one_line(error)}") from error
-    splits = dict(loaded)
+    splits = {str(split): rows for split, rows in loaded.items()}  # they may be NamedSplits
     if name.split is None:
         return splits
     if name.split not in splits:

@@ -309,14 +309,14 @@ def dataset_sources(
     """Short names of the sources that a dataset, or a subset of it, has images of: what a model trained on it saw.
 
     Args:
-        path: a built folder, whose rows are read (no pixels), or a Hub repository, whose manifest is.
+        path: a built folder, whose rows are read (no pixels); of other folders and of a repository the manifest is.
         subset: as for `load_cytoimagenet`; of a repository, the sources of the whole dataset are given.
         revision: of a Hub repository.
 
     Returns:
         Sorted names; None where neither the rows nor a manifest tell.
     """
-    if not Path(path).is_dir():
+    if not any(Path(path).glob("data/*.parquet")):
         manifest = read_manifest(path, revision=revision)
         return sorted(manifest["statistics"]["images_by_source"]) if manifest else None
     files = pads.dataset(data_files(path))

@@ -12,8 +12,10 @@ import datasets
 import evaluate
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.arrays import as_array
+from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.scoring.stats import Interval
 
 _MISSING = ""  # in the store of `evaluate`, which has no missing text
@@ -27,6 +29,8 @@ class LabelledMetric(evaluate.Metric):
     """
 
     columns: tuple[str, ...] = ()
+    features: Any
+    selected_feature_format: Any
     writer: Any
     data: Any
     buf_writer: Any
@@ -57,6 +61,11 @@ class LabelledMetric(evaluate.Metric):
     def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
         """Add predictions and references, and names of the columns; checked before they are stored."""
         super().add_batch(**self._checked(predictions, references, columns))
+
+    def _infer_feature_from_batch(self, batch: Mapping[str, Sequence[Any]]) -> Any:
+        """The store that fits a batch; `evaluate` alone would take the text "007" for the number 7."""
+        of_numbers, of_text = self.features
+        return of_text if isinstance(batch["references"][0], str) else of_numbers
 
     def add(self, *, prediction: Any = None, reference: Any = None, **names: Any) -> None:
         """Add one prediction and its reference, with its name in the columns, such as `groups="plate 1"`."""
@@ -104,6 +113,8 @@ class LabelledMetric(evaluate.Metric):
             values = as_list(columns.get(name))
             check_names(name, values, len(batch["references"]))
             batch[name] = [_MISSING] * len(batch["references"]) if values is None else list(map(str, values))
+        if self.writer is not None and self._infer_feature_from_batch(batch) != self.selected_feature_format:
+            raise InputError("labels are text in one batch and numbers in another: use one kind")
         return batch
 
     def _forget(self) -> None:
@@ -124,6 +135,8 @@ def as_list(values: Any) -> list[Any] | None:
         return None
     if hasattr(values, "detach"):
         values = values.detach().cpu()
+    if hasattr(values, "columns"):  # iterating over a table would give their names
+        values = np.asarray(values)
     if hasattr(values, "tolist"):
         plain = values.tolist()
         return plain if isinstance(plain, list) else [plain]
@@ -132,13 +145,13 @@ def as_list(values: Any) -> list[Any] | None:
 
 def as_matrix(features: Any, count: int) -> npt.NDArray[np.floating]:
     """Finite features (n, d) of any kind as an array, of their own precision and not copied where they are one."""
-    if hasattr(features, "detach"):
-        features = features.detach().cpu()
-        features = features.float() if str(features.dtype) == "torch.bfloat16" else features  # numpy has none
-    values = np.asarray(features)
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
-    if values.ndim != 2 or len(values) != count:
+    try:
+        values = as_array(features)
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"features are no table of numbers: {one_line(error)}") from error
+    if values.ndim != 2 or len(values) != count or not values.size:
         raise InputError(f"features of shape {values.shape} for {count} labels: one row of features for each")
     if odd := np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
         raise InputError(f"rows {odd[:5]} ({len(odd)} in all) of the features hold NaN or infinity: leave them out")
@@ -173,7 +186,7 @@ def check_names(name: str, values: Sequence[Any] | None, count: int) -> None:
     if len(values) != count:
         raise InputError(f"{len(values)} {name} for {count} labels: one each, in one order")
     for place, value in enumerate(values):
-        if value is None or value != value or str(value) == _MISSING:  # nan is not itself
+        if pd.isna(value) is True or str(value) == _MISSING:  # of a list it is an array
             raise InputError(f"{name}[{place}] is missing: leave out what has none, or name it")
 
 

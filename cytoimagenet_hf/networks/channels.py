@@ -15,6 +15,7 @@ import numpy.typing as npt
 import PIL.Image
 from huggingface_hub.utils import get_session
 
+from cytoimagenet_hf.core.arrays import as_array
 from cytoimagenet_hf.core.boundary import explain
 from cytoimagenet_hf.core.errors import InputError, one_line
 from cytoimagenet_hf.imaging import AmbiguousAxesError, describe_stack, read_planes
@@ -31,8 +32,8 @@ def split_batch(images: Any) -> list[Any]:
     A list of 2-D arrays is one image, its channels; a list of anything else is a batch, one image per entry; so is a
     4-D array. Nested lists of numbers, which may be channels or images, are refused.
     """
-    if not isinstance(images, list | tuple):
-        return list(images) if getattr(images, "ndim", 0) == 4 else [images]
+    if not isinstance(images, Sequence) or isinstance(images, str | bytes):  # a column of `datasets` is one, too
+        return list(images) if getattr(images, "ndim", 0) == 4 and len(images) else [images]
     if not images:
         raise InputError("no images: the list is empty")
     if not all(_depth(entry) == 2 for entry in images):
@@ -102,11 +103,12 @@ def _collect(image: Any, axis: str | None, axes: str | None) -> list[Plane]:
         return [picture_pixels(image)]
     if isinstance(image, Sequence) and not _is_nested_numbers(image):
         return [channel for entry in image for channel in _collect(entry, axis, axes)]
-    array = np.asarray(image)  # CPU tensors too
+    array = as_array(image)
     if array.ndim == 2:
         return [array]
     if array.ndim != 3:
-        raise InputError(f"an image is (H, W), (C, H, W) or (H, W, C), not {array.shape}")
+        given = array.shape or type(image).__name__
+        raise InputError(f"an image is (H, W), (C, H, W) or (H, W, C), not {given}")
     return list(array) if _is_channels_first(array.shape, axis) else [array[..., c] for c in range(array.shape[2])]
 
 
@@ -167,4 +169,7 @@ def _from_file(path: Path, axis: str | None, axes: str | None) -> list[Plane]:
 
 
 def _says_first(axis: str | None) -> bool:
-    return str(getattr(axis, "value", axis)) == "channels_first"
+    name = str(getattr(axis, "value", axis))
+    if axis is not None and name not in ("channels_first", "channels_last"):
+        raise InputError(f"input_data_format is {name!r}: channels_first or channels_last")
+    return name == "channels_first"

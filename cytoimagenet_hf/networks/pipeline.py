@@ -50,7 +50,7 @@ class MicroscopyFeatureExtractionPipeline(Pipeline):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Features of one image, or a list of them for a list of images (a list of 2-D arrays is one image)."""
-        if isinstance(inputs, list | tuple) or getattr(inputs, "ndim", 0) == 4:
+        if isinstance(inputs, Sequence) or getattr(inputs, "ndim", 0) == 4:
             images = split_batch(inputs)
             if len(images) == 1 and images[0] is inputs:
                 return super().__call__(images, *args, **kwargs)[0]

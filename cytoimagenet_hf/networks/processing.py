@@ -67,9 +67,9 @@ class MicroscopyKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]
     """
 
     method: str | None
-    percentile_low: float | None
-    percentile_high: float | None
-    full_scale: float | None
+    percentile_low: float | int | None
+    percentile_high: float | int | None
+    full_scale: float | int | None
     axes: str | None
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.dataset.images import METADATA, SPLITS, read_metadata, split_of_folder
+from cytoimagenet_hf.dataset.images import METADATA, SPLITS, find_id_column, read_metadata, split_of_folder
 from cytoimagenet_hf.dataset.splits import assign_splits
 from cytoimagenet_hf.images import Image, find_images
 from cytoimagenet_hf.imaging.stacks import describe_stack
@@ -31,7 +31,6 @@ from .config import TrainConfig
 from .data import RowTable, by_plane, require_two_classes
 
 _FILES = ("path", "file", "file_name", "filename", "image")
-_IDS = ("id", "image_id", "idx")
 _GROUPS = (("plate",), ("plate", "well"), ("plate", "well", "site"))  # coarsest first
 
 
@@ -111,6 +110,8 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
     where = Path(config.dataset)
     if where.is_file():
         return _from_table(where, config)
+    if config.image_column or config.id_column:
+        raise InputError(f"{where} is a folder of images: --image-column and --id-column are for tables and datasets")
     try:
         images = find_images(where, pattern=config.pattern)
     except InputError as error:
@@ -127,7 +128,13 @@ def _rows(config: TrainConfig) -> pd.DataFrame:
         table["stored"] = [split_of_folder(folders[0]) for folders in table["folders"]]
         table["folders"] = [folders[1:] for folders in table["folders"]]
     table = table.assign(label=table["folders"].map(lambda folders: folders[0] if folders else None))
-    return _with_metadata(table, where, config.label_column or "label")
+    table = _with_metadata(table, where, config.label_column or "label")
+    if config.label_column not in (None, "label", *table):
+        raise InputError(
+            f"{where} has no column {config.label_column!r} (--label-column): the classes are those of its folders, "
+            f"or a column of {' or '.join(METADATA)}"
+        )
+    return table if "stored" in table else _with_stored(table, where)
 
 
 def _first_path(image: Image, folder: Path) -> Path:
@@ -167,21 +174,22 @@ def _with_metadata(table: pd.DataFrame, where: Path, label_column: str) -> pd.Da
         facts |= {place[row["file_name"]]: row for row in rows.to_dict("records")}
     if not facts:
         return table
-    added = pd.DataFrame([facts.get(n, {}) for n in range(len(table))], index=table.index)
+    added = pd.DataFrame([facts.get(n, {}) for n in range(len(table))], index=table.index, dtype=object)
     if label_column in added:
-        table["label"] = added[label_column].where(added[label_column].notna(), table["label"])
-        table["label"] = [label if label is None or pd.isna(label) else str(label) for label in table["label"]]
+        table["label"] = [None if pd.isna(label) is True else str(label) for label in added[label_column]]
     return table.join(added[[column for column in added.columns if column not in table]])
 
 
 def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
     facts = read_table(path)
-    file = next((name for name in _FILES if name in facts.columns), None)
+    file = config.image_column or next((name for name in _FILES if name in facts.columns), None)
     if file is None:  # a kind of table that names its files in its own way, such as LoadData
         images = find_images(path)
         rows = pd.DataFrame([{**image.metadata, "image": image, "image_id": image.id} for image in images])
     else:
-        by_id = next((name for name in _IDS if name in facts.columns), file)
+        by_id = find_id_column(list(facts.columns), config.id_column, str(path)) or file
+        if by_id not in facts:
+            raise InputError(f"{path} has no column {file!r} (--image-column): it has {', '.join(map(str, facts))}")
         facts = facts.set_index(by_id, drop=False)
         if (twice := facts.index.duplicated()).any():
             raise InputError(f"{path}: {by_id} {facts.index[twice][0]!r} stands in several rows")
@@ -189,10 +197,7 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
         listed = facts.loc[[_row_id(image.id, facts.index) for image in images]].reset_index(drop=True)
         rows = pd.DataFrame([{**image.metadata, "image": image, "image_id": image.id} for image in images])
         rows = rows.join(listed[[column for column in listed.columns if column not in rows]])
-    if "split" in rows:
-        if unknown := sorted(set(rows["split"].dropna().str.lower()) - SPLITS.keys()):
-            raise InputError(f"{path}: split is {unknown[0]!r}; write {' or '.join(SPLITS)}")
-        rows["stored"] = rows["split"].str.lower().map(SPLITS)
+    rows = _with_stored(rows, path)
     label_column = config.label_column or "label"
     if label_column in rows:
         return rows.assign(label=rows[label_column])
@@ -202,6 +207,19 @@ def _from_table(path: Path, config: TrainConfig) -> pd.DataFrame:
         f"{path} has no column {label_column!r}: --label-column names that of the classes, of "
         f"{', '.join(map(str, facts.columns))}; --objective views trains without labels"
     )
+
+
+def _with_stored(rows: pd.DataFrame, where: Path) -> pd.DataFrame:
+    """Rows with `stored`, the usual name of the split in their column `split`, where they have one."""
+    if "split" not in rows or rows["split"].isna().all():
+        return rows
+    stored = rows["split"].map(lambda split: SPLITS.get(str(split).lower()))
+    if (odd := stored.isna()).any():
+        first = rows[odd].iloc[0]
+        raise InputError(
+            f"{where}, image {first['image_id']}: split is {first['split']!r}; write {' or '.join(SPLITS)}"
+        )
+    return rows.assign(stored=stored)
 
 
 def _row_id(image_id: str, ids: "pd.Index[str]") -> str:
@@ -251,12 +269,12 @@ def _check_labels(rows: pd.DataFrame, where: str) -> None:
 
 def _of_splits(rows: pd.DataFrame, config: TrainConfig) -> pd.DataFrame:
     """The rows that are trained on and validated with, `stored` saying which; all where no split is stored."""
-    if "stored" not in rows or not rows["stored"].isin(SPLITS.values()).all():
+    if "stored" not in rows:
         if config.validation_split is not None or config.split != "train":
             raise InputError(
                 f"{config.dataset} has no stored splits, so --split and --validation-split cannot name one"
             )
-        return rows.drop(columns="stored", errors="ignore")
+        return rows
     asked = {"train": config.split, "validation": config.validation_split or "validation"}
     sides = {}
     for side, wanted in asked.items():

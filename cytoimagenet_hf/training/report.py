@@ -24,7 +24,7 @@ from .config import TrainConfig
 from .data import Batch
 from .network import Preprocessing
 from .own import is_own
-from .tables import resolve_subset
+from .tables import dataset_name, resolve_subset
 
 Pixels = NDArray[np.uint8]
 Codes = NDArray[np.int64]
@@ -56,7 +56,7 @@ _SHOWN_SCORES = {
 
 def write_config(output: Path, config: TrainConfig) -> None:
     """`config.yaml`: the run's whole configuration, which `--config` reads back; and the mark of simulated images."""
-    if is_simulated(config.dataset):
+    if is_simulated(dataset_name(config).path):
         mark_simulated(output)
     with atomic_path(output / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -110,9 +110,9 @@ def write_final(
     output = Path(config.output)
     write_json(output / "metrics.json", metrics)
     # Declared, so that benchmarks can mark what they share with the training images (C1, docs/paper.md).
-    sources = None
+    sources, name = None, dataset_name(config)
     if not is_own(config.dataset):
-        sources = dataset_sources(config.dataset, subset=resolve_subset(config), revision=config.revision)
+        sources = dataset_sources(name.path, subset=resolve_subset(config), revision=name.revision)
     if sources is not None:
         before = getattr(model.config, "training_sources", None) or ()  # of the weights it went on from
         model.config.training_sources = sorted({*before, *sources})
@@ -121,7 +121,7 @@ def write_final(
     with atomic_folder(output / "model") as temporary:
         model.save_pretrained(temporary)
         preprocessing.processor().save_pretrained(temporary)
-        if is_simulated(config.dataset):
+        if is_simulated(name.path):
             mark_simulated(temporary)
         plot_curves(state.history, temporary / "curves.png")
         if len(metrics.get("category_confusion", ())) > 1:
@@ -201,9 +201,10 @@ def training_facts(config: TrainConfig, metrics: Mapping[str, Any], state: RunSt
     stated = {name: value for name, value in config.to_dict().items() if name not in _PLACES}
     if Path(config.backbone).exists():
         stated["backbone"] = Path(config.backbone).resolve().name  # its path on this machine is not recorded either
-    on_the_hub = not Path(config.dataset).exists() and config.dataset.count("/") == 1
+    name = dataset_name(config).path
+    on_the_hub = not Path(name).exists() and name.count("/") == 1
     return {
-        "datasets": [config.dataset] if on_the_hub else [],
+        "datasets": [name] if on_the_hub else [],
         "objective": _OBJECTIVES[config.objective],
         "config": yaml.safe_dump(stated, sort_keys=False, allow_unicode=True).strip(),
         "metrics": {

@@ -6,6 +6,7 @@ from pathlib import Path
 import datasets
 import evaluate
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import Trainer, TrainingArguments
@@ -146,6 +147,19 @@ def test_labels_of_any_kind_in_batches_give_what_lists_give(name, given, truth, 
     assert metric.compute() == expected
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_labels_of_digits_are_text(name, loaded):
+    metric = loaded(name)
+    labels = {"predictions": ["007", "7", "01", "1"], "references": ["007", "007", "01", "01"]}
+    result = metric.compute(**labels, **MORE[name], per_class=True)
+    assert result["correct"] == 2
+    assert result["per_class"] == {"007": 0.5, "01": 0.5}
+    first = {column: values[:1] for column, values in MORE[name].items()}
+    metric.add_batch(predictions=[7], references=[7], **first)
+    with pytest.raises(InputError, match="text in one batch and numbers in another"):
+        metric.add_batch(predictions=["007"], references=["007"], **first)
+
+
 def test_groups_come_with_every_batch_or_with_none(loaded):
     metric = loaded("knn_transfer")
     inputs = {"predictions": [1, 0, 1, 1], "references": [1, 1, 1, 0]}
@@ -239,6 +253,7 @@ def test_bfloat16_features_are_scored_as_float32(loaded):
     rounded = torch.from_numpy(VALUES).bfloat16()
     expected = metric.compute(features=rounded.float(), labels=LABELS)
     assert metric.compute(features=rounded, labels=LABELS) == expected
+    assert metric.compute(features=[row.requires_grad_() for row in rounded], labels=LABELS) == expected
 
 
 def test_treatments_are_scored_from_their_wells_in_one_call(loaded):
@@ -270,6 +285,21 @@ def test_treatments_are_scored_from_their_wells_in_one_call(loaded):
         ("knn_transfer", {"features": VALUES[:3], "labels": LABELS}, r"shape \(3, 4\) for 60 labels"),
         ("knn_transfer", {**TRANSFER, "test_features": VALUES[:, :3]}, "train has 4 features, test has 3"),
         ("knn_transfer", {**TRANSFER, "k": "3"}, "choose a whole number"),
+        ("knn_transfer", {"features": [[1.0], [1.0, 2.0]], "labels": ["a", "b"]}, "no table of numbers"),
+        ("knn_transfer", {"features": VALUES[:, :0], "labels": LABELS}, r"shape \(60, 0\) for 60 labels"),
+        ("knn_transfer", {"features": VALUES, "labels": LABELS, "ids": ["a"]}, "1 ids for 60 labels"),
+        ("knn_transfer", dict.fromkeys(("predictions", "references"), pd.DataFrame({"a": [1]})), r"\[0\] is \[1\]"),
+        (
+            "knn_transfer",
+            {"predictions": [1], "references": [1], "groups": pd.Series([pd.NA], dtype="string")},
+            r"groups\[0\] is missing",
+        ),
+        (
+            "nsc_accuracy",
+            {"features": VALUES, **dict.fromkeys(("treatments", "compounds", "moas", "plates"), LABELS)}
+            | {"controls": ["False"] * 60},
+            "True or False for each row, not 'False'",
+        ),
         ("knn_transfer", {"features": VALUES * np.nan, "labels": LABELS}, r"\(60 in all\).* NaN"),
         ("nsc_accuracy", {"features": VALUES, "treatments": LABELS}, "need the compounds, moas"),
         ("nsc_accuracy", {"treatments": LABELS, "predictions": [1], "references": [1]}, "treatments go with features"),

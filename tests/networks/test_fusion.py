@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 
+import datasets
 import numpy as np
 import PIL.Image
 import pytest
@@ -123,6 +124,13 @@ def test_any_batch_size_gives_a_row_per_image_whatever_the_sizes_and_channels(fo
             assert [len(row) for row in rows] == [320, 640, 320, 320, 640]
             for row, expected in zip(rows, single, strict=True):
                 assert row == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_column_of_a_dataset_gives_a_row_per_image(folders) -> None:
+    extract = pipeline("microscopy-feature-extraction", model=str(folders[2]))
+    gray = [PIL.Image.fromarray(np.full((40, 40), 9, np.uint8))] * 3
+    rows = datasets.Dataset.from_dict({"image": gray}, features=datasets.Features({"image": datasets.Image()}))
+    assert np.shape(extract(rows["image"])) == (3, 320)
 
 
 def test_an_address_is_fetched_at_native_depth(tmp_path) -> None:

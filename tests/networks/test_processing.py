@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import datasets
 import numpy as np
 import PIL.Image
 import pytest
@@ -184,9 +185,11 @@ def test_weights_record_of_stock_files_is_folded_in(tmp_path) -> None:
         ([np.ones((4, 4)), np.ones((4, 5))], "channel 1 of 2 is"),
         (np.zeros((8, 8, 8)), "input_data_format"),
         (np.zeros(8), "an image is"),
+        ({"bytes": b""}, "not dict"),
+        (np.zeros((0, 1, 8, 8)), "an image is"),
         (np.zeros((4, 4), complex), "complex128"),
     ],
-    ids=["no channels", "no pixels", "nan", "two sizes", "which axis", "one axis", "complex"],
+    ids=["no channels", "no pixels", "nan", "two sizes", "which axis", "one axis", "dict", "empty batch", "complex"],
 )
 def test_unusable_images_are_refused(image, message) -> None:
     with pytest.raises(InputError, match=message):
@@ -200,6 +203,8 @@ def test_ambiguous_arrays_take_the_callers_word() -> None:
     last = processor(cube, input_data_format="channels_last", return_tensors="np")["pixel_values"]
     np.testing.assert_allclose(first[0, 1, 0], cube[1] / 255, rtol=1e-6)
     np.testing.assert_allclose(last[0, 1, 0], cube[..., 1] / 255, rtol=1e-6)
+    with pytest.raises(InputError, match="input_data_format is 'CHW': channels_first or channels_last"):
+        processor(cube, input_data_format="CHW")
 
 
 def test_constant_channels_become_zero_and_sizes_that_do_not_stack_are_refused() -> None:
@@ -236,6 +241,17 @@ def test_arrays_as_datasets_gives_them_are_images() -> None:
         pixel_values(arrays[0].tolist())
     with pytest.raises(InputError, match="int64 pixels do not say which value is white"):
         pixel_values([arrays[0].tolist()], method="concat-raw")
+
+
+def test_a_column_of_a_dataset_is_a_batch_and_tensors_are_arrays() -> None:
+    gray = [PIL.Image.fromarray((channel // 17).astype(np.uint8)) for channel in TWELVE_BIT]
+    column = datasets.Dataset.from_dict({"image": gray}, features=datasets.Features({"image": datasets.Image()}))[
+        "image"
+    ]
+    np.testing.assert_array_equal(pixel_values(column), pixel_values(gray))
+    ramp = torch.arange(64).reshape(1, 8, 8) / 64
+    for tensor in (ramp.bfloat16(), ramp.clone().requires_grad_()):
+        np.testing.assert_array_equal(pixel_values(tensor), pixel_values(ramp.numpy()))
 
 
 def test_images_of_other_channels_or_sizes_do_not_stack_but_can_be_listed() -> None:

@@ -1,5 +1,7 @@
 """Datasets that others have written, with images and labels alone, are trained on."""
 
+import json
+import shutil
 from pathlib import Path
 
 import datasets as hf
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cytoimagenet_hf.core.errors import InputError
+from cytoimagenet_hf.core.simulated import MARK, mark_simulated
 from cytoimagenet_hf.training import train
 from cytoimagenet_hf.training.data import decode
 from cytoimagenet_hf.training.own import is_own
@@ -62,6 +65,24 @@ def test_without_validation_a_part_of_train_is_drawn_and_test_is_left_alone(conf
     assert {name: len(table) for name, table in asked.items()} == {"train": 40, "validation": 10}
     named = load_tables(config(dataset=f"hf:{root}:test", validation_split="train"))
     assert {name: len(table) for name, table in named.items()} == {"train": 10, "validation": 40}
+
+
+def test_files_of_any_layout_are_trained_on_to_the_end(config, tmp_path: Path) -> None:
+    root = foreign(tmp_path / "beans")
+    for file in (root / "data").iterdir():
+        file.rename(root / file.name)
+    (root / "data").rmdir()
+    assert train(config(dataset=str(root)))["rows"] == 8
+
+
+def test_a_name_with_its_kind_leaves_the_same_record(config, shapes: Path, tmp_path: Path) -> None:
+    mark_simulated(tmp_path / "named")
+    copied = shutil.copytree(shapes, tmp_path / "named" / "shapes")
+    train(config(dataset=f"hf:{copied}"))
+    folder = tmp_path / "run" / "model"
+    assert "training_sources" in json.loads((folder / "config.json").read_text())
+    assert (folder / MARK).is_file()
+    assert "datasets" not in (folder / "README.md").read_text().partition("---\n\n")[0]
 
 
 def test_groups_stay_on_one_side(config, tmp_path: Path) -> None:

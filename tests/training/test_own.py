@@ -147,6 +147,23 @@ def test_a_stored_split_is_kept(config: Configured, table: Path) -> None:
     rows.to_csv(table, index=False)
     with pytest.raises(InputError, match="split is 'fold1'; write train or training or"):
         load_tables(config(dataset=str(table), label_column="drug"))
+    rows["split"] = ["train"] * 39 + [None]
+    rows.to_csv(table, index=False)
+    with pytest.raises(InputError, match=r"image stripes/cell19.tif: split is nan; write train"):
+        load_tables(config(dataset=str(table), label_column="drug"))
+
+
+def test_columns_of_a_table_are_those_that_are_named(config: Configured, table: Path) -> None:
+    rows = pd.read_csv(table).rename(columns={"path": "photo"})
+    rows.insert(0, "cell", [f"{number:03d}" for number in range(40)])
+    rows.to_csv(table, index=False)
+    options = {"dataset": str(table), "label_column": "drug", "id_column": "cell"}
+    tables = load_tables(config(**options, image_column="photo"))
+    assert {*tables["train"].ids, *tables["validation"].ids} == {f"{number:03d}" for number in range(40)}
+    with pytest.raises(InputError, match=r"has no column 'photos' \(--image-column\): it has cell, photo"):
+        load_tables(config(**options | {"id_column": None}, image_column="photos"))
+    with pytest.raises(InputError, match=r"--image-column and --id-column are for tables"):
+        load_tables(config(dataset=str(table.parent), image_column="photo"))
 
 
 def into_folders(folder: Path, sides: dict[str, range]) -> None:
@@ -218,6 +235,24 @@ def test_metadata_beside_the_files_names_their_labels(config: Configured, folder
     (folder / "disc3.tif").unlink()
     with pytest.raises(InputError, match=r"names 1 files that are not images here, such as 'disc3.tif'"):
         load_tables(config(dataset=str(folder)))
+
+
+def test_numbers_as_classes_stay_whole_and_splits_of_metadata_are_kept(config: Configured, folder: Path) -> None:
+    rows = [
+        {"file_name": f"{label}/cell{number}.tif", "dose": number % 2, "split": "test" if number < 5 else "train"}
+        for label in ("disc", "stripes")
+        for number in range(20)
+    ]
+    lines = [json.dumps(row) for row in rows]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    tables = load_tables(config(dataset=str(folder), label_column="dose"))
+    assert tables["train"].classes == ("0", "1")
+    assert sum(map(len, tables.values())) == 30
+    with pytest.raises(InputError, match=r"has no column 'doze' \(--label-column\)"):
+        load_tables(config(dataset=str(folder), label_column="doze"))
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row | {"split": None}) for row in rows[:-1]))
+    with pytest.raises(InputError, match="1 of 40 images have no label, such as stripes/cell19"):
+        load_tables(config(dataset=str(folder), label_column="dose"))
 
 
 def test_ones_own_cells_are_learnt_from_weights_that_were_saved(config: Configured, folder: Path, tmp_path) -> None:

@@ -119,10 +119,12 @@ class KnnTransfer(labelled.LabelledMetric):
             values = labelled.as_matrix(features, len(truth))
             groups = labelled.as_list(options.get("groups"))
             labelled.check_names("groups", groups, len(truth))
+            names_of_rows = labelled.as_list(ids)
+            labelled.check_names("ids", names_of_rows, len(truth))
             predictions, _ = predict_held_out(
                 values,
                 names,
-                np.array(labelled.as_list(ids) or list(range(len(truth)))).astype(str),
+                np.array(names_of_rows or list(range(len(truth)))).astype(str),
                 None if groups is None else np.array(groups).astype(str),
                 recipe=rules,
                 seed=options.get("seed") or 0,

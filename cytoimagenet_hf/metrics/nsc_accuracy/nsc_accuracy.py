@@ -106,6 +106,8 @@ class NscAccuracy(labelled.LabelledMetric):
             raise InputError(f"features need the {', '.join(missing)} of their rows")
         values = labelled.as_matrix(features, len(rows["treatments"] or []))
         if (marks := rows.pop("controls")) is not None:
+            if odd := [mark for mark in marks if mark not in (True, False)]:
+                raise InputError(f"controls are True or False for each row, not {odd[0]!r}")
             solvent = np.array(marks, dtype=bool)
             if rows["plates"] is None or len(solvent) != len(values) or len(rows["plates"]) != len(values):
                 raise InputError("controls are scaled by plate: pass plates=, and a boolean and a plate for each row")
