@@ -14,14 +14,10 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# umap-learn compiles for 13 s in each process; principal components serve where the map is not what is tested.
-sys.modules.setdefault("umap", None)
-
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is not a failure
 hypothesis.settings.load_profile("untimed")
 
 _ROOT = Path(__file__).resolve().parents[1]
-WITHOUT_UMAP = _ROOT / "tests" / "without_umap"
 _REAL = _ROOT / ".." / "shared" / "real"
 
 
@@ -43,7 +39,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (output / "report.html").is_file():
             command = [sys.executable, str(_ROOT / "scripts" / "demo.py"), "--output", str(output)]
             environment = os.environ | {"HF_HOME": str(root / "demo-home"), "HF_HUB_OFFLINE": "1"}
-            environment["PYTHONPATH"] = os.pathsep.join([str(WITHOUT_UMAP), str(_ROOT)])
+            environment["PYTHONPATH"] = str(_ROOT)
             options = ["--size", "tiny", "--epochs", "1"]
             done = subprocess.run([*command, *options], cwd=root, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -234,7 +234,7 @@ def class_gain(first: ScoreRecord, second: ScoreRecord) -> Figure:
 
 
 def feature_scatter(values: Array, labels: Sequence[str], *, title: str, seed: int) -> Figure:
-    """Features in the plane by UMAP, where umap-learn is installed, else by their first principal components."""
+    """Features in the plane by t-SNE."""
     embedding = embed(values, seed=seed)
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()

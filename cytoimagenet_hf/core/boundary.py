@@ -91,7 +91,6 @@ EXTRAS = {
     "obstore": "remote",
     "evaluate": "bench",
     "pycytominer": "profiles",
-    "umap": "bench",
 }
 """Package that is not part of the core → the extra that brings it."""
 

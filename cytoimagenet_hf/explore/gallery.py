@@ -335,7 +335,7 @@ def _encoder(model: str) -> Any:
 
 
 def _kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None = None) -> Embedding:
-    """`embed` of (n, d) features, or what an earlier call kept of the same features, seed and version of UMAP."""
+    """`embed` of (n, d) features, or what an earlier call kept of the same features and seed."""
     folder = Path(cached_assets_path("cytoimagenet-hf", namespace="maps")) if cache is None else cache / "_maps"
     file = folder / f"{_key(values, seed)}.npz"
     if file.is_file():
@@ -350,7 +350,7 @@ def _kept_map(values: npt.NDArray[np.floating], *, seed: int, cache: Path | None
 
 
 def _key(values: npt.NDArray[np.floating], seed: int) -> str:
-    method = installed_versions(["umap-learn"]).get("umap-learn", "components")
-    digest = hashlib.sha256(f"{method} {seed} {values.shape} {values.dtype}".encode())
+    version = installed_versions(["scikit-learn"])["scikit-learn"]
+    digest = hashlib.sha256(f"t-SNE {version} {seed} {values.shape} {values.dtype}".encode())
     digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:32]

@@ -33,7 +33,7 @@ def map_tab(tab: gr.Tab, gallery: Gallery, looked_up: gr.State) -> None:
             for status in waiting(gallery):
                 yield status, gr.skip(), ""
             if not gallery.has_map:
-                yield "Drawing the map, once: UMAP takes up to a minute for thousands of images.", gr.skip(), ""
+                yield "Drawing the map, once: it takes up to a minute for thousands of images.", gr.skip(), ""
             points, method = gallery.map()
         except InputError as error:
             yield f"**No map:** {error}", "", ""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from scripts.demo import next_commands
-from tests.conftest import WITHOUT_UMAP
 from tests.datasets import foreign, write_dataset
 from tests.docs.examples import NEEDS, PAGES, ROOT, commands, examples
 from tests.hub.loopback import TOKEN, Hub, Repository, serve
@@ -59,7 +58,7 @@ def run_pages(demo: Path, scratch: Path, pages: tuple[str, ...]) -> list[dict[st
             "HF_HOME": str(scratch / "home"),
             "HF_TOKEN": TOKEN,
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-            "PYTHONPATH": os.pathsep.join([str(WITHOUT_UMAP), str(ROOT)]),
+            "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "tests.docs.examples", str(demo), str(scratch), str(scratch / "record.json")]
         done = subprocess.run([*command, *pages], cwd=ROOT, env=environment, capture_output=True, text=True)

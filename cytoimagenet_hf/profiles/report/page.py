@@ -55,7 +55,7 @@ def write_report(
         images: fields of view, for pictures and intensities; without them the page says how to have them.
         cells: features of single cells, and the cells as images, for pictures of typical and extreme ones.
         rejected: id → reason of the images that extraction left out.
-        seed: of UMAP and of the permutations.
+        seed: of the map and of the permutations.
         plate_size: wells of the plate, 24 to 1536; by default the smallest plate that has all wells.
         full_size: also write each field at its full size, into a folder `<page>_fields` that the page opens from.
 
