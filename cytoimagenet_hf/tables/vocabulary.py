@@ -484,6 +484,8 @@ def role_of(text: str) -> str:
     written = unicodedata.normalize("NFKC", text).casefold().strip()
     if role := _role_of_words(_AMOUNT.sub(" ", _CONSENSUS.sub("", written))):
         return role
+    if role := _role_of_words(_LAST_NUMBER.sub("", written)):  # `NTC_1`, `Positive control 2`
+        return role
     # `positive control (staurosporine)`, `Negative control: DMSO`
     head = _role_of_words(re.split(r"[(\[:;,]", written, maxsplit=1)[0])
     return head if head in ("negative", "positive", "empty") else ""
@@ -491,6 +493,7 @@ def role_of(text: str) -> str:
 
 _AMOUNT = re.compile(r"\d+(?:[.,]\d+)?\s*%(?:\s*\(?[vw]\s*/\s*[vw]\)?)?")
 """How much of a vehicle there is: `DMSO (0.1 %)`."""
+_LAST_NUMBER = re.compile(r"(?<=[a-z+\-)])[\s_#-]*\d+$")
 _CONSENSUS = re.compile(r"(?<=[a-z])\.(?:cns|cgs|css|es)$")
 """LINCS marks signatures of several replicates so: `trt_sh.cgs`."""
 _CTRL = r"(?:controls?|ctrl|ctl|con)"
@@ -535,4 +538,5 @@ def is_vehicle(compound: str) -> bool:
         (True, True, True, False)
     """
     key = key_of(_AMOUNT.sub("", compound))
-    return key in _VEHICLES or (key not in _MAY_BE_NAMES and role_of(compound) == "negative")
+    is_name = key.rstrip("0123456789") in _MAY_BE_NAMES
+    return key in _VEHICLES or (not is_name and role_of(compound) == "negative")
