@@ -133,7 +133,10 @@ ROLES = {
     ),
     "treatment": ("trt_cp", "trt_sh", "treated", "sample", "compound", "Treatment", "trt_sh.cgs"),
     "empty": ("empty", "blank", "no cells", "Empty well"),
-    "": ("control", "control 1", "Ctrl-1", "MCF-7", "reference", "plasmid 7", "negative positive", "", "compound: DMSO", "siPLK1", "Con A"),
+    "": (
+        *("control", "control 1", "Ctrl-1", "MCF-7", "reference", "plasmid 7", "negative positive", ""),
+        *("compound: DMSO", "siPLK1", "Con A"),
+    ),
 }
 
 
