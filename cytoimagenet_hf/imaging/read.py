@@ -126,7 +126,7 @@ def read_labels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     masks (tifffile of one bit, ImageJ by an inverting table).
 
     Raises:
-        ImageReadError: as of `read_image`; the file holds several planes.
+        ImageReadError: as of `read_image`; the file holds several planes, or is a JPEG.
     """
     path = Path(path)
     pixels = read_image(path, max_pixels=max_pixels)
@@ -143,6 +143,8 @@ def read_labels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
             raise ImageReadError(several)
         if kind in ("png", "other"):
             with _open_pillow(path) as picture:
+                if picture.format == "JPEG":
+                    raise ImageReadError(f"{path} is a JPEG, which blurs numbers: save label images as PNG or TIFF")
                 return np.asarray(picture) if picture.mode == "P" else pixels
     return pixels
 

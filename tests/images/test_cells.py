@@ -325,6 +325,12 @@ def test_numbers_of_label_images_are_those_stored_however_they_are_shown(found, 
     assert ids(find_cells(found, tmp_path / "masks", size=3)) == wanted
 
 
+def test_a_mask_that_jpeg_has_blurred_is_refused(found, tmp_path) -> None:
+    PIL.Image.fromarray(labels(n9=(4, 10, 7, 13)).astype(np.uint8)).save(tmp_path / "masks" / "P_A01_1.jpg")
+    with pytest.raises(InputError, match=r"P_A01_1\.jpg is a JPEG, .*: save label images as PNG or TIFF"):
+        find_cells(found, tmp_path / "masks", size=3)
+
+
 @pytest.mark.parametrize("name", ["P_A01_1.tif", "P_A01_1.npy"])
 def test_a_mask_of_several_planes_is_refused(found, tmp_path, name) -> None:
     planes = np.stack([NUCLEI, NUCLEI])
