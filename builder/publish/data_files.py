@@ -193,12 +193,7 @@ def _named(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
     images = table["image"].combine_chunks()
     content = images.field("bytes") if len(table) else pa.array([], pa.binary())
     columns = {name: table[name] for name in table.column_names} | {
-        "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
+        "image": pa.StructArray.from_arrays([content, assigned["filename"].combine_chunks()], ["bytes", "path"]),
         **{name: assigned[name] for name in ("label", "path", "filename")},
     }
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

@@ -76,6 +76,7 @@ def write_companions(
     listed = _listed(output, "data", files["data"])
     for file in files["data"]:
         listed[f"data/{file.name}"]["published_split"] = file.cell[1]
+    sources = _sources(kept, registry)
     content = {
         "version": VERSION,
         "files": listed,
@@ -84,13 +85,20 @@ def write_companions(
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
-        "sources": [asdict(source) for source in _sources(kept, registry)],
+        "sources": [asdict(source) for source in sources],
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
     with atomic_path(output / _SHEET) as temporary:
         contact_sheet(output, seed=seed).save(temporary, format="png")
-    write_metadata(output)
+    metadata = croissant(
+        features=dataset_features(labels),
+        splits=[split.name for split in _splits(listed, "split")],
+        licence=hub_licence(source.licence for source in sources),
+        version=f"{VERSION}.0.0",
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    write_json(output / "croissant.json", metadata)
     list_companions(output)
     write_card(output)
 
@@ -119,19 +127,6 @@ def _statistics(kept: pa.Table) -> dict[str, dict[str, int]]:
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
-
-
-def write_metadata(output: Path) -> None:
-    """croissant.json, from the manifest, dated today."""
-    manifest = _manifest(output)
-    metadata = croissant(
-        features=dataset_features(manifest["labels"]),
-        splits=[split.name for split in _splits(manifest["files"], "split")],
-        licence=hub_licence(source["licence"] for source in manifest["sources"]),
-        version=f"{VERSION}.0.0",
-        date=datetime.now(UTC).date().isoformat(),
-    )
-    write_json(output / "croissant.json", metadata)
 
 
 def list_companions(output: Path) -> None:

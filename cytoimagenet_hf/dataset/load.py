@@ -88,29 +88,28 @@ def load_cytoimagenet(
     return loaded if subset == "full" or _has_its_classes(loaded, subset) else _restrict(loaded, subset)
 
 
-def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
-    """Refuse a loaded dataset that lacks a column, or whose `label` is not a class in some row.
+def require_columns(loaded: hf.Dataset, names: Sequence[str], path: str | Path) -> None:
+    """Refuse a loaded split that lacks a column, or whose `label` is not a class in some row.
 
     Args:
-        loaded: of `load_cytoimagenet`, not streamed.
+        loaded: one split of `load_cytoimagenet`, not streamed.
         names: of the columns that are needed.
         path: where it is from, for messages.
 
     Raises:
         InputError: which column, and what it has instead; or how many rows have no class.
     """
-    for part in loaded.values() if isinstance(loaded, Mapping) else [loaded]:
-        present = list(part.column_names or [])
-        if absent := [name for name in names if name not in present]:
-            raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
-        if "label" in names and not hasattr(part.features["label"], "names"):
-            raise InputError(f"{path}: label is not a class with names: write it as a ClassLabel feature")
-        if "label" in names and len(part):
-            codes = part.select_columns(["label"]).with_format("arrow")[:]["label"]
-            # Sets whose labels are kept back have -1 for them, which in Python is the last name.
-            is_known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(part.features["label"].names)))
-            if without := len(codes) - (pc.sum(is_known).as_py() or 0):
-                raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
+    present = list(loaded.column_names or [])
+    if absent := [name for name in names if name not in present]:
+        raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
+    if "label" in names and not hasattr(loaded.features["label"], "names"):
+        raise InputError(f"{path}: label is not a class with names: write it as a ClassLabel feature")
+    if "label" in names and len(loaded):
+        codes = loaded.select_columns(["label"]).with_format("arrow")[:]["label"]
+        # Sets whose labels are kept back have -1 for them, which in Python is the last name.
+        is_known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(loaded.features["label"].names)))
+        if without := len(codes) - (pc.sum(is_known).as_py() or 0):
+            raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
     require_stored(names, path)
 
 

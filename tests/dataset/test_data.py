@@ -140,7 +140,7 @@ def test_rows_without_a_class_are_refused_where_classes_are_needed(folder, label
     with pytest.raises(InputError, match="here: 1 of 3 rows have no class in label"):
         require_columns(hf.Dataset.from_dict(rows, features=features), ("image", "label"), "here")
     rows["label"] = [0, 1, 1]
-    require_columns({"train": hf.Dataset.from_dict(rows, features=features)}, ("image", "label"), "here")
+    require_columns(hf.Dataset.from_dict(rows, features=features), ("image", "label"), "here")
     with pytest.raises(InputError, match="no column plate"):
         require_columns(hf.Dataset.from_dict(rows, features=features), ("image", "plate"), "here")
 

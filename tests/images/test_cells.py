@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import tifffile
 from hypothesis import given
@@ -234,7 +235,9 @@ def test_label_images(found, tmp_path) -> None:
     assert [file.path for file in made.ignored if file.reason == "no image has this name"] == ["other.tif"]
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (1, np.uint8), (255, np.uint16), (65535, np.uint16)])
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(255, np.uint8), (1, np.uint8), (255, np.uint16), (65535, np.uint16), (True, np.bool_)]
+)
 def test_connected_parts_of_a_binary_mask_are_cells(found, tmp_path, value, dtype) -> None:
     touching = labels(n1=(4, 10, 7, 13), n2=(15, 2, 18, 5), n3=(18, 5, 21, 8))  # two touch at a corner: one cell
     three, single = ((plane > 0) * dtype(value) for plane in (touching, labels(n1=(4, 10, 7, 13))))
@@ -306,6 +309,37 @@ def test_labels_beyond_16_bits(found, tmp_path) -> None:
     made = find_cells(found, tmp_path / "masks", size=4, masked=True)
     assert [image.metadata["ObjectNumber"] for image in made.images] == [70_000, 140_000, 210_000]
     assert np.count_nonzero(made.images[2].read()[0]) == 12
+
+
+def test_numbers_of_label_images_are_those_stored_however_they_are_shown(found, tmp_path) -> None:
+    plane = labels(n5=(4, 10, 7, 13), n9=(15, 2, 18, 5)).astype(np.uint8)
+    colours = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
+    tifffile.imwrite(tmp_path / "masks" / "P_A01_1.tif", plane, photometric="palette", colormap=colours)
+    tifffile.imwrite(tmp_path / "masks" / "P_A02_1.tif", plane, photometric="miniswhite")
+    wanted = ["P/A01/1/5", "P/A01/1/9", "P/A02/1/5", "P/A02/1/9"]
+    assert ids(find_cells(found, tmp_path / "masks", size=3)) == wanted
+    picture = PIL.Image.fromarray(plane)
+    picture.putpalette(bytes(range(256)) * 3)
+    (tmp_path / "masks" / "P_A01_1.tif").unlink()
+    picture.save(tmp_path / "masks" / "P_A01_1.png")
+    assert ids(find_cells(found, tmp_path / "masks", size=3)) == wanted
+
+
+def test_a_mask_that_jpeg_has_blurred_is_refused(found, tmp_path) -> None:
+    PIL.Image.fromarray(labels(n9=(4, 10, 7, 13)).astype(np.uint8)).save(tmp_path / "masks" / "P_A01_1.jpg")
+    with pytest.raises(InputError, match=r"P_A01_1\.jpg is a JPEG, .*: save label images as PNG or TIFF"):
+        find_cells(found, tmp_path / "masks", size=3)
+
+
+@pytest.mark.parametrize("name", ["P_A01_1.tif", "P_A01_1.npy"])
+def test_a_mask_of_several_planes_is_refused(found, tmp_path, name) -> None:
+    planes = np.stack([NUCLEI, NUCLEI])
+    if name.endswith("npy"):
+        np.save(tmp_path / "masks" / name, planes)
+    else:
+        tifffile.imwrite(tmp_path / "masks" / name, planes, photometric="minisblack")
+    with pytest.raises(InputError, match=f"{name} holds several planes: a label image is one"):
+        find_cells(found, tmp_path / "masks", size=3)
 
 
 def test_outlines_are_refused(found, tmp_path) -> None:
