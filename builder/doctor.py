@@ -70,9 +70,6 @@ def survey(
         sources: which to report on.
         count: read tables and file names and compare counts, rather than list files.
         dataset: a built dataset; downloads are compared with those it was made from.
-
-    Raises:
-        InputError: `raw` is not a folder, a name is no source, or the dataset does not say what it was made from.
     """
     if raw is not None and not raw.is_dir():
         raise InputError(f"{raw} is not a folder: --raw takes the folder that holds one folder per source")

@@ -13,7 +13,7 @@ from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, read_json_object
-from cytoimagenet_hf.dataset.load import read_manifest
+from cytoimagenet_hf.dataset.manifest import read_manifest
 
 from .sources.base import Archive
 
@@ -22,19 +22,12 @@ _MOST_BYTES = 1 << 30  # of a file that is hashed: larger ones are archives left
 
 @dataclass(frozen=True)
 class Download:
-    """The files of one source.
+    """The files of one source."""
 
-    Attributes:
-        images: how many files are images, whether a field names them or not.
-        bytes: of those images.
-        listing: SHA-256 of the sorted names and sizes of the images.
-        tables: SHA-256 of every other file by its name; of files of one name, of their sorted hashes.
-    """
-
-    images: int
-    bytes: int
-    listing: str
-    tables: dict[str, str]
+    images: int  # files that are images, whether a field names them or not
+    bytes: int  # of those images
+    listing: str  # SHA-256 of the sorted names and sizes of the images
+    tables: dict[str, str]  # name → SHA-256 of every other file; of files of one name, of their sorted hashes
     citation: str
 
 

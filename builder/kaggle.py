@@ -20,7 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import file_sha256, inside
 from cytoimagenet_hf.imaging import ImageReadError, read_image
 from cytoimagenet_hf.imaging.png import decode_gray_png
-from cytoimagenet_hf.shards.engine import without_locks_after
+from cytoimagenet_hf.shards.engine import finished_reports, without_locks_after
 
 from .decode import decode_stored
 from .kaggle_table import archive_folder, metadata_file, read_metadata
@@ -35,7 +35,6 @@ from .shards import (
     PLAN,
     counts_by_source,
     explain_full_disk,
-    finished_reports,
     list_tasks,
     run_with_progress,
     unfinished_tasks,
@@ -67,7 +66,7 @@ def import_kaggle(
     workers: int | None = None,
     dask: str | None = None,
 ) -> StageSummary:
-    """Turn an unpacked copy of the published archive into a dataset repository; stopped, it continues.
+    """Turn an unpacked copy of the published archive into a dataset repository; an interrupted import continues.
 
     Args:
         archive: folder with the metadata and one folder of images per label, or a folder that holds that one.
@@ -77,11 +76,8 @@ def import_kaggle(
         dask: address of a Dask scheduler instead.
 
     Returns:
-        Counts of rows of the metadata: in = kept + rejected (`repeated_row`, `missing_file`, `unreadable`,
-        `too_large`, `outside_root`, `bad_value`). Its details are those of `publish`, which counts the images in turn.
-
-    Raises:
-        InputError: no metadata, a missing column, no image at all, or shards of another archive.
+        Counts of rows of the metadata: in = kept + rejected. Its details are those of `publish`, which counts the
+        images in turn.
     """
     imported = make_shards(Path(archive), Path(output), workers=workers, dask=dask)
     published = publish(Path(output), recipe=AS_PUBLISHED, seed=seed)
@@ -204,10 +200,11 @@ def _import_image(row: Row, *, archive: Path) -> Made:
         return rejected(reason_of(error), str(error).replace(f"{archive}/", ""))
     except MemoryError:
         return rejected("out_of_memory", file)
+    source = SOURCES.get(row["dir_name"])
     made = {
         "image": {"bytes": content, "path": row["filename"]},
         "image_id": image_id,
-        "licence": row.get("licence") or _licence(row["dir_name"]),
+        "licence": row.get("licence") or (source.licence if source else None),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "width": pixels.shape[1],
         "height": pixels.shape[0],
@@ -254,8 +251,3 @@ def _is_plain_gray(content: bytes) -> bool:
         return False
     width, height = struct.unpack(">II", content[16:24])
     return bool(width * height <= 1 << 24)
-
-
-def _licence(dir_name: str) -> str | None:
-    source = SOURCES.get(dir_name)
-    return source.licence if source else None

@@ -29,11 +29,7 @@ _SPLITS = {"train": "train", "val": "validation", "valid": "validation", "valida
 
 
 def archive_folder(archive: Path) -> Path:
-    """The folder that holds the metadata: the one given, or one up to two levels below.
-
-    Raises:
-        InputError: there is none, or several.
-    """
+    """The folder that holds the metadata: the one given, or one up to two levels below."""
     if not archive.is_dir():
         raise InputError(f"{archive} is not a folder: give the unpacked archive")
     for pattern in ("", "*/", "*/*/"):
@@ -63,9 +59,6 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
     Returns:
         The rows in an order that mixes labels, `dset` as `train` or `validation` (null throughout where the archive
         states no split). Of rows that name one image the first counts.
-
-    Raises:
-        InputError: the table cannot be read, lacks a column or a value that every row must have.
     """
     path = metadata_file(archive)
     table = _read(path, [*_REQUIRED, *schema.names])
@@ -108,11 +101,10 @@ def read_metadata(archive: Path, schema: pa.Schema) -> tuple[pa.Table, list[Reje
 def _mixed(names: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """A number for each file name, the same in every archive, that has nothing to do with its label."""
     numbers = np.empty(len(names), np.uint64)
-    for start in range(0, len(names), 1 << 16):
-        digests = (
-            hashlib.blake2b(n.encode(), digest_size=8).digest() for n in names[start : start + (1 << 16)].to_pylist()
-        )
-        numbers[start : start + (1 << 16)] = np.frombuffer(b"".join(digests), ">u8")
+    for start in range(0, len(names), _AT_ONCE):
+        part = names[start : start + _AT_ONCE].to_pylist()
+        digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in part)
+        numbers[start : start + len(part)] = np.frombuffer(digests, ">u8")
     return numbers
 
 

@@ -36,17 +36,12 @@ Made = tuple[list[Row], list[Rejection]]
 
 @dataclass(frozen=True)
 class ShardTask(Shard):
-    """One shard to make: a record batch of a plan. Stages add what workers need, and say which files a row reads.
-
-    Attributes:
-        again: keys of the rows to make again, the others are taken over from the shard that is there; None makes all.
-        keep_channels: a second file holds the planes of the same images, row by row.
-    """
+    """One shard to make: a record batch of a plan. Stages add what workers need, and say which files a row reads."""
 
     plan: Path
     plan_id: str
-    again: frozenset[str] | None = None
-    keep_channels: bool = False
+    again: frozenset[str] | None = None  # keys of rows to make again, the others are taken over; None makes all
+    keep_channels: bool = False  # a second file holds the planes of the same images, row by row
 
     columns_of_files: ClassVar[tuple[str, ...]] = ("idx",)
     """The columns of the plan that `key` and `files_of` need."""
@@ -76,8 +71,12 @@ class ShardTask(Shard):
         return read_report(self) if self.again is None else None
 
     def read_rows(self, columns: list[str] | None = None) -> list[Row]:
-        """The rows of the plan this shard is made from."""
-        return list(read_batch(self.plan, self.number, columns).to_pylist())
+        """The rows of the plan this shard is made from; it takes the same time however many shards a plan has."""
+        with pa.memory_map(str(self.plan)) as file:
+            names = pa.ipc.open_file(file).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns or names])
+            batch = pa.ipc.open_file(file, options=options).get_batch(self.number)
+            return list(batch.to_pylist())
 
     def key(self, row: Row) -> str:
         """What an input row and the images made from it share; unique among the input rows."""
@@ -90,20 +89,6 @@ class ShardTask(Shard):
     def files_of(self, row: Row) -> list[str]:
         """The raw files a row is made from, unchecked."""
         return []
-
-
-def read_batch(plan: Path, number: int, columns: list[str] | None = None) -> pa.RecordBatch:
-    """The rows of one shard; it takes the same time however many shards a plan has.
-
-    Args:
-        plan: an Arrow file with a record batch per shard.
-        number: of the shard, from 0.
-        columns: all when None.
-    """
-    with pa.memory_map(str(plan)) as file:
-        names = pa.ipc.open_file(file).schema.names
-        fields = [names.index(name) for name in columns or names]
-        return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields)).get_batch(number)
 
 
 @dataclass(frozen=True)
@@ -180,10 +165,9 @@ def write_shard(
 
     Args:
         task: the shard; with `again`, rows of other keys are taken over from the shard that is there.
-        make: images and rejections of one input row; with `keep_channels` an image carries its planes as
-            `kept_channels`.
+        make: images and rejections of a row; with `keep_channels` an image has its planes as `kept_channels`.
         schema: of the images.
-        channels: of the file of planes.
+        channels: schema of the file of planes.
     """
     rows_in = task.read_rows()
     rejections: list[Rejection] = []
@@ -294,24 +278,20 @@ def _taken_over(task: ShardTask, before: ShardReport) -> Callable[[str], Made]:
     rejected: dict[str, list[Rejection]] = {}
     for rejection in before.rejections:
         rejected.setdefault(task.key_of_rejection(rejection), []).append(rejection)
-    groups = _images_by_key(task)
-    waiting: list[tuple[str, list[Row]]] = []
-
-    def find(key: str) -> Made:
-        if not waiting:
-            waiting.extend(itertools.islice(groups, 1))
-        images = waiting.pop()[1] if waiting and waiting[0][0] == key else []
-        return images, rejected.get(key, [])
-
-    return find
-
-
-def _images_by_key(task: ShardTask) -> Iterator[tuple[str, list[Row]]]:
     images = _stored(task.path)
     if task.keep_channels:
         images = (row | {"kept_channels": kept} for row, kept in zip(images, _stored(task.channels_path), strict=True))
-    for key, rows in itertools.groupby(images, key=task.key):
-        yield key, list(rows)
+    following = next(images, None)
+
+    def find(key: str) -> Made:
+        nonlocal following
+        images_of_key = []
+        while following is not None and task.key(following) == key:
+            images_of_key.append(following)
+            following = next(images, None)
+        return images_of_key, rejected.get(key, [])
+
+    return find
 
 
 def _stored(path: Path) -> Iterator[Row]:

@@ -22,34 +22,30 @@ from cytoimagenet_hf.core.files import atomic_path, file_sha256
 from cytoimagenet_hf.core.jsontext import parse_json
 from cytoimagenet_hf.shards.engine import run_shards
 
-from .shard_files import ShardReport, ShardTask, read_report, row_at_work, rows_with_changed_files
+from .shard_files import ShardReport, ShardTask, row_at_work, rows_with_changed_files
 from .stage import Rejection
 
 PLAN = "plan.arrow"
 _FINGERPRINT, _ROWS = b"cytoimagenet.fingerprint", b"cytoimagenet.rows"
-_CHECKERS = 8  # threads that hash shards and look at files: both wait for the disk
+_CHECKERS = 8  # threads that look at files: they wait for the disk
 
 Task = TypeVar("Task", bound=ShardTask)
 
 
 def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
-    """Write a plan, or check that the one there is the same.
+    """Write a plan, or refuse one that is there and made by another fingerprint or from other rows.
 
     Args:
         plan: `shards/plan.arrow`.
         table: the input rows in their order.
         fingerprint: what else the shards depend on, as plain JSON values.
-
-    Raises:
-        InputError: the shards there were made by another fingerprint or from other rows; says what differs.
     """
     if plan.exists():
         require_same_plan(plan, table, fingerprint)
         return
-    for stale in (
-        path for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json") for path in plan.parent.glob(kind)
-    ):
-        stale.unlink()
+    for kind in ("shard-*.parquet", "channels-*.parquet", "seal-*.json"):
+        for stale in plan.parent.glob(kind):
+            stale.unlink()
     content = {_FINGERPRINT: json.dumps(fingerprint, sort_keys=True).encode(), _ROWS: str(len(table)).encode()}
     schema, rows = table.schema.with_metadata(content), _shard_rows(len(table))
     compressed = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -61,11 +57,7 @@ def write_or_check_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]
 
 
 def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) -> None:
-    """Check that a plan holds these rows and was made by this fingerprint; writes nothing.
-
-    Raises:
-        InputError: it does not; says what differs.
-    """
+    """Refuse a plan of other rows or of another fingerprint; writes nothing."""
     before = read_fingerprint(plan)
     changes = [
         f"{name}: {before.get(name)!r} there, {value!r} asked for"
@@ -82,11 +74,7 @@ def require_same_plan(plan: Path, table: pa.Table, fingerprint: dict[str, Any]) 
 
 
 def read_fingerprint(plan: Path) -> dict[str, Any]:
-    """What the shards of a plan depend on beside its rows.
-
-    Raises:
-        InputError: the plan is damaged.
-    """
+    """What the shards of a plan depend on beside its rows."""
     try:
         with _opened(plan) as file:
             return dict(parse_json((file.schema.metadata or {})[_FINGERPRINT], where=plan))
@@ -108,30 +96,17 @@ def list_tasks(plan: Path, *, keep_channels: bool = False) -> list[ShardTask]:
     ]
 
 
-def finished_reports(tasks: Sequence[ShardTask]) -> dict[int, ShardReport]:
-    """Reports of the shards that are there and undamaged, by number."""
-    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
-        reports = checkers.map(read_report, tasks)
-        return {task.number: report for task, report in zip(tasks, reports, strict=True) if report}
-
-
 def unfinished_tasks(
     tasks: Sequence[Task], reports: dict[int, ShardReport], *, retry: Collection[str] = ()
 ) -> list[Task]:
-    """What a run has left to do.
+    """Shards that are absent, and those with rows to make again.
 
-    Args:
-        tasks: all shards.
-        reports: of those that are there, see `finished_reports`.
-        retry: rows that were rejected for one of these reasons are made again.
-
-    Returns:
-        Tasks of the shards that are absent, and of those with rows to make again: whose files have another size or
-        time than when they were read, or whose rejection is to be tried again.
+    These are rows whose files have another size or time than when they were read, or that were rejected for one of
+    the reasons in `retry`. The `reports` are those of `engine.finished_reports`.
     """
     with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
-        there = [task for task in tasks if task.number in reports]
-        changed = dict(zip((t.number for t in there), checkers.map(rows_with_changed_files, there), strict=True))
+        present = [task for task in tasks if task.number in reports]
+        changed = dict(zip((t.number for t in present), checkers.map(rows_with_changed_files, present), strict=True))
     todo = []
     for task in tasks:
         if task.number not in reports:

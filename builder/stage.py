@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.files import absent_folders, atomic_path, held, read_json_object, take_back, write_json
+from cytoimagenet_hf.core.files import atomic_path, held_folder, read_json_object, write_json
 from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.shards.shard import Part
@@ -112,45 +112,33 @@ def write_rejection_batches(output: Path, stage: str, batches: Iterable[pa.Table
 def claimed(output: Path) -> Iterator[Path]:
     """Claim an output folder for one build. A folder made for a build that is refused at once is removed again.
 
-    A folder that holds something else, cannot be written to, or in which another build is at work is refused.
+    A folder is refused if it holds something else, cannot be written to, or another build is running in it.
     """
-    new_folders = absent_folders(output)
     marker = output / MARKER
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        is_new = not marker.exists()
-        if is_new and any(path.name != LOCK for path in output.iterdir()):
-            raise InputError(
-                f"{output} is not empty and holds no dataset build: choose a new or empty --output folder"
-            )
-        with open(output / LOCK, "a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be built into: {error.strerror or error}. Choose another --output"
-        ) from error
-    with held(output / LOCK, refusal=f"another build is writing to {output}: wait for it, or choose another --output"):
-        is_new = not marker.exists()  # as it is now that nobody else is at work here
-        if is_new:
-            write_json(marker, {"made_by": "cytoimagenet-hf builder"})
+    refusal = f"another build is writing to {output}: wait for it, or choose another --output"
+    with ExitStack() as stack:
         try:
-            yield output
-        except InputError:
-            if is_new:
-                take_back(output, files=(MARKER, LOCK), made=new_folders)
-            raise
+            if output.is_dir() and not marker.exists() and any(path.name != LOCK for path in output.iterdir()):
+                raise InputError(
+                    f"{output} is not empty and holds no dataset build: choose a new or empty --output folder"
+                )
+            stack.enter_context(held_folder(output, lock=LOCK, begun=(MARKER,), refusal=refusal))
+        except OSError as error:
+            raise InputError(
+                f"{output} cannot be built into: {error.strerror or error}. Choose another --output"
+            ) from error
+        if not marker.exists():
+            write_json(marker, {"made_by": "cytoimagenet-hf builder"})
+        yield output
 
 
 @contextmanager
 def claimed_or_shared(output: Path, part: Part | None) -> Iterator[Path]:
     """Claim the folder of a build, or share it with other commands that each make a part of its shards."""
-    if part is None:
-        with claimed(output):
-            yield output
-        return
-    if not (output / MARKER).is_file():
+    if part is not None and not (output / MARKER).is_file():
         raise InputError(f"{output} holds no build: run `python -m builder select` there first, then the parts")
-    yield output
+    with claimed(output) if part is None else nullcontext(output):
+        yield output
 
 
 @contextmanager

@@ -20,8 +20,7 @@ from huggingface_hub.repocard import metadata_load
 from tqdm.auto import tqdm
 
 from cytoimagenet_hf.core.errors import one_line
-from cytoimagenet_hf.core.files import inside
-from cytoimagenet_hf.dataset.manifest import PublishedFiles, problem_of, problems_beside, read_published
+from cytoimagenet_hf.dataset.manifest import PublishedFiles, find_problems, find_unlisted, read_published
 from cytoimagenet_hf.dataset.planes import planes_sha256, read_planes
 
 from .decode import decode_stored
@@ -32,18 +31,13 @@ _BATCH = 100  # images in memory at a time
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` found.
-
-    Attributes:
-        images_decoded: how many images were compared with their row; 0 in a quick check.
-        problems: a file → what is wrong with it.
-    """
+    """What `verify` found: counts of what the manifest lists, and what is wrong."""
 
     files: int
     rows: int
     bytes: int
-    images_decoded: int
-    problems: dict[str, str]
+    images_decoded: int  # 0 in a quick check
+    problems: dict[str, str]  # file → what is wrong with it
 
     @property
     def intact(self) -> bool:
@@ -52,38 +46,29 @@ class VerifyReport:
 
 
 def verify(dataset_dir: Path, *, quick: bool = False) -> VerifyReport:
-    """Compare the files of a dataset with its manifest, and its images with their rows.
+    """Compare the files of a dataset with its manifest, its card with both, and its images with their rows.
 
     Args:
         dataset_dir: a built dataset, or a download of one.
         quick: files only; images are not decoded.
-
-    Returns:
-        The data files, rows and bytes that the manifest lists, and for each file that is absent, of another size or
-        content, in `data/` without being listed, or with images that contradict their rows, what is wrong; for the
-        card (README.md), whether it names the classes in their order and the files.
 
     Raises:
         InputError: no manifest, or one that is damaged.
     """
     manifest = read_published(dataset_dir)
     listed = manifest.files
-    problems = problems_beside(dataset_dir, manifest)
-    if problem := _card_problem(Path(dataset_dir) / "README.md", manifest):
+    problems = find_problems(dataset_dir, manifest.companions) | find_unlisted(dataset_dir, manifest)
+    if problem := _card_problem(dataset_dir / "README.md", manifest):
         problems["README.md"] = problem
     with tqdm(total=sum(file.bytes for file in listed.values()), unit="B", unit_scale=True, disable=None) as bar:
-        for name, file in sorted(listed.items()):
-            problem = problem_of(inside(dataset_dir, name), file)
-            if problem:
-                problems[name] = problem
-            bar.update(file.bytes)
+        problems |= find_problems(dataset_dir, listed, progress=bar.update)
     sound = [name for name in sorted(listed) if name not in problems]
     decoded = 0
     if not quick:
         total = sum(listed[name].rows for name in sound)
         with tqdm(total=total, unit="image", desc="decode", disable=None) as bar:
             for name in sound:
-                images, problem = _decoded(inside(dataset_dir, name), bar)
+                images, problem = _decoded(dataset_dir / name, bar)
                 decoded += images
                 if problem:
                     problems[name] = problem

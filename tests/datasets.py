@@ -7,7 +7,7 @@ import datasets as hf
 import numpy as np
 from PIL import Image
 
-from builder.publish.file_writer import open_writer
+from builder.publish.files import open_writer
 from cytoimagenet_hf.dataset.cards import DatasetFacts, SplitFiles, dataset_card
 from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 

@@ -1,9 +1,11 @@
 """Which rendered images go into the dataset: exact copies under several labels, classes too large or too small.
 
+Near-duplicates are counted: images whose difference hashes differ in at most three of 128 bits.
+
 Arrays in, a mask and rejections out; nothing depends on the order of the rows.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,18 @@ import pyarrow.compute as pc
 
 from builder.recipe import Recipe
 from builder.stage import Rejection
+from cytoimagenet_hf.core.graphs import components
 from cytoimagenet_hf.core.seeding import derive_rng
 
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 _REASONS = ("", "source_left_out", "duplicate_conflict", "under_min_images", "over_max_images")
+
+# Two hashes that differ in at most three bits agree in at least one of four bands.
+_BANDS = 4
+_MOST_BITS = _BANDS - 1
+# Larger groups are flat or repetitive images: comparing all pairs of them would tell nothing and take for ever.
+_LARGEST_GROUP = 300
 
 
 def balance(
@@ -27,13 +36,12 @@ def balance(
 
     Args:
         images: one row per rendered image: `image_id`, `idx`, `dir_name`, `label`, `sha256`.
-        recipe: `duplicate_conflict`, `max_images`, `min_images`.
+        recipe: the rules.
         seed: of the down-sampling of each class.
         sources: `dir_name` of the sources that take part; all when None.
 
     Returns:
-        A mask of the rows to keep, and one rejection for each other row: `source_left_out`, `duplicate_conflict`,
-        `over_max_images` or `under_min_images`.
+        A mask of the rows to keep, and one rejection for each other row.
     """
     reason = np.zeros(len(images), np.int8)  # positions in _REASONS
     if sources is not None:
@@ -92,6 +100,22 @@ def ranks(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return rank
 
 
+def near_groups(hashes: Sequence[str] | npt.NDArray[np.bytes_]) -> npt.NDArray[np.int32]:
+    """Number the groups of near-duplicates: equal numbers are linked by a chain of near pairs.
+
+    `hashes` have 32 hex digits each, see `builder.render.difference_hash`.
+
+    Example:
+        >>> near_groups(["0" * 32, "f" * 32, "0" * 31 + "7"]).tolist()
+        [0, 1, 0]
+    """
+    distinct, member = np.unique(np.array(hashes, dtype="S32"), return_inverse=True)
+    bits = np.frombuffer(bytes.fromhex(b"".join(distinct.tolist()).decode()), dtype=np.uint8).reshape(-1, 16)
+    pairs = [pair for band in range(_BANDS) for pair in _near_pairs(bits, band)]
+    component = components(*np.array(pairs, dtype=np.int64).reshape(-1, 2).T, nodes=len(distinct))
+    return np.unique(component[member], return_inverse=True)[1].astype(np.int32)
+
+
 def _conflicts(contents: Codes, labels: Codes) -> Iterator[npt.NDArray[np.int64]]:
     """Rows of each content that stands under more than one label."""
     conflicting = _distinct(contents, labels) > 1
@@ -111,3 +135,17 @@ def _rejections(images: pa.Table, reason: npt.NDArray[np.int8]) -> Iterator[Reje
     out = images.select(["idx", "image_id", "dir_name"]).filter(pa.array(reason != 0))
     for row, why in zip(out.to_pylist(), reason[reason != 0].tolist(), strict=True):
         yield Rejection(row["idx"], "publish", _REASONS[why], image_id=row["image_id"], dir_name=row["dir_name"])
+
+
+def _near_pairs(bits: npt.NDArray[np.uint8], band: int) -> Iterator[tuple[int, int]]:
+    """Pairs that agree in one band and differ in at most three bits in all."""
+    width = bits.shape[1] // _BANDS
+    values = np.ascontiguousarray(bits[:, band * width : (band + 1) * width]).view(np.uint32).ravel()
+    order = np.argsort(values, kind="stable")
+    bounds = np.r_[0, np.flatnonzero(np.diff(values[order])) + 1, len(values)]
+    sizes = np.diff(bounds)
+    for number in np.flatnonzero((sizes > 1) & (sizes <= _LARGEST_GROUP)):
+        group = order[bounds[number] : bounds[number + 1]]
+        different = np.unpackbits(bits[group][:, None] ^ bits[group][None], axis=2).sum(axis=2)
+        for first, second in zip(*np.nonzero(np.triu(different <= _MOST_BITS, 1)), strict=True):
+            yield int(group[first]), int(group[second])

@@ -1,8 +1,7 @@
 """The folders of the dataset, written from shards in one pass: `data/`, the author's small subsets, `channels/`.
 
-`file_plan` says which image goes to which file, `file_writer` writes one; here the kept rows of all shards meet what
-`publish` assigned to them, by their ids. Only the small subsets have files of their own, so that one of them loads
-without the rest.
+The kept rows of all shards meet what `publish` assigned to them, by their ids. The small subsets have files of their
+own, so that one of them loads without the rest.
 """
 
 import os
@@ -23,46 +22,28 @@ from builder.stage import require_disk
 from cytoimagenet_hf.dataset.planes import channel_features
 from cytoimagenet_hf.dataset.schema import SUBSETS, dataset_features
 
-from .file_plan import DataFile, plan_files
-from .file_writer import CellWriter
-from .seal import SEAL
+from .files import CellWriter, DataFile, plan_files
+from .repository import SEAL
 
 
 @dataclass(frozen=True)
 class KeptImages:
-    """What goes into the dataset, decided for the images of all shards.
+    """What goes into the dataset, decided for the images of all shards."""
 
-    Attributes:
-        keep: (images,) which go into the dataset, in the order of the shards.
-        assigned: one row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`.
-        labels: class names in the order of their codes.
-        split: `train` or `validation` for each kept image.
-        published: the same under the published scheme.
-    """
-
-    keep: npt.NDArray[np.bool_]
-    assigned: pa.Table
-    labels: Sequence[str]
-    split: Sequence[str]
-    published: Sequence[str]
+    keep: npt.NDArray[np.bool_]  # (images,) which go into the dataset, in the order of the shards
+    assigned: pa.Table  # a row per kept image: `image_id`, `label` (code), `path`, `filename` and `png_bytes`
+    labels: Sequence[str]  # class names in the order of their codes
+    split: Sequence[str]  # `train` or `validation` for each kept image
+    published: Sequence[str]  # the same under the published scheme
 
 
 def write_dataset(output: Path, shards: Sequence[Path], images: KeptImages) -> dict[str, list[DataFile]]:
-    """Write `data/` and a folder for each named subset from shards, and put them in place of what stood there.
+    """Write `data/` and each named subset, which has its own codes, and put them in place of what stood there.
 
-    A subset has files of its own, with its own codes: it is loaded without reading the rest, and its classes are its
-    own. They are written in the same pass.
-
-    Args:
-        output: the dataset repository. Its card, manifest and metadata are removed: they describe what is about to go.
-        shards: in order.
-        images: of them, what goes where.
+    Card, manifest and metadata are removed first: they describe what is about to go.
 
     Returns:
         Folder → its files, as written: `data`, and each subset that has images.
-
-    Raises:
-        InputError: the disk is too small.
     """
     schema = dataset_features(images.labels).arrow_schema
     sizes = images.assigned["png_bytes"].to_numpy()
@@ -84,16 +65,7 @@ def write_dataset(output: Path, shards: Sequence[Path], images: KeptImages) -> d
 def write_channels(output: Path, shards: Sequence[Path], images: KeptImages) -> list[DataFile]:
     """Write `channels/`, the planes of the images in `data/` in their order, or remove it where no planes were kept.
 
-    Args:
-        output: the dataset repository.
-        shards: of planes, in the order of those of images; none where no planes were kept.
-        images: as for `write_dataset`.
-
-    Returns:
-        The files, as written.
-
-    Raises:
-        InputError: the disk is too small.
+    `shards` are those of planes, in the order of those of images.
     """
     folder = output / "channels"
     if not shards:
@@ -122,7 +94,9 @@ class _Part:
 
 def _whole(folder: Path, schema: pa.Schema, images: KeptImages, sizes: npt.NDArray[np.integer[Any]]) -> _Part:
     files = plan_files(images.split, images.published, sizes.tolist())
-    return _Part(folder, schema, files, _cells(files, images))
+    numbers = {cell: number for number, cell in enumerate(sorted({file.cell for file in files}))}
+    cells = [numbers[cell] for cell in zip(images.split, images.published, strict=True)]
+    return _Part(folder, schema, files, np.array(cells, dtype=np.int64))
 
 
 def _subset(
@@ -142,11 +116,6 @@ def _subset(
     return replace(part, cells=cells, codes=new_codes)
 
 
-def _cells(files: Sequence[DataFile], images: KeptImages) -> npt.NDArray[np.int64]:
-    number = {cell: n for n, cell in enumerate(sorted({file.cell for file in files}))}
-    return np.array([number[cell] for cell in zip(images.split, images.published, strict=True)], dtype=np.int64)
-
-
 def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice]]) -> None:
     """Write all files of all parts below new folders, then put these in place; each batch comes with its rows."""
     temporary = [part.folder.with_name(f".{part.folder.name}.tmp") for part in parts]
@@ -162,8 +131,8 @@ def _write_parts(parts: Sequence[_Part], batches: Iterable[tuple[pa.Table, slice
         for part, cell_writers in zip(parts, writers, strict=True):
             cell_of_row = part.cells[rows]
             for number in np.unique(cell_of_row[cell_of_row >= 0]).tolist():
-                is_own = cell_of_row == number
-                chosen = table if is_own.all() else table.filter(pa.array(is_own))
+                is_in_cell = cell_of_row == number
+                chosen = table if is_in_cell.all() else table.filter(pa.array(is_in_cell))
                 cell_writers[number].add(chosen if part.codes is None else _recoded(chosen, part.codes, part.schema))
     for part, folder, cell_writers in zip(parts, temporary, writers, strict=True):
         for writer in cell_writers:
@@ -224,12 +193,7 @@ def _named(table: pa.Table, assigned: pa.Table, schema: pa.Schema) -> pa.Table:
     images = table["image"].combine_chunks()
     content = images.field("bytes") if len(table) else pa.array([], pa.binary())
     columns = {name: table[name] for name in table.column_names} | {
-        "image": pa.StructArray.from_arrays([content, _flat(assigned["filename"])], ["bytes", "path"]),
+        "image": pa.StructArray.from_arrays([content, assigned["filename"].combine_chunks()], ["bytes", "path"]),
         **{name: assigned[name] for name in ("label", "path", "filename")},
     }
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

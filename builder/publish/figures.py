@@ -19,33 +19,24 @@ _LINE = 24  # characters of a line
 
 
 def contact_sheet(output: str | Path, *, seed: int, classes: int = _CLASSES) -> Image.Image:
-    """Eight sampled images of each of some classes of a built dataset, a row per class.
+    """A mode L picture: eight sampled images of each of some classes of a built dataset, a row per class.
 
-    Args:
-        output: a built dataset folder.
-        seed: chooses the images; the same seed shows the same ones.
-        classes: at most so many, evenly spread over the names.
-
-    Returns:
-        A mode L picture.
-
-    Raises:
-        InputError: the folder holds no built dataset.
+    The classes are evenly spread over the names; the same seed shows the same images.
     """
     files = data_files(output)
     codes = pa.concat_arrays(
         [chunk for path in files for chunk in pq.read_table(path, columns=["label"])["label"].chunks]
     ).to_numpy()
     names = label_names(output)
-    shown = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
+    sampled = np.unique(np.linspace(0, len(names) - 1, classes).round().astype(int))
     picked = {
         code: np.sort(
             derive_rng(seed, "contact sheet", names[code]).permutation(np.flatnonzero(codes == code))[:_PER_CLASS]
         )
-        for code in shown
+        for code in sampled
     }
     encoded = _images(files, np.sort(np.concatenate(list(picked.values()))))
-    sheet = Image.new("L", (_LABEL_WIDTH + _PER_CLASS * (_SIDE + _GAP), len(shown) * (_SIDE + _GAP)), color=40)
+    sheet = Image.new("L", (_LABEL_WIDTH + _PER_CLASS * (_SIDE + _GAP), len(sampled) * (_SIDE + _GAP)), color=40)
     pen = ImageDraw.Draw(sheet)
     for line, (code, rows) in enumerate(picked.items()):
         top = line * (_SIDE + _GAP)

@@ -1,8 +1,11 @@
-"""What stands beside the data of a dataset repository: the manifest, the card, its picture and Croissant metadata.
+"""What stands beside the data of a dataset repository: manifest, card, picture, Croissant metadata and seal.
 
-All are made from the rows of the dataset and the summaries of the stages, never typed by hand.
+All are made from the rows of the dataset and the summaries of the stages, never typed by hand. The seal names the
+rules, the shards, and the size and time of every file that came of them: while none has changed, nothing is written
+again.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,11 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from builder.downloads import recorded_downloads
+from builder.shard_files import ShardTask, file_stamps
 from builder.sources import SOURCES
 from builder.sources.base import Source
-from builder.stage import require_summary
+from builder.stage import VERSIONED, StageSummary, read_summary, require_summary
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, file_sha256, write_json
+from cytoimagenet_hf.core.files import atomic_path, file_sha256, read_json_object, write_json, write_text
+from cytoimagenet_hf.core.versions import installed_versions
 from cytoimagenet_hf.dataset.cards.croissant import croissant
 from cytoimagenet_hf.dataset.cards.render import (
     LICENCE_FILE,
@@ -29,11 +34,11 @@ from cytoimagenet_hf.dataset.cards.render import (
     hub_licence,
     read_note,
 )
-from cytoimagenet_hf.dataset.load import read_manifest
-from cytoimagenet_hf.dataset.schema import dataset_features
+from cytoimagenet_hf.dataset.manifest import read_manifest
+from cytoimagenet_hf.dataset.schema import FOLDERS, dataset_features
 
 from .figures import contact_sheet
-from .file_plan import DataFile
+from .files import DataFile
 
 STAGES = ("annotate", "select", "render", "import", "publish")
 """The stages of a build in order; for the published archive, `import` takes the place of those before it."""
@@ -41,6 +46,7 @@ STAGES = ("annotate", "select", "render", "import", "publish")
 VERSION = 1
 """Of the layout: what files there are, and what their columns mean."""
 
+SEAL = "publish.seal.json"
 _SHEET = "figures/contact_sheet.png"
 _COMPANIONS = ("rejected.parquet", "croissant.json", _SHEET)
 _PICTURES = {"A few images of up to forty classes, one class a row": _SHEET}
@@ -56,36 +62,21 @@ def write_companions(
     channels: Sequence[DataFile] = (),
     registry: Mapping[str, Source] = SOURCES,
 ) -> None:
-    """Everything that stands beside the data; the card comes last, so that what has one is complete."""
-    _write_manifest(output, files, kept, labels=labels, channels=channels, registry=registry)
-    _write_picture(output, seed=seed)
-    write_metadata(output)
-    list_companions(output)
-    write_card(output)
-
-
-def _write_manifest(
-    output: Path,
-    files: Mapping[str, Sequence[DataFile]],
-    kept: pa.Table,
-    *,
-    labels: Sequence[str],
-    channels: Sequence[DataFile] = (),
-    registry: Mapping[str, Source] = SOURCES,
-) -> None:
-    """manifest.json: what `verify` checks the repository against, and what the card tells about the data.
+    """Everything that stands beside the data; the card comes last, so that what has one is complete.
 
     Args:
         output: the dataset repository, its data in place.
         files: folder → its files: `data`, and each subset.
         kept: the rows of the dataset, without images.
         labels: class names in the order of their codes.
+        seed: of the images on the contact sheet.
         channels: files of the configuration `channels`, if planes were kept.
         registry: the sources that facts are known of.
     """
     listed = _listed(output, "data", files["data"])
     for file in files["data"]:
         listed[f"data/{file.name}"]["published_split"] = file.cell[1]
+    sources = _sources(kept, registry)
     content = {
         "version": VERSION,
         "files": listed,
@@ -94,10 +85,22 @@ def _write_manifest(
         "labels": list(labels),
         "class_counts": _counts(kept["label"]),
         "statistics": _statistics(kept) | {"images_by_source": _counts(kept["dir_name"])},
-        "sources": [asdict(source) for source in _sources(kept, registry)],
+        "sources": [asdict(source) for source in sources],
         "downloads": recorded_downloads(output),
     }
     write_json(output / "manifest.json", content)
+    with atomic_path(output / _SHEET) as temporary:
+        contact_sheet(output, seed=seed).save(temporary, format="png")
+    metadata = croissant(
+        features=dataset_features(labels),
+        splits=[split.name for split in _splits(listed, "split")],
+        licence=hub_licence(source.licence for source in sources),
+        version=f"{VERSION}.0.0",
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    write_json(output / "croissant.json", metadata)
+    list_companions(output)
+    write_card(output)
 
 
 def _listed(output: Path, folder: str, files: Sequence[DataFile]) -> dict[str, dict[str, Any]]:
@@ -126,30 +129,8 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return dict(sorted((str(name), count) for name, count in Counter(column.to_pylist()).items()))
 
 
-def _write_picture(output: Path, *, seed: int) -> None:
-    """figures/contact_sheet.png: a few images of up to forty classes."""
-    with atomic_path(output / _SHEET) as temporary:
-        contact_sheet(output, seed=seed).save(temporary, format="png")
-
-
-def write_metadata(output: Path) -> None:
-    """croissant.json, from the manifest, dated today."""
-    manifest = _manifest(output)
-    metadata = croissant(
-        features=dataset_features(manifest["labels"]),
-        splits=[split.name for split in _splits(manifest["files"], "split")],
-        licence=hub_licence(source["licence"] for source in manifest["sources"]),
-        version=f"{VERSION}.0.0",
-        date=datetime.now(UTC).date().isoformat(),
-    )
-    write_json(output / "croissant.json", metadata)
-
-
 def list_companions(output: Path) -> None:
-    """Add to manifest.json what stands beside the data: rejections, metadata, pictures; not the card, which is text.
-
-    Call it again when one of them has changed.
-    """
+    """Add to manifest.json what stands beside the data: rejections, metadata, pictures, but not the card."""
     paths = [output / name for name in _COMPANIONS if (output / name).exists()]
     companions = {
         path.relative_to(output).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
@@ -162,19 +143,13 @@ def list_companions(output: Path) -> None:
 
 def write_card(output: Path) -> None:
     """README.md, the card of a published dataset, and LICENSE.md; call it again when the template has changed."""
-    with atomic_path(output / LICENCE_FILE) as temporary:
-        sources = [CardSource(**source) for source in _manifest(output)["sources"]]
-        temporary.write_text(dataset_licence(sources), encoding="utf-8")
-    with atomic_path(output / "README.md") as temporary:
-        temporary.write_text(card(output), encoding="utf-8")
+    sources = [CardSource(**source) for source in _manifest(output)["sources"]]
+    write_text(output / LICENCE_FILE, dataset_licence(sources))
+    write_text(output / "README.md", card(output))
 
 
 def card(output: Path) -> str:
-    """The card, from the manifest and the summaries of all stages.
-
-    Raises:
-        InputError: no manifest.
-    """
+    """The card, from the manifest and the summaries of all stages."""
     manifest = _manifest(output)
     summaries = {
         stage: asdict(require_summary(output, stage))
@@ -238,3 +213,38 @@ def _sources(kept: pa.Table, registry: Mapping[str, Source]) -> list[CardSource]
             )
         )
     return sources
+
+
+def describe_inputs(output: Path, tasks: Sequence[ShardTask], rules: dict[str, Any]) -> dict[str, Any]:
+    """What the files of a dataset depend on, as plain JSON values; `rules` are everything that the caller chose."""
+    shards = hashlib.sha256()
+    for task in tasks:
+        paths = [task.path, *([task.channels_path] if task.keep_channels else [])]
+        shards.update(repr((task.plan_id, file_stamps(paths))).encode())
+    return {
+        "rules": rules,
+        "shards": shards.hexdigest(),
+        "downloads": recorded_downloads(output),
+        "versions": installed_versions(VERSIONED),
+    }
+
+
+def published_summary(output: Path, inputs: dict[str, Any]) -> StageSummary | None:
+    """The earlier summary if neither the inputs nor the files have changed, else None."""
+    try:
+        seal = read_json_object(output / SEAL)
+    except InputError:
+        return None
+    is_unchanged = seal == {"inputs": inputs, "files": _stamps(output)}
+    return read_summary(output, "publish") if is_unchanged else None
+
+
+def write_seal(output: Path, inputs: dict[str, Any]) -> None:
+    """Say what the files that are there now were made from."""
+    write_json(output / SEAL, {"inputs": inputs, "files": _stamps(output)})
+
+
+def _stamps(output: Path) -> dict[str, str | None]:
+    folders = (path for name in (*FOLDERS, "figures") for path in (output / name).rglob("*") if path.is_file())
+    paths = [*sorted(folders), *(output / name for name in ("manifest.json", "croissant.json"))]
+    return {path.relative_to(output).as_posix(): stamp for path, stamp in zip(paths, file_stamps(paths), strict=True)}

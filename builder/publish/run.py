@@ -22,7 +22,7 @@ from builder.render.plan import require_plan_fits
 from builder.render.shard import SHARD_SCHEMA
 from builder.select.candidates import file_names
 from builder.shard_files import ShardTask
-from builder.shards import PLAN, finished_reports, list_tasks, read_fingerprint
+from builder.shards import PLAN, list_tasks, read_fingerprint
 from builder.sources.filter import ALL_SOURCES, SourceFilter, choose_sources
 from builder.stage import StageSummary, count_reasons, write_rejections
 from cytoimagenet_hf.core.errors import InputError
@@ -31,12 +31,19 @@ from cytoimagenet_hf.dataset.fields import FIELD, field_columns
 from cytoimagenet_hf.dataset.leaks import leak_report
 from cytoimagenet_hf.dataset.schema import REJECTION_SCHEMA
 from cytoimagenet_hf.dataset.splits import SCHEMES, assign_splits
+from cytoimagenet_hf.shards.engine import finished_reports
 
-from .balance import balance, codes, copy_counts, ranks
+from .balance import balance, codes, copy_counts, near_groups, ranks
 from .data_files import KeptImages, write_channels, write_dataset
-from .near import near_groups
-from .repository import STAGES, list_companions, write_card, write_companions
-from .seal import describe_inputs, published_summary, write_seal
+from .repository import (
+    STAGES,
+    describe_inputs,
+    list_companions,
+    published_summary,
+    write_card,
+    write_companions,
+    write_seal,
+)
 
 _DECIDING = (
     *("image_id", "label", "category", "database", "name", "licence", "sha256", "dhash", "png_bytes"),
@@ -68,9 +75,6 @@ def publish(
         sources: which of the rendered ones go in; so that one rendering serves a full dataset and one that may be
             passed on.
 
-    Returns:
-        Counts of images: in = kept + rejected.
-
     Raises:
         InputError: rendering is not finished, a shard is damaged, the tables or rules are not those the shards were
             made from, nothing is left to publish, or the disk is too small.
@@ -90,7 +94,8 @@ def publish(
         write_seal(output, inputs)
         return replace(before, seconds=time.perf_counter() - started)
     stated = set(_STATED) <= set(pq.read_schema(shards[0]).names)
-    images = read_columns(shards, [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))])
+    columns = [*dict.fromkeys((*_DECIDING, group, *(_STATED if stated else ())))]
+    images = pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
     images, near = _compact(images)
     keep, rejections = balance(images, recipe, seed=seed, sources=chosen)
     kept = images if keep.all() else images.filter(pa.array(keep))
@@ -151,11 +156,7 @@ def publish(
 
 
 def require_split(scheme: str | None, group: str) -> None:
-    """Refuse a split that no rows could follow, before anything is made.
-
-    Raises:
-        InputError: an unknown scheme, or a group that is not a column of text.
-    """
+    """Refuse an unknown scheme, or a group that is not a column of text, before anything is made."""
     if scheme is not None and scheme not in SCHEMES:
         raise InputError(f"--split-scheme {scheme}: choose one of {', '.join(SCHEMES)}")
     columns = [column.name for column in SHARD_SCHEMA if pa.types.is_string(column.type)]
@@ -193,11 +194,6 @@ def _finished_shards(output: Path, recipe: Recipe) -> list[ShardTask]:
     return tasks
 
 
-def read_columns(shards: Sequence[Path], columns: list[str]) -> pa.Table:
-    """Some columns of all images, in the order of the shards."""
-    return pa.concat_tables(pq.read_table(path, columns=columns) for path in shards)
-
-
 def _compact(images: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
     """The same images with numbers in place of long hashes, whose equality is all that counts; and near-duplicates."""
     hashes = np.concatenate([np.array(chunk.to_pylist(), dtype="S32") for chunk in images["dhash"].chunks])
@@ -214,9 +210,8 @@ def _split(kept: pa.Table, recipe: Recipe, *, seed: int, scheme: str, group: str
 
 def _as_stated(kept: pa.Table, labels: npt.NDArray[np.int32]) -> pa.Table:
     """What `write_dataset` adds to each kept image that has a name already."""
-    return kept.select(["image_id", "path", "filename", "png_bytes"]).append_column(
-        "label", pa.array(labels, pa.int64())
-    )
+    stated = kept.select(["image_id", "path", "filename", "png_bytes"])
+    return stated.append_column("label", pa.array(labels, pa.int64()))
 
 
 def _assigned(kept: pa.Table, labels: npt.NDArray[np.int32], names: Sequence[str]) -> pa.Table:

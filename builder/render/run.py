@@ -17,7 +17,6 @@ from builder.shards import (
     PLAN,
     counts_by_source,
     explain_full_disk,
-    finished_reports,
     list_tasks,
     run_with_progress,
     unfinished_tasks,
@@ -26,7 +25,7 @@ from builder.stage import StageSummary, count_reasons, require_disk, write_rejec
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.settings import build as make_settings
 from cytoimagenet_hf.core.simulated import is_simulated, mark_simulated
-from cytoimagenet_hf.shards.engine import planning, without_locks_after
+from cytoimagenet_hf.shards.engine import finished_reports, planning, without_locks_after
 from cytoimagenet_hf.shards.shard import Part
 
 from .field import REASONS

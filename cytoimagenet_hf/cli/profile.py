@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.options.profile import ProfilePlan, ReportOptions
 
 from .arguments import takes_settings
@@ -44,6 +45,7 @@ def command(
     from cytoimagenet_hf.tables.reading import read_features
 
     check_output(output)
+    _require_apart([output, record, page.report, page.figure], [features, plan.metadata, plan.barcodes])
     table = read_features(features, drop_nan=drop_nan, encoding=plan.encoding)
     profiles = make_profiles(table, plan)
     fields: list[Image] = []
@@ -83,6 +85,16 @@ def command(
         _print(profiles, summary)
     if any(step.get("wells_not_in_map") for step in summary["steps"]):
         raise typer.Exit(1)
+
+
+def _require_apart(written: list[Path | None], read: list[Path | None]) -> None:
+    """Refuse to write one file twice, or over what the command reads."""
+    taken = {path.resolve(): "is read" for path in read if path is not None}
+    for path in written:
+        if path is not None and (why := taken.get(path.resolve())):
+            raise InputError(f"{path} {why} by the same command, and would be lost: write to another name")
+        if path is not None:
+            taken[path.resolve()] = "is written"
 
 
 def _pictures(features: Path, page: ReportOptions, *, of_cells: bool) -> "tuple[list[Image], list[Image], str]":

@@ -21,9 +21,8 @@ from .errors import InputError, one_line
 from .jsontext import read_json_file
 from .regular import require_regular
 
-_NAMES = (str, int, bool, NoneType)
+_NAMES = (str, int, bool, NoneType)  # what JSON writes as the name of a value
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # network drives that are mounted without them
-"""What JSON writes as the name of a value, in its own words."""
 
 
 @contextmanager
@@ -82,7 +81,7 @@ def sweep_temporary(folder: str | Path, name: str = "*") -> None:
 
 
 def json_text(content: Any, *, sort_keys: bool = False, plain_ascii: bool = True) -> str:
-    """Content as JSON that every reader takes: numbers that are not finite are null, which JSON has no word for.
+    """Content as JSON that every reader accepts: NaN and infinite numbers, which JSON does not have, become null.
 
     Args:
         content: plain values, NumPy numbers and arrays, paths; anything else is written as its text.
@@ -112,9 +111,13 @@ def _plain(value: Any) -> Any:
 
 def write_json(target: str | Path, content: Any) -> None:
     """Write JSON atomically: sorted keys, two-space indent, newline at the end, so equal content is equal bytes."""
-    text = json_text(content, sort_keys=True, plain_ascii=False)
+    write_text(target, json_text(content, sort_keys=True, plain_ascii=False) + "\n")
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write text atomically, as UTF-8."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_json_object(path: str | Path, *, remedy: str = "delete it and run the same command again") -> dict[str, Any]:
@@ -162,7 +165,7 @@ def absent_folders(folder: Path) -> list[Path]:
 
 
 def take_back(folder: Path, *, files: Collection[str], made: Sequence[Path]) -> None:
-    """Remove what work that is refused began with; nothing, where anything else lies in its folder, or it is gone.
+    """Remove what refused work began with, unless anything else lies in its folder.
 
     Args:
         folder: that of the work.
@@ -255,7 +258,7 @@ def held_folder(
     with held(output / lock, refusal=refusal, wait=wait):
         try:
             yield
-        except InputError:
+        except (InputError, OSError):
             if is_new:
                 take_back(output, files=(*begun, lock), made=made)
             raise

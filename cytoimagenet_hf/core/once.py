@@ -1,4 +1,4 @@
-"""Results that several threads ask for at once, made once and kept for those that follow."""
+"""Results that several threads need at the same time: computed once, and kept for later requests."""
 
 import threading
 from collections import OrderedDict

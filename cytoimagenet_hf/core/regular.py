@@ -1,4 +1,4 @@
-"""Files under whose name something else lies: a pipe would be waited for without an end."""
+"""Paths that name no regular file: reading from a pipe might never end."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .files import atomic_path
+from .files import atomic_path, write_text
 
 MARK = "SIMULATED.txt"
 """The file that marks the folder it lies in and everything below."""
@@ -31,9 +31,7 @@ def mark_simulated(folder: str | Path) -> None:
         (False, True)
     """
     path = Path(folder) / MARK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(f"{SENTENCE}\n", encoding="utf-8")
+    write_text(path, f"{SENTENCE}\n")
     _is_marked.cache_clear()
 
 

@@ -22,7 +22,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import atomic_path, file_sha256, inside, read_json_object
 from cytoimagenet_hf.options.push import Upload
 
-from .manifest import MANIFEST, problem_of, problems_beside, read_published
+from .manifest import MANIFEST, find_problems, find_unlisted, read_published
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _CALLS = r"from_pretrained|load_dataset|load_cytoimagenet|load_encoder|load_backbone|pipeline|snapshot_download"
@@ -44,15 +44,8 @@ REPOSITORIES = {
         "dataset",
         ("README.md", "data/*.parquet"),
         (
-            *(
-                "README.md",
-                "LICENSE.md",
-                "croissant.json",
-                "manifest.json",
-                "*.summary.json",
-                "rejected.parquet",
-                "eval.yaml",
-            ),
+            *("README.md", "LICENSE.md", "croissant.json", "manifest.json", "eval.yaml"),
+            *("*.summary.json", "rejected.parquet"),
             *("data/*.parquet", "channels/*.parquet", "toy_*/*.parquet", "figures/*.png"),
         ),
     ),
@@ -90,7 +83,7 @@ class Pushed:
 
 
 def require_hub(name: str) -> None:
-    """Refuse what cannot be a repository's name at once, and a Hub that does not answer within seconds.
+    """Refuse an impossible repository name at once, and a Hub that does not answer within seconds.
 
     Raises:
         InputError: what is wrong with the name, or with the connection.
@@ -105,7 +98,7 @@ def require_hub(name: str) -> None:
 
 
 def hub_answers() -> bool:
-    """Whether the Hub answers at all, asked once and briefly; True when it is not to be asked (offline mode)."""
+    """Whether the Hub answers within seconds; True in offline mode, where it is not asked."""
     if constants.HF_HUB_OFFLINE:
         return True
     try:
@@ -132,9 +125,7 @@ def plan_push(
     *,
     kind: str,
     revision: str = "main",
-    token: str | None = None,
     compare: bool = True,
-    check: bool = True,
 ) -> list[PlannedFile]:
     """What a push would send, from comparing hashes with the repository.
 
@@ -143,29 +134,35 @@ def plan_push(
         repo_id: `"owner/name"`.
         kind: a key of `REPOSITORIES`.
         revision: branch to compare with.
-        token: access token; the stored one when None.
         compare: False asks no repository: every file is "not compared".
-        check: False takes the data files of a dataset for those of its manifest, as the caller has found them to be.
 
     Raises:
         InputError: the folder is not of that kind, a file that would be sent is a link out of it, the data of a
             dataset are not what its manifest lists, or the repository cannot be asked.
     """
-    local = _local_files(Path(folder), kind)
-    _require_name(repo_id)
-    if kind == "dataset" and check:
-        _require_published(Path(folder))
-    card = _named_card(local.get(CARD), kind, repo_id)
+    local = _files_to_send(Path(folder), repo_id, kind)
     if not compare:
         return [PlannedFile(path, file.stat().st_size, "not compared") for path, file in local.items()]
-    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision, token)
+    return _compared(local, repo_id, kind=kind, revision=revision)
+
+
+def _files_to_send(folder: Path, repo_id: str, kind: str) -> dict[str, Path]:
+    """Path in the repository → file, after everything that can be checked without the Hub; see `plan_push`."""
+    local = _local_files(folder, kind)
+    _require_name(repo_id)
+    if kind == "dataset":
+        _require_published(folder)
+    return local
+
+
+def _compared(local: Mapping[str, Path], repo_id: str, *, kind: str, revision: str) -> list[PlannedFile]:
+    card = _named_card(local.get(CARD), kind, repo_id)
+    remote = _remote_files(repo_id, REPOSITORIES[kind].repo_type, revision)
     planned = []
     for path, file in local.items():
         size = len(card) if path == CARD else file.stat().st_size
-        if path not in remote:
-            status = "new"
-        else:
-            expected = remote[path]
+        status = "new"
+        if expected := remote.get(path):
             content = card if path == CARD else b""
             actual = file_sha256(file) if len(expected) == 64 else git_hash(content or file.read_bytes())
             status = "same" if actual == expected else "changed"
@@ -183,14 +180,13 @@ def push(
     kind: str,
     private: bool = True,
     upload: Upload | None = None,
-    token: str | None = None,
 ) -> Pushed:
     """Create the repository if need be and upload what changed; call it again to continue an interrupted push.
 
     The code in the card of a model or dataset then names the repository, in the folder as well.
 
     Args:
-        folder, repo_id, kind, token: as for `plan_push`.
+        folder, repo_id, kind: as for `plan_push`.
         private: visibility of a repository that this call creates.
         upload: branch, message, pull request and tag; by default a commit on `main`.
 
@@ -200,20 +196,17 @@ def push(
     Raises:
         InputError: as `plan_push`, before anything is sent; no right to write, or a tag that exists.
     """
-    _local_files(Path(folder), kind)
-    _require_name(repo_id)
-    if kind == "dataset":
-        _require_published(Path(folder))
+    local = _files_to_send(Path(folder), repo_id, kind)
     require_hub(repo_id)
     upload = upload or Upload()
     address: str | None = None
-    api = HfApi(token=token)
+    api = HfApi()
     repo_type = REPOSITORIES[kind].repo_type
     try:
         _create(api, repo_id, repo_type, private=private)
         if upload.revision != "main" and not upload.pull_request:
             api.create_branch(repo_id, branch=upload.revision, repo_type=repo_type, exist_ok=True)
-        planned = plan_push(folder, repo_id, kind=kind, revision=upload.revision, token=token, check=False)
+        planned = _compared(local, repo_id, kind=kind, revision=upload.revision)
         sent = [file.path for file in planned if file.status in ("new", "changed")]
         stale = [file.path for file in planned if file.status == "deleted"]
         if sent or stale:
@@ -326,11 +319,7 @@ def _literal(path: str) -> str:
 
 
 def _local_files(folder: Path, kind: str) -> dict[str, Path]:
-    """Path in the repository → file, for what travels.
-
-    Raises:
-        InputError: the folder is not of that kind, or holds a link that leads out of it where a file would be sent.
-    """
+    """Path in the repository → file, for what travels."""
     if kind not in REPOSITORIES:
         raise InputError(f"no kind {kind!r}: choose {', '.join(REPOSITORIES)}")
     if not folder.is_dir():
@@ -382,20 +371,13 @@ def _require_inside(folder: Path, name: str) -> None:
 
 
 def _require_published(folder: Path) -> None:
-    """Refuse a dataset whose data files are not those of its own manifest; without a manifest nothing is known.
-
-    Raises:
-        InputError: a file that is damaged, missing or of another build, or a damaged manifest.
-    """
+    """Refuse a dataset whose data files are not those of its own manifest; one without a manifest passes."""
     manifest = folder / MANIFEST
     if not manifest.is_file() or "files" not in read_json_object(manifest, remedy="publish or download it again"):
         return  # others use the name for other things
     published = read_published(folder)
-    problems = problems_beside(folder, published)
-    problems |= {
-        name: problem for name, file in published.files.items() if (problem := problem_of(folder / name, file))
-    }
-    if problems:
+    listed = {**published.companions, **published.files}
+    if problems := find_problems(folder, listed) | find_unlisted(folder, published):
         name, problem = min(problems.items())
         more = f" (and {len(problems) - 1} files more)" if len(problems) > 1 else ""
         raise InputError(
@@ -413,10 +395,10 @@ def _is_sent(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(path, pattern) and path.count("/") == pattern.count("/") for pattern in patterns)
 
 
-def _remote_files(repo_id: str, repo_type: str, revision: str, token: str | None) -> dict[str, str]:
+def _remote_files(repo_id: str, repo_type: str, revision: str) -> dict[str, str]:
     """Path → SHA-256 (LFS) or git blob id of each file in the repository; empty when it does not exist yet."""
     try:
-        tree = HfApi(token=token).list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
+        tree = HfApi().list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
         return {
             entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in tree if hasattr(entry, "lfs")
         }

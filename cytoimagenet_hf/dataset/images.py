@@ -37,7 +37,6 @@ _SPLIT_WORD = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(sorted(SPLITS, key=len, re
 _EMPTY = re.compile(r'Instruction "(.+)" corresponds to no data')  # of `datasets`
 _MOST_CLASSES = 100_000  # more different labels are texts or numbers about images, not classes
 
-
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Tables beside images that name them in `file_name`, as `imagefolder` of `datasets` knows them."""
 
@@ -190,7 +189,7 @@ def row_id(split: str, row: int) -> str:
 
 
 def find_image_column(features: Mapping[str, Any], wanted: str | None, where: str) -> str:
-    """The column of images.
+    """The column of images: the one asked for, `image`, or the only one.
 
     Raises:
         InputError: there is none, or several; or the one asked for holds something else.
@@ -210,7 +209,7 @@ def find_image_column(features: Mapping[str, Any], wanted: str | None, where: st
 
 
 def find_label_column(features: Mapping[str, Any], wanted: str | None, where: str, *, required: bool) -> str | None:
-    """The column of classes; None where there is none and none is required.
+    """The column of classes: the one asked for, `label`, or the only ClassLabel; None where none is required.
 
     Raises:
         InputError: there is none, or several; or the one asked for is not there or holds no classes.
@@ -249,11 +248,7 @@ def _is_image_feature(feature: Any) -> bool:
 
 
 def _class_values(splits: Mapping[str, hf.Dataset], column: str, where: str) -> list[Any] | None:
-    """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel.
-
-    Raises:
-        InputError: values that are not classes, or splits that number their classes in another order.
-    """
+    """The classes of a column of text or whole numbers: the sorted values of all splits; None for a ClassLabel."""
     first = next(iter(splits.values())).features[column]
     if isinstance(first, hf.ClassLabel):
         if other := next((name for name, rows in splits.items() if rows.features[column] != first), None):

@@ -66,9 +66,8 @@ def leak_report(dataset: Any, group: str = FIELD, *, examples: int = 5) -> LeakR
         >>> leak_report(rows).groups_on_both_sides
         1
     """
-    parts, copies_by = _parts(dataset, group)
-    rows = pd.concat(parts, ignore_index=True)
-    groups = _groups(rows, group)
+    rows, copies_by = _rows(dataset, group)
+    groups = physical_fields(rows) if group == FIELD else rows[group]
     crossing = groups_across(groups, rows["split"])
     ids = rows.get("image_id", groups).astype(str)
     copies: list[tuple[str, ...]] = []
@@ -106,25 +105,22 @@ def read_columns(dataset: Any, columns: list[str]) -> pd.DataFrame:
     return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=columns)
 
 
-def _parts(dataset: Any, group: str) -> tuple[list[pd.DataFrame], str]:
-    """The deciding columns of each split with a column `split`, and how copies are found."""
+def _rows(dataset: Any, group: str) -> tuple[pd.DataFrame, str]:
+    """The deciding columns of all rows with a column `split`, and how copies are found."""
     if isinstance(dataset, pa.Table):
         dataset = dataset.to_pandas()
     if isinstance(dataset, pd.DataFrame):
-        names = list(dataset.columns)
-        wanted = _wanted(names, group, "the table", "split")
-        return [dataset[wanted]], "sha256" if "sha256" in names else "none"
-    if isinstance(dataset, Mapping):
-        parts = []
-        copies_by = "none"
-        for split, part in dataset.items():
-            rows, copies_by = _read(part, group)
-            parts.append(rows.assign(split=str(split)))
-        if not parts:
-            raise InputError("the dataset has no split: nothing can stand on both sides")
-        return parts, copies_by
-    rows, copies_by = _read(dataset, group, "split", where="a dataset that is not divided into splits")
-    return [rows], copies_by
+        rows = dataset[_wanted(list(dataset.columns), group, "the table", "split")].reset_index(drop=True)
+        return rows, "sha256" if "sha256" in rows else "none"
+    if not isinstance(dataset, Mapping):
+        return _read(dataset, group, "split", where="a dataset that is not divided into splits")
+    if not dataset:
+        raise InputError("the dataset has no split: nothing can stand on both sides")
+    parts = []
+    for split, part in dataset.items():
+        rows, copies_by = _read(part, group)
+        parts.append(rows.assign(split=str(split)))
+    return pd.concat(parts, ignore_index=True), copies_by
 
 
 def _read(part: Any, group: str, *more: str, where: str = "the dataset") -> tuple[pd.DataFrame, str]:
@@ -141,13 +137,13 @@ def _read(part: Any, group: str, *more: str, where: str = "the dataset") -> tupl
 def _wanted(present: list[str], group: str, where: str, *needed: str) -> list[str]:
     """The columns that decide, after those that must be there were found."""
     grouping = field_columns(present) if group == FIELD else [group]
-    _require(present, [*(grouping or [FIELD]), *needed], where)
+    if absent := [name for name in (*(grouping or [FIELD]), *needed) if name not in present]:
+        raise InputError(
+            f"{where} has no column {absent}; it has {sorted(present)}. "
+            "--group names the column whose values should stay on one side"
+        )
     names = dict.fromkeys((*grouping, *needed, "image_id", "label", "sha256"))
     return [name for name in names if name in present]
-
-
-def _groups(rows: pd.DataFrame, group: str) -> "pd.Series[Any]":
-    return physical_fields(rows) if group == FIELD else rows[group]
 
 
 def _pixel_hashes(images: Any, column: str) -> Iterator[str]:
@@ -156,11 +152,3 @@ def _pixel_hashes(images: Any, column: str) -> Iterator[str]:
     for row in tqdm(images, total=total, desc="compare pixels", unit="image", disable=None):
         pixels = np.ascontiguousarray(row[column])
         yield hashlib.sha256(f"{pixels.shape}{pixels.dtype}".encode() + pixels.tobytes()).hexdigest()
-
-
-def _require(present: list[str], wanted: list[str], where: str) -> None:
-    if absent := [name for name in wanted if name not in present]:
-        raise InputError(
-            f"{where} has no column {absent}; it has {sorted(present)}. "
-            "--group names the column whose values should stay on one side"
-        )

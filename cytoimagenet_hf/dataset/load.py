@@ -1,6 +1,7 @@
 """Load the dataset: a built folder or a Hub repository, whole or a subset, under either split scheme."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -13,14 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
-from huggingface_hub import hf_hub_download
 
 from cytoimagenet_hf.core.boundary import reading
 from cytoimagenet_hf.core.errors import InputError, one_line
-from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.core.regular import require_regular
 
 from .hub import require_hub
+from .manifest import read_manifest
 from .mapped import map_parquet
 from .schema import SUBSETS
 from .splits import apply_split_scheme
@@ -61,18 +61,22 @@ def load_cytoimagenet(
     Example:
         >>> load_cytoimagenet("me/cytoimagenet", subset="toy_20", split="train")  # doctest: +SKIP
     """
-    loaded = None
     # The split scheme of a row follows from all rows.
     rows_of = subset if split_scheme is None else "full"
-    if configuration != "default":
-        loaded = _load_named(str(path), configuration, streaming, revision, rows_of=rows_of)
-        if loaded is None:
+    loaded = None
+    try:
+        if configuration != "default":
+            loaded = _load(str(path), streaming, revision, name=configuration, rows_of=rows_of)
+        elif isinstance(rows_of, str) and rows_of in SUBSETS:
+            loaded = _load(str(path), streaming, revision, name=rows_of)
+    except ValueError as error:
+        if not re.search(r"BuilderConfig '.*' not found", str(error)):
+            raise
+        if configuration != "default":
             raise InputError(
                 f"{path} has no configuration {configuration!r}: planes are kept by `python -m builder build … "
                 "--keep-channels`"
-            )
-    elif isinstance(rows_of, str) and rows_of in SUBSETS:
-        loaded = _load_named(str(path), rows_of, streaming, revision)
+            ) from error
     if loaded is None:
         loaded = _load(str(path), streaming, revision, rows_of=rows_of)
     if split_scheme is not None:
@@ -84,54 +88,37 @@ def load_cytoimagenet(
     return loaded if subset == "full" or _has_its_classes(loaded, subset) else _restrict(loaded, subset)
 
 
-def require_columns(loaded: Any, names: Sequence[str], path: str | Path) -> None:
-    """Refuse a loaded dataset that lacks a column, or whose `label` is not a class in some row.
+def require_columns(loaded: hf.Dataset, names: Sequence[str], path: str | Path) -> None:
+    """Refuse a loaded split that lacks a column, or whose `label` is not a class in some row.
 
     Args:
-        loaded: of `load_cytoimagenet`, not streamed.
+        loaded: one split of `load_cytoimagenet`, not streamed.
         names: of the columns that are needed.
         path: where it is from, for messages.
 
     Raises:
         InputError: which column, and what it has instead; or how many rows have no class.
     """
-    for part in loaded.values() if isinstance(loaded, Mapping) else [loaded]:
-        present = list(part.column_names or [])
-        if absent := [name for name in names if name not in present]:
-            raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
-        if "label" in names and not hasattr(part.features["label"], "names"):
-            raise InputError(f"{path}: label is not a class with names: write it as a ClassLabel feature")
-        if "label" in names and len(part):
-            codes = part.select_columns(["label"]).with_format("arrow")[:]["label"]
-            # Sets whose labels are kept back have -1 for them, which in Python is the last name.
-            known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(part.features["label"].names)))
-            if without := len(codes) - (pc.sum(known).as_py() or 0):
-                raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
+    present = list(loaded.column_names or [])
+    if absent := [name for name in names if name not in present]:
+        raise InputError(f"{path} has no column {', '.join(absent)}; it has {', '.join(present)}")
+    if "label" in names and not hasattr(loaded.features["label"], "names"):
+        raise InputError(f"{path}: label is not a class with names: write it as a ClassLabel feature")
+    if "label" in names and len(loaded):
+        codes = loaded.select_columns(["label"]).with_format("arrow")[:]["label"]
+        # Sets whose labels are kept back have -1 for them, which in Python is the last name.
+        is_known = pc.and_(pc.greater_equal(codes, 0), pc.less(codes, len(loaded.features["label"].names)))
+        if without := len(codes) - (pc.sum(is_known).as_py() or 0):
+            raise InputError(f"{path}: {without} of {len(codes)} rows have no class in label: leave them out")
     require_stored(names, path)
 
 
 def require_stored(names: Sequence[str], path: str | Path) -> None:
-    """Refuse a folder with a file that lacks a column which its own record names: `datasets` would read it as nulls.
-
-    Raises:
-        InputError: which file, and what it lacks.
-    """
+    """Refuse a folder with a file that lacks one of some columns: `datasets` would read it as nulls."""
     for file in sorted(Path(path).glob("data/*.parquet")):
         present = pq.read_schema(file).names
         if absent := [name for name in names if name not in present]:
             raise InputError(f"{file} has no column {', '.join(absent)}: build it again, or copy it again")
-
-
-def _load_named(
-    path: str, name: str, streaming: bool, revision: str | None, *, rows_of: str | Sequence[str] = "full"
-) -> Any:
-    """A configuration by name; None where the dataset's card names none."""
-    try:
-        return _load(path, streaming, revision, name=name, rows_of=rows_of)
-    except ValueError as error:
-        if f"BuilderConfig '{name}' not found" in str(error):
-            return None
-        raise
 
 
 def _has_its_classes(loaded: Any, subset: str | Sequence[str]) -> bool:
@@ -199,9 +186,6 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
         path: a folder, or a repository on the Hub, whose files are downloaded.
         name: of the configuration.
         revision: of a repository.
-
-    Raises:
-        InputError: a damaged file, or other numbers of rows than the card states.
     """
     builder = hf.load_dataset_builder(path, name, revision=revision)
     if not isinstance(builder.config, ParquetConfig):
@@ -210,7 +194,8 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
     files = hf.DownloadManager(download_config=access, base_path=builder.base_path).download(builder.config.data_files)
     info = builder.info.copy()
     info.features = info.features or stored_features(next(iter(files.values()))[0])
-    place = Path(hf.config.HF_DATASETS_CACHE) / f"{builder.dataset_name}-{_digest(builder.base_path)}"
+    digest = hashlib.sha256(repr(builder.base_path).encode()).hexdigest()[:16]
+    place = Path(hf.config.HF_DATASETS_CACHE) / f"{builder.dataset_name}-{digest}"
     splits = {}
     for split, of_split in files.items():
         index = place / f"{builder.config.name}-{split}.arrow"
@@ -225,17 +210,10 @@ def read_splits(path: str, name: str | None = None, *, revision: str | None = No
     return hf.DatasetDict(splits)
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
-
-
 def require_one_class_order(files: Sequence[Path]) -> None:
     """Refuse Parquet files that number their classes differently, as their own records say.
 
     `datasets` reads the codes of all files by one order, so that the labels of another would be wrong without a word.
-
-    Raises:
-        InputError: which file, and the first class that differs; or a file whose record is damaged.
     """
     first: Path | None = None
     names: dict[str, list[str]] = {}
@@ -265,11 +243,7 @@ def _classes(features: hf.Features) -> dict[str, list[str]]:
 
 
 def stored_features(file: str | Path) -> hf.Features:
-    """The features that the record in a Parquet file states, or those of its columns.
-
-    Raises:
-        InputError: no Parquet file, or a damaged record.
-    """
+    """The features that the record in a Parquet file states, or those of its columns."""
     try:
         with reading(file, kind="a shard"):
             schema = pq.read_schema(file)
@@ -340,26 +314,6 @@ def stored_files(path: str | Path) -> list[tuple[str, str]]:
         files = manifest["files"] | manifest.get("channels", {})
         return sorted((name, facts["sha256"]) for name, facts in files.items())
     return [(file.name, str(file.stat().st_size)) for file in data_files(path)] if Path(path).is_dir() else []
-
-
-def read_manifest(path: str | Path, *, revision: str | None = None) -> dict[str, Any]:
-    """The `manifest.json` that `publish` wrote into a folder or repository; empty where there is none.
-
-    Args:
-        path: a built folder, or a Hub repository.
-        revision: tag, branch or commit of the repository; the newest when None.
-    """
-    try:
-        if Path(path).is_dir():
-            found = Path(path) / "manifest.json"
-        else:
-            found = Path(hf_hub_download(str(path), "manifest.json", repo_type="dataset", revision=revision))
-        content = read_json_file(found)
-    except (OSError, ValueError):  # absent, or no such repository
-        return {}
-    # Others use the name for other things.
-    ours = isinstance(content, dict) and {"files", "labels", "class_counts", "statistics", "sources"} <= content.keys()
-    return content if ours else {}
 
 
 def subset_labels(subset: str | Sequence[str], available: Sequence[str]) -> list[str]:

@@ -82,9 +82,6 @@ def map_parquet(
         index: a file in the cache, one for each list of files.
         info: what the dataset states about itself, with the features of the rows.
         split: its name.
-
-    Raises:
-        InputError: a damaged file, one whose columns do not fit the features, or an index that cannot be written.
     """
     record = {"features": info.features.to_dict(), "files": [_state(file) for file in files]}
     fingerprint = _fingerprint(record)
@@ -114,7 +111,7 @@ def leaves(path: str, kind: pa.DataType) -> dict[str, pa.DataType]:
         {'image.bytes': DataType(binary), 'image.path': DataType(string)}
     """
     if pa.types.is_struct(kind):
-        return {name: leaf for one in kind for name, leaf in leaves(f"{path}.{one.name}", one.type).items()}
+        return {name: leaf for field in kind for name, leaf in leaves(f"{path}.{field.name}", field.type).items()}
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return leaves(f"{path}.list.element", kind.value_type)
     return {path: kind}
@@ -219,11 +216,7 @@ def _write_batches(
 
 
 def _open_index(index: Path) -> tuple[pa.Table, str]:
-    """The rows of an index, and the fingerprint of what it was written from.
-
-    Raises:
-        InputError: its files have changed since it was written.
-    """
+    """The rows of an index, and the fingerprint of what it was written from."""
     reader = pa.ipc.open_stream(pa.memory_map(str(index)))
     record = json.loads(reader.schema.metadata[_RECORD])
     for name, *state in record["files"]:
@@ -268,8 +261,8 @@ def _with_exchanged(array: pa.Array, path: str, exchange: _Exchange) -> pa.Array
         return exchange[path](array)
     kind = array.type
     if pa.types.is_struct(kind):
-        children = [_with_exchanged(array.field(one.name), f"{path}.{one.name}", exchange) for one in kind]
-        return pa.StructArray.from_arrays(children, [one.name for one in kind], mask=array.is_null())
+        children = [_with_exchanged(array.field(field.name), f"{path}.{field.name}", exchange) for field in kind]
+        return pa.StructArray.from_arrays(children, [field.name for field in kind], mask=array.is_null())
     if pa.types.is_list(kind):
         values = _with_exchanged(array.values, f"{path}.list.element", exchange)
         return pa.ListArray.from_arrays(array.offsets, values, mask=array.is_null())

@@ -34,9 +34,8 @@ def assign_splits(
     group: str = FIELD,
     fraction: float = 0.1,
     seed: int,
-    together: Sequence[str] = ("sha256",),
 ) -> "pd.Series[str]":
-    """Deal images out to train and validation, whatever the order of the rows.
+    """Deal images out to train and validation, whatever the order of the rows; exact copies stay together.
 
     Args:
         table: one row per image: `image_id`, `label`, and for the scheme `field` the columns named below.
@@ -47,8 +46,6 @@ def assign_splits(
             as components hold one label each; labels too small to give one take turns, so that all labels together
             come near the fraction, too.
         seed: of the draws.
-        together: columns whose equal values stay together too; exact copies by default. Columns that the table lacks
-            are left out, unknown values tie nothing.
 
     Returns:
         `train` or `validation` for each `image_id` (the index), in the order of the table.
@@ -69,7 +66,7 @@ def assign_splits(
     needed, optional = ["image_id", "label"], list[str]()
     if scheme == "field":
         needed += [group] if group != FIELD or not field_columns(present) else []
-        optional = [name for name in dict.fromkeys((*together, *field_columns(present))) if name not in needed]
+        optional = [name for name in dict.fromkeys(("sha256", *field_columns(present))) if name not in needed]
     rows = _columns(table, list(dict.fromkeys(needed)), optional)
     order = np.argsort(rows["image_id"].to_numpy(dtype=object), kind="stable")  # nothing below sees the row order
     by_id = rows.iloc[order].reset_index(drop=True)
@@ -77,14 +74,14 @@ def assign_splits(
     if scheme == "published":
         component = np.arange(len(by_id))
     else:
-        component = _components(by_id, group, [name for name in together if name in by_id])
+        component = _components(by_id, (group, "sha256"))
     in_validation = np.empty(len(rows), bool)
     in_validation[order] = _deal(component, labels, [str(name) for name in names], fraction, seed)
     split = np.where(in_validation, "validation", "train").tolist()
     return pd.Series(split, dtype="str", index=pd.Index(rows["image_id"], name="image_id"), name="split")
 
 
-def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fraction: float = 0.1, seed: int = 0) -> Any:
+def apply_split_scheme(dataset: Any, scheme: str) -> Any:
     """A loaded dataset under another split scheme; only the columns that decide are read, images stay where they are.
 
     A dataset that already is leak-free is returned as stored when `field` is asked for.
@@ -92,7 +89,6 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fractio
     Args:
         dataset: `DatasetDict` or `IterableDatasetDict` with `image_id`, `label`, and for `field` what names fields.
         scheme: `field` or `published`.
-        group, fraction, seed: see `assign_splits`.
 
     Raises:
         InputError: as `assign_splits`.
@@ -103,16 +99,16 @@ def apply_split_scheme(dataset: Any, scheme: str, *, group: str = FIELD, fractio
     first = next(iter(dataset.values()))
     if scheme == "field":
         present = list(first.column_names or ())
-        wanted = dict.fromkeys((*needed, group, *field_columns(present), "sha256"))
-        needed = [name for name in wanted if name in present or name in needed]
+        needed += [name for name in (*field_columns(present), "sha256") if name in present]
     rows = pd.concat([read_columns(part, needed).assign(stored=name) for name, part in dataset.items()])
     classes = (first.features or {}).get("label")
     if isinstance(classes, hf.ClassLabel):  # by name, as at build time, so that equal seeds give equal splits
         rows["label"] = rows["label"].map(dict(enumerate(classes.names)))
-    is_known = bool(field_columns(rows.columns)) if group == FIELD else group in rows
-    if scheme == "field" and is_known and not _is_leaking(rows, group):
-        return dataset
-    split = assign_splits(rows, scheme=scheme, group=group, fraction=fraction, seed=seed)
+    if scheme == "field" and field_columns(rows.columns):
+        deciding = _deciding(rows, ("sha256",))
+        if not any(len(groups_across(values, rows["stored"])) for values in deciding):
+            return dataset
+    split = assign_splits(rows, scheme=scheme, seed=0)
     whole = hf.concatenate_datasets(list(dataset.values()))
     if isinstance(whole, hf.IterableDataset):
         validation = frozenset(split.index[split == "validation"])
@@ -143,13 +139,12 @@ def _columns(table: pd.DataFrame | pa.Table, needed: Sequence[str], optional: It
     return rows
 
 
-def _components(rows: pd.DataFrame, group: str, together: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Number the connected components of rows that share a field, a group or a value of `together`."""
-    names = dict.fromkeys((*((group,) if group != FIELD else ()), *together))
+def _components(rows: pd.DataFrame, names: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Number the connected components of rows that share a field, or a value of one of some columns."""
     # A graph of rows and values: an edge from each row to each of its values.
     edges_from, edges_to = [], []
     nodes = len(rows)
-    for values in (physical_fields(rows), *(rows[name] for name in names)):
+    for values in _deciding(rows, names):
         codes, distinct = pd.factorize(values)
         known_rows = np.flatnonzero(codes >= 0)
         edges_from.append(known_rows)
@@ -195,37 +190,21 @@ def _deal(
             if sizes[starts[number]] < 2 * missing:
                 chosen[number] = True
                 given[label] += sizes[starts[number]]
-    _fill_empty_labels(chosen, given, target, single, sizes[starts], bounds, names, seed)
-    return chosen[component]
-
-
-def _fill_empty_labels(
-    chosen: npt.NDArray[np.bool_],
-    given: npt.NDArray[np.floating[Any]],
-    target: npt.NDArray[np.floating[Any]],
-    single: npt.NDArray[np.integer[Any]],
-    sizes: npt.NDArray[np.integer[Any]],
-    bounds: npt.NDArray[np.integer[Any]],
-    names: Sequence[str],
-    seed: int,
-) -> None:
-    """Small labels of large components give nothing each, and together an empty validation side.
-
-    In a drawn order such labels give their smallest component, until all labels together have come to their target.
-    A label of one component keeps it for training.
-    """
+    # Small labels of large components give nothing each, and together an empty validation side: in a drawn order such
+    # labels give their smallest component, until all labels together have come to their target. A label of one
+    # component keeps it for training.
     for label in derive_rng(seed, "split", "left out").permutation(np.flatnonzero(given == 0)):
         missing = target.sum() - given.sum()
         parts = single[bounds[label] : bounds[label + 1]]
         if missing <= 0.5 or len(parts) < 2:
             continue
-        smallest = parts[np.argmin(sizes[parts])]
-        if sizes[smallest] < 2 * missing:
+        smallest = parts[np.argmin(sizes[starts[parts]])]
+        if sizes[starts[smallest]] < 2 * missing:
             chosen[smallest] = True
-            given[label] += sizes[smallest]
+            given[label] += sizes[starts[smallest]]
+    return chosen[component]
 
 
-def _is_leaking(rows: pd.DataFrame, group: str) -> bool:
-    names = [name for name in dict.fromkeys((group, "sha256")) if name in rows and name != FIELD]
-    deciding = (physical_fields(rows), *(rows[name] for name in names))
-    return any(len(groups_across(values, rows["stored"])) > 0 for values in deciding)
+def _deciding(rows: pd.DataFrame, names: Iterable[str]) -> list["pd.Series[Any]"]:
+    """The physical field of each row, and the columns whose equal values stay together beside it."""
+    return [physical_fields(rows), *(rows[name] for name in dict.fromkeys(names) if name in rows and name != FIELD)]

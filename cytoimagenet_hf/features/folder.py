@@ -26,7 +26,7 @@ from cytoimagenet_hf.images import Image, Rejection
 from cytoimagenet_hf.images.objects import UnreachableError
 from cytoimagenet_hf.networks import Encoder
 from cytoimagenet_hf.options.extraction import DEFAULTS, Extraction
-from cytoimagenet_hf.shards.engine import planning, run_shards
+from cytoimagenet_hf.shards.engine import finished_reports, planning, run_shards
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.reading import read_features
 
@@ -100,7 +100,8 @@ def extract_to_folder(
             ranges = _ranges(encoders, images, output, settings)
         shards = list(_shards(encoders, images, output, stains, settings, ranges, load))
         wanted = shards if part is None else part.of(shards)
-        todo = [shard for shard in wanted if shard.finished() is None]
+        finished = finished_reports(wanted)
+        todo = [shard for shard in wanted if shard.number not in finished]
         changed = sum(shard.record.is_file() for shard in todo)
         left = sum(shard.rows for shard in todo)
         advance(sum(shard.rows for shard in wanted) - left)

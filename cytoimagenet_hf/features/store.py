@@ -145,8 +145,7 @@ def locked(output: Path, part: Part | None = None, *, wait: bool = False) -> Ite
     made = absent_folders(output)
     output.mkdir(parents=True, exist_ok=True)
     try:
-        with without_locks_after(output, part):
-            yield
+        yield
     except InputError:
         take_back(output, files=(), made=made)  # what other parts began stays
         raise

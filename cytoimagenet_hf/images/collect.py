@@ -13,6 +13,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.options.source import SourceOptions
 from cytoimagenet_hf.options.storage import Storage
+from cytoimagenet_hf.tables.cells import spelled
 from cytoimagenet_hf.tables.wells import normalise_well
 
 from .base import Image, PlaneRef, Rejection
@@ -106,6 +107,8 @@ def assemble(source: Source, kind: str, findings: Findings, options: SourceOptio
     if not any(plane.channel.key for plane in findings.planes):
         raise InputError(findings.planes[0].problem)
     all_planes = findings.planes if findings.channels else _known_by_label(findings.planes)
+    # A Mac writes ü of a file's name as u and a mark: the plate is still one.
+    all_planes = [p if p.plate.isascii() else replace(p, plate=spelled(p.plate)) for p in all_planes]
     channels = list(findings.channels) or in_order(plane.channel for plane in all_planes if plane.channel.key)
     form = _Form(all_planes, channels, options)
     groups: dict[_Key, list[FoundPlane]] = {}

@@ -76,7 +76,7 @@ def find_masks(place: Path, images: Sequence[Image], patterns: Sequence[str] = (
         if reason:
             masks.ignored.append(Ignored(name, reason))
         else:
-            masks.add(image, kind, PlaneRef(source.root / name), name)
+            masks.add(image, kind, PlaneRef(source.root / name, kind="labels"), name)
     if not masks.of and masks.ignored and all("outlines" in file.reason for file in masks.ignored):
         raise InputError(f"{source.root / masks.ignored[0].path}: {masks.ignored[0].reason}")
     return masks

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
+import tifffile
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import MAX_PIXELS
@@ -28,7 +29,7 @@ from .opencv import require_opencv
 from .percentile import Pixels
 from .png import decode_gray_png
 from .ranges import RangedFile
-from .tiff import from_palette, read_tiff
+from .tiff import MINISWHITE, PALETTE, count_pages, from_palette, read_tiff
 
 _Planes = list[Pixels]
 
@@ -116,6 +117,36 @@ def read_planes(
         kind, head = look_at(path)
         planes = _READERS[kind](_Wanted(path, kind, head, pages, partial, max_pixels))
         return [_checked(image, path) for image in planes]
+
+
+def read_labels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read a label image with the numbers that it stores.
+
+    A palette gives labels their colours, and zero is the background also where it is shown white, as programs write
+    masks (tifffile of one bit, ImageJ by an inverting table).
+
+    Raises:
+        ImageReadError: as of `read_image`; the file holds several planes, or is a JPEG.
+    """
+    path = Path(path)
+    pixels = read_image(path, max_pixels=max_pixels)
+    several = f"{path} holds several planes: a label image is one"
+    with decoding(path):
+        kind, _ = look_at(path)
+        if kind == "tiff":
+            with open(path, "rb") as handle, tifffile.TiffFile(handle) as tiff:
+                page = tiff.pages.first
+                if count_pages(path, 2) > 1 and tiff.pages[1].shape == page.shape:
+                    raise ImageReadError(several)
+                return np.asarray(page.asarray()) if page.photometric in (MINISWHITE, PALETTE) else pixels
+        if kind == "npy" and len(shape := npy_header(path).shape) == 3 and shape[0] > 1 and pixels.ndim == 2:
+            raise ImageReadError(several)
+        if kind in ("png", "other"):
+            with _open_pillow(path) as picture:
+                if picture.format == "JPEG":
+                    raise ImageReadError(f"{path} is a JPEG, which blurs numbers: save label images as PNG or TIFF")
+                return np.asarray(picture) if picture.mode == "P" else pixels
+    return pixels
 
 
 def read_fetched_tiff(handle: RangedFile, path: Path, pages: Sequence[int | None], *, max_pixels: int) -> list[Pixels]:

@@ -27,7 +27,7 @@ MOST_PAGES = 1 << 20
 MAX_PAGES = 1 << 16
 """Pages of a file that are described; single pages beyond can still be read."""
 
-_SEPARATE, _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
+_SEPARATE, MINISWHITE, _MINISBLACK, _RGB, PALETTE, _YCBCR = 2, 0, 1, 2, 3, 6
 _ALPHA = {1, 2}
 
 
@@ -56,7 +56,7 @@ def read_tiff(
 def own_samples(page: tifffile.TiffPage) -> int:
     """How many planes the samples of one page are: 1 where they are gray, or the colours of a picture."""
     samples = int(page.samplesperpixel)
-    if samples == 1 or page.photometric == _PALETTE:
+    if samples == 1 or page.photometric == PALETTE:
         return 1
     if page.planarconfig == _SEPARATE:
         return samples
@@ -190,10 +190,10 @@ def _check_page(page: tifffile.TiffPage, path: Path, max_pixels: int) -> None:
 
 def _resolved(page: tifffile.TiffPage, pixels: Pixels) -> Pixels:
     """Samples as brightness: palettes looked up, white-is-zero turned over."""
-    if page.photometric == _PALETTE:
+    if page.photometric == PALETTE:
         # Palettes hold 16 bits per colour, of which the upper eight carry 8-bit values in every common spelling.
         return from_palette(pixels, (page.colormap >> 8).astype(np.uint8).T)
-    if page.photometric == _MINISWHITE and pixels.dtype.kind in "bu":
+    if page.photometric == MINISWHITE and pixels.dtype.kind in "bu":
         pixels = ~pixels if pixels.dtype == bool else (1 << page.bitspersample) - 1 - pixels
         pixels = pixels.astype(page.dtype)
     return pixels

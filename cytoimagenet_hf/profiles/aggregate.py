@@ -5,9 +5,8 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
-from cytoimagenet_hf.tables.vocabulary import read_header
+from cytoimagenet_hf.tables.vocabulary import TIMES, read_header
 
-from .conditions import TIMES
 from .steps import with_step
 
 _KEYS = {"image": ("plate", "well", "site", "z", "t"), "site": ("plate", "well", "site"), "well": ("plate", "well")}

@@ -14,10 +14,7 @@ import pandas as pd
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.tables.features import FeatureTable
-from cytoimagenet_hf.tables.vocabulary import columns_of, key_of, plain_name, read_header
-
-TIMES = ("timepoint", "time", "z")
-"""Terms that keep images of one well apart, or wells of one plate that were treated for different times."""
+from cytoimagenet_hf.tables.vocabulary import TIMES, columns_of, key_of, plain_name, read_header
 
 _SPLITTING = {"compound", "dose", "unit", "gene", "sirna", "vehicle", "cell_line", "time", "timepoint", "z"}
 """Terms (`compound2` among them) of which different values are different wells."""

@@ -16,11 +16,11 @@ from cytoimagenet_hf.options.profile import DEFAULT_BY, ProfilePlan
 from cytoimagenet_hf.tables.features import FeatureTable
 from cytoimagenet_hf.tables.h5ad import write_h5ad
 from cytoimagenet_hf.tables.reading import write_features
-from cytoimagenet_hf.tables.vocabulary import read_header
+from cytoimagenet_hf.tables.vocabulary import TIMES, read_header
 
 from .aggregate import aggregate
 from .cells import filter_cells, require_cells
-from .conditions import TIMES, column_named
+from .conditions import column_named
 from .plate_map import annotate, read_plate_map
 from .profile import normalize, select, sphere
 from .screening import Screen, judge_screen, lost_by_selection

@@ -1,26 +1,28 @@
 """Making shards: here, on processes, on devices, on Dask, or as part i of N beside other commands.
 
-Every shard is made under a lock of its own, so any number of commands work in one folder: a shard that another command
-makes is left to it and looked at again in the end. What a killed command left half-written is removed by the next one
-that takes the shard. Where two make the same shard all the same, their bytes are equal and the last rename wins.
+Every shard is made under its own lock, so any number of commands can work in one folder: a shard that another command
+is making is skipped and checked again in the end. What a killed command left half-written is removed by the next one
+that takes the shard. If two commands make the same shard anyway, their bytes are equal and the last rename wins.
 """
 
 import concurrent.futures
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import absent_folders, held, sweep_temporary, try_hold
+from cytoimagenet_hf.core.files import held_folder, sweep_temporary, try_hold
 
 from .executors import run_tasks
 from .shard import LOCKS, Part, Shard, ShardT
 
 Report = TypeVar("Report")
+
+_CHECKERS = 8  # threads that hash shards: they wait for the disk
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class _Busy:
     """A shard that another process is making."""
 
     number: int
+
+
+def finished_reports(shards: Sequence[Shard]) -> dict[int, Any]:
+    """Number → report of the shards that are there, undamaged and made from the same inputs."""
+    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as checkers:
+        reports = checkers.map(lambda shard: shard.finished(), shards)
+        return {shard.number: report for shard, report in zip(shards, reports, strict=True) if report is not None}
 
 
 def run_shards(
@@ -47,10 +56,11 @@ def run_shards(
             `devices` it is called with the device as its second argument.
         shards: those to make.
         workers: local processes, all cores by default; 1 runs in this process.
-        dask: address of a Dask scheduler instead.
+        dask: address of a Dask scheduler instead, e.g. `tcp://host:8786`, whose workers must see the same files and
+            import the same checkout.
         executor: any `concurrent.futures` executor instead.
-        devices: one process per device instead.
-        at_work: what a worker had before it when it died, in words.
+        devices: such as `cuda:0` and `cuda:1`: one process each, and the next shard to whichever is free.
+        at_work: what the worker of a shard was working on when it died, in words; None if it had not begun.
 
     Yields:
         Reports, as they come; of a shard that another command made in the meantime that of `Shard.finished`.
@@ -91,18 +101,14 @@ def _sweep(shards: Sequence[Shard]) -> None:
     owners = {file.name: shard for shard in shards for file in shard.files}
     for folder in {shard.path.parent for shard in shards}:
         for leftover in folder.glob(".*.tmp"):
-            owner = owners.get(_target(leftover))
+            # A temporary `.<name>.<unique>.tmp` was to become `<name>`: see `atomic_path`.
+            owner = owners.get(leftover.name[1:].removesuffix(".tmp").rpartition(".")[0])
             if owner is None:
                 continue
             owner.lock.parent.mkdir(exist_ok=True)
             with try_hold(owner.lock) as is_ours:
                 if is_ours:
                     leftover.unlink(missing_ok=True)
-
-
-def _target(leftover: Path) -> str:
-    """The name of the file that a temporary `.<name>.<unique>.tmp` was to become: see `atomic_path`."""
-    return leftover.name[1:].rpartition(".tmp")[0].rpartition(".")[0]
 
 
 @contextmanager
@@ -113,21 +119,10 @@ def planning(folder: Path, *plans: str) -> Iterator[None]:
         folder: of the shards.
         plans: names of the files that are written meanwhile; what a killed command left of them is removed.
     """
-    locks = folder / LOCKS
-    new_folders = absent_folders(locks)
-    locks.mkdir(parents=True, exist_ok=True)
-    try:
-        with held(locks / "plan.lock", wait=True):
-            for plan in plans:
-                sweep_temporary(folder, plan)
-            yield
-    except (InputError, OSError):  # a refused command changes nothing
-        if new_folders:
-            shutil.rmtree(locks, ignore_errors=True)
-            for place in new_folders[1:]:
-                with suppress(OSError):  # others have begun to work there
-                    place.rmdir()
-        raise
+    with held_folder(folder / LOCKS, lock="plan.lock", begun=(), wait=True):
+        for plan in plans:
+            sweep_temporary(folder, plan)
+        yield
 
 
 @contextmanager

@@ -35,17 +35,7 @@ def run_tasks(
     devices: Sequence[str] = (),
     at_work: Callable[[Task], str | None] | None = None,
 ) -> Iterator[Result]:
-    """Apply a function to tasks.
-
-    Args:
-        function: importable by name on every worker; with `devices` its second argument is the device.
-        tasks: its arguments; must pickle.
-        workers: local processes, all cores by default; 1 runs in this process.
-        dask: address of a Dask scheduler, e.g. `tcp://host:8786`. Its workers must see the same files and import the
-            same checkout.
-        executor: anything with `submit`, used instead of local processes.
-        devices: such as `cuda:0` and `cuda:1`: one process each, and the next task to whichever is free.
-        at_work: what the worker of a task had before it when it died, in words; None if it was not at it.
+    """Apply a function to tasks, which must pickle; options as of `engine.run_shards`.
 
     Yields:
         Results, as they come.

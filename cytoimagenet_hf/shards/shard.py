@@ -1,5 +1,6 @@
 """A shard, the unit of work, of retry and of resume; and a part of all shards, for launchers that start N commands."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 from cytoimagenet_hf.core.errors import InputError
 
 LOCKS = "_locks"
-"""Folder beside the shards with a lock for each that is being made; `end_locks` removes it."""
+"""Folder beside the shards with a lock for each that is being made; `engine.without_locks_after` removes it."""
 
 _MOST_PARTS = 1_000_000
 
@@ -91,8 +92,7 @@ def parse_part(text: str) -> Part:
         >>> parse_part("3/64")
         Part(number=3, count=64)
     """
-    number, slash, count = text.strip().partition("/")
-    digits = [word.strip() for word in (number, count)]
-    if not slash or not all(word.isascii() and word.isdigit() and len(word) < 9 for word in digits):
+    match = re.fullmatch(r"\s*(\d{1,8})\s*/\s*(\d{1,8})\s*", text, re.ASCII)
+    if match is None:
         raise InputError(f"part {text[:40]!r}: write i/N with i from 1 to N, such as --part 3/64")
-    return Part(int(digits[0]), int(digits[1]))
+    return Part(int(match[1]), int(match[2]))

@@ -117,7 +117,8 @@ def spelled(value: Any) -> str:
     """
     if isinstance(value, float | np.floating):
         return spell_number(float(value))
-    return unicodedata.normalize("NFC", str(value)).strip()
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)  # Parquet may not say "text"
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def typed(facts: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +145,7 @@ def _typed(column: pd.Series, name: str) -> pd.Series:
             whole = np.isfinite(numbers.values).all() and not re.search("[.,eE]", "".join(map(str, texts.to_pylist())))
             exact = whole and np.abs(numbers.values).max() < 2**53
             return pd.Series(numbers.values.astype(np.int64) if exact else numbers.values, index=column.index)
-    cells = [None if pd.isna(cell) else spelled(cell) for cell in column]
+    cells = [None if empty else spelled(cell) for cell, empty in zip(column, column.isna(), strict=True)]
     return pd.Series(cells, index=column.index, dtype="str")
 
 

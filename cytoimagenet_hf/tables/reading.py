@@ -24,7 +24,7 @@ from .columns import facts_of
 from .features import NAMES_KEY, FeatureTable, make_table
 from .tabular import open_parquet, read_parquet, read_typed
 from .textrows import first_bytes
-from .vocabulary import columns_of
+from .vocabulary import TIMES, columns_of, read_header
 from .wells import spell_wells, with_wells
 
 SHARDS = "features-*-of-*.parquet"
@@ -221,11 +221,14 @@ def _features(columns: pa.Table) -> tuple[dict[str, tuple[npt.NDArray[np.float64
                 text.append(name)
             else:
                 features[name] = (numbers.values, explain_odd(column.to_pylist(), numbers, name) if wrong else "")
-        elif any(is_kind(column.type) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)):
+        elif any(is_kind(column.type) for is_kind in _NUMERIC):
             features[name] = (np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64), "")
         else:
             text.append(name)
     return features, text
+
+
+_NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
 
 
 def _is_code(column: pa.ChunkedArray) -> bool:
@@ -269,7 +272,17 @@ def _ids(metadata: pd.DataFrame, where: str, columns: list[str]) -> Any:
                 f"{where}: {int(empty.sum())} rows have no {' or no '.join(named)}, row {int(empty.argmax()) + 1} "
                 "first: rows are known by them"
             )
-        return metadata[named].astype(str).agg("/".join, axis=1).to_numpy(object)
+        ids = metadata[named].astype(str).agg("/".join, axis=1)
+        times = [str(name) for name in metadata if read_header(str(name)).term in TIMES]
+        if ids.duplicated().any() and "id" not in metadata and times:
+            named += times
+            ids = metadata[named].astype(str).agg("/".join, axis=1)
+        if (shared := ids.duplicated(keep=False)).any():
+            raise InputError(
+                f"{where}: {int(shared.sum())} rows share {', '.join(named)} with another, such as "
+                f"{ids[shared].iloc[0]!r}: rows are known by them; give cells and others their own in a column `id`"
+            )
+        return ids.to_numpy(object)
     raise InputError(
         f"{where}: found neither an `id` column nor plate and well (Metadata_Plate, Metadata_Well, or with the "
         f"prefix Image_) among {columns} …"

@@ -36,6 +36,7 @@ from .textrows import (
     LONGEST_CELL,
     LONGEST_LINE,
     PACKED_ERRORS,
+    SEPARATOR_LINE,
     TextRows,
     first_bytes,
     open_packed,
@@ -413,8 +414,9 @@ def _plain_utf8(path: Path, encoding: str | None) -> tuple[bytes | None, int]:
         return None, 0
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
     longest = int(np.diff(ends, prepend=-1, append=len(content)).max())
-    blank_start = not content.lstrip(b" \t").strip(b"\r\n") or content[:1] in b"\r\n"
-    if longest > LONGEST_LINE or blank_start or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    head = content[: int(ends[0])] if len(ends) else content
+    above_heading = not head.strip() or head.startswith(SEPARATOR_LINE.encode())
+    if longest > LONGEST_LINE or above_heading or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return None, 0
     try:
         content.decode()

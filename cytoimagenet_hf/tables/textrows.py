@@ -26,6 +26,7 @@ MAX_ROWS = 2**25
 
 MAX_BYTES = 2**33
 """Bytes of a table of text, unpacked: 8 GB."""
+SEPARATOR_LINE = "sep="
 LONGEST_LINE = 1 << 24
 """Characters: a table of 7,000 features has lines of 150,000."""
 LONGEST_CELL = 1 << 19
@@ -67,7 +68,9 @@ def read_rows(
             _require_bounded(path, raw)
     lines = _lines(path, _encoding(path, encoding))
     head = next(lines, "")
-    while head and not head.strip():  # blank lines above the heading; the reader below starts to count there
+    # Blank lines above the heading, and the line by which spreadsheets are told the separator; the reader below starts
+    # to count at the heading.
+    while head and (not head.strip() or head.startswith(SEPARATOR_LINE)):
         head = next(lines, "")
     mark = separator or _separator(head)
     rows = _parsed(path, chain([head], lines), mark, quoted)

@@ -145,6 +145,9 @@ VOCABULARY: dict[str, Term] = {
 }
 """What a column can say, by the name it has here."""
 
+TIMES = ("timepoint", "time", "z")
+"""Terms that keep images of one well apart, or wells of one plate that were treated for different times."""
+
 
 # Units
 
@@ -193,7 +196,8 @@ def parse_unit(text: str) -> Unit | None:
         True
     """
     word = unicodedata.normalize("NFKC", text).strip().strip("[]() ").replace("μ", "u").casefold().replace(" ", "_")
-    word = word.replace("μ", "u").replace("_per_", "/").replace("·", "_").replace("litre", "liter")
+    word = word.replace("μ", "u").replace("_per_", "/").replace("·", "_").replace("−", "-")
+    word = word.replace("litre", "liter")
     if match := _PERCENT.fullmatch(word.replace("_", "")):
         symbol = f"% {match[1]}/{match[2]}" if match[1] and match[2] else "%"
         return Unit(symbol, "percent")
@@ -209,7 +213,8 @@ def parse_unit(text: str) -> Unit | None:
     if match := re.fullmatch(r"([fpnum]?)(?:m|m[/_]l|mol[/_]l|mols?/l|moles?[/_]l)", flat):
         return _molar(match[1])
     if match := re.fullmatch(r"([fpnum]?)mol[/_]([mud]?l)", flat):
-        return Unit("M", "molar", _PREFIXES[match[1]] * _LITRES[match[2]])
+        shown = f"{match[1]}mol/{match[2][:-1]}L".replace("u", MICRO)
+        return Unit(shown, "molar", _PREFIXES[match[1]] * _LITRES[match[2]])
     if match := re.fullmatch(r"(pico|nano|micro|milli|[pnum]?)_?g(?:rams?)?[/_]([mud]?l)|([pnum])g([mu]l)", flat):
         mass, litre = match[1] or match[3] or "", match[2] or match[4]  # `ugml` of a header has lost its stroke
         prefix = _NAMED_PREFIXES.get(mass, mass)
@@ -479,6 +484,8 @@ def role_of(text: str) -> str:
     written = unicodedata.normalize("NFKC", text).casefold().strip()
     if role := _role_of_words(_AMOUNT.sub(" ", _CONSENSUS.sub("", written))):
         return role
+    if role := _role_of_words(_LAST_NUMBER.sub("", written)):  # `NTC_1`, `Positive control 2`
+        return role
     # `positive control (staurosporine)`, `Negative control: DMSO`
     head = _role_of_words(re.split(r"[(\[:;,]", written, maxsplit=1)[0])
     return head if head in ("negative", "positive", "empty") else ""
@@ -486,6 +493,7 @@ def role_of(text: str) -> str:
 
 _AMOUNT = re.compile(r"\d+(?:[.,]\d+)?\s*%(?:\s*\(?[vw]\s*/\s*[vw]\)?)?")
 """How much of a vehicle there is: `DMSO (0.1 %)`."""
+_LAST_NUMBER = re.compile(r"(?<=[a-z+\-)])[\s_#-]*\d+$")
 _CONSENSUS = re.compile(r"(?<=[a-z])\.(?:cns|cgs|css|es)$")
 """LINCS marks signatures of several replicates so: `trt_sh.cgs`."""
 _CTRL = r"(?:controls?|ctrl|ctl|con)"
@@ -530,4 +538,5 @@ def is_vehicle(compound: str) -> bool:
         (True, True, True, False)
     """
     key = key_of(_AMOUNT.sub("", compound))
-    return key in _VEHICLES or (key not in _MAY_BE_NAMES and role_of(compound) == "negative")
+    is_name = key.rstrip("0123456789") in _MAY_BE_NAMES
+    return key in _VEHICLES or (not is_name and role_of(compound) == "negative")

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from builder.publish import file_plan, repository
+from builder.publish import files, repository
 from builder.render.shard import SHARD_SCHEMA
 from cytoimagenet_hf.dataset.schema import SUBSETS
 from cytoimagenet_hf.imaging import encode_png
@@ -53,7 +53,7 @@ def run(
         with (
             tempfile.TemporaryDirectory() as name,
             serve() as hub,
-            patch.object(file_plan, "ROW_GROUP_ROWS", size),
+            patch.object(files, "ROW_GROUP_ROWS", size),
             # One picture, whatever the size: here it would be a tenth of all.
             patch.object(repository, "contact_sheet", lambda *_, **__: PIL.Image.new("L", (1, 1))),
         ):

@@ -133,13 +133,3 @@ def test_a_file_in_the_way_and_a_missing_stage_are_said(tmp_path):
     with pytest.raises(InputError, match="annotate"), claimed(tmp_path / "out"):
         select(tmp_path / "out", recipe=RECIPE, seed=0)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "split", [{"group": "image"}, {"group": "x_min"}, {"group": "nothing"}, {"split_scheme": "row"}]
-)
-def test_a_split_that_no_rows_could_follow_is_refused_before_anything_is_made(tmp_path, split):
-    option = f"--{next(iter(split)).replace('_', '-')} {next(iter(split.values()))}"
-    with pytest.raises(InputError, match=option):
-        build(tmp_path / "raw", tmp_path / "out", recipe=recipes.load("corrected"), seed=0, **split)
-    assert not (tmp_path / "out").exists()

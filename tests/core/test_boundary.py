@@ -47,10 +47,10 @@ from cytoimagenet_hf.core.versions import installed_versions
 def test_errors_of_the_outside_world_are_explained(error: Exception, says: str) -> None:
     import re
 
-    said = explain(error)
-    assert said is not None
-    assert re.search(says, said)
-    assert "\n" not in said
+    message = explain(error)
+    assert message is not None
+    assert re.search(says, message)
+    assert "\n" not in message
 
 
 def test_of_an_error_of_datasets_the_cause_is_explained() -> None:
@@ -95,31 +95,31 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(None, capsys) == (0, "")
     assert ended(1, capsys) == (1, "")
     assert ended(InputError("wrong"), capsys) == (2, "error: wrong\n")
-    code, said = ended(KeyboardInterrupt(), capsys)
+    code, message = ended(KeyboardInterrupt(), capsys)
     assert code == 130
-    assert said.startswith("tool: stopped by Ctrl-C")
+    assert message.startswith("tool: stopped by Ctrl-C")
 
 
 def test_a_fault_is_owned_kept_and_reportable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    code, said = ended(KeyError("x"), capsys, "do", "it")
+    code, message = ended(KeyError("x"), capsys, "do", "it")
     assert code == 70
-    assert said.count("\n") == 1
+    assert message.count("\n") == 1
     (report,) = tmp_path.iterdir()
-    assert str(report) in said
+    assert str(report) in message
     text = report.read_text()
     assert "tool do it" in text
     assert "KeyError: 'x'" in text
     assert "Traceback" in text
-    assert "Traceback" not in said
-    code, said = ended(KeyError("x"), capsys, "--debug")
+    assert "Traceback" not in message
+    code, message = ended(KeyError("x"), capsys, "--debug")
     assert code == 70
-    assert "Traceback" in said
+    assert "Traceback" in message
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    code, said = ended(KeyError("x"), capsys)
-    assert "--debug" in said
+    code, message = ended(KeyError("x"), capsys)
+    assert "--debug" in message
 
 
 def app() -> typer.Typer:
@@ -152,9 +152,9 @@ def test_usage_errors_are_one_line(
     arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_app(app, program="tool", arguments=arguments) == code
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == (1 if code == 2 or code == 130 else 0)
+    message = capsys.readouterr().err
+    assert says in message
+    assert message.count("\n") == (1 if code == 2 or code == 130 else 0)
 
 
 def test_the_version_is_one_everywhere() -> None:

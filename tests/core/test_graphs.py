@@ -19,9 +19,9 @@ def test_numbers_of_64_bits_give_what_numbers_of_32_give():
 @given(EDGES)
 def test_against_labels_spread_by_hand(graph):
     nodes, edges = graph
-    own = list(range(nodes))
+    labels = list(range(nodes))
     for _ in range(nodes):
         for one, other in edges:
-            own[one] = own[other] = min(own[one], own[other])
-    found = components([one for one, _ in edges], [other for _, other in edges], nodes=nodes)
-    assert [found.tolist().index(number) for number in found.tolist()] == own
+            labels[one] = labels[other] = min(labels[one], labels[other])
+    numbers = components([one for one, _ in edges], [other for _, other in edges], nodes=nodes)
+    assert [numbers.tolist().index(number) for number in numbers.tolist()] == labels

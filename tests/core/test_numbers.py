@@ -34,5 +34,5 @@ def test_digits_with_zeros_in_front(number, zeros) -> None:
 
 @given(st.text())
 def test_any_text_gives_a_number_or_none(text) -> None:
-    found = whole_or_none(text)
-    assert found is None or 0 <= found <= LARGEST
+    number = whole_or_none(text)
+    assert number is None or 0 <= number <= LARGEST

@@ -4,10 +4,10 @@ import datasets as hf
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.leaks import leak_report
+from tests.running import call
 
 PLANTED = pd.DataFrame(
     {
@@ -114,22 +114,15 @@ def test_a_dataset_that_cannot_be_judged_is_refused(dataset, group, says):
 
 
 def test_the_command_prints_json_and_can_fail_a_pipeline(tmp_path, monkeypatch):
-    import typer
-
-    from cytoimagenet_hf.cli.leaks import command
-
     folder = tmp_path / "cytoimagenet"
     (folder / "data").mkdir(parents=True)
     for name, part in planted_images().items():
         part.to_parquet(folder / "data" / f"{name}-00000-of-00001.parquet")
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    app = typer.Typer()
-    app.command()(command)
-    result = CliRunner().invoke(app, [str(folder), "--json"])
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout[result.stdout.index("{") :])
+    printed = call("cytoimagenet", "leaks", folder, "--json")
+    assert printed.code == 0, printed.said
+    report = json.loads(printed.shown)
     assert (report["groups_on_both_sides"], report["copies_same_label"], report["leak_free"]) == (1, 1, False)
-    shown = CliRunner().invoke(app, [str(folder), "--check"])
-    assert shown.exit_code == 1
-    assert "exact copies, other label" in shown.output
+    checked = call("cytoimagenet", "leaks", folder, "--check")
+    assert checked.code == 1
+    assert "exact copies, other label" in checked.shown

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from builder.publish.file_writer import open_writer
+from builder.publish.files import open_writer
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.mapped import PICTURES, map_parquet
 

@@ -118,9 +118,11 @@ def test_a_concentration_that_is_text_is_named_with_its_row(dose, copied, tmp_pa
     refused(outcome, "BBBC021_v1_image.csv", dose)
 
 
-@pytest.mark.parametrize("group", ["image", "width", "nosuch"])
-def test_a_split_goes_by_text_alone_and_is_refused_before_anything_is_made(group, tmp_path):
+@pytest.mark.parametrize(
+    "split", ["--group image", "--group width", "--group x_min", "--group nosuch", "--split-scheme row"]
+)
+def test_a_split_goes_by_text_alone_and_is_refused_before_anything_is_made(split, tmp_path):
     (tmp_path / "raw").mkdir()
-    outcome = call("builder", "build", "--raw", tmp_path / "raw", "--output", tmp_path / "out", "--group", group)
-    refused(outcome, f"--group {group}")
+    outcome = call("builder", "build", "--raw", tmp_path / "raw", "--output", tmp_path / "out", *split.split())
+    refused(outcome, split)
     assert not (tmp_path / "out").exists()

@@ -128,15 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.log.append(f"{self.command} {parts.path}")
         for verb, pattern, action in _ROUTES:
-            found = re.fullmatch(pattern, unquote(parts.path))
-            if verb == method and found:
-                groups = found.groupdict()
+            match = re.fullmatch(pattern, unquote(parts.path))
+            if verb == method and match:
+                groups = match.groupdict()
                 if "name" in groups and action != "create":
                     key = ((groups.get("kind") or "models"), groups["name"])
                     repository = self.hub.repositories.get(key)
-                    known = self._token() in (TOKEN, READ_TOKEN)
-                    if repository is None or (repository.private and not known):
-                        return self._missing("RepoNotFound", 404 if known else 401)
+                    may_read = self._token() in (TOKEN, READ_TOKEN)
+                    if repository is None or (repository.private and not may_read):
+                        return self._missing("RepoNotFound", 404 if may_read else 401)
                     if method == "POST" and self._token() != TOKEN and not parts.path.endswith("paths-info"):
                         return self._json({"error": "no right to write"}, status=403)
                     groups["repository"] = repository
@@ -179,13 +179,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self._token() != TOKEN:
             status = 403 if self._token() == READ_TOKEN else 401
             return self._json({"error": "no right to create"}, status=status)
-        known = (kind, name) in self.hub.repositories
-        if not known:
+        is_there = (kind, name) in self.hub.repositories
+        if not is_there:
             private = asked.get("private", asked.get("visibility") == "private")
             self.hub.repositories[kind, name] = Repository(bool(private))
         prefix = "" if kind == "models" else f"{kind}/"
         answer = {"url": f"{self.hub.url}/{prefix}{name}", "name": name, "id": name}
-        return self._json(answer, status=409 if known else 200)
+        return self._json(answer, status=409 if is_there else 200)
 
     def _preupload(self, repository: Repository, revision: str, **_: object) -> None:
         files = []
@@ -233,8 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
             return False
 
     def _lfs_verify(self) -> None:
-        known = json.loads(self.body)["oid"] in self.hub.blobs
-        self._json({}, status=200 if known else 404)
+        is_stored = json.loads(self.body)["oid"] in self.hub.blobs
+        self._json({}, status=200 if is_stored else 404)
 
     def _xet_token(self, **_: object) -> None:
         expires = str(int(time.time()) + 3600)

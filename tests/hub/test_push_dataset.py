@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from builder.publish.file_writer import open_writer
+from builder.publish.files import open_writer
 from cytoimagenet_hf.dataset.hub import rename_card
 from tests.datasets import write_dataset
 from tests.hub.loopback import READ_TOKEN

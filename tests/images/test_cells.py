@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import tifffile
 from hypothesis import given
@@ -170,7 +171,7 @@ def test_mirroring_is_numpys(row, column, size) -> None:
         ({"Metadata_Well": ["A01"], "X": 1}, "no columns of centres"),
         ({"X": [1]}, "which image it is in"),
         (at(1, 1, ["H12"]), "belongs to an image"),
-        (at("a", 1), "line 2: a centre is not a number"),
+        (at("a", 1), "line 2: a centre is not a number, among 'a' and '1'"),
         (at(1, "inf"), "line 2: a centre is not a number"),
         (at(1, [1, 2], ["A01", "A01"]) | {"ObjectNumber": ["1", ""]}, "line 3: a cell has no ObjectNumber"),
     ],
@@ -178,6 +179,14 @@ def test_mirroring_is_numpys(row, column, size) -> None:
 def test_tables_that_cannot_serve(found, tmp_path, columns, message) -> None:
     with pytest.raises(InputError, match=message):
         find_cells(found, table(tmp_path / "c.csv", **columns), size=4)
+
+
+def test_centres_with_decimal_commas(found, tmp_path) -> None:
+    frame = pd.DataFrame(at(["10,5", "20"], ["7,25", "8,0"], ["A01", "A02"]))
+    frame.to_csv(tmp_path / "c.csv", index=False, sep=";")
+    made = find_cells(found, tmp_path / "c.csv", size=4)
+    assert [image.metadata["Location_Center_X"] for image in made.images] == [10.5, 20]
+    assert [image.metadata["Location_Center_Y"] for image in made.images] == [7.25, 8]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +243,9 @@ def test_label_images(found, tmp_path) -> None:
     assert [file.path for file in made.ignored if file.reason == "no image has this name"] == ["other.tif"]
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (1, np.uint8), (255, np.uint16), (65535, np.uint16)])
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(255, np.uint8), (1, np.uint8), (255, np.uint16), (65535, np.uint16), (True, np.bool_)]
+)
 def test_connected_parts_of_a_binary_mask_are_cells(found, tmp_path, value, dtype) -> None:
     touching = labels(n1=(4, 10, 7, 13), n2=(15, 2, 18, 5), n3=(18, 5, 21, 8))  # two touch at a corner: one cell
     three, single = ((plane > 0) * dtype(value) for plane in (touching, labels(n1=(4, 10, 7, 13))))
@@ -306,6 +317,37 @@ def test_labels_beyond_16_bits(found, tmp_path) -> None:
     made = find_cells(found, tmp_path / "masks", size=4, masked=True)
     assert [image.metadata["ObjectNumber"] for image in made.images] == [70_000, 140_000, 210_000]
     assert np.count_nonzero(made.images[2].read()[0]) == 12
+
+
+def test_numbers_of_label_images_are_those_stored_however_they_are_shown(found, tmp_path) -> None:
+    plane = labels(n5=(4, 10, 7, 13), n9=(15, 2, 18, 5)).astype(np.uint8)
+    colours = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
+    tifffile.imwrite(tmp_path / "masks" / "P_A01_1.tif", plane, photometric="palette", colormap=colours)
+    tifffile.imwrite(tmp_path / "masks" / "P_A02_1.tif", plane, photometric="miniswhite")
+    wanted = ["P/A01/1/5", "P/A01/1/9", "P/A02/1/5", "P/A02/1/9"]
+    assert ids(find_cells(found, tmp_path / "masks", size=3)) == wanted
+    picture = PIL.Image.fromarray(plane)
+    picture.putpalette(bytes(range(256)) * 3)
+    (tmp_path / "masks" / "P_A01_1.tif").unlink()
+    picture.save(tmp_path / "masks" / "P_A01_1.png")
+    assert ids(find_cells(found, tmp_path / "masks", size=3)) == wanted
+
+
+def test_a_mask_that_jpeg_has_blurred_is_refused(found, tmp_path) -> None:
+    PIL.Image.fromarray(labels(n9=(4, 10, 7, 13)).astype(np.uint8)).save(tmp_path / "masks" / "P_A01_1.jpg")
+    with pytest.raises(InputError, match=r"P_A01_1\.jpg is a JPEG, .*: save label images as PNG or TIFF"):
+        find_cells(found, tmp_path / "masks", size=3)
+
+
+@pytest.mark.parametrize("name", ["P_A01_1.tif", "P_A01_1.npy"])
+def test_a_mask_of_several_planes_is_refused(found, tmp_path, name) -> None:
+    planes = np.stack([NUCLEI, NUCLEI])
+    if name.endswith("npy"):
+        np.save(tmp_path / "masks" / name, planes)
+    else:
+        tifffile.imwrite(tmp_path / "masks" / name, planes, photometric="minisblack")
+    with pytest.raises(InputError, match=f"{name} holds several planes: a label image is one"):
+        find_cells(found, tmp_path / "masks", size=3)
 
 
 def test_outlines_are_refused(found, tmp_path) -> None:

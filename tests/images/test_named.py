@@ -103,6 +103,14 @@ def test_names_say_well_site_and_channel(tmp_path, case) -> None:
     assert (found.format, list(found.stains.values()), told(found)) == (case.split()[0], stains, images)
 
 
+def test_plates_are_one_in_both_forms_of_unicode(tmp_path) -> None:
+    names = [f"Zelle\u00fc_A01_w{c}.tif" if c == 1 else f"Zelleu\u0308_A01_w{c}.tif" for c in (1, 2)]
+    for name in names:
+        write(tmp_path / name, 1)
+    images = look(tmp_path, pattern="{plate}_{well}_w{c}.tif").images
+    assert [(image.metadata["plate"], image.problem) for image in images] == [("Zelle\u00fc", "")]
+
+
 def test_other_files_of_gen5_are_ignored(tmp_path) -> None:
     found = plate(tmp_path, ["B7_01_1_3_DAPI_001.tif", "B7_01_1_3_DAPI_001_MaskNuclei.tiff"])
     assert (len(found.images), len(found.ignored)) == (1, 1)

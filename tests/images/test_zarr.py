@@ -65,6 +65,14 @@ def test_originals_and_processed_copies_are_never_mixed(tmp_path) -> None:
         look(plate, derived="flat")
 
 
+@pytest.mark.parametrize("omero", [None, {"channels": None}, {"channels": [{"label": None}]}])
+def test_names_of_channels_may_be_null(tmp_path, omero) -> None:
+    image = write_image(tmp_path / "i.zarr", field(1))
+    (image / ".zattrs").write_text(json.dumps({"multiscales": SCALES, "omero": omero}))
+    (found,) = look(image).images
+    assert (found.channels, found.problem) == (("1",), "")
+
+
 def test_names_of_fields_alone_are_no_copies(tmp_path) -> None:
     plate = write_plate(tmp_path / "p.zarr", {"B/02": {"1": field(1), "10": field(2), "A_1": field(3)}})
     assert len(find_images(plate)) == 3

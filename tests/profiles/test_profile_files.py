@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from cytoimagenet_hf.cli.profile import command
@@ -169,8 +170,6 @@ def test_plans_that_contradict_themselves(options):
 
 
 def test_the_command_from_features_to_every_kind_of_file(tmp_path):
-    import typer
-
     features = screen_of(plates=1)
     bare = features.metadata[["plate", "well", "site"]]
     write_features(FeatureTable(features.ids, features.values, bare, features.names), tmp_path / "sites.parquet")
@@ -198,6 +197,27 @@ def test_the_command_from_features_to_every_kind_of_file(tmp_path):
         CliRunner().invoke(app, call, catch_exceptions=False)
     with pytest.raises(InputError, match="written as"):
         CliRunner().invoke(app, [str(tmp_path / "sites.parquet"), "--output", "wells.xlsx"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--output", "wells.csv"], "is read"),
+        (["--output", "other.csv", "--metadata", "./other.csv"], "is read"),
+        (["--output", "other.csv", "--record", "other.csv"], "is written"),
+    ],
+)
+def test_no_file_is_written_over_another_of_the_same_command(tmp_path, monkeypatch, options, why):
+    monkeypatch.chdir(tmp_path)
+    content = "Metadata_Plate,Metadata_Well,Cells_Area\np,A01,1\np,A02,2\n"
+    for name in ("wells.csv", "other.csv"):
+        Path(name).write_text(content)
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, ["wells.csv", *options])
+    assert isinstance(done.exception, InputError), done.output
+    assert f"csv {why} by the same command" in str(done.exception)
+    assert Path("wells.csv").read_text() == Path("other.csv").read_text() == content
 
 
 def test_help_needs_no_heavy_imports():

@@ -1,5 +1,7 @@
 """The one feature table: rows by id, joins that refuse to guess, and every form on disk."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -268,6 +270,32 @@ def test_wide_tables_keep_identities_and_spell_wells(tmp_path):
     found = read_features(tmp_path / "t.parquet")
     assert (found.ids.tolist(), found.names) == (["12/A01", "12/B02"], ("f",))
     assert found.metadata["dose_uM"].tolist() == [1, 3]
+
+
+def test_time_points_tell_rows_of_a_well_apart_and_what_nothing_tells_apart_is_refused(tmp_path):
+    rows = pd.DataFrame({"Metadata_Plate": "P", "Metadata_Well": "A1", "Metadata_T": [1, 2], "Cells_A": [1, 2]})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    assert read_features(tmp_path / "t.csv").ids.tolist() == ["P/A01/1", "P/A01/2"]
+    rows.assign(Metadata_T=1).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=r"t.csv: 2 rows share plate, well, T with another, .* 'P/A01/1': .*`id`"):
+        read_features(tmp_path / "t.csv")
+
+
+def test_kinds_of_parquet_that_are_neither_text_nor_floats(tmp_path):
+    columns = {
+        "Metadata_Plate": pa.array([b"P1", b"P1"]),
+        "Metadata_Well": ["A01", "A02"],
+        "Metadata_tags": [["x", "y"], None],
+        "Cells_Area": [Decimal("1.5"), Decimal("2.5")],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = read_features(tmp_path / "t.parquet")
+    assert (found.ids.tolist(), found.names, found.values.tolist()) == (
+        ["P1/A01", "P1/A02"],
+        ("Cells_Area",),
+        [[1.5], [2.5]],
+    )
+    assert found.metadata["tags"].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("cell", ["#DIV/0!", "0,5", "remark", "#NUM!"])

@@ -47,6 +47,8 @@ def zipped(content: bytes, names: tuple[str, ...] = ("map.csv",)) -> bytes:
         TEXT.replace(",", "\t").encode(),
         TEXT.replace(",", ";").encode(),
         ("\n\n" + TEXT + "\n,,\n").encode(),
+        ("sep=;\r\n" + TEXT.replace(",", ";")).encode(),
+        ("  \n" + TEXT).encode(),
         TEXT.replace(",", ", ").replace(", ", ",").replace("\n", ",\n").replace("gene,", "gene").encode(),
         gzip.compress(TEXT.encode(), mtime=0),
         bz2.compress(TEXT.encode()),

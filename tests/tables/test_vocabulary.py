@@ -79,6 +79,9 @@ def test_headers_as_people_write_them(header: str, term: str, unit: str) -> None
         ("M", "M", "molar", 1e12),
         ("nmol/L", "nM", "molar", 1e3),
         ("mol/l", "M", "molar", 1e12),
+        ("nmol/ml", "nmol/mL", "molar", 1e6),
+        ("pmol/ul", "pmol/µL", "molar", 1e6),
+        ("µmol·L⁻¹", "µM", "molar", 1e6),
         ("ng/ml", "ng/mL", "mass", 1e6),
         ("g/l", "g/L", "mass", 1e12),
         ("µg/µl", "µg/µL", "mass", 1e12),
@@ -90,6 +93,7 @@ def test_units_and_what_one_of_them_is(word: str, symbol: str, dimension: str, f
     unit = parse_unit(word)
     assert unit is not None
     assert (unit.symbol, unit.dimension, unit.factor) == (symbol, dimension, factor)
+    assert parse_unit(unit.symbol) == unit  # records hold the symbol, which is read again
 
 
 @given(st.text(max_size=30))
@@ -121,15 +125,18 @@ ROLES = {
         *("DMSO control", "neg ctrl", "neg. control", "vehicle control", "NTC", "non-targeting", "ctl_vehicle"),
         *("untreated", "no treatment", "mock", "scrambled siRNA", "DMSO-treated", "ctl_untrt", "NEGCON"),
         *("DMSO (0.1%)", "DMSO 0.5 % v/v", "Negative control: DMSO", "mock transfected", "siCtrl", "sgNT"),
-        *("empty vector", "not treated", "Ctrl-", "ctl_vehicle.cns"),
+        *("empty vector", "not treated", "Ctrl-", "ctl_vehicle.cns", "NTC_1", "neg1", "Negative control 2", "DMSO #3"),
     ),
     "positive": (
         *("poscon_cp", "pos ctrl", "Positive Control", "poscon_diverse", "positive control (staurosporine)", "Ctrl+"),
-        "trt_poscon.es",
+        *("trt_poscon.es", "Pos_Ctrl_1", "Positive Control 2"),
     ),
     "treatment": ("trt_cp", "trt_sh", "treated", "sample", "compound", "Treatment", "trt_sh.cgs"),
     "empty": ("empty", "blank", "no cells", "Empty well"),
-    "": ("control", "reference", "plasmid 7", "negative positive", "", "compound: DMSO", "siPLK1", "Con A"),
+    "": (
+        *("control", "control 1", "Ctrl-1", "MCF-7", "reference", "plasmid 7", "negative positive", ""),
+        *("compound: DMSO", "siPLK1", "Con A"),
+    ),
 }
 
 
@@ -143,4 +150,4 @@ VEHICLES = (*("DMSO", "0.1 % DMSO", "0,5% dmso", "PBS", "NTC", "neg ctrl", "DMSO
 
 def test_vehicles() -> None:
     assert all(map(is_vehicle, VEHICLES))
-    assert not any(map(is_vehicle, ("taxol", "DMSO-d6 analogue", "NT", "SCR", "", "5% serum")))
+    assert not any(map(is_vehicle, ("taxol", "DMSO-d6 analogue", "NT", "SCR", "SCR7", "", "5% serum")))

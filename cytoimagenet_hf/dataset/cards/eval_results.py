@@ -11,19 +11,14 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path
+from cytoimagenet_hf.core.files import write_text
 from cytoimagenet_hf.scoring.results import ResultsRecord, ScoreRecord
 
 FOLDER = ".eval_results"
 
 
 def _task_id(name: str) -> str:
-    """The id of a scored set as a task of a benchmark dataset.
-
-    Example:
-        >>> _task_id("coos7/test1"), _task_id("bbbc021 · replicate mAP")
-        ('coos7_test1', 'bbbc021_replicate_map')
-    """
+    """The id of a scored set as a task of a benchmark dataset: `coos7/test1` is `coos7_test1`."""
     return re.sub(r"[^a-z0-9-]+", "_", name.lower()).strip("_")
 
 
@@ -39,7 +34,8 @@ def write_eval_results(folder: str | Path, record: ResultsRecord, *, entry: str,
     Raises:
         InputError: no such entry, or a name that is no `owner/name`.
     """
-    _require_repository(dataset_id)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset_id):
+        raise InputError(f"{dataset_id!r} is not a dataset of the Hub: write owner/name")
     scores = [score for score in record.scores if score.entry == entry]
     if not scores:
         raise InputError(
@@ -55,10 +51,7 @@ def write_eval_results(folder: str | Path, record: ResultsRecord, *, entry: str,
         for score in scores
     ]
     path = Path(folder) / FOLDER / f"{_task_id(dataset_id)}.yaml"
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+    write_text(path, yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True))
     return path
 
 
@@ -74,8 +67,3 @@ def _notes(score: ScoreRecord, record: ResultsRecord) -> str:
             "training shares with the set: " + ", ".join(sorted({overlap.kind for overlap in score.contamination}))
         )
     return "; ".join(parts)
-
-
-def _require_repository(name: str) -> None:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise InputError(f"{name!r} is not a dataset of the Hub: write owner/name")

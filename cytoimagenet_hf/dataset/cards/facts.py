@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cytoimagenet_hf.core.errors import InputError
-from cytoimagenet_hf.core.files import atomic_path, write_json
+from cytoimagenet_hf.core.files import write_json, write_text
 from cytoimagenet_hf.core.jsontext import read_json_file
 from cytoimagenet_hf.scoring.contamination import overlaps, tasks
 from cytoimagenet_hf.scoring.results import read_results
@@ -42,13 +42,8 @@ def write_model_card(folder: str | Path, *, name: str | None = None) -> Path:
     """
     folder = Path(folder)
     facts = card_facts(folder, name=name)
-    texts = {
-        LICENCE_FILE: model_licence(facts.training_sources, facts.base_models),
-        "README.md": model_card(facts),
-    }
-    for file, text in texts.items():
-        with atomic_path(folder / file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_text(folder / LICENCE_FILE, model_licence(facts.training_sources, facts.base_models))
+    write_text(folder / "README.md", model_card(facts))
     return folder / "README.md"
 
 
@@ -62,7 +57,10 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> ModelFacts:
     preprocessing = {key: processor[key] for key in _PREPROCESSING if processor.get(key) is not None}
     if "resample" in preprocessing:
         preprocessing["resample"] = _FILTERS.get(preprocessing["resample"], preprocessing["resample"])
-    conversion = _read(folder / CONVERSION)
+    origin = ""
+    if (conversion := _read(folder / CONVERSION)) is not None:
+        weights, digest = conversion["weights"], conversion["sha256"][:16]
+        origin = f"Converted from the Keras weights `{weights}` (SHA-256 `{digest}…`)."
     sources = _training_sources(config)
     training = _read(folder / TRAINING) or {}
     return ModelFacts(
@@ -78,7 +76,7 @@ def card_facts(folder: str | Path, *, name: str | None = None) -> ModelFacts:
         benchmarks=_read(folder / SCORES) or (),
         contamination=_contamination(sources),
         figures={caption: file for file, caption in _FIGURES.items() if (folder / file).is_file()},
-        origin=_origin(conversion),
+        origin=origin,
         note=read_note(folder),
     )
 
@@ -133,8 +131,8 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What was fine-tuned, as the training says, or fused; of what lies on the Hub."""
-    given = [*(config.get("sources") or ()), training.get("base_model")]
-    bases = {base["repo"]: base for base in given if isinstance(base, Mapping) and base.get("repo")}
+    bases_given = [*(config.get("sources") or ()), training.get("base_model")]
+    bases = {base["repo"]: base for base in bases_given if isinstance(base, Mapping) and base.get("repo")}
     return [{"repo": repo, "revision": base.get("revision")} for repo, base in bases.items()]
 
 
@@ -152,12 +150,6 @@ def _contamination(sources: Sequence[str] | None) -> list[dict[str, str]]:
         return []
     shared = [overlap for task in tasks() for overlap in overlaps(task, frozenset(sources))]
     return [{"task": o.task, "source": o.source, "kind": o.kind, "note": o.note} for o in shared]
-
-
-def _origin(conversion: Mapping[str, Any] | None) -> str:
-    if conversion is None:
-        return ""
-    return f"Converted from the Keras weights `{conversion['weights']}` (SHA-256 `{conversion['sha256'][:16]}…`)."
 
 
 def _read(path: Path) -> Any:

@@ -25,8 +25,8 @@ class Cell:
     Attributes:
         score: its result.
         gain: over the best baseline of its own run, paired; None for baselines and runs without them.
-        difference: from the best baseline: that of `gain`, else from the best one in any record that was scored on
-            as many items of the set; None for baselines, and where there is none.
+        difference: that of `gain`, else from the best baseline in any record that was scored on as many items of the
+            set; None for baselines, and where there is none.
     """
 
     score: ScoreRecord
@@ -41,36 +41,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One entry.
-
-    Attributes:
-        name: of the entry.
-        kind: model, fusion or baseline.
-        cells: set → result, where it was scored.
-        mean_gain: mean difference from the best baseline over the sets it has one for; None without any.
-    """
+    """One entry."""
 
     name: str
     kind: Kind
-    cells: dict[str, Cell]
-    mean_gain: float | None
+    cells: dict[str, Cell]  # set → result, where it was scored
+    mean_gain: float | None  # mean difference from the best baseline over the sets it has one for
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Entries by sets.
+    """Entries by sets."""
 
-    Attributes:
-        rows: best mean gain first.
-        sets: the columns.
-        recipes: of the runs.
-        simulated: whether some of the results are of drawn images.
-    """
-
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # best mean gain first
     sets: tuple[str, ...]
-    recipes: tuple[str, ...]
-    simulated: bool = False
+    recipes: tuple[str, ...]  # of the runs
+    simulated: bool = False  # some of the results are of drawn images
 
     @property
     def best(self) -> dict[str, float]:
@@ -105,10 +91,8 @@ def make_leaderboard(records: Sequence[ResultsRecord]) -> Leaderboard:
                 )
             if before is None or before.gain is None:
                 cells[score.entry][score.set] = Cell(score, gains.get((score.entry, score.set)))
-    compared = {
-        name: _compared(of_entry, kinds[name], _best_baselines(cells, kinds)) for name, of_entry in cells.items()
-    }
-    rows = [Row(name, kinds[name], of_entry, _mean_gain(of_entry)) for name, of_entry in compared.items()]
+    best = _best_baselines(cells, kinds)
+    rows = [_row(name, kinds[name], of_entry, best) for name, of_entry in cells.items()]
     rows.sort(key=lambda row: (row.mean_gain is None, -(row.mean_gain or 0), row.name))
     sets = dict.fromkeys(name for record in records for name in record.sets)
     recipes = dict.fromkeys(str(record.config.get("recipe", {}).get("name", "unknown")) for record in records)
@@ -127,16 +111,18 @@ def _best_baselines(cells: dict[str, dict[str, Cell]], kinds: dict[str, Kind]) -
     return best
 
 
-def _compared(row: dict[str, Cell], kind: Kind, best: dict[tuple[str, int], float]) -> dict[str, Cell]:
-    """The cells of an entry with their differences from the best baseline."""
+def _row(name: str, kind: Kind, cells: dict[str, Cell], best: dict[tuple[str, int], float]) -> Row:
+    """An entry with its differences from the best baseline."""
 
-    def difference(name: str, cell: Cell) -> float | None:
+    def difference(of_set: str, cell: Cell) -> float | None:
         if kind == "baseline" or cell.gain is not None:
             return None if cell.gain is None else cell.gain.difference
-        baseline = best.get((name, cell.score.n))
+        baseline = best.get((of_set, cell.score.n))
         return None if baseline is None else cell.score.value - baseline
 
-    return {name: replace(cell, difference=difference(name, cell)) for name, cell in row.items()}
+    compared = {of_set: replace(cell, difference=difference(of_set, cell)) for of_set, cell in cells.items()}
+    gains = [cell.difference for cell in compared.values() if cell.difference is not None]
+    return Row(name, kind, compared, sum(gains) / len(gains) if gains else None)
 
 
 def to_page(board: Leaderboard, *, title: str = "Leaderboard") -> str:
@@ -175,11 +161,6 @@ def _cell(cell: Cell | None) -> str:
     ends = cell.gain.interval if cell.gain is not None else None
     interval = "" if ends is None else f" [{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}]"
     return f"{text} ({100 * cell.difference:+.1f}{interval})"
-
-
-def _mean_gain(cells: dict[str, Cell]) -> float | None:
-    gains = [cell.difference for cell in cells.values() if cell.difference is not None]
-    return sum(gains) / len(gains) if gains else None
 
 
 def _used_marks(board: Leaderboard) -> dict[str, str]:

@@ -36,37 +36,26 @@ _HUB_LICENCES = {
     **{name: name for name in ("cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0")},
 }
 
-
 # Measure of a score → the metric under which the Hub files it.
 _METRIC_TYPES = {
     "macro F1": "f1",
-    "replicate mAP": "mean_average_precision",
-    "mechanism mAP": "mean_average_precision",
+    **dict.fromkeys(("replicate mAP", "mechanism mAP"), "mean_average_precision"),
+    **dict.fromkeys(("recall@1", "recall of pairs"), "recall"),
+    "share enriched": "enrichment",
 }
-_METRIC_TYPES |= {"recall@1": "recall", "recall of pairs": "recall", "share enriched": "enrichment"}
 
 
 @dataclass(frozen=True)
 class CardSource:
-    """A source dataset as a card and a manifest name it.
-
-    Attributes:
-        dir_name: short name.
-        name: title.
-        database: where it was published.
-        licence: of its images, as in the column `licence`.
-        link: address of its page; empty where it is not known.
-        citation: what to cite; empty where it is not known.
-        images: how many of the dataset's images are from it.
-    """
+    """A source dataset as a card and a manifest name it; `link` and `citation` are empty where they are not known."""
 
     dir_name: str
     name: str
     database: str
-    licence: str
+    licence: str  # of its images, as in the column `licence`
     link: str
     citation: str
-    images: int
+    images: int  # of the dataset that are from it
 
 
 @dataclass(frozen=True)
@@ -124,19 +113,19 @@ def dataset_card(facts: DatasetFacts) -> str:
     subsets = {name: sorted(set(SUBSETS[name]) & set(labels)) for name, of in facts.subset_splits.items() if of}
     others = {"published": facts.published_splits, "channels": facts.channel_splits, **facts.subset_splits}
     configurations = {"default": facts.splits} | {name: of for name, of in others.items() if of}
-    return _rendered(
-        "dataset_card.md.jinja",
-        **vars(facts)
-        | {
-            "header": _dataset_header(facts.features, configurations, facts.sources),
-            "labels": labels,
-            "categories": CATEGORIES,
-            "sources": sorted(facts.sources, key=lambda source: source.dir_name),
-            "licence_names": sorted({source.licence for source in facts.sources}),
-            "subsets": subsets,
-            "columns": {name: _type_name(feature) for name, feature in facts.features.items()},
+    derived = {
+        "header": _dataset_header(facts.features, configurations, facts.sources),
+        "labels": labels,
+        "categories": CATEGORIES,
+        "sources": sorted(facts.sources, key=lambda source: source.dir_name),
+        "licence_names": sorted({source.licence for source in facts.sources}),
+        "subsets": subsets,
+        "columns": {
+            name: str(feature.dtype) if isinstance(feature, hf.Value) else type(feature).__name__
+            for name, feature in facts.features.items()
         },
-    )
+    }
+    return _rendered("dataset_card.md.jinja", **vars(facts) | derived)
 
 
 @dataclass(frozen=True)
@@ -178,11 +167,7 @@ class ModelFacts:
 
 
 def model_card(facts: ModelFacts) -> str:
-    """README.md of a model repository.
-
-    Raises:
-        InputError: a score outside [0, 1].
-    """
+    """README.md of a model repository; scores outside [0, 1] are refused."""
     extraction = ", ".join(f"`{option}` {value}".lower() for option, value in facts.extraction.items())
     return _rendered("model_card.md.jinja", **vars(facts) | {"header": _model_header(facts), "extraction": extraction})
 
@@ -286,16 +271,15 @@ def _dataset_header(
     # The class names stand in the schema of every Parquet file; the card of 894 classes repeats them once, not five
     # times, and the Hub's page reads them there.
     infos = {
-        name: hf.DatasetInfo(features=features if name == "default" else None, splits=_split_infos(of))
+        name: hf.DatasetInfo(
+            features=features if name == "default" else None,
+            splits=[{"name": s.name, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in of],
+        )
         for name, of in configurations.items()
     }
     hf.info.DatasetInfosDict(infos).to_dataset_card_data(data)
     data.configs = [_config(name, of) for name, of in configurations.items()]
     return str(data.to_yaml())
-
-
-def _split_infos(splits: Sequence[SplitFiles]) -> list[dict[str, Any]]:
-    return [{"name": s.name, "num_bytes": s.num_bytes, "num_examples": s.num_examples} for s in splits]
 
 
 def _config(name: str, splits: Sequence[SplitFiles]) -> dict[str, Any]:
@@ -308,10 +292,6 @@ def _size_category(rows: int) -> str:
         if rows < limit:
             return text
     return "1M<n<10M"
-
-
-def _type_name(feature: Any) -> str:
-    return str(feature.dtype) if isinstance(feature, hf.Value) else type(feature).__name__
 
 
 def _rendered(template: str, **context: Any) -> str:

@@ -248,7 +248,8 @@ def _described(image: _Field, whole: FoundPlane, options: SourceOptions) -> Iter
     axes = _axes(scales)
     if len(axes) != len(shape) or axes[-2:] != ["y", "x"] or not set(axes[:-2]) <= set("tcz"):
         raise InputError(f"{image.store / array} has axes {','.join(axes)} for shape {shape}; known are t, c, z, y, x")
-    labels = [str(channel.get("label") or "") for channel in attributes.get("omero", {}).get("channels", [])]
+    # what a viewer is told may be absent or null
+    labels = [str(channel.get("label") or "") for channel in (attributes.get("omero") or {}).get("channels") or ()]
     sizes = dict(zip(axes, shape, strict=True))
     named = labels if len(labels) == sizes.get("c", 1) and len(set(labels)) == len(labels) else []
     outer = axes[:-2]

@@ -43,6 +43,7 @@ def _from_file(read: Read, *, large: bool = False) -> Store:
 
 STORES: dict[str, Store] = {
     "file": Store(files.read_pages),
+    "labels": _from_file(files.read_label_image),
     "zarr": Store(zarr.read, zarr.stamp),
     "czi": _from_file(acquisitions.read_czi, large=True),
     "nd2": _from_file(acquisitions.read_nd2, large=True),

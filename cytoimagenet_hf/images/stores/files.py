@@ -20,7 +20,7 @@ from cytoimagenet_hf.images.remote import RemotePath, change_mark, local_file
 from cytoimagenet_hf.imaging.errors import check_pixels
 from cytoimagenet_hf.imaging.npy import npy_header, read_npy_part
 from cytoimagenet_hf.imaging.ranges import RangedFile, ScatteredError
-from cytoimagenet_hf.imaging.read import read_fetched_tiff, read_planes
+from cytoimagenet_hf.imaging.read import read_fetched_tiff, read_labels, read_planes
 from cytoimagenet_hf.imaging.tiff import count_pages
 
 Places = Sequence[tuple[int | str, ...]]
@@ -35,6 +35,11 @@ def read_pages(path: Path, places: Places, max_pixels: int) -> list[npt.NDArray[
         return planes
     with local_file(path) as file:
         return read_planes(file, pages, max_pixels=max_pixels)
+
+
+def read_label_image(path: Path, places: Places, max_pixels: int) -> list[npt.NDArray[Any]]:
+    """The one plane of a label image, see `imaging.read.read_labels`."""
+    return [read_labels(path, max_pixels=max_pixels)] * len(places)
 
 
 def _by_ranges(path: Path, pages: Sequence[int | None], max_pixels: int) -> list[npt.NDArray[Any]] | None:

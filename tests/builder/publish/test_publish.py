@@ -18,7 +18,7 @@ from datasets import load_dataset
 import builder.publish.run
 from builder import recipe as recipes
 from builder.publish import publish
-from builder.publish.file_plan import ROW_GROUP_ROWS, plan_files
+from builder.publish.files import ROW_GROUP_ROWS, plan_files
 from builder.render import render
 from builder.verify import verify
 from cytoimagenet_hf.core.errors import InputError
@@ -38,6 +38,13 @@ def built(tmp_path_factory) -> Path:
     render(raw, output, recipe=SMALL, seed=1, workers=1)
     summary = publish(output, recipe=SMALL, seed=1)
     assert (summary.rows_in, summary.kept, summary.rejected) == (160, 140, {"over_max_images": 20})
+    return output
+
+
+def rendered(root: Path, **how: int) -> Path:
+    """The folder of a build that is rendered and not yet published."""
+    raw, output = tiny_build(root, **how)
+    render(raw, output, recipe=SMALL, seed=1, workers=1)
     return output
 
 
@@ -93,8 +100,8 @@ def test_a_named_subset_is_a_configuration_with_its_own_files_classes_and_codes(
         toy = load_dataset(str(output), subset, cache_dir=str(tmp_path / "cache"))
         assert toy["train"].features == dataset_features(classes)
         for split, part in toy.items():
-            own = [n for n, code in enumerate(whole[split]["label"]) if names[code] in classes]
-            expected = whole[split].select(own)
+            rows_of_classes = [n for n, code in enumerate(whole[split]["label"]) if names[code] in classes]
+            expected = whole[split].select(rows_of_classes)
             for column in ("image_id", "sha256", "filename", "idx"):
                 assert part[column][:] == expected[column][:]
             assert [classes[code] for code in part["label"]] == [names[code] for code in expected["label"]]
@@ -128,8 +135,8 @@ def test_file_names_count_in_binary_per_label(built):
         for row in pq.read_table(path, columns=["label", "filename", "image_id", "image"]).to_pylist()
     ]
     for label in (0, 1):
-        own = sorted((row["image_id"], row["filename"]) for row in rows if row["label"] == label)
-        assert [name for _, name in own] == [f"drug_{label}-{number:07b}.png" for number in range(70)]
+        of_label = sorted((row["image_id"], row["filename"]) for row in rows if row["label"] == label)
+        assert [name for _, name in of_label] == [f"drug_{label}-{number:07b}.png" for number in range(70)]
     assert all(row["image"]["path"] == row["filename"] for row in rows)
 
 
@@ -139,14 +146,14 @@ def test_row_groups_hold_so_many_images(built, tmp_path, monkeypatch):
         return {name: [file.row_group(n).num_rows for n in range(file.num_row_groups)] for name, file in files.items()}
 
     assert ROW_GROUP_ROWS == 250
-    assert [group for own in sizes(built).values() for group in own] == [own for (own,) in sizes(built).values()]
+    assert all(len(groups) == 1 for groups in sizes(built).values())
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
-    monkeypatch.setattr("builder.publish.file_plan.ROW_GROUP_ROWS", 50)
+    monkeypatch.setattr("builder.publish.files.ROW_GROUP_ROWS", 50)
     publish(copy, recipe=SMALL, seed=2)
-    for own in sizes(copy).values():
-        assert all(group == 50 for group in own[:-1])
-        assert 0 < own[-1] <= 50
+    for groups in sizes(copy).values():
+        assert all(group == 50 for group in groups[:-1])
+        assert 0 < groups[-1] <= 50
     assert max(map(len, sizes(copy).values())) > 1
 
 
@@ -190,8 +197,7 @@ def test_publishing_again_writes_the_same_bytes_and_removes_what_is_stale(built)
 
 
 def test_publishing_again_what_stands_writes_no_data(tmp_path):
-    raw, output = tiny_build(tmp_path, fields=12)
-    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    output = rendered(tmp_path, fields=12)
 
     def state():
         return {path.name: path.stat().st_mtime_ns for path in [*output.glob("data/*"), output / "manifest.json"]}
@@ -226,8 +232,7 @@ def test_shards_cut_elsewhere_give_the_same_dataset(built, tmp_path, monkeypatch
 
 
 def test_plates_stay_on_one_side(tmp_path):
-    raw, output = tiny_build(tmp_path, fields=60, side=80, plates=30)
-    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    output = rendered(tmp_path, fields=60, side=80, plates=30)
     publish(output, recipe=SMALL, seed=1, group="plate")
     sides: dict[str, set[str]] = {"train": set(), "validation": set()}
     for path in output.glob("data/*"):
@@ -270,8 +275,7 @@ def test_planted_copies_are_grouped_and_a_conflict_follows_the_recipe(tmp_path):
 
 
 def test_the_recipe_of_the_paper_splits_row_by_row(tmp_path):
-    raw, output = tiny_build(tmp_path, fields=30)
-    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    output = rendered(tmp_path, fields=30)
     summary = publish(output, recipe=SMALL, seed=1, split_scheme="published")
     assert summary.details["leaks"]["groups_on_both_sides"] > 0
     assert load_dataset(str(output), cache_dir=str(tmp_path / "cache"))["train"].num_rows == 108
@@ -303,8 +307,8 @@ def test_labels_that_would_share_a_folder_are_refused(tmp_path):
 
 
 def test_large_images_close_row_groups_and_files_earlier(monkeypatch):
-    monkeypatch.setattr("builder.publish.file_plan._ROW_GROUP_BYTES", 50)
-    monkeypatch.setattr("builder.publish.file_plan._FILE_BYTES", 100)
+    monkeypatch.setattr("builder.publish.files._ROW_GROUP_BYTES", 50)
+    monkeypatch.setattr("builder.publish.files._FILE_BYTES", 100)
     files = plan_files(["train"] * 9 + ["validation"], ["train"] * 9 + ["train"], [20] * 10)
     assert [(file.name, file.groups) for file in files] == [
         ("train-00000-of-00002.parquet", (3, 3)),
@@ -314,8 +318,7 @@ def test_large_images_close_row_groups_and_files_earlier(monkeypatch):
 
 
 def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_same(tmp_path, monkeypatch):
-    raw, output = tiny_build(tmp_path, fields=40)
-    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    output = rendered(tmp_path, fields=40)
     publish(output, recipe=SMALL, seed=1)
     reference = tmp_path / "reference"
     shutil.copytree(output, reference)
@@ -323,7 +326,7 @@ def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_sam
     old, new = data_hashes(output), data_hashes(reference)
     assert old != new
     for place, expected in (
-        ("builder.publish.file_writer.CellWriter.add", old),
+        ("builder.publish.files.CellWriter.add", old),
         ("builder.publish.data_files._replace_folder", old),
         ("builder.publish.run.write_companions", new),
     ):
@@ -343,8 +346,7 @@ def test_killed_while_publishing_the_old_dataset_stands_and_a_rerun_ends_the_sam
 
 
 def test_rows_meet_what_was_assigned_to_them_by_id(tmp_path, monkeypatch):
-    raw, output = tiny_build(tmp_path, fields=20, side=80)
-    render(raw, output, recipe=SMALL, seed=1, workers=1)
+    output = rendered(tmp_path, fields=20, side=80)
     publish(output, recipe=SMALL, seed=1)
     before = data_hashes(output)
     rightly = builder.publish.run._assigned

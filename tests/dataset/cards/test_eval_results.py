@@ -7,35 +7,21 @@ from huggingface_hub import parse_eval_result_entries
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.cards.eval_results import write_eval_results
 from cytoimagenet_hf.scoring.contamination import Overlap
-from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord
+from tests.dataset.cards.records import score
 
 
 @pytest.fixture
 def record():
     overlap = Overlap("bbbc021", "idr0016", "compounds", "")
     scores = (
-        ScoreRecord(
-            *("bbbc021", "bbbc021", "net", "model", 4, 3, 0.75, 0.4, (0.3, 0.95), None, None, None, {}, (), ()),
-            contamination=(overlap,),
-        ),
-        ScoreRecord(
-            *(
-                "bbbc021",
-                "bbbc021 · replicate mAP",
-                "net",
-                "model",
-                4,
-                None,
-                0.5,
-                0.1,
-                None,
-                None,
-                None,
-                None,
-                {},
-                (),
-                (),
-            ),
+        score("net", 0.75, set="bbbc021", n=4, wilson=(0.3, 0.95), contamination=(overlap,)),
+        score(
+            *("net", 0.5),
+            set="bbbc021 · replicate mAP",
+            n=4,
+            right=None,
+            wilson=None,
             measure="replicate mAP",
             details={"protocol": "against controls"},
         ),
@@ -46,14 +32,14 @@ def record():
 def test_entries_are_read_back_by_the_library(record, tmp_path):
     path = write_eval_results(tmp_path, record, entry="net", dataset_id="me/cells")
     assert path == tmp_path / ".eval_results" / "me_cells.yaml"
-    found = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert [(entry.dataset_id, entry.task_id, entry.value) for entry in found] == [
+    entries = parse_eval_result_entries(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert [(entry.dataset_id, entry.task_id, entry.value) for entry in entries] == [
         ("me/cells", "bbbc021", 0.75),
         ("me/cells", "bbbc021_replicate_map", 0.5),
     ]
-    assert found[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
-    assert "compounds" in found[0].notes
-    assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in found[1].notes
+    assert entries[0].notes.startswith("accuracy, n = 4, 95 % 0.3000 to 0.9500; recipe corrected")
+    assert "compounds" in entries[0].notes
+    assert "replicate mAP, n = 4, 95 % 0.4000 to 0.6000; against controls" in entries[1].notes
 
 
 def test_names_that_lead_nowhere_are_refused(record, tmp_path):

@@ -7,7 +7,8 @@ import yaml
 
 from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.dataset.cards.facts import add_scores, card_facts, write_model_card
-from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord, ScoreRecord
+from cytoimagenet_hf.scoring.results import EntryRecord, ResultsRecord
+from tests.dataset.cards.records import score
 
 CONFIG = {
     "architectures": ["EfficientNetModel"],
@@ -19,25 +20,14 @@ CONFIG = {
 PROCESSOR = {"method": "concat-norm", "resample": 2, "rescale_factor": 0.5, "image_mean": [0.0], "size": None}
 
 
-def score(entry, name, accuracy, cluster=None):
-    return {"entry": entry, "set": name, "accuracy": accuracy, "wilson": [0.1, 0.9], "cluster_interval": cluster}
-
-
-def _score(name, entry, accuracy, wilson, by_group=None):
-    return ScoreRecord(
-        *("bbbc021", name, entry, "model", 4, int(4 * accuracy), accuracy, 0.4, wilson),
-        *("compound" if by_group else None, 3 if by_group else None, by_group, {"x": accuracy}, ("x",), ((4,),)),
-    )
-
-
 RECORD = ResultsRecord(
     {},
     {},
     (EntryRecord("Mine", "model", {"method": "concat-norm"}), EntryRecord("Random", "model")),
     (
-        _score("bbbc021 NSC", "Mine", 0.75, (0.4, 0.9), (0.6, 0.8)),
-        _score("coos7 test 1", "Mine", 0.5, (0.1, 0.9)),
-        _score("coos7 test 1", "Random", 0.25, (0.0, 0.6)),
+        score("Mine", 0.75, set="bbbc021 NSC", cluster="compound", groups=3, cluster_interval=(0.6, 0.8)),
+        score("Mine", 0.5, set="coos7 test 1", wilson=(0.1, 0.9)),
+        score("Random", 0.25, set="coos7 test 1"),
     ),
 ).to_json()
 

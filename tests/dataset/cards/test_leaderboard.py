@@ -10,14 +10,8 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.files import write_json
 from cytoimagenet_hf.dataset.cards.leaderboard import make_leaderboard, to_markdown, to_page
 from cytoimagenet_hf.scoring.contamination import Overlap
-from cytoimagenet_hf.scoring.results import Comparison, EntryRecord, ResultsRecord, ScoreRecord
-
-
-def _score(entry, kind, right, name="cells", **more):
-    interval = (right / 100 - 0.1, right / 100 + 0.1)
-    return ScoreRecord(
-        *("task", name, entry, kind, 100, right, right / 100, 0.1, interval, None, None, None, {}, (), ()), **more
-    )
+from cytoimagenet_hf.scoring.results import Comparison, EntryRecord, ResultsRecord
+from tests.dataset.cards.records import score
 
 
 def _gain(entry, difference, interval, name="cells"):
@@ -34,9 +28,9 @@ def record():
         {},
         (EntryRecord("net <b>", "model"), EntryRecord("poor", "model"), EntryRecord("histogram", "baseline")),
         (
-            _score("poor", "model", 40),
-            _score("net <b>", "model", 80, **shared),
-            _score("histogram", "baseline", 60),
+            score("poor", 0.4),
+            score("net <b>", 0.8, **shared),
+            score("histogram", 0.6, kind="baseline"),
         ),
         gains=(_gain("net <b>", 0.2, (0.1, 0.3)), _gain("poor", -0.2, (-0.3, -0.1))),
     )
@@ -82,9 +76,9 @@ def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
     for name in ("board.html", "board.md"):
         command = ["leaderboard", str(tmp_path / "results.json"), "--output", str(tmp_path / name), "--json"]
         assert main(command) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert said["sets"] == ["cells"]
-        assert [entry["name"] for entry in said["entries"]] == ["net <b>", "poor", "histogram"]
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["sets"] == ["cells"]
+        assert [entry["name"] for entry in printed["entries"]] == ["net <b>", "poor", "histogram"]
         assert (tmp_path / name).stat().st_size > 100
     assert main([*command[:-1], "--output", str(tmp_path / "board.pdf")]) == 2
     assert "a page ends in .html" in capsys.readouterr().err
@@ -92,14 +86,14 @@ def test_the_command_writes_the_page_or_the_table(record, tmp_path, capsys):
 
 def test_an_entry_of_a_run_without_baselines_is_compared_and_sorted(record):
     """The best entry must not be last because its run scored no baselines; without pairs it has no interval."""
-    alone = replace(record, entries=(EntryRecord("best", "model"),), scores=(_score("best", "model", 90),), gains=())
+    alone = replace(record, entries=(EntryRecord("best", "model"),), scores=(score("best", 0.9),), gains=())
     board = make_leaderboard([record, alone])
     assert [row.name for row in board.rows] == ["best", "net <b>", "poor", "histogram"]
     assert board.rows[0].mean_gain == pytest.approx(0.3)
     assert board.rows[0].cells["cells"].gain is None
     assert "<small><b>+30.0</b></small>" in to_page(board)
     assert "90.0 (+30.0)" in to_markdown(board)
-    fewer = replace(alone, scores=(replace(_score("best", "model", 90), n=50),))
+    fewer = replace(alone, scores=(score("best", 0.9, n=50),))
     assert make_leaderboard([record, fewer]).rows[-1].mean_gain is None  # other items: not to be compared
 
 

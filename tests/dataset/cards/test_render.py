@@ -19,18 +19,18 @@ def test_the_header_holds_classes_sizes_and_a_subset_with_files_of_its_own():
     toy = [SplitFiles("train", ("toy_20/train-*",), 4, 400)]
     facts = DatasetFacts(dataset_features(["actin", "mine", "yeast"]), SPLITS, subset_splits={"toy_20": toy})
     card = dataset_card(facts)
-    found = header(card)
-    infos = {info["config_name"]: info for info in found["dataset_info"]}
+    content = header(card)
+    infos = {info["config_name"]: info for info in content["dataset_info"]}
     info = infos["default"]  # the classes of the others stand in their files
     assert "features" not in infos["toy_20"]
     assert [split["num_examples"] for split in infos["toy_20"]["splits"]] == [4]
     label = next(feature for feature in info["features"] if feature["name"] == "label")
     assert label["dtype"]["class_label"]["names"] == {"0": "actin", "1": "mine", "2": "yeast"}
     assert [split["num_examples"] for split in info["splits"]] == [9, 1]
-    configs = {entry["config_name"]: entry for entry in found["configs"]}
+    configs = {entry["config_name"]: entry for entry in content["configs"]}
     assert configs["toy_20"]["data_files"] == [{"split": "train", "path": ["toy_20/train-*"]}]
     assert "2 of the author's 20 classes" in card
-    assert (found["license"], found["license_name"]) == ("other", "by-source")
+    assert (content["license"], content["license_name"]) == ("other", "by-source")
 
 
 def test_one_licence_is_named_and_tables_survive_pipes():
