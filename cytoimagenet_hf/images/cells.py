@@ -20,6 +20,7 @@ from cytoimagenet_hf.core.errors import InputError
 from cytoimagenet_hf.core.numbers import whole_or_none
 from cytoimagenet_hf.core.settings import build, shows_fields
 from cytoimagenet_hf.options.cells import CellOptions
+from cytoimagenet_hf.tables.cells import parse_numbers, text_column
 
 from .base import Box, Image, ObjectRef, PlaneRef
 from .collect import Found, as_found
@@ -272,10 +273,12 @@ def _cells_of(rows: pd.DataFrame, path: Path) -> list[_Cell]:
     if pair is None:
         wanted = " or ".join(f"{x}, {y}" for x, y in _CENTRES[:2])
         raise InputError(f"{path} has no columns of centres ({wanted}): it has {', '.join(columns)}")
-    xs, ys = (pd.to_numeric(rows[column], errors="coerce") for column in pair)
-    odd = ~(np.isfinite(xs) & np.isfinite(ys)).to_numpy()
+    xs, ys = (parse_numbers(text_column(rows[column])).values for column in pair)
+    odd = ~(np.isfinite(xs) & np.isfinite(ys))
     if odd.any():
-        raise InputError(f"{path}, line {int(odd.argmax()) + 2}: a centre is not a number")
+        row = int(odd.argmax())
+        cells = " and ".join(repr(rows[column].iloc[row]) for column in pair)
+        raise InputError(f"{path}, line {row + 2}: a centre is not a number, among {cells}")
     numbered = next((column for column in _NUMBERS if column in columns), None)
     if numbered is None:
         # No number: the place stands for it, since rows may come in any order.

@@ -171,7 +171,7 @@ def test_mirroring_is_numpys(row, column, size) -> None:
         ({"Metadata_Well": ["A01"], "X": 1}, "no columns of centres"),
         ({"X": [1]}, "which image it is in"),
         (at(1, 1, ["H12"]), "belongs to an image"),
-        (at("a", 1), "line 2: a centre is not a number"),
+        (at("a", 1), "line 2: a centre is not a number, among 'a' and '1'"),
         (at(1, "inf"), "line 2: a centre is not a number"),
         (at(1, [1, 2], ["A01", "A01"]) | {"ObjectNumber": ["1", ""]}, "line 3: a cell has no ObjectNumber"),
     ],
@@ -179,6 +179,14 @@ def test_mirroring_is_numpys(row, column, size) -> None:
 def test_tables_that_cannot_serve(found, tmp_path, columns, message) -> None:
     with pytest.raises(InputError, match=message):
         find_cells(found, table(tmp_path / "c.csv", **columns), size=4)
+
+
+def test_centres_with_decimal_commas(found, tmp_path) -> None:
+    frame = pd.DataFrame(at(["10,5", "20"], ["7,25", "8,0"], ["A01", "A02"]))
+    frame.to_csv(tmp_path / "c.csv", index=False, sep=";")
+    made = find_cells(found, tmp_path / "c.csv", size=4)
+    assert [image.metadata["Location_Center_X"] for image in made.images] == [10.5, 20]
+    assert [image.metadata["Location_Center_Y"] for image in made.images] == [7.25, 8]
 
 
 @pytest.mark.parametrize(
