@@ -34,11 +34,11 @@ Make = Callable[[str], Runner]
 
 TRIED = 3  # images that `auto` reads at most to find one that it can measure with
 _FEWEST = 16  # images: fewer are done before anything is measured
-# Of EfficientNet-B0 on two cores (`scripts/bench.py extract`): what an export takes, and which share of torch's time a
+# Of EfficientNet-B0 on two cores (`scripts/bench.py short`): what an export takes, and which share of torch's time a
 # runtime saves, a second one beside the first, and any of them where images are small.
 _SECONDS_TO_EXPORT = {"openvino": 3.0, "onnxruntime": 9.0}
 _SECONDS_TO_LOAD = 0.3
-_SAVED, _SAVED_BESIDE, _SAVED_OF_SMALL = 1 / 3, 0.1, 0.05
+_SAVED, _SAVED_BESIDE, _SAVED_OF_SMALL = 0.2, 0.1, 0.05
 _SMALL = 96 * 96  # pixels
 _GAIN = 1.1
 _PROBE_SHARE = 50  # at most one unit in 50 is measured with
