@@ -219,7 +219,7 @@ def test_backbones_by_name(net, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("no/such-folder-here/at-all", "no model loads"), ("timm/resnet18", "timm"), ("absent.h5", "does not exist")],
+    [("no/such-folder-here/at-all", "no model loads"), ("timm/resnet18", "timm"), ("absent.h5", "is not a file")],
 )
 def test_models_that_do_not_load_say_what_to_do(name, message, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
